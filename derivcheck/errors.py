@@ -1,0 +1,54 @@
+"""What can go wrong, in classes that a caller can tell apart.
+
+Every message names the input, what was found, what was expected, and what to do.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from derivcheck.checking.report import Report
+
+
+class DerivcheckError(Exception):
+    """The base class of derivcheck's errors."""
+
+
+class InputError(DerivcheckError, ValueError):
+    """An input that cannot be used: a size clash, an unreadable file, a device that is not there."""
+
+
+class NotationError(InputError):
+    """Index text that cannot be read."""
+
+
+class UnsupportedOperation(DerivcheckError, NotImplementedError):
+    """A derivation that derivcheck cannot do: names the operator and where it stands in the user's code.
+
+    Attributes:
+        operator: the operator's name, for example ``aten.sort``.
+        place: ``file.py:line`` of the user's code, or None.
+    """
+
+    def __init__(self, operator: str, reason: str = "it has no row", place: str | None = None, instead: str = "") -> None:
+        self.operator, self.reason, self.place = operator, reason, place
+        where = f" at {place}" if place else ""
+        advice = f". {instead}" if instead else ""
+        super().__init__(f"{operator}{where} cannot be derived: {reason}{advice}")
+
+
+class GradientMismatch(DerivcheckError, AssertionError):
+    """A gradient that does not hold; ``.report`` tells which and why."""
+
+    def __init__(self, report: Report | Any) -> None:
+        self.report = report
+        super().__init__(str(report))
+
+
+class UnverifiedGradientError(DerivcheckError):
+    """Training refused: the gradient does not hold at the run's own shapes; ``.report`` tells why."""
+
+    def __init__(self, message: str, report: Report | Any = None) -> None:
+        self.report = report
+        super().__init__(message)

@@ -1,0 +1,87 @@
+"""The scalar functions: one row each, defined by its SymPy expression.
+
+No derivative is written here: SymPy differentiates the expression (``derivation/scalar.py``).  A row
+without an expression is one of SymPy's own functions, whose derivative SymPy knows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Function:
+    """A scalar function.
+
+    Attributes:
+        name: as index text spells it.
+        torch: the torch expression, ``{}`` per argument.
+        latex: the LaTeX of the operator (``\\tanh``) or a template with ``{}``.
+        sympy: the name of SymPy's own function, for a primitive.
+        means: for a composite, a function ``(sympy, *args) -> expression``; it may use other rows through ``F``.
+        arity: the number of arguments.
+        domain: the condition on its argument, in words, or "".
+    """
+
+    name: str
+    torch: str
+    latex: str
+    sympy: str = ""
+    means: Callable[..., Any] | None = None
+    arity: int = 1
+    domain: str = ""
+
+
+_rows: dict[str, Function] = {}
+
+
+def function(name: str, torch: str, latex: str, sympy: str = "", means: Callable[..., Any] | None = None, arity: int = 1,
+             domain: str = "") -> Function:
+    """Add a row; a name can be added once."""
+    if name in _rows:
+        raise ValueError(f"there is a scalar function {name!r} already")
+    _rows[name] = Function(name, torch, latex, sympy, means, arity, domain)
+    return _rows[name]
+
+
+def functions() -> dict[str, Function]:
+    """All rows by name."""
+    return _rows
+
+
+for _name, _torch, _latex, _domain in [
+    ("exp", "torch.exp({})", r"\exp", ""),
+    ("log", "torch.log({})", r"\log", "> 0"),
+    ("sin", "torch.sin({})", r"\sin", ""),
+    ("cos", "torch.cos({})", r"\cos", ""),
+    ("tan", "torch.tan({})", r"\tan", ""),
+    ("asin", "torch.asin({})", r"\arcsin", ""),
+    ("acos", "torch.acos({})", r"\arccos", ""),
+    ("atan", "torch.atan({})", r"\arctan", ""),
+    ("sinh", "torch.sinh({})", r"\sinh", ""),
+    ("cosh", "torch.cosh({})", r"\cosh", ""),
+    ("tanh", "torch.tanh({})", r"\tanh", ""),
+    ("asinh", "torch.asinh({})", r"\operatorname{arsinh}", ""),
+    ("acosh", "torch.acosh({})", r"\operatorname{arcosh}", ""),
+    ("atanh", "torch.atanh({})", r"\operatorname{artanh}", ""),
+    ("erf", "torch.erf({})", r"\operatorname{erf}", ""),
+    ("lgamma", "torch.lgamma({})", r"\log\Gamma", ""),
+    ("digamma", "torch.digamma({})", r"\psi", ""),
+]:
+    function(_name, _torch, _latex, {"lgamma": "loggamma"}.get(_name, _name), domain=_domain)
+
+# An argument `F` gives the other rows as SymPy functions: F.sigmoid(x).
+function("sigmoid", "torch.sigmoid({})", r"\sigma", means=lambda sp, F, x: 1 / (1 + sp.exp(-x)))
+function("softplus", "torch.nn.functional.softplus({})", r"\operatorname{softplus}", means=lambda sp, F, x: sp.log(1 + sp.exp(x)))
+function("logsigmoid", "torch.nn.functional.logsigmoid({})", r"\log\sigma", means=lambda sp, F, x: -sp.log(1 + sp.exp(-x)))
+function("silu", "torch.nn.functional.silu({})", r"\operatorname{silu}", means=lambda sp, F, x: x * F.sigmoid(x))
+function("gelu", "torch.nn.functional.gelu({})", r"\operatorname{gelu}",
+         means=lambda sp, F, x: x * (1 + sp.erf(x / sp.sqrt(2))) / 2)
+function("gelu_tanh", "torch.nn.functional.gelu({}, approximate='tanh')", r"\operatorname{gelu}_{\tanh}",
+         means=lambda sp, F, x: x * (1 + sp.tanh(sp.sqrt(2 / sp.pi) * (x + sp.Rational(44715, 1000000) * x**3))) / 2)
+function("log1p", "torch.log1p({})", r"\operatorname{log1p}", means=lambda sp, F, x: sp.log(1 + x), domain="> -1")
+function("expm1", "torch.expm1({})", r"\operatorname{expm1}", means=lambda sp, F, x: sp.exp(x) - 1)
+# Constants are functions of no argument.
+function("pi", "math.pi", r"\pi", "pi", arity=0)

@@ -1,0 +1,202 @@
+"""The Program: an ordered list of definitions ``name[i, j] := term`` over named dimensions.
+
+A traced forward is a Program, its gradient is a Program, a backward written by hand is a Program.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+
+from derivcheck.errors import InputError
+from derivcheck.notation.sizes import Index, Poly
+from derivcheck.notation.terms import Term, rename
+
+
+@dataclass(frozen=True)
+class Input:
+    """A tensor that a Program reads.
+
+    Attributes:
+        dims: its sizes, one per dimension.
+        kind: ``float``, ``int`` or ``bool``; only ``float`` inputs have gradients.
+        below: for an ``int`` input used as a position, the size that its entries stay below, or None.
+        role: ``argument``, ``parameter``, ``buffer``, ``constant`` or ``upstream`` (a grad_output).
+    """
+
+    name: str
+    dims: tuple[Poly, ...]
+    kind: str = "float"
+    below: Poly | None = None
+    role: str = "argument"
+
+
+@dataclass(frozen=True)
+class Spelling:
+    """How torch itself computes a definition: a template with ``{}`` per name and ``{s:EXPR}``-free text.
+
+    >>> Spelling("torch.softmax({}, dim=-1)", ("S",)).text()
+    'torch.softmax(S, dim=-1)'
+    """
+
+    template: str
+    names: tuple[str, ...]
+
+    def text(self, names: Mapping[str, str] | None = None) -> str:
+        """The torch expression, with tensors renamed where ``names`` says so."""
+        return self.template.format(*(n if names is None else names.get(n, n) for n in self.names))
+
+
+@dataclass(frozen=True)
+class Definition:
+    """``name[indices] := term``.
+
+    Attributes:
+        stop: no gradient flows through it (``detach``, integer and boolean results, witnesses).
+        kind: ``float``, ``int`` or ``bool``.
+        rule: the operator or rule that it comes from, for the reader (``linear``, ``chain rule``).
+        place: ``file.py:line`` in the user's code, or None.
+        spelling: how torch computes it directly, where that is better than what is generated from the term.
+        paths: for an adjoint, its contributions, one per path of the chain rule; ``term`` is their sum, tidied.
+    """
+
+    name: str
+    indices: tuple[Index, ...]
+    term: Term
+    stop: bool = False
+    kind: str = "float"
+    rule: str = ""
+    place: str | None = None
+    spelling: Spelling | None = None
+    paths: tuple[Path, ...] = ()
+
+    @property
+    def dims(self) -> tuple[Poly, ...]:
+        """The sizes of its dimensions."""
+        return tuple(i.size for i in self.indices)
+
+    @property
+    def recurrent(self) -> bool:
+        """Whether it refers to itself (a scan)."""
+        return self.name in self.term.names
+
+
+@dataclass(frozen=True)
+class Path:
+    """One path of the chain rule: what flows from the adjoint of ``through`` into this one."""
+
+    through: str
+    term: Term
+
+
+@dataclass(frozen=True)
+class Program:
+    """Definitions in order, with the inputs that they read and the outputs that they give.
+
+    Attributes:
+        arguments: the inputs with their dimensions.
+        outputs: names of definitions (or inputs) that are returned.
+        conditions: what must hold of the sizes or values, in words (``N >= 2 at user.py:12``).
+        notes: how the Program was found, for the certificate (traces, assumptions).
+        scalar: the upstream gradient is one number (each output has no dimensions).
+    """
+
+    arguments: tuple[Input, ...]
+    definitions: tuple[Definition, ...]
+    outputs: tuple[str, ...]
+    conditions: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    structure: str = field(default="auto")  # "auto": one output alone, else a tuple; "tuple"
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """The names of the inputs, in order."""
+        return tuple(a.name for a in self.arguments)
+
+    @property
+    def scalar(self) -> bool:
+        """Whether it has a single output without dimensions."""
+        return len(self.outputs) == 1 and not self.dims(self.outputs[0])
+
+    def argument(self, name: str) -> Input:
+        """The input of that name."""
+        for a in self.arguments:
+            if a.name == name:
+                return a
+        raise InputError(f"there is no input {name!r}; the inputs are {', '.join(self.inputs)}")
+
+    def definition(self, name: str) -> Definition:
+        """The definition of that name."""
+        for d in self.definitions:
+            if d.name == name:
+                return d
+        raise InputError(f"nothing defines {name!r}; defined are {', '.join(d.name for d in self.definitions)}")
+
+    def dims(self, name: str) -> tuple[Poly, ...]:
+        """The sizes of an input or a definition."""
+        for d in self.definitions:
+            if d.name == name:
+                return d.dims
+        return self.argument(name).dims
+
+    def kind(self, name: str) -> str:
+        """``float``, ``int`` or ``bool`` of an input or a definition."""
+        for d in self.definitions:
+            if d.name == name:
+                return d.kind
+        return self.argument(name).kind
+
+    @property
+    def names(self) -> frozenset[str]:
+        """All names of tensors in it."""
+        return frozenset(self.inputs) | {d.name for d in self.definitions}
+
+    def sizes(self) -> tuple[str, ...]:
+        """The names of the symbolic sizes, in the order in which the inputs show them."""
+        found: dict[str, None] = {}
+        for a in self.arguments:
+            for p in a.dims:
+                for atom in p.atoms():
+                    found.update(dict.fromkeys(sorted(_size_names(p))) if atom else {})
+        for d in self.definitions:
+            for p in d.dims:
+                found.update(dict.fromkeys(sorted(_size_names(p))))
+        return tuple(found)
+
+    def needed(self, outputs: Iterable[str]) -> Program:
+        """The same Program with only the definitions that these outputs need."""
+        wanted = set(outputs)
+        kept = []
+        for d in reversed(self.definitions):
+            if d.name in wanted:
+                kept.append(d)
+                wanted |= d.term.names | frozenset().union(*(p.names for p in d.dims)) if d.dims else d.term.names
+        return replace(self, definitions=tuple(reversed(kept)), outputs=tuple(outputs))
+
+    def rename(self, names: Mapping[str, str]) -> Program:
+        """The same Program with tensors renamed."""
+
+        def new(n: str) -> str:
+            return names.get(n, n)
+
+        definitions = tuple(
+            replace(
+                d,
+                name=new(d.name),
+                term=rename(d.term, names),
+                spelling=d.spelling and Spelling(d.spelling.template, tuple(new(n) for n in d.spelling.names)),
+                paths=tuple(Path(new(p.through), rename(p.term, names)) for p in d.paths),
+            )
+            for d in self.definitions
+        )
+        arguments = tuple(replace(a, name=new(a.name)) for a in self.arguments)
+        return replace(self, arguments=arguments, definitions=definitions, outputs=tuple(new(o) for o in self.outputs))
+
+    def __str__(self) -> str:
+        from derivcheck.notation.text import program_text
+
+        return program_text(self)
+
+
+def _size_names(poly: Poly) -> frozenset[str]:
+    return poly.sizes()
