@@ -215,7 +215,7 @@ class Poly:
         a, b = self.constant, right.constant
         if a is not None and b is not None and b != 0:
             return as_poly(a // b)
-        return _atom_poly(Floor(self, right))
+        return _floor(self, right)
 
     def __mod__(self, other: PolyLike) -> Poly:
         return self - (self // other) * other
@@ -427,6 +427,26 @@ def exact_quotient(numerator: Poly, denominator: Poly) -> Poly | None:
     return None
 
 
+def _floor(numerator: Poly, denominator: Poly) -> Poly:
+    """``numerator // denominator`` with whole multiples taken out: ``(h*d + e)//d`` is ``h`` for an index e below d."""
+    whole, rest = as_poly(0), as_poly(0)
+    for m, c in numerator.terms:
+        part = Poly(((m, c),))
+        q = exact_quotient(part, denominator)
+        if q is None:
+            rest = rest + part
+        else:
+            whole = whole + q
+    if not nonnegative(denominator - 1):
+        return _atom_poly(Floor(numerator, denominator))
+    if nonnegative(rest) and nonnegative(denominator - 1 - rest):
+        return whole
+    inner = rest.atom
+    if isinstance(inner, Floor) and nonnegative(inner.denominator - 1):
+        return whole + _floor(inner.numerator, inner.denominator * denominator)
+    return whole + _atom_poly(Floor(rest, denominator))
+
+
 def _monomial_quotient(m: Monomial, by: Monomial) -> Monomial | None:
     powers = dict(m)
     for a, e in by:
@@ -498,12 +518,33 @@ def lower_bound(poly: Poly, least: int = 1) -> Poly | None:
     """
     bound = poly
     for i in sorted(poly.indices, key=lambda a: a.key):
-        found = bound.linear_in(i)
+        found = _degree_one(bound, i)
         if found is None:
             return None
-        c, rest = found
-        bound = rest if c >= 0 else rest + c * (i.size - 1)
+        slope, rest = found
+        if nonnegative(slope, least):
+            bound = rest
+        elif nonnegative(-slope, least):
+            bound = rest + slope * (i.size - 1)
+        else:
+            return None
     return bound
+
+
+def _degree_one(poly: Poly, i: Index) -> tuple[Poly, Poly] | None:
+    """``(slope, rest)`` with ``poly = slope·i + rest``, both free of ``i``; None where it is not of that form."""
+    slope, rest = [], []
+    for m, c in poly.terms:
+        if (i, 1) in m:
+            others = tuple((a, e) for a, e in m if a is not i)
+            if any(i in a.indices for a, _ in others):
+                return None
+            slope.append((others, c))
+        elif any(i in a.indices for a, _ in m):
+            return None
+        else:
+            rest.append((m, c))
+    return Poly(slope), Poly(rest)
 
 
 def nonnegative(poly: Poly, least: int = 1) -> bool:
@@ -558,6 +599,7 @@ def _text(poly: Poly) -> str:
         parts.append((c < 0, "*".join(factors)))
     if not parts:
         return "0"
+    parts.sort(key=lambda part: part[0])  # what is added first, what is taken away after it
     text = ("-" if parts[0][0] else "") + parts[0][1]
     for negative, part in parts[1:]:
         text += (" - " if negative else " + ") + part

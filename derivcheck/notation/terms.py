@@ -16,12 +16,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from fractions import Fraction
-from typing import Any, Union, cast
+from typing import Any, cast
 from weakref import WeakValueDictionary
 
-from derivcheck.notation.sizes import Atom, Entry, Index, Poly, PolyLike, as_poly, fresh, i_poly, nonnegative
+from derivcheck.notation.sizes import (
+    Atom,
+    Entry,
+    Index,
+    Poly,
+    PolyLike,
+    as_poly,
+    fresh,
+    i_poly,
+    nonnegative,
+)
 
-Rational = Union[int, Fraction]
+Rational = int | Fraction
 _interned: WeakValueDictionary[Any, Any] = WeakValueDictionary()
 NO_INDICES: frozenset[Index] = frozenset()
 NO_NAMES: frozenset[str] = frozenset()
@@ -51,7 +61,7 @@ class Term:
 
 
 def _intern(cls: type, key: tuple[Any, ...], free: frozenset[Index], names: frozenset[str]) -> Any:
-    found = _interned.get((cls, key))
+    found: Any = _interned.get((cls, key))
     if found is None:
         found = object.__new__(cls)
         for slot, value in zip(cls.__slots__, key):  # type: ignore[attr-defined]
@@ -254,6 +264,8 @@ def bracket(relation: str, operand: PolyLike | Term, least: int = 1) -> Term:
         return ONE if (p.constant == 0) == (relation == "==") else ZERO
     if nonnegative(p - 1, least) or nonnegative(-p - 1, least):
         return ZERO if relation == "==" else ONE
+    if nonnegative(p, least) and nonnegative(-p, least):
+        return ONE if relation == "==" else ZERO
     if p.terms[0][1] < 0:  # one spelling for [i−p = 0] and [p−i = 0]
         p = -p
     return Bracket(relation, p)
@@ -294,7 +306,18 @@ def add(*args: Term) -> Term:
         out.append(Number(total))
     if not out:
         return ZERO
-    return out[0] if len(out) == 1 else Add(tuple(out))
+    if len(out) == 1:
+        return out[0]
+    if is_negative(out[0]):  # a sum starts with what is added: 1 - y, not -y + 1
+        first = next((k for k, t in enumerate(out) if not is_negative(t)), 0)
+        out.insert(0, out.pop(first))
+    return Add(tuple(out))
+
+
+def is_negative(term: Term) -> bool:
+    """Whether a minus sign stands in front of the term."""
+    lead = term.args[0] if isinstance(term, Mul) else term
+    return isinstance(lead, Number) and lead.value < 0
 
 
 def _counted(args: tuple[Term, ...]) -> list[tuple[Term, int]]:
@@ -350,7 +373,7 @@ def mul(*args: Term) -> Term:
 def neg(term: Term) -> Term:
     """``−term``."""
     if isinstance(term, Add):
-        return Add(tuple(neg(a) for a in term.args))
+        return add(*(neg(a) for a in term.args))
     return mul(MINUS_ONE, term)
 
 
@@ -497,9 +520,6 @@ def substitute(term: Term, values: Mapping[Any, PolyLike]) -> Term:
     >>> from derivcheck.notation.sizes import Index, size, i_poly
     >>> i, j = Index("i", size("N")), Index("j", size("N"))
     >>> print(substitute(summation([i], mul(ref("x", i), ref("w", j))), {j: i_poly(i)}))
-    w[i]*sum(i: x[i])
-    >>> t = Over("sum", (i,), mul(ref("x", i), ref("w", j)))
-    >>> print(substitute(t, {j: i_poly(i)}))
     w[i]*sum(i_1: x[i_1])
     """
     if not values:
@@ -522,7 +542,7 @@ def _substitute(term: Term, values: dict[Any, PolyLike], arriving: frozenset[Ind
     elif isinstance(term, Over):
         inner = dict(values)
         inner_memo = memo
-        bound = []
+        bound: list[Index] = []
         for i in term.indices:
             length = i.size.substitute(values)
             j = i if length is i.size else Index(i.name, length, i.serial)
@@ -586,7 +606,7 @@ def freshen(term: Term, used: Iterable[Index]) -> Term:
         if not isinstance(t, Over):
             return t
         moves: dict[Any, PolyLike] = {}
-        bound = []
+        bound: list[Index] = []
         for i in t.indices:
             if any(i.name == u.name and i.serial == u.serial for u in taken):
                 j = fresh(i, [*taken, *t.body.free, *bound_indices(t.body), *bound])

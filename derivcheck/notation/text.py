@@ -5,9 +5,21 @@ What is printed here is read back by :mod:`derivcheck.notation.parse`.
 
 from __future__ import annotations
 
-from derivcheck.notation.sizes import Poly
 from derivcheck.notation.program import Program
-from derivcheck.notation.terms import Add, Bracket, Func, Mul, Number, Over, Pow, Ref, SizeOf, Term
+from derivcheck.notation.sizes import Poly
+from derivcheck.notation.terms import (
+    Add,
+    Bracket,
+    Func,
+    Mul,
+    Number,
+    Over,
+    Pow,
+    Ref,
+    SizeOf,
+    Term,
+    is_negative,
+)
 
 _SUM, _PRODUCT, _POWER, _ATOM = range(4)
 
@@ -37,7 +49,7 @@ def _spell(t: Term) -> tuple[str, int]:
     if isinstance(t, Add):
         out = ""
         for a in t.args:
-            text = _text(a, _PRODUCT) if not _negative(a) else _text(a, _SUM)
+            text = _text(a, _PRODUCT) if not is_negative(a) else _text(a, _SUM)
             out += text if not out else (f" - {text[1:]}" if text.startswith("-") else f" + {text}")
         return out, _SUM
     if isinstance(t, Mul):
@@ -52,10 +64,6 @@ def _spell(t: Term) -> tuple[str, int]:
         bound = ", ".join(i.key for i in t.indices)
         return f"{t.kind}({bound}: {term_text(t.body)})", _ATOM
     raise TypeError(f"not a term: {type(t).__name__}")
-
-
-def _negative(t: Term) -> bool:
-    return isinstance(t, Number) and t.value < 0 or isinstance(t, Mul) and isinstance(t.args[0], Number) and t.args[0].value < 0
 
 
 def _size(p: Poly) -> tuple[str, int]:
