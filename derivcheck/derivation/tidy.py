@@ -156,7 +156,7 @@ def match(pattern: Term, term: Term, binding: Binding, open_: frozenset[Index]) 
                 yield {i: p for i, p in b.items() if i not in bound or i in binding}
     elif isinstance(pattern, Func) and isinstance(term, Func) and pattern.name != term.name:
         return
-    elif len(pattern.children) == len(term.children):
+    elif pattern.children and len(pattern.children) == len(term.children):
         yield from _children(pattern.children, term.children, binding, open_)
 
 
