@@ -1,0 +1,70 @@
+"""``derive``: from torch code, a module or index text to a derivation."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from derivcheck.derived import Derivation
+from derivcheck.errors import InputError
+from derivcheck.notation.program import Program
+
+
+def derive(forward: Any, *args: Any, loss: Any = None, target: Any = None, dims: Mapping[str, str] | None = None,
+           constants: Mapping[str, Any] | None = None, wrt: Iterable[str] | None = None, **inputs: Any) -> Derivation:
+    """Derive the gradients of a computation once, for every size.
+
+    Args:
+        forward: an ``nn.Module``, a torch function of named tensors, index text, or a Program.
+        *args: for a module (or function), its forward's own arguments as examples; only ranks and types count.
+        loss: a loss module or function of (output, target), applied to the module's output.
+        target: an example of the loss's target, where its rank is not the output's.
+        dims: named dimensions per input (``{"x": "N in", "W": "out in"}``), instead of examples; ``"h*d"``, literals,
+            and ``"int<V: N T"`` for integer entries below V.
+        constants: values that are not differentiated in, by parameter name.
+        wrt: names of the inputs to differentiate in; default every floating-point input and parameter.
+        **inputs: example tensors by parameter name; other values are constants.
+
+    Returns:
+        A :class:`~derivcheck.derived.Derivation`.
+
+    Raises:
+        UnsupportedOperation: an operator that cannot be derived, with its place in the user's code.
+        InputError: inputs that do not fit.
+
+    >>> d = derive("y[n,o] := sum(i: x[n,i]*W[o,i]) + b[o]", dims={"x": "N in", "W": "out in", "b": "out"})
+    >>> print(d.gradients["W"].definition.term)
+    sum(n: grad_output[n, o]*x[n, i])
+    """
+    if isinstance(forward, Derivation):
+        return forward
+    if isinstance(forward, Program):
+        return Derivation(forward, wrt)
+    if isinstance(forward, str):
+        from derivcheck.notation.parse import parse_program
+
+        return Derivation(parse_program(forward, dims), wrt)
+    torch = sys.modules.get("torch")
+    if torch is not None and isinstance(forward, torch.nn.Module):
+        from derivcheck.tracing.modules import trace_module
+
+        traced = trace_module(forward, args, inputs, loss=loss, target=target, dims=dims, constants=constants)
+    elif callable(forward):
+        from derivcheck.tracing.trace import trace
+
+        if args:
+            inputs = {**_named(forward, args), **inputs}
+        traced = trace(forward, inputs, dims=dims, constants=constants)
+    else:
+        raise InputError(f"derive takes a module, a function, index text or a Program; found {type(forward).__name__}")
+    return Derivation(traced.program, traced.wrt if wrt is None else wrt, traced.values, name=traced.name)
+
+
+def _named(forward: Any, args: tuple[Any, ...]) -> dict[str, Any]:
+    import inspect
+
+    names = [p.name for p in inspect.signature(forward).parameters.values() if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    if len(args) > len(names):
+        raise InputError(f"{len(args)} example inputs for a function of {len(names)} parameters ({', '.join(names)})")
+    return dict(zip(names, args))

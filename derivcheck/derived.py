@@ -1,0 +1,210 @@
+"""A derivation: a Program, its adjoint, and the readings of both (steps, torch source, LaTeX, SymPy)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+from derivcheck.derivation.sweep import adjoint, apart
+from derivcheck.errors import InputError
+from derivcheck.notation.program import Definition, Path, Program
+from derivcheck.notation.sizes import Poly
+from derivcheck.notation.terms import ONE, Ref, Term, inline, transform
+
+if TYPE_CHECKING:
+    import sympy
+
+    from derivcheck.notes.steps import Step
+
+
+@dataclass(frozen=True)
+class Gradient:
+    """The gradient of one input.
+
+    Attributes:
+        name: the input's name.
+        dims: the sizes of its dimensions, as text (``("out", "in")``).
+        definition: its definition in the adjoint, ``<name>_bar[…] := …``.
+    """
+
+    name: str
+    dims: tuple[str, ...]
+    definition: Definition
+    derivation: Derivation
+
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        """The paths of the chain rule that reach this input, each a contribution to the gradient."""
+        return self.definition.paths
+
+    @property
+    def term(self) -> Term:
+        """The gradient inlined down to the inputs; for a scalar output the upstream gradient is 1."""
+        return self.derivation.inlined(self.definition)
+
+    @property
+    def expr(self) -> sympy.Expr:
+        """The gradient in SymPy (``Indexed``, ``Sum``, ``KroneckerDelta``), inlined down to the inputs."""
+        from derivcheck.notation.sympify import to_sympy
+
+        return to_sympy(self.term)
+
+    def latex(self, lang: str = "en") -> str:
+        """The gradient's line of the derivation, ``∂L/∂W_{jk} = …``, in LaTeX."""
+        from derivcheck.notes.latex import gradient_latex
+
+        return gradient_latex(self.derivation.program, self.derivation.adjoint, self.name, lang=lang)
+
+
+class Derivation:
+    """A forward Program with its gradient, derived once for every size.
+
+    Attributes:
+        program: the forward.
+        wrt: the names of the inputs that the gradient is taken in.
+        values: the tensors that inputs default to (a module's parameters and buffers, constants), by name.
+    """
+
+    def __init__(self, program: Program, wrt: Iterable[str] | None = None, values: Mapping[str, Any] | None = None,
+                 name: str = "derived") -> None:
+        floats = tuple(a.name for a in program.arguments if a.kind == "float")
+        self.wrt: tuple[str, ...] = floats if wrt is None else tuple(wrt)
+        for n in self.wrt:
+            if n not in floats:
+                raise InputError(f"wrt names {n!r}, which is not a floating-point input; those are {', '.join(floats) or 'none'}")
+        self.program = apart(program, self.wrt)
+        self.values: Mapping[str, Any] = MappingProxyType(dict(values or {}))
+        self.name = name
+
+    @cached_property
+    def adjoint(self) -> Program:
+        """The gradient as a Program; its outputs are ``<name>_bar`` in the order of :attr:`wrt`."""
+        return _adjoint(self.program, self.wrt)
+
+    @cached_property
+    def gradients(self) -> Mapping[str, Gradient]:
+        """The gradients by name."""
+        found = {}
+        for n, out in zip(self.wrt, self.adjoint.outputs):
+            dims = tuple(str(p) for p in self.program.dims(n))
+            found[n] = Gradient(n, dims, self.adjoint.definition(out), self)
+        return MappingProxyType(found)
+
+    @property
+    def upstream(self) -> tuple[str, ...]:
+        """The names of the upstream gradients, one per floating output."""
+        return tuple(a.name for a in self.adjoint.arguments if a.role == "upstream" and a.name not in self.program.inputs)
+
+    def inlined(self, definition: Definition) -> Term:
+        """A definition of the adjoint in terms of the inputs alone; a scalar output's upstream gradient is 1."""
+        meanings: dict[str, tuple[Any, Term]] = {}
+        for d in self.adjoint.definitions:
+            if d.recurrent or d.kind != "float":
+                continue
+            term = inline(d.term, meanings)
+            if d.name == definition.name:
+                break
+            meanings[d.name] = (d.indices, term)
+        else:
+            term = inline(definition.term, meanings)
+        if self.program.scalar:
+            ups = frozenset(self.upstream)
+            term = transform(term, lambda t: ONE if isinstance(t, Ref) and t.name in ups else t)
+        return term
+
+    @cached_property
+    def steps(self) -> tuple[Step, ...]:
+        """The chain rule in order: each step with what it defines, the rule used and the LaTeX."""
+        from derivcheck.notes.steps import steps
+
+        return steps(self.program, self.adjoint)
+
+    def source(self) -> str:
+        """A readable, importable file of torch code for all sizes; it needs torch alone.
+
+        >>> import derivcheck as dc
+        >>> "import torch" in dc.derive("y[n] := x[n]^2", dims={"x": "N"}).source()
+        True
+        """
+        return self._source
+
+    @cached_property
+    def _source(self) -> str:
+        from derivcheck.codegen.source import source
+
+        return source(self.program, self.adjoint, name=self.name)
+
+    def compile(self) -> Callable[..., tuple[Any, dict[str, Any]]]:
+        """The generated code as a function: ``value, grads = run(input=x, …[, grad_output=g])``.
+
+        Inputs are tensors by name; those in :attr:`values` may be left out.  ``grads`` maps each name of :attr:`wrt`
+        to a tensor of that input's shape.
+
+        >>> import torch, derivcheck as dc
+        >>> run = dc.derive("y[n] := x[n]^2", dims={"x": "N"}).compile()
+        >>> value, grads = run(x=torch.tensor([1.0, 3.0]), grad_output=torch.ones(2))
+        >>> grads["x"].tolist()
+        [2.0, 6.0]
+        """
+        return self._compiled
+
+    @cached_property
+    def _compiled(self) -> Callable[..., tuple[Any, dict[str, Any]]]:
+        from derivcheck.codegen.load import load
+
+        run: Callable[..., tuple[Any, dict[str, Any]]] = load(self._source)
+        if not self.values:
+            return run
+        values = dict(self.values)
+
+        def with_values(**given: Any) -> tuple[Any, dict[str, Any]]:
+            return run(**{**values, **given})
+
+        return with_values
+
+    def to_latex(self, style: str = "index", lang: str = "en", sizes: Mapping[str, int] | None = None, full: bool = False) -> str:
+        """The derivation in LaTeX.
+
+        Args:
+            style: ``index`` (for every size), ``matrix``, or ``scalar`` (written out element by element at small ``sizes``).
+            lang: ``en`` or ``zh``.
+            sizes: sizes by name, for ``scalar``.
+            full: a whole document instead of its body.
+        """
+        from derivcheck.notes.latex import to_latex
+
+        return to_latex(self.program, self.adjoint, style=style, lang=lang, sizes=sizes, full=full)
+
+    def to_markdown(self, style: str = "index", lang: str = "en", sizes: Mapping[str, int] | None = None) -> str:
+        """The derivation as Markdown with LaTeX formulas, and the generated code."""
+        from derivcheck.notes.markdown import to_markdown
+
+        return to_markdown(self.program, self.adjoint, style=style, lang=lang, sizes=sizes, source=self._source)
+
+    def to_html(self, style: str = "index", lang: str = "en", sizes: Mapping[str, int] | None = None) -> str:
+        """The derivation as one HTML page with MathML, readable without a network."""
+        from derivcheck.notes.html import to_html
+
+        return to_html(self.program, self.adjoint, style=style, lang=lang, sizes=sizes, source=self._source)
+
+    def _repr_latex_(self) -> str:
+        return self.to_latex()
+
+    def _repr_html_(self) -> str:
+        return self.to_html()
+
+    def __str__(self) -> str:
+        from derivcheck.notes.unicode import derivation_text
+
+        return derivation_text(self.program, self.adjoint)
+
+    def __repr__(self) -> str:
+        return f"<derivation of {', '.join(self.program.outputs)} in {', '.join(self.wrt)}>"
+
+
+@lru_cache(maxsize=256)
+def _adjoint(program: Program, wrt: tuple[str, ...]) -> Program:
+    return adjoint(program, wrt)
