@@ -96,7 +96,7 @@ class Derivation:
     @property
     def upstream(self) -> tuple[str, ...]:
         """The names of the upstream gradients, one per floating output."""
-        return tuple(a.name for a in self.adjoint.arguments if a.role == "upstream" and a.name not in self.program.inputs)
+        return tuple(a.name for a in self.adjoint.arguments if a.role == "upstream")
 
     def inlined(self, definition: Definition) -> Term:
         """A definition of the adjoint in terms of the inputs alone; a scalar output's upstream gradient is 1."""

@@ -9,7 +9,7 @@ contribution is one *path* of the chain rule and is kept apart.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from derivcheck.derivation.positions import settle
 from derivcheck.derivation.scalar import derivative
@@ -135,7 +135,8 @@ class _Sweep:
         outputs = tuple(self.bar_name[n] for n in self.wrt)
         ups = tuple(u for o in dict.fromkeys(self.forward.outputs) for u in self.upstream.get(o, ()))
         ups = tuple(sorted(ups, key=lambda u: (len(u.name), u.name)))
-        arguments = (*self.forward.arguments, *ups)
+        own = (replace(a, role="argument") if a.role == "upstream" else a for a in self.forward.arguments)
+        arguments = (*own, *ups)
         wanted: set[str] = set(outputs)
         kept: list[Definition] = []
         for d in reversed(self.out):
