@@ -1,0 +1,43 @@
+# Two commands for a newcomer: make run, make test.  Each makes .venv first where it is missing.
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+BIN := .venv/bin
+INSTALL := $(BIN)/python -m pip install --quiet --constraint constraints.txt --editable
+WORKERS ?= 2
+
+.PHONY: run test lint unit bench coverage clean
+
+run: .venv/.runs
+	$(BIN)/derivcheck run
+
+test: lint unit
+
+lint: .venv/.tests
+	$(BIN)/ruff check derivcheck tests examples
+	$(BIN)/mypy
+
+unit: .venv/.tests
+	$(BIN)/pytest -n $(WORKERS) -q
+
+bench: .venv/.tests
+	$(BIN)/pytest benchmarks -p no:xdist --benchmark-enable --benchmark-only
+
+coverage: .venv/.tests
+	$(BIN)/python -m benchmarks.coverage
+
+clean:
+	rm -rf .venv derivcheck-out build dist *.egg-info
+
+# A stamp is newer than the files that say what to install; a second run starts at once.
+.venv/.runs: pyproject.toml constraints.txt | .venv/bin/python
+	@echo "installing derivcheck and what it needs into .venv (a few minutes the first time)"
+	$(INSTALL) .
+	@touch $@
+
+.venv/.tests: pyproject.toml constraints.txt | .venv/bin/python
+	@echo "installing derivcheck, what it needs and its test tools into .venv (a few minutes the first time)"
+	$(INSTALL) '.[test]'
+	@touch $@ .venv/.runs
+
+.venv/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "derivcheck needs Python 3.11 or newer; found %s. Set PYTHON=" % sys.version.split()[0])'
+	$(PYTHON) -m venv .venv
