@@ -1,0 +1,247 @@
+"""The Builder: collects the definitions that rows give, names them and their indices, and broadcasts.
+
+>>> from derivcheck.notation.sizes import size
+>>> from derivcheck.notation.terms import mul, summation
+>>> b = Builder(sizes=["N", "in", "out"])
+>>> x, w = Value("x", (size("N"), size("in"))), Value("w", (size("out"), size("in")))
+>>> n, o, i = b.indices((size("N"), size("out"), size("in")))
+>>> y = b.define("y", (n, o), summation([i], mul(x[n, i], w[o, i])))
+>>> print(b.definitions[0].name, b.definitions[0].indices, b.definitions[0].term)
+y (n, o) sum(i: x[n, i]*w[o, i])
+"""
+
+from __future__ import annotations
+
+import keyword
+import math
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, NoReturn
+
+from derivcheck.errors import UnsupportedOperation
+from derivcheck.notation.functions import functions
+from derivcheck.notation.program import Definition, Spelling
+from derivcheck.notation.sizes import Atom, Index, Poly
+from derivcheck.notation.terms import Term, func, neg, number, size_of
+from derivcheck.operators.values import Value, broadcast_dims, promoted, spread
+
+_RESERVED = {"torch", "math", "grad_output", "sum", "prod", "max", "min", "argmax", "argmin", "size", "input_shape"}
+
+
+class Builder:
+    """Collects definitions, each with its own name, readable indices, rule and place.
+
+    Args:
+        names: names that are taken (inputs, parameters).
+        sizes: the names of symbolic sizes, which no index may bear.
+        reserved: names that the user's code gives to tensors, kept free for them.
+    """
+
+    def __init__(self, names: Iterable[str] = (), sizes: Iterable[str] = (), reserved: Iterable[str] = ()) -> None:
+        self.definitions: list[Definition] = []
+        self.conditions: list[str] = []
+        self.assumptions: list[str] = []
+        self._taken: set[str] = set(names)
+        self._sizes: set[str] = set(sizes)
+        self._reserved: set[str] = set(reserved)
+        self.begin("", "", "z")
+
+    # -- one operator ----------------------------------------------------------
+    def begin(
+        self,
+        operator: str,
+        rule: str,
+        gives: str,
+        out_dims: Sequence[tuple[Poly, ...]] | None = None,
+        out_kinds: Sequence[str] | None = None,
+        hints: Sequence[str | None] = (),
+        place: str | None = None,
+    ) -> None:
+        """Start an operator: what ``give`` and ``refuse`` refer to; its indices are named afresh."""
+        self.operator, self.rule, self.gives, self.place = operator, rule, gives, place
+        self.out_dims, self.out_kinds, self.hints = out_dims, out_kinds, tuple(hints)
+        self._indices: list[Index] = []
+
+    def refuse(self, reason: str, instead: str = "") -> NoReturn:
+        """Refuse this form of the operator."""
+        raise UnsupportedOperation(self.operator, reason, self.place, instead)
+
+    def condition(self, text: str) -> None:
+        """State what must hold of sizes or arguments (``N >= 2``)."""
+        if text not in self.conditions:
+            self.conditions.append(text)
+
+    def assume(self, text: str) -> None:
+        """State what is assumed of the data (no ties)."""
+        if text not in self.assumptions:
+            self.assumptions.append(text)
+
+    def dims(self, computed: Sequence[Poly], k: int = 0) -> tuple[Poly, ...]:
+        """The dimensions of result ``k``: those that are known from outside, else those computed here."""
+        if self.out_dims is not None and k < len(self.out_dims):
+            known = self.out_dims[k]
+            if len(known) == len(computed):
+                return tuple(known)
+        return tuple(computed)
+
+    def kind(self, computed: str, k: int = 0) -> str:
+        """The kind of result ``k``."""
+        return self.out_kinds[k] if self.out_kinds is not None and k < len(self.out_kinds) else computed
+
+    # -- names -------------------------------------------------------------------
+    def unique(self, hint: str) -> str:
+        """An identifier like ``hint`` that is not taken; it is taken from now on."""
+        base = re.sub(r"\W", "_", hint, flags=re.ASCII).strip("_") or "z"
+        if base[0].isdigit():
+            base = f"z_{base}"
+        name, k = base, 0
+        while name in self._taken or name in self._sizes or name in _RESERVED or keyword.iskeyword(name) or name in functions():
+            k += 1
+            name = f"{base}_{k}"
+        self._taken.add(name)
+        return name
+
+    def indices(self, dims: Sequence[Poly], hints: Sequence[str] | None = None) -> tuple[Index, ...]:
+        """Indices over ``dims`` with readable names, distinct from all others of the operator at hand.
+
+        >>> from derivcheck.notation.sizes import as_poly, size
+        >>> Builder(sizes=["N", "T", "d"]).indices((size("N"), size("T"), size("T"), size("d"), as_poly(3)))
+        (n, t, s, e, i)
+        """
+        found = []
+        for axis, d in enumerate(dims):
+            names = {i.name for i in self._indices}
+            first = hints[axis] if hints is not None else ""
+            for letter in _letters(d, first):
+                if (
+                    letter not in names
+                    and letter not in self._sizes
+                    and letter not in self._taken
+                    and letter not in self._reserved
+                    and letter not in d.sizes()
+                ):
+                    break
+            else:
+                k = 1
+                while f"i{k}" in names | self._sizes | self._taken:
+                    k += 1
+                letter = f"i{k}"
+            index = Index(letter, d)
+            self._indices.append(index)
+            found.append(index)
+        return tuple(found)
+
+    def index(self, length: Poly, hint: str = "") -> Index:
+        """One index over ``length``."""
+        return self.indices((length,), (hint,))[0]
+
+    # -- definitions ---------------------------------------------------------------
+    def define(
+        self,
+        hint: str,
+        indices: Sequence[Index],
+        term: Term,
+        rule: str = "",
+        *,
+        stop: bool = False,
+        kind: str = "float",
+        spelling: Spelling | None = None,
+    ) -> Value:
+        """Add ``hint[indices] := term`` under a free name."""
+        name = self.unique(hint)
+        return self._add(name, indices, term, rule, stop, kind, spelling)
+
+    def _add(
+        self, name: str, indices: Sequence[Index], term: Term, rule: str, stop: bool, kind: str, spelling: Spelling | None
+    ) -> Value:
+        halted = stop or kind != "float"
+        self.definitions.append(Definition(name, tuple(indices), term, halted, kind, rule or self.rule, self.place, spelling))
+        dims = tuple(i.size for i in indices)
+        return Value(name, dims, kind, (tuple(indices), term) if not term.names else None)
+
+    def recur(self, hint: str, indices: Sequence[Index], term: Callable[[Value], Term], kind: str = "float") -> Value:
+        """Add a definition that refers to itself at earlier positions: ``term`` is given the Value to be defined."""
+        name = self.unique(hint)
+        return self._add(name, indices, term(Value(name, tuple(i.size for i in indices), kind)), "", False, kind, None)
+
+    def give(
+        self,
+        indices: Sequence[Index],
+        term: Term,
+        k: int = 0,
+        *,
+        kind: str = "float",
+        stop: bool = False,
+        spelling: Spelling | None = None,
+    ) -> Value:
+        """Define result ``k`` of the operator, under the user's own name for it where there is one."""
+        hint = self.hints[k] if k < len(self.hints) else None
+        return self.define(hint or self.gives, indices, term, stop=stop, kind=self.kind(kind, k), spelling=spelling)
+
+    def held(self, hint: str, value: Value) -> Value:
+        """The same values with no gradient through them (``detach``)."""
+        if value.kind != "float" or value.closed is not None:
+            return value
+        own = self.indices(value.dims)
+        self._indices = [i for i in self._indices if i not in own]
+        return self.define(hint, own, value[own], stop=True)
+
+    # -- arithmetic ------------------------------------------------------------------
+    def number(self, value: Any) -> Term:
+        """A scalar argument as a term."""
+        if isinstance(value, Term):
+            return value
+        if isinstance(value, Value):
+            if value.rank:
+                self.refuse(f"a tensor of rank {value.rank} stands where a number is expected")
+            return value[()]
+        if isinstance(value, (Poly, Atom)):
+            return size_of(value)
+        if isinstance(value, float) and not math.isfinite(value):
+            if math.isnan(value):
+                self.refuse("a constant is NaN")
+            return func("inf") if value > 0 else neg(func("inf"))
+        if isinstance(value, complex):
+            self.refuse("complex numbers have no row")
+        return number(value)
+
+    def elements(self, *operands: Any, dims: Sequence[Poly] | None = None) -> tuple[tuple[Index, ...], tuple[Term, ...]]:
+        """Indices of the broadcast result, and each operand's element there; numbers stay numbers."""
+        shape = self.dims(broadcast_dims(*(o.dims for o in operands if isinstance(o, Value)))) if dims is None else tuple(dims)
+        at = self.indices(shape)
+        return at, tuple(o[spread(o.dims, at)] if isinstance(o, Value) else self.number(o) for o in operands)
+
+    def elementwise(
+        self,
+        f: Callable[..., Term],
+        *operands: Any,
+        kind: str | None = None,
+        stop: bool = False,
+        spelling: Spelling | None = None,
+    ) -> Value:
+        """The result of a scalar function of broadcast operands."""
+        at, terms = self.elements(*operands)
+        return self.give(at, f(*terms), kind=kind or promoted(*operands), stop=stop, spelling=spelling)
+
+
+_FAVOURITES: Mapping[str, str] = {"in": "i", "out": "o", "T": "ts", "S": "s", "L": "tl"}
+
+
+def _letters(length: Poly, first: str) -> Iterable[str]:
+    """Names for an index over ``length``, best first: its own hint, the size's letter, then its neighbours."""
+    if first:
+        yield first
+    atom = length.atom
+    names = sorted(length.sizes())
+    if atom is None and len(names) != 1:
+        yield from "ijkpqrsuvmabcefgt"
+        return
+    name = str(atom) if atom is not None else names[0]
+    yield from _FAVOURITES.get(name, "")
+    letter = name[0].lower()
+    if letter.isalpha() and letter.isascii():
+        yield letter
+        yield from {"n": "mpq", "i": "jk", "o": "pq", "t": "srq"}.get(letter, "")
+        for k in range(1, 26):
+            yield chr((ord(letter) - 97 + k) % 26 + 97)
+    yield from "ijkpqrsuvmabcefgt"

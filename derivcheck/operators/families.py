@@ -1,0 +1,19 @@
+"""The files of the catalogue: importing one registers its rows."""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+FAMILIES: tuple[str, ...] = (
+    "contractions",
+    # "elementwise",
+    # "reductions",
+    # "views",
+    # "losses",
+)
+
+
+def load() -> None:
+    """Import every family."""
+    for family in FAMILIES:
+        import_module(f"derivcheck.operators.{family}")

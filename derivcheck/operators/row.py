@@ -1,0 +1,208 @@
+"""A row says what an operator means: forward only, one place, with samples to test it on.
+
+>>> from derivcheck.operators.row import find, sample, floats, row
+>>> @row("mylib.scaled_add.default", samples=[sample(floats(2, 3), floats(3), scale=2)])
+... def scaled_add(b, x, y, scale=1):
+...     "z[*n] = x[*n] + scale*y[*n], broadcast."
+...     return b.elementwise(lambda p, q: p + q * b.number(scale), x, y)
+>>> find("mylib.scaled_add.default").text
+'z[*n] = x[*n] + scale*y[*n], broadcast.'
+
+The gradient of ``mylib::scaled_add`` is then derived like that of any other operator.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from derivcheck.errors import UnsupportedOperation
+from derivcheck.notation.sizes import Poly
+from derivcheck.operators.build import Builder
+from derivcheck.operators.values import Value
+
+Meaning = Callable[..., Any]
+F = TypeVar("F", bound=Meaning)
+
+
+@dataclass(frozen=True)
+class Like:
+    """A tensor of a sample: its shape, its kind and how its values are drawn.
+
+    ``values``: ``normal``, ``positive`` (0.5 … 2), ``unit`` (inside −1 … 1), ``open`` (inside 0 … 1), ``simplex``
+    (positive, last axis sums to 1), ``signs`` (±1), ``ties`` (few values), ``distinct`` (no ties), ``unique`` (integers
+    without repeats along the last axis).
+    """
+
+    shape: tuple[int, ...]
+    kind: str = "float"
+    values: str = "normal"
+    below: int | None = None
+
+
+def floats(*shape: int, values: str = "normal") -> Like:
+    """A floating-point tensor of a sample."""
+    return Like(shape, "float", values)
+
+
+def ints(*shape: int, below: int, values: str = "normal") -> Like:
+    """A tensor of integers ``0 … below−1`` of a sample."""
+    return Like(shape, "int", values, below)
+
+
+def bools(*shape: int) -> Like:
+    """A boolean tensor of a sample."""
+    return Like(shape, "bool")
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Arguments to try a row on; ``only`` names the overload that they are for, where a row has several."""
+
+    args: tuple[Any, ...]
+    kwargs: Mapping[str, Any]
+    only: str = ""
+
+
+def sample(*args: Any, only: str = "", **kwargs: Any) -> Sample:
+    """Arguments to try a row on, tensors given by :func:`floats`, :func:`ints` and :func:`bools`."""
+    return Sample(args, kwargs, only)
+
+
+@dataclass(frozen=True)
+class Row:
+    """What an operator means.
+
+    Attributes:
+        names: the torch overloads, ``aten.linear.default``.
+        means: ``f(builder, *arguments) -> Value`` or a tuple of Values; arguments are named as in torch's schema.
+        samples: arguments to test it on.
+        where: the condition under which it holds, in words (``eps > 0``).
+        gives: the name of its result where the user's code gives none.
+        family: the file that it stands in.
+        textbook: the gradient as a textbook writes it, in index text; proved, not trusted.
+    """
+
+    names: tuple[str, ...]
+    means: Meaning
+    samples: tuple[Sample, ...] = ()
+    where: str = ""
+    gives: str = "z"
+    family: str = ""
+    textbook: str = ""
+
+    @property
+    def name(self) -> str:
+        """The short name: ``linear`` of ``aten.linear.default``."""
+        return short(self.names[0])
+
+    @property
+    def text(self) -> str:
+        """The meaning in index text, the first line of the function's docstring."""
+        return (inspect.getdoc(self.means) or "").split("\n\n")[0]
+
+
+_rows: dict[str, Row] = {}
+_loaded = False
+
+
+def row(*names: str, samples: Sequence[Sample] = (), where: str = "", gives: str = "z", textbook: str = "") -> Callable[[F], F]:
+    """Register what an operator means; a decorator of ``f(b, *arguments)``.
+
+    ``b`` is the :class:`~derivcheck.operators.build.Builder`.  A tensor arrives as a ``Value`` (``x[n, i]`` is its element),
+    an integer as an integer expression or an int, a float as a Fraction or a term; the function returns
+    ``b.give(indices, term)``.  ``names`` are torch's: ``mylib.scaled_add.default`` for ``torch.ops.mylib.scaled_add``.
+
+    Raises:
+        ValueError: an operator has a row already, or the name is not one of torch's form.
+    """
+
+    def register(means: F) -> F:
+        added = Row(tuple(names), means, tuple(samples), where, gives, means.__module__.rpartition(".")[2], textbook)
+        for name in names:
+            if name.count(".") < 2:
+                raise ValueError(f"operator {name!r}: expected namespace.operator.overload, for example mylib.{name}.default")
+            if "_backward" in name:
+                raise ValueError(f"operator {name!r}: a row says what a forward means; a backward is derived")
+            if name in _rows and _rows[name].means.__qualname__ != means.__qualname__:
+                raise ValueError(f"operator {name!r} has a row already")
+            _rows[name] = added
+        return means
+
+    return register
+
+
+def short(name: str) -> str:
+    """``linear`` of ``aten.linear.default``."""
+    return name.split(".")[1] if "." in name else name
+
+
+def rows() -> dict[str, Row]:
+    """All rows by the name of the overload."""
+    global _loaded
+    if not _loaded:
+        _loaded = True
+        from derivcheck.operators.families import load
+
+        load()
+    return _rows
+
+
+def find(name: str) -> Row | None:
+    """The row of an overload such as ``aten.add.Tensor``, or None.
+
+    A ``_copy`` variant of a view means what the view means.
+
+    >>> find("aten.linear.default").name
+    'linear'
+    """
+    known = rows()
+    found = known.get(name)
+    if found is None and "_copy." in name:
+        found = known.get(name.replace("_copy.", "."))
+    return found
+
+
+def apply(
+    found: Row,
+    builder: Builder,
+    args: Sequence[Any],
+    kwargs: Mapping[str, Any],
+    out_dims: Sequence[tuple[Poly, ...]] | None = None,
+    out_kinds: Sequence[str] | None = None,
+    *,
+    hints: Sequence[str | None] = (),
+    place: str | None = None,
+    name: str = "",
+) -> Value | tuple[Value, ...]:
+    """Write an operator's meaning into ``builder`` and return its result.
+
+    Args:
+        found: the row.
+        builder: collects the definitions.
+        args, kwargs: the operator's arguments, named as in torch's schema.
+        out_dims: the dimensions of each result where they are known; else they follow from the arguments.
+        out_kinds: ``float``, ``int`` or ``bool`` for each result.
+        hints: the name that the user's code gives each result.
+        place: ``file.py:line`` of the user's code.
+        name: the overload, for messages and the definitions' ``rule``.
+
+    Raises:
+        UnsupportedOperation: a form of the operator that has no honest meaning here.
+    """
+    given, named = list(args), dict(kwargs)
+    if "self" in named:  # Python keeps that word for methods
+        given.insert(0, named.pop("self"))
+    operator = name or found.names[0]
+    signature = inspect.signature(found.means)
+    try:
+        bound = signature.bind(builder, *given, **named)
+    except TypeError as e:
+        raise UnsupportedOperation(operator, f"its row does not know these arguments ({e})", place) from None
+    builder.begin(operator, short(operator), found.gives, out_dims, out_kinds, hints, place)
+    if found.where:
+        builder.condition(found.where)
+    result: Value | tuple[Value, ...] = found.means(*bound.args, **bound.kwargs)
+    return result
