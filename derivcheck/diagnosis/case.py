@@ -1,0 +1,155 @@
+"""A wrong gradient with all that is known of it: what :func:`derivcheck.diagnosis.diagnose.diagnose` is given."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from derivcheck.notation.meaning import evaluate
+from derivcheck.notation.measure import measure
+from derivcheck.notation.program import Input, Program
+
+Tensors = Mapping[str, Tensor]
+Run = Callable[[Tensors, Tensors], Mapping[str, "Tensor | None"]]
+
+
+@dataclass(frozen=True)
+class Case:
+    """The gradient of one input, derived and found, at one set of values.
+
+    Attributes:
+        name: the input under diagnosis.
+        forward: the Program of the forward.
+        adjoint: its gradient; the output for ``name`` is ``<name>_bar``.
+        inputs: every input of the forward by name; floating ones in float64.
+        upstream: the upstream gradients by their names in ``adjoint``, with the strides that the backward was given.
+        sizes: the value of each symbolic size.
+        derived: the right gradient of each input, float64.
+        found: what the backward returned for each input (None: nothing), in its own shape.
+        tolerance: per input, how far each element may be off by rounding.
+        backward: runs the backward under test on such inputs and upstream gradients and gives what it returns, by input name;
+            None where it cannot be run again.  It may change its arguments: that is a finding.
+        again: another case of the same backward at other sizes, by sizes and seed; by default drawn with :func:`draw`.
+        fixed: names of inputs that keep their values in another case (constants).
+    """
+
+    name: str
+    forward: Program
+    adjoint: Program
+    inputs: Tensors
+    upstream: Tensors
+    sizes: Mapping[str, int]
+    derived: Tensors
+    found: Mapping[str, Tensor | None]
+    tolerance: Tensors
+    backward: Run | None = None
+    again: Callable[[Mapping[str, int], int], Case | None] | None = None
+    fixed: frozenset[str] = field(default=frozenset())
+
+    def at(self, sizes: Mapping[str, int], seed: int) -> Case | None:
+        """The same backward at other sizes and values, or None where it cannot run there.
+
+        Whatever the backward raises at sizes that its author never tried is its own affair: no case, no evidence.
+        """
+        try:
+            if self.again is not None:
+                return self.again(sizes, seed)
+            if self.backward is None:
+                return None
+            inputs, upstream = draw(self, sizes, seed)
+            return case(self.name, self.forward, self.adjoint, inputs, upstream, self.backward, relative=self.relative, fixed=self.fixed)
+        except Exception:  # noqa: BLE001
+            return None
+
+    @property
+    def relative(self) -> float:
+        """The tolerance relative to the size of the gradient, a number."""
+        bound, right = self.tolerance.get(self.name), self.derived[self.name]
+        if bound is None or not right.numel():
+            return 1e-11
+        scale = float(right.abs().max())
+        largest = float(torch.as_tensor(bound, dtype=torch.float64).max())
+        return min(max(1e-11, largest / scale), 0.05) if scale > 0 else 1e-11
+
+
+def case(name: str, forward: Program, adjoint: Program, inputs: Tensors, upstream: Tensors, backward: Run,
+         relative: float = 1e-11, fixed: frozenset[str] = frozenset()) -> Case:
+    """Run a backward and put it beside the derived gradient, evaluated in float64.
+
+    Args:
+        name: the input under diagnosis.
+        inputs, upstream: by name, as :class:`Case` says.
+        relative: the tolerance relative to the largest element of each gradient.
+
+    Raises:
+        InputError: shapes that clash.
+    """
+    given = {**inputs, **upstream}
+    values = evaluate(adjoint, given)
+    names = [n for n in inputs if f"{n}_bar" in adjoint.outputs]
+    derived = {n: torch.from_numpy(values[f"{n}_bar"].copy()) for n in names}
+    tolerance = {n: torch.full_like(g, relative * float(g.abs().max()) if g.numel() else 0.0) for n, g in derived.items()}
+    run_on = {k: v.clone() for k, v in inputs.items()}
+    found = dict(backward(run_on, {k: same_layout(v) for k, v in upstream.items()}))
+    sizes = measure(adjoint, {k: tuple(v.shape) for k, v in given.items()})
+    return Case(name, forward, adjoint, inputs, upstream, sizes, derived, {n: _double(found.get(n)) for n in names}, tolerance,
+                backward, fixed=fixed)
+
+
+def _double(value: Tensor | None) -> Tensor | None:
+    return None if value is None else value.detach().to("cpu", torch.float64)
+
+
+def same_layout(value: Tensor) -> Tensor:
+    """A copy with the strides of the original, expanded dimensions included."""
+    if any(s == 0 and n > 1 for s, n in zip(value.stride(), value.shape)):
+        whole = tuple(slice(0, 1) if s == 0 else slice(None) for s in value.stride())
+        return value[whole].clone().expand(value.shape)
+    copy = torch.empty_strided(value.shape, value.stride(), dtype=value.dtype)
+    return copy.copy_(value)
+
+
+def draw(like: Case, sizes: Mapping[str, int], seed: int) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """Inputs and upstream gradients of the same kind of values at other sizes: positive stay positive, masks stay masks."""
+    generator = torch.Generator().manual_seed(seed)
+    inputs = {a.name: _like(a, like.inputs[a.name], sizes, generator, a.name in like.fixed) for a in like.forward.arguments}
+    upstream = {}
+    for a in like.adjoint.arguments:
+        if a.name in like.upstream:
+            shape = tuple(p.at(sizes) for p in a.dims)
+            upstream[a.name] = torch.randn(shape, generator=generator, dtype=torch.float64)
+    return inputs, upstream
+
+
+def _like(argument: Input, sample: Tensor, sizes: Mapping[str, int], generator: torch.Generator, fixed: bool) -> Tensor:
+    shape = tuple(p.at(sizes) for p in argument.dims)
+    if fixed or (not shape and argument.role in ("constant", "buffer")):
+        return sample if tuple(sample.shape) == shape else sample.flatten()[:1].expand(shape).clone()
+
+    def pick(pool: Tensor) -> Tensor:
+        return pool[torch.randint(len(pool), shape, generator=generator)] if len(pool) else torch.zeros(shape, dtype=sample.dtype)
+
+    if argument.kind != "float" or not sample.is_floating_point():
+        if argument.below is None:
+            return pick(sample.flatten())
+        below = argument.below.at(sizes)
+        chosen = torch.randint(max(below, 1), shape, generator=generator)
+        old = sample.flatten()
+        if not old.numel() or not shape:
+            return chosen.to(sample.dtype)
+        special = old[(old < 0)]  # an ignore_index below 0 keeps its share
+        share = special.numel() / old.numel()
+        return torch.where(torch.rand(shape, generator=generator) < share, pick(special if len(special) else old), chosen).to(sample.dtype)
+    values = sample.flatten()
+    if values.numel() > 2 and len(values.unique()) <= 2:
+        return pick(values)
+    new = torch.randn(shape, generator=generator, dtype=torch.float64)
+    if values.numel() and bool((values > 0).all()):
+        low, high = float(values.min()), float(values.max())
+        top = high if high <= 1 else max(high, 2 * low)
+        return low + (top - low) * torch.rand(shape, generator=generator, dtype=torch.float64)
+    return new
