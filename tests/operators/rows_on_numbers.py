@@ -1,0 +1,143 @@
+"""Rows on numbers: a sample as torch tensors and as a Program, for the tests that hold one against the other."""
+
+from __future__ import annotations
+
+import zlib
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from derivcheck.derivation.sweep import adjoint
+from derivcheck.notation.meaning import evaluate
+from derivcheck.notation.program import Input, Program
+from derivcheck.notation.sizes import Poly, as_poly, size
+from derivcheck.operators.build import Builder
+from derivcheck.operators.row import Like, Row, Sample, apply
+from derivcheck.operators.values import Value
+
+
+@dataclass
+class Case:
+    """A sample made real: torch's arguments, the Program, the inputs by name."""
+
+    program: Program
+    inputs: dict[str, torch.Tensor]
+    outputs: tuple[torch.Tensor, ...]
+
+
+def draw(like: Like, generator: torch.Generator) -> torch.Tensor:
+    """Numbers for a tensor of a sample."""
+
+    def uniform(low: float, high: float) -> torch.Tensor:
+        return low + (high - low) * torch.rand(like.shape, generator=generator, dtype=torch.float64)
+
+    if like.kind == "bool":
+        return torch.rand(like.shape, generator=generator) > 0.4
+    if like.kind == "int":
+        assert like.below is not None
+        if like.values == "unique":
+            orders = torch.rand((*like.shape[:-1], like.below), generator=generator).argsort(-1)
+            return orders[..., : like.shape[-1]].contiguous()
+        return torch.randint(0, like.below, like.shape, generator=generator)
+    if like.values == "positive":
+        return uniform(0.5, 2)
+    if like.values == "unit":
+        return uniform(-0.95, 0.95)
+    if like.values == "open":
+        return uniform(0.05, 0.95)
+    if like.values == "above":
+        return uniform(1.1, 3)
+    if like.values == "simplex":
+        return uniform(0.1, 1).softmax(-1)
+    if like.values == "signs":
+        return torch.where(uniform(0, 1) > 0.5, 1.0, -1.0).to(torch.float64)
+    if like.values == "ties":
+        return torch.randint(-2, 3, like.shape, generator=generator).to(torch.float64)
+    if like.values == "distinct":
+        n = int(np.prod(like.shape))
+        return ((torch.randperm(n, generator=generator) - n // 2) * 0.37 + 0.11).to(torch.float64).reshape(like.shape)
+    return torch.randn(like.shape, generator=generator, dtype=torch.float64)
+
+
+def overload(name: str) -> Any:
+    """The torch operator of a row's name."""
+    space, op, kind = name.split(".")
+    return getattr(getattr(getattr(torch.ops, space), op), kind)
+
+
+def case(row: Row, name: str, sample: Sample) -> Case:
+    """A sample as torch runs it and as the row means it, sizes symbolic (``s5`` for a dimension of 5)."""
+    generator = torch.Generator().manual_seed(zlib.crc32(repr((name, sample.args, sample.kwargs)).encode()))
+    inputs: dict[str, torch.Tensor] = {}
+    arguments: list[Input] = []
+    kinds = {torch.float64: "float", torch.int64: "int", torch.bool: "bool"}
+
+    def real(a: Any) -> Any:
+        if isinstance(a, Like):
+            tensor = draw(a, generator)
+            inputs[f"x{len(inputs)}"] = tensor.requires_grad_(tensor.is_floating_point())
+            return tensor
+        if isinstance(a, Poly):
+            return a.at({s: int(s[1:]) for s in a.sizes()})
+        if isinstance(a, (list, tuple)):
+            return type(a)(real(v) for v in a)
+        return a
+
+    def symbolic(a: Any) -> Any:
+        if isinstance(a, Like):
+            dims = tuple(size(f"s{n}") if n > 1 else as_poly(n) for n in a.shape)
+            value = Value(f"x{len(arguments)}", dims, a.kind)
+            arguments.append(Input(value.name, dims, a.kind, None if a.below is None else as_poly(a.below)))
+            return value
+        if isinstance(a, (list, tuple)):
+            return type(a)(symbolic(v) for v in a)
+        return a
+
+    wanted = overload(name)(*real(sample.args), **{k: real(v) for k, v in sample.kwargs.items()})
+    outputs = tuple(wanted) if isinstance(wanted, (tuple, list)) else (wanted,)
+    args, kwargs = symbolic(sample.args), {k: symbolic(v) for k, v in sample.kwargs.items()}
+    builder = Builder([a.name for a in arguments], [s for a in arguments for d in a.dims for s in d.sizes()])
+    given = apply(row, builder, args, kwargs, None, tuple(kinds[o.dtype] for o in outputs), name=name)
+    results = given if isinstance(given, tuple) else (given,)
+    assert len(results) == len(outputs), f"{len(results)} results where torch gives {len(outputs)}"
+    sizes = {s: int(s[1:]) for a in arguments for d in a.dims for s in d.sizes()}
+    for v, o in zip(results, outputs, strict=True):
+        found = tuple(d.at(sizes) for d in v.dims)
+        assert found == tuple(o.shape), f"dimensions {v.dims} = {found}, torch has {tuple(o.shape)}"
+        assert v.kind == kinds[o.dtype], f"kind {v.kind}, torch has {o.dtype}"
+    program = Program(tuple(arguments), tuple(builder.definitions), tuple(v.name for v in results))
+    return Case(program, inputs, outputs)
+
+
+def arrays(c: Case) -> dict[str, Any]:
+    """The inputs as numpy arrays."""
+    return {k: v.detach().numpy() for k, v in c.inputs.items()}
+
+
+def values(c: Case) -> dict[str, Any]:
+    """What the Program says."""
+    return {**arrays(c), **evaluate(c.program, arrays(c))}
+
+
+def gradients(c: Case) -> list[tuple[str, Any, Any]]:
+    """``(name, derived, autograd's)`` for each floating input, under random upstream gradients."""
+    outs = [(n, o) for n, o in zip(c.program.outputs, c.outputs, strict=True) if o.is_floating_point()]
+    wrt = [k for k, v in c.inputs.items() if v.is_floating_point()]
+    if not outs or not wrt:
+        return []
+    generator = torch.Generator().manual_seed(1)
+    ups = [torch.randn(o.shape, generator=generator, dtype=o.dtype) for _, o in outs]
+    live = [(o, u) for (_, o), u in zip(outs, ups, strict=True) if o.requires_grad]
+    if live:
+        want = torch.autograd.grad([o for o, _ in live], [c.inputs[k] for k in wrt], [u for _, u in live], allow_unused=True)
+    else:
+        want = tuple(None for _ in wrt)
+    back = adjoint(c.program, wrt)
+    given = arrays(c)
+    for k, u in enumerate(ups):
+        given["grad_output" if len(ups) == 1 else f"grad_output_{k}"] = u.numpy()
+    found = evaluate(back, given)
+    zeros = [np.zeros(tuple(c.inputs[k].shape)) if w is None else w.numpy() for k, w in zip(wrt, want, strict=True)]
+    return [(k, found[bar], w) for k, bar, w in zip(wrt, back.outputs, zeros, strict=True)]
