@@ -11,8 +11,16 @@ from derivcheck.errors import InputError
 from derivcheck.notation.program import Program
 
 
-def derive(forward: Any, *args: Any, loss: Any = None, target: Any = None, dims: Mapping[str, str] | None = None,
-           constants: Mapping[str, Any] | None = None, wrt: Iterable[str] | None = None, **inputs: Any) -> Derivation:
+def derive(
+    forward: Any,
+    *args: Any,
+    loss: Any = None,
+    target: Any = None,
+    dims: Mapping[str, str] | None = None,
+    constants: Mapping[str, Any] | None = None,
+    wrt: Iterable[str] | None = None,
+    **inputs: Any,
+) -> Derivation:
     """Derive the gradients of a computation once, for every size.
 
     Args:
@@ -64,7 +72,9 @@ def derive(forward: Any, *args: Any, loss: Any = None, target: Any = None, dims:
 def _named(forward: Any, args: tuple[Any, ...]) -> dict[str, Any]:
     import inspect
 
-    names = [p.name for p in inspect.signature(forward).parameters.values() if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    names = [
+        p.name for p in inspect.signature(forward).parameters.values() if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)
+    ]
     if len(args) > len(names):
         raise InputError(f"{len(args)} example inputs for a function of {len(names)} parameters ({', '.join(names)})")
     return dict(zip(names, args))

@@ -68,13 +68,16 @@ class Derivation:
         values: the tensors that inputs default to (a module's parameters and buffers, constants), by name.
     """
 
-    def __init__(self, program: Program, wrt: Iterable[str] | None = None, values: Mapping[str, Any] | None = None,
-                 name: str = "derived") -> None:
+    def __init__(
+        self, program: Program, wrt: Iterable[str] | None = None, values: Mapping[str, Any] | None = None, name: str = "derived"
+    ) -> None:
         floats = tuple(a.name for a in program.arguments if a.kind == "float")
         self.wrt: tuple[str, ...] = floats if wrt is None else tuple(wrt)
         for n in self.wrt:
             if n not in floats:
-                raise InputError(f"wrt names {n!r}, which is not a floating-point input; those are {', '.join(floats) or 'none'}")
+                raise InputError(
+                    f"wrt names {n!r}, which is not a floating-point input; those are {', '.join(floats) or 'none'}"
+                )
         self.program = apart(program, self.wrt)
         self.values: Mapping[str, Any] = MappingProxyType(dict(values or {}))
         self.name = name
@@ -165,7 +168,9 @@ class Derivation:
 
         return with_values
 
-    def to_latex(self, style: str = "index", lang: str = "en", sizes: Mapping[str, int] | None = None, full: bool = False) -> str:
+    def to_latex(
+        self, style: str = "index", lang: str = "en", sizes: Mapping[str, int] | None = None, full: bool = False
+    ) -> str:
         """The derivation in LaTeX.
 
         Args:

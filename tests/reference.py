@@ -1,4 +1,4 @@
-"""The slowest possible meaning of a Program: Python floats, one element at a time, nothing shared with the package's evaluator."""
+"""The slowest meaning of a Program: Python floats, one element at a time; nothing shared with the package's evaluator."""
 
 from __future__ import annotations
 
@@ -13,15 +13,25 @@ from derivcheck.notation.terms import Add, Bracket, Func, Mul, Number, Over, Pow
 
 Element = tuple[int, ...]
 FUNCTIONS = {
-    "exp": math.exp, "log": math.log, "sin": math.sin, "cos": math.cos, "tanh": math.tanh, "erf": math.erf, "sinh": math.sinh,
-    "cosh": math.cosh, "tan": math.tan, "atan": math.atan,
+    "exp": math.exp,
+    "log": math.log,
+    "sin": math.sin,
+    "cos": math.cos,
+    "tanh": math.tanh,
+    "erf": math.erf,
+    "sinh": math.sinh,
+    "cosh": math.cosh,
+    "tan": math.tan,
+    "atan": math.atan,
     "sigmoid": lambda x: 1 / (1 + math.exp(-x)),
     "softplus": lambda x: math.log(1 + math.exp(x)),
     "logsigmoid": lambda x: -math.log(1 + math.exp(-x)),
     "silu": lambda x: x / (1 + math.exp(-x)),
     "gelu": lambda x: x * (1 + math.erf(x / math.sqrt(2))) / 2,
     "gelu_tanh": lambda x: x * (1 + math.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3))) / 2,
-    "log1p": math.log1p, "expm1": math.expm1, "pi": lambda: math.pi,
+    "log1p": math.log1p,
+    "expm1": math.expm1,
+    "pi": lambda: math.pi,
 }
 
 
@@ -95,8 +105,15 @@ class Reference:
         return places[values.index(best)][0]
 
 
-def central(program: Program, tensors: dict[str, dict[Element, float]], sizes: Mapping[str, int], upstream: dict[Element, float],
-            name: str, at: Element, h: float = 1e-5) -> float:
+def central(
+    program: Program,
+    tensors: dict[str, dict[Element, float]],
+    sizes: Mapping[str, int],
+    upstream: dict[Element, float],
+    name: str,
+    at: Element,
+    h: float = 1e-5,
+) -> float:
     """The central difference of ``Σ upstream·output`` in one element; definitions that stop gradients keep their values."""
     base = Reference(program, tensors, sizes)
     frozen = {d.name: base.all(d.name) for d in program.definitions if d.stop}

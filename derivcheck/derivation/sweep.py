@@ -197,7 +197,8 @@ class _Sweep:
         for share in _shares(d, self.active):
             local = in_own_names(share.local, d)
             self.shares.setdefault(share.target, []).append(
-                (d.name, d.indices, _Share(share.target, share.at, share.bound, mul(cotangent, local))))
+                (d.name, d.indices, _Share(share.target, share.at, share.bound, mul(cotangent, local)))
+            )
 
     def _finish(self, name: str, targets: tuple[Index, ...], rule: str, place: str | None = None) -> None:
         bar = self.bar_name[name]
@@ -212,7 +213,9 @@ class _Sweep:
             self.alias[bar] = self.upstream[name][0].name
             return
         term = factored(add(*(p.term for p in paths)))
-        self.out.append(Definition(bar, targets, term, rule="chain rule" if not rule else rule, place=place, paths=tuple(paths)))
+        self.out.append(
+            Definition(bar, targets, term, rule="chain rule" if not rule else rule, place=place, paths=tuple(paths))
+        )
 
 
 def _bar_names(program: Program) -> dict[str, str]:
@@ -278,8 +281,15 @@ def _shares(d: Definition, active: frozenset[str]) -> list[_Share]:
     return [_Share(r.name, r.at, bound, add(*locals_)) for (r, bound), locals_ in found.items()]
 
 
-def _walk(t: Term, cotangent: Term, bound: tuple[Index, ...], active: frozenset[str],
-          found: dict[tuple[Ref, tuple[Index, ...]], list[Term]], own: frozenset[Index], d: Definition) -> None:
+def _walk(
+    t: Term,
+    cotangent: Term,
+    bound: tuple[Index, ...],
+    active: frozenset[str],
+    found: dict[tuple[Ref, tuple[Index, ...]], list[Term]],
+    own: frozenset[Index],
+    d: Definition,
+) -> None:
     if t.names.isdisjoint(active):
         return
     if isinstance(t, Ref):
@@ -294,7 +304,9 @@ def _walk(t: Term, cotangent: Term, bound: tuple[Index, ...], active: frozenset[
                 _walk(a, mul(cotangent, derivative(t, k)), bound, active, found, own, d)
     elif isinstance(t, Over):
         if t.kind not in ("sum", "prod"):
-            raise UnsupportedOperation(t.kind, "a gradient would have to flow through an extreme; refer to its witness", d.place)
+            raise UnsupportedOperation(
+                t.kind, "a gradient would have to flow through an extreme; refer to its witness", d.place
+            )
         taken = [*own, *bound, *cotangent.free, *bound_indices(cotangent)]
         over = freshen(t, taken)
         assert isinstance(over, Over)

@@ -103,8 +103,9 @@ def _replaced(t: Term, pattern: dict[Term | None, Fraction], number: Fraction, d
     return t
 
 
-def _find(bases: list[Term], pattern: dict[Term | None, Fraction], have: dict[Term | None, Fraction], binding: Binding,
-          d: Definition) -> tuple[Binding, list[tuple[Term, Term]]] | None:
+def _find(
+    bases: list[Term], pattern: dict[Term | None, Fraction], have: dict[Term | None, Fraction], binding: Binding, d: Definition
+) -> tuple[Binding, list[tuple[Term, Term]]] | None:
     if not bases:
         return binding, []
     first = bases[0]
@@ -212,5 +213,10 @@ def factored(term: Term) -> Term:
         rest = dict(table)
         for base, e in common:
             rest[base] = rest[base] - e
-        rests.append(mul(Number((a.value if isinstance(a, Number) else _number(a)) / number), *(power(b, x) for b, x in rest.items() if b is not None and x)))
+        rests.append(
+            mul(
+                Number((a.value if isinstance(a, Number) else _number(a)) / number),
+                *(power(b, x) for b, x in rest.items() if b is not None and x),
+            )
+        )
     return mul(Number(number), *(power(b, e) for b, e in common), add(*rests))

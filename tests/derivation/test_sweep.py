@@ -14,8 +14,23 @@ from derivcheck.derivation.sweep import adjoint
 from derivcheck.errors import InputError, UnsupportedOperation
 from derivcheck.notation.program import Definition, Input, Program
 from derivcheck.notation.sizes import Index, Poly, entry, i_poly, size
-from derivcheck.notation.terms import (ONE, Term, add, bracket, extremum, func, mul, neg, number, power, product, ref, size_of, sub,
-                                       summation)
+from derivcheck.notation.terms import (
+    ONE,
+    Term,
+    add,
+    bracket,
+    extremum,
+    func,
+    mul,
+    neg,
+    number,
+    power,
+    product,
+    ref,
+    size_of,
+    sub,
+    summation,
+)
 from tests.reference import Element, Reference, central
 
 SIZES = {"N": 3, "K": 2, "M": 4}
@@ -62,26 +77,58 @@ pn, pk, pm = i_poly(n), i_poly(k), i_poly(m)
 @pytest.mark.parametrize(
     "program",
     [
-        pytest.param(one({"x": (N, K), "w": (M, K), "b": (M,)}, (n, m), add(summation([k], mul(ref("x", n, k), ref("w", m, k))), ref("b", m))), id="linear"),
+        pytest.param(
+            one(
+                {"x": (N, K), "w": (M, K), "b": (M,)},
+                (n, m),
+                add(summation([k], mul(ref("x", n, k), ref("w", m, k))), ref("b", m)),
+            ),
+            id="linear",
+        ),
         pytest.param(one({"x": (N, N)}, (n,), ref("x", n, n)), id="diagonal"),
         pytest.param(one({"x": (N, K)}, (k, n), ref("x", n, k)), id="transpose"),
         pytest.param(one({"x": (N,)}, (n, k), ref("x", n)), id="expand"),
         pytest.param(one({"x": (N,)}, (n,), ref("x", N - 1 - pn)), id="flip"),
         pytest.param(one({"x": (N, K)}, (n,), ref("x", n, 1)), id="select"),
         pytest.param(one({"x": (N * K,)}, (n, k), ref("x", pn * K + pk)), id="unflatten"),
-        pytest.param(one({"x": (N, K)}, (Index("f", N * K),), ref("x", i_poly(Index("f", N * K)) // K, i_poly(Index("f", N * K)) % K)), id="flatten"),
+        pytest.param(
+            one({"x": (N, K)}, (Index("f", N * K),), ref("x", i_poly(Index("f", N * K)) // K, i_poly(Index("f", N * K)) % K)),
+            id="flatten",
+        ),
         pytest.param(one({"x": (N, K)}, (n,), ref("x", i_poly(n), pn // 2)), id="half"),
-        pytest.param(one({"x": (N + K - 1,), "w": (K,)}, (n,), summation([k], mul(ref("x", pn + pk), ref("w", k)))), id="correlate"),
-        pytest.param(one({"x": (2 * N + K - 2,), "w": (K,)}, (n,), summation([k], mul(ref("x", 2 * pn + pk), ref("w", k)))), id="stride"),
+        pytest.param(
+            one({"x": (N + K - 1,), "w": (K,)}, (n,), summation([k], mul(ref("x", pn + pk), ref("w", k)))), id="correlate"
+        ),
+        pytest.param(
+            one({"x": (2 * N + K - 2,), "w": (K,)}, (n,), summation([k], mul(ref("x", 2 * pn + pk), ref("w", k)))), id="stride"
+        ),
         pytest.param(one({"x": (N,)}, (m,), mul(bracket(">=", pm - 1), bracket(">=", N - pm), ref("x", pm - 1))), id="pad"),
         pytest.param(one({"x": (M, K), "ids": (N,)}, (n, k), ref("x", entry("ids", n), k), ids=M), id="gather"),
-        pytest.param(one({"x": (N, K), "ids": (N,)}, (m, k), summation([n], mul(bracket("==", pm - entry("ids", n)), ref("x", n, k))), ids=M), id="index_add"),
+        pytest.param(
+            one(
+                {"x": (N, K), "ids": (N,)},
+                (m, k),
+                summation([n], mul(bracket("==", pm - entry("ids", n)), ref("x", n, k))),
+                ids=M,
+            ),
+            id="index_add",
+        ),
         pytest.param(one({"x": (N, K)}, (n,), product([k], ref("x", n, k))), id="prod"),
         pytest.param(one({"x": (N, K)}, (), product([n, k], ref("x", n, k))), id="prod of all"),
         pytest.param(one({"x": (N,)}, (n, n2), mul(ref("x", n), func("exp", ref("x", n2)))), id="outer with itself"),
-        pytest.param(one({"x": (N,)}, (n,), mul(ref("x", n), summation([n2], mul(ref("x", n2), func("sin", mul(ref("x", n), ref("x", n2))))))), id="nested"),
+        pytest.param(
+            one(
+                {"x": (N,)},
+                (n,),
+                mul(ref("x", n), summation([n2], mul(ref("x", n2), func("sin", mul(ref("x", n), ref("x", n2)))))),
+            ),
+            id="nested",
+        ),
         pytest.param(one({"x": (N,)}, (n,), mul(size_of(pn), ref("x", n))), id="index as a number"),
-        pytest.param(one({"x": (N,)}, (), summation([n, n2], mul(bracket(">=", pn - i_poly(n2)), ref("x", n), ref("x", n2)))), id="causal"),
+        pytest.param(
+            one({"x": (N,)}, (), summation([n, n2], mul(bracket(">=", pn - i_poly(n2)), ref("x", n), ref("x", n2)))),
+            id="causal",
+        ),
         pytest.param(one({"x": (N,)}, (n,), mul(ref("x", n), bracket(">", ref("x", n)))), id="relu"),
     ],
 )
@@ -90,7 +137,27 @@ def test_adjoint_equals_differences(program: Program) -> None:
         holds(program, seed)
 
 
-@pytest.mark.parametrize("name", ["exp", "sin", "cos", "tanh", "sigmoid", "softplus", "logsigmoid", "silu", "gelu", "gelu_tanh", "expm1", "erf", "tan", "atan", "sinh", "cosh"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "exp",
+        "sin",
+        "cos",
+        "tanh",
+        "sigmoid",
+        "softplus",
+        "logsigmoid",
+        "silu",
+        "gelu",
+        "gelu_tanh",
+        "expm1",
+        "erf",
+        "tan",
+        "atan",
+        "sinh",
+        "cosh",
+    ],
+)
 def test_scalar_functions(name: str) -> None:
     holds(one({"x": (N,)}, (n,), func(name, ref("x", n))))
 
@@ -113,7 +180,9 @@ def softmax() -> Program:
 
 def test_softmax_is_right_and_reads_as_a_person_writes_it() -> None:
     holds(softmax())
-    assert str(adjoint(softmax()).definitions[-1].term) == "y[n, k]*(grad_output[n, k] - sum(k_1: grad_output[n, k_1]*y[n, k_1]))"
+    assert (
+        str(adjoint(softmax()).definitions[-1].term) == "y[n, k]*(grad_output[n, k] - sum(k_1: grad_output[n, k_1]*y[n, k_1]))"
+    )
 
 
 def test_scan() -> None:
@@ -123,7 +192,9 @@ def test_scan() -> None:
 
 def test_mutual_recursion() -> None:
     before = mul(bracket(">=", pn - 1), ref("h", pn - 1))
-    c = Definition("c", (n,), add(mul(bracket(">=", pn - 1), ref("c", pn - 1), ref("f")), mul(func("sin", before), ref("x", n))))
+    c = Definition(
+        "c", (n,), add(mul(bracket(">=", pn - 1), ref("c", pn - 1), ref("f")), mul(func("sin", before), ref("x", n)))
+    )
     h = Definition("h", (n,), func("tanh", mul(ref("c", n), ref("w"))))
     holds(Program((Input("x", (N,)), Input("w", ()), Input("f", ())), (c, h), ("h",)))
 
@@ -159,7 +230,11 @@ def test_second_order_is_the_same_sweep() -> None:
 
 
 def test_several_outputs_have_an_upstream_each() -> None:
-    program = Program((Input("x", (N,)),), (Definition("y", (n,), func("sin", ref("x", n))), Definition("z", (), summation([n], ref("x", n)))), ("y", "z"))
+    program = Program(
+        (Input("x", (N,)),),
+        (Definition("y", (n,), func("sin", ref("x", n))), Definition("z", (), summation([n], ref("x", n)))),
+        ("y", "z"),
+    )
     assert adjoint(program).inputs == ("x", "grad_output_0", "grad_output_1")
 
 

@@ -1,0 +1,188 @@
+"""The pytest plugin: the fixture ``check_gradients``, the marker ``gradients``, and ``--derivcheck-report FILE``.
+
+Loaded by entry point; it imports nothing but pytest until a test asks for the fixture.
+
+    @pytest.mark.gradients(dtypes=["float64", "float32"], layouts=["contiguous", "transposed"], shapes=[(5, 3), (1, 7)])
+    def test_my_norm(check_gradients, gradient_variant):
+        check_gradients(MyNorm.apply, {"x": gradient_variant.randn(*gradient_variant.shape)})
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import sys
+from collections.abc import Callable, Generator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    import torch
+
+    from derivcheck.checking.report import Report
+
+_REPORTS = pytest.StashKey[list[dict[str, Any]]]()
+_KINDS = ("dtypes", "devices", "shapes", "layouts")
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One combination that the marker ``gradients`` asks for.
+
+    Attributes:
+        dtype: a torch type by name.
+        device: ``cpu``, ``cuda`` or ``mps``; a test for one that is not there is skipped.
+        shape: one of the marker's shapes, or ().
+        layout: see :func:`derivcheck.strategies.laid_out`.
+    """
+
+    dtype: str = "float64"
+    device: str = "cpu"
+    shape: tuple[int, ...] = ()
+    layout: str = "contiguous"
+
+    @property
+    def torch_dtype(self) -> torch.dtype:
+        """The torch type."""
+        import torch
+
+        found = getattr(torch, self.dtype, None)
+        if not isinstance(found, torch.dtype):
+            raise pytest.UsageError(f"the marker gradients names a type {self.dtype!r} that torch does not have")
+        return found
+
+    def randn(self, *shape: int, seed: int = 0) -> torch.Tensor:
+        """Normal data of that shape in this variant's type, device and layout."""
+        import torch
+
+        from derivcheck.strategies import laid_out
+
+        x = torch.randn(shape or self.shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+        return laid_out(x.to(self.torch_dtype).to(self.device), self.layout)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("derivcheck")
+    group.addoption(
+        "--derivcheck-report",
+        metavar="FILE",
+        default=None,
+        help="write the reports of all gradient checks of this run to FILE as JSON, and beside it one HTML page",
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line(
+        "markers",
+        "gradients(dtypes, devices, shapes, layouts): run the test once for each combination; the "
+        "fixture gradient_variant tells which, check_gradients uses its type and device",
+    )
+    config.stash[_REPORTS] = []
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    marker = metafunc.definition.get_closest_marker("gradients")
+    if marker is None:
+        return
+    unknown = sorted(set(marker.kwargs) - set(_KINDS))
+    if unknown or marker.args:
+        raise pytest.UsageError(
+            f"{metafunc.definition.nodeid}: the marker gradients takes {', '.join(_KINDS)}; found "
+            f"{', '.join(unknown) or 'positional arguments'}"
+        )
+    if "gradient_variant" not in metafunc.fixturenames:
+        return
+    given = [list(marker.kwargs.get(kind, [default])) for kind, default in zip(_KINDS, ("float64", "cpu", (), "contiguous"))]
+    variants = [Variant(str(d).removeprefix("torch."), str(v), tuple(s), lay) for d, v, s, lay in itertools.product(*given)]
+    metafunc.parametrize("gradient_variant", variants, indirect=True, ids=[_id(v, marker.kwargs) for v in variants])
+
+
+def _id(v: Variant, asked: dict[str, Any]) -> str:
+    parts = {"dtypes": v.dtype, "devices": v.device, "shapes": "x".join(map(str, v.shape)), "layouts": v.layout}
+    return "-".join(parts[k] for k in _KINDS if k in asked) or "default"
+
+
+@pytest.fixture
+def gradient_variant(request: pytest.FixtureRequest) -> Variant:
+    """The combination of type, device, shape and layout that this run of the test is for."""
+    variant: Variant = getattr(request, "param", Variant())
+    if variant.device != "cpu":
+        import torch
+
+        there = torch.cuda.is_available() if variant.device.startswith("cuda") else torch.backends.mps.is_available()
+        if not there:
+            pytest.skip(f"there is no {variant.device} device on this machine")
+    return variant
+
+
+@pytest.fixture
+def check_gradients(request: pytest.FixtureRequest, gradient_variant: Variant) -> Callable[..., Report]:
+    """``dc.check`` that fails the test where a gradient is wrong, and collects its report for ``--derivcheck-report``.
+
+    It takes the arguments of :func:`derivcheck.check` and returns the report.
+    """
+    from derivcheck.checking.check import check
+    from derivcheck.errors import GradientMismatch
+
+    def run(forward: Any, inputs: Any, backward: Any = None, **options: Any) -> Report:
+        options.setdefault("dtype", gradient_variant.torch_dtype)
+        options.setdefault("device", gradient_variant.device)
+        report = check(forward, inputs, backward, **options)
+        if request.config.getoption("--derivcheck-report"):
+            request.config.stash[_REPORTS].append({"test": request.node.nodeid, **report.to_dict()})
+        if not report.passed:
+            raise GradientMismatch(report)
+        return report
+
+    return run
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[Any]) -> Generator[None, Any, None]:
+    """A gradient that does not hold is shown as its report, not as a stack."""
+    outcome = yield
+    errors = sys.modules.get("derivcheck.errors")
+    if call.excinfo is not None and errors is not None and isinstance(call.excinfo.value, errors.GradientMismatch):
+        where = _line_in_test(item, call.excinfo)
+        outcome.get_result().longrepr = f"{call.excinfo.value}\n\n{where}"
+
+
+def _line_in_test(item: pytest.Item, excinfo: pytest.ExceptionInfo[BaseException]) -> str:
+    own = [entry for entry in excinfo.traceback if Path(str(entry.path)) == item.path]
+    if not own:
+        return item.nodeid
+    return f"{os.path.relpath(item.path, item.config.rootpath)}:{own[-1].lineno + 1}: {own[-1].statement}"
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any, error: object) -> None:
+    """Take over what a worker of pytest-xdist collected."""
+    node.config.stash[_REPORTS].extend(getattr(node, "workeroutput", {}).get("derivcheck_reports", []))
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    file = session.config.getoption("--derivcheck-report")
+    if not file:
+        return
+    reports = session.config.stash[_REPORTS]
+    output = getattr(session.config, "workeroutput", None)
+    if output is not None:
+        output["derivcheck_reports"] = reports
+        return
+    from derivcheck.checking.page import page
+
+    target = Path(file)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    _written(target, json.dumps({"reports": reports}, indent=1) + "\n")
+    _written(target.with_suffix(".html"), page(reports))
+
+
+def _written(target: Path, text: str) -> None:
+    """Write to a temporary name, then rename, so that nothing half-written is left."""
+    part = target.with_name(target.name + ".part")
+    part.write_text(text, encoding="utf-8")
+    part.replace(target)

@@ -1,0 +1,130 @@
+"""The plugin as a user's test suite meets it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+LAYER = """
+import torch
+
+class Square(torch.autograd.Function):
+    @staticmethod
+    def forward(x):
+        return x * x
+
+    @staticmethod
+    def setup_context(ctx, inputs, output):
+        ctx.save_for_backward(*inputs)
+
+    @staticmethod
+    def backward(ctx, grad_output):
+        (x,) = ctx.saved_tensors
+        return {factor} * x * grad_output
+"""
+
+
+def project(folder: Path, factor: int, test: str) -> Path:
+    (folder / "layer.py").write_text(LAYER.replace("{factor}", str(factor)))
+    (folder / "test_layer.py").write_text("import pytest, torch\nfrom layer import Square\n" + test)
+    return folder
+
+
+def run(folder: Path, *options: str) -> tuple[int, str]:
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-p",
+        "derivcheck.pytest_plugin",
+        "-p",
+        "no:cacheprovider",
+        "-q",
+        "--rootdir",
+        str(folder),
+        *options,
+    ]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=240)
+    return done.returncode, done.stdout + done.stderr
+
+
+ONE = "def test_square(check_gradients):\n    check_gradients(Square, {'x': torch.randn(5)})\n"
+
+
+def test_a_right_backward_passes(tmp_path: Path) -> None:
+    code, out = run(project(tmp_path, 2, ONE))
+    assert code == 0, out
+
+
+def test_a_wrong_backward_fails_with_its_report_instead_of_a_stack(tmp_path: Path) -> None:
+    code, out = run(project(tmp_path, 3, ONE))
+    assert code == 1
+    assert "Square" in out and "x: wrong" in out
+    assert "Traceback" not in out and "derivcheck/checking" not in out
+    assert "test_layer.py:4: check_gradients(Square" in out
+    assert len(out[: out.index("short test summary")].splitlines()) < 25
+
+
+def test_the_marker_runs_every_combination(tmp_path: Path) -> None:
+    test = (
+        "@pytest.mark.gradients(dtypes=['float64', 'float32'], layouts=['contiguous', 'transposed'], shapes=[(5, 3), (1, 7)])\n"
+        "def test_square(check_gradients, gradient_variant):\n"
+        "    x = gradient_variant.randn()\n"
+        "    assert x.dtype == gradient_variant.torch_dtype and x.shape == gradient_variant.shape\n"
+        "    assert check_gradients(Square, {'x': x}).dtype == gradient_variant.dtype\n"
+    )
+    code, out = run(project(tmp_path, 2, test), "-v")
+    assert code == 0, out
+    assert "8 passed" in out
+    assert "test_square[float32-5x3-transposed]" in out
+
+
+def test_a_device_that_is_not_there_is_skipped_with_the_reason(tmp_path: Path) -> None:
+    import torch
+
+    if torch.cuda.is_available():
+        pytest.skip("this machine has a CUDA device")
+    test = "@pytest.mark.gradients(devices=['cpu', 'cuda'])\n" + ONE
+    code, out = run(project(tmp_path, 2, test), "-rs")
+    assert code == 0
+    assert "1 passed, 1 skipped" in out and "no cuda device" in out
+
+
+def test_a_misspelt_marker_is_refused(tmp_path: Path) -> None:
+    code, out = run(project(tmp_path, 2, "@pytest.mark.gradients(dtype=['float32'])\n" + ONE))
+    assert code != 0
+    assert "dtypes, devices, shapes, layouts" in out and "found dtype" in out
+
+
+@pytest.mark.parametrize("workers", [(), ("-n", "2")], ids=["one process", "xdist"])
+def test_reports_of_a_run_are_collected(tmp_path: Path, workers: tuple[str, ...]) -> None:
+    test = "@pytest.mark.parametrize('n', [2, 3])\ndef test_square(check_gradients, n):\n    check_gradients(Square, {'x': torch.randn(n)})\n"
+    code, out = run(project(tmp_path, 3, test), "--derivcheck-report", "out/gradients.json", *workers)
+    assert code == 1, out
+    reports = json.loads((tmp_path / "out" / "gradients.json").read_text())["reports"]
+    assert sorted(r["test"] for r in reports) == ["test_layer.py::test_square[2]", "test_layer.py::test_square[3]"]
+    assert all(r["gradients"][0]["verdict"] == "wrong" for r in reports)
+    html = (tmp_path / "out" / "gradients.html").read_text()
+    assert "0 of 2 hold" in html and "test_square[3]" in html
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["gradients.html", "gradients.json"]
+
+
+def test_the_plugin_costs_nothing_until_used(tmp_path: Path) -> None:
+    (tmp_path / "test_nothing.py").write_text(
+        "import sys\ndef test_nothing():\n    assert not {'torch', 'sympy', 'matplotlib', 'derivcheck.errors'} & set(sys.modules)\n"
+    )
+    code, out = run(tmp_path)
+    assert code == 0, out
+
+
+def test_the_plugin_is_an_entry_point() -> None:
+    from importlib.metadata import entry_points
+
+    found = [e.value for e in entry_points(group="pytest11") if e.name == "derivcheck"]
+    if not found:
+        pytest.skip("derivcheck is not installed here, only on the path")
+    assert found == ["derivcheck.pytest_plugin"]
