@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 from derivcheck.derivation.sweep import adjoint, apart
 from derivcheck.errors import InputError
 from derivcheck.notation.program import Definition, Path, Program
-from derivcheck.notation.sizes import Poly
 from derivcheck.notation.terms import ONE, Ref, Term, inline, transform
 
 if TYPE_CHECKING:

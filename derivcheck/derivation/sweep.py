@@ -179,7 +179,7 @@ class _Sweep:
         shares = self.shares.get(name, ())
         for axis, length in enumerate(dims):
             pick: Index | None = None
-            for _, own, share in shares:
+            for _, _own, share in shares:
                 i = share.at[axis].index
                 if i is not None and i.size is length and i not in chosen:
                     pick = i

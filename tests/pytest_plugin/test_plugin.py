@@ -102,7 +102,10 @@ def test_a_misspelt_marker_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("workers", [(), ("-n", "2")], ids=["one process", "xdist"])
 def test_reports_of_a_run_are_collected(tmp_path: Path, workers: tuple[str, ...]) -> None:
-    test = "@pytest.mark.parametrize('n', [2, 3])\ndef test_square(check_gradients, n):\n    check_gradients(Square, {'x': torch.randn(n)})\n"
+    test = (
+        "@pytest.mark.parametrize('n', [2, 3])\n"
+        "def test_square(check_gradients, n):\n    check_gradients(Square, {'x': torch.randn(n)})\n"
+    )
     code, out = run(project(tmp_path, 3, test), "--derivcheck-report", "out/gradients.json", *workers)
     assert code == 1, out
     reports = json.loads((tmp_path / "out" / "gradients.json").read_text())["reports"]
@@ -115,7 +118,8 @@ def test_reports_of_a_run_are_collected(tmp_path: Path, workers: tuple[str, ...]
 
 def test_the_plugin_costs_nothing_until_used(tmp_path: Path) -> None:
     (tmp_path / "test_nothing.py").write_text(
-        "import sys\ndef test_nothing():\n    assert not {'torch', 'sympy', 'matplotlib', 'derivcheck.errors'} & set(sys.modules)\n"
+        "import sys\n"
+        "def test_nothing():\n    assert not {'torch', 'sympy', 'matplotlib', 'derivcheck.errors'} & set(sys.modules)\n"
     )
     code, out = run(tmp_path)
     assert code == 0, out
