@@ -1,0 +1,486 @@
+"""Recording torch code: the one file that uses torch's private interfaces.
+
+A recording runs the code once on fake tensors (shapes and dtypes, no data) and lists the operators that it
+calls, in functional form: in-place operators and writes through views become operators that give new values.
+It is made above autograd, so that ``linear``, ``softmax`` or ``detach`` stand in it as such.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from types import CodeType, FrameType
+from typing import Any
+
+import torch
+from torch._dispatch.python import enable_python_dispatcher
+from torch._subclasses.fake_tensor import DataDependentOutputException, DynamicOutputShapeException, FakeTensorMode
+from torch._subclasses.functional_tensor import FunctionalTensor, FunctionalTensorMode
+from torch.fx.experimental.proxy_tensor import ProxyTorchDispatchMode
+from torch.overrides import TorchFunctionMode
+from torch.utils import _pytree as pytree
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from derivcheck.errors import UnsupportedOperation
+
+_TORCH = os.path.dirname(torch.__file__) + os.sep
+_HERE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
+_STANDARD = os.path.dirname(os.__file__) + os.sep
+_LOG = logging.getLogger("torch._subclasses.fake_tensor")
+_FUNCTION_APPLY: CodeType = torch.autograd.Function.apply.__func__.__code__  # type: ignore[attr-defined]
+_DATA_GET = torch.Tensor.data.__get__  # type: ignore[attr-defined]
+_DATA_SET = torch.Tensor.data.__set__  # type: ignore[attr-defined]
+
+
+@dataclass(frozen=True)
+class Frame:
+    """A place in the user's code: which file and line, in which call of which function."""
+
+    file: str
+    line: int
+    function: str
+    call: int
+    instruction: int
+
+    @property
+    def place(self) -> str:
+        """``file.py:line``."""
+        return f"{os.path.basename(self.file)}:{self.line}"
+
+
+@dataclass(frozen=True)
+class Tensor:
+    """A tensor in a recording, by its number."""
+
+    number: int
+
+
+@dataclass(frozen=True)
+class Meta:
+    """What is known of a tensor without its data."""
+
+    shape: tuple[int, ...]
+    dtype: torch.dtype
+
+    @property
+    def kind(self) -> str:
+        """``float``, ``int``, ``bool`` or ``complex``."""
+        if self.dtype.is_floating_point:
+            return "float"
+        if self.dtype.is_complex:
+            return "complex"
+        return "bool" if self.dtype is torch.bool else "int"
+
+
+@dataclass
+class Call:
+    """One operator call: arguments with tensors by number, what came out, where in the user's code."""
+
+    func: Any
+    args: Any
+    kwargs: dict[str, Any]
+    out: Any
+    stop: bool
+    frames: tuple[Frame, ...]
+
+    @property
+    def operator(self) -> str:
+        """``aten.linear.default``."""
+        return operator_name(self.func)
+
+    @property
+    def place(self) -> str | None:
+        """``file.py:line`` of the innermost user frame."""
+        return self.frames[0].place if self.frames else None
+
+
+@dataclass
+class Recording:
+    """The operators that one run of the code called.
+
+    Attributes:
+        metas: shape and dtype of each tensor, by number.
+        inputs: tensor number of each input, by name.
+        constants: real tensors that the code holds, by number.
+        output: the returned structure, with tensors by number.
+        functions: the custom ``autograd.Function`` classes that were met, with their places.
+        written: numbers of inputs whose values the code changes in place, with the value that they end with.
+    """
+
+    calls: list[Call] = field(default_factory=list)
+    metas: list[Meta] = field(default_factory=list)
+    inputs: dict[str, int] = field(default_factory=dict)
+    constants: dict[int, torch.Tensor] = field(default_factory=dict)
+    output: Any = None
+    functions: dict[str, str | None] = field(default_factory=dict)
+    written: dict[str, int] = field(default_factory=dict)
+    notes: dict[str, None] = field(default_factory=dict)
+
+
+class RecordingFailed(Exception):
+    """The code raised while it was recorded: ``.cause`` says what, ``.call`` the operator that it stood in, if any."""
+
+    def __init__(self, cause: BaseException, recording: Recording, call: Call | None, place: str | None) -> None:
+        super().__init__(str(cause))
+        self.cause, self.recording, self.call, self.place = cause, recording, call, place
+
+
+def operator_name(func: Any) -> str:
+    """``aten.linear.default`` of an overload."""
+    return str(func)
+
+
+def is_user(file: str) -> bool:
+    """Whether a file is the user's own: not torch's, not this library's, not Python's."""
+    return not file.startswith((_TORCH, _HERE, _STANDARD, "<frozen")) or "site-packages" in file and not file.startswith((_TORCH, _HERE))
+
+
+def _frames(start: FrameType | None) -> tuple[tuple[Frame, ...], type | None]:
+    """The user's frames, innermost first, and the ``autograd.Function`` whose forward is running, if any."""
+    found: list[Frame] = []
+    function: type | None = None
+    f = start
+    while f is not None:
+        code = f.f_code
+        if code is _FUNCTION_APPLY and function is None:
+            function = f.f_locals.get("cls")
+        file = code.co_filename
+        if _user_file(file):
+            found.append(Frame(file, f.f_lineno, code.co_name, id(f), f.f_lasti))
+        elif code is _RUN:
+            break
+        f = f.f_back
+    return tuple(found), function
+
+
+_user: dict[str, bool] = {}
+
+
+def _user_file(file: str) -> bool:
+    known = _user.get(file)
+    if known is None:
+        known = _user[file] = is_user(file)
+    return known
+
+
+class _Recorder(ProxyTorchDispatchMode):
+    """Receives functional operators on fake tensors.  Only an infrastructure mode may stand in this slot."""
+
+    def __init__(self, recording: Recording, has_row: Callable[[Any], bool], decompositions: Callable[[Any], Any], names: bool) -> None:
+        TorchDispatchMode.__init__(self, torch._C.DispatchKey.PreDispatch)
+        self._mode_key = torch._C._TorchDispatchModeKey.PROXY
+        self.enter_stack = []
+        self.pre_dispatch = True
+        self.recording, self.has_row, self.decompositions, self.names = recording, has_row, decompositions, names
+        self.numbers: dict[int, int] = {}
+        self.alive: list[torch.Tensor] = []
+        self.frames: tuple[Frame, ...] = ()
+        self.current: Call | None = None
+
+    def number(self, t: torch.Tensor) -> Tensor:
+        """The number of a tensor; one never seen is a constant that the code holds."""
+        k = self.numbers.get(id(t))
+        if k is None:
+            k = self.add(t)
+            self.recording.constants[k] = t
+        return Tensor(k)
+
+    def add(self, t: torch.Tensor) -> int:
+        k = len(self.recording.metas)
+        self.numbers[id(t)] = k
+        self.alive.append(t)
+        self.recording.metas.append(Meta(tuple(t.shape), t.dtype))
+        return k
+
+    def _packed(self, value: Any) -> Any:
+        if isinstance(value, torch.Tensor):
+            return self.number(value)
+        if isinstance(value, (list, tuple)):
+            return [self._packed(v) for v in value]
+        return value
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        frames, function = _frames(sys._getframe(1)) if self.names or func.namespace != "prim" else ((), None)
+        place = frames[0].place if frames else None
+        if function is not None:
+            self.recording.functions.setdefault(function.__name__, place)
+        stop = not torch.is_grad_enabled() and function is None
+        call = Call(func, self._packed(args), {k: self._packed(v) for k, v in kwargs.items()}, None, stop, frames)
+        self.current = call
+        if not self.has_row(func):
+            replacement = self.decompositions(func)
+            if replacement is not None:
+                with self:
+                    out = replacement(*args, **kwargs)
+                if out is not NotImplemented:
+                    for t in pytree.tree_leaves(out):
+                        if isinstance(t, torch.Tensor) and id(t) not in self.numbers:
+                            raise UnsupportedOperation(call.operator, "its decomposition gives a tensor from nowhere", place)
+                    return out
+            if func.namespace != "prim":
+                raise unsupported(func, place)
+        out = func(*args, **kwargs)
+        for t in pytree.tree_leaves(out):
+            if isinstance(t, torch.Tensor):
+                self.add(t)
+        call.out = self._packed(out)
+        self.recording.calls.append(call)
+        self.current = None
+        return out
+
+
+class _Functional(FunctionalTensorMode):
+    """Functionalization that keeps composite operators whole where they have a row, and refuses writes that hide from autograd."""
+
+    def __init__(self, recorder: _Recorder) -> None:
+        super().__init__(pre_dispatch=True)
+        self.recorder = recorder
+        self.live: set[int] = set()
+        self.live_storages: set[int] = set()
+        self.kept: list[Any] = []
+
+    def _can_decompose(self, func: Any, args: Any, kwargs: Any) -> bool:
+        if self.recorder.has_row(func) and not func._schema.is_mutable and not any(a.alias_info for a in func._schema.arguments):
+            return False
+        return bool(super()._can_decompose(func, args, kwargs))
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        if isinstance(func, torch._ops.OpOverload):
+            if func._schema.is_mutable:
+                self._written(func, args, kwargs)
+            if torch.Tag.nondeterministic_seeded in func.tags:
+                self._random(func, args, kwargs)
+        out = super().__torch_dispatch__(func, types, args, kwargs)
+        self._flow(func, args, kwargs, out)
+        return out
+
+    def mark(self, t: Any) -> None:
+        self.live.add(id(t))
+        self.kept.append(t)
+        self.live_storages.add(t.untyped_storage()._cdata)
+
+    def _flow(self, func: Any, args: Any, kwargs: Any, out: Any) -> None:
+        """Follow which tensors autograd would give a gradient through."""
+        if not torch.is_grad_enabled() or func is torch.ops.aten.detach.default:
+            return
+        if any(id(a) in self.live for a in _tensors((args, kwargs))):
+            for t in _tensors(out):
+                if isinstance(t, FunctionalTensor) and t.dtype.is_floating_point:
+                    self.mark(t)
+
+    def _written(self, func: Any, args: Any, kwargs: Any) -> None:
+        for spec, value in zip(func._schema.arguments, [*args, *(None,) * len(func._schema.arguments)]):
+            if spec.kwarg_only:
+                value = kwargs.get(spec.name)
+            if spec.alias_info is None or not spec.alias_info.is_write or not isinstance(value, FunctionalTensor):
+                continue
+            if value.untyped_storage()._cdata not in self.live_storages:
+                continue
+            if not torch.is_grad_enabled() or id(value) not in self.live:
+                frames, function = _frames(sys._getframe(1))
+                if function is not None:
+                    continue
+                raise UnsupportedOperation(
+                    operator_name(func), "it changes a tensor in place behind autograd's back (no_grad, detach or .data), so that "
+                    "the gradient is not that of the value", frames[0].place if frames else None, "Write it as a new tensor.")
+
+    def _random(self, func: Any, args: Any, kwargs: Any) -> None:
+        name = operator_name(func)
+        bound = _bound(func, args, kwargs)
+        if "dropout" in name and (bound.get("train") is False or bound.get("p") == 0):
+            return
+        if bound.get("dropout_p", 1) == 0 or bound.get("training") is False or "rnn" in name or "lstm" in name or "gru" in name:
+            return
+        frames, _ = _frames(sys._getframe(1))
+        raise UnsupportedOperation(name, "it is random", frames[0].place if frames else None,
+                                   "Use eval mode, or draw the random tensor outside and pass it as an input.")
+
+
+def _bound(func: Any, args: Any, kwargs: Any) -> dict[str, Any]:
+    names = [a.name for a in func._schema.arguments]
+    given: dict[str, Any] = {a.name: a.default_value for a in func._schema.arguments if a.has_default_value()}
+    given.update(zip(names, args))
+    given.update(kwargs)
+    return given
+
+
+def _tensors(value: Any) -> list[torch.Tensor]:
+    if isinstance(value, torch.Tensor):
+        return [value]
+    if isinstance(value, dict):
+        value = list(value.values())
+    if isinstance(value, (list, tuple)):
+        return [t for v in value for t in _tensors(v)]
+    return []
+
+
+class _Python(TorchFunctionMode):
+    """What is decided above the dispatcher: ``.data`` reads as ``detach``."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func is _DATA_GET or getattr(func, "__self__", None) is torch.Tensor.data:
+            if getattr(func, "__name__", "") == "__get__":
+                return args[0].detach()
+            frames, _ = _frames(sys._getframe(1))
+            raise UnsupportedOperation("Tensor.data =", "it changes a tensor behind autograd's back", frames[0].place if frames else None,
+                                       "Write it as a new tensor.")
+        return func(*args, **(kwargs or {}))
+
+
+def unsupported(func: Any, place: str | None) -> UnsupportedOperation:
+    """The refusal of an operator, with what to do instead where that is known."""
+    name = operator_name(func)
+    known = {
+        "aten._local_scalar_dense": ("it makes a Python number of a tensor's value (data-dependent)", "Keep it a tensor, or pass the number as a constant."),
+        "aten.is_nonzero": ("control flow depends on a tensor's value", "Use torch.where."),
+        "aten.nonzero": ("the shape of its result depends on the data", "Use torch.where or a mask."),
+        "aten.masked_select": ("the shape of its result depends on the data", "Use torch.where or a mask."),
+    }
+    for prefix, (reason, instead) in known.items():
+        if name.startswith(prefix):
+            return UnsupportedOperation(name, reason, place, instead)
+    return UnsupportedOperation(name, "it has no row and no decomposition into operators that have one", place,
+                                "Add a row for it (see CONTRIBUTING), or write it with other operators.")
+
+
+def fake_mode() -> FakeTensorMode:
+    """A mode that makes tensors without data."""
+    return FakeTensorMode(allow_non_fake_inputs=True)
+
+
+def fake(mode: FakeTensorMode, shape: Sequence[int], dtype: torch.dtype) -> torch.Tensor:
+    """A tensor of that shape without data."""
+    with mode:
+        return torch.empty(tuple(shape), dtype=dtype)
+
+
+class Run:
+    """One recording in progress: what the traced code needs of it.
+
+    ``input(name, shape, dtype)`` makes a further input while the code runs (a loss's target, shaped like the output).
+    """
+
+    def __init__(self, has_row: Callable[[Any], bool], decompositions: Callable[[Any], Any], names: bool = True,
+                 mode: FakeTensorMode | None = None) -> None:
+        self.recording = Recording()
+        self.mode = mode or fake_mode()
+        self.recorder = _Recorder(self.recording, has_row, decompositions, names)
+        self.functional = _Functional(self.recorder)
+        self.wrapped: dict[str, Any] = {}
+
+    def input(self, name: str, shape: Sequence[int], dtype: torch.dtype) -> torch.Tensor:
+        """An input of the recorded code; call it inside :func:`record`."""
+        from torch.utils._mode_utils import no_dispatch
+
+        with no_dispatch():
+            raw = torch.empty(tuple(shape), dtype=dtype, device="meta")
+        inner = self.mode.fake_tensor_converter.from_meta_and_device(self.mode, raw, torch.device("cpu"))
+        self.recording.inputs[name] = self.recorder.add(inner)
+        t = FunctionalTensor.to_functional(inner)
+        if dtype.is_floating_point:
+            self.functional.mark(t)
+        self.wrapped[name] = t
+        return t
+
+
+def record(code: Callable[[Run], Any], run: Run) -> Recording:
+    """Record ``code(run)``.
+
+    Raises:
+        RecordingFailed: the code raised.
+        UnsupportedOperation: an operator that cannot be derived.
+    """
+    recording, recorder = run.recording, run.recorder
+    quiet = not _LOG.disabled
+    _LOG.disabled = True  # it prints a traceback for each size that does not fit; trying those is the point here
+    try:
+        with torch.enable_grad(), enable_python_dispatcher(), run.mode, recorder, run.functional, _Python():
+            out = _run(code, run)
+            recording.output = _unwrapped(out, recorder)
+            for name, t in run.wrapped.items():
+                torch._sync(t)
+                end = torch._from_functional_tensor(t.elem)
+                k = recorder.number(end).number
+                if k != recording.inputs[name]:
+                    recording.written[name] = k
+    except (DataDependentOutputException, DynamicOutputShapeException) as e:
+        raise unsupported(e.func, _place(e)) from None
+    except UnsupportedOperation:
+        raise
+    except Exception as e:  # noqa: BLE001 - the user's code may raise anything
+        raise RecordingFailed(e, recording, recorder.current, _place(e)) from e
+    finally:
+        _LOG.disabled = not quiet
+    return recording
+
+
+def _run(code: Callable[[Run], Any], run: Run) -> Any:
+    return code(run)
+
+
+_RUN: CodeType = _run.__code__
+
+
+def _unwrapped(value: Any, recorder: _Recorder) -> Any:
+    if isinstance(value, FunctionalTensor):
+        torch._sync(value)
+        return recorder.number(torch._from_functional_tensor(value.elem))
+    if isinstance(value, torch.Tensor):
+        return recorder.number(value)
+    if isinstance(value, dict):
+        return {k: _unwrapped(v, recorder) for k, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return tuple(_unwrapped(v, recorder) for v in value)
+    if hasattr(value, "__dataclass_fields__"):
+        return tuple(_unwrapped(getattr(value, n), recorder) for n in value.__dataclass_fields__)
+    return value
+
+
+def _place(error: BaseException) -> str | None:
+    found = None
+    tb = error.__traceback__
+    while tb is not None:
+        file = tb.tb_frame.f_code.co_filename
+        if _user_file(file):
+            found = f"{os.path.basename(file)}:{tb.tb_lineno}"
+        tb = tb.tb_next
+    return found
+
+
+def succeeds(func: Any, args: Any, kwargs: Any) -> bool:
+    """Whether an operator takes tensors of these shapes (tensors are given as :class:`Meta`)."""
+
+    def made(v: Any) -> Any:
+        if isinstance(v, Meta):
+            return torch.empty(v.shape, dtype=v.dtype, device="meta")
+        if isinstance(v, (list, tuple)):
+            return [made(x) for x in v]
+        return v
+
+    try:
+        with torch.no_grad():
+            func(*made(args), **{k: made(v) for k, v in kwargs.items() if k not in ("device", "pin_memory")})
+    except Exception:  # noqa: BLE001
+        return False
+    return True
+
+
+_table: dict[Any, Any] = {}
+
+
+def decomposition(func: Any) -> Any:
+    """A torch decomposition of an operator into simpler ones (core ATen), or None."""
+    if not _table:
+        from torch._decomp import core_aten_decompositions, decomposition_table
+
+        _table.update(decomposition_table)
+        _table.update(core_aten_decompositions())
+    found = _table.get(func)
+    if found is None and func._can_decompose():
+        return func.decompose
+    return found
