@@ -73,9 +73,13 @@ def test_a_module_derived_once_is_right_at_other_sizes(name: str) -> None:
         first = "src" if "transformer" in name else "input"
 
         def reference(
-            leaves: dict[str, torch.Tensor], module: nn.Module = module, parameters: dict[str, str] = parameters
+            leaves: dict[str, torch.Tensor],
+            module: nn.Module = module,
+            parameters: dict[str, str] = parameters,
+            first: str = first,
         ) -> Any:
-            out = torch.func.functional_call(module, {own: leaves[n] for n, own in parameters.items()}, (leaves[first],))
+            given = {own: leaves[n] for n, own in parameters.items()}
+            out = torch.func.functional_call(module, given, (leaves[first],))
             return (out[0], *out[1]) if isinstance(out, tuple) else out
 
         def flat(module_run: Any = run, **given: Any) -> Any:
