@@ -1,0 +1,58 @@
+"""From a wrong row to the case that a diagnosis starts from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+
+from derivcheck.checking.found import Run, Upstream
+from derivcheck.checking.judge import Derived
+from derivcheck.checking.report import Row
+from derivcheck.checking.subject import Subject, Tensors
+
+
+def case_of(s: Subject, run: Run, row: Row, tensors: Tensors, upstream: Upstream, right: Derived,
+            found: Mapping[str, Any]) -> Callable[[], Any]:
+    """A function that diagnoses this row when it is called."""
+
+    def look() -> Any:
+        from derivcheck.diagnosis.case import Case
+        from derivcheck.diagnosis.diagnose import diagnose
+
+        d = s.derivation
+        outputs = dict(zip(d.wrt, d.adjoint.outputs))
+        program = d.program
+        inputs = {a.name: _double(tensors[a.name]) for a in program.arguments if a.name in tensors}
+
+        def backward(given: Mapping[str, torch.Tensor], ups: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor | None]:
+            some = next(iter(tensors.values()))
+
+            def back(t: torch.Tensor) -> torch.Tensor:
+                return t.to(some.device, right.dtype) if t.is_floating_point() and t.dtype != right.dtype else t.to(some.device)
+
+            full = {n: t for n, t in tensors.items() if n not in given}
+            return dict(run({**full, **{n: back(t) for n, t in given.items()}}, {n: back(t) for n, t in ups.items()}))
+
+        case = Case(
+            name=row.name,
+            forward=program,
+            adjoint=d.adjoint,
+            inputs=inputs,
+            upstream={n: _double(g) for n, g in upstream.items()},
+            sizes=dict(right.sizes),
+            derived={n: right.value(out) for n, out in outputs.items()},
+            found={n: None if found.get(n) is None else _double(found[n]) for n in d.wrt},
+            tolerance={n: right.tolerance(out) for n, out in outputs.items()},
+            backward=backward,
+            fixed=frozenset(a.name for a in program.arguments if a.role in ("constant", "buffer")),
+        )
+        return diagnose(case)
+
+    return look
+
+
+def _double(t: torch.Tensor) -> torch.Tensor:
+    t = t.detach().cpu()
+    return t.double() if t.is_floating_point() else t

@@ -1,0 +1,190 @@
+"""``check``: is this gradient right?  Witnesses, a bound from the arithmetic, hostile probes, a report."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import torch
+
+from derivcheck.checking.case import case_of
+from derivcheck.checking.found import Run, Upstream, flat, runner
+from derivcheck.checking.judge import Derived, derived, judge
+from derivcheck.checking.probes import probe
+from derivcheck.checking.report import Report, Row
+from derivcheck.checking.subject import Subject, Tensors, healthy, subject
+from derivcheck.checking.witness import testify, value_row
+from derivcheck.errors import GradientMismatch, InputError
+
+
+def check(
+    forward: Any,
+    inputs: Mapping[str, Any],
+    backward: Any = None,
+    reference: Any = None,
+    wrt: Iterable[str] | None = None,
+    grad_output: Any = None,
+    dtype: torch.dtype = torch.float64,
+    device: str | torch.device = "cpu",
+    seed: int = 0,
+    *,
+    tolerance: float | None = None,
+    per_module: bool = False,
+) -> Report:
+    """Check a gradient: derived against what the backward under test returns, elementwise, and against other witnesses.
+
+    Args:
+        forward: a Derivation, an ``nn.Module`` (its parameters come from a copy), a torch function of named tensors, or a
+            ``torch.autograd.Function``.
+        inputs: name -> tensor, in forward's order; other values (eps, flags, None) pass through as they are.
+        backward: the gradient under test, called as ``backward(grad_output=..., **inputs and parameters)``, returns a dict
+            name -> tensor (also of named intermediates); or index text of it; None for the forward's own backward.
+        reference: a torch function of the same inputs that says what ``forward`` means, where it cannot be traced.
+        wrt: names; default the inputs that require a gradient if any do, else all floating-point ones.
+        grad_output: the upstream gradient (a flat tuple for several outputs); default 1 for one number, else random.
+        dtype: the floating-point type to check in; floating inputs are converted.
+        device: where to run.
+        seed: of everything random.
+        tolerance: allow this relative error beyond rounding; the report says that it was used.
+        per_module: walk a module's submodules and check each that has a backward of its own.
+
+    Returns:
+        A :class:`~derivcheck.checking.report.Report`.
+
+    Raises:
+        InputError: data that cannot be checked (NaN, infinity, an empty batch), or names and shapes that do not fit.
+        UnsupportedOperation: a forward that cannot be derived.
+
+    >>> x, w = torch.randn(4, 3), torch.randn(2, 3)
+    >>> text = "y[n,o] := sum(i: x[n,i]*w[o,i])"
+    >>> import derivcheck as dc
+    >>> linear = dc.derive(text, dims={"x": "N in", "w": "out in"})
+    >>> def mine(grad_output, x, w):
+    ...     return {"x": grad_output @ w, "w": grad_output.T @ x}
+    >>> check(linear, {"x": x, "w": w}, backward=mine).passed
+    True
+    """
+    if per_module:
+        from derivcheck.checking.modules import check_modules
+
+        return check_modules(forward, inputs, dtype=dtype, device=device, seed=seed, tolerance=tolerance)
+    s = subject(forward, inputs, reference, wrt, dtype, device)
+    return examine(s, backward, grad_output, dtype, seed, tolerance, hostile=True, witnesses=True)
+
+
+def check_at(
+    forward: Any,
+    inputs: Mapping[str, Any],
+    backward: Any = None,
+    wrt: Iterable[str] | None = None,
+    dtype: torch.dtype = torch.float64,
+    device: str | torch.device = "cpu",
+    seed: int = 0,
+    witnesses: bool = True,
+) -> Report:
+    """Check at these very tensors alone, as a training run does: no other shapes, upstream gradients or layouts.
+
+    A backward that is right here and wrong elsewhere passes.  ``report.faulty`` is what has to stop a run.
+    """
+    s = subject(forward, inputs, None, wrt, dtype, device)
+    return examine(s, backward, None, dtype, seed, None, hostile=False, witnesses=witnesses)
+
+
+def assert_gradients(forward: Any, inputs: Mapping[str, Any], backward: Any = None, *args: Any, **kwargs: Any) -> None:
+    """:func:`check`, raising :class:`~derivcheck.errors.GradientMismatch` (an AssertionError with ``.report``) if it does not pass."""
+    report = check(forward, inputs, backward, *args, **kwargs)
+    if not report.passed:
+        raise GradientMismatch(report)
+
+
+def examine(s: Subject, backward: Any, grad_output: Any, dtype: torch.dtype, seed: int, tolerance: float | None, hostile: bool,
+            witnesses: bool) -> Report:
+    """The check of a subject."""
+    run = runner(s, backward)
+    upstream = upstreams(s, grad_output, dtype, seed)
+    right = derived(s, s.tensors, upstream, dtype)
+    if tolerance is not None:
+        _allow(s, right, tolerance)
+    rows, found = judge(s, run, s.tensors, upstream, right)
+    report = Report(s.name, rows, _name(dtype), str(next(iter(s.tensors.values())).device), seed, right.sizes)
+    if tolerance is not None:
+        report.notes.append(f"tolerance={tolerance:g} was used, beyond what rounding explains")
+    if right.open:
+        report.notes.append(f"{right.open} brackets stand at a kink within rounding; either side counts as right there")
+    if s.call is not None:
+        row = value_row(s, right, dtype)
+        if row is not None:
+            rows.insert(0, row)
+    if witnesses:
+        testify(s, rows, upstream, right, seed, tested=backward is None)
+    if hostile:
+        report.notes.extend(probe(s, run, rows, upstream, right, dtype, seed))
+    _explain(s, run, rows, upstream, right, report, found.gradients)
+    _own_bound(s, backward, rows, upstream, right)
+    return report
+
+
+def upstreams(s: Subject, grad_output: Any, dtype: torch.dtype, seed: int) -> Upstream:
+    """The upstream gradient per floating output: as given, 1 for one number, else random."""
+    names = s.derivation.upstream
+    adjoint = s.derivation.adjoint
+    some = next(iter(s.tensors.values()))
+    given = flat(grad_output) if grad_output is not None else None
+    if isinstance(grad_output, (tuple, list)):
+        given = [g if isinstance(g, torch.Tensor) else torch.tensor(float(g)) for g in grad_output]
+    elif isinstance(grad_output, (int, float)):
+        given = [torch.tensor(float(grad_output))]
+    if given is not None and len(given) != len(names):
+        raise InputError(f"grad_output has {len(given)} tensors; expected {len(names)}, one per floating-point output")
+    from derivcheck.notation.measure import measure
+
+    sizes = measure(s.derivation.program, {n: tuple(t.shape) for n, t in s.tensors.items()})
+    generator = torch.Generator().manual_seed(seed)
+    out: Upstream = {}
+    for k, name in enumerate(names):
+        shape = tuple(p.at(sizes) for p in adjoint.argument(name).dims)
+        if given is not None:
+            g = given[k].detach().to(some.device, dtype)
+            if tuple(g.shape) != shape:
+                raise InputError(f"{name} has shape {tuple(g.shape)}; expected {shape}")
+            healthy(name, g)
+        elif not shape and len(names) == 1:
+            g = torch.ones((), dtype=dtype, device=some.device)
+        else:
+            g = torch.randn(shape, generator=generator, dtype=torch.float64).to(some.device, dtype)
+        out[name] = g
+    return out
+
+
+def _allow(s: Subject, right: Derived, tolerance: float) -> None:
+    pairs = dict(right.pairs)
+    for name in s.derivation.adjoint.outputs:
+        v, e = pairs[name]
+        pairs[name] = type(pairs[name])(v, (torch.zeros_like(v) if e is None else e) + tolerance * float(v.abs().max()))
+    right.pairs = pairs
+
+
+def _name(dtype: torch.dtype) -> str:
+    return str(dtype).removeprefix("torch.")
+
+
+def _explain(s: Subject, run: Run, rows: list[Row], upstream: Upstream, right: Derived, report: Report,
+             found: Mapping[str, Any]) -> None:
+    """Give each faulty row the means to a diagnosis, used only when it is asked for."""
+    for row in rows:
+        if row.faulty and row.name in s.wrt and row._diagnose is None:
+            row._diagnose = case_of(s, run, row, s.tensors, upstream, right, found)
+    if any(r.faulty for r in rows):
+        from derivcheck.checking.reproduce import reproducer
+
+        report.reproduce = reproducer(s, rows, upstream, right)
+
+
+def _own_bound(s: Subject, backward: Any, rows: list[Row], upstream: Upstream, right: Derived) -> None:
+    if any(r.verdict == "wrong" for r in rows) and backward is not None:
+        from derivcheck.checking.conditioned import reconsider
+
+        reconsider(s, backward, rows, upstream, right)
+
+
+__all__ = ["Tensors", "assert_gradients", "check", "check_at"]

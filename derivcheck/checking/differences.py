@@ -1,0 +1,166 @@
+"""Finite differences that know the function.
+
+The Program is evaluated at perturbed inputs in float64; nothing of the derivation is used.
+
+* Elements that cannot meet are perturbed together: an axis of an input that each reference carries
+  along unchanged to an axis of the output (before the output's own last sum) is *parallel*, so a colour
+  is a position in the other axes alone.  All colours of a chunk are one batched evaluation.
+* Outputs are subtracted element by element before they are added up.
+* Where every output element is at most quadratic in a colour's perturbation, a central difference has
+  no truncation error at any step, so the step is as large as the function asks; elsewhere Richardson's
+  extrapolation over five steps, with its error estimate.
+* What no gradient flows through (``detach``, witnesses) is frozen at its value.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from derivcheck.checking.structure import Colouring, batched, colouring, cost, degree, unreduced
+from derivcheck.notation.meaning import evaluate
+from derivcheck.notation.program import Program
+from derivcheck.notation.sizes import Index
+
+Array = npt.NDArray[np.float64]
+EPS = 2.0**-52
+BUDGET = 6e7  # multiplications that the differences of one input may cost
+CHUNK = 1 << 21  # elements of the batched output at a time
+LEVELS = 5  # steps of the extrapolation, each a quarter of the one before
+
+
+@dataclass
+class Difference:
+    """The finite-difference gradient of one input.
+
+    Attributes:
+        value: float64, of the input's shape; NaN where it was not sampled.
+        error: an estimate of its own error, elementwise.
+        sampled: elements that were taken, of ``count``.
+        exact: the step has no truncation error (the output is at most quadratic along it).
+    """
+
+    value: Array
+    error: Array
+    sampled: int
+    count: int
+    exact: bool
+
+    @property
+    def note(self) -> str:
+        """What was covered, in words."""
+        return f"all {self.count} elements" if self.sampled == self.count else f"{self.sampled} of {self.count} elements"
+
+
+def difference(program: Program, inputs: Mapping[str, Any], upstream: Mapping[str, Any], name: str, base: Mapping[str, Array],
+               sizes: Mapping[str, int], seed: int = 0, budget: float = BUDGET) -> Difference:
+    """The gradient in ``name`` of ``Σ upstream · output``.
+
+    Args:
+        program: the forward.
+        inputs: float64 arrays by name.
+        upstream: per float output, in the program's order, its upstream gradient.
+        base: every definition's value at ``inputs``.
+        budget: how much work the differences may be; beyond it, colours are sampled.
+    """
+    open_program, weights = unreduced(program, upstream, name)
+    x = np.asarray(inputs[name], dtype=np.float64)
+    colours = colouring(open_program, name, x.shape, sizes)
+    exact = degree(open_program, name) <= 2
+    count = colours.count
+    work = cost(open_program, name, sizes) * (2 if exact else 2 * LEVELS)
+    most = max(1, min(count, int(budget / max(work, 1.0))))
+    generator = np.random.default_rng(seed)
+    chosen = np.arange(count) if most == count else np.sort(generator.choice(count, most, replace=False))
+    value, error = np.full(x.shape, np.nan), np.full(x.shape, np.nan)
+    size = max(1, int(CHUNK / max(1, colours.output)))
+    run = _Runner(open_program, name, {**inputs, **base}, sizes, weights, colours, x)
+    for start in range(0, len(chosen), size):
+        part = chosen[start : start + size]
+        found, doubt = run.quadratic(part) if exact else run.extrapolated(part)
+        for axis, c in enumerate(part):
+            at = colours.element(int(c))
+            value[at], error[at] = found[axis], doubt[axis]
+    return Difference(value, error, int(np.isfinite(value).sum()), x.size, exact)
+
+
+class _Runner:
+    def __init__(self, program: Program, name: str, arrays: Mapping[str, Any], sizes: Mapping[str, int], weights: Mapping[str, Array],
+                 colours: Colouring, x: Array) -> None:
+        self.program, self.name, self.sizes, self.weights, self.colours, self.x = program, name, sizes, weights, colours, x
+        self.arrays = dict(arrays)
+        self.batched: dict[int, Program] = {}
+        self.calibrated = False
+        scale = float(np.abs(x).max()) if x.size else 1.0
+        self.step = 2.0 ** round(math.log2(scale)) if scale > 0 else 1.0
+
+    def outputs(self, part: Array, step: float) -> dict[str, Array]:
+        """Every output element for each colour of ``part``, with its elements moved by ``step``."""
+        n = len(part)
+        if n not in self.batched:
+            self.batched[n] = batched(self.program, self.name, Index("colour", n))
+        moved = np.broadcast_to(self.x, (n, *self.x.shape)).copy()
+        for k, c in enumerate(part):
+            moved[(k, *self.colours.element(int(c)))] += step
+        p = self.batched[n]
+        values = evaluate(p, {a.name: moved if a.name == self.name else self.arrays[a.name] for a in p.arguments}, self.sizes)
+        return {o: values[o] for o in self.weights}
+
+    def _slope(self, high: dict[str, Array], low: dict[str, Array], step: float) -> tuple[Array, Array]:
+        """``Σ g·(f(x+h) − f(x−h)) / 2h`` over what is not parallel, and the rounding in it."""
+        slope: Any = 0.0
+        noise: Any = 0.0
+        for o, g in self.weights.items():
+            axes = self.colours.summed[o]
+            order = self.colours.order[o]
+            terms = g * (high[o] - low[o])
+            sizes = np.abs(g) * (np.abs(high[o]) + np.abs(low[o]))
+            slope = slope + terms.sum(axes).transpose(order)
+            noise = noise + sizes.sum(axes).transpose(order)
+        # 2^step: x ± h is a representable neighbour only up to rounding, relative to max|x|/h <= 1 here
+        return slope / (2 * step), noise * (8 * EPS) / (2 * step)
+
+    def quadratic(self, part: Array) -> tuple[Array, Array]:
+        """A central difference, exact in exact arithmetic, at a step that moves the output by about its own size."""
+        if not self.calibrated:
+            self._calibrate(part[:1])
+        return self._slope(self.outputs(part, self.step), self.outputs(part, -self.step), self.step)
+
+    def _calibrate(self, one: Array) -> None:
+        self.calibrated = True
+        for _ in range(2):
+            high, low = self.outputs(one, self.step), self.outputs(one, -self.step)
+            moved = max(float(np.abs(high[o] - low[o]).max()) for o in high)
+            size = max(float((np.abs(high[o]) + np.abs(low[o])).max()) for o in high)
+            if not moved or not math.isfinite(size) or moved > size / 64:
+                return
+            self.step *= 2.0 ** min(40, round(math.log2(size / moved)))
+
+    def extrapolated(self, part: Array) -> tuple[Array, Array]:
+        """Richardson's tableau over steps h, h/4, h/16, … of central differences; the entry with the least estimated error."""
+        best: Any = None
+        doubt: Any = None
+        rows: list[list[Array]] = []
+        for level in range(LEVELS):
+            step = self.step * 2.0 ** (-4 - 2 * level)
+            slope, noise = self._slope(self.outputs(part, step), self.outputs(part, -step), step)
+            row = [slope]
+            for k in range(level):
+                factor = 16.0 ** (k + 1)
+                row.append((factor * row[k] - rows[-1][k]) / (factor - 1))
+            if level:
+                for k in range(1, level + 1):
+                    estimate = np.maximum(np.abs(row[k] - row[k - 1]), np.abs(row[k] - rows[-1][k - 1])) + 2 * noise
+                    better = estimate < doubt
+                    best, doubt = np.where(better, row[k], best), np.where(better, estimate, doubt)
+            else:
+                best, doubt = slope, np.full(slope.shape, np.inf)
+            rows.append(row)
+        return best, np.where(np.isfinite(doubt) & np.isfinite(best), doubt, np.inf)
+
+

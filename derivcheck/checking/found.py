@@ -1,0 +1,168 @@
+"""Running the backward under test: what it returned, and what it did that it should not."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+
+from derivcheck.checking.live import Live
+from derivcheck.checking.subject import Subject, Tensors
+from derivcheck.errors import InputError
+from derivcheck.notation.meaning import evaluate
+from derivcheck.notation.program import Program
+
+Upstream = dict[str, torch.Tensor]
+Run = Callable[[Tensors, Upstream], Mapping[str, "torch.Tensor | None"]]
+
+
+@dataclass
+class Found:
+    """What one run of the backward under test gave.
+
+    Attributes:
+        gradients: name -> what was returned (None: nothing).
+        changed: inputs that it changed in place.
+        raised: what it raised, or "".
+        reshaped: name -> the shape of a one-element gradient that was not the input's shape.
+    """
+
+    gradients: dict[str, torch.Tensor | None]
+    changed: list[str] = field(default_factory=list)
+    raised: str = ""
+    reshaped: dict[str, tuple[int, ...]] = field(default_factory=dict)
+
+
+def runner(s: Subject, backward: Any) -> Run:
+    """The backward under test as ``run(tensors, upstream) -> name -> gradient``."""
+    if backward is None:
+        return _own(s) if s.call is not None else _generated(s)
+    if isinstance(backward, (str, Program)):
+        return _written(s, backward)
+    if not callable(backward):
+        raise InputError(f"backward is a {type(backward).__name__}; expected a function of grad_output and the inputs, or index text")
+    return _callable(s, backward)
+
+
+def find(s: Subject, run: Run, tensors: Tensors, upstream: Upstream) -> Found:
+    """Run it on copies, and see what it did to them."""
+    given = {n: like(t) for n, t in tensors.items()}
+    ups = {n: like(t) for n, t in upstream.items()}
+    try:
+        out = dict(run(given, ups))
+    except InputError:
+        raise
+    except Exception as error:  # noqa: BLE001 - a backward's faults are findings
+        text = str(error).strip().splitlines()
+        return Found({}, raised=f"{type(error).__name__}: {text[0] if text else ''}"[:200])
+    found = Found({n: g for n, g in out.items()})
+    for n, t in [*tensors.items(), *upstream.items()]:
+        if not _same(given.get(n, ups.get(n)), t):
+            found.changed.append(n)
+    return found
+
+
+def like(t: torch.Tensor) -> torch.Tensor:
+    """A copy with the strides of the original, expanded dimensions included."""
+    t = t.detach()
+    if any(k == 0 and n > 1 for k, n in zip(t.stride(), t.shape)):
+        return t[tuple(slice(0, 1) if k == 0 else slice(None) for k in t.stride())].clone().expand(t.shape)
+    copy = torch.empty_strided(t.shape, t.stride(), dtype=t.dtype, device=t.device)
+    return copy.copy_(t)
+
+
+def _same(a: torch.Tensor | None, b: torch.Tensor) -> bool:
+    return a is not None and a.shape == b.shape and a.dtype == b.dtype and bool(torch.equal(a, b) or torch.equal(a.isnan(), b.isnan())
+                                                                              and torch.equal(a.nan_to_num(), b.nan_to_num()))
+
+
+def flat(out: Any) -> list[torch.Tensor]:
+    """The floating-point tensors of an output, in order."""
+    if isinstance(out, torch.Tensor):
+        return [out] if out.is_floating_point() else []
+    if isinstance(out, Mapping):
+        return [t for v in out.values() for t in flat(v)]
+    if isinstance(out, (tuple, list)):
+        return [t for v in out for t in flat(v)]
+    return []
+
+
+def _own(s: Subject) -> Run:
+    """The forward's own backward, through autograd."""
+
+    def run(tensors: Tensors, upstream: Upstream) -> dict[str, torch.Tensor | None]:
+        assert s.call is not None
+        leaves = {n: t.requires_grad_() if n in s.wrt else t for n, t in tensors.items()}
+        with torch.enable_grad():
+            outs = flat(s.call(dict(leaves)))
+        wanted = [(o, g) for o, g in zip(outs, upstream.values()) if o.requires_grad]
+        if not wanted:
+            return dict.fromkeys(s.wrt)
+        grads = torch.autograd.grad([o for o, _ in wanted], [leaves[n] for n in s.wrt], [g.to(o.dtype).reshape(o.shape) for o, g in wanted],
+                                    allow_unused=True)
+        return dict(zip(s.wrt, grads))
+
+    return run
+
+
+def _generated(s: Subject) -> Run:
+    """The generated code of a derivation."""
+    compiled = s.derivation.compile()
+
+    def run(tensors: Tensors, upstream: Upstream) -> dict[str, torch.Tensor | None]:
+        return dict(compiled(**tensors, **upstream)[1])
+
+    return run
+
+
+def _written(s: Subject, backward: str | Program) -> Run:
+    """A backward in index notation; ``<name>_bar`` and ``<name>`` both name a gradient."""
+    program = backward if isinstance(backward, Program) else parse_backward(s, backward)
+
+    def run(tensors: Tensors, upstream: Upstream) -> dict[str, torch.Tensor | None]:
+        some = next(iter(tensors.values()))
+        dtype = next((t.dtype for t in tensors.values() if t.is_floating_point()), torch.float64)
+        values = evaluate(program, {**tensors, **upstream}, numbers=Live(dtype, some.device))
+        out: dict[str, torch.Tensor | None] = {}
+        for name in program.outputs:
+            short = name.removesuffix("_bar")
+            out[short if short in s.wrt else name] = values[name] if name in values else tensors[name]
+        return out
+
+    return run
+
+
+def parse_backward(s: Subject, text: str) -> Program:
+    """Index text of a backward, over the forward's inputs and its upstream gradients."""
+    from derivcheck.notation.parse import parse_program
+
+    adjoint = s.derivation.adjoint
+    dims = {a.name: " ".join(str(p) for p in a.dims) for a in adjoint.arguments}
+    return parse_program(text, dims)
+
+
+def _callable(s: Subject, backward: Callable[..., Any]) -> Run:
+    try:
+        parameters = inspect.signature(backward).parameters.values()
+        accepts = None if any(p.kind is p.VAR_KEYWORD for p in parameters) else {p.name for p in parameters}
+    except (TypeError, ValueError):
+        accepts = None
+
+    def run(tensors: Tensors, upstream: Upstream) -> dict[str, torch.Tensor | None]:
+        ups = tuple(upstream.values())
+        named: dict[str, Any] = {"grad_output": ups[0] if len(ups) == 1 else ups}
+        named.update(s.passed)
+        named.update(tensors)
+        if set(upstream) - {"grad_output"} and len(ups) > 1:
+            named.update(upstream)
+        if accepts is not None:
+            named = {n: v for n, v in named.items() if n in accepts}
+        out = backward(**named)
+        if not isinstance(out, Mapping):
+            raise InputError(f"backward returned a {type(out).__name__}; expected a dict name -> gradient ({', '.join(s.wrt)})")
+        return dict(out)
+
+    return run

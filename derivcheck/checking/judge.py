@@ -1,0 +1,182 @@
+"""One run of the backward under test against what is derived, at one set of tensors."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+
+from derivcheck.checking.bound import Bound, Pair, unit
+from derivcheck.checking.compare import Comparison, compare
+from derivcheck.checking.found import Found, Run, Upstream, find
+from derivcheck.checking.report import Row
+from derivcheck.checking.scale import scales
+from derivcheck.checking.subject import Subject, Tensors
+from derivcheck.notation.meaning import evaluate
+from derivcheck.notation.measure import measure
+from derivcheck.notation.program import Program
+
+ASIDE = 0.1  # the largest share of elements that may be set aside (kinks) in a pass
+
+
+@dataclass
+class Derived:
+    """The derived gradient at one set of tensors: every definition of the adjoint as a (value, error) pair."""
+
+    pairs: Mapping[str, Pair]
+    sizes: Mapping[str, int]
+    dtype: torch.dtype
+    open: int = 0
+    loose: float = 1.0
+    _scales: dict[str, torch.Tensor] = field(default_factory=dict)
+
+    def value(self, name: str) -> torch.Tensor:
+        """A definition's value, float64."""
+        return self.pairs[name].value
+
+    def tolerance(self, name: str) -> torch.Tensor:
+        """What rounding explains, elementwise, the rounding of the result to its type included."""
+        v, e = self.pairs[name]
+        last = v.abs() * unit(self.dtype)
+        return (last if e is None else e + last) * self.loose
+
+    def scale(self, name: str, program: Program) -> torch.Tensor:
+        """``Σ|terms|`` of a definition, elementwise: the scale of the numbers that it adds up."""
+        if name not in self._scales:
+            self._scales[name] = scales(program.definition(name), program, self.pairs, self.sizes)
+        return self._scales[name]
+
+
+def derived(s: Subject, tensors: Tensors, upstream: Upstream, dtype: torch.dtype) -> Derived:
+    """Evaluate the adjoint with its rounding bound in ``dtype``."""
+    adjoint = s.derivation.adjoint
+    given = {a.name: (upstream if a.name in upstream else tensors)[a.name] for a in adjoint.arguments
+             if a.name in upstream or a.name in tensors}
+    numbers = Bound(dtype)
+    sizes = measure(adjoint, {n: tuple(t.shape) for n, t in given.items()})
+    pairs = evaluate(adjoint, given, sizes, numbers)
+    for n, t in given.items():
+        pairs.setdefault(n, numbers.given(t, n))
+    return Derived(pairs, sizes, dtype, numbers.open)
+
+
+def judge(s: Subject, run: Run, tensors: Tensors, upstream: Upstream, right: Derived, where: str = "") -> tuple[list[Row], Found]:
+    """A row per gradient that was asked for or returned.
+
+    Args:
+        run: the backward under test.
+        right: the derived gradient at these tensors.
+        where: the probe, for the rows of this run.
+    """
+    found = find(s, run, tensors, upstream)
+    rows: list[Row] = []
+    if found.raised:
+        return [Row(s.wrt[0] if s.wrt else s.name, "raised", where=where, note=found.raised)], found
+    adjoint = s.derivation.adjoint
+    steps = [d.name for d in adjoint.definitions if d.name in found.gradients and d.name not in adjoint.outputs]
+    for name in [*steps, *s.wrt]:
+        rows.append(_row(s, name, found, right, tensors, where))
+    known = {*s.wrt, *steps, *adjoint.outputs}
+    for name, g in found.gradients.items():
+        if name not in known and g is not None:
+            what = "an integer input" if name in tensors and not tensors[name].is_floating_point() else "not asked for"
+            if name in tensors and tensors[name].is_floating_point():
+                continue  # the gradient of an input that the caller is not interested in
+            rows.append(Row(name, "extra", where=where, note=f"the backward returned a gradient for {name!r}, which is {what}; "
+                            f"expected {', '.join(s.wrt)}"))
+    for name in found.changed:
+        row = next((r for r in rows if r.name == name), None)
+        note = f"the backward writes into {name}"
+        if row is None or row.faulty:
+            rows.append(Row(name, "changed input", where=where, note=note))
+        else:
+            row.verdict, row.note = "changed input", note
+    return rows, found
+
+
+def _row(s: Subject, name: str, found: Found, right: Derived, tensors: Tensors, where: str) -> Row:
+    adjoint = s.derivation.adjoint
+    bar = name if name not in s.wrt else adjoint.outputs[s.derivation.wrt.index(name)]
+    expected, tolerance = right.value(bar), right.tolerance(bar)
+    g = found.gradients.get(name)
+    if g is None and bar in found.gradients and name in s.wrt:
+        g = found.gradients[name] = found.gradients[bar]
+    row = Row(name, where=where, count=expected.numel())
+    if g is None:
+        if name in found.gradients and not bool((expected != 0).any()):
+            row.note = "no gradient was returned, and it is zero"
+            return row
+        row.verdict = "missing"
+        row.note = f"the backward returned no gradient for {name}; expected shape {tuple(expected.shape)}"
+        return row
+    if not isinstance(g, torch.Tensor):
+        row.verdict, row.note = "dtype", f"found a {type(g).__name__}, expected a tensor of shape {tuple(expected.shape)}"
+        return row
+    if tuple(g.shape) != tuple(expected.shape):
+        if g.numel() == expected.numel() == 1:
+            found.reshaped[name] = tuple(g.shape)
+            row.note = f"its shape {tuple(g.shape)} was taken as {tuple(expected.shape)}"
+            g = g.reshape(expected.shape)
+            found.gradients[name] = g
+        else:
+            row.verdict, row.note = "shape", f"found shape {tuple(g.shape)}, expected {tuple(expected.shape)}"
+            return row
+    wanted = next((tensors[n].dtype for n in (name,) if n in tensors), right.dtype)
+    if g.dtype != wanted:
+        row.verdict = "dtype"
+        row.note = f"found {_type(g.dtype)}, expected {_type(wanted)}"
+        return row
+    fill(row, compare(g, expected, tolerance), expected, tolerance)
+    if row.verdict == "passed":
+        unsure(row, expected, tolerance, right.scale(bar, adjoint) if _loose(expected, tolerance) else None)
+    return row
+
+
+def _loose(expected: torch.Tensor, tolerance: torch.Tensor) -> bool:
+    """Whether the bound is not small beside the gradient, so that it has to be compared with its scale."""
+    if not expected.numel():
+        return False
+    return not bool((tolerance <= 1e-2 * expected.abs().max()).all())
+
+
+def fill(row: Row, c: Comparison, expected: torch.Tensor, tolerance: torch.Tensor) -> None:
+    """Take a comparison into a row."""
+    row.max_error, row.tolerance, row.worst_index = c.max_error, c.tolerance, c.worst
+    row.found, row.expected, row.wrong, row.count, row.aside = c.found, c.expected, c.wrong, c.count, c.open
+    if c.count:
+        norm = float(torch.linalg.vector_norm(expected))
+        largest = float(torch.where(torch.isfinite(tolerance), tolerance, 0.0).max())
+        row.sensitivity = largest / norm if norm > 0 else largest
+    if not c.holds:
+        row.verdict = "wrong"
+
+
+def unsure(row: Row, expected: torch.Tensor, tolerance: torch.Tensor, scale: torch.Tensor | None) -> None:
+    """``vacuous`` where the bound is larger than the numbers themselves, or too many elements are set aside."""
+    blind = ~torch.isfinite(tolerance) | ~torch.isfinite(expected)
+    if scale is not None:
+        blind = blind | (tolerance > scale) & (scale > 0) & (tolerance > 1e-300)
+    row.aside = int(blind.sum())
+    if row.count and row.aside > ASIDE * row.count:
+        row.verdict = "vacuous"
+        row.note = (f"the rounding bound is larger than the gradient's own scale in {row.aside} of {row.count} elements: "
+                    "use data of another scale, or float64")
+    elif row.aside:
+        row.note = (row.note + "; " if row.note else "") + f"{row.aside} of {row.count} elements at a kink were set aside"
+
+
+def _type(dtype: torch.dtype) -> str:
+    return str(dtype).removeprefix("torch.")
+
+
+def sensitivity(value: float) -> str:
+    """A small number for people."""
+    return "0" if value == 0 else f"1e{math.ceil(math.log10(value))}" if math.isfinite(value) else "inf"
+
+
+def as_plain(values: Mapping[str, Any]) -> dict[str, torch.Tensor]:
+    """Values of pairs."""
+    return {n: p.value if isinstance(p, Pair) else p for n, p in values.items()}

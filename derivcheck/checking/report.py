@@ -1,0 +1,240 @@
+"""The report of a check: a row per gradient, and what to do about a wrong one.
+
+A verdict is ``passed``; or a fault (``wrong``, ``missing``, ``extra``, ``shape``, ``dtype``,
+``changed input``, ``raised``); or neither: ``vacuous`` (the arithmetic of this type cannot tell),
+``right but ill-conditioned`` (right numbers by an unstable way), ``undecided`` (the witnesses disagree).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+FAULTS = ("wrong", "missing", "extra", "shape", "dtype", "changed input", "raised")
+NEITHER = ("vacuous", "right but ill-conditioned", "undecided")
+
+
+@dataclass
+class Witness:
+    """What another way of finding a gradient says of the derived one.
+
+    Attributes:
+        name: ``autograd``, ``differences``, ``SymPy`` or ``direction``.
+        agrees: None where it could not be judged.
+        max_error: the largest difference from the derived gradient.
+        tolerance: the bound at that element.
+        note: what it covered (``all 512 elements``, ``64 of 16384 elements``).
+    """
+
+    name: str
+    agrees: bool | None
+    max_error: float = 0.0
+    tolerance: float = 0.0
+    note: str = ""
+
+
+@dataclass
+class Row:
+    """The finding of one gradient (an input's, or a named intermediate's).
+
+    Attributes:
+        name: the input's name, or the intermediate's (``y_bar``).
+        verdict: see the module.
+        max_error: the largest error of an element.
+        tolerance: the error that rounding explains, at the worst element.
+        worst_index: where the error is most above its bound.
+        found, expected: both values there.
+        wrong, count: elements above their bound, and all.
+        sensitivity: the smallest error, relative to the gradient's norm, that would have been seen.
+        witnesses: what the other ways say of the derived gradient.
+        where: the probe that showed it, with its sizes.
+        note: one more sentence.
+    """
+
+    name: str
+    verdict: str = "passed"
+    max_error: float = 0.0
+    tolerance: float = 0.0
+    worst_index: tuple[int, ...] | None = None
+    found: float | None = None
+    expected: float | None = None
+    wrong: int = 0
+    count: int = 0
+    aside: int = 0
+    sensitivity: float = 0.0
+    witnesses: list[Witness] = field(default_factory=list)
+    where: str = ""
+    note: str = ""
+    _diagnose: Callable[[], Any] | None = field(default=None, repr=False)
+    _diagnosis: Any = field(default=None, repr=False)
+    _images: Any = field(default=None, repr=False)
+
+    @property
+    def passed(self) -> bool:
+        """Whether the gradient holds."""
+        return self.verdict == "passed"
+
+    @property
+    def faulty(self) -> bool:
+        """Whether it is surely not right."""
+        return self.verdict in FAULTS
+
+    @property
+    def diagnosis(self) -> Any:
+        """Why it is wrong, in one sentence, or None.  Looked for when asked for the first time."""
+        if self._diagnose is not None:
+            self._diagnosis, self._diagnose = self._diagnose(), None
+        return self._diagnosis
+
+    def sentence(self) -> str:
+        """What is the matter, in one line."""
+        if self.passed:
+            return f"{self.name}: passed, largest error {self.max_error:.2g}" + (f" ({self.note})" if self.note else "")
+        if self.verdict in ("missing", "extra", "shape", "dtype", "changed input", "raised"):
+            return f"{self.name}: {self.verdict}: {self.note}"
+        if self.verdict == "wrong":
+            return f"{self.name}: wrong in {self.wrong} of {self.count} elements" + (f" ({self.note})" if self.note else "")
+        return f"{self.name}: {self.verdict}" + (f": {self.note}" if self.note else "")
+
+    def to_dict(self) -> dict[str, Any]:
+        """As plain data for JSON; the diagnosis included."""
+        return {
+            "name": self.name, "verdict": self.verdict, "passed": self.passed, "max_error": _plain(self.max_error),
+            "tolerance": _plain(self.tolerance), "worst_index": None if self.worst_index is None else list(self.worst_index),
+            "found": _plain(self.found), "expected": _plain(self.expected), "wrong": self.wrong, "count": self.count,
+            "set_aside": self.aside, "smallest_error_seen": _plain(self.sensitivity), "where": self.where, "note": self.note,
+            "diagnosis": None if self.passed or self.diagnosis is None else str(self.diagnosis),
+            "witnesses": [
+                {"name": w.name, "agrees": w.agrees, "max_error": _plain(w.max_error), "tolerance": _plain(w.tolerance), "note": w.note}
+                for w in self.witnesses
+            ],
+        }
+
+
+def _plain(x: float | None) -> float | str | None:
+    """A float that JSON can hold: infinities and NaN as text."""
+    return x if x is None or x == x and abs(x) != float("inf") else str(x)
+
+
+@dataclass
+class Report:
+    """All findings of a check.
+
+    >>> r = Report("f", [Row("x"), Row("w", "missing", note="the backward returned no gradient for w")])
+    >>> r.passed, r["x"].passed, [row.name for row in r]
+    (False, True, ['x', 'w'])
+    >>> print(r)
+    f: 1 of 2 gradients does not hold
+      w: missing: the backward returned no gradient for w
+    """
+
+    name: str
+    rows: list[Row]
+    dtype: str = "float64"
+    device: str = "cpu"
+    seed: int = 0
+    sizes: Mapping[str, int] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+    reproduce: Callable[[], str] | None = field(default=None, repr=False)
+
+    @property
+    def passed(self) -> bool:
+        """Whether every gradient holds."""
+        return all(r.passed for r in self.rows)
+
+    @property
+    def faulty(self) -> bool:
+        """Whether some gradient is surely not right: what stops a training run."""
+        return any(r.faulty for r in self.rows)
+
+    @property
+    def failures(self) -> list[Row]:
+        """The rows that did not pass, in order."""
+        return [r for r in self.rows if not r.passed]
+
+    def __getitem__(self, name: str) -> Row:
+        for r in self.rows:
+            if r.name == name:
+                return r
+        raise KeyError(f"{name!r} is not in the report; it has {', '.join(r.name for r in self.rows)}")
+
+    def __iter__(self) -> Iterator[Row]:
+        return iter(self.rows)
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __bool__(self) -> bool:
+        return self.passed
+
+    def __str__(self) -> str:
+        return "\n".join(self._passing() if self.passed else self._failing())
+
+    def _passing(self) -> list[str]:
+        lines = [f"{self.name}: all {_count(len(self.rows), 'gradient')} hold ({self.dtype}{_sizes(self.sizes)})"]
+        width = max((len(r.name) for r in self.rows), default=0)
+        for r in self.rows:
+            witnesses = ", ".join(w.name for w in r.witnesses if w.agrees)
+            lines.append(f"  {r.name:<{width}}  error {r.max_error:.1e} within {r.tolerance:.1e}; would have seen {r.sensitivity:.0e}"
+                         + (f"; agrees with {witnesses}" if witnesses else "") + (f"; {r.note}" if r.note else ""))
+        return lines + [f"  {n}" for n in self.notes]
+
+    def _failing(self) -> list[str]:
+        bad = self.failures
+        many = len(bad) > 1
+        lines = [f"{self.name}: {len(bad)} of {_count(len(self.rows), 'gradient')} {'do' if many else 'does'} not hold"
+                 + (f" ({self.dtype}{_sizes(self.sizes)})" if self.sizes else "")]
+        first = next((r for r in bad if r.faulty), bad[0])
+        for r in [first, *(r for r in bad if r is not first)][:4]:
+            lines.append(f"  {r.sentence()}" + (f", shown by {r.where}" if r.where else ""))
+            if r is first:
+                lines += [f"    {line}" for line in self._details(r)]
+        if len(bad) > 4:
+            lines.append(f"  and {len(bad) - 4} more: {', '.join(r.name for r in bad[4:])}")
+        return lines
+
+    def _details(self, r: Row) -> list[str]:
+        lines = []
+        if r.found is not None and r.expected is not None and r.worst_index is not None:
+            lines.append(f"worst at {list(r.worst_index)}: found {r.found:.6g}, expected {r.expected:.6g}; "
+                         f"rounding explains at most {r.tolerance:.1e}")
+        if r.diagnosis is not None:
+            lines.append(f"likely: {r.diagnosis}")
+        if r.faulty and self.reproduce is not None:
+            lines.append("next: report.reproducer() writes a file that shows this with torch alone")
+        return lines
+
+    def to_dict(self) -> dict[str, Any]:
+        """The report as plain data for JSON."""
+        return {"name": self.name, "passed": self.passed, "dtype": self.dtype, "device": self.device, "seed": self.seed,
+                "sizes": dict(self.sizes), "notes": list(self.notes), "gradients": [r.to_dict() for r in self.rows]}
+
+    def reproducer(self) -> str:
+        """A short Python file that shows the failure with torch alone."""
+        if self.reproduce is None:
+            raise ValueError("the report has no failure to reproduce")
+        return self.reproduce()
+
+    def table(self) -> Any:
+        """The report as a table for a terminal (``rich``)."""
+        from derivcheck.checking.table import table
+
+        return table(self)
+
+    def __rich__(self) -> Any:
+        return self.table()
+
+    def plot(self, path: str | None = None) -> Any:
+        """``|error| / bound`` of each gradient as an image; where ``path`` is given, written there."""
+        from derivcheck.checking.picture import plot
+
+        return plot(self, path)
+
+
+def _count(n: int, what: str) -> str:
+    return f"{n} {what}" + ("" if n == 1 else "s")
+
+
+def _sizes(sizes: Mapping[str, int]) -> str:
+    return ", " + ", ".join(f"{n}={v}" for n, v in sizes.items()) if sizes else ""

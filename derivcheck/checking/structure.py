@@ -1,0 +1,227 @@
+"""What the index structure of a Program says about finite differences: degree, colours, a batched form."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from itertools import count as numbers_from
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from derivcheck.notation.program import Definition, Input, Program
+from derivcheck.notation.sizes import Index, i_poly
+from derivcheck.notation.terms import Add, Bracket, Func, Mul, Number, Over, Pow, Ref, SizeOf, Term, mul, refs, subterms, transform
+
+Array = npt.NDArray[np.float64]
+
+
+def dependents(program: Program, name: str) -> list[Definition]:
+    """The definitions through which ``name`` flows: not those that stop gradients."""
+    found = {name}
+    changed = True
+    while changed:
+        changed = False
+        for d in program.definitions:
+            if d.name not in found and not d.stop and d.kind == "float" and not found.isdisjoint(_float_names(d.term)):
+                found.add(d.name)
+                changed = True
+    return [d for d in program.definitions if d.name in found]
+
+
+def _float_names(term: Term) -> set[str]:
+    return {r.name for r in refs(term)}
+
+
+def unreduced(program: Program, upstream: Mapping[str, Any], name: str) -> tuple[Program, dict[str, Array]]:
+    """The Program of what ``name`` flows through, its outputs without their last sum, and the weight of each output element.
+
+    What does not depend on ``name`` becomes an input.
+    """
+    flows = dependents(program, name)
+    names = {d.name for d in flows}
+    floats = [o for o in program.outputs if program.kind(o) == "float"]
+    weights: dict[str, Array] = {}
+    last: list[Definition] = []
+    spare = (f"output_{k}" for k in numbers_from())
+    for o, g in zip(floats, upstream.values()):
+        if o not in names and o != name:
+            continue
+        dims = program.dims(o)
+        indices = program.definition(o).indices if o in names else tuple(Index(f"a{k}", p) for k, p in enumerate(dims))
+        term: Term = program.definition(o).term if o in names else Ref(o, tuple(i_poly(i) for i in indices))
+        label = next(n for n in spare if n not in program.names)
+        inner, body = _opened(term, names | {name})
+        last.append(Definition(label, indices + inner, body))
+        g = np.asarray(g, dtype=np.float64)
+        weights[label] = g.reshape(g.shape + (1,) * len(inner))
+    needed = {n for d in last for n in d.term.names}
+    kept: list[Definition] = []
+    for d in reversed(flows):
+        if d.name in needed:
+            kept.insert(0, d)
+            needed |= d.term.names
+    inside = {d.name for d in kept}
+    every = needed | {name} | {n for d in (*kept, *last) for p in d.dims for n in p.names}
+    arguments = [a for a in program.arguments if a.name in every]
+    arguments += [Input(d.name, d.dims, d.kind) for d in program.definitions if d.name in every and d.name not in inside]
+    return Program(tuple(arguments), (*kept, *last), tuple(weights)), weights
+
+
+def _opened(term: Term, moving: set[str]) -> tuple[tuple[Index, ...], Term]:
+    """``c·Σ body`` as the indices of the sum and ``c·body``, where only the sum moves; else no indices and the term."""
+    if isinstance(term, Over) and term.kind == "sum":
+        return term.indices, term.body
+    if isinstance(term, Mul):
+        sums = [a for a in term.args if isinstance(a, Over) and a.kind == "sum"]
+        rest = [a for a in term.args if a not in sums]
+        if len(sums) == 1 and all(a.names.isdisjoint(moving) for a in rest):
+            (total,) = sums
+            assert isinstance(total, Over)
+            if not any(set(total.indices) & a.free for a in rest):
+                return total.indices, mul(*rest, total.body)
+    return (), term
+
+
+def degree(program: Program, name: str) -> float:
+    """The degree of the outputs as polynomials in ``name``; infinite where they are none.
+
+    >>> from derivcheck.notation.sizes import size
+    >>> from derivcheck.notation.terms import power, ref
+    >>> n = Index("n", size("N"))
+    >>> square = Definition("y", (n,), power(ref("x", n), 2))
+    >>> degree(Program((Input("x", (size("N"),)),), (square,), ("y",)), "x")
+    2
+    """
+    of: dict[str, float] = {name: 1}
+    for d in program.definitions:
+        of[d.name] = 0 if d.stop or d.kind != "float" else math.inf if d.recurrent and not _float_names(d.term).isdisjoint(of) else _degree(d.term, of)
+    return max((of[o] for o in program.outputs), default=0)
+
+
+def _degree(t: Term, of: Mapping[str, float]) -> float:
+    if isinstance(t, (Number, SizeOf)):
+        return 0
+    if isinstance(t, Ref):
+        return of.get(t.name, 0)
+    if isinstance(t, Add):
+        return max(_degree(a, of) for a in t.args)
+    if isinstance(t, Mul):
+        return sum(_degree(a, of) for a in t.args)
+    if isinstance(t, Over) and t.kind == "sum":
+        return _degree(t.body, of)
+    if isinstance(t, Pow) and isinstance(t.exponent, Number):
+        inner = _degree(t.base, of)
+        whole = t.exponent.value.denominator == 1 and t.exponent.value >= 0
+        return inner * int(t.exponent.value) if whole and inner else (math.inf if inner else 0)
+    if isinstance(t, Bracket) and not isinstance(t.operand, Term):
+        return 0
+    if isinstance(t, (Bracket, Func, Over, Pow)):
+        return math.inf if any(_degree(k, of) for k in t.children) else 0
+    return math.inf
+
+
+@dataclass
+class Colouring:
+    """Which elements of an input move together.
+
+    Attributes:
+        free: the axes in which they are told apart; a colour is a position in these.
+        shape: the lengths of these axes.
+        summed: per output, its axes (of the batched array, the colour first) that are added up.
+        order: per output, how what is left is transposed to the colour, then the input's parallel axes in order.
+        output: elements of all outputs for one colour.
+    """
+
+    free: tuple[int, ...]
+    rank: int
+    shape: tuple[int, ...]
+    summed: dict[str, tuple[int, ...]]
+    order: dict[str, tuple[int, ...]]
+    output: int
+
+    @property
+    def count(self) -> int:
+        """The number of colours."""
+        return math.prod(self.shape)
+
+    def element(self, colour: int) -> tuple[Any, ...]:
+        """The elements of a colour: a slice in each parallel axis."""
+        at = iter(np.unravel_index(colour, self.shape)) if self.shape else iter(())
+        return tuple(int(next(at)) if k in self.free else slice(None) for k in range(self.rank))
+
+
+def colouring(program: Program, name: str, shape: tuple[int, ...], sizes: Mapping[str, int]) -> Colouring:
+    """The colours of ``name`` in a Program that :func:`unreduced` gave."""
+    ties: dict[str, list[int | None]] = {name: list(range(len(shape)))}
+    moving = {d.name for d in dependents(program, name)}
+    for _ in range(len(shape) * (len(moving) + 1) + 1):
+        before = {k: list(v) for k, v in ties.items()}
+        for d in program.definitions:
+            if d.name in moving:
+                ties[d.name] = [_tie(d, p, ties) for p in range(len(shape))]
+        if before == ties:
+            break
+    parallel: list[int] = []
+    for p in range(len(shape)):
+        axes = [ties[o][p] for o in program.outputs]
+        used = {(o, ties[o][q]) for o in program.outputs for q in parallel}
+        fits = all(a is not None and program.dims(o)[a].at(sizes) == shape[p] for o, a in zip(program.outputs, axes))
+        if fits and not any((o, a) in used for o, a in zip(program.outputs, axes)):
+            parallel.append(p)
+    free = tuple(p for p in range(len(shape)) if p not in parallel)
+    summed, order, output = {}, {}, 0
+    for o in program.outputs:
+        dims = program.dims(o)
+        kept = [ties[o][p] for p in parallel]
+        summed[o] = tuple(k + 1 for k in range(len(dims)) if k not in kept)
+        left = sorted(k for k in kept if k is not None)
+        order[o] = (0, *(left.index(k) + 1 for k in kept if k is not None))
+        output += math.prod(p.at(sizes) for p in dims)
+    return Colouring(free, len(shape), tuple(shape[p] for p in free), summed, order, output)
+
+
+def _tie(d: Definition, p: int, ties: Mapping[str, list[int | None]]) -> int | None:
+    """The axis of ``d`` along which the input's axis ``p`` is carried unchanged by every reference, or None."""
+    found: set[int | None] = set()
+    for r in refs(d.term):
+        if r.name not in ties:
+            continue
+        axis = ties[r.name][p]
+        index = None if axis is None else r.at[axis].index
+        found.add(d.indices.index(index) if index is not None and index in d.indices else None)
+    return found.pop() if len(found) == 1 else None
+
+
+def batched(program: Program, name: str, colour: Index) -> Program:
+    """The same Program for many values of ``name`` at once: ``colour`` is a new first index of all that depends on it."""
+    moving = {name} | {d.name for d in dependents(program, name)}
+
+    def change(t: Term) -> Term:
+        return Ref(t.name, (i_poly(colour), *t.at)) if isinstance(t, Ref) and t.name in moving else t
+
+    arguments = tuple(replace(a, dims=(colour.size, *a.dims)) if a.name == name else a for a in program.arguments)
+    definitions = tuple(
+        replace(d, indices=(colour, *d.indices), term=transform(d.term, change), paths=()) if d.name in moving else d
+        for d in program.definitions
+    )
+    return replace(program, arguments=arguments, definitions=definitions)
+
+
+def cost(program: Program, name: str, sizes: Mapping[str, int]) -> float:
+    """Roughly how many multiplications one evaluation for one colour costs."""
+    total = 0.0
+    for d in program.definitions:
+        total += _volume(d.indices, sizes)
+        for t in subterms(d.term):
+            if isinstance(t, Over):
+                total += _volume(tuple(set(d.indices) | set(t.indices)), sizes)
+    return total
+
+
+def _volume(indices: tuple[Index, ...], sizes: Mapping[str, int]) -> float:
+    return math.prod(i.size.at(sizes) if not i.size.names and not i.size.indices else 16 for i in indices)
+
+

@@ -1,0 +1,249 @@
+"""What is under test: the forward as a derivation and as code that runs, with its tensors."""
+
+from __future__ import annotations
+
+import copy
+import inspect
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+
+from derivcheck.derive import derive
+from derivcheck.derived import Derivation
+from derivcheck.errors import InputError
+
+Tensors = dict[str, torch.Tensor]
+
+
+@dataclass
+class Subject:
+    """A forward with its tensors.
+
+    Attributes:
+        derivation: the forward Program and its gradient.
+        call: the user's own code as a function of the named tensors; None where there is a derivation alone.
+        own: whether ``call`` has a backward of its own that is under test when no other is given.
+        tensors: every input of the Program, in the type and on the device of the check.
+        wrt: what the gradient is taken in.
+        name: what to call it in a report.
+        meaning: the call that says what the forward means (``reference``); else ``call``.
+    """
+
+    derivation: Derivation
+    call: Callable[[Tensors], Any] | None
+    tensors: Tensors
+    wrt: tuple[str, ...]
+    name: str
+    meaning: Callable[[Tensors], Any] | None = None
+    function: Any = None
+    passed: Mapping[str, Any] = field(default_factory=dict)
+    fixed: frozenset[str] = frozenset()  # sizes that the parameters of a module fix
+
+
+def subject(
+    forward: Any,
+    inputs: Mapping[str, Any],
+    reference: Any = None,
+    wrt: Iterable[str] | None = None,
+    dtype: torch.dtype = torch.float64,
+    device: str | torch.device = "cpu",
+) -> Subject:
+    """The subject of a check, from whatever the user has.
+
+    Raises:
+        InputError: bad data (NaN, infinity, an empty batch, integer or complex parameters), a missing or unknown name, a device
+            that is not there.
+        UnsupportedOperation: a forward that cannot be derived.
+    """
+    place = _device(device)
+    given = {n: _moved(n, v, dtype, place) for n, v in inputs.items() if isinstance(v, torch.Tensor)}
+    passed = {n: v for n, v in inputs.items() if not isinstance(v, torch.Tensor)}
+    wants_grad = {n for n, v in inputs.items() if isinstance(v, torch.Tensor) and v.requires_grad}
+    function = None
+    values: Tensors = {}
+    if isinstance(forward, Derivation):
+        derivation, call, name = forward, None, forward.name
+        values = {n: _moved(n, torch.as_tensor(v), dtype, place) for n, v in forward.values.items() if n not in given}
+        wants_grad = wants_grad or set(forward.wrt)
+    elif isinstance(forward, torch.nn.Module):
+        module = copy.deepcopy(forward).to(place)
+        _reals(module)
+        module = module.to(dtype)
+        derivation = derive(reference, **given, constants=passed) if reference is not None else derive(module, *_ordered(inputs, given))
+        call, values, name = _module_call(module, list(inputs), passed), _module_values(module), type(forward).__name__
+        parameters = {n.replace(".", "_") for n, p in module.named_parameters() if p.requires_grad}
+        floats = {n for n, v in given.items() if v.is_floating_point()}
+        wants_grad = (wants_grad or floats) | parameters
+    elif isinstance(forward, type) and issubclass(forward, torch.autograd.Function):
+        function = forward
+        names = _names(forward.forward, 0 if _separate(forward) else 1)
+        _known(inputs, names, forward.__name__)
+        derivation = derive(reference if reference is not None else _plain(forward, names), **given, constants=passed)
+        call, name = _positional(forward.apply, names, passed), forward.__name__
+    elif callable(forward):
+        if not _any_names(forward):
+            _known(inputs, _names(forward), getattr(forward, "__name__", "forward"))
+        derivation = derive(reference if reference is not None else forward, **given, constants=passed)
+        call, name = _keyword(forward, passed), getattr(forward, "__name__", "forward")
+    else:
+        raise InputError(f"forward is a {type(forward).__name__}; expected a Derivation, a module, a torch function or an autograd.Function")
+    meaning = None if reference is None else _keyword(reference, passed)
+    return _assemble(derivation, call, values | given, wants_grad, wrt, name, meaning, function, passed)
+
+
+def _assemble(derivation: Derivation, call: Any, tensors: Tensors, wants_grad: set[str], wrt: Iterable[str] | None, name: str,
+              meaning: Any, function: Any, passed: Mapping[str, Any]) -> Subject:
+    program = derivation.program
+    for a in program.arguments:
+        if a.name not in tensors:
+            if a.name in derivation.values:
+                tensors[a.name] = torch.as_tensor(derivation.values[a.name])
+            elif a.name in passed and isinstance(passed[a.name], (int, float)):
+                tensors[a.name] = torch.tensor(passed[a.name], dtype=torch.float64)
+            elif a.role != "upstream" or a.dims:
+                raise InputError(f"{a.name} is missing from inputs; the forward's are {', '.join(program.inputs)}")
+    unknown = [n for n in tensors if n not in program.inputs]
+    if unknown and call is None:
+        raise InputError(f"{unknown[0]!r} is not an input of the forward; those are {', '.join(program.inputs)}")
+    floats = [a.name for a in program.arguments if a.kind == "float" and a.name in tensors]
+    if wrt is None:
+        chosen = tuple(n for n in floats if n in wants_grad) or tuple(n for n in floats if n in derivation.wrt)
+    else:
+        chosen = tuple(wrt)
+        for n in chosen:
+            if n in tensors and not tensors[n].is_floating_point():
+                raise InputError(f"{n} is {_type(tensors[n])}; a gradient is taken in floating-point inputs only")
+            if n not in floats:
+                raise InputError(f"wrt names {n!r}, which is not a floating-point input; those are {', '.join(floats) or 'none'}")
+    for n in program.inputs:
+        if n in tensors:
+            healthy(n, tensors[n])
+    if tuple(derivation.wrt) != chosen:
+        derivation = Derivation(program, chosen, derivation.values, name=derivation.name)
+    kept = {n: tensors[n] for n in tensors if n in program.inputs or call is not None}
+    return Subject(derivation, call, kept, chosen, name, meaning, function, passed)
+
+
+def healthy(name: str, t: torch.Tensor) -> None:
+    """Refuse data that says nothing: NaN, infinity, complex numbers, an empty batch."""
+    if t.is_complex():
+        raise InputError(f"{name} is {_type(t)}; expected real numbers")
+    if t.numel() == 0:
+        raise InputError(f"{name} is empty (shape {tuple(t.shape)}); expected at least one element in each dimension")
+    if t.is_floating_point():
+        bad = ~torch.isfinite(t)
+        if bool(bad.any()):
+            at = tuple(int(k) for k in bad.nonzero()[0])
+            what = "NaN" if bool(torch.isnan(t[at])) else "infinite"
+            raise InputError(f"{name} is {what} at {list(at)} ({int(bad.sum())} such of {t.numel()}); expected finite numbers")
+
+
+def _type(t: torch.Tensor) -> str:
+    return str(t.dtype).removeprefix("torch.")
+
+
+def _device(device: str | torch.device) -> torch.device:
+    try:
+        place = torch.device(device)
+        torch.empty(0, device=place)
+    except (RuntimeError, AssertionError) as error:
+        raise InputError(f"the device {str(device)!r} is not there: {str(error).splitlines()[0]}") from None
+    return place
+
+
+def _moved(name: str, t: torch.Tensor, dtype: torch.dtype, device: torch.device) -> torch.Tensor:
+    if t.is_complex():
+        raise InputError(f"{name} is {_type(t)}; expected real numbers")
+    if t.requires_grad and not t.is_floating_point():
+        raise InputError(f"{name} is {_type(t)} and requires a gradient")
+    return t.detach().to(device, dtype) if t.is_floating_point() else t.detach().to(device)
+
+
+def _reals(module: torch.nn.Module) -> None:
+    for n, p in module.named_parameters():
+        if not p.is_floating_point():
+            raise InputError(f"the parameter {n} is {_type(p)}; expected floating-point numbers")
+
+
+def _ordered(inputs: Mapping[str, Any], given: Tensors) -> list[Any]:
+    return [given.get(n, v) for n, v in inputs.items()]
+
+
+def _module_values(module: torch.nn.Module) -> Tensors:
+    return {n.replace(".", "_"): t.detach().clone() for n, t in (*module.named_parameters(), *module.named_buffers())}
+
+
+def _module_call(module: torch.nn.Module, names: list[str], passed: Mapping[str, Any]) -> Callable[[Tensors], Any]:
+    dotted = {n.replace(".", "_"): n for n, _ in (*module.named_parameters(), *module.named_buffers())}
+
+    def call(tensors: Tensors) -> Any:
+        state = {dotted[n]: t if t.requires_grad else t.clone() for n, t in tensors.items() if n in dotted and n not in names}
+        args = tuple(passed[n] if n in passed else tensors[n] for n in names)
+        return torch.func.functional_call(module, state, args)
+
+    return call
+
+
+def _separate(function: type) -> bool:
+    """Whether forward and setup_context are written apart (then forward has no ctx)."""
+    return function.setup_context is not torch.autograd.function._SingleLevelFunction.setup_context  # type: ignore[attr-defined]
+
+
+class _Context:
+    """Takes what a forward saves, and gives nothing."""
+
+    needs_input_grad: tuple[bool, ...] = ()
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return lambda *a, **k: None
+
+
+def _plain(function: Any, names: list[str]) -> Callable[..., Any]:
+    separate = _separate(function)
+
+    def forward(**tensors: Any) -> Any:
+        args = [tensors[n] for n in names if n in tensors]
+        return function.forward(*args) if separate else function.forward(_Context(), *args)
+
+    forward.__name__ = function.__name__
+    forward.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
+        [inspect.Parameter(n, inspect.Parameter.POSITIONAL_OR_KEYWORD) for n in names]
+    )
+    forward.__wrapped__ = function.forward  # type: ignore[attr-defined]
+    return forward
+
+
+def _names(f: Any, skip: int = 0) -> list[str]:
+    kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+    return [p.name for p in inspect.signature(f).parameters.values() if p.kind in kinds][skip:]
+
+
+def _any_names(f: Any) -> bool:
+    try:
+        return any(p.kind in (p.VAR_KEYWORD, p.VAR_POSITIONAL) for p in inspect.signature(f).parameters.values())
+    except (TypeError, ValueError):
+        return True
+
+
+def _known(inputs: Mapping[str, Any], names: list[str], forward: str) -> None:
+    for n in inputs:
+        if n not in names:
+            raise InputError(f"{n!r} is not an input of {forward}; those are {', '.join(names)}")
+
+
+def _positional(f: Callable[..., Any], names: list[str], passed: Mapping[str, Any]) -> Callable[[Tensors], Any]:
+    def call(tensors: Tensors) -> Any:
+        return f(*(passed[n] if n in passed else tensors[n] for n in names if n in passed or n in tensors))
+
+    return call
+
+
+def _keyword(f: Callable[..., Any], passed: Mapping[str, Any]) -> Callable[[Tensors], Any]:
+    def call(tensors: Tensors) -> Any:
+        return f(**tensors, **passed)
+
+    return call

@@ -1,0 +1,200 @@
+"""The witnesses: other ways to the same gradient, which share no code with the derivation.
+
+``autograd`` differentiates the user's own code (or, where its backward is what is under test, the
+Program's forward); ``differences`` are finite differences of the Program; ``direction`` is one
+difference of the user's own code along a random direction; ``SymPy`` expands the forward at a small
+shape into one symbol per element and differentiates that.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+
+from derivcheck.checking.bound import FLOAT64_UNIT, Bound
+from derivcheck.checking.compare import compare
+from derivcheck.checking.differences import difference
+from derivcheck.checking.exact import exact
+from derivcheck.checking.found import Upstream, flat
+from derivcheck.checking.judge import Derived, derived, fill
+from derivcheck.checking.live import Live, array
+from derivcheck.checking.report import Row, Witness
+from derivcheck.checking.structure import dependents
+from derivcheck.checking.subject import Subject, Tensors
+from derivcheck.errors import InputError, UnsupportedOperation
+from derivcheck.notation.meaning import evaluate
+
+JUDGED = 1e-3  # a difference whose own error is a larger part of the gradient's scale judges nothing
+
+
+def testify(s: Subject, rows: list[Row], upstream: Upstream, right: Derived, seed: int, tested: bool) -> None:
+    """Ask every witness about the derived gradient and write what they say into the rows."""
+    tensors = {n: _double(t) for n, t in s.tensors.items()}
+    ups = {n: _double(g) for n, g in upstream.items()}
+    sure = right if right.dtype is torch.float64 else derived(s, tensors, ups, torch.float64)
+    by_name = {r.name: r for r in rows if r.name in s.wrt}
+    outputs = dict(zip(s.derivation.wrt, s.derivation.adjoint.outputs))
+    seen: dict[str, list[Witness]] = {n: [] for n in s.wrt}
+    for name, g in _autograd(s, tensors, ups, tested).items():
+        c = compare(g, sure.value(outputs[name]), sure.tolerance(outputs[name]))
+        seen[name].append(Witness("autograd", c.holds, c.max_error, c.tolerance))
+    arrays = {n: array(p.value) for n, p in sure.pairs.items()}
+    base = {d.name: arrays.get(d.name) for d in s.derivation.program.definitions}
+    if any(v is None for v in base.values()):
+        base = evaluate(s.derivation.program, {n: array(t) for n, t in tensors.items()}, sure.sizes)
+    inputs = {n: array(t) for n, t in tensors.items()}
+    flows = {n: array(g) for n, g in ups.items()}
+    for name in s.wrt:
+        seen[name].append(_difference(s, name, inputs, flows, base, sure, outputs[name], seed))
+        shown = exact(s.derivation, name)
+        if shown is not None:
+            seen[name].append(shown)
+    along = _direction(s, tensors, ups, sure, outputs, seed)
+    for name, row in by_name.items():
+        row.witnesses = seen[name] + ([along] if along is not None else [])
+        against = [w for w in row.witnesses if w.agrees is False]
+        if against and not (row.faulty and row.verdict != "wrong"):
+            # something contradicts the derived gradient itself: nothing may be said of the one under test
+            row.verdict = "undecided"
+            row.note = f"the derived gradient and {', '.join(w.name for w in against)} disagree"
+
+
+def value_row(s: Subject, right: Derived, dtype: torch.dtype) -> Row | None:
+    """Whether the forward's value is what the Program means; a row where it is not, or where a reference says what it means."""
+    assert s.call is not None
+    first, second = (_run(s.call, s.tensors) for _ in range(2))
+    for k, (a, b) in enumerate(zip(first, second)):
+        if not torch.equal(a, b) and not torch.allclose(a.double(), b.double(), rtol=0, atol=0, equal_nan=True):
+            raise InputError(f"{s.name} gives another value each time it runs (output {k}): fix its random numbers, or use eval mode")
+    program = s.derivation.program
+    numbers = Bound(dtype)
+    values = evaluate(program, {n: t for n, t in s.tensors.items() if n in program.inputs}, right.sizes, numbers)
+    floats = [o for o in program.outputs if program.kind(o) == "float"]
+    worst: Row | None = None
+    for name, out in zip(floats, first):
+        row = Row("value" if len(floats) == 1 else f"value {name}", count=out.numel())
+        pair = values[name] if name in values else numbers.given(s.tensors[name], name)
+        if tuple(out.shape) != tuple(pair.value.shape):
+            row.verdict, row.note = "shape", f"found shape {tuple(out.shape)}, expected {tuple(pair.value.shape)}"
+            return row
+        error = torch.zeros_like(pair.value) if pair.error is None else pair.error
+        fill(row, compare(out, pair.value, error + pair.value.abs() * (Bound(dtype).unit)), pair.value, error)
+        if row.verdict == "wrong":
+            row.note = "the forward's value is not what the reference means" if s.meaning else "the trace does not reproduce the forward"
+            if s.meaning is None:
+                row.verdict = "undecided"
+            return row
+        worst = row
+    return worst if s.meaning is not None else None
+
+
+def _run(call: Callable[[Tensors], Any], tensors: Tensors) -> list[torch.Tensor]:
+    with torch.no_grad():
+        return flat(call({n: t.clone() for n, t in tensors.items()}))
+
+
+def _double(t: torch.Tensor) -> torch.Tensor:
+    return t.detach().double() if t.is_floating_point() else t.detach()
+
+
+def _autograd(s: Subject, tensors: Tensors, upstream: Upstream, tested: bool) -> dict[str, torch.Tensor]:
+    """Gradients by autograd in float64, of the meaning's code where that is not what is under test."""
+    leaves = {n: t.clone().requires_grad_() if n in s.wrt else t for n, t in tensors.items()}
+    call = s.meaning or (None if tested and s.function is None and s.call is None else s.call)
+    if s.function is not None and s.meaning is None:
+        call = None  # its backward is somebody's own
+    outs: list[torch.Tensor] = []
+    if call is not None:
+        try:
+            outs = flat(call(dict(leaves)))
+        except Exception:  # noqa: BLE001 - code that runs in its own type only says nothing in float64
+            call = None
+        if any(o.dtype is not torch.float64 for o in outs):
+            call = None
+    if call is None:
+        program = s.derivation.program
+        values = evaluate(program, {n: t for n, t in leaves.items() if n in program.inputs}, None, Live())
+        outs = [values.get(o, leaves.get(o)) for o in program.outputs if program.kind(o) == "float"]
+    wanted = [(o, g) for o, g in zip(outs, upstream.values()) if o.requires_grad]
+    names = list(s.wrt)
+    if not wanted:
+        return {n: torch.zeros_like(leaves[n]) for n in names}
+    grads = torch.autograd.grad([o for o, _ in wanted], [leaves[n] for n in names], [g.reshape(o.shape) for o, g in wanted],
+                                allow_unused=True)
+    return {n: torch.zeros_like(leaves[n]) if g is None else g for n, g in zip(names, grads)}
+
+
+def _difference(s: Subject, name: str, inputs: dict[str, Any], upstream: dict[str, Any], base: Any, right: Derived, bar: str,
+                seed: int) -> Witness:
+    try:
+        with np.errstate(all="ignore"):
+            d = difference(s.derivation.program, inputs, upstream, name, base, right.sizes, seed)
+    except UnsupportedOperation as error:
+        return Witness("differences", None, note=str(error))
+    expected = array(right.value(bar))
+    scale = float(np.abs(expected[np.isfinite(expected)]).max(initial=0.0))
+    bound = array(right.tolerance(bar)) + 8 * d.error
+    sampled = np.isfinite(d.value)
+    judged = sampled & np.isfinite(bound) & ((d.error <= JUDGED * scale) | (scale == 0))
+    aside = int(sampled.sum() - judged.sum())
+    note = d.note + (f", {aside} at kinks set aside" if aside else "")
+    if not judged.any():
+        return Witness("differences", None, note=note)
+    error = np.where(judged, np.abs(d.value - expected), 0.0)
+    over = judged & (error > bound)
+    ratio = np.where(judged, error / np.maximum(bound, 5e-324), 0.0)
+    at = np.unravel_index(int(ratio.argmax()), ratio.shape)
+    return Witness("differences", not bool(over.any()), float(error.max()), float(bound[at]), note)
+
+
+def _direction(s: Subject, tensors: Tensors, upstream: Upstream, right: Derived, outputs: dict[str, str], seed: int) -> Witness | None:
+    """One difference of the user's own code along a random direction in all inputs at once."""
+    call = s.meaning or s.call
+    if call is None or _stops(s):
+        return None
+    generator = torch.Generator().manual_seed(seed + 1)
+    directions = {n: torch.randn(tensors[n].shape, generator=generator, dtype=torch.float64).to(tensors[n].device) for n in s.wrt}
+    scale = max(float(tensors[n].abs().max()) for n in s.wrt) or 1.0
+    try:
+        slopes, noises, previous, best, doubt = [], 0.0, [], math.nan, math.inf
+        for level in range(5):
+            h = scale * 2.0 ** (-5 - 2 * level)
+            ends = []
+            for sign in (h, -h):
+                moved = {n: t + sign * directions[n] if n in directions else t for n, t in tensors.items()}
+                ends.append(_run(call, moved))
+            if any(o.dtype is not torch.float64 for o in ends[0]):
+                return None
+            slope = sum(float((g * (a - b)).sum()) for g, a, b in zip(upstream.values(), *ends)) / (2 * h)
+            noises = sum(float((g.abs() * (a.abs() + b.abs())).sum()) for g, a, b in zip(upstream.values(), *ends)) * 16 * FLOAT64_UNIT / h
+            row = [slope]
+            for k in range(level):
+                row.append((16.0 ** (k + 1) * row[k] - previous[k]) / (16.0 ** (k + 1) - 1))
+                estimate = max(abs(row[-1] - row[-2]), abs(row[-1] - previous[k])) + noises
+                if estimate < doubt:
+                    best, doubt = row[-1], estimate
+            previous = row
+            slopes.append(slope)
+    except Exception:  # noqa: BLE001
+        return None
+    expected = sum(float((right.value(outputs[n]) * directions[n].cpu()).sum()) for n in s.wrt)
+    terms = sum(float((right.value(outputs[n]).abs() * directions[n].cpu().abs()).sum()) for n in s.wrt)
+    bound = sum(float((right.tolerance(outputs[n]) * directions[n].cpu().abs()).sum()) for n in s.wrt)
+    bound += 8 * doubt + 64 * FLOAT64_UNIT * terms
+    if not math.isfinite(best) or not math.isfinite(bound) or doubt > JUDGED * terms:
+        return Witness("direction", None, note="a kink lies within the steps")
+    return Witness("direction", abs(best - expected) <= bound, abs(best - expected), bound)
+
+
+def _stops(s: Subject) -> bool:
+    """Whether a detached part depends on what is differentiated: differences of the code as it is would see through it."""
+    program = s.derivation.program
+    for name in s.wrt:
+        names = {name} | {d.name for d in dependents(program, name)}
+        if any(d.stop and d.kind == "float" and not d.term.names.isdisjoint(names) for d in program.definitions):
+            return True
+    return False
