@@ -38,6 +38,7 @@ class Subject:
     call: Callable[[dict[str, torch.Tensor], Run, Mapping[str, int]], Any]
     has_row: Callable[[Any], bool]
     decompositions: Callable[[Any], Any]
+    soft: frozenset[str] = frozenset()
 
 
 @dataclass
@@ -68,14 +69,25 @@ class Traces:
         for s in self.subject.specs:
             for p in (*s.dims, *((s.below,) if s.below is not None else ())):
                 found.update(dict.fromkeys(sorted(self.resolve(p).sizes())))
+        for n in sorted(self.subject.soft):
+            found.update(dict.fromkeys(sorted(self.resolve(size(n)).sizes())))
         return list(found)
+
+    def shown(self) -> set[str]:
+        """The sizes that some input's dimensions show."""
+        return {n for s in self.subject.specs for p in s.dims for n in self.resolve(p).sizes()}
+
+    def hidden(self) -> list[str]:
+        """Sizes that no input shows: attributes of modules."""
+        shown = self.shown()
+        return [n for n in self.free() if n not in shown]
 
     def base(self) -> dict[str, int]:
         """The example's sizes, or the first of the chosen ones."""
         names = self.free()
         if self.example is not None:
             return {n: self.example[n] for n in names}
-        return {n: v for n, v in zip(names, _first(len(names)))}
+        return dict(zip(names, _first(len(names))))
 
     def assignment(self, t: int) -> dict[str, int]:
         """Assignment ``t``: all sizes different, in the order of the base, odd and even mixed."""
@@ -123,7 +135,9 @@ class Traces:
             try:
                 example = self.at(self.base(), names=True)
             except RecordingFailed as e:
-                raise InputError(f"the traced code raises on its example inputs{_at(e.place)}: {type(e.cause).__name__}: {e.cause}") from e.cause
+                raise InputError(
+                    f"the traced code raises on its example inputs{_at(e.place)}: {type(e.cause).__name__}: {e.cause}"
+                ) from e.cause
         for attempt in range(80):
             if not self.free():
                 break
@@ -133,10 +147,19 @@ class Traces:
             except RecordingFailed as e:
                 if example is None:
                     sizes = ", ".join(f"{n} = {v}" for n, v in self.assignment(1).items())
-                    raise InputError(f"the traced code raises at {sizes}{_at(e.place)}: {type(e.cause).__name__}: {e.cause}. "
-                                     "Give dimensions that must be equal the same name") from e.cause
-                if not self._reconcile(e, example) and not self._search(attempt):
-                    raise InputError(f"the traced code raises at other sizes than its example's{_at(e.place)}: {e.cause}") from e.cause
+                    raise InputError(
+                        f"the traced code raises at {sizes}{_at(e.place)}: {type(e.cause).__name__}: {e.cause}. "
+                        "Give dimensions that must be equal the same name"
+                    ) from e.cause
+                if self._reconcile(e, example):
+                    continue
+                hidden = self.hidden()
+                for n in hidden:
+                    self.meaning[n] = as_poly(self.base()[n])
+                if not hidden and not self._search(attempt):
+                    raise InputError(
+                        f"the traced code raises at other sizes than its example's{_at(e.place)}: {e.cause}"
+                    ) from e.cause
         if example is not None:
             self.assignments.append(self.base())
             self.recordings.append(example)
@@ -145,6 +168,12 @@ class Traces:
                 self.assignments.append({})
                 self.recordings.append(self.at({}, names=True))
             return
+        hidden = self.hidden()
+        if hidden:
+            base = self.base()
+            for n in hidden:
+                self.meaning[n] = as_poly(base[n])
+            raise Again
         self.assignments.append(self.assignment(1))
         self.recordings.append(first)
         while len(self.recordings) < least:
@@ -275,7 +304,9 @@ class Traces:
                 for b in rest[1:]:
                     self.meaning[b] = size(rest[0])
                 changed, rest = True, []
-            for block in [rest] if len(rest) > 1 and any(vary(rest, k) for k in _divisors(base[rest[0]])) else [[n] for n in rest]:
+            for block in (
+                [rest] if len(rest) > 1 and any(vary(rest, k) for k in _divisors(base[rest[0]])) else [[n] for n in rest]
+            ):
                 for k in _divisors(base[block[0]]):
                     if vary(block, k):
                         fresh = f"{block[0]}__{k}"

@@ -22,8 +22,20 @@ from derivcheck.notation.sizes import Poly, as_poly, extreme, size
 from derivcheck.notation.terms import ONE, Term, add, func, mul, number, power, size_of
 
 Vector = tuple[int, ...]
-_EXPONENTS = (Fraction(-1, 2), Fraction(1, 2), Fraction(-1), Fraction(1), Fraction(-1, 4), Fraction(1, 4), Fraction(-2), Fraction(2),
-              Fraction(-3, 2), Fraction(3, 2), Fraction(-1, 3), Fraction(1, 3))
+_EXPONENTS = (
+    Fraction(-1, 2),
+    Fraction(1, 2),
+    Fraction(-1),
+    Fraction(1),
+    Fraction(-1, 4),
+    Fraction(1, 4),
+    Fraction(-2),
+    Fraction(2),
+    Fraction(-3, 2),
+    Fraction(3, 2),
+    Fraction(-1, 3),
+    Fraction(1, 3),
+)
 
 
 class Fit:
@@ -107,11 +119,11 @@ class Fit:
         for (p, a), (q, b) in combinations(small, 2):  # c·p + e·q + k, with products among p and q
             yield from _plane(p, a, q, b, v)
         for (p, a), (q, b) in combinations(small[:10], 2):
-            for r, c in small[:10]:
+            for r, third in small[:10]:
                 product = tuple(i * j for i, j in zip(p, q))
-                yield from _plane(product, a * b, r, c, v)
+                yield from _plane(product, a * b, r, third, v)
                 if all(k == i * j * m for i, j, m, k in zip(p, q, r, v)):
-                    yield a * b * c
+                    yield a * b * third
 
     def real(self, values: Sequence[float]) -> Fraction | float | Term | None:
         """The number (as a Fraction; infinities and NaN stay floats) or term with these values, or None."""

@@ -25,7 +25,9 @@ def _statements(file: str, stamp: float) -> dict[int, ast.stmt]:
     for node in ast.walk(tree):  # breadth first: an inner statement overwrites an outer one
         if isinstance(node, ast.stmt):
             last = node.end_lineno or node.lineno
-            if isinstance(node, (ast.FunctionDef, ast.ClassDef, ast.If, ast.For, ast.While, ast.With, ast.Try, ast.AsyncFunctionDef)):
+            if isinstance(
+                node, (ast.FunctionDef, ast.ClassDef, ast.If, ast.For, ast.While, ast.With, ast.Try, ast.AsyncFunctionDef)
+            ):
                 last = node.lineno
             for line in range(node.lineno, last + 1):
                 lines[line] = node
@@ -83,9 +85,19 @@ def _goes_on(frame: Frame, depth: int, frames: Sequence[Frame], after: Sequence[
     if len(after) < len(frames) - depth:
         return False
     other = after[len(after) - (len(frames) - depth)]
-    return (other.call == frame.call and other.file == frame.file and _same_statement(frame, other) and other.instruction >= frame.instruction
-            and (other.instruction > frame.instruction or len(after) > len(frames) - depth or depth > 0 or frame is not frames[0]
-                 or len(after) == len(frames) - depth))
+    return (
+        other.call == frame.call
+        and other.file == frame.file
+        and _same_statement(frame, other)
+        and other.instruction >= frame.instruction
+        and (
+            other.instruction > frame.instruction
+            or len(after) > len(frames) - depth
+            or depth > 0
+            or frame is not frames[0]
+            or len(after) == len(frames) - depth
+        )
+    )
 
 
 def _same_statement(a: Frame, b: Frame) -> bool:

@@ -135,7 +135,11 @@ def operator_name(func: Any) -> str:
 
 def is_user(file: str) -> bool:
     """Whether a file is the user's own: not torch's, not this library's, not Python's."""
-    return not file.startswith((_TORCH, _HERE, _STANDARD, "<frozen")) or "site-packages" in file and not file.startswith((_TORCH, _HERE))
+    return (
+        not file.startswith((_TORCH, _HERE, _STANDARD, "<frozen"))
+        or "site-packages" in file
+        and not file.startswith((_TORCH, _HERE))
+    )
 
 
 def _frames(start: FrameType | None) -> tuple[tuple[Frame, ...], type | None]:
@@ -166,11 +170,13 @@ def _user_file(file: str) -> bool:
     return known
 
 
-class _Recorder(ProxyTorchDispatchMode):
+class _Recorder(ProxyTorchDispatchMode):  # type: ignore[no-untyped-call]
     """Receives functional operators on fake tensors.  Only an infrastructure mode may stand in this slot."""
 
-    def __init__(self, recording: Recording, has_row: Callable[[Any], bool], decompositions: Callable[[Any], Any], names: bool) -> None:
-        TorchDispatchMode.__init__(self, torch._C.DispatchKey.PreDispatch)
+    def __init__(
+        self, recording: Recording, has_row: Callable[[Any], bool], decompositions: Callable[[Any], Any], names: bool
+    ) -> None:
+        TorchDispatchMode.__init__(self, torch._C.DispatchKey.PreDispatch)  # type: ignore[no-untyped-call]
         self._mode_key = torch._C._TorchDispatchModeKey.PROXY
         self.enter_stack = []
         self.pre_dispatch = True
@@ -179,6 +185,20 @@ class _Recorder(ProxyTorchDispatchMode):
         self.alive: list[torch.Tensor] = []
         self.frames: tuple[Frame, ...] = ()
         self.current: Call | None = None
+        self.outer: list[tuple[str, str | None]] = []
+
+    def refusal(self, func: Any, place: str | None) -> UnsupportedOperation:
+        """The refusal of an operator; one met inside a decomposition is named after what the user called."""
+        refused = unsupported(func, place)
+        if not self.outer or "data" in refused.reason or "value" in refused.reason:
+            return refused
+        name, where = self.outer[0]
+        return UnsupportedOperation(
+            name,
+            f"it has no row, and its decomposition needs {refused.operator}, which has none either",
+            where or place,
+            "Add a row for it (see CONTRIBUTING), or write it with other operators.",
+        )
 
     def number(self, t: torch.Tensor) -> Tensor:
         """The number of a tensor; one never seen is a constant that the code holds."""
@@ -214,15 +234,17 @@ class _Recorder(ProxyTorchDispatchMode):
         if not self.has_row(func):
             replacement = self.decompositions(func)
             if replacement is not None:
+                self.outer.append((call.operator, place))
                 with self:
                     out = replacement(*args, **kwargs)
+                self.outer.pop()
                 if out is not NotImplemented:
                     for t in pytree.tree_leaves(out):
                         if isinstance(t, torch.Tensor) and id(t) not in self.numbers:
                             raise UnsupportedOperation(call.operator, "its decomposition gives a tensor from nowhere", place)
                     return out
             if func.namespace != "prim":
-                raise unsupported(func, place)
+                raise self.refusal(func, place)
         out = func(*args, **kwargs)
         for t in pytree.tree_leaves(out):
             if isinstance(t, torch.Tensor):
@@ -233,8 +255,8 @@ class _Recorder(ProxyTorchDispatchMode):
         return out
 
 
-class _Functional(FunctionalTensorMode):
-    """Functionalization that keeps composite operators whole where they have a row, and refuses writes that hide from autograd."""
+class _Functional(FunctionalTensorMode):  # type: ignore[no-untyped-call]
+    """Functionalization that keeps operators with a row whole, and refuses writes that hide from autograd."""
 
     def __init__(self, recorder: _Recorder) -> None:
         super().__init__(pre_dispatch=True)
@@ -244,7 +266,11 @@ class _Functional(FunctionalTensorMode):
         self.kept: list[Any] = []
 
     def _can_decompose(self, func: Any, args: Any, kwargs: Any) -> bool:
-        if self.recorder.has_row(func) and not func._schema.is_mutable and not any(a.alias_info for a in func._schema.arguments):
+        if (
+            self.recorder.has_row(func)
+            and not func._schema.is_mutable
+            and not any(a.alias_info for a in func._schema.arguments)
+        ):
             return False
         return bool(super()._can_decompose(func, args, kwargs))
 
@@ -286,8 +312,12 @@ class _Functional(FunctionalTensorMode):
                 if function is not None:
                     continue
                 raise UnsupportedOperation(
-                    operator_name(func), "it changes a tensor in place behind autograd's back (no_grad, detach or .data), so that "
-                    "the gradient is not that of the value", frames[0].place if frames else None, "Write it as a new tensor.")
+                    operator_name(func),
+                    "it changes a tensor in place behind autograd's back (no_grad, detach or .data), so that "
+                    "the gradient is not that of the value",
+                    frames[0].place if frames else None,
+                    "Write it as a new tensor.",
+                )
 
     def _random(self, func: Any, args: Any, kwargs: Any) -> None:
         name = operator_name(func)
@@ -297,8 +327,12 @@ class _Functional(FunctionalTensorMode):
         if bound.get("dropout_p", 1) == 0 or bound.get("training") is False or "rnn" in name or "lstm" in name or "gru" in name:
             return
         frames, _ = _frames(sys._getframe(1))
-        raise UnsupportedOperation(name, "it is random", frames[0].place if frames else None,
-                                   "Use eval mode, or draw the random tensor outside and pass it as an input.")
+        raise UnsupportedOperation(
+            name,
+            "it is random",
+            frames[0].place if frames else None,
+            "Use eval mode, or draw the random tensor outside and pass it as an input.",
+        )
 
 
 def _bound(func: Any, args: Any, kwargs: Any) -> dict[str, Any]:
@@ -327,8 +361,12 @@ class _Python(TorchFunctionMode):
             if getattr(func, "__name__", "") == "__get__":
                 return args[0].detach()
             frames, _ = _frames(sys._getframe(1))
-            raise UnsupportedOperation("Tensor.data =", "it changes a tensor behind autograd's back", frames[0].place if frames else None,
-                                       "Write it as a new tensor.")
+            raise UnsupportedOperation(
+                "Tensor.data =",
+                "it changes a tensor behind autograd's back",
+                frames[0].place if frames else None,
+                "Write it as a new tensor.",
+            )
         return func(*args, **(kwargs or {}))
 
 
@@ -336,7 +374,10 @@ def unsupported(func: Any, place: str | None) -> UnsupportedOperation:
     """The refusal of an operator, with what to do instead where that is known."""
     name = operator_name(func)
     known = {
-        "aten._local_scalar_dense": ("it makes a Python number of a tensor's value (data-dependent)", "Keep it a tensor, or pass the number as a constant."),
+        "aten._local_scalar_dense": (
+            "it makes a Python number of a tensor's value (data-dependent)",
+            "Keep it a tensor, or pass the number as a constant.",
+        ),
         "aten.is_nonzero": ("control flow depends on a tensor's value", "Use torch.where."),
         "aten.nonzero": ("the shape of its result depends on the data", "Use torch.where or a mask."),
         "aten.masked_select": ("the shape of its result depends on the data", "Use torch.where or a mask."),
@@ -344,8 +385,12 @@ def unsupported(func: Any, place: str | None) -> UnsupportedOperation:
     for prefix, (reason, instead) in known.items():
         if name.startswith(prefix):
             return UnsupportedOperation(name, reason, place, instead)
-    return UnsupportedOperation(name, "it has no row and no decomposition into operators that have one", place,
-                                "Add a row for it (see CONTRIBUTING), or write it with other operators.")
+    return UnsupportedOperation(
+        name,
+        "it has no row and no decomposition into operators that have one",
+        place,
+        "Add a row for it (see CONTRIBUTING), or write it with other operators.",
+    )
 
 
 def fake_mode() -> FakeTensorMode:
@@ -365,8 +410,13 @@ class Run:
     ``input(name, shape, dtype)`` makes a further input while the code runs (a loss's target, shaped like the output).
     """
 
-    def __init__(self, has_row: Callable[[Any], bool], decompositions: Callable[[Any], Any], names: bool = True,
-                 mode: FakeTensorMode | None = None) -> None:
+    def __init__(
+        self,
+        has_row: Callable[[Any], bool],
+        decompositions: Callable[[Any], Any],
+        names: bool = True,
+        mode: FakeTensorMode | None = None,
+    ) -> None:
         self.recording = Recording()
         self.mode = mode or fake_mode()
         self.recorder = _Recorder(self.recording, has_row, decompositions, names)
@@ -403,8 +453,7 @@ def record(code: Callable[[Run], Any], run: Run) -> Recording:
             out = _run(code, run)
             recording.output = _unwrapped(out, recorder)
             for name, t in run.wrapped.items():
-                torch._sync(t)
-                end = torch._from_functional_tensor(t.elem)
+                end = t.from_functional()
                 k = recorder.number(end).number
                 if k != recording.inputs[name]:
                     recording.written[name] = k
@@ -412,7 +461,7 @@ def record(code: Callable[[Run], Any], run: Run) -> Recording:
         raise unsupported(e.func, _place(e)) from None
     except UnsupportedOperation:
         raise
-    except Exception as e:  # noqa: BLE001 - the user's code may raise anything
+    except Exception as e:
         raise RecordingFailed(e, recording, recorder.current, _place(e)) from e
     finally:
         _LOG.disabled = not quiet
@@ -428,8 +477,7 @@ _RUN: CodeType = _run.__code__
 
 def _unwrapped(value: Any, recorder: _Recorder) -> Any:
     if isinstance(value, FunctionalTensor):
-        torch._sync(value)
-        return recorder.number(torch._from_functional_tensor(value.elem))
+        return recorder.number(value.from_functional())
     if isinstance(value, torch.Tensor):
         return recorder.number(value)
     if isinstance(value, dict):
@@ -465,7 +513,7 @@ def succeeds(func: Any, args: Any, kwargs: Any) -> bool:
     try:
         with torch.no_grad():
             func(*made(args), **{k: made(v) for k, v in kwargs.items() if k not in ("device", "pin_memory")})
-    except Exception:  # noqa: BLE001
+    except Exception:
         return False
     return True
 

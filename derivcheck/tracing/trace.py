@@ -39,8 +39,15 @@ from derivcheck.tracing.torch_internals import Call, Recording, RecordingFailed,
 from derivcheck.tracing.unify import Differs, Step, Unfitted, Unified, unify
 
 # Operators that give their argument as it is.
-_SAME = {"aten.lift_fresh.default", "aten.alias.default", "aten.clone.default", "aten.contiguous.default", "aten.lift_fresh_copy.default",
-         "aten.lift.default", "aten.detach_copy.default"}
+_SAME = {
+    "aten.lift_fresh.default",
+    "aten.alias.default",
+    "aten.clone.default",
+    "aten.contiguous.default",
+    "aten.lift_fresh_copy.default",
+    "aten.lift.default",
+    "aten.detach_copy.default",
+}
 _RESERVED = {"grad_output", "torch", "math", "self"}
 
 
@@ -68,8 +75,14 @@ def has_row(func: Any) -> bool:
     return name in _SAME or name == "aten.detach.default" or find(name) is not None
 
 
-def trace(f: Callable[..., Any], examples: Mapping[str, Any] | None = None, dims: Mapping[str, str] | None = None,
-          constants: Mapping[str, Any] | None = None, *, custom_functions: str = "refuse") -> Traced:
+def trace(
+    f: Callable[..., Any],
+    examples: Mapping[str, Any] | None = None,
+    dims: Mapping[str, str] | None = None,
+    constants: Mapping[str, Any] | None = None,
+    *,
+    custom_functions: str = "refuse",
+) -> Traced:
     """Trace a torch function of named tensors.
 
     Args:
@@ -87,13 +100,20 @@ def trace(f: Callable[..., Any], examples: Mapping[str, Any] | None = None, dims
     subject, example, fixed = _subject(f, examples or {}, dims or {}, constants or {})
     name = getattr(f, "__name__", type(f).__name__)
     closed = _closed_over(f)
-    return program_of(subject, example, name=name if name.isidentifier() else "derived", closed=closed, custom_functions=custom_functions,
-                      symbolic=dims is not None and not example)
+    return program_of(
+        subject,
+        example,
+        name=name if name.isidentifier() else "derived",
+        closed=closed,
+        custom_functions=custom_functions,
+        symbolic=dims is not None and not example,
+    )
 
 
 # -- the subject --------------------------------------------------------------------
-def _subject(f: Callable[..., Any], examples: Mapping[str, Any], dims: Mapping[str, str], constants: Mapping[str, Any]) -> tuple[
-        Subject, dict[str, int] | None, dict[str, Any]]:
+def _subject(
+    f: Callable[..., Any], examples: Mapping[str, Any], dims: Mapping[str, str], constants: Mapping[str, Any]
+) -> tuple[Subject, dict[str, int] | None, dict[str, Any]]:
     try:
         parameters = inspect.signature(f).parameters
     except (TypeError, ValueError):
@@ -103,10 +123,17 @@ def _subject(f: Callable[..., Any], examples: Mapping[str, Any], dims: Mapping[s
     for n in given:
         if n not in parameters and not open_ended:
             raise InputError(f"there is no parameter {n!r}; the function's parameters are {', '.join(parameters)}")
-    missing = [p.name for p in parameters.values() if p.default is p.empty and p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY, p.POSITIONAL_ONLY)
-               and p.name not in given]
+    missing = [
+        p.name
+        for p in parameters.values()
+        if p.default is p.empty
+        and p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY, p.POSITIONAL_ONLY)
+        and p.name not in given
+    ]
     if missing:
-        raise InputError(f"no example, dims or constant for {', '.join(map(repr, missing))}; give tensors by keyword, or dims={{...}}")
+        raise InputError(
+            f"no example, dims or constant for {', '.join(map(repr, missing))}; give tensors by keyword, or dims={{...}}"
+        )
     order = [n for n in parameters if n in given] + [n for n in given if n not in parameters]
     example: dict[str, int] = {}
     specs: list[Spec] = []
@@ -122,16 +149,18 @@ def _subject(f: Callable[..., Any], examples: Mapping[str, Any], dims: Mapping[s
             specs.append(Spec(n, read.dims, dtype, "argument", read.below))
             structure[n] = _Slot(n)
         elif n in examples:
-            structure[n] = _slots(n, examples[n], specs, example)
+            structure[n] = input_slots(n, examples[n], specs, example)
         else:
             fixed[n] = structure[n] = constants[n]
     if dims and example:
-        raise InputError("give every tensor either as an example or by dims: "
-                         f"{', '.join(s.name for s in specs if s.name not in dims)} came as examples")
+        raise InputError(
+            "give every tensor either as an example or by dims: "
+            f"{', '.join(s.name for s in specs if s.name not in dims)} came as examples"
+        )
     positional = [p.name for p in parameters.values() if p.kind is p.POSITIONAL_ONLY]
 
     def call(tensors: dict[str, torch.Tensor], run: Run, sizes: Mapping[str, int]) -> Any:
-        filled = {n: _fill(v, tensors) for n, v in structure.items()}
+        filled = {n: fill(v, tensors) for n, v in structure.items()}
         return f(*(filled.pop(n) for n in positional), **filled)
 
     return Subject(tuple(specs), call, has_row, decomposition), example or None, fixed
@@ -142,16 +171,16 @@ class _Slot:
     name: str
 
 
-def _slots(name: str, value: Any, specs: list[Spec], example: dict[str, int]) -> Any:
+def input_slots(name: str, value: Any, specs: list[Spec], example: dict[str, int]) -> Any:
     """The structure of an argument with its tensors replaced by their names; each dimension is a size of its own."""
     if isinstance(value, torch.Tensor):
         specs.append(spec_of(name, value, example))
         return _Slot(name)
     if isinstance(value, (list, tuple)) and any(isinstance(v, torch.Tensor) for v in value):
-        made = [_slots(f"{name}_{k}", v, specs, example) for k, v in enumerate(value)]
+        made = [input_slots(f"{name}_{k}", v, specs, example) for k, v in enumerate(value)]
         return type(value)(made) if type(value) in (list, tuple) else made
     if isinstance(value, dict) and any(isinstance(v, torch.Tensor) for v in value.values()):
-        return {k: _slots(f"{name}_{k}", v, specs, example) for k, v in value.items()}
+        return {k: input_slots(f"{name}_{k}", v, specs, example) for k, v in value.items()}
     return value
 
 
@@ -160,8 +189,11 @@ def spec_of(name: str, value: torch.Tensor, example: dict[str, int], role: str =
     if value.layout is not torch.strided:
         raise UnsupportedOperation(f"input {name!r}", f"its layout is {value.layout}; only dense tensors can be derived")
     if value.is_complex():
-        raise UnsupportedOperation(f"input {name!r}", f"it is complex ({value.dtype}); derivcheck derives over the reals",
-                                   instead="Pass the real and imaginary parts as two inputs.")
+        raise UnsupportedOperation(
+            f"input {name!r}",
+            f"it is complex ({value.dtype}); derivcheck derives over the reals",
+            instead="Pass the real and imaginary parts as two inputs.",
+        )
     dims = []
     for axis, length in enumerate(value.shape):
         symbol = f"{name}.{axis}"
@@ -170,14 +202,14 @@ def spec_of(name: str, value: torch.Tensor, example: dict[str, int], role: str =
     return Spec(name, tuple(dims), value.dtype, role)
 
 
-def _fill(value: Any, tensors: Mapping[str, torch.Tensor]) -> Any:
+def fill(value: Any, tensors: Mapping[str, torch.Tensor]) -> Any:
     if isinstance(value, _Slot):
         return tensors[value.name]
     if isinstance(value, (list, tuple)):
-        made = [_fill(v, tensors) for v in value]
+        made = [fill(v, tensors) for v in value]
         return made if isinstance(value, list) else type(value)(*made) if hasattr(value, "_fields") else tuple(made)
     if isinstance(value, dict):
-        return {k: _fill(v, tensors) for k, v in value.items()}
+        return {k: fill(v, tensors) for k, v in value.items()}
     return value
 
 
@@ -229,9 +261,18 @@ def _closed_over(f: Any) -> dict[int, str]:
 
 
 # -- the walk -------------------------------------------------------------------------
-def program_of(subject: Subject, example: dict[str, int] | None, *, name: str = "derived", closed: Mapping[int, str] | None = None,
-               values: Mapping[str, torch.Tensor] | None = None, custom_functions: str = "refuse", symbolic: bool = False,
-               preferred: Mapping[str, str] | None = None, late: Mapping[str, str] | None = None) -> Traced:
+def program_of(
+    subject: Subject,
+    example: dict[str, int] | None,
+    *,
+    name: str = "derived",
+    closed: Mapping[int, str] | None = None,
+    values: Mapping[str, torch.Tensor] | None = None,
+    custom_functions: str = "refuse",
+    symbolic: bool = False,
+    preferred: Mapping[str, str] | None = None,
+    late: Mapping[str, str] | None = None,
+) -> Traced:
     """Trace a subject: record, unify, apply rows.
 
     Args:
@@ -246,8 +287,12 @@ def program_of(subject: Subject, example: dict[str, int] | None, *, name: str = 
     recording = traces.recordings[0]
     if recording.functions and custom_functions == "refuse":
         which, place = next(iter(recording.functions.items()))
-        raise UnsupportedOperation(f"autograd.Function {which}", "its backward is the user's own, and need not be the gradient of its forward", place,
-                                   "Derive its forward as a function of its own; dc.check compares the two.")
+        raise UnsupportedOperation(
+            f"autograd.Function {which}",
+            "its backward is the user's own, and need not be the gradient of its forward",
+            place,
+            "Derive its forward as a function of its own; dc.check compares the two.",
+        )
     walk = _Walk(traces, unified, dict(closed or {}), dict(values or {}), dict(late or {}))
     titles = {} if symbolic else walk.titles(preferred or {})
     program = walk.program(titles)
@@ -281,8 +326,12 @@ def _unified(traces: Traces) -> Unified:
                 continue
             if _fix_one(traces, e.call, "a number of it is no function of the sizes that derivcheck knows"):
                 raise Again from None
-            raise UnsupportedOperation(e.call.operator if e.call else "the traced code", f"{e.what} is no function of the sizes that derivcheck "
-                                       f"knows (it is {', '.join(map(str, e.values[:5]))}, … at the sizes traced)", e.call.place if e.call else None) from None
+            raise UnsupportedOperation(
+                e.call.operator if e.call else "the traced code",
+                f"{e.what} is no function of the sizes that derivcheck "
+                f"knows (it is {', '.join(map(str, e.values[:5]))}, … at the sizes traced)",
+                e.call.place if e.call else None,
+            ) from None
         except Differs as e:
             _differs(traces, e)
             raise Again from None
@@ -300,8 +349,12 @@ def _differs(traces: Traces, e: Differs) -> None:
                 traces.fix(n, f"{_shown(n)} is fixed at {traces.example[n]}: {operator} at other sizes is other code ({e.why})")
             return
     sizes = ", ".join(_shown(n) for n in culprits) or "the sizes"
-    raise UnsupportedOperation(operator, f"which operators run depends on {sizes} ({e.why}): a loop or a branch over a size", place,
-                               "Write it with whole tensors, or give that dimension as a number in dims={...}")
+    raise UnsupportedOperation(
+        operator,
+        f"which operators run depends on {sizes} ({e.why}): a loop or a branch over a size",
+        place,
+        "Write it with whole tensors, or give that dimension as a number in dims={...}",
+    )
 
 
 def _culprits(traces: Traces) -> list[str]:
@@ -352,7 +405,9 @@ def _shown(symbol: str) -> str:
 class _Walk:
     """Applies rows to unified steps."""
 
-    def __init__(self, traces: Traces, unified: Unified, closed: dict[int, str], values: dict[str, torch.Tensor], late: dict[str, str]) -> None:
+    def __init__(
+        self, traces: Traces, unified: Unified, closed: dict[int, str], values: dict[str, torch.Tensor], late: dict[str, str]
+    ) -> None:
         self.traces, self.unified, self.closed, self.values, self.late = traces, unified, closed, values, late
         self.recording = traces.recordings[0]
         self.names = naming.names(self.recording.calls)
@@ -413,8 +468,20 @@ class _Walk:
             self.step(step, hints, cache)
         outputs = self.outputs()
         definitions = tuple(b.definitions)
-        program = Program(tuple(self.arguments), definitions, tuple(outputs), tuple(self.conditions()), tuple(self.notes(sizes)))
-        return program.needed(program.outputs)
+        program = Program(
+            tuple(self.arguments), definitions, tuple(outputs), tuple(self.conditions()), tuple(self.notes(sizes))
+        )
+        program = program.needed(program.outputs)
+        used = set(program.outputs).union(
+            *(d.term.names for d in program.definitions), *(p.names for d in program.definitions for p in d.dims)
+        )
+        kept = tuple(a for a in program.arguments if a.role not in ("buffer", "constant") or a.name in used)
+        for n in {a.name for a in program.arguments} - {a.name for a in kept}:
+            self.values.pop(n, None)
+        order = {"argument": 0, "parameter": 1, "buffer": 2, "constant": 3}
+        late = set(self.recording.inputs) - {s.name for s in traces.subject.specs}
+        kept = tuple(sorted(kept, key=lambda a: 1.5 if a.name == "target" or a.name in late else order.get(a.role, 0)))
+        return replace(program, arguments=kept)
 
     def dims(self, k: int) -> tuple[Poly, ...]:
         return tuple(p.substitute(self.rename) for p in self.unified.dims[k])
@@ -457,7 +524,9 @@ class _Walk:
         if key is not None:
             cache[key] = results
 
-    def applied(self, row: Row, step: Step, args: list[Any], kwargs: dict[str, Any], numbers: list[int], hints: list[str | None]) -> list[Any]:
+    def applied(
+        self, row: Row, step: Step, args: list[Any], kwargs: dict[str, Any], numbers: list[int], hints: list[str | None]
+    ) -> list[Any]:
         call, b = step.call, self.b
         known = {a.name for a in call.func._schema.arguments}
         dropped = {"device", "layout", "pin_memory", "memory_format", "generator", "non_blocking"} & known
@@ -467,13 +536,17 @@ class _Walk:
         if "complex" in kinds:
             raise UnsupportedOperation(call.operator, "its result is complex; derivcheck derives over the reals", call.place)
         result = apply(row, b, args, kwargs, out_dims, kinds, hints=hints, place=call.place, name=call.operator)
-        results = list(result) if isinstance(result, (tuple, list)) else [result]
+        results: list[Any] = list(result) if isinstance(result, (tuple, list)) else [result]
         if len(results) < len(numbers):
             results += [None] * (len(numbers) - len(results))
-        for v, k, dims in zip(results, numbers, out_dims):
+        for v, dims in zip(results, out_dims):
             if v is not None and tuple(v.dims) != dims:
-                raise UnsupportedOperation(call.operator, f"its row gives the dimensions ({', '.join(map(str, v.dims))}) where torch has "
-                                           f"({', '.join(map(str, dims))})", call.place)
+                raise UnsupportedOperation(
+                    call.operator,
+                    f"its row gives the dimensions ({', '.join(map(str, v.dims))}) where torch has "
+                    f"({', '.join(map(str, dims))})",
+                    call.place,
+                )
         return results
 
     def value(self, arg: Any) -> Any:
@@ -507,17 +580,27 @@ class _Walk:
         for r in self.traces.recordings[1:]:
             other = r.constants.get(k)
             if other is None or other is not tensor and (other.shape != tensor.shape or not _equal(other, tensor)):
-                raise UnsupportedOperation("a tensor built in the traced code", "its values depend on the sizes",
-                                           instead="Build it with torch.arange, torch.ones or another torch function, or pass it as an input.")
+                raise UnsupportedOperation(
+                    "a tensor built in the traced code",
+                    "its values depend on the sizes",
+                    instead="Build it with torch.arange, torch.ones or another torch function, or pass it as an input.",
+                )
         if tensor.is_complex() or tensor.layout is not torch.strided or tensor.is_quantized:
-            raise UnsupportedOperation("a constant tensor", f"it is {tensor.dtype}, {tensor.layout}: only dense real tensors can be derived")
+            raise UnsupportedOperation(
+                "a constant tensor", f"it is {tensor.dtype}, {tensor.layout}: only dense real tensors can be derived"
+            )
         kind = self.unified.kinds[k]
         if tensor.dim() == 0 and not tensor.requires_grad and tensor.device.type == "cpu" and _has_data(tensor):
             if kind == "bool":
                 return Value("constant", (), "bool", ((), number(int(bool(tensor)))))
             v = tensor.item()
             if kind == "int" or v == v and abs(v) != float("inf"):
-                return Value("constant", (), kind, ((), number(v if kind == "int" else Fraction(v) if tensor.dtype is not torch.float64 else v)))
+                return Value(
+                    "constant",
+                    (),
+                    kind,
+                    ((), number(v if kind == "int" else Fraction(v) if tensor.dtype is not torch.float64 else v)),
+                )
         name = self.b.unique(self.closed.get(id(tensor), "constant"))
         dims = tuple(as_poly(int(n)) for n in tensor.shape)
         role = "parameter" if isinstance(tensor, torch.nn.Parameter) and tensor.requires_grad else "constant"
@@ -533,7 +616,11 @@ class _Walk:
             raise InputError("the traced function returns no tensor; a derivation needs at least one output")
         for t in tensors:
             v = self.value(t)
-            taken = v.name in found or v.name in {a.name for a in self.arguments} or v.name not in {d.name for d in self.b.definitions}
+            taken = (
+                v.name in found
+                or v.name in {a.name for a in self.arguments}
+                or v.name not in {d.name for d in self.b.definitions}
+            )
             if taken:
                 self.b.begin("output", "output", "y")
                 at = self.b.indices(v.dims)
@@ -558,10 +645,14 @@ class _Walk:
                 groups.setdefault(str(traces.resolve(p).substitute(self.rename)), []).append(_shown(n))
         for title, members in groups.items():
             roots = [_shown(str(r)) for r, p in ((a.name, q) for a, q in self.rename.items()) if str(p) == title]
-            out.append(f"{' = '.join([*roots, *members])} (the code needs them equal)" if roots else f"{' = '.join(members)} = {title}")
+            out.append(
+                f"{' = '.join([*roots, *members])} (the code needs them equal)" if roots else f"{' = '.join(members)} = {title}"
+            )
         out += list(traces.notes)
         for which, place in self.recording.functions.items():
-            out.append(f"autograd.Function {which}{f' at {place}' if place else ''}: derived from its forward, not from its own backward")
+            out.append(
+                f"autograd.Function {which}{f' at {place}' if place else ''}: derived from its forward, not its backward"
+            )
         for n in self.recording.written:
             if n in {s.name for s in traces.subject.specs if s.role == "buffer"}:
                 out.append(f"{n} is updated by the code; the update is not an output here")

@@ -131,7 +131,11 @@ def _merge(values: Sequence[Any], fit: Fit, call: Call | None, what: str) -> Any
         if any(not isinstance(v, dict) or list(v) != list(first) for v in values):
             raise Differs(f"its {what} differs at other sizes", call)
         return {n: _merge([v[n] for v in values], fit, call, what) for n in first}
-    if isinstance(first, bool) or first is None or isinstance(first, (str, torch.dtype, torch.device, torch.layout, torch.memory_format)):
+    if (
+        isinstance(first, bool)
+        or first is None
+        or isinstance(first, (str, torch.dtype, torch.device, torch.layout, torch.memory_format))
+    ):
         if any(v is not first and v != first for v in values):
             raise Differs(f"its {what} is {first} at some sizes and not at others", call)
         return first

@@ -1,0 +1,278 @@
+"""What is known of torch's own modules: the sizes of their parameters, the attributes that repeat them, their inputs.
+
+Sizes are written with names of the module's own (``out``, ``in``); a number is a size that stays.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import nn
+
+from derivcheck.errors import InputError
+
+_SizeText = Any  # text, a whole number, or a tuple of them
+
+
+@dataclass
+class Known:
+    """The sizes of a module.
+
+    Attributes:
+        sizes: the value of each named size in this module.
+        parameters: the dimensions of each parameter and buffer.
+        attributes: the attributes that repeat sizes.
+        soft: sizes that no parameter shows.
+    """
+
+    sizes: dict[str, int]
+    parameters: dict[str, tuple[_SizeText, ...]]
+    attributes: dict[str, _SizeText] = field(default_factory=dict)
+    soft: tuple[str, ...] = ()
+
+
+def known_sizes(m: nn.Module) -> Known | None:
+    """The sizes of one module (not of its children), or None where it is not one of torch's that have any."""
+    if not type(m).__module__.startswith("torch.nn."):
+        return None
+    for kinds, rule in _RULES:
+        if isinstance(m, kinds):
+            found: Known | None = rule(m)
+            return found
+    return None
+
+
+def _linear(m: Any) -> Known | None:
+    if isinstance(getattr(m, "weight", None), nn.UninitializedParameter):
+        return None
+    return Known(
+        {"out": m.out_features, "in": m.in_features},
+        {"weight": ("out", "in"), "bias": ("out",)},
+        {"out_features": "out", "in_features": "in"},
+    )
+
+
+def _embedding(m: Any) -> Known | None:
+    return Known(
+        {"V": m.num_embeddings, "E": m.embedding_dim}, {"weight": ("V", "E")}, {"num_embeddings": "V", "embedding_dim": "E"}
+    )
+
+
+def _layer_norm(m: Any) -> Known | None:
+    shape = tuple(m.normalized_shape)
+    names = ("C",) if len(shape) == 1 else tuple(f"C{k}" for k in range(len(shape)))
+    return Known(
+        dict(zip(names, shape)),
+        {"weight": names, "bias": names},
+        {"normalized_shape": names},
+        soft=names if m.weight is None else (),
+    )
+
+
+def _group_norm(m: Any) -> Known | None:
+    g = m.num_groups
+    channels = "C" if g == 1 else f"{g}*c"
+    return Known(
+        {"C" if g == 1 else "c": m.num_channels // g},
+        {"weight": (channels,), "bias": (channels,)},
+        {"num_channels": channels},
+        soft=() if m.affine else ("C" if g == 1 else "c",),
+    )
+
+
+def _batch_norm(m: Any) -> Known | None:
+    c = ("C",)
+    if isinstance(getattr(m, "weight", None), nn.UninitializedParameter):
+        return None
+    shown = m.affine or m.running_mean is not None
+    return Known(
+        {"C": m.num_features},
+        {"weight": c, "bias": c, "running_mean": c, "running_var": c},
+        {"num_features": "C"},
+        soft=() if shown else ("C",),
+    )
+
+
+def _conv(m: Any) -> Known | None:
+    if isinstance(getattr(m, "weight", None), nn.UninitializedParameter):
+        return None
+    g = m.groups
+    names = {1: ("k",), 2: ("kh", "kw"), 3: ("kd", "kh", "kw")}[len(m.kernel_size)]
+    fixed = isinstance(m.padding, str) or m.padding_mode != "zeros" or m.transposed
+    kernel: tuple[_SizeText, ...] = tuple(m.kernel_size) if fixed else names
+    sizes = {} if fixed else dict(zip(names, m.kernel_size))
+    if g == 1:
+        cin, cout, per = "C", "O", "C"
+        sizes |= {"C": m.in_channels, "O": m.out_channels}
+    else:
+        cin, cout, per = f"{g}*c", f"{g}*o", "c"
+        sizes |= {"c": m.in_channels // g, "o": m.out_channels // g}
+    lead = (cin, "O" if g == 1 else "o") if m.transposed else (cout, per)
+    attributes: dict[str, _SizeText] = {"in_channels": cin, "out_channels": cout}
+    if not fixed:
+        attributes["kernel_size"] = kernel
+    return Known(sizes, {"weight": (*lead, *kernel), "bias": (cout,)}, attributes)
+
+
+def _attention(m: Any) -> Known | None:
+    h = m.num_heads
+    e = f"{h}*d" if h > 1 else "d"
+    sizes, kv = {"d": m.head_dim}, {"k": e, "v": e}
+    if not m._qkv_same_embed_dim:
+        sizes |= {"K": m.kdim, "W": m.vdim}
+        kv = {"k": "K", "v": "W"}
+    return Known(
+        sizes,
+        {
+            "in_proj_weight": (f"{3 * h}*d", e),
+            "in_proj_bias": (f"{3 * h}*d",),
+            "q_proj_weight": (e, e),
+            "k_proj_weight": (e, kv["k"]),
+            "v_proj_weight": (e, kv["v"]),
+            "bias_k": (1, 1, e),
+            "bias_v": (1, 1, e),
+            "out_proj.weight": (e, e),
+            "out_proj.bias": (e,),
+        },
+        {"embed_dim": e, "head_dim": "d", "kdim": kv["k"], "vdim": kv["v"]},
+    )
+
+
+def _recurrent(m: Any) -> Known | None:
+    gates = {"LSTM": 4, "GRU": 3}.get(m.mode, 1)
+    h = f"{gates}*H" if gates > 1 else "H"
+    out = "P" if getattr(m, "proj_size", 0) else "H"
+    two = 2 if m.bidirectional else 1
+    sizes = {"in": m.input_size, "H": m.hidden_size}
+    if out == "P":
+        sizes["P"] = m.proj_size
+    parameters: dict[str, tuple[_SizeText, ...]] = {}
+    for layer in range(m.num_layers):
+        for end in ("", "_reverse"):
+            inside = "in" if layer == 0 else (out if two == 1 else f"2*{out}")
+            parameters |= {
+                f"weight_ih_l{layer}{end}": (h, inside),
+                f"weight_hh_l{layer}{end}": (h, out),
+                f"bias_ih_l{layer}{end}": (h,),
+                f"bias_hh_l{layer}{end}": (h,),
+                f"weight_hr_l{layer}{end}": ("P", "H"),
+            }
+    attributes = {"input_size": "in", "hidden_size": "H"} | ({"proj_size": "P"} if out == "P" else {})
+    return Known(sizes, parameters, attributes)
+
+
+def _cell(m: Any) -> Known | None:
+    gates = {"LSTMCell": 4, "GRUCell": 3}.get(type(m).__name__, 1)
+    h = f"{gates}*H" if gates > 1 else "H"
+    return Known(
+        {"in": m.input_size, "H": m.hidden_size},
+        {"weight_ih": (h, "in"), "weight_hh": (h, "H"), "bias_ih": (h,), "bias_hh": (h,)},
+        {"input_size": "in", "hidden_size": "H"},
+    )
+
+
+def _bilinear(m: Any) -> Known | None:
+    return Known(
+        {"out": m.out_features, "I": m.in1_features, "J": m.in2_features},
+        {"weight": ("out", "I", "J"), "bias": ("out",)},
+        {"out_features": "out", "in1_features": "I", "in2_features": "J"},
+    )
+
+
+_RULES: list[tuple[Any, Callable[[Any], Known | None]]] = [
+    (nn.Linear, _linear),
+    (nn.Embedding, _embedding),
+    ((nn.LayerNorm, nn.RMSNorm), _layer_norm),
+    (nn.GroupNorm, _group_norm),
+    (nn.modules.batchnorm._NormBase, _batch_norm),
+    (nn.modules.conv._ConvNd, _conv),
+    (nn.MultiheadAttention, _attention),
+    (nn.RNNBase, _recurrent),
+    (nn.RNNCellBase, _cell),
+    (nn.Bilinear, _bilinear),
+]
+
+
+# -- inputs where no example is given ---------------------------------------------------------------
+def example_inputs(m: nn.Module, forward: Mapping[str, inspect.Parameter], preferred: dict[str, str]) -> dict[str, Any]:
+    """Example inputs of a module whose input ranks are known; sizes that it leaves open are as good as any.
+
+    Raises:
+        InputError: they are not known.
+    """
+    found = _shapes(m)
+    if found is None:
+        raise InputError(
+            f"the input dimensions of {type(m).__name__} are not known; give example inputs (its forward takes "
+            f"{', '.join(forward) or 'nothing'}) or dims={{'{next(iter(forward), 'input')}': 'N …'}}"
+        )
+    out: dict[str, Any] = {}
+    for name, (shape, names, dtype) in zip(forward, found):
+        out[name] = torch.zeros(shape, dtype=dtype)
+        for axis, title in enumerate(names):
+            if title:
+                preferred[f"{name}.{axis}"] = title
+    return out
+
+
+_Shape = tuple[tuple[int, ...], tuple[str, ...], torch.dtype]
+
+
+def _shapes(m: nn.Module) -> list[_Shape] | None:
+    real = next((p.dtype for p in m.parameters() if p.is_floating_point()), torch.get_default_dtype())
+    if isinstance(m, nn.Sequential):
+        for child in m:
+            return _shapes(child)
+        return None
+    if isinstance(m, nn.Linear):
+        return [((6, m.in_features), ("N", "in"), real)]
+    if isinstance(m, nn.Bilinear):
+        return [((6, m.in1_features), ("N", "I"), real), ((6, m.in2_features), ("N", "J"), real)]
+    if isinstance(m, nn.Embedding):
+        return [((6, 5), ("N", "T"), torch.int64)]
+    if isinstance(m, (nn.LayerNorm, nn.RMSNorm)):
+        return [((6, *m.normalized_shape), ("N",), real)]
+    if isinstance(m, nn.GroupNorm):
+        return [((6, m.num_channels, 7), ("N", "", "T"), real)]
+    if isinstance(m, nn.modules.batchnorm._NormBase):
+        rank = 1 if "1d" in type(m).__name__ else 2 if "2d" in type(m).__name__ else 3
+        space = (
+            ((7, 9, 5)[:rank], (("T",), ("H", "W"), ("D", "H", "W"))[rank - 1])
+            if "Batch" not in type(m).__name__ or rank > 1
+            else ((), ())
+        )
+        return [((6, m.num_features, *space[0]), ("N", "C", *space[1]), real)]
+    if isinstance(m, nn.modules.conv._ConvNd):
+        rank = len(m.kernel_size)
+        reach = [d * (k - 1) + 1 for d, k in zip(m.dilation, m.kernel_size)]
+        space2 = tuple(r + s * (5 + j) for j, (r, s) in enumerate(zip(reach, m.stride)))
+        return [((6, m.in_channels, *space2), ("N", "C", *(("T",), ("H", "W"), ("D", "H", "W"))[rank - 1]), real)]
+    if isinstance(m, nn.RNNBase):
+        return [
+            (
+                (6, 5, m.input_size) if m.batch_first else (5, 6, m.input_size),
+                ("N", "T", "in") if m.batch_first else ("T", "N", "in"),
+                real,
+            )
+        ]
+    if isinstance(m, nn.RNNCellBase):
+        return [((6, m.input_size), ("N", "in"), real)]
+    if isinstance(m, nn.MultiheadAttention):
+        lead, names = ((6, 5), ("N", "T")) if m.batch_first else ((5, 6), ("T", "N"))
+        key = ((6, 7), ("N", "S")) if m.batch_first else ((7, 6), ("S", "N"))
+        return [((*lead, m.embed_dim), names, real), ((*key[0], m.kdim), key[1], real), ((*key[0], m.vdim), key[1], real)]
+    if isinstance(m, nn.TransformerEncoderLayer):
+        return [
+            (
+                (6, 5, m.linear1.in_features) if m.self_attn.batch_first else (5, 6, m.linear1.in_features),
+                ("N", "T") if m.self_attn.batch_first else ("T", "N"),
+                real,
+            )
+        ]
+    if type(m).__module__ == "torch.nn.modules.activation" and not list(m.children()):
+        return [((6, 5), ("N", "M"), real)]
+    return None

@@ -1,0 +1,280 @@
+"""Modules: their parameters as named inputs, their sizes as symbols, their losses.
+
+A parameter is called by its dotted name with ``_`` for ``.``.  The sizes that torch's own modules keep in attributes
+(``LayerNorm(5).normalized_shape``) follow the sizes of their parameters in each trace.
+
+>>> import torch
+>>> traced = trace_module(torch.nn.Linear(3, 2), loss=torch.nn.MSELoss())
+>>> traced.program.inputs, [str(p) for p in traced.program.dims("weight")]
+(('input', 'weight', 'bias', 'target'), ['out', 'in'])
+"""
+
+from __future__ import annotations
+
+import copy
+import inspect
+import keyword
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import nn
+
+from derivcheck.errors import InputError
+from derivcheck.notation.sizes import Poly, as_poly, size
+from derivcheck.tracing.assign import Spec, Subject
+from derivcheck.tracing.known import Known, example_inputs, known_sizes
+from derivcheck.tracing.torch_internals import Run, decomposition
+from derivcheck.tracing.trace import Traced, fill, has_row, input_slots, program_of, spec_of
+
+_CLASS_LOSSES = (nn.CrossEntropyLoss, nn.NLLLoss)
+
+
+def trace_module(
+    module: nn.Module,
+    args: Sequence[Any] = (),
+    inputs: Mapping[str, Any] | None = None,
+    *,
+    loss: Any = None,
+    target: Any = None,
+    dims: Mapping[str, str] | None = None,
+    constants: Mapping[str, Any] | None = None,
+    custom_functions: str = "refuse",
+) -> Traced:
+    """Trace a module's forward, with a loss of (output, target) after it where one is given.
+
+    Args:
+        module: the module, in train or eval mode as it is; its parameters and buffers give the values.
+        args: example inputs, forward's own arguments by position.
+        inputs: forward's arguments by name.
+        loss: a loss module or a function of (output, target).
+        target: an example target; without one it is shaped like the output (class indices for a classification loss).
+        dims: dimensions by name, for forward's arguments and the target.
+        constants: arguments of forward that are not tensors.
+
+    Raises:
+        InputError: no example where the module's input ranks are not known, or names that clash.
+        UnsupportedOperation: what cannot be derived.
+    """
+    forward = inspect.signature(module.forward).parameters
+    given = _named(forward, args, inputs or {}, constants or {})
+    example: dict[str, int] = {}
+    specs: list[Spec] = []
+    preferred: dict[str, str] = {}
+    if dims:
+        from derivcheck.tracing.dims import read_dims
+
+        raise_if = [n for n in dims if n not in forward and n != "target"]
+        if raise_if:
+            raise InputError(
+                f"dims names {raise_if[0]!r}, which is no parameter of the module's forward ({', '.join(forward)})"
+            )
+        for n, text in dims.items():
+            if n != "target" and n not in given:
+                given[n] = _example_of(read_dims(n, text), module, preferred, n)
+    if not any(isinstance(t, torch.Tensor) for t in _leaves(given)):
+        given = {**example_inputs(module, forward, preferred), **given}
+    structure = {n: input_slots(n, v, specs, example) for n, v in given.items()}
+    arguments = [s.name for s in specs]
+    own = _Own(module, example, specs, "")
+    loss_own = _Own(loss, example, specs, "loss_") if isinstance(loss, nn.Module) else None
+    if isinstance(target, torch.Tensor):
+        specs.append(spec_of("target", target, example))
+        arguments.append("target")
+    elif target is not None:
+        raise InputError(f"target: expected a tensor, found {type(target).__name__}")
+    _distinct(specs)
+    late: dict[str, str] = {}
+    var_positional = next((p.name for p in forward.values() if p.kind is p.VAR_POSITIONAL), None)
+
+    def call(tensors: dict[str, torch.Tensor], run: Run, sizes: Mapping[str, int]) -> Any:
+        filled = {n: fill(v, tensors) for n, v in structure.items()}
+        more = filled.pop(var_positional, ()) if var_positional is not None else ()
+        out = own(tensors, sizes, tuple(more), filled)
+        if loss is None:
+            return out
+        if "target" in tensors:
+            goal = tensors["target"]
+        else:
+            shape, dtype = _target_shape(loss, out)
+            goal = run.input("target", shape, dtype)
+        return loss_own(tensors, sizes, (out, goal), {}) if loss_own is not None else loss(out, goal)
+
+    subject = Subject(
+        tuple(specs),
+        call,
+        has_row,
+        decomposition,
+        frozenset(own.soft) | (frozenset(loss_own.soft) if loss_own else frozenset()),
+    )
+    values = {**own.values, **(loss_own.values if loss_own else {})}
+    preferred = {**preferred, **own.preferred}
+    name = type(module).__name__
+    return program_of(
+        subject, example, name=name, values=values, custom_functions=custom_functions, preferred=preferred, late=late
+    )
+
+
+def _named(
+    forward: Mapping[str, inspect.Parameter], args: Sequence[Any], inputs: Mapping[str, Any], constants: Mapping[str, Any]
+) -> dict[str, Any]:
+    positional = [p.name for p in forward.values() if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    star = next((p.name for p in forward.values() if p.kind is p.VAR_POSITIONAL), None)
+    if len(args) > len(positional) and star is None:
+        raise InputError(f"{len(args)} example inputs for a forward of {len(positional)} parameters ({', '.join(positional)})")
+    given: dict[str, Any] = dict(zip(positional, args))
+    if star is not None and len(args) > len(positional):
+        given[star] = list(args[len(positional) :])
+    open_ended = any(p.kind is p.VAR_KEYWORD for p in forward.values())
+    for n, v in {**inputs, **constants}.items():
+        if n not in forward and not open_ended:
+            raise InputError(f"there is no parameter {n!r} of the module's forward; those are {', '.join(forward)}")
+        given[n] = v
+    return given
+
+
+def _example_of(read: Any, module: nn.Module, preferred: dict[str, str], name: str) -> torch.Tensor:
+    """A tensor of sizes that are as good as any, from named dimensions."""
+    names = sorted({n for p in read.dims for n in p.sizes()})
+    values = {n: 4 + 3 * k for k, n in enumerate(names)}
+    dtype = {"float": torch.get_default_dtype(), "int": torch.int64, "bool": torch.bool}[read.kind]
+    for axis, p in enumerate(read.dims):
+        if p.atom is not None:
+            preferred[f"{name}.{axis}"] = str(p)
+    return torch.zeros([p.at(values) for p in read.dims], dtype=dtype)
+
+
+def _leaves(value: Any) -> list[Any]:
+    if isinstance(value, dict):
+        return [t for v in value.values() for t in _leaves(v)]
+    if isinstance(value, (list, tuple)):
+        return [t for v in value for t in _leaves(v)]
+    return [value]
+
+
+def _distinct(specs: Sequence[Spec]) -> None:
+    seen: set[str] = set()
+    for s in specs:
+        if s.name in seen:
+            raise InputError(
+                f"two inputs are called {s.name!r}: a parameter ('_' stands for '.') and another input; rename one"
+            )
+        if not s.name.isidentifier() or keyword.iskeyword(s.name):
+            raise InputError(f"input {s.name!r}: expected an identifier")
+        seen.add(s.name)
+
+
+def _target_shape(loss: Any, out: Any) -> tuple[tuple[int, ...], torch.dtype]:
+    if not isinstance(out, torch.Tensor):
+        raise InputError(
+            f"the loss takes (output, target), but the module returns {type(out).__name__}; wrap it to give one tensor"
+        )
+    shape = tuple(out.shape)
+    if isinstance(loss, _CLASS_LOSSES) or getattr(loss, "__name__", "") in ("cross_entropy", "nll_loss"):
+        return (shape[:1] + shape[2:] if len(shape) > 1 else ()), torch.int64
+    return shape, out.dtype
+
+
+def identifier(name: str) -> str:
+    """A parameter's name as an identifier: ``0_weight`` of an ``nn.Sequential`` becomes ``_0_weight``."""
+    return name if name.isidentifier() and not keyword.iskeyword(name) else f"_{name}"
+
+
+class _Own:
+    """A module's parameters, buffers and size attributes, put in place for each trace and taken out again."""
+
+    def __init__(self, module: nn.Module, example: dict[str, int], specs: list[Spec], prefix: str) -> None:
+        self.module = module
+        self.values: dict[str, torch.Tensor] = {}
+        self.names: dict[str, str] = {}
+        self.soft: set[str] = set()
+        self.preferred: dict[str, str] = {}
+        tensors: list[tuple[str, torch.Tensor, str]] = [(n, p, "parameter") for n, p in module.named_parameters()]
+        tensors += [(n, b, "buffer") for n, b in module.named_buffers()]
+        self.skeleton = _skeleton(module)
+        sizes: dict[str, tuple[Poly, ...]] = {}
+        self.attributes: list[tuple[nn.Module, str, Any]] = []
+        originals = dict(module.named_modules())
+        for path, child in self.skeleton.named_modules():
+            found: Known | None = known_sizes(originals.get(path, child))
+            lead = f"{prefix}{path}." if path else prefix
+            if found is not None:
+                local = {n: size(f"{lead}{n}") for n in found.sizes}
+                for n, v in found.sizes.items():
+                    example[f"{lead}{n}"] = v
+                    self.preferred[f"{lead}{n}"] = n
+                for p, shape in found.parameters.items():
+                    sizes[f"{path}.{p}" if path else p] = tuple(_local(d, local) for d in shape)
+                for attribute, value in found.attributes.items():
+                    self.attributes.append((child, attribute, _local(value, local)))
+                self.soft |= {f"{lead}{n}" for n in found.soft}
+        for dotted, tensor, role in tensors:
+            name = identifier(prefix + dotted.replace(".", "_"))
+            self.names[name] = dotted
+            self.values[name] = tensor.detach()
+            if dotted in sizes and len(sizes[dotted]) == tensor.dim():
+                specs.append(Spec(name, sizes[dotted], tensor.dtype, role))
+            else:
+                specs.append(spec_of(name, tensor, example, role))
+        self._soft_attributes(originals, example, prefix)
+
+    def _soft_attributes(self, originals: Mapping[str, nn.Module], example: dict[str, int], prefix: str) -> None:
+        """Whole numbers that a user's own module keeps, and that some dimension shares: they may be sizes."""
+        lengths = set(example.values())
+        for path, child in self.skeleton.named_modules():
+            if type(child).__module__.startswith("torch.nn."):
+                continue
+            for attribute, value in list(vars(child).items()):
+                if type(value) is int and value > 1 and value in lengths and not attribute.startswith("_"):
+                    symbol = f"{prefix}{path}.{attribute}.attribute"
+                    example[symbol] = value
+                    self.soft.add(symbol)
+                    self.attributes.append((child, attribute, size(symbol)))
+
+    def __call__(
+        self, tensors: Mapping[str, torch.Tensor], sizes: Mapping[str, int], args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Any:
+        before = [(child, attribute, getattr(child, attribute)) for child, attribute, _ in self.attributes]
+        state = {dotted: tensors[name] for name, dotted in self.names.items()}
+        try:
+            for child, attribute, value in self.attributes:
+                object.__setattr__(child, attribute, _at(value, sizes))
+            return torch.func.functional_call(self.skeleton, state, args, kwargs)
+        finally:
+            for child, attribute, value in before:
+                object.__setattr__(child, attribute, value)
+
+
+def _skeleton(module: nn.Module) -> nn.Module:
+    """A copy of the module's structure that shares its tensors, so that attributes can be set on it."""
+    memo: dict[int, Any] = {id(t): t for t in [*module.parameters(), *module.buffers()]}
+    try:
+        return copy.deepcopy(module, memo)
+    except Exception as e:
+        raise InputError(f"the module {type(module).__name__} cannot be copied: {e}") from e
+
+
+def _local(value: Any, names: Mapping[str, Poly]) -> Any:
+    """A size expression of a known module with its local names put in: text, a number or a tuple of them."""
+    if isinstance(value, str):
+        from derivcheck.notation.sizes import Size
+        from derivcheck.tracing.dims import read_dims
+
+        (poly,) = read_dims("a module", value).dims
+        return poly.substitute({Size(n): p for n, p in names.items()})
+    if isinstance(value, (tuple, list)):
+        return type(value)(_local(v, names) for v in value)
+    if isinstance(value, int) and not isinstance(value, bool):
+        return as_poly(value)
+    return value
+
+
+def _at(value: Any, sizes: Mapping[str, int]) -> Any:
+    if isinstance(value, Poly):
+        return value.at(sizes)
+    if isinstance(value, (tuple, list)):
+        return type(value)(_at(v, sizes) for v in value)
+    return value
+
+
+Forward = Callable[..., Any]
