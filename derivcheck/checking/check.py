@@ -118,7 +118,7 @@ def examine(s: Subject, backward: Any, grad_output: Any, dtype: torch.dtype, see
     if witnesses:
         testify(s, rows, upstream, right, seed, tested=backward is None)
     if hostile:
-        report.notes.extend(probe(s, run, rows, upstream, right, dtype, seed))
+        report.notes.extend(probe(s, run, rows, upstream, right, dtype, seed, lambda t: runner(t, backward)))
     _explain(s, run, rows, upstream, right, report, found.gradients)
     _own_bound(s, backward, rows, upstream, right)
     return report

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import inspect
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -39,7 +39,8 @@ class Subject:
     meaning: Callable[[Tensors], Any] | None = None
     function: Any = None
     passed: Mapping[str, Any] = field(default_factory=dict)
-    fixed: frozenset[str] = frozenset()  # sizes that the parameters of a module fix
+    order: tuple[str, ...] = ()  # the parameters of an autograd.Function's forward
+    module: torch.nn.Module | None = None  # the copy of a module, whose parameters fix their sizes
 
 
 def subject(
@@ -61,7 +62,9 @@ def subject(
     given = {n: _moved(n, v, dtype, place) for n, v in inputs.items() if isinstance(v, torch.Tensor)}
     passed = {n: v for n, v in inputs.items() if not isinstance(v, torch.Tensor)}
     wants_grad = {n for n, v in inputs.items() if isinstance(v, torch.Tensor) and v.requires_grad}
-    function = None
+    function: Any = None
+    order: tuple[str, ...] = ()
+    module: torch.nn.Module | None = None
     values: Tensors = {}
     if isinstance(forward, Derivation):
         derivation, call, name = forward, None, forward.name
@@ -71,30 +74,37 @@ def subject(
         module = copy.deepcopy(forward).to(place)
         _reals(module)
         module = module.to(dtype)
-        derivation = derive(reference, **given, constants=passed) if reference is not None else derive(module, *_ordered(inputs, given))
+        derivation = _derive(reference, given, passed) if reference is not None else derive(module, *_ordered(inputs, given))
         call, values, name = _module_call(module, list(inputs), passed), _module_values(module), type(forward).__name__
         parameters = {n.replace(".", "_") for n, p in module.named_parameters() if p.requires_grad}
         floats = {n for n, v in given.items() if v.is_floating_point()}
         wants_grad = (wants_grad or floats) | parameters
     elif isinstance(forward, type) and issubclass(forward, torch.autograd.Function):
         function = forward
-        names = _names(forward.forward, 0 if _separate(forward) else 1)
+        order = names = tuple(_names(forward.forward, 0 if _separate(forward) else 1))
         _known(inputs, names, forward.__name__)
-        derivation = derive(reference if reference is not None else _plain(forward, names), **given, constants=passed)
+        derivation = _derive(_plain(forward, names) if reference is None else reference, given, passed)
         call, name = _positional(forward.apply, names, passed), forward.__name__
     elif callable(forward):
         if not _any_names(forward):
             _known(inputs, _names(forward), getattr(forward, "__name__", "forward"))
-        derivation = derive(reference if reference is not None else forward, **given, constants=passed)
+        derivation = _derive(forward if reference is None else reference, given, passed)
         call, name = _keyword(forward, passed), getattr(forward, "__name__", "forward")
     else:
         raise InputError(f"forward is a {type(forward).__name__}; expected a Derivation, a module, a torch function or an autograd.Function")
     meaning = None if reference is None else _keyword(reference, passed)
-    return _assemble(derivation, call, values | given, wants_grad, wrt, name, meaning, function, passed)
+    s = _assemble(derivation, call, values | given, wants_grad, wrt, name, passed)
+    s.meaning, s.function, s.order, s.module = meaning, function, order, module
+    return s
+
+
+def _derive(f: Any, given: Tensors, passed: Mapping[str, Any]) -> Derivation:
+    examples: dict[str, Any] = dict(given)
+    return derive(f, constants=dict(passed), **examples)
 
 
 def _assemble(derivation: Derivation, call: Any, tensors: Tensors, wants_grad: set[str], wrt: Iterable[str] | None, name: str,
-              meaning: Any, function: Any, passed: Mapping[str, Any]) -> Subject:
+              passed: Mapping[str, Any]) -> Subject:
     program = derivation.program
     for a in program.arguments:
         if a.name not in tensors:
@@ -123,7 +133,7 @@ def _assemble(derivation: Derivation, call: Any, tensors: Tensors, wants_grad: s
     if tuple(derivation.wrt) != chosen:
         derivation = Derivation(program, chosen, derivation.values, name=derivation.name)
     kept = {n: tensors[n] for n in tensors if n in program.inputs or call is not None}
-    return Subject(derivation, call, kept, chosen, name, meaning, function, passed)
+    return Subject(derivation, call, kept, chosen, name, passed=passed)
 
 
 def healthy(name: str, t: torch.Tensor) -> None:
@@ -202,7 +212,7 @@ class _Context:
         return lambda *a, **k: None
 
 
-def _plain(function: Any, names: list[str]) -> Callable[..., Any]:
+def _plain(function: Any, names: Sequence[str]) -> Callable[..., Any]:
     separate = _separate(function)
 
     def forward(**tensors: Any) -> Any:
@@ -229,13 +239,13 @@ def _any_names(f: Any) -> bool:
         return True
 
 
-def _known(inputs: Mapping[str, Any], names: list[str], forward: str) -> None:
+def _known(inputs: Mapping[str, Any], names: Sequence[str], forward: str) -> None:
     for n in inputs:
         if n not in names:
             raise InputError(f"{n!r} is not an input of {forward}; those are {', '.join(names)}")
 
 
-def _positional(f: Callable[..., Any], names: list[str], passed: Mapping[str, Any]) -> Callable[[Tensors], Any]:
+def _positional(f: Callable[..., Any], names: Sequence[str], passed: Mapping[str, Any]) -> Callable[[Tensors], Any]:
     def call(tensors: Tensors) -> Any:
         return f(*(passed[n] if n in passed else tensors[n] for n in names if n in passed or n in tensors))
 

@@ -1,0 +1,66 @@
+"""Data of the same kind as given data, at other sizes: positive stays positive, a mask stays a mask."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+
+from derivcheck.notation.program import Input, Program
+
+
+def another(argument: Input, sample: torch.Tensor, sizes: Mapping[str, int], generator: torch.Generator) -> torch.Tensor:
+    """A tensor for this input at other sizes.
+
+    Args:
+        argument: the input with its dimensions.
+        sample: what the user gave; its range, sign and type are kept.
+
+    Returns:
+        A tensor of the sample's type on its device.
+    """
+    shape = tuple(p.at(sizes) for p in argument.dims)
+    if argument.role == "constant" or not shape and argument.role == "buffer":
+        return sample if tuple(sample.shape) == shape else sample.flatten()[:1].expand(shape).clone()
+    if not sample.is_floating_point():
+        return _integers(argument, sample, shape, sizes, generator)
+    values = sample.detach().double().cpu().flatten()
+    drawn = torch.randn(shape, generator=generator, dtype=torch.float64)
+    if len(values) > 2 and bool(((values == 0) | (values == 1)).all()):
+        new = (drawn > 0).double()
+    elif bool((values > 0).all()):
+        low, high = float(values.min()), float(values.max())
+        high = high if high > low else 2 * low
+        new = low + (high - low) * torch.rand(shape, generator=generator, dtype=torch.float64)
+    else:
+        spread = float(values.abs().mean()) or 1.0
+        new = drawn * spread
+    return new.to(sample.device, sample.dtype)
+
+
+def _integers(argument: Input, sample: torch.Tensor, shape: tuple[int, ...], sizes: Mapping[str, int],
+              generator: torch.Generator) -> torch.Tensor:
+    old = sample.flatten()
+    if argument.kind == "bool" or sample.dtype is torch.bool:
+        return (torch.rand(shape, generator=generator) < 0.5).to(sample.device, sample.dtype)
+    if argument.below is None:
+        pick = torch.randint(len(old), shape, generator=generator)
+        return old[pick.to(old.device)]
+    below = max(1, argument.below.at(sizes))
+    return torch.randint(below, shape, generator=generator).to(sample.device, sample.dtype)
+
+
+def free_sizes(program: Program, fixed: frozenset[str]) -> tuple[str, ...]:
+    """The sizes that a probe may change: those that no tensor of fixed shape has."""
+    held = {n for a in program.arguments if a.name in fixed for p in a.dims for n in p.sizes()}
+    return tuple(n for n in program.sizes() if n not in held)
+
+
+def possible(program: Program, sizes: Mapping[str, int]) -> bool:
+    """Whether every dimension is at least 1 at these sizes."""
+    try:
+        lengths = [p.at(sizes) for a in program.arguments for p in a.dims]
+        lengths += [p.at(sizes) for d in program.definitions for p in d.dims if not p.names]
+    except (KeyError, ZeroDivisionError):
+        return False
+    return all(n >= 1 for n in lengths)

@@ -1,0 +1,36 @@
+"""Subgradients: at a kink, any value between the one-sided derivatives is as good as another."""
+
+from __future__ import annotations
+
+import torch
+
+from derivcheck.checking.found import Upstream
+from derivcheck.checking.judge import Derived, derived
+from derivcheck.checking.subject import Subject, Tensors
+
+TRIES = 12
+NUDGE = 1e-4
+
+
+def between(s: Subject, name: str, g: torch.Tensor, tensors: Tensors, upstream: Upstream, right: Derived, dtype: torch.dtype) -> bool:
+    """Whether ``g`` lies, element by element, between derived gradients at points a little off the kinks.
+
+    Away from kinks these all agree to the nudge, so a gradient that is wrong there stays wrong.
+    """
+    bar = dict(zip(s.derivation.wrt, s.derivation.adjoint.outputs))[name]
+    low = high = right.value(bar)
+    generator = torch.Generator().manual_seed(1)
+    for _ in range(TRIES):
+        moved = {}
+        for n, t in tensors.items():
+            if t.is_floating_point():
+                noise = torch.randn(t.shape, generator=generator, dtype=torch.float64).to(t.device)
+                moved[n] = t.double() + NUDGE * max(float(t.abs().max()), 1e-3) * noise
+            else:
+                moved[n] = t
+        near = derived(s, moved, upstream, dtype).value(bar)
+        low, high = torch.minimum(low, near), torch.maximum(high, near)
+    value = g.detach().double().cpu()
+    slack = right.tolerance(bar) + 20 * NUDGE * float(torch.nan_to_num(right.value(bar)).abs().max())
+    slack = torch.where(torch.isfinite(slack), slack, torch.inf)
+    return bool(((value >= low - slack) & (value <= high + slack)).all())
