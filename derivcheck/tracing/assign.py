@@ -16,7 +16,8 @@ import torch
 
 from derivcheck.errors import InputError, UnsupportedOperation
 from derivcheck.notation.sizes import Poly, Size, as_poly, size
-from derivcheck.tracing.torch_internals import Call, Meta, Recording, RecordingFailed, Run, Tensor, record, succeeds
+from derivcheck.tracing.recording import Call, Meta, Recording, Tensor
+from derivcheck.tracing.torch_internals import RecordingFailed, Run, record, succeeds
 
 
 @dataclass(frozen=True)

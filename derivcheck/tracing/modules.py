@@ -23,9 +23,11 @@ from torch import nn
 from derivcheck.errors import InputError
 from derivcheck.notation.sizes import Poly, as_poly, size
 from derivcheck.tracing.assign import Spec, Subject
+from derivcheck.tracing.inputs import fill, input_slots, spec_of
 from derivcheck.tracing.known import Known, example_inputs, known_sizes
 from derivcheck.tracing.torch_internals import Run, decomposition
-from derivcheck.tracing.trace import Traced, fill, has_row, input_slots, program_of, spec_of
+from derivcheck.tracing.trace import Traced, program_of
+from derivcheck.tracing.walk import has_row
 
 _CLASS_LOSSES = (nn.CrossEntropyLoss, nn.NLLLoss)
 

@@ -11,7 +11,7 @@ import linecache
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 
-from derivcheck.tracing.torch_internals import Call, Frame, Tensor
+from derivcheck.tracing.recording import Call, Frame, Tensor
 
 
 @lru_cache(maxsize=512)

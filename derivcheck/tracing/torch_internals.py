@@ -11,7 +11,6 @@ import logging
 import os
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from types import CodeType, FrameType
 from typing import Any
 
@@ -25,6 +24,7 @@ from torch.utils import _pytree as pytree
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from derivcheck.errors import UnsupportedOperation
+from derivcheck.tracing.recording import Call, Frame, Meta, Recording, Tensor, operator_name
 
 _TORCH = os.path.dirname(torch.__file__) + os.sep
 _HERE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
@@ -35,102 +35,12 @@ _DATA_GET = torch.Tensor.data.__get__  # type: ignore[attr-defined]
 _DATA_SET = torch.Tensor.data.__set__  # type: ignore[attr-defined]
 
 
-@dataclass(frozen=True)
-class Frame:
-    """A place in the user's code: which file and line, in which call of which function."""
-
-    file: str
-    line: int
-    function: str
-    call: int
-    instruction: int
-
-    @property
-    def place(self) -> str:
-        """``file.py:line``."""
-        return f"{os.path.basename(self.file)}:{self.line}"
-
-
-@dataclass(frozen=True)
-class Tensor:
-    """A tensor in a recording, by its number."""
-
-    number: int
-
-
-@dataclass(frozen=True)
-class Meta:
-    """What is known of a tensor without its data."""
-
-    shape: tuple[int, ...]
-    dtype: torch.dtype
-
-    @property
-    def kind(self) -> str:
-        """``float``, ``int``, ``bool`` or ``complex``."""
-        if self.dtype.is_floating_point:
-            return "float"
-        if self.dtype.is_complex:
-            return "complex"
-        return "bool" if self.dtype is torch.bool else "int"
-
-
-@dataclass
-class Call:
-    """One operator call: arguments with tensors by number, what came out, where in the user's code."""
-
-    func: Any
-    args: Any
-    kwargs: dict[str, Any]
-    out: Any
-    stop: bool
-    frames: tuple[Frame, ...]
-
-    @property
-    def operator(self) -> str:
-        """``aten.linear.default``."""
-        return operator_name(self.func)
-
-    @property
-    def place(self) -> str | None:
-        """``file.py:line`` of the innermost user frame."""
-        return self.frames[0].place if self.frames else None
-
-
-@dataclass
-class Recording:
-    """The operators that one run of the code called.
-
-    Attributes:
-        metas: shape and dtype of each tensor, by number.
-        inputs: tensor number of each input, by name.
-        constants: real tensors that the code holds, by number.
-        output: the returned structure, with tensors by number.
-        functions: the custom ``autograd.Function`` classes that were met, with their places.
-        written: numbers of inputs whose values the code changes in place, with the value that they end with.
-    """
-
-    calls: list[Call] = field(default_factory=list)
-    metas: list[Meta] = field(default_factory=list)
-    inputs: dict[str, int] = field(default_factory=dict)
-    constants: dict[int, torch.Tensor] = field(default_factory=dict)
-    output: Any = None
-    functions: dict[str, str | None] = field(default_factory=dict)
-    written: dict[str, int] = field(default_factory=dict)
-    notes: dict[str, None] = field(default_factory=dict)
-
-
 class RecordingFailed(Exception):
     """The code raised while it was recorded: ``.cause`` says what, ``.call`` the operator that it stood in, if any."""
 
     def __init__(self, cause: BaseException, recording: Recording, call: Call | None, place: str | None) -> None:
         super().__init__(str(cause))
         self.cause, self.recording, self.call, self.place = cause, recording, call, place
-
-
-def operator_name(func: Any) -> str:
-    """``aten.linear.default`` of an overload."""
-    return str(func)
 
 
 def is_user(file: str) -> bool:

@@ -11,7 +11,7 @@ import torch
 
 from derivcheck.notation.sizes import Poly
 from derivcheck.tracing.fit import Fit
-from derivcheck.tracing.torch_internals import Call, Meta, Recording, Tensor
+from derivcheck.tracing.recording import Call, Meta, Recording, Tensor
 
 
 class Differs(Exception):

@@ -1,0 +1,108 @@
+"""Tracing to the end: recordings that unify, with sizes fixed where other sizes run other code."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from derivcheck.errors import InputError, UnsupportedOperation
+from derivcheck.tracing.assign import Again, Subject, Traces
+from derivcheck.tracing.fit import Fit
+from derivcheck.tracing.recording import Recording, operator_name
+from derivcheck.tracing.torch_internals import RecordingFailed
+from derivcheck.tracing.unify import Differs, Unfitted, Unified, unify
+
+
+def explored(subject: Subject, example: dict[str, int] | None) -> tuple[Traces, Unified]:
+    traces = Traces(subject, dict(example) if example is not None else None)
+    for _ in range(24):
+        traces.restart()
+        try:
+            traces.explore()
+            return traces, _unified(traces)
+        except Again:
+            continue
+    raise InputError("the sizes at which the code runs could not be found; give dims={...} or constants")
+
+
+def _unified(traces: Traces) -> Unified:
+    while True:
+        free = traces.free()
+        fit = Fit([{n: a[n] for n in free} for a in traces.assignments])
+        first = traces.recordings[0]
+        known = {first.inputs[s.name]: tuple(traces.resolve(p) for p in s.dims) for s in traces.subject.specs}
+        try:
+            return unify(traces.recordings, fit, known)
+        except Unfitted as e:
+            if len(traces.recordings) < 24:
+                traces.more()
+                continue
+            raise UnsupportedOperation(
+                e.call.operator if e.call else "the traced code",
+                f"{e.what} is no function of the sizes that derivcheck "
+                f"knows (it is {', '.join(map(str, e.values[:5]))}, … at the sizes traced)",
+                e.call.place if e.call else None,
+            ) from None
+        except Differs as e:
+            _differs(traces, e)
+            raise Again from None
+
+
+def _differs(traces: Traces, e: Differs) -> None:
+    """Other sizes run other code: fix the size where that is the operator's or a broadcast's nature, else refuse."""
+    operator, place = (e.call.operator, e.call.place) if e.call is not None else ("the traced code", None)
+    culprits = _culprits(traces)
+    if traces.example is not None:
+        small = [n for n in culprits if traces.base()[n] <= 1]
+        chosen = small or (culprits if e.count or e.call is None or not e.call.frames else [])
+        if chosen:
+            for n in chosen:
+                traces.fix(n, f"{shown(n)} is fixed at {traces.example[n]}: {operator} at other sizes is other code ({e.why})")
+            return
+    sizes = ", ".join(shown(n) for n in culprits) or "the sizes"
+    raise UnsupportedOperation(
+        operator,
+        f"which operators run depends on {sizes} ({e.why}): a loop or a branch over a size",
+        place,
+        "Write it with whole tensors, or give that dimension as a number in dims={...}",
+    )
+
+
+def _culprits(traces: Traces) -> list[str]:
+    """The sizes that change which operators run when they alone change."""
+    base = traces.base()
+    try:
+        plain = traces.at(base)
+    except (RecordingFailed, UnsupportedOperation):
+        return []
+    found = []
+    for n in traces.free():
+        for step in (1, 2, 3):
+            try:
+                other = traces.at({**base, n: base[n] + step})
+            except (RecordingFailed, UnsupportedOperation):
+                continue
+            if _skeleton(plain) != _skeleton(other):
+                found.append(n)
+                break
+    return found
+
+
+def _skeleton(r: Recording) -> list[Any]:
+    return [(operator_name(c.func), str(_flags(c.args)), str(_flags(c.kwargs)), str(_flags(c.out))) for c in r.calls]
+
+
+def _flags(value: Any) -> Any:
+    if isinstance(value, (list, tuple)):
+        return [_flags(v) for v in value]
+    if isinstance(value, dict):
+        return {k: _flags(v) for k, v in value.items()}
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        return 0
+    return value
+
+
+def shown(symbol: str) -> str:
+    if "." not in symbol:
+        return symbol
+    name, axis = symbol.split("__")[0].rsplit(".", 1)
+    return f"{name}.shape[{axis}]"

@@ -1,0 +1,166 @@
+"""The inputs of a traced function: which tensors it takes, what is a constant, which tensors it holds."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from derivcheck.errors import InputError, UnsupportedOperation
+from derivcheck.notation.sizes import size
+from derivcheck.tracing.assign import Spec, Subject
+from derivcheck.tracing.dims import read_dims
+from derivcheck.tracing.torch_internals import Run, decomposition
+from derivcheck.tracing.walk import has_row
+
+
+def function_subject(
+    f: Callable[..., Any], examples: Mapping[str, Any], dims: Mapping[str, str], constants: Mapping[str, Any]
+) -> tuple[Subject, dict[str, int] | None, dict[str, Any]]:
+    try:
+        parameters = inspect.signature(f).parameters
+    except (TypeError, ValueError):
+        parameters = {}  # type: ignore[assignment]
+    open_ended = any(p.kind is p.VAR_KEYWORD for p in parameters.values()) or not parameters
+    given = [*dims, *examples, *constants]
+    for n in given:
+        if n not in parameters and not open_ended:
+            raise InputError(f"there is no parameter {n!r}; the function's parameters are {', '.join(parameters)}")
+    missing = [
+        p.name
+        for p in parameters.values()
+        if p.default is p.empty
+        and p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY, p.POSITIONAL_ONLY)
+        and p.name not in given
+    ]
+    if missing:
+        raise InputError(
+            f"no example, dims or constant for {', '.join(map(repr, missing))}; give tensors by keyword, or dims={{...}}"
+        )
+    order = [n for n in parameters if n in given] + [n for n in given if n not in parameters]
+    example: dict[str, int] = {}
+    specs: list[Spec] = []
+    fixed: dict[str, Any] = {}
+    structure: dict[str, Any] = {}
+    for n in dict.fromkeys(order):
+        if n in dims:
+            read = read_dims(n, dims[n])
+            dtype = {"float": torch.get_default_dtype(), "int": torch.int64, "bool": torch.bool}[read.kind]
+            value = examples.get(n)
+            if isinstance(value, torch.Tensor):
+                dtype = value.dtype
+            specs.append(Spec(n, read.dims, dtype, "argument", read.below))
+            structure[n] = _Slot(n)
+        elif n in examples:
+            structure[n] = input_slots(n, examples[n], specs, example)
+        else:
+            fixed[n] = structure[n] = constants[n]
+    if dims and example:
+        raise InputError(
+            "give every tensor either as an example or by dims: "
+            f"{', '.join(s.name for s in specs if s.name not in dims)} came as examples"
+        )
+    positional = [p.name for p in parameters.values() if p.kind is p.POSITIONAL_ONLY]
+
+    def call(tensors: dict[str, torch.Tensor], run: Run, sizes: Mapping[str, int]) -> Any:
+        filled = {n: fill(v, tensors) for n, v in structure.items()}
+        return f(*(filled.pop(n) for n in positional), **filled)
+
+    return Subject(tuple(specs), call, has_row, decomposition), example or None, fixed
+
+
+@dataclass(frozen=True)
+class _Slot:
+    name: str
+
+
+def input_slots(name: str, value: Any, specs: list[Spec], example: dict[str, int]) -> Any:
+    """The structure of an argument with its tensors replaced by their names; each dimension is a size of its own."""
+    if isinstance(value, torch.Tensor):
+        specs.append(spec_of(name, value, example))
+        return _Slot(name)
+    if isinstance(value, (list, tuple)) and any(isinstance(v, torch.Tensor) for v in value):
+        made = [input_slots(f"{name}_{k}", v, specs, example) for k, v in enumerate(value)]
+        return type(value)(made) if type(value) in (list, tuple) else made
+    if isinstance(value, dict) and any(isinstance(v, torch.Tensor) for v in value.values()):
+        return {k: input_slots(f"{name}_{k}", v, specs, example) for k, v in value.items()}
+    return value
+
+
+def spec_of(name: str, value: torch.Tensor, example: dict[str, int], role: str = "argument") -> Spec:
+    """An input like an example tensor, each of its dimensions a size of its own."""
+    if value.layout is not torch.strided:
+        raise UnsupportedOperation(f"input {name!r}", f"its layout is {value.layout}; only dense tensors can be derived")
+    if value.is_complex():
+        raise UnsupportedOperation(
+            f"input {name!r}",
+            f"it is complex ({value.dtype}); derivcheck derives over the reals",
+            instead="Pass the real and imaginary parts as two inputs.",
+        )
+    dims = []
+    for axis, length in enumerate(value.shape):
+        symbol = f"{name}.{axis}"
+        example[symbol] = int(length)
+        dims.append(size(symbol))
+    return Spec(name, tuple(dims), value.dtype, role)
+
+
+def fill(value: Any, tensors: Mapping[str, torch.Tensor]) -> Any:
+    if isinstance(value, _Slot):
+        return tensors[value.name]
+    if isinstance(value, (list, tuple)):
+        made = [fill(v, tensors) for v in value]
+        return made if isinstance(value, list) else type(value)(*made) if hasattr(value, "_fields") else tuple(made)
+    if isinstance(value, dict):
+        return {k: fill(v, tensors) for k, v in value.items()}
+    return value
+
+
+def closed_over(f: Any) -> dict[int, str]:
+    """Names for the tensors that a function holds: closure cells, globals that it mentions, defaults."""
+    found: dict[int, str] = {}
+    seen: set[int] = set()
+
+    def look(name: str, value: Any, depth: int) -> None:
+        if isinstance(value, torch.Tensor):
+            found.setdefault(id(value), name)
+            return
+        if depth > 3 or id(value) in seen:
+            return
+        seen.add(id(value))
+        if isinstance(value, torch.nn.Module):
+            for n, t in [*value.named_parameters(), *value.named_buffers()]:
+                found.setdefault(id(t), f"{name}_{n}".replace(".", "_"))
+        elif isinstance(value, dict):
+            for k, v in list(value.items())[:64]:
+                if isinstance(k, str):
+                    look(f"{name}_{k}" if name else k, v, depth + 1)
+        elif isinstance(value, (list, tuple)):
+            for k, v in enumerate(value[:64]):
+                look(f"{name}_{k}", v, depth + 1)
+        elif inspect.isfunction(value) or inspect.ismethod(value):
+            inside(value, depth + 1)
+
+    def inside(g: Any, depth: int) -> None:
+        g = inspect.unwrap(g)
+        owner = getattr(g, "__self__", None)
+        if isinstance(owner, torch.nn.Module):
+            look("", owner, depth)
+        g = getattr(g, "__func__", g)
+        code = getattr(g, "__code__", None)
+        if code is None:
+            return
+        for n, cell in zip(code.co_freevars, g.__closure__ or ()):
+            try:
+                look(n, cell.cell_contents, depth)
+            except ValueError:
+                continue
+        for n in code.co_names:
+            if n in g.__globals__ and not inspect.ismodule(g.__globals__[n]):
+                look(n, g.__globals__[n], depth)
+
+    inside(f, 0)
+    return found

@@ -1,0 +1,99 @@
+"""What a recording holds: the operators that one run of the code called, as plain data."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+
+
+@dataclass(frozen=True)
+class Frame:
+    """A place in the user's code: which file and line, in which call of which function."""
+
+    file: str
+    line: int
+    function: str
+    call: int
+    instruction: int
+
+    @property
+    def place(self) -> str:
+        """``file.py:line``."""
+        return f"{os.path.basename(self.file)}:{self.line}"
+
+
+@dataclass(frozen=True)
+class Tensor:
+    """A tensor in a recording, by its number."""
+
+    number: int
+
+
+@dataclass(frozen=True)
+class Meta:
+    """What is known of a tensor without its data."""
+
+    shape: tuple[int, ...]
+    dtype: torch.dtype
+
+    @property
+    def kind(self) -> str:
+        """``float``, ``int``, ``bool`` or ``complex``."""
+        if self.dtype.is_floating_point:
+            return "float"
+        if self.dtype.is_complex:
+            return "complex"
+        return "bool" if self.dtype is torch.bool else "int"
+
+
+@dataclass
+class Call:
+    """One operator call: arguments with tensors by number, what came out, where in the user's code."""
+
+    func: Any
+    args: Any
+    kwargs: dict[str, Any]
+    out: Any
+    stop: bool
+    frames: tuple[Frame, ...]
+
+    @property
+    def operator(self) -> str:
+        """``aten.linear.default``."""
+        return operator_name(self.func)
+
+    @property
+    def place(self) -> str | None:
+        """``file.py:line`` of the innermost user frame."""
+        return self.frames[0].place if self.frames else None
+
+
+@dataclass
+class Recording:
+    """The operators that one run of the code called.
+
+    Attributes:
+        metas: shape and dtype of each tensor, by number.
+        inputs: tensor number of each input, by name.
+        constants: real tensors that the code holds, by number.
+        output: the returned structure, with tensors by number.
+        functions: the custom ``autograd.Function`` classes that were met, with their places.
+        written: numbers of inputs whose values the code changes in place, with the value that they end with.
+    """
+
+    calls: list[Call] = field(default_factory=list)
+    metas: list[Meta] = field(default_factory=list)
+    inputs: dict[str, int] = field(default_factory=dict)
+    constants: dict[int, torch.Tensor] = field(default_factory=dict)
+    output: Any = None
+    functions: dict[str, str | None] = field(default_factory=dict)
+    written: dict[str, int] = field(default_factory=dict)
+    notes: dict[str, None] = field(default_factory=dict)
+
+
+def operator_name(func: Any) -> str:
+    """``aten.linear.default`` of an overload."""
+    return str(func)

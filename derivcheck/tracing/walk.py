@@ -1,0 +1,337 @@
+"""From unified recordings to a Program: each operator's row is applied to symbolic arguments."""
+
+from __future__ import annotations
+
+import keyword
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from fractions import Fraction
+from typing import Any
+
+import torch
+
+from derivcheck.errors import InputError, UnsupportedOperation
+from derivcheck.notation.functions import functions
+from derivcheck.notation.program import Input, Program
+from derivcheck.notation.sizes import Poly, Size, as_poly, size
+from derivcheck.notation.terms import number
+from derivcheck.operators.build import Builder
+from derivcheck.operators.row import Row, apply, find
+from derivcheck.operators.values import Value
+from derivcheck.tracing import naming
+from derivcheck.tracing.assign import Traces
+from derivcheck.tracing.explore import shown
+from derivcheck.tracing.recording import Tensor, operator_name
+from derivcheck.tracing.unify import Step, Unified
+
+# Operators that give their argument as it is.
+_SAME = {
+    "aten.lift_fresh.default",
+    "aten.alias.default",
+    "aten.clone.default",
+    "aten.contiguous.default",
+    "aten.lift_fresh_copy.default",
+    "aten.lift.default",
+    "aten.detach_copy.default",
+}
+_RESERVED = {"grad_output", "torch", "math", "self"}
+
+
+def has_row(func: Any) -> bool:
+    """Whether an operator is kept whole: it has a row, or it only hands its argument on."""
+    name = operator_name(func)
+    return name in _SAME or name == "aten.detach.default" or find(name) is not None
+
+
+class Walk:
+    """Applies rows to unified steps."""
+
+    def __init__(
+        self, traces: Traces, unified: Unified, closed: dict[int, str], values: dict[str, torch.Tensor], late: dict[str, str]
+    ) -> None:
+        self.traces, self.unified, self.closed, self.values, self.late = traces, unified, closed, values, late
+        self.recording = traces.recordings[0]
+        self.names = naming.names(self.recording.calls)
+        self.by_number = {k: n for n, k in self.recording.inputs.items()}
+
+    # -- what sizes are called --
+    def titles(self, preferred: Mapping[str, str]) -> dict[str, Poly]:
+        """Readable names for the internal ones (``x.0``), the field's own where an operator is known."""
+        taken = {s.name for s in self.traces.subject.specs} | set(self.recording.inputs) | _RESERVED
+        taken |= {h for hints in self.names for h in hints if h} | set(functions())
+        taken |= {n for n in keyword.kwlist if n not in ("in",)}
+        chosen: dict[str, str] = {}
+
+        def claim(symbol: str, title: str) -> None:
+            if symbol not in chosen and title not in taken:
+                chosen[symbol] = title
+                taken.add(title)
+
+        for symbol, title in preferred.items():
+            atom = self.traces.resolve(size(symbol)).atom
+            if isinstance(atom, Size):
+                claim(atom.name, title)
+        for step in self.unified.steps:
+            for position, arg in enumerate(step.args):
+                if not isinstance(arg, Tensor):
+                    continue
+                dims = self.unified.dims[arg.number]
+                for p, title in zip(dims, naming.field_names(step.call.operator, position, len(dims))):
+                    if isinstance(p.atom, Size):
+                        claim(p.atom.name, title)
+        spare = iter(naming.spare_names(taken | {"C", "V"}))
+        for symbol in self.traces.free():
+            if symbol not in chosen:
+                claim(symbol, next(spare))
+        for k, symbol in enumerate(self.traces.free()):
+            chosen.setdefault(symbol, f"D_{k}")
+        return {symbol: size(title) for symbol, title in chosen.items()}
+
+    def program(self, titles: Mapping[str, Poly]) -> Program:
+        rename = {Size(n): p for n, p in titles.items()}
+        self.rename = rename
+        traces, recording = self.traces, self.recording
+        sizes = [str(p) for p in titles.values()] or traces.free()
+        reserved = {h for hints in self.names for h in hints if h}
+        self.b = b = Builder(names=recording.inputs, sizes=sizes, reserved=reserved - set(recording.inputs))
+        self.held: dict[int, Any] = {}
+        specs = {s.name: s for s in traces.subject.specs}
+        self.arguments: list[Input] = []
+        for n, k in recording.inputs.items():
+            dims, kind = self.dims(k), self.unified.kinds[k]
+            below = specs[n].below if n in specs else None
+            role = specs[n].role if n in specs else self.late.get(n, "argument")
+            below = None if below is None else traces.resolve(below).substitute(rename)
+            self.arguments.append(Input(n, dims, kind, below, role))
+            self.held[k] = Value(n, dims, kind)
+        cache: dict[Any, Any] = {}
+        for step, hints in zip(self.unified.steps, self.names):
+            self.step(step, hints, cache)
+        outputs = self.outputs()
+        definitions = tuple(b.definitions)
+        program = Program(
+            tuple(self.arguments), definitions, tuple(outputs), tuple(self.conditions()), tuple(self.notes(sizes))
+        )
+        program = program.needed(program.outputs)
+        used = set(program.outputs).union(
+            *(d.term.names for d in program.definitions), *(p.names for d in program.definitions for p in d.dims)
+        )
+        kept = tuple(a for a in program.arguments if a.role not in ("buffer", "constant") or a.name in used)
+        for n in {a.name for a in program.arguments} - {a.name for a in kept}:
+            self.values.pop(n, None)
+        order = {"argument": 0, "parameter": 1, "buffer": 2, "constant": 3}
+        late = set(self.recording.inputs) - {s.name for s in traces.subject.specs}
+        kept = tuple(sorted(kept, key=lambda a: 1.5 if a.name == "target" or a.name in late else order.get(a.role, 0)))
+        return replace(program, arguments=kept)
+
+    def dims(self, k: int) -> tuple[Poly, ...]:
+        return tuple(p.substitute(self.rename) for p in self.unified.dims[k])
+
+    # -- one operator --
+    def step(self, step: Step, hints: list[str | None], cache: dict[Any, Any]) -> None:
+        call, b = step.call, self.b
+        operator = call.operator
+        numbers = _numbers(call.out)
+        if operator in _SAME and len(numbers) == 1:
+            self.held[numbers[0]] = self.value(step.args[0])
+            return
+        args = [self.value(a) for a in step.args]
+        kwargs = {n: self.value(v) for n, v in step.kwargs.items()}
+        key = None
+        try:
+            key = (operator, _key(args), _key(kwargs), call.stop)
+            hash(key)
+        except TypeError:
+            key = None
+        if key is not None and not any(hints) and key in cache:
+            for k, v in zip(numbers, cache[key]):
+                self.held[k] = v
+            return
+        start = len(b.definitions)
+        if operator == "aten.detach.default":
+            b.begin(operator, "detach", hints[0] or f"{args[0].name}_detached", place=call.place)
+            results: list[Any] = [b.held(hints[0] or f"{args[0].name}_detached", args[0])]
+        else:
+            row = find(operator)
+            if row is None:
+                raise UnsupportedOperation(operator, "it has no row", call.place)
+            results = self.applied(row, step, args, kwargs, numbers, hints)
+        if call.stop:
+            for j in range(start, len(b.definitions)):
+                if b.definitions[j].kind == "float":
+                    b.definitions[j] = replace(b.definitions[j], stop=True)
+        for k, v in zip(numbers, results):
+            self.held[k] = v
+        if key is not None:
+            cache[key] = results
+
+    def applied(
+        self, row: Row, step: Step, args: list[Any], kwargs: dict[str, Any], numbers: list[int], hints: list[str | None]
+    ) -> list[Any]:
+        call, b = step.call, self.b
+        known = {a.name for a in call.func._schema.arguments}
+        dropped = {"device", "layout", "pin_memory", "memory_format", "generator", "non_blocking"} & known
+        kwargs = {n: v for n, v in kwargs.items() if n not in dropped}
+        out_dims = [self.dims(k) for k in numbers]
+        kinds = [self.unified.kinds[k] for k in numbers]
+        if "complex" in kinds:
+            raise UnsupportedOperation(call.operator, "its result is complex; derivcheck derives over the reals", call.place)
+        result = apply(row, b, args, kwargs, out_dims, kinds, hints=hints, place=call.place, name=call.operator)
+        results: list[Any] = list(result) if isinstance(result, (tuple, list)) else [result]
+        if len(results) < len(numbers):
+            results += [None] * (len(numbers) - len(results))
+        for v, dims in zip(results, out_dims):
+            if v is not None and tuple(v.dims) != dims:
+                raise UnsupportedOperation(
+                    call.operator,
+                    f"its row gives the dimensions ({', '.join(map(str, v.dims))}) where torch has "
+                    f"({', '.join(map(str, dims))})",
+                    call.place,
+                )
+        return results
+
+    def value(self, arg: Any) -> Any:
+        if isinstance(arg, Tensor):
+            if arg.number not in self.held:
+                self.held[arg.number] = self.constant(arg.number)
+            found = self.held[arg.number]
+            if found is None:
+                raise UnsupportedOperation("a result that its row does not give", "it is used", None)
+            return found
+        if isinstance(arg, list):
+            return [self.value(a) for a in arg]
+        if isinstance(arg, dict):
+            return {n: self.value(v) for n, v in arg.items()}
+        if isinstance(arg, Poly):
+            p = arg.substitute(self.rename)
+            return p if p.constant is None else p.constant
+        if isinstance(arg, (bool, int, Fraction)) or arg is None:
+            return arg
+        from derivcheck.notation.terms import Term, substitute
+
+        if isinstance(arg, Term):
+            return substitute(arg, self.rename)
+        return arg
+
+    def constant(self, k: int) -> Value:
+        """A tensor that the code holds: a number, or an input with a default value."""
+        tensor = self.recording.constants.get(k)
+        if tensor is None:
+            raise UnsupportedOperation("a tensor from nowhere", f"tensor {k} is used before it is made")
+        for r in self.traces.recordings[1:]:
+            other = r.constants.get(k)
+            if other is None or other is not tensor and (other.shape != tensor.shape or not _equal(other, tensor)):
+                raise UnsupportedOperation(
+                    "a tensor built in the traced code",
+                    "its values depend on the sizes",
+                    instead="Build it with torch.arange, torch.ones or another torch function, or pass it as an input.",
+                )
+        if tensor.is_complex() or tensor.layout is not torch.strided or tensor.is_quantized:
+            raise UnsupportedOperation(
+                "a constant tensor", f"it is {tensor.dtype}, {tensor.layout}: only dense real tensors can be derived"
+            )
+        kind = self.unified.kinds[k]
+        if tensor.dim() == 0 and not tensor.requires_grad and tensor.device.type == "cpu" and _has_data(tensor):
+            if kind == "bool":
+                return Value("constant", (), "bool", ((), number(int(bool(tensor)))))
+            v = tensor.item()
+            if kind == "int" or v == v and abs(v) != float("inf"):
+                return Value(
+                    "constant",
+                    (),
+                    kind,
+                    ((), number(v if kind == "int" else Fraction(v) if tensor.dtype is not torch.float64 else v)),
+                )
+        name = self.b.unique(self.closed.get(id(tensor), "constant"))
+        dims = tuple(as_poly(int(n)) for n in tensor.shape)
+        role = "parameter" if isinstance(tensor, torch.nn.Parameter) and tensor.requires_grad else "constant"
+        self.arguments.append(Input(name, dims, kind, None, role))
+        self.values[name] = tensor.detach()
+        return Value(name, dims, kind)
+
+    # -- the end --
+    def outputs(self) -> list[str]:
+        found: list[str] = []
+        tensors = _leaves(self.recording.output)
+        if not tensors:
+            raise InputError("the traced function returns no tensor; a derivation needs at least one output")
+        for t in tensors:
+            v = self.value(t)
+            taken = (
+                v.name in found
+                or v.name in {a.name for a in self.arguments}
+                or v.name not in {d.name for d in self.b.definitions}
+            )
+            if taken:
+                self.b.begin("output", "output", "y")
+                at = self.b.indices(v.dims)
+                v = self.b.define(v.name if v.closed is None else "y", at, v[at], kind=v.kind)
+            found.append(v.name)
+        return found
+
+    def conditions(self) -> list[str]:
+        return list(self.b.conditions)
+
+    def notes(self, sizes: Sequence[str]) -> list[str]:
+        traces = self.traces
+        out = [f"traced at {len(traces.recordings)} size assignments"]
+        fixed = [f"{shown(n)} = {p.constant}" for n, p in traces.meaning.items() if p.constant is not None]
+        if sizes:
+            out.insert(0, f"holds for every {', '.join(map(str, sizes))}")
+        if fixed:
+            out.append(f"fixed sizes: {', '.join(fixed)}")
+        groups: dict[str, list[str]] = {}
+        for n, p in traces.meaning.items():
+            if p.constant is None:
+                groups.setdefault(str(traces.resolve(p).substitute(self.rename)), []).append(shown(n))
+        for title, members in groups.items():
+            roots = [shown(str(r)) for r, p in ((a.name, q) for a, q in self.rename.items()) if str(p) == title]
+            out.append(
+                f"{' = '.join([*roots, *members])} (the code needs them equal)" if roots else f"{' = '.join(members)} = {title}"
+            )
+        out += list(traces.notes)
+        for which, place in self.recording.functions.items():
+            out.append(
+                f"autograd.Function {which}{f' at {place}' if place else ''}: derived from its forward, not its backward"
+            )
+        for n in self.recording.written:
+            if n in {s.name for s in traces.subject.specs if s.role == "buffer"}:
+                out.append(f"{n} is updated by the code; the update is not an output here")
+            else:
+                out.append(f"{n} is changed in place by the code; gradients are with respect to its value before")
+        out += [f"assumes {a}" for a in self.b.assumptions]
+        return out
+
+
+def _has_data(t: torch.Tensor) -> bool:
+    return t.device.type != "meta" and type(t) in (torch.Tensor, torch.nn.Parameter)
+
+
+def _equal(a: torch.Tensor, b: torch.Tensor) -> bool:
+    return a.dtype == b.dtype and _has_data(a) and _has_data(b) and bool(torch.equal(a, b))
+
+
+def _numbers(out: Any) -> list[int]:
+    if isinstance(out, Tensor):
+        return [out.number]
+    if isinstance(out, (list, tuple)):
+        return [n for o in out for n in _numbers(o)]
+    return []
+
+
+def _leaves(out: Any) -> list[Tensor]:
+    if isinstance(out, Tensor):
+        return [out]
+    if isinstance(out, dict):
+        return [t for v in out.values() for t in _leaves(v)]
+    if isinstance(out, (list, tuple)):
+        return [t for v in out for t in _leaves(v)]
+    return []
+
+
+def _key(value: Any) -> Any:
+    if isinstance(value, (list, tuple)):
+        return tuple(_key(v) for v in value)
+    if isinstance(value, dict):
+        return tuple((k, _key(v)) for k, v in value.items())
+    return (type(value).__name__, value)
