@@ -74,7 +74,8 @@ for _name, _torch, _latex, _domain in [
 
 # An argument `F` gives the other rows as SymPy functions: F.sigmoid(x).
 function("sigmoid", "torch.sigmoid({})", r"\sigma", means=lambda sp, F, x: 1 / (1 + sp.exp(-x)))
-function("softplus", "torch.nn.functional.softplus({})", r"\operatorname{softplus}", means=lambda sp, F, x: sp.log(1 + sp.exp(x)))
+function("softplus", "torch.nn.functional.softplus({}, threshold=80)", r"\operatorname{softplus}",
+         means=lambda sp, F, x: sp.log(1 + sp.exp(x)))  # torch's log1p(exp(x)) is x from 80 on, in every dtype
 function("logsigmoid", "torch.nn.functional.logsigmoid({})", r"\log\sigma", means=lambda sp, F, x: -sp.log(1 + sp.exp(-x)))
 function("silu", "torch.nn.functional.silu({})", r"\operatorname{silu}", means=lambda sp, F, x: x * F.sigmoid(x))
 function("gelu", "torch.nn.functional.gelu({})", r"\operatorname{gelu}",
@@ -83,5 +84,18 @@ function("gelu_tanh", "torch.nn.functional.gelu({}, approximate='tanh')", r"\ope
          means=lambda sp, F, x: x * (1 + sp.tanh(sp.sqrt(2 / sp.pi) * (x + sp.Rational(44715, 1000000) * x**3))) / 2)
 function("log1p", "torch.log1p({})", r"\operatorname{log1p}", means=lambda sp, F, x: sp.log(1 + x), domain="> -1")
 function("expm1", "torch.expm1({})", r"\operatorname{expm1}", means=lambda sp, F, x: sp.exp(x) - 1)
+function("exp2", "torch.exp2({})", r"2^{{{}}}", means=lambda sp, F, x: sp.exp(x * sp.log(2)))
+function("log2", "torch.log2({})", r"\log_2", means=lambda sp, F, x: sp.log(x) / sp.log(2), domain="> 0")
+function("log10", "torch.log10({})", r"\log_{10}", means=lambda sp, F, x: sp.log(x) / sp.log(10), domain="> 0")
+function("erfc", "torch.erfc({})", r"\operatorname{erfc}", means=lambda sp, F, x: 1 - sp.erf(x))
+function("atan2", "torch.atan2({}, {})", r"\operatorname{atan2}", "atan2", arity=2)
+function("polygamma", "torch.polygamma({}, {})", r"\psi^{{({})}}({})", "polygamma", arity=2)
+# Steps: constant between jumps, used in definitions through which no gradient flows.
+function("floor", "torch.floor({})", r"\operatorname{floor}", "floor")
+function("ceil", "torch.ceil({})", r"\operatorname{ceil}", "ceiling")
+function("trunc", "torch.trunc({})", r"\operatorname{trunc}", means=lambda sp, F, x: sp.sign(x) * sp.floor(sp.Abs(x)))
+function("round", "torch.round({})", r"\operatorname{round}",  # half to even
+         means=lambda sp, F, x: sp.floor(x + sp.S.Half) + sp.ceiling((2 * x - 1) / 4) - sp.floor((2 * x - 1) / 4) - 1)
 # Constants are functions of no argument.
 function("pi", "math.pi", r"\pi", "pi", arity=0)
+function("inf", "math.inf", r"\infty", "oo", arity=0)

@@ -239,8 +239,26 @@ class Exact(Numpy):
 
     def one_value(self, name: str, values: Sequence[Any]) -> Any:
         """A scalar function of single numbers."""
-        rational: dict[str, Fraction | int] = {"exp": 1, "cos": 1, "cosh": 1, "sin": 0, "tan": 0, "sinh": 0, "tanh": 0, "asin": 0, "atan": 0, "asinh": 0,
-                    "atanh": 0, "erf": 0, "expm1": 0, "log1p": 0, "silu": 0, "gelu": 0, "gelu_tanh": 0, "sigmoid": Fraction(1, 2)}
+        rational: dict[str, Fraction | int] = {
+            "exp": 1,
+            "cos": 1,
+            "cosh": 1,
+            "sin": 0,
+            "tan": 0,
+            "sinh": 0,
+            "tanh": 0,
+            "asin": 0,
+            "atan": 0,
+            "asinh": 0,
+            "atanh": 0,
+            "erf": 0,
+            "expm1": 0,
+            "log1p": 0,
+            "silu": 0,
+            "gelu": 0,
+            "gelu_tanh": 0,
+            "sigmoid": Fraction(1, 2),
+        }
         if any(v is None for v in values):
             return None
         if len(values) == 1 and values[0] == 0 and name in rational:
@@ -257,9 +275,14 @@ class Exact(Numpy):
 
     def compare(self, relation: str, a: Any) -> Mask:
         tests: dict[str, Callable[[Any], bool]] = {
-            "==": lambda v: v == 0, "!=": lambda v: v != 0, ">=": lambda v: v >= 0, ">": lambda v: v > 0
+            "==": lambda v: v == 0,
+            "!=": lambda v: v != 0,
+            ">=": lambda v: v >= 0,
+            ">": lambda v: v > 0,
         }
-        return Mask(np.array([v is not None and bool(tests[relation](self.sign(v))) for v in a.ravel()], dtype=bool).reshape(a.shape))
+        return Mask(
+            np.array([v is not None and bool(tests[relation](self.sign(v))) for v in a.ravel()], dtype=bool).reshape(a.shape)
+        )
 
     def sign(self, value: Any) -> Any:
         """A number that compares with 0 as the value does."""
@@ -418,16 +441,62 @@ def _digamma(x: float) -> float:
     return total + math.log(x) - 0.5 / x - series
 
 
+def _polygamma(order: Any, x: Any) -> Any:
+    """By ψ⁽ᵐ⁾(x) = (−1)^(m+1) m! ζ(m+1, x), the zeta function by recurrence and Euler–Maclaurin (DLMF 25.11.28)."""
+    m = int(np.ravel(order)[0])
+    if m == 0:
+        return _each(_digamma)(x)
+    s, total, z = m + 1, np.zeros(np.shape(x)), np.asarray(x, dtype=np.float64)
+    for _ in range(16):
+        total, z = total + z ** float(-s), z + 1
+    total = total + z ** float(1 - s) / (s - 1) + z ** float(-s) / 2
+    rising = float(s)
+    for k, bernoulli in enumerate((1 / 6, -1 / 30, 1 / 42, -1 / 30, 5 / 66, -691 / 2730, 7 / 6), start=1):
+        total = total + bernoulli / math.factorial(2 * k) * rising * z ** float(1 - s - 2 * k)
+        rising *= (s + 2 * k - 1) * (s + 2 * k)
+    return (-1) ** (m + 1) * math.factorial(m) * total
+
+
 _erf = _each(math.erf)
 _FLOAT64: dict[str, Callable[..., Any]] = {
-    "exp": np.exp, "log": np.log, "sin": np.sin, "cos": np.cos, "tan": np.tan, "asin": np.arcsin, "acos": np.arccos,
-    "atan": np.arctan, "sinh": np.sinh, "cosh": np.cosh, "tanh": np.tanh, "asinh": np.arcsinh, "acosh": np.arccosh,
-    "atanh": np.arctanh, "erf": _erf, "erfc": _each(math.erfc), "lgamma": _each(_lgamma), "digamma": _each(_digamma),
-    "sigmoid": _sigmoid, "softplus": _softplus, "logsigmoid": lambda x: -_softplus(-x), "silu": lambda x: x * _sigmoid(x),
+    "exp": np.exp,
+    "log": np.log,
+    "sin": np.sin,
+    "cos": np.cos,
+    "tan": np.tan,
+    "asin": np.arcsin,
+    "acos": np.arccos,
+    "atan": np.arctan,
+    "sinh": np.sinh,
+    "cosh": np.cosh,
+    "tanh": np.tanh,
+    "asinh": np.arcsinh,
+    "acosh": np.arccosh,
+    "atanh": np.arctanh,
+    "erf": _erf,
+    "erfc": _each(math.erfc),
+    "polygamma": _polygamma,
+    "lgamma": _each(_lgamma),
+    "digamma": _each(_digamma),
+    "sigmoid": _sigmoid,
+    "softplus": _softplus,
+    "logsigmoid": lambda x: -_softplus(-x),
+    "silu": lambda x: x * _sigmoid(x),
     "gelu": lambda x: x * _each(lambda v: math.erfc(-v / math.sqrt(2)) / 2)(x),
     "gelu_tanh": lambda x: x * _sigmoid(2 * math.sqrt(2 / math.pi) * (x + 0.044715 * x**3)),
-    "log1p": np.log1p, "expm1": np.expm1, "pi": lambda: np.float64(math.pi), "floor": np.floor, "ceil": np.ceil, "trunc": np.trunc,
-    "round": np.rint, "sign": np.sign, "atan2": np.arctan2, "log2": np.log2, "log10": np.log10, "exp2": np.exp2,
+    "log1p": np.log1p,
+    "expm1": np.expm1,
+    "pi": lambda: np.float64(math.pi),
+    "inf": lambda: np.float64(math.inf),
+    "floor": np.floor,
+    "ceil": np.ceil,
+    "trunc": np.trunc,
+    "round": np.rint,
+    "sign": np.sign,
+    "atan2": np.arctan2,
+    "log2": np.log2,
+    "log10": np.log10,
+    "exp2": np.exp2,
 }
 
 

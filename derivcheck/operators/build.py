@@ -22,8 +22,8 @@ from derivcheck.errors import UnsupportedOperation
 from derivcheck.notation.functions import functions
 from derivcheck.notation.program import Definition, Spelling
 from derivcheck.notation.sizes import Atom, Index, Poly
-from derivcheck.notation.terms import Term, func, neg, number, size_of
-from derivcheck.operators.values import Value, broadcast_dims, promoted, spread
+from derivcheck.notation.terms import Bracket, SizeOf, Term, func, neg, number, size_of
+from derivcheck.operators.values import Value, as_integer, broadcast_dims, promoted, spread
 
 _RESERVED = {"torch", "math", "grad_output", "sum", "prod", "max", "min", "argmax", "argmin", "size", "input_shape"}
 
@@ -155,9 +155,13 @@ class Builder:
         self, name: str, indices: Sequence[Index], term: Term, rule: str, stop: bool, kind: str, spelling: Spelling | None
     ) -> Value:
         halted = stop or kind != "float"
+        if kind == "int":
+            whole = as_integer(term)
+            term = term if whole is None else size_of(whole)
         self.definitions.append(Definition(name, tuple(indices), term, halted, kind, rule or self.rule, self.place, spelling))
         dims = tuple(i.size for i in indices)
-        return Value(name, dims, kind, (tuple(indices), term) if not term.names else None)
+        melts = not term.names or kind == "int" and isinstance(term, SizeOf) or kind == "bool" and _of_positions(term)
+        return Value(name, dims, kind, (tuple(indices), term) if melts else None)
 
     def recur(self, hint: str, indices: Sequence[Index], term: Callable[[Value], Term], kind: str = "float") -> Value:
         """Add a definition that refers to itself at earlier positions: ``term`` is given the Value to be defined."""
@@ -185,6 +189,10 @@ class Builder:
         own = self.indices(value.dims)
         self._indices = [i for i in self._indices if i not in own]
         return self.define(hint, own, value[own], stop=True)
+
+    def spell(self, template: str, *values: Value) -> Spelling | None:
+        """How torch computes it directly from tensors; None where one of them melted into its uses."""
+        return None if any(v.closed is not None for v in values) else Spelling(template, tuple(v.name for v in values))
 
     # -- arithmetic ------------------------------------------------------------------
     def number(self, value: Any) -> Term:
@@ -225,6 +233,11 @@ class Builder:
 
 
 _FAVOURITES: Mapping[str, str] = {"in": "i", "out": "o", "T": "ts", "S": "s", "L": "tl"}
+
+
+def _of_positions(term: Term) -> bool:
+    """A condition on positions and integer entries alone."""
+    return isinstance(term, Bracket) and isinstance(term.operand, Poly)
 
 
 def _letters(length: Poly, first: str) -> Iterable[str]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from derivcheck.notation.program import Spelling
 from derivcheck.notation.sizes import Index, Poly, as_poly, i_poly
 from derivcheck.notation.terms import ONE, Term, add, mul, neg, summation
 from derivcheck.operators.build import Builder
@@ -35,8 +34,8 @@ def linear(b: Builder, input: Value, weight: Value, bias: Value | None = None) -
     i = b.index(inner, "i" if inner.constant is not None else "")
     n, o = at[: len(batch)], at[len(batch) :]
     y = summation([i], mul(input[(*n, i)], weight[(*o, i)]))
-    names = (input.name, weight.name) + (() if bias is None else (bias.name,))
-    spelled = Spelling(f"torch.nn.functional.linear({', '.join('{}' for _ in names)})", names)
+    operands = (input, weight) if bias is None else (input, weight, bias)
+    spelled = b.spell(f"torch.nn.functional.linear({', '.join('{}' for _ in operands)})", *operands)
     return b.give(at, y if bias is None else add(y, bias[spread(bias.dims, o)]), spelling=spelled)
 
 
@@ -93,6 +92,7 @@ def _product(b: Builder, x: Value, y: Value, extra: Value | None = None, beta: A
         sample(floats(2, 3), floats(5, 3), only="aten.inner.default"),
         sample(floats(2, 3), floats(2, 3), only="aten.linalg_vecdot.default"),
         sample(floats(5), floats(5), only="aten.vdot.default"),
+        sample(floats(2, 3), floats(3, 5), only="aten.linalg_matmul.default"),
     ],
 )
 def matmul(b: Builder, input: Value, other: Value, *, dim: int = -1) -> Value:

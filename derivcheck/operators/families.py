@@ -6,7 +6,7 @@ from importlib import import_module
 
 FAMILIES: tuple[str, ...] = (
     "contractions",
-    # "elementwise",
+    "elementwise",
     # "reductions",
     # "views",
     # "losses",

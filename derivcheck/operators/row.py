@@ -126,7 +126,7 @@ def row(*names: str, samples: Sequence[Sample] = (), where: str = "", gives: str
                 raise ValueError(f"operator {name!r}: expected namespace.operator.overload, for example mylib.{name}.default")
             if "_backward" in name:
                 raise ValueError(f"operator {name!r}: a row says what a forward means; a backward is derived")
-            if name in _rows and _rows[name].means.__qualname__ != means.__qualname__:
+            if name in _rows:
                 raise ValueError(f"operator {name!r} has a row already")
             _rows[name] = added
         return means

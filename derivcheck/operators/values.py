@@ -44,8 +44,8 @@ class Value:
         name: the name of the definition or input.
         dims: its sizes.
         kind: ``float``, ``int`` or ``bool``.
-        closed: ``(indices, term)`` where the element is known without reading a tensor (``arange``, ``ones``, a causal mask);
-            such a value melts into what uses it.
+        closed: ``(indices, term)`` where the element is known without reading a float tensor (``arange``, ``ones``, a causal
+            mask, ``ids + 1``); such a value melts into what uses it.
     """
 
     name: str
@@ -101,18 +101,18 @@ def _bracket(relation: str, difference: Term) -> Term:
             return difference
         if relation in ("==", "<="):
             return opposite(difference)
-    whole = _as_integer(difference)
+    whole = as_integer(difference)
     return bracket(relation, difference if whole is None else whole)
 
 
-def _as_integer(term: Term) -> Poly | None:
+def as_integer(term: Term) -> Poly | None:
     """A sum of integer expressions as one integer expression: what brackets can then decide and positions be solved for."""
     if isinstance(term, Number):
         return as_poly(int(term.value)) if term.value.denominator == 1 else None
     if isinstance(term, SizeOf):
         return term.value
     if isinstance(term, (Add, Mul)):
-        parts = [_as_integer(a) for a in term.args]
+        parts = [as_integer(a) for a in term.args]
         if any(p is None for p in parts):
             return None
         total = as_poly(0 if isinstance(term, Add) else 1)

@@ -67,6 +67,18 @@ def overload(name: str) -> Any:
     return getattr(getattr(getattr(torch.ops, space), op), kind)
 
 
+def fits(name: str, sample: Sample) -> bool:
+    """Whether a sample is for this overload: tensors stand where its schema has tensors."""
+    if sample.only:
+        return sample.only == name
+    schema = overload(name)._schema.arguments
+    given = [*zip((a.name for a in schema), sample.args, strict=False), *sample.kwargs.items()]
+    types = {a.name: str(a.type) for a in schema}
+    return len(sample.args) <= len(schema) and all(
+        ("Tensor" in types[k]) == ("Like(" in repr(v)) or v is None for k, v in given if k in types
+    )
+
+
 def case(row: Row, name: str, sample: Sample) -> Case:
     """A sample as torch runs it and as the row means it, sizes symbolic (``s5`` for a dimension of 5)."""
     generator = torch.Generator().manual_seed(zlib.crc32(repr((name, sample.args, sample.kwargs)).encode()))
@@ -95,17 +107,18 @@ def case(row: Row, name: str, sample: Sample) -> Case:
             return type(a)(symbolic(v) for v in a)
         return a
 
-    wanted = overload(name)(*real(sample.args), **{k: real(v) for k, v in sample.kwargs.items()})
+    given = real(sample.args), {k: real(v) for k, v in sample.kwargs.items()}
+    wanted = overload(name)(*given[0], **given[1])
     outputs = tuple(wanted) if isinstance(wanted, (tuple, list)) else (wanted,)
     args, kwargs = symbolic(sample.args), {k: symbolic(v) for k, v in sample.kwargs.items()}
     builder = Builder([a.name for a in arguments], [s for a in arguments for d in a.dims for s in d.sizes()])
-    given = apply(row, builder, args, kwargs, None, tuple(kinds[o.dtype] for o in outputs), name=name)
-    results = given if isinstance(given, tuple) else (given,)
+    found = apply(row, builder, args, kwargs, None, tuple(kinds[o.dtype] for o in outputs), name=name)
+    results = found if isinstance(found, tuple) else (found,)
     assert len(results) == len(outputs), f"{len(results)} results where torch gives {len(outputs)}"
     sizes = {s: int(s[1:]) for a in arguments for d in a.dims for s in d.sizes()}
     for v, o in zip(results, outputs, strict=True):
-        found = tuple(d.at(sizes) for d in v.dims)
-        assert found == tuple(o.shape), f"dimensions {v.dims} = {found}, torch has {tuple(o.shape)}"
+        shape = tuple(d.at(sizes) for d in v.dims)
+        assert shape == tuple(o.shape), f"dimensions {v.dims} = {shape}, torch has {tuple(o.shape)}"
         assert v.kind == kinds[o.dtype], f"kind {v.kind}, torch has {o.dtype}"
     program = Program(tuple(arguments), tuple(builder.definitions), tuple(v.name for v in results))
     return Case(program, inputs, outputs)
@@ -130,14 +143,20 @@ def gradients(c: Case) -> list[tuple[str, Any, Any]]:
     generator = torch.Generator().manual_seed(1)
     ups = [torch.randn(o.shape, generator=generator, dtype=o.dtype) for _, o in outs]
     live = [(o, u) for (_, o), u in zip(outs, ups, strict=True) if o.requires_grad]
+    want: tuple[torch.Tensor | None, ...] = tuple(None for _ in wrt)
     if live:
-        want = torch.autograd.grad([o for o, _ in live], [c.inputs[k] for k in wrt], [u for _, u in live], allow_unused=True)
-    else:
-        want = tuple(None for _ in wrt)
+        try:
+            want = torch.autograd.grad(
+                [o for o, _ in live], [c.inputs[k] for k in wrt], [u for _, u in live], allow_unused=True
+            )
+        except RuntimeError as e:
+            if "is not implemented" not in str(e):  # torch has no derivative: nothing to hold ours against
+                raise
+            return []
     back = adjoint(c.program, wrt)
     given = arrays(c)
     for k, u in enumerate(ups):
         given["grad_output" if len(ups) == 1 else f"grad_output_{k}"] = u.numpy()
     found = evaluate(back, given)
-    zeros = [np.zeros(tuple(c.inputs[k].shape)) if w is None else w.numpy() for k, w in zip(wrt, want, strict=True)]
+    zeros = [np.zeros(tuple(c.inputs[k].shape)) if w is None else w.numpy(force=True) for k, w in zip(wrt, want, strict=True)]
     return [(k, found[bar], w) for k, bar, w in zip(wrt, back.outputs, zeros, strict=True)]
