@@ -8,6 +8,7 @@ A size that the code takes at one value only is fixed there, a size that must be
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,8 +17,10 @@ import torch
 
 from derivcheck.errors import InputError, UnsupportedOperation
 from derivcheck.notation.sizes import Poly, Size, as_poly, size
-from derivcheck.tracing.recording import Call, Meta, Recording, Tensor
-from derivcheck.tracing.torch_internals import RecordingFailed, Run, record, succeeds
+from derivcheck.tracing.fit import Fit
+from derivcheck.tracing.local import Local, flat, shaped
+from derivcheck.tracing.recording import Call, Recording
+from derivcheck.tracing.torch_internals import RecordingFailed, Run, record
 
 
 @dataclass(frozen=True)
@@ -103,7 +106,7 @@ class Traces:
         return {n: out[n] for n in base}
 
     # -- recording -------------------------------------------------------------
-    def at(self, sizes: Mapping[str, int], names: bool = False) -> Recording:
+    def at(self, sizes: Mapping[str, int], names: bool = False, watch: bool = False) -> Recording:
         """Record at these sizes.
 
         Raises:
@@ -111,7 +114,8 @@ class Traces:
         """
         subject = self.subject
         self.tried += 1
-        run = Run(subject.has_row, subject.decompositions, names)
+        watched = {v: size(n) for n, v in sizes.items()} if watch else None
+        run = Run(subject.has_row, subject.decompositions, names, watched)
         shapes = {s.name: tuple(self.resolve(p).at(sizes) for p in s.dims) for s in subject.specs}
         full = {n: self.resolve(size(n)).at(sizes) for n in [*self.meaning, *sizes]}
 
@@ -155,6 +159,8 @@ class Traces:
                 if self._reconcile(e, example):
                     continue
                 hidden = self.hidden()
+                if hidden and self._attribute(len(e.recording.calls)):
+                    continue
                 for n in hidden:
                     self.meaning[n] = as_poly(self.base()[n])
                 if not hidden and not self._search(attempt):
@@ -188,7 +194,7 @@ class Traces:
             if sizes in self.assignments:
                 continue
             try:
-                found = self.at(sizes)
+                found = self._watched(sizes) if len(self.recordings) == 2 else self.at(sizes)
             except RecordingFailed as e:
                 failure = e
                 continue
@@ -199,85 +205,84 @@ class Traces:
             raise Again
         raise InputError(f"the traced code raises at some sizes{_at(failure.place)}: {failure.cause}")
 
+    def _watched(self, sizes: Mapping[str, int]) -> Recording:
+        try:
+            return self.at(sizes, watch=True)
+        except RecordingFailed:  # code that minds what kind of whole number it is given
+            return self.at(sizes)
+
     # -- identifying ---------------------------------------------------------------
     def _reconcile(self, failed: RecordingFailed, example: Recording) -> bool:
         """Identify and fix sizes as far as the operator that failed needs; False where that does not help."""
         call, k = failed.call, len(failed.recording.calls)
         if call is None or k >= len(example.calls) or example.calls[k].func is not call.func:
-            return False
-        other, now, then = example.calls[k], self.assignment(1), self.base()
-        if then is None:
-            return False
-        symbol = {v: n for n, v in now.items()}
-        args, kwargs = (_shaped(c, r) for c, r in ((call.args, failed.recording), (call.kwargs, failed.recording)))
-        e_args, e_kwargs = (_shaped(c, example) for c in (other.args, other.kwargs))
-        involved: dict[str, None] = {}
-
-        def symbol_of(mine: int, theirs: int) -> str | None:
-            name = symbol.get(mine)
-            return name if name is not None and then[name] == theirs else None
-
-        def visit(mine: Any, theirs: Any) -> None:
-            for a, b in zip(_flat(mine), _flat(theirs)):
-                name = symbol_of(a, b)
-                if name is not None:
-                    involved[name] = None
-
-        visit((args, kwargs), (e_args, e_kwargs))
-        if not involved:
-            return False
-        state: dict[str, str | None] = dict.fromkeys(involved)  # None: fixed at the example's value; else a block's name
-
-        def value(name: str) -> int:
-            block = state[name]
-            return then[name] if block is None else now[block]
-
-        def fill(mine: Any, theirs: Any) -> Any:
-            if isinstance(mine, Meta):
-                return Meta(tuple(fill(a, b) for a, b in zip(mine.shape, theirs.shape)), mine.dtype)
-            if isinstance(mine, dict):
-                return {n: fill(v, theirs.get(n)) for n, v in mine.items()}
-            if isinstance(mine, (list, tuple)):
-                return [fill(a, b) for a, b in zip(mine, theirs)]
-            if isinstance(mine, int) and not isinstance(mine, bool) and isinstance(theirs, int):
-                name = symbol_of(mine, theirs)
-                return mine if name is None else value(name)
-            return mine
-
-        def holds() -> bool:
-            return succeeds(call.func, fill(args, e_args), fill(kwargs, e_kwargs))
-
-        if not holds():
-            return False
-
-        def attempt(change: Mapping[str, str | None]) -> bool:
-            before = dict(state)
-            state.update(change)
-            if holds():
-                return True
-            state.update(before)
-            return False
-
-        groups: dict[int, list[str]] = {}
-        for n in involved:
-            groups.setdefault(then[n], []).append(n)
-        for group in groups.values():
-            if not attempt(dict.fromkeys(group, group[0])):
-                for i, a in enumerate(group):
-                    if state[a] is None and not attempt({a: a}):
-                        for b in group[i + 1 :]:
-                            if state[b] is None and attempt({a: a, b: a}):
-                                break
-            _split(group, state, attempt)
+            return self._from_message(failed)
+        found = Local(call, failed.recording, example.calls[k], example, self.assignment(1), self.base()).solve()
         changed = False
-        for n, block in state.items():
-            if block is None:
-                self.meaning[n] = as_poly(then[n])
-                changed = True
-            elif block != n:
-                self.meaning[n] = size(block)
-                changed = True
-        return changed
+        for n, choice in (found or {}).items():
+            if choice is None:
+                self.meaning[n] = as_poly(self.base()[n])
+            elif isinstance(choice, int):
+                poly = self._leaf(choice, call.func)
+                if poly is None or n in poly.sizes():
+                    poly = as_poly(self.base()[n])
+                self.meaning[n] = poly
+            elif choice != n:
+                self.meaning[n] = size(choice)
+            else:
+                continue
+            changed = True
+        return changed or self._from_message(failed)
+
+    def _leaf(self, position: int, func: Any) -> Poly | None:
+        """The number at a position of the failing call's arguments, as a function of the sizes."""
+        assignments, values = [], []
+        for t in range(1, 7):
+            sizes = self.assignment(t)
+            try:
+                self.at(sizes)
+            except RecordingFailed as e:
+                if e.call is None or e.call.func is not func:
+                    return None
+                values.append(flat(shaped([e.call.args, e.call.kwargs], e.recording))[position])
+                assignments.append(sizes)
+            except UnsupportedOperation:
+                return None
+        return Fit(assignments).integer(values) if len(values) >= 4 else None
+
+    def _attribute(self, calls: int) -> bool:
+        """Identify a module's attribute with a size that it equals in the example, if the code then gets further."""
+        base, hidden = self.base(), self.hidden()
+        for n in hidden:
+            for m in base:
+                if m not in hidden and base[m] == base[n]:
+                    self.meaning[n] = size(m)
+                    try:
+                        self.at(self.assignment(1))
+                        return True
+                    except RecordingFailed as e:
+                        if len(e.recording.calls) > calls:
+                            return True
+                    del self.meaning[n]
+        return False
+
+    def _known(self) -> list[Poly]:
+        """The dimensions of the inputs that are more than one size."""
+        dims = [self.resolve(p) for s in self.subject.specs for p in s.dims]
+        return [p for p in dict.fromkeys(dims) if p.atom is None and p.constant is None]
+
+    def _from_message(self, failed: RecordingFailed) -> bool:
+        """Two numbers in an error message (``expected 20, got 11``) that the example has equal are sizes to identify."""
+        now, then = self.assignment(1), self.base()
+        numbers = {int(n) for n in re.findall(r"\d+", str(failed.cause))}
+        for n, v in now.items():
+            if v not in numbers:
+                continue
+            for other in [size(m) for m in now if m != n] + self._known():
+                if other.at(now) in numbers and other.at(then) == then[n] and n not in other.sizes():
+                    self.meaning[n] = other
+                    return True
+        return False
 
     def _search(self, attempt: int) -> bool:
         """Find sizes that cannot vary alone, by varying them from the example; merge, scale or fix them."""
@@ -329,6 +334,15 @@ class Traces:
                 changed = True
         return changed
 
+    def _follows(self, name: str, other: Poly) -> bool:
+        """Identify a size with an integer expression if the code then runs at other sizes."""
+        self.meaning[name] = other
+        base = self.base()
+        if all(self.works({**base, **{m: base[m] + d for m in sorted(other.sizes())}}) for d in (1, 2)):
+            return True
+        del self.meaning[name]
+        return False
+
     def fix(self, name: str, why: str) -> None:
         """Fix a size at its example's value."""
         if self.example is None:
@@ -346,21 +360,6 @@ class Again(Exception):
     """Sizes were identified or fixed: the exploration starts again."""
 
 
-def _split(group: Sequence[str], state: dict[str, str | None], attempt: Callable[[Mapping[str, str | None]], bool]) -> None:
-    """Take members out of a block, alone and in pairs, as long as the operator holds."""
-    for a in group:
-        if state[a] is not None and sum(b == state[a] for b in state.values()) > 1:
-            others = [n for n in group if n != a and state[n] == state[a]]
-            head = others[0]
-            attempt({a: a, **dict.fromkeys(others, head)})
-    for i, a in enumerate(group):
-        for b in group[i + 1 :]:
-            if state[a] is not None and state[a] == state[b]:
-                others = [n for n in group if n not in (a, b) and state[n] == state[a]]
-                if others:
-                    attempt({a: a, b: a, **dict.fromkeys(others, others[0])})
-
-
 def _first(count: int) -> list[int]:
     return [4 + (3 * k) // 2 for k in range(count)]
 
@@ -371,26 +370,6 @@ def _divisors(n: int) -> list[int]:
 
 def _at(place: str | None) -> str:
     return f" ({place})" if place else ""
-
-
-def _shaped(value: Any, recording: Recording) -> Any:
-    if isinstance(value, Tensor):
-        return recording.metas[value.number]
-    if isinstance(value, dict):
-        return {k: _shaped(v, recording) for k, v in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_shaped(v, recording) for v in value]
-    return value
-
-
-def _flat(value: Any) -> list[int]:
-    if isinstance(value, Meta):
-        return list(value.shape)
-    if isinstance(value, dict):
-        return [i for v in value.values() for i in _flat(v)]
-    if isinstance(value, (list, tuple)):
-        return [i for v in value for i in _flat(v)]
-    return [value] if isinstance(value, int) and not isinstance(value, bool) else [-1]
 
 
 __all__ = ["Again", "Call", "Spec", "Subject", "Traces", "UnsupportedOperation"]

@@ -105,4 +105,4 @@ def shown(symbol: str) -> str:
     if "." not in symbol:
         return symbol
     name, axis = symbol.split("__")[0].rsplit(".", 1)
-    return f"{name}.shape[{axis}]"
+    return f"{name}.shape[{axis}]" if axis.isdigit() else f"{name}.{axis}"

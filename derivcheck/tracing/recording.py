@@ -8,6 +8,8 @@ from typing import Any
 
 import torch
 
+from derivcheck.tracing.watched import Comparison
+
 
 @dataclass(frozen=True)
 class Frame:
@@ -81,6 +83,7 @@ class Recording:
         constants: real tensors that the code holds, by number.
         output: the returned structure, with tensors by number.
         functions: the custom ``autograd.Function`` classes that were met, with their places.
+        comparisons: comparisons of sizes that the code made, where they were watched.
         written: numbers of inputs whose values the code changes in place, with the value that they end with.
     """
 
@@ -91,7 +94,7 @@ class Recording:
     output: Any = None
     functions: dict[str, str | None] = field(default_factory=dict)
     written: dict[str, int] = field(default_factory=dict)
-    notes: dict[str, None] = field(default_factory=dict)
+    comparisons: list[Comparison] = field(default_factory=list)
 
 
 def operator_name(func: Any) -> str:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from types import CodeType, FrameType
 from typing import Any
 
@@ -24,7 +24,9 @@ from torch.utils import _pytree as pytree
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from derivcheck.errors import UnsupportedOperation
+from derivcheck.notation.sizes import Poly
 from derivcheck.tracing.recording import Call, Frame, Meta, Recording, Tensor, operator_name
+from derivcheck.tracing.watched import Watched
 
 _TORCH = os.path.dirname(torch.__file__) + os.sep
 _HERE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
@@ -32,7 +34,7 @@ _STANDARD = os.path.dirname(os.__file__) + os.sep
 _LOG = logging.getLogger("torch._subclasses.fake_tensor")
 _FUNCTION_APPLY: CodeType = torch.autograd.Function.apply.__func__.__code__  # type: ignore[attr-defined]
 _DATA_GET = torch.Tensor.data.__get__  # type: ignore[attr-defined]
-_DATA_SET = torch.Tensor.data.__set__  # type: ignore[attr-defined]
+_READS_SIZES = {torch.Tensor.shape.__get__, torch.Tensor.size, torch.Tensor.__len__}  # type: ignore[attr-defined]
 
 
 class RecordingFailed(Exception):
@@ -264,9 +266,15 @@ def _tensors(value: Any) -> list[torch.Tensor]:
 
 
 class _Python(TorchFunctionMode):
-    """What is decided above the dispatcher: ``.data`` reads as ``detach``."""
+    """What is decided above the dispatcher: ``.data`` reads as ``detach``, sizes that are read are watched."""
+
+    def __init__(self, run: Run) -> None:
+        super().__init__()
+        self.run = run
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if self.run.sizes and func in _READS_SIZES and isinstance(args[0], torch.Tensor):
+            return self.run.watched(func(*args, **(kwargs or {})))
         if func is _DATA_GET or getattr(func, "__self__", None) is torch.Tensor.data:
             if getattr(func, "__name__", "") == "__get__":
                 return args[0].detach()
@@ -325,13 +333,21 @@ class Run:
         has_row: Callable[[Any], bool],
         decompositions: Callable[[Any], Any],
         names: bool = True,
-        mode: FakeTensorMode | None = None,
+        sizes: Mapping[int, Poly] | None = None,
     ) -> None:
         self.recording = Recording()
-        self.mode = mode or fake_mode()
+        self.sizes = sizes or {}
+        self.mode = fake_mode()
         self.recorder = _Recorder(self.recording, has_row, decompositions, names)
         self.functional = _Functional(self.recorder)
         self.wrapped: dict[str, Any] = {}
+
+    def watched(self, value: Any) -> Any:
+        """Sizes that the code reads, with what they are and a log of the comparisons that it makes with them."""
+        if isinstance(value, tuple):
+            return torch.Size(self.watched(v) for v in value)
+        poly = self.sizes.get(value) if isinstance(value, int) else None
+        return value if poly is None else Watched.of(value, poly, self.recording.comparisons)
 
     def input(self, name: str, shape: Sequence[int], dtype: torch.dtype) -> torch.Tensor:
         """An input of the recorded code; call it inside :func:`record`."""
@@ -359,7 +375,7 @@ def record(code: Callable[[Run], Any], run: Run) -> Recording:
     quiet = not _LOG.disabled
     _LOG.disabled = True  # it prints a traceback for each size that does not fit; trying those is the point here
     try:
-        with torch.enable_grad(), enable_python_dispatcher(), run.mode, recorder, run.functional, _Python():
+        with torch.enable_grad(), enable_python_dispatcher(), run.mode, recorder, run.functional, _Python(run):
             out = _run(code, run)
             recording.output = _unwrapped(out, recorder)
             for name, t in run.wrapped.items():

@@ -22,6 +22,7 @@ from derivcheck.tracing import naming
 from derivcheck.tracing.assign import Traces
 from derivcheck.tracing.explore import shown
 from derivcheck.tracing.recording import Tensor, operator_name
+from derivcheck.tracing.torch_internals import is_user
 from derivcheck.tracing.unify import Step, Unified
 
 # Operators that give their argument as it is.
@@ -270,19 +271,26 @@ class Walk:
         return found
 
     def conditions(self) -> list[str]:
-        return list(self.b.conditions)
+        found = list(self.b.conditions)
+        for r in self.traces.recordings:
+            for c in r.comparisons:
+                left, right = (self.traces.resolve(p).substitute(self.rename) for p in (c.left, c.right))
+                if is_user(c.file) and (left - right).constant is None:
+                    found.append(c.text(left, right))
+        return list(dict.fromkeys(found))
 
     def notes(self, sizes: Sequence[str]) -> list[str]:
         traces = self.traces
         out = [f"traced at {len(traces.recordings)} size assignments"]
-        fixed = [f"{shown(n)} = {p.constant}" for n, p in traces.meaning.items() if p.constant is not None]
+        soft = traces.subject.soft
+        fixed = [f"{shown(n)} = {p.constant}" for n, p in traces.meaning.items() if p.constant is not None and n not in soft]
         if sizes:
             out.insert(0, f"holds for every {', '.join(map(str, sizes))}")
         if fixed:
             out.append(f"fixed sizes: {', '.join(fixed)}")
         groups: dict[str, list[str]] = {}
         for n, p in traces.meaning.items():
-            if p.constant is None:
+            if p.constant is None and n not in soft:
                 groups.setdefault(str(traces.resolve(p).substitute(self.rename)), []).append(shown(n))
         for title, members in groups.items():
             roots = [shown(str(r)) for r, p in ((a.name, q) for a, q in self.rename.items()) if str(p) == title]
