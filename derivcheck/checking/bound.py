@@ -31,8 +31,20 @@ from derivcheck.notation.numbers import Bools, Mask, Positions, Whole
 
 FLOAT64_UNIT = 2.0**-53
 #: The largest slope of a function that is bounded everywhere; used where the error is not small.
-SLOPES = {"sin": 1.0, "cos": 1.0, "tanh": 1.0, "atan": 1.0, "asinh": 1.0, "sigmoid": 0.25, "softplus": 1.0, "logsigmoid": 1.0, "erf": 1.13,
-          "silu": 1.1, "gelu": 1.13, "gelu_tanh": 1.13}
+SLOPES = {
+    "sin": 1.0,
+    "cos": 1.0,
+    "tanh": 1.0,
+    "atan": 1.0,
+    "asinh": 1.0,
+    "sigmoid": 0.25,
+    "softplus": 1.0,
+    "logsigmoid": 1.0,
+    "erf": 1.13,
+    "silu": 1.1,
+    "gelu": 1.13,
+    "gelu_tanh": 1.13,
+}
 #: Functions whose usual code cancels, so that its error is relative to the argument.
 CANCELLING = {"gelu", "gelu_tanh"}
 
@@ -94,7 +106,9 @@ class Bound:
 
     def whole(self, a: Pair) -> Whole:
         opened = None if a.error is None else array(a.error) >= 0.5
-        return Whole(np.rint(np.nan_to_num(array(a.value))).astype(np.int64), opened if opened is not None and opened.any() else None)
+        return Whole(
+            np.rint(np.nan_to_num(array(a.value))).astype(np.int64), opened if opened is not None and opened.any() else None
+        )
 
     def indicator(self, mask: Mask) -> Pair:
         v = self._tensor(mask.holds).double()
@@ -157,7 +171,7 @@ class Bound:
         return Pair(v, self._underflow(v, e, (a.value != 0) & (b.value != 0)))
 
     def _underflow(self, v: torch.Tensor, e: torch.Tensor, nonzero: torch.Tensor | bool = True) -> torch.Tensor:
-        """The error with the smallest normal number added where the result may have underflowed, infinite where it overflows."""
+        """The error with the smallest normal number added where the result may underflow, infinite where it overflows."""
         size = v.abs()
         if size.numel() and bool((size < self.tiny / self.unit).any()):
             e = e + torch.where((size < self.tiny / self.unit) & torch.as_tensor(nonzero), self.tiny, 0.0)
@@ -200,7 +214,7 @@ class Bound:
         return Pair(v, self._underflow(v, e, v != 0))
 
     def _slope(self, name: str, f: Any, values: list[torch.Tensor], k: int, error: torch.Tensor) -> torch.Tensor:
-        """The largest ``|f'|`` in the ``k``-th argument over the interval, from its ends, its middle and its point nearest 0."""
+        """The largest ``|f'|`` in the ``k``-th argument: at the ends of the interval, its middle, its point nearest 0."""
         x = values[k]
         low, high = x - error, x + error
         points = [x] if bool((error <= 1e-9 * x.abs()).all()) else [low, x, high, torch.zeros_like(x).clamp(low, high)]
@@ -268,7 +282,9 @@ class Bound:
 
     def prod(self, a: Pair, dims: tuple[int, ...]) -> Pair:
         kept = [k for k in range(a.value.ndim) if k not in dims]
-        flat = self.reshape(self.permute(a, (*kept, *dims)), (*(a.value.shape[k] for k in kept), math.prod(a.value.shape[k] for k in dims)))
+        flat = self.reshape(
+            self.permute(a, (*kept, *dims)), (*(a.value.shape[k] for k in kept), math.prod(a.value.shape[k] for k in dims))
+        )
         total = Pair(torch.ones(flat.value.shape[:-1], dtype=torch.float64))
         for k in range(flat.value.shape[-1]):
             one = Pair(flat.value[..., k], None if flat.error is None else flat.error[..., k])
@@ -305,7 +321,8 @@ class Bound:
     def same(self, a: Pair, b: Pair) -> bool:
         zero = torch.zeros(())
         return torch.equal(a.value, b.value) and torch.equal(
-            (zero if a.error is None else a.error).expand(a.value.shape), (zero if b.error is None else b.error).expand(b.value.shape)
+            (zero if a.error is None else a.error).expand(a.value.shape),
+            (zero if b.error is None else b.error).expand(b.value.shape),
         )
 
 

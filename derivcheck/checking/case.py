@@ -7,15 +7,15 @@ from typing import Any
 
 import torch
 
-from derivcheck.checking.found import Run, Upstream
-from derivcheck.checking.judge import Derived
+from derivcheck.checking.found import Run
+from derivcheck.checking.judge import Sample
 from derivcheck.checking.report import Row
-from derivcheck.checking.subject import Subject, Tensors
+from derivcheck.checking.subject import Subject
 
 
-def case_of(s: Subject, run: Run, row: Row, tensors: Tensors, upstream: Upstream, right: Derived,
-            found: Mapping[str, Any]) -> Callable[[], Any]:
+def case_of(s: Subject, run: Run, row: Row, sample: Sample) -> Callable[[], Any]:
     """A function that diagnoses this row when it is called."""
+    tensors, upstream, right, found = sample.tensors, sample.upstream, sample.right, sample.found
 
     def look() -> Any:
         from derivcheck.diagnosis.case import Case
@@ -43,7 +43,7 @@ def case_of(s: Subject, run: Run, row: Row, tensors: Tensors, upstream: Upstream
             upstream={n: _double(g) for n, g in upstream.items()},
             sizes=dict(right.sizes),
             derived={n: right.value(out) for n, out in outputs.items()},
-            found={n: None if found.get(n) is None else _double(found[n]) for n in d.wrt},
+            found={n: None if g is None else _double(g) for n in d.wrt for g in (found.get(n),)},
             tolerance={n: right.tolerance(out) for n, out in outputs.items()},
             backward=backward,
             fixed=frozenset(a.name for a in program.arguments if a.role in ("constant", "buffer")),

@@ -8,8 +8,8 @@ from typing import Any
 import torch
 
 from derivcheck.checking.case import case_of
-from derivcheck.checking.found import Run, Upstream, flat, runner
-from derivcheck.checking.judge import Derived, derived, judge
+from derivcheck.checking.found import Found, Run, Upstream, flat, runner
+from derivcheck.checking.judge import Derived, Sample, derived, judge
 from derivcheck.checking.probes import probe
 from derivcheck.checking.report import Report, Row
 from derivcheck.checking.subject import Subject, Tensors, healthy, subject
@@ -91,14 +91,22 @@ def check_at(
 
 
 def assert_gradients(forward: Any, inputs: Mapping[str, Any], backward: Any = None, *args: Any, **kwargs: Any) -> None:
-    """:func:`check`, raising :class:`~derivcheck.errors.GradientMismatch` (an AssertionError with ``.report``) if it does not pass."""
+    """:func:`check`, raising GradientMismatch (an AssertionError with ``.report``) if it does not pass."""
     report = check(forward, inputs, backward, *args, **kwargs)
     if not report.passed:
         raise GradientMismatch(report)
 
 
-def examine(s: Subject, backward: Any, grad_output: Any, dtype: torch.dtype, seed: int, tolerance: float | None, hostile: bool,
-            witnesses: bool) -> Report:
+def examine(
+    s: Subject,
+    backward: Any,
+    grad_output: Any,
+    dtype: torch.dtype,
+    seed: int,
+    tolerance: float | None,
+    hostile: bool,
+    witnesses: bool,
+) -> Report:
     """The check of a subject."""
     run = runner(s, backward)
     upstream = upstreams(s, grad_output, dtype, seed)
@@ -119,8 +127,8 @@ def examine(s: Subject, backward: Any, grad_output: Any, dtype: torch.dtype, see
         testify(s, rows, upstream, right, seed, tested=backward is None)
     if hostile:
         report.notes.extend(probe(s, run, rows, upstream, right, dtype, seed, lambda t: runner(t, backward)))
-    _explain(s, run, rows, upstream, right, report, found.gradients)
-    _own_bound(s, backward, rows, upstream, right)
+    _own_bound(s, backward, rows, upstream, right, found)
+    _explain(s, backward, run, rows, upstream, right, report, found.gradients)
     return report
 
 
@@ -168,23 +176,34 @@ def _name(dtype: torch.dtype) -> str:
     return str(dtype).removeprefix("torch.")
 
 
-def _explain(s: Subject, run: Run, rows: list[Row], upstream: Upstream, right: Derived, report: Report,
-             found: Mapping[str, Any]) -> None:
+def _explain(
+    s: Subject,
+    backward: Any,
+    run: Run,
+    rows: list[Row],
+    upstream: Upstream,
+    right: Derived,
+    report: Report,
+    found: Mapping[str, Any],
+) -> None:
     """Give each faulty row the means to a diagnosis, used only when it is asked for."""
     for row in rows:
-        if row.faulty and row.name in s.wrt and row._diagnose is None:
-            row._diagnose = case_of(s, run, row, s.tensors, upstream, right, found)
-    if any(r.faulty for r in rows):
-        from derivcheck.checking.reproduce import reproducer
+        if row.faulty and row.sample is None:
+            row.sample = Sample(s.tensors, upstream, right, found)
+        if row.faulty and row.name in s.wrt and row.sample is not None:
+            row._diagnose = case_of(s, run, row, row.sample)
+    first = next((r for r in rows if r.faulty), None)
+    if first is not None:
+        from derivcheck.checking.reproduce import reproduction
 
-        report.reproduce = reproducer(s, rows, upstream, right)
+        report.reproduce = lambda: reproduction(s, backward, first, report)
 
 
-def _own_bound(s: Subject, backward: Any, rows: list[Row], upstream: Upstream, right: Derived) -> None:
+def _own_bound(s: Subject, backward: Any, rows: list[Row], upstream: Upstream, right: Derived, found: Found) -> None:
     if any(r.verdict == "wrong" for r in rows) and backward is not None:
         from derivcheck.checking.conditioned import reconsider
 
-        reconsider(s, backward, rows, upstream, right)
+        reconsider(s, backward, rows, upstream, right, found)
 
 
 __all__ = ["Tensors", "assert_gradients", "check", "check_at"]

@@ -28,6 +28,7 @@ from derivcheck.notation.program import Program
 from derivcheck.notation.sizes import Index
 
 Array = npt.NDArray[np.float64]
+Colours = npt.NDArray[np.int64]
 EPS = 2.0**-52
 BUDGET = 6e7  # multiplications that the differences of one input may cost
 CHUNK = 1 << 21  # elements of the batched output at a time
@@ -57,8 +58,16 @@ class Difference:
         return f"all {self.count} elements" if self.sampled == self.count else f"{self.sampled} of {self.count} elements"
 
 
-def difference(program: Program, inputs: Mapping[str, Any], upstream: Mapping[str, Any], name: str, base: Mapping[str, Array],
-               sizes: Mapping[str, int], seed: int = 0, budget: float = BUDGET) -> Difference:
+def difference(
+    program: Program,
+    inputs: Mapping[str, Any],
+    upstream: Mapping[str, Any],
+    name: str,
+    base: Mapping[str, Array],
+    sizes: Mapping[str, int],
+    seed: int = 0,
+    budget: float = BUDGET,
+) -> Difference:
     """The gradient in ``name`` of ``Σ upstream · output``.
 
     Args:
@@ -90,8 +99,16 @@ def difference(program: Program, inputs: Mapping[str, Any], upstream: Mapping[st
 
 
 class _Runner:
-    def __init__(self, program: Program, name: str, arrays: Mapping[str, Any], sizes: Mapping[str, int], weights: Mapping[str, Array],
-                 colours: Colouring, x: Array) -> None:
+    def __init__(
+        self,
+        program: Program,
+        name: str,
+        arrays: Mapping[str, Any],
+        sizes: Mapping[str, int],
+        weights: Mapping[str, Array],
+        colours: Colouring,
+        x: Array,
+    ) -> None:
         self.program, self.name, self.sizes, self.weights, self.colours, self.x = program, name, sizes, weights, colours, x
         self.arrays = dict(arrays)
         self.batched: dict[int, Program] = {}
@@ -99,7 +116,7 @@ class _Runner:
         scale = float(np.abs(x).max()) if x.size else 1.0
         self.step = 2.0 ** round(math.log2(scale)) if scale > 0 else 1.0
 
-    def outputs(self, part: Array, step: float) -> dict[str, Array]:
+    def outputs(self, part: Colours, step: float) -> dict[str, Array]:
         """Every output element for each colour of ``part``, with its elements moved by ``step``."""
         n = len(part)
         if n not in self.batched:
@@ -125,13 +142,13 @@ class _Runner:
         # 2^step: x ± h is a representable neighbour only up to rounding, relative to max|x|/h <= 1 here
         return slope / (2 * step), noise * (8 * EPS) / (2 * step)
 
-    def quadratic(self, part: Array) -> tuple[Array, Array]:
+    def quadratic(self, part: Colours) -> tuple[Array, Array]:
         """A central difference, exact in exact arithmetic, at a step that moves the output by about its own size."""
         if not self.calibrated:
             self._calibrate(part[:1])
         return self._slope(self.outputs(part, self.step), self.outputs(part, -self.step), self.step)
 
-    def _calibrate(self, one: Array) -> None:
+    def _calibrate(self, one: Colours) -> None:
         self.calibrated = True
         for _ in range(2):
             high, low = self.outputs(one, self.step), self.outputs(one, -self.step)
@@ -141,7 +158,7 @@ class _Runner:
                 return
             self.step *= 2.0 ** min(40, round(math.log2(size / moved)))
 
-    def extrapolated(self, part: Array) -> tuple[Array, Array]:
+    def extrapolated(self, part: Colours) -> tuple[Array, Array]:
         """Richardson's tableau over steps h, h/4, h/16, … of central differences; the entry with the least estimated error."""
         best: Any = None
         doubt: Any = None
@@ -162,5 +179,3 @@ class _Runner:
                 best, doubt = slope, np.full(slope.shape, np.inf)
             rows.append(row)
         return best, np.where(np.isfinite(doubt) & np.isfinite(best), doubt, np.inf)
-
-

@@ -38,8 +38,9 @@ def another(argument: Input, sample: torch.Tensor, sizes: Mapping[str, int], gen
     return new.to(sample.device, sample.dtype)
 
 
-def _integers(argument: Input, sample: torch.Tensor, shape: tuple[int, ...], sizes: Mapping[str, int],
-              generator: torch.Generator) -> torch.Tensor:
+def _integers(
+    argument: Input, sample: torch.Tensor, shape: tuple[int, ...], sizes: Mapping[str, int], generator: torch.Generator
+) -> torch.Tensor:
     old = sample.flatten()
     if argument.kind == "bool" or sample.dtype is torch.bool:
         return (torch.rand(shape, generator=generator) < 0.5).to(sample.device, sample.dtype)

@@ -52,7 +52,7 @@ def _compare(derivation: Derivation) -> dict[str, Witness] | None:
     point: dict[Any, Any] = {}
     symbols: dict[str, Any] = {}
     values: dict[str, Any] = {}
-    picks = (Fraction(n, d) for n, d in _rationals())
+    picks = (Fraction(n, d) for n, d in rationals())
     for a in program.arguments:
         shape = tuple(p.at(sizes) for p in a.dims)
         below = a.below.at(sizes) if a.below is not None else 2
@@ -127,13 +127,10 @@ def _fits(program: Program, sizes: Mapping[str, int]) -> bool:
     return all(n >= 1 for n in lengths)
 
 
-def _rationals() -> Any:
+def rationals() -> Any:
     """Distinct rationals of both signs, none of them 0, 1 or an integer."""
     k = 0
     while True:
         n = (7 * k + 3) % 37 + 1
         yield ((n if k % 3 else -n), 16 + k % 5 if (16 + k % 5) and n % (16 + k % 5) else 17)
         k += 1
-
-
-__all__ = ["exact", "small_sizes"]

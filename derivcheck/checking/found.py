@@ -43,7 +43,9 @@ def runner(s: Subject, backward: Any) -> Run:
     if isinstance(backward, (str, Program)):
         return _written(s, backward)
     if not callable(backward):
-        raise InputError(f"backward is a {type(backward).__name__}; expected a function of grad_output and the inputs, or index text")
+        raise InputError(
+            f"backward is a {type(backward).__name__}; expected a function of grad_output and the inputs, or index text"
+        )
     return _callable(s, backward)
 
 
@@ -75,8 +77,12 @@ def like(t: torch.Tensor) -> torch.Tensor:
 
 
 def _same(a: torch.Tensor | None, b: torch.Tensor) -> bool:
-    return a is not None and a.shape == b.shape and a.dtype == b.dtype and bool(torch.equal(a, b) or torch.equal(a.isnan(), b.isnan())
-                                                                              and torch.equal(a.nan_to_num(), b.nan_to_num()))
+    return (
+        a is not None
+        and a.shape == b.shape
+        and a.dtype == b.dtype
+        and bool(torch.equal(a, b) or torch.equal(a.isnan(), b.isnan()) and torch.equal(a.nan_to_num(), b.nan_to_num()))
+    )
 
 
 def flat(out: Any) -> list[torch.Tensor]:
@@ -104,8 +110,12 @@ def _own(s: Subject) -> Run:
         wanted = [(o, g) for o, g in zip(outs, upstream.values()) if o.requires_grad]
         if not wanted:
             return dict.fromkeys(s.wrt)
-        grads = torch.autograd.grad([o for o, _ in wanted], [leaves[n] for n in s.wrt], [g.to(o.dtype).reshape(o.shape) for o, g in wanted],
-                                    allow_unused=True)
+        grads = torch.autograd.grad(
+            [o for o, _ in wanted],
+            [leaves[n] for n in s.wrt],
+            [g.to(o.dtype).reshape(o.shape) for o, g in wanted],
+            allow_unused=True,
+        )
         return dict(zip(s.wrt, grads))
 
     return run

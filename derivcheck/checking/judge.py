@@ -50,11 +50,24 @@ class Derived:
         return self._scales[name]
 
 
+@dataclass(frozen=True)
+class Sample:
+    """A run that showed something: its tensors, what was derived there and what was found."""
+
+    tensors: Tensors
+    upstream: Upstream
+    right: Derived
+    found: Mapping[str, torch.Tensor | None]
+
+
 def derived(s: Subject, tensors: Tensors, upstream: Upstream, dtype: torch.dtype) -> Derived:
     """Evaluate the adjoint with its rounding bound in ``dtype``."""
     adjoint = s.derivation.adjoint
-    given = {a.name: (upstream if a.name in upstream else tensors)[a.name] for a in adjoint.arguments
-             if a.name in upstream or a.name in tensors}
+    given = {
+        a.name: (upstream if a.name in upstream else tensors)[a.name]
+        for a in adjoint.arguments
+        if a.name in upstream or a.name in tensors
+    }
     numbers = Bound(dtype)
     sizes = measure(adjoint, {n: tuple(t.shape) for n, t in given.items()})
     pairs = evaluate(adjoint, given, sizes, numbers)
@@ -63,7 +76,9 @@ def derived(s: Subject, tensors: Tensors, upstream: Upstream, dtype: torch.dtype
     return Derived(pairs, sizes, dtype, numbers.open)
 
 
-def judge(s: Subject, run: Run, tensors: Tensors, upstream: Upstream, right: Derived, where: str = "") -> tuple[list[Row], Found]:
+def judge(
+    s: Subject, run: Run, tensors: Tensors, upstream: Upstream, right: Derived, where: str = ""
+) -> tuple[list[Row], Found]:
     """A row per gradient that was asked for or returned.
 
     Args:
@@ -85,8 +100,14 @@ def judge(s: Subject, run: Run, tensors: Tensors, upstream: Upstream, right: Der
             what = "an integer input" if name in tensors and not tensors[name].is_floating_point() else "not asked for"
             if name in tensors and tensors[name].is_floating_point():
                 continue  # the gradient of an input that the caller is not interested in
-            rows.append(Row(name, "extra", where=where, note=f"the backward returned a gradient for {name!r}, which is {what}; "
-                            f"expected {', '.join(s.wrt)}"))
+            rows.append(
+                Row(
+                    name,
+                    "extra",
+                    where=where,
+                    note=f"the backward returned a gradient for {name!r}, which is {what}; expected {', '.join(s.wrt)}",
+                )
+            )
     for name in found.changed:
         row = next((r for r in rows if r.name == name), None)
         note = f"the backward writes into {name}"
@@ -162,8 +183,10 @@ def unsure(row: Row, expected: torch.Tensor, tolerance: torch.Tensor, scale: tor
     row.aside = int(blind.sum())
     if row.count and row.aside > ASIDE * row.count:
         row.verdict = "vacuous"
-        row.note = (f"the rounding bound is larger than the gradient's own scale in {row.aside} of {row.count} elements: "
-                    "use data of another scale, or float64")
+        row.note = (
+            f"the rounding bound is larger than the gradient's own scale in {row.aside} of {row.count} elements: "
+            "use data of another scale, or float64"
+        )
     elif row.aside:
         row.note = (row.note + "; " if row.note else "") + f"{row.aside} of {row.count} elements at a kink were set aside"
 

@@ -12,7 +12,9 @@ TRIES = 12
 NUDGE = 1e-4
 
 
-def between(s: Subject, name: str, g: torch.Tensor, tensors: Tensors, upstream: Upstream, right: Derived, dtype: torch.dtype) -> bool:
+def between(
+    s: Subject, name: str, g: torch.Tensor, tensors: Tensors, upstream: Upstream, right: Derived, dtype: torch.dtype
+) -> bool:
     """Whether ``g`` lies, element by element, between derived gradients at points a little off the kinks.
 
     Away from kinks these all agree to the nudge, so a gradient that is wrong there stays wrong.

@@ -14,7 +14,7 @@ import torch
 
 from derivcheck.checking.draw import another, free_sizes, possible
 from derivcheck.checking.found import Run, Upstream, flat, like
-from derivcheck.checking.judge import Derived, derived, judge
+from derivcheck.checking.judge import Derived, Sample, derived, judge
 from derivcheck.checking.kinks import between
 from derivcheck.checking.report import Row
 from derivcheck.checking.subject import Subject, Tensors
@@ -35,8 +35,16 @@ class Probe:
     wrt: tuple[str, ...] | None = None
 
 
-def probe(s: Subject, run: Run, rows: list[Row], upstream: Upstream, right: Derived, dtype: torch.dtype, seed: int,
-          again: Callable[[Subject], Run] | None = None) -> list[str]:
+def probe(
+    s: Subject,
+    run: Run,
+    rows: list[Row],
+    upstream: Upstream,
+    right: Derived,
+    dtype: torch.dtype,
+    seed: int,
+    again: Callable[[Subject], Run] | None = None,
+) -> list[str]:
     """Run every probe; a row that a probe shows to be wrong takes the place of the one that passed.
 
     Returns:
@@ -58,7 +66,9 @@ def probe(s: Subject, run: Run, rows: list[Row], upstream: Upstream, right: Deri
             left.append(p.name)
             continue
         where = f"{p.name} ({', '.join(f'{n}={v}' for n, v in expected.sizes.items())})" if expected.sizes else p.name
-        found_rows, found = judge(t, run if p.wrt is None or again is None else again(t), p.tensors, p.upstream, expected, where)
+        found_rows, found = judge(
+            t, run if p.wrt is None or again is None else again(t), p.tensors, p.upstream, expected, where
+        )
         if any(r.verdict == "raised" for r in found_rows):
             if p.name.startswith("coprime") or p.name.endswith("= 1"):
                 left.append(p.name)  # code that refuses a shape gives no wrong gradient there
@@ -71,7 +81,7 @@ def probe(s: Subject, run: Run, rows: list[Row], upstream: Upstream, right: Deri
                     subgradients += row.wrong
                     continue
             if row.faulty:
-                _take(rows, row, s, run, p, expected, found.gradients)
+                _take(rows, row, Sample(p.tensors, p.upstream, expected, found.gradients))
         done.append(p.name)
     notes = []
     if done and not any(r.faulty for r in rows):
@@ -83,15 +93,13 @@ def probe(s: Subject, run: Run, rows: list[Row], upstream: Upstream, right: Deri
     return notes
 
 
-def _take(rows: list[Row], new: Row, s: Subject, run: Run, p: Probe, right: Derived, found: dict[str, torch.Tensor | None]) -> None:
-    from derivcheck.checking.case import case_of
-
+def _take(rows: list[Row], new: Row, sample: Sample) -> None:
+    """Put a row that a probe showed to be faulty in the place of the one that passed."""
+    new.sample = sample
     for k, old in enumerate(rows):
         if old.name == new.name:
             if not old.faulty:
                 new.witnesses = old.witnesses
-                if new.name in s.wrt:
-                    new._diagnose = case_of(s, run, new, p.tensors, p.upstream, right, found)
                 rows[k] = new
             return
     rows.append(new)
@@ -128,7 +136,9 @@ def _probes(s: Subject, upstream: Upstream, right: Derived, seed: int) -> Iterat
     generator = torch.Generator().manual_seed(seed + 17)
     program = s.derivation.program
     tensors = s.tensors
-    fixed = frozenset(a.name for a in program.arguments if a.role == "constant" or s.module is not None and a.role in ("parameter", "buffer"))
+    fixed = frozenset(
+        a.name for a in program.arguments if a.role == "constant" or s.module is not None and a.role in ("parameter", "buffer")
+    )
     free = [n for n in free_sizes(program, fixed) if n in right.sizes]
     small: tuple[Tensors, Upstream] | None = None
     coprime = dict(right.sizes)
@@ -153,7 +163,10 @@ def _probes(s: Subject, upstream: Upstream, right: Derived, seed: int) -> Iterat
     arguments = {a.name: a for a in program.arguments}
     parameters = {n for n, a in arguments.items() if a.role == "parameter"}
     if parameters & set(s.wrt):
-        fresh = {n: another(arguments[n], t, right.sizes, generator) if n in parameters and data is tensors else t for n, t in data.items()}
+        fresh = {
+            n: another(arguments[n], t, right.sizes, generator) if n in parameters and data is tensors else t
+            for n, t in data.items()
+        }
         yield Probe("random parameters", fresh, ups)
     moved = [n for n in s.wrt if n in data and data[n].numel() > 1 and bool((data[n] <= 0).any())]
     if moved:
@@ -161,8 +174,11 @@ def _probes(s: Subject, upstream: Upstream, right: Derived, seed: int) -> Iterat
         yield Probe("ties", {n: _ties(t) if n in moved else t for n, t in data.items()}, ups, kinks=True)
     whole = [n for n, a in arguments.items() if a.kind == "int" and n in data and data[n].numel() > 1]
     if whole:
-        yield Probe("repeated indices", {n: data[n].flatten()[:1].expand(data[n].shape).clone() if n in whole else t
-                                         for n, t in data.items()}, ups)
+        yield Probe(
+            "repeated indices",
+            {n: data[n].flatten()[:1].expand(data[n].shape).clone() if n in whole else t for n, t in data.items()},
+            ups,
+        )
     if s.function is not None and len(s.wrt) > 1:
         for n in s.wrt[:6]:
             yield Probe(f"gradient in {n} alone", data, ups, wrt=(n,))
@@ -173,7 +189,10 @@ def _probes(s: Subject, upstream: Upstream, right: Derived, seed: int) -> Iterat
 def _at(s: Subject, sizes: dict[str, int], upstream: Upstream, generator: torch.Generator) -> tuple[Tensors, Upstream]:
     program, adjoint = s.derivation.program, s.derivation.adjoint
     known = {a.name: a for a in program.arguments}
-    tensors = {n: another(known[n], t, sizes, generator) if n in known and not _kept(s, known[n].role) else t for n, t in s.tensors.items()}
+    tensors = {
+        n: another(known[n], t, sizes, generator) if n in known and not _kept(s, known[n].role) else t
+        for n, t in s.tensors.items()
+    }
     ups = {}
     for n, g in upstream.items():
         shape = tuple(p.at(sizes) for p in adjoint.argument(n).dims)
@@ -186,8 +205,10 @@ def _kept(s: Subject, role: str) -> bool:
 
 
 def _random(upstream: Upstream, generator: torch.Generator) -> Upstream:
-    return {n: (1.5 * torch.randn(g.shape, generator=generator, dtype=torch.float64) + 0.25).to(g.device, g.dtype)
-            for n, g in upstream.items()}
+    return {
+        n: (1.5 * torch.randn(g.shape, generator=generator, dtype=torch.float64) + 0.25).to(g.device, g.dtype)
+        for n, g in upstream.items()
+    }
 
 
 def _strided(t: torch.Tensor) -> torch.Tensor:
@@ -212,6 +233,3 @@ def _ties(t: torch.Tensor) -> torch.Tensor:
     """Rounded so coarsely that several numbers are equal."""
     step = t.abs().max() / 2
     return (t / step).round() * step if bool(step > 0) else t
-
-
-__all__ = ["Probe", "probe"]

@@ -68,7 +68,7 @@ class Row:
     note: str = ""
     _diagnose: Callable[[], Any] | None = field(default=None, repr=False)
     _diagnosis: Any = field(default=None, repr=False)
-    _images: Any = field(default=None, repr=False)
+    sample: Any = field(default=None, repr=False)  # the run that showed it
 
     @property
     def passed(self) -> bool:
@@ -100,13 +100,29 @@ class Row:
     def to_dict(self) -> dict[str, Any]:
         """As plain data for JSON; the diagnosis included."""
         return {
-            "name": self.name, "verdict": self.verdict, "passed": self.passed, "max_error": _plain(self.max_error),
-            "tolerance": _plain(self.tolerance), "worst_index": None if self.worst_index is None else list(self.worst_index),
-            "found": _plain(self.found), "expected": _plain(self.expected), "wrong": self.wrong, "count": self.count,
-            "set_aside": self.aside, "smallest_error_seen": _plain(self.sensitivity), "where": self.where, "note": self.note,
+            "name": self.name,
+            "verdict": self.verdict,
+            "passed": self.passed,
+            "max_error": _plain(self.max_error),
+            "tolerance": _plain(self.tolerance),
+            "worst_index": None if self.worst_index is None else list(self.worst_index),
+            "found": _plain(self.found),
+            "expected": _plain(self.expected),
+            "wrong": self.wrong,
+            "count": self.count,
+            "set_aside": self.aside,
+            "smallest_error_seen": _plain(self.sensitivity),
+            "where": self.where,
+            "note": self.note,
             "diagnosis": None if self.passed or self.diagnosis is None else str(self.diagnosis),
             "witnesses": [
-                {"name": w.name, "agrees": w.agrees, "max_error": _plain(w.max_error), "tolerance": _plain(w.tolerance), "note": w.note}
+                {
+                    "name": w.name,
+                    "agrees": w.agrees,
+                    "max_error": _plain(w.max_error),
+                    "tolerance": _plain(w.tolerance),
+                    "note": w.note,
+                }
                 for w in self.witnesses
             ],
         }
@@ -176,15 +192,20 @@ class Report:
         width = max((len(r.name) for r in self.rows), default=0)
         for r in self.rows:
             witnesses = ", ".join(w.name for w in r.witnesses if w.agrees)
-            lines.append(f"  {r.name:<{width}}  error {r.max_error:.1e} within {r.tolerance:.1e}; would have seen {r.sensitivity:.0e}"
-                         + (f"; agrees with {witnesses}" if witnesses else "") + (f"; {r.note}" if r.note else ""))
+            lines.append(
+                f"  {r.name:<{width}}  error {r.max_error:.1e} within {r.tolerance:.1e}; would have seen {r.sensitivity:.0e}"
+                + (f"; agrees with {witnesses}" if witnesses else "")
+                + (f"; {r.note}" if r.note else "")
+            )
         return lines + [f"  {n}" for n in self.notes]
 
     def _failing(self) -> list[str]:
         bad = self.failures
         many = len(bad) > 1
-        lines = [f"{self.name}: {len(bad)} of {_count(len(self.rows), 'gradient')} {'do' if many else 'does'} not hold"
-                 + (f" ({self.dtype}{_sizes(self.sizes)})" if self.sizes else "")]
+        lines = [
+            f"{self.name}: {len(bad)} of {_count(len(self.rows), 'gradient')} {'do' if many else 'does'} not hold"
+            + (f" ({self.dtype}{_sizes(self.sizes)})" if self.sizes else "")
+        ]
         first = next((r for r in bad if r.faulty), bad[0])
         for r in [first, *(r for r in bad if r is not first)][:4]:
             lines.append(f"  {r.sentence()}" + (f", shown by {r.where}" if r.where else ""))
@@ -197,8 +218,10 @@ class Report:
     def _details(self, r: Row) -> list[str]:
         lines = []
         if r.found is not None and r.expected is not None and r.worst_index is not None:
-            lines.append(f"worst at {list(r.worst_index)}: found {r.found:.6g}, expected {r.expected:.6g}; "
-                         f"rounding explains at most {r.tolerance:.1e}")
+            lines.append(
+                f"worst at {list(r.worst_index)}: found {r.found:.6g}, expected {r.expected:.6g}; "
+                f"rounding explains at most {r.tolerance:.1e}"
+            )
         if r.diagnosis is not None:
             lines.append(f"likely: {r.diagnosis}")
         if r.faulty and self.reproduce is not None:
@@ -207,8 +230,16 @@ class Report:
 
     def to_dict(self) -> dict[str, Any]:
         """The report as plain data for JSON."""
-        return {"name": self.name, "passed": self.passed, "dtype": self.dtype, "device": self.device, "seed": self.seed,
-                "sizes": dict(self.sizes), "notes": list(self.notes), "gradients": [r.to_dict() for r in self.rows]}
+        return {
+            "name": self.name,
+            "passed": self.passed,
+            "dtype": self.dtype,
+            "device": self.device,
+            "seed": self.seed,
+            "sizes": dict(self.sizes),
+            "notes": list(self.notes),
+            "gradients": [r.to_dict() for r in self.rows],
+        }
 
     def reproducer(self) -> str:
         """A short Python file that shows the failure with torch alone."""
@@ -225,11 +256,11 @@ class Report:
     def __rich__(self) -> Any:
         return self.table()
 
-    def plot(self, path: str | None = None) -> Any:
-        """``|error| / bound`` of each gradient as an image; where ``path`` is given, written there."""
-        from derivcheck.checking.picture import plot
+    def images(self) -> dict[str, Any]:
+        """``|error| / bound`` of each faulty gradient as a two-dimensional float64 array, for a picture."""
+        from derivcheck.checking.picture import images
 
-        return plot(self, path)
+        return images(self)
 
 
 def _count(n: int, what: str) -> str:

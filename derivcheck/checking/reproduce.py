@@ -1,5 +1,80 @@
+"""A short file that shows a failure with torch alone, to attach to a bug report."""
+
+from __future__ import annotations
+
+import inspect
+import textwrap
 from typing import Any
 
+import torch
 
-def reproducer(s: Any, rows: Any, upstream: Any, right: Any) -> Any:
-    return None
+from derivcheck.checking.report import Report, Row
+from derivcheck.checking.subject import Subject
+
+EMBEDDED = 600  # elements that are written out; larger tensors are drawn from the seed
+
+
+def reproduction(s: Subject, backward: Any, row: Row, report: Report) -> str:
+    """The text of the file for one faulty row."""
+    sample = row.sample
+    tensors, upstream = dict(sample.tensors), dict(sample.upstream)
+    lines = [
+        f'"""{s.name}: {row.sentence().replace(chr(34), chr(39))}."""',
+        "",
+        "import torch",
+        "",
+        f"torch.manual_seed({report.seed})",
+    ]
+    for name, t in {**tensors, **upstream}.items():
+        lines.append(f"{name} = {_literal(t)}")
+    lines += ["", *_source(backward if backward is not None else s.function, "the backward under test")]
+    names = ", ".join(f"{n}={n}" for n in tensors)
+    ups = ", ".join(upstream)
+    if backward is not None and callable(backward):
+        call = getattr(backward, "__name__", "backward")
+        call = call if call.isidentifier() else "backward"
+        value = ups if len(upstream) == 1 else f"({ups},)"
+        lines += ["", f"found = {call}(grad_output={value}, {names})[{row.name!r}]"]
+    elif s.function is not None:
+        leaves = "\n".join(f"{n}.requires_grad_()" for n in s.wrt)
+        call = f"{s.function.__name__}.apply({', '.join(n for n in s.order if n in tensors)})"
+        lines += ["", *leaves.splitlines(), f"(found,) = torch.autograd.grad({call}, [{row.name}], [{ups}])"]
+    else:
+        lines += ["", f"# run the forward's own backward for {row.name} here", "found = torch.full((), float('nan'))"]
+    if row.worst_index is not None and row.expected is not None:
+        at = list(row.worst_index)
+        lines += [
+            f"expected = {row.expected!r}  # the derivative of Σ grad_output · output in {row.name}{at}",
+            f"value = found[{', '.join(map(str, at))}].item()" if at else "value = found.item()",
+            'print(f"found {value:.17g}, expected {expected:.17g}")',
+            f"assert abs(value - expected) <= {max(row.tolerance, 5e-324)!r}",
+        ]
+    else:
+        lines += ["print(found)", f"# {row.note}"]
+    return "\n".join(lines) + "\n"
+
+
+def _literal(t: torch.Tensor) -> str:
+    kind = f"dtype=torch.{str(t.dtype).removeprefix('torch.')}"
+    if t.numel() > EMBEDDED:
+        if t.is_floating_point():
+            return f"torch.randn({tuple(t.shape)}, dtype=torch.float64).to(torch.{str(t.dtype).removeprefix('torch.')})"
+        return f"torch.randint({int(t.max()) + 1}, {tuple(t.shape)})"
+    text = f"torch.tensor({t.detach().cpu().tolist()!r}, {kind})"
+    if not t.is_contiguous() and t.ndim >= 2:
+        text += (
+            f".as_strided({tuple(t.shape)}, {tuple(t.stride())})"
+            if 0 in t.stride()
+            else ".transpose(-1, -2).contiguous().transpose(-1, -2)"
+        )
+    return text
+
+
+def _source(f: Any, what: str) -> list[str]:
+    if isinstance(f, str):
+        return [f"# {what}, in index notation:", *(f"#   {line}" for line in f.splitlines())]
+    try:
+        return textwrap.dedent(inspect.getsource(f)).rstrip().splitlines()
+    except (OSError, TypeError):
+        name = getattr(f, "__name__", "backward")
+        return [f"# put {what} here: its source was not found", f"from your_module import {name}"]

@@ -13,9 +13,41 @@ import torch.nn.functional as F
 from derivcheck.errors import UnsupportedOperation
 
 _TORCH: dict[str, Callable[..., Any]] = {
-    **{n: getattr(torch, n) for n in ("exp", "log", "sin", "cos", "tan", "asin", "acos", "atan", "sinh", "cosh", "tanh", "asinh", "acosh",
-                                      "atanh", "erf", "erfc", "lgamma", "digamma", "sigmoid", "log1p", "expm1", "floor", "ceil", "trunc",
-                                      "round", "sign", "atan2", "log2", "log10", "exp2")},
+    **{
+        n: getattr(torch, n)
+        for n in (
+            "exp",
+            "log",
+            "sin",
+            "cos",
+            "tan",
+            "asin",
+            "acos",
+            "atan",
+            "sinh",
+            "cosh",
+            "tanh",
+            "asinh",
+            "acosh",
+            "atanh",
+            "erf",
+            "erfc",
+            "lgamma",
+            "digamma",
+            "sigmoid",
+            "log1p",
+            "expm1",
+            "floor",
+            "ceil",
+            "trunc",
+            "round",
+            "sign",
+            "atan2",
+            "log2",
+            "log10",
+            "exp2",
+        )
+    },
     "softplus": lambda x: x.clamp(min=0) + torch.log1p(torch.exp(-x.abs())),  # F.softplus is linear beyond 20
     "logsigmoid": F.logsigmoid,
     "silu": F.silu,

@@ -26,8 +26,8 @@ def scales(d: Definition, program: Program, pairs: Mapping[str, Pair], sizes: Ma
     arguments = tuple(Input(n, program.dims(n), program.kind(n)) for n in sorted(names))
     alone = Program(arguments, (d,), (d.name,))
     found = evaluate(alone, {n: pairs[n] for n in names}, sizes, Magnitudes())
-    magnitude = found[d.name].error
-    return found[d.name].value.abs() if magnitude is None else magnitude
+    pair: Pair = found[d.name]
+    return _size(pair)
 
 
 class Magnitudes(Bound):

@@ -13,7 +13,22 @@ import numpy.typing as npt
 
 from derivcheck.notation.program import Definition, Input, Program
 from derivcheck.notation.sizes import Index, i_poly
-from derivcheck.notation.terms import Add, Bracket, Func, Mul, Number, Over, Pow, Ref, SizeOf, Term, mul, refs, subterms, transform
+from derivcheck.notation.terms import (
+    Add,
+    Bracket,
+    Func,
+    Mul,
+    Number,
+    Over,
+    Pow,
+    Ref,
+    SizeOf,
+    Term,
+    mul,
+    refs,
+    subterms,
+    transform,
+)
 
 Array = npt.NDArray[np.float64]
 
@@ -97,7 +112,13 @@ def degree(program: Program, name: str) -> float:
     """
     of: dict[str, float] = {name: 1}
     for d in program.definitions:
-        of[d.name] = 0 if d.stop or d.kind != "float" else math.inf if d.recurrent and not _float_names(d.term).isdisjoint(of) else _degree(d.term, of)
+        of[d.name] = (
+            0
+            if d.stop or d.kind != "float"
+            else math.inf
+            if d.recurrent and not _float_names(d.term).isdisjoint(of)
+            else _degree(d.term, of)
+        )
     return max((of[o] for o in program.outputs), default=0)
 
 
@@ -223,5 +244,3 @@ def cost(program: Program, name: str, sizes: Mapping[str, int]) -> float:
 
 def _volume(indices: tuple[Index, ...], sizes: Mapping[str, int]) -> float:
     return math.prod(i.size.at(sizes) if not i.size.names and not i.size.indices else 16 for i in indices)
-
-

@@ -91,7 +91,9 @@ def subject(
         derivation = _derive(forward if reference is None else reference, given, passed)
         call, name = _keyword(forward, passed), getattr(forward, "__name__", "forward")
     else:
-        raise InputError(f"forward is a {type(forward).__name__}; expected a Derivation, a module, a torch function or an autograd.Function")
+        raise InputError(
+            f"forward is a {type(forward).__name__}; expected a Derivation, a module, a torch function or an autograd.Function"
+        )
     meaning = None if reference is None else _keyword(reference, passed)
     s = _assemble(derivation, call, values | given, wants_grad, wrt, name, passed)
     s.meaning, s.function, s.order, s.module = meaning, function, order, module
@@ -103,8 +105,15 @@ def _derive(f: Any, given: Tensors, passed: Mapping[str, Any]) -> Derivation:
     return derive(f, constants=dict(passed), **examples)
 
 
-def _assemble(derivation: Derivation, call: Any, tensors: Tensors, wants_grad: set[str], wrt: Iterable[str] | None, name: str,
-              passed: Mapping[str, Any]) -> Subject:
+def _assemble(
+    derivation: Derivation,
+    call: Any,
+    tensors: Tensors,
+    wants_grad: set[str],
+    wrt: Iterable[str] | None,
+    name: str,
+    passed: Mapping[str, Any],
+) -> Subject:
     program = derivation.program
     for a in program.arguments:
         if a.name not in tensors:
@@ -126,7 +135,9 @@ def _assemble(derivation: Derivation, call: Any, tensors: Tensors, wants_grad: s
             if n in tensors and not tensors[n].is_floating_point():
                 raise InputError(f"{n} is {_type(tensors[n])}; a gradient is taken in floating-point inputs only")
             if n not in floats:
-                raise InputError(f"wrt names {n!r}, which is not a floating-point input; those are {', '.join(floats) or 'none'}")
+                raise InputError(
+                    f"wrt names {n!r}, which is not a floating-point input; those are {', '.join(floats) or 'none'}"
+                )
     for n in program.inputs:
         if n in tensors:
             healthy(n, tensors[n])

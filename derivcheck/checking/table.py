@@ -30,5 +30,11 @@ def table(report: Report) -> Any:
             w = next((w for w in r.witnesses if w.name == n), None)
             mark = "" if w is None or w.agrees else "?" if w.agrees is None else "✗"
             cells.append("" if w is None else "exact" if w.name == "SymPy" and w.agrees else f"{w.max_error:.1e}{mark}")
-        out.add_row(r.name, f"{r.max_error:.1e}", f"{r.tolerance:.1e}", *cells, Text(r.verdict, style=COLOURS.get(r.verdict, "bold red")))
+        out.add_row(
+            r.name,
+            f"{r.max_error:.1e}",
+            f"{r.tolerance:.1e}",
+            *cells,
+            Text(r.verdict, style=COLOURS.get(r.verdict, "bold red")),
+        )
     return out

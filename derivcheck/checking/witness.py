@@ -69,7 +69,9 @@ def value_row(s: Subject, right: Derived, dtype: torch.dtype) -> Row | None:
     first, second = (_run(s.call, s.tensors) for _ in range(2))
     for k, (a, b) in enumerate(zip(first, second)):
         if not torch.equal(a, b) and not torch.allclose(a.double(), b.double(), rtol=0, atol=0, equal_nan=True):
-            raise InputError(f"{s.name} gives another value each time it runs (output {k}): fix its random numbers, or use eval mode")
+            raise InputError(
+                f"{s.name} gives another value each time it runs (output {k}): fix its random numbers, or use eval mode"
+            )
     program = s.derivation.program
     numbers = Bound(dtype)
     values = evaluate(program, {n: t for n, t in s.tensors.items() if n in program.inputs}, right.sizes, numbers)
@@ -84,7 +86,11 @@ def value_row(s: Subject, right: Derived, dtype: torch.dtype) -> Row | None:
         error = torch.zeros_like(pair.value) if pair.error is None else pair.error
         fill(row, compare(out, pair.value, error + pair.value.abs() * (Bound(dtype).unit)), pair.value, error)
         if row.verdict == "wrong":
-            row.note = "the forward's value is not what the reference means" if s.meaning else "the trace does not reproduce the forward"
+            row.note = (
+                "the forward's value is not what the reference means"
+                if s.meaning
+                else "the trace does not reproduce the forward"
+            )
             if s.meaning is None:
                 row.verdict = "undecided"
             return row
@@ -111,30 +117,32 @@ def _autograd(s: Subject, tensors: Tensors, upstream: Upstream, tested: bool) ->
     if call is not None:
         try:
             outs = flat(call(dict(leaves)))
-        except Exception:  # noqa: BLE001 - code that runs in its own type only says nothing in float64
+        except Exception:  # code that runs in its own type only says nothing in float64
             call = None
         if any(o.dtype is not torch.float64 for o in outs):
             call = None
     if call is None:
         program = s.derivation.program
         values = evaluate(program, {n: t for n, t in leaves.items() if n in program.inputs}, None, Live())
-        outs = [values.get(o, leaves.get(o)) for o in program.outputs if program.kind(o) == "float"]
+        outs = [values[o] if o in values else leaves[o] for o in program.outputs if program.kind(o) == "float"]
     wanted = [(o, g) for o, g in zip(outs, upstream.values()) if o.requires_grad]
     names = list(s.wrt)
     if not wanted:
         return {n: torch.zeros_like(leaves[n]) for n in names}
-    grads = torch.autograd.grad([o for o, _ in wanted], [leaves[n] for n in names], [g.reshape(o.shape) for o, g in wanted],
-                                allow_unused=True)
+    grads = torch.autograd.grad(
+        [o for o, _ in wanted], [leaves[n] for n in names], [g.reshape(o.shape) for o, g in wanted], allow_unused=True
+    )
     return {n: torch.zeros_like(leaves[n]) if g is None else g for n, g in zip(names, grads)}
 
 
-def _difference(s: Subject, name: str, inputs: dict[str, Any], upstream: dict[str, Any], base: Any, right: Derived, bar: str,
-                seed: int) -> Witness:
+def _difference(
+    s: Subject, name: str, inputs: dict[str, Any], upstream: dict[str, Any], base: Any, right: Derived, bar: str, seed: int
+) -> Witness:
     try:
         with np.errstate(all="ignore"):
             d = difference(s.derivation.program, inputs, upstream, name, base, right.sizes, seed)
-    except UnsupportedOperation as error:
-        return Witness("differences", None, note=str(error))
+    except UnsupportedOperation as refused:
+        return Witness("differences", None, note=str(refused))
     expected = array(right.value(bar))
     scale = float(np.abs(expected[np.isfinite(expected)]).max(initial=0.0))
     bound = array(right.tolerance(bar)) + 8 * d.error
@@ -151,16 +159,21 @@ def _difference(s: Subject, name: str, inputs: dict[str, Any], upstream: dict[st
     return Witness("differences", not bool(over.any()), float(error.max()), float(bound[at]), note)
 
 
-def _direction(s: Subject, tensors: Tensors, upstream: Upstream, right: Derived, outputs: dict[str, str], seed: int) -> Witness | None:
+def _direction(
+    s: Subject, tensors: Tensors, upstream: Upstream, right: Derived, outputs: dict[str, str], seed: int
+) -> Witness | None:
     """One difference of the user's own code along a random direction in all inputs at once."""
     call = s.meaning or s.call
     if call is None or _stops(s):
         return None
     generator = torch.Generator().manual_seed(seed + 1)
-    directions = {n: torch.randn(tensors[n].shape, generator=generator, dtype=torch.float64).to(tensors[n].device) for n in s.wrt}
+    directions = {
+        n: torch.randn(tensors[n].shape, generator=generator, dtype=torch.float64).to(tensors[n].device) for n in s.wrt
+    }
     scale = max(float(tensors[n].abs().max()) for n in s.wrt) or 1.0
     try:
-        slopes, noises, previous, best, doubt = [], 0.0, [], math.nan, math.inf
+        previous: list[float] = []
+        best, doubt = math.nan, math.inf
         for level in range(5):
             h = scale * 2.0 ** (-5 - 2 * level)
             ends = []
@@ -170,7 +183,12 @@ def _direction(s: Subject, tensors: Tensors, upstream: Upstream, right: Derived,
             if any(o.dtype is not torch.float64 for o in ends[0]):
                 return None
             slope = sum(float((g * (a - b)).sum()) for g, a, b in zip(upstream.values(), *ends)) / (2 * h)
-            noises = sum(float((g.abs() * (a.abs() + b.abs())).sum()) for g, a, b in zip(upstream.values(), *ends)) * 16 * FLOAT64_UNIT / h
+            noises = (
+                sum(float((g.abs() * (a.abs() + b.abs())).sum()) for g, a, b in zip(upstream.values(), *ends))
+                * 16
+                * FLOAT64_UNIT
+                / h
+            )
             row = [slope]
             for k in range(level):
                 row.append((16.0 ** (k + 1) * row[k] - previous[k]) / (16.0 ** (k + 1) - 1))
@@ -178,8 +196,7 @@ def _direction(s: Subject, tensors: Tensors, upstream: Upstream, right: Derived,
                 if estimate < doubt:
                     best, doubt = row[-1], estimate
             previous = row
-            slopes.append(slope)
-    except Exception:  # noqa: BLE001
+    except Exception:  # whatever the user's code raises there, it gives no number
         return None
     expected = sum(float((right.value(outputs[n]) * directions[n].cpu()).sum()) for n in s.wrt)
     terms = sum(float((right.value(outputs[n]).abs() * directions[n].cpu().abs()).sum()) for n in s.wrt)

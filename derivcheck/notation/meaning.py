@@ -330,7 +330,10 @@ class Evaluation:
         def laid(m: Bools) -> Bools:
             return m.transpose(order).reshape(shape)
 
-        return Value(self.numbers.where(Mask(laid(mask.holds), None if mask.open is None else laid(mask.open)), self.align(value, axes)), axes)
+        return Value(
+            self.numbers.where(Mask(laid(mask.holds), None if mask.open is None else laid(mask.open)), self.align(value, axes)),
+            axes,
+        )
 
     def reduce(self, term: Over) -> Value:
         if term.kind == "sum":

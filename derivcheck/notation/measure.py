@@ -41,7 +41,8 @@ def measure(program: Program, shapes: Mapping[str, Shape], sizes: Mapping[str, i
         if len(shape) != len(argument.dims):
             wanted = ", ".join(map(str, argument.dims))
             raise InputError(
-                f"{argument.name} has shape {tuple(shape)}, {_count(len(shape))}; expected {_count(len(argument.dims))}, ({wanted})"
+                f"{argument.name} has shape {tuple(shape)}, {_count(len(shape))}; "
+                f"expected {_count(len(argument.dims))}, ({wanted})"
             )
         open_dims.extend((argument.name, k, p, int(n)) for k, (p, n) in enumerate(zip(argument.dims, shape)))
     while open_dims:
@@ -62,13 +63,15 @@ def measure(program: Program, shapes: Mapping[str, Shape], sizes: Mapping[str, i
             elif not poly.names and (value := poly.at(known)) != extent:
                 raise InputError(
                     f"{name} has size {extent} in dimension {k}, expected {poly}"
-                    + (f" = {value}" if poly.constant is None else "") + _given(poly, known, source)
+                    + (f" = {value}" if poly.constant is None else "")
+                    + _given(poly, known, source)
                 )
         if len(left) == len(open_dims):
             name, k, poly, extent = left[0]
             unknown = sorted(poly.sizes() - known.keys())
             raise InputError(
-                f"{name} has size {extent} = {poly} in dimension {k}, which does not determine {' and '.join(unknown)}: give one with sizes="
+                f"{name} has size {extent} = {poly} in dimension {k}, "
+                f"which does not determine {' and '.join(unknown)}: give one with sizes="
             )
         open_dims = left
     return known

@@ -17,8 +17,29 @@ from derivcheck.notation.numbers import Exact, Symbolic, numpy_function
 from derivcheck.notation.program import Definition, Input, Program
 from derivcheck.notation.sizes import Entry, Index, Poly, Size, entry, extreme, i_poly, size
 from derivcheck.notation.terms import (
-    ONE, Add, Bracket, Func, Mul, Number, Over, Pow, Ref, SizeOf, Term, add, bracket, div, func, mul, number, power, product, ref,
-    size_of, sub, summation,
+    ONE,
+    Add,
+    Bracket,
+    Func,
+    Mul,
+    Number,
+    Over,
+    Pow,
+    Ref,
+    SizeOf,
+    Term,
+    add,
+    bracket,
+    div,
+    func,
+    mul,
+    number,
+    power,
+    product,
+    ref,
+    size_of,
+    sub,
+    summation,
 )
 
 N, M, D = size("N"), size("M"), size("D")
@@ -111,8 +132,12 @@ def program(term: Term, *indices: Index) -> Program:
 
 def data(seed: int = 0, sizes: dict[str, int] = SIZES) -> dict[str, np.ndarray]:
     r = np.random.default_rng(seed)
-    return {"a": r.normal(size=(sizes["N"], sizes["M"])), "b": r.normal(size=(sizes["M"], sizes["D"])), "c": r.normal(size=sizes["N"]),
-            "ids": r.integers(0, sizes["M"], size=sizes["N"])}
+    return {
+        "a": r.normal(size=(sizes["N"], sizes["M"])),
+        "b": r.normal(size=(sizes["M"], sizes["D"])),
+        "c": r.normal(size=sizes["N"]),
+        "ids": r.integers(0, sizes["M"], size=sizes["N"]),
+    }
 
 
 CASES = {
@@ -152,9 +177,21 @@ def test_agrees_with_one_element_at_a_time(case: str, sizes: dict[str, int]) -> 
 
 
 refs_of = st.sampled_from(
-    [ref("a", n, m), ref("b", m, d), ref("c", n), ref("a", n, i_poly(m) - 1), ref("b", entry("ids", n), d), ref("a", N - 1 - i_poly(n), m),
-     ref("c", i_poly(n) // 2), number(Fraction(3, 2)), Number(-2), size_of(N), bracket(">=", i_poly(n) - i_poly(m)), Bracket(">", ref("c", n)),
-     Bracket("==", entry("ids", n) - i_poly(m))]
+    [
+        ref("a", n, m),
+        ref("b", m, d),
+        ref("c", n),
+        ref("a", n, i_poly(m) - 1),
+        ref("b", entry("ids", n), d),
+        ref("a", N - 1 - i_poly(n), m),
+        ref("c", i_poly(n) // 2),
+        number(Fraction(3, 2)),
+        Number(-2),
+        size_of(N),
+        bracket(">=", i_poly(n) - i_poly(m)),
+        Bracket(">", ref("c", n)),
+        Bracket("==", entry("ids", n) - i_poly(m)),
+    ]
 )
 terms = st.recursive(
     refs_of,
@@ -291,7 +328,9 @@ def test_upstream_is_one_unless_given() -> None:
     assert evaluate(p, {})["y"] == 3 and evaluate(p, {"g": 2.0})["y"] == 6
 
 
-@pytest.mark.parametrize("name", ["sigmoid", "softplus", "logsigmoid", "silu", "gelu", "gelu_tanh", "log1p", "expm1", "erf", "lgamma", "digamma"])
+@pytest.mark.parametrize(
+    "name", ["sigmoid", "softplus", "logsigmoid", "silu", "gelu", "gelu_tanh", "log1p", "expm1", "erf", "lgamma", "digamma"]
+)
 def test_functions_against_many_digits(name: str) -> None:
     import sympy
 

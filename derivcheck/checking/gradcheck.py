@@ -1,0 +1,95 @@
+"""``gradcheck`` with torch's signature: a test suite changes one import and gets the sharper check."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+
+from derivcheck.checking.check import check
+from derivcheck.errors import GradientMismatch, InputError
+
+
+def gradcheck(
+    func: Callable[..., Any],
+    inputs: torch.Tensor | Sequence[Any],
+    *,
+    eps: float = 1e-6,
+    atol: float = 1e-5,
+    rtol: float = 1e-3,
+    raise_exception: bool = True,
+    nondet_tol: float = 0.0,
+    check_undefined_grad: bool = True,
+    check_grad_dtypes: bool = False,
+    check_batched_grad: bool = False,
+    check_batched_forward_grad: bool = False,
+    check_forward_ad: bool = False,
+    check_backward_ad: bool = True,
+    fast_mode: bool = False,
+    masked: bool | None = None,
+) -> bool:
+    """:func:`~derivcheck.checking.check.check` behind the signature of ``torch.autograd.gradcheck``.
+
+    Steps and tolerances (``eps``, ``atol``, ``rtol``, ``nondet_tol``) are accepted and not used: the bound comes from the
+    arithmetic.  ``fast_mode`` is accepted; this check is fast and elementwise always.  Float32, bfloat16 and float16 inputs
+    are checked in their own type.
+
+    Args:
+        func: a function of tensors, or ``SomeFunction.apply``.
+        inputs: its arguments; gradients are checked in the floating tensors that require them.
+
+    Returns:
+        True if all gradients hold; else False, or GradientMismatch with ``raise_exception``.
+
+    Raises:
+        ValueError: no input requires a gradient (as torch's gradcheck).
+        InputError: forward-mode or batched checks, which this does not do.
+    """
+    if check_forward_ad or check_batched_grad or check_batched_forward_grad:
+        raise InputError("gradcheck here checks backward mode; use torch.autograd.gradcheck for forward mode and vmap")
+    args = [inputs] if isinstance(inputs, torch.Tensor) else list(inputs)
+    wanted = [k for k, t in enumerate(args) if isinstance(t, torch.Tensor) and t.requires_grad]
+    if not wanted:
+        raise ValueError(
+            "gradcheck expects at least one input tensor to require gradient, but none of them have requires_grad=True."
+        )
+    forward = _function(func)
+    names = _names(func if forward is None else forward.forward, len(args), skip=0 if forward is None else 1)
+    named = dict(zip(names, args))
+    dtype = next(args[k].dtype for k in wanted)
+    report = check(
+        forward or _by_name(func, names), named, wrt=[names[k] for k in wanted], dtype=dtype, device=args[wanted[0]].device
+    )
+    if report.faulty or not report.passed:
+        if raise_exception:
+            raise GradientMismatch(report)
+        return False
+    return True
+
+
+def _function(func: Any) -> Any:
+    """The autograd.Function whose ``apply`` this is, or None."""
+    owner = getattr(func, "__self__", None)
+    return owner if isinstance(owner, type) and issubclass(owner, torch.autograd.Function) else None
+
+
+def _names(func: Any, count: int, skip: int) -> list[str]:
+    positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    try:
+        names = [p.name for p in inspect.signature(func).parameters.values() if p.kind in positional][skip:]
+    except (TypeError, ValueError):
+        names = []
+    return [names[k] if k < len(names) else f"input_{k}" for k in range(count)]
+
+
+def _by_name(func: Callable[..., Any], names: list[str]) -> Callable[..., Any]:
+    def forward(**tensors: Any) -> Any:
+        return func(*(tensors[n] for n in names if n in tensors))
+
+    forward.__name__ = getattr(func, "__name__", type(func).__name__)
+    forward.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
+        [inspect.Parameter(n, inspect.Parameter.POSITIONAL_OR_KEYWORD) for n in names]
+    )
+    return forward
