@@ -7,6 +7,8 @@ from importlib import import_module
 FAMILIES: tuple[str, ...] = (
     "contractions",
     "elementwise",
+    "activations",
+    "convolutions",
     # "reductions",
     # "views",
     # "losses",
