@@ -143,10 +143,12 @@ class Bound:
         z = torch.zeros(tuple(shape), dtype=torch.float64)
         return Pair(z, z.clone())
 
-    def put(self, a: Pair, positions: Positions, value: Pair) -> None:
-        a.value[positions] = value.value
+    def put(self, a: Pair, axis: int, k: int, value: Pair) -> Pair:
+        at = (slice(None),) * axis + (k,)
         assert a.error is not None
-        a.error[positions] = 0.0 if value.error is None else value.error
+        a.value[at] = value.value
+        a.error[at] = 0.0 if value.error is None else value.error
+        return a
 
     # -- arithmetic ------------------------------------------------------------------
     def add(self, a: Pair, b: Pair) -> Pair:

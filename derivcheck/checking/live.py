@@ -67,8 +67,8 @@ class Live:
     def zeros(self, shape: Sequence[int]) -> Any:
         return torch.zeros(tuple(shape), dtype=self.dtype, device=self.device)
 
-    def put(self, a: Any, positions: Positions, value: Any) -> None:
-        a[positions] = value
+    def put(self, a: Any, axis: int, k: int, value: Any) -> Any:
+        return torch.select_scatter(a, value, axis, k)  # autograd may still need what stood there
 
     def _float(self, a: Any) -> Any:
         return a if a.is_floating_point() else a.to(self.dtype)

@@ -188,7 +188,7 @@ class Report:
         return "\n".join(self._passing() if self.passed else self._failing())
 
     def _passing(self) -> list[str]:
-        lines = [f"{self.name}: all {_count(len(self.rows), 'gradient')} hold ({self.dtype}{_sizes(self.sizes)})"]
+        lines = [f"{self.name}: {_all(len(self.rows))} ({self.dtype}{_sizes(self.sizes)})"]
         width = max((len(r.name) for r in self.rows), default=0)
         for r in self.rows:
             witnesses = ", ".join(w.name for w in r.witnesses if w.agrees)
@@ -261,6 +261,10 @@ class Report:
         from derivcheck.checking.picture import images
 
         return images(self)
+
+
+def _all(n: int) -> str:
+    return "the gradient holds" if n == 1 else f"all {n} gradients hold"
 
 
 def _count(n: int, what: str) -> str:

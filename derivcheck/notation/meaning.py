@@ -124,7 +124,7 @@ class Evaluation:
                     axis = plan.axes[d.name]
                     self.fixed = {d.indices[axis]: k}
                     found = self.define(d)
-                    self.numbers.put(self.arrays[d.name], (slice(None),) * axis + (k,), found)
+                    self.arrays[d.name] = self.numbers.put(self.arrays[d.name], axis, k, found)
                     self.wholes.pop(d.name, None)
             self.fixed = {}
             return

@@ -36,7 +36,7 @@ class Whole(NamedTuple):
 
 
 class Numbers(Protocol):
-    """Arrays of numbers of some kind.  All operations broadcast as NumPy does and change no operand."""
+    """Arrays of numbers of some kind.  All operations broadcast as NumPy does; only ``put`` may change an operand."""
 
     def given(self, array: Any, name: str) -> Any: ...  # an input
     def number(self, value: Fraction) -> Any: ...  # of no dimensions
@@ -49,7 +49,7 @@ class Numbers(Protocol):
     def expand(self, a: Any, shape: Sequence[int]) -> Any: ...
     def take(self, a: Any, positions: Positions, open: Bools | None) -> Any: ...
     def zeros(self, shape: Sequence[int]) -> Any: ...
-    def put(self, a: Any, positions: Positions, value: Any) -> None: ...  # the one operation in place
+    def put(self, a: Any, axis: int, k: int, value: Any) -> Any: ...  # a with its k-th slice along axis replaced; may change a
     def add(self, a: Any, b: Any) -> Any: ...
     def mul(self, a: Any, b: Any) -> Any: ...
     def power(self, a: Any, exponent: Any) -> Any: ...  # a Fraction or an array
@@ -119,8 +119,9 @@ class Numpy:
     def zeros(self, shape: Sequence[int]) -> Any:
         return np.zeros(tuple(shape), dtype=self.dtype)
 
-    def put(self, a: Any, positions: Positions, value: Any) -> None:
-        a[positions] = value
+    def put(self, a: Any, axis: int, k: int, value: Any) -> Any:
+        a[(slice(None),) * axis + (k,)] = value
+        return a
 
     def add(self, a: Any, b: Any) -> Any:
         return self._array(a + b)
