@@ -27,7 +27,7 @@ def function_subject(
     open_ended = any(p.kind is p.VAR_KEYWORD for p in parameters.values()) or not parameters
     given = [*dims, *examples, *constants]
     for n in given:
-        if n not in parameters and not open_ended:
+        if n not in parameters and not open_ended and not n.startswith("dropout_mask"):
             raise InputError(f"there is no parameter {n!r}; the function's parameters are {', '.join(parameters)}")
     missing = [
         p.name
@@ -66,7 +66,7 @@ def function_subject(
     positional = [p.name for p in parameters.values() if p.kind is p.POSITIONAL_ONLY]
 
     def call(tensors: dict[str, torch.Tensor], run: Run, sizes: Mapping[str, int]) -> Any:
-        filled = {n: fill(v, tensors) for n, v in structure.items()}
+        filled = {n: fill(v, tensors) for n, v in structure.items() if n in parameters or not n.startswith("dropout_mask")}
         return f(*(filled.pop(n) for n in positional), **filled)
 
     return Subject(tuple(specs), call, has_row, decomposition), example or None, fixed

@@ -90,7 +90,7 @@ def trace_module(
     var_positional = next((p.name for p in forward.values() if p.kind is p.VAR_POSITIONAL), None)
 
     def call(tensors: dict[str, torch.Tensor], run: Run, sizes: Mapping[str, int]) -> Any:
-        filled = {n: fill(v, tensors) for n, v in structure.items()}
+        filled = {n: fill(v, tensors) for n, v in structure.items() if n in forward or not n.startswith("dropout_mask")}
         more = filled.pop(var_positional, ()) if var_positional is not None else ()
         out = own(tensors, sizes, tuple(more), filled)
         if loss is None:
@@ -129,7 +129,7 @@ def _named(
         given[star] = list(args[len(positional) :])
     open_ended = any(p.kind is p.VAR_KEYWORD for p in forward.values())
     for n, v in {**inputs, **constants}.items():
-        if n not in forward and not open_ended:
+        if n not in forward and not open_ended and not n.startswith("dropout_mask"):
             raise InputError(f"there is no parameter {n!r} of the module's forward; those are {', '.join(forward)}")
         given[n] = v
     return given

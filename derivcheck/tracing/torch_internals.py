@@ -98,6 +98,8 @@ class _Recorder(ProxyTorchDispatchMode):  # type: ignore[no-untyped-call]
         self.frames: tuple[Frame, ...] = ()
         self.current: Call | None = None
         self.outer: list[tuple[str, str | None]] = []
+        self.masks: dict[str, Any] = {}
+        self.drawn: list[str] = []
 
     def refusal(self, func: Any, place: str | None) -> UnsupportedOperation:
         """The refusal of an operator; one met inside a decomposition is named after what the user called."""
@@ -192,7 +194,9 @@ class _Functional(FunctionalTensorMode):  # type: ignore[no-untyped-call]
             if func._schema.is_mutable:
                 self._written(func, args, kwargs)
             if torch.Tag.nondeterministic_seeded in func.tags:
-                self._random(func, args, kwargs)
+                masked = self._random(func, args, kwargs)
+                if masked is not None:
+                    return masked
         out = super().__torch_dispatch__(func, types, args, kwargs)
         self._flow(func, args, kwargs, out)
         return out
@@ -231,20 +235,32 @@ class _Functional(FunctionalTensorMode):  # type: ignore[no-untyped-call]
                     "Write it as a new tensor.",
                 )
 
-    def _random(self, func: Any, args: Any, kwargs: Any) -> None:
-        name = operator_name(func)
-        bound = _bound(func, args, kwargs)
-        if "dropout" in name and (bound.get("train") is False or bound.get("p") == 0):
-            return
-        if bound.get("dropout_p", 1) == 0 or bound.get("training") is False or "rnn" in name or "lstm" in name or "gru" in name:
-            return
-        frames, _ = _frames(sys._getframe(1))
-        raise UnsupportedOperation(
-            name,
-            "it is random",
-            frames[0].place if frames else None,
-            "Use eval mode, or draw the random tensor outside and pass it as an input.",
+    def _random(self, func: Any, args: Any, kwargs: Any) -> Any:
+        """Refuse a random operator; dropout is a product where its mask is given, and nothing in eval mode."""
+        name, bound = operator_name(func), _bound(func, args, kwargs)
+        dropout = name in (
+            "aten.dropout.default",
+            "aten.native_dropout.default",
+            "aten.feature_dropout.default",
+            "aten.dropout_.default",
         )
+        if "dropout" in name and (bound.get("train") is False or bound.get("p") == 0):
+            return None
+        if bound.get("dropout_p", 1) == 0 or bound.get("training") is False or bound.get("dropout", 1) == 0:
+            return None
+        frames, _ = _frames(sys._getframe(1))
+        mask = next((m for n, m in self.recorder.masks.items() if n not in self.recorder.drawn), None) if dropout else None
+        if mask is not None:
+            x, p = bound["input"], bound["p"]
+            self.recorder.drawn.append(next(n for n, m in self.recorder.masks.items() if m is mask))
+            with self:
+                out = x * mask / (1 - p)
+            self._flow(torch.ops.aten.mul.Tensor, (x, mask), {}, out)
+            return (out, mask) if name.startswith("aten.native") else out
+        instead = "Use eval mode, or draw the random tensor outside and pass it as an input."
+        if dropout:
+            instead = "Use eval mode, or give its mask as a further input: dropout_mask=<bool tensor of the same shape>."
+        raise UnsupportedOperation(name, "it is random", frames[0].place if frames else None, instead)
 
 
 def _bound(func: Any, args: Any, kwargs: Any) -> dict[str, Any]:
@@ -361,6 +377,8 @@ class Run:
         if dtype.is_floating_point:
             self.functional.mark(t)
         self.wrapped[name] = t
+        if name.startswith("dropout_mask"):
+            self.recorder.masks[name] = t
         return t
 
 
