@@ -21,8 +21,8 @@ from typing import Any, NoReturn
 from derivcheck.errors import UnsupportedOperation
 from derivcheck.notation.functions import functions
 from derivcheck.notation.program import Definition, Spelling
-from derivcheck.notation.sizes import Atom, Index, Poly
-from derivcheck.notation.terms import Bracket, SizeOf, Term, func, neg, number, size_of
+from derivcheck.notation.sizes import Atom, Index, Poly, i_poly
+from derivcheck.notation.terms import Bracket, Ref, SizeOf, Term, func, neg, number, size_of, substitute
 from derivcheck.operators.values import Value, as_integer, broadcast_dims, promoted, spread
 
 _RESERVED = {"torch", "math", "grad_output", "sum", "prod", "max", "min", "argmax", "argmin", "size", "input_shape"}
@@ -180,7 +180,15 @@ class Builder:
     ) -> Value:
         """Define result ``k`` of the operator, under the user's own name for it where there is one."""
         hint = self.hints[k] if k < len(self.hints) else None
+        indices, term = self._known(indices, term, k)
         return self.define(hint or self.gives, indices, term, stop=stop, kind=self.kind(kind, k), spelling=spelling)
+
+    def _known(self, indices: Sequence[Index], term: Term, k: int) -> tuple[Sequence[Index], Term]:
+        """The same over indices whose sizes are spelled as they are known from outside (``H`` for a quotient that is H)."""
+        dims = self.dims([i.size for i in indices], k)
+        moved = [i if i.size is d else Index(i.name, d, i.serial) for i, d in zip(indices, dims)]
+        moves = {i: i_poly(j) for i, j in zip(indices, moved) if i is not j}
+        return moved, substitute(term, moves) if moves else term
 
     def held(self, hint: str, value: Value) -> Value:
         """The same values with no gradient through them (``detach``)."""
@@ -236,8 +244,10 @@ _FAVOURITES: Mapping[str, str] = {"in": "i", "out": "o", "T": "ts", "S": "s", "L
 
 
 def _of_positions(term: Term) -> bool:
-    """A condition on positions and integer entries alone."""
-    return isinstance(term, Bracket) and isinstance(term.operand, Poly)
+    """A condition on positions and integer entries alone, or an element of a boolean tensor."""
+    return isinstance(term, Bracket) and (
+        isinstance(term.operand, Poly) or term.relation == "!=" and isinstance(term.operand, Ref)
+    )
 
 
 def _letters(length: Poly, first: str) -> Iterable[str]:

@@ -9,6 +9,7 @@ FAMILIES: tuple[str, ...] = (
     "elementwise",
     "activations",
     "convolutions",
+    "normalisations",
     # "reductions",
     # "views",
     # "losses",

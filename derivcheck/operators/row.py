@@ -59,16 +59,21 @@ def bools(*shape: int) -> Like:
 
 @dataclass(frozen=True)
 class Sample:
-    """Arguments to try a row on; ``only`` names the overload that they are for, where a row has several."""
+    """Arguments to try a row on.
+
+    ``only`` names the overload that they are for, where a row has several; ``rtol`` is wider than usual where torch itself
+    computes with constants of less precision.
+    """
 
     args: tuple[Any, ...]
     kwargs: Mapping[str, Any]
     only: str = ""
+    rtol: float = 1e-8
 
 
-def sample(*args: Any, only: str = "", **kwargs: Any) -> Sample:
+def sample(*args: Any, only: str = "", rtol: float = 1e-8, **kwargs: Any) -> Sample:
     """Arguments to try a row on, tensors given by :func:`floats`, :func:`ints` and :func:`bools`."""
-    return Sample(args, kwargs, only)
+    return Sample(args, kwargs, only, rtol)
 
 
 @dataclass(frozen=True)

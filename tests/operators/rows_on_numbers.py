@@ -55,6 +55,8 @@ def draw(like: Like, generator: torch.Generator) -> torch.Tensor:
         return torch.where(uniform(0, 1) > 0.5, 1.0, -1.0).to(torch.float64)
     if like.values == "ties":
         return torch.randint(-2, 3, like.shape, generator=generator).to(torch.float64)
+    if like.values == "threes":
+        return torch.randint(-4, 5, like.shape, generator=generator).to(torch.float64)
     if like.values == "distinct":
         n = int(np.prod(like.shape))
         return ((torch.randperm(n, generator=generator) - n // 2) * 0.37 + 0.11).to(torch.float64).reshape(like.shape)
