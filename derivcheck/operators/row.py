@@ -32,8 +32,8 @@ class Like:
     """A tensor of a sample: its shape, its kind and how its values are drawn.
 
     ``values``: ``normal``, ``positive`` (0.5 … 2), ``unit`` (inside −1 … 1), ``open`` (inside 0 … 1), ``simplex``
-    (positive, last axis sums to 1), ``signs`` (±1), ``ties`` (few values), ``distinct`` (no ties), ``unique`` (integers
-    without repeats along the last axis).
+    (positive, last axis sums to 1), ``signs`` (±1), ``ties`` (few values), ``distinct`` (no ties), ``fixed`` (0.5 … 2,
+    no gradient: a buffer), ``unique`` (integers without repeats along the last axis).
     """
 
     shape: tuple[int, ...]

@@ -41,7 +41,7 @@ def draw(like: Like, generator: torch.Generator) -> torch.Tensor:
             orders = torch.rand((*like.shape[:-1], like.below), generator=generator).argsort(-1)
             return orders[..., : like.shape[-1]].contiguous()
         return torch.randint(0, like.below, like.shape, generator=generator)
-    if like.values == "positive":
+    if like.values in ("positive", "fixed"):
         return uniform(0.5, 2)
     if like.values == "unit":
         return uniform(-0.95, 0.95)
@@ -91,7 +91,7 @@ def case(row: Row, name: str, sample: Sample) -> Case:
     def real(a: Any) -> Any:
         if isinstance(a, Like):
             tensor = draw(a, generator)
-            inputs[f"x{len(inputs)}"] = tensor.requires_grad_(tensor.is_floating_point())
+            inputs[f"x{len(inputs)}"] = tensor.requires_grad_(tensor.is_floating_point() and a.values != "fixed")
             return tensor
         if isinstance(a, Poly):
             return a.at({s: int(s[1:]) for s in a.sizes()})
@@ -139,7 +139,7 @@ def values(c: Case) -> dict[str, Any]:
 def gradients(c: Case) -> list[tuple[str, Any, Any]]:
     """``(name, derived, autograd's)`` for each floating input, under random upstream gradients."""
     outs = [(n, o) for n, o in zip(c.program.outputs, c.outputs, strict=True) if o.is_floating_point()]
-    wrt = [k for k, v in c.inputs.items() if v.is_floating_point()]
+    wrt = [k for k, v in c.inputs.items() if v.requires_grad]
     if not outs or not wrt:
         return []
     generator = torch.Generator().manual_seed(1)
