@@ -1,0 +1,171 @@
+"""How fast gradient descent can go: the Hessian of the loss, derived, and what its eigenvalues say of a learning rate.
+
+A step of gradient descent on a quadratic multiplies the error along an eigenvector of the Hessian by 1 − lr·λ
+(Nesterov, *Introductory Lectures on Convex Optimization*, 2004, section 1.2.3).  The Hessian comes from the same
+sweep as the gradient: the derivation of the adjoint Program.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from derivcheck.derived import Derivation
+
+LARGEST = 1500  # parameters: beyond that the dense Hessian costs more than the answer is worth
+_Product = Callable[[torch.Tensor], torch.Tensor]
+
+
+@dataclass(frozen=True)
+class Contraction:
+    """What the Hessian's eigenvalues say of a learning rate.
+
+    Attributes:
+        eigenvalues: of the Hessian in the parameters, ascending, float64 of shape (number of parameters,).
+        lr: the learning rate.
+        flat: how many directions the data leave undetermined (eigenvalue 0 up to rounding); no step moves along them.
+        quadratic: whether the Hessian is the same everywhere; else the numbers hold near the given parameters only.
+    """
+
+    eigenvalues: torch.Tensor
+    lr: float
+    flat: int
+    quadratic: bool
+
+    @property
+    def largest_stable_lr(self) -> float:
+        """2/λmax: above it a full-batch step makes the error along that direction grow."""
+        top = float(self.eigenvalues[-1])
+        return 2 / top if top > 0 else math.inf
+
+    @property
+    def slowest(self) -> float:
+        """max |1 − lr·λ| over the directions that the data determine: what is left of the slowest one's error per step."""
+        steep = self.eigenvalues[self.flat:]
+        return float((1 - self.lr * steep).abs().max()) if len(steep) else 0.0
+
+    @property
+    def best_lr(self) -> float:
+        """2/(λmin + λmax), which makes the slowest direction as fast as it can be."""
+        steep = self.eigenvalues[self.flat:]
+        return float(2 / (steep[0] + steep[-1])) if len(steep) else math.inf
+
+    def left(self, steps: int) -> float:
+        """The part of the slowest direction's error that is left after so many full-batch steps."""
+        return float(self.slowest**steps)
+
+    def steps_for(self, part: float) -> float:
+        """How many full-batch steps leave ``part`` of the slowest direction's error; inf where it does not shrink."""
+        if self.slowest >= 1:
+            return math.inf
+        return math.ceil(math.log(part) / math.log(self.slowest)) if self.slowest > 0 else 1.0
+
+    def to_dict(self) -> dict[str, Any]:
+        """The figures as JSON-able values."""
+        stable = self.largest_stable_lr
+        return {
+            "eigenvalues": self.eigenvalues.tolist(), "lr": self.lr, "flat_directions": self.flat, "quadratic": self.quadratic,
+            "slowest_contraction_per_epoch": self.slowest, "largest_stable_lr": stable if math.isfinite(stable) else None,
+            "error_left_after_50": self.left(50), "error_left_after_300": self.left(300),
+        }
+
+
+def hessian_product(derivation: Derivation, tensors: Mapping[str, torch.Tensor], names: Sequence[str]) -> _Product:
+    """Direction → Hessian · direction, by the derivation of the adjoint.
+
+    Args:
+        derivation: of a Program with one scalar output, with ``wrt`` equal to ``names``.
+        tensors: every input of the Program; taken in float64.
+        names: the inputs that the Hessian is taken in, in this order, flattened to n elements.
+
+    Returns:
+        A function from float64 of shape (n,) to float64 of shape (n,).
+    """
+    second = Derivation(derivation.adjoint, names)
+    run = second.compile()
+    given = {n: t.detach().to(torch.float64) if t.is_floating_point() else t for n, t in tensors.items()}
+    for name in derivation.upstream:
+        given[name] = torch.ones((), dtype=torch.float64, device=given[names[0]].device)
+    shapes = [given[n].shape for n in names]
+    counts = [given[n].numel() for n in names]
+
+    def product(direction: torch.Tensor) -> torch.Tensor:
+        pieces = {u: p.reshape(s) for u, p, s in zip(second.upstream, torch.split(direction, counts), shapes)}
+        _, grads = run(**given, **pieces)
+        return torch.cat([grads[n].reshape(-1) for n in names])
+
+    return product
+
+
+def hessian(derivation: Derivation, tensors: Mapping[str, torch.Tensor], names: Sequence[str]) -> torch.Tensor:
+    """The Hessian of a scalar loss in some inputs, a derived Hessian-vector product per column.
+
+    Args: as for :func:`hessian_product`.
+
+    Returns:
+        float64, shape (n, n), on the CPU.
+
+    >>> d = Derivation(_square(), ["a"])
+    >>> hessian(d, {"a": torch.tensor([1.0, 5.0], dtype=torch.float64)}, ["a"]).tolist()
+    [[2.0, 0.0], [0.0, 2.0]]
+    """
+    product = hessian_product(derivation, tensors, names)
+    n = sum(tensors[name].numel() for name in names)
+    unit = torch.eye(n, dtype=torch.float64, device=tensors[names[0]].device)
+    return torch.stack([product(unit[k]) for k in range(n)], 1).cpu()
+
+
+def largest_eigenvalue(derivation: Derivation, tensors: Mapping[str, torch.Tensor], names: Sequence[str],
+                       steps: int = 60) -> float:
+    """λmax of the Hessian from below, by power iteration on derived products (Golub & Van Loan, section 7.3)."""
+    product = hessian_product(derivation, tensors, names)
+    n = sum(tensors[name].numel() for name in names)
+    v = torch.randn(n, dtype=torch.float64, generator=torch.Generator().manual_seed(0)).to(tensors[names[0]].device)
+    found = 0.0
+    for _ in range(steps):
+        v = v / v.norm()
+        moved = product(v)
+        found = float(v @ moved)
+        if not torch.isfinite(moved).all() or not moved.any():
+            break
+        v = moved
+    return found
+
+
+def contraction(derivation: Derivation, tensors: Mapping[str, torch.Tensor], names: Sequence[str],
+                lr: float) -> Contraction | None:
+    """What one full-batch step of gradient descent does to the error, at this learning rate.
+
+    Returns:
+        None where there are more than 1500 parameters, or the Hessian is not finite.
+    """
+    if sum(tensors[n].numel() for n in names) > LARGEST:
+        return None
+    full = hessian(derivation, tensors, names)
+    if not torch.isfinite(full).all():
+        return None
+    values = torch.linalg.eigvalsh((full + full.mT) / 2)
+    # Eigenvalues of a symmetric matrix are right to a few roundings of the largest (Weyl).
+    zero = 8 * len(values) * torch.finfo(torch.float64).eps * float(values.abs().max())
+    flat = int((values.abs() <= zero).sum()) if float(values[0]) >= -zero else 0
+    return Contraction(values, lr, flat, _constant_hessian(derivation, names))
+
+
+def _constant_hessian(derivation: Derivation, names: Sequence[str]) -> bool:
+    """Whether no second derivative reads the parameters: then the loss is quadratic in them."""
+    second = Derivation(derivation.adjoint, names).adjoint
+    needed = second.needed(second.outputs)
+    return not any(d.term.names & set(names) for d in needed.definitions)
+
+
+def _square() -> Any:
+    from derivcheck.notation.program import Definition, Input, Program
+    from derivcheck.notation.sizes import Index, size
+    from derivcheck.notation.terms import number, power, ref, summation
+
+    n = Index("n", size("N"))
+    return Program((Input("a", (n.size,)),), (Definition("y", (), summation([n], power(ref("a", n), number(2)))),), ("y",))

@@ -1,0 +1,179 @@
+"""``train``: check the gradient, then take steps with it."""
+
+from __future__ import annotations
+
+import math
+import time
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import torch
+from torch import nn
+
+from derivcheck.derive import derive
+from derivcheck.errors import DerivcheckError, InputError
+from derivcheck.training.contraction import contraction, largest_eigenvalue
+from derivcheck.training.device import choose_device
+from derivcheck.training.gate import Backward, verify
+from derivcheck.training.gradients import Setting, Step
+from derivcheck.training.history import History
+from derivcheck.training.inputs import fits_together, usable_parameters, usable_settings, usable_tensor
+
+OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {"sgd": torch.optim.SGD, "adam": torch.optim.Adam}
+
+
+def train(module: nn.Module, loss: Callable[..., Any], x: torch.Tensor, y: torch.Tensor, *,
+          optimizer: str | Callable[..., torch.optim.Optimizer] = "sgd", lr: float = 0.1, epochs: int = 50,
+          batch_size: int | None = None, device: str | torch.device = "auto", seed: int = 0,
+          gradient: str | Backward = "derived",
+          on_epoch: Callable[[int, float], None] | None = None) -> History:
+    """Train a module in place, with a gradient that was checked at this run's own shapes, dtype and device first.
+
+    Args:
+        module: its parameters that require grad are trained; it moves to the device.
+        loss: of (output, target), one number.
+        x: shape (N, …), the parameters' dtype; the module's input.
+        y: shape (N, …); the loss's target.
+        optimizer: ``sgd``, ``adam``, or a ``torch.optim`` class, called with the parameters and ``lr``.
+        batch_size: None for all rows at once; else rows are shuffled each epoch by ``seed`` and the last batch is the rest.
+        device: ``auto``, ``cpu``, ``cuda``, ``mps``.
+        gradient: ``derived``, ``autograd``, or a function called as a backward is,
+            ``gradient(grad_output=..., input=..., weight=..., bias=..., target=...)``, that returns the parameters'
+            gradients by name.
+        on_epoch: called after each epoch with its number from 1 and its mean loss.
+
+    Returns:
+        The :class:`~derivcheck.training.history.History`. A run that diverges stops at the first loss that is not
+        finite, keeps the parameters of the last finite one, warns, and says so in ``history.diverged``.
+
+    Raises:
+        UnverifiedGradientError: the gradient does not hold; the parameters are untouched.
+        UnsupportedOperation: the module's gradient cannot be derived, and so not checked.
+        InputError: anything else that cannot be used.
+
+    >>> import derivcheck as dc
+    >>> x = torch.linspace(0, 1, 20, dtype=torch.float64).unsqueeze(1)
+    >>> model = nn.Linear(1, 1, dtype=torch.float64)
+    >>> history = dc.train(model, nn.MSELoss(), x, 2 * x + 1, lr=0.5, epochs=300, device="cpu")
+    >>> round(model.weight.item(), 3), round(model.bias.item(), 3)
+    (2.0, 1.0)
+    """
+    trained = usable_parameters(module)
+    usable_tensor("x", x)
+    usable_tensor("y", y, floating=False)
+    size = usable_settings(lr, epochs, batch_size, len(x))
+    make = _optimizer(optimizer)
+    place = choose_device(device, next(iter(trained.values())).dtype)
+    module.to(place)
+    x, y = x.detach().to(place), y.detach().to(place)
+    fits_together(module, loss, x[:size], y[:size])
+
+    trained = {n.replace(".", "_"): p for n, p in module.named_parameters() if p.requires_grad}
+    derivation = derive(module, x[:size], loss=loss, target=y[:size], wrt=tuple(trained))
+    setting = Setting(module, loss, derivation, trained, x[:size])
+    name, step, backward = _gradient(setting, gradient)
+    reports = verify(derivation, [setting.tensors(x[:n], y[:n]) for n in _batch_lengths(len(x), size)],
+                     backward, seed)
+
+    called = optimizer if isinstance(optimizer, str) else getattr(optimizer, "__name__", "custom")
+    history = History(name, called, lr, size, str(place), seed, reports=reports)
+    history.notes = tuple(dict.fromkeys(note for r in reports for note in getattr(r, "notes", ())))
+    _run(setting, step, make(list(trained.values()), lr=lr), x, y, epochs, history, on_epoch)
+    if history.diverged:
+        history.diverged += _stable_lr(setting, x[:size], y[:size], lr)
+        warnings.warn(history.diverged, RuntimeWarning, stacklevel=2)
+    return history
+
+
+def _optimizer(optimizer: str | Callable[..., torch.optim.Optimizer]) -> Callable[..., torch.optim.Optimizer]:
+    if callable(optimizer):
+        return optimizer
+    if optimizer not in OPTIMIZERS:
+        raise InputError(f"optimizer {optimizer!r} is not known; choose {' or '.join(OPTIMIZERS)}, or pass a torch.optim class")
+    return OPTIMIZERS[optimizer]
+
+
+def _gradient(setting: Setting, gradient: str | Backward) -> tuple[str, Step, Backward]:
+    """Its name, how a step calls it, and how the check calls it."""
+    if callable(gradient):
+        return getattr(gradient, "__name__", "own"), setting.own(gradient), gradient
+    if gradient == "derived":
+        return gradient, setting.derived(), setting.derived_backward()
+    if gradient == "autograd":
+        return gradient, setting.autograd(), setting.autograd_backward()
+    raise InputError(f"gradient {gradient!r} is not known; choose derived or autograd, or pass a function")
+
+
+def _batch_lengths(rows: int, size: int) -> list[int]:
+    """The lengths that batches have: the full one, and the last one's where it is shorter."""
+    return [size, rows % size] if rows % size else [size]
+
+
+def _batches(rows: int, size: int, seed: int, epochs: int) -> Iterator[list[torch.Tensor] | None]:
+    """For each epoch, the rows of its batches; None stands for all rows in order."""
+    generator = torch.Generator().manual_seed(seed)
+    for _ in range(epochs):
+        yield None if size == rows else list(torch.split(torch.randperm(rows, generator=generator), size))
+
+
+def _run(setting: Setting, step: Step, optimizer: torch.optim.Optimizer, x: torch.Tensor, y: torch.Tensor, epochs: int,
+         history: History, on_epoch: Callable[[int, float], None] | None) -> None:
+    """The epochs; stops at the first loss that is not finite and restores what was learned before."""
+    start = time.perf_counter()
+    state = dict(setting.module.state_dict())  # references, updated in place
+    kept = {n: t.detach().clone() for n, t in state.items()}
+    for epoch, rows in enumerate(_batches(len(x), history.batch_size, history.seed, epochs), 1):
+        total = 0.0
+        for k, some in enumerate(rows or [None]):
+            xb, yb = (x, y) if some is None else (x[some.to(x.device)], y[some.to(x.device)])
+            value, grads = step(xb, yb)
+            number = float(value)
+            if not math.isfinite(number):
+                why = f"the run stopped in epoch {epoch}: the loss is {number}"
+                return _stop(why, history, setting, state, kept, start, x, y)
+            if k == 0:
+                for n, t in state.items():
+                    kept[n].copy_(t)
+            total += number * len(xb)
+            for n, p in setting.trained.items():
+                p.grad = grads[n]
+            optimizer.step()
+        history.losses.append(total / len(x))
+        if on_epoch is not None:
+            on_epoch(epoch, history.losses[-1])
+    _close(history, setting, start, x, y)
+    if not math.isfinite(history.final_loss):
+        why = f"the run stopped after epoch {epochs}: the loss is {history.final_loss}"
+        _stop(why, history, setting, state, kept, start, x, y)
+
+
+def _stop(why: str, history: History, setting: Setting, state: Mapping[str, torch.Tensor], kept: Mapping[str, torch.Tensor],
+          start: float, x: torch.Tensor, y: torch.Tensor) -> None:
+    with torch.no_grad():
+        for n, t in state.items():
+            t.copy_(kept[n])
+    history.diverged = f"{why}; the parameters of the last finite loss are kept"
+    _close(history, setting, start, x, y)
+
+
+def _close(history: History, setting: Setting, start: float, x: torch.Tensor, y: torch.Tensor) -> None:
+    history.seconds = time.perf_counter() - start
+    for p in setting.trained.values():
+        p.grad = None
+    value, _ = setting.derivation.compile()(**setting.tensors(x, y))
+    history.final_loss = float(value)
+    history.parameters = {n: p.detach().clone() for n, p in setting.trained.items()}
+
+
+def _stable_lr(setting: Setting, x: torch.Tensor, y: torch.Tensor, lr: float) -> str:
+    """What the Hessian says of the learning rate that diverged."""
+    names, tensors = tuple(setting.trained), setting.tensors(x, y)
+    try:
+        found = contraction(setting.derivation, tensors, names, lr)
+        top = float(found.eigenvalues[-1]) if found else largest_eigenvalue(setting.derivation, tensors, names)
+    except DerivcheckError:
+        return ""
+    if not (math.isfinite(top) and top > 0):
+        return ""
+    return f". The largest stable lr of plain gradient descent here is {2 / top:.3g} (2/λmax of the Hessian); lr was {lr:g}"
