@@ -96,12 +96,11 @@ class Traces:
     def assignment(self, t: int) -> dict[str, int]:
         """Assignment ``t``: all sizes different, in the order of the base, odd and even mixed."""
         base = self.base()
-        rng = random.Random(t * 7919 + len(base))
         out: dict[str, int] = {}
         previous = 1
+        rng = random.Random(7919 * t + 31 * len(base))
         for n in sorted(base, key=lambda k: base[k]):
-            low = max(base[n] + 1, previous + 1, 2)
-            value = low + rng.randrange(0, 3 + t)
+            value = max(base[n] + 5 * t - 4, previous + 1, 2) + rng.randrange(0, 5)
             out[n] = previous = value
         return {n: out[n] for n in base}
 
@@ -133,7 +132,7 @@ class Traces:
             return False
         return True
 
-    def explore(self, least: int = 4) -> None:
+    def explore(self, least: int = 5) -> None:
         """Record at the example and at enough other assignments, identifying sizes where the code needs it."""
         example: Recording | None = None
         if self.example is not None:
@@ -183,8 +182,20 @@ class Traces:
             raise Again
         self.assignments.append(self.assignment(1))
         self.recordings.append(first)
-        while len(self.recordings) < least:
+        while len(self.recordings) < least or len(self.recordings) < 12 and self._related():
             self.more()
+
+    def _related(self) -> bool:
+        """Whether the assignments leave two sizes indistinguishable: one a line of the other, or all odd or all even."""
+        vectors = [[a[n] for a in self.assignments] for n in self.free()]
+        for k, p in enumerate(vectors):
+            if len(set(p)) < 4 or len({x % 2 for x in p}) < 2:
+                return True
+            for q in vectors[k + 1 :]:
+                steps = [((x - p[0]), (y - q[0])) for x, y in zip(p, q)]
+                if all(dx * steps[1][1] == dy * steps[1][0] for dx, dy in steps):
+                    return True
+        return False
 
     def more(self) -> None:
         """Record at one more assignment."""

@@ -132,15 +132,15 @@ class Fit:
             return Fraction(repr(v[0])) if math.isfinite(v[0]) else v[0]
         if not all(math.isfinite(x) for x in v):
             return None
-        if all(x == int(x) for x in v):
-            whole = self.integer([int(x) for x in v])
-            if whole is not None:
-                return size_of(whole)
         pool = [(tuple(map(float, p)), size_of(a)) for p, a in list(self.known.items())[:24]]
         for p, a in pool:
             found = _fraction_line(p, v)
             if found is not None:
                 return add(mul(number(found[0]), a), number(found[1]))
+        if all(x == int(x) for x in v):
+            whole = self.integer([int(x) for x in v])
+            if whole is not None:
+                return size_of(whole)
         bases = list(pool)
         for p, a in pool:
             bases += [(tuple(x + k for x in p), add(a, number(k))) for k in (-1, 1, -2, 2) if all(x + k > 0 for x in p)]
@@ -174,26 +174,24 @@ def _line(p: Vector, v: Vector) -> tuple[Fraction, Fraction] | None:
 
 
 def _floors(p: Vector, poly: Poly, v: Vector) -> Iterator[Poly]:
-    """``(c·p + r)//m + k`` with the slope estimated from the two traces that are furthest apart."""
+    """``(c·p + r)//m``, where all such functions that fit the traces agree between and beyond them."""
     low, high = min(range(len(p)), key=p.__getitem__), max(range(len(p)), key=p.__getitem__)
     if p[low] == p[high]:
         return
+    fits: list[tuple[int, int, int]] = []
     for m in range(2, 33):
         for c in (1, 2, 3, 4, 5) if m <= 8 else (1,):
             if math.gcd(c, m) != 1 or abs((v[high] - v[low]) - Fraction(c * (p[high] - p[low]), m)) > 1:
                 continue
-            for r in range(-m + 1, m):
+            for r in range(m):
                 k = v[0] - (c * p[0] + r) // m
-                if all((c * x + r) // m + k == y for x, y in zip(p, v)) and _settled(p, v, c, m, r, k):
-                    yield (c * poly + (r + k * m)) // m
-                    break
-
-
-def _settled(p: Vector, v: Vector, c: int, m: int, r: int, k: int) -> bool:
-    """Whether no other remainder fits the same traces: only then is the floor known."""
-    others = [(s, v[0] - (c * p[0] + s) // m) for s in range(-m + 1, m)]
-    shapes = {(s + j * m) for s, j in others if all((c * x + s) // m + j == y for x, y in zip(p, v))}
-    return len(shapes) == 1
+                if all((c * x + r) // m + k == y for x, y in zip(p, v)):
+                    fits.append((c, m, r + k * m))
+    fits = list(dict.fromkeys(fits))
+    if fits:
+        c, m, r = fits[0]
+        if all((c * x + r) // m == (d * x + s) // n for d, n, s in fits[1:] for x in range(1, 2 * max(p))):
+            yield (c * poly + r) // m
 
 
 def _plane(p: Vector, a: Poly, q: Vector, b: Poly, v: Vector) -> Iterator[Poly]:

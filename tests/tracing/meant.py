@@ -20,9 +20,13 @@ def same(traced: Traced, code: Callable[..., Any], tensors: Mapping[str, torch.T
     found = evaluate(traced.program, values)
     assert len(traced.program.outputs) == len(leaves)
     for name, want in zip(traced.program.outputs, leaves):
-        np.testing.assert_allclose(np.asarray(found[name], dtype=float), want.detach().double().numpy(), rtol=1e-6, atol=1e-9, err_msg=name)
+        np.testing.assert_allclose(
+            np.asarray(found[name], dtype=float), want.detach().double().numpy(), rtol=1e-6, atol=1e-9, err_msg=name
+        )
 
 
 def normal(*shape: int, seed: int = 0) -> torch.Tensor:
     """Random float64 numbers."""
-    return torch.randn(*shape, dtype=torch.float64, generator=torch.Generator().manual_seed(seed + 31 * len(shape) + sum(shape)))
+    return torch.randn(
+        *shape, dtype=torch.float64, generator=torch.Generator().manual_seed(seed + 31 * len(shape) + sum(shape))
+    )

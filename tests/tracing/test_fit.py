@@ -13,7 +13,13 @@ from derivcheck.notation.sizes import Poly
 from derivcheck.notation.terms import Term
 from derivcheck.tracing.fit import Fit
 
-TRACED = [{"N": 6, "h": 3, "d": 4}, {"N": 9, "h": 5, "d": 7}, {"N": 14, "h": 8, "d": 11}, {"N": 21, "h": 10, "d": 13}, {"N": 26, "h": 17, "d": 20}]
+TRACED = [
+    {"N": 6, "h": 3, "d": 4},
+    {"N": 9, "h": 5, "d": 7},
+    {"N": 14, "h": 8, "d": 11},
+    {"N": 21, "h": 10, "d": 13},
+    {"N": 26, "h": 17, "d": 20},
+]
 ELSEWHERE = [{"N": 40, "h": 2, "d": 9}, {"N": 7, "h": 30, "d": 1}, {"N": 101, "h": 13, "d": 64}]
 
 

@@ -251,7 +251,9 @@ def test_a_custom_autograd_function_is_refused_or_derived_from_its_forward_with_
     def f(x: Any) -> Any:
         return Rounded.apply(x) * x
 
-    with pytest.raises(UnsupportedOperation, match=r"Rounded at test_trace\.py:\d+ cannot be derived: its backward is the user's own"):
+    with pytest.raises(
+        UnsupportedOperation, match=r"Rounded at test_trace\.py:\d+ cannot be derived: its backward is the user's own"
+    ):
         trace(f, dims={"x": "N"})
     traced = trace(f, dims={"x": "N"}, custom_functions="forward")
     assert any("Rounded" in n and "forward" in n for n in traced.program.notes)
@@ -292,7 +294,11 @@ def test_tensors_in_lists_and_dictionaries() -> None:
 
     traced = trace(f, {"xs": [normal(3), normal(3)], "extra": {"b": normal(3), "flag": True}})
     assert traced.program.inputs == ("xs_0", "xs_1", "extra_b")
-    same(traced, lambda xs_0, xs_1, extra_b: xs_0 * xs_1 + extra_b, {"xs_0": normal(4), "xs_1": normal(4, seed=1), "extra_b": normal(4, seed=2)})
+    same(
+        traced,
+        lambda xs_0, xs_1, extra_b: xs_0 * xs_1 + extra_b,
+        {"xs_0": normal(4), "xs_1": normal(4, seed=1), "extra_b": normal(4, seed=2)},
+    )
 
 
 def test_an_empty_example_derives() -> None:
@@ -309,9 +315,17 @@ def test_an_empty_example_derives() -> None:
     [
         (affine, {"dims": {"x": "N in", "W": "out in", "c": "out"}}, "no parameter 'c'"),
         (affine, {"dims": {"x": "N in"}}, "no example, dims or constant for 'W', 'b'"),
-        (affine, {"dims": {"x": "N in", "W": "out k", "b": "out"}}, r"raises at N = .*Give dimensions that must be equal the same name"),
+        (
+            affine,
+            {"dims": {"x": "N in", "W": "out k", "b": "out"}},
+            r"raises at N = .*Give dimensions that must be equal the same name",
+        ),
         (affine, {"dims": {"x": "N in", "W": "out %", "b": "out"}}, "'%' is no size"),
-        (affine, {"examples": {"x": torch.ones(2, 3), "W": torch.ones(2, 4), "b": torch.ones(2)}}, "raises on its example inputs"),
+        (
+            affine,
+            {"examples": {"x": torch.ones(2, 3), "W": torch.ones(2, 4), "b": torch.ones(2)}},
+            "raises on its example inputs",
+        ),
         (lambda x: 3, {"dims": {"x": "N"}}, "returns no tensor"),
     ],
 )
