@@ -1,0 +1,250 @@
+"""Iverson brackets: one spelling each, and what follows when several stand in one product.
+
+``[p ≠ 0] = 1 − [p = 0]``; of ``[p ≥ 0]`` and its complement ``1 − [−p−1 ≥ 0]`` the constant decides which is kept where sums
+split at their ends; ``[p = 0]`` solves for an index in the other factors.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from fractions import Fraction
+from math import gcd
+from typing import TYPE_CHECKING, Any
+
+from derivcheck.notation.sizes import Index, Poly, Size, as_poly
+from derivcheck.proof import polynomials
+from derivcheck.proof.atoms import BRACKETS, UNIT, Atom, Expression, Rational, frozen
+from derivcheck.proof.space import Unreduced, unlimited
+
+if TYPE_CHECKING:
+    from derivcheck.proof.space import Space
+
+SPLIT_AT_MOST = 6
+
+
+def equal(space: Space, p: Poly) -> Expression:
+    """``[p = 0]`` of an integer polynomial."""
+    if p.constant is not None:
+        return {UNIT: 1} if p.constant == 0 else {}
+    if space.holds(p - 1) or space.holds(-p - 1):
+        return {}
+    if space.holds(p) and space.holds(-p):
+        return {UNIT: 1}
+    g, c = _content(p)
+    if g > 1:
+        if c % g:
+            return {}
+        p = Poly((m, k // g) for m, k in p.terms)
+    if p.terms[0][1] < 0:
+        p = -p
+    return space.one("equal", p)
+
+
+def least(space: Space, p: Poly) -> Expression:
+    """``[p ≥ 0]`` of an integer polynomial."""
+    if p.constant is not None:
+        return {UNIT: 1} if p.constant >= 0 else {}
+    g, c = _content(p)
+    if g > 1:
+        p = Poly((m, k // g) for m, k in (p - c).terms) + c // g
+    if space.holds(p):
+        return {UNIT: 1}
+    if space.holds(-p - 1):
+        return {}
+    if space.ranges:
+        return _split(space, p)
+    return space.one("least", p)
+
+
+def _content(p: Poly) -> tuple[int, int]:
+    """The common divisor of the coefficients with atoms, and the constant."""
+    g = c = 0
+    for m, k in p.terms:
+        if m:
+            g = gcd(g, k)
+        else:
+            c = k
+    return g, c
+
+
+def _split(space: Space, p: Poly) -> Expression:
+    """``[q + c ≥ 0]`` through ``[q ≥ 0]`` and deltas, with the sign of ``q`` fixed by the sizes in it."""
+    c = next((k for m, k in p.terms if not m), 0)
+    q = p - c
+    lead = next((k for m, k in q.terms if any(isinstance(a, Size) for a, _ in m)), 0)
+    if lead < 0:  # [−q + c ≥ 0] = 1 − [q − c − 1 ≥ 0]
+        space.used("[p >= 0] = 1 - [p < 0]")
+        inner = least(space, -p - 1)
+        return polynomials.plus({UNIT: 1}, polynomials.scaled(inner, -1))
+    if not c or abs(c) > SPLIT_AT_MOST:
+        return space.one("least", p)
+    space.used("[p + 1 >= 0] = [p >= 0] + [p + 1 = 0]")
+    total = least(space, q)
+    for k in range(1, abs(c) + 1):
+        if c > 0:
+            polynomials.add_into(total := dict(total), equal(space, q + k))
+        else:
+            polynomials.add_into(total := dict(total), equal(space, q - k + 1), -1)
+    return total
+
+
+def above(space: Space, u: Expression) -> Expression:
+    """``[u > 0]`` of an expression, at its primitive scale."""
+    from derivcheck.proof.powers import strictly
+
+    if not u:
+        return {}
+    if len(u) == 1:
+        (m, c), = u.items()
+        rest = frozenset((a, _parity(a, e)) for a, e in m if not strictly(a))
+        masks = frozenset((a, e) for a, e in rest if a.kind in BRACKETS)
+        signs = rest - masks
+        if c < 0 and not signs:
+            return {}
+        unit: Rational = 1 if c > 0 else -1
+        inside: Expression = {UNIT: 1} if not signs else space.one("above", frozen({signs: unit}))
+        return polynomials.times(space, {masks: 1}, inside)
+    scale = min(abs(polynomials.fraction(c)) for c in u.values())
+    common = _positive_common(u)
+    reduced = {_less(m, common): _int(Fraction(c) / scale) for m, c in u.items()}
+    return space.one("above", frozen(reduced))
+
+
+def _parity(a: Atom, e: Rational) -> Rational:
+    """A sign depends on a whole exponent's parity alone."""
+    if isinstance(e, int) or e.denominator == 1:
+        return 1 if e % 2 else 2
+    return e
+
+
+def _positive_common(u: Expression) -> dict[Atom, Rational]:
+    from derivcheck.proof.powers import strictly
+
+    common: dict[Atom, Rational] | None = None
+    atoms = {a for m in u for a, _ in m if strictly(a)}
+    for m in u:
+        own = dict(m)
+        now = {a: own.get(a, 0) for a in atoms}
+        common = now if common is None else {a: min(common[a], now[a]) for a in atoms}
+    return {a: e for a, e in (common or {}).items() if e}
+
+
+def _less(m: Any, common: Mapping[Atom, Rational]) -> Any:
+    own = dict(m)
+    for a, e in common.items():
+        new = own.get(a, 0) - e
+        if new:
+            own[a] = new
+        else:
+            own.pop(a, None)
+    return frozenset(own.items())
+
+
+def _int(value: Fraction) -> Rational:
+    return int(value) if value.denominator == 1 else value
+
+
+def zero(space: Space, u: Expression) -> Expression:
+    """``[u = 0]`` of an expression: neither above nor below."""
+    total: Expression = {UNIT: 1}
+    polynomials.add_into(total, above(space, u), -1)
+    polynomials.add_into(total, above(space, polynomials.scaled(u, -1)), -1)
+    return total
+
+
+def by_cases(space: Space, u: Expression, f: Callable[[Expression], Expression]) -> Expression | None:
+    """``f([c]·v + w) = [c]·f(v + w) + (1 − [c])·f(w)``; None where no bracket stands in a sum."""
+    if len(u) < 2:
+        return None
+    mask = next((a for m in u for a, _ in m if a.kind in BRACKETS), None)
+    if mask is None:
+        return None
+    on: Expression = {}
+    for m, c in u.items():
+        polynomials.add_into(on, {frozenset(t for t in m if t[0] is not mask): c})
+    off = {m: c for m, c in u.items() if all(a is not mask for a, _ in m)}
+    try:
+        high, low = f(on), f(off)
+    except Unreduced:
+        return None
+    space.used("f by cases of a bracket")
+    own: Expression = {frozenset(((mask, 1),)): 1}
+    total = polynomials.times(space, own, high)
+    polynomials.add_into(total := dict(total), low)
+    polynomials.add_into(total, polynomials.times(space, own, low), -1)
+    return total
+
+
+def solve(p: Poly, allowed: Any = None) -> tuple[Index, Poly] | None:
+    """``p = 0`` solved for an index with coefficient ±1."""
+    best: tuple[Index, Poly] | None = None
+    for m, c in p.terms:
+        if len(m) == 1 and m[0][1] == 1 and c in (1, -1) and isinstance(m[0][0], Index):
+            i = m[0][0]
+            if allowed is not None and i not in allowed:
+                continue
+            found = p.linear_in(i)
+            if found is not None and (best is None or (i.key, str(i.size)) > (best[0].key, str(best[0].size))):
+                best = i, (-found[0]) * found[1]
+    return best
+
+
+def settled(space: Space, powers: dict[Atom, Rational]) -> Expression:
+    """A product with brackets in it: deltas solved in the other factors, contradictions 0, what follows left out."""
+    from derivcheck.proof.substitution import substituted
+
+    masks = [a for a in powers if a.kind in BRACKETS]
+    for a in masks:
+        if a.kind != "equal":
+            continue
+        found = solve(a.data[0])
+        if found is None:
+            continue
+        index, value = found
+        moved = [(b, e) for b, e in powers.items() if b is not a and index in b.free]
+        if moved:
+            kept = frozenset((b, e) for b, e in powers.items() if b is a or index not in b.free)
+            space.used("[i = e]·f(i) = [i = e]·f(e)")
+            new = substituted(space, frozenset(moved), {index: value})
+            return polynomials.times(space, {kept: 1}, new)
+    leasts = [a for a in masks if a.kind == "least"]
+    dropped: set[Atom] = set()
+    for k, a in enumerate(leasts):
+        p = a.data[0]
+        for b in leasts[k + 1:]:
+            q = b.data[0]
+            if space.holds(-p - q - 1):
+                return {}
+            if p + q is as_poly(0):
+                rest = frozenset((c, e) for c, e in powers.items() if c is not a and c is not b)
+                return polynomials.times(space, {rest: 1}, equal(space, p))
+            if b not in dropped and space.holds(p - q):
+                dropped.add(a)
+            elif a not in dropped and space.holds(q - p):
+                dropped.add(b)
+    for a in leasts:
+        digit = _digit(space, a, [b for b in leasts if b is not a])
+        if digit is not None:
+            other, delta = digit
+            rest = frozenset((c, e) for c, e in powers.items() if c is not a and c is not other)
+            return polynomials.times(space, {rest: 1}, equal(space, delta))
+    aboves = [a for a in masks if a.kind == "above"]
+    for k, a in enumerate(aboves):
+        negative = frozenset((m, -c) for m, c in a.data[0])
+        if any(b.data[0] == negative for b in aboves[k + 1:]):
+            return {}
+    return {frozenset((a, e) for a, e in powers.items() if a not in dropped): 1}
+
+
+def _digit(space: Space, a: Atom, others: list[Atom]) -> tuple[Atom, Poly] | None:
+    """``[r − D·h ≥ 0][D − 1 − r + D·h ≥ 0]`` is ``[h = r // D]``."""
+    p: Poly = a.data[0]
+    for b in others:
+        width = p + b.data[0] + 1
+        if width.indices or width.constant == 1 or not space.holds(width - 1):
+            continue
+        for h in sorted(p.indices, key=lambda i: i.key):
+            rest = p + width * as_poly(h)
+            if h not in rest.indices and not any(unlimited(i) for i in rest.indices):
+                return b, as_poly(h) - rest // width
+    return None

@@ -1,0 +1,160 @@
+"""The normal form of a term: a polynomial of closed atoms, equal for terms that are equal by the rules of algebra and sums.
+
+Each rewriting is an identity over the reals under the conditions that the space collects.  Two terms with one normal
+form are equal for every size; two normal forms that differ prove nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from fractions import Fraction
+from typing import TYPE_CHECKING
+
+from derivcheck.notation.sizes import Index, Poly, as_poly, i_poly
+from derivcheck.notation.terms import Add, Bracket, Func, Mul, Number, Over, Pow, Ref, SizeOf, Term
+from derivcheck.proof import brackets, elementary, polynomials, powers, sums
+from derivcheck.proof.atoms import EVERYWHERE, UNIT, Atom, Expression, Monomial, Rational, whole
+from derivcheck.proof.space import Unreduced, constant
+from derivcheck.proof.substitution import moved
+
+if TYPE_CHECKING:
+    from derivcheck.proof.space import Space
+
+
+def of_term(space: Space, term: Term) -> Expression:
+    """The normal form of a term.
+
+    >>> from derivcheck.notation.sizes import size
+    >>> from derivcheck.notation.terms import mul, ref, summation
+    >>> from derivcheck.proof.space import Space
+    >>> space, i, j = Space(), Index("i", size("N")), Index("j", size("N"))
+    >>> of_term(space, summation([i], mul(ref("x", i), ref("y", i)))) == of_term(space, summation([j], mul(ref("y", j), ref("x", j))))
+    True
+    """
+    found = space.terms.get(term)
+    if found is None:
+        space.tick()
+        found = space.terms[term] = _of_term(space, term)
+    return found
+
+
+def _of_term(space: Space, t: Term) -> Expression:
+    if isinstance(t, Number):
+        return polynomials.number(_plain(t.value))
+    if isinstance(t, SizeOf):
+        return polynomials.of_poly(space, t.value)
+    if isinstance(t, Ref):
+        return space.one("element", t.name, t.at)
+    if isinstance(t, Add):
+        total: Expression = {}
+        for a in t.args:
+            polynomials.add_into(total, of_term(space, a))
+        return total
+    if isinstance(t, Mul):
+        return polynomials.product(space, sorted((of_term(space, a) for a in t.args), key=len))
+    if isinstance(t, Pow):
+        return _power(space, of_term(space, t.base), of_term(space, t.exponent))
+    if isinstance(t, Func):
+        return elementary.apply(space, t.name, [of_term(space, a) for a in t.args])
+    if isinstance(t, Bracket):
+        return _bracket(space, t)
+    if isinstance(t, Over):
+        return _over(space, t)
+    raise TypeError(f"not a term: {type(t).__name__}")
+
+
+def _plain(value: Fraction) -> Rational:
+    return int(value) if value.denominator == 1 else value
+
+
+def _power(space: Space, base: Expression, exponent: Expression) -> Expression:
+    known = constant(exponent)
+    if known is not None:
+        return powers.power(space, base, _plain(Fraction(known)))
+    if not base:
+        raise Unreduced("a symbolic power of zero")
+    space.used("u^v = exp(v·log u)")
+    return elementary.exp(space, polynomials.times(space, exponent, elementary.log(space, base)))
+
+
+def _bracket(space: Space, t: Bracket) -> Expression:
+    if isinstance(t.operand, Poly):
+        if t.relation in ("==", "!="):
+            found = brackets.equal(space, t.operand)
+            return found if t.relation == "==" else _complement(found)
+        return brackets.least(space, t.operand if t.relation == ">=" else t.operand - 1)
+    u = of_term(space, t.operand)
+    if t.relation == ">":
+        return brackets.above(space, u)
+    if t.relation == ">=":
+        return _complement(brackets.above(space, polynomials.scaled(u, -1)))
+    found = brackets.zero(space, u)
+    return found if t.relation == "==" else _complement(found)
+
+
+def _complement(u: Expression) -> Expression:
+    return polynomials.plus({UNIT: 1}, polynomials.scaled(u, -1))
+
+
+def _over(space: Space, t: Over) -> Expression:
+    body = of_term(space, t.body)
+    if t.kind != "sum":
+        return sums.reduced(space, t.kind, t.indices, body)
+    bound: list[Index] = []
+    for i in t.indices:
+        if i.size.indices:  # a range that depends on another index: all integers, with brackets
+            j = space.temporary(as_poly(EVERYWHERE))
+            body = moved(space, body, {i: i_poly(j)})
+            ends = [brackets.least(space, i_poly(j)), brackets.least(space, i.size - 1 - i_poly(j))]
+            body = polynomials.product(space, [body, *ends])
+            bound.append(j)
+        else:
+            bound.append(i)
+    return sums.summed(space, bound, body)
+
+
+def vanishes(space: Space, expression: Expression) -> bool:
+    """Whether the expression is zero: by itself, or once its denominators are cleared."""
+    if not expression:
+        return True
+    return all(not part for part in cleared(space, expression))
+
+
+def cleared(space: Space, expression: Expression) -> list[Expression]:
+    """The expression times its denominators, one part per class of fractional exponents."""
+    done: list[Expression] = []
+    stack: list[tuple[Expression, frozenset[Atom]]] = [(expression, frozenset())]
+    while stack:
+        space.tick()
+        u, settled = stack.pop()
+        base = _denominator(u, settled)
+        if base is None:
+            done.append(u)
+            continue
+        classes: dict[Rational, dict[Monomial, Rational]] = {}
+        for m, c in u.items():
+            e = dict(m).get(base, 0)
+            classes.setdefault(Fraction(e) % 1, {})[m] = c
+        for part in classes.values():
+            lowest = min(Fraction(dict(m).get(base, 0)) for m in part)
+            total: Expression = {}
+            for m, c in part.items():
+                own = dict(m)
+                lift = Fraction(own.pop(base, 0)) - lowest
+                assert whole(lift)
+                raised = powers.power(space, dict(base.data[0]), int(lift)) if lift else {UNIT: 1}
+                polynomials.add_into(total, polynomials.times(space, {frozenset(own.items()): c}, raised))
+            stack.append((total, settled | {base}))
+    space.used("clear denominators")
+    return done
+
+
+def _denominator(u: Expression, settled: Iterable[Atom]) -> Atom | None:
+    found: dict[Atom, int] = {}
+    for m in u:
+        for a, e in m:
+            if a.kind == "base" and e < 0 and a not in settled:
+                found[a] = max(found.get(a, 0), a.height)
+    if not found:
+        return None
+    return min(found, key=lambda a: a.signature)

@@ -1,0 +1,200 @@
+"""Shifts and reflections of a bound index: which of the equal spellings of a sum is kept.
+
+A sum in which an index has brackets on its range, or is shifted in a position, is looked at as running over all
+integers with explicit brackets; each position ``±i + r`` offers to become the index itself, and the spelling with the
+plainest positions is kept.  ``Σ_{i<N} [i ≥ 1]·x[i]·y[i−1]`` and ``Σ_{i<N−1} x[i+1]·y[i]`` become one sum.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+from derivcheck.notation.sizes import Entry, Index, Poly, as_poly, i_poly
+from derivcheck.proof import brackets, polynomials
+from derivcheck.proof.atoms import EVERYWHERE, Atom, Expression, Monomial, free_of
+from derivcheck.proof.signatures import factor_parts, poly_signature, refined
+from derivcheck.proof.space import Unreduced, single, unlimited
+from derivcheck.proof.substitution import substituted
+
+if TYPE_CHECKING:
+    from derivcheck.proof.space import Space
+
+
+def polys(a: Atom) -> Iterator[Poly]:
+    """The integer polynomials in an atom: positions, brackets, integers used as numbers."""
+    kind, data = a.kind, a.data
+    if kind == "element":
+        for p in data[1]:
+            yield from _with_entries(p)
+    elif kind == "whole":
+        yield from _with_entries(as_poly(data[0]))
+    elif kind in ("equal", "least"):
+        yield from _with_entries(data[0])
+    elif kind in ("exp", "sigma"):
+        for b, _ in data[-1] if kind == "sigma" else data[0]:
+            yield from polys(b)
+    elif kind in ("above", "base"):
+        for m, _ in data[0]:
+            for b, _ in m:
+                yield from polys(b)
+    elif kind == "over":
+        for m, _ in data[2]:
+            for b, _ in m:
+                yield from polys(b)
+    elif kind == "apply":
+        for e in data[1]:
+            for m, _ in e:
+                for b, _ in m:
+                    yield from polys(b)
+
+
+def _with_entries(p: Poly) -> Iterator[Poly]:
+    yield p
+    for x in p.atoms():
+        if isinstance(x, Entry):
+            for q in x.at:
+                yield from _with_entries(q)
+
+
+def ranged(space: Space, bound: Sequence[Index], m: Monomial) -> Expression | None:
+    """The component with its shifted indices respelled, or None where nothing is shifted."""
+    from derivcheck.proof.sums import closed, summed
+
+    current, indices = m, list(bound)
+    changed = False
+    for i in list(bound):
+        found = _respelled(space, i, [j for j in indices if j is not i], current)
+        if found is None:
+            continue
+        if found == "empty":
+            return {}
+        new, body = found
+        changed = True
+        if new is None:
+            return summed(space, [j for j in indices if j is not i], body)
+        one = single(body)
+        if one is None or one[1] != 1:
+            return summed(space, [new if j is i else j for j in indices], body)
+        indices = [new if j is i else j for j in indices]
+        current = one[0]
+    if not changed:
+        return None
+    if not all(i in free_of(current) for i in indices):
+        return summed(space, indices, {current: 1})
+    return closed(space, indices, current)
+
+
+def _respelled(space: Space, i: Index, others: list[Index], m: Monomial) -> Any:
+    limits = [a for a, _ in m if a.kind == "least" and _slope(a.data[0], i) is not None]
+    rest = frozenset((a, e) for a, e in m if a not in limits)
+    seen: dict[Poly, None] = {}
+    for a, _ in rest:
+        if i not in a.free:
+            continue
+        for p in polys(a):
+            if i in p.indices:
+                if any(x.indices and i in x.indices and not isinstance(x, (Index, Entry)) for x in p.atoms()):
+                    return None  # a quotient: not to be shifted
+                seen[p] = None
+    shifts = [p for p in seen if p.index is not i and _slope(p, i) is not None and a_plain(p, i)]
+    if not limits and not shifts and not unlimited(i):
+        return None
+    constraints = [a.data[0] for a in limits]
+    if not unlimited(i):
+        constraints += [i_poly(i), i.size - 1 - i_poly(i)]
+    best: tuple[Any, ...] | None = None
+    for p in [i_poly(i), *shifts]:
+        found = _spelled(space, i, others, rest, constraints, p)
+        if found is None:
+            continue
+        if found[0] == "empty":
+            return "empty"
+        if found[0] == "pinned":
+            return None, found[1]
+        if best is None or found[0] < best[0]:
+            best = found
+    if best is None:
+        return None
+    return best[1], best[2]
+
+
+def a_plain(p: Poly, i: Index) -> bool:
+    """Whether the rest of the position has no other bound place to be shifted by (only what stays fixed)."""
+    return True
+
+
+def _slope(p: Poly, i: Index) -> tuple[int, Poly] | None:
+    found = p.linear_in(i)
+    return found if found is not None and found[0] in (1, -1) else None
+
+
+def _spelled(space: Space, i: Index, others: list[Index], rest: Monomial, constraints: list[Poly], p: Poly) -> Any:
+    """The sum with ``p`` as its index: how plain it is, the new index and the body."""
+    slope = _slope(p, i)
+    assert slope is not None
+    s, offset = slope
+    new = space.temporary(as_poly(EVERYWHERE))
+    value = s * (i_poly(new) - offset)
+    moves = {i: value}
+    limits = _needed(space, list(dict.fromkeys(c.substitute(moves) for c in constraints)))
+    if limits is None:
+        return "empty", None
+    for k, c in enumerate(limits):
+        for d in limits[k + 1:]:
+            if c + d is as_poly(0):
+                slope_c = _slope(c, new)
+                assert slope_c is not None
+                place = s * (-slope_c[0] * slope_c[1] - offset)
+                keep = [x.substitute({new: -slope_c[0] * slope_c[1]}) for x in limits if x is not c and x is not d]
+                body = polynomials.product(space, [substituted(space, rest, {i: place}), *(brackets.least(space, x) for x in keep)])
+                return "pinned", body
+    size = _plain_size(space, new, limits)
+    if size is not None:
+        sized = space.temporary(size)
+        moves = {i: s * (i_poly(sized) - offset)}
+        new, limits = sized, []
+    try:
+        body = substituted(space, rest, moves)
+    except Unreduced:
+        return None
+    for c in limits:
+        body = polynomials.times(space, body, brackets.least(space, c))
+    odd = sum(len(q.terms) for m in body for a, _ in m if new in a.free and a.kind != "least" for q in polys(a)
+              if new in q.indices and q.index is not new)
+    score = 0
+    for m, c in body.items():
+        parts = factor_parts(space, m)
+        colours = refined(space, [*others, new], parts, {})
+        score += hash((sum(f(colours) for _, f in parts), c))
+    return (odd, len(limits), score, poly_signature(space, new.size, {})), new, body
+
+
+def _needed(space: Space, constraints: list[Poly]) -> list[Poly] | None:
+    """The constraints without those that follow from another; None where two contradict."""
+    kept: list[Poly] = []
+    for k, c in enumerate(constraints):
+        if space.holds(c):
+            continue
+        follows = False
+        for j, d in enumerate(constraints):
+            if j == k:
+                continue
+            if space.holds(-c - d - 1):
+                return None
+            if space.holds(c - d) and not (j > k and space.holds(d - c)):
+                follows = True
+        if not follows:
+            kept.append(c)
+    return kept
+
+
+def _plain_size(space: Space, new: Index, limits: list[Poly]) -> Poly | None:
+    """``{i ≥ 0, U − i ≥ 0}`` is an index below ``U + 1``."""
+    if len(limits) != 2 or i_poly(new) not in limits:
+        return None
+    other = limits[1] if limits[0] is i_poly(new) else limits[0]
+    size = other + i_poly(new) + 1
+    if size.indices or not space.holds(size):
+        return None
+    return size
