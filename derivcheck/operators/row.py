@@ -58,6 +58,13 @@ def bools(*shape: int) -> Like:
 
 
 @dataclass(frozen=True)
+class Dtype:
+    """A dtype of a sample, by torch's name."""
+
+    name: str
+
+
+@dataclass(frozen=True)
 class Sample:
     """Arguments to try a row on.
 

@@ -15,8 +15,6 @@ from typing import Any
 
 from derivcheck.notation.sizes import Atom, Index, Poly, as_poly, entry
 from derivcheck.notation.terms import (
-    ONE,
-    ZERO,
     Add,
     Bracket,
     Mul,
@@ -129,10 +127,17 @@ def nonzero(term: Term) -> Term:
 
 
 def where(condition: Term, yes: Term, no: Term) -> Term:
-    """``yes`` where the condition (a bracket) holds, else ``no``; the one not chosen may be infinite."""
-    if condition is ONE or condition is ZERO:
-        return yes if condition is ONE else no
-    return add(mul(condition, yes), mul(opposite(condition), no))
+    """``yes`` where the condition (brackets) holds, else ``no``; the one not chosen may be infinite.
+
+    Each choice is a product with brackets, which selects: the complement of ``[p]*[q]`` is ``[not p] + [p]*[not q]``.
+    """
+    if isinstance(condition, Number):
+        return yes if condition.value else no
+    parts = condition.args if isinstance(condition, Mul) else (condition,)
+    if not all(isinstance(p, Bracket) for p in parts):
+        parts = (Bracket("!=", condition),)
+    otherwise = [mul(*parts[:k], opposite(p), no) for k, p in enumerate(parts)]
+    return add(mul(*parts, yes), *otherwise)
 
 
 def both(*conditions: Term) -> Term:

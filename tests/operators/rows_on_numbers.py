@@ -14,7 +14,7 @@ from derivcheck.notation.meaning import evaluate
 from derivcheck.notation.program import Input, Program
 from derivcheck.notation.sizes import Poly, as_poly, size
 from derivcheck.operators.build import Builder
-from derivcheck.operators.row import Like, Row, Sample, apply
+from derivcheck.operators.row import Dtype, Like, Row, Sample, apply
 from derivcheck.operators.values import Value
 
 
@@ -69,6 +69,11 @@ def overload(name: str) -> Any:
     return getattr(getattr(getattr(torch.ops, space), op), kind)
 
 
+def kind(tensor: torch.Tensor) -> str:
+    """``float``, ``int`` or ``bool``."""
+    return "float" if tensor.is_floating_point() else "bool" if tensor.dtype is torch.bool else "int"
+
+
 def fits(name: str, sample: Sample) -> bool:
     """Whether a sample is for this overload: tensors stand where its schema has tensors."""
     if sample.only:
@@ -86,13 +91,14 @@ def case(row: Row, name: str, sample: Sample) -> Case:
     generator = torch.Generator().manual_seed(zlib.crc32(repr((name, sample.args, sample.kwargs)).encode()))
     inputs: dict[str, torch.Tensor] = {}
     arguments: list[Input] = []
-    kinds = {torch.float64: "float", torch.int64: "int", torch.bool: "bool"}
 
     def real(a: Any) -> Any:
         if isinstance(a, Like):
             tensor = draw(a, generator)
             inputs[f"x{len(inputs)}"] = tensor.requires_grad_(tensor.is_floating_point() and a.values != "fixed")
             return tensor
+        if isinstance(a, Dtype):
+            return getattr(torch, a.name)
         if isinstance(a, Poly):
             return a.at({s: int(s[1:]) for s in a.sizes()})
         if isinstance(a, (list, tuple)):
@@ -114,14 +120,14 @@ def case(row: Row, name: str, sample: Sample) -> Case:
     outputs = tuple(wanted) if isinstance(wanted, (tuple, list)) else (wanted,)
     args, kwargs = symbolic(sample.args), {k: symbolic(v) for k, v in sample.kwargs.items()}
     builder = Builder([a.name for a in arguments], [s for a in arguments for d in a.dims for s in d.sizes()])
-    found = apply(row, builder, args, kwargs, None, tuple(kinds[o.dtype] for o in outputs), name=name)
+    found = apply(row, builder, args, kwargs, None, tuple(kind(o) for o in outputs), name=name)
     results = found if isinstance(found, tuple) else (found,)
     assert len(results) == len(outputs), f"{len(results)} results where torch gives {len(outputs)}"
     sizes = {s: int(s[1:]) for a in arguments for d in a.dims for s in d.sizes()}
     for v, o in zip(results, outputs, strict=True):
         shape = tuple(d.at(sizes) for d in v.dims)
         assert shape == tuple(o.shape), f"dimensions {v.dims} = {shape}, torch has {tuple(o.shape)}"
-        assert v.kind == kinds[o.dtype], f"kind {v.kind}, torch has {o.dtype}"
+        assert v.kind == kind(o), f"kind {v.kind}, torch has {o.dtype}"
     program = Program(tuple(arguments), tuple(builder.definitions), tuple(v.name for v in results))
     return Case(program, inputs, outputs)
 
