@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from derivcheck.checking.bound import Bound
 from derivcheck.checking.structure import Colouring, batched, colouring, cost, degree, unreduced
 from derivcheck.notation.meaning import evaluate
 from derivcheck.notation.program import Program
@@ -67,6 +68,7 @@ def difference(
     sizes: Mapping[str, int],
     seed: int = 0,
     budget: float = BUDGET,
+    stretch: float = 1.0,
 ) -> Difference:
     """The gradient in ``name`` of ``Σ upstream · output``.
 
@@ -75,10 +77,13 @@ def difference(
         inputs: float64 arrays by name.
         upstream: per float output, in the program's order, its upstream gradient.
         base: every definition's value at ``inputs``.
+        stretch: scales the steps, for a second opinion.
         budget: how much work the differences may be; beyond it, colours are sampled.
     """
     open_program, weights = unreduced(program, upstream, name)
     x = np.asarray(inputs[name], dtype=np.float64)
+    if not weights:  # no output depends on it
+        return Difference(np.zeros(x.shape), np.zeros(x.shape), x.size, x.size, True)
     colours = colouring(open_program, name, x.shape, sizes)
     exact = degree(open_program, name) <= 2
     count = colours.count
@@ -88,7 +93,10 @@ def difference(
     chosen = np.arange(count) if most == count else np.sort(generator.choice(count, most, replace=False))
     value, error = np.full(x.shape, np.nan), np.full(x.shape, np.nan)
     size = max(1, int(CHUNK / max(1, colours.output)))
-    run = _Runner(open_program, name, {**inputs, **base}, sizes, weights, colours, x)
+    known = {**inputs, **base}
+    pairs = evaluate(open_program, {a.name: known[a.name] for a in open_program.arguments}, sizes, Bound())
+    noise = {o: 0.0 if pairs[o].error is None else pairs[o].error.numpy() for o in weights}
+    run = _Runner(open_program, name, known, sizes, weights, colours, x, noise, stretch)
     for start in range(0, len(chosen), size):
         part = chosen[start : start + size]
         found, doubt = run.quadratic(part) if exact else run.extrapolated(part)
@@ -108,12 +116,17 @@ class _Runner:
         weights: Mapping[str, Array],
         colours: Colouring,
         x: Array,
+        noise: Mapping[str, Any],
+        stretch: float = 1.0,
     ) -> None:
+        self.noise = noise
         self.program, self.name, self.sizes, self.weights, self.colours, self.x = program, name, sizes, weights, colours, x
         self.arrays = dict(arrays)
         self.batched: dict[int, Program] = {}
         self.calibrated = False
-        scale = float(np.abs(x).max()) if x.size else 1.0
+        # the spread of the data rather than its size: a function of x + 1000 varies as one of x does
+        spread = float(x.std()) if x.size > 1 else 0.0
+        scale = (min(4 * spread, float(np.abs(x).max())) or float(np.abs(x).max() if x.size else 1.0)) * stretch
         self.step = 2.0 ** round(math.log2(scale)) if scale > 0 else 1.0
 
     def outputs(self, part: Colours, step: float) -> dict[str, Array]:
@@ -136,11 +149,11 @@ class _Runner:
             axes = self.colours.summed[o]
             order = self.colours.order[o]
             terms = g * (high[o] - low[o])
-            sizes = np.abs(g) * (np.abs(high[o]) + np.abs(low[o]))
+            sizes = np.abs(g) * (8 * EPS * (np.abs(high[o]) + np.abs(low[o])) + 4 * self.noise[o])
             slope = slope + terms.sum(axes).transpose(order)
             noise = noise + sizes.sum(axes).transpose(order)
         # 2^step: x ± h is a representable neighbour only up to rounding, relative to max|x|/h <= 1 here
-        return slope / (2 * step), noise * (8 * EPS) / (2 * step)
+        return slope / (2 * step), noise / (2 * step)
 
     def quadratic(self, part: Colours) -> tuple[Array, Array]:
         """A central difference, exact in exact arithmetic, at a step that moves the output by about its own size."""

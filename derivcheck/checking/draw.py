@@ -26,11 +26,12 @@ def another(argument: Input, sample: torch.Tensor, sizes: Mapping[str, int], gen
         return _integers(argument, sample, shape, sizes, generator)
     values = sample.detach().double().cpu().flatten()
     drawn = torch.randn(shape, generator=generator, dtype=torch.float64)
-    if len(values) > 2 and bool(((values == 0) | (values == 1)).all()):
+    mask = bool(((values == 0) | (values == 1)).all()) and bool((values == 0).any()) and bool((values == 1).any())
+    if mask and argument.role != "parameter":
         new = (drawn > 0).double()
     elif bool((values > 0).all()):
         low, high = float(values.min()), float(values.max())
-        high = high if high > low else 2 * low
+        low, high = (low, high) if high > low else (low / 2, 2 * low)
         new = low + (high - low) * torch.rand(shape, generator=generator, dtype=torch.float64)
     else:
         spread = float(values.abs().mean()) or 1.0

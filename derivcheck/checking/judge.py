@@ -30,7 +30,7 @@ class Derived:
     sizes: Mapping[str, int]
     dtype: torch.dtype
     open: int = 0
-    loose: float = 1.0
+    allowance: float | None = None
     _scales: dict[str, torch.Tensor] = field(default_factory=dict)
 
     def value(self, name: str) -> torch.Tensor:
@@ -39,9 +39,11 @@ class Derived:
 
     def tolerance(self, name: str) -> torch.Tensor:
         """What rounding explains, elementwise, the rounding of the result to its type included."""
-        v, e = self.pairs[name]
+        v, e, *_ = self.pairs[name]
         last = v.abs() * unit(self.dtype)
-        return (last if e is None else e + last) * self.loose
+        if self.allowance is not None and v.numel():
+            last = last + self.allowance * float(v.abs().max())
+        return last if e is None else e + last
 
     def scale(self, name: str, program: Program) -> torch.Tensor:
         """``Σ|terms|`` of a definition, elementwise: the scale of the numbers that it adds up."""
@@ -73,7 +75,7 @@ def derived(s: Subject, tensors: Tensors, upstream: Upstream, dtype: torch.dtype
     pairs = evaluate(adjoint, given, sizes, numbers)
     for n, t in given.items():
         pairs.setdefault(n, numbers.given(t, n))
-    return Derived(pairs, sizes, dtype, numbers.open)
+    return Derived(pairs, sizes, dtype, numbers.open, s.allowance)
 
 
 def judge(
@@ -134,6 +136,7 @@ def _row(s: Subject, name: str, found: Found, right: Derived, tensors: Tensors, 
         row.note = f"the backward returned no gradient for {name}; expected shape {tuple(expected.shape)}"
         return row
     if not isinstance(g, torch.Tensor):
+        found.gradients[name] = None
         row.verdict, row.note = "dtype", f"found a {type(g).__name__}, expected a tensor of shape {tuple(expected.shape)}"
         return row
     if tuple(g.shape) != tuple(expected.shape):

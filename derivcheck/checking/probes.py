@@ -13,13 +13,14 @@ from dataclasses import dataclass, replace
 import torch
 
 from derivcheck.checking.draw import another, free_sizes, possible
-from derivcheck.checking.found import Run, Upstream, flat, like
+from derivcheck.checking.found import Run, Upstream, find, flat, like
 from derivcheck.checking.judge import Derived, Sample, derived, judge
 from derivcheck.checking.kinks import between
 from derivcheck.checking.report import Row
 from derivcheck.checking.subject import Subject, Tensors
 from derivcheck.errors import DerivcheckError
 
+TWICE = "twice in a row"
 COPRIME = (5, 3, 7, 2, 11, 4, 13, 9)
 LARGE = 1 << 14  # elements beyond which probes run at small sizes, where the forward takes them
 
@@ -54,7 +55,7 @@ def probe(
     left: list[str] = []
     subgradients = 0
     for p in _probes(s, upstream, right, seed):
-        if any(r.faulty and not r.where for r in rows) and p.name not in ("twice in a row",):
+        if any(r.faulty and not r.where for r in rows) and p.name != TWICE:
             break  # wrong on the data itself: no probe says more
         t = s if p.wrt is None else replace(s, wrt=p.wrt)
         try:
@@ -66,6 +67,8 @@ def probe(
             left.append(p.name)
             continue
         where = f"{p.name} ({', '.join(f'{n}={v}' for n, v in expected.sizes.items())})" if expected.sizes else p.name
+        if p.name == TWICE:
+            find(s, run, p.tensors, p.upstream)
         found_rows, found = judge(
             t, run if p.wrt is None or again is None else again(t), p.tensors, p.upstream, expected, where
         )
@@ -150,7 +153,7 @@ def _probes(s: Subject, upstream: Upstream, right: Derived, seed: int) -> Iterat
             break
     total = sum(t.numel() for t in tensors.values())
     data, ups = (tensors, upstream) if total <= LARGE or small is None else small
-    yield Probe("twice in a row", data, ups)
+    yield Probe(TWICE, data, ups)
     yield Probe("another upstream", data, _random(ups, generator))
     for n in free[:4]:
         sizes = coprime | {n: 1}

@@ -202,7 +202,7 @@ class Evaluation:
             holds = {"==": v == 0, "!=": v != 0, ">=": v >= 0, ">": v > 0}[b.relation]
             shape = tuple(self.extent(i) for i in place.axes)
             opened = None if place.open is None else np.broadcast_to(place.open, shape)
-            return Mask(np.broadcast_to(holds, shape), opened), place.axes
+            return Mask(np.broadcast_to(holds, shape), opened, bool(b.operand.names)), place.axes
         inner = self.value(b.operand)
         return self.numbers.compare(b.relation, inner.data), inner.axes
 

@@ -22,10 +22,14 @@ Positions = tuple[Any, ...]  # per dimension: an int, a slice or an integer arra
 
 
 class Mask(NamedTuple):
-    """Where a bracket holds; ``open`` marks where numbers known only within an error cannot tell."""
+    """Where a bracket holds; ``open`` marks where numbers known only within an error cannot tell.
+
+    ``scatter``: it compares with entries of an integer tensor, so a sum under it is a scatter-add.
+    """
 
     holds: Bools
     open: Bools | None = None
+    scatter: bool = False
 
 
 class Whole(NamedTuple):

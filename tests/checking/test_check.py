@@ -1,0 +1,177 @@
+"""Right gradients pass and wrong ones fail: every forward, type and layout."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+import derivcheck as dc
+from derivcheck.checking.check import assert_gradients, check, check_at
+from derivcheck.errors import GradientMismatch
+from tests.checking.forwards import FORWARDS, Tensors
+
+DTYPES = [torch.float64, torch.float32, torch.bfloat16, torch.float16]
+generator = torch.Generator()
+
+
+def data(name: str, shape: tuple[int, ...] = (6, 5, 4), seed: int = 0) -> Tensors:
+    return FORWARDS[name].data(generator.manual_seed(seed), shape)
+
+
+@pytest.mark.parametrize("dtype", DTYPES, ids=lambda t: str(t).removeprefix("torch."))
+@pytest.mark.parametrize("name", FORWARDS)
+def test_right_backward_passes(name: str, dtype: torch.dtype) -> None:
+    f = FORWARDS[name]
+    report = check(dc.derive(f.program), data(name), backward=f.backward, wrt=f.wrt, dtype=dtype)
+    assert report.passed, str(report)
+    assert [r.name for r in report] == list(f.wrt)
+    for row in report:
+        assert {w.name: w.agrees for w in row.witnesses} == {"autograd": True, "differences": True, "SymPy": True}
+
+
+@pytest.mark.parametrize("name", FORWARDS)
+def test_each_single_wrong_element_is_found_with_its_index(name: str) -> None:
+    """One element off by 1e-9 of the gradient's size: every tensor, another place each time."""
+    f = FORWARDS[name]
+    d = dc.derive(f.program)
+    for count, wrong in enumerate(f.wrt):
+        place: list[tuple[int, ...]] = []
+
+        def backward(grad_output, _wrong=wrong, _place=place, _k=count, **tensors):  # type: ignore[no-untyped-def]
+            out = f.backward(grad_output=grad_output, **tensors)
+            g = out[_wrong].clone()
+            flat = (7 * _k + 3) % g.numel()
+            g.view(-1)[flat] += 1e-9 * g.abs().max()
+            _place.append(tuple(int(k) for k in torch.unravel_index(torch.tensor(flat), g.shape)))
+            return {**out, _wrong: g}
+
+        report = check_at(d, data(name), backward=backward, wrt=f.wrt)
+        row = report[wrong]
+        assert row.verdict == "wrong" and row.wrong == 1 and row.worst_index == place[0], str(report)
+        assert row.max_error > row.tolerance
+        assert all(report[n].passed for n in f.wrt if n != wrong)
+
+
+@pytest.mark.parametrize("dtype, factor", [(torch.float64, 1e-9), (torch.float32, 1e-4), (torch.bfloat16, 5e-2)])
+@pytest.mark.parametrize("name", FORWARDS)
+def test_slightly_scaled_gradients_are_seen_in_their_type(name: str, dtype: torch.dtype, factor: float) -> None:
+    f = FORWARDS[name]
+
+    def backward(grad_output, **tensors):  # type: ignore[no-untyped-def]
+        out = f.backward(grad_output=grad_output, **tensors)
+        return {n: (g.double() * (1 + 2 * factor)).to(g.dtype) for n, g in out.items()}
+
+    report = check(dc.derive(f.program), data(name), backward=backward, wrt=f.wrt, dtype=dtype)
+    assert {r.verdict for r in report} == {"wrong"}, str(report)
+
+
+@pytest.mark.parametrize("dtype", DTYPES, ids=lambda t: str(t).removeprefix("torch."))
+@pytest.mark.parametrize("kind", ["normal", "offset", "constant", "wide", "sparse"])
+@pytest.mark.parametrize("name", ["linear", "norm", "softmax", "relu", "gelu", "embedding"])
+def test_native_kernels_raise_no_alarm(name: str, kind: str, dtype: torch.dtype) -> None:
+    """torch's own kernels in each type, on data of each kind: nothing of it is wrong."""
+    f = FORWARDS[name]
+    tensors = data(name, (33, 48, 20), seed=1)
+    for n, t in tensors.items():
+        if t.is_floating_point() and kind != "normal":
+            scale = torch.logspace(-3, 3, t.numel(), dtype=torch.float64).reshape(t.shape)
+            tensors[n] = {"offset": t + 1e3, "constant": torch.full_like(t, 1.3), "wide": t * scale, "sparse": t * (t.abs() > 1.2)}[kind]
+
+    def backward(grad_output, **given):  # type: ignore[no-untyped-def]
+        leaves = {n: t.requires_grad_() if n in f.wrt else t for n, t in given.items()}
+        out = f.native(**leaves)
+        return dict(zip(f.wrt, torch.autograd.grad(out, [leaves[n] for n in f.wrt], grad_output)))
+
+    report = check_at(dc.derive(f.program), tensors, backward=backward, wrt=f.wrt, dtype=dtype, witnesses=False)
+    assert not report.faulty, str(report)
+
+
+def test_assert_gradients_raises_what_it_found() -> None:
+    f = FORWARDS["linear"]
+    d = dc.derive(f.program)
+    assert_gradients(d, data("linear"), f.backward)
+
+    def negative(**tensors):  # type: ignore[no-untyped-def]
+        return {n: -g for n, g in f.backward(**tensors).items()}
+
+    with pytest.raises(AssertionError) as caught:
+        assert_gradients(d, data("linear"), negative)
+    assert isinstance(caught.value, GradientMismatch)
+    assert not caught.value.report["w"].passed
+    assert "w: wrong in 20 of 20 elements" in str(caught.value)
+
+
+def test_right_at_one_output_wrong_at_two() -> None:
+    """The tutorial's own gradient divides by N: it trains where out = 1, and a full check still tells."""
+    f = FORWARDS["linear"]
+
+    def by_n(grad_output, x, w, b, y):  # type: ignore[no-untyped-def]
+        g = grad_output * 2 * (x @ w.T + b - y) / len(y)
+        return {"w": g.T @ x, "b": g.sum(0)}
+
+    d = dc.derive(f.program)
+    assert check_at(d, data("linear", (6, 1, 1)), by_n, wrt=("w", "b")).passed
+    wrong = check_at(d, data("linear", (6, 3, 2)), by_n, wrt=("w", "b"))
+    assert [r.verdict for r in wrong] == ["wrong", "wrong"]
+    elsewhere = check(d, data("linear", (6, 1, 1)), by_n, wrt=("w", "b"))
+    assert elsewhere["w"].verdict == "wrong" and elsewhere["w"].where.startswith("coprime sizes (N=")
+
+
+def test_named_intermediates_are_listed_and_the_first_wrong_one_comes_first() -> None:
+    f = FORWARDS["linear"]
+
+    def backward(grad_output, x, w, b, y):  # type: ignore[no-untyped-def]
+        g = grad_output * (x @ w.T + b - y) / y.numel()  # the 2 is lost here
+        return {"yhat_bar": g, "w": g.T @ x, "b": g.sum(0)}
+
+    report = check_at(dc.derive(f.program), data("linear"), backward, wrt=("w", "b"))
+    assert [r.name for r in report] == ["yhat_bar", "w", "b"]
+    assert report.failures[0].name == "yhat_bar" and "yhat_bar: wrong" in str(report).splitlines()[1]
+
+
+def test_a_tolerance_of_ones_own_is_said() -> None:
+    f = FORWARDS["linear"]
+
+    def rough(**tensors):  # type: ignore[no-untyped-def]
+        return {n: g * 1.001 for n, g in f.backward(**tensors).items()}
+
+    d = dc.derive(f.program)
+    assert not check(d, data("linear"), rough).passed
+    report = check_at(d, data("linear"), rough)
+    assert not report.passed
+    report = check(d, data("linear"), rough, tolerance=0.01)
+    assert "tolerance=0.01 was used" in str(report)
+    assert all(r.passed or r.where for r in report)
+
+
+def test_ill_conditioned_is_neither_passed_nor_wrong() -> None:
+    """Σx² − (Σx)²/N loses its digits where the mean is large: right numbers by an unstable way."""
+    d = dc.derive(FORWARDS["norm"].program)
+
+    def unstable(grad_output, x, w, b):  # type: ignore[no-untyped-def]
+        count = x.shape[1]
+        mean = x.sum(1, keepdim=True) / count
+        var = (x * x).sum(1, keepdim=True) / count - mean * mean
+        rstd = (var + 1e-5) ** -0.5
+        xhat = (x - mean) * rstd
+        h = grad_output * w
+        return {"x": rstd * (h - h.mean(1, keepdim=True) - xhat * (h * xhat).mean(1, keepdim=True))}
+
+    tensors = data("norm", (4, 16))
+    good = check_at(d, tensors, unstable, wrt=("x",))
+    assert good.passed, str(good)
+    tensors["x"] = tensors["x"] + 1e5
+    report = check_at(d, tensors, unstable, wrt=("x",))
+    assert report["x"].verdict in ("right but ill-conditioned", "passed"), str(report)
+    assert not report.faulty
+
+
+def test_hiding_behind_ones_own_rounding_does_not_pass() -> None:
+    f = FORWARDS["softmax"]
+
+    def hidden(grad_output, x):  # type: ignore[no-untyped-def]
+        right = f.backward(grad_output=grad_output, x=x)["x"]
+        return {"x": (right + 1e16 * x) - 1e16 * x}
+
+    report = check_at(dc.derive(f.program), data("softmax"), hidden)
+    assert not report.passed

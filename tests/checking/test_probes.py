@@ -1,0 +1,133 @@
+"""The blind spots of other checkers: each is wrong somewhere, and a hostile probe shows where."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+
+import derivcheck as dc
+from derivcheck.checking.check import check, check_at
+from tests.checking.forwards import FORWARDS, Tensors
+
+G = torch.Generator()
+
+
+def data(name: str, shape: tuple[int, ...] = (6, 5, 4)) -> Tensors:
+    return FORWARDS[name].data(G.manual_seed(0), shape)
+
+
+def ignores_upstream(grad_output: Any, **t: Any) -> Tensors:
+    return FORWARDS["linear"].backward(grad_output=torch.ones_like(grad_output), **t)
+
+
+def ignores_strides(grad_output: Any, x: Any) -> Tensors:
+    laid = torch.as_strided(grad_output, grad_output.shape, torch.empty(grad_output.shape).stride()) if grad_output.numel() > 1 else grad_output
+    return FORWARDS["softmax"].backward(grad_output=laid, x=x)
+
+
+def drops_the_tail(grad_output: Any, x: Any) -> Tensors:
+    g = FORWARDS["softmax"].backward(grad_output=grad_output, x=x)["x"].clone()
+    whole = x.shape[1] - x.shape[1] % 4
+    g[:, whole:] = 0
+    return {"x": g}
+
+
+def weight_twice(grad_output: Any, x: Any, w: Any, b: Any) -> Tensors:
+    out = FORWARDS["norm"].backward(grad_output=grad_output, x=x, w=w, b=b)
+    return {**out, "x": FORWARDS["norm"].backward(grad_output=grad_output * w, x=x, w=w, b=b)["x"]}
+
+
+def overwrites(grad_output: Any, table: Any, ids: Any) -> Tensors:
+    g = torch.zeros_like(table)
+    g[ids] = grad_output
+    return {"table": g}
+
+
+def mean_for_sum(grad_output: Any, x: Any, w: Any, b: Any) -> Tensors:
+    return {**FORWARDS["norm"].backward(grad_output=grad_output, x=x, w=w, b=b), "b": grad_output.mean(0)}
+
+
+class Accumulates:
+    """Adds to what it returned the first time."""
+
+    def __init__(self) -> None:
+        self.total: dict[str, torch.Tensor] = {}
+
+    def __call__(self, grad_output: Any, x: Any) -> Tensors:
+        g = FORWARDS["softmax"].backward(grad_output=grad_output, x=x)["x"]
+        before = self.total.get("x")
+        self.total["x"] = g if before is None or before.shape != g.shape else before + g
+        return {"x": self.total["x"].clone()}
+
+
+def unit(name: str, **shapes: Any) -> Tensors:
+    return data(name, **shapes)
+
+
+@pytest.mark.parametrize(
+    "name, backward, tensors, shown",
+    [
+        ("linear", ignores_upstream, data("linear"), ("another upstream", "coprime sizes")),
+        ("softmax", ignores_strides, data("softmax", (6, 8)), ("non-contiguous upstream", "expanded upstream")),
+        ("softmax", drops_the_tail, data("softmax", (6, 8)), ("coprime sizes",)),
+        ("norm", weight_twice, {**data("norm", (6, 4)), "w": torch.ones(4, dtype=torch.float64)}, ("random parameters", "coprime sizes")),
+        ("embedding", overwrites, {"table": torch.randn(7, 5, dtype=torch.float64), "ids": torch.tensor([3, 1, 5])},
+         ("repeated indices", "coprime sizes")),
+        ("norm", mean_for_sum, data("norm", (1, 5)), ("coprime sizes",)),
+        ("softmax", Accumulates(), data("softmax", (6, 8)), ("twice in a row",)),
+    ],
+    ids=["upstream", "strides", "tail", "weight", "repeats", "mean", "state"],
+)
+def test_blind_spot(name: str, backward: Any, tensors: Tensors, shown: tuple[str, ...]) -> None:
+    f = FORWARDS[name]
+    d = dc.derive(f.program)
+    kept = dict(tensors)
+    if not isinstance(backward, Accumulates):
+        assert check_at(d, kept, backward, wrt=f.wrt).passed, "it is right on the data itself"
+    report = check(d, kept, backward, wrt=f.wrt)
+    bad = [r for r in report if r.verdict == "wrong"]
+    assert bad and all(r.where.split(" (")[0] in shown for r in bad), str(report)
+
+
+def test_subgradients_at_kinks_are_accepted_and_counted() -> None:
+    """relu'(0) = 1 is as good as torch's 0."""
+    f = FORWARDS["relu"]
+
+    def other(grad_output: Any, x: Any, w: Any) -> Tensors:
+        g = grad_output * (x @ w.T >= 0)
+        return {"x": g @ w, "w": g.T @ x}
+
+    report = check(dc.derive(f.program), data("relu"), other, wrt=f.wrt)
+    assert report.passed, str(report)
+    assert "another subgradient than the derived one: accepted" in str(report)
+
+    def beyond(grad_output: Any, x: Any, w: Any) -> Tensors:
+        h = x @ w.T
+        g = grad_output * ((h > 0) + 5.0 * (h == 0))
+        return {"x": g @ w, "w": g.T @ x}
+
+    assert not check(dc.derive(f.program), data("relu"), beyond, wrt=f.wrt).passed
+
+
+def test_a_kink_within_rounding_counts_as_either_side() -> None:
+    """0.1 + 0.2 − 0.3 is not 0 in float64: which side of the kink it is on is a matter of rounding, and said."""
+    from derivcheck.notation.program import Definition, Input, Program
+    from derivcheck.notation.terms import Bracket, add, mul, ref
+    from tests.checking.forwards import N, n
+
+    s = add(ref("a", n), ref("b", n), ref("c", n))
+    p = Program(tuple(Input(v, (N,)) for v in "abc"), (Definition("s", (n,), s), Definition("y", (n,), mul(Bracket(">", ref("s", n)), ref("s", n)))),
+                ("y",))
+    tensors = {"a": torch.tensor([0.1] + [1.0] * 30, dtype=torch.float64), "b": torch.tensor([0.2] + [1.0] * 30, dtype=torch.float64),
+               "c": torch.tensor([-0.3] + [1.0] * 30, dtype=torch.float64)}
+    for left in (True, False):
+
+        def backward(grad_output: Any, a: Any, b: Any, c: Any, _left: bool = left) -> Tensors:
+            total = (a + b) + c if _left else a + (b + c)
+            return dict.fromkeys("abc", grad_output * (total > 0))
+
+        report = check_at(dc.derive(p), tensors, backward)
+        assert not report.faulty, str(report)
+        assert "brackets stand at a kink within rounding" in " ".join(report.notes)
