@@ -2,9 +2,34 @@
 
 from __future__ import annotations
 
+import math
+import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from derivcheck.diagnosis.case import Case
+from derivcheck.diagnosis.behaviour import behaviour
+from derivcheck.diagnosis.case import Case, draw
+from derivcheck.diagnosis.factors import factors
+from derivcheck.diagnosis.guess import Family, Guess
+from derivcheck.diagnosis.missing import missing
+from derivcheck.diagnosis.mode import mode
+from derivcheck.diagnosis.neighbours import neighbours
+from derivcheck.diagnosis.others import others as other_gradients
+from derivcheck.diagnosis.paths import paths
+from derivcheck.diagnosis.positions import positions
+from derivcheck.diagnosis.rows import rows
+from derivcheck.diagnosis.scale import scale
+from derivcheck.diagnosis.scene import Scene
+from derivcheck.diagnosis.sums import sums
+from derivcheck.diagnosis.upstream import upstream
+from derivcheck.diagnosis.variables import variables
+from derivcheck.diagnosis.zeros import zeros
+
+FAMILIES: tuple[Family, ...] = (
+    missing, behaviour, zeros, upstream, scale, other_gradients, paths, factors, sums, positions, rows, mode, variables, neighbours,
+)
+PRIMES = (3, 5, 7, 11, 13, 17, 19, 23)
+SMALL = 20_000  # a gradient of more elements is first looked for at small sizes
 
 
 @dataclass(frozen=True)
@@ -26,9 +51,127 @@ class Diagnosis:
     tell_apart: str = ""
 
     def __str__(self) -> str:
-        return self.sentence
+        text = self.sentence
+        if self.alternatives:
+            text += f"; or else {' or '.join(self.alternatives)}"
+            if self.tell_apart:
+                text += f" ({self.tell_apart} would tell)"
+        return text
 
 
-def diagnose(case: Case) -> Diagnosis | None:
-    """The mistake that reproduces what the backward returned, or None."""
-    return None
+def diagnose(case: Case, seconds: float = 5.0) -> Diagnosis | None:
+    """The mistake that reproduces what the backward returned, or None.
+
+    A hypothesis counts only where it gives what was found at every size at which the backward can be run again: primes, powers of two, a
+    size of 1, and the sizes of the case itself with other values.
+
+    Args:
+        seconds: how long to look.
+    """
+    if f"{case.name}_bar" not in case.adjoint.outputs:
+        return None
+    end = time.monotonic() + seconds
+    here = Scene(case)
+    for family in (missing, behaviour, zeros):
+        for guess in family(here, []):
+            if guess.certain:
+                return _said(guess, [here])
+    if not here.wrong:
+        return None
+    others = _others(here)
+    search = here
+    if here.right.size > SMALL:
+        search = next((s for s in others if s.wrong and s.found is not None and s.found.any()), here)
+    rest = [s for s in (here, *others) if s is not search]
+    fitting: list[Guess] = []
+    for family in FAMILIES:
+        for guess in family(search, rest):
+            if time.monotonic() > end:
+                return _best(fitting, search)
+            if guess.certain or not search.fits(guess.predict(search)):
+                continue
+            confirmed = _confirmed(guess, search, rest)
+            if confirmed is None:
+                continue
+            if len(confirmed) > 1:
+                return _said(guess, confirmed)
+            fitting.append(guess)
+    return _best(fitting, search)
+
+
+def _confirmed(guess: Guess, search: Scene, rest: Sequence[Scene]) -> list[Scene] | None:
+    """The scenes at which a guess reproduces a wrong gradient, or None where one contradicts it."""
+    found = [search]
+    for s in rest:
+        predicted = guess.predict(s)
+        if predicted is None:
+            continue
+        if not s.fits(predicted):
+            return None
+        if s.wrong:
+            found.append(s)
+    return found
+
+
+def _said(guess: Guess, scenes: Sequence[Scene]) -> Diagnosis:
+    name = scenes[0].name
+    return Diagnosis(f"{name}: {guess.sentence}", guess.kind, tuple(dict.fromkeys(str(s) for s in scenes)), guess.alternatives, guess.tell_apart)
+
+
+def _best(fitting: Sequence[Guess], scene: Scene) -> Diagnosis | None:
+    """The simplest of the guesses that fit at one scene alone, with those that other sizes or values would tell from it."""
+    if not fitting:
+        return None
+    first = fitting[0]
+    alternatives, apart = list(first.alternatives), first.tell_apart
+    elsewhere = _elsewhere(scene)
+    for other in fitting[1:]:
+        for s in elsewhere:
+            a, b = first.predict(s), other.predict(s)
+            if a is not None and b is not None and not s.near(a, b) and other.sentence not in alternatives:
+                alternatives.append(other.sentence)
+                apart = apart or str(s)
+                break
+    found = _said(first, [scene])
+    return Diagnosis(found.sentence, found.kind, found.confirmed, tuple(alternatives[:3]), apart)
+
+
+# -- other sizes ------------------------------------------------------------------
+def _plans(sizes: dict[str, int]) -> list[dict[str, int]]:
+    """Sizes to run at: primes in the order of the case's own sizes, all alike and a power of two, one of size 1."""
+    order = sorted(sizes, key=lambda n: (sizes[n], list(sizes).index(n)))
+    primes = {n: PRIMES[min(k, 7)] for k, n in enumerate(order)}
+    other = {n: PRIMES[min(len(order) - 1 - k, 7)] if len(order) < 4 else 2 + k % 3 for k, n in enumerate(order)}
+    powers = {n: 4 for n in order}
+    plans = [primes, powers, other]
+    if order:
+        last = list(sizes)[-1]
+        plans.append({**{n: PRIMES[min(k, 7)] for k, n in enumerate(reversed(order))}, last: 1})
+    plans.append(dict(sizes))
+    return [p for k, p in enumerate(plans) if p not in plans[:k]]
+
+
+def _others(here: Scene) -> list[Scene]:
+    found = []
+    for seed, plan in enumerate(_plans(here.sizes)):
+        if math.prod(plan.values()) > 10**7 and plan != here.sizes:
+            continue
+        case = here.case.at(plan, 7 + seed)
+        if case is not None:
+            found.append(Scene(case))
+    return found
+
+
+def _elsewhere(here: Scene) -> list[Scene]:
+    """Scenes for what guesses predict, where the backward itself cannot be run: only their values are used."""
+    from derivcheck.diagnosis.case import case as build
+
+    found = []
+    for seed, plan in enumerate(_plans(here.sizes)):
+        try:
+            c = here.case
+            inputs, ups = draw(c, plan, 70 + seed)
+            found.append(Scene(build(c.name, c.forward, c.adjoint, inputs, ups, lambda i, u: {}, fixed=c.fixed)))
+        except Exception:  # noqa: BLE001 - sizes that this Program does not have
+            continue
+    return found

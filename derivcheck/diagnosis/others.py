@@ -1,0 +1,27 @@
+"""The gradient of something else: another input's, or an intermediate's."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from derivcheck.diagnosis.guess import Example, Guess
+from derivcheck.diagnosis.scene import Scene
+
+EXAMPLE = Example(
+    forward="y[n] := a[n]*b[n]^2", dims={"a": "N", "b": "N"}, parameter="a",
+    right="a_bar[n] := grad_output[n]*b[n]^2", wrong="a_bar[n] := 2*grad_output[n]*a[n]*b[n]", says="gradient of b",
+)
+
+
+def others(scene: Scene, more: list[Scene]) -> Iterator[Guess]:
+    """What was returned is the gradient, or the value, of another name."""
+    for name in reversed(scene.values):
+        if name == f"{scene.name}_bar":
+            continue
+        if name.endswith("_bar"):
+            what = f"it is the gradient of {name.removesuffix('_bar')} that was returned"
+        elif name in scene.case.upstream:
+            what = f"{name} is returned as it came: the local derivative is missing"
+        else:
+            what = f"it is the value of {name} that was returned, not a gradient"
+        yield Guess("other_input", what, lambda s, name=name: s.values.get(name))

@@ -1,0 +1,120 @@
+"""A path of the chain rule with a wrong coefficient: forgotten, subtracted twice, of the wrong sign.
+
+The gradient is linear in each path: with the effect ``E`` that a path has on the gradient, a backward that
+takes it with coefficient ``c`` is off by ``(c − 1)·E``, and least squares gives ``c``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+
+import numpy as np
+
+from derivcheck.diagnosis.guess import Example, Guess, place, short
+from derivcheck.diagnosis.scale import monomials, size_text
+from derivcheck.diagnosis.scene import Array, Scene, backward_definitions
+from derivcheck.notation.program import Definition, Path
+from derivcheck.notation.terms import Number, Term, add, mul, neg
+
+EXAMPLE = Example(
+    forward="m := sum(n: x[n])/N; y[n] := (x[n] - m)^3", dims={"x": "N"}, parameter="x",
+    right="x_bar[n] := 3*grad_output[n]*(x[n] - m)^2 - sum(k: 3*grad_output[k]*(x[k] - m)^2)/N; m := sum(n: x[n])/N",
+    wrong="x_bar[n] := 3*grad_output[n]*(x[n] - m)^2; m := sum(n: x[n])/N", says="through m",
+)
+COEFFICIENTS = (Fraction(0), Fraction(-1), Fraction(2))
+
+
+@dataclass(frozen=True)
+class Edge:
+    """One path of the chain rule: into the adjoint of ``definition``, from that of ``path.through``."""
+
+    definition: Definition
+    path: Path
+
+    def terms(self, scene: Scene, coefficient: Term) -> dict[str, Term]:
+        """The definition with this path taken ``coefficient`` times."""
+        others = [p.term for p in self.definition.paths if p is not self.path]
+        return {self.definition.name: add(*others, mul(coefficient, self.path.term))}
+
+    def effect(self, scene: Scene) -> Array | None:
+        """What the path contributes to the gradient."""
+        twice = scene.changed(self.terms(scene, Number(2)))
+        return None if twice is None else twice - scene.right
+
+    def text(self, scene: Scene) -> str:
+        """The path in words."""
+        alone = sum(p.through == self.path.through for p in self.definition.paths) == 1
+        through = self.path.through or "the output"
+        if alone:
+            return f"the path through {through}" + place(scene, self.definition)
+        return f"the path {short(self.path.term)} through {through}" + place(scene, self.definition)
+
+
+def edges(scene: Scene) -> list[Edge]:
+    """The paths, nearest to the input first; where there is but one way, there is nothing to forget."""
+    return [Edge(d, p) for d in backward_definitions(scene.program, scene.case.forward) if len(d.paths) > 1 for p in d.paths]
+
+
+def paths(scene: Scene, others: list[Scene]) -> Iterator[Guess]:
+    """One path with another coefficient, or two with coefficients out of 0, −1, 2."""
+    found = scene.found
+    if found is None or found.shape != scene.right.shape or not np.isfinite(found).all():
+        return
+    residual = (found - scene.right).ravel()
+    known: list[tuple[Edge, Array]] = []
+    for edge in edges(scene):
+        effect = edge.effect(scene)
+        if effect is None or not np.isfinite(effect).all() or _tiny(scene, effect):
+            continue
+        flat = effect.ravel()
+        known.append((edge, flat))
+        c = 1 + float(flat @ residual) / float(flat @ flat)
+        if np.linalg.norm(residual - (c - 1) * flat) <= 1e-6 * np.linalg.norm(residual) or scene.relative > 1e-8:
+            yield from _one(scene, edge, c)
+    for a, (left, u) in enumerate(known):
+        for right, v in known[a + 1:]:
+            for p in COEFFICIENTS:
+                for q in COEFFICIENTS:
+                    if np.linalg.norm(residual - float(p - 1) * u - float(q - 1) * v) <= max(1e-6, 100 * scene.relative) * np.linalg.norm(residual):
+                        if left.definition is right.definition and p == q == -1 and len(left.definition.paths) == 2:
+                            continue
+                        yield _two(scene, (left, right), (p, q))
+
+
+def _tiny(scene: Scene, effect: Array) -> bool:
+    scale = float(np.abs(scene.right).max()) if scene.right.size else 0.0
+    return not effect.size or float(np.abs(effect).max()) <= 1e3 * 1e-16 * scale
+
+
+def _one(scene: Scene, edge: Edge, c: float) -> Iterator[Guess]:
+    for rational, monomial, term in monomials(scene, c):
+        value = rational if not monomial else None
+        if value is not None and value == 1:
+            continue
+        yield Guess("path", f"{edge.text(scene)} {_taken(value, rational, monomial)}", _predict([(edge, term)]))
+
+
+def _two(scene: Scene, pair: Sequence[Edge], coefficients: Sequence[Fraction]) -> Guess:
+    words = [f"{e.text(scene)} {_taken(c, c, '')}" for e, c in zip(pair, coefficients)]
+    return Guess("path", " and ".join(words), _predict([(e, Number(c)) for e, c in zip(pair, coefficients)]))
+
+
+def _predict(changes: Sequence[tuple[Edge, Term]]):  # type: ignore[no-untyped-def]
+    terms: dict[str, Term] = {}
+    for edge, coefficient in changes:
+        before = terms.get(edge.definition.name, add(*(p.term for p in edge.definition.paths)))
+        terms[edge.definition.name] = add(before, mul(coefficient, edge.path.term), neg(edge.path.term))
+    return lambda s: s.changed(terms)
+
+
+def _taken(value: Fraction | None, rational: Fraction, monomial: str) -> str:
+    if value == 0:
+        return "is left out"
+    if value == -1:
+        return "has the wrong sign"
+    if value == 2:
+        return "is taken twice"
+    factor = size_text(rational, monomial)
+    return f"is taken {factor} times"

@@ -1,0 +1,100 @@
+"""Right numbers at the wrong place: transposed, flipped, shifted, laid out in the wrong order."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from itertools import permutations
+
+import numpy as np
+
+from derivcheck.diagnosis.guess import Example, Guess, edited, everywhere, place, short, spots
+from derivcheck.diagnosis.scene import Array, Scene
+from derivcheck.notation.program import Program
+from derivcheck.notation.sizes import Poly
+from derivcheck.notation.terms import Ref, Term
+
+EXAMPLE = Example(
+    forward="y[n,c] := x[n,c]*w[c]", dims={"x": "N C", "w": "C"}, parameter="w",
+    right="w_bar[c] := sum(n: grad_output[n,c]*x[n,c])", wrong="w_bar[c] := sum(n: grad_output[n,C-1-c]*x[n,C-1-c])", says="flipped",
+)
+
+
+def positions(scene: Scene, others: list[Scene]) -> Iterator[Guess]:
+    """The gradient, or a tensor inside it, read at other positions."""
+    yield from _whole(scene)
+    yield from _inside(scene)
+
+
+def _whole(scene: Scene) -> Iterator[Guess]:
+    right = scene.right
+    indices = [str(i) for i in scene.program.definition(f"{scene.name}_bar").indices]
+    dims = range(right.ndim)
+    for order in permutations(dims):
+        if order == tuple(dims) or right.ndim > 4:
+            continue
+        moved = [k for k, a in enumerate(order) if a != k]
+        if len(moved) == 2:
+            words = f"it is transposed: {indices[moved[0]]} and {indices[moved[1]]} are exchanged"
+        else:
+            words = f"its axes are permuted: [{', '.join(indices[a] for a in order)}] in place of [{', '.join(indices)}]"
+        yield Guess("position", words, lambda s, order=order: s.right.transpose(order))
+        yield Guess("position", f"{words}, and then reshaped without moving the elements back (view in place of transpose)",
+                    lambda s, order=order: s.right.transpose(order).reshape(s.right.shape))
+    for k in dims:
+        yield Guess("position", f"it is flipped over {indices[k]}", lambda s, k=k: np.flip(s.right, k))
+        for step in (1, -1):
+            yield Guess("position", f"it is shifted by one over {indices[k]}, the end wrapped round", lambda s, k=k, step=step: np.roll(s.right, step, k))
+            yield Guess("position", f"it is shifted by one over {indices[k]}", lambda s, k=k, step=step: _shifted(s.right, k, step))
+    if right.ndim > 1:
+        yield Guess("position", "it is flipped over all its axes", lambda s: np.flip(s.right))
+
+
+def _shifted(a: Array, axis: int, step: int) -> Array:
+    moved = np.roll(a, step, axis)
+    edge: list[slice | int] = [slice(None)] * a.ndim
+    edge[axis] = 0 if step > 0 else -1
+    moved[tuple(edge)] = 0
+    return moved
+
+
+def _inside(scene: Scene) -> Iterator[Guess]:
+    names = dict.fromkeys(s.node.name for s in spots(scene) if isinstance(s.node, Ref))
+    for name in names:
+        for words, move in _moves(scene.case.adjoint, name):
+
+            def change(t: Term, name: str = name, move: Callable[[tuple[Poly, ...]], tuple[Poly, ...]] = move) -> Term:
+                return Ref(name, move(t.at)) if isinstance(t, Ref) and t.name == name else t
+
+            if terms := everywhere(scene, change):
+                yield _fitting(scene, name, words, terms)
+    for spot in spots(scene):
+        node = spot.node
+        if isinstance(node, Ref) and node.at:
+            for words, move in _moves(scene.case.adjoint, node.name):
+                yield _fitting(scene, node.name, f"{words}{place(scene, spot.definition)}, at {short(node)}",
+                               spot.changed(Ref(node.name, move(node.at))))
+
+
+def _fitting(scene: Scene, name: str, words: str, terms: dict[str, Term]) -> Guess:
+    guess = edited("position", f"{name} is {words}", terms)
+    if "transposed" not in words:
+        return guess
+
+    def predict(s: Scene) -> Array | None:
+        shape = s.values[name].shape
+        return guess.predict(s) if shape[-1] == shape[-2] else None
+
+    return Guess("position", guess.sentence, predict)
+
+
+def _moves(program: Program, name: str) -> Iterator[tuple[str, Callable[[tuple[Poly, ...]], tuple[Poly, ...]]]]:
+    """Ways to read a tensor wrongly, in words, with what becomes of its positions."""
+    dims = program.dims(name)
+    for k, n in enumerate(dims):
+        axis = f" over its axis {k}" if len(dims) > 1 else ""
+        yield f"flipped{axis}", lambda at, k=k, n=n: (*at[:k], n - 1 - at[k], *at[k + 1:])
+        yield f"shifted by one{axis}, the end wrapped round", lambda at, k=k, n=n: (*at[:k], (at[k] + 1) % n, *at[k + 1:])
+        yield f"shifted by one{axis}, the start wrapped round", lambda at, k=k, n=n: (*at[:k], (at[k] + n - 1) % n, *at[k + 1:])
+        yield f"read at its first element{axis}", lambda at, k=k, n=n: (*at[:k], at[k] * 0, *at[k + 1:])
+    if len(dims) > 1:
+        yield "transposed", lambda at: (*at[:-2], at[-1], at[-2])

@@ -1,0 +1,152 @@
+"""Rows: of ignored or padding entries, of repeated indices, at the tail; masks that are missing or off by one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from derivcheck.diagnosis.guess import Example, Guess, edited, everywhere, forward_with, place, reread, spots
+from derivcheck.diagnosis.scene import Array, Scene
+from derivcheck.notation.sizes import Index, Poly, fresh, i_poly
+from derivcheck.notation.terms import (
+    MINUS_ONE,
+    ONE,
+    Bracket,
+    Mul,
+    Over,
+    Term,
+    add,
+    bound_indices,
+    bracket,
+    mul,
+    opposite,
+    product,
+    substitute,
+    subterms,
+    transform,
+)
+
+EXAMPLE = Example(
+    forward="y[m,d] := E[ids[m],d]", dims={"E": "V D", "ids": "int<V: M>"}, parameter="E",
+    right="E_bar[v,d] := sum(m: [ids[m] == v]*grad_output[m,d])",
+    wrong="E_bar[v,d] := sum(m: [ids[m] == v]*grad_output[m,d]*prod(k: [k <= m] + [k > m]*[ids[k] != ids[m]]))",
+    says="scatter-add", special={"ids": [1, 2, 1, 0, 2, 2, 1]},
+)
+
+
+def rows(scene: Scene, others: list[Scene]) -> Iterator[Guess]:
+    """Masks left out or moved, repeated indices that overwrite, a tail that is dropped."""
+    yield from _masks(scene)
+    yield from _overwritten(scene)
+    yield from _dropped(scene)
+
+
+def _masks(scene: Scene) -> Iterator[Guess]:
+    brackets = dict.fromkeys(s.node for s in spots(scene) if isinstance(s.node, Bracket))
+    for b in brackets:
+        kind = "rows" if isinstance(b.operand, Poly) and b.names else "mask"
+        what = _elements(b)
+        without = everywhere(scene, lambda t, b=b: ONE if t is b else t)
+        yield edited(kind, f"{what} must be 0, and are not: the mask {b} is missing", without)
+        yield edited(kind, f"the mask {b} is the wrong way round", everywhere(scene, lambda t, b=b: opposite(b) if t is b else t))
+        moved = _moved(b)
+        for words, other in moved:
+            yield edited(kind, f"the mask {b} is off by one: it reads {words}", everywhere(scene, lambda t, b=b, other=other: other if t is b else t))
+    for spot in spots(scene):
+        if isinstance(spot.node, Bracket):
+            b = spot.node
+            kind = "rows" if isinstance(b.operand, Poly) and b.names else "mask"
+            where = place(scene, spot.definition)
+            yield edited(kind, f"{_elements(b)} must be 0{where}, and are not: the mask {b} is missing", spot.changed(ONE))
+            for words, other in _moved(b):
+                yield edited(kind, f"the mask {b} is off by one{where}: it reads {words}", spot.changed(other))
+    program = scene.case.forward
+    for d in program.definitions:
+        for b in dict.fromkeys(t for t in subterms(d.term) if isinstance(t, Bracket)):
+            new = transform(d.term, lambda t, b=b: ONE if t is b else t)
+            if new is not d.term:
+                kind = "rows" if isinstance(b.operand, Poly) and b.names else "mask"
+                yield reread(kind, f"{_elements(b)} must be 0, and are not: the mask {b} of {d.name} is missing", forward_with(program, d.name, new))
+
+
+def _elements(b: Bracket) -> str:
+    opposed = str(opposite(b))[1:-1]
+    names = sorted(b.names)
+    if isinstance(b.operand, Poly) and names:
+        return f"rows with {opposed} (of {', '.join(names)})"
+    return f"elements with {opposed}"
+
+
+def _moved(b: Bracket) -> list[tuple[str, Term]]:
+    if isinstance(b.operand, Poly):
+        if b.relation != ">=":
+            return []
+        found = [bracket(">=", b.operand + k) for k in (-1, 1)]
+        return [(str(f), f) for f in found]
+    return []
+
+
+def _overwritten(scene: Scene) -> Iterator[Guess]:
+    """A sum over the places that hold one index, of which only the last or the first is kept."""
+    for spot in spots(scene):
+        node = spot.node
+        if not (isinstance(node, Over) and node.kind == "sum" and isinstance(node.body, Mul)):
+            continue
+        hits = [b for b in node.body.args if isinstance(b, Bracket) and b.relation == "==" and isinstance(b.operand, Poly) and b.names]
+        bound = tuple(i for i in node.indices if any(i in b.free for b in hits))
+        if not hits or not bound:
+            continue
+        names = sorted(frozenset().union(*(b.names for b in hits)))
+        for which, later in (("last", True), ("first", False)):
+            alone = _only(bound, hits, spot.definition.indices, later)
+            yield edited("rows", f"where an index of {', '.join(names)} is repeated, only the {which} one counts"
+                                 f"{place(scene, spot.definition)}: it needs a scatter-add, not an assignment",
+                         spot.changed(Over("sum", node.indices, mul(node.body, alone))))
+
+
+def _only(bound: tuple[Index, ...], hits: list[Bracket], free: tuple[Index, ...], later: bool) -> Term:
+    """1 where no later (or earlier) place holds the same index, places ordered row-major."""
+    moves: dict[Index, Poly] = {}
+    inner: list[Index] = []
+    for i in bound:
+        j = fresh(i, [*bound, *free, *inner, *bound_indices(hits[0])])
+        moves[i], _ = i_poly(j), inner.append(j)
+    here = there = i_poly(bound[0]) * 0
+    for i, j in zip(bound, inner):
+        here, there = here * i.size + i_poly(i), there * i.size + i_poly(j)
+    ahead = bracket(">=", there - here - 1) if later else bracket(">=", here - there - 1)
+    same = mul(*(substitute(b, moves) for b in hits))
+    return product(inner, add(ONE, mul(MINUS_ONE, ahead, same)))
+
+
+def _dropped(scene: Scene) -> Iterator[Guess]:
+    """Rows that are zero in what was found: a tail left over by blocks, the first, the last."""
+    found, right = scene.found, scene.right
+    if found is None or found.shape != right.shape:
+        return
+    indices = scene.program.definition(f"{scene.name}_bar").indices
+    for k in range(right.ndim):
+        n = right.shape[k]
+        off = np.moveaxis(np.abs(found - right), k, 0).reshape(n, -1).max(1) > 20 * scene.relative * max(float(np.abs(right).max()), 1e-300)
+        if not off.any() or off.all():
+            continue
+        gone = not np.moveaxis(found, k, 0)[off].any()
+        if not gone:
+            continue
+        size = indices[k].size
+        for block in (2, 4, 8, 16, 32, 64, 128):
+            yield Guess("rows", f"the last {size} % {block} elements over {indices[k]} are dropped: the tail that does not fill a block of {block}",
+                        lambda s, k=k, block=block: _without(s.right, k, lambda n, block=block: slice(n - n % block, n)))
+        yield Guess("rows", f"the last element over {indices[k]} is dropped", lambda s, k=k: _without(s.right, k, lambda n: slice(n - 1, n)))
+        yield Guess("rows", f"the first element over {indices[k]} is dropped", lambda s, k=k: _without(s.right, k, lambda n: slice(0, 1)))
+        words = ", ".join(str(j) for j in np.flatnonzero(off)[:4])
+        yield Guess("rows", f"rows {words} over {indices[k]} are zero, and should not be",
+                    lambda s, k=k, off=off: _without(s.right, k, lambda n, off=off: off) if s.right.shape[k] == len(off) else None)
+
+
+def _without(a: Array, axis: int, pick):  # type: ignore[no-untyped-def]
+    out = a.copy()
+    np.moveaxis(out, axis, 0)[pick(a.shape[axis])] = 0
+    return out
+

@@ -1,0 +1,237 @@
+"""A constant factor: a rational times a monomial of the sizes, and why the sizes come in.
+
+One shape cannot tell 2 from ``out``: the factor is fitted over all shapes at which the backward could be run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from fractions import Fraction
+from itertools import product as grid
+
+import numpy as np
+
+from derivcheck.diagnosis.guess import Example, Guess
+from derivcheck.diagnosis.scene import Array, Scene, backward_definitions
+from derivcheck.notation.sizes import Size
+from derivcheck.notation.terms import Mul, Number, Pow, SizeOf, Term, mul, power, size_of
+
+EXAMPLE = Example(
+    forward="y[n,o] := sum(i: x[n,i]*w[o,i]); L := sum(n, o: (y[n,o] - t[n,o])^2)/(N*out)",
+    dims={"x": "N in", "w": "out in", "t": "N out"}, parameter="w",
+    right="y[n,o] := sum(i: x[n,i]*w[o,i]); w_bar[o,i] := grad_output*2/(N*out)*sum(n: (y[n,o] - t[n,o])*x[n,i])",
+    wrong="y[n,o] := sum(i: x[n,i]*w[o,i]); w_bar[o,i] := grad_output*2/N*sum(n: (y[n,o] - t[n,o])*x[n,i])",
+    says="divided by N, but the mean is over N·out",
+)
+Powers = tuple[tuple[str, Fraction], ...]
+EXPONENTS = [Fraction(e) for e in (0, 1, -1)] + [Fraction(1, 2), Fraction(-1, 2), Fraction(2), Fraction(-2)]
+
+
+def scale(scene: Scene, others: list[Scene]) -> Iterator[Guess]:
+    """The gradient times a constant."""
+    scenes = [s for s in (scene, *others) if ratio(s) is not None]
+    if not scenes or scenes[0] is not scene:
+        return
+    ratios = [ratio(s) or 0.0 for s in scenes]
+    if abs(ratios[0] - 1) < 1e-9:
+        return
+    explained = list(explanations(scenes, ratios))
+    if len(scenes) > 1:
+        explained = explained[:1]
+    if not explained:
+        if len(scenes) > 1 and all(abs(r - ratios[0]) <= 1e-6 * abs(r) for r in ratios):
+            yield Guess("scale", f"it is {ratios[0]:.6g} times the gradient, at every size tried", lambda s: ratios[0] * s.right)
+        return
+    explained.sort(key=lambda e: _because(scene, *e) == "")
+    texts = [_sentence(scene, scenes, ratios, *e) for e in explained]
+    rational, powers = explained[0]
+    kind = "sign" if rational == -1 and not powers else "scale"
+    apart = _apart(scene, explained) if len(explained) > 1 else ""
+    yield Guess(kind, texts[0], _times(rational, powers), alternatives=tuple(_short(*e) for e in explained[1:4]) if apart else (), tell_apart=apart)
+
+
+def ratio(scene: Scene) -> float | None:
+    """The constant ``c`` with found = c·right, or None."""
+    found, right = scene.found, scene.right
+    if found is None or found.shape != right.shape or not right.any() or not np.isfinite(found).all():
+        return None
+    c = float((found * right).sum() / (right * right).sum())
+    return c if c and scene.near(found, c * right) else None
+
+
+def explanations(scenes: Sequence[Scene], ratios: Sequence[float]) -> Iterator[tuple[Fraction, Powers]]:
+    """Rationals times size monomials that give the ratios at all scenes, simplest first."""
+    names = [n for n in scenes[0].sizes]
+    slack = max(1e-8, 40 * max(s.relative for s in scenes))
+    for powers in monomial_candidates(tuple(names)):
+        values = [_value(powers, s.sizes) for s in scenes]
+        rational = Fraction(ratios[0] / values[0]).limit_denominator(16)
+        if not rational or abs(rational.numerator) > 64:
+            continue
+        if all(abs(float(rational) * v - r) <= slack * abs(r) for v, r in zip(values, ratios)):
+            if len(scenes) == 1 and powers and any(scenes[0].sizes[n] == 1 for n, _ in powers):
+                continue
+            if len(scenes) == 1 and powers and abs(rational) not in (1, 2, Fraction(1, 2)):
+                continue
+            yield rational, powers
+
+
+def monomial_candidates(names: tuple[str, ...]) -> list[Powers]:
+    """Products of powers of up to three sizes, simplest first."""
+    if len(names) > 5:
+        spans = [(a, b) for k, a in enumerate(names) for b in names[k + 1:]]
+        found = {(): None, **{((n, e),): None for n in names for e in EXPONENTS[1:]}}
+        found.update({((a, e), (b, f)): None for a, b in spans for e in EXPONENTS[1:3] for f in EXPONENTS[1:3]})
+        return sorted(found, key=_cost)
+    every = [tuple((n, e) for n, e in zip(names, es) if e) for es in grid(EXPONENTS, repeat=len(names))]
+    return sorted((p for p in every if len(p) <= 3 and sum(e.denominator == 2 for _, e in p) <= 1), key=_cost)
+
+
+def _cost(powers: Powers) -> tuple[Fraction, int]:
+    return sum((abs(e) * (2 if e.denominator == 2 else 1) for _, e in powers), Fraction(0)), len(powers)
+
+
+def _value(powers: Powers, sizes: dict[str, int]) -> float:
+    out = 1.0
+    for n, e in powers:
+        out *= float(sizes[n]) ** float(e)
+    return out
+
+
+def _times(rational: Fraction, powers: Powers):  # type: ignore[no-untyped-def]
+    def predict(s: Scene) -> Array:
+        return float(rational) * _value(powers, s.sizes) * s.right
+
+    return predict
+
+
+def monomials(scene: Scene, c: float) -> Iterator[tuple[Fraction, str, Term]]:
+    """Readings of a coefficient fitted at one scene, simplest first: rational, monomial in words, and the term."""
+    slack = max(1e-6, 40 * scene.relative)
+    if abs(c) <= slack:
+        yield Fraction(0), "", Number(0)
+        return
+    for powers in monomial_candidates(tuple(scene.sizes)):
+        value = _value(powers, scene.sizes)
+        rational = Fraction(c / value).limit_denominator(4)
+        if rational and abs(rational) in (1, 2, Fraction(1, 2)) and abs(float(rational) * value - c) <= slack * abs(c):
+            if powers and any(scene.sizes[n] == 1 for n, _ in powers):
+                continue
+            factors = [power(size_of(Size(n)), Number(e)) for n, e in powers]
+            yield rational, _monomial(powers), mul(Number(rational), *factors)
+    # N/(N-1), the mistake of an unbiased variance
+    for n, v in scene.sizes.items():
+        if v > 1:
+            for up, text in ((1, f"{n}/({n}-1)"), (-1, f"({n}-1)/{n}")):
+                if abs((v / (v - 1)) ** up - c) <= slack:
+                    factor = mul(size_of(Size(n)), power(size_of(size_poly(n) - 1), Number(-1)))
+                    yield Fraction(1), text, power(factor, Number(up))
+
+
+def size_poly(name: str):  # type: ignore[no-untyped-def]
+    from derivcheck.notation.sizes import size
+
+    return size(name)
+
+
+def _monomial(powers: Powers) -> str:
+    up = "·".join(_powered(n, e) for n, e in powers if e > 0)
+    down = "·".join(_powered(n, -e) for n, e in powers if e < 0)
+    if not down:
+        return up
+    return f"{up or '1'}/{down}" if "·" not in down else f"{up or '1'}/({down})"
+
+
+def _powered(name: str, e: Fraction) -> str:
+    return name if e == 1 else f"√{name}" if e == Fraction(1, 2) else f"{name}^{e}"
+
+
+def size_text(rational: Fraction, monomial: str) -> str:
+    """A factor in words: ``2·N/out``."""
+    if not monomial:
+        return str(rational)
+    return monomial if rational == 1 else f"−{monomial}" if rational == -1 else f"{rational}·{monomial}"
+
+
+def _short(rational: Fraction, powers: Powers) -> str:
+    return f"the factor is {size_text(rational, _monomial(powers))}"
+
+
+def _sentence(scene: Scene, scenes: Sequence[Scene], ratios: Sequence[float], rational: Fraction, powers: Powers) -> str:
+    if rational == -1 and not powers:
+        return "it has the wrong sign"
+    first = f"{_words(ratios[0])} at {scene}"
+    for s, r in zip(scenes[1:], ratios[1:]):
+        if abs(r - ratios[0]) > 1e-6 * abs(r):
+            first += f", {_words(r, False)} at {s}"
+            break
+    else:
+        first = f"{_words(ratios[0])}" + (" at every size tried" if len(scenes) > 1 else f" at {scene}")
+    because = _because(scene, rational, powers)
+    return first + (f": {because}" if because else f": a factor {size_text(rational, _monomial(powers))} too many")
+
+
+def _words(r: float, ending: bool = True) -> str:
+    sign = "of the wrong sign and " if r < 0 else ""
+    r = abs(r)
+    if abs(r - 1) < 1e-9:
+        return sign.removesuffix(" and ") or "right"
+    large = r > 1
+    return f"{sign}{r if large else 1 / r:.4g}×" + ((" too large" if large else " too small") if ending or not large else "")
+
+
+def mean_over(scene: Scene) -> dict[str, Fraction]:
+    """The sizes that the gradient is divided by as a whole, with their powers."""
+    found: dict[str, Fraction] = {}
+    for d in backward_definitions(scene.program, scene.case.forward):
+        if len(d.paths) > 1:
+            continue
+        for a in d.term.args if isinstance(d.term, Mul) else (d.term,):
+            base, e = (a.base, a.exponent.value) if isinstance(a, Pow) and isinstance(a.exponent, Number) else (a, Fraction(1))
+            if not isinstance(base, SizeOf):
+                continue
+            poly = base.value
+            if len(poly.terms) == 1:
+                for atom, k in poly.terms[0][0]:
+                    if isinstance(atom, Size):
+                        found[atom.name] = found.get(atom.name, Fraction(0)) + e * k
+    return {n: -e for n, e in found.items() if e < 0}
+
+
+def _because(scene: Scene, rational: Fraction, powers: Powers) -> str:
+    """Why the sizes come in: a mean over something else, or a sum."""
+    over = mean_over(scene)
+    sign = "" if rational > 0 else "the wrong sign, and "
+    extra = "" if abs(rational) == 1 else f", and {abs(rational)}× besides"
+    if not powers:
+        if rational == 2:
+            return "a factor 2 too many"
+        if rational == Fraction(1, 2):
+            return "a factor 2 is missing, such as that of a square's derivative"
+        return ""
+    used = dict(over)
+    for n, e in powers:
+        used[n] = used.get(n, Fraction(0)) - e
+    used = {n: e for n, e in used.items() if e}
+    if any(e < 0 for e in used.values()):
+        return ""
+    right, wrong = _monomial(tuple(over.items())), _monomial(tuple(used.items()))
+    if any(e.denominator == 2 for e in used.values()) or any(e.denominator == 2 for e in over.values()):
+        if not over:
+            return f"{sign}divided by {wrong}, which the forward is not{extra}"
+        return f"{sign}it is divided by {wrong or '1'}, and should be by {right}{extra}"
+    if not over:
+        return f"{sign}divided by {wrong}, but it is a sum, not a mean{extra}"
+    if not used:
+        return f"{sign}the mean's 1/{right if '·' not in right else f'({right})'} is missing: the scale of a sum in a mean{extra}"
+    return f"{sign}divided by {wrong}, but the mean is over {right}{extra}"
+
+
+def _apart(scene: Scene, explained: Sequence[tuple[Fraction, Powers]]) -> str:
+    """Sizes at which the two simplest explanations differ."""
+    (r, p), (q, k) = explained[0], explained[1]
+    for n, v in scene.sizes.items():
+        sizes = {**scene.sizes, n: v + 1}
+        if abs(float(r) * _value(p, sizes) - float(q) * _value(k, sizes)) > 1e-6:
+            return f"{n}={v + 1}"
+    return ""

@@ -1,0 +1,154 @@
+"""A case on arrays, with what the hypotheses share: its intermediates, and the gradient of a changed Program."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import cached_property, lru_cache
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from derivcheck.derivation.sweep import adjoint
+from derivcheck.diagnosis.case import Case
+from derivcheck.errors import DerivcheckError
+from derivcheck.notation.meaning import evaluate
+from derivcheck.notation.program import Definition, Input, Program
+from derivcheck.notation.terms import Term
+
+Array = npt.NDArray[np.float64]
+
+
+class Scene:
+    """One case on float64 arrays.
+
+    Attributes:
+        found: what the backward returned for the input under diagnosis, or None.
+        right: its derived gradient.
+    """
+
+    def __init__(self, case: Case) -> None:
+        self.case, self.name, self.sizes = case, case.name, dict(case.sizes)
+        self.right = _array(case.derived[case.name])
+        given = case.found.get(case.name)
+        self.found: Array | None = None if given is None else _array(given)
+        self.relative = case.relative
+
+    def __str__(self) -> str:
+        names = [s for s in self.case.adjoint.sizes() if s in self.sizes]
+        if len(names) == 1:
+            return f"{names[0]}={self.sizes[names[0]]}"
+        return f"({','.join(names)})=({','.join(str(self.sizes[n]) for n in names)})"
+
+    # -- comparing ---------------------------------------------------------------
+    def near(self, a: Array, b: Array, slack: float = 20.0) -> bool:
+        """Whether two arrays agree within rounding; infinities and NaNs must stand at the same places."""
+        if a.shape != b.shape:
+            return False
+        if a.size == 0:
+            return True
+        finite = np.isfinite(a)
+        if not np.array_equal(finite, np.isfinite(b)):
+            return False
+        if not finite.any():
+            return bool(np.array_equal(np.isnan(a), np.isnan(b)))
+        scale = max(float(np.abs(a[finite]).max()), float(np.abs(b[finite]).max()))
+        return bool(np.abs(a[finite] - b[finite]).max() <= slack * self.relative * scale)
+
+    @cached_property
+    def wrong(self) -> bool:
+        """Whether the backward is wrong here at all."""
+        return self.found is None or not self.near(self.found, self.right, 1.0)
+
+    def fits(self, guess: Array | None) -> bool:
+        """Whether a guess reproduces what was found, and far better than the right gradient does."""
+        if guess is None or self.found is None or not self.near(self.found, guess):
+            return False
+        if not self.wrong:
+            return True
+        if self.found.shape != self.right.shape or not np.isfinite(self.found).all():
+            return True
+        return _norm(self.found - guess) <= 0.2 * _norm(self.found - self.right)
+
+    # -- values ----------------------------------------------------------------------
+    @cached_property
+    def given(self) -> dict[str, Any]:
+        """The inputs and upstream gradients."""
+        return {**self.case.inputs, **self.case.upstream}
+
+    @cached_property
+    def program(self) -> Program:
+        """The part of the adjoint that the input under diagnosis needs."""
+        return self.case.adjoint.needed([f"{self.name}_bar"])
+
+    @cached_property
+    def values(self) -> dict[str, Array]:
+        """Every input and definition of the adjoint, as arrays."""
+        found = evaluate(self.case.adjoint, self.given, self.sizes)
+        return {**{k: _array(v) for k, v in self.given.items()}, **found}
+
+    def changed(self, terms: Mapping[str, Term]) -> Array | None:
+        """The gradient when these definitions of the adjoint read otherwise."""
+        program = _changed(self.program, tuple(terms.items()))
+        return self.evaluated(program)
+
+    def rederived(self, forward: Program) -> Array | None:
+        """The gradient of another forward at the same values."""
+        try:
+            return self.evaluated(_adjoint(forward, self.name))
+        except DerivcheckError:
+            return None
+
+    def evaluated(self, program: Program) -> Array | None:
+        """The last output of a Program that may read everything known here."""
+        try:
+            inputs = {n: self.values[n] for n in program.inputs if n in self.values}
+            found: Array = evaluate(program, inputs, self.sizes)[program.outputs[-1]]
+        except (DerivcheckError, IndexError, KeyError, ValueError):
+            return None
+        return found
+
+
+def _array(value: Any) -> Array:
+    if hasattr(value, "detach"):
+        value = value.detach().cpu().double().numpy()
+    return np.asarray(value, dtype=np.float64)
+
+
+def _norm(a: Array) -> float:
+    return float(np.sqrt(np.sum(a * a)))
+
+
+@lru_cache(maxsize=512)
+def _adjoint(forward: Program, name: str) -> Program:
+    return adjoint(forward, [name])
+
+
+@lru_cache(maxsize=4096)
+def _changed(program: Program, terms: tuple[tuple[str, Term], ...]) -> Program:
+    """The definitions that are changed and those that depend on them; all else is read."""
+    new = dict(terms)
+    moved: list[Definition] = []
+    names: set[str] = set()
+    for d in program.definitions:
+        if d.name in new:
+            moved.append(replace(d, term=new[d.name], paths=()))
+        elif not d.term.names.isdisjoint(names):
+            moved.append(d)
+        else:
+            continue
+        names.add(d.name)
+    read = [a for a in program.arguments]
+    read += [Input(d.name, d.dims, d.kind) for d in program.definitions if d.name not in names]
+    used: set[str] = set()
+    for d in moved:
+        used |= d.term.names.union(*(p.names for p in d.dims))
+    kept = tuple(a for a in read if a.name in used)
+    return Program(kept, tuple(moved), program.outputs)
+
+
+def backward_definitions(program: Program, forward: Program) -> Sequence[Definition]:
+    """The definitions of an adjoint that are not the forward's own, nearest to the input first."""
+    own = {d.name for d in forward.definitions}
+    return [d for d in reversed(program.definitions) if d.name not in own]

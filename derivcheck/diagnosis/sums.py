@@ -1,0 +1,147 @@
+"""Sums: one that is missing over a broadcast or reduced axis, one too many, over the wrong axis, or cut short."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import combinations
+
+import numpy as np
+
+from derivcheck.diagnosis.guess import Example, Guess, edited, place, short, spots
+from derivcheck.diagnosis.scene import Array, Scene
+from derivcheck.notation.sizes import Index, fresh, i_poly
+from derivcheck.notation.terms import Over, Ref, Term, bound_indices, bracket, div, mul, size_of, substitute, summation
+
+EXAMPLE = Example(
+    forward="y[n,o] := x[n,o] + b[o]", dims={"x": "N out", "b": "out"}, parameter="b",
+    right="b_bar[o] := sum(n: grad_output[n,o])", wrong="b_bar[o] := grad_output[0,o]", says="sum over n",
+)
+
+
+def sums(scene: Scene, others: list[Scene]) -> Iterator[Guess]:
+    """Sums that are missing, cut short, averaged, over another axis, or too many."""
+    yield from _unreduced(scene)
+    yield from _inside(scene)
+    yield from _too_many(scene)
+
+
+def _unreduced(scene: Scene) -> Iterator[Guess]:
+    """Axes that were not summed away, by the shape of what came back."""
+    found, right = scene.found, scene.right
+    if found is None or found.ndim < right.ndim or found.shape == right.shape:
+        return
+    extra = found.ndim - right.ndim
+    for axes in combinations(range(found.ndim), extra) if extra else [()]:
+        rest = [n for k, n in enumerate(found.shape) if k not in axes]
+        also = tuple(k for k, (a, b) in enumerate(zip(rest, right.shape)) if a != b and b == 1)
+        total = found.sum(axes)
+        if also:
+            total = total.sum(also, keepdims=True)
+        if total.shape == right.shape and scene.near(total, right):
+            if all(found.shape[k] == 1 for k in axes) and not also:
+                yield Guess("shape", f"it has shape {found.shape}, expected {right.shape}: the values are right", lambda s: s.found)
+                return
+            yield Guess("sum", f"the sum over {_names(scene, found.shape, axes)} is missing: it has shape {found.shape}, expected {right.shape}",
+                        lambda s: _not_summed(s, axes, also))
+            return
+
+
+def _not_summed(scene: Scene, axes: tuple[int, ...], also: tuple[int, ...]) -> Array | None:
+    if scene.found is None or scene.found.ndim != scene.right.ndim + len(axes):
+        return None
+    total = scene.found.sum(axes)
+    total = total.sum(also, keepdims=True) if also else total
+    return scene.found if total.shape == scene.right.shape and scene.near(total, scene.right) else None
+
+
+def _names(scene: Scene, shape: tuple[int, ...], axes: tuple[int, ...]) -> str:
+    """The indices that the last definition sums over, where they are as long as the axes; else the axes' lengths."""
+    final = scene.program.definition(f"{scene.name}_bar")
+    bound = [i for i in sorted(bound_indices(final.term), key=lambda i: i.key)]
+    words = []
+    for k in axes:
+        fit = [i for i in bound if not i.size.names and i.size.at(scene.sizes) == shape[k]]
+        words.append(str(fit[0]) if fit else f"axis {k} of length {shape[k]}")
+        if fit:
+            bound.remove(fit[0])
+    return ", ".join(words)
+
+
+def _inside(scene: Scene) -> Iterator[Guess]:
+    for spot in spots(scene):
+        node = spot.node
+        if not isinstance(node, Over) or node.kind != "sum":
+            continue
+        where = place(scene, spot.definition)
+        around = [*spot.definition.indices, *spot.bound]
+        for i in node.indices:
+            rest = tuple(j for j in node.indices if j is not i)
+            outer = [a for a in around if a.size is i.size and a not in node.indices]
+            for a in outer:
+                diagonal = summation(rest, substitute(node.body, {i: i_poly(a)}))
+                yield edited("sum", f"the sum over {i} is missing{where}: {short(node)} is replaced by its own element, "
+                                    f"{short(diagonal)}, as if elementwise", spot.changed(diagonal))
+            first = summation(rest, substitute(node.body, {i: 0}))
+            yield edited("sum", f"the sum over {i} is missing{where}: only its first element is taken of {short(node)}", spot.changed(first))
+            last = summation(rest, substitute(node.body, {i: i.size - 1}))
+            yield edited("sum", f"the sum over {i} is missing{where}: only its last element is left of {short(node)}", spot.changed(last))
+            mean = div(node, size_of(i.size))
+            yield edited("sum", f"a mean over {i} in place of the sum{where}: {short(node)}", spot.changed(mean))
+            for a in outer:
+                yield edited("sum", f"{where.removeprefix(' ') or 'the gradient'}: {short(node)} is summed over {a}, and should be over {i}",
+                             spot.changed(_exchanged(node, i, a)))
+            for a in [b for b in around if b in node.free and b.size is not i.size]:
+                for free in [b for b in around if b.size is i.size and b is not a]:
+                    yield edited("sum", f"the sum of {short(node)} runs over {a}, and should run over {i}{where}",
+                                 spot.changed(_other_axis(node, i, a, free)))
+            cut = summation(node.indices, mul(_below(i), node.body))
+            yield edited("sum", f"the sum over {i} stops one short{where}: {short(node)}", spot.changed(cut))
+
+
+def _below(i: Index) -> Term:
+    return bracket(">=", i.size - 2 - i_poly(i))
+
+
+def _exchanged(node: Over, bound: Index, free: Index) -> Term:
+    """The sum with a bound and a free index of the same size exchanged."""
+    step = fresh(bound, [*node.free, *bound_indices(node), free])
+    body = substitute(node.body, {free: i_poly(step), bound: i_poly(free)})
+    return summation(tuple(step if j is bound else j for j in node.indices), body)
+
+
+def _other_axis(node: Over, bound: Index, summed: Index, free: Index) -> Term:
+    """The sum over an axis that should stay, with the one that should be summed left free."""
+    step = fresh(summed, [*node.free, *bound_indices(node), free])
+    body = substitute(node.body, {summed: i_poly(step), bound: i_poly(free)})
+    return summation(tuple(step if j is bound else j for j in node.indices), body)
+
+
+def _too_many(scene: Scene) -> Iterator[Guess]:
+    dims = scene.right.ndim
+    indices = scene.program.definition(f"{scene.name}_bar").indices
+    for k in range(dims):
+        yield Guess("sum", f"it is summed over {indices[k]}, and should not be", lambda s, k=k: _total(s, (k,), False))
+        yield Guess("sum", f"it is averaged over {indices[k]}, and should not be", lambda s, k=k: _total(s, (k,), True))
+    if dims > 1:
+        yield Guess("sum", "it is summed over all its elements, and should not be", lambda s: _total(s, tuple(range(s.right.ndim)), False))
+    for spot in spots(scene):
+        node = spot.node
+        if not isinstance(node, Ref) or not (node.name.endswith("_bar") or node.name in scene.case.upstream):
+            continue
+        for at in node.at:
+            i = at.index
+            if i is not None:
+                step = fresh(i, [*node.free, *spot.bound, *spot.definition.indices])
+                total = summation([step], substitute(node, {i: i_poly(step)}))
+                words = f"{node.name} is summed over {i}{place(scene, spot.definition)}, and should not be"
+                yield edited("sum", words, spot.changed(total))
+                yield edited("sum", words.replace("summed", "averaged"), spot.changed(div(total, size_of(i.size))))
+
+
+def _total(scene: Scene, axes: tuple[int, ...], mean: bool) -> Array:
+    total = scene.right.mean(axes, keepdims=True) if mean else scene.right.sum(axes, keepdims=True)
+    if scene.found is not None and scene.found.shape == total.shape:
+        return total
+    if scene.found is not None and scene.found.shape == tuple(n for k, n in enumerate(scene.right.shape) if k not in axes):
+        return total.squeeze(axes)
+    return np.broadcast_to(total, scene.right.shape)

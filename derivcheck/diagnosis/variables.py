@@ -1,0 +1,47 @@
+"""One tensor read where another is meant: x for y, the target for the prediction."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from derivcheck.diagnosis.guess import Example, Guess, edited, everywhere, place, short, spots
+from derivcheck.diagnosis.scene import Scene
+from derivcheck.notation.terms import Add, Ref, add, neg
+
+EXAMPLE = Example(
+    forward="y[n] := tanh(x[n])", dims={"x": "N"}, parameter="x",
+    right="y[n] := tanh(x[n]); x_bar[n] := grad_output[n]*(1 - y[n]^2)", wrong="x_bar[n] := grad_output[n]*(1 - x[n]^2)", says="x is read where y",
+)
+
+
+def variables(scene: Scene, others: list[Scene]) -> Iterator[Guess]:
+    """A tensor in place of another of the same dimensions; an addend left out or with the wrong sign."""
+    program = scene.case.adjoint
+    dims = {n: program.dims(n) for n in scene.values if program.kind(n) == "float"}
+    names = dict.fromkeys(s.node.name for s in spots(scene) if isinstance(s.node, Ref))
+    for name in names:
+        for other in dims:
+            if other != name and other != f"{scene.name}_bar" and dims[other] == dims.get(name):
+                terms = everywhere(scene, lambda t, name=name, other=other: Ref(other, t.at) if isinstance(t, Ref) and t.name == name else t)
+                if terms and not any(other == d or other in _later(scene, d) for d in terms):
+                    yield edited("variable", f"{other} is read where {name} is meant", terms)
+    for spot in spots(scene):
+        node = spot.node
+        where = place(scene, spot.definition)
+        if isinstance(node, Ref) and node.at:
+            for other in dims:
+                if other != node.name and dims[other] == dims.get(node.name) and other not in _later(scene, spot.definition.name):
+                    yield edited("variable", f"{other} is read where {node.name} is meant{where}, at {short(node)}", spot.changed(Ref(other, node.at)))
+        elif isinstance(node, Add):
+            for k, a in enumerate(node.args):
+                rest = [b for j, b in enumerate(node.args) if j != k]
+                yield edited("addend", f"the addend {short(a)} is missing{where}, in {short(node)}", spot.changed(add(*rest)))
+                yield edited("addend", f"the addend {short(a)} has the wrong sign{where}, in {short(node)}", spot.changed(add(*rest, neg(a))))
+
+
+def _later(scene: Scene, name: str) -> set[str]:
+    """The definitions of the adjoint from this one on: it cannot read them."""
+    names = [d.name for d in scene.program.definitions]
+    every = {d.name for d in scene.case.adjoint.definitions} - set(names)
+    return set(names[names.index(name):]) | {n for n in every if n.endswith("_bar")}
+
