@@ -15,7 +15,8 @@ FAMILIES: tuple[str, ...] = (
     "pooling",
     # "reductions",
     # "views",
-    # "losses",
+    "softmaxes",
+    "losses",
 )
 
 

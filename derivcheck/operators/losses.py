@@ -1,0 +1,471 @@
+"""Losses, with torch's reductions: none, mean, sum."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from fractions import Fraction
+from typing import Any
+
+from derivcheck.notation.sizes import Index, Poly, as_poly, i_poly
+from derivcheck.notation.terms import (
+    MINUS_ONE,
+    ONE,
+    ZERO,
+    Number,
+    Term,
+    add,
+    bracket,
+    div,
+    func,
+    mul,
+    neg,
+    power,
+    size_of,
+    sub,
+    summation,
+)
+from derivcheck.operators.build import Builder
+from derivcheck.operators.row import Sample, floats, ints, row, sample
+from derivcheck.operators.softmaxes import log_softmax_terms
+from derivcheck.operators.values import Value, numel, spread, test, where
+
+HALF = Number(Fraction(1, 2))
+NONE, MEAN, SUM = 0, 1, 2
+
+
+def reduced(b: Builder, at: tuple[Index, ...], term: Term, reduction: int, count: Term | None = None) -> Value:
+    """Each element, or their mean (over ``count``, default all of them) or their sum."""
+    if reduction == NONE:
+        return b.give(at, term)
+    total = summation(at, term)
+    if reduction == SUM:
+        return b.give((), total)
+    return b.give((), mul(power(size_of(numel(i.size for i in at)) if count is None else count, -1), total))
+
+
+def _pointwise(b: Builder, f: Callable[..., Term], reduction: int, *operands: Any) -> Value:
+    dims: list[Poly] = []
+    values = [o for o in operands if isinstance(o, Value)]
+    rank = max(v.rank for v in values)
+    for axis in range(-rank, 0):
+        here = [v.dims[axis] for v in values if v.rank >= -axis]
+        dims.append(next((p for p in here if p.constant != 1), as_poly(1)))
+    at = b.indices(dims)
+    return reduced(b, at, f(*(o[spread(o.dims, at)] if isinstance(o, Value) else o for o in operands)), reduction)
+
+
+def magnitude(x: Term) -> Term:
+    """``|x|``, whose gradient at 0 is 0 as torch has it."""
+    return mul(x, sub(bracket(">", x), bracket("<", x)))
+
+
+def _reductions(*args: Any, **kwargs: Any) -> list[Sample]:
+    return [sample(*args, reduction=r, **kwargs) for r in (NONE, MEAN, SUM)]
+
+
+@row(
+    "aten.mse_loss.default",
+    gives="loss",
+    samples=[
+        *_reductions(floats(2, 3), floats(2, 3)),
+        sample(floats(2, 3, 5), floats(2, 3, 5)),
+        sample(floats(3), floats(3)),
+        sample(floats(), floats()),
+        sample(floats(2, 1), floats(2, 1)),
+    ],
+)
+def mse_loss(b: Builder, input: Value, target: Value, reduction: int = MEAN) -> Value:
+    """loss = sum(*n: (x[*n] - t[*n])^2)/size(*n)"""
+    return _pointwise(b, lambda x, t: power(sub(x, t), 2), reduction, input, target)
+
+
+@row("aten.l1_loss.default", gives="loss", samples=_reductions(floats(2, 3), floats(2, 3)))
+def l1_loss(b: Builder, input: Value, target: Value, reduction: int = MEAN) -> Value:
+    """loss = sum(*n: |x[*n] - t[*n]|)/size(*n)"""
+    return _pointwise(b, lambda x, t: magnitude(sub(x, t)), reduction, input, target)
+
+
+def _near(d: Term, width: Term, inner: Term, outer: Term) -> Term:
+    """``inner`` where ``|d| < width``, else ``outer``."""
+    return where(mul(test(">", width, d), test(">", d, neg(width))), inner, outer)
+
+
+@row(
+    "aten.smooth_l1_loss.default",
+    gives="loss",
+    samples=[
+        *_reductions(floats(2, 3), floats(2, 3)),
+        sample(floats(2, 3), floats(2, 3), beta=0.3),
+        sample(floats(2, 3), floats(2, 3), beta=0),
+    ],
+)
+def smooth_l1_loss(b: Builder, input: Value, target: Value, reduction: int = MEAN, beta: Any = 1.0) -> Value:
+    """loss = mean of d^2/(2*beta) where |d| < beta, else |d| - beta/2, d = x - t"""
+    if beta == 0:
+        return _pointwise(b, lambda x, t: magnitude(sub(x, t)), reduction, input, target)
+    width = b.number(beta)
+
+    def f(x: Term, t: Term) -> Term:
+        d = sub(x, t)
+        return _near(d, width, div(mul(HALF, power(d, 2)), width), sub(magnitude(d), mul(HALF, width)))
+
+    return _pointwise(b, f, reduction, input, target)
+
+
+@row(
+    "aten.huber_loss.default",
+    gives="loss",
+    samples=[*_reductions(floats(2, 3), floats(2, 3)), sample(floats(2, 3), floats(2, 3), delta=0.3)],
+)
+def huber_loss(b: Builder, input: Value, target: Value, reduction: int = MEAN, delta: Any = 1.0) -> Value:
+    """loss = mean of d^2/2 where |d| < delta, else delta*(|d| - delta/2), d = x - t"""
+    width = b.number(delta)
+
+    def f(x: Term, t: Term) -> Term:
+        d = sub(x, t)
+        return _near(d, width, mul(HALF, power(d, 2)), mul(width, sub(magnitude(d), mul(HALF, width))))
+
+    return _pointwise(b, f, reduction, input, target)
+
+
+def _clamped_log(x: Term) -> Term:
+    """torch bounds the logarithms of binary cross-entropy from below by −100."""
+    low = func("exp", Number(-100))
+    return where(test(">=", x, low), func("log", x), Number(-100))
+
+
+@row(
+    "aten.binary_cross_entropy.default",
+    gives="loss",
+    samples=[
+        *_reductions(floats(2, 3, values="open"), floats(2, 3, values="open")),
+        sample(floats(2, 3, values="open"), floats(2, 3, values="open"), floats(3, values="fixed")),
+    ],
+)
+def binary_cross_entropy(b: Builder, input: Value, target: Value, weight: Value | None = None, reduction: int = MEAN) -> Value:
+    """loss = mean of -w*(t*log(x) + (1 - t)*log(1 - x))"""
+
+    def f(x: Term, t: Term, w: Term) -> Term:
+        return neg(mul(w, add(mul(t, _clamped_log(x)), mul(sub(ONE, t), _clamped_log(sub(ONE, x))))))
+
+    return _pointwise(b, f, reduction, input, target, ONE if weight is None else weight)
+
+
+@row(
+    "aten.binary_cross_entropy_with_logits.default",
+    gives="loss",
+    samples=[
+        *_reductions(floats(2, 3), floats(2, 3, values="open")),
+        sample(floats(2, 3), floats(2, 3, values="open"), floats(3, values="fixed"), floats(3, values="fixed")),
+    ],
+)
+def binary_cross_entropy_with_logits(
+    b: Builder, input: Value, target: Value, weight: Value | None = None, pos_weight: Value | None = None, reduction: int = MEAN
+) -> Value:
+    """loss = mean of -w*(q*t*logsigmoid(x) + (1 - t)*logsigmoid(-x))"""
+
+    def f(x: Term, t: Term, w: Term, q: Term) -> Term:
+        yes = mul(q, t, func("logsigmoid", x))
+        return neg(mul(w, add(yes, mul(sub(ONE, t), func("logsigmoid", neg(x))))))
+
+    return _pointwise(
+        b, f, reduction, input, target, ONE if weight is None else weight, ONE if pos_weight is None else pos_weight
+    )
+
+
+@row(
+    "aten.kl_div.default",
+    gives="loss",
+    samples=[
+        *(_reductions(floats(2, 3), floats(2, 3, values="open"))),
+        *(_reductions(floats(2, 3), floats(2, 3), log_target=True)),
+    ],
+)
+def kl_div(b: Builder, input: Value, target: Value, reduction: int = MEAN, *, log_target: bool = False) -> Value:
+    """loss = mean of t*(log(t) - x), or exp(t)*(t - x) for a target in logarithms"""
+    if log_target:
+        return _pointwise(b, lambda x, t: mul(func("exp", t), sub(t, x)), reduction, input, target)
+    return _pointwise(b, lambda x, t: sub(_entropy(t), mul(t, x)), reduction, input, target)
+
+
+def _entropy(t: Term) -> Term:
+    """``t log t``, 0 at 0."""
+    return mul(bracket(">", t), t, func("log", t))
+
+
+def _places(x: Value) -> tuple[int, int]:
+    """The class axis of a score tensor, and its rank."""
+    return (0 if x.rank == 1 else 1), x.rank
+
+
+def _picked(b: Builder, logp: Value, target: Value, weight: Value | None, ignore: Any, reduction: int) -> Value:
+    """Negative log likelihood of integer targets: minus the score at the target, ignored rows out of sum and count."""
+    axis, rank = _places(logp)
+    at = b.indices(target.dims)
+    t = target.entry(*at)
+    b.assume(f"targets lie in 0 … {logp.dims[axis]} − 1 or are {ignore} (ignored)")
+    keep = bracket("!=", t - as_poly(ignore))
+    score = logp[(*at[:axis], t, *at[axis:])]
+    w = ONE if weight is None else weight[t]
+    term = mul(MINUS_ONE, keep, w, score)
+    count = summation(at, mul(keep, w))
+    return reduced(b, at, term, reduction, count)
+
+
+@row(
+    "aten.nll_loss.default",
+    "aten.nll_loss2d.default",
+    "aten.nll_loss_nd.default",
+    gives="loss",
+    samples=[
+        *(
+            sample(floats(7, 3), ints(7, below=3), None, r, i, only="aten.nll_loss_nd.default")
+            for r in (NONE, MEAN, SUM)
+            for i in (-100, 1)
+        ),
+        sample(floats(7, 3), ints(7, below=3), floats(3, values="fixed"), only="aten.nll_loss.default"),
+        sample(floats(3), ints(below=3), only="aten.nll_loss.default"),
+        sample(floats(2, 3, 5, 4), ints(2, 5, 4, below=3), only="aten.nll_loss2d.default"),
+        sample(floats(2, 3, 5), ints(2, 5, below=3), floats(3, values="fixed"), NONE, only="aten.nll_loss_nd.default"),
+    ],
+)
+def nll_loss(
+    b: Builder, input: Value, target: Value, weight: Value | None = None, reduction: int = MEAN, ignore_index: Any = -100
+) -> Value:
+    """loss = -sum(n: [t[n] != ignore]*w[t[n]]*x[n, t[n]])/sum(n: [t[n] != ignore]*w[t[n]])"""
+    return _picked(b, input, target, weight, ignore_index, reduction)
+
+
+@row(
+    "aten.nll_loss_forward.default",
+    "aten.nll_loss2d_forward.default",
+    gives="loss",
+    samples=[
+        sample(floats(7, 3), ints(7, below=3), None, MEAN, 1, only="aten.nll_loss_forward.default"),
+        sample(floats(2, 3, 5, 4), ints(2, 5, 4, below=3), None, MEAN, 1, only="aten.nll_loss2d_forward.default"),
+    ],
+)
+def nll_loss_forward(
+    b: Builder, input: Value, target: Value, weight: Value | None, reduction: int, ignore_index: Any
+) -> tuple[Value, Value]:
+    """loss = nll_loss(x, t), with the total weight as a further result"""
+    loss = _picked(b, input, target, weight, ignore_index, reduction)
+    at = b.indices(target.dims)
+    t = target.entry(*at)
+    keep = mul(bracket("!=", t - as_poly(ignore_index)), ONE if weight is None else weight[t])
+    return loss, b.give((), summation(at, keep) if reduction != NONE else ZERO, 1, stop=True)
+
+
+@row(
+    "aten.cross_entropy_loss.default",
+    gives="loss",
+    samples=[
+        *(sample(floats(7, 3), ints(7, below=3), None, r, i) for r in (NONE, MEAN, SUM) for i in (-100, 1)),
+        *(sample(floats(7, 3), ints(7, below=3), floats(3, values="fixed"), r, 1, 0.2) for r in (NONE, MEAN, SUM)),
+        sample(floats(7, 3), ints(7, below=3), None, MEAN, -100, 0.1),
+        sample(floats(3), ints(below=3)),
+        sample(floats(2, 3, 5, 4), ints(2, 5, 4, below=3), floats(3, values="fixed"), MEAN, 2, 0.3),
+        *(sample(floats(7, 3), floats(7, 3, values="simplex"), None, r) for r in (NONE, MEAN, SUM)),
+        sample(floats(7, 3), floats(7, 3, values="open"), floats(3, values="fixed"), MEAN, -100, 0.2),
+        sample(floats(2, 3, 5), floats(2, 3, 5, values="open")),
+        sample(floats(3), floats(3, values="open")),
+    ],
+)
+def cross_entropy_loss(
+    b: Builder,
+    input: Value,
+    target: Value,
+    weight: Value | None = None,
+    reduction: int = MEAN,
+    ignore_index: Any = -100,
+    label_smoothing: Any = 0.0,
+) -> Value:
+    """loss = -sum(n: [t[n] != ignore]*w[t[n]]*logp[n, t[n]])/sum(n: [t[n] != ignore]*w[t[n]])"""
+    axis, rank = _places(input)
+    logp = log_softmax_terms(b, input, axis)
+    if target.kind == "float":
+        return _soft(b, logp, target, weight, reduction, label_smoothing, axis)
+    if label_smoothing == 0:
+        return _picked(b, logp, target, weight, ignore_index, reduction)
+    at = b.indices(target.dims)
+    t = target.entry(*at)
+    classes = input.dims[axis]
+    b.assume(f"targets lie in 0 … {classes} − 1 or are {ignore_index} (ignored)")
+    keep = bracket("!=", t - as_poly(ignore_index))
+    w = ONE if weight is None else weight[t]
+    c = b.index(classes, "c")
+    every = mul(ONE if weight is None else weight[c], logp[(*at[:axis], c, *at[axis:])])
+    smooth = b.number(label_smoothing)
+    sharp = mul(w, logp[(*at[:axis], t, *at[axis:])])
+    mixed = add(mul(sub(ONE, smooth), sharp), mul(div(smooth, size_of(classes)), summation([c], every)))
+    return reduced(b, at, mul(MINUS_ONE, keep, mixed), reduction, summation(at, mul(keep, w)))
+
+
+def _soft(b: Builder, logp: Value, target: Value, weight: Value | None, reduction: int, smoothing: Any, axis: int) -> Value:
+    """Targets that are probabilities: −Σ_c p_c log softmax_c, smoothed towards the uniform distribution."""
+    dims = (*target.dims[:axis], *target.dims[axis + 1 :])
+    at = b.indices(dims)
+    c = b.index(target.dims[axis], "c")
+    place = (*at[:axis], c, *at[axis:])
+    p = target[place]
+    if smoothing != 0:
+        s = b.number(smoothing)
+        p = add(mul(sub(ONE, s), p), div(s, size_of(c.size)))
+    term = neg(summation([c], mul(p, ONE if weight is None else weight[c], logp[place])))
+    return reduced(b, at, term, reduction, size_of(numel(dims)))
+
+
+def relu(x: Term) -> Term:
+    """``x·[x > 0]``."""
+    return mul(x, bracket(">", x))
+
+
+def floor0(x: Term) -> Term:
+    """``clamp_min(x, 0)``, whose gradient at 0 is 1 as torch has it."""
+    return mul(x, bracket(">=", x))
+
+
+@row(
+    "aten.margin_ranking_loss.default",
+    gives="loss",
+    samples=_reductions(floats(5), floats(5), floats(5, values="signs"), 0.3),
+)
+def margin_ranking_loss(
+    b: Builder, input1: Value, input2: Value, target: Value, margin: Any = 0.0, reduction: int = MEAN
+) -> Value:
+    """loss = mean of max(0, -t*(x - z) + margin)"""
+    m = b.number(margin)
+    return _pointwise(b, lambda x, z, t: floor0(add(neg(mul(t, sub(x, z))), m)), reduction, input1, input2, target)
+
+
+@row(
+    "aten.hinge_embedding_loss.default",
+    gives="loss",
+    samples=_reductions(floats(5), floats(5, values="signs"), 0.7),
+)
+def hinge_embedding_loss(b: Builder, input: Value, target: Value, margin: Any = 1.0, reduction: int = MEAN) -> Value:
+    """loss = mean of x where t = 1, max(0, margin - x) where t = -1"""
+    m = b.number(margin)
+
+    def f(x: Term, t: Term) -> Term:
+        positive, negative = test("==", t, ONE), test("==", t, MINUS_ONE)
+        return add(where(negative, floor0(sub(m, x)), ZERO), where(positive, x, ZERO))
+
+    return _pointwise(b, f, reduction, input, target)
+
+
+@row("aten.soft_margin_loss.default", gives="loss", samples=_reductions(floats(5), floats(5, values="fixed")))
+def soft_margin_loss(b: Builder, input: Value, target: Value, reduction: int = MEAN) -> Value:
+    """loss = mean of softplus(-t*x)"""
+    return _pointwise(b, lambda x, t: func("softplus", neg(mul(t, x))), reduction, input, target)
+
+
+@row(
+    "aten.poisson_nll_loss.default",
+    gives="loss",
+    samples=[
+        *(sample(floats(5), floats(5, values="positive"), True, False, 1e-8, r) for r in (NONE, MEAN, SUM)),
+        sample(floats(5, values="positive"), floats(5, values="above"), False, True, 1e-8, MEAN),
+        sample(floats(5), floats(5, values="fixed"), True, True, 1e-8, MEAN),
+    ],
+)
+def poisson_nll_loss(b: Builder, input: Value, target: Value, log_input: bool, full: bool, eps: Any, reduction: int) -> Value:
+    """loss = mean of exp(x) - t*x, or x - t*log(x + eps)"""
+
+    def f(x: Term, t: Term) -> Term:
+        if log_input:
+            value = sub(func("exp", x), mul(t, x))
+        else:
+            value = sub(x, mul(t, func("log", add(x, b.number(eps)))))
+        if full:  # Stirling's approximation where t > 1
+            tau = mul(Number(2), func("pi"), t)
+            value = add(value, where(test(">", t, ONE), add(mul(t, func("log", t)), neg(t), mul(HALF, func("log", tau))), ZERO))
+        return value
+
+    return _pointwise(b, f, reduction, input, target)
+
+
+@row(
+    "aten.cosine_embedding_loss.default",
+    gives="loss",
+    samples=[
+        *_reductions(floats(5, 3), floats(5, 3), floats(5, values="signs"), 0.2),
+        sample(floats(3), floats(3), floats(values="signs")),
+    ],
+)
+def cosine_embedding_loss(
+    b: Builder, input1: Value, input2: Value, target: Value, margin: Any = 0.0, reduction: int = MEAN
+) -> Value:
+    """loss = mean of 1 - cos where t = 1, max(0, cos - margin) where t = -1"""
+    at = b.indices(target.dims)
+    i = b.index(input1.dims[-1], "i")
+    tiny = Number(Fraction(1, 10**12))
+    x, z = input1[(*at, i)], input2[(*at, i)]
+    dot = summation([i], mul(x, z))
+    lengths = [add(summation([i], power(v, 2)), tiny) for v in (x, z)]
+    cosine = b.define("cosine", at, div(dot, power(mul(*lengths), HALF)))[at]
+    t = target[at]
+    m = b.number(margin)
+    term = add(where(test("==", t, ONE), sub(ONE, cosine), ZERO), where(test("==", t, MINUS_ONE), floor0(sub(cosine, m)), ZERO))
+    return reduced(b, at, term, reduction)
+
+
+@row(
+    "aten.triplet_margin_loss.default",
+    gives="loss",
+    samples=[
+        *_reductions(floats(5, 3), floats(5, 3), floats(5, 3), 1.0),
+        sample(floats(5, 3), floats(5, 3), floats(5, 3), 0.5, 2.0, 1e-6, True),
+        sample(floats(3), floats(3), floats(3)),
+        sample(floats(5, 3), floats(5, 3), floats(5, 3), 1.0, 3.0),
+    ],
+)
+def triplet_margin_loss(
+    b: Builder,
+    anchor: Value,
+    positive: Value,
+    negative: Value,
+    margin: Any = 1.0,
+    p: Any = 2.0,
+    eps: Any = 1e-06,
+    swap: bool = False,
+    reduction: int = MEAN,
+) -> Value:
+    """loss = mean of max(0, |a - p + eps| - |a - n + eps| + margin)"""
+    at = b.indices(anchor.dims[:-1])
+    i = b.index(anchor.dims[-1], "i")
+    shift, order = b.number(eps), b.number(p)
+
+    def distance(name: str, x: Value, z: Value) -> Term:
+        d = add(x[(*at, i)], neg(z[(*at, i)]), shift)
+        inner = power(d, 2) if p == 2 else power(magnitude(d), order)
+        return b.define(name, at, power(summation([i], inner), power(order, -1)))[at]
+
+    near, far = distance("near", anchor, positive), distance("far", anchor, negative)
+    if swap:
+        other = distance("other", positive, negative)
+        far = where(test("<", other, far), other, far)
+    return reduced(b, at, floor0(add(near, neg(far), b.number(margin))), reduction)
+
+
+@row(
+    "aten.multi_margin_loss.default",
+    gives="loss",
+    samples=[
+        *(sample(floats(5, 3), ints(5, below=3), 1, 1.0, None, r) for r in (NONE, MEAN, SUM)),
+        sample(floats(5, 3), ints(5, below=3), 2, 0.5, floats(3, values="fixed")),
+    ],
+)
+def multi_margin_loss(
+    b: Builder, input: Value, target: Value, p: Any = 1, margin: Any = 1, weight: Value | None = None, reduction: int = MEAN
+) -> Value:
+    """loss = mean of w[t]*sum(c: [c != t]*max(0, margin - x[t] + x[c])^p)/C"""
+    if input.rank != 2:
+        b.refuse("multi_margin_loss of a single row", "Add a batch dimension of size 1.")
+    n = b.index(input.dims[0], "n")
+    c = b.index(input.dims[1], "c")
+    t = target.entry(n)
+    over = add(b.number(margin), neg(input[n, t]), input[n, c])
+    cost = mul(bracket("!=", i_poly(c) - t), relu(over) if p == 1 else mul(bracket(">", over), power(over, 2)))
+    w = ONE if weight is None else weight[t]
+    return reduced(b, (n,), mul(w, summation([c], cost), power(size_of(c.size), -1)), reduction)
