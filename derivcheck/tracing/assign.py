@@ -94,13 +94,13 @@ class Traces:
         return dict(zip(names, _first(len(names))))
 
     def assignment(self, t: int) -> dict[str, int]:
-        """Assignment ``t``: all sizes different, in the order of the base, odd and even mixed."""
+        """Assignment ``t``: all sizes different, in the order and roughly the ratios of the base (a kernel fits its image)."""
         base = self.base()
         out: dict[str, int] = {}
         previous = 1
         rng = random.Random(7919 * t + 31 * len(base))
         for n in sorted(base, key=lambda k: base[k]):
-            value = max(base[n] + 5 * t - 4, previous + 1, 2) + rng.randrange(0, 5)
+            value = max(base[n] + (base[n] * t + 1) // 2 + t, previous + 1, 2) + rng.randrange(0, 3)
             out[n] = previous = value
         return {n: out[n] for n in base}
 

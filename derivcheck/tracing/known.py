@@ -26,13 +26,11 @@ class Known:
         sizes: the value of each named size in this module.
         parameters: the dimensions of each parameter and buffer.
         attributes: the attributes that repeat sizes.
-        soft: sizes that no parameter shows.
     """
 
     sizes: dict[str, int]
     parameters: dict[str, tuple[_SizeText, ...]]
     attributes: dict[str, _SizeText] = field(default_factory=dict)
-    soft: tuple[str, ...] = ()
 
 
 def known_sizes(m: nn.Module) -> Known | None:
@@ -69,7 +67,6 @@ def _layer_norm(m: Any) -> Known | None:
         dict(zip(names, shape)),
         {"weight": names, "bias": names},
         {"normalized_shape": names},
-        soft=names if m.weight is None else (),
     )
 
 
@@ -80,7 +77,6 @@ def _group_norm(m: Any) -> Known | None:
         {"C" if g == 1 else "c": m.num_channels // g},
         {"weight": (channels,), "bias": (channels,)},
         {"num_channels": channels},
-        soft=() if m.affine else ("C" if g == 1 else "c",),
     )
 
 
@@ -88,12 +84,10 @@ def _batch_norm(m: Any) -> Known | None:
     c = ("C",)
     if isinstance(getattr(m, "weight", None), nn.UninitializedParameter):
         return None
-    shown = m.affine or m.running_mean is not None
     return Known(
         {"C": m.num_features},
         {"weight": c, "bias": c, "running_mean": c, "running_var": c},
         {"num_features": "C"},
-        soft=() if shown else ("C",),
     )
 
 

@@ -84,9 +84,11 @@ class Local:
         groups: dict[int, list[str]] = {}
         for n in self.state:
             groups.setdefault(self.then[n], []).append(n)
-        for group in groups.values():
+        ordered = [groups[v] for v in sorted(groups, reverse=True)]  # an image is made larger before its kernel
+        for group in ordered:
             if not self.attempt(dict.fromkeys(group, group[0])):
                 self._alone(group)
+        for group in ordered:
             _split(group, self.state, self.attempt)
         return self.state
 

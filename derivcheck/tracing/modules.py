@@ -102,13 +102,8 @@ def trace_module(
             goal = run.input("target", shape, dtype)
         return loss_own(tensors, sizes, (out, goal), {}) if loss_own is not None else loss(out, goal)
 
-    subject = Subject(
-        tuple(specs),
-        call,
-        has_row,
-        decomposition,
-        frozenset(own.soft) | (frozenset(loss_own.soft) if loss_own else frozenset()),
-    )
+    shown = {n for s in specs for p in s.dims for n in p.sizes()}
+    subject = Subject(tuple(specs), call, has_row, decomposition, frozenset(example) - shown)
     values = {**own.values, **(loss_own.values if loss_own else {})}
     preferred = {**preferred, **own.preferred}
     name = type(module).__name__
@@ -189,7 +184,6 @@ class _Own:
         self.module = module
         self.values: dict[str, torch.Tensor] = {}
         self.names: dict[str, str] = {}
-        self.soft: set[str] = set()
         self.preferred: dict[str, str] = {}
         tensors: list[tuple[str, torch.Tensor, str]] = [(n, p, "parameter") for n, p in module.named_parameters()]
         tensors += [(n, b, "buffer") for n, b in module.named_buffers()]
@@ -209,7 +203,6 @@ class _Own:
                     sizes[f"{path}.{p}" if path else p] = tuple(_local(d, local) for d in shape)
                 for attribute, value in found.attributes.items():
                     self.attributes.append((child, attribute, _local(value, local)))
-                self.soft |= {f"{lead}{n}" for n in found.soft}
         for dotted, tensor, role in tensors:
             name = identifier(prefix + dotted.replace(".", "_"))
             self.names[name] = dotted
@@ -230,7 +223,6 @@ class _Own:
                 if type(value) is int and value > 1 and value in lengths and not attribute.startswith("_"):
                     symbol = f"{prefix}{path}.{attribute}.attribute"
                     example[symbol] = value
-                    self.soft.add(symbol)
                     self.attributes.append((child, attribute, size(symbol)))
 
     def __call__(
