@@ -163,8 +163,8 @@ def _positive(*names):
 
 
 LOGITS = "lse[n] := log(sum(c: exp(x[n,c])))\n"
-LAYER_NORM = """mean[n] := sum(c: x[n,c]) / size(c)
-rstd[n] := (sum(c: (x[n,c] - mean[n])^2) / size(c) + 1/100000)^(-1/2)
+LAYER_NORM = """mean[n] := sum(c: x[n,c]) / C
+rstd[n] := (sum(c: (x[n,c] - mean[n])^2) / C + 1/100000)^(-1/2)
 y[n,c] := (x[n,c] - mean[n]) * rstd[n] * w[c] + b[c]"""
 LN_DIMS = {"x": "N C", "w": "C", "b": "C"}
 
@@ -181,7 +181,7 @@ BLIND = (
     Wrong("log_softmax", "y[n,c] := x[n,c] - log(sum(d: exp(x[n,d])))", {"x": "N C"},
           log_softmax_with_the_jacobian_of_softmax, "x", ("jacobian", "neighbour"), r"softmax|exp|log", NC),
     Wrong("layer_norm", LAYER_NORM, LN_DIMS, layer_norm_mean_path_subtracted_twice, "x", ("path",), r"mean.*(twice|2)|(twice|2).*mean", NC),
-    Wrong("rms_norm", "r[n] := (sum(c: x[n,c]^2) / size(c) + 1/1000000)^(-1/2)\ny[n,c] := x[n,c] * r[n] * w[c]", {"x": "N C", "w": "C"},
+    Wrong("rms_norm", "r[n] := (sum(c: x[n,c]^2) / C + 1/1000000)^(-1/2)\ny[n,c] := x[n,c] * r[n] * w[c]", {"x": "N C", "w": "C"},
           rms_norm_weight_applied_twice, "x", ("factor",), r"\bw\b", NC),
     Wrong("layer_norm", LAYER_NORM, LN_DIMS, layer_norm_gamma_read_at_the_wrong_index, "x", ("position",), r"\bw\b", NC),
     Wrong("batch_norm_eval", "y[n,c] := (x[n,c] - running_mean[c]) * (running_var[c] + 1/100000)^(-1/2) * w[c] + b[c]",

@@ -12,6 +12,7 @@ from derivcheck.derivation.sweep import adjoint
 from derivcheck.diagnosis.case import Case, case
 from derivcheck.diagnosis.guess import Example
 from derivcheck.notation.meaning import evaluate
+from derivcheck.notation.measure import measure
 from derivcheck.notation.parse import parse_program
 from derivcheck.notation.program import Program
 from derivcheck.notation.sizes import Size
@@ -28,7 +29,8 @@ def run(backward: str | Callable[..., Any], example: Example, forward: Program) 
     program = parse_program(backward, {k: v for k, v in dims.items() if re.search(rf"\b{k}\b", backward)})
 
     def evaluated(inputs: Any, given: Any) -> dict[str, torch.Tensor]:
-        values = evaluate(program, {**inputs, **given})
+        sizes = measure(forward, {k: tuple(v.shape) for k, v in inputs.items()})
+        values = evaluate(program, {**inputs, **given}, sizes)
         return {example.parameter: torch.from_numpy(values[f"{example.parameter}_bar"].copy())}
 
     return evaluated
