@@ -1,0 +1,361 @@
+"""A term as torch operations: each subterm becomes a node with one index per dimension.
+
+The indices of the definition at hand order the dimensions; an operand is permuted or unsqueezed only where its
+own order does not fit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from derivcheck.codegen.contraction import contract, is_contraction
+from derivcheck.codegen.graph import BOOL, FLOAT, INT, NUMBER, SCALAR, Graph, Node, Value
+from derivcheck.codegen.masks import implied, mask, where
+from derivcheck.codegen.numbers import as_fraction, is_number, reciprocal
+from derivcheck.codegen.reading import integer, read
+from derivcheck.errors import UnsupportedOperation
+from derivcheck.notation.program import Definition
+from derivcheck.notation.sizes import Index, Poly
+from derivcheck.notation.terms import (
+    MINUS_ONE,
+    ONE,
+    Add,
+    Bracket,
+    Func,
+    Mul,
+    Number,
+    Over,
+    Pow,
+    Ref,
+    SizeOf,
+    Term,
+    add,
+    mul,
+    neg,
+    opposite,
+    power,
+    size_of,
+    summation,
+)
+
+
+class Lowering:
+    """What is known while a Program is lowered.
+
+    Attributes:
+        dims, kinds: of every tensor by name.
+        checked: integer tensors that a bracket tests, whose entries may thus be out of range.
+        place: the order of the indices in the definition at hand.
+        steps: inside a loop, for a recurrent name the dimension along which it runs.
+    """
+
+    def __init__(self, dims: Mapping[str, tuple[Poly, ...]], kinds: Mapping[str, str], scalars: Iterable[str] = (),
+                 checked: Iterable[str] = (), below: Mapping[str, Poly] | None = None) -> None:
+        self.graph = Graph()
+        self.dims, self.kinds = dict(dims), dict(kinds)
+        self.scalars, self.checked = frozenset(scalars), frozenset(checked)
+        self.below = dict(below or {})
+        self.place: dict[Index, int] = {}
+        self.memo: dict[Term, Value] = {}
+        self.integer_context = False
+        self.steps: dict[str, tuple[int, Index]] = {}
+        self.at: str | None = None
+
+    # -- definitions ---------------------------------------------------------------
+    def define(self, d: Definition, term: Term | None = None) -> Node:
+        """The node of a definition, over all its indices that no loop holds fixed, in their order."""
+        indices = tuple(i for i in d.indices if i not in self.graph.fixed)
+        self.place = {i: k for k, i in enumerate(indices)}
+        self.memo = {}
+        self.integer_context = d.kind != "float"
+        self.at = d.place
+        value = self.bools(d.term) if d.kind == "bool" else self.value(d.term if term is None else term)
+        node = self.spread(value, indices)
+        if node.kind in (NUMBER, SCALAR) and (node.kind == NUMBER or indices or d.kind != "float"):
+            node = self.tensor(node)
+        return node
+
+    def bools(self, term: Term) -> Value:
+        """A term that is 0 or 1 as a mask."""
+        if isinstance(term, Bracket):
+            return mask(self, term)
+        value = self.value(term)
+        if value.node.kind == BOOL:
+            return value
+        zero = self.graph.number(Number(0))
+        return Value(self.graph.node("!=", (self.tensor(value.node), zero), (), value.node.dims, BOOL), value.axes)
+
+    # -- terms -----------------------------------------------------------------------
+    def value(self, term: Term) -> Value:
+        """A term as a node with its indices."""
+        found = self.memo.get(term)
+        if found is None:
+            found = self.memo[term] = self._value(term)
+        return found
+
+    def _value(self, term: Term) -> Value:
+        g = self.graph
+        if is_number(term, g.fixed):
+            return Value(g.number(term), ())
+        if isinstance(term, Ref):
+            return self.as_float(read(self, term.name, term.at))
+        if isinstance(term, SizeOf):
+            return self.as_float(integer(self, term.value))
+        if isinstance(term, Bracket):
+            return self.as_float(mask(self, term))
+        if isinstance(term, Add):
+            return self.total(term.args)
+        if isinstance(term, Mul):
+            return self.product(term.args)
+        if isinstance(term, Pow):
+            return self.power(term)
+        if isinstance(term, Func):
+            parts = [self.value(a) for a in term.args]
+            axes = self.union([p.axes for p in parts])
+            nodes = [self.tensor(self.align(p, axes)) for p in parts]
+            dims = max((n.dims for n in nodes), key=len)
+            for n in nodes:
+                dims = _broadcast(dims, n.dims)
+            return Value(g.node("func", nodes, (term.name,), dims, FLOAT), axes)
+        if isinstance(term, Over):
+            return self.over(term)
+        raise UnsupportedOperation(type(term).__name__, "no torch code is known for it", self.at)
+
+    def as_float(self, value: Value) -> Value:
+        """An integer or boolean tensor as a number to calculate with."""
+        if value.node.kind not in (INT, BOOL) or (self.integer_context and value.node.kind == INT):
+            return value
+        op = "to_int" if self.integer_context else "to_float"
+        return Value(self.graph.unary(op, value.node, kind=INT if self.integer_context else FLOAT), value.axes)
+
+    def tensor(self, node: Node) -> Node:
+        """A node as a tensor, where it may be a Python number."""
+        if node.kind not in (NUMBER, SCALAR):
+            return node
+        kind = INT if self.integer_context else FLOAT
+        return self.graph.node("as_tensor", (node,), (kind,), (), kind)
+
+    def tensor_of_int(self, node: Node) -> Node:
+        """A node as an integer tensor."""
+        if node.kind not in (NUMBER, SCALAR):
+            return node
+        return self.graph.node("as_tensor", (node,), (INT,), (), INT)
+
+    # -- elementwise ---------------------------------------------------------------
+    def union(self, many: Sequence[tuple[Index, ...]]) -> tuple[Index, ...]:
+        """The indices of all, in the order of an operand that has them all, else in the definition's order."""
+        every = dict.fromkeys(i for axes in many for i in axes)
+        for i in every:
+            self.place.setdefault(i, len(self.place))
+        wanted = tuple(sorted(every, key=lambda i: self.place[i]))
+        if wanted in many:
+            return wanted
+        return next((axes for axes in many if len(axes) == len(wanted)), wanted)
+
+    def align(self, value: Value, axes: tuple[Index, ...]) -> Node:
+        """The node with its dimensions in the order of ``axes``, of length 1 where it has none (leading ones are left out)."""
+        if value.axes == axes or not value.axes:
+            return value.node
+        present = [i for i in axes if i in value.axes]
+        node = self.graph.permute(value.node, [value.axes.index(i) for i in present])
+        first = axes.index(present[0])
+        return self.graph.unsqueeze(node, [k - first for k, i in enumerate(axes) if k > first and i not in value.axes])
+
+    def spread(self, value: Value, axes: tuple[Index, ...]) -> Node:
+        """The node over all of ``axes``."""
+        node = self.align(value, axes)
+        if set(value.axes) == set(axes):
+            return node
+        return self.graph.expand(self.tensor(node), tuple(i.size for i in axes))
+
+    def binary(self, op: str, left: Value, right: Value) -> Value:
+        """An elementwise operation."""
+        axes = self.union([left.axes, right.axes])
+        return Value(self.graph.binary(op, self.align(left, axes), self.align(right, axes)), axes)
+
+    def total(self, args: Sequence[Term]) -> Value:
+        """A sum of terms."""
+        numbers = [a for a in args if is_number(a, self.graph.fixed)]
+        rest = [a for a in args if not is_number(a, self.graph.fixed)]
+        parts: list[tuple[bool, Value]] = []
+        for a in self.choices(rest):
+            if isinstance(a, Value):
+                parts.append((False, a))
+            elif as_fraction(a) < 0:
+                parts.append((True, self.value(neg(a))))
+            else:
+                parts.append((False, self.value(a)))
+        if numbers:
+            number = add(*numbers)
+            minus = as_fraction(number) < 0 and any(not negative for negative, _ in parts)
+            at = 0 if args[0] is numbers[0] and not minus else len(parts)
+            parts.insert(at, (minus, Value(self.graph.number(neg(number) if minus else number), ())))
+        parts.sort(key=lambda part: part[0])
+        negative, result = parts[0]
+        if negative:
+            result = self.scale(result, MINUS_ONE)
+        for negative, part in parts[1:]:
+            result = self.binary("sub" if negative else "add", result, part)
+        return result
+
+    def choices(self, args: Sequence[Term]) -> list[Term | Value]:
+        """``[c]·a + [not c]·b`` as one ``where``."""
+        left: list[Term | Value] = list(args)
+        for a in args:
+            if a not in left or not isinstance(a, Mul):
+                continue
+            for b in (f for f in a.args if isinstance(f, Bracket)):
+                other = next((o for o in left if isinstance(o, (Mul, Bracket)) and o is not a and opposite(b) in _factors(o)), None)
+                if other is None or is_number(b, self.graph.fixed):
+                    continue
+                assert isinstance(other, (Mul, Bracket))
+                one = self.value(mul(*(f for f in a.args if f is not b)))
+                two = self.value(mul(*(f for f in _factors(other) if f is not opposite(b))))
+                chosen = where(self, mask(self, b), one, two)
+                left[left.index(a)] = chosen
+                left.remove(other)
+                break
+        return left
+
+    def product(self, args: Sequence[Term]) -> Value:
+        """A product, element by element; brackets select."""
+        number, brackets, rest = self.parted(args)
+        brackets = [b for b in brackets if not implied(self, b, rest, all_of=True)]
+        value = self.elementwise(number, rest)
+        if not brackets:
+            return value
+        masks = mask(self, brackets[0])
+        for b in brackets[1:]:
+            masks = self.binary("and", masks, mask(self, b))
+        if not rest:
+            return self.scale(self.as_float(masks), number)
+        return where(self, masks, value, Value(self.graph.number(Number(0)), ()))
+
+    def parted(self, args: Sequence[Term]) -> tuple[Term, list[Bracket], list[Term]]:
+        """The number, the brackets and the other factors of a product."""
+        fixed = self.graph.fixed
+        number = mul(*(a for a in args if is_number(a, fixed)))
+        rest = [a for a in args if not is_number(a, fixed)]
+        return number, [a for a in rest if isinstance(a, Bracket)], [a for a in rest if not isinstance(a, Bracket)]
+
+    def elementwise(self, number: Term, rest: Sequence[Term]) -> Value:
+        """``number · Π rest``, small factors first."""
+        above: list[Value] = []
+        below: list[Value] = []
+        for f in rest:
+            if isinstance(f, Pow) and isinstance(f.exponent, Number) and f.exponent.value < 0 and f.exponent.value.denominator == 1:
+                below.append(self.value(power(f.base, Number(-f.exponent.value))))
+            else:
+                above.append(self.value(f))
+        def rank(v: Value) -> tuple[int, int]:
+            return (0 if v.node.kind == SCALAR else 1, len(v.axes))
+
+        above.sort(key=rank)
+        below.sort(key=rank)
+        if not above:
+            if not below:
+                return Value(self.graph.number(number), ())
+            top = Value(self.graph.number(number), ())
+        else:
+            top = above[0] if number is ONE else self.scale(above[0], number)
+            for v in above[1:]:
+                top = self.binary("mul", top, v)
+        if below:
+            bottom = below[0]
+            for v in below[1:]:
+                bottom = self.binary("mul", bottom, v)
+            top = self.binary("div", top, bottom)
+        return top
+
+    def scale(self, value: Value, number: Term) -> Value:
+        """A value times a number that Python knows."""
+        g, node = self.graph, value.node
+        if number is ONE:
+            return value
+        if node.kind == NUMBER:
+            return Value(g.number(mul(number, node.params[0])), ())
+        if node.op == "sum" and node.kind == FLOAT:
+            times = node.args[0].dims
+            total = size_of(_product([times[k] for k in node.params[0]]))
+            rest = mul(number, total)
+            if isinstance(rest, Number) and not isinstance(total, Number):
+                mean = g.mean_of(node, total)
+                if mean is not None:
+                    return self.scale(Value(mean, value.axes), rest)
+        if number is MINUS_ONE:
+            return Value(g.unary("neg", node), value.axes)
+        divisor = reciprocal(number)
+        if divisor is not None and node.kind == FLOAT:
+            return Value(g.binary("div", node, g.number(divisor)), value.axes)
+        return Value(g.binary("mul", g.number(number), node), value.axes)
+
+    def power(self, term: Pow) -> Value:
+        """A power; the usual ones by their own names."""
+        g = self.graph
+        base = self.value(term.base)
+        e = term.exponent
+        if isinstance(e, Number):
+            tensor = Value(self.tensor(base.node), base.axes)
+            if e.value == -1:
+                return Value(g.binary("div", g.number(ONE), tensor.node), base.axes)
+            names = {"1/2": "sqrt", "-1/2": "rsqrt"}
+            name = names.get(str(e.value))
+            if name:
+                return Value(g.unary(name, tensor.node, kind=FLOAT), base.axes)
+            return Value(g.node("pow", (tensor.node, g.number(e)), (), tensor.node.dims, tensor.node.kind), base.axes)
+        exponent = self.value(e)
+        axes = self.union([base.axes, exponent.axes])
+        left, right = self.align(base, axes), self.align(exponent, axes)
+        if left.kind != FLOAT:
+            left = self.tensor(left)
+        return Value(g.binary("pow", left, right), axes)
+
+    # -- over indices ----------------------------------------------------------------
+    def over(self, term: Over) -> Value:
+        """``Σ``, ``Π``, an extreme or its place."""
+        for i in term.indices:
+            self.place.setdefault(i, len(self.place))
+            if i.size.indices - self.graph.fixed:
+                raise UnsupportedOperation("a ragged index", f"the size of {i} is {i.size}", self.at)
+        if term.kind == "sum":
+            return self.sum(term)
+        value = self.value(term.body)
+        kept = tuple(i for i in value.axes if i not in term.indices)
+        axes = kept + term.indices
+        node = self.tensor(self.spread(value, axes))
+        first = len(kept)
+        dims = range(first, len(axes))
+        if term.kind in ("max", "min"):
+            return Value(self.graph.reduce("amax" if term.kind == "max" else "amin", node, dims), kept)
+        shape = [i.size for i in kept]
+        if len(term.indices) > 1:
+            node = self.graph.reshape(node, [*shape, _product([i.size for i in term.indices])])
+        kind = node.kind if term.kind == "prod" else INT
+        found = Value(self.graph.node(term.kind, (node,), (first,), shape, kind), kept)
+        return found if term.kind == "prod" else self.as_float(found)
+
+    def sum(self, term: Over) -> Value:
+        """``Σ``: contractions through matrix products, everything else through ``.sum``."""
+        body = term.body
+        if isinstance(body, Add) and any(is_contraction(self, a, term.indices) for a in body.args):
+            return self.total([summation(term.indices, a) for a in body.args])
+        return contract(self, term.indices, body.args if isinstance(body, Mul) else (body,))
+
+
+def _factors(term: Term) -> tuple[Term, ...]:
+    return term.args if isinstance(term, Mul) else (term,)
+
+
+def _product(sizes: Sequence[Poly]) -> Poly:
+    from derivcheck.notation.sizes import as_poly
+
+    total = as_poly(1)
+    for s in sizes:
+        total = total * s
+    return total
+
+
+def _broadcast(left: tuple[Poly, ...], right: tuple[Poly, ...]) -> tuple[Poly, ...]:
+    from derivcheck.codegen.graph import broadcast
+
+    return broadcast(left, right)

@@ -1,0 +1,106 @@
+"""Iverson brackets as boolean masks, and the selection that they make."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from derivcheck.codegen.graph import BOOL, FLOAT, NUMBER, SCALAR, Node, Value
+from derivcheck.codegen.reading import integer, read, vanishing
+from derivcheck.notation.sizes import Poly
+from derivcheck.notation.terms import Bracket, Number, Ref, SizeOf, Term
+
+if TYPE_CHECKING:
+    from derivcheck.codegen.lower import Lowering
+
+_FLIPPED = {">=": "<=", ">": "<", "==": "==", "!=": "!="}
+
+
+def mask(low: Lowering, b: Bracket) -> Value:
+    """A bracket as a boolean tensor."""
+    if isinstance(b.operand, Poly):
+        return _of_position(low, b.relation, b.operand)
+    return _of_term(low, b.relation, b.operand)
+
+
+def _of_position(low: Lowering, relation: str, p: Poly) -> Value:
+    above = Poly((m, k) for m, k in p.terms if k > 0)
+    below = Poly((m, -k) for m, k in p.terms if k < 0)
+    if relation == ">=":
+        c = dict(below.terms).get((), 0)
+        if c >= 1:  # a >= b + 1 is a > b
+            relation, below = ">", below - 1
+    return _compare(low, relation, integer(low, above), integer(low, below))
+
+
+def _compare(low: Lowering, relation: str, left: Value, right: Value) -> Value:
+    if left.node.kind == NUMBER:
+        left, right, relation = right, left, _FLIPPED[relation]
+    axes = low.union([left.axes, right.axes])
+    a, b = low.align(left, axes), low.align(right, axes)
+    if a.kind == NUMBER:
+        a = low.tensor(a)
+    made = low.graph.binary(relation, a, b)
+    return Value(low.graph.node(relation, made.args, made.params, made.dims, BOOL), axes)
+
+
+def _of_term(low: Lowering, relation: str, operand: Term) -> Value:
+    if isinstance(operand, Ref) and relation in ("==", "!=", ">") and low.kinds.get(operand.name) == "bool":
+        value = read(low, operand.name, operand.at)
+        return value if relation != "==" else Value(low.graph.unary("not", value.node), value.axes)
+    from derivcheck.notation.terms import Add, add, is_negative, neg
+
+    if isinstance(operand, Add):  # [a − b ≥ 0] is a ≥ b: no cancellation, and inf meets inf as torch has it
+        above = [a for a in operand.args if not is_negative(a)]
+        below = [neg(a) for a in operand.args if is_negative(a)]
+        if above and below:
+            return _compare(low, relation, _exact(low, add(*above)), _exact(low, add(*below)))
+    if is_negative(operand):
+        return _compare(low, _FLIPPED[relation], _exact(low, neg(operand)), Value(low.graph.number(Number(0)), ()))
+    return _compare(low, relation, _exact(low, operand), Value(low.graph.number(Number(0)), ()))
+
+
+def _exact(low: Lowering, term: Term) -> Value:
+    """A side of a comparison; integers are compared as integers."""
+    if isinstance(term, Ref):
+        return read(low, term.name, term.at)
+    if isinstance(term, SizeOf):
+        return integer(low, term.value)
+    return low.value(term)
+
+
+def where(low: Lowering, chosen: Value, one: Value, two: Value) -> Value:
+    """``one`` where the mask holds, ``two`` elsewhere."""
+    g = low.graph
+    axes = low.union([chosen.axes, one.axes, two.axes])
+    a, b = low.align(one, axes), low.align(two, axes)
+    plain = (NUMBER, SCALAR)
+    if a.kind in plain and b.kind in plain:
+        a = low.tensor(a)
+    if a.kind == SCALAR:
+        a = low.tensor(a)
+    if b.kind == SCALAR:
+        b = low.tensor(b)
+    m = low.align(chosen, axes)
+    inner = g.binary("where_parts", a, b)
+    dims = g.binary("where_dims", m, inner).dims
+    kind = FLOAT if FLOAT in (a.kind, b.kind) else inner.kind
+    return Value(g.node("where", (m, a, b), (), dims, kind), axes)
+
+
+def implied(low: Lowering, b: Bracket, factors: Sequence[Term], *, all_of: bool) -> bool:
+    """Whether the factors vanish by themselves where the bracket is 0, since they are read as 0 outside their tensor."""
+    if not isinstance(b.operand, Poly) or b.relation != ">=" or not factors:
+        return False
+    found = [isinstance(f, Ref) and b.operand in vanishing(low, f.name, f.at) for f in factors]
+    return all(found) if all_of else any(found)
+
+
+def masked(low: Lowering, value: Value, b: Bracket) -> Value:
+    """The value where the bracket holds, else 0."""
+    return where(low, mask(low, b), value, Value(low.graph.number(Number(0)), ()))
+
+
+def zero(low: Lowering) -> Node:
+    """The number 0."""
+    return low.graph.number(Number(0))

@@ -1,0 +1,234 @@
+"""Numbers that Python knows when the code runs: rationals, sizes and loop indices, as Python text."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from fractions import Fraction
+
+from derivcheck.notation.functions import functions
+from derivcheck.notation.sizes import Atom, Entry, Extreme, Floor, Index, Poly, Size, as_poly
+from derivcheck.notation.terms import (
+    Add,
+    Bracket,
+    Func,
+    Mul,
+    Number,
+    Over,
+    Pow,
+    Ref,
+    SizeOf,
+    Term,
+    coefficient,
+    subterms,
+)
+
+OR, COMPARE, AND, SUM, PRODUCT, UNARY, POWER, ATOM = range(8)
+Spelled = tuple[str, int]
+
+
+def is_number(term: Term, fixed: frozenset[Index] = frozenset()) -> bool:
+    """Whether the term is a number made of rationals, sizes and the loop indices ``fixed``."""
+    if not term.free <= fixed or term.names:
+        return False
+    return isinstance(term, (Number, SizeOf)) or not any(
+        isinstance(t, (Over, Ref)) or isinstance(t, Bracket) and isinstance(t.operand, Term) for t in subterms(term))
+
+
+def as_fraction(term: Term) -> Fraction:
+    """The rational factor in front of a term."""
+    return coefficient(term)[0]
+
+
+def fraction_of(term: Term) -> tuple[Fraction, list[Term], list[Term]]:
+    """A number as ``c · Π above / Π below``."""
+    c, rest = coefficient(term)
+    above: list[Term] = []
+    below: list[Term] = []
+    for f in rest.args if isinstance(rest, Mul) else (rest,):
+        if isinstance(f, Pow) and isinstance(f.exponent, Number) and f.exponent.value < 0 and f.exponent.value.denominator == 1:
+            below.extend([f.base] * int(-f.exponent.value))
+        elif not (isinstance(f, Number) and f.value == 1):
+            above.append(f)
+    return c, above, below
+
+
+def reciprocal(number: Term) -> Term | None:
+    """``p`` where the number is ``1/p`` for a size ``p``, else None."""
+    from derivcheck.notation.terms import size_of
+
+    c, above, below = fraction_of(number)
+    if c != 1 or above or not below:
+        return None
+    total = as_poly(1)
+    for b in below:
+        if not isinstance(b, SizeOf):
+            return None
+        total = total * b.value
+    return size_of(total)
+
+
+class Speller:
+    """Python text of integer expressions and numbers; ``name`` spells sizes and loop indices."""
+
+    def __init__(self, name: Callable[[Atom], str], use: Callable[[str], str]) -> None:
+        self.name, self.use = name, use
+
+    # -- integers --------------------------------------------------------------------
+    def poly(self, p: Poly, level: int = OR) -> str:
+        """An integer expression, in parentheses where ``level`` binds tighter."""
+        return _wrap(self._poly(p), level)
+
+    def _poly(self, p: Poly) -> Spelled:
+        c = p.constant
+        if c is not None:
+            return str(c), ATOM if c >= 0 else UNARY
+        parts = sorted(((k < 0, self._monomial(m, abs(k))) for m, k in p.terms), key=lambda t: t[0])
+        minus, (text, own) = parts[0]
+        if len(parts) == 1 and not minus:
+            return text, own
+        out = ("-" if minus else "") + _wrap((text, own), PRODUCT)
+        for minus, spelled in parts[1:]:
+            out += (" - " if minus else " + ") + _wrap(spelled, PRODUCT)
+        return out, SUM
+
+    def _monomial(self, monomial: tuple[tuple[Atom, int], ...], k: int) -> Spelled:
+        factors: list[Spelled] = [(str(k), ATOM)] if k != 1 or not monomial else []
+        for atom, e in monomial:
+            text = self._atom(atom)
+            factors.append(text if e == 1 else (f"{_wrap(text, ATOM)}**{e}", POWER))
+        if len(factors) == 1:
+            return factors[0]
+        return " * ".join(_wrap(f, UNARY if k else PRODUCT) for k, f in enumerate(factors)), PRODUCT
+
+    def _atom(self, atom: Atom) -> Spelled:
+        if isinstance(atom, (Size, Index)):
+            return self.name(atom), ATOM
+        if isinstance(atom, Floor):
+            return f"{self.poly(atom.numerator, PRODUCT)} // {self.poly(atom.denominator, UNARY)}", PRODUCT
+        if isinstance(atom, Extreme):
+            return f"{self.use(atom.kind)}({', '.join(self.poly(a) for a in atom.args)})", ATOM
+        assert isinstance(atom, Entry)
+        raise ValueError(f"{atom} is an element of a tensor, not a number")
+
+    # -- numbers -----------------------------------------------------------------------
+    def number(self, term: Term, level: int = OR) -> str:
+        """A number, in parentheses where ``level`` binds tighter."""
+        return _wrap(self._number(term), level)
+
+    def _number(self, term: Term) -> Spelled:
+        if isinstance(term, Number):
+            return rational(term.value)
+        if isinstance(term, SizeOf):
+            return self._poly(term.value)
+        if isinstance(term, Bracket):
+            assert isinstance(term.operand, Poly)
+            return self.condition(term), COMPARE
+        if isinstance(term, Add):
+            out = ""
+            for a in term.args:
+                c, rest = coefficient(a)
+                minus = c < 0 and bool(out)
+                text = self.number(_negated(a) if minus else a, PRODUCT if out else SUM)
+                out += (f" {'-' if minus else '+'} {text}") if out else text
+            return out, SUM
+        if isinstance(term, Mul) or isinstance(term, Pow) and isinstance(term.exponent, Number) and term.exponent.value < 0 \
+                and term.exponent.value.denominator == 1:
+            return self._quotient(term)
+        if isinstance(term, Pow):
+            base = self.number(term.base, ATOM)
+            if isinstance(term.exponent, Number) and term.exponent.value < 0:
+                base = self.nonzero(term.base)
+            return f"{base}**{self.number(term.exponent, ATOM) if not isinstance(term.exponent, Number) else _exponent(term.exponent)}", POWER
+        if isinstance(term, Func):
+            return self._func(term)
+        raise ValueError(f"{term} is not a number")
+
+    def condition(self, b: Bracket) -> str:
+        """A condition on sizes and loop indices."""
+        assert isinstance(b.operand, Poly)
+        p = b.operand
+        above = Poly((m, k) for m, k in p.terms if k > 0)
+        below = Poly((m, -k) for m, k in p.terms if k < 0)
+        relation = b.relation
+        if relation == ">=" and below.constant is None and not above.indices and below.indices:
+            return f"{self.poly(below, SUM)} <= {self.poly(above, SUM)}"
+        return f"{self.poly(above, SUM)} {relation} {self.poly(below, SUM)}"
+
+    def nonzero(self, term: Term) -> str:
+        """A divisor: a product of sizes is at least 1, so that an empty tensor divides nothing by zero."""
+        if isinstance(term, Number):
+            return self.number(term, ATOM)
+        if isinstance(term, SizeOf):
+            p = term.value
+            if len(p.terms) == 1 and p.terms[0][1] > 0:
+                return f"{self.use('max')}({self.poly(p)}, 1)"
+        return self.number(term, ATOM)
+
+    def _quotient(self, term: Term) -> Spelled:
+        c, above, below = fraction_of(term)
+        top: list[Spelled] = []
+        if abs(c.numerator) != 1 or not above:
+            top.append((str(abs(c.numerator)), ATOM))
+        top += [self._number(a) for a in above]
+        text = " * ".join(_wrap(t, PRODUCT if k == 0 else UNARY) for k, t in enumerate(top))
+        if c < 0:
+            text = "-" + text
+        own = PRODUCT if len(top) > 1 else (UNARY if c < 0 else top[0][1])
+        sizes = [b for b in below if isinstance(b, SizeOf) and len(b.value.terms) == 1 and b.value.terms[0][1] > 0]
+        others = [b for b in below if b not in sizes]
+        bottoms: list[str] = []
+        if sizes:
+            total = as_poly(1)
+            for b in sizes:
+                total = total * b.value
+            bottoms.append(f"{self.use('max')}({self.poly(total)}, 1)")
+        if c.denominator != 1:
+            bottoms.append(str(c.denominator))
+        bottoms += [self.number(b, ATOM) for b in others]
+        if not bottoms:
+            return text, own
+        if others:  # a difference of sizes may be zero: torch divides, Python raises
+            down = " * ".join(bottoms)
+            return f"{self.use('_divide')}({text}, {down})", ATOM
+        down = bottoms[0] if len(bottoms) == 1 else f"({' * '.join(bottoms)})"
+        return f"{_wrap((text, own), PRODUCT)} / {down}", PRODUCT
+
+    def _func(self, term: Func) -> Spelled:
+        row = functions()[term.name]
+        if row.arity == 0:
+            return row.torch, ATOM
+        if row.means is None and row.sympy in _MATH:
+            return f"math.{_MATH[row.sympy]}({', '.join(self.number(a) for a in term.args)})", ATOM
+        inner = ", ".join(f"torch.tensor({self.number(a)}, dtype=torch.float64)" for a in term.args)
+        return f"{row.torch.format(inner)}.item()", ATOM
+
+
+_MATH = {"exp": "exp", "log": "log", "sin": "sin", "cos": "cos", "tan": "tan", "asin": "asin", "acos": "acos", "atan": "atan",
+         "sinh": "sinh", "cosh": "cosh", "tanh": "tanh", "asinh": "asinh", "acosh": "acosh", "atanh": "atanh", "erf": "erf",
+         "loggamma": "lgamma"}
+
+
+def rational(value: Fraction) -> Spelled:
+    """An exact rational as Python text: ``3``, ``0.5``, ``1e-05``, ``1 / 3``."""
+    if value.denominator == 1:
+        return str(value.numerator), ATOM if value >= 0 else UNARY
+    short = repr(float(value))
+    if Fraction(short) == value:
+        return short, ATOM if value >= 0 else UNARY
+    return f"{value.numerator} / {value.denominator}", PRODUCT
+
+
+def _exponent(e: Number) -> str:
+    text, own = rational(e.value)
+    return text if own == ATOM else f"({text})" if own == PRODUCT else text
+
+
+def _negated(term: Term) -> Term:
+    from derivcheck.notation.terms import neg
+
+    return neg(term)
+
+
+def _wrap(spelled: Spelled, level: int) -> str:
+    text, own = spelled
+    return f"({text})" if own < level else text
