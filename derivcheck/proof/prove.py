@@ -1,0 +1,321 @@
+"""Is a hand-written backward the gradient, for every size?
+
+Modular: each definition of the claim is first matched with a definition that the derivation has, the forward's names
+standing as they are; what is still open is inlined, the latest name first, as little as needed.  The normal form proves,
+numbers refute, and what neither decides is undecided.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from time import perf_counter
+from typing import Any
+
+from derivcheck.errors import InputError, UnsupportedOperation
+from derivcheck.notation.program import Definition, Program
+from derivcheck.notation.sizes import Index, Poly, i_poly
+from derivcheck.notation.terms import Term, rename
+from derivcheck.proof import polynomials
+from derivcheck.proof.atoms import Expression, names_in
+from derivcheck.proof.normal import of_term, vanishes
+from derivcheck.proof.refute import Evidence, compared
+from derivcheck.proof.report import Part, Proof
+from derivcheck.proof.space import OutOfTime, Space, Unreduced
+from derivcheck.proof.spelling import expression_text
+from derivcheck.proof.substitution import inlined, moved
+
+MODES: tuple[dict[str, bool], ...] = (
+    {}, {"expand": True}, {"ranges": True}, {"expand": True, "ranges": True},
+)
+
+
+def prove_programs(forward: Program, adjoint: Program, claimed: Program, *, time_limit: float = 5.0) -> Proof:
+    """Whether the claimed gradients are those of the adjoint, for every size.
+
+    Args:
+        forward: the forward.
+        adjoint: its gradient, as :func:`derivcheck.derivation.sweep.adjoint` derives it.
+        claimed: definitions of gradients, over the names of the forward's inputs and definitions and its upstream
+            gradient.  An output ``x_bar`` or ``x`` claims the gradient of ``x``; definitions' adjoints may be claimed too.
+        time_limit: seconds after which what is open is undecided.
+
+    Raises:
+        InputError: an output that names nothing that has a gradient, or a claim that reads unknown names.
+
+    >>> from derivcheck.derivation.sweep import adjoint
+    >>> from derivcheck.notation.parse import parse_program
+    >>> f = parse_program("L := sum(n: x[n]^2)", {"x": "N"})
+    >>> b = parse_program("x_bar[n] := 2*x[n]*grad_output", {"x": "N", "grad_output": ""})
+    >>> prove_programs(f, adjoint(f), b).status
+    'proved'
+    """
+    return _Prover(forward, adjoint, claimed, time_limit).run()
+
+
+@dataclass(frozen=True)
+class _Claim:
+    """A gradient that is claimed: its public name, the definition that claims it, the definition that it should be."""
+
+    name: str
+    claim: str
+    target: str
+
+
+class _Prover:
+    def __init__(self, forward: Program, adjoint: Program, claimed: Program, time_limit: float) -> None:
+        self.start = perf_counter()
+        self.deadline = self.start + time_limit
+        self.forward, self.adjoint = forward, adjoint
+        own = {d.name for d in forward.definitions} | {d.name for d in adjoint.definitions}
+        self.known: dict[str, Definition] = {d.name: d for d in (*forward.definitions, *adjoint.definitions)}
+        self.order = {n: k for k, n in enumerate(self.known)}
+        self.inputs = {a.name: a for a in (*forward.arguments, *adjoint.arguments)}
+        names: dict[str, str] = {}
+        for d in claimed.definitions:
+            names[d.name] = f"claimed {d.name}" if d.name in own or d.name in self.inputs or d.name in claimed.outputs else d.name
+        self.claimed = claimed.rename(names)
+        self.claims = list(self._claims(claimed, names))
+        self._check_names(claimed)
+        self.definitions = dict(self.known)
+        for d in self.claimed.definitions:
+            self.definitions[d.name] = d
+            self.order[d.name] = len(self.order)
+        self.alias: dict[str, str] = {}
+        self.below = {a.name: a.below for a in self.inputs.values() if a.below is not None}
+        self.below.update({a.name: a.below for a in claimed.arguments if a.below is not None})
+        self.spaces: dict[int, Space] = {}
+        self.forms: dict[tuple[int, str], Expression] = {}
+        self.evidence: Evidence | None = None
+        self.matched: dict[str, str] = {}
+
+    # -- what is claimed ----------------------------------------------------------
+    def _claims(self, claimed: Program, names: Mapping[str, str]) -> Iterator[_Claim]:
+        for o in claimed.outputs:
+            target = next((n for n in (o, f"{o}_bar") if n in self.known and n.endswith("_bar")), None)
+            if target is None and f"{o}_bar" in self.inputs:
+                target = f"{o}_bar"
+            if target is None:
+                has = ", ".join(n for n in self.adjoint.outputs)
+                raise InputError(f"{o!r} is not the name of a gradient here; expected among {has}")
+            yield _Claim(target[:-4] if target.endswith("_bar") else target, names.get(o, o), target)
+
+    def _check_names(self, claimed: Program) -> None:
+        have = {**{n: a.dims for n, a in self.inputs.items()}, **{n: d.dims for n, d in self.known.items()}}
+        for a in claimed.arguments:
+            if a.name not in have:
+                raise InputError(f"the backward reads {a.name!r}, which the forward does not have; it has {', '.join(have)}")
+            if a.dims != have[a.name]:
+                found, wanted = (", ".join(map(str, dims)) for dims in (a.dims, have[a.name]))
+                raise InputError(f"the backward reads {a.name} with dimensions ({found}); the forward has ({wanted})")
+
+    # -- the proof ------------------------------------------------------------------
+    def run(self) -> Proof:
+        parts: list[Part] = []
+        try:
+            self._match()
+        except OutOfTime:
+            pass
+        for c in self.claims:
+            parts.append(self._one(c))
+        spaces = list(self.spaces.values())
+        rules = sorted({r for s in spaces for r in s.rules}) if any(p.status == "proved" for p in parts) else []
+        conditions = dict.fromkeys((*self.forward.conditions,))
+        for s in spaces:
+            conditions.update(dict.fromkeys(s.conditions))
+        sizes = ", ".join(self.forward.sizes())
+        if sizes:
+            conditions[f"{sizes} ≥ 1"] = None
+        example = self.evidence.counterexample if self.evidence else None
+        tried = self.evidence.tried if self.evidence else ()
+        return Proof(tuple(parts), tuple(conditions), tuple(rules), example, tried, self.forward.notes,
+                     perf_counter() - self.start, self.forward, self.adjoint)
+
+    def _space(self, mode: int) -> Space:
+        found = self.spaces.get(mode)
+        if found is None:
+            found = self.spaces[mode] = Space(self.below, deadline=self.deadline, **MODES[mode])
+        return found
+
+    def _form(self, mode: int, name: str) -> Expression:
+        """The normal form of a definition, over its own indices, with matched names replaced."""
+        found = self.forms.get((mode, name))
+        if found is None:
+            d = self.definitions[name]
+            found = self.forms[mode, name] = of_term(self._space(mode), self._aliased(d.term))
+        return found
+
+    def _aliased(self, term: Term) -> Term:
+        return rename(term, self.alias)
+
+    def _match(self) -> None:
+        """Find, for each definition of the claim, one that is equal to it with the forward's names as they are."""
+        space = self._space(0)
+        for d in self.claimed.definitions:
+            try:
+                target = self._equal(space, d)
+            except Unreduced:
+                target = None
+            if target is not None:
+                self.alias[d.name] = target
+                self.matched[d.name] = target
+
+    def _equal(self, space: Space, d: Definition) -> str | None:
+        own = d.name.removeprefix("claimed ")
+        candidates = [k for k in self.known.values() if k.dims == d.dims and k.kind == d.kind]
+        candidates.sort(key=lambda k: k.name not in (own, f"{own}_bar"))
+        mine = self._inlined_claims(space, of_term(space, self._aliased(d.term)), d.name)
+        for k in candidates:
+            other = rename(d.term, {d.name: k.name}) if d.recurrent else None
+            if d.recurrent != k.recurrent:
+                continue
+            theirs = self._form(0, k.name)
+            left = mine if other is None else of_term(space, self._aliased(other))
+            if self._moved(space, left, d.indices, k.indices) == theirs:
+                return k.name
+        return None
+
+    def _inlined_claims(self, space: Space, u: Expression, but: str) -> Expression:
+        """Names of the claim that matched nothing replaced by what they mean."""
+        while True:
+            names = [n for n in names_in(u) if n in self.definitions and n not in self.known and n != but
+                     and self.definitions[n].kind == "float" and not self.definitions[n].recurrent]
+            if not names:
+                return u
+            last = max(names, key=self.order.__getitem__)
+            u = inlined(space, u, {last: (self.definitions[last].indices, self._form(0, last))})
+
+    def _moved(self, space: Space, u: Expression, old: tuple[Index, ...], new: tuple[Index, ...]) -> Expression:
+        if old == new:
+            return u
+        return moved(space, u, {a: i_poly(b) for a, b in zip(old, new)})
+
+    def _one(self, c: _Claim) -> Part:
+        start = perf_counter()
+        claim = self.alias.get(c.claim, c.claim)
+        if claim == c.target:
+            return Part(c.name, "proved", (), "as it stands", seconds=perf_counter() - start)
+        wrong = self._shape(c, claim)
+        if wrong:
+            return Part(c.name, "refuted", (), wrong, seconds=perf_counter() - start)
+        rest = ""
+        for mode in range(len(MODES)):
+            try:
+                opened, left = self._reduced(mode, claim, c.target)
+                if left is None:
+                    return Part(c.name, "proved", tuple(opened), _how(MODES[mode], opened), seconds=perf_counter() - start)
+                rest = rest or left
+            except OutOfTime:
+                rest = rest or "the time limit was reached"
+                if mode == 0:
+                    self._numbers()
+                break
+            except Unreduced as e:
+                rest = rest or str(e)
+            if mode == 0:
+                self._numbers()
+            if self._refuted(c):
+                break
+        if self._refuted(c):
+            return Part(c.name, "refuted", (), "", seconds=perf_counter() - start)
+        return Part(c.name, "undecided", (), rest, seconds=perf_counter() - start)
+
+    def _dims(self, name: str) -> tuple[Poly, ...]:
+        return self.definitions[name].dims if name in self.definitions else self.inputs[name].dims
+
+    def _shape(self, c: _Claim, claim: str) -> str:
+        found, wanted = self._dims(claim), self._dims(c.target)
+        if found == wanted:
+            return ""
+        return f"it has dimensions ({', '.join(map(str, found))}), expected ({', '.join(map(str, wanted))})"
+
+    def _reduced(self, mode: int, claim: str, target: str) -> tuple[list[str], str | None]:
+        """The names that were opened, and what is left of claim − target (None: nothing)."""
+        space = self._space(mode)
+        indices = self._indices(target)
+        left = self._over(mode, claim, indices)
+        right = self._over(mode, target, indices)
+        d = polynomials.plus(left, polynomials.scaled(right, -1))
+        opened: list[str] = []
+        if self._recurrent(target) and not self._recurrent(claim):
+            return self._induction(mode, claim, target, left, right, indices)
+        while True:
+            if vanishes(space, d):
+                return opened, None
+            name = self._next(d)
+            if name is None:
+                return opened, expression_text(d)
+            opened.append(name)
+            d = inlined(space, d, {name: (self.definitions[name].indices, self._form(mode, name))})
+
+    def _induction(self, mode: int, claim: str, target: str, left: Expression, right: Expression,
+                   indices: tuple[Index, ...]) -> tuple[list[str], str | None]:
+        """A closed form that satisfies the recurrence is its solution: one step, the start included."""
+        space = self._space(mode)
+        own = self.definitions[target].indices
+        step = inlined(space, right, {target: (own, self._moved(space, left, indices, own))})
+        d = polynomials.plus(left, polynomials.scaled(step, -1))
+        space.used("one-step induction")
+        opened: list[str] = []
+        while True:
+            if vanishes(space, d):
+                return opened, None
+            name = self._next(d)
+            if name is None:
+                return opened, expression_text(d)
+            opened.append(name)
+            d = inlined(space, d, {name: (self.definitions[name].indices, self._form(mode, name))})
+
+    def _recurrent(self, name: str) -> bool:
+        return name in self.definitions and self.definitions[name].recurrent
+
+    def _indices(self, name: str) -> tuple[Index, ...]:
+        if name in self.definitions:
+            return self.definitions[name].indices
+        return tuple(Index("abcdefgh"[k % 8], p, k // 8) for k, p in enumerate(self.inputs[name].dims))
+
+    def _over(self, mode: int, name: str, indices: tuple[Index, ...]) -> Expression:
+        space = self._space(mode)
+        if name not in self.definitions:
+            return space.one("element", name, tuple(i_poly(i) for i in indices))
+        return self._moved(space, self._form(mode, name), self.definitions[name].indices, indices)
+
+    def _next(self, d: Expression) -> str | None:
+        """The latest name that can be replaced by what it means: the claim's first, then adjoints, then the forward's."""
+        open_ = [n for n in names_in(d) if n in self.definitions and not self.definitions[n].recurrent
+                 and self.definitions[n].kind == "float"]
+        return max(open_, key=self.order.__getitem__, default=None)
+
+    # -- numbers ------------------------------------------------------------------
+    def _numbers(self) -> None:
+        if self.evidence is not None:
+            return
+        try:
+            self.evidence = compared(self._together(), [(c.name, self._named(c.claim), c.target) for c in self.claims
+                                                         if self._dims(c.claim) == self._dims(c.target)])
+        except UnsupportedOperation:
+            self.evidence = Evidence((), None)
+
+    def _refuted(self, c: _Claim) -> bool:
+        e = self.evidence
+        return e is not None and e.counterexample is not None and e.counterexample.name == c.name
+
+    def _named(self, name: str) -> str:
+        return name.replace("claimed ", "claimed_")
+
+    def _together(self) -> Program:
+        """One Program that defines the forward, the gradient and the claim."""
+        definitions = (*self.known.values(), *(self.claimed.rename({d.name: self._named(d.name) for d in self.claimed.definitions})).definitions)
+        return replace(self.adjoint, arguments=tuple(self.inputs.values()), definitions=tuple(definitions))
+
+
+def _how(mode: Mapping[str, bool], opened: list[str]) -> str:
+    words = []
+    if opened:
+        names = ", ".join(n.removeprefix("claimed ") for n in opened)
+        words.append(f"with {names} written out")
+    if mode.get("expand"):
+        words.append("functions written through exp")
+    if mode.get("ranges"):
+        words.append("ranges split at their ends")
+    return "; ".join(words) or "as it stands"

@@ -1,0 +1,279 @@
+"""Numbers refute: the smallest sizes at which two formulas differ, exactly where the formulas are rational.
+
+Candidates are found in float64; what is reported was confirmed in exact rational arithmetic, or with 60 digits where a
+function is not rational.  A difference that is not confirmed refutes nothing.
+"""
+
+from __future__ import annotations
+
+import itertools
+import random
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+
+from derivcheck.errors import DerivcheckError
+from derivcheck.notation.meaning import evaluate
+from derivcheck.notation.numbers import Exact
+from derivcheck.notation.program import Input, Program
+
+DIGITS = 60
+ELEMENTS = 20000
+
+
+@dataclass(frozen=True)
+class Counterexample:
+    """Where a claimed gradient is wrong.
+
+    Attributes:
+        sizes: the sizes.
+        name: the gradient.
+        index: the element.
+        claimed: the value that the claim gives there.
+        gradient: the value of the gradient.
+        inputs: the inputs at which it is so.
+        exact: whether the values are exact rationals (else they carry 60 digits).
+    """
+
+    sizes: dict[str, int]
+    name: str
+    index: tuple[int, ...]
+    claimed: Any
+    gradient: Any
+    inputs: dict[str, Any]
+    exact: bool
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data, ready for JSON."""
+        return {"sizes": self.sizes, "name": self.name, "index": list(self.index), "claimed": str(self.claimed),
+                "gradient": str(self.gradient), "exact": self.exact,
+                "inputs": {n: _plain(v) for n, v in self.inputs.items()}}
+
+    def __str__(self) -> str:
+        at = f"[{', '.join(map(str, self.index))}]" if self.index else ""
+        sizes = ", ".join(f"{n} = {v}" for n, v in self.sizes.items())
+        return f"{self.name}{at} is {_number(self.gradient)}, the claim gives {_number(self.claimed)}" + (f" at {sizes}" if sizes else "")
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """How far two formulas were compared on numbers: the sizes tried, and whether they agreed."""
+
+    tried: tuple[dict[str, int], ...]
+    counterexample: Counterexample | None
+
+
+def _number(v: Any) -> str:
+    return str(v) if isinstance(v, (Fraction, int)) else f"{float(v):.12g}"
+
+
+def _plain(v: Any) -> Any:
+    a = np.asarray(v)
+    if a.dtype == object:
+        return np.vectorize(str, otypes=[object])(a).tolist() if a.size else []
+    return a.tolist()
+
+
+class Digits(Exact):
+    """Numbers of 60 decimal digits (mpmath)."""
+
+    def __init__(self) -> None:
+        import mpmath
+
+        self.mp = mpmath.mp.clone()
+        self.mp.dps = DIGITS
+
+    def exactly(self, value: Any) -> Any:
+        if isinstance(value, Fraction):
+            return self.mp.mpf(value.numerator) / value.denominator
+        return value if isinstance(value, self.mp.mpf) else self.mp.mpf(value.item() if isinstance(value, np.generic) else value)
+
+    def one_power(self, base: Any, exponent: Any) -> Any:
+        if base is None or exponent is None:
+            return None
+        if isinstance(exponent, Fraction):
+            if base == 0 and exponent < 0 or base < 0 and exponent.denominator != 1:
+                return None
+            if exponent.denominator == 1:
+                return base ** int(exponent)
+            return self.mp.power(base, self.exactly(exponent))
+        return None if base <= 0 else self.mp.power(base, exponent)
+
+    def one_value(self, name: str, values: Sequence[Any]) -> Any:
+        if any(v is None for v in values):
+            return None
+        try:
+            found = self.mp.mpf(1) * _function(name)(self.mp, *values)
+        except (ValueError, ZeroDivisionError, TypeError):
+            return None
+        return None if not self.mp.isfinite(found) else found
+
+
+def _function(name: str) -> Any:
+    from derivcheck.notation.functions import functions
+
+    plain = {"lgamma": "loggamma", "pi": "pi"}
+    row = functions().get(name)
+    if row is None or row.means is None:
+        if name == "pi":
+            return lambda mp: mp.pi
+        if name == "polygamma":
+            return lambda mp, n, x: mp.polygamma(int(n), x)
+        return lambda mp, *a: getattr(mp, plain.get(name, name))(*a)
+    from derivcheck.proof.elementary import definition
+
+    term = definition(name, row.arity)
+    return lambda mp, *a: _scalar(mp, term, a)
+
+
+def _scalar(mp: Any, t: Any, args: Sequence[Any]) -> Any:
+    from derivcheck.notation import terms as T
+
+    if isinstance(t, T.Number):
+        return mp.mpf(t.value.numerator) / t.value.denominator
+    if isinstance(t, T.Ref):
+        return args[int(t.name)]
+    kids = [_scalar(mp, k, args) for k in t.children]
+    if isinstance(t, T.Add):
+        return sum(kids, mp.mpf(0))
+    if isinstance(t, T.Mul):
+        total = mp.mpf(1)
+        for k in kids:
+            total = total * k
+        return total
+    if isinstance(t, T.Pow):
+        return mp.power(kids[0], kids[1])
+    return _function(t.name)(mp, *kids)
+
+
+def assignments(program: Program, most: int = 60) -> Iterator[dict[str, int]]:
+    """Sizes to try: the smallest first, then some in which no two sizes agree."""
+    names = _sizes(program)
+    seen: set[tuple[int, ...]] = set()
+    small = sorted(itertools.product((1, 2, 3), repeat=min(len(names), 5)), key=lambda v: (sum(v), max(v), v))
+    kept = small if len(small) <= most // 2 else [v for v in small if sum(v) <= len(v) + 2][:most // 2]
+    for v in kept:
+        full = (*v, *([2] * (len(names) - len(v))))
+        if full not in seen:
+            seen.add(full)
+            yield dict(zip(names, full))
+    spread = [(2, 3, 4, 5, 6, 7), (3, 2, 5, 4, 7, 6), (4, 2, 3, 5, 2, 3), (3, 4, 2, 3, 4, 2), (5, 3, 2, 2, 3, 3), (6, 5, 4, 3, 2, 2)]
+    for v in spread:
+        full = tuple(v[k % 6] for k in range(len(names)))
+        if full not in seen:
+            seen.add(full)
+            yield dict(zip(names, full))
+
+
+def _sizes(program: Program) -> tuple[str, ...]:
+    found = dict.fromkeys(program.sizes())
+    for a in program.arguments:
+        if a.below is not None:
+            found.update(dict.fromkeys(sorted(a.below.sizes())))
+    return tuple(found)
+
+
+def sample(program: Program, sizes: Mapping[str, int], seed: int, positive: bool) -> dict[str, Any] | None:
+    """Small rational inputs of those sizes; None where a dimension would not be positive."""
+    rng = random.Random(seed)
+    out: dict[str, Any] = {}
+    for a in program.arguments:
+        shape = tuple(p.at(sizes) for p in a.dims)
+        if any(n < 1 for n in shape) or np.prod(shape, dtype=float) > ELEMENTS:
+            return None
+        out[a.name] = _drawn(a, shape, sizes, rng, positive)
+    return out
+
+
+def _drawn(a: Input, shape: tuple[int, ...], sizes: Mapping[str, int], rng: random.Random, positive: bool) -> Any:
+    count = int(np.prod(shape, dtype=int))
+    if a.kind == "int":
+        top = a.below.at(sizes) if a.below is not None else 1
+        return np.array([rng.randrange(max(top, 1)) for _ in range(count)], dtype=np.int64).reshape(shape)
+    if a.kind == "bool":
+        return np.array([rng.random() < 0.6 for _ in range(count)]).reshape(shape)
+    low = 1 if positive else -12
+    values = np.empty(count, dtype=object)
+    for k in range(count):
+        v = 0
+        while not v:
+            v = rng.randint(low, 12)
+        values[k] = Fraction(v, 8)
+    return values.reshape(shape)
+
+
+def compared(program: Program, pairs: Sequence[tuple[str, str, str]], seconds: float = 0.6) -> Evidence:
+    """Compare definitions of a Program on numbers.
+
+    Args:
+        program: one Program that defines both sides.
+        pairs: (the gradient's public name, the definition that claims it, the definition that is it).
+    """
+    start = perf_counter()
+    tried: list[dict[str, int]] = []
+    for round_, sizes in enumerate(assignments(program)):
+        if perf_counter() - start > seconds and tried:
+            break
+        told = False
+        for positive in (False, True):
+            inputs = sample(program, sizes, 7 * round_ + 1, positive)
+            if inputs is None:
+                break
+            found = _at(program, pairs, sizes, inputs)
+            if found is None:
+                continue
+            told = True
+            if found:
+                for name, claimed, gradient in found:
+                    confirmed = _confirmed(program, name, claimed, gradient, sizes, inputs)
+                    if confirmed is not None:
+                        return Evidence((*tried, sizes), confirmed)
+            break
+        if told:
+            tried.append(sizes)
+    return Evidence(tuple(tried), None)
+
+
+def _at(program: Program, pairs: Sequence[tuple[str, str, str]], sizes: Mapping[str, int], inputs: Mapping[str, Any]) -> Any:
+    floats = {n: v.astype(float) if v.dtype == object else v for n, v in inputs.items()}
+    try:
+        values = {**floats, **evaluate(program, floats, sizes)}
+    except (DerivcheckError, ArithmeticError, IndexError, ValueError):
+        return None
+    differ = []
+    usable = False
+    for pair in pairs:
+        a, b = np.asarray(values[pair[1]], dtype=float), np.asarray(values[pair[2]], dtype=float)
+        fine = np.isfinite(a) & np.isfinite(b)
+        if not fine.any():
+            continue
+        usable = True
+        scale = max(float(np.abs(b[fine]).max()), float(np.abs(a[fine]).max()), 1e-30)
+        if (np.abs(a - b)[fine] > 1e-7 * scale).any():
+            differ.append(pair)
+    return differ if usable else None
+
+
+def _confirmed(program: Program, name: str, claimed: str, gradient: str, sizes: Mapping[str, int],
+               inputs: Mapping[str, Any]) -> Counterexample | None:
+    needed = program.needed([n for n in (claimed, gradient) if n not in program.inputs])
+    for exact in (True, False):
+        numbers: Exact = Exact() if exact else Digits()
+        try:
+            values = {**{n: numbers.given(v, n) for n, v in inputs.items() if np.asarray(v).dtype == object},
+                      **evaluate(needed, inputs, sizes, numbers)}
+        except (DerivcheckError, ArithmeticError, IndexError, ValueError, TypeError, AttributeError):
+            continue
+        a, b = values[claimed], values[gradient]
+        for at in np.ndindex(*b.shape):
+            u, v = a[at], b[at]
+            if u is None or v is None:
+                continue
+            gap = abs(u - v)
+            if gap and (exact or gap > 10 ** (-DIGITS // 2) * max(abs(u), abs(v))):
+                return Counterexample(dict(sizes), name, at, u, v, dict(inputs), exact)
+    return None
