@@ -285,6 +285,11 @@ def absolute(x: Term) -> Term:
     return sub(mul(test(">", x, ZERO), x), mul(test("<", x, ZERO), x))
 
 
+def root(square: Term) -> Term:
+    """``[s > 0]·s^(1/2)``: at 0 the gradient of a norm is 0, as in torch."""
+    return mul(test(">", square, ZERO), power(square, HALF))
+
+
 def _sinc(x: Term) -> Term:
     turn = mul(func("pi"), x)
     return where(test("==", x, ZERO), ONE, div(func("sin", turn), turn))

@@ -13,8 +13,10 @@ FAMILIES: tuple[str, ...] = (
     "convolutions",
     "normalisations",
     "pooling",
-    # "reductions",
+    "reductions",
+    "distances",
     # "views",
+    "gathering",
     "softmaxes",
     "losses",
 )
