@@ -74,18 +74,19 @@ class Bound:
 
     Args:
         dtype: the type whose arithmetic is bounded.
-        sequential: every sum is taken to be sequential.
+        coarse: every sum is taken to be sequential and to accumulate in the type itself, as some of torch's own
+            bfloat16 and float16 kernels do on the CPU (``native_layer_norm_backward``).
     """
 
-    def __init__(self, dtype: torch.dtype = torch.float64, sequential: bool = False) -> None:
+    def __init__(self, dtype: torch.dtype = torch.float64, coarse: bool = False) -> None:
         # the value itself is rounded too (float64), hence the sum of both units
         self.unit = unit(dtype) + FLOAT64_UNIT
         accumulator = dtype if dtype in (torch.float64, torch.float32) else torch.float32
-        self.accumulator = unit(accumulator) + FLOAT64_UNIT
+        self.accumulator = unit(dtype if coarse else accumulator) + FLOAT64_UNIT
         self.tiny = torch.finfo(dtype).tiny if dtype is not torch.float16 else torch.finfo(dtype).smallest_normal
         self.largest = torch.finfo(dtype).max
         self.single = dtype is torch.float32
-        self.sequential = sequential
+        self.sequential = coarse
         self.open = 0  # brackets that rounding may flip
 
     # -- in and out ------------------------------------------------------------

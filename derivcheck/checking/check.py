@@ -8,8 +8,8 @@ from typing import Any
 import torch
 
 from derivcheck.checking.case import case_of
-from derivcheck.checking.found import Found, Run, Upstream, flat, runner
-from derivcheck.checking.judge import Derived, Sample, derived, judge
+from derivcheck.checking.found import Found, Run, Upstream, flat, native, runner
+from derivcheck.checking.judge import HALVES, Derived, Sample, derived, judge
 from derivcheck.checking.probes import probe
 from derivcheck.checking.report import Report, Row
 from derivcheck.checking.subject import Subject, Tensors, healthy, subject
@@ -111,6 +111,7 @@ def examine(
     s.allowance = tolerance
     run = runner(s, backward)
     upstream = upstreams(s, grad_output, dtype, seed)
+    s.native = dtype in HALVES and native(s, backward)
     right = derived(s, s.tensors, upstream, dtype)
     rows, found = judge(s, run, s.tensors, upstream, right)
     report = Report(s.name, rows, _name(dtype), str(next(iter(s.tensors.values())).device), seed, right.sizes)

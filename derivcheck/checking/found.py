@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,7 +14,7 @@ from derivcheck.checking.live import Live
 from derivcheck.checking.subject import Subject, Tensors
 from derivcheck.errors import InputError
 from derivcheck.notation.meaning import evaluate
-from derivcheck.notation.program import Program
+from derivcheck.notation.program import Input, Program
 
 Upstream = dict[str, torch.Tensor]
 Run = Callable[[Tensors, Upstream], Mapping[str, "torch.Tensor | None"]]
@@ -47,6 +48,25 @@ def runner(s: Subject, backward: Any) -> Run:
             f"backward is a {type(backward).__name__}; expected a function of grad_output and the inputs, or index text"
         )
     return _callable(s, backward)
+
+
+def native(s: Subject, backward: Any) -> bool:
+    """Whether what is under test is torch's own backward of its own kernels: no autograd.Function and no hook takes part."""
+    if backward is not None or s.call is None or s.function is not None:
+        return False
+    leaves = {n: t.detach().clone().requires_grad_() if n in s.wrt else t for n, t in s.tensors.items()}
+    with torch.enable_grad():
+        stack: list[Any] = [o.grad_fn for o in flat(s.call(leaves))]
+    seen: set[Any] = set()
+    while stack:
+        node = stack.pop()
+        if node is None or node in seen:
+            continue
+        if isinstance(node, torch.autograd.function.BackwardCFunction):
+            return False
+        seen.add(node)
+        stack.extend(n for n, _ in node.next_functions)
+    return True
 
 
 def find(s: Subject, run: Run, tensors: Tensors, upstream: Upstream) -> Found:
@@ -150,27 +170,49 @@ def _generated(s: Subject) -> Run:
 def _written(s: Subject, backward: str | Program) -> Run:
     """A backward in index notation; ``<name>_bar`` and ``<name>`` both name a gradient."""
     program = backward if isinstance(backward, Program) else parse_backward(s, backward)
+    forward = s.derivation.program
+    inner = {a.name for a in program.arguments} & {d.name for d in forward.definitions}
+    adjoint = {d.name for d in s.derivation.adjoint.definitions}
 
     def run(tensors: Tensors, upstream: Upstream) -> dict[str, torch.Tensor | None]:
         some = next(iter(tensors.values()))
         dtype = next((t.dtype for t in tensors.values() if t.is_floating_point()), torch.float64)
-        values = evaluate(program, {**tensors, **upstream}, numbers=Live(dtype, some.device))
+        numbers = Live(dtype, some.device)
+        given = {**tensors, **upstream}
+        if inner:
+            given.update(evaluate(forward.needed(inner), {n: tensors[n] for n in forward.inputs}, None, numbers))
+        values = evaluate(program, {a.name: given[a.name] for a in program.arguments}, None, numbers)
         out: dict[str, torch.Tensor | None] = {}
-        for name in program.outputs:
+        for name in values:
             short = name.removesuffix("_bar")
-            out[short if short in s.wrt else name] = values[name] if name in values else tensors[name]
+            if short in s.wrt or name in s.wrt or name in adjoint or name in program.outputs:
+                out[short if short in s.wrt else name] = values[name]
         return out
 
     return run
 
 
 def parse_backward(s: Subject, text: str) -> Program:
-    """Index text of a backward, over the forward's inputs and its upstream gradients."""
+    """Index text of a backward, over the forward's inputs and definitions and its upstream gradients.
+
+    Raises:
+        NotationError: text that cannot be read, or that defines no gradient.
+    """
     from derivcheck.notation.parse import parse_program
 
-    adjoint = s.derivation.adjoint
-    dims = {a.name: " ".join(str(p) for p in a.dims) for a in adjoint.arguments}
+    program, adjoint = s.derivation.program, s.derivation.adjoint
+    written = set(re.findall(r"[^\W\d]\w*", text))
+    known = [*adjoint.arguments, *(Input(d.name, d.dims, d.kind) for d in program.definitions)]
+    defined = set(re.findall(r"^\s*([^\W\d]\w*)[^\n;=]*?:?=", text.replace(";", "\n"), re.MULTILINE))
+    dims = {a.name: _dims_text(a) for a in known if a.name in written and a.name not in defined}
     return parse_program(text, dims)
+
+
+def _dims_text(a: Input) -> str:
+    sizes = " ".join(str(p).replace(" ", "") for p in a.dims)
+    if a.kind == "float":
+        return sizes
+    return f"{a.kind}<{str(a.below).replace(' ', '')}: {sizes}>" if a.below is not None else f"{a.kind}: {sizes}"
 
 
 def _callable(s: Subject, backward: Callable[..., Any]) -> Run:

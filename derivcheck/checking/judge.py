@@ -19,6 +19,7 @@ from derivcheck.notation.meaning import evaluate
 from derivcheck.notation.measure import measure
 from derivcheck.notation.program import Program
 
+HALVES = (torch.bfloat16, torch.float16)
 ASIDE = 0.1  # the largest share of elements that may be set aside (kinks) in a pass
 
 
@@ -62,15 +63,15 @@ class Sample:
     found: Mapping[str, torch.Tensor | None]
 
 
-def derived(s: Subject, tensors: Tensors, upstream: Upstream, dtype: torch.dtype) -> Derived:
-    """Evaluate the adjoint with its rounding bound in ``dtype``."""
+def derived(s: Subject, tensors: Tensors, upstream: Upstream, dtype: torch.dtype, coarse: bool = False) -> Derived:
+    """Evaluate the adjoint with its rounding bound in ``dtype`` (``coarse``: see :class:`~derivcheck.checking.bound.Bound`)."""
     adjoint = s.derivation.adjoint
     given = {
         a.name: (upstream if a.name in upstream else tensors)[a.name]
         for a in adjoint.arguments
         if a.name in upstream or a.name in tensors
     }
-    numbers = Bound(dtype)
+    numbers = Bound(dtype, coarse)
     sizes = measure(adjoint, {n: tuple(t.shape) for n, t in given.items()})
     pairs = evaluate(adjoint, given, sizes, numbers)
     for n, t in given.items():
@@ -96,6 +97,8 @@ def judge(
     steps = [d.name for d in adjoint.definitions if d.name in found.gradients and d.name not in adjoint.outputs]
     for name in [*steps, *s.wrt]:
         rows.append(_row(s, name, found, right, tensors, where))
+    if s.native and right.dtype in HALVES and any(r.verdict == "wrong" for r in rows):
+        _forgive(s, rows, found, tensors, upstream, right)
     known = {*s.wrt, *steps, *adjoint.outputs}
     for name, g in found.gradients.items():
         if name not in known and g is not None:
@@ -118,6 +121,19 @@ def judge(
         else:
             row.verdict, row.note = "changed input", note
     return rows, found
+
+
+def _forgive(s: Subject, rows: list[Row], found: Found, tensors: Tensors, upstream: Upstream, right: Derived) -> None:
+    """torch's own kernels of half precision that accumulate in their own type are said, not blamed."""
+    coarse = derived(s, tensors, upstream, right.dtype, coarse=True)
+    bars = dict(zip(s.derivation.wrt, s.derivation.adjoint.outputs))
+    for row in rows:
+        g = found.gradients.get(row.name)
+        if row.verdict == "wrong" and row.name in bars and g is not None:
+            c = compare(g, coarse.value(bars[row.name]), coarse.tolerance(bars[row.name]))
+            if c.holds:
+                row.verdict, row.wrong = "passed", 0
+                row.note = f"torch's own kernel accumulates in {_type(right.dtype)}: {row.max_error:.1e} off"
 
 
 def _row(s: Subject, name: str, found: Found, right: Derived, tensors: Tensors, where: str) -> Row:

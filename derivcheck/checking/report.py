@@ -256,11 +256,11 @@ class Report:
     def __rich__(self) -> Any:
         return self.table()
 
-    def images(self) -> dict[str, Any]:
-        """``|error| / bound`` of each faulty gradient as a two-dimensional float64 array, for a picture."""
-        from derivcheck.checking.picture import images
+    def plot(self, path: str | None = None) -> Any:
+        """``|error| / bound`` of each faulty gradient as a matplotlib Figure; written to ``path`` where that is given."""
+        from derivcheck.checking.plot import plot
 
-        return images(self)
+        return plot(self, path)
 
 
 def _all(n: int) -> str:

@@ -40,7 +40,10 @@ def reproduction(s: Subject, backward: Any, row: Row, report: Report) -> str:
         call = f"{s.function.__name__}.apply({', '.join(n for n in s.order if n in tensors)})"
         lines += ["", *leaves.splitlines(), f"(found,) = torch.autograd.grad({call}, [{row.name}], [{ups}])"]
     else:
-        lines += ["", f"# run the forward's own backward for {row.name} here", "found = torch.full((), float('nan'))"]
+        lines += ["", f"# put the backward's gradient in {row.name} here; the value below is what it gave"]
+        lines.append(
+            f"found = torch.full({tuple(sample.found[row.name].shape) if sample.found.get(row.name) is not None else ()}, {row.found!r})"
+        )
     if row.worst_index is not None and row.expected is not None:
         at = list(row.worst_index)
         lines += [

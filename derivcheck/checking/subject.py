@@ -40,6 +40,7 @@ class Subject:
     function: Any = None
     passed: Mapping[str, Any] = field(default_factory=dict)
     order: tuple[str, ...] = ()  # the parameters of an autograd.Function's forward
+    native: bool = False  # the backward under test is that of torch's own kernels alone
     allowance: float | None = None  # a relative error that the caller allows beyond rounding
     module: torch.nn.Module | None = None  # the copy of a module, whose parameters fix their sizes
 

@@ -35,7 +35,12 @@ def randn(*shape: int, g: torch.Generator) -> torch.Tensor:
 def _linear() -> Forward:
     yhat = Definition("yhat", (n, o), add(summation([i], mul(ref("x", n, i), ref("w", o, i))), ref("b", o)))
     loss = Definition("L", (), div(summation([n, o], power(sub(ref("yhat", n, o), ref("y", n, o)), 2)), size_of(N * OUT)))
-    arguments = (Input("x", (N, IN)), Input("w", (OUT, IN), role="parameter"), Input("b", (OUT,), role="parameter"), Input("y", (N, OUT)))
+    arguments = (
+        Input("x", (N, IN)),
+        Input("w", (OUT, IN), role="parameter"),
+        Input("b", (OUT,), role="parameter"),
+        Input("y", (N, OUT)),
+    )
 
     def backward(grad_output: Any, x: Any, w: Any, b: Any, y: Any) -> Tensors:
         g = grad_output * 2 * (x @ w.T + b - y) / y.numel()
@@ -84,8 +89,13 @@ def _softmax() -> Forward:
         P = torch.softmax(x, -1)
         return {"x": P * (grad_output - (P * grad_output).sum(-1, keepdim=True))}
 
-    return Forward(Program((Input("x", (N, D)),), (top, e, p), ("P",)), backward, lambda g, s: {"x": randn(*s[:2], g=g)},
-                   lambda x: torch.softmax(x, -1), ("x",))
+    return Forward(
+        Program((Input("x", (N, D)),), (top, e, p), ("P",)),
+        backward,
+        lambda g, s: {"x": randn(*s[:2], g=g)},
+        lambda x: torch.softmax(x, -1),
+        ("x",),
+    )
 
 
 def _relu() -> Forward:
@@ -100,8 +110,13 @@ def _relu() -> Forward:
         a, b, c = (*s, 3, 2)[:3]
         return {"x": randn(a, b, g=g), "w": randn(c, b, g=g)}
 
-    return Forward(Program((Input("x", (N, IN)), Input("w", (OUT, IN))), (h, y), ("y",)), backward, data,
-                   lambda x, w: torch.relu(torch.nn.functional.linear(x, w)), ("x", "w"))
+    return Forward(
+        Program((Input("x", (N, IN)), Input("w", (OUT, IN))), (h, y), ("y",)),
+        backward,
+        data,
+        lambda x, w: torch.relu(torch.nn.functional.linear(x, w)),
+        ("x", "w"),
+    )
 
 
 def _embedding() -> Forward:
@@ -113,8 +128,13 @@ def _embedding() -> Forward:
     def data(g: torch.Generator, s: tuple[int, ...]) -> Tensors:
         return {"table": randn(7, s[1], g=g), "ids": torch.randint(7, (s[0],), generator=g)}
 
-    return Forward(Program((Input("table", (V, D)), Input("ids", (N,), "int", below=V)), (y,), ("y",)), backward, data,
-                   lambda table, ids: torch.nn.functional.embedding(ids, table), ("table",))
+    return Forward(
+        Program((Input("table", (V, D)), Input("ids", (N,), "int", below=V)), (y,), ("y",)),
+        backward,
+        data,
+        lambda table, ids: torch.nn.functional.embedding(ids, table),
+        ("table",),
+    )
 
 
 def _gelu() -> Forward:
@@ -124,8 +144,13 @@ def _gelu() -> Forward:
         cdf = (1 + torch.erf(x / 2**0.5)) / 2
         return {"x": grad_output * (cdf + x * torch.exp(-x * x / 2) / (2 * torch.pi) ** 0.5)}
 
-    return Forward(Program((Input("x", (N, D)),), (y,), ("y",)), backward, lambda g, s: {"x": randn(*s[:2], g=g)},
-                   torch.nn.functional.gelu, ("x",))
+    return Forward(
+        Program((Input("x", (N, D)),), (y,), ("y",)),
+        backward,
+        lambda g, s: {"x": randn(*s[:2], g=g)},
+        torch.nn.functional.gelu,
+        ("x",),
+    )
 
 
 def _maximum() -> Forward:
@@ -135,14 +160,21 @@ def _maximum() -> Forward:
     def backward(grad_output: Any, x: Any) -> Tensors:
         return {"x": torch.zeros_like(x).scatter(1, x.argmax(1, keepdim=True), grad_output[:, None])}
 
-    return Forward(Program((Input("x", (N, D)),), (where, y), ("y",)), backward, lambda g, s: {"x": randn(*s[:2], g=g)},
-                   lambda x: x.max(1).values, ("x",))
+    return Forward(
+        Program((Input("x", (N, D)),), (where, y), ("y",)),
+        backward,
+        lambda g, s: {"x": randn(*s[:2], g=g)},
+        lambda x: x.max(1).values,
+        ("x",),
+    )
 
 
 def _decay() -> Forward:
     """A recurrence: T[k] = T[k−1]·(1 − a[k−1])."""
     p = i_poly(n)
-    T = Definition("T", (n,), add(Bracket("==", p), mul(Bracket(">=", p - 1), ref("T", p - 1), sub(Number(1), ref("a", p - 1)))))
+    T = Definition(
+        "T", (n,), add(Bracket("==", p), mul(Bracket(">=", p - 1), ref("T", p - 1), sub(Number(1), ref("a", p - 1))))
+    )
 
     def backward(grad_output: Any, a: Any) -> Tensors:
         # the product without its own factor, by running products from both ends
@@ -154,12 +186,22 @@ def _decay() -> Forward:
             out[j] = -T[j] * carried
         return {"a": out}
 
-    return Forward(Program((Input("a", (N,)),), (T,), ("T",)), backward,
-                   lambda g, s: {"a": torch.rand(s[0], generator=g, dtype=torch.float64) * 0.9},
-                   lambda a: torch.cumprod(torch.cat([torch.ones_like(a[:1]), (1 - a)[:-1]]), 0), ("a",))
+    return Forward(
+        Program((Input("a", (N,)),), (T,), ("T",)),
+        backward,
+        lambda g, s: {"a": torch.rand(s[0], generator=g, dtype=torch.float64) * 0.9},
+        lambda a: torch.cumprod(torch.cat([torch.ones_like(a[:1]), (1 - a)[:-1]]), 0),
+        ("a",),
+    )
 
 
 FORWARDS: dict[str, Forward] = {
-    "linear": _linear(), "norm": _norm(), "softmax": _softmax(), "relu": _relu(), "embedding": _embedding(), "gelu": _gelu(),
-    "maximum": _maximum(), "decay": _decay(),
+    "linear": _linear(),
+    "norm": _norm(),
+    "softmax": _softmax(),
+    "relu": _relu(),
+    "embedding": _embedding(),
+    "gelu": _gelu(),
+    "maximum": _maximum(),
+    "decay": _decay(),
 }

@@ -113,7 +113,10 @@ def test_zero_gradient_may_be_missing_only_as_none() -> None:
     "change, message",
     [
         ({"x": torch.full((6, 5), float("nan"))}, r"x is NaN at \[0, 0\] \(30 such of 30\); expected finite numbers"),
-        ({"w": torch.tensor([[1.0] * 5, [1.0] * 5, [1.0, 1.0, float("inf"), 1.0, 1.0], [1.0] * 5])}, r"w is infinite at \[2, 2\]"),
+        (
+            {"w": torch.tensor([[1.0] * 5, [1.0] * 5, [1.0, 1.0, float("inf"), 1.0, 1.0], [1.0] * 5])},
+            r"w is infinite at \[2, 2\]",
+        ),
         ({"x": torch.zeros(0, 5), "y": torch.zeros(0, 4)}, r"x is empty \(shape \(0, 5\)\)"),
         ({"x": torch.zeros(6, 5, dtype=torch.complex64)}, "x is complex64; expected real numbers"),
         ({"w": torch.zeros(4, 3)}, "w has size 3 in dimension 1, expected in = 5"),

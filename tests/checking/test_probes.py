@@ -23,7 +23,11 @@ def ignores_upstream(grad_output: Any, **t: Any) -> Tensors:
 
 
 def ignores_strides(grad_output: Any, x: Any) -> Tensors:
-    laid = torch.as_strided(grad_output, grad_output.shape, torch.empty(grad_output.shape).stride()) if grad_output.numel() > 1 else grad_output
+    laid = (
+        torch.as_strided(grad_output, grad_output.shape, torch.empty(grad_output.shape).stride())
+        if grad_output.numel() > 1
+        else grad_output
+    )
     return FORWARDS["softmax"].backward(grad_output=laid, x=x)
 
 
@@ -72,9 +76,18 @@ def unit(name: str, **shapes: Any) -> Tensors:
         ("linear", ignores_upstream, data("linear"), ("another upstream", "coprime sizes")),
         ("softmax", ignores_strides, data("softmax", (6, 8)), ("non-contiguous upstream", "expanded upstream")),
         ("softmax", drops_the_tail, data("softmax", (6, 8)), ("coprime sizes",)),
-        ("norm", weight_twice, {**data("norm", (6, 4)), "w": torch.ones(4, dtype=torch.float64)}, ("random parameters", "coprime sizes")),
-        ("embedding", overwrites, {"table": torch.randn(7, 5, dtype=torch.float64), "ids": torch.tensor([3, 1, 5])},
-         ("repeated indices", "coprime sizes")),
+        (
+            "norm",
+            weight_twice,
+            {**data("norm", (6, 4)), "w": torch.ones(4, dtype=torch.float64)},
+            ("random parameters", "coprime sizes"),
+        ),
+        (
+            "embedding",
+            overwrites,
+            {"table": torch.randn(7, 5, dtype=torch.float64), "ids": torch.tensor([3, 1, 5])},
+            ("repeated indices", "coprime sizes"),
+        ),
         ("norm", mean_for_sum, data("norm", (1, 5)), ("coprime sizes",)),
         ("softmax", Accumulates(), data("softmax", (6, 8)), ("twice in a row",)),
     ],
@@ -118,10 +131,16 @@ def test_a_kink_within_rounding_counts_as_either_side() -> None:
     from tests.checking.forwards import N, n
 
     s = add(ref("a", n), ref("b", n), ref("c", n))
-    p = Program(tuple(Input(v, (N,)) for v in "abc"), (Definition("s", (n,), s), Definition("y", (n,), mul(Bracket(">", ref("s", n)), ref("s", n)))),
-                ("y",))
-    tensors = {"a": torch.tensor([0.1] + [1.0] * 30, dtype=torch.float64), "b": torch.tensor([0.2] + [1.0] * 30, dtype=torch.float64),
-               "c": torch.tensor([-0.3] + [1.0] * 30, dtype=torch.float64)}
+    p = Program(
+        tuple(Input(v, (N,)) for v in "abc"),
+        (Definition("s", (n,), s), Definition("y", (n,), mul(Bracket(">", ref("s", n)), ref("s", n)))),
+        ("y",),
+    )
+    tensors = {
+        "a": torch.tensor([0.1] + [1.0] * 30, dtype=torch.float64),
+        "b": torch.tensor([0.2] + [1.0] * 30, dtype=torch.float64),
+        "c": torch.tensor([-0.3] + [1.0] * 30, dtype=torch.float64),
+    }
     for left in (True, False):
 
         def backward(grad_output: Any, a: Any, b: Any, c: Any, _left: bool = left) -> Tensors:
