@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -63,6 +63,29 @@ class Contraction:
         if self.slowest >= 1:
             return math.inf
         return math.ceil(math.log(part) / math.log(self.slowest)) if self.slowest > 0 else 1.0
+
+    def __str__(self) -> str:
+        steep, everywhere = self.eigenvalues[self.flat:], "" if self.quadratic else " near these parameters"
+        if not len(steep):
+            return "The loss does not depend on the parameters."
+        if float(steep[0]) < 0:
+            return (f"The Hessian of the loss has a negative eigenvalue ({float(steep[0]):.3g}){everywhere}: "
+                    f"the loss is not convex there. The largest stable lr is {self.largest_stable_lr:.3g} (2/λmax).")
+        lines = [f"The Hessian of the loss, derived by the same sweep, has eigenvalues from {float(steep[0]):.3g} "
+                 f"to {float(steep[-1]):.3g}{everywhere}."]
+        if self.slowest < 1:
+            lines.append(f"At lr {self.lr:g} a full-batch epoch leaves {self.slowest:.4g} of the slowest direction's error: "
+                         f"{self.left(50):.2g} of it is left after 50 epochs, {self.left(300):.2g} after 300; "
+                         f"{_whole(self.steps_for(0.01))} epochs leave a hundredth.")
+        else:
+            lines.append(f"At lr {self.lr:g} the error along one direction grows {self.slowest:.4g}-fold per epoch: it diverges.")
+        fast = _whole(replace(self, lr=self.best_lr).steps_for(0.01))
+        lines.append(f"The largest stable lr is {self.largest_stable_lr:.3g} (2/λmax); the fastest is {self.best_lr:.3g} "
+                     f"(2/(λmin + λmax)), with {fast} epochs to a hundredth.")
+        if self.flat:
+            lines.append(f"The data leave {self.flat} direction{'s' if self.flat > 1 else ''} undetermined (eigenvalue 0): "
+                         "no step moves along them, and the loss does not see them.")
+        return " ".join(lines)
 
     def to_dict(self) -> dict[str, Any]:
         """The figures as JSON-able values."""
@@ -160,6 +183,10 @@ def _constant_hessian(derivation: Derivation, names: Sequence[str]) -> bool:
     second = Derivation(derivation.adjoint, names).adjoint
     needed = second.needed(second.outputs)
     return not any(d.term.names & set(names) for d in needed.definitions)
+
+
+def _whole(steps: float) -> str:
+    return f"{steps:,.0f}" if math.isfinite(steps) else "no number of"
 
 
 def _square() -> Any:

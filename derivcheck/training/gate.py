@@ -6,37 +6,45 @@ from collections.abc import Callable, Mapping, Sequence
 
 import torch
 
-from derivcheck.checking.check import check
+from derivcheck.checking.check import examine
 from derivcheck.checking.report import Report
-from derivcheck.derived import Derivation
+from derivcheck.checking.subject import Subject
 from derivcheck.errors import UnverifiedGradientError
+from derivcheck.training.gradients import Setting
 
 Backward = Callable[..., Mapping[str, torch.Tensor]]
 
 
-def verify(derivation: Derivation, shapes: Sequence[Mapping[str, torch.Tensor]], backward: Backward | None,
+def verify(setting: Setting, shapes: Sequence[Mapping[str, torch.Tensor]], backward: Backward | None,
            seed: int = 0) -> tuple[Report, ...]:
-    """Check a gradient on the tensors of each batch shape that the run will see.
+    """Check a gradient on the tensors of each batch shape that the run will see, and at no other.
 
     Args:
-        derivation: of the loss in the parameters (its ``wrt``).
-        shapes: for each batch shape, the tensors of one batch and the parameters, by input name.
-        backward: the gradient under test, called as ``backward(grad_output=..., **tensors)``; None for the derived one.
+        shapes: for each batch shape, the tensors of one batch and the parameters, by their names in the Program.
+        backward: the gradient under test, called as ``backward(grad_output=..., **tensors)``; None for autograd's.
 
     Returns:
         A report per shape.
 
     Raises:
-        UnverifiedGradientError: one that does not hold, or cannot be called; it carries the report.
+        UnverifiedGradientError: a gradient that does not hold, or that the witnesses leave undecided; it carries the
+            report.  What the arithmetic of the type cannot tell (vacuous) stops no run.
     """
+    derivation = setting.derivation
     reports = []
-    for tensors in shapes:
-        some = tensors[derivation.wrt[0]]
-        report = check(derivation, dict(tensors), backward=backward, wrt=derivation.wrt, dtype=some.dtype, device=some.device,
-                       seed=seed)
-        if not report.passed:
-            sizes = ", ".join(f"{n} {tuple(t.shape)}" for n, t in tensors.items())
-            raise UnverifiedGradientError(
-                f"the gradient does not hold at this run's shapes ({sizes}); no step was taken.\n{report}", report)
+    for k, tensors in enumerate(shapes):
+        s = Subject(derivation, setting.call, dict(tensors), derivation.wrt, derivation.name, module=setting.module)
+        # The witnesses judge the derivation, which is the same for every shape: once is enough.
+        report = examine(s, backward, None, tensors[derivation.wrt[0]].dtype, seed, None, hostile=False, witnesses=k == 0)
+        if report.faulty or any(r.verdict == "undecided" for r in report):
+            raise UnverifiedGradientError(_refusal(tensors, derivation.wrt, report), report)
         reports.append(report)
     return tuple(reports)
+
+
+def _refusal(tensors: Mapping[str, torch.Tensor], names: Sequence[str], report: Report) -> str:
+    """The parameters with their shapes, and what the report says."""
+    batch = ", ".join(f"{n} {tuple(t.shape)}" for n, t in tensors.items() if n not in names)
+    expected = ", ".join(f"{n} {tuple(tensors[n].shape)}" for n in names)
+    what = "the gradient does not hold" if report.faulty else "the gradient cannot be verified"
+    return f"{what} at {batch}; no step was taken. Expected shapes: {expected}.\n{report}"

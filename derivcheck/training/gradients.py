@@ -10,9 +10,15 @@ from torch import nn
 
 from derivcheck.derived import Derivation
 from derivcheck.errors import InputError
+from derivcheck.tracing.modules import identifier
 
 Tensors = Mapping[str, torch.Tensor]
 Step = Callable[[torch.Tensor, torch.Tensor], tuple[torch.Tensor, Tensors]]
+
+
+def program_name(dotted: str) -> str:
+    """What a parameter is called in the Program: ``0.weight`` is ``_0_weight``."""
+    return identifier(dotted.replace(".", "_"))
 
 
 class Setting:
@@ -26,12 +32,13 @@ class Setting:
                  trained: Mapping[str, nn.Parameter], x: torch.Tensor) -> None:
         self.module, self.loss, self.derivation, self.trained = module, loss, derivation, trained
         inputs = derivation.program.inputs
-        state = {n.replace(".", "_"): (n, t) for n, t in [*module.named_parameters(), *module.named_buffers()]}
+        state = {program_name(n): (n, t) for n, t in [*module.named_parameters(), *module.named_buffers()]}
         self.held = {n: t for n, (_, t) in state.items() if n in inputs}
         self.dotted = {n: dotted for n, (dotted, _) in state.items() if n in inputs}
         free = [n for n in inputs if n not in self.held and n not in derivation.values]
         if len(free) != 2:
-            raise InputError(f"train feeds one input and one target; this module and loss read {', '.join(free)}")
+            raise InputError(f"train feeds one input and one target; this module and loss read {', '.join(free)}"
+                             + ("; call module.eval() to train without dropout" if any("dropout" in n for n in free) else ""))
         self.x_name, self.y_name = free
         self.follows_buffers = _changes_buffers(module, x)
 
@@ -82,19 +89,13 @@ class Setting:
 
         return derived
 
-    def autograd_backward(self) -> Callable[..., Tensors]:
-        """torch's reverse mode as the check calls a backward: on the given tensors, the module's own stay as they are."""
-
-        def autograd(grad_output: torch.Tensor, **given: torch.Tensor) -> Tensors:
-            leaves = {n: given[n].detach().clone().requires_grad_() for n in self.trained}
-            held = {n: leaves[n] if n in leaves else given.get(n, t).detach().clone() for n, t in self.held.items()}
-            with torch.enable_grad():
-                state = {self.dotted[n]: t for n, t in held.items()}
-                value = self.loss(torch.func.functional_call(self.module, state, (given[self.x_name],)), given[self.y_name])
-                found = torch.autograd.grad(value, list(leaves.values()), grad_output, allow_unused=True)
-            return _zeros_for_none(leaves, found)
-
-        return autograd
+    def call(self, tensors: Tensors) -> torch.Tensor:
+        """The module's own code and the loss on given tensors; the module's parameters and buffers stay as they are."""
+        state = {n: t.clone() for n, t in self.module.named_buffers()}
+        state |= {self.dotted[n]: t if t.requires_grad else t.clone() for n, t in tensors.items() if n in self.dotted}
+        out = torch.func.functional_call(self.module, state, (tensors[self.x_name],))
+        value: torch.Tensor = self.loss(out, tensors[self.y_name])
+        return value
 
     def update_buffers(self, x: torch.Tensor) -> None:
         """Let a forward that keeps running statistics keep them: the generated code has no side effects."""

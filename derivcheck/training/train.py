@@ -6,17 +6,19 @@ import math
 import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import nn
 
+from derivcheck.checking.report import Report
 from derivcheck.derive import derive
 from derivcheck.errors import DerivcheckError, InputError
-from derivcheck.training.contraction import contraction, largest_eigenvalue
+from derivcheck.training.contraction import Contraction, contraction, largest_eigenvalue
 from derivcheck.training.device import choose_device
 from derivcheck.training.gate import Backward, verify
-from derivcheck.training.gradients import Setting, Step
+from derivcheck.training.gradients import Setting, Step, program_name
 from derivcheck.training.history import History
 from derivcheck.training.inputs import fits_together, usable_parameters, usable_settings, usable_tensor
 
@@ -59,31 +61,66 @@ def train(module: nn.Module, loss: Callable[..., Any], x: torch.Tensor, y: torch
     >>> round(model.weight.item(), 3), round(model.bias.item(), 3)
     (2.0, 1.0)
     """
+    make = _optimizer(optimizer)
+    plan = prepare(module, loss, x, y, lr=lr, epochs=epochs, batch_size=batch_size, device=device, gradient=gradient)
+    reports = plan.verify(seed)
+    called = optimizer if isinstance(optimizer, str) else getattr(optimizer, "__name__", "custom")
+    history = History(plan.name, called, lr, plan.batch_size, str(plan.x.device), seed, reports=reports)
+    history.notes = tuple(dict.fromkeys(f"{row.name}: {row.note}" for r in reports for row in r if row.passed and row.note))
+    _run(plan, make(list(plan.setting.trained.values()), lr=lr), epochs, history, on_epoch)
+    if history.diverged:
+        history.diverged += _stable_lr(plan, lr)
+        warnings.warn(history.diverged, RuntimeWarning, stacklevel=2)
+    return history
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A run that is ready to be checked and started.
+
+    Attributes:
+        setting: the module with its derivation.
+        name: of the gradient.
+        step: a batch's loss and gradients.
+        backward: the gradient as the check calls it; None for the forward's own.
+        x, y: the data on the run's device.
+    """
+
+    setting: Setting
+    name: str
+    step: Step
+    backward: Backward | None
+    x: torch.Tensor
+    y: torch.Tensor
+    batch_size: int
+
+    def verify(self, seed: int = 0) -> tuple[Report, ...]:
+        """The gate: a report per batch length (the full one, and the last one's where it is shorter), or an error."""
+        lengths = _batch_lengths(len(self.x), self.batch_size)
+        return verify(self.setting, [self.setting.tensors(self.x[:n], self.y[:n]) for n in lengths], self.backward, seed)
+
+    def contraction(self, lr: float) -> Contraction | None:
+        """What the Hessian over all data, at the parameters as they are, says of a learning rate."""
+        return contraction(self.setting.derivation, self.setting.tensors(self.x, self.y), tuple(self.setting.trained), lr)
+
+
+def prepare(module: nn.Module, loss: Callable[..., Any], x: torch.Tensor, y: torch.Tensor, *, lr: float = 0.1, epochs: int = 50,
+            batch_size: int | None = None, device: str | torch.device = "auto", gradient: str | Backward = "derived") -> Plan:
+    """Everything of :func:`train` that comes before the check: its arguments and errors are the same."""
     trained = usable_parameters(module)
     usable_tensor("x", x)
     usable_tensor("y", y, floating=False)
     size = usable_settings(lr, epochs, batch_size, len(x))
-    make = _optimizer(optimizer)
     place = choose_device(device, next(iter(trained.values())).dtype)
     module.to(place)
+    if isinstance(loss, nn.Module):
+        loss.to(place)
     x, y = x.detach().to(place), y.detach().to(place)
-    fits_together(module, loss, x[:size], y[:size])
-
-    trained = {n.replace(".", "_"): p for n, p in module.named_parameters() if p.requires_grad}
+    fits_together(module, loss, x, y)
+    trained = {program_name(n): p for n, p in module.named_parameters() if p.requires_grad}
     derivation = derive(module, x[:size], loss=loss, target=y[:size], wrt=tuple(trained))
     setting = Setting(module, loss, derivation, trained, x[:size])
-    name, step, backward = _gradient(setting, gradient)
-    reports = verify(derivation, [setting.tensors(x[:n], y[:n]) for n in _batch_lengths(len(x), size)],
-                     backward, seed)
-
-    called = optimizer if isinstance(optimizer, str) else getattr(optimizer, "__name__", "custom")
-    history = History(name, called, lr, size, str(place), seed, reports=reports)
-    history.notes = tuple(dict.fromkeys(note for r in reports for note in getattr(r, "notes", ())))
-    _run(setting, step, make(list(trained.values()), lr=lr), x, y, epochs, history, on_epoch)
-    if history.diverged:
-        history.diverged += _stable_lr(setting, x[:size], y[:size], lr)
-        warnings.warn(history.diverged, RuntimeWarning, stacklevel=2)
-    return history
+    return Plan(setting, *_gradient(setting, gradient), x, y, size)
 
 
 def _optimizer(optimizer: str | Callable[..., torch.optim.Optimizer]) -> Callable[..., torch.optim.Optimizer]:
@@ -94,14 +131,14 @@ def _optimizer(optimizer: str | Callable[..., torch.optim.Optimizer]) -> Callabl
     return OPTIMIZERS[optimizer]
 
 
-def _gradient(setting: Setting, gradient: str | Backward) -> tuple[str, Step, Backward]:
-    """Its name, how a step calls it, and how the check calls it."""
+def _gradient(setting: Setting, gradient: str | Backward) -> tuple[str, Step, Backward | None]:
+    """Its name, how a step calls it, and how the check calls it (None: the forward's own backward)."""
     if callable(gradient):
         return getattr(gradient, "__name__", "own"), setting.own(gradient), gradient
     if gradient == "derived":
         return gradient, setting.derived(), setting.derived_backward()
     if gradient == "autograd":
-        return gradient, setting.autograd(), setting.autograd_backward()
+        return gradient, setting.autograd(), None
     raise InputError(f"gradient {gradient!r} is not known; choose derived or autograd, or pass a function")
 
 
@@ -117,9 +154,10 @@ def _batches(rows: int, size: int, seed: int, epochs: int) -> Iterator[list[torc
         yield None if size == rows else list(torch.split(torch.randperm(rows, generator=generator), size))
 
 
-def _run(setting: Setting, step: Step, optimizer: torch.optim.Optimizer, x: torch.Tensor, y: torch.Tensor, epochs: int,
-         history: History, on_epoch: Callable[[int, float], None] | None) -> None:
+def _run(plan: Plan, optimizer: torch.optim.Optimizer, epochs: int, history: History,
+         on_epoch: Callable[[int, float], None] | None) -> None:
     """The epochs; stops at the first loss that is not finite and restores what was learned before."""
+    setting, x, y = plan.setting, plan.x, plan.y
     start = time.perf_counter()
     state = dict(setting.module.state_dict())  # references, updated in place
     kept = {n: t.detach().clone() for n, t in state.items()}
@@ -127,11 +165,11 @@ def _run(setting: Setting, step: Step, optimizer: torch.optim.Optimizer, x: torc
         total = 0.0
         for k, some in enumerate(rows or [None]):
             xb, yb = (x, y) if some is None else (x[some.to(x.device)], y[some.to(x.device)])
-            value, grads = step(xb, yb)
+            value, grads = plan.step(xb, yb)
             number = float(value)
             if not math.isfinite(number):
                 why = f"the run stopped in epoch {epoch}: the loss is {number}"
-                return _stop(why, history, setting, state, kept, start, x, y)
+                return _stop(why, history, plan, state, kept, start)
             if k == 0:
                 for n, t in state.items():
                     kept[n].copy_(t)
@@ -142,36 +180,38 @@ def _run(setting: Setting, step: Step, optimizer: torch.optim.Optimizer, x: torc
         history.losses.append(total / len(x))
         if on_epoch is not None:
             on_epoch(epoch, history.losses[-1])
-    _close(history, setting, start, x, y)
+    _close(history, plan, start)
     if not math.isfinite(history.final_loss):
         why = f"the run stopped after epoch {epochs}: the loss is {history.final_loss}"
-        _stop(why, history, setting, state, kept, start, x, y)
+        _stop(why, history, plan, state, kept, start)
 
 
-def _stop(why: str, history: History, setting: Setting, state: Mapping[str, torch.Tensor], kept: Mapping[str, torch.Tensor],
-          start: float, x: torch.Tensor, y: torch.Tensor) -> None:
+def _stop(why: str, history: History, plan: Plan, state: Mapping[str, torch.Tensor], kept: Mapping[str, torch.Tensor],
+          start: float) -> None:
     with torch.no_grad():
         for n, t in state.items():
             t.copy_(kept[n])
     history.diverged = f"{why}; the parameters of the last finite loss are kept"
-    _close(history, setting, start, x, y)
+    _close(history, plan, start)
 
 
-def _close(history: History, setting: Setting, start: float, x: torch.Tensor, y: torch.Tensor) -> None:
+def _close(history: History, plan: Plan, start: float) -> None:
     history.seconds = time.perf_counter() - start
+    setting = plan.setting
     for p in setting.trained.values():
         p.grad = None
-    value, _ = setting.derivation.compile()(**setting.tensors(x, y))
+    value, _ = setting.derivation.compile()(**setting.tensors(plan.x, plan.y))
     history.final_loss = float(value)
     history.parameters = {n: p.detach().clone() for n, p in setting.trained.items()}
 
 
-def _stable_lr(setting: Setting, x: torch.Tensor, y: torch.Tensor, lr: float) -> str:
+def _stable_lr(plan: Plan, lr: float) -> str:
     """What the Hessian says of the learning rate that diverged."""
-    names, tensors = tuple(setting.trained), setting.tensors(x, y)
+    setting = plan.setting
     try:
-        found = contraction(setting.derivation, tensors, names, lr)
-        top = float(found.eigenvalues[-1]) if found else largest_eigenvalue(setting.derivation, tensors, names)
+        found = plan.contraction(lr)
+        top = float(found.eigenvalues[-1]) if found else largest_eigenvalue(
+            setting.derivation, setting.tensors(plan.x, plan.y), tuple(setting.trained))
     except DerivcheckError:
         return ""
     if not (math.isfinite(top) and top > 0):

@@ -1,0 +1,5 @@
+"""``python -m derivcheck``: the command."""
+
+from derivcheck.cli import main
+
+main()

@@ -1,0 +1,190 @@
+"""The commands and their options; what they do stands in the modules beside, imported when a command runs.
+
+Nothing here loads torch, SymPy or matplotlib, so that ``--help`` answers at once.
+"""
+
+from __future__ import annotations
+
+import functools
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+
+from derivcheck import __version__
+from derivcheck.errors import DerivcheckError, GradientMismatch, UnverifiedGradientError
+
+HOLDS, WRONG, BAD_INPUT, UNDECIDED = 0, 1, 2, 3
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="rich",
+                  context_settings={"help_option_names": ["-h", "--help"]})
+
+
+def _exits(command: Callable[..., int]) -> Callable[..., None]:
+    """A command's result is the exit status; an error of ours is one message on standard error, without a traceback."""
+
+    @functools.wraps(command)
+    def run(*args: Any, **kwargs: Any) -> None:
+        try:
+            code = command(*args, **kwargs)
+        except (UnverifiedGradientError, GradientMismatch) as e:
+            typer.echo(f"derivcheck: {e}", err=True)
+            code = WRONG
+        except DerivcheckError as e:
+            typer.echo(f"derivcheck: {e}", err=True)
+            code = BAD_INPUT
+        except BrokenPipeError:  # the reader of our output has seen enough
+            sys.stderr.close()
+            code = HOLDS
+        raise typer.Exit(code)
+
+    return run
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"derivcheck {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _top(
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")] = False,
+) -> None:
+    """Derive the gradients of torch code once, for every size; then check, prove, print and train with them.
+
+    TARGET is 'torch.nn:Linear(3, 2)', package.module:name, path/to/file.py:name, or index text as in
+    'y\\[n] := x\\[n]^2'.
+
+    Exit status: 0 holds, 1 a gradient is wrong, 2 bad usage or input, 3 undecided.
+    """
+
+
+def _option(text: str, metavar: str | None = None, *names: str, **more: Any) -> Any:
+    return typer.Option(*names, help=text, metavar=metavar, **more)
+
+
+Target = Annotated[str, typer.Argument(metavar="TARGET", help="A module with its arguments, a function, or index text.")]
+Loss = Annotated[str, _option("A loss of (output, target) that follows.", "TARGET")]
+Dims = Annotated[str, _option("Named dimensions per input: 'x: N in; W: out in'.", "TEXT")]
+Const = Annotated[list[str] | None, _option("A value that is no tensor; repeatable.", "NAME=VALUE", "--const")]
+Seed = Annotated[int, _option("Of everything random.", min=0)]
+Json = Annotated[bool, _option("Print JSON.", None, "--json")]
+
+
+@app.command("run")
+@_exits
+def run(
+    data: Annotated[Path | None, _option("A CSV with a header row; default a noisy line.", "FILE.csv")] = None,
+    target: Annotated[list[str] | None, _option("A column to predict; repeatable.", "COLUMN")] = None,
+    feature: Annotated[list[str] | None, _option("A column to predict from; default the rest.", "COLUMN")] = None,
+    standardize: Annotated[bool, _option("Bring features to mean 0 and deviation 1.", None, "--standardize")] = False,
+    epochs: Annotated[int, _option("How often to go over the data.", min=1)] = 50,
+    lr: Annotated[float, _option("The learning rate.")] = 0.1,
+    optimizer: Annotated[Literal["sgd", "adam"], _option("Of the first two runs; the third takes the other.")] = "sgd",
+    dtype: Annotated[Literal["float64", "float32"], _option("Of data and parameters.")] = "float64",
+    device: Annotated[Literal["auto", "cpu", "cuda", "mps"], _option("auto takes a GPU where there is one.")] = "auto",
+    seed: Seed = 0,
+    batch_size: Annotated[int | None, _option("Rows per step; default all.", min=1)] = None,
+    gradient: Annotated[str, _option("derived, autograd, or FILE.py:NAME, your own, checked first.", "SOURCE")] = "derived",
+    out: Annotated[Path, _option("For figures, notes, code and report.", "FOLDER")] = Path("derivcheck-out"),
+) -> int:
+    """Derive, generate, check, then train: MSE over nn.Linear, on the tutorial's line or on your CSV.
+
+    Example: derivcheck run --data linnerud.csv --target Weight --target Waist --standardize --epochs 500
+    """
+    from derivcheck.cli.run import Settings, main_job
+
+    return main_job(Settings(data, tuple(target or ()), tuple(feature or ()), standardize, epochs, lr, optimizer, dtype, device,
+                             seed, batch_size, gradient, out))
+
+
+@app.command("derive")
+@_exits
+def derive(target: Target, loss: Loss = "", dims: Dims = "", const: Const = None) -> int:
+    """Print the derivation of TARGET's gradients, step by step, for every size.
+
+    Example: derivcheck derive 'torch.nn:Linear(3, 2)' --loss torch.nn:MSELoss
+    """
+    from derivcheck.cli.commands import show_derivation
+
+    return show_derivation(target, loss, dims, const or [])
+
+
+@app.command("code")
+@_exits
+def code(target: Target, loss: Loss = "", dims: Dims = "", const: Const = None,
+         out: Annotated[Path | None, _option("Write there instead of printing.", "FILE.py")] = None) -> int:
+    """Print the generated torch code: forward and gradients for every size, needing torch alone.
+
+    Example: derivcheck code layers.py:rms_norm --dims 'x: N C; w: C' --const eps=1e-5 --out rms_norm_grad.py
+    """
+    from derivcheck.cli.commands import show_code
+
+    return show_code(target, loss, dims, const or [], out)
+
+
+@app.command("check")
+@_exits
+def check(
+    target: Target,
+    backward: Annotated[str, _option("The gradient under test; default the forward's own.", "TARGET")] = "",
+    reference: Annotated[str, _option("What the forward means, where it cannot be traced.", "TARGET")] = "",
+    dims: Dims = "",
+    const: Const = None,
+    sizes: Annotated[str, _option("'N=4, in=3'; default distinct small primes.", "TEXT")] = "",
+    dtype: Annotated[Literal["float64", "float32", "bfloat16", "float16"], _option("The type to check in.")] = "float64",
+    device: Annotated[str, _option("cpu, cuda or mps.")] = "cpu",
+    seed: Seed = 0,
+    json: Json = False,
+    junit: Annotated[Path | None, _option("Also write the report for a CI server.", "FILE.xml")] = None,
+) -> int:
+    """Check TARGET's gradient on random inputs against what is derived, autograd, differences and SymPy.
+
+    Example: derivcheck check layers.py:forward --backward layers.py:backward --dims 'x: N in; W: out in'
+    """
+    from derivcheck.cli.commands import run_check
+
+    return run_check(target, backward, reference, dims, const or [], sizes, dtype, device, seed, json, junit)
+
+
+@app.command("prove")
+@_exits
+def prove(
+    target: Target,
+    backward: Annotated[str, typer.Argument(metavar="BACKWARD", help="The hand-written gradient: a function, or index text.")],
+    dims: Dims = "",
+    const: Const = None,
+    json: Json = False,
+) -> int:
+    """Is BACKWARD the gradient of TARGET for every size?  Exit 0 proved, 1 refuted, 3 undecided.
+
+    Example: derivcheck prove layers.py:forward layers.py:backward --dims 'x: N in; W: out in'
+    """
+    from derivcheck.cli.commands import run_proof
+
+    return run_proof(target, backward, dims, const or [], json)
+
+
+@app.command("notes")
+@_exits
+def notes(
+    target: Target,
+    loss: Loss = "",
+    dims: Dims = "",
+    const: Const = None,
+    format: Annotated[Literal["markdown", "latex", "html"], _option("latex: a document; html: one page.")] = "markdown",
+    style: Annotated[Literal["index", "matrix", "scalar"], _option("scalar: element by element at --sizes.")] = "index",
+    lang: Annotated[Literal["en", "zh"], _option("English or Chinese.")] = "en",
+    sizes: Annotated[str, _option("'N=2, in=2, out=1', for --style scalar.", "TEXT")] = "",
+    out: Annotated[Path | None, _option("Write there instead of printing.", "FILE")] = None,
+) -> int:
+    """Write the derivation as notes: Markdown, LaTeX or HTML, in index, matrix or scalar style.
+
+    Example: derivcheck notes 'torch.nn:Linear(2, 1)' --loss torch.nn:MSELoss --style matrix --out linear.md
+    """
+    from derivcheck.cli.commands import write_notes
+
+    return write_notes(target, loss, dims, const or [], format, style, lang, sizes, out)

@@ -1,0 +1,130 @@
+"""The commands about one TARGET: derive, code, check, prove, notes.  Each returns the exit status."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from xml.sax.saxutils import escape, quoteattr
+
+import torch
+from rich.console import Console
+from rich.syntax import Syntax
+
+from derivcheck.checking.check import check
+from derivcheck.cli.app import HOLDS, UNDECIDED, WRONG
+from derivcheck.cli.inputs import derivation_of, random_inputs, read_constants, read_dims, read_sizes
+from derivcheck.cli.target import is_index_text, load_target
+from derivcheck.training.files import write_all
+
+if TYPE_CHECKING:
+    from derivcheck.checking.report import Report
+
+
+def show_derivation(target: str, loss: str, dims: str, const: Sequence[str]) -> int:
+    """Print the derivation."""
+    Console(highlight=False).print(str(derivation_of(target, loss, dims, const)), markup=False, soft_wrap=True)
+    return HOLDS
+
+
+def show_code(target: str, loss: str, dims: str, const: Sequence[str], out: Path | None) -> int:
+    """Print or write the generated code."""
+    return _deliver(derivation_of(target, loss, dims, const).source(), out, "python")
+
+
+def write_notes(target: str, loss: str, dims: str, const: Sequence[str], format: str, style: str, lang: str, sizes: str,
+                out: Path | None) -> int:
+    """Print or write notes."""
+    d = derivation_of(target, loss, dims, const)
+    options: dict[str, Any] = {"style": style, "lang": lang, "sizes": read_sizes(sizes) or None}
+    if format == "latex":
+        text = d.to_latex(full=True, **options)
+    elif format == "html":
+        text = d.to_html(**options)
+    else:
+        text = d.to_markdown(**options)
+    return _deliver(text, out, format)
+
+
+def run_check(target: str, backward: str, reference: str, dims: str, const: Sequence[str], sizes: str, dtype: str, device: str,
+              seed: int, as_json: bool, junit: Path | None) -> int:
+    """Check a gradient on random inputs; 0 passed, 1 a gradient is wrong, 3 neither."""
+    constants = read_constants(const) or {}
+    means = load_target(reference, "--reference") if reference else None
+    if is_index_text(target):
+        forward: Any = derivation_of(target, "", dims)
+        known = forward
+    else:
+        forward = load_target(target)
+        known = derivation_of(reference or target, "", dims, const)
+    held = frozenset(known.values) | frozenset(constants)
+    tensors = random_inputs(known.program, read_sizes(sizes) | _fixed(known), seed, held)
+    under_test = None if not backward else backward if is_index_text(backward) else load_target(backward, "--backward")
+    report = check(forward, {**tensors, **constants}, backward=under_test, reference=means, dtype=getattr(torch, dtype),
+                   device=device, seed=seed)
+    console = Console(highlight=False)
+    if as_json:
+        print(json.dumps(report.to_dict(), indent=2, allow_nan=False))
+    else:
+        console.print(report)
+        for note in report.notes:
+            console.print(note, markup=False)
+        if not report.passed:
+            console.print(str(report), markup=False, soft_wrap=True)
+    if junit is not None:
+        write_all(junit.parent, {junit.name: _junit(target, report)})
+    return HOLDS if report.passed else WRONG if report.faulty else UNDECIDED
+
+
+def run_proof(target: str, backward: str, dims: str, const: Sequence[str], as_json: bool) -> int:
+    """Prove a hand-written gradient: 0 proved, 1 refuted, 3 undecided."""
+    from derivcheck.proof.prove import prove
+
+    forward = target if is_index_text(target) else load_target(target)
+    under_test = backward if is_index_text(backward) else load_target(backward, "BACKWARD")
+    proof = prove(forward, under_test, dims=read_dims(dims), constants=read_constants(const))
+    if as_json:
+        print(json.dumps(proof.to_dict(), indent=2))
+    else:
+        Console(highlight=False).print(str(proof), markup=False, soft_wrap=True)
+    return {"proved": HOLDS, "refuted": WRONG}.get(proof.status, UNDECIDED)
+
+
+def _fixed(known: Any) -> dict[str, int]:
+    """The sizes that a module's own tensors have."""
+    shapes = {n: tuple(v.shape) for n, v in known.values.items() if isinstance(v, torch.Tensor)}
+    found: dict[str, int] = {}
+    for a in known.program.arguments:
+        for p, n in zip(a.dims, shapes.get(a.name, ())):
+            if str(p) in known.program.sizes():
+                found[str(p)] = n
+    return found
+
+
+def _deliver(text: str, out: Path | None, language: str) -> int:
+    if out is not None:
+        write_all(out.parent, {out.name: text})
+        print(f"wrote {out}")
+        return HOLDS
+    console = Console(highlight=False)
+    if console.is_terminal and language == "python":
+        console.print(Syntax(text, "python", background_color="default", word_wrap=True))
+    else:
+        print(text)
+    return HOLDS
+
+
+def _junit(target: str, report: Report) -> str:
+    """The report as JUnit XML: a test case per gradient."""
+    bad = sum(1 for r in report if not r.passed)
+    lines = ['<?xml version="1.0" encoding="utf-8"?>',
+             f'<testsuite name="derivcheck" tests="{len(report)}" failures="{bad}">']
+    for r in report:
+        case = f'  <testcase classname={quoteattr(target)} name={quoteattr(r.name)}'
+        if r.passed:
+            lines.append(case + "/>")
+        else:
+            why = f"{r.sentence()}\n{r.diagnosis or ''}"
+            lines += [case + ">", f"    <failure message={quoteattr(r.sentence())}>{escape(why)}</failure>", "  </testcase>"]
+    return "\n".join([*lines, "</testsuite>", ""])
