@@ -129,7 +129,7 @@ class Fit:
         """The number (as a Fraction; infinities and NaN stay floats) or term with these values, or None."""
         v = [float(x) for x in values]
         if all(x == v[0] or (x != x and v[0] != v[0]) for x in v):
-            return Fraction(repr(v[0])) if math.isfinite(v[0]) else v[0]
+            return exact(v[0]) if math.isfinite(v[0]) else v[0]
         if not all(math.isfinite(x) for x in v):
             return None
         pool = [(tuple(map(float, p)), size_of(a)) for p, a in list(self.known.items())[:24]]
@@ -161,6 +161,12 @@ class Fit:
                     if yielded is not None:
                         return mul(yielded, power(b, e))
         return None
+
+
+def exact(x: float) -> Fraction:
+    """The simplest rational that rounds to this float, else its shortest decimal: 0.333… is 1/3, 1e-05 is 1/100000."""
+    near = Fraction(x).limit_denominator(1000)
+    return near if float(near) == x else Fraction(repr(x))
 
 
 def _line(p: Vector, v: Vector) -> tuple[Fraction, Fraction] | None:

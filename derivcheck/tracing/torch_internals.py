@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from types import CodeType, FrameType
 from typing import Any
@@ -145,6 +146,8 @@ class _Recorder(ProxyTorchDispatchMode):  # type: ignore[no-untyped-call]
         stop = not torch.is_grad_enabled() and function is None
         call = Call(func, self._packed(args), {k: self._packed(v) for k, v in kwargs.items()}, None, stop, frames)
         self.current = call
+        if func is torch.ops.aten.index.Tensor and any(t.dtype in (torch.bool, torch.uint8) for t in _tensors(args[1])):
+            raise unsupported(torch.ops.aten.nonzero.default, place)
         if not self.has_row(func):
             replacement = self.decompositions(func)
             if replacement is not None:
@@ -413,7 +416,9 @@ def record(code: Callable[[Run], Any], run: Run) -> Recording:
 
 
 def _run(code: Callable[[Run], Any], run: Run) -> Any:
-    return code(run)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch warns of sizes that do not fit each other; trying those is the point here
+        return code(run)
 
 
 _RUN: CodeType = _run.__code__

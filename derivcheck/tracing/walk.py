@@ -21,6 +21,7 @@ from derivcheck.operators.values import Value
 from derivcheck.tracing import naming
 from derivcheck.tracing.assign import Traces
 from derivcheck.tracing.explore import shown
+from derivcheck.tracing.fit import exact
 from derivcheck.tracing.recording import Tensor, operator_name
 from derivcheck.tracing.torch_internals import is_user
 from derivcheck.tracing.unify import Step, Unified
@@ -177,6 +178,7 @@ class Walk:
         kinds = [self.unified.kinds[k] for k in numbers]
         if "complex" in kinds:
             raise UnsupportedOperation(call.operator, "its result is complex; derivcheck derives over the reals", call.place)
+        self.no_rounding(step)
         result = apply(row, b, args, kwargs, out_dims, kinds, hints=hints, place=call.place, name=call.operator)
         results: list[Any] = list(result) if isinstance(result, (tuple, list)) else [result]
         if len(results) < len(numbers):
@@ -190,6 +192,21 @@ class Walk:
                     call.place,
                 )
         return results
+
+    def no_rounding(self, step: Step) -> None:
+        """Refuse a cast to fewer digits than the inputs have: over the reals it would be nothing."""
+        numbers = _numbers(step.call.out)
+        if "_to_copy" not in step.call.operator or not numbers or self.unified.kinds[numbers[0]] != "float":
+            return
+        to = self.recording.metas[numbers[0]].dtype
+        inputs = [self.recording.metas[k].dtype for k in self.recording.inputs.values() if self.unified.kinds[k] == "float"]
+        if inputs and torch.finfo(to).eps > min(torch.finfo(d).eps for d in inputs):
+            raise UnsupportedOperation(
+                step.call.operator,
+                f"it rounds to {str(to).removeprefix('torch.')}, fewer digits than the inputs have",
+                step.call.place,
+                f"Derive with inputs of type {str(to).removeprefix('torch.')}, or without the cast.",
+            )
 
     def value(self, arg: Any) -> Any:
         if isinstance(arg, Tensor):
@@ -241,7 +258,7 @@ class Walk:
                     "constant",
                     (),
                     kind,
-                    ((), number(v if kind == "int" else Fraction(v) if tensor.dtype is not torch.float64 else v)),
+                    ((), number(v if kind == "int" else exact(v))),
                 )
         name = self.b.unique(self.closed.get(id(tensor), "constant"))
         dims = tuple(as_poly(int(n)) for n in tensor.shape)
