@@ -18,6 +18,7 @@ FAMILIES: tuple[str, ...] = (
     # "views",
     "gathering",
     "softmaxes",
+    "attention",
     "losses",
 )
 
