@@ -33,10 +33,37 @@ from derivcheck.notation.program import Definition, Input, Program
 from derivcheck.notation.resolve import Axis, Resolver, index_key
 from derivcheck.notation.sizes import Index, Poly, as_poly, entry, extreme, i_poly, size
 from derivcheck.notation.syntax import (
-    At, Call, Chain, Compare, Declare, Define, Item, Name, Negative, Node, Num, Power, Star, complaint, expand_groups, read,
+    At,
+    Call,
+    Chain,
+    Compare,
+    Declare,
+    Define,
+    Item,
+    Name,
+    Negative,
+    Node,
+    Num,
+    Power,
+    Star,
+    complaint,
+    expand_groups,
+    read,
 )
 from derivcheck.notation.terms import (
-    MINUS_ONE, Over, Term, add, bracket, func, mul, number, power, product, ref, size_of, summation,
+    MINUS_ONE,
+    Over,
+    Term,
+    add,
+    bracket,
+    func,
+    mul,
+    number,
+    power,
+    product,
+    ref,
+    size_of,
+    summation,
 )
 
 _TYPED = re.compile(r"\s*(float|int|bool)\s*(?:<\s*([^:>]*?)\s*(?::([^>]*))?>\s*(.*)|:(.*))$", re.S)
@@ -106,7 +133,7 @@ def parse_term(text: str, scope: Scope) -> Term:
     """
     tree = read(text, "term")
     resolver = Resolver(text, scope.tensors.values(), closed=True)
-    free = {i.key: Axis(i.key, i.size) for i in scope.indices}
+    free = {i.key: Axis(i.key, i.size, explicit=True) for i in scope.indices}
     resolver.fallback = {i.key: i.size for i in scope.indices}
     resolver.walk(tree, free)
     resolver.settle()
@@ -170,7 +197,9 @@ def _declare(text: str, s: Declare, declared: dict[str, Input], outputs: list[st
     new = Input(s.names[0], sizes, s.kind or "float", None if s.below is None else _size(s.below, text))
     old = declared.get(new.name)
     if old is not None and (old.dims, old.kind) != (new.dims, new.kind):
-        raise complaint(text, s.span, f"{new.name} is declared with dimensions {_listed(new.dims)}, but dims gives {_listed(old.dims)}")
+        raise complaint(
+            text, s.span, f"{new.name} is declared with dimensions {_listed(new.dims)}, but dims gives {_listed(old.dims)}"
+        )
     declared.setdefault(new.name, new)
 
 
@@ -279,8 +308,17 @@ class _Reader:
                 return None
             if op in ("//", "%") and not right.terms:
                 raise complaint(self.text, x.span, "a whole division by zero")
-            total = (total + right if op == "+" else total - right if op == "-" else total * right if op == "*"
-                     else total // right if op == "//" else total % right)
+            total = (
+                total + right
+                if op == "+"
+                else total - right
+                if op == "-"
+                else total * right
+                if op == "*"
+                else total // right
+                if op == "//"
+                else total % right
+            )
         return total
 
     def position(self, n: Node, env: Env) -> Poly:
@@ -291,8 +329,12 @@ class _Reader:
             raise complaint(self.text, n.span, "found '<' in a position; a size is given where an index is bound")
         found = self.poly(n, env)
         if found is None:
-            raise complaint(self.text, n.span, f"found {self.text[n.span[0]:n.span[1]]!r} as a position, expected an integer "
-                            "expression of indices, sizes and integer tensors")
+            raise complaint(
+                self.text,
+                n.span,
+                f"found {self.text[n.span[0] : n.span[1]]!r} as a position, expected an integer "
+                "expression of indices, sizes and integer tensors",
+            )
         return found
 
     # -- terms -------------------------------------------------------------------
@@ -368,8 +410,14 @@ class _Reader:
         row = functions().get(n.name)
         if row is None:
             near = get_close_matches(n.name, [*functions(), *REDUCTIONS], 1)
-            raise complaint(self.text, n.span, f"there is no function {n.name!r}" + (f"; did you mean {near[0]!r}?" if near else
-                            f"; there are {', '.join(functions())}"))
+            raise complaint(
+                self.text,
+                n.span,
+                f"there is no function {n.name!r}"
+                + (f"; did you mean {near[0]!r}?" if near else f"; there are {', '.join(functions())}"),
+            )
         if len(n.items) != row.arity:
-            raise complaint(self.text, n.span, f"{n.name} takes {row.arity} argument{'s' * (row.arity != 1)}, found {len(n.items)}")
+            raise complaint(
+                self.text, n.span, f"{n.name} takes {row.arity} argument{'s' * (row.arity != 1)}, found {len(n.items)}"
+            )
         return func(n.name, *(self.term(x, env) for x in n.items))

@@ -15,7 +15,21 @@ from derivcheck.notation.functions import functions
 from derivcheck.notation.program import Input
 from derivcheck.notation.sizes import Index, Poly, as_poly, i_poly, size
 from derivcheck.notation.syntax import (
-    At, Call, Chain, Compare, Define, Item, Name, Negative, Node, Num, Power, Span, Star, children, complaint,
+    At,
+    Call,
+    Chain,
+    Compare,
+    Define,
+    Item,
+    Name,
+    Negative,
+    Node,
+    Num,
+    Power,
+    Span,
+    Star,
+    children,
+    complaint,
 )
 
 _KEY = re.compile(r"(.+)_([1-9]\d*)$")
@@ -62,12 +76,16 @@ class Resolver:
     def __init__(self, text: str, declared: Iterable[Input], closed: bool) -> None:
         self.text, self.closed = text, closed
         self.inputs: dict[str, Input] = {a.name: a for a in declared}
-        self.axes: dict[str, list[Axis]] = {a.name: [Axis(a.name, p, f"dimension {k + 1} of {a.name}") for k, p in enumerate(a.dims)]
-                                            for a in self.inputs.values()}
+        self.axes: dict[str, list[Axis]] = {
+            a.name: [Axis(a.name, p, f"dimension {k + 1} of {a.name}") for k, p in enumerate(a.dims)]
+            for a in self.inputs.values()
+        }
         self.heads: dict[str, tuple[Axis, ...]] = {}
         self.kinds: dict[str, str] = {}
         self.bound: dict[Span, Axis] = {}
-        self.sizes: set[str] = set().union(*(p.sizes() for a in self.inputs.values() for p in (*a.dims, *([a.below] if a.below else []))))
+        self.sizes: set[str] = set().union(
+            *(p.sizes() for a in self.inputs.values() for p in (*a.dims, *([a.below] if a.below else [])))
+        )
         self.seen: set[str] = set()
         self.fallback: dict[str, Poly] = {}
         self._order: list[Axis] = []
@@ -112,7 +130,9 @@ class Resolver:
             if isinstance(x, Star):
                 raise complaint(self.text, x.span, f"the star group *{x.name} stands only in rows, where its rank is known")
             if not isinstance(x, Item) or not isinstance(x.value, Name):
-                raise complaint(self.text, x.span, f"found {self.text[x.span[0]:x.span[1]]!r} where an index is bound, expected a name")
+                raise complaint(
+                    self.text, x.span, f"found {self.text[x.span[0] : x.span[1]]!r} where an index is bound, expected a name"
+                )
             key = x.value.name
             if key in new:
                 raise complaint(self.text, x.span, f"the index {key} is bound twice here")
@@ -142,8 +162,17 @@ class Resolver:
                     right = read(x)
                     if total is None or right is None:
                         return None
-                    total = (total + right if op == "+" else total - right if op == "-" else total * right if op == "*"
-                             else total // right if op == "//" else total % right)
+                    total = (
+                        total + right
+                        if op == "+"
+                        else total - right
+                        if op == "-"
+                        else total * right
+                        if op == "*"
+                        else total // right
+                        if op == "//"
+                        else total % right
+                    )
                 return total
             if isinstance(n, Negative):
                 inner = read(n.operand)
@@ -215,8 +244,12 @@ class Resolver:
             self._first[n.name] = n
         if len(axes) != len(n.places):
             dims = ", ".join(str(a.root.value) if a.root.value is not None else "?" for a in axes)
-            raise complaint(self.text, n.span, f"{n.name} stands with {len(n.places)} position{'s' * (len(n.places) != 1)}, but has "
-                            f"{len(axes)} dimension{'s' * (len(axes) != 1)}" + (f" ({dims})" if dims else ""))
+            raise complaint(
+                self.text,
+                n.span,
+                f"{n.name} stands with {len(n.places)} position{'s' * (len(n.places) != 1)}, but has "
+                f"{len(axes)} dimension{'s' * (len(axes) != 1)}" + (f" ({dims})" if dims else ""),
+            )
         for place, axis in zip(n.places, axes):
             inner = place.value if isinstance(place, Item) else place
             if isinstance(inner, Name) and inner.name in env:
@@ -232,8 +265,12 @@ class Resolver:
             return
         if a.value is not None and b.value is not None:
             if a.value is not b.value:
-                raise complaint(self.text, where.span, f"the index {where.name} runs over {a.value} ({a.source}), but stands in "
-                                f"{axis.source or axis.key} of size {b.value}")
+                raise complaint(
+                    self.text,
+                    where.span,
+                    f"the index {where.name} runs over {a.value} ({a.source}), but stands in "
+                    f"{axis.source or axis.key} of size {b.value}",
+                )
             return
         if a.value is None:
             a.link = b
@@ -279,8 +316,12 @@ class Resolver:
             self._settle_bare(bare, position)
         for name, span in self._integers.items():
             if self.kind(name) not in ("int", ""):
-                raise complaint(self.text, span, f"{name} holds {self.kind(name)} values and cannot be a position; declare it as "
-                                f"integers, dims={{{name!r}: 'int<V: …'}}")
+                raise complaint(
+                    self.text,
+                    span,
+                    f"{name} holds {self.kind(name)} values and cannot be a position; declare it as "
+                    f"integers, dims={{{name!r}: 'int<V: …'}}",
+                )
 
     def _declared_enough(self, name: str) -> bool:
         return not get_close_matches(name, [n for n in self.inputs if n not in self.seen], 1)
@@ -294,8 +335,12 @@ class Resolver:
         dims: list[Poly] = []
         for k, axis in enumerate(self.axes[name]):
             if axis.root.value is None:
-                raise complaint(self.text, first.span, f"nothing tells the size of dimension {k + 1} of {name}: no index stands there "
-                                f"alone; give dims={{{name!r}: …}}")
+                raise complaint(
+                    self.text,
+                    first.span,
+                    f"nothing tells the size of dimension {k + 1} of {name}: no index stands there "
+                    f"alone; give dims={{{name!r}: …}}",
+                )
             dims.append(axis.root.value)
         integer = name in self._integers
         below = self._below[name].root.value if integer and name in self._below else None
@@ -307,7 +352,9 @@ class Resolver:
         if axes is not None or name in self.inputs:
             self.seen.add(name)
             if axes:
-                raise complaint(self.text, n.span, f"{name} stands without positions, but has {len(axes)} dimension{'s' * (len(axes) != 1)}")
+                raise complaint(
+                    self.text, n.span, f"{name} stands without positions, but has {len(axes)} dimension{'s' * (len(axes) != 1)}"
+                )
         elif name in self.sizes or (name in functions() and functions()[name].arity == 0):
             return
         elif name in functions():
@@ -324,7 +371,11 @@ class Resolver:
     def _unknown(self, name: str) -> str:
         known = [*self.inputs, *self.heads, *sorted(self.sizes)]
         near = get_close_matches(name, known, 1)
-        advice = f"did you mean {near[0]!r}?" if near else f"give a number in dims={{{name!r}: ''}}; known are {', '.join(known) or 'none'}"
+        advice = (
+            f"did you mean {near[0]!r}?"
+            if near
+            else f"give a number in dims={{{name!r}: ''}}; known are {', '.join(known) or 'none'}"
+        )
         return f"{name!r} is neither a size, nor an index here, nor a tensor; {advice}"
 
 

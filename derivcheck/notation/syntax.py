@@ -133,13 +133,33 @@ def complaint(text: str, span: Span, what: str) -> NotationError:
     width = max(1, min(span[1], begin + len(shown)) - start)
     lead = column - 60 if column > 90 else 0
     excerpt = shown[lead : lead + 120]
-    return NotationError(f"line {line}, column {column + 1}: {what}\n    {excerpt}\n    {' ' * (column - lead)}{'^' * min(width, 120)}")
+    return NotationError(
+        f"line {line}, column {column + 1}: {what}\n    {excerpt}\n    {' ' * (column - lead)}{'^' * min(width, 120)}"
+    )
 
 
-_WORDS = {"RSQB": "']'", "RPAR": "')'", "LSQB": "'['", "NAME": "a name", "NUMBER": "a number", "ASSIGN": "':='", "EQUAL": "'='",
-          "PLUS": "an operator", "MINUS": "an operator", "STAR": "an operator", "OVER": "an operator", "_POWER": "an operator",
-          "LESS": "'<'", "RELATION": "a comparison", "COLON": "':'", "COMMA": "','", "LPAR": "'('", "_NL": "the end of the line",
-          "$END": "the end of the text", "MARK": "'(no gradient)'"}
+_WORDS = {
+    "RSQB": "']'",
+    "RPAR": "')'",
+    "LSQB": "'['",
+    "NAME": "a name",
+    "NUMBER": "a number",
+    "ASSIGN": "':='",
+    "EQUAL": "'='",
+    "PLUS": "an operator",
+    "MINUS": "an operator",
+    "STAR": "an operator",
+    "OVER": "an operator",
+    "_POWER": "an operator",
+    "LESS": "'<'",
+    "RELATION": "a comparison",
+    "COLON": "':'",
+    "COMMA": "','",
+    "LPAR": "'('",
+    "_NL": "the end of the line",
+    "$END": "the end of the text",
+    "MARK": "'(no gradient)'",
+}
 _STARTS = {"a name", "a number", "'('", "'['"}
 
 
@@ -172,13 +192,9 @@ def _build() -> Any:
     from lark import Token, Transformer
 
     def between(first: Any, last: Any) -> Span:
-        return _start(first), _end(last)
-
-    def _start(x: Any) -> int:
-        return int(x.start_pos) if isinstance(x, Token) else int(x.span[0])
-
-    def _end(x: Any) -> int:
-        return int(x.end_pos) if isinstance(x, Token) else int(x.span[1])
+        start = first.start_pos if isinstance(first, Token) else first.span[0]
+        end = last.end_pos if isinstance(last, Token) else last.span[1]
+        return int(start or 0), int(end or 0)
 
     class Build(Transformer):  # type: ignore[type-arg]
         def number(self, c: list[Any]) -> Node:
@@ -231,7 +247,7 @@ def _build() -> Any:
         def declaration(self, c: list[Any]) -> Node:
             sizes: tuple[Node, ...] = ()
             below, names = None, []
-            for k, x in enumerate(c[1:], 1):
+            for x in c[1:]:
                 if isinstance(x, list):
                     sizes = tuple(x[:-1])
                 elif isinstance(x, Node):
@@ -259,8 +275,15 @@ def _parser() -> Any:
     from lark import Lark
 
     grammar = (files("derivcheck.notation") / "grammar.lark").read_text(encoding="utf-8")
-    return Lark(grammar, parser="lalr", lexer="basic", start=["program", "term", "sizes"], transformer=_build(),
-                postlex=_Lines(), maybe_placeholders=False)
+    return Lark(
+        grammar,
+        parser="lalr",
+        lexer="basic",
+        start=["program", "term", "sizes"],
+        transformer=_build(),
+        postlex=_Lines(),
+        maybe_placeholders=False,
+    )
 
 
 def read(text: str, start: str) -> Any:
@@ -276,11 +299,13 @@ def read(text: str, start: str) -> Any:
     try:
         return _parser().parse(text, start=start)
     except UnexpectedCharacters as e:
-        what = f"found {text[e.pos_in_stream]!r}, expected {_expected(e.allowed)}"
-        raise complaint(text, (e.pos_in_stream, e.pos_in_stream + 1), what) from None
+        at = int(e.pos_in_stream or 0)
+        raise complaint(text, (at, at + 1), f"found {text[at]!r}, expected {_expected(e.allowed)}") from None
     except UnexpectedToken as e:
         if e.token.type == "$END":
-            raise complaint(text, (len(text.rstrip()), len(text)), f"the text ends where {_expected(e.expected)} was expected") from None
+            raise complaint(
+                text, (len(text.rstrip()), len(text)), f"the text ends where {_expected(e.expected)} was expected"
+            ) from None
         at = int(e.token.start_pos or 0)
         found = "the end of the line" if e.token.type == "_NL" else repr(str(e.token))
         raise complaint(text, (at, at + len(str(e.token))), f"found {found}, expected {_expected(e.expected)}") from None
@@ -338,7 +363,9 @@ def expand_groups(tree: Any, ranks: Mapping[str, int]) -> Any:
         for x in items:
             if isinstance(x, Star):
                 if x.name not in ranks:
-                    raise NotationError(f"the star group *{x.name} has no rank; groups with a rank are {', '.join(ranks) or 'none'}")
+                    raise NotationError(
+                        f"the star group *{x.name} has no rank; groups with a rank are {', '.join(ranks) or 'none'}"
+                    )
                 rank = ranks[x.name]
                 out += [Item(x.span, Name(x.span, x.name if rank == 1 else f"{x.name}{k + 1}")) for k in range(rank)]
             else:
@@ -362,7 +389,13 @@ def expand_groups(tree: Any, ranks: Mapping[str, int]) -> Any:
             body = None if n.body is None else expand(n.body)
             if n.name == "size" and any(isinstance(x, Star) for x in n.items):
                 sizes = tuple(Call(n.span, "size", (x,)) for x in items)
-                return Chain(n.span, ("*",) * (len(sizes) - 1), sizes) if len(sizes) > 1 else sizes[0] if sizes else Num(n.span, Fraction(1))
+                return (
+                    Chain(n.span, ("*",) * (len(sizes) - 1), sizes)
+                    if len(sizes) > 1
+                    else sizes[0]
+                    if sizes
+                    else Num(n.span, Fraction(1))
+                )
             return body if body is not None and not items else replace(n, items=items, body=body)
         if isinstance(n, Compare):
             return replace(n, sides=tuple(map(expand, n.sides)))
