@@ -35,6 +35,7 @@ from derivcheck.notation.terms import (
     opposite,
     power,
     size_of,
+    subterms,
     summation,
 )
 
@@ -56,7 +57,7 @@ class Lowering:
         self.scalars, self.checked = frozenset(scalars), frozenset(checked)
         self.below = dict(below or {})
         self.place: dict[Index, int] = {}
-        self.memo: dict[Term, Value] = {}
+        self.memo: dict[tuple[Term, bool], Value] = {}
         self.integer_context = False
         self.steps: dict[str, tuple[int, Index]] = {}
         self.at: str | None = None
@@ -88,10 +89,19 @@ class Lowering:
     # -- terms -----------------------------------------------------------------------
     def value(self, term: Term) -> Value:
         """A term as a node with its indices."""
-        found = self.memo.get(term)
+        key = term, self.integer_context
+        found = self.memo.get(key)
         if found is None:
-            found = self.memo[term] = self._value(term)
+            found = self.memo[key] = self._value(term)
         return found
+
+    def real(self, term: Term) -> Value:
+        """A term as a float, also inside the definition of an integer: what is compared or searched."""
+        before, self.integer_context = self.integer_context, False
+        try:
+            return self.value(term)
+        finally:
+            self.integer_context = before
 
     def _value(self, term: Term) -> Value:
         g = self.graph
@@ -112,7 +122,9 @@ class Lowering:
         if isinstance(term, Func):
             parts = [self.value(a) for a in term.args]
             axes = self.union([p.axes for p in parts])
-            nodes = [self.tensor(self.align(p, axes)) for p in parts]
+            nodes = [self.align(p, axes) for p in parts]
+            if term.name != "polygamma":  # its order is a Python integer
+                nodes = [self.tensor(n) for n in nodes]
             dims = max((n.dims for n in nodes), key=len)
             for n in nodes:
                 dims = _broadcast(dims, n.dims)
@@ -227,7 +239,7 @@ class Lowering:
         masks = mask(self, brackets[0])
         for b in brackets[1:]:
             masks = self.binary("and", masks, mask(self, b))
-        if not rest:
+        if not rest and not any(isinstance(t, Func) for t in subterms(number)):  # 0 * inf would be nan
             return self.scale(self.as_float(masks), number)
         return where(self, masks, value, Value(self.graph.number(Number(0)), ()))
 
@@ -319,7 +331,7 @@ class Lowering:
                 raise UnsupportedOperation("a ragged index", f"the size of {i} is {i.size}", self.at)
         if term.kind == "sum":
             return self.sum(term)
-        value = self.value(term.body)
+        value = self.real(term.body) if term.kind.startswith("arg") else self.value(term.body)
         kept = tuple(i for i in value.axes if i not in term.indices)
         axes = kept + term.indices
         node = self.tensor(self.spread(value, axes))

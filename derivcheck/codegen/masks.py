@@ -66,7 +66,7 @@ def _exact(low: Lowering, term: Term) -> Value:
         return read(low, term.name, term.at)
     if isinstance(term, SizeOf):
         return integer(low, term.value)
-    return low.value(term)
+    return low.real(term)
 
 
 def where(low: Lowering, chosen: Value, one: Value, two: Value) -> Value:

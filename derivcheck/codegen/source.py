@@ -112,8 +112,7 @@ class _File:
         items, low = self._lowered()
         for d in self.definitions:
             self.variables[d.name] = self.names.new(d.name)
-        like = self._like()
-        writer = Writer(Spelling(self.numbers, self.variables, like), self.names)
+        writer = Writer(Spelling(self.numbers, self.variables, *self._like()), self.names)
         writer.count([n for _, item in items for n in ([item] if isinstance(item, Node) else item.nodes())])
         for name, item in items:
             if isinstance(item, Node):
@@ -144,13 +143,13 @@ class _File:
             items.append((d.name, node))
         return _live(items, self.outputs), low
 
-    def _like(self) -> str:
-        floats = [a for a in self.arguments if a.kind == "float" and a.name not in self.optional]
-        floats.sort(key=lambda a: a.role != "argument")
-        every = floats or [a for a in self.arguments if a.name not in self.optional]
-        if not every:
-            raise InputError("a Program without an input has no torch code: give it a tensor")
-        return self.variables[every[0].name]
+    def _like(self) -> tuple[str, str]:
+        """The dtype and the device of new tensors: the first floating argument's."""
+        given = [a for a in self.arguments if a.name not in self.optional]
+        floats = sorted((a for a in given if a.kind == "float"), key=lambda a: a.role != "argument")
+        dtype = f"{self.variables[floats[0].name]}.dtype" if floats else "torch.get_default_dtype()"
+        every = floats or given
+        return dtype, f"{self.variables[every[0].name]}.device" if every else "None"
 
     def _assemble(self, body: list[str]) -> str:
         fixed = [a for a in self.arguments if a.name not in self.optional]
@@ -240,7 +239,7 @@ def _clipped(line: str, width: int = 118) -> str:
 
 
 def _signature(called: str, parameters: Sequence[str]) -> list[str]:
-    one = f"def {called}(*, {', '.join(parameters)}):"
+    one = f"def {called}({'*, ' if parameters else ''}{', '.join(parameters)}):"
     if len(one) <= 110:
         return [one]
     return [f"def {called}(", "    *,", *(f"    {p}," for p in parameters), "):"]

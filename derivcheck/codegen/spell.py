@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from derivcheck.codegen.graph import BOOL, INT, NUMBER, ONE_SIZE, SCALAR, Node
+from derivcheck.codegen.graph import BOOL, INT, ONE_SIZE, Node
 from derivcheck.codegen.numbers import AND, ATOM, COMPARE, POWER, PRODUCT, SUM, UNARY, Speller
 from derivcheck.notation.functions import functions
 from derivcheck.notation.sizes import Poly, as_poly, nonnegative
@@ -21,10 +21,10 @@ for _relation in (">=", ">", "<=", "<", "==", "!="):
 
 
 class Spelling:
-    """Spells nodes; ``like`` is the tensor whose dtype and device new tensors take."""
+    """Spells nodes; ``dtype`` and ``device`` are those of new tensors."""
 
-    def __init__(self, numbers: Speller, names: Mapping[str, str], like: str) -> None:
-        self.numbers, self.names, self.like = numbers, names, like
+    def __init__(self, numbers: Speller, names: Mapping[str, str], dtype: str, device: str) -> None:
+        self.numbers, self.names, self.dtype, self.device = numbers, names, dtype, device
 
     def node(self, node: Node, arg: Arg) -> Spelled:
         """The text of a node; ``arg(k, level)`` is the text of its k-th argument."""
@@ -54,14 +54,14 @@ class Spelling:
 
     # -- leaves and kinds ---------------------------------------------------------------
     def _arange(self, n: Node, p: tuple[Any, ...], arg: Arg) -> str:
-        return f"torch.arange({self._p(p[0])}, device={self.like}.device)"
+        return f"torch.arange({self._p(p[0])}, device={self.device})"
 
     def _as_tensor(self, n: Node, p: tuple[Any, ...], arg: Arg) -> str:
-        kind = "torch.int64" if p[0] == INT else f"{self.like}.dtype"
-        return f"torch.as_tensor({arg(0, 0)}, dtype={kind}, device={self.like}.device)"
+        kind = "torch.int64" if p[0] == INT else self.dtype
+        return f"torch.as_tensor({arg(0, 0)}, dtype={kind}, device={self.device})"
 
     def _to_float(self, n: Node, p: tuple[Any, ...], arg: Arg) -> str:
-        return f"{arg(0, ATOM)}.to({self.like}.dtype)"
+        return f"{arg(0, ATOM)}.to({self.dtype})"
 
     def _to_int(self, n: Node, p: tuple[Any, ...], arg: Arg) -> str:
         return f"{arg(0, ATOM)}.long()"
@@ -181,7 +181,7 @@ class Spelling:
             ends = f"({head})" if tail == 0 else f"({head}, {end})"
             return f"{arg(0, ATOM)}.flatten{ends}"
         if len(old) - head - tail == 1 and len(new) - head - tail > 1:
-            return f"{arg(0, ATOM)}.unflatten({head - len(old) if tail == 0 else head}, {self.sizes(new[head:len(new) - tail])})"
+            return f"{arg(0, ATOM)}.unflatten({-1 if tail == 0 else head}, {self.sizes(new[head : len(new) - tail])})"
         return f"{arg(0, ATOM)}.reshape({self.sizes(new)})"
 
     def _expand(self, n: Node, p: tuple[Any, ...], arg: Arg) -> str:
@@ -231,8 +231,8 @@ class Spelling:
 
     def _scatter(self, n: Node, p: tuple[Any, ...], arg: Arg) -> str:
         count = p[0]
-        zeros = f"{self.like}.new_zeros({self.sizes(n.dims)})" if n.kind not in (INT, BOOL) else \
-            f"{self.like}.new_zeros({self.sizes(n.dims)}, dtype=torch.int64)"
+        dtype = "torch.int64" if n.kind in (INT, BOOL) else self.dtype
+        zeros = f"torch.zeros({self.sizes(n.dims)}, dtype={dtype}, device={self.device})"
         if len(n.args) == 2:
             spots, values = arg(1, 0), arg(0, 0)
             if count > 1:
@@ -241,5 +241,3 @@ class Spelling:
         spots = ", ".join(arg(k, 0) for k in range(1, len(n.args)))
         return f"{zeros}.index_put_(({spots}), {arg(0, 0)}, accumulate=True)"
 
-
-PLAIN = (NUMBER, SCALAR)

@@ -14,7 +14,9 @@ from derivcheck.notation.sizes import Index
 WIDTH = 76  # a longer part of an expression gets a line of its own
 _NAMES = {"sub": "difference", "add": "total", "mul": "product", "div": "quotient", "matmul": "product", "arange": "places",
           "where": "chosen", "and": "mask", "not": "mask", "sum": "total", "addmm": "product", "einsum": "product", "func": "",
-          "pow": "power", "take": "picked", "to_float": "number", "window": "window", "scatter": "gathered", "neg": "minus"}
+          "pow": "power", "take": "picked", "to_float": "number", "window": "window", "neg": "minus",
+          "unsqueeze": "column", "permute": "turned", "clamp": "inside", "slice": "part", "select": "part", "reshape": "shaped",
+          "expand": "full", "as_tensor": "number", "scatter": "gathered", "floordiv": "quotient"}
 _TRIVIAL = frozenset({"var", "number", "step"})
 
 
@@ -27,6 +29,7 @@ class Writer:
         self.scopes: list[dict[Node, str]] = [{}]
         self.fixed: list[frozenset[Index]] = [frozenset()]
         self.uses: dict[Node, int] = {}
+        self.width = WIDTH
 
     # -- uses ---------------------------------------------------------------------
     def count(self, roots: Iterable[Node]) -> None:
@@ -50,6 +53,10 @@ class Writer:
         known = self.known(node)
         if known is None:
             text = self.spelled(node)
+            if len(name) + len(text) > 110:  # shorter parts
+                self.width, before = 36, self.width
+                text = self.spelled(node)
+                self.width = before
             if node.op not in _TRIVIAL:
                 self.scopes[-1][node] = name
         else:
@@ -71,7 +78,7 @@ class Writer:
         if at != len(self.blocks) - 1 and node.op not in _TRIVIAL:
             return self.name(node)
         text, own = self.spelling.node(node, lambda k, lv: self.text(node.args[k], lv))
-        if len(text) > WIDTH and node.op not in _TRIVIAL:
+        if len(text) > self.width and node.op not in _TRIVIAL:
             return self.assign(node, text, at)
         return f"({text})" if own < level else text
 
