@@ -7,9 +7,13 @@ from collections.abc import Mapping
 import torch
 
 from derivcheck.notation.program import Input, Program
+from derivcheck.notation.sizes import Entry, Index, Poly
+from derivcheck.notation.terms import Bracket, Ref, subterms
 
 
-def another(argument: Input, sample: torch.Tensor, sizes: Mapping[str, int], generator: torch.Generator) -> torch.Tensor:
+def another(
+    program: Program, argument: Input, sample: torch.Tensor, sizes: Mapping[str, int], generator: torch.Generator
+) -> torch.Tensor:
     """A tensor for this input at other sizes.
 
     Args:
@@ -23,7 +27,7 @@ def another(argument: Input, sample: torch.Tensor, sizes: Mapping[str, int], gen
     if argument.role == "constant" or not shape and argument.role == "buffer":
         return sample if tuple(sample.shape) == shape else sample.flatten()[:1].expand(shape).clone()
     if not sample.is_floating_point():
-        return _integers(argument, sample, shape, sizes, generator)
+        return _integers(program, argument, sample, shape, sizes, generator)
     values = sample.detach().double().cpu().flatten()
     drawn = torch.randn(shape, generator=generator, dtype=torch.float64)
     mask = bool(((values == 0) | (values == 1)).all()) and bool((values == 0).any()) and bool((values == 1).any())
@@ -40,16 +44,44 @@ def another(argument: Input, sample: torch.Tensor, sizes: Mapping[str, int], gen
 
 
 def _integers(
-    argument: Input, sample: torch.Tensor, shape: tuple[int, ...], sizes: Mapping[str, int], generator: torch.Generator
+    program: Program,
+    argument: Input,
+    sample: torch.Tensor,
+    shape: tuple[int, ...],
+    sizes: Mapping[str, int],
+    generator: torch.Generator,
 ) -> torch.Tensor:
     old = sample.flatten()
     if argument.kind == "bool" or sample.dtype is torch.bool:
         return (torch.rand(shape, generator=generator) < 0.5).to(sample.device, sample.dtype)
-    if argument.below is None:
+    below = limit(program, argument, sizes)
+    if below is None:
         pick = torch.randint(len(old), shape, generator=generator)
         return old[pick.to(old.device)]
-    below = max(1, argument.below.at(sizes))
-    return torch.randint(below, shape, generator=generator).to(sample.device, sample.dtype)
+    drawn = torch.randint(max(1, below), shape, generator=generator).to(sample.device, sample.dtype)
+    special = (old < 0).double().mean()  # an ignore_index below 0 keeps its share
+    if float(special) > 0:
+        drawn = torch.where((torch.rand(shape, generator=generator) < float(special)).to(drawn.device), old[old < 0][0], drawn)
+    return drawn
+
+
+def limit(program: Program, argument: Input, sizes: Mapping[str, int]) -> int | None:
+    """The size that the entries of an integer input stay below: as it says, or that of a dimension where they are positions."""
+    if argument.below is not None:
+        return argument.below.at(sizes)
+    found = []
+    for d in program.definitions:
+        for t in subterms(d.term):
+            if isinstance(t, Ref):
+                for axis, p in enumerate(t.at):
+                    if isinstance(p.atom, Entry) and p.atom.name == argument.name:
+                        found.append(program.dims(t.name)[axis].at(sizes))
+            if isinstance(t, Bracket) and t.relation == "==" and isinstance(t.operand, Poly):
+                entries = [a for a in t.operand.atoms() if isinstance(a, Entry) and a.name == argument.name]
+                indices = [a for a in t.operand.atoms() if isinstance(a, Index)]
+                if len(entries) == len(indices) == 1:
+                    found.append(indices[0].size.at(sizes))
+    return min(found, default=None)
 
 
 def free_sizes(program: Program, fixed: frozenset[str]) -> tuple[str, ...]:

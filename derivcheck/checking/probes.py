@@ -167,7 +167,7 @@ def _probes(s: Subject, upstream: Upstream, right: Derived, seed: int) -> Iterat
     parameters = {n for n, a in arguments.items() if a.role == "parameter"}
     if parameters & set(s.wrt):
         fresh = {
-            n: another(arguments[n], t, right.sizes, generator) if n in parameters and data is tensors else t
+            n: another(program, arguments[n], t, right.sizes, generator) if n in parameters and data is tensors else t
             for n, t in data.items()
         }
         yield Probe("random parameters", fresh, ups)
@@ -193,7 +193,7 @@ def _at(s: Subject, sizes: dict[str, int], upstream: Upstream, generator: torch.
     program, adjoint = s.derivation.program, s.derivation.adjoint
     known = {a.name: a for a in program.arguments}
     tensors = {
-        n: another(known[n], t, sizes, generator) if n in known and not _kept(s, known[n].role) else t
+        n: another(program, known[n], t, sizes, generator) if n in known and not _kept(s, known[n].role) else t
         for n, t in s.tensors.items()
     }
     ups = {}

@@ -10,9 +10,10 @@ from typing import Any
 
 import torch
 
-from derivcheck.derive import derive
 from derivcheck.derived import Derivation
 from derivcheck.errors import InputError
+from derivcheck.tracing.modules import identifier, trace_module
+from derivcheck.tracing.trace import trace
 
 Tensors = dict[str, torch.Tensor]
 
@@ -76,9 +77,9 @@ def subject(
         module = copy.deepcopy(forward).to(place)
         _reals(module)
         module = module.to(dtype)
-        derivation = _derive(reference, given, passed) if reference is not None else derive(module, *_ordered(inputs, given))
+        derivation = _derive(reference, given, passed) if reference is not None else _derive_module(module, inputs, given)
         call, values, name = _module_call(module, list(inputs), passed), _module_values(module), type(forward).__name__
-        parameters = {n.replace(".", "_") for n, p in module.named_parameters() if p.requires_grad}
+        parameters = {_called(n) for n, p in module.named_parameters() if p.requires_grad}
         floats = {n for n, v in given.items() if v.is_floating_point()}
         wants_grad = (wants_grad or floats) | parameters
     elif isinstance(forward, type) and issubclass(forward, torch.autograd.Function):
@@ -103,8 +104,17 @@ def subject(
 
 
 def _derive(f: Any, given: Tensors, passed: Mapping[str, Any]) -> Derivation:
-    examples: dict[str, Any] = dict(given)
-    return derive(f, constants=dict(passed), **examples)
+    """The derivation of a function; an autograd.Function in it is derived from its forward, its backward is what is checked."""
+    if isinstance(f, Derivation):
+        return f
+    traced = trace(f, dict(given), constants=dict(passed), custom_functions="forward")
+    return Derivation(traced.program, traced.wrt, traced.values, name=traced.name)
+
+
+def _derive_module(module: torch.nn.Module, inputs: Mapping[str, Any], given: Tensors) -> Derivation:
+    args = tuple(given.get(n, v) for n, v in inputs.items())
+    traced = trace_module(module, args, custom_functions="forward")
+    return Derivation(traced.program, traced.wrt, traced.values, name=traced.name)
 
 
 def _assemble(
@@ -190,16 +200,16 @@ def _reals(module: torch.nn.Module) -> None:
             raise InputError(f"the parameter {n} is {_type(p)}; expected floating-point numbers")
 
 
-def _ordered(inputs: Mapping[str, Any], given: Tensors) -> list[Any]:
-    return [given.get(n, v) for n, v in inputs.items()]
+def _called(dotted: str) -> str:
+    return identifier(dotted.replace(".", "_"))
 
 
 def _module_values(module: torch.nn.Module) -> Tensors:
-    return {n.replace(".", "_"): t.detach().clone() for n, t in (*module.named_parameters(), *module.named_buffers())}
+    return {_called(n): t.detach().clone() for n, t in (*module.named_parameters(), *module.named_buffers())}
 
 
 def _module_call(module: torch.nn.Module, names: list[str], passed: Mapping[str, Any]) -> Callable[[Tensors], Any]:
-    dotted = {n.replace(".", "_"): n for n, _ in (*module.named_parameters(), *module.named_buffers())}
+    dotted = {_called(n): n for n, _ in (*module.named_parameters(), *module.named_buffers())}
 
     def call(tensors: Tensors) -> Any:
         state = {dotted[n]: t if t.requires_grad else t.clone() for n, t in tensors.items() if n in dotted and n not in names}
