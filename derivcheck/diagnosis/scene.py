@@ -15,7 +15,7 @@ from derivcheck.diagnosis.case import Case
 from derivcheck.errors import DerivcheckError
 from derivcheck.notation.meaning import evaluate
 from derivcheck.notation.program import Definition, Input, Program
-from derivcheck.notation.terms import Term
+from derivcheck.notation.terms import Term, add
 
 Array = npt.NDArray[np.float64]
 
@@ -54,7 +54,22 @@ class Scene:
         if not finite.any():
             return bool(np.array_equal(np.isnan(a), np.isnan(b)))
         scale = max(float(np.abs(a[finite]).max()), float(np.abs(b[finite]).max()))
-        return bool(np.abs(a[finite] - b[finite]).max() <= slack * self.relative * scale)
+        off = float(np.abs(a[finite] - b[finite]).max())
+        return off <= slack * self.relative * scale or off <= slack * self.relative * self.floor
+
+    @cached_property
+    def floor(self) -> float:
+        """The size of the contributions that cancel in a gradient that is zero but for rounding (softmax over one class); else 0."""
+        size = max((float(np.abs(u).max()) for n, u in self.values.items() if n in self.case.upstream and u.size), default=0.0)
+        if not self.right.size or float(np.abs(self.right).max()) > 1e-6 * size:
+            return 0.0
+        found = 0.0
+        for d in backward_definitions(self.program, self.case.forward):
+            for p in d.paths if len(d.paths) > 1 else ():
+                twice = self.changed({d.name: add(d.term, p.term)})
+                if twice is not None and np.isfinite(twice).all():
+                    found = max(found, float(np.abs(twice - self.right).max()))
+        return found
 
     @cached_property
     def wrong(self) -> bool:
