@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from derivcheck.errors import NotationError as NotationError
     from derivcheck.errors import UnsupportedOperation as UnsupportedOperation
     from derivcheck.errors import UnverifiedGradientError as UnverifiedGradientError
-    from derivcheck.proof.prove import assert_proved as assert_proved
-    from derivcheck.proof.prove import prove as prove
+    from derivcheck.prove import assert_proved as assert_proved
+    from derivcheck.prove import prove as prove
     from derivcheck.training.history import History as History
     from derivcheck.training.train import train as train
 
@@ -40,8 +40,8 @@ _PUBLIC = {
     "check": "derivcheck.checking.check",
     "assert_gradients": "derivcheck.checking.check",
     "Report": "derivcheck.checking.report",
-    "prove": "derivcheck.proof.prove",
-    "assert_proved": "derivcheck.proof.prove",
+    "prove": "derivcheck.prove",
+    "assert_proved": "derivcheck.prove",
     "train": "derivcheck.training.train",
     "History": "derivcheck.training.history",
     "DerivcheckError": "derivcheck.errors",

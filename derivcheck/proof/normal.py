@@ -131,6 +131,7 @@ def cleared(space: Space, expression: Expression) -> list[Expression]:
         if base is None:
             done.append(u)
             continue
+        space.used("times the denominators")
         classes: dict[Rational, dict[Monomial, Rational]] = {}
         for m, c in u.items():
             e = dict(m).get(base, 0)
@@ -145,7 +146,6 @@ def cleared(space: Space, expression: Expression) -> list[Expression]:
                 raised = powers.power(space, dict(base.data[0]), int(lift)) if lift else {UNIT: 1}
                 polynomials.add_into(total, polynomials.times(space, {frozenset(own.items()): c}, raised))
             stack.append((total, settled | {base}))
-    space.used("clear denominators")
     return done
 
 

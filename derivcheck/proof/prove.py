@@ -30,7 +30,8 @@ MODES: tuple[dict[str, bool], ...] = (
 )
 
 
-def prove_programs(forward: Program, adjoint: Program, claimed: Program, *, time_limit: float = 5.0) -> Proof:
+def prove_programs(forward: Program, adjoint: Program, claimed: Program, *, outputs: Mapping[str, str] | None = None,
+                   time_limit: float = 5.0) -> Proof:
     """Whether the claimed gradients are those of the adjoint, for every size.
 
     Args:
@@ -38,6 +39,7 @@ def prove_programs(forward: Program, adjoint: Program, claimed: Program, *, time
         adjoint: its gradient, as :func:`derivcheck.derivation.sweep.adjoint` derives it.
         claimed: definitions of gradients, over the names of the forward's inputs and definitions and its upstream
             gradient.  An output ``x_bar`` or ``x`` claims the gradient of ``x``; definitions' adjoints may be claimed too.
+        outputs: gradient name → the claim's definition of it, where its outputs bear other names.
         time_limit: seconds after which what is open is undecided.
 
     Raises:
@@ -50,7 +52,7 @@ def prove_programs(forward: Program, adjoint: Program, claimed: Program, *, time
     >>> prove_programs(f, adjoint(f), b).status
     'proved'
     """
-    return _Prover(forward, adjoint, claimed, time_limit).run()
+    return _Prover(forward, adjoint, claimed, outputs or {o: o for o in claimed.outputs}, time_limit).run()
 
 
 @dataclass(frozen=True)
@@ -63,7 +65,7 @@ class _Claim:
 
 
 class _Prover:
-    def __init__(self, forward: Program, adjoint: Program, claimed: Program, time_limit: float) -> None:
+    def __init__(self, forward: Program, adjoint: Program, claimed: Program, outputs: Mapping[str, str], time_limit: float) -> None:
         self.start = perf_counter()
         self.deadline = self.start + time_limit
         self.forward, self.adjoint = forward, adjoint
@@ -75,7 +77,7 @@ class _Prover:
         for d in claimed.definitions:
             names[d.name] = f"claimed {d.name}" if d.name in own or d.name in self.inputs or d.name in claimed.outputs else d.name
         self.claimed = claimed.rename(names)
-        self.claims = list(self._claims(claimed, names))
+        self.claims = list(self._claims(outputs, names))
         self._check_names(claimed)
         self.definitions = dict(self.known)
         for d in self.claimed.definitions:
@@ -90,15 +92,15 @@ class _Prover:
         self.matched: dict[str, str] = {}
 
     # -- what is claimed ----------------------------------------------------------
-    def _claims(self, claimed: Program, names: Mapping[str, str]) -> Iterator[_Claim]:
-        for o in claimed.outputs:
-            target = next((n for n in (o, f"{o}_bar") if n in self.known and n.endswith("_bar")), None)
-            if target is None and f"{o}_bar" in self.inputs:
-                target = f"{o}_bar"
+    def _claims(self, outputs: Mapping[str, str], names: Mapping[str, str]) -> Iterator[_Claim]:
+        upstream = {f"{o}_bar": u.name for o, u in zip(self.forward.outputs, (a for a in self.adjoint.arguments if a.role == "upstream"))}
+        for gradient, o in outputs.items():
+            bars = [n for n in (f"{gradient}_bar", gradient) if n.endswith("_bar")]
+            target = next((n for n in bars if n in self.known), None) or next((upstream[n] for n in bars if n in upstream), None)
             if target is None:
-                has = ", ".join(n for n in self.adjoint.outputs)
-                raise InputError(f"{o!r} is not the name of a gradient here; expected among {has}")
-            yield _Claim(target[:-4] if target.endswith("_bar") else target, names.get(o, o), target)
+                has = ", ".join(n.removesuffix("_bar") for n in self.known if n.endswith("_bar"))
+                raise InputError(f"{gradient!r} is not the name of a gradient here; the gradients are those of {has}")
+            yield _Claim(bars[0].removesuffix("_bar") if bars[0] in self.known else gradient.removesuffix("_bar"), names.get(o, o), target)
 
     def _check_names(self, claimed: Program) -> None:
         have = {**{n: a.dims for n, a in self.inputs.items()}, **{n: d.dims for n, d in self.known.items()}}

@@ -1,0 +1,134 @@
+"""``prove``: is a hand-written backward the gradient, for every size?  The front end that reads torch code and index text."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import re
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from derivcheck.derive import derive
+from derivcheck.derived import Derivation
+from derivcheck.errors import InputError
+from derivcheck.notation.program import Input, Program
+from derivcheck.proof.prove import prove_programs
+from derivcheck.proof.report import NotProved, Proof
+
+
+def prove(
+    forward: Any,
+    backward: Any,
+    *args: Any,
+    dims: Mapping[str, str] | None = None,
+    constants: Mapping[str, Any] | None = None,
+    loss: Any = None,
+    target: Any = None,
+    wrt: Iterable[str] | None = None,
+    time_limit: float = 5.0,
+    **inputs: Any,
+) -> Proof:
+    """Whether a hand-written backward is the gradient for every size, and how that is known.
+
+    Args:
+        forward: a torch function, module, Derivation, Program or index text, as :func:`derivcheck.derive` takes it.
+        backward: torch code, called as ``backward(grad_output=..., **inputs)``, that returns a dict of gradients by name
+            (of inputs, or of the forward's named intermediates); it may also take the forward's intermediates by name.
+            Or index text that defines ``x_bar[…]``, or a Program.
+        *args, loss, target, dims, constants, wrt, **inputs: as :func:`derivcheck.derive` takes them.
+        time_limit: seconds after which what is open is undecided; tracing is not counted.
+
+    Returns:
+        A :class:`~derivcheck.proof.report.Proof` with ``status``, ``explanation``, ``conditions``, ``counterexample``.
+
+    Raises:
+        UnsupportedOperation: code that cannot be traced or derived.
+        InputError: a backward that names what the forward does not have, or gives no gradient.
+
+    >>> p = prove("y[n] := x[n]^2", "x_bar[n] := 2*x[n]*grad_output[n]", dims={"x": "N"})
+    >>> p.status
+    'proved'
+    >>> print(prove("y[n] := x[n]^2", "x_bar[n] := x[n]*grad_output[n]", dims={"x": "N"}).counterexample.sizes)
+    {'N': 1}
+    """
+    d = derive(forward, *args, loss=loss, target=target, dims=dims, constants=constants, wrt=wrt, **inputs)
+    fixed = dict(constants or {})
+    fixed.update({n: v for n, v in inputs.items() if not hasattr(v, "shape") and n not in fixed})
+    claimed, outputs = _claimed(backward, d, fixed)
+    return prove_programs(d.program, d.adjoint, claimed, outputs=outputs, time_limit=time_limit)
+
+
+def assert_proved(forward: Any, backward: Any, *args: Any, **kwargs: Any) -> Proof:
+    """The same as :func:`prove`; raises :class:`~derivcheck.proof.report.NotProved` (an AssertionError) unless it is proved."""
+    proof = prove(forward, backward, *args, **kwargs)
+    if proof.status != "proved":
+        raise NotProved(proof)
+    return proof
+
+
+def _claimed(backward: Any, d: Derivation, constants: Mapping[str, Any]) -> tuple[Program, dict[str, str] | None]:
+    """The backward as a Program, and which of its outputs claims which gradient."""
+    if isinstance(backward, Program):
+        return backward, None
+    if isinstance(backward, Derivation):
+        return backward.program, None
+    if isinstance(backward, str):
+        return parse_claim(backward, d), None
+    if callable(backward):
+        return _traced(backward, d, constants)
+    raise InputError(f"backward is a {type(backward).__name__}; expected a function of grad_output and the inputs, or index text")
+
+
+def parse_claim(text: str, d: Derivation) -> Program:
+    """Index text of a backward, over the names of the forward and its adjoint, each in its dimensions."""
+    from derivcheck.notation.parse import parse_program
+
+    written = set(re.findall(r"[^\W\d]\w*", text))
+    defined = set(re.findall(r"^\s*([^\W\d]\w*)[^\n;=]*?:?=", text.replace(";", "\n"), re.MULTILINE))
+    dims = {n: _dims_text(a) for n, a in _known(d).items() if n in written and n not in defined}
+    return parse_program(text, dims)
+
+
+def _known(d: Derivation) -> dict[str, Input]:
+    known = {a.name: a for a in d.adjoint.arguments}
+    for definition in (*d.program.definitions, *d.adjoint.definitions):
+        known.setdefault(definition.name, Input(definition.name, definition.dims, definition.kind))
+    return known
+
+
+def _dims_text(a: Input) -> str:
+    sizes = " ".join(str(p).replace(" ", "") for p in a.dims)
+    if a.kind == "float":
+        return sizes
+    return f"{a.kind}<{str(a.below).replace(' ', '')}: {sizes}>" if a.below is not None else f"{a.kind}: {sizes}"
+
+
+def _traced(backward: Callable[..., Any], d: Derivation, constants: Mapping[str, Any]) -> tuple[Program, dict[str, str]]:
+    from derivcheck.tracing.trace import trace
+
+    known = _known(d)
+    try:
+        parameters = inspect.signature(backward).parameters
+    except (TypeError, ValueError):
+        parameters = {}  # type: ignore[assignment]
+    everything = any(p.kind is p.VAR_KEYWORD for p in parameters.values()) or not parameters
+    names = [a.name for a in d.adjoint.arguments] if everything else []
+    names += [n for n in parameters if n in known and n not in names]
+    keys: list[str] = []
+
+    @functools.wraps(backward)
+    def ordered(*args: Any, **kwargs: Any) -> Any:
+        found = backward(*args, **kwargs)
+        if not isinstance(found, Mapping):
+            raise InputError(f"the backward returns a {type(found).__name__}; expected a dict of gradients by name")
+        given = {k: v for k, v in found.items() if v is not None}
+        if not given:
+            raise InputError("the backward returns no gradient; expected a dict of gradients by name")
+        keys[:] = given
+        return tuple(given.values())
+
+    own = {n: v for n, v in constants.items() if everything or n in parameters}
+    traced = trace(ordered, {}, dims={n: _dims_text(known[n]) for n in names}, constants=own)
+    if len(traced.program.outputs) != len(keys):
+        raise InputError(f"the backward returns {len(keys)} gradients, of which {len(traced.program.outputs)} are tensors")
+    return traced.program, dict(zip(keys, traced.program.outputs))
