@@ -15,10 +15,12 @@ FAMILIES: tuple[str, ...] = (
     "pooling",
     "reductions",
     "distances",
-    # "views",
+    "views",
+    "slices",
     "gathering",
     "softmaxes",
     "attention",
+    "images",
     "losses",
 )
 

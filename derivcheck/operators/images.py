@@ -1,0 +1,339 @@
+"""Images resampled: nearest, linear and cubic interpolation, sampling at a grid, pixels and channels reordered."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+from derivcheck.notation.sizes import Index, Poly, as_poly, extreme, i_poly
+from derivcheck.notation.terms import ONE, ZERO, Number, Term, add, div, func, mul, number, power, size_of, sub
+from derivcheck.operators.build import Builder
+from derivcheck.operators.row import floats, row, sample
+from derivcheck.operators.values import Value, test, where, within
+
+HALF = Number(Fraction(1, 2))
+
+
+@dataclass(frozen=True)
+class _Axis:
+    """One resampled dimension: ``source = (a·p + c)/den`` of the output position p."""
+
+    length: Poly
+    out: Poly
+    ratio: tuple[Poly, Poly]  # input steps per output step, as a fraction
+
+
+def _axes(b: Builder, x: Value, output_size: Any, scales: Any, rank: int) -> list[_Axis]:
+    space = x.dims[2:]
+    found = []
+    for k in range(rank):
+        scale = None if not scales else scales[k]
+        if output_size is not None and len(output_size):
+            out = as_poly(output_size[k])
+        else:
+            s = _fraction(b, scale)
+            out = (space[k] * s.numerator) // s.denominator
+        if scale is None:
+            ratio = (space[k], out)
+        else:
+            s = _fraction(b, scale)
+            ratio = (as_poly(s.denominator), as_poly(s.numerator))
+        found.append(_Axis(space[k], out, ratio))
+    return found
+
+
+def _fraction(b: Builder, scale: Any) -> Fraction:
+    if isinstance(scale, Term):
+        b.refuse("a scale factor that depends on sizes", "Give the output size instead.")
+    exact = Fraction(repr(float(scale))) if isinstance(scale, float) else Fraction(scale)
+    return exact.limit_denominator(10**6)
+
+
+def _sizes(rank: int, args: tuple[Any, ...]) -> Any:
+    """The scales of a non-``vec`` overload, one argument per dimension."""
+    return None if all(a is None for a in args) else list(args) if len(args) == rank else args[0] if args else None
+
+
+def _per_axis(scales: tuple[Any, ...], rank: int) -> Any:
+    if len(scales) == 1 and (scales[0] is None or isinstance(scales[0], (list, tuple))):
+        return scales[0]
+    return _sizes(rank, scales)
+
+
+@row(
+    "aten.upsample_nearest1d.vec",
+    "aten.upsample_nearest2d.vec",
+    "aten.upsample_nearest3d.vec",
+    "aten.upsample_nearest1d.default",
+    "aten.upsample_nearest2d.default",
+    "aten.upsample_nearest3d.default",
+    "aten._upsample_nearest_exact1d.vec",
+    "aten._upsample_nearest_exact2d.vec",
+    "aten._upsample_nearest_exact3d.vec",
+    "aten._upsample_nearest_exact1d.default",
+    "aten._upsample_nearest_exact2d.default",
+    "aten._upsample_nearest_exact3d.default",
+    gives="y",
+    samples=[
+        *(
+            s
+            for name in ("upsample_nearest", "_upsample_nearest_exact")
+            for s in (
+                sample(floats(2, 3, 5), [7], None, only=f"aten.{name}1d.vec"),
+                sample(floats(2, 3, 5), None, [2.0], only=f"aten.{name}1d.vec"),
+                sample(floats(2, 3, 5), [3], only=f"aten.{name}1d.default"),
+                sample(floats(2, 3, 4, 5), None, [2.0, 3.0], only=f"aten.{name}2d.vec"),
+                sample(floats(2, 3, 4, 5), [3, 7], None, None, only=f"aten.{name}2d.default"),
+                sample(floats(1, 2, 3, 2, 3), None, [2.0, 2.0, 2.0], only=f"aten.{name}3d.vec"),
+                sample(floats(1, 2, 3, 2, 3), [2, 4, 5], only=f"aten.{name}3d.default"),
+            )
+        ),
+    ],
+)
+def upsample_nearest(b: Builder, input: Value, output_size: Any, *scales: Any) -> Value:
+    """y[n, c, *p] = x[n, c, p*in//out]"""
+    rank, exact = int(b.rule[-2]), "exact" in b.rule
+    axes = _axes(b, input, output_size, _per_axis(scales, rank), rank)
+    at = b.indices(b.dims((*input.dims[:2], *(a.out for a in axes))), ["n", "c", *"pqr"[:rank]])
+    places = []
+    for a, p in zip(axes, at[2:]):
+        top, bottom = a.ratio
+        place = ((2 * i_poly(p) + 1) * top) // (2 * bottom) if exact else (i_poly(p) * top) // bottom
+        places.append(place if a.ratio == (a.length, a.out) or _divides(a) else extreme("min", place, a.length - 1))
+    return b.give(at, input[(*at[:2], *places)])
+
+
+def _divides(a: _Axis) -> bool:
+    """The output is a whole number of steps per input element: no position lies outside."""
+    return a.out == a.length * a.ratio[1] and a.ratio[0].constant == 1
+
+
+def _linear(a: _Axis, p: Index, corners: bool) -> tuple[Poly, Poly, Term]:
+    """The two input positions around an output position, and the weight of the second."""
+    if corners:
+        top, bottom = (i_poly(p) * (a.length - 1), a.out - 1) if a.out.constant != 1 else (as_poly(0), as_poly(1))
+    else:
+        up, down = a.ratio
+        top, bottom = extreme("max", 0, (2 * i_poly(p) + 1) * up - down), 2 * down
+    low = top // bottom
+    weight = div(sub(size_of(top), mul(size_of(bottom), size_of(low))), size_of(bottom))
+    return low, extreme("min", low + 1, a.length - 1), weight
+
+
+_LINEAR = {1: "upsample_linear1d", 2: "upsample_bilinear2d", 3: "upsample_trilinear3d"}
+
+
+@row(
+    *(f"aten.{name}.{o}" for name in _LINEAR.values() for o in ("vec", "default")),
+    gives="y",
+    samples=[
+        *(
+            s
+            for corners in (False, True)
+            for s in (
+                sample(floats(2, 3, 5), [7], corners, None, only="aten.upsample_linear1d.vec"),
+                sample(floats(2, 3, 5), None, corners, [2.0], only="aten.upsample_linear1d.vec"),
+                sample(floats(2, 3, 5), [3], corners, only="aten.upsample_linear1d.default"),
+                sample(floats(2, 3, 4, 5), None, corners, [2.0, 3.0], only="aten.upsample_bilinear2d.vec"),
+                sample(floats(2, 3, 4, 5), [3, 7], corners, None, None, only="aten.upsample_bilinear2d.default"),
+                sample(floats(1, 2, 3, 2, 3), [2, 4, 5], corners, None, only="aten.upsample_trilinear3d.vec"),
+                sample(floats(1, 1, 2, 3, 2), [3, 4, 3], corners, only="aten.upsample_trilinear3d.default"),
+            )
+        ),
+    ],
+)
+def upsample_linear(b: Builder, input: Value, output_size: Any, align_corners: bool, *scales: Any) -> Value:
+    """y[n, c, *p] = sum over the corners around p of weight*x[n, c, corner]"""
+    rank = int(b.rule[-2])
+    axes = _axes(b, input, output_size, _per_axis(scales, rank), rank)
+    at = b.indices(b.dims((*input.dims[:2], *(a.out for a in axes))), ["n", "c", *"pqr"[:rank]])
+    ends = [_linear(a, p, align_corners) for a, p in zip(axes, at[2:])]
+    parts = []
+    for corner in itertools.product((0, 1), repeat=rank):
+        weights = [w if k else sub(ONE, w) for k, (_, _, w) in zip(corner, ends)]
+        places = [high if k else low for k, (low, high, _) in zip(corner, ends)]
+        parts.append(mul(*weights, input[(*at[:2], *places)]))
+    return b.give(at, add(*parts))
+
+
+def _cubic(t: Term) -> list[Term]:
+    """The weights of four neighbours, cubic convolution with A = −3/4 (Keys 1981, eq. 4)."""
+    a = Fraction(-3, 4)
+
+    def near(x: Term) -> Term:  # |x| ≤ 1
+        return add(mul(number(a + 2), power(x, 3)), mul(number(-(a + 3)), power(x, 2)), ONE)
+
+    def far(x: Term) -> Term:  # 1 < |x| < 2
+        return add(mul(number(a), power(x, 3)), mul(number(-5 * a), power(x, 2)), mul(number(8 * a), x), number(-4 * a))
+
+    other = sub(ONE, t)
+    return [far(add(ONE, t)), near(t), near(other), far(add(ONE, other))]
+
+
+@row(
+    "aten.upsample_bicubic2d.vec",
+    "aten.upsample_bicubic2d.default",
+    gives="y",
+    samples=[
+        sample(floats(1, 2, 4, 5), [6, 3], False, None, only="aten.upsample_bicubic2d.vec"),
+        sample(floats(1, 2, 4, 5), [6, 3], True, None, only="aten.upsample_bicubic2d.vec"),
+        sample(floats(1, 2, 4, 5), None, False, [2.0, 2.0], only="aten.upsample_bicubic2d.vec"),
+        sample(floats(1, 2, 4, 5), [6, 7], False, only="aten.upsample_bicubic2d.default"),
+    ],
+)
+def upsample_bicubic2d(b: Builder, input: Value, output_size: Any, align_corners: bool, *scales: Any) -> Value:
+    """y[n, c, p, q] = sum over the 4 x 4 neighbours of cubic weights times x, positions clamped to the image"""
+    axes = _axes(b, input, output_size, _per_axis(scales, 2), 2)
+    at = b.indices(b.dims((*input.dims[:2], *(a.out for a in axes))), ["n", "c", "p", "q"])
+    rows: list[list[tuple[Poly, Term]]] = []
+    for a, p in zip(axes, at[2:]):
+        if align_corners:
+            top, bottom = (i_poly(p) * (a.length - 1), a.out - 1) if a.out.constant != 1 else (as_poly(0), as_poly(1))
+        else:
+            top, bottom = (2 * i_poly(p) + 1) * a.ratio[0] - a.ratio[1], 2 * a.ratio[1]
+        low = top // bottom
+        t = div(sub(size_of(top), mul(size_of(bottom), size_of(low))), size_of(bottom))
+        rows.append([(extreme("min", extreme("max", low + k - 1, 0), a.length - 1), w) for k, w in enumerate(_cubic(t))])
+    parts = [mul(v, w, input[(*at[:2], y, x)]) for y, v in rows[0] for x, w in rows[1]]
+    return b.give(at, add(*parts))
+
+
+def _unnormalised(v: Term, length: Poly, corners: bool) -> Term:
+    """From −1 … 1 to positions."""
+    n = size_of(length)
+    if corners:
+        return mul(HALF, add(v, ONE), sub(n, ONE))
+    return mul(HALF, sub(mul(add(v, ONE), n), ONE))
+
+
+def _clamped(v: Term, length: Poly) -> Term:
+    high = size_of(length - 1)
+    inside = mul(test(">", v, ZERO), test("<", v, high))
+    return where(inside, v, mul(test(">=", v, high), high))
+
+
+@row(
+    "aten.grid_sampler.default",
+    "aten.grid_sampler_2d.default",
+    "aten.grid_sampler_3d.default",
+    gives="y",
+    samples=[
+        *(
+            sample(floats(2, 3, 4, 5), floats(2, 3, 2, 2, values=v), mode, pad, corners, only="aten.grid_sampler.default")
+            for v in ("unit", "normal")
+            for mode in (0, 1)
+            for pad in (0, 1)
+            for corners in (False, True)
+        ),
+        sample(floats(2, 3, 4, 5), floats(2, 3, 2, 2), 0, 0, False, only="aten.grid_sampler_2d.default"),
+        sample(floats(1, 2, 3, 4, 2), floats(1, 2, 3, 2, 3), 0, 0, True, only="aten.grid_sampler_3d.default"),
+    ],
+)
+def grid_sampler(
+    b: Builder, input: Value, grid: Value, interpolation_mode: int, padding_mode: int, align_corners: bool
+) -> Value:
+    """y[n, c, *p] = sum over the corners around grid[n, *p] of weight*x[n, c, corner]"""
+    if interpolation_mode not in (0, 1) or padding_mode not in (0, 1):
+        b.refuse("grid_sample with bicubic interpolation or reflected padding", "Use bilinear or nearest, zeros or border.")
+    rank = input.rank - 2
+    at = b.indices(b.dims((*input.dims[:2], *grid.dims[1:-1])), ["n", "c", *"pqr"[:rank]])
+    n, c, p = at[0], at[1], at[2:]
+    space = input.dims[2:]
+    places: list[Value] = []
+    lows: list[Value] = []
+    for k in range(rank):
+        v = _unnormalised(grid[(n, *p, rank - 1 - k)], space[k], align_corners)
+        if padding_mode == 1:
+            v = _clamped(v, space[k])
+        place = b.define("place", (n, *p), v)
+        places.append(place)
+        rounding = "floor" if interpolation_mode == 0 else "round"
+        lows.append(b.define("low", (n, *p), func(rounding, place[(n, *p)]), kind="int"))
+    if interpolation_mode == 1:
+        near = [low.entry(n, *p) for low in lows]
+        guard = mul(*(within(q, m) for q, m in zip(near, space)))
+        return b.give(at, mul(guard, input[(n, c, *near)]))
+    parts = []
+    for corner in itertools.product((0, 1), repeat=rank):
+        weights: list[Term] = []
+        spots: list[Poly] = []
+        guards: list[Term] = []
+        for k, place, low, m in zip(corner, places, lows, space):
+            part = sub(place[(n, *p)], size_of(low.entry(n, *p)))
+            weights.append(part if k else sub(ONE, part))
+            spots.append(low.entry(n, *p) + k)
+            guards.append(within(spots[-1], m))
+        parts.append(mul(*guards, *weights, input[(n, c, *spots)]))
+    return b.give(at, add(*parts))
+
+
+@row(
+    "aten.affine_grid_generator.default",
+    gives="grid",
+    samples=[
+        sample(floats(2, 2, 3), [2, 3, 5, 4], False),
+        sample(floats(2, 2, 3), [2, 3, 5, 4], True),
+        sample(floats(2, 3, 4), [2, 1, 3, 2, 4], False),
+    ],
+)
+def affine_grid_generator(b: Builder, theta: Value, size: Sequence[Any], align_corners: bool) -> Value:
+    """grid[n, *p, k] = sum(j: theta[n, k, j]*base[*p, j]) + theta[n, k, last], base from -1 to 1"""
+    space = [as_poly(v) for v in size[2:]]
+    rank = len(space)
+    *head, k = b.indices(b.dims((as_poly(size[0]), *space, as_poly(rank))), ["n", *"pqr"[:rank], "k"])
+    n, p = head[0], head[1:]
+    parts = [theta[n, k, rank]]
+    for j in range(rank):
+        axis = rank - 1 - j
+        step, length = size_of(i_poly(p[axis])), size_of(space[axis])
+        if align_corners:
+            base = sub(div(mul(Number(2), step), sub(length, ONE)), ONE) if space[axis].constant != 1 else ZERO
+        else:
+            base = sub(div(add(mul(Number(2), step), ONE), length), ONE)
+        parts.append(mul(theta[n, k, j], base))
+    return b.give((*head, k), add(*parts))
+
+
+@row(
+    "aten.pixel_shuffle.default",
+    gives="y",
+    samples=[sample(floats(2, 12, 3, 5), 2), sample(floats(9, 2, 1), 3), sample(floats(2, 3, 4, 2, 3), 2)],
+)
+def pixel_shuffle(b: Builder, input: Value, upscale_factor: Any) -> Value:
+    """y[n, c, p, q] = x[n, (c*r + p%r)*r + q%r, p//r, q//r]"""
+    r = as_poly(upscale_factor)
+    *lead, channels, h, w = input.dims
+    *n, c, p, q = b.indices(b.dims((*lead, channels // (r * r), h * r, w * r)), [*[""] * len(lead), "c", "p", "q"])
+    place = (i_poly(c) * r + i_poly(p) % r) * r + i_poly(q) % r
+    return b.give((*n, c, p, q), input[(*n, place, i_poly(p) // r, i_poly(q) // r)])
+
+
+@row(
+    "aten.pixel_unshuffle.default",
+    gives="y",
+    samples=[sample(floats(2, 3, 6, 4), 2), sample(floats(1, 6, 3), 3)],
+)
+def pixel_unshuffle(b: Builder, input: Value, downscale_factor: Any) -> Value:
+    """y[n, c, p, q] = x[n, c//r^2, p*r + (c//r)%r, q*r + c%r]"""
+    r = as_poly(downscale_factor)
+    *lead, channels, h, w = input.dims
+    *n, c, p, q = b.indices(b.dims((*lead, channels * r * r, h // r, w // r)), [*[""] * len(lead), "c", "p", "q"])
+    k = i_poly(c)
+    return b.give((*n, c, p, q), input[(*n, k // (r * r), i_poly(p) * r + (k // r) % r, i_poly(q) * r + k % r)])
+
+
+@row(
+    "aten.channel_shuffle.default",
+    "aten.native_channel_shuffle.default",
+    gives="y",
+    samples=[sample(floats(2, 6, 3, 2), 3), sample(floats(2, 4, 3), 2)],
+)
+def channel_shuffle(b: Builder, input: Value, groups: Any) -> Value:
+    """y[n, c, *p] = x[n, (c%g)*(C/g) + c//g, *p]"""
+    g = as_poly(groups)
+    at = b.indices(input.dims)
+    place = (i_poly(at[1]) % g) * (input.dims[1] // g) + i_poly(at[1]) // g
+    return b.give(at, input[(at[0], place, *at[2:])])
