@@ -21,6 +21,7 @@ FAMILIES: tuple[str, ...] = (
     "softmaxes",
     "attention",
     "images",
+    "recurrent",
     "losses",
 )
 

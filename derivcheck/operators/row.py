@@ -68,19 +68,20 @@ class Dtype:
 class Sample:
     """Arguments to try a row on.
 
-    ``only`` names the overload that they are for, where a row has several; ``rtol`` is wider than usual where torch itself
-    computes with constants of less precision.
+    ``only`` names the overload that they are for, where a row has several; ``fixed`` keeps the sizes numbers; ``rtol`` is
+    wider than usual where torch itself computes with constants of less precision.
     """
 
     args: tuple[Any, ...]
     kwargs: Mapping[str, Any]
     only: str = ""
     rtol: float = 1e-8
+    fixed: bool = False
 
 
-def sample(*args: Any, only: str = "", rtol: float = 1e-8, **kwargs: Any) -> Sample:
+def sample(*args: Any, only: str = "", rtol: float = 1e-8, fixed: bool = False, **kwargs: Any) -> Sample:
     """Arguments to try a row on, tensors given by :func:`floats`, :func:`ints` and :func:`bools`."""
-    return Sample(args, kwargs, only, rtol)
+    return Sample(args, kwargs, only, rtol, fixed)
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """Values, and the small vocabulary that rows are written in: brackets, selection, broadcasting.
 
->>> from derivcheck.notation.sizes import size
->>> from derivcheck.notation.sizes import Index
+>>> from derivcheck.notation.sizes import Index, size
+>>> from derivcheck.notation.terms import ZERO
 >>> x, i = Value("x", (size("N"),)), Index("i", size("N"))
 >>> print(where(test(">", x[i], ZERO), x[i], ZERO))
 [x[i] > 0]*x[i]

@@ -107,7 +107,7 @@ def case(row: Row, name: str, sample: Sample) -> Case:
 
     def symbolic(a: Any) -> Any:
         if isinstance(a, Like):
-            dims = tuple(size(f"s{n}") if n > 1 else as_poly(n) for n in a.shape)
+            dims = tuple(size(f"s{n}") if n > 1 and not sample.fixed else as_poly(n) for n in a.shape)
             value = Value(f"x{len(arguments)}", dims, a.kind)
             arguments.append(Input(value.name, dims, a.kind, None if a.below is None else as_poly(a.below)))
             return value
@@ -123,13 +123,16 @@ def case(row: Row, name: str, sample: Sample) -> Case:
     found = apply(row, builder, args, kwargs, None, tuple(kind(o) for o in outputs), name=name)
     results = found if isinstance(found, tuple) else (found,)
     assert len(results) == len(outputs), f"{len(results)} results where torch gives {len(outputs)}"
-    sizes = {s: int(s[1:]) for a in arguments for d in a.dims for s in d.sizes()}
+    sizes = _sizes(program := Program(tuple(arguments), tuple(builder.definitions), tuple(v.name for v in results)))
     for v, o in zip(results, outputs, strict=True):
         shape = tuple(d.at(sizes) for d in v.dims)
         assert shape == tuple(o.shape), f"dimensions {v.dims} = {shape}, torch has {tuple(o.shape)}"
         assert v.kind == kind(o), f"kind {v.kind}, torch has {o.dtype}"
-    program = Program(tuple(arguments), tuple(builder.definitions), tuple(v.name for v in results))
     return Case(program, inputs, outputs)
+
+
+def _sizes(program: Program) -> dict[str, int]:
+    return {s: int(s[1:]) for s in program.sizes()}
 
 
 def arrays(c: Case) -> dict[str, Any]:
@@ -139,7 +142,7 @@ def arrays(c: Case) -> dict[str, Any]:
 
 def values(c: Case) -> dict[str, Any]:
     """What the Program says."""
-    return {**arrays(c), **evaluate(c.program, arrays(c))}
+    return {**arrays(c), **evaluate(c.program, arrays(c), _sizes(c.program))}
 
 
 def gradients(c: Case) -> list[tuple[str, Any, Any]]:
@@ -165,6 +168,6 @@ def gradients(c: Case) -> list[tuple[str, Any, Any]]:
     given = arrays(c)
     for k, u in enumerate(ups):
         given["grad_output" if len(ups) == 1 else f"grad_output_{k}"] = u.numpy()
-    found = evaluate(back, given)
+    found = evaluate(back, given, _sizes(back))
     zeros = [np.zeros(tuple(c.inputs[k].shape)) if w is None else w.numpy(force=True) for k, w in zip(wrt, want, strict=True)]
     return [(k, found[bar], w) for k, bar, w in zip(wrt, back.outputs, zeros, strict=True)]

@@ -1,0 +1,350 @@
+"""Views: the same elements at other positions; reshapes by the digits of a mixed radix."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from derivcheck.notation.sizes import Index, Poly, PolyLike, as_poly, exact_quotient, i_poly, size
+from derivcheck.operators.build import Builder
+from derivcheck.operators.row import bools, floats, ints, row, sample
+from derivcheck.operators.values import Position, Value, broadcast_dims, is_one, numel, spread
+
+S2, S3, S4, S5 = (size(f"s{n}") for n in (2, 3, 4, 5))  # the sizes of samples
+
+
+def viewed(
+    b: Builder, x: Value, dims: Sequence[Poly], positions: Callable[[tuple[Index, ...]], Sequence[Position]], k: int = 0
+) -> Value:
+    """Result ``k``: the elements of ``x`` at positions that depend on the result's indices."""
+    at = b.indices(b.dims(dims, k))
+    return b.give(at, x[tuple(positions(at))], k, kind=x.kind)
+
+
+# -- the order of dimensions -----------------------------------------------------------
+def permuted(b: Builder, x: Value, order: Sequence[int]) -> Value:
+    """The dimensions in another order."""
+    order = [d % x.rank for d in order]
+    return viewed(b, x, [x.dims[d] for d in order], lambda at: [at[order.index(a)] for a in range(x.rank)])
+
+
+def _swapped(b: Builder, x: Value, one: int, other: int) -> Value:
+    order = list(range(x.rank))
+    if x.rank:
+        one, other = one % x.rank, other % x.rank
+        order[one], order[other] = order[other], order[one]
+    return permuted(b, x, order)
+
+
+@row(
+    "aten.transpose.int",
+    "aten.swapdims.default",
+    "aten.swapaxes.default",
+    samples=[
+        sample(floats(2, 3, 5), 0, 2),
+        sample(floats(2, 3), -1, -2),
+        sample(floats(), 0, 0),
+        sample(ints(2, 3, below=5), 0, 1),
+        sample(bools(2, 3), 0, 1),
+    ],
+)
+def transpose(b: Builder, input: Value, dim0: int, dim1: int) -> Value:
+    """z[i, j] = x[j, i]"""
+    return _swapped(b, input, dim0, dim1)
+
+
+@row("aten.permute.default", samples=[sample(floats(2, 3, 5), [2, 0, 1]), sample(floats(2, 3, 5, 7), [-1, 0, 2, 1])])
+def permute(b: Builder, input: Value, dims: Sequence[int]) -> Value:
+    """z[j, k, i] = x[i, j, k]"""
+    return permuted(b, input, dims)
+
+
+@row("aten.t.default", samples=[sample(floats(2, 3)), sample(floats(3)), sample(floats())])
+def t(b: Builder, input: Value) -> Value:
+    """z[i, j] = x[j, i]"""
+    return permuted(b, input, range(input.rank)[::-1])
+
+
+@row(
+    "aten.mT.default",
+    "aten.matrix_H.default",
+    "aten.adjoint.default",
+    "aten.mH.default",
+    samples=[sample(floats(2, 3)), sample(floats(2, 3, 5), only="aten.mT.default")],
+)
+def mt(b: Builder, input: Value) -> Value:
+    """z[*n, i, j] = x[*n, j, i]"""
+    return _swapped(b, input, -1, -2)
+
+
+@row("aten.numpy_T.default", samples=[sample(floats(2, 3))])
+def numpy_t(b: Builder, input: Value) -> Value:
+    """z[i, j] = x[j, i]"""
+    return permuted(b, input, range(input.rank)[::-1])
+
+
+@row(
+    "aten.movedim.int",
+    "aten.movedim.intlist",
+    "aten.moveaxis.int",
+    "aten.moveaxis.intlist",
+    samples=[
+        *(sample(floats(2, 3, 5), 0, 2, only=f"aten.{n}.int") for n in ("movedim", "moveaxis")),
+        *(sample(floats(2, 3, 5, 7), [0, -1], [2, 0], only=f"aten.{n}.intlist") for n in ("movedim", "moveaxis")),
+    ],
+)
+def movedim(b: Builder, input: Value, source: Any, destination: Any) -> Value:
+    """z[..., i] = x[i, ...]"""
+    froms = [d % input.rank for d in ([source] if isinstance(source, int) else source)]
+    tos = [d % input.rank for d in ([destination] if isinstance(destination, int) else destination)]
+    rest = iter(d for d in range(input.rank) if d not in froms)
+    return permuted(b, input, [froms[tos.index(d)] if d in tos else next(rest) for d in range(input.rank)])
+
+
+# -- dimensions of size 1 ----------------------------------------------------------------
+@row(
+    "aten.unsqueeze.default",
+    samples=[sample(floats(2, 3), 1), sample(floats(2, 3), -1), sample(floats(), 0), sample(ints(3, below=5), 0)],
+)
+def unsqueeze(b: Builder, input: Value, dim: int) -> Value:
+    """z[*n, 0, *m] = x[*n, *m]"""
+    axis = dim % (input.rank + 1)
+    dims = [*input.dims[:axis], as_poly(1), *input.dims[axis:]]
+    return viewed(b, input, dims, lambda at: [*at[:axis], *at[axis + 1 :]])
+
+
+def _without(b: Builder, x: Value, gone: set[int]) -> Value:
+    kept = [a for a in range(x.rank) if a not in gone]
+
+    def positions(at: tuple[Index, ...]) -> list[Position]:
+        mine = iter(at)
+        return [0 if a in gone else next(mine) for a in range(x.rank)]
+
+    return viewed(b, x, [x.dims[a] for a in kept], positions)
+
+
+@row(
+    "aten.squeeze.default",
+    "aten.squeeze.dim",
+    "aten.squeeze.dims",
+    samples=[
+        sample(floats(2, 1, 3, 1), only="aten.squeeze.default"),
+        sample(floats(2, 1, 3), 1, only="aten.squeeze.dim"),
+        sample(floats(2, 1, 3), 0, only="aten.squeeze.dim"),
+        sample(floats(1, 2, 1, 3), [0, -2], only="aten.squeeze.dims"),
+        sample(floats(), 0, only="aten.squeeze.dim"),
+    ],
+)
+def squeeze(b: Builder, input: Value, dim: int | Sequence[int] | None = None) -> Value:
+    """z[*n, *m] = x[*n, 0, *m]"""
+    named = range(input.rank) if dim is None else [dim] if isinstance(dim, int) else dim
+    gone = {d % input.rank for d in named if input.rank and is_one(input.dims[d % input.rank])}
+    if b.out_dims is not None and len(b.out_dims[0]) != input.rank - len(gone):
+        b.refuse("whether a dimension goes away depends on a size that is not fixed")
+    return _without(b, input, gone)
+
+
+@row(
+    "aten.atleast_1d.default",
+    "aten.atleast_2d.default",
+    "aten.atleast_3d.default",
+    samples=[sample(floats()), sample(floats(2)), sample(floats(2, 3))],
+)
+def atleast(b: Builder, input: Value) -> Value:
+    """z[0, *n] = x[*n]"""
+    wanted = int(b.rule[8])
+    if input.rank >= wanted:
+        return input
+    before = 0 if wanted == 3 and input.rank == 2 else 1 if wanted == 3 and input.rank == 1 else wanted - input.rank
+    after = wanted - input.rank - before
+    dims = [*[as_poly(1)] * before, *input.dims, *[as_poly(1)] * after]
+    return viewed(b, input, dims, lambda at: at[before : before + input.rank])
+
+
+# -- broadcasting --------------------------------------------------------------------------
+def expanded(b: Builder, x: Value, dims: Sequence[Poly]) -> Value:
+    """Broadcast to ``dims``."""
+    return viewed(b, x, dims, lambda at: spread(x.dims, at))
+
+
+@row(
+    "aten.expand.default",
+    "aten.broadcast_to.default",
+    samples=[
+        sample(floats(2, 1, 3), [S2, S5, S3]),
+        sample(floats(3), [S2, S3]),
+        sample(floats(2, 1), [-1, S5]),
+        sample(floats(), [2, 3]),
+        sample(floats(1, 3), [S5, 2, -1]),
+    ],
+)
+def expand(b: Builder, input: Value, size: Sequence[PolyLike], *, implicit: bool = False) -> Value:
+    """z[*n] = x[*n], 0 where x has size 1"""
+    lead = len(size) - input.rank
+    dims = [as_poly(d) for d in size]
+    dims = [input.dims[a - lead] if d.constant == -1 else d for a, d in enumerate(dims)]
+    return expanded(b, input, dims)
+
+
+@row("aten.expand_as.default", samples=[sample(floats(2, 1), floats(2, 3)), sample(floats(3), floats(2, 3))])
+def expand_as(b: Builder, input: Value, other: Value) -> Value:
+    """z[*n] = x[*n], 0 where x has size 1"""
+    return expanded(b, input, other.dims)
+
+
+@row("aten.broadcast_tensors.default", samples=[sample([floats(2, 1), floats(5)])])
+def broadcast_tensors(b: Builder, tensors: Sequence[Value]) -> tuple[Value, ...]:
+    """z[*n] = x[*n], 0 where x has size 1"""
+    dims = broadcast_dims(*(t.dims for t in tensors))
+    return tuple(viewed(b, t, dims, lambda at, t=t: spread(t.dims, at), k) for k, t in enumerate(tensors))  # type: ignore[misc]
+
+
+# -- reshapes --------------------------------------------------------------------------------
+def _groups(old: Sequence[Poly], new: Sequence[Poly]) -> list[tuple[list[int], list[int]]]:
+    """Runs of old and new dimensions of equal product, as short as can be found."""
+    groups: list[tuple[list[int], list[int]]] = []
+    a = c = 0
+    while a < len(old) or c < len(new):
+        left, right = [a] if a < len(old) else [], [c] if c < len(new) else []
+        p, q = numel(old[k] for k in left), numel(new[k] for k in right)
+        while p is not q:
+            more_left, more_right = left and left[-1] + 1 < len(old), right and right[-1] + 1 < len(new)
+            if more_left and (exact_quotient(q, p) is not None or not more_right):
+                left.append(left[-1] + 1)
+                p = p * old[left[-1]]
+            elif more_right:
+                right.append(right[-1] + 1)
+                q = q * new[right[-1]]
+            else:
+                break
+        if p is not q:  # sizes spelled differently: what is left is one run
+            left, right = list(range(a, len(old))), list(range(c, len(new)))
+        groups.append((left, right))
+        a, c = a + len(left), c + len(right)
+    return groups
+
+
+def _flat(at: Sequence[Index]) -> Poly:
+    total = as_poly(0)
+    for i in at:
+        total = total * i.size + i_poly(i)
+    return total
+
+
+def _digits(flat: Poly, dims: Sequence[Poly]) -> list[Poly]:
+    """The positions in ``dims`` of the element at ``flat`` in row-major order."""
+    out: list[Poly] = []
+    weight = as_poly(1)
+    for n, d in enumerate(reversed(dims)):
+        digit = flat // weight
+        out.append(as_poly(0) if is_one(d) else digit if n == len(dims) - 1 else digit % d)
+        weight = weight * d
+    if dims and out and not is_one(dims[0]):
+        out[-1] = flat // numel(dims[1:])
+    return out[::-1]
+
+
+def reshaped(b: Builder, x: Value, dims: Sequence[Poly]) -> Value:
+    """The same elements in row-major order over ``dims``."""
+    dims = b.dims(dims)
+    groups = _groups(x.dims, dims)
+    tangled = [g for g in groups if sum(not is_one(x.dims[k]) for k in g[0]) > 1 and sum(not is_one(dims[k]) for k in g[1]) > 1]
+    if tangled:  # several dimensions on both sides: through one that holds them all
+        left, right = tangled[0]
+        lengths = [*x.dims[: left[0]], numel(dims[k] for k in right), *x.dims[left[-1] + 1 :]]
+        at = b.indices(lengths)
+        places: list[Position] = [*at[: left[0]], *_digits(i_poly(at[left[0]]), [x.dims[k] for k in left]), *at[left[0] + 1 :]]
+        x = b.define("flat", at, x[tuple(places)], kind=x.kind)
+        return reshaped(b, x, dims)
+
+    def positions(at: tuple[Index, ...]) -> list[Position]:
+        found: list[Position] = [0] * x.rank
+        for left, right in groups:
+            for k, p in zip(left, _digits(_flat([at[k] for k in right]), [x.dims[k] for k in left])):
+                found[k] = p
+        return found
+
+    return viewed(b, x, dims, positions)
+
+
+def _wanted(b: Builder, x: Value, shape: Sequence[PolyLike]) -> list[Poly]:
+    """The dimensions that a reshape asks for, with the one left open (−1) found."""
+    dims = [as_poly(d) for d in shape]
+    open_ = [k for k, d in enumerate(dims) if d.constant == -1]
+    if open_:
+        rest = numel(d for k, d in enumerate(dims) if k not in open_)
+        dims[open_[0]] = b.out_dims[0][open_[0]] if b.out_dims is not None else numel(x.dims) // rest
+    return dims
+
+
+_RESHAPES = [
+    sample(floats(2, 3, 5), [S2, S3 * S5]),
+    sample(floats(2, 3, 5), [S2 * S3, S5]),
+    sample(floats(2, 3, 5), [S2 * S3 * S5]),
+    sample(floats(2, 3, 5), [-1]),
+    sample(floats(2, 3, 5), [S3, S2, S5]),
+    sample(floats(2, 3, 5), [S5, S3, S2]),
+    sample(floats(2, 3), [1, S2, 1, S3]),
+    sample(floats(1, 2, 1, 3), [S2, S3]),
+    sample(floats(2, 3, 5, 7), [S2, S3 * S5, -1]),
+    sample(floats(3), [S3, 1]),
+    sample(floats(), [1]),
+    sample(floats(1), []),
+    sample(ints(2, 3, below=5), [S2 * S3]),
+    sample(bools(2, 3), [-1]),
+    sample(floats(2, 3, 4), [S2, S3, -1, S4]),
+]
+
+
+@row(
+    "aten.view.default",
+    "aten.reshape.default",
+    "aten._unsafe_view.default",
+    samples=_RESHAPES,
+)
+def view(b: Builder, input: Value, size: Sequence[PolyLike]) -> Value:
+    """z[i, j*K + k] = x[i, j, k], and back"""
+    return reshaped(b, input, _wanted(b, input, size))
+
+
+@row("aten.view_as.default", "aten.reshape_as.default", samples=[sample(floats(2, 3), floats(3, 2))])
+def view_as(b: Builder, input: Value, other: Value) -> Value:
+    """z[i, j*K + k] = x[i, j, k], and back"""
+    return reshaped(b, input, other.dims)
+
+
+@row(
+    "aten.flatten.using_ints",
+    samples=[
+        sample(floats(2, 3, 5)),
+        sample(floats(2, 3, 5), 1),
+        sample(floats(2, 3, 5, 7), 1, 2),
+        sample(floats()),
+        sample(floats(2, 1, 3), 1),
+    ],
+)
+def flatten(b: Builder, input: Value, start_dim: int = 0, end_dim: int = -1) -> Value:
+    """z[i, j*K + k] = x[i, j, k]"""
+    if not input.rank:
+        return reshaped(b, input, [as_poly(1)])
+    first, last = start_dim % input.rank, end_dim % input.rank
+    return reshaped(b, input, [*input.dims[:first], numel(input.dims[first : last + 1]), *input.dims[last + 1 :]])
+
+
+@row("aten.ravel.default", samples=[sample(floats(2, 3))])
+def ravel(b: Builder, input: Value) -> Value:
+    """z[j*K + k] = x[j, k]"""
+    return reshaped(b, input, [numel(input.dims)])
+
+
+@row("aten.unflatten.int", samples=[sample(floats(6, 5), 0, [2, 3]), sample(floats(2, 6), -1, [3, -1])])
+def unflatten(b: Builder, input: Value, dim: int, sizes: Sequence[PolyLike]) -> Value:
+    """z[*n, j, k] = x[*n, j*K + k]"""
+    axis = dim % input.rank
+    dims = [as_poly(d) for d in sizes]
+    if b.out_dims is not None:
+        dims = list(b.out_dims[0][axis : axis + len(dims)])
+    else:
+        rest = numel(d for d in dims if d.constant != -1)
+        dims = [input.dims[axis] // rest if d.constant == -1 else d for d in dims]
+    return reshaped(b, input, [*input.dims[:axis], *dims, *input.dims[axis + 1 :]])
