@@ -63,17 +63,22 @@ class Lowering:
         self.at: str | None = None
 
     # -- definitions ---------------------------------------------------------------
-    def define(self, d: Definition, term: Term | None = None) -> Node:
-        """The node of a definition, over all its indices that no loop holds fixed, in their order."""
-        indices = tuple(i for i in d.indices if i not in self.graph.fixed)
+    def define(self, d: Definition) -> Node:
+        """The node of a definition, over all its indices in their order."""
+        return self.define_step(d, d.indices, d.term)
+
+    def define_step(self, d: Definition, indices: tuple[Index, ...], term: Term) -> Node:
+        """The node of ``term`` over ``indices``: a definition, or one step of it."""
         self.place = {i: k for k, i in enumerate(indices)}
         self.memo = {}
         self.integer_context = d.kind != "float"
         self.at = d.place
-        value = self.bools(d.term) if d.kind == "bool" else self.value(d.term if term is None else term)
+        value = self.bools(term) if d.kind == "bool" else self.value(term)
         node = self.spread(value, indices)
-        if node.kind in (NUMBER, SCALAR) and (node.kind == NUMBER or indices or d.kind != "float"):
+        if node.kind in (NUMBER, SCALAR) and (node.kind == NUMBER or indices or d.kind != "float" or self.steps):
             node = self.tensor(node)
+        if d.kind == "int" and node.kind != INT:
+            node = self.graph.unary("to_int", node, kind=INT)
         return node
 
     def bools(self, term: Term) -> Value:

@@ -150,6 +150,8 @@ class Speller:
         above = Poly((m, k) for m, k in p.terms if k > 0)
         below = Poly((m, -k) for m, k in p.terms if k < 0)
         relation = b.relation
+        if relation == ">=" and dict(below.terms).get((), 0) >= 1 and below.indices:
+            return f"{self.poly(below - 1, SUM)} < {self.poly(above, SUM)}"
         if relation == ">=" and below.constant is None and not above.indices and below.indices:
             return f"{self.poly(below, SUM)} <= {self.poly(above, SUM)}"
         return f"{self.poly(above, SUM)} {relation} {self.poly(below, SUM)}"

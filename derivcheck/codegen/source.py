@@ -54,10 +54,12 @@ def source(forward: Program, adjoint: Program | None = None, name: str = "derive
     >>> print([line.strip() for line in text.splitlines() if "x**2" in line][0])
     y = x**2
     """
-    return _File(forward, adjoint, name, values or {}, wrt).text()
+    return File(forward, adjoint, name, values or {}, wrt).text()
 
 
-class _File:
+class File:
+    """One generated file in the making."""
+
     def __init__(self, forward: Program, adjoint: Program | None, name: str, values: Mapping[str, Any], wrt: Sequence[str] | None) -> None:
         self.forward, self.adjoint, self.title, self.values = forward, adjoint, name, values
         self.wrt = tuple(wrt) if wrt is not None else _wrt(forward, adjoint)
@@ -280,6 +282,8 @@ def _live(items: list[tuple[str, Node | Loop]], outputs: Iterable[str]) -> list[
         if defines.isdisjoint(wanted):
             continue
         kept.append((name, item))
+        if isinstance(item, Loop):
+            item.needed = defines & wanted
         for n in [item] if isinstance(item, Node) else item.nodes():
             wanted |= _vars(n)
     return list(reversed(kept))

@@ -94,11 +94,11 @@ class Writer:
         return None
 
     def home(self, node: Node) -> int:
-        """The outermost block where the loop indices of the node are known."""
-        for k, fixed in enumerate(self.fixed):
-            if node.loops <= fixed:
-                return k
-        return len(self.fixed) - 1
+        """The outermost block where the loop indices of the node are known; never out of a branch into its loop."""
+        at = next((k for k, fixed in enumerate(self.fixed) if node.loops <= fixed), len(self.fixed) - 1)
+        while at + 1 < len(self.fixed) and self.fixed[at + 1] == self.fixed[at]:
+            at += 1
+        return at
 
     def name(self, node: Node) -> str:
         """Compute the node into a variable."""
