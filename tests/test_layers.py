@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -17,9 +18,11 @@ PACKAGE = Path(__file__).parent.parent / "derivcheck"
 
 LAYERS = (  # top first
     ("cli",),
-    ("training", "pytest_plugin", "strategies"),
+    ("training", "pytest_plugin"),
+    ("strategies",),
     ("checking",),
     ("diagnosis",),
+    ("prove",),  # torch code and index text into Programs, then the proof room
     ("derive", "derived"),  # the facade: one room in two files
     ("tracing", "codegen", "notes", "proof"),
     ("operators",),
@@ -32,8 +35,10 @@ ONE_ROOM = {frozenset({"derive", "derived"})}
 TYPES_ONLY = {("errors", "checking")}  # an exception carries a report; nothing is imported when it runs
 
 LIBRARIES = {
-    "torch": {"tracing", "checking", "diagnosis", "training", "derive", "derived", "codegen", "pytest_plugin", "strategies", "proof"},
-    "sympy": {"notation", "derivation", "proof", "checking"},
+    "torch": {
+        "cli", "training", "pytest_plugin", "strategies", "checking", "diagnosis", "prove", "derive", "derived", "tracing",
+    },
+    "sympy": {"notation", "derivation", "proof", "checking", "derived", "cli"},
     "matplotlib": {"training/plots.py", "checking/plot.py"},
 }
 
@@ -43,13 +48,17 @@ def room_of(path: Path, package: Path = PACKAGE) -> str:
     return path.relative_to(package).parts[0].removesuffix(".py")
 
 
-def imports(source: str) -> Iterator[tuple[int, str, bool]]:
+@cache
+def imports(source: str) -> tuple[tuple[int, str, bool], ...]:
     """Each imported module of a source text with its line, and whether types alone need it."""
+    return tuple(_imports(source))
+
+
+def _imports(source: str) -> Iterator[tuple[int, str, bool]]:
     tree = ast.parse(source)
-    typing_only = {
-        id(inner) for node in ast.walk(tree) if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test)
-        for inner in ast.walk(node)
-    }
+    tests = [(n, n.test) for n in ast.walk(tree) if isinstance(n, ast.If)]
+    guards = [n for n, test in tests if isinstance(test, ast.Name) and test.id == "TYPE_CHECKING"]
+    typing_only = {id(inner) for guard in guards for inner in ast.walk(guard)}
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             for alias in node.names:
@@ -75,7 +84,8 @@ def faults(room: str, source: str) -> list[str]:
         if other not in ROOMS:
             found.append(f"line {line}: {module} stands in no layer")
         elif ROOMS[other] <= ROOMS[room]:
-            found.append(f"line {line}: {room} imports {other}, which stands {'beside' if ROOMS[other] == ROOMS[room] else 'above'} it")
+            where = "beside" if ROOMS[other] == ROOMS[room] else "above"
+            found.append(f"line {line}: {room} imports {other}, which stands {where} it")
     return found
 
 

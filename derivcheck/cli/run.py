@@ -1,0 +1,205 @@
+"""``derivcheck run``: derive, generate, check, train three times, and say what came out and why."""
+
+from __future__ import annotations
+
+import copy
+import json
+import platform
+import warnings
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import sympy
+import torch
+from torch import nn
+
+from derivcheck import __version__
+from derivcheck.checking.report import Report
+from derivcheck.cli.screen import Screen
+from derivcheck.cli.target import load_target
+from derivcheck.derived import Derivation
+from derivcheck.errors import InputError, UnverifiedGradientError
+from derivcheck.training.contraction import Contraction
+from derivcheck.training.data import Table, read_table
+from derivcheck.training.device import choose_device
+from derivcheck.training.files import usable_folder, write_all
+from derivcheck.training.history import History, histories_csv
+from derivcheck.training.plots import fit_png, loss_png
+from derivcheck.training.train import Plan, prepare, train
+
+Fit = tuple[torch.Tensor, torch.Tensor]  # weight (out, in), bias (out,)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The options of the command."""
+
+    data: Path | None = None
+    targets: tuple[str, ...] = ()
+    features: tuple[str, ...] = ()
+    standardize: bool = False
+    epochs: int = 50
+    lr: float = 0.1
+    optimizer: str = "sgd"
+    dtype: str = "float64"
+    device: str = "auto"
+    seed: int = 0
+    batch_size: int | None = None
+    gradient: str = "derived"
+    out: Path = Path("derivcheck-out")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """Everything that a run found, for the screen and the files.
+
+    Attributes:
+        true: what the data were made with, where that is known.
+        best: least squares.
+        histories, fits: by label; the first is the run that was asked for.
+    """
+
+    table: Table
+    true: Fit | None
+    best: Fit
+    floor: float
+    histories: Mapping[str, History]
+    fits: Mapping[str, Fit]
+    contraction: Contraction | None
+
+
+def main_job(settings: Settings) -> int:
+    """The whole job; returns the exit status (2 where the learning rate diverged, with all files written)."""
+    screen = Screen()
+    own = load_target(settings.gradient, "--gradient") if ":" in settings.gradient else None
+    if own is None and settings.gradient not in ("derived", "autograd"):
+        raise InputError(f"--gradient {settings.gradient!r} is not known; choose derived, autograd, or path/to/file.py:name")
+    if own is not None and not callable(own):
+        raise InputError(f"--gradient {settings.gradient!r} is a {type(own).__name__}; expected a function")
+    dtype = getattr(torch, settings.dtype)
+    place = choose_device(settings.device, dtype)
+    table, true = _data(settings, dtype)
+    usable_folder(settings.out)
+    torch.manual_seed(settings.seed)
+    model = nn.Linear(table.x.shape[1], table.y.shape[1], dtype=dtype)
+    gradient: str | Callable[..., Any] = own or settings.gradient
+
+    plan = prepare(copy.deepcopy(model), nn.MSELoss(), table.x, table.y, lr=settings.lr, epochs=settings.epochs,
+                   batch_size=settings.batch_size, device=place, gradient=gradient)
+    derivation = plan.setting.derivation
+    sizes = {"N": len(plan.x[:plan.batch_size]), "in": table.x.shape[1], "out": table.y.shape[1]}
+    screen.derivation(derivation, sizes)
+    screen.code(derivation.source())
+    try:
+        reports = plan.verify(settings.seed)
+    except UnverifiedGradientError as e:
+        screen.check(e.report, plan.name)
+        raise
+    screen.check(reports[0], plan.name)
+
+    outcome = _train(settings, screen, model, plan, table, true, gradient, place)
+    screen.outcome(outcome, settings)
+    written = write_all(settings.out, _files(settings, derivation, reports, outcome))
+    screen.files(settings.out, written)
+    first = next(iter(outcome.histories.values()))
+    if first.diverged:
+        screen.error(first.diverged)
+        return 2
+    return 0
+
+
+def _data(settings: Settings, dtype: torch.dtype) -> tuple[Table, Fit | None]:
+    """The CSV, or the tutorial's line: 100 points on [0, 1], w = 2, b = 1, noise 0.1."""
+    if settings.data is not None:
+        return read_table(settings.data, settings.targets, settings.features, settings.standardize, dtype), None
+    if settings.targets or settings.features or settings.standardize:
+        raise InputError("--target, --feature and --standardize go with --data FILE.csv")
+    generator = torch.Generator().manual_seed(settings.seed)
+    x = torch.linspace(0, 1, 100, dtype=torch.float64).unsqueeze(1)
+    y = 2 * x + 1 + 0.1 * torch.randn(x.shape, generator=generator, dtype=torch.float64)
+    true = torch.tensor([[2.0]], dtype=dtype), torch.tensor([1.0], dtype=dtype)
+    return Table(x.to(dtype), y.to(dtype), ("x",), ("y",), name="100 points on [0, 1], y = 2x + 1 + noise 0.1"), true
+
+
+def least_squares(x: torch.Tensor, y: torch.Tensor) -> tuple[Fit, float]:
+    """Weight and bias of least loss by torch.linalg.lstsq in float64 (the shortest where there are many), and that loss."""
+    x, y = x.double().cpu(), y.double().cpu()
+    with_one = torch.cat([x, torch.ones(len(x), 1, dtype=torch.float64)], 1)
+    solution = torch.linalg.lstsq(with_one, y, driver="gelsd").solution
+    return (solution[:-1].mT.contiguous(), solution[-1]), float((with_one @ solution - y).square().mean())
+
+
+def _train(settings: Settings, screen: Screen, model: nn.Linear, plan: Plan, table: Table, true: Fit | None,
+           gradient: str | Callable[..., Any], place: torch.device) -> Outcome:
+    """Three runs from the same parameters: as asked, with autograd (or derived beside autograd), with the other optimizer."""
+    other = "adam" if settings.optimizer == "sgd" else "sgd"
+    reference = "derived" if gradient == "autograd" else "autograd"
+    runs: list[tuple[Any, str]] = [(gradient, settings.optimizer), (reference, settings.optimizer), (gradient, other)]
+    histories: dict[str, History] = {}
+    fits: dict[str, Fit] = {}
+    with screen.training([_label(g, o) for g, o in runs], settings.epochs) as progress:
+        for g, o in runs:
+            started = copy.deepcopy(model)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", RuntimeWarning)  # a run that diverges is told of at the end
+                h = train(started, nn.MSELoss(), table.x, table.y, optimizer=o, lr=settings.lr, epochs=settings.epochs,
+                          batch_size=settings.batch_size, device=place, seed=settings.seed, gradient=g,
+                          on_epoch=progress(_label(g, o)))
+            histories[_label(g, o)] = h
+            fits[_label(g, o)] = (h.parameters["weight"].cpu(), h.parameters["bias"].cpu())
+    best, floor = least_squares(table.x, table.y)
+    return Outcome(table, true, best, floor, histories, fits, plan.contraction(settings.lr))
+
+
+def _label(gradient: Any, optimizer: str) -> str:
+    name = gradient if isinstance(gradient, str) else getattr(gradient, "__name__", "own")
+    return f"{name}, {'SGD' if optimizer == 'sgd' else 'Adam'}"
+
+
+def differences(outcome: Outcome) -> dict[str, float]:
+    """By how much the first two runs differ: in the parameters, and in the losses."""
+    first, second = list(outcome.histories)[:2]
+    parameters = max(float((a - b).abs().max()) for a, b in zip(outcome.fits[first], outcome.fits[second]))
+    losses = zip(outcome.histories[first].losses, outcome.histories[second].losses)
+    return {"parameters": parameters, "losses": max((abs(a - b) for a, b in losses), default=0.0)}
+
+
+def _files(settings: Settings, derivation: Derivation, reports: tuple[Report, ...], outcome: Outcome) -> dict[str, str | bytes]:
+    table = outcome.table
+    lines = {**({"true": outcome.true} if outcome.true else {}), **outcome.fits, "least squares": outcome.best}
+    return {
+        "fit.png": fit_png(table.x, table.y, lines, table.features, table.targets),
+        "loss.png": loss_png({n: h.losses for n, h in outcome.histories.items()}, outcome.floor),
+        "derivation.md": derivation.to_markdown(),
+        "derivation.tex": derivation.to_latex(full=True),
+        "gradients.py": derivation.source(),
+        "history.csv": histories_csv({n.replace(", ", "_").lower(): h for n, h in outcome.histories.items()}),
+        "report.json": json.dumps(_report(settings, reports, outcome), indent=2, ensure_ascii=False, allow_nan=False) + "\n",
+    }
+
+
+def _report(settings: Settings, reports: tuple[Report, ...], outcome: Outcome) -> dict[str, Any]:
+    table = outcome.table
+
+    def plain(fit: Fit) -> dict[str, Any]:
+        found: dict[str, Any] = {"weight": fit[0].tolist(), "bias": fit[1].tolist()}
+        if table.scaling is not None:
+            w, b = table.scaling.original_units(*fit)
+            found["original_units"] = {"weight": w.tolist(), "bias": b.tolist()}
+        return found
+
+    return {
+        "derivcheck": __version__,
+        "versions": {"python": platform.python_version(), "torch": torch.__version__, "sympy": sympy.__version__},
+        "settings": {n: str(v) if isinstance(v, Path) else v for n, v in asdict(settings).items()},
+        "data": {"name": table.name, "rows": len(table.x), "features": table.features, "targets": table.targets},
+        "check": [r.to_dict() for r in reports],
+        "runs": {n: h.to_dict() for n, h in outcome.histories.items()},
+        "fits": {**({"true": plain(outcome.true)} if outcome.true else {}), **{n: plain(f) for n, f in outcome.fits.items()},
+                 "least squares": plain(outcome.best)},
+        "least_loss": outcome.floor,
+        "first_two_runs_differ_by": differences(outcome),
+        "contraction": outcome.contraction and outcome.contraction.to_dict(),
+    }

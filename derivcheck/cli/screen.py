@@ -1,0 +1,139 @@
+"""What ``derivcheck run`` shows in a terminal; plain text where the output is not one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from rich import box
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.syntax import Syntax
+from rich.table import Table as Grid
+
+from derivcheck.checking.report import Report
+from derivcheck.derived import Derivation
+
+if TYPE_CHECKING:
+    from derivcheck.cli.run import Outcome, Settings
+
+SHOWN = 12  # parameters in the table; beyond that their distance to least squares says more
+
+
+class Screen:
+    """The parts of the report, in the order in which they come."""
+
+    def __init__(self) -> None:
+        self.console = Console(highlight=False)
+
+    def derivation(self, derivation: Derivation, sizes: Mapping[str, int]) -> None:
+        """The chain rule step by step, for every size, and at this one."""
+        self._head("1  The derivation, for every size")
+        self.console.print(str(derivation), markup=False)
+        self._head(f"   At {', '.join(f'{n} = {v}' for n, v in sizes.items())}")
+        self.console.print(at_sizes(derivation, sizes), markup=False)
+
+    def code(self, source: str) -> None:
+        """The generated code."""
+        self._head("2  The generated torch code")
+        self.console.print(Syntax(source.rstrip(), "python", background_color="default", word_wrap=True))
+
+    def check(self, report: Report, gradient: str) -> None:
+        """A row per parameter with every witness."""
+        self._head(f"3  The check of the {gradient} gradient at the run's own shapes ({report.dtype})")
+        self.console.print(report)
+        for note in report.notes:
+            self.console.print(note, markup=False)
+
+    @contextmanager
+    def training(self, labels: Sequence[str], epochs: int) -> Iterator[Callable[[str], Callable[[int, float], None]]]:
+        """Progress bars; gives a function from a run's label to its ``on_epoch``."""
+        self._head("4  The training")
+        columns = (TextColumn("{task.description}"), BarColumn(bar_width=24), MofNCompleteColumn(),
+                   TextColumn("loss {task.fields[loss]}"), TimeElapsedColumn())
+        with Progress(*columns, console=self.console) as progress:
+            tasks = {n: progress.add_task(n, total=epochs, loss="…") for n in labels}
+
+            def of(label: str) -> Callable[[int, float], None]:
+                return lambda epoch, loss: progress.update(tasks[label], completed=epoch, loss=f"{loss:.5g}")
+
+            yield of
+
+    def outcome(self, outcome: Outcome, settings: Settings) -> None:
+        """True, learned and least squares, and why."""
+        from derivcheck.cli.run import differences
+
+        self._head("5  What was learned, and why")
+        columns = {**({"true": outcome.true} if outcome.true else {}), **outcome.fits, "least squares": outcome.best}
+        grid = Grid(box=box.SIMPLE_HEAD, pad_edge=False)
+        grid.add_column("")
+        for name in columns:
+            grid.add_column(name.replace(", ", "\n"), justify="right")
+        weight, bias = outcome.best
+        names = [*(f"w[{t}, {f}]" for t in outcome.table.targets for f in outcome.table.features),
+                 *(f"b[{t}]" for t in outcome.table.targets)]
+        if weight.numel() + bias.numel() == 2:
+            names = ["w", "b"]
+        if len(names) <= SHOWN:
+            flat = [torch.cat([w.reshape(-1), b]).tolist() for w, b in columns.values()]
+            for row, values in zip(names, zip(*flat)):
+                grid.add_row(row, *(f"{v:.6g}" for v in values))
+        distance = {n: _distance(f, outcome.best) for n, f in columns.items()}
+        grid.add_row("distance", *(f"{distance[n]:.3g}" for n in columns))
+        losses = {n: f"{h.final_loss:.6g}" for n, h in outcome.histories.items()} | {"least squares": f"{outcome.floor:.6g}"}
+        grid.add_row("loss", *(losses.get(n, "") for n in columns))
+        self.console.print(grid)
+        for line in explanation(outcome, settings, differences(outcome)):
+            self.console.print(line, markup=False)
+
+    def files(self, folder: Path, written: Sequence[Path]) -> None:
+        """Where the results are."""
+        self.console.print(f"\nWritten to {folder}: {', '.join(p.name for p in written)}", markup=False)
+
+    def error(self, text: str) -> None:
+        """One sentence on standard error."""
+        Console(stderr=True, highlight=False).print(f"derivcheck: {text}", markup=False, soft_wrap=True)
+
+    def _head(self, text: str) -> None:
+        self.console.print(f"\n{text}", style="bold", markup=False)
+
+
+def explanation(outcome: Outcome, settings: Settings, differ: Mapping[str, float]) -> list[str]:
+    """The sentences below the table."""
+    first, second = list(outcome.histories)[:2]
+    run = outcome.histories[first]
+    lines = [f"{first} and {second} differ by at most {differ['parameters']:.2g} in the parameters and {differ['losses']:.2g} "
+             "in the losses: rounding." if differ["parameters"] < 1e-6 * (1 + _size(outcome.best)) else
+             f"{first} and {second} differ by {differ['parameters']:.2g} in the parameters."]
+    lines += [f"Note: {note}." for h in (run,) for note in h.notes]
+    if outcome.true is not None:
+        lines.append(f"Why do {run.epochs} epochs not reach (2, 1)?")
+    if outcome.contraction is not None:
+        lines.append(str(outcome.contraction))
+        if run.batch_size < len(outcome.table.x):
+            lines.append("That is for steps over all rows; a run in batches takes several per epoch, each with its own noise.")
+    if outcome.true is not None:
+        lines.append(f"More epochs end at least squares, which is {_distance(outcome.best, outcome.true):.2g} from (2, 1): "
+                     "the noise in the data moves it.")
+    if outcome.table.scaling is not None:
+        lines.append("w and b are for the standardized features; report.json has them in the file's units as well.")
+    return ["\n" + line if k else line for k, line in enumerate(lines)]
+
+
+def at_sizes(derivation: Derivation, sizes: Mapping[str, int]) -> str:
+    """What the formulas become at one shape."""
+    from derivcheck.notes.unicode import derivation_text
+
+    return derivation_text(derivation.program, derivation.adjoint)
+
+
+def _size(fit: tuple[torch.Tensor, torch.Tensor]) -> float:
+    return max(float(t.abs().max()) for t in fit)
+
+
+def _distance(a: tuple[torch.Tensor, torch.Tensor], b: tuple[torch.Tensor, torch.Tensor]) -> float:
+    """Between two fits, as vectors of all their parameters."""
+    return float(sum(float((p.double() - q.double()).square().sum()) for p, q in zip(a, b)) ** 0.5)
