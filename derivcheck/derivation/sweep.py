@@ -111,7 +111,7 @@ class _Sweep:
         self.shares: dict[str, list[tuple[str, tuple[Index, ...], _Share]]] = {}
         self.alias: dict[str, str] = {}  # adjoint name → the input that it simply is
         self.out: list[Definition] = []
-        self.bar_name = _bar_names(program)
+        self.bar_name = bar_names(program)
         self.upstream = self._upstream()
 
     def _upstream(self) -> dict[str, list[Input]]:
@@ -218,7 +218,7 @@ class _Sweep:
         )
 
 
-def _bar_names(program: Program) -> dict[str, str]:
+def bar_names(program: Program) -> dict[str, str]:
     """``<name>_bar`` for each name; a definition's steps aside where the name is taken."""
     taken = set(program.names)
     found: dict[str, str] = {}
