@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -37,9 +38,11 @@ class Screen:
         self.console.print(at_sizes(derivation, sizes), markup=False)
 
     def code(self, source: str) -> None:
-        """The generated code."""
-        self._head("2  The generated torch code")
-        self.console.print(Syntax(source.rstrip(), "python", background_color="default", word_wrap=True))
+        """The generated function; the file around it (its docstring, its errors) is written, not shown."""
+        self._head("2  The generated torch code (gradients.py)")
+        functions = [n for n in ast.parse(source).body if isinstance(n, ast.FunctionDef)]
+        shown = ast.get_source_segment(source, functions[0]) if functions else source
+        self.console.print(Syntax(shown or source, "python", background_color="default", word_wrap=True))
 
     def check(self, report: Report, gradient: str) -> None:
         """A row per parameter with every witness."""
@@ -82,7 +85,7 @@ class Screen:
             for row, values in zip(names, zip(*flat)):
                 grid.add_row(row, *(f"{v:.6g}" for v in values))
         distance = {n: _distance(f, outcome.best) for n, f in columns.items()}
-        grid.add_row("distance", *(f"{distance[n]:.3g}" for n in columns))
+        grid.add_row("to least squares", *(f"{distance[n]:.3g}" for n in columns))
         losses = {n: f"{h.final_loss:.6g}" for n, h in outcome.histories.items()} | {"least squares": f"{outcome.floor:.6g}"}
         grid.add_row("loss", *(losses.get(n, "") for n in columns))
         self.console.print(grid)
@@ -105,9 +108,11 @@ def explanation(outcome: Outcome, settings: Settings, differ: Mapping[str, float
     """The sentences below the table."""
     first, second = list(outcome.histories)[:2]
     run = outcome.histories[first]
-    lines = [f"{first} and {second} differ by at most {differ['parameters']:.2g} in the parameters and {differ['losses']:.2g} "
-             "in the losses: rounding." if differ["parameters"] < 1e-6 * (1 + _size(outcome.best)) else
-             f"{first} and {second} differ by {differ['parameters']:.2g} in the parameters."]
+    if not any(differ.values()):
+        lines = [f"{first} and {second} agree to the last bit, in the parameters and in the losses."]
+    else:
+        lines = [f"{first} and {second} differ by at most {differ['parameters']:.2g} in the parameters and "
+                 f"{differ['losses']:.2g} in the losses."]
     lines += [f"Note: {note}." for h in (run,) for note in h.notes]
     if outcome.true is not None:
         lines.append(f"Why do {run.epochs} epochs not reach (2, 1)?")
@@ -128,10 +133,6 @@ def at_sizes(derivation: Derivation, sizes: Mapping[str, int]) -> str:
     from derivcheck.notes.unicode import derivation_text
 
     return derivation_text(derivation.program, derivation.adjoint)
-
-
-def _size(fit: tuple[torch.Tensor, torch.Tensor]) -> float:
-    return max(float(t.abs().max()) for t in fit)
 
 
 def _distance(a: tuple[torch.Tensor, torch.Tensor], b: tuple[torch.Tensor, torch.Tensor]) -> float:

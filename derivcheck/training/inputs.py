@@ -68,8 +68,11 @@ def usable_settings(lr: float, epochs: int, batch_size: int | None, rows: int) -
     return min(batch_size, rows)
 
 
-def fits_together(module: nn.Module, loss: Callable[..., Any], x: torch.Tensor, y: torch.Tensor) -> None:
+def fits_together(module: nn.Module, loss: Callable[..., Any], x: torch.Tensor, y: torch.Tensor) -> tuple[int, ...] | None:
     """Run the module and the loss once; the module's state is kept.
+
+    Returns:
+        The shape of the module's output, where it is one tensor.
 
     Raises:
         InputError: shapes or types that clash, a target that would be broadcast, a loss that is not one number.
@@ -101,6 +104,7 @@ def fits_together(module: nn.Module, loss: Callable[..., Any], x: torch.Tensor, 
     if not isinstance(value, torch.Tensor) or value.numel() != 1 or not value.is_floating_point():
         found = f"a tensor of shape {tuple(value.shape)}" if isinstance(value, torch.Tensor) else type(value).__name__
         raise InputError(f"{_short(loss)} gives {found}; expected one number to minimise (reduction='mean' or 'sum')")
+    return tuple(out.shape) if isinstance(out, torch.Tensor) else None
 
 
 def _kind(t: torch.Tensor) -> str:

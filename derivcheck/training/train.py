@@ -116,9 +116,10 @@ def prepare(module: nn.Module, loss: Callable[..., Any], x: torch.Tensor, y: tor
     if isinstance(loss, nn.Module):
         loss.to(place)
     x, y = x.detach().to(place), y.detach().to(place)
-    fits_together(module, loss, x, y)
+    shape = fits_together(module, loss, x, y)
     trained = {program_name(n): p for n, p in module.named_parameters() if p.requires_grad}
-    derivation = derive(module, x[:size], loss=loss, target=y[:size], wrt=tuple(trained))
+    target = None if y.is_floating_point() and tuple(y.shape) == shape else y[:size]  # None: shaped like the output, by name
+    derivation = derive(module, x[:size], loss=loss, target=target, wrt=tuple(trained))
     setting = Setting(module, loss, derivation, trained, x[:size])
     return Plan(setting, *_gradient(setting, gradient), x, y, size)
 
