@@ -163,6 +163,10 @@ class Builder:
         melts = not term.names or kind == "int" and isinstance(term, SizeOf) or kind == "bool" and _of_positions(term)
         return Value(name, dims, kind, (tuple(indices), term) if melts else None)
 
+    def named(self, k: int = 0) -> str:
+        """The name for result ``k``: the user's own where there is one."""
+        return (self.hints[k] if k < len(self.hints) else None) or self.gives
+
     def recur(self, hint: str, indices: Sequence[Index], term: Callable[[Value], Term], kind: str = "float") -> Value:
         """Add a definition that refers to itself at earlier positions: ``term`` is given the Value to be defined."""
         name = self.unique(hint)
@@ -179,9 +183,8 @@ class Builder:
         spelling: Spelling | None = None,
     ) -> Value:
         """Define result ``k`` of the operator, under the user's own name for it where there is one."""
-        hint = self.hints[k] if k < len(self.hints) else None
         indices, term = self._known(indices, term, k)
-        return self.define(hint or self.gives, indices, term, stop=stop, kind=self.kind(kind, k), spelling=spelling)
+        return self.define(self.named(k), indices, term, stop=stop, kind=self.kind(kind, k), spelling=spelling)
 
     def _known(self, indices: Sequence[Index], term: Term, k: int) -> tuple[Sequence[Index], Term]:
         """The same over indices whose sizes are spelled as they are known from outside (``H`` for a quotient that is H)."""

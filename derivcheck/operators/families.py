@@ -17,6 +17,8 @@ FAMILIES: tuple[str, ...] = (
     "distances",
     "views",
     "slices",
+    "shapes",
+    "scans",
     "gathering",
     "softmaxes",
     "attention",

@@ -231,7 +231,7 @@ def _flat(at: Sequence[Index]) -> Poly:
     return total
 
 
-def _digits(flat: Poly, dims: Sequence[Poly]) -> list[Poly]:
+def digits(flat: Poly, dims: Sequence[Poly]) -> list[Poly]:
     """The positions in ``dims`` of the element at ``flat`` in row-major order."""
     out: list[Poly] = []
     weight = as_poly(1)
@@ -253,14 +253,14 @@ def reshaped(b: Builder, x: Value, dims: Sequence[Poly]) -> Value:
         left, right = tangled[0]
         lengths = [*x.dims[: left[0]], numel(dims[k] for k in right), *x.dims[left[-1] + 1 :]]
         at = b.indices(lengths)
-        places: list[Position] = [*at[: left[0]], *_digits(i_poly(at[left[0]]), [x.dims[k] for k in left]), *at[left[0] + 1 :]]
+        places: list[Position] = [*at[: left[0]], *digits(i_poly(at[left[0]]), [x.dims[k] for k in left]), *at[left[0] + 1 :]]
         x = b.define("flat", at, x[tuple(places)], kind=x.kind)
         return reshaped(b, x, dims)
 
     def positions(at: tuple[Index, ...]) -> list[Position]:
         found: list[Position] = [0] * x.rank
         for left, right in groups:
-            for k, p in zip(left, _digits(_flat([at[k] for k in right]), [x.dims[k] for k in left])):
+            for k, p in zip(left, digits(_flat([at[k] for k in right]), [x.dims[k] for k in left])):
                 found[k] = p
         return found
 
