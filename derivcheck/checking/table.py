@@ -17,7 +17,7 @@ def table(report: Report) -> Any:
     from rich.text import Text
 
     names = list(dict.fromkeys(w.name for r in report for w in r.witnesses))
-    out = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), collapse_padding=True)  # 80 columns
+    out = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=0)  # 80 columns hold it
     out.add_column("gradient")
     out.add_column("largest error", justify="right")
     out.add_column("bound", justify="right")

@@ -74,11 +74,11 @@ class Contraction:
         lines = [f"The Hessian of the loss, derived by the same sweep, has eigenvalues from {float(steep[0]):.3g} "
                  f"to {float(steep[-1]):.3g}{everywhere}."]
         if self.slowest < 1:
-            lines.append(f"At lr {self.lr:g} a full-batch epoch leaves {self.slowest:.4g} of the slowest direction's error: "
+            lines.append(f"At lr {self.lr:g} an epoch of gradient descent leaves {self.slowest:.4g} of the slowest direction's error: "
                          f"{self.left(50):.2g} of it is left after 50 epochs, {self.left(300):.2g} after 300; "
                          f"{_whole(self.steps_for(0.01))} epochs leave a hundredth.")
         else:
-            lines.append(f"At lr {self.lr:g} the error along one direction grows {self.slowest:.4g}-fold per epoch: it diverges.")
+            lines.append(f"At lr {self.lr:g} the error along one direction grows {self.slowest:.4g}-fold per epoch.")
         fast = _whole(replace(self, lr=self.best_lr).steps_for(0.01))
         lines.append(f"The largest stable lr is {self.largest_stable_lr:.3g} (2/λmax); the fastest is {self.best_lr:.3g} "
                      f"(2/(λmin + λmax)), with {fast} epochs to a hundredth.")
