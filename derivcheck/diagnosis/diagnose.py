@@ -26,7 +26,7 @@ from derivcheck.diagnosis.variables import variables
 from derivcheck.diagnosis.zeros import zeros
 
 FAMILIES: tuple[Family, ...] = (
-    missing, behaviour, zeros, upstream, scale, other_gradients, paths, factors, sums, positions, rows, mode, variables, neighbours,
+    missing, behaviour, zeros, upstream, scale, other_gradients, paths, factors, sums, rows, positions, mode, variables, neighbours,
 )
 PRIMES = (3, 5, 7, 11, 13, 17, 19, 23)
 SMALL = 20_000  # a gradient of more elements is first looked for at small sizes

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from fractions import Fraction
+from itertools import combinations
 
 import numpy as np
 
 from derivcheck.diagnosis.guess import Example, Guess, edited, everywhere, place, short, spots
-from derivcheck.diagnosis.scene import Array, Scene
-from derivcheck.notation.terms import Bracket, Mul, Number, Pow, Ref, SizeOf, Term, mul
+from derivcheck.diagnosis.scene import Array, Scene, backward_definitions
+from derivcheck.notation.terms import Bracket, Mul, Number, Pow, Ref, SizeOf, Term, add, mul, neg, subterms, transform
 
 EXAMPLE = Example(
     forward="r[n] := (sum(c: x[n,c]^2)/C + 1/1000)^(-1/2); y[n,c] := x[n,c]*r[n]*w[c]", dims={"x": "N C", "w": "C"}, parameter="w",
@@ -23,6 +24,7 @@ def factors(scene: Scene, others: list[Scene]) -> Iterator[Guess]:
     yield from _everywhere(scene)
     yield from _whole(scene)
     yield from _one_place(scene)
+    yield from _some_places(scene)
     yield from _arriving(scene)
 
 
@@ -59,11 +61,11 @@ def _everywhere(scene: Scene) -> Iterator[Guess]:
 
 def _whole(scene: Scene) -> Iterator[Guess]:
     """The whole gradient times a power of a tensor whose dimensions it has."""
-    dims = scene.case.adjoint.dims(f"{scene.name}_bar")
+    dims = scene.full.dims(f"{scene.name}_bar")
     for name in scene.values:
-        if name == f"{scene.name}_bar" or scene.case.adjoint.kind(name) != "float":
+        if name == f"{scene.name}_bar" or scene.full.kind(name) != "float":
             continue
-        its = scene.case.adjoint.dims(name)
+        its = scene.full.dims(name)
         axes = _laid(its, dims)
         if axes is None or scene.values[name].size == 0:
             continue
@@ -117,6 +119,36 @@ def _one_place(scene: Scene) -> Iterator[Guess]:
                                  spot.changed(Pow(node.base, Number(other)) if other != 1 else node.base))
 
 
+def _some_places(scene: Scene) -> Iterator[Guess]:
+    """A factor left out in more than one path of the chain rule, and kept in others; a tensor with the wrong sign."""
+    holders: dict[str, list[tuple[str, int]]] = {}
+    definitions = {d.name: d for d in backward_definitions(scene.program, scene.case.forward)}
+    for d in definitions.values():
+        for k, p in enumerate(d.paths):
+            names = {a.name for t in subterms(p.term) if isinstance(t, Mul) for a in t.args if isinstance(a, Ref)}
+            for n in names:
+                holders.setdefault(n, []).append((d.name, k))
+    for name, where in holders.items():
+        if name in scene.case.upstream:
+            continue
+
+        def dropped(t: Term, name: str = name) -> Term:
+            return mul(*(a for a in t.args if not (isinstance(a, Ref) and a.name == name))) if isinstance(t, Mul) else t
+
+        for count in range(2, len(where)) if len(where) <= 5 else ():
+            for chosen in combinations(where, count):
+                terms = {}
+                for n in dict.fromkeys(n for n, _ in chosen):
+                    every = enumerate(definitions[n].paths)
+                    terms[n] = add(*(transform(p.term, dropped) if (n, k) in chosen else p.term for k, p in every))
+                places = " and ".join(dict.fromkeys(n.removesuffix("_bar") for n, _ in chosen))
+                yield edited("factor", f"the factor {name} is missing in the gradient of {places}{_invisible(scene, name)}", terms)
+    for name in holders:
+        turned = everywhere(scene, lambda t, name=name: neg(t) if isinstance(t, Ref) and t.name == name else t)
+        if turned:
+            yield edited("sign", f"{name} comes in with the wrong sign", turned)
+
+
 def _arriving(scene: Scene) -> Iterator[Guess]:
     """Each adjoint as it arrives, times another tensor over the same indices (one that is no factor of it)."""
     seen: set[tuple[str, str]] = set()
@@ -124,13 +156,13 @@ def _arriving(scene: Scene) -> Iterator[Guess]:
         node = spot.node
         if not isinstance(node, Ref) or not (node.name in scene.case.upstream or node.name.endswith("_bar")):
             continue
-        dims = scene.case.adjoint.dims(node.name)
+        dims = scene.full.dims(node.name)
         for name in scene.values:
             if (node.name, name) in seen or name == node.name or name not in scene.case.forward.names:
                 continue
-            its = scene.case.adjoint.dims(name)
+            its = scene.full.dims(name)
             axes = _laid(its, dims)
-            if axes is None or scene.case.adjoint.kind(name) != "float":
+            if axes is None or scene.full.kind(name) != "float":
                 continue
             seen.add((node.name, name))
             for p, text in ((1, name), (-1, f"1/{name}")):

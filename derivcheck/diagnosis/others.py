@@ -15,6 +15,8 @@ EXAMPLE = Example(
 
 def others(scene: Scene, more: list[Scene]) -> Iterator[Guess]:
     """What was returned is the gradient, or the value, of another name."""
+    if scene.found is None or scene.found.shape != scene.right.shape:
+        return
     for name in reversed(scene.values):
         if name == f"{scene.name}_bar":
             continue

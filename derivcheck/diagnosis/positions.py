@@ -10,8 +10,8 @@ import numpy as np
 from derivcheck.diagnosis.guess import Example, Guess, edited, everywhere, place, short, spots
 from derivcheck.diagnosis.scene import Array, Scene
 from derivcheck.notation.program import Program
-from derivcheck.notation.sizes import Poly
-from derivcheck.notation.terms import Ref, Term
+from derivcheck.notation.sizes import Entry, Poly, as_poly
+from derivcheck.notation.terms import Bracket, Ref, Term, bracket
 
 EXAMPLE = Example(
     forward="y[n,c] := x[n,c]*w[c]", dims={"x": "N C", "w": "C"}, parameter="w",
@@ -60,19 +60,43 @@ def _shifted(a: Array, axis: int, step: int) -> Array:
 def _inside(scene: Scene) -> Iterator[Guess]:
     names = dict.fromkeys(s.node.name for s in spots(scene) if isinstance(s.node, Ref))
     for name in names:
-        for words, move in _moves(scene.case.adjoint, name):
+        for words, move in _moves(scene.full, name):
 
             def change(t: Term, name: str = name, move: Callable[[tuple[Poly, ...]], tuple[Poly, ...]] = move) -> Term:
                 return Ref(name, move(t.at)) if isinstance(t, Ref) and t.name == name else t
 
             if terms := everywhere(scene, change):
                 yield _fitting(scene, name, words, terms)
+    yield from _entries(scene)
     for spot in spots(scene):
         node = spot.node
         if isinstance(node, Ref) and node.at:
-            for words, move in _moves(scene.case.adjoint, node.name):
+            for words, move in _moves(scene.full, node.name):
                 yield _fitting(scene, node.name, f"{words}{place(scene, spot.definition)}, at {short(node)}",
                                spot.changed(Ref(node.name, move(node.at))))
+
+
+def _entries(scene: Scene) -> Iterator[Guess]:
+    """An integer tensor whose entries point one too far."""
+    program = scene.case.forward
+    for argument in program.arguments:
+        if argument.kind != "int" or argument.below is None:
+            continue
+        below = argument.below
+        for step, words in ((1, "one too high"), (below - 1, "one too low")):
+
+            def moved(p: Poly, name: str = argument.name, step: Poly | int = step, below: Poly = below) -> Poly:
+                return p.substitute({a: (as_poly(a) + step) % below for a in p.atoms() if isinstance(a, Entry) and a.name == name})
+
+            def change(t: Term, moved: Callable[[Poly], Poly] = moved) -> Term:
+                if isinstance(t, Ref):
+                    return Ref(t.name, tuple(moved(p) for p in t.at))
+                if isinstance(t, Bracket) and isinstance(t.operand, Poly):
+                    new = moved(t.operand)
+                    return t if new is t.operand else bracket(t.relation, new)
+                return t
+
+            yield edited("position", f"the indices of {argument.name} are read {words}", everywhere(scene, change))
 
 
 def _fitting(scene: Scene, name: str, words: str, terms: dict[str, Term]) -> Guess:

@@ -52,7 +52,7 @@ def _masks(scene: Scene) -> Iterator[Guess]:
         yield edited(kind, f"the mask {b} is the wrong way round", everywhere(scene, lambda t, b=b: opposite(b) if t is b else t))
         moved = _moved(b)
         for words, other in moved:
-            yield edited(kind, f"the mask {b} is off by one: it reads {words}", everywhere(scene, lambda t, b=b, other=other: other if t is b else t))
+            yield edited(kind, f"the mask {b} is {words}", everywhere(scene, lambda t, b=b, other=other: other if t is b else t))
     for spot in spots(scene):
         if isinstance(spot.node, Bracket):
             b = spot.node
@@ -60,7 +60,7 @@ def _masks(scene: Scene) -> Iterator[Guess]:
             where = place(scene, spot.definition)
             yield edited(kind, f"{_elements(b)} must be 0{where}, and are not: the mask {b} is missing", spot.changed(ONE))
             for words, other in _moved(b):
-                yield edited(kind, f"the mask {b} is off by one{where}: it reads {words}", spot.changed(other))
+                yield edited(kind, f"the mask {b} is {words}{where}", spot.changed(other))
     program = scene.case.forward
     for d in program.definitions:
         for b in dict.fromkeys(t for t in subterms(d.term) if isinstance(t, Bracket)):
@@ -83,7 +83,8 @@ def _moved(b: Bracket) -> list[tuple[str, Term]]:
         if b.relation != ">=":
             return []
         found = [bracket(">=", b.operand + k) for k in (-1, 1)]
-        return [(str(f), f) for f in found]
+        turned = [bracket(">=", k - b.operand) for k in (0, 1)]
+        return [(f"off by one: it reads {f}", f) for f in found] + [(f"the wrong way round: it reads {f}", f) for f in turned]
     return []
 
 
@@ -129,7 +130,7 @@ def _dropped(scene: Scene) -> Iterator[Guess]:
     for k in range(right.ndim):
         n = right.shape[k]
         off = np.moveaxis(np.abs(found - right), k, 0).reshape(n, -1).max(1) > 20 * scene.relative * max(float(np.abs(right).max()), 1e-300)
-        if not off.any() or off.all():
+        if not off.any():
             continue
         gone = not np.moveaxis(found, k, 0)[off].any()
         if not gone:
@@ -141,6 +142,8 @@ def _dropped(scene: Scene) -> Iterator[Guess]:
         yield Guess("rows", f"the last element over {indices[k]} is dropped", lambda s, k=k: _without(s.right, k, lambda n: slice(n - 1, n)))
         yield Guess("rows", f"the first element over {indices[k]} is dropped", lambda s, k=k: _without(s.right, k, lambda n: slice(0, 1)))
         words = ", ".join(str(j) for j in np.flatnonzero(off)[:4])
+        if off.all():
+            continue
         yield Guess("rows", f"rows {words} over {indices[k]} are zero, and should not be",
                     lambda s, k=k, off=off: _without(s.right, k, lambda n, off=off: off) if s.right.shape[k] == len(off) else None)
 

@@ -12,9 +12,9 @@ from itertools import product as grid
 import numpy as np
 
 from derivcheck.diagnosis.guess import Example, Guess
-from derivcheck.diagnosis.scene import Array, Scene, backward_definitions
+from derivcheck.diagnosis.scene import Array, Scene
 from derivcheck.notation.sizes import Size
-from derivcheck.notation.terms import Mul, Number, Pow, SizeOf, Term, mul, power, size_of
+from derivcheck.notation.terms import Add, Mul, Number, Over, Pow, Ref, SizeOf, Term, mul, power, size_of
 
 EXAMPLE = Example(
     forward="y[n,o] := sum(i: x[n,i]*w[o,i]); L := sum(n, o: (y[n,o] - t[n,o])^2)/(N*out)",
@@ -182,20 +182,29 @@ def _words(r: float, ending: bool = True) -> str:
 
 def mean_over(scene: Scene) -> dict[str, Fraction]:
     """The sizes that the gradient is divided by as a whole, with their powers."""
-    found: dict[str, Fraction] = {}
-    for d in backward_definitions(scene.program, scene.case.forward):
-        if len(d.paths) > 1:
-            continue
-        for a in d.term.args if isinstance(d.term, Mul) else (d.term,):
-            base, e = (a.base, a.exponent.value) if isinstance(a, Pow) and isinstance(a.exponent, Number) else (a, Fraction(1))
-            if not isinstance(base, SizeOf):
-                continue
-            poly = base.value
-            if len(poly.terms) == 1:
-                for atom, k in poly.terms[0][0]:
-                    if isinstance(atom, Size):
-                        found[atom.name] = found.get(atom.name, Fraction(0)) + e * k
-    return {n: -e for n, e in found.items() if e < 0}
+    return {n: -e for n, e in _sizes(scene, scene.program.definition(f"{scene.name}_bar").term).items() if e < 0}
+
+
+def _sizes(scene: Scene, term: Term) -> dict[str, Fraction]:
+    """The powers of sizes that are factors of a term, followed back along the chain rule."""
+    if isinstance(term, Mul):
+        found: dict[str, Fraction] = {}
+        for a in term.args:
+            for n, e in _sizes(scene, a).items():
+                found[n] = found.get(n, Fraction(0)) + e
+        return found
+    if isinstance(term, Add):
+        every = [_sizes(scene, a) for a in term.args]
+        return {n: max(f.get(n, Fraction(0)) for f in every) for n in every[0]}
+    if isinstance(term, Over):
+        return _sizes(scene, term.body) if term.kind == "sum" else {}
+    if isinstance(term, Pow) and isinstance(term.exponent, Number):
+        return {n: e * term.exponent.value for n, e in _sizes(scene, term.base).items()} if isinstance(term.base, (SizeOf, Mul)) else {}
+    if isinstance(term, SizeOf) and len(term.value.terms) == 1:
+        return {a.name: Fraction(k) for a, k in term.value.terms[0][0] if isinstance(a, Size)}
+    if isinstance(term, Ref) and term.name.endswith("_bar") and term.name not in scene.case.forward.names:
+        return _sizes(scene, scene.program.definition(term.name).term) if term.name != f"{scene.name}_bar" else {}
+    return {}
 
 
 def _because(scene: Scene, rational: Fraction, powers: Powers) -> str:

@@ -61,7 +61,7 @@ class Scene:
     def floor(self) -> float:
         """The size of the contributions that cancel in a gradient that is zero but for rounding (softmax over one class); else 0."""
         size = max((float(np.abs(u).max()) for n, u in self.values.items() if n in self.case.upstream and u.size), default=0.0)
-        if not self.right.size or float(np.abs(self.right).max()) > 1e-6 * size:
+        if not self.right.size or float(np.abs(self.right).max()) > 0.01 * size:
             return 0.0
         found = 0.0
         for d in backward_definitions(self.program, self.case.forward):
@@ -93,6 +93,11 @@ class Scene:
         return {**self.case.inputs, **self.case.upstream}
 
     @cached_property
+    def full(self) -> Program:
+        """The whole forward and the whole adjoint: everything that a backward may have read by mistake."""
+        return _full(self.case.forward, self.case.adjoint)
+
+    @cached_property
     def program(self) -> Program:
         """The part of the adjoint that the input under diagnosis needs."""
         return self.case.adjoint.needed([f"{self.name}_bar"])
@@ -100,12 +105,12 @@ class Scene:
     @cached_property
     def values(self) -> dict[str, Array]:
         """Every input and definition of the adjoint, as arrays."""
-        found = evaluate(self.case.adjoint, self.given, self.sizes)
+        found = evaluate(self.full, self.given, self.sizes)
         return {**{k: _array(v) for k, v in self.given.items()}, **found}
 
     def changed(self, terms: Mapping[str, Term]) -> Array | None:
         """The gradient when these definitions of the adjoint read otherwise."""
-        program = _changed(self.program, tuple(terms.items()))
+        program = _changed(self.program, self.full, tuple(terms.items()))
         return self.evaluated(program)
 
     def rederived(self, forward: Program) -> Array | None:
@@ -140,8 +145,14 @@ def _adjoint(forward: Program, name: str) -> Program:
     return adjoint(forward, [name])
 
 
+@lru_cache(maxsize=512)
+def _full(forward: Program, back: Program) -> Program:
+    own = {d.name for d in forward.definitions}
+    return replace(back, definitions=forward.definitions + tuple(d for d in back.definitions if d.name not in own))
+
+
 @lru_cache(maxsize=4096)
-def _changed(program: Program, terms: tuple[tuple[str, Term], ...]) -> Program:
+def _changed(program: Program, full: Program, terms: tuple[tuple[str, Term], ...]) -> Program:
     """The definitions that are changed and those that depend on them; all else is read."""
     new = dict(terms)
     moved: list[Definition] = []
@@ -154,8 +165,8 @@ def _changed(program: Program, terms: tuple[tuple[str, Term], ...]) -> Program:
         else:
             continue
         names.add(d.name)
-    read = [a for a in program.arguments]
-    read += [Input(d.name, d.dims, d.kind) for d in program.definitions if d.name not in names]
+    read = [*full.arguments]
+    read += [Input(d.name, d.dims, d.kind) for d in full.definitions if d.name not in names]
     used: set[str] = set()
     for d in moved:
         used |= d.term.names.union(*(p.names for p in d.dims))

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from derivcheck.diagnosis.guess import Example, Guess, edited, everywhere, place, short, spots
+from derivcheck.diagnosis.guess import Example, Guess, edited, everywhere, forward_with, occurrences, place, reread, short, spots
 from derivcheck.diagnosis.scene import Scene
-from derivcheck.notation.terms import Add, Ref, add, neg
+from derivcheck.notation.terms import Add, Bracket, Mul, Number, Ref, add, mul, neg, ref
 
 EXAMPLE = Example(
     forward="y[n] := tanh(x[n])", dims={"x": "N"}, parameter="x",
@@ -16,7 +16,7 @@ EXAMPLE = Example(
 
 def variables(scene: Scene, others: list[Scene]) -> Iterator[Guess]:
     """A tensor in place of another of the same dimensions; an addend left out or with the wrong sign."""
-    program = scene.case.adjoint
+    program = scene.full
     dims = {n: program.dims(n) for n in scene.values if program.kind(n) == "float"}
     names = dict.fromkeys(s.node.name for s in spots(scene) if isinstance(s.node, Ref))
     for name in names:
@@ -34,14 +34,51 @@ def variables(scene: Scene, others: list[Scene]) -> Iterator[Guess]:
                     yield edited("variable", f"{other} is read where {node.name} is meant{where}, at {short(node)}", spot.changed(Ref(other, node.at)))
         elif isinstance(node, Add):
             for k, a in enumerate(node.args):
+                if isinstance(a, Bracket):
+                    continue
                 rest = [b for j, b in enumerate(node.args) if j != k]
                 yield edited("addend", f"the addend {short(a)} is missing{where}, in {short(node)}", spot.changed(add(*rest)))
                 yield edited("addend", f"the addend {short(a)} has the wrong sign{where}, in {short(node)}", spot.changed(add(*rest, neg(a))))
+    yield from _local_derivatives(scene)
+    for d in scene.case.forward.definitions:
+        for node, put, _ in occurrences(d.term):
+            if isinstance(node, Add):
+                for k, a in enumerate(node.args):
+                    if isinstance(a, Number):
+                        continue
+                    rest = add(*(b for j, b in enumerate(node.args) if j != k))
+                    yield reread("addend", f"the addend {short(a)} of {d.name} is missing, in {short(node)}",
+                                 forward_with(scene.case.forward, d.name, put(rest)))
+
+
+def _local_derivatives(scene: Scene) -> Iterator[Guess]:
+    """A tensor where a whole local derivative is meant."""
+    program = scene.full
+    for spot in spots(scene):
+        node = spot.node
+        if not isinstance(node, Mul):
+            continue
+        arriving = [a for a in node.args if any(n in scene.case.upstream or n.endswith("_bar") for n in a.names)]
+        local = [a for a in node.args if a not in arriving and a.names]
+        if not arriving or not local or (len(local) == 1 and isinstance(local[0], Ref)):
+            continue
+        free = [*spot.definition.indices, *spot.bound]
+        later = _later(scene, spot.definition.name)
+        for other in scene.values:
+            dims = program.dims(other)
+            if program.kind(other) != "float" or other in later or not dims:
+                continue
+            at = [next((i for i in free if i.size is p), None) for p in dims]
+            if any(i is None for i in at) or len(set(at)) < len(at) or not {i for a in local for i in a.free} <= set(at):
+                continue
+            number = [a for a in node.args if a not in arriving and a not in local]
+            new = mul(*number, *arriving, ref(other, *(i for i in at if i is not None)))
+            yield edited("variable", f"{other} is read where {short(mul(*local))} is meant{place(scene, spot.definition)}", spot.changed(new))
 
 
 def _later(scene: Scene, name: str) -> set[str]:
     """The definitions of the adjoint from this one on: it cannot read them."""
     names = [d.name for d in scene.program.definitions]
-    every = {d.name for d in scene.case.adjoint.definitions} - set(names)
+    every = {d.name for d in scene.case.adjoint.definitions} - set(names) - scene.case.forward.names
     return set(names[names.index(name):]) | {n for n in every if n.endswith("_bar")}
 

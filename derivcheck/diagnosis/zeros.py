@@ -27,19 +27,21 @@ def zeros(scene: Scene, others: list[Scene]) -> Iterator[Guess]:
     if not bad.any():
         scale = max(float(np.abs(found).max()), float(np.abs(right).max()))
         bad = np.abs(found - right) > 20 * scene.relative * scale
-        lost = "wrong"
+        if found[bad].any() or not right[bad].all():
+            return
+        lost = "zero"
     elif not _agrees(scene, found, right, ~bad):
         lost += " (and more is wrong elsewhere)"
     if not bad.any():
         return
-    dims = scene.case.adjoint.dims(f"{scene.name}_bar")
+    dims = scene.full.dims(f"{scene.name}_bar")
     candidates = [scene.name, *(n for n in scene.values if n != scene.name)]
     for name in candidates:
         value = scene.values[name]
-        if scene.case.adjoint.kind(name) != "float" or name == f"{scene.name}_bar" or not (value == 0).any() or (value == 0).all():
+        if scene.full.kind(name) != "float" or name == f"{scene.name}_bar" or not (value == 0).any() or (value == 0).all():
             continue
         zero = value == 0
-        its = scene.case.adjoint.dims(name)
+        its = scene.full.dims(name)
         if its == dims and np.array_equal(bad, zero):
             yield _divides(name, f"{lost} exactly where {name} = 0")
         elif its[: len(dims)] == dims and np.array_equal(bad, zero.any(tuple(range(len(dims), len(its))))):
