@@ -11,7 +11,7 @@ from fractions import Fraction
 from math import gcd
 from typing import TYPE_CHECKING, Any
 
-from derivcheck.notation.sizes import Index, Poly, Size, as_poly
+from derivcheck.notation.sizes import Index, Poly, as_poly
 from derivcheck.proof import polynomials
 from derivcheck.proof.atoms import BRACKETS, UNIT, Atom, Expression, Rational, frozen
 from derivcheck.proof.space import Unreduced, unlimited
@@ -52,7 +52,11 @@ def least(space: Space, p: Poly) -> Expression:
     if space.holds(-p - 1):
         return {}
     if space.ranges:
-        return _split(space, p)
+        if orientation(space, p) < 0:
+            space.used("[p >= 0] = 1 - [-p-1 >= 0]")
+            return polynomials.plus({UNIT: 1}, polynomials.scaled(least(space, -p - 1), -1))
+        if p.indices <= space.top:
+            return split(space, p)
     return space.one("least", p)
 
 
@@ -67,25 +71,40 @@ def _content(p: Poly) -> tuple[int, int]:
     return g, c
 
 
-def _split(space: Space, p: Poly) -> Expression:
-    """``[q + c ≥ 0]`` through ``[q ≥ 0]`` and deltas, with the sign of ``q`` fixed by the sizes in it."""
+def orientation(space: Space, p: Poly) -> int:
+    """Whether ``[p ≥ 0]`` (1) or its complement (−1) is kept; 0 where nothing but names would tell."""
+    for m, c in p.terms:
+        if m and not any(a.indices for a, _ in m):
+            return 1 if c > 0 else -1
+    total = sum(c for m, c in p.terms if m)
+    if total:
+        return 1 if total > 0 else -1
+    for m, c in sorted(((m, c) for m, c in p.terms if m), key=lambda t: t[0][0][0].key):
+        if all(a.indices <= space.top for a, _ in m):
+            return 1 if c > 0 else -1
+    return 0
+
+
+def split(space: Space, p: Poly) -> Expression:
+    """``[q + c ≥ 0]`` through ``[q + b ≥ 0]`` and deltas, with b = −1 beside a size (``i < N``) and 0 without."""
     c = next((k for m, k in p.terms if not m), 0)
     q = p - c
-    lead = next((k for m, k in q.terms if any(isinstance(a, Size) for a, _ in m)), 0)
-    if lead < 0:  # [−q + c ≥ 0] = 1 − [q − c − 1 ≥ 0]
-        space.used("[p >= 0] = 1 - [p < 0]")
-        inner = least(space, -p - 1)
-        return polynomials.plus({UNIT: 1}, polynomials.scaled(inner, -1))
-    if not c or abs(c) > SPLIT_AT_MOST:
+    base = -1 if any(m and not any(a.indices for a, _ in m) for m, _ in q.terms) else 0
+    if c == base or abs(c - base) > SPLIT_AT_MOST:
         return space.one("least", p)
     space.used("[p + 1 >= 0] = [p >= 0] + [p + 1 = 0]")
-    total = least(space, q)
-    for k in range(1, abs(c) + 1):
-        if c > 0:
-            polynomials.add_into(total := dict(total), equal(space, q + k))
-        else:
-            polynomials.add_into(total := dict(total), equal(space, q - k + 1), -1)
+    total = dict(_plain(space, q + base))
+    for k in range(1, c - base + 1):
+        polynomials.add_into(total, equal(space, q + base + k))
+    for k in range(base - c):
+        polynomials.add_into(total, equal(space, q + base - k), -1)
     return total
+
+
+def _plain(space: Space, p: Poly) -> Expression:
+    if space.holds(p):
+        return {UNIT: 1}
+    return {} if space.holds(-p - 1) else space.one("least", p)
 
 
 def above(space: Space, u: Expression) -> Expression:

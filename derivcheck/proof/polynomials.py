@@ -7,7 +7,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from derivcheck.notation.sizes import Poly
-from derivcheck.proof import brackets, powers
+from derivcheck.proof import brackets, fractions, powers
 from derivcheck.proof.atoms import BRACKETS, UNIT, Atom, Expression, Monomial, Rational, whole
 from derivcheck.proof.space import OutOfTime
 
@@ -103,7 +103,10 @@ def gathered(space: Space, m1: Monomial, m2: Monomial) -> Expression:
         return powers.reopened(space, powers_)
     if masks and len(powers_) > 1:
         return brackets.settled(space, powers_)
-    return {frozenset(powers_.items()): 1}
+    found = frozenset(powers_.items())
+    if space.expand and any(a.kind == "base" for a in powers_):
+        return fractions.parted(space, found) or {found: 1}
+    return {found: 1}
 
 
 def monomial(space: Space, factors: Iterable[tuple[Atom, Rational]]) -> Expression:

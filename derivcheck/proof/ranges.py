@@ -69,12 +69,12 @@ def ranged(space: Space, bound: Sequence[Index], m: Monomial) -> Expression | No
             continue
         if found == "empty":
             return {}
-        new, body = found
+        new, body, again = found
         changed = True
         if new is None:
             return summed(space, [j for j in indices if j is not i], body)
         one = single(body)
-        if one is None or one[1] != 1:
+        if again or one is None or one[1] != 1:
             return summed(space, [new if j is i else j for j in indices], body)
         indices = [new if j is i else j for j in indices]
         current = one[0]
@@ -97,12 +97,14 @@ def _respelled(space: Space, i: Index, others: list[Index], m: Monomial) -> Any:
                 if any(x.indices and i in x.indices and not isinstance(x, (Index, Entry)) for x in p.atoms()):
                     return None  # a quotient: not to be shifted
                 seen[p] = None
-    shifts = [p for p in seen if p.index is not i and _slope(p, i) is not None and a_plain(p, i)]
+    shifts = [p for p in seen if p.index is not i and _slope(p, i) is not None]
     if not limits and not shifts and not unlimited(i):
         return None
     constraints = [a.data[0] for a in limits]
     if not unlimited(i):
         constraints += [i_poly(i), i.size - 1 - i_poly(i)]
+    if not seen:  # only counted: any end may be the first place
+        shifts = [c for c in constraints if c.index is not i and _slope(c, i) is not None]
     best: tuple[Any, ...] | None = None
     for p in [i_poly(i), *shifts]:
         found = _spelled(space, i, others, rest, constraints, p)
@@ -111,17 +113,12 @@ def _respelled(space: Space, i: Index, others: list[Index], m: Monomial) -> Any:
         if found[0] == "empty":
             return "empty"
         if found[0] == "pinned":
-            return None, found[1]
+            return None, found[1], True
         if best is None or found[0] < best[0]:
             best = found
     if best is None:
         return None
-    return best[1], best[2]
-
-
-def a_plain(p: Poly, i: Index) -> bool:
-    """Whether the rest of the position has no other bound place to be shifted by (only what stays fixed)."""
-    return True
+    return best[1], best[2], best[3]
 
 
 def _slope(p: Poly, i: Index) -> tuple[int, Poly] | None:
@@ -158,8 +155,13 @@ def _spelled(space: Space, i: Index, others: list[Index], rest: Monomial, constr
         body = substituted(space, rest, moves)
     except Unreduced:
         return None
+    parted = False
     for c in limits:
-        body = polynomials.times(space, body, brackets.least(space, c))
+        limit = space.one("least", c)
+        if space.ranges and (c.indices != {new} or any(not a.indices for m, _ in c.terms for a, _ in m) or c.linear_in(new)[0] > 0):  # type: ignore[index]
+            limit = brackets.split(space, c)
+            parted = parted or limit != space.one("least", c)
+        body = polynomials.times(space, body, limit)
     odd = sum(len(q.terms) for m in body for a, _ in m if new in a.free and a.kind != "least" for q in polys(a)
               if new in q.indices and q.index is not new)
     score = 0
@@ -167,7 +169,7 @@ def _spelled(space: Space, i: Index, others: list[Index], rest: Monomial, constr
         parts = factor_parts(space, m)
         colours = refined(space, [*others, new], parts, {})
         score += hash((sum(f(colours) for _, f in parts), c))
-    return (odd, len(limits), score, poly_signature(space, new.size, {})), new, body
+    return (odd, len(limits), score, poly_signature(space, new.size, {})), new, body, parted
 
 
 def _needed(space: Space, constraints: list[Poly]) -> list[Poly] | None:

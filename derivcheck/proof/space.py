@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from itertools import count
 from time import perf_counter
 from typing import Any
@@ -36,13 +36,15 @@ class Space:
     Attributes:
         expand: write sigmoid, tanh, … through exp, and powers of sums through one another.
         ranges: write ``[p + c ≥ 0]`` through ``[p ≥ 0]`` and deltas, so that sums split at their ends.
+        top: the indices that no Σ binds.
         below: for an integer tensor, the size that its entries stay below.
         conditions: what the rewritings assume, in words.
         rules: how often each rewriting was used.
     """
 
     def __init__(self, below: Mapping[str, Poly] | None = None, expand: bool = False, ranges: bool = False,
-                 deadline: float | None = None) -> None:
+                 deadline: float | None = None, top: Iterable[Index] = ()) -> None:
+        self.top: frozenset[Index] = frozenset(top)
         self.expand, self.ranges = expand, ranges
         self.below = dict(below or {})
         self.conditions: dict[str, None] = {}

@@ -40,6 +40,8 @@ def _of_monomial(space: Space, bound: tuple[Index, ...], m: Monomial) -> Express
             if unlimited(i):
                 raise Unreduced("a sum over all integers")
             space.used("Σ of a constant")
+            if not space.holds(i.size):
+                space.assume(f"{i.size} ≥ 0")
             front = polynomials.times(space, front, polynomials.of_poly(space, i.size))
     if not here:
         return polynomials.times(space, front, {m: 1})
@@ -54,7 +56,7 @@ def _of_monomial(space: Space, bound: tuple[Index, ...], m: Monomial) -> Express
 
 def _inner(space: Space, here: list[Index], m: Monomial) -> Expression:
     """The sum of a product in which each factor has a bound index."""
-    for step in (_open_sums, _delta, _digits, _pinned, _cancel):
+    for step in (_open_sums, _delta, _digits, _pinned, _ends, _cancel):
         found = step(space, here, m)
         if found is not None:
             return found
@@ -151,7 +153,7 @@ def _pinned(space: Space, here: list[Index], m: Monomial) -> Expression | None:
         p: Poly = a.data[0]
         for i in here:
             found = p.linear_in(i)
-            if found is None or found[0] not in (1, -1) or unlimited(i):
+            if found is None or found[0] not in (1, -1) or unlimited(i) or not space.holds(i.size - 1):
                 continue
             last = i.size - 1 if found[0] == 1 else Poly(())
             value = -found[0] * found[1]
@@ -162,12 +164,33 @@ def _pinned(space: Space, here: list[Index], m: Monomial) -> Expression | None:
     return None
 
 
+def _ends(space: Space, here: list[Index], m: Monomial) -> Expression | None:
+    """``Σ_{i<N−1} f = Σ_{i<N} f − f(N−1)``: ranges are measured in whole sizes."""
+    if not space.ranges:
+        return None
+    for i in here:
+        if unlimited(i) or i.size.constant is not None:
+            continue
+        c = next((k for q, k in i.size.terms if not q), 0)
+        plain = i.size - c
+        if not c or abs(c) > brackets.SPLIT_AT_MOST or not space.holds(i.size) or not space.holds(plain):
+            continue
+        space.used("Σ_{i<N+1} f = Σ_{i<N} f + f(N)")
+        j = space.temporary(plain)
+        rest = [k for k in here if k is not i]
+        total = dict(summed(space, [*rest, j], substituted(space, m, {i: i_poly(j)})))
+        for k in range(abs(c)):
+            place = plain + k if c > 0 else plain - 1 - k
+            polynomials.add_into(total, summed(space, rest, substituted(space, m, {i: place})), 1 if c > 0 else -1)
+        return total
+    return None
+
+
 def _cancel(space: Space, here: list[Index], m: Monomial) -> Expression | None:
     """``Σ_j f(j)/T`` where ``T = Σ_j f(j)``: summed first, it cancels."""
     for t, e in m:
         if t.kind != "sigma" or e >= 0:
             continue
-        outer = [i for i in here if i in t.free]
         others = [i for i in here if i not in t.free]
         if not others:
             continue
@@ -181,7 +204,6 @@ def _cancel(space: Space, here: list[Index], m: Monomial) -> Expression | None:
             space.used("Σ_j f(j) / Σ_j f(j) = 1")
             rest = [i for i in here if i not in group]
             return summed(space, rest, polynomials.times(space, {m - factors: 1}, value))
-        del outer
     return None
 
 
@@ -238,11 +260,35 @@ def reduced(space: Space, kind: str, bound: Sequence[Index], body: Expression) -
 
 
 def _over(space: Space, kind: str, bound: Sequence[Index], body: Expression) -> Expression:
+    best = _labelled(space, kind, bound, body)
+    if not kind.startswith("arg"):
+        for i in bound:
+            if _turned(i, body):
+                other = _labelled(space, kind, bound, moved(space, body, {i: i.size - 1 - i_poly(i)}))
+                best = min(best, other, key=lambda a: (_oddness(a), a.signature))
+    return {frozenset(((best, 1),)): 1}
+
+
+def _labelled(space: Space, kind: str, bound: Sequence[Index], body: Expression) -> Atom:
     order = canonical_order(space, bound, term_parts(space, body.items()))
     height = max((height_of(m) for m in body), default=0)
     names = _named(order, height + 1)
     renamed = moved(space, body, {i: i_poly(j) for i, j in names.items()})
-    return space.one("over", kind, tuple(names.values()), frozen(renamed))
+    return space.atom("over", kind, tuple(names.values()), frozen(renamed))
+
+
+def _turned(i: Index, body: Expression) -> bool:
+    """Whether the index stands with a minus sign in a position."""
+    from derivcheck.proof.ranges import polys
+
+    found = (p.linear_in(i) for m in body for a, _ in m if i in a.free for p in polys(a))
+    return any(x is not None and x[0] < 0 for x in found)
+
+
+def _oddness(a: Atom) -> int:
+    from derivcheck.proof.ranges import polys
+
+    return sum(len(p.terms) for p in polys(a))
 
 
 def _product(space: Space, bound: list[Index], body: Expression) -> Expression:

@@ -1,0 +1,416 @@
+"""Random terms for the normal form: equal ones rewritten by laws, unequal ones that nearly are.
+
+``python -m tests.proof.fuzz 100000`` judges that many pairs.  What is called equal must agree on numbers; a single
+pair that does not is unsound, and is printed with its seed.
+"""
+
+from __future__ import annotations
+
+import random
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+
+from derivcheck.errors import DerivcheckError
+from derivcheck.notation.meaning import evaluate
+from derivcheck.notation.program import Definition, Input, Program
+from derivcheck.notation.sizes import Index, Poly, as_poly, entry, i_poly, size
+from derivcheck.notation.terms import (
+    ONE, Add, Bracket, Func, Mul, Number, Over, Pow, Ref, SizeOf, Term, add, bound_indices, bracket, div, func, mul, neg, number,
+    opposite, power, product, ref, rebuild, size_of, sub, subterms, substitute, summation,
+)
+from derivcheck.proof.equality import surely_equal
+from derivcheck.proof.refute import Digits
+
+N, M = size("N"), size("M")
+INPUTS = (
+    Input("x", (N,)), Input("y", (N,)), Input("w", (M,)), Input("A", (N, M)), Input("B", (M, N)), Input("S", (N, N)),
+    Input("p", (N,)), Input("c", ()), Input("ids", (N,), "int", M), Input("t", (M,), "int", N),
+)
+BELOW = {"ids": M, "t": N}
+ROW, COLUMN = Index("r", N), Index("q", M)
+
+
+class Maker:
+    """Random terms over the inputs, with some free indices."""
+
+    def __init__(self, rng: random.Random) -> None:
+        self.rng = rng
+        self.serial = 0
+
+    def index(self, length: Poly) -> Index:
+        self.serial += 1
+        return Index(self.rng.choice("ijkl"), length, self.serial)
+
+    def place(self, length: Poly, free: list[Index]) -> Poly | None:
+        """A position along a dimension of that size."""
+        options: list[Poly] = [i_poly(i) for i in free if i.size is length]
+        if length is M:
+            options += [entry("ids", i_poly(i)) for i in free if i.size is N]
+        elif self.rng.random() < 0.15:
+            options += [entry("t", i_poly(i)) for i in free if i.size is M]
+        if options and self.rng.random() < 0.1:
+            return length - 1 - self.rng.choice(options)
+        return self.rng.choice(options) if options else None
+
+    def leaf(self, free: list[Index]) -> Term:
+        names = ["x", "y", "w", "A", "B", "S", "p", "c", "number", "size"]
+        for _ in range(20):
+            n = self.rng.choice(names)
+            if n == "number":
+                return number(Fraction(self.rng.choice([1, 2, 3, -1, -2]), self.rng.choice([1, 1, 2, 3])))
+            if n == "size":
+                return size_of(self.rng.choice([N, M, N, N + 1]))
+            a = next(a for a in INPUTS if a.name == n)
+            at = [self.place(d, free) for d in a.dims]
+            if all(p is not None for p in at):
+                return ref(n, *at)  # type: ignore[arg-type]
+        return ref("c")
+
+    def mask(self, free: list[Index]) -> Term:
+        rows = [i for i in free if i.size is N]
+        if len(rows) >= 2 and self.rng.random() < 0.7:
+            i, j = self.rng.sample(rows, 2)
+            return bracket(self.rng.choice(["==", ">=", ">", "!="]), i_poly(i) - i_poly(j) + self.rng.choice([0, 0, 1, -1]))
+        if rows and self.rng.random() < 0.5:
+            return bracket(self.rng.choice([">=", "=="]), i_poly(self.rng.choice(rows)) - self.rng.choice([0, 1, 2]))
+        return bracket(self.rng.choice([">", ">="]), self.leaf(free))
+
+    def positive(self, free: list[Index], depth: int) -> Term:
+        rows = [i for i in free if i.size is N]
+        pick = self.rng.random()
+        if pick < 0.4 and rows:
+            return ref("p", self.rng.choice(rows))
+        if pick < 0.7:
+            return add(ONE, power(self.term(free, depth - 1), 2))
+        return func("exp", self.leaf(free))
+
+    def term(self, free: list[Index], depth: int) -> Term:
+        if depth <= 0:
+            return self.leaf(free)
+        pick = self.rng.random()
+        if pick < 0.24:
+            return mul(*(self.term(free, depth - 1) for _ in range(self.rng.choice([2, 2, 3]))))
+        if pick < 0.42:
+            return add(*(self.term(free, depth - 1) for _ in range(self.rng.choice([2, 2, 3]))))
+        if pick < 0.66:
+            bound = [self.index(self.rng.choice([N, N, M])) for _ in range(self.rng.choice([1, 1, 2]))]
+            return summation(bound, self.term(free + bound, depth - 1))
+        if pick < 0.72:
+            return func(self.rng.choice(["exp", "tanh", "sigmoid", "silu", "sin", "erf"]), self.leaf(free))
+        if pick < 0.78:
+            return power(self.positive(free, depth), self.rng.choice([Fraction(-1), Fraction(-1, 2), Fraction(1, 2), Fraction(-2), Fraction(3, 2)]))
+        if pick < 0.80:
+            return func("log", self.positive(free, depth))
+        if pick < 0.83:
+            bound = [self.index(N)]
+            return product(bound, self.leaf(free + bound))
+        if pick < 0.85:
+            bound = [self.index(self.rng.choice([N, M]))]
+            return Over("max", tuple(bound), self.leaf(free + bound))
+        if pick < 0.95:
+            return mul(self.mask(free), self.term(free, depth - 1))
+        return power(self.term(free, depth - 1), 2)
+
+
+# -- laws: each gives an equal term -------------------------------------------------
+def _shuffled(t: Term, m: Maker) -> Term:
+    if isinstance(t, (Add, Mul)):
+        args = list(t.args)
+        m.rng.shuffle(args)
+        return (add if isinstance(t, Add) else mul)(*args)
+    return t
+
+
+def _renamed(t: Term, m: Maker) -> Term:
+    if isinstance(t, Over):
+        new = [m.index(i.size) for i in t.indices]
+        body = substitute(t.body, {i: i_poly(j) for i, j in zip(t.indices, new)})
+        m.rng.shuffle(new)
+        return summation(new, body) if t.kind == "sum" else Over(t.kind, tuple(new), body)
+    return t
+
+
+def _reflected(t: Term, m: Maker) -> Term:
+    if isinstance(t, Over) and t.kind in ("sum", "prod"):
+        i = m.rng.choice(t.indices)
+        j = m.index(i.size)
+        body = substitute(t.body, {i: i.size - 1 - i_poly(j)})
+        new = [j if k is i else k for k in t.indices]
+        return summation(new, body) if t.kind == "sum" else product(new, body)
+    return t
+
+
+def _shifted(t: Term, m: Maker) -> Term:
+    if isinstance(t, Over) and t.kind == "sum":
+        i = m.rng.choice(t.indices)
+        by = m.rng.choice([1, 2])
+        j = m.index(i.size + by)
+        body = mul(bracket(">=", i_poly(j) - by), substitute(t.body, {i: i_poly(j) - by}))
+        return summation([j if k is i else k for k in t.indices], body)
+    return t
+
+
+def _distributed(t: Term, m: Maker) -> Term:
+    if isinstance(t, Mul):
+        for k, a in enumerate(t.args):
+            if isinstance(a, Add):
+                rest = t.args[:k] + t.args[k + 1:]
+                return add(*(mul(*rest, b) for b in a.args))
+    if isinstance(t, Over) and t.kind == "sum" and isinstance(t.body, Add):
+        return add(*(summation(t.indices, a) for a in t.body.args))
+    if isinstance(t, Pow) and t.exponent is Number(2):
+        return mul(t.base, add(t.base, ONE)) if False else add(mul(t.base, t.base))
+    return t
+
+
+def _delta(t: Term, m: Maker) -> Term:
+    if isinstance(t, Ref) and t.at:
+        k = m.rng.randrange(len(t.at))
+        a = next((a for a in INPUTS if a.name == t.name), None)
+        if a is None:
+            return t
+        j = m.index(a.dims[k])
+        at = list(t.at)
+        at[k] = i_poly(j)
+        return summation([j], mul(bracket("==", i_poly(j) - t.at[k]), Ref(t.name, tuple(at))))
+    return t
+
+
+def _complement(t: Term, m: Maker) -> Term:
+    return sub(ONE, opposite(t)) if isinstance(t, Bracket) else t
+
+
+def _split(t: Term, m: Maker) -> Term:
+    if isinstance(t, Over) and t.kind == "sum" and len(t.indices) == 1:
+        i = t.indices[0]
+        first = substitute(t.body, {i: as_poly(0)})
+        return add(first, summation([i], mul(bracket(">=", i_poly(i) - 1), t.body)))
+    return t
+
+
+def _multiplied(t: Term, m: Maker) -> Term:
+    if isinstance(t, Ref):
+        v = m.rng.choice([func("exp", t), add(ONE, power(t, 2)), size_of(N)])
+        return div(mul(t, v), v)
+    return t
+
+
+def _function(t: Term, m: Maker) -> Term:
+    if isinstance(t, Func) and len(t.args) == 1:
+        u = t.args[0]
+        if t.name == "exp":
+            return mul(func("exp", mul(number(Fraction(1, 2)), u)), func("exp", mul(number(Fraction(1, 2)), u)))
+        if t.name == "sigmoid":
+            return sub(ONE, func("sigmoid", neg(u)))
+        if t.name == "tanh":
+            return sub(mul(number(2), func("sigmoid", mul(number(2), u))), ONE)
+        if t.name == "silu":
+            return mul(u, func("sigmoid", u))
+        if t.name in ("sin", "erf"):
+            return neg(func(t.name, neg(u)))
+    if isinstance(t, Pow) and t.exponent is Number(Fraction(-1, 2)):
+        return mul(power(t.base, Fraction(1, 2)), power(t.base, -1))
+    return t
+
+
+LAWS: tuple[Callable[[Term, Maker], Term], ...] = (
+    _shuffled, _renamed, _reflected, _shifted, _distributed, _delta, _complement, _split, _multiplied, _function,
+)
+
+
+# -- mistakes: each gives a term that is nearly equal ---------------------------------
+def _coefficient(t: Term, m: Maker) -> Term:
+    return mul(number(m.rng.choice([Fraction(2), Fraction(-1), Fraction(1, 2)])), t)
+
+
+def _dropped(t: Term, m: Maker) -> Term:
+    if isinstance(t, (Add, Mul)):
+        k = m.rng.randrange(len(t.args))
+        return (add if isinstance(t, Add) else mul)(*(a for j, a in enumerate(t.args) if j != k))
+    return t
+
+
+def _off_by_one(t: Term, m: Maker) -> Term:
+    if isinstance(t, Bracket) and isinstance(t.operand, Poly):
+        return bracket(t.relation, t.operand + m.rng.choice([1, -1]))
+    return t
+
+
+def _other_name(t: Term, m: Maker) -> Term:
+    swap = {"x": "y", "y": "p", "p": "x"}
+    return Ref(swap[t.name], t.at) if isinstance(t, Ref) and t.name in swap else t
+
+
+def _transposed(t: Term, m: Maker) -> Term:
+    return Ref(t.name, tuple(reversed(t.at))) if isinstance(t, Ref) and t.name == "S" else t
+
+
+def _exponent(t: Term, m: Maker) -> Term:
+    return power(t.base, t.exponent.value + 1) if isinstance(t, Pow) and isinstance(t.exponent, Number) else t
+
+
+def _negative(t: Term, m: Maker) -> Term:
+    return Func(t.name, tuple(neg(a) for a in t.args)) if isinstance(t, Func) else t
+
+
+def _unreflected(t: Term, m: Maker) -> Term:
+    return SizeOf(t.value + 1) if isinstance(t, SizeOf) else t
+
+
+def _absolute(t: Term, m: Maker) -> Term:
+    """√(u²) for u."""
+    return power(power(t, 2), Fraction(1, 2)) if isinstance(t, Ref) else t
+
+
+MISTAKES: tuple[Callable[[Term, Maker], Term], ...] = (
+    _coefficient, _dropped, _off_by_one, _other_name, _transposed, _exponent, _negative, _unreflected, _absolute,
+)
+
+
+def somewhere(t: Term, change: Callable[[Term, Maker], Term], m: Maker) -> Term:
+    """The term with the change made at one random place where it changes something."""
+    places = list(subterms(t))
+    m.rng.shuffle(places)
+    for p in places:
+        new = change(p, m)
+        if new is not p:
+            return _replaced(t, p, new)
+    return t
+
+
+def _replaced(t: Term, old: Term, new: Term) -> Term:
+    if t is old:
+        return new
+    if not t.children:
+        return t
+    kids = tuple(_replaced(k, old, new) for k in t.children)
+    return t if kids == t.children else rebuild(t, kids)
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two terms, and whether they were made equal."""
+
+    left: Term
+    right: Term
+    equal: bool
+    seed: int
+
+
+def pair(seed: int, depth: int = 3) -> Pair:
+    """The pair of that seed."""
+    rng = random.Random(seed)
+    m = Maker(rng)
+    free = rng.choice([[], [ROW], [ROW, COLUMN]])
+    left = m.term(list(free), rng.randint(1, depth))
+    right = left
+    for _ in range(rng.randint(1, 4)):
+        right = somewhere(right, rng.choice(LAWS), m)
+    equal = rng.random() < 0.5
+    if not equal:
+        right = somewhere(right, rng.choice(MISTAKES), m)
+    return Pair(left, right, equal, seed)
+
+
+SIZES = ({"N": 3, "M": 2}, {"N": 2, "M": 3}, {"N": 1, "M": 1}, {"N": 4, "M": 3})
+
+
+def differs(left: Term, right: Term, seed: int) -> bool:
+    """Whether numbers tell two terms apart (60 digits where float64 seems to)."""
+    used = [i for i in (ROW, COLUMN) if i in left.free | right.free]
+    names = left.names | right.names
+    arguments = tuple(a for a in INPUTS if a.name in names)
+    program = Program(arguments, (Definition("left", tuple(used), left), Definition("right", tuple(used), right)), ("left", "right"))
+    for k, sizes in enumerate(SIZES):
+        rng = np.random.default_rng(seed * 7 + k)
+        inputs: dict[str, Any] = {}
+        for a in arguments:
+            shape = tuple(p.at(sizes) for p in a.dims)
+            if a.kind == "int":
+                assert a.below is not None
+                inputs[a.name] = rng.integers(0, a.below.at(sizes), shape)
+            else:
+                inputs[a.name] = rng.integers(1 if a.name == "p" else -8, 9, shape) / 8.0
+        if _apart(program, inputs, sizes):
+            return True
+    return False
+
+
+def _apart(program: Program, inputs: dict[str, Any], sizes: dict[str, int]) -> bool:
+    try:
+        found = evaluate(program, inputs, sizes)
+    except (DerivcheckError, IndexError):
+        return False
+    a, b = np.asarray(found["left"], float), np.asarray(found["right"], float)
+    fine = np.isfinite(a) & np.isfinite(b)
+    gap = np.abs(a - b)
+    if not fine.any() or not (gap[fine] > 1e-9 * np.maximum(np.abs(a), np.abs(b))[fine] + 1e-300).any():
+        return False
+    numbers = Digits()
+    given = {n: np.vectorize(lambda v: Fraction(float(v)), otypes=[object])(v) if np.asarray(v).dtype.kind == "f" else v
+             for n, v in inputs.items()}
+    try:
+        exact = evaluate(program, given, sizes, numbers)
+    except (DerivcheckError, IndexError):
+        return False
+    for u, v in zip(np.ravel(exact["left"]), np.ravel(exact["right"])):
+        if u is not None and v is not None and abs(u - v) > 1e-25 * max(abs(u), abs(v), 1e-20):
+            return True
+    return False
+
+
+@dataclass
+class Count:
+    """How the pairs fared."""
+
+    equal: int = 0
+    proved: int = 0
+    unequal: int = 0
+    unsound: tuple[Pair, ...] = ()
+    missed: tuple[Pair, ...] = ()
+
+
+def judged(seeds: range, time_limit: float = 0.5) -> Count:
+    """Judge the pairs of these seeds."""
+    count = Count()
+    for seed in seeds:
+        p = pair(seed)
+        if p.left is p.right:
+            continue
+        same = surely_equal(p.left, p.right, BELOW, time_limit)
+        if p.equal:
+            count.equal += 1
+            count.proved += same
+            if not same:
+                count.missed += (p,)
+        else:
+            count.unequal += 1
+        if same and differs(p.left, p.right, seed):
+            count.unsound += (p,)
+    return count
+
+
+def main(arguments: list[str]) -> int:
+    """Judge so many pairs and say how they fared."""
+    total = int(arguments[0]) if arguments else 100_000
+    first = int(arguments[1]) if len(arguments) > 1 else 1_000_000
+    found = judged(range(first, first + total))
+    print(f"{found.equal} pairs made equal, {found.proved} proved; {found.unequal} pairs made unequal; {len(found.unsound)} unsound")
+    for p in found.unsound[:10]:
+        print(f"UNSOUND seed {p.seed}\n  {p.left}\n  {p.right}")
+    if "-v" in arguments:
+        for p in found.missed[:40]:
+            print(f"missed seed {p.seed}\n  {p.left}\n  {p.right}")
+    return 1 if found.unsound else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
+
+
+__all__ = ["Count", "Maker", "Pair", "bound_indices", "differs", "judged", "pair"]
