@@ -23,6 +23,7 @@ import numpy as np
 import numpy.typing as npt
 
 from derivcheck.checking.bound import Bound
+from derivcheck.checking.live import Live
 from derivcheck.checking.structure import Colouring, batched, colouring, cost, degree, unreduced
 from derivcheck.notation.meaning import evaluate
 from derivcheck.notation.program import Program
@@ -31,7 +32,7 @@ from derivcheck.notation.sizes import Index
 Array = npt.NDArray[np.float64]
 Colours = npt.NDArray[np.int64]
 EPS = 2.0**-52
-BUDGET = 6e7  # multiplications that the differences of one input may cost
+BUDGET = 3e7  # multiplications that the differences of one input may cost
 CHUNK = 1 << 21  # elements of the batched output at a time
 LEVELS = 5  # steps of the extrapolation, each a quarter of the one before
 
@@ -138,28 +139,34 @@ class _Runner:
         for k, c in enumerate(part):
             moved[(k, *self.colours.element(int(c)))] += step
         p = self.batched[n]
-        values = evaluate(p, {a.name: moved if a.name == self.name else self.arrays[a.name] for a in p.arguments}, self.sizes)
-        return {o: values[o] for o in self.weights}
+        given = {a.name: moved if a.name == self.name else self.arrays[a.name] for a in p.arguments}
+        values = evaluate(p, given, self.sizes, Live())  # torch's products: as many threads as torch may use
+        return {o: values[o].numpy() for o in self.weights}
 
-    def _slope(self, high: dict[str, Array], low: dict[str, Array], step: float) -> tuple[Array, Array]:
-        """``Σ g·(f(x+h) − f(x−h)) / 2h`` over what is not parallel, and the rounding in it."""
+    def _slope(self, high: dict[str, Array], low: dict[str, Array], step: float) -> Array:
+        """``Σ g·(f(x+h) − f(x−h)) / 2h`` over what is not parallel."""
         slope: Any = 0.0
+        for o, g in self.weights.items():
+            moved = high[o] - low[o]
+            slope = slope + (g * moved if np.any(g != 1) else moved).sum(self.colours.summed[o]).transpose(
+                self.colours.order[o]
+            )
+        return np.asarray(slope / (2 * step))
+
+    def _noise(self, high: dict[str, Array], low: dict[str, Array]) -> Array:
+        """``Σ |g|·`` the rounding in both ends: of the outputs, and of the way to them at the point itself."""
         noise: Any = 0.0
         for o, g in self.weights.items():
-            axes = self.colours.summed[o]
-            order = self.colours.order[o]
-            terms = g * (high[o] - low[o])
             sizes = np.abs(g) * (8 * EPS * (np.abs(high[o]) + np.abs(low[o])) + 4 * self.noise[o])
-            slope = slope + terms.sum(axes).transpose(order)
-            noise = noise + sizes.sum(axes).transpose(order)
-        # 2^step: x ± h is a representable neighbour only up to rounding, relative to max|x|/h <= 1 here
-        return slope / (2 * step), noise / (2 * step)
+            noise = noise + sizes.sum(self.colours.summed[o]).transpose(self.colours.order[o])
+        return np.asarray(noise)
 
     def quadratic(self, part: Colours) -> tuple[Array, Array]:
         """A central difference, exact in exact arithmetic, at a step that moves the output by about its own size."""
         if not self.calibrated:
             self._calibrate(part[:1])
-        return self._slope(self.outputs(part, self.step), self.outputs(part, -self.step), self.step)
+        high, low = self.outputs(part, self.step), self.outputs(part, -self.step)
+        return self._slope(high, low, self.step), self._noise(high, low) / (2 * self.step)
 
     def _calibrate(self, one: Colours) -> None:
         self.calibrated = True
@@ -176,9 +183,14 @@ class _Runner:
         best: Any = None
         doubt: Any = None
         rows: list[list[Array]] = []
+        rounding: Any = 0.0
         for level in range(LEVELS):
             step = self.step * 2.0 ** (-4 - 2 * level)
-            slope, noise = self._slope(self.outputs(part, step), self.outputs(part, -step), step)
+            high, low = self.outputs(part, step), self.outputs(part, -step)
+            slope = self._slope(high, low, step)
+            if not level:
+                rounding = self._noise(high, low)
+            noise = rounding / (2 * step)
             row = [slope]
             for k in range(level):
                 factor = 16.0 ** (k + 1)

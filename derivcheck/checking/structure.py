@@ -235,8 +235,9 @@ def cost(program: Program, name: str, sizes: Mapping[str, int]) -> float:
     """Roughly how many multiplications one evaluation for one colour costs."""
     total = 0.0
     for d in program.definitions:
-        total += _volume(d.indices, sizes)
-        for t in subterms(d.term):
+        nodes = list(subterms(d.term))
+        total += _volume(d.indices, sizes) * (len(nodes) + 20 * sum(isinstance(t, Func) for t in nodes))
+        for t in nodes:
             if isinstance(t, Over):
                 total += _volume(tuple(set(d.indices) | set(t.indices)), sizes)
     return total

@@ -27,6 +27,7 @@ from derivcheck.checking.structure import dependents
 from derivcheck.checking.subject import Subject, Tensors
 from derivcheck.errors import InputError, UnsupportedOperation
 from derivcheck.notation.meaning import evaluate
+from derivcheck.notation.terms import Ref
 
 JUDGED = 1e-3  # a difference whose own error is a larger part of the gradient's scale judges nothing
 
@@ -219,6 +220,6 @@ def _stops(s: Subject) -> bool:
     program = s.derivation.program
     for name in s.wrt:
         names = {name} | {d.name for d in dependents(program, name)}
-        if any(d.stop and d.kind == "float" and not d.term.names.isdisjoint(names) for d in program.definitions):
+        if any(d.stop and isinstance(d.term, Ref) and not d.term.names.isdisjoint(names) for d in program.definitions):
             return True
     return False

@@ -86,6 +86,7 @@ class Evaluation:
         self.wholes: dict[str, Whole] = {}
         self.fixed: dict[Index, int] = {}
         self.memo: dict[Term, Value] = {}
+        self.extents: dict[Index, int] = {}
         shapes = {}
         for argument in program.arguments:
             name = argument.name
@@ -148,7 +149,10 @@ class Evaluation:
     def extent(self, index: Index) -> int:
         if index.size.indices:
             raise UnsupportedOperation("a ragged index", f"the size of {index} is {index.size}")
-        return int(self.place(index.size, ()).values)
+        known = self.extents.get(index)
+        if known is None:
+            known = self.extents[index] = int(self.place(index.size, ()).values)
+        return known
 
     def whole(self, name: str) -> Whole:
         found = self.wholes.get(name)
