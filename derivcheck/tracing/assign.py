@@ -20,7 +20,7 @@ from derivcheck.notation.sizes import Poly, Size, as_poly, size
 from derivcheck.tracing.fit import Fit
 from derivcheck.tracing.local import Local, flat, shaped
 from derivcheck.tracing.recording import Call, Recording
-from derivcheck.tracing.torch_internals import RecordingFailed, Run, record
+from derivcheck.tracing.torch_internals import RecordingFailed, Repair, Run, record
 
 
 @dataclass(frozen=True)
@@ -105,7 +105,7 @@ class Traces:
         return {n: out[n] for n in base}
 
     # -- recording -------------------------------------------------------------
-    def at(self, sizes: Mapping[str, int], names: bool = False, watch: bool = False) -> Recording:
+    def at(self, sizes: Mapping[str, int], names: bool = False, watch: bool = False, repair: Repair | None = None) -> Recording:
         """Record at these sizes.
 
         Raises:
@@ -114,7 +114,7 @@ class Traces:
         subject = self.subject
         self.tried += 1
         watched = {v: size(n) for n, v in sizes.items()} if watch else None
-        run = Run(subject.has_row, subject.decompositions, names, watched)
+        run = Run(subject.has_row, subject.decompositions, names, watched, repair)
         shapes = {s.name: tuple(self.resolve(p).at(sizes) for p in s.dims) for s in subject.specs}
         full = {n: self.resolve(size(n)).at(sizes) for n in [*self.meaning, *sizes]}
 
@@ -145,9 +145,12 @@ class Traces:
         for attempt in range(80):
             if not self.free():
                 break
+            identified: list[tuple[str, Poly]] = []
+            repair = None if example is None else self._repairing(example, identified)
             try:
-                first = self.at(self.assignment(1), names=example is None)
-                break
+                first = self.at(self.assignment(1), names=example is None, repair=repair)
+                if not self._identify(identified):
+                    break
             except RecordingFailed as e:
                 if example is None:
                     sizes = ", ".join(f"{n} = {v}" for n, v in self.assignment(1).items())
@@ -155,17 +158,7 @@ class Traces:
                         f"the traced code raises at {sizes}{_at(e.place)}: {type(e.cause).__name__}: {e.cause}. "
                         "Give dimensions that must be equal the same name"
                     ) from e.cause
-                if self._reconcile(e, example):
-                    continue
-                hidden = self.hidden()
-                if hidden and self._attribute(len(e.recording.calls)):
-                    continue
-                for n in hidden:
-                    self.meaning[n] = as_poly(self.base()[n])
-                if not hidden and not self._search(attempt):
-                    raise InputError(
-                        f"the traced code raises at other sizes than its example's{_at(e.place)}: {e.cause}"
-                    ) from e.cause
+                self._advance(e, example, identified, attempt)
         if example is not None:
             self.assignments.append(self.base())
             self.recordings.append(example)
@@ -234,7 +227,7 @@ class Traces:
             if choice is None:
                 self.meaning[n] = as_poly(self.base()[n])
             elif isinstance(choice, int):
-                poly = self._leaf(choice, call.func)
+                poly = self._direct(failed, choice) or self._leaf(choice, call.func)
                 if poly is None or n in poly.sizes():
                     poly = as_poly(self.base()[n])
                 self.meaning[n] = poly
@@ -245,6 +238,67 @@ class Traces:
             changed = True
         return changed or self._from_message(failed)
 
+    def _advance(self, e: RecordingFailed, example: Recording, identified: list[tuple[str, Poly]], attempt: int) -> None:
+        """Identify, scale or fix sizes after the code failed where they all differ."""
+        if self._identify(identified) or self._reconcile(e, example):
+            return
+        hidden = self.hidden()
+        if hidden and self._attribute(len(e.recording.calls)):
+            return
+        base = self.base()
+        for n in hidden:
+            self.meaning[n] = as_poly(base[n])
+        if not hidden and not self._search(attempt):
+            raise InputError(f"the traced code raises at other sizes than its example's{_at(e.place)}: {e.cause}") from e.cause
+
+    def _repairing(self, example: Recording, found: list[tuple[str, Poly]]) -> Repair:
+        """Repairs each operator that fails, so that one run finds all that the code needs to be equal."""
+        now, then = self.assignment(1), self.base()
+        known = {p.at(now): p for p in self._known()}
+
+        def repair(call: Call, recording: Recording) -> tuple[Any, Any] | None:
+            k = len(recording.calls)
+            if k >= len(example.calls) or example.calls[k].func is not call.func:
+                return None
+            local = Local(call, recording, example.calls[k], example, now, then)
+            state = local.solve()
+            if state is None:
+                return None
+            here: list[tuple[str, Poly]] = []
+            for n, choice in state.items():
+                if choice is None:
+                    here.append((n, as_poly(then[n])))
+                elif isinstance(choice, int):
+                    poly = known.get(local.leaves[choice])
+                    if poly is None or poly.at(then) != then[n]:
+                        return None
+                    here.append((n, poly))
+                elif choice != n:
+                    here.append((n, size(choice)))
+            found.extend(here)
+            return local.repaired()
+
+        return repair
+
+    def _identify(self, found: list[tuple[str, Poly]]) -> bool:
+        """Make sizes and expressions equal; False where nothing was new."""
+        changed = False
+        for n, poly in found:
+            left, right = self.resolve(size(n)), self.resolve(poly)
+            for one, other in ((left, right), (right, left)) if left is not right else ():
+                if isinstance(one.atom, Size) and one.atom.name not in other.sizes():
+                    self.meaning[one.atom.name] = other
+                    changed = True
+                    break
+        return changed
+
+    def _direct(self, failed: RecordingFailed, position: int) -> Poly | None:
+        """The known dimension that a leaf of the failing call's arguments equals, if it is one."""
+        assert failed.call is not None
+        value = flat(shaped([failed.call.args, failed.call.kwargs], failed.recording))[position]
+        now = self.assignment(1)
+        return next((p for p in self._known() if p.at(now) == value), None)
+
     def _leaf(self, position: int, func: Any) -> Poly | None:
         """The number at a position of the failing call's arguments, as a function of the sizes."""
         assignments, values = [], []
@@ -254,7 +308,7 @@ class Traces:
                 self.at(sizes)
             except RecordingFailed as e:
                 if e.call is None or e.call.func is not func:
-                    return None
+                    continue
                 values.append(flat(shaped([e.call.args, e.call.kwargs], e.recording))[position])
                 assignments.append(sizes)
             except UnsupportedOperation:

@@ -57,6 +57,11 @@ class Local:
         args, kwargs = self._fill(self.mine, self.theirs)
         return succeeds(self.func, args, kwargs)
 
+    def repaired(self) -> tuple[Any, Any]:
+        """The arguments at the shapes of the current choices."""
+        args, kwargs = self._fill(self.mine, self.theirs)
+        return args, kwargs
+
     def attempt(self, change: Mapping[str, Choice]) -> bool:
         """Make a change if the operator holds with it."""
         before = dict(self.state)

@@ -22,6 +22,7 @@ from torch._subclasses.functional_tensor import FunctionalTensor, FunctionalTens
 from torch.fx.experimental.proxy_tensor import ProxyTorchDispatchMode
 from torch.overrides import TorchFunctionMode
 from torch.utils import _pytree as pytree
+from torch.utils._mode_utils import no_dispatch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from derivcheck.errors import UnsupportedOperation
@@ -73,6 +74,11 @@ def _frames(start: FrameType | None) -> tuple[tuple[Frame, ...], type | None]:
     return tuple(found), function
 
 
+def _here() -> str | None:
+    frames, _ = _frames(sys._getframe(1))
+    return frames[0].place if frames else None
+
+
 _user: dict[str, bool] = {}
 
 
@@ -81,6 +87,9 @@ def _user_file(file: str) -> bool:
     if known is None:
         known = _user[file] = is_user(file)
     return known
+
+
+Repair = Callable[[Call, Recording], "tuple[Any, Any] | None"]
 
 
 class _Recorder(ProxyTorchDispatchMode):  # type: ignore[no-untyped-call]
@@ -99,6 +108,7 @@ class _Recorder(ProxyTorchDispatchMode):  # type: ignore[no-untyped-call]
         self.frames: tuple[Frame, ...] = ()
         self.current: Call | None = None
         self.outer: list[tuple[str, str | None]] = []
+        self.repair: Repair | None = None
         self.masks: dict[str, Any] = {}
         self.drawn: list[str] = []
 
@@ -139,15 +149,16 @@ class _Recorder(ProxyTorchDispatchMode):  # type: ignore[no-untyped-call]
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
-        frames, function = _frames(sys._getframe(1)) if self.names or func.namespace != "prim" else ((), None)
+        stopped = not torch.is_grad_enabled()
+        frames, function = _frames(sys._getframe(1)) if self.names or stopped else ((), None)
         place = frames[0].place if frames else None
         if function is not None:
             self.recording.functions.setdefault(function.__name__, place)
-        stop = not torch.is_grad_enabled() and function is None
+        stop = stopped and function is None
         call = Call(func, self._packed(args), {k: self._packed(v) for k, v in kwargs.items()}, None, stop, frames)
         self.current = call
         if func is torch.ops.aten.index.Tensor and any(t.dtype in (torch.bool, torch.uint8) for t in _tensors(args[1])):
-            raise unsupported(torch.ops.aten.nonzero.default, place)
+            raise unsupported(torch.ops.aten.nonzero.default, place or _here())
         if not self.has_row(func):
             replacement = self.decompositions(func)
             if replacement is not None:
@@ -161,8 +172,14 @@ class _Recorder(ProxyTorchDispatchMode):  # type: ignore[no-untyped-call]
                             raise UnsupportedOperation(call.operator, "its decomposition gives a tensor from nowhere", place)
                     return out
             if func.namespace != "prim":
-                raise self.refusal(func, place)
-        out = func(*args, **kwargs)
+                raise self.refusal(func, place or _here())
+        try:
+            out = func(*args, **kwargs)
+        except Exception:
+            repaired = self.repair(call, self.recording) if self.repair is not None else None
+            if repaired is None:
+                raise
+            out = func(*_made(repaired[0], "cpu"), **_made(repaired[1], "cpu"))
         for t in pytree.tree_leaves(out):
             if isinstance(t, torch.Tensor):
                 self.add(t)
@@ -353,11 +370,13 @@ class Run:
         decompositions: Callable[[Any], Any],
         names: bool = True,
         sizes: Mapping[int, Poly] | None = None,
+        repair: Repair | None = None,
     ) -> None:
         self.recording = Recording()
         self.sizes = sizes or {}
         self.mode = fake_mode()
         self.recorder = _Recorder(self.recording, has_row, decompositions, names)
+        self.recorder.repair = repair
         self.functional = _Functional(self.recorder)
         self.wrapped: dict[str, Any] = {}
 
@@ -370,8 +389,6 @@ class Run:
 
     def input(self, name: str, shape: Sequence[int], dtype: torch.dtype) -> torch.Tensor:
         """An input of the recorded code; call it inside :func:`record`."""
-        from torch.utils._mode_utils import no_dispatch
-
         with no_dispatch():
             raw = torch.empty(tuple(shape), dtype=dtype, device="meta")
         inner = self.mode.fake_tensor_converter.from_meta_and_device(self.mode, raw, torch.device("cpu"))
@@ -449,19 +466,23 @@ def _place(error: BaseException) -> str | None:
     return found
 
 
+def _made(value: Any, device: str) -> Any:
+    """Tensors of the shapes that stand in arguments."""
+    if isinstance(value, Meta):
+        return torch.empty(value.shape, dtype=value.dtype, device=device)
+    if isinstance(value, (list, tuple)):
+        return [_made(v, device) for v in value]
+    if isinstance(value, dict):
+        return {k: _made(v, device) for k, v in value.items()}
+    return value
+
+
 def succeeds(func: Any, args: Any, kwargs: Any) -> bool:
     """Whether an operator takes tensors of these shapes (tensors are given as :class:`Meta`)."""
-
-    def made(v: Any) -> Any:
-        if isinstance(v, Meta):
-            return torch.empty(v.shape, dtype=v.dtype, device="meta")
-        if isinstance(v, (list, tuple)):
-            return [made(x) for x in v]
-        return v
-
     try:
-        with torch.no_grad():
-            func(*made(args), **{k: made(v) for k, v in kwargs.items() if k not in ("device", "pin_memory")})
+        with torch.no_grad(), no_dispatch():
+            made = {k: _made(v, "meta") for k, v in kwargs.items() if k not in ("device", "pin_memory")}
+            func(*_made(args, "meta"), **made)
     except Exception:
         return False
     return True

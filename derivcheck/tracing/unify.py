@@ -64,7 +64,7 @@ def unify(recordings: Sequence[Recording], fit: Fit, known: dict[int, tuple[Poly
                 raise Differs("gradients are switched off at some sizes only", call)
     for r in recordings[1:]:
         if len(r.calls) != len(first.calls):
-            raise Differs("more operators are called at other sizes", r.calls[len(first.calls)] if r.calls else None)
+            raise Differs("more operators are called at other sizes", first.calls[-1] if first.calls else None)
     dims: list[tuple[Poly, ...]] = []
     steps: list[Step] = []
     at = 0
