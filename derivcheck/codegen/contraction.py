@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from derivcheck.codegen.convolution import convolution
 from derivcheck.codegen.graph import BOOL, FLOAT, INT, NUMBER, SCALAR, Node, Value, broadcast
-from derivcheck.codegen.masks import implied, masked
+from derivcheck.codegen.masks import implied, mask, masked
 from derivcheck.codegen.numbers import is_number
 from derivcheck.codegen.scatter import scatter
 from derivcheck.notation.sizes import Index, Poly, as_poly
@@ -54,8 +54,7 @@ def contract(low: Lowering, indices: Sequence[Index], args: Sequence[Term]) -> V
         values = [low.value(first)] if first is not None else []
     else:
         values = [low.value(t) for t in terms]
-    for b in left:
-        values = _masked(low, values, b)
+    values = _masked(low, values, left)
     for i in bound:
         if not any(i in v.axes for v in values):
             number = mul(number, size_of(i.size))
@@ -85,15 +84,23 @@ def _grouped(factors: Sequence[Term]) -> list[Term]:
     return [mul(*g) for g in groups]
 
 
-def _masked(low: Lowering, values: list[Value], b: Bracket) -> list[Value]:
-    """The factors with a bracket laid on the smallest that has its indices, else on the one that shares most of them."""
-    want = set(b.free) - low.graph.fixed
-    holders = [k for k, v in enumerate(values) if want <= set(v.axes)]
-    if holders:
-        k = min(holders, key=lambda k: len(values[k].axes))
-    else:
-        k = max(range(len(values)), key=lambda k: (len(want & set(values[k].axes)), -len(values[k].axes)))
-    return [*values[:k], masked(low, values[k], b), *values[k + 1 :]]
+def _masked(low: Lowering, values: list[Value], brackets: Sequence[Bracket]) -> list[Value]:
+    """The factors with the brackets among them.
+
+    A bracket selects in the smallest factor that has its indices.  One whose indices no factor has is a 0-1 matrix
+    of its own, to be multiplied with: a selection would need a tensor larger than any factor.
+    """
+    apart: dict[frozenset[Index], Value] = {}
+    for b in brackets:
+        want = b.free - low.graph.fixed
+        holders = [k for k, v in enumerate(values) if want <= set(v.axes)]
+        if holders:
+            k = min(holders, key=lambda k: len(values[k].axes))
+            values = [*values[:k], masked(low, values[k], b), *values[k + 1 :]]
+        else:
+            found = mask(low, b)
+            apart[want] = low.binary("and", apart[want], found) if want in apart else found
+    return values + [low.as_float(m) for m in apart.values()]
 
 
 def _steps(low: Lowering, values: list[Value], bound: list[Index], number: Term) -> Value:

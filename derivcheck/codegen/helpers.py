@@ -3,6 +3,40 @@
 from __future__ import annotations
 
 HELPERS = {
+    "_conv": '''
+def _conv(x, w, sizes, stride, offset, dilation, groups=1):
+    """y[n, o, i] = sum over c, u of x[n, c, stride*i + dilation*u - offset] * w[o, c, u] for i < sizes; x is 0 outside."""
+    rank, kernel = len(sizes), w.shape[2:]
+    if 0 in x.shape or 0 in w.shape or 0 in sizes:
+        return x.new_zeros((x.shape[0], w.shape[0], *sizes))
+    padding = list(offset)
+    for k in range(rank):
+        natural = (x.shape[2 + k] + 2 * offset[k] - dilation[k] * (kernel[k] - 1) - 1) // stride[k] + 1
+        if offset[k] < 0 or natural < sizes[k]:
+            length = stride[k] * (sizes[k] - 1) + dilation[k] * (kernel[k] - 1) + 1
+            x, padding[k] = _window(x, 2 + k, -offset[k], length), 0
+    conv = (torch.nn.functional.conv1d, torch.nn.functional.conv2d, torch.nn.functional.conv3d)[rank - 1]
+    y = conv(x, w, None, stride, padding, dilation, groups)
+    for k in range(rank):
+        y = y.narrow(2 + k, 0, sizes[k])
+    return y
+''',
+    "_conv_transpose": '''
+def _conv_transpose(y, w, sizes, stride, offset, dilation, groups=1):
+    """x[n, c, p] = sum of y[n, o, i] * w[o, c, u] over p = stride*i + dilation*u - offset, for p < sizes."""
+    rank = len(sizes)
+    if 0 in y.shape or 0 in w.shape or 0 in sizes:
+        return y.new_zeros((y.shape[0], w.shape[1] * groups, *sizes))
+    full = [stride[k] * (y.shape[2 + k] - 1) + dilation[k] * (w.shape[2 + k] - 1) + 1 for k in range(rank)]
+    extra = [sizes[k] - full[k] + 2 * offset[k] for k in range(rank)]
+    conv = (torch.nn.functional.conv_transpose1d, torch.nn.functional.conv_transpose2d, torch.nn.functional.conv_transpose3d)
+    if all(offset[k] >= 0 and 0 <= extra[k] < max(stride[k], dilation[k]) for k in range(rank)):
+        return conv[rank - 1](y, w, None, stride, offset, extra, groups, dilation)
+    x = conv[rank - 1](y, w, None, stride, 0, 0, groups, dilation)
+    for k in range(rank):
+        x = _window(x, 2 + k, offset[k], sizes[k])
+    return x
+''',
     "_window": '''
 def _window(x, dim, start, length, step=1):
     """x[start + step*i] for i < length along dim; 0 where that is outside of x."""

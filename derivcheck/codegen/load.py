@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import linecache
+import sys
 from collections.abc import Callable
 from functools import lru_cache
+from types import ModuleType
 from typing import Any
 
 
@@ -19,9 +21,12 @@ def load(text: str) -> Callable[..., Any]:
     >>> load("def forward(*, x):\\n    return 2 * x\\n")(x=4)
     8
     """
-    name = f"<derivcheck {hashlib.sha256(text.encode()).hexdigest()[:12]}>"
+    digest = hashlib.sha256(text.encode()).hexdigest()[:12]
+    name = f"<derivcheck {digest}>"
     linecache.cache[name] = (len(text), None, text.splitlines(keepends=True), name)
-    scope: dict[str, Any] = {"__name__": "derivcheck_generated"}
+    module = ModuleType(f"derivcheck_generated_{digest}")
+    sys.modules[module.__name__] = module  # torch.compile looks a function's globals up by its module's name
+    scope = module.__dict__
     exec(compile(text, name, "exec"), scope)  # noqa: S102
     found: Callable[..., Any] = scope.get("forward_and_gradients") or scope["forward"]
     return found

@@ -103,6 +103,8 @@ class File:
         """A helper or a builtin that the text uses."""
         if name in HELPERS:
             self.used[name] = None
+            if name.startswith("_conv"):
+                self.used["_window"] = None
             return name
         if name in self.variables:
             self.used["builtins"] = None

@@ -111,6 +111,18 @@ class Spelling:
     def _einsum(self, n: Node, p: tuple[Any, ...], arg: Arg) -> str:
         return f'torch.einsum("{p[0]}", {arg(0, 0)}, {arg(1, 0)})'
 
+    def _convolved(self, n: Node, p: tuple[Any, ...], arg: Arg, name: str) -> str:
+        sizes, stride, offset, dilation, groups = p
+        options = f"stride={stride}, offset={self.sizes(offset)}, dilation={dilation}"
+        options += "" if groups is ONE_SIZE else f", groups={self._p(groups)}"
+        return f"{self.numbers.use(name)}({arg(0, 0)}, {arg(1, 0)}, {self.sizes(sizes)}, {options})"
+
+    def _conv(self, n: Node, p: tuple[Any, ...], arg: Arg) -> str:
+        return self._convolved(n, p, arg, "_conv")
+
+    def _conv_transpose(self, n: Node, p: tuple[Any, ...], arg: Arg) -> str:
+        return self._convolved(n, p, arg, "_conv_transpose")
+
     # -- over dimensions ------------------------------------------------------------------------
     def _over(self, n: Node, p: tuple[Any, ...], arg: Arg, name: str) -> str:
         dims, keep = p
