@@ -15,6 +15,7 @@ from derivcheck.notation.terms import ONE, Ref, Term, inline, transform
 
 if TYPE_CHECKING:
     import sympy
+    import torch
 
     from derivcheck.notes.steps import Step
 
@@ -166,6 +167,16 @@ class Derivation:
             return run(**{**values, **given})
 
         return with_values
+
+    def to_function(self) -> type[torch.autograd.Function]:
+        """A ``torch.autograd.Function`` with the derived backward.
+
+        ``Layer.apply(*inputs)`` takes the inputs in the order of ``program.inputs``: forward's arguments, then parameters, then
+        the target.  It works under ``torch.compile`` and for double backward.
+        """
+        from derivcheck.layer import function
+
+        return function(self)
 
     def to_latex(
         self, style: str = "index", lang: str = "en", sizes: Mapping[str, int] | None = None, full: bool = False

@@ -23,7 +23,7 @@ LAYERS = (  # top first
     ("checking",),
     ("diagnosis",),
     ("prove",),  # torch code and index text into Programs, then the proof room
-    ("derive", "derived"),  # the facade: one room in two files
+    ("derive", "derived", "layer"),  # the facade: one room in three files
     ("tracing", "codegen", "notes", "proof"),
     ("operators",),
     ("derivation",),
@@ -31,12 +31,12 @@ LAYERS = (  # top first
     ("errors",),
 )
 ROOMS = {room: level for level, rooms in enumerate(LAYERS) for room in rooms}
-ONE_ROOM = {frozenset({"derive", "derived"})}
+ONE_ROOM = {frozenset({"derive", "derived"}), frozenset({"derived", "layer"})}
 TYPES_ONLY = {("errors", "checking")}  # an exception carries a report; nothing is imported when it runs
 
 LIBRARIES = {
     "torch": {
-        "cli", "training", "pytest_plugin", "strategies", "checking", "diagnosis", "prove", "derive", "derived", "tracing",
+        "cli", "training", "pytest_plugin", "strategies", "checking", "diagnosis", "prove", "derive", "derived", "layer", "tracing",
     },
     "sympy": {"notation", "derivation", "proof", "checking", "derived", "cli"},
     "matplotlib": {"training/plots.py", "checking/plot.py"},
