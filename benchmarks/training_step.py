@@ -1,0 +1,81 @@
+"""One whole training step with the derived gradient called directly, against autograd, side by side in one run.
+
+    python benchmarks/training_step.py
+
+A step is forward, gradient and update of Linear + MSE.  The two are timed in turn, A B A B …; the table gives the medians and
+the median of the ratios pair by pair.
+"""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable
+
+import torch
+from rich.console import Console
+from rich.table import Table
+from torch import nn
+
+import derivcheck as dc
+
+
+def pairs(a: Callable[[], object], b: Callable[[], object], seconds: float = 4.0) -> tuple[float, float, float]:
+    """The median of each in µs, and the median ratio a/b over pairs of blocks timed in turn."""
+
+    def block(f: Callable[[], object], n: int) -> float:
+        start = time.perf_counter()
+        for _ in range(n):
+            f()
+        return (time.perf_counter() - start) / n
+
+    for f in (a, b):
+        block(f, 3)
+    n = max(1, int(0.02 / max(block(b, 3), 1e-7)))
+    ta, tb, ratios, end = [], [], [], time.perf_counter() + seconds
+    while time.perf_counter() < end or len(ratios) < 5:
+        x, y = block(a, n), block(b, n)
+        ta.append(x)
+        tb.append(y)
+        ratios.append(x / y)
+    return statistics.median(ta) * 1e6, statistics.median(tb) * 1e6, statistics.median(ratios)
+
+
+def steps(n: int, i: int, o: int, lr: float = 1e-3) -> tuple[Callable[[], object], Callable[[], object]]:
+    """A whole training step of Linear + MSE: with the derived gradient, and with autograd."""
+    torch.manual_seed(0)
+    module, loss = nn.Linear(i, o), nn.MSELoss()
+    x, y = torch.randn(n, i), torch.randn(n, o)
+    weight, bias = module.weight.detach().clone(), module.bias.detach().clone()
+    run = dc.derive(module, loss=loss, wrt=["weight", "bias"]).compile()
+
+    def derived() -> object:
+        value, grads = run(input=x, weight=weight, bias=bias, target=y)
+        weight.sub_(grads["weight"], alpha=lr)
+        bias.sub_(grads["bias"], alpha=lr)
+        return value
+
+    def autograd() -> object:
+        value = loss(module(x), y)
+        value.backward()
+        with torch.no_grad():
+            for p in module.parameters():
+                assert p.grad is not None
+                p.sub_(p.grad, alpha=lr)
+                p.grad = None
+        return value
+
+    return derived, autograd
+
+
+def main() -> None:
+    torch.set_num_threads(1)
+    table = Table("(N, in, out)", "derived", "autograd", "ratio", "figure to reach")
+    for shape, goal in {(64, 64, 64): "0.8", (512, 1024, 1024): "1.05"}.items():
+        a, b, ratio = pairs(*steps(*shape))
+        table.add_row(str(shape), f"{a:.0f} µs", f"{b:.0f} µs", f"{ratio:.2f}", goal)
+    Console().print(table)
+
+
+if __name__ == "__main__":
+    main()
