@@ -95,7 +95,8 @@ class Builder:
         if base[0].isdigit():
             base = f"z_{base}"
         name, k = base, 0
-        while name in self._taken or name in self._sizes or name in _RESERVED or keyword.iskeyword(name) or name in functions():
+        taken = self._taken | self._sizes | _RESERVED | {i.name for i in self._indices if hint not in self.hints}
+        while name in taken or keyword.iskeyword(name) or name in functions():
             k += 1
             name = f"{base}_{k}"
         self._taken.add(name)
@@ -167,6 +168,10 @@ class Builder:
         """The name for result ``k``: the user's own where there is one."""
         return (self.hints[k] if k < len(self.hints) else None) or self.gives
 
+    def hinted(self, k: int = 0) -> bool:
+        """Whether the user's code names result ``k``."""
+        return k < len(self.hints) and self.hints[k] is not None
+
     def recur(self, hint: str, indices: Sequence[Index], term: Callable[[Value], Term], kind: str = "float") -> Value:
         """Add a definition that refers to itself at earlier positions: ``term`` is given the Value to be defined."""
         name = self.unique(hint)
@@ -195,7 +200,7 @@ class Builder:
 
     def held(self, hint: str, value: Value) -> Value:
         """The same values with no gradient through them (``detach``)."""
-        if value.kind != "float" or value.closed is not None:
+        if value.kind != "float" or value.closed is not None and not value.closed[1].names:
             return value
         own = self.indices(value.dims)
         self._indices = [i for i in self._indices if i not in own]

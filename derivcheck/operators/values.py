@@ -42,8 +42,8 @@ class Value:
         name: the name of the definition or input.
         dims: its sizes.
         kind: ``float``, ``int`` or ``bool``.
-        closed: ``(indices, term)`` where the element is known without reading a float tensor (``arange``, ``ones``, a causal
-            mask, ``ids + 1``); such a value melts into what uses it.
+        closed: ``(indices, term)`` where the element is known without reading a tensor (``arange``, ``ones``, a causal
+            mask, ``ids + 1``) or is an element of another tensor (a transpose); such a value melts into what uses it.
     """
 
     name: str

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from derivcheck.notation.sizes import Index, Poly, PolyLike, as_poly, exact_quotient, i_poly, size
@@ -18,7 +19,16 @@ def viewed(
 ) -> Value:
     """Result ``k``: the elements of ``x`` at positions that depend on the result's indices."""
     at = b.indices(b.dims(dims, k))
-    return b.give(at, x[tuple(positions(at))], k, kind=x.kind)
+    places = tuple(as_poly(p) for p in positions(at))
+    if places == tuple(i_poly(i) for i in at) and tuple(i.size for i in at) == x.dims:
+        return x  # the very same elements: no definition of its own
+    found = b.give(at, x[places], k, kind=x.kind)
+    whole = [p.index is not None and p.index.size is d or is_one(d) and p.constant == 0 for d, p in zip(x.dims, places)]
+    distinct = len({p for p in places if p.index}) == sum(p.index is not None for p in places)
+    if x.kind == "float" and all(whole) and distinct and not b.hinted(k):  # the order of dimensions is no step of a derivation
+        d = b.definitions[-1]
+        return replace(found, closed=(d.indices, d.term))
+    return found
 
 
 # -- the order of dimensions -----------------------------------------------------------
@@ -244,17 +254,63 @@ def digits(flat: Poly, dims: Sequence[Poly]) -> list[Poly]:
     return out[::-1]
 
 
+def _factors(old: Sequence[Poly], new: Sequence[Poly]) -> list[Poly]:
+    """Sizes of which both shapes are products of neighbours, so that neither splits a dimension of the other unevenly."""
+    here, there = _suffixes(old), _suffixes(new)
+    factors: list[Poly] = []
+    weight = as_poly(1)
+    while here or there:
+        p, q = here[0] if here else None, there[0] if there else None
+        if p is None or q is None:
+            return [numel(new)]
+        step = p if p is q or exact_quotient(q, p) is not None else q if exact_quotient(p, q) is not None else None
+        factor = None if step is None else exact_quotient(step, weight)
+        if step is None or factor is None:
+            return [numel(new)]
+        factors.append(factor)
+        here, there = here[p is step :], there[q is step :]
+        weight = step
+    return factors[::-1]
+
+
+def _suffixes(dims: Sequence[Poly]) -> list[Poly]:
+    found, total = [], as_poly(1)
+    for d in reversed(dims):
+        total = total * d
+        if not is_one(d):
+            found.append(total)
+    return found
+
+
+def _merged(own: Sequence[Index], dims: Sequence[Poly]) -> list[Poly]:
+    """The positions in ``dims`` of which each is a product of the sizes of neighbours in ``own``."""
+    places: list[Poly] = []
+    rest = list(own)
+    for d in dims:
+        run: list[Index] = []
+        while not is_one(d) and (not run or numel(i.size for i in run) is not d):
+            run.append(rest.pop(0))
+        places.append(_flat(run))
+    return places
+
+
 def reshaped(b: Builder, x: Value, dims: Sequence[Poly]) -> Value:
     """The same elements in row-major order over ``dims``."""
     dims = b.dims(dims)
     groups = _groups(x.dims, dims)
     tangled = [g for g in groups if sum(not is_one(x.dims[k]) for k in g[0]) > 1 and sum(not is_one(dims[k]) for k in g[1]) > 1]
-    if tangled:  # several dimensions on both sides: through one that holds them all
+    if tangled:  # several dimensions on both sides: split into factors that both sides are made of, or through one dimension
         left, right = tangled[0]
-        lengths = [*x.dims[: left[0]], numel(dims[k] for k in right), *x.dims[left[-1] + 1 :]]
+        between = _factors([x.dims[k] for k in left], [dims[k] for k in right])
+        lengths = [*x.dims[: left[0]], *between, *x.dims[left[-1] + 1 :]]
         at = b.indices(lengths)
-        places: list[Position] = [*at[: left[0]], *digits(i_poly(at[left[0]]), [x.dims[k] for k in left]), *at[left[0] + 1 :]]
-        x = b.define("flat", at, x[tuple(places)], kind=x.kind)
+        own = at[left[0] : left[0] + len(between)]
+        if len(between) == 1:
+            middle = digits(i_poly(own[0]), [x.dims[k] for k in left])
+        else:
+            middle = _merged(own, [x.dims[k] for k in left])
+        places: list[Position] = [*at[: left[0]], *middle, *at[left[0] + len(between) :]]
+        x = b.define("split" if len(between) > 1 else "flat", at, x[tuple(places)], kind=x.kind)
         return reshaped(b, x, dims)
 
     def positions(at: tuple[Index, ...]) -> list[Position]:

@@ -135,7 +135,11 @@ class Walk:
         operator = call.operator
         numbers = _numbers(call.out)
         if operator in _SAME and len(numbers) == 1:
-            self.held[numbers[0]] = self.value(step.args[0])
+            same = self.value(step.args[0])
+            if call.stop:
+                b.begin(operator, "detach", "z", hints=hints, place=call.place)
+                same = b.held(hints[0] or f"{same.name}_detached", same)
+            self.held[numbers[0]] = same
             return
         args = [self.value(a) for a in step.args]
         kwargs = {n: self.value(v) for n, v in step.kwargs.items()}
@@ -162,6 +166,8 @@ class Walk:
             for j in range(start, len(b.definitions)):
                 if b.definitions[j].kind == "float":
                     b.definitions[j] = replace(b.definitions[j], stop=True)
+            made = {d.name for d in b.definitions[start:]}
+            results = [self.stopped(v, v.name in made) for v in results]
         for k, v in zip(numbers, results):
             self.held[k] = v
         if key is not None:
@@ -266,6 +272,14 @@ class Walk:
         self.arguments.append(Input(name, dims, kind, None, role))
         self.values[name] = tensor.detach()
         return Value(name, dims, kind)
+
+    def stopped(self, v: Any, made: bool) -> Any:
+        """A result through which no gradient flows: a view must not melt into its uses, an operand come back be held."""
+        if v is None or v.kind != "float":
+            return v
+        if not made:
+            return self.b.held(f"{v.name}_detached", v)
+        return v if v.closed is None or not v.closed[1].names else replace(v, closed=None)
 
     # -- the end --
     def outputs(self) -> list[str]:
