@@ -74,8 +74,8 @@ class Contraction:
         lines = [f"The Hessian of the loss, derived by the same sweep, has eigenvalues from {float(steep[0]):.3g} "
                  f"to {float(steep[-1]):.3g}{everywhere}."]
         if self.slowest < 1:
-            lines.append(f"At lr {self.lr:g} an epoch of gradient descent leaves {self.slowest:.4g} of the slowest direction's error: "
-                         f"{self.left(50):.2g} of it is left after 50 epochs, {self.left(300):.2g} after 300; "
+            lines.append(f"At lr {self.lr:g} an epoch of gradient descent leaves {self.slowest:.4g} of the slowest direction's "
+                         f"error: {self.left(50):.2g} of it is left after 50 epochs, {self.left(300):.2g} after 300; "
                          f"{_whole(self.steps_for(0.01))} epochs leave a hundredth.")
         else:
             lines.append(f"At lr {self.lr:g} the error along one direction grows {self.slowest:.4g}-fold per epoch.")
