@@ -154,7 +154,7 @@ def match(pattern: Term, term: Term, binding: Binding, open_: frozenset[Index]) 
             inner = dict(binding) | {i: i_poly(j) for i, j in zip(pattern.indices, term.indices)}
             bound = frozenset(pattern.indices)
             for b in match(pattern.body, term.body, inner, open_ | bound):
-                yield {i: p for i, p in b.items() if i not in bound or i in binding}
+                yield {i: p for i, p in b.items() if i not in bound} | {i: binding[i] for i in bound if i in binding}
     elif isinstance(pattern, Func) and isinstance(term, Func) and pattern.name != term.name:
         return
     elif pattern.children and len(pattern.children) == len(term.children):
