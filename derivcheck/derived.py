@@ -138,7 +138,7 @@ class Derivation:
     def _source(self) -> str:
         from derivcheck.codegen.source import source
 
-        return source(self.program, self.adjoint, name=self.name)
+        return source(self.program, self.adjoint, name=self.name, values=self.values, wrt=self.wrt)
 
     def compile(self) -> Callable[..., tuple[Any, dict[str, Any]]]:
         """The generated code as a function: ``value, grads = run(input=x, …[, grad_output=g])``.
@@ -159,11 +159,17 @@ class Derivation:
         from derivcheck.codegen.load import load
 
         run: Callable[..., tuple[Any, dict[str, Any]]] = load(self._source)
-        if not self.values:
+        values, ups = dict(self.values), self.upstream
+        if len(ups) < 2 and not values:
             return run
-        values = dict(self.values)
+        together = ups[0].rpartition("_")[0] if len(ups) > 1 else ""
 
         def with_values(**given: Any) -> tuple[Any, dict[str, Any]]:
+            if together and together in given:  # a flat tuple, with an entry per floating-point output
+                entries = given.pop(together)
+                if len(entries) != len(ups):
+                    raise InputError(f"{together} has {len(entries)} entries; expected {len(ups)}, one per floating-point output")
+                given.update(zip(ups, entries))
             return run(**{**values, **given})
 
         return with_values

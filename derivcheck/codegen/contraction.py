@@ -12,11 +12,11 @@ from itertools import combinations
 from typing import TYPE_CHECKING
 
 from derivcheck.codegen.convolution import convolution
-from derivcheck.codegen.graph import BOOL, FLOAT, INT, NUMBER, SCALAR, Node, Value, broadcast
+from derivcheck.codegen.graph import BOOL, FLOAT, INT, Node, Value
 from derivcheck.codegen.masks import implied, mask, masked
 from derivcheck.codegen.numbers import is_number
 from derivcheck.codegen.scatter import scatter
-from derivcheck.notation.sizes import Index, Poly, as_poly
+from derivcheck.notation.sizes import Index, as_poly
 from derivcheck.notation.terms import ONE, Bracket, Mul, Number, Over, Pow, Term, mul, size_of
 
 if TYPE_CHECKING:
@@ -41,9 +41,9 @@ def is_contraction(low: Lowering, term: Term, bound: Sequence[Index]) -> bool:
 def contract(low: Lowering, indices: Sequence[Index], args: Sequence[Term]) -> Value:
     """``Σ`` over ``indices`` of the product of ``args``."""
     number, brackets, rest = low.parted(args)
-    special = scatter(low, indices, number, brackets, rest)
+    special = convolution(low, indices, number, brackets, rest)
     if special is None:
-        special = convolution(low, indices, number, brackets, rest)
+        special = scatter(low, indices, number, brackets, rest)
     if special is not None:
         return special
     bound = [i for i in indices if i not in low.graph.fixed]
@@ -205,7 +205,9 @@ def _flat(low: Lowering, left: Value, right: Value, inner: list[Index]) -> tuple
     return flat(left, k), flat(right, j), [one]
 
 
-def _matrix(low: Lowering, left: Value, right: Value, batch: list[Index], rows: list[Index], k: Index, columns: list[Index]) -> Value | None:
+def _matrix(
+    low: Lowering, left: Value, right: Value, batch: list[Index], rows: list[Index], k: Index, columns: list[Index]
+) -> Value | None:
     """The pair as ``left @ right``, where it is one."""
     if not rows and len(columns) >= 1 and not batch:
         left, right, rows, columns = right, left, columns, rows
@@ -226,7 +228,9 @@ def _matrix(low: Lowering, left: Value, right: Value, batch: list[Index], rows: 
     return None
 
 
-def _matmul(low: Lowering, left: Value, first: tuple[Index, ...], right: Value, second: tuple[Index, ...], out: tuple[Index, ...]) -> Value:
+def _matmul(
+    low: Lowering, left: Value, first: tuple[Index, ...], right: Value, second: tuple[Index, ...], out: tuple[Index, ...]
+) -> Value:
     a, b = _laid(low, left, first), _laid(low, right, second)
     return Value(low.graph.node("matmul", (a, b), (), tuple(i.size for i in out), FLOAT), out)
 
@@ -235,7 +239,9 @@ def _laid(low: Lowering, value: Value, axes: tuple[Index, ...]) -> Node:
     return low.graph.permute(value.node, [value.axes.index(i) for i in axes])
 
 
-def _einsum(low: Lowering, left: Value, right: Value, batch: Sequence[Index], rows: Sequence[Index], columns: Sequence[Index]) -> Value:
+def _einsum(
+    low: Lowering, left: Value, right: Value, batch: Sequence[Index], rows: Sequence[Index], columns: Sequence[Index]
+) -> Value:
     out = tuple(sorted([*batch, *rows, *columns], key=lambda i: low.place.get(i, 99)))
     letters: dict[Index, str] = {}
     for i in (*left.axes, *right.axes):
@@ -248,14 +254,3 @@ def _einsum(low: Lowering, left: Value, right: Value, batch: Sequence[Index], ro
 
     spec = f"{spell(left.axes)},{spell(right.axes)}->{spell(out)}"
     return Value(low.graph.node("einsum", (left.node, right.node), (spec,), tuple(i.size for i in out), FLOAT), out)
-
-
-def shape_of(nodes: Sequence[Node]) -> tuple[Poly, ...]:
-    """The broadcast shape of nodes."""
-    dims: tuple[Poly, ...] = ()
-    for n in nodes:
-        dims = broadcast(dims, n.dims)
-    return dims
-
-
-PLAIN = (NUMBER, SCALAR)

@@ -39,7 +39,9 @@ class Line:
     offset: Poly
 
 
-def convolution(low: Lowering, indices: Sequence[Index], number: Term, brackets: Sequence[Bracket], rest: Sequence[Term]) -> Value | None:
+def convolution(
+    low: Lowering, indices: Sequence[Index], number: Term, brackets: Sequence[Bracket], rest: Sequence[Term]
+) -> Value | None:
     """The sum as a convolution, where it is one."""
     if len(rest) != 2 or not all(isinstance(f, Ref) and _plain_tensor(low, f) for f in rest):
         return None
@@ -158,8 +160,16 @@ def _line(r: Relation, axes: dict[str, list[Index]], free: frozenset[Index], bou
     return None
 
 
-def _emit(low: Lowering, a: Ref, b: Ref, axes: dict[str, list[Index]], lines: Sequence[Line], used: Sequence[Index],
-          free: frozenset[Index], bound: frozenset[Index]) -> Value | None:
+def _emit(
+    low: Lowering,
+    a: Ref,
+    b: Ref,
+    axes: dict[str, list[Index]],
+    lines: Sequence[Line],
+    used: Sequence[Index],
+    free: frozenset[Index],
+    bound: frozenset[Index],
+) -> Value | None:
     g = low.graph
     rest = {k: [i for i in axes[k] if i not in used] for k in ("a", "b")}
     both = [i for i in rest["a"] if i in rest["b"]]
@@ -199,7 +209,9 @@ def _emit(low: Lowering, a: Ref, b: Ref, axes: dict[str, list[Index]], lines: Se
     dilation = tuple(line.others[second][1] for line in lines)
     offset = tuple(line.offset for line in lines)
     dims = (_size(n), _size([*group, *o]), *sizes)
-    made = g.node("conv_transpose" if transposed else "conv", (x, w), (sizes, stride, offset, dilation, _size(group)), dims, FLOAT)
+    made = g.node(
+        "conv_transpose" if transposed else "conv", (x, w), (sizes, stride, offset, dilation, _size(group)), dims, FLOAT
+    )
     order = (*n, *group, *o, *out)
     for i in order:
         low.place.setdefault(i, len(low.place))
@@ -215,4 +227,3 @@ def _size(indices: Iterable[Index]) -> Poly:
     for i in indices:
         total = total * i.size
     return total
-

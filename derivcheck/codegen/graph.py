@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from derivcheck.notation.sizes import Index, Poly, as_poly
-from derivcheck.notation.terms import Number, SizeOf, Term, mul, size_of
+from derivcheck.notation.terms import Number, Term, size_of
 
 NUMBER, SCALAR, FLOAT, INT, BOOL = "number", "scalar", "float", "int", "bool"
 
@@ -60,8 +60,15 @@ class Graph:
         self._nodes: dict[tuple[Any, ...], Node] = {}
         self.fixed: frozenset[Index] = frozenset()
 
-    def node(self, op: str, args: Sequence[Node] = (), params: Sequence[Any] = (), dims: Sequence[Poly] = (), kind: str = FLOAT,
-             loops: Iterable[Index] = ()) -> Node:
+    def node(
+        self,
+        op: str,
+        args: Sequence[Node] = (),
+        params: Sequence[Any] = (),
+        dims: Sequence[Poly] = (),
+        kind: str = FLOAT,
+        loops: Iterable[Index] = (),
+    ) -> Node:
         """The node with these parts."""
         key = (op, tuple(args), tuple(params), tuple(dims), kind)
         found = self._nodes.get(key)
@@ -94,7 +101,12 @@ class Graph:
     def _fused(self, op: str, left: Node, right: Node) -> Node | None:
         if op == "add":
             for product, other in ((left, right), (right, left)):
-                if product.op == "matmul" and product.rank == 2 and other.kind == FLOAT and all(a.rank == 2 for a in product.args):
+                if (
+                    product.op == "matmul"
+                    and product.rank == 2
+                    and other.kind == FLOAT
+                    and all(a.rank == 2 for a in product.args)
+                ):
                     if broadcast(product.dims, other.dims) == product.dims and other.op != "matmul":
                         return self.node("addmm", (other, *product.args), (), product.dims, FLOAT)
         if op == "div" and right.op == "number":
@@ -188,18 +200,3 @@ def _indices(param: Any) -> frozenset[Index]:
     if isinstance(param, tuple):
         return frozenset().union(*(_indices(p) for p in param)) if param else frozenset()
     return frozenset()
-
-
-def scaled(term: Term, size: Poly) -> Term:
-    """A number times a size."""
-    return mul(term, size_of(size))
-
-
-def is_one(term: Term) -> bool:
-    """Whether a number is 1."""
-    return isinstance(term, Number) and term.value == 1
-
-
-def is_size(term: Term) -> bool:
-    """Whether a number is a size and nothing else."""
-    return isinstance(term, SizeOf)

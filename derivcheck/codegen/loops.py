@@ -130,8 +130,14 @@ def lower_group(low: Lowering, group: Sequence[Definition]) -> Loop:
     return Loop(index, plan.down, tuple(group), plan.axes, body)
 
 
-def _branches(low: Lowering, k: Index, definitions: Mapping[str, Definition], terms: Mapping[str, Term],
-              known: tuple[tuple[Bracket, bool], ...], axes: Mapping[str, int]) -> Branch:
+def _branches(
+    low: Lowering,
+    k: Index,
+    definitions: Mapping[str, Definition],
+    terms: Mapping[str, Term],
+    known: tuple[tuple[Bracket, bool], ...],
+    axes: Mapping[str, int],
+) -> Branch:
     condition = next((t for term in terms.values() for t in subterms(term) if _on_index(t, k)), None)
     if condition is None:
         steps = []
@@ -196,14 +202,14 @@ def _decided(k: Index, truths: Sequence[tuple[Bracket, bool]], others: Sequence[
     cases: list[dict[Term, bool]] = []
     for n in range(2 * most + 5):
         for i in range(int(k.size.evaluate(lambda a, n=n: n))):  # type: ignore[misc]
-            truth = {c: _holds(c, k, i, n) for c in conditions}
+            truth: dict[Term, bool] = {c: _holds(c, k, i, n) for c in conditions}
             if all(truth[b] == v for b, v in truths):
                 cases.append(truth)
     if not cases:
         return None
-    for c in conditions:
-        if len({case[c] for case in cases}) == 1:
-            decided[c] = cases[0][c]
+    for b in conditions:
+        if len({case[b] for case in cases}) == 1:
+            decided[b] = cases[0][b]
     return decided
 
 

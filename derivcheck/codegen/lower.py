@@ -50,8 +50,14 @@ class Lowering:
         steps: inside a loop, for a recurrent name the dimension along which it runs.
     """
 
-    def __init__(self, dims: Mapping[str, tuple[Poly, ...]], kinds: Mapping[str, str], scalars: Iterable[str] = (),
-                 checked: Iterable[str] = (), below: Mapping[str, Poly] | None = None) -> None:
+    def __init__(
+        self,
+        dims: Mapping[str, tuple[Poly, ...]],
+        kinds: Mapping[str, str],
+        scalars: Iterable[str] = (),
+        checked: Iterable[str] = (),
+        below: Mapping[str, Poly] | None = None,
+    ) -> None:
         self.graph = Graph()
         self.dims, self.kinds = dict(dims), dict(kinds)
         self.scalars, self.checked = frozenset(scalars), frozenset(checked)
@@ -222,7 +228,9 @@ class Lowering:
             if a not in left or not isinstance(a, Mul):
                 continue
             for b in (f for f in a.args if isinstance(f, Bracket)):
-                other = next((o for o in left if isinstance(o, (Mul, Bracket)) and o is not a and opposite(b) in _factors(o)), None)
+                other = next(
+                    (o for o in left if isinstance(o, (Mul, Bracket)) and o is not a and opposite(b) in _factors(o)), None
+                )
                 if other is None or is_number(b, self.graph.fixed):
                     continue
                 assert isinstance(other, (Mul, Bracket))
@@ -260,10 +268,16 @@ class Lowering:
         above: list[Value] = []
         below: list[Value] = []
         for f in rest:
-            if isinstance(f, Pow) and isinstance(f.exponent, Number) and f.exponent.value < 0 and f.exponent.value.denominator == 1:
+            if (
+                isinstance(f, Pow)
+                and isinstance(f.exponent, Number)
+                and f.exponent.value < 0
+                and f.exponent.value.denominator == 1
+            ):
                 below.append(self.value(power(f.base, Number(-f.exponent.value))))
             else:
                 above.append(self.value(f))
+
         def rank(v: Value) -> tuple[int, int]:
             return (0 if v.node.kind == SCALAR else 1, len(v.axes))
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from derivcheck.codegen.graph import BOOL, FLOAT, NUMBER, SCALAR, Node, Value
+from derivcheck.codegen.graph import BOOL, FLOAT, NUMBER, SCALAR, Value
 from derivcheck.codegen.reading import integer, read, vanishing
 from derivcheck.notation.sizes import Poly
-from derivcheck.notation.terms import Bracket, Number, Ref, SizeOf, Term
+from derivcheck.notation.terms import Add, Bracket, Number, Ref, SizeOf, Term, add, is_negative, neg
 
 if TYPE_CHECKING:
     from derivcheck.codegen.lower import Lowering
@@ -48,8 +48,6 @@ def _of_term(low: Lowering, relation: str, operand: Term) -> Value:
     if isinstance(operand, Ref) and relation in ("==", "!=", ">") and low.kinds.get(operand.name) == "bool":
         value = read(low, operand.name, operand.at)
         return value if relation != "==" else Value(low.graph.unary("not", value.node), value.axes)
-    from derivcheck.notation.terms import Add, add, is_negative, neg
-
     if isinstance(operand, Add):  # [a − b ≥ 0] is a ≥ b: no cancellation, and inf meets inf as torch has it
         above = [a for a in operand.args if not is_negative(a)]
         below = [neg(a) for a in operand.args if is_negative(a)]
@@ -97,10 +95,11 @@ def implied(low: Lowering, b: Bracket, factors: Sequence[Term], *, all_of: bool)
 
 
 def masked(low: Lowering, value: Value, b: Bracket) -> Value:
-    """The value where the bracket holds, else 0."""
+    """The value where the bracket holds, else 0.
+
+    A kink is written by its other side, ``where(x <= 0, 0, x)``: NaN then passes through relu and abs, as in torch.
+    """
+    if isinstance(b.operand, Term) and b.relation in (">", ">="):
+        other = Bracket(">" if b.relation == ">=" else ">=", neg(b.operand))
+        return where(low, mask(low, other), Value(low.graph.number(Number(0)), ()), value)
     return where(low, mask(low, b), value, Value(low.graph.number(Number(0)), ()))
-
-
-def zero(low: Lowering) -> Node:
-    """The number 0."""
-    return low.graph.number(Number(0))

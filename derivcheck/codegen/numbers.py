@@ -31,7 +31,8 @@ def is_number(term: Term, fixed: frozenset[Index] = frozenset()) -> bool:
     if not term.free <= fixed or term.names:
         return False
     return isinstance(term, (Number, SizeOf)) or not any(
-        isinstance(t, (Over, Ref)) or isinstance(t, Bracket) and isinstance(t.operand, Term) for t in subterms(term))
+        isinstance(t, (Over, Ref)) or isinstance(t, Bracket) and isinstance(t.operand, Term) for t in subterms(term)
+    )
 
 
 def as_fraction(term: Term) -> Fraction:
@@ -131,14 +132,19 @@ class Speller:
                 text = self.number(_negated(a) if minus else a, PRODUCT if out else SUM)
                 out += (f" {'-' if minus else '+'} {text}") if out else text
             return out, SUM
-        if isinstance(term, Mul) or isinstance(term, Pow) and isinstance(term.exponent, Number) and term.exponent.value < 0 \
-                and term.exponent.value.denominator == 1:
+        if (
+            isinstance(term, Mul)
+            or isinstance(term, Pow)
+            and isinstance(term.exponent, Number)
+            and term.exponent.value < 0
+            and term.exponent.value.denominator == 1
+        ):
             return self._quotient(term)
         if isinstance(term, Pow):
-            base = self.number(term.base, ATOM)
-            if isinstance(term.exponent, Number) and term.exponent.value < 0:
-                base = self.nonzero(term.base)
-            return f"{base}**{self.number(term.exponent, ATOM) if not isinstance(term.exponent, Number) else _exponent(term.exponent)}", POWER
+            if isinstance(term.exponent, Number):
+                base = self.nonzero(term.base) if term.exponent.value < 0 else self.number(term.base, ATOM)
+                return f"{base}**{_exponent(term.exponent)}", POWER
+            return f"{self.number(term.base, ATOM)}**{self.number(term.exponent, ATOM)}", POWER
         if isinstance(term, Func):
             return self._func(term)
         raise ValueError(f"{term} is not a number")
@@ -205,9 +211,24 @@ class Speller:
         return f"{row.torch.format(inner)}.item()", ATOM
 
 
-_MATH = {"exp": "exp", "log": "log", "sin": "sin", "cos": "cos", "tan": "tan", "asin": "asin", "acos": "acos", "atan": "atan",
-         "sinh": "sinh", "cosh": "cosh", "tanh": "tanh", "asinh": "asinh", "acosh": "acosh", "atanh": "atanh", "erf": "erf",
-         "loggamma": "lgamma"}
+_MATH = {
+    "exp": "exp",
+    "log": "log",
+    "sin": "sin",
+    "cos": "cos",
+    "tan": "tan",
+    "asin": "asin",
+    "acos": "acos",
+    "atan": "atan",
+    "sinh": "sinh",
+    "cosh": "cosh",
+    "tanh": "tanh",
+    "asinh": "asinh",
+    "acosh": "acosh",
+    "atanh": "atanh",
+    "erf": "erf",
+    "loggamma": "lgamma",
+}
 
 
 def rational(value: Fraction) -> Spelled:

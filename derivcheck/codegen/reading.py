@@ -11,8 +11,20 @@ from typing import TYPE_CHECKING
 
 from derivcheck.codegen.graph import BOOL, INT, NUMBER, ONE_SIZE, Node, Value
 from derivcheck.errors import UnsupportedOperation
-from derivcheck.notation.sizes import Atom, Entry, Extreme, Floor, Index, Poly, as_poly, exact_quotient, fresh, i_poly, nonnegative
-from derivcheck.notation.terms import Number, size_of
+from derivcheck.notation.sizes import (
+    Atom,
+    Entry,
+    Extreme,
+    Floor,
+    Index,
+    Poly,
+    as_poly,
+    exact_quotient,
+    fresh,
+    i_poly,
+    nonnegative,
+)
+from derivcheck.notation.terms import size_of
 
 if TYPE_CHECKING:
     from derivcheck.codegen.lower import Lowering
@@ -222,8 +234,15 @@ def _radix(low: Lowering, positions: Sequence[Poly], k: int) -> tuple[Poly, list
 
 def _diagonals(low: Lowering, node: Node, positions: list[Poly]) -> tuple[Node, list[Poly]]:
     while True:
-        pair = next(((j, k) for j in range(len(positions)) for k in range(j + 1, len(positions))
-                     if positions[j].index is not None and positions[j] is positions[k] and node.dims[j] is node.dims[k]), None)
+        pair = next(
+            (
+                (j, k)
+                for j in range(len(positions))
+                for k in range(j + 1, len(positions))
+                if positions[j].index is not None and positions[j] is positions[k] and node.dims[j] is node.dims[k]
+            ),
+            None,
+        )
         if pair is None:
             return node, positions
         j, k = pair
@@ -236,7 +255,9 @@ def _diagonals(low: Lowering, node: Node, positions: list[Poly]) -> tuple[Node, 
 def _take(low: Lowering, node: Node, positions: list[Poly]) -> tuple[Node, tuple[Index, ...]]:
     """Advanced indexing for what is left, one group of positions that share indices at a time."""
     g = low.graph
-    axes: list[Poly | Index] = [p.index if p.index is not None and _plain(low, positions, k, node) else p for k, p in enumerate(positions)]
+    axes: list[Poly | Index] = [
+        p.index if p.index is not None and _plain(low, positions, k, node) else p for k, p in enumerate(positions)
+    ]
     while True:
         first = next((k for k, a in enumerate(axes) if isinstance(a, Poly)), None)
         if first is None:
@@ -360,7 +381,9 @@ def _atom(low: Lowering, a: Atom) -> Value:
 
 
 # -- inside a loop -------------------------------------------------------------------------
-def _step(low: Lowering, name: str, dims: tuple[Poly, ...], at: tuple[Poly, ...]) -> tuple[Node, tuple[Poly, ...], tuple[Poly, ...]]:
+def _step(
+    low: Lowering, name: str, dims: tuple[Poly, ...], at: tuple[Poly, ...]
+) -> tuple[Node, tuple[Poly, ...], tuple[Poly, ...]]:
     """An earlier step of a recurrence: an element of the Python list of its steps."""
     axis, index = low.steps[name]
     p = at[axis]
@@ -369,8 +392,3 @@ def _step(low: Lowering, name: str, dims: tuple[Poly, ...], at: tuple[Poly, ...]
     rest = dims[:axis] + dims[axis + 1 :]
     node = low.graph.node("step", (), (name, p), rest, low.kinds.get(name, "float"), loops=p.indices | {index})
     return node, rest, at[:axis] + at[axis + 1 :]
-
-
-def number_zero(low: Lowering) -> Node:
-    """The number 0."""
-    return low.graph.number(Number(0))

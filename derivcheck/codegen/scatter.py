@@ -15,7 +15,9 @@ if TYPE_CHECKING:
     from derivcheck.codegen.lower import Lowering
 
 
-def scatter(low: Lowering, indices: Sequence[Index], number: Term, brackets: Sequence[Bracket], rest: Sequence[Term]) -> Value | None:
+def scatter(
+    low: Lowering, indices: Sequence[Index], number: Term, brackets: Sequence[Bracket], rest: Sequence[Term]
+) -> Value | None:
     """The sum as an accumulation into zeros, where brackets say into which places."""
     bound = [i for i in indices if i not in low.graph.fixed]
     targets: dict[Index, Poly] = {}
@@ -54,8 +56,9 @@ def scatter(low: Lowering, indices: Sequence[Index], number: Term, brackets: Seq
     return Value(low.graph.node("scatter", (node, *spots), (len(places),), dims, node.kind), out)
 
 
-def _target(low: Lowering, b: Bracket, bound: Sequence[Index], others: Sequence[Bracket], rest: Sequence[Term],
-            taken: dict[Index, Poly]) -> tuple[Index, Poly] | None:
+def _target(
+    low: Lowering, b: Bracket, bound: Sequence[Index], others: Sequence[Bracket], rest: Sequence[Term], taken: dict[Index, Poly]
+) -> tuple[Index, Poly] | None:
     """``(a, p)`` where the bracket says ``a = p`` for a free index that nothing else reads."""
     if b.relation != "==" or not isinstance(b.operand, Poly) or is_number(b, low.graph.fixed):
         return None

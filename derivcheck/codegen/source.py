@@ -26,8 +26,13 @@ from derivcheck.notation.terms import Bracket, subterms
 from derivcheck.notation.text import term_text
 
 
-def source(forward: Program, adjoint: Program | None = None, name: str = "derived", values: Mapping[str, Any] | None = None,
-           wrt: Sequence[str] | None = None) -> str:
+def source(
+    forward: Program,
+    adjoint: Program | None = None,
+    name: str = "derived",
+    values: Mapping[str, Any] | None = None,
+    wrt: Sequence[str] | None = None,
+) -> str:
     """The torch code of a Program and its gradient.
 
     Args:
@@ -60,7 +65,9 @@ def source(forward: Program, adjoint: Program | None = None, name: str = "derive
 class File:
     """One generated file in the making."""
 
-    def __init__(self, forward: Program, adjoint: Program | None, name: str, values: Mapping[str, Any], wrt: Sequence[str] | None) -> None:
+    def __init__(
+        self, forward: Program, adjoint: Program | None, name: str, values: Mapping[str, Any], wrt: Sequence[str] | None
+    ) -> None:
         self.forward, self.adjoint, self.title, self.values = forward, adjoint, name, values
         self.wrt = tuple(wrt) if wrt is not None else _wrt(forward, adjoint)
         self.arguments = adjoint.arguments if adjoint is not None else forward.arguments
@@ -161,8 +168,12 @@ class File:
         lines = self._guard(sizes.lines, sizes.checks, fixed, sizes.free)
         for n in self.optional:
             v = self.variables[n]
-            lines += [f"if {v} is None:", f"    {v} = 1.0", f'elif getattr({v}, "shape", ()) != ():',
-                      f'    raise ValueError(f"{n} has shape {{tuple({v}.shape)}}; expected a number, ()")']
+            lines += [
+                f"if {v} is None:",
+                f"    {v} = 1.0",
+                f'elif getattr({v}, "shape", ()) != ():',
+                f'    raise ValueError(f"{n} has shape {{tuple({v}.shape)}}; expected a number, ()")',
+            ]
         lines += body
         lines += self._return()
         parameters = [self.variables[a.name] for a in fixed] + [self.sizes[s] for s in sizes.free]
@@ -189,9 +200,21 @@ class File:
         else:
             fits = [f"fits = {' and '.join(checks) or 'True'}"]
         known = "{" + ", ".join(f'"{self.sizes[s]}": {self.sizes[s]}' for s in free) + "}"
-        parts = [f'{self.variables[a.name]}=({self.variables[a.name]}, "{", ".join(self.numbers.poly(p) for p in a.dims)}"),' for a in arguments]
-        return ["try:", *(f"    {x}" for x in [*lines, *fits]), f"except {self._use('ValueError')}:", "    fits = False", "if not fits:",
-                "    raise _shape_error(", f"        {known},", *(f"        {p}" for p in parts), "    )"]
+        parts = [
+            f'{self.variables[a.name]}=({self.variables[a.name]}, "{", ".join(self.numbers.poly(p) for p in a.dims)}"),'
+            for a in arguments
+        ]
+        return [
+            "try:",
+            *(f"    {x}" for x in [*lines, *fits]),
+            f"except {self._use('ValueError')}:",
+            "    fits = False",
+            "if not fits:",
+            "    raise _shape_error(",
+            f"        {known},",
+            *(f"        {p}" for p in parts),
+            "    )",
+        ]
 
     def _return(self) -> list[str]:
         outs = [self.variables[o] for o in self.forward.outputs]
@@ -215,8 +238,11 @@ class File:
         return f" ({', '.join(self.numbers.poly(p) for p in dims)})" if dims else ""
 
     def _module_doc(self) -> list[str]:
-        first = f'"""{_plain(self.title)}: forward and gradients, derived once for every size.' if self.adjoint is not None else \
-            f'"""{_plain(self.title)}: the forward, for every size.'
+        first = (
+            f'"""{_plain(self.title)}: forward and gradients, derived once for every size.'
+            if self.adjoint is not None
+            else f'"""{_plain(self.title)}: the forward, for every size.'
+        )
         out = [first, "", "Shapes:"]
         for a in self.arguments:
             kind = "" if a.kind == "float" else f", {a.kind}"
@@ -316,8 +342,12 @@ def _checked(definitions: Iterable[Definition]) -> set[str]:
             if isinstance(t.operand, Poly):
                 p = t.operand
                 entries = [a for a in p.atoms() if isinstance(a, Entry)]
-                plain = t.relation == "==" and len(entries) == 1 and len(p.terms) == 2 and any(
-                    Poly(((m, abs(c)),)).index is not None for m, c in p.terms)
+                plain = (
+                    t.relation == "=="
+                    and len(entries) == 1
+                    and len(p.terms) == 2
+                    and any(Poly(((m, abs(c)),)).index is not None for m, c in p.terms)
+                )
                 if not plain:
                     found |= p.names - p.sizes()
             else:

@@ -13,9 +13,16 @@ from derivcheck.notation.sizes import Poly, as_poly, nonnegative
 Arg = Callable[[int, int], str]
 Spelled = tuple[str, int]
 
-_BINARY = {"add": ("+", SUM, SUM, PRODUCT), "sub": ("-", SUM, SUM, PRODUCT), "mul": ("*", PRODUCT, PRODUCT, UNARY),
-           "div": ("/", PRODUCT, PRODUCT, UNARY), "floordiv": ("//", PRODUCT, PRODUCT, UNARY), "and": ("&", AND, AND, SUM),
-           "matmul": ("@", PRODUCT, PRODUCT, UNARY), "pow": ("**", POWER, ATOM, ATOM)}
+_BINARY = {
+    "add": ("+", SUM, SUM, PRODUCT),
+    "sub": ("-", SUM, SUM, PRODUCT),
+    "mul": ("*", PRODUCT, PRODUCT, UNARY),
+    "div": ("/", PRODUCT, PRODUCT, UNARY),
+    "floordiv": ("//", PRODUCT, PRODUCT, UNARY),
+    "and": ("&", AND, AND, SUM),
+    "matmul": ("@", PRODUCT, PRODUCT, UNARY),
+    "pow": ("**", POWER, ATOM, ATOM),
+}
 for _relation in (">=", ">", "<=", "<", "==", "!="):
     _BINARY[_relation] = (_relation, COMPARE, AND, AND)
 
@@ -252,4 +259,3 @@ class Spelling:
             return f"{zeros}.index_add_(0, {spots}, {values})"
         spots = ", ".join(arg(k, 0) for k in range(1, len(n.args)))
         return f"{zeros}.index_put_(({spots}), {arg(0, 0)}, accumulate=True)"
-

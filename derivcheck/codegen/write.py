@@ -7,16 +7,40 @@ from contextlib import contextmanager
 
 from derivcheck.codegen.graph import Node
 from derivcheck.codegen.names import Names
-from derivcheck.codegen.numbers import ATOM
 from derivcheck.codegen.spell import Spelling
 from derivcheck.notation.sizes import Index
 
 WIDTH = 76  # a longer part of an expression gets a line of its own
-_NAMES = {"sub": "difference", "add": "total", "mul": "product", "div": "quotient", "matmul": "product", "arange": "places",
-          "where": "chosen", "and": "mask", "not": "mask", "sum": "total", "addmm": "product", "einsum": "product", "func": "",
-          "pow": "power", "take": "picked", "to_float": "number", "window": "window", "neg": "minus",
-          "unsqueeze": "column", "permute": "turned", "clamp": "inside", "slice": "part", "select": "part", "reshape": "shaped",
-          "expand": "full", "as_tensor": "number", "scatter": "gathered", "floordiv": "quotient"}
+_NAMES = {
+    "sub": "difference",
+    "add": "total",
+    "mul": "product",
+    "div": "quotient",
+    "matmul": "product",
+    "arange": "places",
+    "where": "chosen",
+    "and": "mask",
+    "not": "mask",
+    "sum": "total",
+    "addmm": "product",
+    "einsum": "product",
+    "func": "",
+    "pow": "power",
+    "take": "picked",
+    "to_float": "number",
+    "window": "window",
+    "neg": "minus",
+    "unsqueeze": "column",
+    "permute": "turned",
+    "clamp": "inside",
+    "slice": "part",
+    "select": "part",
+    "reshape": "shaped",
+    "expand": "full",
+    "as_tensor": "number",
+    "scatter": "gathered",
+    "floordiv": "quotient",
+}
 _TRIVIAL = frozenset({"var", "number", "step"})
 
 
@@ -125,6 +149,3 @@ class Writer:
         self.fixed.pop()
         self.blocks[-1].append(head)
         self.blocks[-1].extend("    " + line for line in body or ["pass"])
-
-
-LEVEL = ATOM
