@@ -19,6 +19,7 @@ FAMILIES: tuple[str, ...] = (
     "slices",
     "shapes",
     "scans",
+    "padding",
     "gathering",
     "softmaxes",
     "attention",
