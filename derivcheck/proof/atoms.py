@@ -40,13 +40,17 @@ BRACKETS = ("equal", "least", "above")
 
 
 class Atom:
-    """An indivisible factor; interned by its :class:`~derivcheck.proof.space.Space`."""
+    """An indivisible factor; interned by its :class:`~derivcheck.proof.space.Space`.
 
-    __slots__ = ("kind", "data", "free", "names", "height", "signature")
+    ``elements`` are the tensors whose elements it holds, ``names`` also those that stand in positions.
+    """
+
+    __slots__ = ("kind", "data", "free", "names", "elements", "height", "signature")
     kind: str
     data: tuple[Any, ...]
     free: frozenset[Index]
     names: frozenset[str]
+    elements: frozenset[str]
     height: int
     signature: int
 
@@ -74,6 +78,11 @@ def free_in(expression: Iterable[Monomial]) -> frozenset[Index]:
 def names_in(expression: Iterable[Monomial]) -> frozenset[str]:
     """The tensors that an expression refers to."""
     return NOTHING.union(*(a.names for m in expression for a, _ in m))
+
+
+def elements_in(expression: Iterable[Monomial]) -> frozenset[str]:
+    """The tensors whose elements stand in an expression, not those in positions."""
+    return NOTHING.union(*(a.elements for m in expression for a, _ in m))
 
 
 def height_of(monomial: Iterable[tuple[Atom, Rational]]) -> int:

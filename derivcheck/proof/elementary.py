@@ -60,8 +60,6 @@ def _exp_of(space: Space, m: Monomial, c: Rational) -> Expression:
 
 def log(space: Space, u: Expression) -> Expression:
     """``log`` with positive factors taken out; ``log(exp(v)) = v``."""
-    from derivcheck.proof.spelling import expression_text
-
     known = constant(u)
     if known is not None:
         return _log_number(space, Fraction(known)) if known > 0 else space.one("apply", "log", (frozen(u),))
@@ -72,8 +70,8 @@ def log(space: Space, u: Expression) -> Expression:
     if one is None:
         content, primitive = powers.extracted(space, u, False)
         if content != {UNIT: 1} or len(primitive) == 1:
-            return polynomials.plus(log(space, content), log(space, primitive))
-        space.assume(f"{expression_text(u)} > 0")
+            rest = log(space, primitive) if len(primitive) < 2 else space.one("apply", "log", (frozen(primitive),))
+            return polynomials.plus(log(space, content), rest)
         return space.one("apply", "log", (frozen(u),))
     m, c = one
     total: Expression = {}
@@ -92,7 +90,6 @@ def log(space: Space, u: Expression) -> Expression:
             rest.append((a, e))
     if len(rest) == 1 and c > 0 and not (whole(rest[0][1]) and rest[0][1] % 2 == 0) and rest[0][0].kind not in BRACKETS:
         a, e = rest[0]
-        space.assume(f"{expression_text({frozenset(((a, 1),)): 1})} > 0")
         polynomials.add_into(total, space.one("apply", "log", (frozen({frozenset(((a, 1),)): 1}),)), e)
         rest = []
     if c > 0:
@@ -101,7 +98,6 @@ def log(space: Space, u: Expression) -> Expression:
         inner: Expression = {frozenset(rest): 1 if c > 0 else -1}
         if c < 0:
             polynomials.add_into(total, _log_number(space, -Fraction(c)))
-        space.assume(f"{expression_text(inner)} > 0")
         polynomials.add_into(total, space.one("apply", "log", (frozen(inner),)))
     return total
 

@@ -37,7 +37,7 @@ def surely_equal(left: Term, right: Term, below: Mapping[str, Poly] | None = Non
             d = polynomials.plus(of_term(space, left), polynomials.scaled(of_term(space, right), -1))
             if vanishes(space, d):
                 return True
-        except OutOfTime:
+        except (OutOfTime, RecursionError):
             return False
         except Unreduced:
             continue

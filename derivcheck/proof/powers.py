@@ -72,14 +72,7 @@ def _kept(space: Space, primitive: Expression, r: Rational) -> Expression:
         space.used("u^(1/2) = u · u^(-1/2)")
         return polynomials.times(space, opened, _kept(space, primitive, r - lifted))
     atom = space.atom("base", frozen(primitive))
-    space.assume(_condition(atom, r))
     return {frozenset(((atom, r),)): 1}
-
-
-def _condition(atom: Atom, r: Rational) -> str:
-    from derivcheck.proof.spelling import expression_text
-
-    return f"{expression_text(dict(atom.data[0]))} {'≠' if whole(r) else '>'} 0"
 
 
 def _of_monomial(space: Space, m: Monomial, c: Rational, r: Rational) -> Expression:
@@ -95,12 +88,6 @@ def _of_monomial(space: Space, m: Monomial, c: Rational, r: Rational) -> Express
         out = _reexponented(space, rest)
         if masks:
             out = polynomials.times(space, {frozenset(masks): 1}, out)
-        if n < 0:
-            for a, e in m:
-                if e > 0 and not positive(space, a, 1):
-                    from derivcheck.proof.spelling import atom_text
-
-                    space.assume(f"{atom_text(a)} ≠ 0")
         return polynomials.scaled(out, coefficient)
     if any(a.kind in BRACKETS for a, _ in m):
         if r > 0:
@@ -119,9 +106,6 @@ def _of_monomial(space: Space, m: Monomial, c: Rational, r: Rational) -> Express
         else:
             signs.append((a, e))
     if len(signs) == 1 and c > 0:  # u^r of one atom to an odd power: defined for u > 0 alone
-        from derivcheck.proof.spelling import atom_text
-
-        space.assume(f"{atom_text(signs[0][0])} > 0")
         outside.append(signs.pop())
     moved = _reexponented(space, [(a, e * r) for a, e in outside])
     out = polynomials.product(space, [out, root(space, abs(Fraction(c)), r), moved])
@@ -135,7 +119,6 @@ def _of_base(space: Space, base: Expression, r: Fraction) -> Expression:
     if r.denominator == 1:
         return power(space, base, int(r))
     atom = space.atom("base", frozen(base))
-    space.assume(_condition(atom, r))
     lifted = max(ceil(r), 0)
     kept: Expression = {frozenset(((atom, r - lifted),)): 1}
     return polynomials.times(space, power(space, base, lifted), kept) if lifted else kept

@@ -14,10 +14,13 @@ from typing import Any
 
 from derivcheck.errors import InputError, UnsupportedOperation
 from derivcheck.notation.program import Definition, Program
-from derivcheck.notation.sizes import Index, Poly, i_poly
-from derivcheck.notation.terms import Term, rename
+from derivcheck.notation.sizes import Index, Poly, as_poly, i_poly
+from derivcheck.notation.terms import rename
 from derivcheck.proof import polynomials
-from derivcheck.proof.atoms import Expression, names_in
+from derivcheck.proof.atoms import Expression, elements_in
+from derivcheck.proof.conditions import conditions
+from derivcheck.proof.constants import exact_constants
+from derivcheck.proof.equality import MODES
 from derivcheck.proof.normal import of_term, vanishes
 from derivcheck.proof.refute import Evidence, compared
 from derivcheck.proof.report import Part, Proof
@@ -25,9 +28,6 @@ from derivcheck.proof.space import OutOfTime, Space, Unreduced
 from derivcheck.proof.spelling import expression_text
 from derivcheck.proof.substitution import inlined, moved
 
-MODES: tuple[dict[str, bool], ...] = (
-    {}, {"expand": True}, {"ranges": True}, {"expand": True, "ranges": True},
-)
 
 
 def prove_programs(forward: Program, adjoint: Program, claimed: Program, *, outputs: Mapping[str, str] | None = None,
@@ -52,7 +52,14 @@ def prove_programs(forward: Program, adjoint: Program, claimed: Program, *, outp
     >>> prove_programs(f, adjoint(f), b).status
     'proved'
     """
-    return _Prover(forward, adjoint, claimed, outputs or {o: o for o in claimed.outputs}, time_limit).run()
+    read: dict[str, None] = {}
+    exact = []
+    for p in (forward, adjoint, claimed):
+        new, said = exact_constants(p)
+        exact.append(new)
+        read.update(dict.fromkeys(said))
+    proof = _Prover(*exact, outputs or {o: o for o in claimed.outputs}, time_limit).run()
+    return replace(proof, conditions=(*read, *proof.conditions)) if read else proof
 
 
 @dataclass(frozen=True)
@@ -89,7 +96,8 @@ class _Prover:
         self.spaces: dict[int, Space] = {}
         self.forms: dict[tuple[int, str], Expression] = {}
         self.evidence: Evidence | None = None
-        self.matched: dict[str, str] = {}
+        self.bridges: dict[str, tuple[tuple[Index, ...], str, tuple[Poly, ...]]] = {}
+        self.top = frozenset(i for d in self.definitions.values() for i in d.indices)
 
     # -- what is claimed ----------------------------------------------------------
     def _claims(self, outputs: Mapping[str, str], names: Mapping[str, str]) -> Iterator[_Claim]:
@@ -116,27 +124,28 @@ class _Prover:
         parts: list[Part] = []
         try:
             self._match()
-        except OutOfTime:
+        except (OutOfTime, RecursionError):
             pass
         for c in self.claims:
             parts.append(self._one(c))
         spaces = list(self.spaces.values())
         rules = sorted({r for s in spaces for r in s.rules}) if any(p.status == "proved" for p in parts) else []
-        conditions = dict.fromkeys((*self.forward.conditions,))
+        assumed = dict.fromkeys((*self.forward.conditions, *self.claimed.conditions))
+        assumed.update(dict.fromkeys(conditions((*self.known.values(), *self.claimed.definitions), self.definitions)))
         for s in spaces:
-            conditions.update(dict.fromkeys(s.conditions))
+            assumed.update(dict.fromkeys(s.conditions))
         sizes = ", ".join(self.forward.sizes())
         if sizes:
-            conditions[f"{sizes} ≥ 1"] = None
+            assumed[f"{sizes} ≥ 1"] = None
         example = self.evidence.counterexample if self.evidence else None
         tried = self.evidence.tried if self.evidence else ()
-        return Proof(tuple(parts), tuple(conditions), tuple(rules), example, tried, self.forward.notes,
+        return Proof(tuple(parts), tuple(c.replace('claimed ', '') for c in assumed), tuple(rules), example, tried, self.forward.notes,
                      perf_counter() - self.start, self.forward, self.adjoint)
 
     def _space(self, mode: int) -> Space:
         found = self.spaces.get(mode)
         if found is None:
-            found = self.spaces[mode] = Space(self.below, deadline=self.deadline, **MODES[mode])
+            found = self.spaces[mode] = Space(self.below, deadline=self.deadline, top=self.top, **MODES[mode])
         return found
 
     def _form(self, mode: int, name: str) -> Expression:
@@ -144,11 +153,17 @@ class _Prover:
         found = self.forms.get((mode, name))
         if found is None:
             d = self.definitions[name]
-            found = self.forms[mode, name] = of_term(self._space(mode), self._aliased(d.term))
+            found = self._bridged(mode, of_term(self._space(mode), rename(d.term, self.alias)))
+            self.forms[mode, name] = found
         return found
 
-    def _aliased(self, term: Term) -> Term:
-        return rename(term, self.alias)
+    def _bridged(self, mode: int, u: Expression) -> Expression:
+        """Matched definitions of the claim replaced by those that they are equal to."""
+        used = elements_in(u) & self.bridges.keys()
+        if not used:
+            return u
+        space = self._space(mode)
+        return inlined(space, u, {n: (self.bridges[n][0], space.one("element", *self.bridges[n][1:])) for n in used})
 
     def _match(self) -> None:
         """Find, for each definition of the claim, one that is equal to it with the forward's names as they are."""
@@ -158,30 +173,36 @@ class _Prover:
                 target = self._equal(space, d)
             except Unreduced:
                 target = None
-            if target is not None:
-                self.alias[d.name] = target
-                self.matched[d.name] = target
-
-    def _equal(self, space: Space, d: Definition) -> str | None:
-        own = d.name.removeprefix("claimed ")
-        candidates = [k for k in self.known.values() if k.dims == d.dims and k.kind == d.kind]
-        candidates.sort(key=lambda k: k.name not in (own, f"{own}_bar"))
-        mine = self._inlined_claims(space, of_term(space, self._aliased(d.term)), d.name)
-        for k in candidates:
-            other = rename(d.term, {d.name: k.name}) if d.recurrent else None
-            if d.recurrent != k.recurrent:
+            if target is None:
                 continue
-            theirs = self._form(0, k.name)
-            left = mine if other is None else of_term(space, self._aliased(other))
-            if self._moved(space, left, d.indices, k.indices) == theirs:
-                return k.name
+            if d.kind == "float":
+                self.bridges[d.name] = (d.indices, target.name, _across(d, target))
+            elif d.dims == target.dims:
+                self.alias[d.name] = target.name
+
+    def _equal(self, space: Space, d: Definition) -> Definition | None:
+        own = d.name.removeprefix("claimed ")
+        candidates = [k for k in self.known.values() if _wide(k) == _wide(d) and k.kind == d.kind and k.recurrent == d.recurrent]
+        candidates.sort(key=lambda k: k.name not in (own, f"{own}_bar"))
+        mine = self._form(0, d.name)
+        if not d.recurrent:
+            mine = self._inlined_claims(space, mine)
+        for k in candidates:
+            if d.recurrent:  # by induction: equal, if equal whenever all earlier elements are
+                if d.dims != k.dims:
+                    continue
+                mine = self._bridged(0, of_term(space, rename(d.term, {**self.alias, d.name: k.name})))
+            flat = {i: as_poly(0) for i in (*d.indices, *k.indices) if i.size.constant == 1}
+            pairs = {a: i_poly(b) for a, b in zip(_long(d), _long(k))}
+            if moved(space, mine, {**flat, **pairs}) == (moved(space, self._form(0, k.name), flat) if flat else self._form(0, k.name)):
+                return k
         return None
 
-    def _inlined_claims(self, space: Space, u: Expression, but: str) -> Expression:
+    def _inlined_claims(self, space: Space, u: Expression) -> Expression:
         """Names of the claim that matched nothing replaced by what they mean."""
         while True:
-            names = [n for n in names_in(u) if n in self.definitions and n not in self.known and n != but
-                     and self.definitions[n].kind == "float" and not self.definitions[n].recurrent]
+            names = [n for n in elements_in(u) if n in self.definitions and n not in self.known
+                     and not self.definitions[n].recurrent]
             if not names:
                 return u
             last = max(names, key=self.order.__getitem__)
@@ -194,8 +215,9 @@ class _Prover:
 
     def _one(self, c: _Claim) -> Part:
         start = perf_counter()
-        claim = self.alias.get(c.claim, c.claim)
-        if claim == c.target:
+        claim = c.claim
+        bridge = self.bridges.get(claim)
+        if claim == c.target or (bridge is not None and bridge[1] == c.target and self._dims(claim) == self._dims(c.target)):
             return Part(c.name, "proved", (), "as it stands", seconds=perf_counter() - start)
         wrong = self._shape(c, claim)
         if wrong:
@@ -207,7 +229,7 @@ class _Prover:
                 if left is None:
                     return Part(c.name, "proved", tuple(opened), _how(MODES[mode], opened), seconds=perf_counter() - start)
                 rest = rest or left
-            except OutOfTime:
+            except (OutOfTime, RecursionError):
                 rest = rest or "the time limit was reached"
                 if mode == 0:
                     self._numbers()
@@ -284,8 +306,7 @@ class _Prover:
 
     def _next(self, d: Expression) -> str | None:
         """The latest name that can be replaced by what it means: the claim's first, then adjoints, then the forward's."""
-        open_ = [n for n in names_in(d) if n in self.definitions and not self.definitions[n].recurrent
-                 and self.definitions[n].kind == "float"]
+        open_ = [n for n in elements_in(d) if n in self.definitions and not self.definitions[n].recurrent]
         return max(open_, key=self.order.__getitem__, default=None)
 
     # -- numbers ------------------------------------------------------------------
@@ -311,11 +332,27 @@ class _Prover:
         return replace(self.adjoint, arguments=tuple(self.inputs.values()), definitions=tuple(definitions))
 
 
+def _long(d: Definition) -> tuple[Index, ...]:
+    return tuple(i for i in d.indices if i.size.constant != 1)
+
+
+def _wide(d: Definition) -> tuple[Poly, ...]:
+    """The dimensions without those of size 1, which ``keepdim`` adds."""
+    return tuple(i.size for i in _long(d))
+
+
+def _across(d: Definition, target: Definition) -> tuple[Poly, ...]:
+    """The element of the target that an element of the claim is."""
+    own = iter(_long(d))
+    return tuple(as_poly(0) if i.size.constant == 1 else i_poly(next(own)) for i in target.indices)
+
+
 def _how(mode: Mapping[str, bool], opened: list[str]) -> str:
     words = []
     if opened:
-        names = ", ".join(n.removeprefix("claimed ") for n in opened)
-        words.append(f"with {names} written out")
+        names = list(dict.fromkeys(n.removeprefix("claimed ") for n in opened))
+        more = f" and {len(names) - 6} more" if len(names) > 6 else ""
+        words.append(f"with {', '.join(names[:6])}{more} written out")
     if mode.get("expand"):
         words.append("functions written through exp")
     if mode.get("ranges"):

@@ -59,7 +59,7 @@ def _with_entries(p: Poly) -> Iterator[Poly]:
 
 def ranged(space: Space, bound: Sequence[Index], m: Monomial) -> Expression | None:
     """The component with its shifted indices respelled, or None where nothing is shifted."""
-    from derivcheck.proof.sums import closed, summed
+    from derivcheck.proof.sums import finished, summed
 
     current, indices = m, list(bound)
     changed = False
@@ -82,7 +82,7 @@ def ranged(space: Space, bound: Sequence[Index], m: Monomial) -> Expression | No
         return None
     if not all(i in free_of(current) for i in indices):
         return summed(space, indices, {current: 1})
-    return closed(space, indices, current)
+    return finished(space, indices, current)
 
 
 def _respelled(space: Space, i: Index, others: list[Index], m: Monomial) -> Any:

@@ -93,26 +93,29 @@ class Space:
 
         a = object.__new__(Atom)
         a.kind, a.data = kind, data
-        a.free, a.names, a.height = NOTHING, NOTHING, 0
+        a.free, a.names, a.elements, a.height = NOTHING, NOTHING, NOTHING, 0
         if kind == "element":
             a.free = position_free(data[1])
-            a.names = frozenset((data[0],)).union(*(p.names for p in data[1]))
+            a.elements = frozenset((data[0],))
+            a.names = a.elements.union(*(p.names for p in data[1]))
         elif kind == "whole":
             a.free, a.names = data[0].indices, data[0].names
+            if isinstance(data[0], Entry):
+                a.elements = frozenset((data[0].name,))
         elif kind in ("equal", "least"):
             a.free, a.names = data[0].indices, data[0].names
         elif kind == "sigma":
             bound, m = data
-            a.free, a.names, a.height = _within((m,), bound)
+            a.free, a.names, a.elements, a.height = _within((m,), bound)
         elif kind == "over":
             _, bound, body = data
-            a.free, a.names, a.height = _within((m for m, _ in body), bound)
+            a.free, a.names, a.elements, a.height = _within((m for m, _ in body), bound)
         elif kind == "exp":
-            a.free, a.names, a.height = _within((data[0],), ())
+            a.free, a.names, a.elements, a.height = _within((data[0],), ())
         elif kind in ("above", "base"):
-            a.free, a.names, a.height = _within((m for m, _ in data[0]), ())
+            a.free, a.names, a.elements, a.height = _within((m for m, _ in data[0]), ())
         elif kind == "apply":
-            a.free, a.names, a.height = _within((m for e in data[1] for m, _ in e), ())
+            a.free, a.names, a.elements, a.height = _within((m for e in data[1] for m, _ in e), ())
         a.signature = signature(self, a, {})
         return a
 
@@ -136,20 +139,22 @@ class Space:
         return nonnegative(p.substitute(moves) if moves else p)
 
 
-def _within(monomials: Any, bound: tuple[Index, ...]) -> tuple[frozenset[Index], frozenset[str], int]:
+def _within(monomials: Any, bound: tuple[Index, ...]) -> tuple[frozenset[Index], frozenset[str], frozenset[str], int]:
     free: set[Index] = set()
     names: set[str] = set()
+    elements: set[str] = set()
     height = 0
     for m in monomials:
         for a, _ in m:
             free |= a.free
             names |= a.names
+            elements |= a.elements
             height = max(height, a.height)
     inside = frozenset(free) - frozenset(bound)
     for i in bound:
         inside |= i.size.indices
         names |= i.size.names
-    return inside, frozenset(names), height + (1 if bound else 0)
+    return inside, frozenset(names), frozenset(elements), height + (1 if bound else 0)
 
 
 def unlimited(index: Index) -> bool:

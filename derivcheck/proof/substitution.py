@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from derivcheck.notation.sizes import Extreme, Floor, Index, Poly, PolyLike, as_poly, i_poly
+from derivcheck.notation.sizes import Entry, Extreme, Floor, Index, Poly, PolyLike, as_poly, i_poly
 from derivcheck.proof import brackets, elementary, polynomials, powers
 from derivcheck.proof.atoms import NOTHING, UNIT, Atom, Expression, Monomial, Rational
 from derivcheck.proof.space import Unreduced, unlimited
@@ -82,6 +82,9 @@ class Substitution:
                 new = moved(space, meaning[1], dict(zip(meaning[0], at)))
             else:
                 new = space.one("element", data[0], at)
+        elif kind == "whole" and isinstance(data[0], Entry) and data[0].name in self.meanings:
+            indices, body = self.meanings[data[0].name]
+            new = moved(space, body, dict(zip(indices, (self.place(p) for p in data[0].at))))
         elif kind == "whole":
             new = polynomials.of_poly(space, self.place(as_poly(data[0])))
         elif kind == "equal":

@@ -56,7 +56,7 @@ def _of_monomial(space: Space, bound: tuple[Index, ...], m: Monomial) -> Express
 
 def _inner(space: Space, here: list[Index], m: Monomial) -> Expression:
     """The sum of a product in which each factor has a bound index."""
-    for step in (_open_sums, _delta, _digits, _pinned, _ends, _cancel):
+    for step in (_open_sums, _delta, _digits, _pinned, _cancel):
         found = step(space, here, m)
         if found is not None:
             return found
@@ -68,7 +68,7 @@ def _inner(space: Space, here: list[Index], m: Monomial) -> Expression:
         from derivcheck.proof.ranges import ranged
 
         found = ranged(space, indices, factors)
-        total = polynomials.times(space, total, closed(space, indices, factors) if found is None else found)
+        total = polynomials.times(space, total, finished(space, indices, factors) if found is None else found)
     return total
 
 
@@ -184,6 +184,12 @@ def _ends(space: Space, here: list[Index], m: Monomial) -> Expression | None:
             polynomials.add_into(total, summed(space, rest, substituted(space, m, {i: place})), 1 if c > 0 else -1)
         return total
     return None
+
+
+def finished(space: Space, bound: list[Index], m: Monomial) -> Expression:
+    """A component that is spelled as it is kept."""
+    found = _ends(space, bound, m)
+    return closed(space, bound, m) if found is None else found
 
 
 def _cancel(space: Space, here: list[Index], m: Monomial) -> Expression | None:
@@ -339,9 +345,12 @@ def _excluded(space: Space, i: Index, body: Expression) -> Expression | None:
         polynomials.add_into(on, {frozenset(t for t in m if t[0] is not mask): c})
     off = {m: c for m, c in body.items() if all(a is not mask for a, _ in m)}
     there = {i: found[1]}
+    from derivcheck.proof.spelling import expression_text
+
     space.used("Π without one place")
+    space.assume(f"{expression_text(moved(space, off, there))} ≠ 0")
     whole_ = _product(space, [i], off)
     return polynomials.product(space, [moved(space, on, there), whole_, powers.power(space, moved(space, off, there), -1)])
 
 
-__all__ = ["closed", "free_in", "inside", "reduced", "summed"]
+__all__ = ["closed", "finished", "free_in", "inside", "reduced", "summed"]

@@ -1,0 +1,78 @@
+"""Decimal constants that stand for a root or a multiple of π: ``1.4142135623730951`` is read as ``√2``, and that is said.
+
+Torch code can only write ``√2`` as a rounded number; taken as that rational number, no formula with it is the gradient.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from fractions import Fraction
+from functools import lru_cache
+from math import pi
+
+from derivcheck.notation.program import Program
+from derivcheck.notation.terms import Number, Term, func, mul, number, power, transform
+
+DIGITS = 14
+CLOSE = Fraction(1, 1 << 51)
+
+
+def exact_constants(program: Program) -> tuple[Program, tuple[str, ...]]:
+    """The Program with such constants replaced, and what was read as what.
+
+    >>> from derivcheck.notation.parse import parse_program
+    >>> p, read = exact_constants(parse_program("y[n] := 1.4142135623730951*x[n]", {"x": "N"}))
+    >>> print(p.definitions[0].term, read)
+    2^(1/2)*x[n] ('1.4142135623730951 is read as 2^(1/2)',)
+    """
+    read: dict[str, None] = {}
+
+    def change(t: Term) -> Term:
+        if isinstance(t, Number):
+            found = recognised(t.value)
+            if found is not None:
+                read.setdefault(f"{float(t.value)!r} is read as {found}")
+                return found
+        return t
+
+    definitions = tuple(replace(d, term=transform(d.term, change)) for d in program.definitions)
+    return (replace(program, definitions=definitions), tuple(read)) if read else (program, ())
+
+
+@lru_cache(maxsize=1024)
+def recognised(value: Fraction) -> Term | None:
+    """The root or multiple of π that a rounded constant stands for, or None."""
+    if value.denominator < 10**6 or len(str(abs(value.numerator))) < DIGITS and len(str(value.denominator)) < DIGITS:
+        return None
+    sign = 1 if value > 0 else -1
+    size = abs(value)
+    for half in (1, 0):  # value² = r·π^k, or value = r·π^k
+        for k in (0, 1, -1):
+            if not half and not k:
+                continue
+            target = float(size) ** (2 if half else 1) / pi**k
+            simple = _simple(target)
+            if simple is None:
+                continue
+            inner = mul(number(simple), power(func("pi"), k)) if k else number(simple)
+            if half and not k and _square(simple):
+                continue
+            return mul(number(sign), power(inner, Fraction(1, 2)) if half else inner)
+    return None
+
+
+def _simple(target: float) -> Fraction | None:
+    for bound in _bounds():
+        found = Fraction(target).limit_denominator(bound)
+        if 0 < found.numerator <= 4096 and abs(Fraction(target) - found) <= 4 * CLOSE * found:
+            return found
+    return None
+
+
+def _bounds() -> Iterator[int]:
+    yield from (16, 256, 1024)
+
+
+def _square(value: Fraction) -> bool:
+    return round(value.numerator**0.5) ** 2 == value.numerator and round(value.denominator**0.5) ** 2 == value.denominator
