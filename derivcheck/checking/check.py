@@ -12,6 +12,7 @@ from derivcheck.checking.found import Found, Run, Upstream, flat, native, runner
 from derivcheck.checking.judge import HALVES, Derived, Sample, derived, judge
 from derivcheck.checking.probes import probe
 from derivcheck.checking.report import Report, Row
+from derivcheck.checking.second import second_order
 from derivcheck.checking.subject import Subject, Tensors, healthy, subject
 from derivcheck.checking.witness import testify, value_row
 from derivcheck.errors import GradientMismatch, InputError
@@ -126,6 +127,9 @@ def examine(
     if witnesses:
         testify(s, rows, upstream, right, seed, tested=backward is None)
     if hostile:
+        more, note = second_order(s, upstream, dtype, seed) if not any(r.faulty for r in rows) else ([], "")
+        rows.extend(more)
+        report.notes.extend([note] if note else [])
         report.notes.extend(probe(s, run, rows, upstream, right, dtype, seed, lambda t: runner(t, backward)))
     _own_bound(s, backward, rows, upstream, right, found)
     _explain(s, backward, run, rows, upstream, right, report, found.gradients)

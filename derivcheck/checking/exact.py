@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from fractions import Fraction
 from typing import Any
 
@@ -18,7 +19,7 @@ from derivcheck.derived import Derivation
 from derivcheck.errors import DerivcheckError
 from derivcheck.notation.meaning import evaluate
 from derivcheck.notation.numbers import Symbolic
-from derivcheck.notation.program import Program
+from derivcheck.notation.program import Input, Program
 
 ELEMENTS = 40  # of all inputs together
 SIZES = (2, 3, 2, 1, 2, 3)
@@ -68,7 +69,16 @@ def _compare(derivation: Derivation) -> dict[str, Witness] | None:
         symbols[a.name], values[a.name] = names, numbers
     if len(point) > ELEMENTS:
         return None
-    forward = evaluate(program, symbols, sizes, Symbolic(point))
+    frozen = [d for d in program.definitions if d.stop]
+    if frozen:  # what no gradient flows through is a number
+        still = evaluate(program, values, sizes, Symbolic(point))
+        symbols.update({d.name: still[d.name] for d in frozen})
+    moving = replace(
+        program,
+        arguments=(*program.arguments, *(Input(d.name, d.dims, d.kind) for d in frozen)),
+        definitions=tuple(d for d in program.definitions if not d.stop),
+    )
+    forward = evaluate(moving, symbols, sizes, Symbolic(point))
     floats = [o for o in program.outputs if program.kind(o) == "float"]
     total: Any = sympy.Integer(0)
     ups: dict[str, Any] = {}

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -56,17 +57,7 @@ def native(s: Subject, backward: Any) -> bool:
         return False
     leaves = {n: t.detach().clone().requires_grad_() if n in s.wrt else t for n, t in s.tensors.items()}
     with torch.enable_grad():
-        stack: list[Any] = [o.grad_fn for o in flat(s.call(leaves))]
-    seen: set[Any] = set()
-    while stack:
-        node = stack.pop()
-        if node is None or node in seen:
-            continue
-        if isinstance(node, torch.autograd.function.BackwardCFunction):
-            return False
-        seen.add(node)
-        stack.extend(n for n, _ in node.next_functions)
-    return True
+        return not functions(flat(s.call(leaves)))
 
 
 def find(s: Subject, run: Run, tensors: Tensors, upstream: Upstream) -> Found:
@@ -130,15 +121,62 @@ def _own(s: Subject) -> Run:
         wanted = [(o, g) for o, g in zip(outs, upstream.values()) if o.requires_grad]
         if not wanted:
             return dict.fromkeys(s.wrt)
-        grads = torch.autograd.grad(
-            [o for o, _ in wanted],
-            [leaves[n] for n in s.wrt],
-            [g.to(o.dtype).reshape(o.shape) for o, g in wanted],
-            allow_unused=True,
-        )
+        with _overheard(s, outs):
+            grads = torch.autograd.grad(
+                [o for o, _ in wanted],
+                [leaves[n] for n in s.wrt],
+                [g.to(o.dtype).reshape(o.shape) for o, g in wanted],
+                allow_unused=True,
+            )
         return dict(zip(s.wrt, grads))
 
     return run
+
+
+def functions(outs: list[torch.Tensor]) -> list[Any]:
+    """The nodes of autograd.Functions behind some outputs."""
+    found, seen = [], set()
+    stack: list[Any] = [o.grad_fn for o in outs]
+    while stack:
+        node = stack.pop()
+        if node is None or node in seen:
+            continue
+        seen.add(node)
+        if isinstance(node, torch.autograd.function.BackwardCFunction):
+            found.append(node)
+        stack.extend(n for n, _ in node.next_functions)
+    return found
+
+
+@contextmanager
+def _overheard(s: Subject, outs: list[torch.Tensor]) -> Iterator[None]:
+    """See what each autograd.Function's backward returns: the engine sums it to size before any hook runs."""
+    classes = {type(node)._forward_cls for node in functions(outs)}
+    kept = {c: c.__dict__.get("backward") for c in classes}
+
+    def listening(original: Any, name: str) -> Any:
+        def backward(ctx: Any, *grads: Any) -> Any:
+            returned = original(ctx, *grads)
+            values = returned if isinstance(returned, tuple) else (returned,)
+            if len(values) == len(ctx.next_functions):  # every input is a tensor
+                for k, (g, (after, slot)) in enumerate(zip(values, ctx.next_functions)):
+                    expected = None if g is None or after is None else tuple(after._input_metadata[slot].shape)
+                    if expected is not None and tuple(g.shape) != expected:
+                        s.complaints[f"{name} input {k}"] = f"found shape {tuple(g.shape)}, expected {expected}"
+            return returned
+
+        return staticmethod(backward)
+
+    for c in classes:
+        c.backward = listening(c.backward, c.__name__)
+    try:
+        yield
+    finally:
+        for c, own in kept.items():
+            if own is None:
+                del c.backward
+            else:
+                c.backward = own
 
 
 def _raw(s: Subject, outs: list[torch.Tensor], upstream: Upstream) -> dict[str, torch.Tensor | None] | None:

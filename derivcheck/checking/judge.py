@@ -99,6 +99,9 @@ def judge(
         rows.append(_row(s, name, found, right, tensors, where))
     if s.native and right.dtype in HALVES and any(r.verdict == "wrong" for r in rows):
         _forgive(s, rows, found, tensors, upstream, right)
+    for name, note in s.complaints.items():
+        rows.append(Row(name, "shape", where=where, note=note))
+    s.complaints.clear()
     known = {*s.wrt, *steps, *adjoint.outputs}
     for name, g in found.gradients.items():
         if name not in known and g is not None:

@@ -41,9 +41,8 @@ def reproduction(s: Subject, backward: Any, row: Row, report: Report) -> str:
         lines += ["", *leaves.splitlines(), f"(found,) = torch.autograd.grad({call}, [{row.name}], [{ups}])"]
     else:
         lines += ["", f"# put the backward's gradient in {row.name} here; the value below is what it gave"]
-        lines.append(
-            f"found = torch.full({tuple(sample.found[row.name].shape) if sample.found.get(row.name) is not None else ()}, {row.found!r})"
-        )
+        g = sample.found.get(row.name)
+        lines.append(f"found = torch.full({() if g is None else tuple(g.shape)}, {row.found!r})")
     if row.worst_index is not None and row.expected is not None:
         at = list(row.worst_index)
         lines += [

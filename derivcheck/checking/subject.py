@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from derivcheck.derived import Derivation
-from derivcheck.errors import InputError
+from derivcheck.errors import DerivcheckError, InputError
 from derivcheck.tracing.modules import identifier, trace_module
 from derivcheck.tracing.trace import trace
 
@@ -41,6 +41,7 @@ class Subject:
     function: Any = None
     passed: Mapping[str, Any] = field(default_factory=dict)
     order: tuple[str, ...] = ()  # the parameters of an autograd.Function's forward
+    complaints: dict[str, str] = field(default_factory=dict)  # what inner autograd.Functions returned that does not fit
     native: bool = False  # the backward under test is that of torch's own kernels alone
     allowance: float | None = None  # a relative error that the caller allows beyond rounding
     module: torch.nn.Module | None = None  # the copy of a module, whose parameters fix their sizes
@@ -107,7 +108,11 @@ def _derive(f: Any, given: Tensors, passed: Mapping[str, Any]) -> Derivation:
     """The derivation of a function; an autograd.Function in it is derived from its forward, its backward is what is checked."""
     if isinstance(f, Derivation):
         return f
-    traced = trace(f, dict(given), constants=dict(passed), custom_functions="forward")
+    try:
+        traced = trace(f, dict(given), constants=dict(passed), custom_functions="forward")
+    except (DerivcheckError, RuntimeError) as error:
+        error.add_note("Where a forward cannot be traced, say what it means with reference=, a function of the same inputs.")
+        raise
     return Derivation(traced.program, traced.wrt, traced.values, name=traced.name)
 
 

@@ -21,7 +21,7 @@ def data(shape: tuple[int, ...] = (6, 5, 4)) -> Tensors:
 
 
 def changed(**new: Any) -> Any:
-    """The right backward with some of what it returns replaced (a function of the right gradient, or ``None`` to leave it out)."""
+    """The right backward with some of what it returns replaced; ``None`` leaves it out."""
 
     def backward(grad_output: Any, x: Any, w: Any, b: Any, y: Any) -> Tensors:
         out = LINEAR.backward(grad_output, x, w, b, y)

@@ -1,0 +1,84 @@
+"""Double backward: where an autograd.Function's backward can be differentiated itself, that gradient is checked too.
+
+A backward that saves what its forward computed, and not what it was given, differentiates that as a
+constant: the second derivative is silently wrong.  What is derived here is the adjoint of the adjoint.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import torch
+
+from derivcheck.checking.found import Upstream, flat, runner
+from derivcheck.checking.judge import derived, judge
+from derivcheck.checking.report import Row
+from derivcheck.checking.subject import Subject, Tensors
+from derivcheck.derived import Derivation
+from derivcheck.errors import DerivcheckError
+
+MARK = " (double backward)"
+
+
+def second_order(s: Subject, upstream: Upstream, dtype: torch.dtype, seed: int) -> tuple[list[Row], str]:
+    """The rows of a wrong double backward (none where it holds), and a note.
+
+    Returns:
+        Rows named ``x (double backward)``; ``""`` where the function offers no double backward.
+    """
+    call = s.call
+    if s.function is None or call is None:
+        return [], ""
+
+    def gradients(tensors: Tensors) -> tuple[torch.Tensor, ...]:
+        assert call is not None
+        inputs = {n: t if t.requires_grad else t.detach().requires_grad_() if n in s.wrt else t for n, t in tensors.items()}
+        outs = flat(call({n: inputs[n] for n in s.tensors}))
+        ups = [inputs[n] for n in upstream]
+        grads = torch.autograd.grad(outs, [inputs[n] for n in s.wrt], ups, create_graph=True, allow_unused=True)
+        return tuple(torch.zeros_like(inputs[n]) if g is None else g for n, g in zip(s.wrt, grads))
+
+    tensors = {**s.tensors, **upstream}
+    generator = torch.Generator().manual_seed(seed + 5)
+    if all(not g.ndim for g in upstream.values()):  # 1 would hide a factor
+        tensors.update({n: torch.full_like(g, 1.7) for n, g in upstream.items()})
+    leaves = {n: t.detach().clone().requires_grad_() if n in s.wrt or n in upstream else t for n, t in tensors.items()}
+    try:
+        found = gradients(leaves)
+        offered = any(g.requires_grad for g in found)
+        if offered:
+            total = torch.stack([(g * g).sum() for g in found if g.requires_grad]).sum()
+            torch.autograd.grad(total, [leaves[n] for n in s.wrt], allow_unused=True, retain_graph=True)
+            # a gradient is linear in its upstream: what does not even lead there was not meant to be differentiated
+            offered = any(g is not None for g in torch.autograd.grad(total, [leaves[n] for n in upstream], allow_unused=True))
+    except (RuntimeError, NotImplementedError):
+        return [], ""
+    if not offered:
+        return [], ""
+    try:
+        wrt = (*s.wrt, *upstream)
+        t = replace(
+            s,
+            derivation=Derivation(s.derivation.adjoint, wrt),
+            call=gradients,
+            tensors=tensors,
+            wrt=wrt,
+            function=None,
+            meaning=None,
+        )
+        names = t.derivation.upstream
+        ups = {
+            n: torch.randn(tensors[m].shape, generator=generator, dtype=torch.float64).to(tensors[m].device, dtype)
+            for n, m in zip(names, s.wrt)
+        }
+        right = derived(t, tensors, ups, dtype)
+    except DerivcheckError as refused:
+        return [], f"double backward was not checked: {refused}"
+    rows, _ = judge(t, runner(t, None), tensors, ups, right, "double backward")
+    bad = [r for r in rows if r.faulty]
+    for r in bad:
+        r.name += MARK
+        if r.verdict == "missing":
+            r.verdict, r.wrong = "wrong", r.count
+            r.note = "what the backward uses is a constant to autograd: save the inputs, not what was computed from them"
+    return bad, "" if bad else "its double backward holds"
