@@ -6,7 +6,9 @@ from importlib import import_module
 
 FAMILIES: tuple[str, ...] = (
     "contractions",
+    "arithmetic",
     "elementwise",
+    "bounds",
     "activations",
     "comparisons",
     "creation",

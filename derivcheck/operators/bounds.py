@@ -1,0 +1,88 @@
+"""Clamp, maximum and minimum of elements; at a tie as torch has it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from derivcheck.notation.terms import Term, add, mul, neg
+from derivcheck.operators.build import Builder
+from derivcheck.operators.elementwise import HALF, clamped
+from derivcheck.operators.row import floats, row, sample
+from derivcheck.operators.values import Value, test, where
+
+
+@row(
+    "aten.clamp.default",
+    "aten.clamp.Tensor",
+    "aten.clip.default",
+    "aten.clip.Tensor",
+    samples=[
+        sample(floats(3, 5, values="ties"), -1, 1, only="aten.clamp.default"),
+        sample(floats(3, 5), 0, only="aten.clamp.default"),
+        sample(floats(3, 5), None, 0.3, only="aten.clamp.default"),
+        sample(floats(3, 5), floats(5), only="aten.clamp.Tensor"),
+        sample(floats(3, 5), None, floats(5), only="aten.clamp.Tensor"),
+        sample(floats(3, 5), floats(3, 1), floats(5), only="aten.clamp.Tensor"),
+        sample(floats(3, 5), -1, 1, only="aten.clip.default"),
+        sample(floats(3, 5), floats(5), only="aten.clip.Tensor"),
+    ],
+)
+def clamp(b: Builder, input: Value, min: Any = None, max: Any = None) -> Value:
+    """z[*n] = min(max(x[*n], low), high)"""
+    bounds = [v for v in (min, max) if v is not None]
+    at, (x, *rest) = b.elements(input, *bounds)
+    low = rest.pop(0) if min is not None else None
+    high = rest.pop(0) if max is not None else None
+    return b.give(at, clamped(x, low, high), kind=input.kind)
+
+
+@row(
+    "aten.clamp_min.default",
+    "aten.clamp_min.Tensor",
+    samples=[sample(floats(3, 5, values="ties"), 1), sample(floats(3, 5), floats(5))],
+)
+def clamp_min(b: Builder, input: Value, min: Any) -> Value:
+    """z[*n] = max(x[*n], low)"""
+    return clamp(b, input, min)
+
+
+@row(
+    "aten.clamp_max.default",
+    "aten.clamp_max.Tensor",
+    samples=[sample(floats(3, 5, values="ties"), 1), sample(floats(3, 5), floats(5))],
+)
+def clamp_max(b: Builder, input: Value, max: Any) -> Value:
+    """z[*n] = min(x[*n], high)"""
+    return clamp(b, input, None, max)
+
+
+def _larger(x: Term, y: Term) -> Term:
+    """``max(x, y)``; a tie shares the gradient, as in torch."""
+    share = mul(test("==", x, y), HALF, add(x, y))
+    return add(mul(test(">", x, y), x), mul(test(">", y, x), y), share)
+
+
+@row(
+    "aten.maximum.default",
+    "aten.fmax.default",
+    "aten.max.other",
+    samples=[sample(floats(2, 3), floats(3)), sample(floats(3, 5, values="ties"), floats(3, 5, values="ties"))],
+)
+def maximum(b: Builder, input: Value, other: Value) -> Value:
+    """z[*n] = max(x[*n], y[*n])"""
+    if b.rule == "fmax":
+        return b.elementwise(lambda x, y: where(test(">=", x, y), x, y), input, other)
+    return b.elementwise(_larger, input, other)
+
+
+@row(
+    "aten.minimum.default",
+    "aten.fmin.default",
+    "aten.min.other",
+    samples=[sample(floats(2, 3), floats(3)), sample(floats(3, 5, values="ties"), floats(3, 5, values="ties"))],
+)
+def minimum(b: Builder, input: Value, other: Value) -> Value:
+    """z[*n] = min(x[*n], y[*n])"""
+    if b.rule == "fmin":
+        return b.elementwise(lambda x, y: where(test("<=", x, y), x, y), input, other)
+    return b.elementwise(lambda x, y: neg(_larger(neg(x), neg(y))), input, other)
