@@ -8,9 +8,8 @@ from typing import Any
 
 from derivcheck.notation.sizes import Index
 from derivcheck.notation.terms import ZERO, Term, add, div, mul, neg, power, sub, summation
-from derivcheck.operators.bounds import clamped
 from derivcheck.operators.build import Builder
-from derivcheck.operators.elementwise import absolute, root
+from derivcheck.operators.elementwise import absolute, clamped, root
 from derivcheck.operators.reductions import Axes, Reduction, over, shared_extreme
 from derivcheck.operators.row import Dtype, floats, row, sample
 from derivcheck.operators.values import Value, broadcast_dims, spread, test
