@@ -20,7 +20,7 @@ from derivcheck.notation.sizes import Poly, Size, as_poly, size
 from derivcheck.tracing.fit import Fit
 from derivcheck.tracing.local import Local, flat, shaped
 from derivcheck.tracing.recording import Call, Recording
-from derivcheck.tracing.torch_internals import RecordingFailed, Repair, Run, record
+from derivcheck.tracing.torch_internals import Enough, RecordingFailed, Repair, Run, record
 
 
 @dataclass(frozen=True)
@@ -95,17 +95,28 @@ class Traces:
 
     def assignment(self, t: int) -> dict[str, int]:
         """Assignment ``t``: all sizes different, in the order and roughly the ratios of the base (a kernel fits its image)."""
-        base = self.base()
-        out: dict[str, int] = {}
-        previous = 1
-        rng = random.Random(7919 * t + 31 * len(base))
-        for n in sorted(base, key=lambda k: base[k]):
-            value = max(base[n] + (base[n] * t + 1) // 2 + t, previous + 1, 2) + rng.randrange(0, 3)
-            out[n] = previous = value
+        base, known = self.base(), self._known()
+        ordered = sorted(base, key=lambda k: base[k])
+        for draw in range(12):
+            out: dict[str, int] = {}
+            previous = 1
+            rng = random.Random(7919 * t + 31 * len(base) + 104729 * draw)
+            for n in ordered:
+                value = max(base[n] + (base[n] * t + 1) // 2 + t, previous + 1, 2) + rng.randrange(0, 3 + draw)
+                out[n] = previous = value
+            if {p.at(out) for p in known}.isdisjoint(out.values()):
+                break
         return {n: out[n] for n in base}
 
     # -- recording -------------------------------------------------------------
-    def at(self, sizes: Mapping[str, int], names: bool = False, watch: bool = False, repair: Repair | None = None) -> Recording:
+    def at(
+        self,
+        sizes: Mapping[str, int],
+        names: bool = False,
+        watch: bool = False,
+        repair: Repair | None = None,
+        upto: int | None = None,
+    ) -> Recording:
         """Record at these sizes.
 
         Raises:
@@ -114,7 +125,7 @@ class Traces:
         subject = self.subject
         self.tried += 1
         watched = {v: size(n) for n, v in sizes.items()} if watch else None
-        run = Run(subject.has_row, subject.decompositions, names, watched, repair)
+        run = Run(subject.has_row, subject.decompositions, names, watched, repair, upto)
         shapes = {s.name: tuple(self.resolve(p).at(sizes) for p in s.dims) for s in subject.specs}
         full = {n: self.resolve(size(n)).at(sizes) for n in [*self.meaning, *sizes]}
 
@@ -124,15 +135,17 @@ class Traces:
 
         return record(code, run)
 
-    def works(self, sizes: Mapping[str, int]) -> bool:
-        """Whether the code runs at these sizes."""
+    def works(self, sizes: Mapping[str, int], upto: int | None = None) -> bool:
+        """Whether the code runs at these sizes, at least up to that many operators."""
         try:
-            self.at(sizes)
+            self.at(sizes, upto=upto)
+        except Enough:
+            return True
         except RecordingFailed:
             return False
         return True
 
-    def explore(self, least: int = 5) -> None:
+    def explore(self, least: int = 4) -> None:
         """Record at the example and at enough other assignments, identifying sizes where the code needs it."""
         example: Recording | None = None
         if self.example is not None:
@@ -191,7 +204,11 @@ class Traces:
         return False
 
     def more(self) -> None:
-        """Record at one more assignment."""
+        """Record at one more assignment.
+
+        Raises:
+            Again: sizes were identified or fixed, since the code does not run there.
+        """
         t = len(self.recordings) + 1
         for attempt in range(12):
             sizes = self.assignment(t + 17 * attempt)
@@ -201,12 +218,12 @@ class Traces:
                 found = self._watched(sizes) if len(self.recordings) == 2 else self.at(sizes)
             except RecordingFailed as e:
                 failure = e
+                if self.example is not None and self._search(0, len(e.recording.calls)):
+                    raise Again from None
                 continue
             self.assignments.append(sizes)
             self.recordings.append(found)
             return
-        if self.example is not None and self._search(0):
-            raise Again
         raise InputError(f"the traced code raises at some sizes{_at(failure.place)}: {failure.cause}")
 
     def _watched(self, sizes: Mapping[str, int]) -> Recording:
@@ -248,7 +265,7 @@ class Traces:
         base = self.base()
         for n in hidden:
             self.meaning[n] = as_poly(base[n])
-        if not hidden and not self._search(attempt):
+        if not hidden and not self._search(attempt, len(e.recording.calls)):
             raise InputError(f"the traced code raises at other sizes than its example's{_at(e.place)}: {e.cause}") from e.cause
 
     def _repairing(self, example: Recording, found: list[tuple[str, Poly]]) -> Repair:
@@ -349,61 +366,53 @@ class Traces:
                     return True
         return False
 
-    def _search(self, attempt: int) -> bool:
-        """Find sizes that cannot vary alone, by varying them from the example; merge, scale or fix them."""
+    def _search(self, attempt: int, upto: int | None = None) -> bool:
+        """Find sizes that cannot vary alone, by varying them from the example; identify, scale or fix one of them."""
         base = self.base()
         names = self.free()
 
-        def vary(group: Sequence[str], by: int = 1) -> bool:
-            steps = (1, 2, 3) if by == 1 else (by, 2 * by)
-            return all(self.works({**base, **{n: base[n] + d for n in group}}) for d in steps)
+        def vary(group: Sequence[str], steps: Sequence[int] = (1, 2)) -> bool:
+            return all(self.works({**base, **{n: base[n] + d for n in group}}, upto) for d in steps)
 
-        bad = [n for n in names if not vary([n])]
-        changed = False
+        bad = [n for n in names if not vary([n], (1,))]
         groups: dict[int, list[str]] = {}
         for n in bad:
             groups.setdefault(base[n], []).append(n)
         for group in groups.values():
-            rest = list(group)
             for i, a in enumerate(group):
                 for b in group[i + 1 :]:
-                    if a in rest and b in rest and vary([a, b]):
+                    if vary([a, b]):
                         self.meaning[b] = size(a)
-                        rest = [n for n in rest if n not in (a, b)]
-                        changed = True
-            if len(rest) > 2 and vary(rest):
-                for b in rest[1:]:
-                    self.meaning[b] = size(rest[0])
-                changed, rest = True, []
-            for block in (
-                [rest] if len(rest) > 1 and any(vary(rest, k) for k in _divisors(base[rest[0]])) else [[n] for n in rest]
-            ):
+                        return True
+            if len(group) > 2 and vary(group):
+                for b in group[1:]:
+                    self.meaning[b] = size(group[0])
+                return True
+        for n in bad:
+            for other in self._known():
+                if other.at(base) == base[n] and n not in other.sizes() and self._follows(n, other, upto):
+                    return True
+        for group in groups.values():
+            for block in [group, *([n] for n in group)] if len(group) > 1 else [group]:
                 for k in _divisors(base[block[0]]):
-                    if vary(block, k):
+                    if vary(block, (k, 2 * k)):
                         fresh = f"{block[0]}__{k}"
                         if self.example is not None:
                             self.example[fresh] = base[block[0]] // k
                         for n in block:
                             self.meaning[n] = k * size(fresh)
-                        changed = True
-                        break
-                else:
-                    for n in block:
-                        self.meaning[n] = as_poly(base[n])
-                        changed = True
-        if not changed and not bad:  # only together do they fail: fix the smallest
-            left = self.free()
-            if left:
-                n = min(left, key=lambda k: base[k])
-                self.meaning[n] = as_poly(base[n])
-                changed = True
-        return changed
+                        return True
+        if not bad:  # only together do they fail: fix the smallest
+            bad = sorted(names, key=lambda k: base[k])[:1]
+        for n in bad:
+            self.meaning[n] = as_poly(base[n])
+        return bool(bad)
 
-    def _follows(self, name: str, other: Poly) -> bool:
+    def _follows(self, name: str, other: Poly, upto: int | None) -> bool:
         """Identify a size with an integer expression if the code then runs at other sizes."""
         self.meaning[name] = other
         base = self.base()
-        if all(self.works({**base, **{m: base[m] + d for m in sorted(other.sizes())}}) for d in (1, 2)):
+        if all(self.works({**base, **{m: base[m] + d for m in sorted(other.sizes())}}, upto) for d in (1, 2)):
             return True
         del self.meaning[name]
         return False

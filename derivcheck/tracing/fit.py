@@ -78,6 +78,10 @@ class Fit:
             if found is not None and found[0].denominator == 1 and found[1].denominator == 1:
                 yield int(found[0]) * poly + int(found[1])
         small = pool[:24]
+        if len(v) < 6:  # what follows has so many forms that few traces would prove nothing
+            small = []
+            for (_, a), (_, b) in combinations(pool[:24], 2):
+                yield from (f for f in (a * b, a + b, a - b, b - a) if f.constant is None)
         for (p, a), (q, b) in combinations(small, 2):
             if all(y == x * z for x, y, z in zip(p, v, q)):
                 yield a * b

@@ -26,11 +26,13 @@ class Known:
         sizes: the value of each named size in this module.
         parameters: the dimensions of each parameter and buffer.
         attributes: the attributes that repeat sizes.
+        inputs: the last dimensions of forward's arguments where they are known (None: any), for arguments of that rank.
     """
 
     sizes: dict[str, int]
     parameters: dict[str, tuple[_SizeText, ...]]
     attributes: dict[str, _SizeText] = field(default_factory=dict)
+    inputs: dict[str, dict[int, tuple[_SizeText | None, ...]]] = field(default_factory=dict)
 
 
 def known_sizes(m: nn.Module) -> Known | None:
@@ -51,6 +53,7 @@ def _linear(m: Any) -> Known | None:
         {"out": m.out_features, "in": m.in_features},
         {"weight": ("out", "in"), "bias": ("out",)},
         {"out_features": "out", "in_features": "in"},
+        {"input": {rank: (None,) * (rank - 1) + ("in",) for rank in range(1, 6)}},
     )
 
 
@@ -67,6 +70,7 @@ def _layer_norm(m: Any) -> Known | None:
         dict(zip(names, shape)),
         {"weight": names, "bias": names},
         {"normalized_shape": names},
+        {"input": {rank: (None,) * (rank - len(names)) + names for rank in range(len(names), 7)}},
     )
 
 
@@ -77,6 +81,7 @@ def _group_norm(m: Any) -> Known | None:
         {"C" if g == 1 else "c": m.num_channels // g},
         {"weight": (channels,), "bias": (channels,)},
         {"num_channels": channels},
+        {"input": {rank: (None, channels) + (None,) * (rank - 2) for rank in range(2, 7)}},
     )
 
 
@@ -87,7 +92,8 @@ def _batch_norm(m: Any) -> Known | None:
     return Known(
         {"C": m.num_features},
         {"weight": c, "bias": c, "running_mean": c, "running_var": c},
-        {"num_features": "C"},
+        {"num_features": "C"} if m.momentum is not None else {"num_features": "C", "momentum": 0.1},
+        {"input": {rank: (None, "C") + (None,) * (rank - 2) for rank in range(2, 6)}} if "Batch" in type(m).__name__ else {},
     )
 
 
@@ -109,7 +115,9 @@ def _conv(m: Any) -> Known | None:
     attributes: dict[str, _SizeText] = {"in_channels": cin, "out_channels": cout}
     if not fixed:
         attributes["kernel_size"] = kernel
-    return Known(sizes, {"weight": (*lead, *kernel), "bias": (cout,)}, attributes)
+    rank = len(kernel) + 2
+    inputs = {"input": {rank: (None, cin) + (None,) * len(kernel), rank - 1: (cin,) + (None,) * len(kernel)}}
+    return Known(sizes, {"weight": (*lead, *kernel), "bias": (cout,)}, attributes, inputs)
 
 
 def _attention(m: Any) -> Known | None:
@@ -133,6 +141,10 @@ def _attention(m: Any) -> Known | None:
             "out_proj.bias": (e,),
         },
         {"embed_dim": e, "head_dim": "d", "kdim": kv["k"], "vdim": kv["v"]},
+        {
+            name: {3: ("N", length, last) if m.batch_first else (length, "N", last), 2: (length, last)}
+            for name, length, last in (("query", "T", e), ("key", "S", kv["k"]), ("value", "S", kv["v"]))
+        },
     )
 
 
@@ -156,7 +168,7 @@ def _recurrent(m: Any) -> Known | None:
                 f"weight_hr_l{layer}{end}": ("P", "H"),
             }
     attributes = {"input_size": "in", "hidden_size": "H"} | ({"proj_size": "P"} if out == "P" else {})
-    return Known(sizes, parameters, attributes)
+    return Known(sizes, parameters, attributes, {"input": {3: (None, None, "in"), 2: (None, "in")}})
 
 
 def _cell(m: Any) -> Known | None:
@@ -166,6 +178,7 @@ def _cell(m: Any) -> Known | None:
         {"in": m.input_size, "H": m.hidden_size},
         {"weight_ih": (h, "in"), "weight_hh": (h, "H"), "bias_ih": (h,), "bias_hh": (h,)},
         {"input_size": "in", "hidden_size": "H"},
+        {"input": {2: ("N", "in"), 1: ("in",)}, "hx": {2: ("N", "H"), 1: ("H",)}},
     )
 
 

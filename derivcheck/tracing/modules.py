@@ -15,6 +15,7 @@ import copy
 import inspect
 import keyword
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -79,6 +80,7 @@ def trace_module(
     structure = {n: input_slots(n, v, specs, example) for n, v in given.items()}
     arguments = [s.name for s in specs]
     own = _Own(module, example, specs, "")
+    _share(module, specs, example)
     loss_own = _Own(loss, example, specs, "loss_") if isinstance(loss, nn.Module) else None
     if isinstance(target, torch.Tensor):
         specs.append(spec_of("target", target, example))
@@ -110,6 +112,31 @@ def trace_module(
     return program_of(
         subject, example, name=name, values=values, custom_functions=custom_functions, preferred=preferred, late=late
     )
+
+
+def _share(module: nn.Module, specs: list[Spec], example: dict[str, int]) -> None:
+    """Let the inputs of a known module have its own sizes where the example agrees."""
+    known = known_sizes(module)
+    if known is None:
+        return
+    given: dict[str, tuple[Poly, int]] = {n: (size(n), v) for n, v in known.sizes.items()}
+    for k, s in enumerate(specs):
+        shape = known.inputs.get(s.name, {}).get(len(s.dims)) if s.role == "argument" else None
+        if shape is None:
+            continue
+        dims = list(s.dims)
+        for axis, text in enumerate(shape):
+            symbol = f"{s.name}.{axis}"
+            if text is None or symbol not in example:
+                continue
+            if isinstance(text, str) and text.isidentifier() and text not in given:
+                given[text] = (size(symbol), example[symbol])
+                continue
+            poly = _local(text, {n: p for n, (p, _) in given.items()})
+            if poly.at({**example, **known.sizes}) == example[symbol]:
+                dims[axis] = poly
+                del example[symbol]
+        specs[k] = replace(s, dims=tuple(dims))
 
 
 def _named(

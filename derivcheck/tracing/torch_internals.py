@@ -36,7 +36,18 @@ _STANDARD = os.path.dirname(os.__file__) + os.sep
 _LOG = logging.getLogger("torch._subclasses.fake_tensor")
 _FUNCTION_APPLY: CodeType = torch.autograd.Function.apply.__func__.__code__  # type: ignore[attr-defined]
 _DATA_GET = torch.Tensor.data.__get__  # type: ignore[attr-defined]
+_DROPOUTS = (
+    "aten.dropout.default",
+    "aten.dropout_.default",
+    "aten.feature_dropout.default",
+    "aten.alpha_dropout.default",
+    "aten.feature_alpha_dropout.default",
+)
 _READS_SIZES = {torch.Tensor.shape.__get__, torch.Tensor.size, torch.Tensor.__len__}  # type: ignore[attr-defined]
+
+
+class Enough(Exception):
+    """As many operators were recorded as were asked for."""
 
 
 class RecordingFailed(Exception):
@@ -109,6 +120,8 @@ class _Recorder(ProxyTorchDispatchMode):  # type: ignore[no-untyped-call]
         self.current: Call | None = None
         self.outer: list[tuple[str, str | None]] = []
         self.repair: Repair | None = None
+        self.upto: int | None = None
+        self.shares = False
         self.masks: dict[str, Any] = {}
         self.drawn: list[str] = []
 
@@ -180,11 +193,16 @@ class _Recorder(ProxyTorchDispatchMode):  # type: ignore[no-untyped-call]
             if repaired is None:
                 raise
             out = func(*_made(repaired[0], "cpu"), **_made(repaired[1], "cpu"))
-        for t in pytree.tree_leaves(out):
-            if isinstance(t, torch.Tensor):
-                self.add(t)
+        results = _tensors(out)
+        if not any(a.alias_info for a in func._schema.arguments):
+            given = {t.untyped_storage()._cdata for t in _tensors((args, kwargs))}
+            self.shares = any(t.untyped_storage()._cdata in given for t in results)
+        for t in results:
+            self.add(t)
         call.out = self._packed(out)
         self.recording.calls.append(call)
+        if self.upto is not None and len(self.recording.calls) > self.upto:
+            raise Enough
         self.current = None
         return out
 
@@ -198,6 +216,7 @@ class _Functional(FunctionalTensorMode):  # type: ignore[no-untyped-call]
         self.live: set[int] = set()
         self.live_storages: set[int] = set()
         self.kept: list[Any] = []
+        self.shared: set[int] = set()
 
     def _can_decompose(self, func: Any, args: Any, kwargs: Any) -> bool:
         if (
@@ -213,11 +232,18 @@ class _Functional(FunctionalTensorMode):  # type: ignore[no-untyped-call]
         if isinstance(func, torch._ops.OpOverload):
             if func._schema.is_mutable:
                 self._written(func, args, kwargs)
+            if "dropout" in operator_name(func) and _does_nothing(func, args, kwargs):
+                return args[0]
             if torch.Tag.nondeterministic_seeded in func.tags:
                 masked = self._random(func, args, kwargs)
                 if masked is not None:
                     return masked
+        self.recorder.shares = False
         out = super().__torch_dispatch__(func, types, args, kwargs)
+        if self.recorder.shares:  # a view that the operator's schema does not declare: a write to it would be lost
+            self.shared |= {
+                t.untyped_storage()._cdata for t in _tensors((args, kwargs, out)) if isinstance(t, FunctionalTensor)
+            }
         self._flow(func, args, kwargs, out)
         return out
 
@@ -241,7 +267,16 @@ class _Functional(FunctionalTensorMode):  # type: ignore[no-untyped-call]
                 value = kwargs.get(spec.name)
             if spec.alias_info is None or not spec.alias_info.is_write or not isinstance(value, FunctionalTensor):
                 continue
-            if value.untyped_storage()._cdata not in self.live_storages:
+            storage = value.untyped_storage()._cdata
+            if storage in self.shared:
+                frames, _ = _frames(sys._getframe(1))
+                raise UnsupportedOperation(
+                    operator_name(func),
+                    "it writes in place to a tensor that shares its memory with another in a way that torch does not declare",
+                    frames[0].place if frames else None,
+                    "Write it as a new tensor.",
+                )
+            if storage not in self.live_storages:
                 continue
             if not torch.is_grad_enabled() or id(value) not in self.live:
                 frames, function = _frames(sys._getframe(1))
@@ -264,8 +299,6 @@ class _Functional(FunctionalTensorMode):  # type: ignore[no-untyped-call]
             "aten.feature_dropout.default",
             "aten.dropout_.default",
         )
-        if "dropout" in name and (bound.get("train") is False or bound.get("p") == 0):
-            return None
         if bound.get("dropout_p", 1) == 0 or bound.get("training") is False or bound.get("dropout", 1) == 0:
             return None
         frames, _ = _frames(sys._getframe(1))
@@ -281,6 +314,12 @@ class _Functional(FunctionalTensorMode):  # type: ignore[no-untyped-call]
         if dropout:
             instead = "Use eval mode, or give its mask as a further input: dropout_mask=<bool tensor of the same shape>."
         raise UnsupportedOperation(name, "it is random", frames[0].place if frames else None, instead)
+
+
+def _does_nothing(func: Any, args: Any, kwargs: Any) -> bool:
+    """Whether a dropout hands its argument on: in eval mode, or with p = 0."""
+    bound = _bound(func, args, kwargs)
+    return operator_name(func) in _DROPOUTS and (bound.get("train") is False or bound.get("p") == 0)
 
 
 def _bound(func: Any, args: Any, kwargs: Any) -> dict[str, Any]:
@@ -371,14 +410,16 @@ class Run:
         names: bool = True,
         sizes: Mapping[int, Poly] | None = None,
         repair: Repair | None = None,
+        upto: int | None = None,
     ) -> None:
         self.recording = Recording()
         self.sizes = sizes or {}
         self.mode = fake_mode()
         self.recorder = _Recorder(self.recording, has_row, decompositions, names)
-        self.recorder.repair = repair
+        self.recorder.repair, self.recorder.upto = repair, upto
         self.functional = _Functional(self.recorder)
         self.wrapped: dict[str, Any] = {}
+        self.inner: dict[str, torch.Tensor] = {}
 
     def watched(self, value: Any) -> Any:
         """Sizes that the code reads, with what they are and a log of the comparisons that it makes with them."""
@@ -396,7 +437,7 @@ class Run:
         t = FunctionalTensor.to_functional(inner)
         if dtype.is_floating_point:
             self.functional.mark(t)
-        self.wrapped[name] = t
+        self.wrapped[name], self.inner[name] = t, inner
         if name.startswith("dropout_mask"):
             self.recorder.masks[name] = t
         return t
@@ -418,12 +459,11 @@ def record(code: Callable[[Run], Any], run: Run) -> Recording:
             recording.output = _unwrapped(out, recorder)
             for name, t in run.wrapped.items():
                 end = t.from_functional()
-                k = recorder.number(end).number
-                if k != recording.inputs[name]:
-                    recording.written[name] = k
+                if end is not run.inner[name]:
+                    recording.written[name] = recorder.number(end).number
     except (DataDependentOutputException, DynamicOutputShapeException) as e:
         raise unsupported(e.func, _place(e)) from None
-    except UnsupportedOperation:
+    except (UnsupportedOperation, Enough):
         raise
     except Exception as e:
         raise RecordingFailed(e, recording, recorder.current, _place(e)) from e

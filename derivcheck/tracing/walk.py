@@ -63,6 +63,7 @@ class Walk:
         taken |= {h for hints in self.names for h in hints if h} | set(functions())
         taken |= {n for n in keyword.kwlist if n not in ("in",)}
         chosen: dict[str, str] = {}
+        free = set(self.traces.free())
 
         def claim(symbol: str, title: str) -> None:
             if symbol not in chosen and title not in taken:
@@ -71,7 +72,7 @@ class Walk:
 
         for symbol, title in preferred.items():
             atom = self.traces.resolve(size(symbol)).atom
-            if isinstance(atom, Size):
+            if isinstance(atom, Size) and atom.name in free:
                 claim(atom.name, title)
         for step in self.unified.steps:
             for position, arg in enumerate(step.args):

@@ -19,6 +19,7 @@ TRACED = [
     {"N": 14, "h": 8, "d": 11},
     {"N": 21, "h": 10, "d": 13},
     {"N": 26, "h": 17, "d": 20},
+    {"N": 31, "h": 18, "d": 24},
 ]
 ELSEWHERE = [{"N": 40, "h": 2, "d": 9}, {"N": 7, "h": 30, "d": 1}, {"N": 101, "h": 13, "d": 64}]
 
@@ -91,8 +92,8 @@ def test_a_real_function_of_the_sizes_is_found(f: Callable[..., float]) -> None:
 
 def test_noise_is_not_fitted() -> None:
     fit = Fit(TRACED)
-    assert fit.integer([3, 1, 4, 1, 5]) is None
-    assert fit.real([0.3, 0.1, 0.41, 0.15, 0.9]) is None
+    assert fit.integer([3, 1, 4, 1, 5, 9]) is None
+    assert fit.real([0.3, 0.1, 0.41, 0.15, 0.9, 0.26]) is None
 
 
 def test_what_is_learnt_is_used_for_what_follows() -> None:
