@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from derivcheck.codegen.contraction import contract, is_contraction
 from derivcheck.codegen.graph import BOOL, FLOAT, INT, NUMBER, SCALAR, Graph, Node, Value
-from derivcheck.codegen.masks import implied, mask, where
+from derivcheck.codegen.masks import implied, mask, masked, where
 from derivcheck.codegen.numbers import as_fraction, is_number, reciprocal
 from derivcheck.codegen.reading import integer, read
 from derivcheck.errors import UnsupportedOperation
@@ -249,6 +249,8 @@ class Lowering:
         value = self.elementwise(number, rest)
         if not brackets:
             return value
+        if len(brackets) == 1 and rest:
+            return masked(self, value, brackets[0])
         masks = mask(self, brackets[0])
         for b in brackets[1:]:
             masks = self.binary("and", masks, mask(self, b))

@@ -189,8 +189,8 @@ def kl_div(b: Builder, input: Value, target: Value, reduction: int = MEAN, *, lo
 
 
 def _entropy(t: Term) -> Term:
-    """``t log t``, 0 at 0."""
-    return mul(bracket(">", t), t, func("log", t))
+    """``t log t``, 0 at 0; NaN below, as in torch."""
+    return mul(bracket("!=", t), t, func("log", t))
 
 
 def _places(x: Value) -> tuple[int, int]:
