@@ -1,0 +1,68 @@
+"""A derivation as one HTML page: formulas in MathML, which browsers draw without a network."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import lru_cache
+from importlib.resources import files
+from typing import Any
+
+from derivcheck.notation.program import Program
+from derivcheck.notes.captions import captions
+from derivcheck.notes.document import blocks
+from derivcheck.notes.ink import Latex
+from derivcheck.notes.latex import formula_rows
+
+
+def to_html(
+    forward: Program,
+    adjoint: Program,
+    style: str = "index",
+    lang: str = "en",
+    sizes: Mapping[str, int] | None = None,
+    source: str = "",
+) -> str:
+    """The derivation as an HTML page; ``source`` is torch code to show after it.
+
+    >>> from derivcheck.derivation.sweep import adjoint
+    >>> from derivcheck.notation.parse import parse_program
+    >>> f = parse_program("y[n] := x[n]^2")
+    >>> "<math" in to_html(f, adjoint(f))
+    True
+    """
+    from markupsafe import Markup
+
+    words = captions(lang)
+    shown = []
+    for b in blocks(Latex, forward, adjoint, style, lang, sizes):
+        formulas = [Markup(mathml("\\begin{align*}" + " \\\\ ".join(formula_rows(f)) + "\\end{align*}")) for f in b.formulas]
+        shown.append({"title": b.title, "formulas": formulas, "sentences": [_sentence(s) for s in b.sentences]})
+    lists = ((words["conditions"], forward.conditions), (words["certificate"], forward.notes))
+    page: str = _template().render(
+        lang=lang, title=words["title"], blocks=shown, lists=lists, code=words["code"], source=source.rstrip()
+    )
+    return page + "\n"
+
+
+def mathml(latex: str, display: str = "block") -> str:
+    """LaTeX as MathML."""
+    from latex2mathml.converter import convert
+
+    found: str = convert(latex, display=display)
+    return found
+
+
+def _sentence(text: str) -> Any:
+    """A sentence with its formulas between dollars drawn; everything else is escaped."""
+    from markupsafe import Markup, escape
+
+    parts = text.split("$")
+    return Markup("").join(Markup(mathml(p, "inline")) if k % 2 else escape(p) for k, p in enumerate(parts))
+
+
+@lru_cache(maxsize=1)
+def _template() -> Any:
+    from jinja2 import Environment
+
+    text = (files("derivcheck.notes") / "page.html.jinja").read_text(encoding="utf-8")
+    return Environment(autoescape=True).from_string(text)
