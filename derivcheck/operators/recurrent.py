@@ -126,11 +126,12 @@ class _Layer:
         weights: Sequence[Value | None],
         backwards: bool,
     ) -> None:
-        self.b, self.kind, self.x, self.weights = b, kind, x, weights
+        self.b, self.kind, self.x, self.weights = b, kind, x, weights[:4]
         time, *batch, _ = x.dims
-        w_hh = weights[1]
+        w_hh, self.projection = weights[1], weights[4] if len(weights) > 4 else None
         assert w_hh is not None
-        self.units = w_hh.dims[1]
+        self.state = w_hh.dims[1]  # of h; the cell's own is larger under a projection
+        self.units = self.state if self.projection is None else self.projection.dims[1]
         saved = b._indices
         b._indices = []
         self.t = b.index(time, "t")
@@ -151,8 +152,8 @@ class _Layer:
         b, at = self.b, (self.t, *self.n, self.j)
         dims = tuple(i.size for i in at)
         names = {k: b.unique(k) for k in _STATES[self.kind]}
-        values = {k: Value(v, dims) for k, v in names.items()}
-        sizes = (self.x.dims[-1], self.units)
+        values = {k: Value(v, (*dims[:-1], self.state) if k == "h" else dims) for k, v in names.items()}
+        sizes = (self.x.dims[-1], self.state)
 
         def gate(g: int) -> tuple[Term, Term]:
             h = values["h"]
@@ -174,7 +175,14 @@ class _Layer:
             i, f = put("i", func("sigmoid", add(*gate(0)))), put("f", func("sigmoid", add(*gate(1))))
             g, o = put("g", func("tanh", add(*gate(2)))), put("o", func("sigmoid", add(*gate(3))))
             c = put("c", add(mul(f, self.previous(values["c"], 1, self.j)), mul(i, g)))
-            put("h", mul(o, func("tanh", c)))
+            out = mul(o, func("tanh", c))
+            if self.projection is None:
+                put("h", out)
+            else:
+                inner = b.define("unprojected", at, out)
+                p = b.index(self.state, "p")
+                h = summation([self.j], mul(self.projection[p, self.j], inner[at]))
+                b._add(names["h"], (self.t, *self.n, p), h, "", False, "float", None)
             return [values["h"], values["c"]]
         if self.kind == "gru":
             r, z = put("r", func("sigmoid", add(*gate(0)))), put("z", func("sigmoid", add(*gate(1))))
@@ -209,11 +217,9 @@ def _sequence(
 ) -> tuple[Value, ...]:
     if train and dropout != 0 and num_layers > 1:
         b.refuse("dropout between recurrent layers in training", "Set dropout=0 or call eval().")
-    if len(params) % (4 if has_biases else 2) or len(params) // (4 if has_biases else 2) != num_layers * (
-        2 if bidirectional else 1
-    ):
-        b.refuse("a recurrent layer with a projection (proj_size)")
-    per, directions = (4 if has_biases else 2), 2 if bidirectional else 1
+    directions = 2 if bidirectional else 1
+    per = len(params) // (num_layers * directions)
+    projected = per % 2 == 1
     x = input
     if batch_first and input.rank == 3:
         n, t, k = b.indices((input.dims[0], input.dims[1], input.dims[2]))
@@ -223,9 +229,9 @@ def _sequence(
         halves = []
         for direction in range(directions):
             slot = layer * directions + direction
-            weights: list[Value | None] = list(params[slot * per : slot * per + per])
-            if not has_biases:
-                weights += [None, None]
+            own = list(params[slot * per : slot * per + per])
+            biases: list[Value | None] = [*own[2:4]] if has_biases else [None, None]
+            weights: list[Value | None] = [*own[:2], *biases, *(own[-1:] if projected else [])]
             run = _Layer(b, kind, x, hx, as_poly(slot), weights, direction == 1)
             halves.append(run.outputs[0])
             for k_, state in enumerate(run.outputs):
@@ -286,7 +292,14 @@ def _sequence_samples(kind: str, gates: int, states: int) -> list[Any]:
         one(1, 1, True, False, (5, 2, 3)),
         one(2, 1, False, True, (2, 5, 3)),
         one(1, 2, True, True, (2, 5, 3)),
+        *([_projected(only)] if kind == "lstm" else []),
     ]
+
+
+def _projected(only: str) -> Any:
+    """An LSTM whose h is projected to 2 units."""
+    weights = [floats(16, 3), floats(16, 2), floats(16), floats(16), floats(2, 4)]
+    return sample(floats(5, 2, 3), [floats(1, 2, 2), floats(1, 2, 4)], weights, True, 1, 0.0, False, False, False, only=only)
 
 
 @row("aten.lstm.input", gives="y", samples=_sequence_samples("lstm", 4, 2))
