@@ -89,6 +89,7 @@ function("log2", "torch.log2({})", r"\log_2", means=lambda sp, F, x: sp.log(x) /
 function("log10", "torch.log10({})", r"\log_{10}", means=lambda sp, F, x: sp.log(x) / sp.log(10), domain="> 0")
 function("erfc", "torch.erfc({})", r"\operatorname{erfc}", means=lambda sp, F, x: 1 - sp.erf(x))
 function("atan2", "torch.atan2({}, {})", r"\operatorname{atan2}", "atan2", arity=2)
+function("erfinv", "torch.erfinv({})", r"\operatorname{erf}^{-1}", "erfinv", domain="in (-1, 1)")
 function("polygamma", "torch.polygamma({}, {})", r"\psi^{{({})}}({})", "polygamma", arity=2)
 # Steps: constant between jumps, used in definitions through which no gradient flows.
 function("floor", "torch.floor({})", r"\operatorname{floor}", "floor")

@@ -462,6 +462,19 @@ def _polygamma(order: Any, x: Any) -> Any:
     return (-1) ** (m + 1) * math.factorial(m) * total
 
 
+def _erfinv(y: float) -> float:
+    """Winitzki's approximation, then Newton's method."""
+    if not -1 < y < 1:
+        return math.copysign(math.inf, y) if abs(y) == 1 else math.nan
+    log = math.log1p(-y * y)
+    half = 2 / (math.pi * 0.147) + log / 2
+    x = math.copysign(math.sqrt(math.sqrt(half * half - log / 0.147) - half), y)
+    for _ in range(4):
+        error = math.erf(x) - y if abs(y) < 0.5 else math.copysign(1, y) * (1 - abs(y) - math.erfc(abs(x)))
+        x -= error * math.sqrt(math.pi) / 2 * math.exp(x * x)
+    return x
+
+
 _erf = _each(math.erf)
 _FLOAT64: dict[str, Callable[..., Any]] = {
     "exp": np.exp,
@@ -480,7 +493,7 @@ _FLOAT64: dict[str, Callable[..., Any]] = {
     "atanh": np.arctanh,
     "erf": _erf,
     "erfc": _each(math.erfc),
-    "polygamma": _polygamma,
+    "polygamma": _polygamma, "erfinv": _each(_erfinv),
     "lgamma": _each(_lgamma),
     "digamma": _each(_digamma),
     "sigmoid": _sigmoid,

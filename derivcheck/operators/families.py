@@ -22,6 +22,8 @@ FAMILIES: tuple[str, ...] = (
     "shapes",
     "scans",
     "padding",
+    "special",
+    "sorting",
     "gathering",
     "softmaxes",
     "attention",

@@ -55,6 +55,10 @@ def draw(like: Like, generator: torch.Generator) -> torch.Tensor:
         return torch.where(uniform(0, 1) > 0.5, 1.0, -1.0).to(torch.float64)
     if like.values == "ties":
         return torch.randint(-2, 3, like.shape, generator=generator).to(torch.float64)
+    if like.values == "infinite":
+        found = uniform(-1, 1).reshape(-1)
+        found[:3] = torch.tensor([float("inf"), -float("inf"), float("nan")])[: len(found)]
+        return found.reshape(like.shape)
     if like.values == "threes":
         return torch.randint(-4, 5, like.shape, generator=generator).to(torch.float64)
     if like.values == "distinct":

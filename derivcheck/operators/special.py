@@ -1,0 +1,141 @@
+"""Special functions, and what concerns numbers that are not finite."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from fractions import Fraction
+from typing import Any
+
+from derivcheck.notation.sizes import as_poly
+from derivcheck.notation.terms import ONE, ZERO, Bracket, Number, Term, add, div, func, mul, neg, number, power, sub, summation
+from derivcheck.operators.build import Builder
+from derivcheck.operators.elementwise import HALF
+from derivcheck.operators.reductions import Axes, over
+from derivcheck.operators.row import floats, row, sample
+from derivcheck.operators.values import Value, test
+
+_LARGEST = Number(int(1.7976931348623157e308))
+INFINITY = func("inf")
+
+
+@row(
+    "aten.polygamma.default",
+    "aten.special_polygamma.default",
+    samples=[sample(n, floats(2, 3, values="positive")) for n in (0, 1, 2)],
+)
+def polygamma(b: Builder, n: Any, input: Value) -> Value:
+    """z[*n] = polygamma(k, x[*n])"""
+    order = as_poly(n).constant
+    if order is None:
+        b.refuse("the order depends on a size")
+    return b.elementwise(lambda x: func("polygamma", number(order), x) if order else func("digamma", x), input)
+
+
+@row(
+    "aten.mvlgamma.default",
+    "aten.special_multigammaln.default",
+    samples=[sample(floats(2, 3, values="above"), 2), sample(floats(3, values="above"), 1)],
+)
+def mvlgamma(b: Builder, input: Value, p: int) -> Value:
+    """z[*n] = p*(p - 1)/4*log(pi) + sum over j < p of lgamma(x[*n] - j/2)"""
+    constant = mul(Number(Fraction(p * (p - 1), 4)), func("log", func("pi")))
+    return b.elementwise(lambda x: add(constant, *(func("lgamma", sub(x, Number(Fraction(j, 2)))) for j in range(p))), input)
+
+
+@row("aten.erfinv.default", "aten.special_erfinv.default", samples=[sample(floats(2, 3, values="unit"))])
+def erfinv(b: Builder, input: Value) -> Value:
+    """z[*n] = erfinv(x[*n])"""
+    return b.elementwise(lambda x: func("erfinv", x), input)
+
+
+@row("aten.special_ndtri.default", samples=[sample(floats(2, 3, values="open"))])
+def ndtri(b: Builder, input: Value) -> Value:
+    """z[*n] = 2^(1/2)*erfinv(2*x[*n] - 1)"""
+    return b.elementwise(lambda x: mul(power(number(2), HALF), func("erfinv", sub(mul(number(2), x), ONE))), input)
+
+
+def _smooth(name: str, f: Callable[[Term], Term], text: str) -> None:
+    def means(b: Builder, input: Value) -> Value:
+        return b.elementwise(
+            f, input, kind="float", spelling=b.spell(f"torch.special.{name}({{}})", input) if input.kind == "float" else None
+        )
+
+    means.__doc__, means.__module__ = f"z[*n] = {text}", __name__
+    row(f"aten.special_{name}.default", samples=[sample(floats(2, 3)), sample(floats())])(means)
+
+
+_smooth("erfcx", lambda x: mul(func("exp", power(x, 2)), func("erfc", x)), "exp(x[*n]^2)*erfc(x[*n])")
+_smooth(
+    "log_ndtr",
+    lambda x: func("log", mul(HALF, func("erfc", neg(div(x, power(number(2), HALF)))))),
+    "log(erfc(-x[*n]/2^(1/2))/2)",
+)
+
+
+@row("aten.angle.default", samples=[sample(floats(2, 3))])
+def angle(b: Builder, input: Value) -> Value:
+    """z[*n] = [x[*n] < 0]*pi; no gradient flows"""
+    return b.elementwise(lambda x: mul(test("<", x, ZERO), func("pi")), input, stop=True)
+
+
+# -- not finite ---------------------------------------------------------------------
+def finite(x: Term) -> Term:
+    """``[x < ∞][x > −∞]``, false for NaN, for which no comparison holds."""
+    return mul(test(">", INFINITY, x), test(">", x, neg(INFINITY)))
+
+
+def _not(condition: Term) -> Term:
+    """Where the condition fails; also for NaN, unlike the opposite comparison."""
+    return Bracket("==", condition)
+
+
+def not_a_number(x: Term) -> Term:
+    """Neither ``[x ≥ 0]`` nor ``[x < 0]``."""
+    return Bracket("==", add(test(">=", x, ZERO), test("<", x, ZERO)))
+
+
+@row("aten.isfinite.default", "aten.isnan.default", gives="c", samples=[sample(floats(2, 3, values="infinite"))])
+def isfinite(b: Builder, input: Value) -> Value:
+    """c[*n] = [|x[*n]| < inf], or whether x[*n] compares with no number"""
+    if input.kind != "float":
+        return b.elementwise(lambda x: ONE if b.rule == "isfinite" else ZERO, input, kind="bool")
+    return b.elementwise(finite if b.rule == "isfinite" else not_a_number, input, kind="bool")
+
+
+@row("aten.isposinf.default", gives="c", samples=[sample(floats(2, 3, values="infinite"))])
+def isposinf(b: Builder, input: Value) -> Value:
+    """c[*n] = [x[*n] = inf]"""
+    return b.elementwise(lambda x: mul(test(">", x, ZERO), _not(test(">", INFINITY, x))), input, kind="bool")
+
+
+@row("aten.isneginf.default", gives="c", samples=[sample(floats(2, 3, values="infinite"))])
+def isneginf(b: Builder, input: Value) -> Value:
+    """c[*n] = [x[*n] = -inf]"""
+    return b.elementwise(lambda x: mul(test("<", x, ZERO), _not(test(">", x, neg(INFINITY)))), input, kind="bool")
+
+
+@row("aten.nan_to_num.default", samples=[sample(floats(2, 3, values="infinite"), 1.0, 2.0, 3.0), sample(floats(2, 3))])
+def nan_to_num(b: Builder, input: Value, nan: Any = None, posinf: Any = None, neginf: Any = None) -> Value:
+    """z[*n] = x[*n] where that is finite, else the number in its place"""
+    low, high = neg(_LARGEST) if neginf is None else b.number(neginf), _LARGEST if posinf is None else b.number(posinf)
+    hole = ZERO if nan is None else b.number(nan)
+    texts = [f"{k}={float(v)!r}" for k, v in (("nan", nan), ("posinf", posinf), ("neginf", neginf)) if v is not None]
+    spelling = b.spell(f"torch.nan_to_num({', '.join(['{}', *texts])})", input)
+
+    def f(x: Term) -> Term:
+        ends = add(mul(test(">", x, ZERO), high), mul(test("<", x, ZERO), low), mul(not_a_number(x), hole))
+        return add(mul(finite(x), x), mul(_not(finite(x)), ends))
+
+    return b.elementwise(f, input, spelling=spelling)
+
+
+@row(
+    "aten.nansum.default",
+    gives="s",
+    samples=[sample(floats(2, 3, 5)), sample(floats(2, 3, 5), [1]), sample(floats(2, 3, values="infinite"), [0], True)],
+)
+def nansum(b: Builder, input: Value, dim: Axes = None, keepdim: bool = False, *, dtype: Any = None) -> Value:
+    """s[*n] = sum(*k: x[*n, *k] where that is a number)"""
+    r = over(b, input.dims, dim, keepdim)
+    x = input[r.at]
+    return b.give(r.out, summation(r.inner, mul(_not(not_a_number(x)), x)))
