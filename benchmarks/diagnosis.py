@@ -55,13 +55,17 @@ def table(title: str, found: list[Result], verbose: bool) -> None:
     counts = {v: sum(r.verdict == v for r in found) for v in ("right", "none", "wrong")}
     layers = len({r.wrong.layer for r in found})
     mistakes = len({r.wrong.title for r in found})
-    print(f"{title}: {mistakes} wrong backwards of {layers} layers at three shapes = {len(found)}: named right {counts['right']} "
-          f"({100 * counts['right'] / len(found):.1f}%), none {counts['none']}, named wrong {counts['wrong']}; "
-          f"median {statistics.median(r.seconds for r in found):.3f} s, longest {max(r.seconds for r in found):.2f} s")
+    print(
+        f"{title}: {mistakes} wrong backwards of {layers} layers at three shapes = {len(found)}: named right {counts['right']} "
+        f"({100 * counts['right'] / len(found):.1f}%), none {counts['none']}, named wrong {counts['wrong']}; "
+        f"median {statistics.median(r.seconds for r in found):.3f} s, longest {max(r.seconds for r in found):.2f} s"
+    )
     for r in found:
         if verbose or r.verdict != "right":
-            print(f"  {r.verdict:5} {r.seconds:5.2f} s  {r.wrong.layer}: {r.wrong.title} (shape {r.shape + 1})\n"
-                  f"        {r.found.kind + ': ' + str(r.found) if r.found else '-'}")
+            print(
+                f"  {r.verdict:5} {r.seconds:5.2f} s  {r.wrong.layer}: {r.wrong.title} (shape {r.shape + 1})\n"
+                f"        {r.found.kind + ': ' + str(r.found) if r.found else '-'}"
+            )
 
 
 def main() -> None:

@@ -61,15 +61,34 @@ def exp_returns_the_upstream(grad_output, x):
 
 SET = (
     Wrong("gelu", "y[n,c] := gelu(x[n,c])", X, gelu_with_the_tanh_backward, "x", ("neighbour",), r"tanh", N),
-    Wrong("sigmoid", "y[n,c] := sigmoid(x[n,c])", X, sigmoid_derivative_of_the_input, "x", ("variable",), r"x is read where y", N),
+    Wrong(
+        "sigmoid", "y[n,c] := sigmoid(x[n,c])", X, sigmoid_derivative_of_the_input, "x", ("variable",), r"x is read where y", N
+    ),
     Wrong("tanh", "y[n,c] := tanh(x[n,c])", X, tanh_derivative_of_the_input, "x", ("variable",), r"x is read where y", N),
     Wrong("tanh", "y[n,c] := tanh(x[n,c])", X, tanh_squared_with_a_plus, "x", ("addend",), r"sign", N),
     Wrong("tanh", "y[n,c] := tanh(x[n,c])", X, tanh_without_the_square, "x", ("factor",), r"power.*1|square", N),
     Wrong("silu", "y[n,c] := silu(x[n,c])", X, silu_as_sigmoid, "x", ("neighbour",), r"sigmoid", N),
-    Wrong("relu", "y[n,c] := [x[n,c] > 0]*x[n,c]", X, relu_mask_forgotten, "x", ("mask", "other_input"), r"mask|local derivative", N),
+    Wrong(
+        "relu",
+        "y[n,c] := [x[n,c] > 0]*x[n,c]",
+        X,
+        relu_mask_forgotten,
+        "x",
+        ("mask", "other_input"),
+        r"mask|local derivative",
+        N,
+    ),
     Wrong("relu", "y[n,c] := [x[n,c] > 0]*x[n,c]", X, relu_mask_of_the_negative_side, "x", ("mask",), r"wrong way", N),
-    Wrong("swiglu", "s[n,c] := sigmoid(a[n,c])\ny[n,c] := s[n,c]*b[n,c]", {"a": "N C", "b": "N C"}, swiglu_gate_without_the_derivative, "a",
-          ("factor", "addend"), r"1 - s", N),
+    Wrong(
+        "swiglu",
+        "s[n,c] := sigmoid(a[n,c])\ny[n,c] := s[n,c]*b[n,c]",
+        {"a": "N C", "b": "N C"},
+        swiglu_gate_without_the_derivative,
+        "a",
+        ("factor", "addend"),
+        r"1 - s",
+        N,
+    ),
     Wrong("square", "y[n,c] := x[n,c]^2", X, square_without_the_two, "x", ("scale",), r"2× too small", N),
     Wrong("exp", "y[n,c] := exp(x[n,c])", X, exp_returns_the_upstream, "x", ("other_input", "factor"), r"derivative|\by\b", N),
 )

@@ -7,9 +7,13 @@ import torch
 from benchmarks.wrong_backwards.wrong import Wrong, three
 
 SIZES = three(T=(5, 4, 8), S=(3, 4, 4), D=(7, 4, 8), V=(2, 4, 4))
-TEXT = """S_[t,s] := sum(d: q[t,d] * k[s,d]) * D^(-1/2)
+TEXT = (
+    """S_[t,s] := sum(d: q[t,d] * k[s,d]) * D^(-1/2)
 P[t,s] := exp(S_[t,s]) / sum(r: exp(S_[t,r]))
-y[t,v] := sum(s: P[t,s] * v[s,v])""".replace("S_", "A").replace("y[t,v]", "y[t,e]").replace("v[s,v]", "v[s,e]")
+y[t,v] := sum(s: P[t,s] * v[s,v])""".replace("S_", "A")
+    .replace("y[t,v]", "y[t,e]")
+    .replace("v[s,v]", "v[s,e]")
+)
 DIMS = {"q": "T D", "k": "S D", "v": "S V"}
 
 
@@ -85,8 +89,34 @@ SET = (
     Wrong("attention", TEXT, DIMS, attention_value_gradient_without_the_weights, "v", ("factor",), r"factor P\b", SIZES),
     Wrong("attention", TEXT, DIMS, attention_probabilities_not_transposed, "v", ("position",), r"P.*transposed", SQUARE),
     Wrong("attention", TEXT, DIMS, attention_dk_read_from_the_scores, "k", ("variable",), r"A is read where P", SIZES),
-    Wrong("attention_mqa", MQA, {"p": "H T S", "v": "S E"}, multi_query_values_of_the_first_head, "v", ("sum",), r"sum over h.*first", MQA_SIZES),
-    Wrong("attention_mqa", MQA, {"p": "H T S", "v": "S E"}, multi_query_values_averaged_over_the_heads, "v", ("scale", "sum"), r"H|over h", MQA_SIZES),
-    Wrong("rope", ROPE.replace("y[t,j,d]", "y[t,j<2,d]"), {"x": "T 2 D", "c": "T D", "s": "T D"}, rope_rotated_the_wrong_way, "x",
-          ("path", "sign", "addend"), r"sign|-1", three(T=(5, 9, 8), D=(3, 4, 4))),
+    Wrong(
+        "attention_mqa",
+        MQA,
+        {"p": "H T S", "v": "S E"},
+        multi_query_values_of_the_first_head,
+        "v",
+        ("sum",),
+        r"sum over h.*first",
+        MQA_SIZES,
+    ),
+    Wrong(
+        "attention_mqa",
+        MQA,
+        {"p": "H T S", "v": "S E"},
+        multi_query_values_averaged_over_the_heads,
+        "v",
+        ("scale", "sum"),
+        r"H|over h",
+        MQA_SIZES,
+    ),
+    Wrong(
+        "rope",
+        ROPE.replace("y[t,j,d]", "y[t,j<2,d]"),
+        {"x": "T 2 D", "c": "T D", "s": "T D"},
+        rope_rotated_the_wrong_way,
+        "x",
+        ("path", "sign", "addend"),
+        r"sign|-1",
+        three(T=(5, 9, 8), D=(3, 4, 4)),
+    ),
 )

@@ -70,8 +70,11 @@ def rms_norm_weight_applied_twice(grad_output, x, w):
 def layer_norm_gamma_read_at_the_wrong_index(grad_output, x, w, b):
     k, rstd = _normed(x)
     h = grad_output * w.flip(0)
-    return {"x": rstd * (h - h.mean(-1, keepdim=True) - k * (h * k).mean(-1, keepdim=True)), "w": (grad_output * k).sum(0),
-            "b": grad_output.sum(0)}
+    return {
+        "x": rstd * (h - h.mean(-1, keepdim=True) - k * (h * k).mean(-1, keepdim=True)),
+        "w": (grad_output * k).sum(0),
+        "b": grad_output.sum(0),
+    }
 
 
 # BatchNorm: the formula of training in eval mode (xla#913).
@@ -97,8 +100,8 @@ def grouped_query_attention_dk_of_one_query_head_only(grad_output, q, k, v):
 
 # The upstream gradient is read as if it were contiguous (flash-attention#355, FlagGems#1084).
 def linear_reads_the_upstream_as_contiguous(grad_output, x, w):
-    N, O = grad_output.shape
-    g = torch.as_strided(grad_output, (N, O), (O, 1))
+    N, out = grad_output.shape
+    g = torch.as_strided(grad_output, (N, out), (out, 1))
     return {"x": g @ w, "w": g.T @ x}
 
 
@@ -169,39 +172,157 @@ y[n,c] := (x[n,c] - mean[n]) * rstd[n] * w[c] + b[c]"""
 LN_DIMS = {"x": "N C", "w": "C", "b": "C"}
 
 BLIND = (
-    Wrong("cross_entropy", LOGITS + "L := sum(n: lse[n] - x[n,t[n]])", {"x": "N C", "t": "int<C: N>"},
-          cross_entropy_sum_with_the_scale_of_the_mean, "x", ("scale",), r"\bN\b", NC),
-    Wrong("cross_entropy", LOGITS + "L := sum(n: [t[n] != 0] * (lse[n] - x[n,t[n]]))", {"x": "N C", "t": "int<C: N>"},
-          cross_entropy_ignored_rows_not_zero, "x", ("rows",), r"\bt\b|target|ignore", NC, {"t": _targets}),
-    Wrong("soft_cross_entropy", LOGITS + "L := sum(n: sum(c: p[n,c] * (lse[n] - x[n,c])))", {"x": "N C", "p": "N C"},
-          soft_cross_entropy_that_assumes_targets_sum_to_one, "x", ("factor", "sum"), r"(sum|Σ).*\bp\b", NC,
-          {"p": _positive("N", "C")}),
-    Wrong("softmax", "y[n,c] := exp(x[n,c]) / sum(d: exp(x[n,d]))", {"x": "N C"},
-          softmax_as_y_times_one_minus_y, "x", ("jacobian", "path", "sum"), r"normalis|(sum|Σ)|path", NC),
-    Wrong("log_softmax", "y[n,c] := x[n,c] - log(sum(d: exp(x[n,d])))", {"x": "N C"},
-          log_softmax_with_the_jacobian_of_softmax, "x", ("jacobian", "neighbour"), r"softmax|exp|log", NC),
-    Wrong("layer_norm", LAYER_NORM, LN_DIMS, layer_norm_mean_path_subtracted_twice, "x", ("path",), r"mean.*(twice|2)|(twice|2).*mean", NC),
-    Wrong("rms_norm", "r[n] := (sum(c: x[n,c]^2) / C + 1/1000000)^(-1/2)\ny[n,c] := x[n,c] * r[n] * w[c]", {"x": "N C", "w": "C"},
-          rms_norm_weight_applied_twice, "x", ("factor",), r"\bw\b", NC),
+    Wrong(
+        "cross_entropy",
+        LOGITS + "L := sum(n: lse[n] - x[n,t[n]])",
+        {"x": "N C", "t": "int<C: N>"},
+        cross_entropy_sum_with_the_scale_of_the_mean,
+        "x",
+        ("scale",),
+        r"\bN\b",
+        NC,
+    ),
+    Wrong(
+        "cross_entropy",
+        LOGITS + "L := sum(n: [t[n] != 0] * (lse[n] - x[n,t[n]]))",
+        {"x": "N C", "t": "int<C: N>"},
+        cross_entropy_ignored_rows_not_zero,
+        "x",
+        ("rows",),
+        r"\bt\b|target|ignore",
+        NC,
+        {"t": _targets},
+    ),
+    Wrong(
+        "soft_cross_entropy",
+        LOGITS + "L := sum(n: sum(c: p[n,c] * (lse[n] - x[n,c])))",
+        {"x": "N C", "p": "N C"},
+        soft_cross_entropy_that_assumes_targets_sum_to_one,
+        "x",
+        ("factor", "sum"),
+        r"(sum|Σ).*\bp\b",
+        NC,
+        {"p": _positive("N", "C")},
+    ),
+    Wrong(
+        "softmax",
+        "y[n,c] := exp(x[n,c]) / sum(d: exp(x[n,d]))",
+        {"x": "N C"},
+        softmax_as_y_times_one_minus_y,
+        "x",
+        ("jacobian", "path", "sum"),
+        r"normalis|(sum|Σ)|path",
+        NC,
+    ),
+    Wrong(
+        "log_softmax",
+        "y[n,c] := x[n,c] - log(sum(d: exp(x[n,d])))",
+        {"x": "N C"},
+        log_softmax_with_the_jacobian_of_softmax,
+        "x",
+        ("jacobian", "neighbour"),
+        r"softmax|exp|log",
+        NC,
+    ),
+    Wrong(
+        "layer_norm",
+        LAYER_NORM,
+        LN_DIMS,
+        layer_norm_mean_path_subtracted_twice,
+        "x",
+        ("path",),
+        r"mean.*(twice|2)|(twice|2).*mean",
+        NC,
+    ),
+    Wrong(
+        "rms_norm",
+        "r[n] := (sum(c: x[n,c]^2) / C + 1/1000000)^(-1/2)\ny[n,c] := x[n,c] * r[n] * w[c]",
+        {"x": "N C", "w": "C"},
+        rms_norm_weight_applied_twice,
+        "x",
+        ("factor",),
+        r"\bw\b",
+        NC,
+    ),
     Wrong("layer_norm", LAYER_NORM, LN_DIMS, layer_norm_gamma_read_at_the_wrong_index, "x", ("position",), r"\bw\b", NC),
-    Wrong("batch_norm_eval", "y[n,c] := (x[n,c] - running_mean[c]) * (running_var[c] + 1/100000)^(-1/2) * w[c] + b[c]",
-          {"x": "N C", "running_mean": "C", "running_var": "C", "w": "C", "b": "C"},
-          batch_norm_training_formula_in_eval_mode, "x", ("mode",), r"eval|batch|running", NC, {"running_var": _positive("C")}),
-    Wrong("attention_gqa", """S[h,g,t,s] := sum(d: q[t,h,g,d] * k[s,h,d]) * D^(-1/2)
+    Wrong(
+        "batch_norm_eval",
+        "y[n,c] := (x[n,c] - running_mean[c]) * (running_var[c] + 1/100000)^(-1/2) * w[c] + b[c]",
+        {"x": "N C", "running_mean": "C", "running_var": "C", "w": "C", "b": "C"},
+        batch_norm_training_formula_in_eval_mode,
+        "x",
+        ("mode",),
+        r"eval|batch|running",
+        NC,
+        {"running_var": _positive("C")},
+    ),
+    Wrong(
+        "attention_gqa",
+        """S[h,g,t,s] := sum(d: q[t,h,g,d] * k[s,h,d]) * D^(-1/2)
 P[h,g,t,s] := exp(S[h,g,t,s]) / sum(r: exp(S[h,g,t,r]))
 y[t,h,g,d] := sum(s: P[h,g,t,s] * v[s,h,d])""",
-          {"q": "T H G D", "k": "T H D", "v": "T H D"},
-          grouped_query_attention_dk_of_one_query_head_only, "k", ("sum", "rows"), r"\bg\b|\bG\b|group",
-          three(T=(5, 4, 4), H=(2, 3, 2), G=(3, 2, 2), D=(7, 4, 8))),
-    Wrong("linear", "y[n,o] := sum(i: x[n,i] * w[o,i])", {"x": "N I", "w": "O I"},
-          linear_reads_the_upstream_as_contiguous, "w", ("strides", "upstream"), r"stride|contiguous",
-          three(N=(5, 4, 8), I=(3, 4, 4), O=(2, 4, 8)), layout="transposed"),
-    Wrong("scale", "y[n,c] := x[n,c] * w[c]", {"x": "N C", "w": "C"}, rms_scale_writes_into_x, "x", ("in_place",), r"\bx\b", NC),
-    Wrong("gather", "y[m,d] := x[ids[m],d]", {"x": "V D", "ids": "int<V: M>"}, gather_overwrites_on_repeated_indices, "x",
-          ("rows",), r"repeat|scatter", three(V=(7, 9, 8), D=(3, 4, 4), M=(11, 9, 8)), {"ids": _repeated}),
-    Wrong("embedding", "y[n,t,d] := [ids[n,t] != 1] * E[ids[n,t],d]", {"E": "V D", "ids": "int<V: N T>"}, embedding_padding_row_not_zero, "E",
-          ("rows",), r"\brow|\bids\b|padding", three(V=(7, 9, 8), D=(3, 4, 4), N=(3, 4, 4), T=(5, 4, 8)), {"ids": _tokens}),
-    Wrong("linear", "y[n,o] := sum(i: x[n,i] * w[o,i]) + b[o]", {"x": "N I", "w": "O I", "b": "O"}, linear_bias_not_reduced, "b",
-          ("sum",), r"sum.*\b[nN]\b|Σ_?n", three(N=(5, 9, 8), I=(3, 4, 4), O=(2, 4, 8))),
-    Wrong("prod", "y[n] := prod(c: x[n,c])", {"x": "N C"}, prod_divides_by_the_input, "x", ("zero",), r"\b0\b|zero", NC, {"x": _with_zeros}),
+        {"q": "T H G D", "k": "T H D", "v": "T H D"},
+        grouped_query_attention_dk_of_one_query_head_only,
+        "k",
+        ("sum", "rows"),
+        r"\bg\b|\bG\b|group",
+        three(T=(5, 4, 4), H=(2, 3, 2), G=(3, 2, 2), D=(7, 4, 8)),
+    ),
+    Wrong(
+        "linear",
+        "y[n,o] := sum(i: x[n,i] * w[o,i])",
+        {"x": "N I", "w": "O I"},
+        linear_reads_the_upstream_as_contiguous,
+        "w",
+        ("strides", "upstream"),
+        r"stride|contiguous",
+        three(N=(5, 4, 8), I=(3, 4, 4), O=(2, 4, 8)),
+        layout="transposed",
+    ),
+    Wrong(
+        "scale", "y[n,c] := x[n,c] * w[c]", {"x": "N C", "w": "C"}, rms_scale_writes_into_x, "x", ("in_place",), r"\bx\b", NC
+    ),
+    Wrong(
+        "gather",
+        "y[m,d] := x[ids[m],d]",
+        {"x": "V D", "ids": "int<V: M>"},
+        gather_overwrites_on_repeated_indices,
+        "x",
+        ("rows",),
+        r"repeat|scatter",
+        three(V=(7, 9, 8), D=(3, 4, 4), M=(11, 9, 8)),
+        {"ids": _repeated},
+    ),
+    Wrong(
+        "embedding",
+        "y[n,t,d] := [ids[n,t] != 1] * E[ids[n,t],d]",
+        {"E": "V D", "ids": "int<V: N T>"},
+        embedding_padding_row_not_zero,
+        "E",
+        ("rows",),
+        r"\brow|\bids\b|padding",
+        three(V=(7, 9, 8), D=(3, 4, 4), N=(3, 4, 4), T=(5, 4, 8)),
+        {"ids": _tokens},
+    ),
+    Wrong(
+        "linear",
+        "y[n,o] := sum(i: x[n,i] * w[o,i]) + b[o]",
+        {"x": "N I", "w": "O I", "b": "O"},
+        linear_bias_not_reduced,
+        "b",
+        ("sum",),
+        r"sum.*\b[nN]\b|Σ_?n",
+        three(N=(5, 9, 8), I=(3, 4, 4), O=(2, 4, 8)),
+    ),
+    Wrong(
+        "prod",
+        "y[n] := prod(c: x[n,c])",
+        {"x": "N C"},
+        prod_divides_by_the_input,
+        "x",
+        ("zero",),
+        r"\b0\b|zero",
+        NC,
+        {"x": _with_zeros},
+    ),
 )

@@ -93,10 +93,10 @@ def conv(grad_output, x, w, flip=False, shift=0, keep=None):
     k = w.shape[2]
     length = grad_output.shape[2]
     for u in range(k):
-        dw[:, :, u] = torch.einsum("nol,nil->oi", grad_output, x[:, :, u:u + length])
+        dw[:, :, u] = torch.einsum("nol,nil->oi", grad_output, x[:, :, u : u + length])
     dx = torch.zeros_like(x)
     for u in range(k):
-        dx[:, :, u:u + length] += torch.einsum("nol,oi->nil", grad_output, w[:, :, k - 1 - u if flip else u])
+        dx[:, :, u : u + length] += torch.einsum("nol,oi->nil", grad_output, w[:, :, k - 1 - u if flip else u])
     return dx, dw
 
 
@@ -153,8 +153,16 @@ CONV_DIMS = {"x": "N I L", "w": "O I K"}
 
 
 def _conv(name, backward, kinds, says):
-    return Wrong("conv1d", "y[n,o,l<L-K+1] := sum(i, u: x[n,i,l+u] * w[o,i,u])", CONV_DIMS, backward, name, kinds, says,
-                 three(N=(2, 3, 4), I=(3, 2, 2), O=(5, 4, 4), L=(7, 9, 8), K=(3, 3, 4)))
+    return Wrong(
+        "conv1d",
+        "y[n,o,l<L-K+1] := sum(i, u: x[n,i,l+u] * w[o,i,u])",
+        CONV_DIMS,
+        backward,
+        name,
+        kinds,
+        says,
+        three(N=(2, 3, 4), I=(3, 2, 2), O=(5, 4, 4), L=(7, 9, 8), K=(3, 3, 4)),
+    )
 
 
 SET = (
@@ -163,9 +171,27 @@ SET = (
     Wrong("linear_mse", MSE, MSE_DIMS, the_two_of_the_square_forgotten, "w", ("scale",), r"2× too small.*square", SIZES),
     Wrong("linear_mse", MSE, MSE_DIMS, target_minus_prediction, "x", ("sign",), r"wrong sign", SIZES),
     Wrong("linear_mse", MSE, MSE_DIMS, mse_ignores_the_upstream, "w", ("upstream",), r"grad_output.*ignored", SIZES),
-    Wrong("linear_mse", MSE, MSE_DIMS, bias_left_out_of_the_prediction, "w", ("constant", "addend", "variable", "neighbour"), r"\bb\b", SIZES),
+    Wrong(
+        "linear_mse",
+        MSE,
+        MSE_DIMS,
+        bias_left_out_of_the_prediction,
+        "w",
+        ("constant", "addend", "variable", "neighbour"),
+        r"\bb\b",
+        SIZES,
+    ),
     Wrong("linear_mse", MSE, MSE_DIMS, mean_over_the_outputs_only, "w", ("scale",), r"divided by O.*N·O", SIZES),
-    Wrong("linear_mse", MSE, MSE_DIMS, target_gets_the_gradient_of_the_prediction, "t", ("sign", "other_input"), r"sign|\by\b", SIZES),
+    Wrong(
+        "linear_mse",
+        MSE,
+        MSE_DIMS,
+        target_gets_the_gradient_of_the_prediction,
+        "t",
+        ("sign", "other_input"),
+        r"sign|\by\b",
+        SIZES,
+    ),
     Wrong("linear", LINEAR, DIMS, weight_not_transposed, "x", ("position",), r"\bw\b.*transposed", SQUARE),
     Wrong("linear", LINEAR, DIMS, weight_gradient_transposed, "w", ("position",), r"transposed", SQUARE),
     Wrong("linear", LINEAR, DIMS, weight_gradient_averaged_over_the_batch, "w", ("scale",), r"divided by N", SIZES),
@@ -173,24 +199,88 @@ SET = (
     Wrong("linear", LINEAR, DIMS, bias_gradient_averaged, "b", ("scale",), r"divided by N", SIZES),
     Wrong("linear", LINEAR, DIMS, bias_summed_over_everything, "b", ("sum",), r"summed over (o|all)", SIZES),
     Wrong("linear", LINEAR, DIMS, weight_gradient_never_returned, "w", ("missing",), r"no gradient", SIZES),
-    Wrong("linear", LINEAR, DIMS, weight_gradient_drops_the_tail_of_four, "w", ("rows",), r"tail.*4",
-          three(N=(5, 9, 8), I=(7, 9, 2), O=(2, 4, 8))),
+    Wrong(
+        "linear",
+        LINEAR,
+        DIMS,
+        weight_gradient_drops_the_tail_of_four,
+        "w",
+        ("rows",),
+        r"tail.*4",
+        three(N=(5, 9, 8), I=(7, 9, 2), O=(2, 4, 8)),
+    ),
     _conv("x", kernel_flipped_in_the_input_gradient, ("position",), r"\bw\b.*flipped"),
     _conv("w", kernel_gradient_flipped, ("position",), r"flipped"),
     _conv("x", input_gradient_shifted, ("position",), r"shifted"),
     _conv("w", kernel_gradient_of_the_last_sample, ("sum",), r"sum over n.*last"),
-    Wrong("conv1d", "y[n,o,l] := x[n,o,l] + b[o]", {"x": "N O L", "b": "O"}, conv_bias_summed_over_the_batch_only, "b", ("sum",), r"sum over l",
-          three(N=(5, 9, 8), O=(3, 4, 4), L=(2, 4, 8))),
-    Wrong("conv1d", "y[n,o,l] := x[n,o,l] + b[o]", {"x": "N O L", "b": "O"}, conv_bias_not_reduced_over_the_length, "b", ("sum",), r"sum over l",
-          three(N=(5, 9, 8), O=(3, 4, 4), L=(2, 5, 8))),
-    Wrong("avg_pool", "y[n,m] := (x[n,2*m] + x[n,2*m+1])/2", {"x": "N 2*M"}, average_pool_forgets_the_division, "x", ("scale",), r"factor 2",
-          three(N=(5, 9, 8), M=(3, 4, 4))),
-    Wrong("avg_pool", "y[n,m] := (x[n,2*m] + x[n,2*m+1])/2", {"x": "N 2*M"}, average_pool_divides_twice, "x", ("scale",), r"factor 2|2×",
-          three(N=(5, 9, 8), M=(3, 4, 4))),
-    Wrong("bilinear", "y[n,o] := sum(i, j: a[n,i]*w[o,i,j]*b[n,j])", {"a": "N I", "b": "N I", "w": "O I I"}, bilinear_reads_the_other_input, "b",
-          ("variable",), r"b is read where a", SIZES),
-    Wrong("residual", "h[n,o] := tanh(sum(i: x[n,i]*w[o,i]))\ny[n,o] := x[n,o] + h[n,o]", {"x": "N I", "w": "I I"}, residual_branch_forgotten, "x",
-          ("path",), r"through y.*left out", SIZES),
-    Wrong("tanh_linear", "z[n,o] := sum(i: x[n,i]*w[o,i])\ny[n,o] := tanh(z[n,o])", {"x": "N I", "w": "O I"}, tanh_of_linear_without_its_derivative,
-          "w", ("factor", "neighbour", "variable"), r"1 - y|tanh", SIZES),
+    Wrong(
+        "conv1d",
+        "y[n,o,l] := x[n,o,l] + b[o]",
+        {"x": "N O L", "b": "O"},
+        conv_bias_summed_over_the_batch_only,
+        "b",
+        ("sum",),
+        r"sum over l",
+        three(N=(5, 9, 8), O=(3, 4, 4), L=(2, 4, 8)),
+    ),
+    Wrong(
+        "conv1d",
+        "y[n,o,l] := x[n,o,l] + b[o]",
+        {"x": "N O L", "b": "O"},
+        conv_bias_not_reduced_over_the_length,
+        "b",
+        ("sum",),
+        r"sum over l",
+        three(N=(5, 9, 8), O=(3, 4, 4), L=(2, 5, 8)),
+    ),
+    Wrong(
+        "avg_pool",
+        "y[n,m] := (x[n,2*m] + x[n,2*m+1])/2",
+        {"x": "N 2*M"},
+        average_pool_forgets_the_division,
+        "x",
+        ("scale",),
+        r"factor 2",
+        three(N=(5, 9, 8), M=(3, 4, 4)),
+    ),
+    Wrong(
+        "avg_pool",
+        "y[n,m] := (x[n,2*m] + x[n,2*m+1])/2",
+        {"x": "N 2*M"},
+        average_pool_divides_twice,
+        "x",
+        ("scale",),
+        r"factor 2|2×",
+        three(N=(5, 9, 8), M=(3, 4, 4)),
+    ),
+    Wrong(
+        "bilinear",
+        "y[n,o] := sum(i, j: a[n,i]*w[o,i,j]*b[n,j])",
+        {"a": "N I", "b": "N I", "w": "O I I"},
+        bilinear_reads_the_other_input,
+        "b",
+        ("variable",),
+        r"b is read where a",
+        SIZES,
+    ),
+    Wrong(
+        "residual",
+        "h[n,o] := tanh(sum(i: x[n,i]*w[o,i]))\ny[n,o] := x[n,o] + h[n,o]",
+        {"x": "N I", "w": "I I"},
+        residual_branch_forgotten,
+        "x",
+        ("path",),
+        r"through y.*left out",
+        SIZES,
+    ),
+    Wrong(
+        "tanh_linear",
+        "z[n,o] := sum(i: x[n,i]*w[o,i])\ny[n,o] := tanh(z[n,o])",
+        {"x": "N I", "w": "O I"},
+        tanh_of_linear_without_its_derivative,
+        "w",
+        ("factor", "neighbour", "variable"),
+        r"1 - y|tanh",
+        SIZES,
+    ),
 )

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import torch
-
 from benchmarks.wrong_backwards.losses import positive
 from benchmarks.wrong_backwards.wrong import Wrong, three
 
@@ -189,9 +187,17 @@ SET = (
     _bn(batch_statistics_frozen, ("mode", "path", "detached"), r"mean.*rstd|rstd.*mean|eval"),
     _bn(batch_mean_path_forgotten, ("path", "detached"), r"mean"),
     _bn(batch_divided_by_n_minus_one, ("path", "constant"), r"N ?- ?1"),
-    Wrong("batch_norm_eval", "y[n,c] := (x[n,c] - running_mean[c]) * (running_var[c] + 1/100000)^(-1/2) * w[c] + b[c]",
-          {"x": "N C", "running_mean": "C", "running_var": "C", "w": "C", "b": "C"},
-          eval_weight_forgotten, "x", ("factor",), r"\bw\b", NC, {"running_var": positive("C")}),
+    Wrong(
+        "batch_norm_eval",
+        "y[n,c] := (x[n,c] - running_mean[c]) * (running_var[c] + 1/100000)^(-1/2) * w[c] + b[c]",
+        {"x": "N C", "running_mean": "C", "running_var": "C", "w": "C", "b": "C"},
+        eval_weight_forgotten,
+        "x",
+        ("factor",),
+        r"\bw\b",
+        NC,
+        {"running_var": positive("C")},
+    ),
     Wrong("normalise", L2, {"x": "N C"}, normalise_projects_with_the_wrong_sign, "x", ("path",), r"\br\b.*sign", NC),
     Wrong("normalise", L2, {"x": "N C"}, normalise_forgets_the_projection, "x", ("path", "detached"), r"\br\b", NC),
 )

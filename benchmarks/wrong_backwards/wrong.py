@@ -1,4 +1,4 @@
-"""A wrong backward with its true name: the forward as index text, the backward as torch code, and what a diagnosis should say."""
+"""A wrong backward with its true name: forward in index text, backward in torch code, and what a diagnosis should say."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How the backward behaves rather than what it computes: it writes into its inputs, reads strides wrongly, gives other numbers each time."""
+"""How the backward behaves rather than what it computes: it writes into its inputs, misreads strides, changes its mind."""
 
 from __future__ import annotations
 
@@ -18,14 +18,21 @@ def _in_place(grad_output: Tensor, x: Tensor, w: Tensor) -> dict[str, Tensor]:
 
 
 EXAMPLE = Example(
-    forward="y[n,c] := x[n,c]*w[c]", dims={"x": "N C", "w": "C"}, parameter="x",
-    right="x_bar[n,c] := grad_output[n,c]*w[c]", wrong=_in_place, says="writes into x",
+    forward="y[n,c] := x[n,c]*w[c]",
+    dims={"x": "N C", "w": "C"},
+    parameter="x",
+    right="x_bar[n,c] := grad_output[n,c]*w[c]",
+    wrong=_in_place,
+    says="writes into x",
 )
 STRIDES = Example(
-    forward="y[n,c] := x[n,c]^3", dims={"x": "N C"}, parameter="x",
+    forward="y[n,c] := x[n,c]^3",
+    dims={"x": "N C"},
+    parameter="x",
     right="x_bar[n,c] := 3*grad_output[n,c]*x[n,c]^2",
     wrong=lambda grad_output, x: {"x": 3 * x**2 * torch.as_strided(grad_output, x.shape, (x.shape[1], 1))},
-    says="contiguous", transposed=True,
+    says="contiguous",
+    transposed=True,
 )
 
 
@@ -41,12 +48,21 @@ def behaviour(scene: Scene, others: list[Scene]) -> Iterator[Guess]:
         touched = _touched(case.inputs, inputs) + _touched(case.upstream, upstream)
         if touched:
             later = "" if not scene.wrong else ", and what is read from it afterwards is wrong"
-            yield Guess("in_place", f"the backward writes into {' and '.join(touched)}, in place{later}: work on a copy", _found, certain=True)
+            yield Guess(
+                "in_place",
+                f"the backward writes into {' and '.join(touched)}, in place{later}: work on a copy",
+                _found,
+                certain=True,
+            )
         fresh = {k: v.clone() for k, v in case.inputs.items()}
         second = _of(case.backward(fresh, {k: same_layout(v) for k, v in case.upstream.items()}), scene.name)
         if first is not None and second is not None and not (first.shape == second.shape and scene.near(first, second, 1000)):
-            yield Guess("state", "the same call twice gives two gradients: the backward keeps something from its last call, or is random",
-                        _found, certain=True)
+            yield Guess(
+                "state",
+                "the same call twice gives two gradients: the backward keeps something from its last call, or is random",
+                _found,
+                certain=True,
+            )
         for name, value in case.upstream.items():
             if not scene.wrong or value.is_contiguous():
                 continue
@@ -54,10 +70,14 @@ def behaviour(scene: Scene, others: list[Scene]) -> Iterator[Guess]:
             again = _of(case.backward({k: v.clone() for k, v in case.inputs.items()}, plain), scene.name)
             if again is not None and scene.near(again, scene.right, 1.0):
                 what = "expanded" if 0 in value.stride() else "not contiguous"
-                yield Guess("strides", f"wrong only where {name} is {what}: its strides are ignored; read it by stride, or call .contiguous() first",
-                            _found, certain=True)
+                yield Guess(
+                    "strides",
+                    f"wrong only where {name} is {what}: its strides are ignored; call .contiguous() first",
+                    _found,
+                    certain=True,
+                )
             break
-    except Exception:  # noqa: BLE001 - a backward that fails on a second call tells nothing here
+    except Exception:
         return
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -35,6 +34,7 @@ class Case:
             None where it cannot be run again.  It may change its arguments: that is a finding.
         again: another case of the same backward at other sizes, by sizes and seed; by default drawn with :func:`draw`.
         fixed: names of inputs that keep their values in another case (constants).
+        double: as ``backward``, but in float64 whatever the dtype of the case; None where there is no such thing.
     """
 
     name: str
@@ -49,6 +49,7 @@ class Case:
     backward: Run | None = None
     again: Callable[[Mapping[str, int], int], Case | None] | None = None
     fixed: frozenset[str] = field(default=frozenset())
+    double: Run | None = None
 
     def at(self, sizes: Mapping[str, int], seed: int) -> Case | None:
         """The same backward at other sizes and values, or None where it cannot run there.
@@ -61,8 +62,10 @@ class Case:
             if self.backward is None:
                 return None
             inputs, upstream = draw(self, sizes, seed)
-            return case(self.name, self.forward, self.adjoint, inputs, upstream, self.backward, relative=self.relative, fixed=self.fixed)
-        except Exception:  # noqa: BLE001
+            return case(
+                self.name, self.forward, self.adjoint, inputs, upstream, self.backward, relative=self.relative, fixed=self.fixed
+            )
+        except Exception:
             return None
 
     @property
@@ -76,8 +79,16 @@ class Case:
         return min(max(1e-11, largest / scale), 0.05) if scale > 0 else 1e-11
 
 
-def case(name: str, forward: Program, adjoint: Program, inputs: Tensors, upstream: Tensors, backward: Run,
-         relative: float = 1e-11, fixed: frozenset[str] = frozenset()) -> Case:
+def case(
+    name: str,
+    forward: Program,
+    adjoint: Program,
+    inputs: Tensors,
+    upstream: Tensors,
+    backward: Run,
+    relative: float = 1e-11,
+    fixed: frozenset[str] = frozenset(),
+) -> Case:
     """Run a backward and put it beside the derived gradient, evaluated in float64.
 
     Args:
@@ -96,8 +107,19 @@ def case(name: str, forward: Program, adjoint: Program, inputs: Tensors, upstrea
     run_on = {k: v.clone() for k, v in inputs.items()}
     found = dict(backward(run_on, {k: same_layout(v) for k, v in upstream.items()}))
     sizes = measure(adjoint, {k: tuple(v.shape) for k, v in given.items()})
-    return Case(name, forward, adjoint, inputs, upstream, sizes, derived, {n: _double(found.get(n)) for n in names}, tolerance,
-                backward, fixed=fixed)
+    return Case(
+        name,
+        forward,
+        adjoint,
+        inputs,
+        upstream,
+        sizes,
+        derived,
+        {n: _double(found.get(n)) for n in names},
+        tolerance,
+        backward,
+        fixed=fixed,
+    )
 
 
 def _double(value: Tensor | None) -> Tensor | None:
@@ -131,7 +153,9 @@ def _like(argument: Input, sample: Tensor, sizes: Mapping[str, int], generator: 
         return sample if tuple(sample.shape) == shape else sample.flatten()[:1].expand(shape).clone()
 
     def pick(pool: Tensor) -> Tensor:
-        return pool[torch.randint(len(pool), shape, generator=generator)] if len(pool) else torch.zeros(shape, dtype=sample.dtype)
+        return (
+            pool[torch.randint(len(pool), shape, generator=generator)] if len(pool) else torch.zeros(shape, dtype=sample.dtype)
+        )
 
     if argument.kind != "float" or not sample.is_floating_point():
         if argument.below is None:
@@ -143,10 +167,12 @@ def _like(argument: Input, sample: Tensor, sizes: Mapping[str, int], generator: 
             return chosen.to(sample.dtype)
         special = old[(old < 0)]  # an ignore_index below 0 keeps its share
         share = special.numel() / old.numel()
-        return torch.where(torch.rand(shape, generator=generator) < share, pick(special if len(special) else old), chosen).to(sample.dtype)
+        return torch.where(torch.rand(shape, generator=generator) < share, pick(special if len(special) else old), chosen).to(
+            sample.dtype
+        )
     values = sample.flatten()
-    if values.numel() > 2 and len(values.unique()) <= 2:
-        return pick(values)
+    if values.numel() > 2 and len(torch.unique(values)) <= 2:
+        return pick(torch.unique(values))
     new = torch.randn(shape, generator=generator, dtype=torch.float64)
     if values.numel() and bool((values > 0).all()):
         low, high = float(values.min()), float(values.max())

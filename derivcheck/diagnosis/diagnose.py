@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from derivcheck.diagnosis.behaviour import behaviour
 from derivcheck.diagnosis.case import Case, draw
+from derivcheck.diagnosis.case import case as build
 from derivcheck.diagnosis.factors import factors
 from derivcheck.diagnosis.guess import Family, Guess
 from derivcheck.diagnosis.missing import missing
@@ -26,7 +27,20 @@ from derivcheck.diagnosis.variables import variables
 from derivcheck.diagnosis.zeros import zeros
 
 FAMILIES: tuple[Family, ...] = (
-    missing, behaviour, zeros, upstream, scale, other_gradients, paths, factors, sums, rows, positions, mode, variables, neighbours,
+    missing,
+    behaviour,
+    zeros,
+    upstream,
+    scale,
+    other_gradients,
+    paths,
+    factors,
+    sums,
+    rows,
+    positions,
+    mode,
+    variables,
+    neighbours,
 )
 PRIMES = (3, 5, 7, 11, 13, 17, 19, 23)
 SMALL = 20_000  # a gradient of more elements is first looked for at small sizes
@@ -62,8 +76,8 @@ class Diagnosis:
 def diagnose(case: Case, seconds: float = 5.0) -> Diagnosis | None:
     """The mistake that reproduces what the backward returned, or None.
 
-    A hypothesis counts only where it gives what was found at every size at which the backward can be run again: primes, powers of two, a
-    size of 1, and the sizes of the case itself with other values.
+    A hypothesis counts only where it gives what was found at every size at which the backward can be run again:
+    primes, powers of two, a size of 1, and the sizes of the case itself with other values.
 
     Args:
         seconds: how long to look.
@@ -72,12 +86,22 @@ def diagnose(case: Case, seconds: float = 5.0) -> Diagnosis | None:
         return None
     end = time.monotonic() + seconds
     here = Scene(case)
-    for family in (missing, behaviour, zeros):
+    first: tuple[Family, ...] = (missing, behaviour, zeros)
+    for family in first:
         for guess in family(here, []):
             if guess.certain:
                 return _said(guess, [here])
     if not here.wrong:
         return None
+    if case.relative > 1e-9 and (finer := _in_double(case)) is not None:
+        if not finer.wrong:
+            return Diagnosis(
+                f"{case.name}: right when it runs in float64: this backward loses precision, and needs a wider accumulator or "
+                "another order",
+                "precision",
+                (str(here),),
+            )
+        here = finer
     others = _others(here)
     search = here
     if here.right.size > SMALL:
@@ -99,6 +123,21 @@ def diagnose(case: Case, seconds: float = 5.0) -> Diagnosis | None:
     return _best(fitting, search)
 
 
+def _in_double(case: Case) -> Scene | None:
+    """The same backward on the same values in float64, or None where it does not run so."""
+    if case.double is None:
+        return None
+    try:
+        upstream = {k: v.double() for k, v in case.upstream.items()}
+        finer = build(case.name, case.forward, case.adjoint, case.inputs, upstream, case.double, fixed=case.fixed)
+    except Exception:
+        return None
+    found = finer.found.get(case.name)
+    if found is None or not bool(found.isfinite().all()) or bool((found == found.float()).all()):
+        return None
+    return Scene(finer)
+
+
 def _confirmed(guess: Guess, search: Scene, rest: Sequence[Scene]) -> list[Scene] | None:
     """The scenes at which a guess reproduces a wrong gradient, or None where one contradicts it."""
     found = [search]
@@ -115,7 +154,13 @@ def _confirmed(guess: Guess, search: Scene, rest: Sequence[Scene]) -> list[Scene
 
 def _said(guess: Guess, scenes: Sequence[Scene]) -> Diagnosis:
     name = scenes[0].name
-    return Diagnosis(f"{name}: {guess.sentence}", guess.kind, tuple(dict.fromkeys(str(s) for s in scenes)), guess.alternatives, guess.tell_apart)
+    return Diagnosis(
+        f"{name}: {guess.sentence}",
+        guess.kind,
+        tuple(dict.fromkeys(str(s) for s in scenes)),
+        guess.alternatives,
+        guess.tell_apart,
+    )
 
 
 def _best(fitting: Sequence[Guess], scene: Scene) -> Diagnosis | None:
@@ -142,7 +187,7 @@ def _plans(sizes: dict[str, int]) -> list[dict[str, int]]:
     order = sorted(sizes, key=lambda n: (sizes[n], list(sizes).index(n)))
     primes = {n: PRIMES[min(k, 7)] for k, n in enumerate(order)}
     other = {n: PRIMES[min(len(order) - 1 - k, 7)] if len(order) < 4 else 2 + k % 3 for k, n in enumerate(order)}
-    powers = {n: 4 for n in order}
+    powers = dict.fromkeys(order, 4)
     plans = [primes, powers, other]
     if order:
         last = list(sizes)[-1]
@@ -159,19 +204,20 @@ def _others(here: Scene) -> list[Scene]:
         case = here.case.at(plan, 7 + seed)
         if case is not None:
             found.append(Scene(case))
+    for seed in range(20, 24):  # a mistake that shows only at some values
+        if not any(s.wrong for s in found) and (case := here.case.at(here.sizes, seed)) is not None:
+            found.append(Scene(case))
     return found
 
 
 def _elsewhere(here: Scene) -> list[Scene]:
     """Scenes for what guesses predict, where the backward itself cannot be run: only their values are used."""
-    from derivcheck.diagnosis.case import case as build
-
     found = []
     for seed, plan in enumerate(_plans(here.sizes)):
         try:
             c = here.case
             inputs, ups = draw(c, plan, 70 + seed)
             found.append(Scene(build(c.name, c.forward, c.adjoint, inputs, ups, lambda i, u: {}, fixed=c.fixed)))
-        except Exception:  # noqa: BLE001 - sizes that this Program does not have
+        except Exception:
             continue
     return found

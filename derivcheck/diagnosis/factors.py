@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from fractions import Fraction
+from functools import partial
 from itertools import combinations
 
 import numpy as np
@@ -13,9 +14,12 @@ from derivcheck.diagnosis.scene import Array, Scene, backward_definitions
 from derivcheck.notation.terms import Bracket, Mul, Number, Pow, Ref, SizeOf, Term, add, mul, neg, subterms, transform
 
 EXAMPLE = Example(
-    forward="r[n] := (sum(c: x[n,c]^2)/C + 1/1000)^(-1/2); y[n,c] := x[n,c]*r[n]*w[c]", dims={"x": "N C", "w": "C"}, parameter="w",
+    forward="r[n] := (sum(c: x[n,c]^2)/C + 1/1000)^(-1/2); y[n,c] := x[n,c]*r[n]*w[c]",
+    dims={"x": "N C", "w": "C"},
+    parameter="w",
     right="r[n] := (sum(c: x[n,c]^2)/C + 1/1000)^(-1/2); w_bar[c] := sum(n: grad_output[n,c]*x[n,c]*r[n])",
-    wrong="r[n] := (sum(c: x[n,c]^2)/C + 1/1000)^(-1/2); w_bar[c] := sum(n: grad_output[n,c]*w[c]*x[n,c]*r[n])", says="w",
+    wrong="r[n] := (sum(c: x[n,c]^2)/C + 1/1000)^(-1/2); w_bar[c] := sum(n: grad_output[n,c]*w[c]*x[n,c]*r[n])",
+    says="w",
 )
 
 
@@ -55,7 +59,7 @@ def _everywhere(scene: Scene) -> Iterator[Guess]:
 
         if dropped := everywhere(scene, altered):
             yield edited("factor", f"the factor {name} is missing{_invisible(scene, name)}", dropped)
-        if doubled := everywhere(scene, lambda t, altered=altered: altered(t, twice=True)):
+        if doubled := everywhere(scene, partial(altered, twice=True)):
             yield edited("factor", f"an extra factor {name}: it is used twice{_invisible(scene, name)}", doubled)
 
 
@@ -73,8 +77,11 @@ def _whole(scene: Scene) -> Iterator[Guess]:
             if p.denominator == 2 and (scene.values[name] < 0).any():
                 continue
             power = {Fraction(1): name, Fraction(-1): f"1/{name}", Fraction(1, 2): f"√{name}", Fraction(-1, 2): f"1/√{name}"}[p]
-            yield Guess("factor", f"an extra factor {power}{_invisible(scene, name)}",
-                        lambda s, name=name, axes=axes, p=p: _scaled(s, name, axes, float(p)))
+            yield Guess(
+                "factor",
+                f"an extra factor {power}{_invisible(scene, name)}",
+                partial(_scaled, name, axes, float(p)),
+            )
 
 
 def _laid(its: tuple[object, ...], dims: tuple[object, ...]) -> tuple[int, ...] | None:
@@ -90,7 +97,7 @@ def _laid(its: tuple[object, ...], dims: tuple[object, ...]) -> tuple[int, ...] 
     return tuple(axes)
 
 
-def _scaled(scene: Scene, name: str, axes: tuple[int, ...], p: float) -> Array:
+def _scaled(name: str, axes: tuple[int, ...], p: float, scene: Scene) -> Array:
     value = scene.values[name]
     shape = [1] * scene.right.ndim
     for k, n in zip(axes, value.shape):
@@ -110,13 +117,20 @@ def _one_place(scene: Scene) -> Iterator[Guess]:
                 rest = mul(*(b for j, b in enumerate(node.args) if j != k))
                 where = place(scene, spot.definition)
                 yield edited("factor", f"the factor {short(a)} is missing{where}, in {short(node)}", spot.changed(rest))
-                yield edited("factor", f"an extra factor {short(a)}{where}: it is used twice in {short(node)}", spot.changed(mul(*node.args, a)))
+                yield edited(
+                    "factor",
+                    f"an extra factor {short(a)}{where}: it is used twice in {short(node)}",
+                    spot.changed(mul(*node.args, a)),
+                )
         elif isinstance(node, Pow) and isinstance(node.exponent, Number):
             e = node.exponent.value
             for other in (e + 1, e - 1, e / 2, e * 2, -e):
                 if other not in (0, e):
-                    yield edited("factor", f"the power of {short(node.base)} is {other}, and should be {e}{place(scene, spot.definition)}",
-                                 spot.changed(Pow(node.base, Number(other)) if other != 1 else node.base))
+                    yield edited(
+                        "factor",
+                        f"the power of {short(node.base)} is {other}, and should be {e}{place(scene, spot.definition)}",
+                        spot.changed(Pow(node.base, Number(other)) if other != 1 else node.base),
+                    )
 
 
 def _some_places(scene: Scene) -> Iterator[Guess]:
@@ -142,10 +156,15 @@ def _some_places(scene: Scene) -> Iterator[Guess]:
                     every = enumerate(definitions[n].paths)
                     terms[n] = add(*(transform(p.term, dropped) if (n, k) in chosen else p.term for k, p in every))
                 places = " and ".join(dict.fromkeys(n.removesuffix("_bar") for n, _ in chosen))
-                yield edited("factor", f"the factor {name} is missing in the gradient of {places}{_invisible(scene, name)}", terms)
+                yield edited(
+                    "factor", f"the factor {name} is missing in the gradient of {places}{_invisible(scene, name)}", terms
+                )
     for name in holders:
-        turned = everywhere(scene, lambda t, name=name: neg(t) if isinstance(t, Ref) and t.name == name else t)
-        if turned:
+
+        def negated(t: Term, name: str = name) -> Term:
+            return neg(t) if isinstance(t, Ref) and t.name == name else t
+
+        if turned := everywhere(scene, negated):
             yield edited("sign", f"{name} comes in with the wrong sign", turned)
 
 
@@ -168,7 +187,19 @@ def _arriving(scene: Scene) -> Iterator[Guess]:
             for p, text in ((1, name), (-1, f"1/{name}")):
 
                 def times(t: Term, ref: str = node.name, name: str = name, axes: tuple[int, ...] = axes, p: int = p) -> Term:
-                    return mul(t, Pow(Ref(name, tuple(t.at[k] for k in axes)), Number(p)) if p != 1 else Ref(name, tuple(t.at[k] for k in axes))) \
-                        if isinstance(t, Ref) and t.name == ref else t
+                    return (
+                        mul(
+                            t,
+                            Pow(Ref(name, tuple(t.at[k] for k in axes)), Number(p))
+                            if p != 1
+                            else Ref(name, tuple(t.at[k] for k in axes)),
+                        )
+                        if isinstance(t, Ref) and t.name == ref
+                        else t
+                    )
 
-                yield edited("factor", f"{node.name} comes in with an extra factor {text}{_invisible(scene, name)}", everywhere(scene, times))
+                yield edited(
+                    "factor",
+                    f"{node.name} comes in with an extra factor {text}{_invisible(scene, name)}",
+                    everywhere(scene, times),
+                )

@@ -1,9 +1,10 @@
-"""A guess: a mistake in words, with the gradient that it would give at any case.  And the walk that changes one place of an adjoint."""
+"""A guess: a mistake in words, with the gradient that it would give at any case; and the places of an adjoint to change."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from derivcheck.diagnosis.scene import Array, Scene, backward_definitions
@@ -67,12 +68,14 @@ def occurrences(term: Term, bound: tuple[Index, ...] = ()) -> Iterator[tuple[Ter
     inner = bound + term.indices if isinstance(term, Over) else bound
     kids = term.children
     for k, kid in enumerate(kids):
-
-        def put(new: Term, k: int = k) -> Term:
-            return rebuild(term, kids[:k] + (new,) + kids[k + 1:])
-
         for node, deeper, around in occurrences(kid, inner):
-            yield node, lambda new, put=put, deeper=deeper: put(deeper(new)), around
+            yield node, partial(_put, term, k, deeper), around
+
+
+def _put(term: Term, k: int, deeper: Put, new: Term) -> Term:
+    """The term with something else inside its ``k``-th part."""
+    kids = term.children
+    return rebuild(term, kids[:k] + (deeper(new),) + kids[k + 1 :])
 
 
 @dataclass(frozen=True)
@@ -99,7 +102,16 @@ def spots(scene: Scene) -> Iterator[Spot]:
         for k, path in enumerate(d.paths):
             rest = [p.term for j, p in enumerate(d.paths) if j != k]
             for node, put, bound in occurrences(path.term):
-                yield Spot(d, node, lambda new, put=put, rest=rest: add(*rest, put(new)), bound)
+                yield Spot(d, node, partial(_beside, rest, put), bound)
+
+
+def _beside(rest: list[Term], put: Put, new: Term) -> Term:
+    return add(*rest, put(new))
+
+
+def exchanged(old: Term, new: Term) -> Put:
+    """The change that puts one term in the place of another."""
+    return lambda t: new if t is old else t
 
 
 def everywhere(scene: Scene, change: Callable[[Term], Term]) -> dict[str, Term]:

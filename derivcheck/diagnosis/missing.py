@@ -10,7 +10,9 @@ from derivcheck.diagnosis.guess import Example, Guess
 from derivcheck.diagnosis.scene import Scene
 
 EXAMPLE = Example(
-    forward="y[n,c] := x[n,c]*w[c]", dims={"x": "N C", "w": "C"}, parameter="w",
+    forward="y[n,c] := x[n,c]*w[c]",
+    dims={"x": "N C", "w": "C"},
+    parameter="w",
     right="w_bar[c] := sum(n: grad_output[n,c]*x[n,c])",
     wrong=lambda grad_output, x, w: {"x": grad_output * w, "w": None},
     says="no gradient",
@@ -22,5 +24,8 @@ def missing(scene: Scene, others: list[Scene]) -> Iterator[Guess]:
     if scene.found is None:
         yield Guess("missing", "no gradient is returned for it", lambda s: None, certain=True)
     elif scene.found.shape == scene.right.shape and not scene.found.any() and scene.right.any():
-        yield Guess("missing", "its gradient is zero everywhere: it never arrives (detached, or not accumulated)",
-                    lambda s: np.zeros_like(s.right))
+        yield Guess(
+            "missing",
+            "its gradient is zero everywhere: it never arrives (detached, or not accumulated)",
+            lambda s: np.zeros_like(s.right),
+        )

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from dataclasses import replace
 from fractions import Fraction
 
+from torch import Tensor
+
 from derivcheck.diagnosis.guess import Example, Guess, reread
 from derivcheck.diagnosis.scene import Scene
 from derivcheck.notation.program import Definition, Program
@@ -14,15 +16,20 @@ from derivcheck.notation.terms import Add, Number, Pow, Ref, div, power, ref, si
 
 EXAMPLE = Example(
     forward="y[n,c] := (x[n,c] - running_mean[c])*(running_var[c] + 1/1000)^(-1/2)",
-    dims={"x": "N C", "running_mean": "C", "running_var": "C"}, parameter="x",
+    dims={"x": "N C", "running_mean": "C", "running_var": "C"},
+    parameter="x",
     right="x_bar[n,c] := grad_output[n,c]*(running_var[c] + 1/1000)^(-1/2)",
-    wrong=lambda grad_output, x, running_mean, running_var: {"x": _training(grad_output, x)}, says="eval",
-    special={"running_var": [1.5, 0.7, 2.0], "running_mean": [0.1, 0.2, 0.3],
-             "x": [[1.0, -2.0, 0.5], [3.0, -1.0, 2.0], [0.2, 0.4, -0.7], [0.3, 1.1, 0.9]]},
+    wrong=lambda grad_output, x, running_mean, running_var: {"x": _training(grad_output, x)},
+    says="eval",
+    special={
+        "running_var": [1.5, 0.7, 2.0],
+        "running_mean": [0.1, 0.2, 0.3],
+        "x": [[1.0, -2.0, 0.5], [3.0, -1.0, 2.0], [0.2, 0.4, -0.7], [0.3, 1.1, 0.9]],
+    },
 )
 
 
-def _training(grad_output, x):  # type: ignore[no-untyped-def]
+def _training(grad_output: Tensor, x: Tensor) -> Tensor:
     r = (x.var(0, unbiased=False) + 1e-3).rsqrt()
     k = (x - x.mean(0)) * r
     return r * (grad_output - grad_output.mean(0) - k * (grad_output * k).mean(0))
@@ -41,18 +48,26 @@ def mode(scene: Scene, others: list[Scene]) -> Iterator[Guess]:
                         continue
                     for unbiased in (False, True):
                         other = _of_the_batch(program, x.name, m.name, v.name, unbiased)
-                        yield reread("mode", f"the formula of training in eval mode: {m.name} and {v.name} are constants here, not the batch's own", other)
+                        yield reread(
+                            "mode",
+                            f"the formula of training in eval mode: {m.name} and {v.name} are constants, not the batch's own",
+                            other,
+                        )
     defined = [d for d in program.definitions if d.kind == "float" and d.name in _names(program)]
     for k, d in enumerate(defined):
-        for e in defined[k + 1:]:
+        for e in defined[k + 1 :]:
             stopped = tuple(replace(f, stop=True) if f is d or f is e else f for f in program.definitions)
-            yield reread("mode", f"the formula of eval mode in training: {d.name} and {e.name} depend on the input here, and are taken as constants",
-                         replace(program, definitions=stopped))
+            yield reread(
+                "mode",
+                f"the formula of eval mode in training: {d.name} and {e.name} depend on the input, and are taken as constants",
+                replace(program, definitions=stopped),
+            )
 
 
 def _names(program: Program) -> set[str]:
     return {d.name for d in program.definitions if any(t.kind == "sum" for t in subterms(d.term) if hasattr(t, "kind"))} | {
-        d.name for d in program.definitions if isinstance(d.term, Pow)}
+        d.name for d in program.definitions if isinstance(d.term, Pow)
+    }
 
 
 def _statistics(program: Program) -> tuple[list[Ref], list[Ref]]:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import replace
 from fractions import Fraction
+
+from torch import Tensor
 
 from derivcheck.diagnosis.guess import Example, Guess, edited, forward_with, occurrences, place, reread, short, spots
 from derivcheck.diagnosis.scene import Scene
@@ -13,21 +16,38 @@ from derivcheck.notation.sizes import Size, size
 from derivcheck.notation.terms import Add, Func, Number, Over, Pow, SizeOf, Term, add, div, func, mul, power, size_of, subterms
 
 EXAMPLE = Example(
-    forward="y[n] := gelu(x[n])", dims={"x": "N"}, parameter="x",
+    forward="y[n] := gelu(x[n])",
+    dims={"x": "N"},
+    parameter="x",
     right="x_bar[n] := grad_output[n]*((1 + erf(x[n]/2^(1/2)))/2 + x[n]*exp(-x[n]^2/2)/(2*pi())^(1/2))",
-    wrong=lambda grad_output, x: {"x": _gelu_tanh(grad_output, x)}, says="gelu_tanh",
+    wrong=lambda grad_output, x: {"x": _gelu_tanh(grad_output, x)},
+    says="gelu_tanh",
 )
 NEIGHBOURS = {
-    "gelu": ("gelu_tanh", "silu", "sigmoid"), "gelu_tanh": ("gelu", "silu"), "silu": ("sigmoid", "gelu", "softplus"),
-    "sigmoid": ("tanh", "silu", "logsigmoid"), "tanh": ("sigmoid", "sin", "tan"), "softplus": ("sigmoid", "silu"), "logsigmoid": ("sigmoid", "softplus"),
-    "sin": ("cos",), "cos": ("sin",), "exp": ("expm1", "log"), "log": ("log1p",), "log1p": ("log",), "sinh": ("cosh", "sin"), "cosh": ("sinh", "cos"),
-    "erf": ("tanh",), "log2": ("log", "log10"), "log10": ("log", "log2"), "exp2": ("exp",), "atan": ("tan", "tanh"), "tan": ("tanh",),
+    "gelu": ("gelu_tanh", "silu", "sigmoid"),
+    "gelu_tanh": ("gelu", "silu"),
+    "silu": ("sigmoid", "gelu", "softplus"),
+    "sigmoid": ("tanh", "silu", "logsigmoid"),
+    "tanh": ("sigmoid", "sin", "tan"),
+    "softplus": ("sigmoid", "silu"),
+    "logsigmoid": ("sigmoid", "softplus"),
+    "sin": ("cos",),
+    "cos": ("sin",),
+    "exp": ("expm1", "log"),
+    "log": ("log1p",),
+    "log1p": ("log",),
+    "sinh": ("cosh", "sin"),
+    "cosh": ("sinh", "cos"),
+    "erf": ("tanh",),
+    "log2": ("log", "log10"),
+    "log10": ("log", "log2"),
+    "exp2": ("exp",),
+    "atan": ("tan", "tanh"),
+    "tan": ("tanh",),
 }
 
 
-def _gelu_tanh(grad_output, x):  # type: ignore[no-untyped-def]
-    import math
-
+def _gelu_tanh(grad_output: Tensor, x: Tensor) -> Tensor:
     u = math.sqrt(2 / math.pi) * (x + 0.044715 * x**3)
     t = u.tanh()
     return grad_output * (0.5 * (1 + t) + 0.5 * x * (1 - t**2) * math.sqrt(2 / math.pi) * (1 + 3 * 0.044715 * x**2))
@@ -48,8 +68,11 @@ def _functions(program: Program) -> Iterator[Guess]:
         for node, put, _ in occurrences(d.term):
             if isinstance(node, Func):
                 for other in NEIGHBOURS.get(node.name, ()):
-                    yield reread("neighbour", f"it is the gradient of {other}, and should be that of {node.name} (in {d.name})",
-                                 forward_with(program, d.name, put(Func(other, node.args))))
+                    yield reread(
+                        "neighbour",
+                        f"it is the gradient of {other}, and should be that of {node.name} (in {d.name})",
+                        forward_with(program, d.name, put(Func(other, node.args))),
+                    )
 
 
 def _wrapped(program: Program) -> Iterator[Guess]:
@@ -57,18 +80,35 @@ def _wrapped(program: Program) -> Iterator[Guess]:
     for d in program.definitions:
         if d.kind != "float" or d.recurrent:
             continue
-        for words, new in (("exp", func("exp", d.term)), ("log", func("log", d.term)), ("the square", power(d.term, 2)),
-                           ("the square root", power(d.term, Fraction(1, 2)))):
-            yield reread("neighbour", f"it is the gradient of {words} of {d.name}, {_known(d.term, words) or 'not of ' + d.name}",
-                         forward_with(program, d.name, new))
+        for words, new in (
+            ("exp", func("exp", d.term)),
+            ("log", func("log", d.term)),
+            ("the square", power(d.term, 2)),
+            ("the square root", power(d.term, Fraction(1, 2))),
+        ):
+            yield reread(
+                "neighbour",
+                f"it is the gradient of {words} of {d.name}, {_known(d.term, words) or 'not of ' + d.name}",
+                forward_with(program, d.name, new),
+            )
         if isinstance(d.term, Func) and d.term.name in ("log", "exp") and len(d.term.args) == 1:
-            yield reread("neighbour", f"it is the gradient of {d.name} without its {d.term.name}", forward_with(program, d.name, d.term.args[0]))
+            yield reread(
+                "neighbour",
+                f"it is the gradient of {d.name} without its {d.term.name}",
+                forward_with(program, d.name, d.term.args[0]),
+            )
         if isinstance(d.term, Pow):
-            yield reread("neighbour", f"it is the gradient of {d.name} without its power {d.term.exponent}", forward_with(program, d.name, d.term.base))
+            yield reread(
+                "neighbour",
+                f"it is the gradient of {d.name} without its power {d.term.exponent}",
+                forward_with(program, d.name, d.term.base),
+            )
 
 
 def _known(term: Term, words: str) -> str:
-    normal = any(isinstance(t, Func) and t.name == "log" and any(isinstance(u, Over) for u in subterms(t)) for t in subterms(term))
+    normal = any(
+        isinstance(t, Func) and t.name == "log" and any(isinstance(u, Over) for u in subterms(t)) for t in subterms(term)
+    )
     if words == "exp" and normal:
         return "softmax in place of log softmax"
     if words == "log" and any(isinstance(t, Pow) and isinstance(t.base, Over) for t in subterms(term)):
@@ -101,7 +141,12 @@ def _readings(node: Term) -> Iterator[tuple[str, Term]]:
             if small:
                 rest = add(*(b for b in node.args if b is not a))
                 yield f"the {_eps(a)} is missing", rest
-    if isinstance(node, Pow) and isinstance(node.base, Add) and isinstance(node.exponent, Number) and node.exponent.value == Fraction(-1, 2):
+    if (
+        isinstance(node, Pow)
+        and isinstance(node.base, Add)
+        and isinstance(node.exponent, Number)
+        and node.exponent.value == Fraction(-1, 2)
+    ):
         for a in node.base.args:
             if isinstance(a, Number) and 0 < a.value < Fraction(1, 50):
                 rest = add(*(b for b in node.base.args if b is not a))
@@ -120,7 +165,11 @@ def _detached(program: Program) -> Iterator[Guess]:
         if d.kind != "float":
             continue
         definitions = tuple(replace(e, stop=not e.stop) if e is d else e for e in program.definitions)
-        words = f"{d.name} is detached in the forward, but a gradient flows through it" if d.stop else f"{d.name} is taken as a constant: no gradient flows through it"
+        words = (
+            f"{d.name} is detached in the forward, but a gradient flows through it"
+            if d.stop
+            else f"{d.name} is taken as a constant: no gradient flows through it"
+        )
         yield reread("detached", words, replace(program, definitions=definitions))
 
 
@@ -132,5 +181,8 @@ def _in_the_adjoint(scene: Scene) -> Iterator[Guess]:
             yield edited("constant", f"{words}{where}, in {short(spot.node)}", spot.changed(new))
         if isinstance(spot.node, Func):
             for other in NEIGHBOURS.get(spot.node.name, ()):
-                yield edited("neighbour", f"{other} in place of {spot.node.name}{where}, in {short(spot.node)}",
-                             spot.changed(Func(other, spot.node.args)))
+                yield edited(
+                    "neighbour",
+                    f"{other} in place of {spot.node.name}{where}, in {short(spot.node)}",
+                    spot.changed(Func(other, spot.node.args)),
+                )

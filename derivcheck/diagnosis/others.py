@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 
 from derivcheck.diagnosis.guess import Example, Guess
-from derivcheck.diagnosis.scene import Scene
+from derivcheck.diagnosis.scene import Array, Scene
 
 EXAMPLE = Example(
-    forward="y[n] := a[n]*b[n]^2", dims={"a": "N", "b": "N"}, parameter="a",
-    right="a_bar[n] := grad_output[n]*b[n]^2", wrong="a_bar[n] := 2*grad_output[n]*a[n]*b[n]", says="gradient of b",
+    forward="y[n] := a[n]*b[n]^2",
+    dims={"a": "N", "b": "N"},
+    parameter="a",
+    right="a_bar[n] := grad_output[n]*b[n]^2",
+    wrong="a_bar[n] := 2*grad_output[n]*a[n]*b[n]",
+    says="gradient of b",
 )
 
 
@@ -26,4 +31,8 @@ def others(scene: Scene, more: list[Scene]) -> Iterator[Guess]:
             what = f"{name} is returned as it came: the local derivative is missing"
         else:
             what = f"it is the value of {name} that was returned, not a gradient"
-        yield Guess("other_input", what, lambda s, name=name: s.values.get(name))
+        yield Guess("other_input", what, partial(_value, name))
+
+
+def _value(name: str, scene: Scene) -> Array | None:
+    return scene.values.get(name)

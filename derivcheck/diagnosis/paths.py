@@ -6,7 +6,7 @@ takes it with coefficient ``c`` is off by ``(c − 1)·E``, and least squares gi
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -19,9 +19,12 @@ from derivcheck.notation.program import Definition, Path
 from derivcheck.notation.terms import Number, Term, add, mul, neg
 
 EXAMPLE = Example(
-    forward="m := sum(n: x[n])/N; y[n] := (x[n] - m)^3", dims={"x": "N"}, parameter="x",
+    forward="m := sum(n: x[n])/N; y[n] := (x[n] - m)^3",
+    dims={"x": "N"},
+    parameter="x",
     right="x_bar[n] := 3*grad_output[n]*(x[n] - m)^2 - sum(k: 3*grad_output[k]*(x[k] - m)^2)/N; m := sum(n: x[n])/N",
-    wrong="x_bar[n] := 3*grad_output[n]*(x[n] - m)^2; m := sum(n: x[n])/N", says="through m",
+    wrong="x_bar[n] := 3*grad_output[n]*(x[n] - m)^2; m := sum(n: x[n])/N",
+    says="through m",
 )
 COEFFICIENTS = (Fraction(0), Fraction(-1), Fraction(2))
 
@@ -74,10 +77,12 @@ def paths(scene: Scene, others: list[Scene]) -> Iterator[Guess]:
         if np.linalg.norm(residual - (c - 1) * flat) <= 1e-6 * np.linalg.norm(residual) or scene.relative > 1e-8:
             yield from _one(scene, edge, c)
     for a, (left, u) in enumerate(known):
-        for right, v in known[a + 1:]:
+        for right, v in known[a + 1 :]:
             for p in COEFFICIENTS:
                 for q in COEFFICIENTS:
-                    if np.linalg.norm(residual - float(p - 1) * u - float(q - 1) * v) <= max(1e-6, 100 * scene.relative) * np.linalg.norm(residual):
+                    if np.linalg.norm(residual - float(p - 1) * u - float(q - 1) * v) <= max(
+                        1e-6, 100 * scene.relative
+                    ) * np.linalg.norm(residual):
                         if left.definition is right.definition and p == q == -1 and len(left.definition.paths) == 2:
                             continue
                         yield _two(scene, (left, right), (p, q))
@@ -97,11 +102,14 @@ def _one(scene: Scene, edge: Edge, c: float) -> Iterator[Guess]:
 
 
 def _two(scene: Scene, pair: Sequence[Edge], coefficients: Sequence[Fraction]) -> Guess:
-    words = [f"{e.text(scene)} {_taken(c, c, '')}" for e, c in zip(pair, coefficients)]
-    return Guess("path", " and ".join(words), _predict([(e, Number(c)) for e, c in zip(pair, coefficients)]))
+    words = " and ".join(f"{e.text(scene)} {_taken(c, c, '')}" for e, c in zip(pair, coefficients))
+    through = [e.path.through for e in pair]
+    if not any(coefficients) and not set(through) & set(scene.case.forward.outputs):
+        words = f"{' and '.join(through)} are taken as constants, and depend on {scene.name}: {words}"
+    return Guess("path", words, _predict([(e, Number(c)) for e, c in zip(pair, coefficients)]))
 
 
-def _predict(changes: Sequence[tuple[Edge, Term]]):  # type: ignore[no-untyped-def]
+def _predict(changes: Sequence[tuple[Edge, Term]]) -> Callable[[Scene], Array | None]:
     terms: dict[str, Term] = {}
     for edge, coefficient in changes:
         before = terms.get(edge.definition.name, add(*(p.term for p in edge.definition.paths)))

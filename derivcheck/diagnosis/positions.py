@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from itertools import permutations
 
 import numpy as np
@@ -14,9 +15,15 @@ from derivcheck.notation.sizes import Entry, Poly, as_poly
 from derivcheck.notation.terms import Bracket, Ref, Term, bracket
 
 EXAMPLE = Example(
-    forward="y[n,c] := x[n,c]*w[c]", dims={"x": "N C", "w": "C"}, parameter="w",
-    right="w_bar[c] := sum(n: grad_output[n,c]*x[n,c])", wrong="w_bar[c] := sum(n: grad_output[n,C-1-c]*x[n,C-1-c])", says="flipped",
+    forward="y[n,c] := x[n,c]*w[c]",
+    dims={"x": "N C", "w": "C"},
+    parameter="w",
+    right="w_bar[c] := sum(n: grad_output[n,c]*x[n,c])",
+    wrong="w_bar[c] := sum(n: grad_output[n,C-1-c]*x[n,C-1-c])",
+    says="flipped",
 )
+
+Move = Callable[[tuple[Poly, ...]], tuple[Poly, ...]]
 
 
 def positions(scene: Scene, others: list[Scene]) -> Iterator[Guess]:
@@ -37,21 +44,44 @@ def _whole(scene: Scene) -> Iterator[Guess]:
             words = f"it is transposed: {indices[moved[0]]} and {indices[moved[1]]} are exchanged"
         else:
             words = f"its axes are permuted: [{', '.join(indices[a] for a in order)}] in place of [{', '.join(indices)}]"
-        yield Guess("position", words, lambda s, order=order: s.right.transpose(order))
-        yield Guess("position", f"{words}, and then reshaped without moving the elements back (view in place of transpose)",
-                    lambda s, order=order: s.right.transpose(order).reshape(s.right.shape))
+        yield Guess("position", words, partial(_transposed, order))
+        yield Guess(
+            "position",
+            f"{words}, and then reshaped without moving the elements back (view in place of transpose)",
+            partial(_relaid, order),
+        )
     for k in dims:
-        yield Guess("position", f"it is flipped over {indices[k]}", lambda s, k=k: np.flip(s.right, k))
+        yield Guess("position", f"it is flipped over {indices[k]}", partial(_flipped, k))
         for step in (1, -1):
-            yield Guess("position", f"it is shifted by one over {indices[k]}, the end wrapped round", lambda s, k=k, step=step: np.roll(s.right, step, k))
-            yield Guess("position", f"it is shifted by one over {indices[k]}", lambda s, k=k, step=step: _shifted(s.right, k, step))
+            yield Guess(
+                "position",
+                f"it is shifted by one over {indices[k]}, the end wrapped round",
+                partial(_rolled, k, step),
+            )
+            yield Guess("position", f"it is shifted by one over {indices[k]}", partial(_shifted, k, step))
     if right.ndim > 1:
-        yield Guess("position", "it is flipped over all its axes", lambda s: np.flip(s.right))
+        yield Guess("position", "it is flipped over all its axes", partial(_flipped, None))
 
 
-def _shifted(a: Array, axis: int, step: int) -> Array:
-    moved = np.roll(a, step, axis)
-    edge: list[slice | int] = [slice(None)] * a.ndim
+def _transposed(order: tuple[int, ...], scene: Scene) -> Array:
+    return scene.right.transpose(order)
+
+
+def _relaid(order: tuple[int, ...], scene: Scene) -> Array:
+    return scene.right.transpose(order).reshape(scene.right.shape)
+
+
+def _flipped(axis: int | None, scene: Scene) -> Array:
+    return np.flip(scene.right, axis)
+
+
+def _rolled(axis: int, step: int, scene: Scene) -> Array:
+    return np.roll(scene.right, step, axis)
+
+
+def _shifted(axis: int, step: int, scene: Scene) -> Array:
+    moved = _rolled(axis, step, scene)
+    edge: list[slice | int] = [slice(None)] * moved.ndim
     edge[axis] = 0 if step > 0 else -1
     moved[tuple(edge)] = 0
     return moved
@@ -62,7 +92,7 @@ def _inside(scene: Scene) -> Iterator[Guess]:
     for name in names:
         for words, move in _moves(scene.full, name):
 
-            def change(t: Term, name: str = name, move: Callable[[tuple[Poly, ...]], tuple[Poly, ...]] = move) -> Term:
+            def change(t: Term, name: str = name, move: Move = move) -> Term:
                 return Ref(name, move(t.at)) if isinstance(t, Ref) and t.name == name else t
 
             if terms := everywhere(scene, change):
@@ -72,8 +102,12 @@ def _inside(scene: Scene) -> Iterator[Guess]:
         node = spot.node
         if isinstance(node, Ref) and node.at:
             for words, move in _moves(scene.full, node.name):
-                yield _fitting(scene, node.name, f"{words}{place(scene, spot.definition)}, at {short(node)}",
-                               spot.changed(Ref(node.name, move(node.at))))
+                yield _fitting(
+                    scene,
+                    node.name,
+                    f"{words}{place(scene, spot.definition)}, at {short(node)}",
+                    spot.changed(Ref(node.name, move(node.at))),
+                )
 
 
 def _entries(scene: Scene) -> Iterator[Guess]:
@@ -86,7 +120,9 @@ def _entries(scene: Scene) -> Iterator[Guess]:
         for step, words in ((1, "one too high"), (below - 1, "one too low")):
 
             def moved(p: Poly, name: str = argument.name, step: Poly | int = step, below: Poly = below) -> Poly:
-                return p.substitute({a: (as_poly(a) + step) % below for a in p.atoms() if isinstance(a, Entry) and a.name == name})
+                return p.substitute(
+                    {a: (as_poly(a) + step) % below for a in p.atoms() if isinstance(a, Entry) and a.name == name}
+                )
 
             def change(t: Term, moved: Callable[[Poly], Poly] = moved) -> Term:
                 if isinstance(t, Ref):
@@ -111,14 +147,20 @@ def _fitting(scene: Scene, name: str, words: str, terms: dict[str, Term]) -> Gue
     return Guess("position", guess.sentence, predict)
 
 
-def _moves(program: Program, name: str) -> Iterator[tuple[str, Callable[[tuple[Poly, ...]], tuple[Poly, ...]]]]:
+def _moves(program: Program, name: str) -> Iterator[tuple[str, Move]]:
     """Ways to read a tensor wrongly, in words, with what becomes of its positions."""
     dims = program.dims(name)
     for k, n in enumerate(dims):
         axis = f" over its axis {k}" if len(dims) > 1 else ""
-        yield f"flipped{axis}", lambda at, k=k, n=n: (*at[:k], n - 1 - at[k], *at[k + 1:])
-        yield f"shifted by one{axis}, the end wrapped round", lambda at, k=k, n=n: (*at[:k], (at[k] + 1) % n, *at[k + 1:])
-        yield f"shifted by one{axis}, the start wrapped round", lambda at, k=k, n=n: (*at[:k], (at[k] + n - 1) % n, *at[k + 1:])
-        yield f"read at its first element{axis}", lambda at, k=k, n=n: (*at[:k], at[k] * 0, *at[k + 1:])
+        yield f"flipped{axis}", partial(_at, k, -1, n - 1, n)
+        yield f"shifted by one{axis}, the end wrapped round", partial(_at, k, 1, as_poly(1), n)
+        yield f"shifted by one{axis}, the start wrapped round", partial(_at, k, 1, n - 1, n)
+        yield f"read at its first element{axis}", partial(_at, k, 0, as_poly(0), n)
     if len(dims) > 1:
         yield "transposed", lambda at: (*at[:-2], at[-1], at[-2])
+
+
+def _at(axis: int, slope: int, offset: Poly, length: Poly, at: tuple[Poly, ...]) -> tuple[Poly, ...]:
+    """Positions with one of them moved: ``(slope·p + offset) mod length``."""
+    moved = at[axis] * slope + offset
+    return (*at[:axis], moved if slope < 1 else moved % length, *at[axis + 1 :])

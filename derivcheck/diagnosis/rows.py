@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
-from derivcheck.diagnosis.guess import Example, Guess, edited, everywhere, forward_with, place, reread, spots
+from derivcheck.diagnosis.guess import Example, Guess, edited, everywhere, exchanged, forward_with, place, reread, spots
 from derivcheck.diagnosis.scene import Array, Scene
 from derivcheck.notation.sizes import Index, Poly, fresh, i_poly
 from derivcheck.notation.terms import (
@@ -28,10 +31,13 @@ from derivcheck.notation.terms import (
 )
 
 EXAMPLE = Example(
-    forward="y[m,d] := E[ids[m],d]", dims={"E": "V D", "ids": "int<V: M>"}, parameter="E",
+    forward="y[m,d] := E[ids[m],d]",
+    dims={"E": "V D", "ids": "int<V: M>"},
+    parameter="E",
     right="E_bar[v,d] := sum(m: [ids[m] == v]*grad_output[m,d])",
     wrong="E_bar[v,d] := sum(m: [ids[m] == v]*grad_output[m,d]*prod(k: [k <= m] + [k > m]*[ids[k] != ids[m]]))",
-    says="scatter-add", special={"ids": [1, 2, 1, 0, 2, 2, 1]},
+    says="scatter-add",
+    special={"ids": [1, 2, 1, 0, 2, 2, 1]},
 )
 
 
@@ -47,12 +53,12 @@ def _masks(scene: Scene) -> Iterator[Guess]:
     for b in brackets:
         kind = "rows" if isinstance(b.operand, Poly) and b.names else "mask"
         what = _elements(b)
-        without = everywhere(scene, lambda t, b=b: ONE if t is b else t)
+        without = everywhere(scene, exchanged(b, ONE))
         yield edited(kind, f"{what} must be 0, and are not: the mask {b} is missing", without)
-        yield edited(kind, f"the mask {b} is the wrong way round", everywhere(scene, lambda t, b=b: opposite(b) if t is b else t))
+        yield edited(kind, f"the mask {b} is the wrong way round", everywhere(scene, exchanged(b, opposite(b))))
         moved = _moved(b)
         for words, other in moved:
-            yield edited(kind, f"the mask {b} is {words}", everywhere(scene, lambda t, b=b, other=other: other if t is b else t))
+            yield edited(kind, f"the mask {b} is {words}", everywhere(scene, exchanged(b, other)))
     for spot in spots(scene):
         if isinstance(spot.node, Bracket):
             b = spot.node
@@ -64,10 +70,14 @@ def _masks(scene: Scene) -> Iterator[Guess]:
     program = scene.case.forward
     for d in program.definitions:
         for b in dict.fromkeys(t for t in subterms(d.term) if isinstance(t, Bracket)):
-            new = transform(d.term, lambda t, b=b: ONE if t is b else t)
+            new = transform(d.term, exchanged(b, ONE))
             if new is not d.term:
                 kind = "rows" if isinstance(b.operand, Poly) and b.names else "mask"
-                yield reread(kind, f"{_elements(b)} must be 0, and are not: the mask {b} of {d.name} is missing", forward_with(program, d.name, new))
+                yield reread(
+                    kind,
+                    f"{_elements(b)} must be 0, and are not: the mask {b} of {d.name} is missing",
+                    forward_with(program, d.name, new),
+                )
 
 
 def _elements(b: Bracket) -> str:
@@ -94,16 +104,23 @@ def _overwritten(scene: Scene) -> Iterator[Guess]:
         node = spot.node
         if not (isinstance(node, Over) and node.kind == "sum" and isinstance(node.body, Mul)):
             continue
-        hits = [b for b in node.body.args if isinstance(b, Bracket) and b.relation == "==" and isinstance(b.operand, Poly) and b.names]
+        hits = [
+            b
+            for b in node.body.args
+            if isinstance(b, Bracket) and b.relation == "==" and isinstance(b.operand, Poly) and b.names
+        ]
         bound = tuple(i for i in node.indices if any(i in b.free for b in hits))
         if not hits or not bound:
             continue
         names = sorted(frozenset().union(*(b.names for b in hits)))
         for which, later in (("last", True), ("first", False)):
             alone = _only(bound, hits, spot.definition.indices, later)
-            yield edited("rows", f"where an index of {', '.join(names)} is repeated, only the {which} one counts"
-                                 f"{place(scene, spot.definition)}: it needs a scatter-add, not an assignment",
-                         spot.changed(Over("sum", node.indices, mul(node.body, alone))))
+            yield edited(
+                "rows",
+                f"where an index of {', '.join(names)} is repeated, only the {which} one counts"
+                f"{place(scene, spot.definition)}: it needs a scatter-add, not an assignment",
+                spot.changed(Over("sum", node.indices, mul(node.body, alone))),
+            )
 
 
 def _only(bound: tuple[Index, ...], hits: list[Bracket], free: tuple[Index, ...], later: bool) -> Term:
@@ -112,7 +129,8 @@ def _only(bound: tuple[Index, ...], hits: list[Bracket], free: tuple[Index, ...]
     inner: list[Index] = []
     for i in bound:
         j = fresh(i, [*bound, *free, *inner, *bound_indices(hits[0])])
-        moves[i], _ = i_poly(j), inner.append(j)
+        moves[i] = i_poly(j)
+        inner.append(j)
     here = there = i_poly(bound[0]) * 0
     for i, j in zip(bound, inner):
         here, there = here * i.size + i_poly(i), there * i.size + i_poly(j)
@@ -129,27 +147,33 @@ def _dropped(scene: Scene) -> Iterator[Guess]:
     indices = scene.program.definition(f"{scene.name}_bar").indices
     for k in range(right.ndim):
         n = right.shape[k]
-        off = np.moveaxis(np.abs(found - right), k, 0).reshape(n, -1).max(1) > 20 * scene.relative * max(float(np.abs(right).max()), 1e-300)
+        largest = max(float(np.abs(right).max()), 1e-300)
+        off = np.moveaxis(np.abs(found - right), k, 0).reshape(n, -1).max(1) > 20 * scene.relative * largest
         if not off.any():
             continue
-        gone = not np.moveaxis(found, k, 0)[off].any()
-        if not gone:
+        if np.moveaxis(found, k, 0)[off].any():
             continue
-        size = indices[k].size
+        over = f"over {indices[k]}"
         for block in (2, 4, 8, 16, 32, 64, 128):
-            yield Guess("rows", f"the last {size} % {block} elements over {indices[k]} are dropped: the tail that does not fill a block of {block}",
-                        lambda s, k=k, block=block: _without(s.right, k, lambda n, block=block: slice(n - n % block, n)))
-        yield Guess("rows", f"the last element over {indices[k]} is dropped", lambda s, k=k: _without(s.right, k, lambda n: slice(n - 1, n)))
-        yield Guess("rows", f"the first element over {indices[k]} is dropped", lambda s, k=k: _without(s.right, k, lambda n: slice(0, 1)))
-        words = ", ".join(str(j) for j in np.flatnonzero(off)[:4])
-        if off.all():
-            continue
-        yield Guess("rows", f"rows {words} over {indices[k]} are zero, and should not be",
-                    lambda s, k=k, off=off: _without(s.right, k, lambda n, off=off: off) if s.right.shape[k] == len(off) else None)
+            words = f"the last {indices[k].size} % {block} elements {over} are dropped: a tail that fills no block of {block}"
+            yield Guess("rows", words, partial(_without_tail, k, block))
+        yield Guess("rows", f"the last element {over} is dropped", partial(_without, k, -1))
+        yield Guess("rows", f"the first element {over} is dropped", partial(_without, k, 0))
+        if not off.all():
+            words = ", ".join(str(j) for j in np.flatnonzero(off)[:4])
+            yield Guess("rows", f"rows {words} {over} are zero, and should not be", partial(_without_rows, k, off))
 
 
-def _without(a: Array, axis: int, pick):  # type: ignore[no-untyped-def]
-    out = a.copy()
-    np.moveaxis(out, axis, 0)[pick(a.shape[axis])] = 0
+def _without_tail(axis: int, block: int, scene: Scene) -> Array:
+    n = scene.right.shape[axis]
+    return _without(axis, slice(n - n % block, n), scene)
+
+
+def _without_rows(axis: int, which: npt.NDArray[np.bool_], scene: Scene) -> Array | None:
+    return _without(axis, which, scene) if scene.right.shape[axis] == len(which) else None
+
+
+def _without(axis: int, which: Any, scene: Scene) -> Array:
+    out = scene.right.copy()
+    np.moveaxis(out, axis, 0)[which] = 0
     return out
-

@@ -5,7 +5,7 @@ One shape cannot tell 2 from ``out``: the factor is fitted over all shapes at wh
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from fractions import Fraction
 from itertools import product as grid
 
@@ -13,12 +13,13 @@ import numpy as np
 
 from derivcheck.diagnosis.guess import Example, Guess
 from derivcheck.diagnosis.scene import Array, Scene
-from derivcheck.notation.sizes import Size
+from derivcheck.notation.sizes import Size, size
 from derivcheck.notation.terms import Add, Mul, Number, Over, Pow, Ref, SizeOf, Term, mul, power, size_of
 
 EXAMPLE = Example(
     forward="y[n,o] := sum(i: x[n,i]*w[o,i]); L := sum(n, o: (y[n,o] - t[n,o])^2)/(N*out)",
-    dims={"x": "N in", "w": "out in", "t": "N out"}, parameter="w",
+    dims={"x": "N in", "w": "out in", "t": "N out"},
+    parameter="w",
     right="y[n,o] := sum(i: x[n,i]*w[o,i]); w_bar[o,i] := grad_output*2/(N*out)*sum(n: (y[n,o] - t[n,o])*x[n,i])",
     wrong="y[n,o] := sum(i: x[n,i]*w[o,i]); w_bar[o,i] := grad_output*2/N*sum(n: (y[n,o] - t[n,o])*x[n,i])",
     says="divided by N, but the mean is over N·out",
@@ -40,14 +41,26 @@ def scale(scene: Scene, others: list[Scene]) -> Iterator[Guess]:
         explained = explained[:1]
     if not explained:
         if len(scenes) > 1 and all(abs(r - ratios[0]) <= 1e-6 * abs(r) for r in ratios):
-            yield Guess("scale", f"it is {ratios[0]:.6g} times the gradient, at every size tried", lambda s: ratios[0] * s.right)
+            yield Guess(
+                "scale", f"it is {ratios[0]:.6g} times the gradient, at every size tried", lambda s: ratios[0] * s.right
+            )
         return
-    explained.sort(key=lambda e: _because(scene, *e) == "")
-    texts = [_sentence(scene, scenes, ratios, *e) for e in explained]
+    if len(scenes) == 1:
+        explained = [e for e in explained if _plain(*e)]
+        explained.sort(key=lambda e: (e[0] != -1 or bool(e[1]), not _because(scene, *e), _cost(e[1])))
+        if not explained or (explained[0][0] == -1 and not explained[0][1]):
+            explained = explained[:1] or [(Fraction(ratios[0]).limit_denominator(64), ())]
     rational, powers = explained[0]
     kind = "sign" if rational == -1 and not powers else "scale"
     apart = _apart(scene, explained) if len(explained) > 1 else ""
-    yield Guess(kind, texts[0], _times(rational, powers), alternatives=tuple(_short(*e) for e in explained[1:4]) if apart else (), tell_apart=apart)
+    alternatives = tuple(_because(scene, *e) or _short(*e) for e in explained[1:4]) if apart else ()
+    yield Guess(
+        kind,
+        _sentence(scene, scenes, ratios, rational, powers),
+        _times(rational, powers),
+        alternatives=alternatives,
+        tell_apart=apart,
+    )
 
 
 def ratio(scene: Scene) -> float | None:
@@ -61,7 +74,7 @@ def ratio(scene: Scene) -> float | None:
 
 def explanations(scenes: Sequence[Scene], ratios: Sequence[float]) -> Iterator[tuple[Fraction, Powers]]:
     """Rationals times size monomials that give the ratios at all scenes, simplest first."""
-    names = [n for n in scenes[0].sizes]
+    names = list(scenes[0].sizes)
     slack = max(1e-8, 40 * max(s.relative for s in scenes))
     for powers in monomial_candidates(tuple(names)):
         values = [_value(powers, s.sizes) for s in scenes]
@@ -79,8 +92,8 @@ def explanations(scenes: Sequence[Scene], ratios: Sequence[float]) -> Iterator[t
 def monomial_candidates(names: tuple[str, ...]) -> list[Powers]:
     """Products of powers of up to three sizes, simplest first."""
     if len(names) > 5:
-        spans = [(a, b) for k, a in enumerate(names) for b in names[k + 1:]]
-        found = {(): None, **{((n, e),): None for n in names for e in EXPONENTS[1:]}}
+        spans = [(a, b) for k, a in enumerate(names) for b in names[k + 1 :]]
+        found: dict[Powers, None] = {(): None, **{((n, e),): None for n in names for e in EXPONENTS[1:]}}
         found.update({((a, e), (b, f)): None for a, b in spans for e in EXPONENTS[1:3] for f in EXPONENTS[1:3]})
         return sorted(found, key=_cost)
     every = [tuple((n, e) for n, e in zip(names, es) if e) for es in grid(EXPONENTS, repeat=len(names))]
@@ -98,7 +111,7 @@ def _value(powers: Powers, sizes: dict[str, int]) -> float:
     return out
 
 
-def _times(rational: Fraction, powers: Powers):  # type: ignore[no-untyped-def]
+def _times(rational: Fraction, powers: Powers) -> Callable[[Scene], Array]:
     def predict(s: Scene) -> Array:
         return float(rational) * _value(powers, s.sizes) * s.right
 
@@ -124,14 +137,8 @@ def monomials(scene: Scene, c: float) -> Iterator[tuple[Fraction, str, Term]]:
         if v > 1:
             for up, text in ((1, f"{n}/({n}-1)"), (-1, f"({n}-1)/{n}")):
                 if abs((v / (v - 1)) ** up - c) <= slack:
-                    factor = mul(size_of(Size(n)), power(size_of(size_poly(n) - 1), Number(-1)))
+                    factor = mul(size_of(Size(n)), power(size_of(size(n) - 1), Number(-1)))
                     yield Fraction(1), text, power(factor, Number(up))
-
-
-def size_poly(name: str):  # type: ignore[no-untyped-def]
-    from derivcheck.notation.sizes import size
-
-    return size(name)
 
 
 def _monomial(powers: Powers) -> str:
@@ -151,6 +158,17 @@ def size_text(rational: Fraction, monomial: str) -> str:
     if not monomial:
         return str(rational)
     return monomial if rational == 1 else f"−{monomial}" if rational == -1 else f"{rational}·{monomial}"
+
+
+def _plain(rational: Fraction, powers: Powers) -> bool:
+    """Whether one shape is enough to think of this factor: a small number, or sizes that are forgotten or doubled."""
+    if not powers:
+        return abs(rational) <= 16
+    return (
+        abs(rational) == 1
+        and all(abs(e) == 1 for _, e in powers)
+        or (rational == 1 and len(powers) == 1 and powers[0][1].denominator == 2)
+    )
 
 
 def _short(rational: Fraction, powers: Powers) -> str:
@@ -199,7 +217,11 @@ def _sizes(scene: Scene, term: Term) -> dict[str, Fraction]:
     if isinstance(term, Over):
         return _sizes(scene, term.body) if term.kind == "sum" else {}
     if isinstance(term, Pow) and isinstance(term.exponent, Number):
-        return {n: e * term.exponent.value for n, e in _sizes(scene, term.base).items()} if isinstance(term.base, (SizeOf, Mul)) else {}
+        return (
+            {n: e * term.exponent.value for n, e in _sizes(scene, term.base).items()}
+            if isinstance(term.base, (SizeOf, Mul))
+            else {}
+        )
     if isinstance(term, SizeOf) and len(term.value.terms) == 1:
         return {a.name: Fraction(k) for a, k in term.value.terms[0][0] if isinstance(a, Size)}
     if isinstance(term, Ref) and term.name.endswith("_bar") and term.name not in scene.case.forward.names:
@@ -228,11 +250,15 @@ def _because(scene: Scene, rational: Fraction, powers: Powers) -> str:
     if any(e.denominator == 2 for e in used.values()) or any(e.denominator == 2 for e in over.values()):
         if not over:
             return f"{sign}divided by {wrong}, which the forward is not{extra}"
-        return f"{sign}it is divided by {wrong or '1'}, and should be by {right}{extra}"
+        if not wrong:
+            return f"{sign}the factor 1/{right} is missing{extra}"
+        return f"{sign}it is divided by {wrong}, and should be by {right}{extra}"
     if not over:
         return f"{sign}divided by {wrong}, but it is a sum, not a mean{extra}"
     if not used:
-        return f"{sign}the mean's 1/{right if '·' not in right else f'({right})'} is missing: the scale of a sum in a mean{extra}"
+        return (
+            f"{sign}the mean's 1/{right if '·' not in right else f'({right})'} is missing: the scale of a sum in a mean{extra}"
+        )
     return f"{sign}divided by {wrong}, but the mean is over {right}{extra}"
 
 

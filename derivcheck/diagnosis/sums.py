@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from itertools import combinations
 
 import numpy as np
@@ -13,8 +14,12 @@ from derivcheck.notation.sizes import Index, fresh, i_poly
 from derivcheck.notation.terms import Over, Ref, Term, bound_indices, bracket, div, mul, size_of, substitute, summation
 
 EXAMPLE = Example(
-    forward="y[n,o] := x[n,o] + b[o]", dims={"x": "N out", "b": "out"}, parameter="b",
-    right="b_bar[o] := sum(n: grad_output[n,o])", wrong="b_bar[o] := grad_output[0,o]", says="sum over n",
+    forward="y[n,o] := x[n,o] + b[o]",
+    dims={"x": "N out", "b": "out"},
+    parameter="b",
+    right="b_bar[o] := sum(n: grad_output[n,o])",
+    wrong="b_bar[o] := grad_output[0,o]",
+    says="sum over n",
 )
 
 
@@ -39,14 +44,19 @@ def _unreduced(scene: Scene) -> Iterator[Guess]:
             total = total.sum(also, keepdims=True)
         if total.shape == right.shape and scene.near(total, right):
             if all(found.shape[k] == 1 for k in axes) and not also:
-                yield Guess("shape", f"it has shape {found.shape}, expected {right.shape}: the values are right", lambda s: s.found)
+                yield Guess(
+                    "shape", f"it has shape {found.shape}, expected {right.shape}: the values are right", lambda s: s.found
+                )
                 return
-            yield Guess("sum", f"the sum over {_names(scene, found.shape, axes)} is missing: it has shape {found.shape}, expected {right.shape}",
-                        lambda s: _not_summed(s, axes, also))
+            yield Guess(
+                "sum",
+                f"the sum over {_names(scene, found.shape, axes)} is missing: shape {found.shape}, expected {right.shape}",
+                partial(_not_summed, axes, also),
+            )
             return
 
 
-def _not_summed(scene: Scene, axes: tuple[int, ...], also: tuple[int, ...]) -> Array | None:
+def _not_summed(axes: tuple[int, ...], also: tuple[int, ...], scene: Scene) -> Array | None:
     if scene.found is None or scene.found.ndim != scene.right.ndim + len(axes):
         return None
     total = scene.found.sum(axes)
@@ -55,9 +65,9 @@ def _not_summed(scene: Scene, axes: tuple[int, ...], also: tuple[int, ...]) -> A
 
 
 def _names(scene: Scene, shape: tuple[int, ...], axes: tuple[int, ...]) -> str:
-    """The indices that the last definition sums over, where they are as long as the axes; else the axes' lengths."""
+    """The indices that the last definition sums over, where they are as long as the axes; else the lengths."""
     final = scene.program.definition(f"{scene.name}_bar")
-    bound = [i for i in sorted(bound_indices(final.term), key=lambda i: i.key)]
+    bound = sorted(bound_indices(final.term), key=lambda i: i.key)
     words = []
     for k in axes:
         fit = [i for i in bound if not i.size.names and i.size.at(scene.sizes) == shape[k]]
@@ -79,21 +89,37 @@ def _inside(scene: Scene) -> Iterator[Guess]:
             outer = [a for a in around if a.size is i.size and a not in node.indices]
             for a in outer:
                 diagonal = summation(rest, substitute(node.body, {i: i_poly(a)}))
-                yield edited("sum", f"the sum over {i} is missing{where}: {short(node)} is replaced by its own element, "
-                                    f"{short(diagonal)}, as if elementwise", spot.changed(diagonal))
+                yield edited(
+                    "sum",
+                    f"the sum over {i} is missing{where}: {short(node)} is replaced by its own element, "
+                    f"{short(diagonal)}, as if elementwise",
+                    spot.changed(diagonal),
+                )
             first = summation(rest, substitute(node.body, {i: 0}))
-            yield edited("sum", f"the sum over {i} is missing{where}: only its first element is taken of {short(node)}", spot.changed(first))
+            yield edited(
+                "sum",
+                f"the sum over {i} is missing{where}: only its first element is taken of {short(node)}",
+                spot.changed(first),
+            )
             last = summation(rest, substitute(node.body, {i: i.size - 1}))
-            yield edited("sum", f"the sum over {i} is missing{where}: only its last element is left of {short(node)}", spot.changed(last))
+            yield edited(
+                "sum", f"the sum over {i} is missing{where}: only its last element is left of {short(node)}", spot.changed(last)
+            )
             mean = div(node, size_of(i.size))
             yield edited("sum", f"a mean over {i} in place of the sum{where}: {short(node)}", spot.changed(mean))
             for a in outer:
-                yield edited("sum", f"{where.removeprefix(' ') or 'the gradient'}: {short(node)} is summed over {a}, and should be over {i}",
-                             spot.changed(_exchanged(node, i, a)))
+                yield edited(
+                    "sum",
+                    f"{where.removeprefix(' ') or 'the gradient'}: {short(node)} is summed over {a}, and should be over {i}",
+                    spot.changed(_exchanged(node, i, a)),
+                )
             for a in [b for b in around if b in node.free and b.size is not i.size]:
                 for free in [b for b in around if b.size is i.size and b is not a]:
-                    yield edited("sum", f"the sum of {short(node)} runs over {a}, and should run over {i}{where}",
-                                 spot.changed(_other_axis(node, i, a, free)))
+                    yield edited(
+                        "sum",
+                        f"the sum of {short(node)} runs over {a}, and should run over {i}{where}",
+                        spot.changed(_other_axis(node, i, a, free)),
+                    )
             cut = summation(node.indices, mul(_below(i), node.body))
             yield edited("sum", f"the sum over {i} stops one short{where}: {short(node)}", spot.changed(cut))
 
@@ -120,10 +146,14 @@ def _too_many(scene: Scene) -> Iterator[Guess]:
     dims = scene.right.ndim
     indices = scene.program.definition(f"{scene.name}_bar").indices
     for k in range(dims):
-        yield Guess("sum", f"it is summed over {indices[k]}, and should not be", lambda s, k=k: _total(s, (k,), False))
-        yield Guess("sum", f"it is averaged over {indices[k]}, and should not be", lambda s, k=k: _total(s, (k,), True))
+        yield Guess("sum", f"it is summed over {indices[k]}, and should not be", partial(_total, (k,), False))
+        yield Guess("sum", f"it is averaged over {indices[k]}, and should not be", partial(_total, (k,), True))
     if dims > 1:
-        yield Guess("sum", "it is summed over all its elements, and should not be", lambda s: _total(s, tuple(range(s.right.ndim)), False))
+        yield Guess(
+            "sum",
+            "it is summed over all its elements, and should not be",
+            partial(_total, tuple(range(dims)), False),
+        )
     for spot in spots(scene):
         node = spot.node
         if not isinstance(node, Ref) or not (node.name.endswith("_bar") or node.name in scene.case.upstream):
@@ -138,10 +168,10 @@ def _too_many(scene: Scene) -> Iterator[Guess]:
                 yield edited("sum", words.replace("summed", "averaged"), spot.changed(div(total, size_of(i.size))))
 
 
-def _total(scene: Scene, axes: tuple[int, ...], mean: bool) -> Array:
-    total = scene.right.mean(axes, keepdims=True) if mean else scene.right.sum(axes, keepdims=True)
+def _total(axes: tuple[int, ...], mean: bool, scene: Scene) -> Array:
+    total: Array = scene.right.mean(axes, keepdims=True) if mean else scene.right.sum(axes, keepdims=True)
     if scene.found is not None and scene.found.shape == total.shape:
         return total
     if scene.found is not None and scene.found.shape == tuple(n for k, n in enumerate(scene.right.shape) if k not in axes):
-        return total.squeeze(axes)
+        return np.squeeze(total, axes)
     return np.broadcast_to(total, scene.right.shape)

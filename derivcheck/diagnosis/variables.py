@@ -4,13 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from derivcheck.diagnosis.guess import Example, Guess, edited, everywhere, forward_with, occurrences, place, reread, short, spots
+from derivcheck.diagnosis.guess import (
+    Example,
+    Guess,
+    edited,
+    everywhere,
+    forward_with,
+    occurrences,
+    place,
+    reread,
+    short,
+    spots,
+)
 from derivcheck.diagnosis.scene import Scene
-from derivcheck.notation.terms import Add, Bracket, Mul, Number, Ref, add, mul, neg, ref
+from derivcheck.notation.terms import Add, Bracket, Mul, Number, Ref, Term, add, mul, neg, ref
 
 EXAMPLE = Example(
-    forward="y[n] := tanh(x[n])", dims={"x": "N"}, parameter="x",
-    right="y[n] := tanh(x[n]); x_bar[n] := grad_output[n]*(1 - y[n]^2)", wrong="x_bar[n] := grad_output[n]*(1 - x[n]^2)", says="x is read where y",
+    forward="y[n] := tanh(x[n])",
+    dims={"x": "N"},
+    parameter="x",
+    right="y[n] := tanh(x[n]); x_bar[n] := grad_output[n]*(1 - y[n]^2)",
+    wrong="x_bar[n] := grad_output[n]*(1 - x[n]^2)",
+    says="x is read where y",
 )
 
 
@@ -22,7 +37,11 @@ def variables(scene: Scene, others: list[Scene]) -> Iterator[Guess]:
     for name in names:
         for other in dims:
             if other != name and other != f"{scene.name}_bar" and dims[other] == dims.get(name):
-                terms = everywhere(scene, lambda t, name=name, other=other: Ref(other, t.at) if isinstance(t, Ref) and t.name == name else t)
+
+                def read(t: Term, name: str = name, other: str = other) -> Term:
+                    return Ref(other, t.at) if isinstance(t, Ref) and t.name == name else t
+
+                terms = everywhere(scene, read)
                 if terms and not any(other == d or other in _later(scene, d) for d in terms):
                     yield edited("variable", f"{other} is read where {name} is meant", terms)
     for spot in spots(scene):
@@ -30,15 +49,27 @@ def variables(scene: Scene, others: list[Scene]) -> Iterator[Guess]:
         where = place(scene, spot.definition)
         if isinstance(node, Ref) and node.at:
             for other in dims:
-                if other != node.name and dims[other] == dims.get(node.name) and other not in _later(scene, spot.definition.name):
-                    yield edited("variable", f"{other} is read where {node.name} is meant{where}, at {short(node)}", spot.changed(Ref(other, node.at)))
+                if (
+                    other != node.name
+                    and dims[other] == dims.get(node.name)
+                    and other not in _later(scene, spot.definition.name)
+                ):
+                    yield edited(
+                        "variable",
+                        f"{other} is read where {node.name} is meant{where}, at {short(node)}",
+                        spot.changed(Ref(other, node.at)),
+                    )
         elif isinstance(node, Add):
             for k, a in enumerate(node.args):
                 if isinstance(a, Bracket):
                     continue
                 rest = [b for j, b in enumerate(node.args) if j != k]
                 yield edited("addend", f"the addend {short(a)} is missing{where}, in {short(node)}", spot.changed(add(*rest)))
-                yield edited("addend", f"the addend {short(a)} has the wrong sign{where}, in {short(node)}", spot.changed(add(*rest, neg(a))))
+                yield edited(
+                    "addend",
+                    f"the addend {short(a)} has the wrong sign{where}, in {short(node)}",
+                    spot.changed(add(*rest, neg(a))),
+                )
     yield from _local_derivatives(scene)
     for d in scene.case.forward.definitions:
         for node, put, _ in occurrences(d.term):
@@ -46,9 +77,12 @@ def variables(scene: Scene, others: list[Scene]) -> Iterator[Guess]:
                 for k, a in enumerate(node.args):
                     if isinstance(a, Number):
                         continue
-                    rest = add(*(b for j, b in enumerate(node.args) if j != k))
-                    yield reread("addend", f"the addend {short(a)} of {d.name} is missing, in {short(node)}",
-                                 forward_with(scene.case.forward, d.name, put(rest)))
+                    without = add(*(b for j, b in enumerate(node.args) if j != k))
+                    yield reread(
+                        "addend",
+                        f"the addend {short(a)} of {d.name} is missing, in {short(node)}",
+                        forward_with(scene.case.forward, d.name, put(without)),
+                    )
 
 
 def _local_derivatives(scene: Scene) -> Iterator[Guess]:
@@ -73,12 +107,15 @@ def _local_derivatives(scene: Scene) -> Iterator[Guess]:
                 continue
             number = [a for a in node.args if a not in arriving and a not in local]
             new = mul(*number, *arriving, ref(other, *(i for i in at if i is not None)))
-            yield edited("variable", f"{other} is read where {short(mul(*local))} is meant{place(scene, spot.definition)}", spot.changed(new))
+            yield edited(
+                "variable",
+                f"{other} is read where {short(mul(*local))} is meant{place(scene, spot.definition)}",
+                spot.changed(new),
+            )
 
 
 def _later(scene: Scene, name: str) -> set[str]:
     """The definitions of the adjoint from this one on: it cannot read them."""
     names = [d.name for d in scene.program.definitions]
     every = {d.name for d in scene.case.adjoint.definitions} - set(names) - scene.case.forward.names
-    return set(names[names.index(name):]) | {n for n in every if n.endswith("_bar")}
-
+    return set(names[names.index(name) :]) | {n for n in every if n.endswith("_bar")}

@@ -10,10 +10,13 @@ from derivcheck.diagnosis.guess import Example, Guess
 from derivcheck.diagnosis.scene import Array, Scene
 
 EXAMPLE = Example(
-    forward="y[n] := prod(c: x[n,c])", dims={"x": "N C"}, parameter="x",
+    forward="y[n] := prod(c: x[n,c])",
+    dims={"x": "N C"},
+    parameter="x",
     right="x_bar[n,c] := grad_output[n]*prod(d: [d != c]*x[n,d] + [d == c])",
     wrong=lambda grad_output, x: {"x": (grad_output * x.prod(-1))[:, None] / x},
-    says="x = 0", special={"x": [[1.0, 2.0, 0.0], [3.0, -1.0, 2.0]]},
+    says="x = 0",
+    special={"x": [[1.0, 2.0, 0.0], [3.0, -1.0, 2.0]]},
 )
 
 
@@ -55,4 +58,6 @@ def _agrees(scene: Scene, found: Array, right: Array, where: Array) -> bool:
 
 
 def _divides(name: str, sentence: str) -> Guess:
-    return Guess("zero", f"{sentence}: the backward divides by {name}, which the gradient does not", lambda s: s.found, certain=True)
+    return Guess(
+        "zero", f"{sentence}: the backward divides by {name}, which the gradient does not", lambda s: s.found, certain=True
+    )

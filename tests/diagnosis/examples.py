@@ -24,7 +24,7 @@ def run(backward: str | Callable[..., Any], example: Example, forward: Program) 
     """A backward of an example as code."""
     if callable(backward):
         return lambda inputs, ups: backward(**ups, **inputs)
-    ups = adjoint(forward).arguments[len(forward.arguments):]
+    ups = adjoint(forward).arguments[len(forward.arguments) :]
     dims = dict(example.dims) | {u.name: " ".join(map(str, u.dims)) for u in ups}
     program = parse_program(backward, {k: v for k, v in dims.items() if re.search(rf"\b{k}\b", backward)})
 
@@ -56,7 +56,7 @@ def example_case(example: Example, backward: str | Callable[..., Any]) -> Case:
         else:
             inputs[a.name] = torch.randn(shape, generator=generator, dtype=torch.float64)
     ups = {}
-    for u in back.arguments[len(forward.arguments):]:
+    for u in back.arguments[len(forward.arguments) :]:
         g = torch.randn(tuple(p.at(sizes) for p in u.dims), generator=generator, dtype=torch.float64)
         ups[u.name] = g.transpose(-1, -2).contiguous().transpose(-1, -2) if example.transposed else g
     return case(example.parameter, forward, back, inputs, ups, run(backward, example, forward))

@@ -13,7 +13,9 @@ from derivcheck.diagnosis.guess import Example
 from derivcheck.diagnosis.scene import Scene
 from tests.diagnosis.examples import example_case
 
-MODULES = [importlib.import_module(f"derivcheck.diagnosis.{m.name}") for m in pkgutil.iter_modules(derivcheck.diagnosis.__path__)]
+MODULES = [
+    importlib.import_module(f"derivcheck.diagnosis.{m.name}") for m in pkgutil.iter_modules(derivcheck.diagnosis.__path__)
+]
 EXAMPLES = {f"{m.__name__.rsplit('.')[-1]}-{k}": e for m in MODULES for k, e in vars(m).items() if isinstance(e, Example)}
 
 
