@@ -79,7 +79,7 @@ def run_check(target: str, backward: str, reference: str, dims: str, const: Sequ
 
 def run_proof(target: str, backward: str, dims: str, const: Sequence[str], as_json: bool) -> int:
     """Prove a hand-written gradient: 0 proved, 1 refuted, 3 undecided."""
-    from derivcheck.proof.prove import prove
+    from derivcheck.prove import prove
 
     forward = target if is_index_text(target) else load_target(target)
     under_test = backward if is_index_text(backward) else load_target(backward, "BACKWARD")

@@ -17,6 +17,7 @@ from rich.table import Table as Grid
 
 from derivcheck.checking.report import Report
 from derivcheck.derived import Derivation
+from derivcheck.notes.unicode import shape_text
 
 if TYPE_CHECKING:
     from derivcheck.cli.run import Outcome, Settings
@@ -34,8 +35,7 @@ class Screen:
         """The chain rule step by step, for every size, and at this one."""
         self._head("1  The derivation, for every size")
         self.console.print(str(derivation), markup=False)
-        self._head(f"   At {', '.join(f'{n} = {v}' for n, v in sizes.items())}")
-        self.console.print(at_sizes(derivation, sizes), markup=False)
+        self.console.print("\n" + shape_text(derivation.program, derivation.adjoint, sizes), markup=False)
 
     def code(self, source: str) -> None:
         """The generated function; the file around it (its docstring, its errors) is written, not shown."""
@@ -126,13 +126,6 @@ def explanation(outcome: Outcome, settings: Settings, differ: Mapping[str, float
     if outcome.table.scaling is not None:
         lines.append("w and b are for the standardized features; report.json has them in the file's units as well.")
     return ["\n" + line if k else line for k, line in enumerate(lines)]
-
-
-def at_sizes(derivation: Derivation, sizes: Mapping[str, int]) -> str:
-    """What the formulas become at one shape."""
-    from derivcheck.notes.unicode import derivation_text
-
-    return derivation_text(derivation.program, derivation.adjoint)
 
 
 def _distance(a: tuple[torch.Tensor, torch.Tensor], b: tuple[torch.Tensor, torch.Tensor]) -> float:

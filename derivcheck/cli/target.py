@@ -27,7 +27,7 @@ def load_target(text: str, option: str = "TARGET") -> Any:
     >>> load_target("torch.nn:Linear(3, 2, bias=False)")
     Linear(in_features=3, out_features=2, bias=False)
     """
-    place, _, rest = text.rpartition(":") if "(" not in text else _before_arguments(text)
+    place, rest = _split(text)
     if not place or not rest:
         raise InputError(f"{option} {text!r} names nothing; expected package.module:name or path/to/file.py:name")
     name, arguments, keywords = _call(rest, text, option)
@@ -53,10 +53,14 @@ def is_index_text(text: str) -> bool:
     return ":=" in text
 
 
-def _before_arguments(text: str) -> tuple[str, str, str]:
+def _split(text: str) -> tuple[str, str]:
+    """The module or file, and what stands after the colon."""
+    if ".py:" in text:
+        place, _, rest = text.partition(".py:")
+        return place + ".py", rest
     head, bracket, tail = text.partition("(")
-    place, colon, name = head.rpartition(":")
-    return place, colon, name + bracket + tail
+    place, _, name = head.rpartition(":")
+    return place, name + bracket + tail
 
 
 def _call(text: str, whole: str, option: str) -> tuple[str, list[Any] | None, dict[str, Any] | None]:
@@ -67,7 +71,8 @@ def _call(text: str, whole: str, option: str) -> tuple[str, list[Any] | None, di
         return text, None, None
     try:
         node = ast.parse(text.strip(), mode="eval").body
-        if not isinstance(node, ast.Call) or any(k.arg is None for k in node.keywords):
+        if not isinstance(node, ast.Call) or not isinstance(node.func, (ast.Name, ast.Attribute)) or \
+                any(k.arg is None for k in node.keywords):
             raise ValueError
         arguments = [ast.literal_eval(a) for a in node.args]
         keywords = {str(k.arg): ast.literal_eval(k.value) for k in node.keywords}

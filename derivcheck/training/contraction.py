@@ -56,7 +56,10 @@ class Contraction:
 
     def left(self, steps: int) -> float:
         """The part of the slowest direction's error that is left after so many full-batch steps."""
-        return float(self.slowest**steps)
+        try:
+            return float(self.slowest**steps)
+        except OverflowError:
+            return math.inf
 
     def steps_for(self, part: float) -> float:
         """How many full-batch steps leave ``part`` of the slowest direction's error; inf where it does not shrink."""
@@ -89,11 +92,11 @@ class Contraction:
 
     def to_dict(self) -> dict[str, Any]:
         """The figures as JSON-able values."""
-        stable = self.largest_stable_lr
+        stable, left = self.largest_stable_lr, {k: self.left(k) for k in (50, 300)}
         return {
             "eigenvalues": self.eigenvalues.tolist(), "lr": self.lr, "flat_directions": self.flat, "quadratic": self.quadratic,
             "slowest_contraction_per_epoch": self.slowest, "largest_stable_lr": stable if math.isfinite(stable) else None,
-            "error_left_after_50": self.left(50), "error_left_after_300": self.left(300),
+            **{f"error_left_after_{k}": v if math.isfinite(v) else None for k, v in left.items()},
         }
 
 

@@ -1,0 +1,166 @@
+"""The commands about one TARGET, and what all commands have in common."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from derivcheck.cli.app import app
+
+LINEAR = ["torch.nn:Linear(3, 2)", "--loss", "torch.nn:MSELoss"]
+SQUARE = ["y[n] := x[n]^2", "--dims", "x: N"]
+
+LAYERS = """
+import torch
+
+def forward(x, W, eps):
+    return torch.tanh(x @ W.T) * eps
+
+def right(grad_output, x, W, eps):
+    g = grad_output * eps * (1 - torch.tanh(x @ W.T) ** 2)
+    return {"x": g @ W, "W": g.T @ x}
+
+def wrong(grad_output, x, W, eps):
+    g = grad_output * (1 - torch.tanh(x @ W.T) ** 2)
+    return {"x": g @ W, "W": g.T @ x}
+
+class Scale(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.w = torch.nn.Parameter(torch.ones(4))
+    def forward(self, x):
+        return x * self.w
+"""
+
+
+def invoke(*arguments: str | Path) -> Result:
+    return CliRunner().invoke(app, list(map(str, arguments)), env={"COLUMNS": "80"})
+
+
+@pytest.fixture
+def layers(tmp_path: Path) -> str:
+    path = tmp_path / "layers.py"
+    path.write_text(LAYERS)
+    return str(path)
+
+
+DIMS = ["--dims", "x: N in; W: out in", "--const", "eps=2.0"]
+
+
+@pytest.mark.parametrize("command", ["run", "derive", "code", "check", "prove", "notes"])
+def test_help_shows_an_example(command: str) -> None:
+    result = invoke(command, "--help")
+    assert result.exit_code == 0 and f"Example: derivcheck {command}" in " ".join(result.output.split())
+    assert max(map(len, result.output.splitlines())) <= 80
+
+
+def test_help_lists_the_commands_and_the_exit_status() -> None:
+    result = invoke("--help")
+    assert all(c in result.output for c in ("run", "derive", "code", "check", "prove", "notes"))
+    assert "0 holds, 1 a gradient is wrong, 2 bad usage or input, 3 undecided" in " ".join(result.output.split())
+    assert "y[n] := x[n]^2" in result.output
+
+
+def test_derive_prints_the_gradients() -> None:
+    result = invoke("derive", *LINEAR)
+    assert result.exit_code == 0, result.output
+    assert "weight" in result.output or "∂" in result.output
+
+
+def test_code_prints_python() -> None:
+    result = invoke("code", *LINEAR)
+    assert result.exit_code == 0
+    compile(result.output, "gradients.py", "exec")
+    assert "import torch" in result.output and "backward(" not in result.output
+
+
+def test_code_writes_a_file(tmp_path: Path) -> None:
+    result = invoke("code", *SQUARE, "--out", tmp_path / "new" / "square.py")
+    assert result.exit_code == 0
+    assert "import torch" in (tmp_path / "new" / "square.py").read_text()
+
+
+@pytest.mark.parametrize(("format", "mark"), [("markdown", "$"), ("latex", r"\begin{document}"), ("html", "<math")])
+def test_notes(format: str, mark: str, tmp_path: Path) -> None:
+    result = invoke("notes", *LINEAR, "--format", format, "--out", tmp_path / "notes")
+    assert result.exit_code == 0, result.output
+    assert mark in (tmp_path / "notes").read_text(encoding="utf-8")
+
+
+def test_notes_in_scalars() -> None:
+    result = invoke("notes", *LINEAR, "--style", "scalar", "--sizes", "in=2, out=2", "--format", "latex")
+    assert result.exit_code == 0 and "w_{11} x_1 + w_{12} x_2 + b_1" in result.output
+
+
+def test_check_passes_and_fails(layers: str) -> None:
+    good = invoke("check", f"{layers}:forward", "--backward", f"{layers}:right", *DIMS)
+    assert good.exit_code == 0, good.output
+    assert "passed" in good.output
+    bad = invoke("check", f"{layers}:forward", "--backward", f"{layers}:wrong", *DIMS)
+    assert bad.exit_code == 1 and "wrong" in bad.output and "Traceback" not in bad.output
+
+
+def test_check_of_index_text() -> None:
+    assert invoke("check", *SQUARE, "--backward", "x_bar[n] := 2*x[n]*grad_output[n]").exit_code == 0
+    assert invoke("check", *SQUARE, "--backward", "x_bar[n] := x[n]*grad_output[n]").exit_code == 1
+
+
+def test_check_of_a_module_at_chosen_sizes(layers: str) -> None:
+    result = invoke("check", f"{layers}:Scale", "--dims", "x: N C", "--sizes", "N=3", "--json")
+    assert result.exit_code == 0, result.output
+    found = json.loads(result.stdout)
+    assert found["passed"] and 3 in found["sizes"].values() and 4 in found["sizes"].values()
+
+
+def test_check_writes_junit(layers: str, tmp_path: Path) -> None:
+    result = invoke("check", f"{layers}:forward", "--backward", f"{layers}:wrong", *DIMS, "--junit", tmp_path / "r.xml")
+    assert result.exit_code == 1
+    suite = ElementTree.parse(tmp_path / "r.xml").getroot()
+    assert suite.get("failures") == "2" and [c.get("name") for c in suite] == ["x", "W"]
+    assert all(c.find("failure") is not None for c in suite)
+
+
+@pytest.mark.parametrize(("claim", "code", "word"), [
+    ("x_bar[n] := 2*x[n]*grad_output[n]", 0, "proved"), ("x_bar[n] := x[n]*grad_output[n]", 1, "refuted")])
+def test_prove(claim: str, code: int, word: str) -> None:
+    result = invoke("prove", SQUARE[0], claim, *SQUARE[1:])
+    assert result.exit_code == code and word in result.output
+    as_json = invoke("prove", SQUARE[0], claim, *SQUARE[1:], "--json")
+    assert as_json.exit_code == code and json.loads(as_json.stdout)["status"] == word
+
+
+@pytest.mark.parametrize(("arguments", "sentence"), [
+    (["derive", "torch.nn:Linnear(3, 2)"], "torch.nn has no 'Linnear'; did you mean 'Linear'?"),
+    (["derive", "LAYERS:forward"], "name its dimensions with --dims"),
+    (["derive", "LAYERS:forward", "--loss", "torch.nn:MSELoss", "--dims", "x: N"], "--loss goes with a module"),
+    (["code", "y[n] := x[n]^^2", "--dims", "x: N"], "^"),
+    (["code", "y[n] := x[n]^2", "--dims", "x N"], "--dims: found 'x N'"),
+    (["check", *SQUARE, "--sizes", "M=3"], "there is no size 'M'; those are N"),
+    (["check", *SQUARE, "--device", "cuda:77"], "device"),
+    (["derive", "torch:sort", "--dims", "input: N"], "sort"),
+    (["derive", *SQUARE, "--const", "a=1"], "index text takes neither --loss nor --const"),
+], ids=str.split("name dims loss text dims2 sizes device unsupported const"))
+def test_bad_input_is_told_and_exit_2(arguments: list[str], sentence: str, layers: str) -> None:
+    result = invoke(*(a.replace("LAYERS", layers) for a in arguments))
+    assert result.exit_code == 2, result.output
+    assert sentence in result.stderr and result.stderr.startswith("derivcheck: ")
+    assert "Traceback" not in result.output
+
+
+def test_without_arguments_it_shows_help() -> None:
+    assert "Usage" in invoke().output
+
+
+def test_as_a_module_and_closed_pipes() -> None:
+    """``python -m derivcheck``; and a reader that goes away is no error."""
+    done = subprocess.run([sys.executable, "-m", "derivcheck", "--version"], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0 and done.stdout.startswith("derivcheck 0.")
+    piped = subprocess.run(f"{sys.executable} -m derivcheck run --help | head -n 1", shell=True, capture_output=True, text=True,
+                           timeout=60)
+    assert "Traceback" not in piped.stderr

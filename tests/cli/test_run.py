@@ -1,0 +1,278 @@
+"""``derivcheck run``: the tutorial's case, real data, the user's own gradient, bad input."""
+
+from __future__ import annotations
+
+import csv
+import importlib.util
+import json
+import math
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from sklearn.datasets import load_diabetes, load_linnerud
+from torch import nn
+from typer.testing import CliRunner, Result
+
+from derivcheck.cli.app import app
+from derivcheck.cli.run import least_squares
+from derivcheck.training.contraction import contraction
+from derivcheck.training.data import read_table
+from derivcheck.training.train import prepare, train
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+FILES = ["derivation.md", "derivation.tex", "fit.png", "gradients.py", "history.csv", "loss.png", "report.json"]
+
+
+def run(*arguments: str | Path) -> Result:
+    return CliRunner().invoke(app, ["run", *map(str, arguments)], env={"COLUMNS": "80"})
+
+
+@pytest.fixture(scope="module")
+def tutorial(tmp_path_factory: pytest.TempPathFactory) -> tuple[Result, Path]:
+    out = tmp_path_factory.mktemp("tutorial") / "out"
+    return run("--out", out), out
+
+
+@pytest.fixture(scope="module")
+def linnerud(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """scikit-learn's bundled exercise data: 20 men, 3 exercises, 3 measurements."""
+    d = load_linnerud()
+    return written(tmp_path_factory.mktemp("data") / "linnerud.csv", d.feature_names + d.target_names,
+                   torch.cat([torch.tensor(d.data), torch.tensor(d.target)], 1).tolist())
+
+
+@pytest.fixture(scope="module")
+def diabetes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """scikit-learn's bundled diabetes data: 442 patients, 10 features, one target."""
+    d = load_diabetes()
+    return written(tmp_path_factory.mktemp("data") / "diabetes.csv", [*d.feature_names, "progression"],
+                   [[*map(float, row), float(t)] for row, t in zip(d.data, d.target)])
+
+
+def written(path: Path, header: list[str], rows: list[list[float]]) -> Path:
+    with path.open("w", newline="") as f:
+        csv.writer(f).writerows([header, *rows])
+    return path
+
+
+def report(out: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((out / "report.json").read_text())
+    return found
+
+
+# -- the tutorial's own case -----------------------------------------------------------------------------------------
+
+
+def test_the_parts_come_in_order_within_80_columns(tutorial: tuple[Result, Path]) -> None:
+    result, _ = tutorial
+    assert result.exit_code == 0, result.output
+    places = [result.output.index(f"\n{k}  ") for k in range(1, 6)]
+    assert places == sorted(places)
+    assert max(map(len, result.output.splitlines())) <= 80
+    for word in ("SymPy", "autograd", "differences", "bound", "verdict", "weight", "bias", "least squares", "Adam"):
+        assert word in result.output
+    assert "Traceback" not in result.output
+
+
+def test_it_answers_the_tutorials_question(tutorial: tuple[Result, Path]) -> None:
+    """x = 0, 1/99, …, 1: the Hessian of the loss is 2·[[mean x², mean x], [mean x, 1]]."""
+    result, out = tutorial
+    x = torch.linspace(0, 1, 100, dtype=torch.float64)
+    m1, m2 = float(x.mean()), float(x.square().mean())
+    values = torch.linalg.eigvalsh(2 * torch.tensor([[m2, m1], [m1, 1.0]], dtype=torch.float64)).tolist()
+    told = report(out)["contraction"]
+    assert told["eigenvalues"] == pytest.approx(values, rel=1e-12)
+    slow = max(abs(1 - 0.1 * v) for v in values)
+    assert told["slowest_contraction_per_epoch"] == pytest.approx(slow)
+    assert told["largest_stable_lr"] == pytest.approx(2 / values[1])
+    flat = " ".join(result.output.split())
+    assert f"leaves {slow:.4g} of the slowest direction's error" in flat
+    assert f"{slow**50:.2g} of it is left after 50 epochs, {slow**300:.2g} after 300" in flat
+    assert f"largest stable lr is {2 / values[1]:.3g}" in flat
+
+
+def test_the_first_two_runs_agree_to_rounding(tutorial: tuple[Result, Path]) -> None:
+    found = report(tutorial[1])
+    assert found["first_two_runs_differ_by"]["parameters"] < 1e-13
+    assert list(found["runs"]) == ["derived, SGD", "autograd, SGD", "derived, Adam"]
+    assert found["fits"]["true"] == {"weight": [[2.0]], "bias": [1.0]}
+
+
+def test_the_files(tutorial: tuple[Result, Path]) -> None:
+    _, out = tutorial
+    assert sorted(p.name for p in out.iterdir()) == FILES
+    for name in ("fit.png", "loss.png"):
+        assert (out / name).read_bytes()[:8] == b"\x89PNG\r\n\x1a\n" and (out / name).stat().st_size > 10_000
+    rows = list(csv.reader((out / "history.csv").open()))
+    assert rows[0] == ["epoch", "derived_sgd", "autograd_sgd", "derived_adam"] and len(rows) == 51
+    assert [float(r[1]) for r in rows[1:]] == report(out)["runs"]["derived, SGD"]["losses"]
+    assert r"\begin{document}" in (out / "derivation.tex").read_text() and "$" in (out / "derivation.md").read_text()
+
+
+def test_the_written_gradients_need_torch_alone_and_are_right(tutorial: tuple[Result, Path]) -> None:
+    _, out = tutorial
+    code = ("import sys, torch, gradients; assert not any(m.split('.')[0] in ('derivcheck', 'sympy') for m in sys.modules)")
+    subprocess.run([sys.executable, "-c", code], cwd=out, check=True, timeout=120)
+    spec = importlib.util.spec_from_file_location("gradients_of_a_run", out / "gradients.py")
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    x, y = torch.randn(7, 3, dtype=torch.float64), torch.randn(7, 2, dtype=torch.float64)
+    layer = nn.Linear(3, 2, dtype=torch.float64)
+    loss = nn.functional.mse_loss(layer(x), y)
+    loss.backward()
+    value, grads = module.forward_and_gradients(input=x, weight=layer.weight.detach(), bias=layer.bias.detach(), target=y)
+    assert torch.allclose(value, loss.detach()) and torch.allclose(grads["weight"], layer.weight.grad)
+
+
+def test_the_same_seed_gives_the_same_run(tutorial: tuple[Result, Path], tmp_path: Path) -> None:
+    assert run("--out", tmp_path).exit_code == 0
+    assert (tmp_path / "history.csv").read_text() == (tutorial[1] / "history.csv").read_text()
+    assert (tmp_path / "fit.png").read_bytes() == (tutorial[1] / "fit.png").read_bytes()
+
+
+def test_three_hundred_epochs_come_close(tmp_path: Path) -> None:
+    """What the tutorial's own answer says: with 300 epochs little is left."""
+    assert run("--out", tmp_path, "--epochs", "300").exit_code == 0
+    found = report(tmp_path)
+    w, best = found["fits"]["derived, SGD"]["weight"][0][0], found["fits"]["least squares"]["weight"][0][0]
+    assert abs(w - best) <= 3 * found["contraction"]["error_left_after_300"]
+
+
+# -- real data -------------------------------------------------------------------------------------------------------
+
+
+def close_to_least_squares(path: Path, targets: list[str], part: float = 1e-9) -> None:
+    """Train as long as the contraction asks for, and compare with torch.linalg.lstsq within what it leaves.
+
+    After E steps of θ ← θ − lr·(∇ + δ) on a quadratic with slowest contraction ρ: ‖θ_E − θ*‖ ≤ ρ^E ‖θ₀ − θ*‖ + what the
+    rounding of the gradient (‖δ‖, the check's own bound, largest at the start) and of the update leave: (lr‖δ‖ + u‖θ‖)/(1 − ρ).
+    """
+    table = read_table(path, targets, standardize=True)
+    torch.manual_seed(0)
+    model = nn.Linear(table.x.shape[1], table.y.shape[1], dtype=torch.float64)
+    plan = prepare(model, nn.MSELoss(), table.x, table.y, device="cpu")
+    tensors = plan.setting.tensors(plan.x, plan.y)
+    first = contraction(plan.setting.derivation, tensors, ("weight", "bias"), 0.1)
+    assert first is not None
+    told = plan.contraction(first.best_lr)
+    assert told is not None and told.quadratic and told.flat == 0
+    epochs = int(told.steps_for(part))
+    (w, b), _ = least_squares(table.x, table.y)
+    best = torch.cat([w.reshape(-1), b])
+    start = torch.cat([model.weight.detach().reshape(-1), model.bias.detach()])
+    history = train(model, nn.MSELoss(), table.x, table.y, lr=told.lr, epochs=epochs, device="cpu")
+    noise = math.sqrt(len(best)) * max(row.tolerance for row in history.reports[0])
+    u = torch.finfo(torch.float64).eps
+    rounding = (told.lr * noise + 4 * u * float(best.norm())) / (1 - told.slowest)
+    tolerance = told.left(epochs) * float((start - best).norm()) + rounding
+    assert tolerance < 1e-6 * float(best.norm()), "the tolerance says something"
+    end = torch.cat([model.weight.detach().reshape(-1), model.bias.detach()])
+    assert float((end - best).norm()) <= tolerance
+
+
+def test_linnerud_reaches_least_squares(linnerud: Path) -> None:
+    close_to_least_squares(linnerud, ["Weight", "Waist", "Pulse"])
+
+
+def test_diabetes_reaches_least_squares(diabetes: Path) -> None:
+    close_to_least_squares(diabetes, ["progression"])
+
+
+def test_linnerud_by_the_command(linnerud: Path, tmp_path: Path) -> None:
+    options = ["--target", "Weight", "--target", "Waist", "--target", "Pulse", "--standardize"]
+    result = run("--data", linnerud, *options, "--epochs", "60", "--lr", "0.5", "--out", tmp_path)
+    assert result.exit_code == 0, result.output
+    assert sorted(p.name for p in tmp_path.iterdir()) == FILES
+    found = report(tmp_path)
+    assert found["data"] == {"name": "linnerud.csv", "rows": 20, "features": ["Chins", "Situps", "Jumps"],
+                             "targets": ["Weight", "Waist", "Pulse"]}
+    # features of mean 0 decouple the bias, whose least squares are the means of the targets
+    d = load_linnerud()
+    assert found["fits"]["least squares"]["bias"] == pytest.approx(d.target.mean(0).tolist())
+    assert "original_units" in found["fits"]["least squares"]
+
+
+def test_chosen_features_in_batches_with_adam_in_float32(diabetes: Path, tmp_path: Path) -> None:
+    columns = ["--target", "progression", "--feature", "bmi", "--feature", "bp", "--standardize"]
+    result = run("--data", diabetes, *columns, "--epochs", "3", "--batch-size", "100", "--optimizer", "adam",
+                 "--dtype", "float32", "--device", "cpu", "--seed", "7", "--gradient", "autograd", "--out", tmp_path)
+    assert result.exit_code == 0, result.output
+    found = report(tmp_path)
+    assert list(found["runs"]) == ["autograd, Adam", "derived, Adam", "autograd, SGD"]
+    assert [c["sizes"]["N"] for c in found["check"]] == [100, 42], "the last, shorter batch is checked too"
+    assert len(found["fits"]["least squares"]["weight"][0]) == 2
+
+
+# -- the user's own gradient -----------------------------------------------------------------------------------------
+
+
+def test_the_tutorials_gradient_trains_its_own_case(tmp_path: Path, tutorial: tuple[Result, Path]) -> None:
+    result = run("--gradient", f"{EXAMPLES}/tutorial_gradient.py:tutorial", "--out", tmp_path)
+    assert result.exit_code == 0, result.output
+    assert "was taken as (1, 1)" in result.output, "the reshape is said"
+    mine, theirs = report(tmp_path)["fits"]["tutorial, SGD"], report(tutorial[1])["fits"]["derived, SGD"]
+    assert mine["weight"][0] == pytest.approx(theirs["weight"][0], rel=1e-12)
+
+
+def test_the_tutorials_gradient_is_refused_on_real_data(linnerud: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    result = run("--data", linnerud, "--target", "Weight", "--target", "Waist", "--gradient",
+                 f"{EXAMPLES}/tutorial_gradient.py:tutorial", "--out", out)
+    assert result.exit_code == 1
+    assert "weight" in result.stderr and "(2, 4)" in result.stderr and "no step was taken" in result.stderr
+    assert "Traceback" not in result.output
+    assert list(out.iterdir()) == [], "nothing is written"
+
+
+def test_dividing_by_rows_trains_for_one_output_and_is_refused_for_two(linnerud: Path, tmp_path: Path) -> None:
+    gradient = f"{EXAMPLES}/tutorial_gradient.py:divides_by_rows"
+    common = ["--data", str(linnerud), "--standardize", "--epochs", "2", "--out", str(tmp_path), "--gradient", gradient]
+    assert run(*common, "--target", "Weight").exit_code == 0
+    assert run(*common, "--target", "Weight", "--target", "Waist").exit_code == 1
+
+
+# -- bad input -------------------------------------------------------------------------------------------------------
+
+
+def test_divergence_exits_2_and_keeps_what_was_learned(tmp_path: Path) -> None:
+    result = run("--lr", "1e30", "--out", tmp_path)
+    assert result.exit_code == 2
+    assert "the loss is inf" in result.stderr and "largest stable lr" in result.stderr and "lr was 1e+30" in result.stderr
+    assert sorted(p.name for p in tmp_path.iterdir()) == FILES
+    kept = report(tmp_path)["runs"]["derived, SGD"]
+    assert 0 < kept["epochs"] < 50 and all(map(math.isfinite, kept["losses"])) and kept["diverged"]
+
+
+@pytest.mark.parametrize(("arguments", "sentence"), [
+    (["--data", "nowhere.csv", "--target", "y"], "nowhere.csv: there is no such file"),
+    (["--data", "LINNERUD", "--target", "Wieght"], "--target 'Wieght' is not a column; did you mean 'Weight'?"),
+    (["--data", "LINNERUD"], "no target; name a column with --target"),
+    (["--target", "y"], "--target, --feature and --standardize go with --data"),
+    (["--lr", "0"], "lr is 0.0; expected a positive number"),
+    (["--lr", "nan"], "lr is nan; expected a positive number"),
+    (["--gradient", "numeric"], "--gradient 'numeric' is not known"),
+    (["--gradient", "nowhere.py:f"], "--gradient: there is no file nowhere.py"),
+    (["--gradient", "EXAMPLES/tutorial_gradient.py:tutoriel"], "has no 'tutoriel'; did you mean 'tutorial'?"),
+    (["--gradient", "torch:pi"], "is a float; expected a function"),
+    (["--out", "LINNERUD/out"], "cannot be written"),
+    *([] if torch.cuda.is_available() else [(["--device", "cuda"], "device 'cuda' is not there; this machine has cpu")]),
+], ids=lambda v: "-".join(v)[:40] if isinstance(v, list) else None)
+def test_bad_input_is_one_sentence_and_exit_2(arguments: list[str], sentence: str, linnerud: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    filled = [a.replace("LINNERUD", str(linnerud)).replace("EXAMPLES", str(EXAMPLES)) for a in arguments]
+    result = run(*([] if "--out" in filled else ["--out", str(out)]), *filled)
+    assert result.exit_code == 2, result.output
+    assert sentence in result.stderr and result.stderr.count("\n") == 1
+    assert not out.exists() or not list(out.iterdir())
+
+
+@pytest.mark.parametrize("arguments", [["--epochs", "0"], ["--optimizer", "sdg"], ["--device", "gpu"], ["--epochs", "x"],
+                                       ["--batch-size", "0"], ["--nothing"]])
+def test_bad_usage_exits_2(arguments: list[str]) -> None:
+    result = run(*arguments)
+    assert result.exit_code == 2 and "Traceback" not in result.output
