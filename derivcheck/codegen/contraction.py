@@ -54,7 +54,7 @@ def contract(low: Lowering, indices: Sequence[Index], args: Sequence[Term]) -> V
         values = [low.value(first)] if first is not None else []
     else:
         values = [low.value(t) for t in terms]
-    values = _masked(low, values, left)
+    values = _masked(low, values, [low.unbounded(t) for t in terms], left)
     for i in bound:
         if not any(i in v.axes for v in values):
             number = mul(number, size_of(i.size))
@@ -84,10 +84,10 @@ def _grouped(factors: Sequence[Term]) -> list[Term]:
     return [mul(*g) for g in groups]
 
 
-def _masked(low: Lowering, values: list[Value], brackets: Sequence[Bracket]) -> list[Value]:
+def _masked(low: Lowering, values: list[Value], unbounded: Sequence[bool], brackets: Sequence[Bracket]) -> list[Value]:
     """The factors with the brackets among them.
 
-    A bracket selects in the smallest factor that has its indices.  One whose indices no factor has is a 0-1 matrix
+    A bracket selects in the smallest factor that has its indices, and in any that may be infinite.  One whose indices no factor has is a 0-1 matrix
     of its own, to be multiplied with: a selection would need a tensor larger than any factor.
     """
     apart: dict[frozenset[Index], Value] = {}
@@ -95,8 +95,9 @@ def _masked(low: Lowering, values: list[Value], brackets: Sequence[Bracket]) -> 
         want = b.free - low.graph.fixed
         holders = [k for k, v in enumerate(values) if want <= set(v.axes)]
         if holders:
-            k = min(holders, key=lambda k: len(values[k].axes))
-            values = [*values[:k], masked(low, values[k], b), *values[k + 1 :]]
+            first = min(holders, key=lambda k: len(values[k].axes))
+            chosen = {first, *(k for k in holders if k < len(unbounded) and unbounded[k])}
+            values = [masked(low, v, b) if k in chosen else v for k, v in enumerate(values)]
         else:
             found = mask(low, b)
             apart[want] = low.binary("and", apart[want], found) if want in apart else found

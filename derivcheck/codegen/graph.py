@@ -163,6 +163,8 @@ class Graph:
 
     def expand(self, x: Node, dims: Sequence[Poly]) -> Node:
         """Broadcast to a shape."""
+        if x.op == "as_tensor" and x.args[0].kind == NUMBER and dims:
+            return self.node("full", x.args, (tuple(dims), x.kind), dims, x.kind)
         return x if tuple(dims) == x.dims else self.node("expand", (x,), (tuple(dims),), dims, x.kind)
 
 

@@ -62,6 +62,7 @@ class Lowering:
         self.dims, self.kinds = dict(dims), dict(kinds)
         self.scalars, self.checked = frozenset(scalars), frozenset(checked)
         self.below = dict(below or {})
+        self.infinite: set[str] = set()
         self.place: dict[Index, int] = {}
         self.memo: dict[tuple[Term, bool], Value] = {}
         self.integer_context = False
@@ -79,6 +80,8 @@ class Lowering:
         self.memo = {}
         self.integer_context = d.kind != "float"
         self.at = d.place
+        if self.unbounded(term):
+            self.infinite.add(d.name)
         value = self.bools(term) if d.kind == "bool" else self.value(term)
         node = self.spread(value, indices)
         if node.kind in (NUMBER, SCALAR) and (node.kind == NUMBER or indices or d.kind != "float" or self.steps):
@@ -158,6 +161,14 @@ class Lowering:
         kind = INT if self.integer_context else FLOAT
         return self.graph.node("as_tensor", (node,), (kind,), (), kind)
 
+    def unbounded(self, term: Term) -> bool:
+        """Whether a term may be infinite where its inputs are finite: a logarithm, a quotient, a constant inf."""
+        if any(n in self.infinite for n in term.names):
+            return True
+        return any(
+            isinstance(t, Func) and t.name in _POLES or isinstance(t, Pow) and not _positive(t.exponent) for t in subterms(term)
+        )
+
     def tensor_of_int(self, node: Node) -> Node:
         """A node as an integer tensor."""
         if node.kind not in (NUMBER, SCALAR):
@@ -236,7 +247,7 @@ class Lowering:
                 assert isinstance(other, (Mul, Bracket))
                 one = self.value(mul(*(f for f in a.args if f is not b)))
                 two = self.value(mul(*(f for f in _factors(other) if f is not opposite(b))))
-                chosen = where(self, mask(self, b), one, two)
+                chosen = where(self, mask(self, b, max(one.axes, two.axes, key=len)), one, two)
                 left[left.index(a)] = chosen
                 left.remove(other)
                 break
@@ -251,9 +262,9 @@ class Lowering:
             return value
         if len(brackets) == 1 and rest:
             return masked(self, value, brackets[0])
-        masks = mask(self, brackets[0])
+        masks = mask(self, brackets[0], value.axes)
         for b in brackets[1:]:
-            masks = self.binary("and", masks, mask(self, b))
+            masks = self.binary("and", masks, mask(self, b, value.axes))
         if not rest and not any(isinstance(t, Func) for t in subterms(number)):  # 0 * inf would be nan
             return self.scale(self.as_float(masks), number)
         return where(self, masks, value, Value(self.graph.number(Number(0)), ()))
@@ -373,6 +384,13 @@ class Lowering:
         if isinstance(body, Add) and any(is_contraction(self, a, term.indices) for a in body.args):
             return self.total([summation(term.indices, a) for a in body.args])
         return contract(self, term.indices, body.args if isinstance(body, Mul) else (body,))
+
+
+_POLES = frozenset({"log", "log1p", "inf", "tan", "lgamma", "digamma", "polygamma", "atanh"})
+
+
+def _positive(exponent: Term) -> bool:
+    return isinstance(exponent, Number) and exponent.value > 0
 
 
 def _factors(term: Term) -> tuple[Term, ...]:

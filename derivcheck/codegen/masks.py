@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from derivcheck.codegen.graph import BOOL, FLOAT, NUMBER, SCALAR, Value
 from derivcheck.codegen.reading import integer, read, vanishing
-from derivcheck.notation.sizes import Poly
+from derivcheck.notation.sizes import Index, Poly
 from derivcheck.notation.terms import Add, Bracket, Number, Ref, SizeOf, Term, add, is_negative, neg
 
 if TYPE_CHECKING:
@@ -16,27 +16,31 @@ if TYPE_CHECKING:
 _FLIPPED = {">=": "<=", ">": "<", "==": "==", "!=": "!="}
 
 
-def mask(low: Lowering, b: Bracket) -> Value:
-    """A bracket as a boolean tensor."""
+def mask(low: Lowering, b: Bracket, order: tuple[Index, ...] = ()) -> Value:
+    """A bracket as a boolean tensor, with its dimensions as they come in ``order`` where that has them all."""
     if isinstance(b.operand, Poly):
-        return _of_position(low, b.relation, b.operand)
+        axes = tuple(i for i in order if i in b.free)
+        return _of_position(low, b.relation, b.operand, axes if len(axes) == len(b.free - low.graph.fixed) else None)
     return _of_term(low, b.relation, b.operand)
 
 
-def _of_position(low: Lowering, relation: str, p: Poly) -> Value:
+def _of_position(low: Lowering, relation: str, p: Poly, axes: tuple[Index, ...] | None) -> Value:
     above = Poly((m, k) for m, k in p.terms if k > 0)
     below = Poly((m, -k) for m, k in p.terms if k < 0)
     if relation == ">=":
         c = dict(below.terms).get((), 0)
         if c >= 1:  # a >= b + 1 is a > b
             relation, below = ">", below - 1
-    return _compare(low, relation, integer(low, above), integer(low, below))
+    elif above.constant is None:  # t != -100
+        c = dict(above.terms).get((), 0)
+        above, below = above - c, below - c
+    return _compare(low, relation, integer(low, above), integer(low, below), axes)
 
 
-def _compare(low: Lowering, relation: str, left: Value, right: Value) -> Value:
+def _compare(low: Lowering, relation: str, left: Value, right: Value, order: tuple[Index, ...] | None = None) -> Value:
     if left.node.kind == NUMBER:
         left, right, relation = right, left, _FLIPPED[relation]
-    axes = low.union([left.axes, right.axes])
+    axes = order or low.union([left.axes, right.axes])
     a, b = low.align(left, axes), low.align(right, axes)
     if a.kind == NUMBER:
         a = low.tensor(a)
@@ -87,11 +91,14 @@ def where(low: Lowering, chosen: Value, one: Value, two: Value) -> Value:
 
 
 def implied(low: Lowering, b: Bracket, factors: Sequence[Term], *, all_of: bool) -> bool:
-    """Whether the factors vanish by themselves where the bracket is 0, since they are read as 0 outside their tensor."""
+    """Whether the product vanishes by itself where the bracket is 0, since factors are read as 0 outside their tensor.
+
+    Every factor must vanish (0 times inf is nan), or one where the others are ``all_of=False`` tensors that are finite.
+    """
     if not isinstance(b.operand, Poly) or b.relation != ">=" or not factors:
         return False
     found = [isinstance(f, Ref) and b.operand in vanishing(low, f.name, f.at) for f in factors]
-    return all(found) if all_of else any(found)
+    return all(found) or not all_of and any(found) and not any(low.unbounded(f) for f, v in zip(factors, found) if not v)
 
 
 def masked(low: Lowering, value: Value, b: Bracket) -> Value:
@@ -102,4 +109,4 @@ def masked(low: Lowering, value: Value, b: Bracket) -> Value:
     if isinstance(b.operand, Term) and b.relation in (">", ">="):
         other = Bracket(">" if b.relation == ">=" else ">=", neg(b.operand))
         return where(low, mask(low, other), Value(low.graph.number(Number(0)), ()), value)
-    return where(low, mask(low, b), value, Value(low.graph.number(Number(0)), ()))
+    return where(low, mask(low, b, value.axes), value, Value(low.graph.number(Number(0)), ()))

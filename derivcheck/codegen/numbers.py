@@ -233,7 +233,7 @@ _MATH = {
 
 def rational(value: Fraction) -> Spelled:
     """An exact rational as Python text: ``3``, ``0.5``, ``1e-05``, ``1 / 3``."""
-    if value.denominator == 1:
+    if value.denominator == 1 and abs(value.numerator) < 1 << 62:
         return str(value.numerator), ATOM if value >= 0 else UNARY
     short = repr(float(value))
     if Fraction(short) == value:

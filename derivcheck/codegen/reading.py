@@ -93,8 +93,13 @@ def _merge(low: Lowering, value: Value, a: Index, f: Index, r: Index) -> Value:
     if f not in value.axes and r not in value.axes:
         return value
     axes = [i for i in value.axes if i not in (f, r)]
-    place = next(k for k, i in enumerate(value.axes) if i in (f, r))
-    place = sum(1 for i in value.axes[:place] if i not in (f, r))
+    low.place.setdefault(a, len(low.place))
+    before = [low.place.get(i, len(low.place)) for i in axes]
+    if before == sorted(before):  # where the definition has it
+        place = sum(1 for p in before if p < low.place[a])
+    else:
+        place = next(k for k, i in enumerate(value.axes) if i in (f, r))
+        place = sum(1 for i in value.axes[:place] if i not in (f, r))
     wanted = tuple(axes[:place] + [f, r] + axes[place:])
     node = low.spread(value, wanted)
     shape = [i.size for i in wanted]

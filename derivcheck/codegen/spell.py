@@ -67,6 +67,14 @@ class Spelling:
         kind = "torch.int64" if p[0] == INT else self.dtype
         return f"torch.as_tensor({arg(0, 0)}, dtype={kind}, device={self.device})"
 
+    def _full(self, n: Node, p: tuple[Any, ...], arg: Arg) -> str:
+        dtype = "torch.int64" if p[1] == INT else self.dtype
+        where = f"dtype={dtype}, device={self.device}"
+        value = arg(0, 0)
+        if value in ("0", "1"):
+            return f"torch.{'ones' if value == '1' else 'zeros'}({self.sizes(p[0])}, {where})"
+        return f"torch.full({self.sizes(p[0])}, {value}, {where})"
+
     def _to_float(self, n: Node, p: tuple[Any, ...], arg: Arg) -> str:
         return f"{arg(0, ATOM)}.to({self.dtype})"
 
