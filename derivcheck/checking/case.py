@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import torch
@@ -26,11 +27,12 @@ def case_of(s: Subject, run: Run, row: Row, sample: Sample) -> Callable[[], Any]
         program = d.program
         inputs = {a.name: _double(tensors[a.name]) for a in program.arguments if a.name in tensors}
 
-        def backward(given: Mapping[str, torch.Tensor], ups: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor | None]:
+        def backward(given: Mapping[str, torch.Tensor], ups: Mapping[str, torch.Tensor], dtype: torch.dtype = right.dtype
+                     ) -> dict[str, torch.Tensor | None]:
             some = next(iter(tensors.values()))
 
             def back(t: torch.Tensor) -> torch.Tensor:
-                return t.to(some.device, right.dtype) if t.is_floating_point() and t.dtype != right.dtype else t.to(some.device)
+                return t.to(some.device, dtype) if t.is_floating_point() and t.dtype != dtype else t.to(some.device)
 
             full = {n: t for n, t in tensors.items() if n not in given}
             return dict(run({**full, **{n: back(t) for n, t in given.items()}}, {n: back(t) for n, t in ups.items()}))
@@ -47,6 +49,7 @@ def case_of(s: Subject, run: Run, row: Row, sample: Sample) -> Callable[[], Any]
             tolerance={n: right.tolerance(out) for n, out in outputs.items()},
             backward=backward,
             fixed=frozenset(a.name for a in program.arguments if a.role in ("constant", "buffer")),
+            double=partial(backward, dtype=torch.float64),
         )
         return diagnose(case)
 
