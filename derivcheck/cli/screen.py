@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.syntax import Syntax
 from rich.table import Table as Grid
+from rich.text import Text
 
 from derivcheck.checking.report import Report
 from derivcheck.derived import Derivation
@@ -58,9 +59,10 @@ class Screen:
         columns = (TextColumn("{task.description}"), BarColumn(bar_width=24), MofNCompleteColumn(),
                    TextColumn("loss {task.fields[loss]}"), TimeElapsedColumn())
         with Progress(*columns, console=self.console) as progress:
-            tasks = {n: progress.add_task(n, total=epochs, loss="…") for n in labels}
+            tasks = {n: progress.add_task(n, total=epochs, start=False, loss="…") for n in labels}
 
             def of(label: str) -> Callable[[int, float], None]:
+                progress.start_task(tasks[label])
                 return lambda epoch, loss: progress.update(tasks[label], completed=epoch, loss=f"{loss:.5g}")
 
             yield of
@@ -83,7 +85,7 @@ class Screen:
         if len(names) <= SHOWN:
             flat = [torch.cat([w.reshape(-1), b]).tolist() for w, b in columns.values()]
             for row, values in zip(names, zip(*flat)):
-                grid.add_row(row, *(f"{v:.6g}" for v in values))
+                grid.add_row(Text(row), *(f"{v:.6g}" for v in values))
         distance = {n: _distance(f, outcome.best) for n, f in columns.items()}
         grid.add_row("to least squares", *(f"{distance[n]:.3g}" for n in columns))
         losses = {n: f"{h.final_loss:.6g}" for n, h in outcome.histories.items()} | {"least squares": f"{outcome.floor:.6g}"}

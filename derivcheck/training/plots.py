@@ -6,6 +6,7 @@ import io
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from matplotlib import rc_context
 from matplotlib.axes import Axes
@@ -105,5 +106,6 @@ def _predicted_against_actual(x: torch.Tensor, y: torch.Tensor, fits: Mapping[st
 
 def _png(figure: Figure) -> bytes:
     out = io.BytesIO()
-    figure.savefig(out, format="png", metadata={"Software": None})
+    with np.errstate(over="ignore"):  # a run that diverged has losses at the edge of the type
+        figure.savefig(out, format="png", metadata={"Software": None})
     return out.getvalue()
