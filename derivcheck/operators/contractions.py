@@ -9,7 +9,7 @@ from derivcheck.notation.sizes import Index, Poly, as_poly, i_poly
 from derivcheck.notation.terms import ONE, Term, add, mul, neg, summation
 from derivcheck.operators.build import Builder
 from derivcheck.operators.row import floats, row, sample
-from derivcheck.operators.values import Value, broadcast_dims, is_one, spread
+from derivcheck.operators.values import Position, Value, broadcast_dims, is_one, spread
 
 
 def _times(b: Builder, factor: Any, term: Term) -> Term:
@@ -97,6 +97,8 @@ def _product(b: Builder, x: Value, y: Value, extra: Value | None = None, beta: A
 )
 def matmul(b: Builder, input: Value, other: Value, *, dim: int = -1) -> Value:
     """y[*n, i, j] = sum(k: x[*n, i, k]*w[*n, k, j])"""
+    if b.rule == "inner" and not (input.rank and other.rank):
+        return b.elementwise(mul, input, other)
     if b.rule == "inner":
         i, o = b.indices(input.dims[:-1]), b.indices(other.dims[:-1])
         k = b.index(input.dims[-1])
@@ -237,9 +239,9 @@ def tensordot(b: Builder, input: Value, other: Value, dims_self: Sequence[int], 
     mine, yours = [a for a in range(input.rank) if a not in here], [a for a in range(other.rank) if a not in there]
     left = dict(zip(mine, b.indices([input.dims[a] for a in mine])))
     right = dict(zip(yours, b.indices([other.dims[a] for a in yours])))
-    shared = b.indices([input.dims[a] for a in here])
-    at = {**left, **dict(zip(here, shared))}
-    bt = {**right, **dict(zip(there, shared))}
+    shared = b.indices([broadcast_dims([input.dims[a]], [other.dims[c]])[0] for a, c in zip(here, there)])
+    at: dict[int, Position] = {**left, **{a: spread([input.dims[a]], [i])[0] for a, i in zip(here, shared)}}
+    bt: dict[int, Position] = {**right, **{c: spread([other.dims[c]], [i])[0] for c, i in zip(there, shared)}}
     term = mul(input[tuple(at[a] for a in range(input.rank))], other[tuple(bt[a] for a in range(other.rank))])
     return b.give((*left.values(), *right.values()), summation(shared, term))
 

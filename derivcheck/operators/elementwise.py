@@ -6,7 +6,7 @@ from collections.abc import Callable
 from fractions import Fraction
 from typing import Any
 
-from derivcheck.notation.terms import ONE, ZERO, Number, Term, add, div, func, mul, neg, number, power, sub
+from derivcheck.notation.terms import ONE, ZERO, Bracket, Number, Term, add, div, func, mul, neg, number, power, sub
 from derivcheck.operators.build import Builder
 from derivcheck.operators.row import Sample, floats, row, sample
 from derivcheck.operators.values import Value, either, test, where
@@ -171,17 +171,30 @@ def hypot(b: Builder, input: Value, other: Value) -> Value:
     return b.elementwise(lambda x, y: power(add(power(x, 2), power(y, 2)), HALF), input, other)
 
 
-@row("aten.logaddexp.default", samples=[sample(floats(2, 3), floats(3))])
+def _log_of_both(x: Term, y: Term) -> Term:
+    """``log(exp(x) + exp(y))`` from the larger of the two, which neither overflows nor meets inf - inf."""
+    left, right = test(">", x, y), test(">", y, x)
+    level = Bracket("==", add(left, right))
+    equal = add(mul(HALF, x), mul(HALF, y), func("log", number(2)))
+    return add(
+        mul(left, add(x, func("softplus", sub(y, x)))), mul(right, add(y, func("softplus", sub(x, y)))), mul(level, equal)
+    )
+
+
+@row(
+    "aten.logaddexp.default",
+    samples=[sample(floats(2, 3), floats(3)), sample(floats(3, 5, values="ties"), floats(5, values="ties"))],
+)
 def logaddexp(b: Builder, input: Value, other: Value) -> Value:
-    """z[*n] = log(exp(x[*n]) + exp(y[*n])), written y + softplus(x - y), which does not overflow"""
-    return b.elementwise(lambda x, y: add(y, func("softplus", sub(x, y))), input, other)
+    """z[*n] = log(exp(x[*n]) + exp(y[*n])), written from the larger of the two"""
+    return b.elementwise(_log_of_both, input, other, spelling=b.spell("torch.logaddexp({}, {})", input, other))
 
 
 @row("aten.logaddexp2.default", samples=[sample(floats(2, 3), floats(3))])
 def logaddexp2(b: Builder, input: Value, other: Value) -> Value:
     """z[*n] = log2(2^x[*n] + 2^y[*n])"""
     log2 = func("log", number(2))
-    return b.elementwise(lambda x, y: add(y, div(func("softplus", mul(log2, sub(x, y))), log2)), input, other)
+    return b.elementwise(lambda x, y: div(_log_of_both(mul(log2, x), mul(log2, y)), log2), input, other)
 
 
 @row(

@@ -230,10 +230,20 @@ def diagonal(b: Builder, input: Value, offset: int = 0, dim1: int | None = None,
     return viewed(b, input, [*(input.dims[a] for a in rest), extreme("max", length, 0)], positions)
 
 
-@row("aten.unfold.default", samples=[sample(floats(7), 0, 3, 2), sample(floats(2, 7, 3), 1, 2, 1), sample(floats(7), 0, 3, 1)])
+@row(
+    "aten.unfold.default",
+    samples=[
+        sample(floats(7), 0, 3, 2),
+        sample(floats(2, 7, 3), 1, 2, 1),
+        sample(floats(7), 0, 3, 1),
+        sample(floats(), 0, 1, 1),
+    ],
+)
 def unfold(b: Builder, input: Value, dimension: int, size: PolyLike, step: PolyLike) -> Value:
     """z[*n, w, *m, s] = x[*n, w*step + s, *m]"""
-    axis = dimension % input.rank if input.rank else 0
+    if not input.rank:
+        return viewed(b, input, [as_poly(size)], lambda at: [])
+    axis = dimension % input.rank
     dims = list(input.dims)
     dims[axis] = (dims[axis] - size) // step + 1
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from derivcheck.notation.sizes import Index, Poly, PolyLike, as_poly, exact_quotient, i_poly, size
+from derivcheck.notation.terms import ZERO
 from derivcheck.operators.build import Builder
 from derivcheck.operators.row import bools, floats, ints, row, sample
 from derivcheck.operators.values import Position, Value, broadcast_dims, is_one, numel, spread
@@ -297,6 +298,8 @@ def _merged(own: Sequence[Index], dims: Sequence[Poly]) -> list[Poly]:
 def reshaped(b: Builder, x: Value, dims: Sequence[Poly]) -> Value:
     """The same elements in row-major order over ``dims``."""
     dims = b.dims(dims)
+    if any(d.constant == 0 for d in dims):  # there is no element
+        return b.give(b.indices(dims), ZERO, kind=x.kind)
     groups = _groups(x.dims, dims)
     tangled = [g for g in groups if sum(not is_one(x.dims[k]) for k in g[0]) > 1 and sum(not is_one(dims[k]) for k in g[1]) > 1]
     if tangled:  # several dimensions on both sides: split into factors that both sides are made of, or through one dimension
