@@ -6,12 +6,14 @@ import functools
 import inspect
 import re
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from derivcheck.derive import derive
 from derivcheck.derived import Derivation
-from derivcheck.errors import InputError
+from derivcheck.errors import InputError, NotationError
 from derivcheck.notation.program import Input, Program
+from derivcheck.notation.sizes import Poly
 from derivcheck.proof.prove import prove_programs
 from derivcheck.proof.report import NotProved, Proof
 
@@ -83,10 +85,36 @@ def parse_claim(text: str, d: Derivation) -> Program:
     """Index text of a backward, over the names of the forward and its adjoint, each in its dimensions."""
     from derivcheck.notation.parse import parse_program
 
-    written = set(re.findall(r"[^\W\d]\w*", text))
     defined = set(re.findall(r"^\s*([^\W\d]\w*)[^\n;=]*?:?=", text.replace(";", "\n"), re.MULTILINE))
-    dims = {n: _dims_text(a) for n, a in _known(d).items() if n in written and n not in defined}
-    return parse_program(text, dims)
+    known = _known(d)
+    lines = [_input_line(a) for n, a in known.items() if n not in defined]
+    found = parse_program("\n".join([text, *lines]))
+    written = frozenset().union(*(x.term.names for x in found.definitions))
+    found = replace(found, arguments=tuple(a for a in found.arguments if a.name in written))
+    wanted = {n: known[n].dims for n in found.outputs if n in known}
+    if all(found.dims(n) == dims for n, dims in wanted.items()):
+        return found
+    try:  # an index whose range nothing tells gets that of the gradient
+        return parse_program("\n".join([_with_ranges(text, wanted), *lines])) if text != _with_ranges(text, wanted) else found
+    except NotationError:
+        return found
+
+
+def _with_ranges(text: str, wanted: Mapping[str, tuple[Poly, ...]]) -> str:
+    def head(m: re.Match[str]) -> str:
+        dims = wanted.get(m[2])
+        names = [n.strip() for n in m[3].split(",")]
+        if dims is None or len(names) != len(dims) or not all(n.isidentifier() for n in names):
+            return m[0]
+        return f"{m[1]}{m[2]}[{', '.join(f'{n} < {p}' for n, p in zip(names, dims))}]{m[4]}"
+
+    return re.sub(r"(^|\n|;)(?=\s*\w)\s*(\w+)\s*\[([^\]\n;]*)\](\s*:?=)", head, text)
+
+
+def _input_line(a: Input) -> str:
+    dims = f"[{', '.join(map(str, a.dims))}]" if a.dims else ""
+    kind = "" if a.kind == "float" else f" {a.kind}" + (f" < {a.below}" if a.below is not None else "")
+    return f"input {a.name}{dims}{kind}"
 
 
 def _known(d: Derivation) -> dict[str, Input]:

@@ -61,10 +61,11 @@ class Counterexample:
 
 @dataclass(frozen=True)
 class Evidence:
-    """How far two formulas were compared on numbers: the sizes tried, and whether they agreed."""
+    """How far two formulas were compared on numbers: the sizes tried, an example where they differ, all that differ."""
 
     tried: tuple[dict[str, int], ...]
     counterexample: Counterexample | None
+    refuted: frozenset[str] = frozenset()
 
 
 def _number(v: Any) -> str:
@@ -79,13 +80,13 @@ def _plain(v: Any) -> Any:
 
 
 class Digits(Exact):
-    """Numbers of 60 decimal digits (mpmath)."""
+    """Numbers of so many decimal digits (mpmath)."""
 
-    def __init__(self) -> None:
+    def __init__(self, digits: int = DIGITS) -> None:
         import mpmath
 
         self.mp = mpmath.mp.clone()
-        self.mp.dps = DIGITS
+        self.mp.dps = digits
 
     def exactly(self, value: Any) -> Any:
         if isinstance(value, Fraction):
@@ -153,6 +154,9 @@ def _scalar(mp: Any, t: Any, args: Sequence[Any]) -> Any:
 def assignments(program: Program, most: int = 60) -> Iterator[dict[str, int]]:
     """Sizes to try: the smallest first, then some in which no two sizes agree."""
     names = _sizes(program)
+    if not names:
+        yield {}
+        return
     seen: set[tuple[int, ...]] = set()
     small = sorted(itertools.product((1, 2, 3), repeat=min(len(names), 5)), key=lambda v: (sum(v), max(v), v))
     kept = small if len(small) <= most // 2 else [v for v in small if sum(v) <= len(v) + 2][:most // 2]
@@ -215,34 +219,72 @@ def compared(program: Program, pairs: Sequence[tuple[str, str, str]], seconds: f
     """
     start = perf_counter()
     tried: list[dict[str, int]] = []
+    first: Counterexample | None = None
+    refuted: set[str] = set()
     for round_, sizes in enumerate(assignments(program)):
         if perf_counter() - start > seconds and tried:
             break
+        open_ = [p for p in pairs if p[0] not in refuted]
         told = False
         for positive in (False, True):
             inputs = sample(program, sizes, 7 * round_ + 1, positive)
             if inputs is None:
                 break
-            found = _at(program, pairs, sizes, inputs)
+            found = _at(program, open_, sizes, inputs)
             if found is None:
                 continue
             told = True
-            if found:
-                for name, claimed, gradient in found:
-                    confirmed = _confirmed(program, name, claimed, gradient, sizes, inputs)
-                    if confirmed is not None:
-                        return Evidence((*tried, sizes), confirmed)
+            for name, claimed, gradient in found:
+                confirmed = _confirmed(program, name, claimed, gradient, sizes, inputs)
+                if confirmed is not None:
+                    first = first or confirmed
+                    refuted.add(name)
             break
         if told:
             tried.append(sizes)
-    return Evidence(tuple(tried), None)
+        if first is not None and (len(refuted) == len(pairs) or perf_counter() - start > seconds / 4):
+            break
+    return Evidence(tuple(tried), first, frozenset(refuted))
+
+
+def values_at(program: Program, sizes: Mapping[str, int], inputs: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Every input and definition in float64; None where they cannot be evaluated."""
+    floats = {n: v.astype(float) if v.dtype == object else v for n, v in inputs.items()}
+    try:
+        return {**floats, **evaluate(program, floats, sizes)}
+    except (DerivcheckError, ArithmeticError, IndexError, ValueError, TypeError):
+        return None
+
+
+def spread(program: Program) -> tuple[dict[str, int], dict[str, Any], dict[str, Any]] | None:
+    """Sizes of which no two agree where that is possible, inputs, and the values there: finite somewhere."""
+    for round_, sizes in enumerate(assignments(program)):
+        if round_ and len(set(sizes.values())) < min(3, len(sizes)) or sum(sizes.values()) <= len(sizes):
+            continue
+        for positive in (False, True):
+            inputs = sample(program, sizes, 11 * round_ + 5, positive)
+            if inputs is None:
+                break
+            values = values_at(program, sizes, inputs)
+            if values is None:
+                return None
+            if all(np.isfinite(np.asarray(v, dtype=float)).all() for v in values.values()):
+                return sizes, inputs, values
+    return None
+
+
+def alike(a: Any, b: Any, tolerance: float = 1e-9) -> bool:
+    """Whether two arrays agree in float64, dimensions of size 1 left out."""
+    a, b = np.squeeze(np.asarray(a, dtype=float)), np.squeeze(np.asarray(b, dtype=float))
+    if a.shape != b.shape or not a.size:
+        return False
+    scale = max(float(np.abs(a).max()), float(np.abs(b).max()), 1e-11)
+    return bool((np.abs(a - b) <= tolerance * scale).all())
 
 
 def _at(program: Program, pairs: Sequence[tuple[str, str, str]], sizes: Mapping[str, int], inputs: Mapping[str, Any]) -> Any:
-    floats = {n: v.astype(float) if v.dtype == object else v for n, v in inputs.items()}
-    try:
-        values = {**floats, **evaluate(program, floats, sizes)}
-    except (DerivcheckError, ArithmeticError, IndexError, ValueError):
+    values = values_at(program, sizes, inputs)
+    if values is None:
         return None
     differ = []
     usable = False
@@ -252,7 +294,7 @@ def _at(program: Program, pairs: Sequence[tuple[str, str, str]], sizes: Mapping[
         if not fine.any():
             continue
         usable = True
-        scale = max(float(np.abs(b[fine]).max()), float(np.abs(a[fine]).max()), 1e-30)
+        scale = max(float(np.abs(b[fine]).max()), float(np.abs(a[fine]).max()), 1e-11)
         if (np.abs(a - b)[fine] > 1e-7 * scale).any():
             differ.append(pair)
     return differ if usable else None
@@ -261,19 +303,32 @@ def _at(program: Program, pairs: Sequence[tuple[str, str, str]], sizes: Mapping[
 def _confirmed(program: Program, name: str, claimed: str, gradient: str, sizes: Mapping[str, int],
                inputs: Mapping[str, Any]) -> Counterexample | None:
     needed = program.needed([n for n in (claimed, gradient) if n not in program.inputs])
-    for exact in (True, False):
-        numbers: Exact = Exact() if exact else Digits()
-        try:
-            values = {**{n: numbers.given(v, n) for n, v in inputs.items() if np.asarray(v).dtype == object},
-                      **evaluate(needed, inputs, sizes, numbers)}
-        except (DerivcheckError, ArithmeticError, IndexError, ValueError, TypeError, AttributeError):
+    rational = _pair(needed, claimed, gradient, sizes, inputs, Exact())
+    if rational is not None:
+        for at in np.ndindex(*rational[1].shape):
+            u, v = rational[0][at], rational[1][at]
+            if u is not None and v is not None and u != v:
+                return Counterexample(dict(sizes), name, at, u, v, dict(inputs), True)
+        return None
+    short, long = (_pair(needed, claimed, gradient, sizes, inputs, Digits(n)) for n in (DIGITS, 2 * DIGITS))
+    if short is None or long is None:
+        return None
+    for at in np.ndindex(*long[1].shape):
+        u, v, p, q = long[0][at], long[1][at], short[0][at], short[1][at]
+        if u is None or v is None or p is None or q is None:
             continue
-        a, b = values[claimed], values[gradient]
-        for at in np.ndindex(*b.shape):
-            u, v = a[at], b[at]
-            if u is None or v is None:
-                continue
-            gap = abs(u - v)
-            if gap and (exact or gap > 10 ** (-DIGITS // 2) * max(abs(u), abs(v))):
-                return Counterexample(dict(sizes), name, at, u, v, dict(inputs), exact)
+        gap = abs(u - v)
+        # a gap that is rounding changes with the digits; one that is not stays
+        if gap and abs((u - v) - (p - q)) <= 1e-9 * gap:
+            return Counterexample(dict(sizes), name, at, u, v, dict(inputs), False)
     return None
+
+
+def _pair(program: Program, claimed: str, gradient: str, sizes: Mapping[str, int], inputs: Mapping[str, Any],
+          numbers: Exact) -> tuple[Any, Any] | None:
+    try:
+        values = {**{n: numbers.given(v, n) for n, v in inputs.items() if np.asarray(v).dtype == object},
+                  **evaluate(program, inputs, sizes, numbers)}
+    except (DerivcheckError, ArithmeticError, IndexError, ValueError, TypeError, AttributeError):
+        return None
+    return values[claimed], values[gradient]

@@ -1,0 +1,75 @@
+"""Recurrences, by induction of one step.
+
+A closed form that satisfies a recurrence, its start included, is its solution.  A recurrence of the claim that no
+definition of the derivation equals is compared through an invariant: what is left of the difference, solved for it, says
+what it would have to be, and that is put to the same test.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from derivcheck.notation.sizes import i_poly
+from derivcheck.proof import polynomials
+from derivcheck.proof.atoms import Expression, elements_in
+from derivcheck.proof.normal import vanishes
+from derivcheck.proof.space import Space
+from derivcheck.proof.spelling import monomial_text
+from derivcheck.proof.substitution import inlined
+
+if TYPE_CHECKING:
+    from derivcheck.proof.prover import Prover
+
+
+def one_step(prover: Prover, mode: int, closed: Expression, body: Expression, name: str) -> Expression:
+    """The body of a recurrence with a closed form in place of its earlier elements."""
+    space = prover.space(mode)
+    space.used("induction")
+    return inlined(space, body, {name: (prover.definitions[name].indices, closed)})
+
+
+def by_invariant(prover: Prover, mode: int, difference: Expression) -> bool:
+    """Whether what is left vanishes because of what a recurrence of the claim always is."""
+    space = prover.space(mode)
+    for name in sorted(elements_in(difference)):
+        if name not in prover.definitions or not prover.recurrent(name) or name in prover.known or name in prover.bridges:
+            continue
+        value = _solved(space, difference, prover, name)
+        if value is None:
+            continue
+        step = inlined(space, prover.form(mode, name), {name: (prover.definitions[name].indices, value)})
+        once = value
+        for other in sorted(elements_in(value)):
+            if prover.recurrent(other):
+                once = prover.opened(mode, once, other)
+        for left in (value, once):
+            gap = polynomials.plus(left, polynomials.scaled(step, -1))
+            if prover.emptied_without_induction(mode, gap):
+                space.used("an invariant, by induction")
+                return True
+    return False
+
+
+def _solved(space: Space, difference: Expression, prover: Prover, name: str) -> Expression | None:
+    """``difference = 0`` solved for the element of the recurrence at its own indices."""
+    d = prover.definitions[name]
+    own = space.atom("element", name, tuple(i_poly(i) for i in d.indices))
+    with_it = {m: c for m, c in difference.items() if any(a is own for a, _ in m)}
+    rest = {m: c for m, c in difference.items() if m not in with_it}
+    if len(with_it) != 1 or not rest or name in elements_in(rest):
+        return None
+    (m, c), = with_it.items()
+    if dict(m)[own] != 1:
+        return None
+    factor = frozenset(t for t in m if t[0] is not own)
+    if any(a.kind in ("equal", "least", "above") for a, _ in factor):
+        return None
+    inverse = {frozenset((a, -e) for a, e in factor): -1 if c == 1 else polynomials.fraction(-1) / c}
+    value = polynomials.times(space, inverse, rest)
+    left = {a for n in value for a, e in n if e < 0 and any(a is b for b, _ in factor)}
+    for a in left:
+        space.assume(f"{monomial_text(frozenset(((a, 1),)), 1)} ≠ 0")
+    return value
+
+
+__all__ = ["by_invariant", "one_step", "vanishes"]

@@ -1,0 +1,358 @@
+"""The order of a proof: what is matched, what is opened, when numbers are asked.
+
+Modular: numbers at one choice of sizes suggest which definition of the derivation each definition of the claim is equal
+to; each such guess is a lemma, to be proved with the forward's names standing as they are, or with as few of them
+written out as needed.  The normal form proves, numbers refute, and what neither decides is undecided.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from time import perf_counter
+from typing import Any
+
+from derivcheck.errors import InputError, UnsupportedOperation
+from derivcheck.notation.program import Definition, Program
+from derivcheck.notation.sizes import Index, Poly, as_poly, i_poly
+from derivcheck.notation.terms import rename
+from derivcheck.proof import induction, polynomials
+from derivcheck.proof.atoms import Expression, elements_in
+from derivcheck.proof.conditions import conditions
+from derivcheck.proof.equality import MODES
+from derivcheck.proof.normal import of_term, vanishes
+from derivcheck.proof.refute import Evidence, alike, compared, spread
+from derivcheck.proof.report import Part, Proof
+from derivcheck.proof.space import OutOfTime, Space, Unreduced
+from derivcheck.proof.spelling import expression_text
+from derivcheck.proof.substitution import inlined, moved
+
+# How much is opened (False: the claim and the adjoint; True: the forward too), in which mode; from cheap to dear.
+STAGES = ((False, 0), (False, 1), (True, 0), (True, 1), (False, 2), (True, 2), (True, 3))
+LEMMA_STAGES = STAGES[:4]
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A gradient that is claimed: its public name, the definition that claims it, the definition that it should be."""
+
+    name: str
+    claim: str
+    target: str
+
+
+@dataclass(frozen=True)
+class Bridge:
+    """A definition of the claim that was proved equal to one of the derivation: its indices, and the element that it is."""
+
+    indices: tuple[Index, ...]
+    target: str
+    at: tuple[Poly, ...]
+    how: str
+
+
+class Prover:
+    """One proof: the two sides, the lemmas found so far, the spaces of the normal form."""
+
+    def __init__(self, forward: Program, adjoint: Program, claimed: Program, outputs: Mapping[str, str], time_limit: float) -> None:
+        self.start = perf_counter()
+        self.deadline = self.start + time_limit
+        self.forward, self.adjoint = forward, adjoint
+        self.known: dict[str, Definition] = {d.name: d for d in (*forward.definitions, *adjoint.definitions)}
+        self.inputs = {a.name: a for a in (*forward.arguments, *adjoint.arguments)}
+        taken = self.known.keys() | self.inputs.keys() | set(claimed.outputs)
+        names = {d.name: f"claimed {d.name}" if d.name in taken else d.name for d in claimed.definitions}
+        self.claimed = claimed.rename(names)
+        self.claims = list(self._claims(outputs, names))
+        self._check_names(claimed)
+        self.definitions = {**self.known, **{d.name: d for d in self.claimed.definitions}}
+        self.order = {n: k for k, n in enumerate(self.definitions)}
+        self.level = {n: n in {d.name for d in forward.definitions} for n in self.definitions}
+        self.alias: dict[str, str] = {}
+        self.bridges: dict[str, Bridge] = {}
+        self.below = {a.name: a.below for a in (*self.inputs.values(), *claimed.arguments) if a.below is not None}
+        self.top = frozenset(i for d in self.definitions.values() for i in d.indices)
+        self.spaces: dict[int, Space] = {}
+        self.forms: dict[tuple[int, str], Expression] = {}
+        self.evidence: Evidence | None = None
+        self.values: dict[str, Any] | None = None
+
+    # -- what is claimed ----------------------------------------------------------
+    def _claims(self, outputs: Mapping[str, str], names: Mapping[str, str]) -> Iterator[Claim]:
+        upstream = {f"{o}_bar": u.name for o, u in zip(self.forward.outputs, (a for a in self.adjoint.arguments if a.role == "upstream"))}
+        for gradient, o in outputs.items():
+            bars = [n for n in (f"{gradient}_bar", gradient) if n.endswith("_bar")]
+            target = next((n for n in bars if n in self.known), None) or next((upstream[n] for n in bars if n in upstream), None)
+            if target is None:
+                has = ", ".join(n.removesuffix("_bar") for n in self.known if n.endswith("_bar"))
+                raise InputError(f"{gradient!r} is not the name of a gradient here; the gradients are those of {has}")
+            yield Claim(bars[0].removesuffix("_bar") if bars[0] in self.known else gradient.removesuffix("_bar"), names.get(o, o), target)
+
+    def _check_names(self, claimed: Program) -> None:
+        have = {**{n: a.dims for n, a in self.inputs.items()}, **{n: d.dims for n, d in self.known.items()}}
+        for a in claimed.arguments:
+            if a.name not in have:
+                raise InputError(f"the backward reads {a.name!r}, which the forward does not have; it has {', '.join(have)}")
+            if a.dims != have[a.name]:
+                found, wanted = (", ".join(map(str, dims)) for dims in (a.dims, have[a.name]))
+                raise InputError(f"the backward reads {a.name} with dimensions ({found}); the forward has ({wanted})")
+
+    # -- the proof ------------------------------------------------------------------
+    def run(self) -> Proof:
+        """The verdicts."""
+        self._evaluate()
+        for d in self.claimed.definitions:
+            try:
+                self._lemma(d)
+            except (OutOfTime, RecursionError):
+                break
+        parts = [self._part(c) for c in self.claims]
+        spaces = list(self.spaces.values())
+        rules = sorted({r for s in spaces for r in s.rules}) if any(p.status == "proved" for p in parts) else []
+        example = self.evidence.counterexample if self.evidence else None
+        tried = self.evidence.tried if self.evidence else ()
+        return Proof(tuple(parts), tuple(self._conditions()), tuple(rules), example, tried, self.forward.notes,
+                     perf_counter() - self.start, self.forward, self.adjoint)
+
+    def _conditions(self) -> list[str]:
+        found = dict.fromkeys((*self.forward.conditions, *self.claimed.conditions))
+        found.update(dict.fromkeys(conditions((*self.known.values(), *self.claimed.definitions), self.definitions)))
+        for s in self.spaces.values():
+            found.update(dict.fromkeys(s.conditions))
+        found.update(dict.fromkeys(f"0 ≤ {n} < {p}" for n, p in self.below.items()))
+        sizes = ", ".join(self.forward.sizes())
+        if sizes:
+            found[f"{sizes} ≥ 1"] = None
+        return [c.replace("claimed ", "") for c in found]
+
+    # -- normal forms -----------------------------------------------------------------
+    def space(self, mode: int) -> Space:
+        """The space of a mode."""
+        found = self.spaces.get(mode)
+        if found is None:
+            found = self.spaces[mode] = Space(self.below, deadline=self.deadline, top=self.top, **MODES[mode])
+        return found
+
+    def form(self, mode: int, name: str) -> Expression:
+        """The normal form of a definition, over its own indices, with lemmas used."""
+        found = self.forms.get((mode, name))
+        if found is None:
+            d = self.definitions[name]
+            found = self.bridged(mode, of_term(self.space(mode), rename(d.term, self.alias)))
+            self.forms[mode, name] = found
+        return found
+
+    def bridged(self, mode: int, u: Expression) -> Expression:
+        """Definitions of the claim replaced by those that they were proved equal to."""
+        used = elements_in(u) & self.bridges.keys()
+        if not used:
+            return u
+        space = self.space(mode)
+        lemmas = {n: self.bridges[n] for n in used}
+        return inlined(space, u, {n: (b.indices, space.one("element", b.target, b.at)) for n, b in lemmas.items()})
+
+    def over(self, mode: int, name: str, indices: tuple[Index, ...]) -> Expression:
+        """A definition or an input, over the given indices."""
+        space = self.space(mode)
+        if name not in self.definitions:
+            return space.one("element", name, tuple(i_poly(i) for i in indices))
+        return self.moved(space, self.form(mode, name), self.definitions[name].indices, indices)
+
+    def moved(self, space: Space, u: Expression, old: tuple[Index, ...], new: tuple[Index, ...]) -> Expression:
+        """An expression over other indices; those of size 1 are 0."""
+        moves: dict[Index, Any] = {i: as_poly(0) for i in (*old, *new) if i.size.constant == 1}
+        moves.update({a: i_poly(b) for a, b in zip(long_indices(old), long_indices(new)) if a is not b})
+        return moved(space, u, moves) if moves else u
+
+    def opened(self, mode: int, d: Expression, name: str) -> Expression:
+        """An expression with one name written out."""
+        return inlined(self.space(mode), d, {name: (self.definitions[name].indices, self.form(mode, name))})
+
+    # -- lemmas -----------------------------------------------------------------------
+    def _evaluate(self) -> None:
+        try:
+            found = spread(self.together())
+        except UnsupportedOperation:
+            found = None
+        self.values = None if found is None else {n.replace("claimed_", "claimed ", 1): v for n, v in found[2].items()}
+
+    def _lemma(self, d: Definition) -> None:
+        """Find the definition of the derivation that one of the claim is equal to."""
+        own = d.name.removeprefix("claimed ")
+        candidates = [k for k in self.known.values() if wide(k) == wide(d) and k.kind == d.kind]
+        if self.values is not None and d.name in self.values:
+            candidates = [k for k in candidates if k.name in self.values and alike(self.values[d.name], self.values[k.name])]
+        candidates.sort(key=lambda k: (k.name not in (own, f"{own}_bar"), -self.order[k.name]))
+        for k in candidates[:8]:
+            try:
+                how = self._same(d, k, LEMMA_STAGES if self.values is not None else STAGES[:1])
+            except Unreduced:
+                continue
+            if how is None:
+                continue
+            if d.kind == "float":
+                self.bridges[d.name] = Bridge(d.indices, k.name, _across(d, k), how)
+            elif d.dims == k.dims:
+                self.alias[d.name] = k.name
+            return
+
+    def _same(self, d: Definition, k: Definition, stages: tuple[tuple[bool, int], ...]) -> str | None:
+        if d.recurrent and k.recurrent:  # by induction: equal, if equal whenever all earlier elements are
+            if d.dims != k.dims:
+                return None
+            space = self.space(0)
+            step = self.bridged(0, of_term(space, rename(d.term, {**self.alias, d.name: k.name})))
+            difference = polynomials.plus(self.moved(space, step, d.indices, k.indices), polynomials.scaled(self.form(0, k.name), -1))
+            space.used("induction")
+            return "by induction" if vanishes(space, difference) else None
+        return self._decided(d.name, k.name, stages)[0]
+
+    # -- one gradient -------------------------------------------------------------------
+    def _part(self, c: Claim) -> Part:
+        start = perf_counter()
+        wrong = self._shape(c)
+        if wrong:
+            return Part(c.name, "refuted", (), wrong)
+        bridge = self.bridges.get(c.claim)
+        if c.claim == c.target or bridge is not None and bridge.target == c.target:
+            return Part(c.name, "proved", (), bridge.how if bridge else "as it stands", perf_counter() - start)
+        if self._suspicious(c):
+            self._numbers()
+            if self._refuted(c):
+                return Part(c.name, "refuted", (), "", perf_counter() - start)
+        how, rest = self._decided(c.claim, c.target, STAGES)
+        if how is not None:
+            return Part(c.name, "proved", (), how, perf_counter() - start)
+        self._numbers()
+        status = "refuted" if self._refuted(c) else "undecided"
+        return Part(c.name, status, (), "" if status == "refuted" else rest, perf_counter() - start)
+
+    def dims(self, name: str) -> tuple[Poly, ...]:
+        """The dimensions of a definition or an input."""
+        return self.definitions[name].dims if name in self.definitions else self.inputs[name].dims
+
+    def _shape(self, c: Claim) -> str:
+        found, wanted = self.dims(c.claim), self.dims(c.target)
+        if found == wanted:
+            return ""
+        return f"it has dimensions ({', '.join(map(str, found))}), expected ({', '.join(map(str, wanted))})"
+
+    def _decided(self, claim: str, target: str, stages: tuple[tuple[bool, int], ...]) -> tuple[str | None, str]:
+        """How claim = target was proved, or None and what is left of it."""
+        rest = ""
+        for deep, mode in stages:
+            try:
+                opened, left = self._reduced(mode, deep, claim, target)
+            except (OutOfTime, RecursionError):
+                return None, rest or "the time limit was reached"
+            except Unreduced as e:
+                rest = rest or str(e)
+                continue
+            if left is None:
+                return _how(MODES[mode], opened), ""
+            rest = left if deep or not rest else rest
+        return None, rest
+
+    def _reduced(self, mode: int, deep: bool, claim: str, target: str) -> tuple[list[str], str | None]:
+        """The names that were opened, and what is left of claim − target (None: nothing)."""
+        indices = self._indices(target)
+        left, right = self.over(mode, claim, indices), self.over(mode, target, indices)
+        if self.recurrent(target) and not self.recurrent(claim):
+            right = induction.one_step(self, mode, left, right, target)
+        difference = polynomials.plus(left, polynomials.scaled(right, -1))
+        return self.emptied(mode, deep, difference)
+
+    def emptied(self, mode: int, deep: bool, difference: Expression) -> tuple[list[str], str | None]:
+        """Open names until nothing is left."""
+        space = self.space(mode)
+        opened: list[str] = []
+        while True:
+            if vanishes(space, difference):
+                return opened, None
+            name = self._next(difference, deep)
+            if name is None:
+                break
+            opened.append(name)
+            difference = self.bridged(mode, self.opened(mode, difference, name))
+        if induction.by_invariant(self, mode, difference):
+            return opened, None
+        return opened, expression_text(difference)
+
+    def emptied_without_induction(self, mode: int, difference: Expression) -> bool:
+        """Whether nothing is left once everything but recurrences is opened."""
+        while not vanishes(self.space(mode), difference):
+            name = self._next(difference, True)
+            if name is None:
+                return False
+            difference = self.bridged(mode, self.opened(mode, difference, name))
+        return True
+
+    def recurrent(self, name: str) -> bool:
+        """Whether the name is defined by a recurrence."""
+        return name in self.definitions and self.definitions[name].recurrent
+
+    def _indices(self, name: str) -> tuple[Index, ...]:
+        if name in self.definitions:
+            return self.definitions[name].indices
+        return tuple(Index("abcdefgh"[k % 8], p, k // 8) for k, p in enumerate(self.inputs[name].dims))
+
+    def _next(self, d: Expression, deep: bool) -> str | None:
+        """The latest name that can be written out: the claim's first, then adjoints, then (deep) the forward's."""
+        open_ = [n for n in elements_in(d) if n in self.definitions and not self.definitions[n].recurrent
+                 and (deep or not self.level[n])]
+        return max(open_, key=lambda n: (not self.level[n], self.order[n]), default=None)
+
+    # -- numbers ------------------------------------------------------------------
+    def _suspicious(self, c: Claim) -> bool:
+        v = self.values
+        return v is not None and c.claim in v and c.target in v and not alike(v[c.claim], v[c.target], 1e-7)
+
+    def _numbers(self) -> None:
+        if self.evidence is not None:
+            return
+        pairs = [(c.name, _spelled(c.claim), c.target) for c in self.claims if self.dims(c.claim) == self.dims(c.target)]
+        try:
+            self.evidence = compared(self.together(), pairs)
+        except UnsupportedOperation:
+            self.evidence = Evidence((), None)
+
+    def _refuted(self, c: Claim) -> bool:
+        return self.evidence is not None and c.name in self.evidence.refuted
+
+    def together(self) -> Program:
+        """One Program that defines the forward, the gradient and the claim."""
+        claimed = self.claimed.rename({d.name: _spelled(d.name) for d in self.claimed.definitions})
+        return replace(self.adjoint, arguments=tuple(self.inputs.values()), definitions=(*self.known.values(), *claimed.definitions))
+
+
+def _spelled(name: str) -> str:
+    return name.replace("claimed ", "claimed_")
+
+
+def long_indices(indices: tuple[Index, ...]) -> tuple[Index, ...]:
+    """The indices without those of size 1, which ``keepdim`` adds."""
+    return tuple(i for i in indices if i.size.constant != 1)
+
+
+def wide(d: Definition) -> tuple[Poly, ...]:
+    """The dimensions without those of size 1."""
+    return tuple(i.size for i in long_indices(d.indices))
+
+
+def _across(d: Definition, target: Definition) -> tuple[Poly, ...]:
+    """The element of the target that an element of the claim is."""
+    own = iter(long_indices(d.indices))
+    return tuple(as_poly(0) if i.size.constant == 1 else i_poly(next(own)) for i in target.indices)
+
+
+def _how(mode: Mapping[str, bool], opened: list[str]) -> str:
+    words = []
+    if opened:
+        names = list(dict.fromkeys(n.removeprefix("claimed ") for n in opened))
+        more = f" and {len(names) - 6} more" if len(names) > 6 else ""
+        words.append(f"with {', '.join(names[:6])}{more} written out")
+    if mode.get("expand"):
+        words.append("functions written through exp")
+    if mode.get("ranges"):
+        words.append("ranges split at their ends")
+    return "; ".join(words) or "as it stands"
