@@ -181,7 +181,7 @@ class _Sweep:
             pick: Index | None = None
             for _, _own, share in shares:
                 i = share.at[axis].index
-                if i is not None and i.size is length and i not in chosen:
+                if i is not None and i.size is length and not any((i.name, i.serial) == (c.name, c.serial) for c in chosen):
                     pick = i
                     break
             if pick is None:
