@@ -165,7 +165,7 @@ def parse_program(text: str, dims: Mapping[str, str] | None = None, groups: Mapp
     for s in statements:
         if isinstance(s, Declare):
             _declare(text, s, declared, outputs)
-    if not defines:
+    if not defines and not outputs:
         raise NotationError(f"the text defines nothing; expected lines such as 'y[n] := x[n]^2', found {text.strip()[:80]!r}")
     closed = dims is not None or any(isinstance(s, Declare) and s.word == "input" for s in statements)
     resolver = Resolver(text, declared.values(), closed)
@@ -176,7 +176,7 @@ def parse_program(text: str, dims: Mapping[str, str] | None = None, groups: Mapp
     reader = _Reader(text, resolver)
     definitions = tuple(reader.definition(d) for d in defines)
     names = {d.name for d in definitions}
-    used = frozenset().union(*(d.term.names - {d.name} for d in definitions))
+    used: frozenset[str] = frozenset().union(*(d.term.names - {d.name} for d in definitions))
     used = used.union(*(p.names for d in definitions for p in d.dims))
     for o in outputs:
         if o not in names and o not in resolver.inputs:

@@ -105,9 +105,7 @@ class _Spelling:
 
 def _size(p: Poly) -> tuple[str, int]:
     text = str(p)
-    if "//" in text:
-        return (text if text.startswith("(") and p.atom is not None else f"({text})"), _ATOM
-    if p.atom is not None:
+    if p.atom is not None:  # a floored quotient stands in brackets already
         return text, _ATOM
     return text, _SUM if len(p.terms) > 1 or text.startswith("-") else _PRODUCT
 

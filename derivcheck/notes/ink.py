@@ -26,10 +26,15 @@ def _decimal(v: Fraction) -> str | None:
     """The exact decimal spelling of a fraction, where it has a short one and its denominator is large."""
     if v.denominator <= 1000:
         return None
-    for digits in range(1, 16):
+    for digits in range(1, 17):
         if (v * 10**digits).denominator == 1:
             return f"{v.numerator * 10**digits // v.denominator}e-{digits}"
     return None
+
+
+def _rounded(v: Fraction) -> str | None:
+    """A number of very many digits (a constant of torch's, the largest float): eight of them."""
+    return f"{float(v):.8g}" if v > 10**15 or v.denominator > 10**12 else None
 
 
 class Latex(Writer):
@@ -119,6 +124,10 @@ class Latex(Writer):
 
     def decimal(self, value: Fraction) -> Spelt:
         found = _decimal(value)
+        if found is None and (long := _rounded(value)):
+            lead, _, exponent = long.partition("e")
+            tail = rf" \cdot 10^{{{int(exponent)}}}" if exponent else ""
+            return rf"{lead}\ldots{tail}", PRODUCT if tail else ATOM
         if found is None:
             return rf"\frac{{{value.numerator}}}{{{value.denominator}}}", PRODUCT
         digits, _, exponent = found.partition("e-")
@@ -208,6 +217,8 @@ class Unicode(Writer):
 
     def decimal(self, value: Fraction) -> Spelt:
         found = _decimal(value)
+        if found is None and (long := _rounded(value)):
+            return f"{long}…", ATOM
         if found is None:
             return f"{value.numerator}/{value.denominator}", PRODUCT
         digits, _, exponent = found.partition("e-")

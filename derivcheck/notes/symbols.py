@@ -54,19 +54,21 @@ GREEK = {
     "omega": "ω",
     "pi": "π",
 }
+_LOWERED = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
 _RAISED = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 _LABELLED = re.compile(r"_*(?P<label>.*?)_*(?P<kind>weight|bias)$")
 
 
 @dataclass(frozen=True)
 class Symbol:
-    """How a name is written: its letter or word, a hat, bars (upstream gradients), a raised label (``(1)``)."""
+    """How a name is written: its letter or word, a hat, bars (upstream gradients), a label, raised (``(1)``) or ``low``."""
 
     base: str
     hat: bool = False
     bars: int = 0
     label: str = ""
     script: bool = False
+    low: bool = False
 
     def latex(self) -> str:
         """The symbol in LaTeX."""
@@ -82,7 +84,9 @@ class Symbol:
             text = rf"\hat{{{text}}}"
         for _ in range(self.bars):
             text = rf"\bar{{{text}}}"
-        if self.label:
+        if self.low:
+            text += f"_{{{self.label}}}" if len(self.label) > 1 else f"_{self.label}"
+        elif self.label:
             inside = self.label if self.label.isdigit() else rf"\mathrm{{{escaped(self.label)}}}"
             text += rf"^{{({inside})}}"
         return text
@@ -93,8 +97,10 @@ class Symbol:
         if self.hat:
             text = unicodedata.normalize("NFC", text[0] + "\u0302") + text[1:]
         for _ in range(self.bars):
-            text = unicodedata.normalize("NFC", text[0] + "\u0304") + text[1:]
-        if self.label:
+            text = unicodedata.normalize("NFC", text + "\u0304") if len(text) == 1 else f"bar({text})"
+        if self.low:
+            text += self.label.translate(_LOWERED)
+        elif self.label:
             text += f"⁽{self.label.translate(_RAISED)}⁾" if self.label.isdigit() else f"({self.label})"
         return text
 
@@ -181,7 +187,7 @@ def symbols(forward: Program, adjoint: Program) -> Symbols:
     defined = {d.name for d in adjoint.definitions}
     adjoint_of = {bar: name for name, bar in bars.items() if bar in defined or bar in adjoint.outputs}
     scalar = forward.scalar and bool(outs)
-    loss = of[outs[0]] if scalar else Symbol("L", script=True)
+    loss = of[outs[0]] if scalar else Symbol("J" if any(s.base == "L" for s in of.values()) else "L", script=True)
     found = Symbols(of, adjoint_of, dict(zip(ups, outs)), scalar, loss)
     found.parameters = frozenset(a.name for a in forward.arguments if a.role == "parameter")
     found.indices = _letters([*forward.definitions, *adjoint.definitions])
@@ -212,7 +218,8 @@ def _symbol(name: str, hatted: str, forward: Program) -> Symbol:
         return Symbol("w" if flat else TABLE[core], bars=bars, script=script)
     numbered = re.fullmatch(r"([A-Za-z]|" + "|".join(GREEK) + r")_?(\d+)", core)
     if numbered:
-        return Symbol(numbered[1], bars=bars, label=numbered[2])
+        low = name in forward.names and not forward.dims(name)
+        return Symbol(numbered[1], bars=bars, label=numbered[2], low=low)
     parted = _LABELLED.fullmatch(core)
     if parted and parted["label"]:
         flat = parted["kind"] == "weight" and name in forward.names and len(forward.dims(name)) < 2

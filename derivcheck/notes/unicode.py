@@ -118,7 +118,9 @@ def _broken(start: str, text: str, width: int, hang: int) -> list[str]:
                 rank = 2 * depth + (line[at + 1] == "·")
                 if rank <= lowest or best < width // 3 and rank <= lowest + 1:
                     best, lowest = at, rank
-        if not best:
+        if not best:  # no sign to break before: at the last space that fits
+            best = line.rfind(" ", first + 1, width + 1)
+        if best <= first:
             break
         lines.append(line[:best])
         line = " " * hang + line[best + 1 :]

@@ -247,7 +247,7 @@ class Writer:
     def _number(self, v: Fraction) -> Spelt:
         if v < 0:
             return "-" + self._number(-v)[0], SUM
-        return (str(v.numerator), ATOM) if v.denominator == 1 else self.decimal(v)
+        return (str(v.numerator), ATOM) if v.denominator == 1 and v <= 10**15 else self.decimal(v)
 
     def _power(self, t: Pow) -> Spelt:
         e = t.exponent
