@@ -15,13 +15,10 @@ from dataclasses import dataclass
 import torch
 
 from benchmarks.wrong_backwards.blind import BLIND
+from benchmarks.wrong_backwards.later import SET as LATER
+from benchmarks.wrong_backwards.tuned import TUNED
 from benchmarks.wrong_backwards.wrong import Wrong
 from derivcheck.diagnosis.diagnose import Diagnosis, diagnose
-
-try:
-    from benchmarks.wrong_backwards.tuned import TUNED
-except ImportError:
-    TUNED = ()
 
 
 @dataclass(frozen=True)
@@ -79,6 +76,9 @@ def main() -> None:
     chosen = [w for w in TUNED if options.only in f"{w.layer} {w.title}"]
     if chosen:
         table("written beside the hypotheses", results(chosen, not options.once), options.verbose)
+    chosen = [w for w in LATER if options.only in f"{w.layer} {w.title}"]
+    if chosen:
+        table("written after them", results(chosen, not options.once), options.verbose)
     if options.blind or not options.only:
         table("blind, written before them", results(BLIND, not options.once), options.verbose and options.blind)
 
