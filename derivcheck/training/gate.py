@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping, Sequence
 
 import torch
@@ -40,6 +41,21 @@ def verify(setting: Setting, shapes: Sequence[Mapping[str, torch.Tensor]], backw
             raise UnverifiedGradientError(_refusal(tensors, derivation.wrt, report), report)
         reports.append(report)
     return tuple(reports)
+
+
+def at_one(gradient: Backward) -> Backward:
+    """A user's gradient as a run calls it, at upstream gradient 1, and scaled by another where the check tries one.
+
+    A loss is where the chain rule starts: a gradient that ignores ``grad_output`` is right in a run.
+    """
+
+    @functools.wraps(gradient)
+    def backward(grad_output: torch.Tensor, **given: torch.Tensor) -> Mapping[str, torch.Tensor]:
+        found = gradient(grad_output=torch.ones_like(grad_output), **given)
+        return {n: g * grad_output.to(g.dtype) if isinstance(g, torch.Tensor) and g.is_floating_point() else g
+                for n, g in dict(found).items()}
+
+    return backward
 
 
 def _refusal(tensors: Mapping[str, torch.Tensor], names: Sequence[str], report: Report) -> str:

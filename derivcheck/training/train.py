@@ -17,7 +17,7 @@ from derivcheck.derive import derive
 from derivcheck.errors import DerivcheckError, InputError
 from derivcheck.training.contraction import Contraction, contraction, largest_eigenvalue
 from derivcheck.training.device import choose_device
-from derivcheck.training.gate import Backward, verify
+from derivcheck.training.gate import Backward, at_one, verify
 from derivcheck.training.gradients import Setting, Step, program_name
 from derivcheck.training.history import History
 from derivcheck.training.inputs import fits_together, usable_parameters, usable_settings, usable_tensor
@@ -135,7 +135,7 @@ def _optimizer(optimizer: str | Callable[..., torch.optim.Optimizer]) -> Callabl
 def _gradient(setting: Setting, gradient: str | Backward) -> tuple[str, Step, Backward | None]:
     """Its name, how a step calls it, and how the check calls it (None: the forward's own backward)."""
     if callable(gradient):
-        return getattr(gradient, "__name__", "own"), setting.own(gradient), gradient
+        return getattr(gradient, "__name__", "own"), setting.own(gradient), at_one(gradient)
     if gradient == "derived":
         return gradient, setting.derived(), setting.derived_backward()
     if gradient == "autograd":

@@ -188,8 +188,8 @@ def with_nan() -> torch.Tensor:
     (X, Y, {"device": "gpu"}, "device 'gpu' is not known; choose auto, cpu, cuda or mps"),
     (X, Y, {"device": "cuda:99"}, "device 'cuda:99' is not there; this machine has"),
     (X, Y, {"device": "meta"}, "device 'meta' is not supported"),
-], ids=str.split("nan inf empty int complex float32 y32 list in target1d targetout rows lr lrnan epochs batch optimizer gradient "
-                 "gpu cuda99 meta"))
+], ids=str.split("nan inf empty int complex float32 y32 list in target1d targetout rows lr lrnan epochs batch optimizer "
+                 "gradient gpu cuda99 meta"))
 def test_bad_input(x: Any, y: Any, options: dict[str, Any], sentence: str) -> None:
     model = linear()
     before = model.weight.detach().clone()
