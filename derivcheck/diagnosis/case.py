@@ -171,11 +171,10 @@ def _like(argument: Input, sample: Tensor, sizes: Mapping[str, int], generator: 
             sample.dtype
         )
     values = sample.flatten()
-    if values.numel() > 2 and len(torch.unique(values)) <= 2:
-        return pick(torch.unique(values))
-    new = torch.randn(shape, generator=generator, dtype=torch.float64)
+    if values.numel() > 2 and len(torch.unique(values[:1000])) <= 2:
+        return pick(torch.unique(values[:1000]))
     if values.numel() and bool((values > 0).all()):
-        low, high = float(values.min()), float(values.max())
-        top = high if high <= 1 else max(high, 2 * low)
+        low, high = 0.5 * float(values.min()), float(values.max())
+        top = high if high <= 1 else 1.5 * high  # what is at most 1 may be a probability
         return low + (top - low) * torch.rand(shape, generator=generator, dtype=torch.float64)
-    return new
+    return torch.randn(shape, generator=generator, dtype=torch.float64)

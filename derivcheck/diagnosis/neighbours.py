@@ -135,6 +135,7 @@ def _readings(node: Term) -> Iterator[tuple[str, Term]]:
         for i in node.indices:
             count = mul(count, size_of(i.size))
         yield "a mean in place of a sum", div(node, count)
+        yield f"{count} in place of {short(node)}", count
     if isinstance(node, Add):
         for a in node.args:
             small = isinstance(a, Number) and abs(a.value) < Fraction(1, 50)

@@ -8,10 +8,21 @@ from itertools import permutations
 
 import numpy as np
 
-from derivcheck.diagnosis.guess import Example, Guess, edited, everywhere, place, short, spots
+from derivcheck.diagnosis.guess import (
+    Example,
+    Guess,
+    edited,
+    everywhere,
+    forward_with,
+    occurrences,
+    place,
+    reread,
+    short,
+    spots,
+)
 from derivcheck.diagnosis.scene import Array, Scene
 from derivcheck.notation.program import Program
-from derivcheck.notation.sizes import Entry, Poly, as_poly
+from derivcheck.notation.sizes import Entry, Index, Poly, as_poly
 from derivcheck.notation.terms import Bracket, Ref, Term, bracket
 
 EXAMPLE = Example(
@@ -59,6 +70,8 @@ def _whole(scene: Scene) -> Iterator[Guess]:
                 partial(_rolled, k, step),
             )
             yield Guess("position", f"it is shifted by one over {indices[k]}", partial(_shifted, k, step))
+        if right.shape[k] % 2 == 0 and right.shape[k] > 2:
+            yield Guess("position", f"its two halves over {indices[k]} are exchanged", partial(_halved, k))
     if right.ndim > 1:
         yield Guess("position", "it is flipped over all its axes", partial(_flipped, None))
 
@@ -77,6 +90,11 @@ def _flipped(axis: int | None, scene: Scene) -> Array:
 
 def _rolled(axis: int, step: int, scene: Scene) -> Array:
     return np.roll(scene.right, step, axis)
+
+
+def _halved(axis: int, scene: Scene) -> Array | None:
+    n = scene.right.shape[axis]
+    return None if n % 2 else _rolled(axis, n // 2, scene)
 
 
 def _shifted(axis: int, step: int, scene: Scene) -> Array:
@@ -98,6 +116,7 @@ def _inside(scene: Scene) -> Iterator[Guess]:
             if terms := everywhere(scene, change):
                 yield _fitting(scene, name, words, terms)
     yield from _entries(scene)
+    yield from _strides(scene)
     for spot in spots(scene):
         node = spot.node
         if isinstance(node, Ref) and node.at:
@@ -133,6 +152,29 @@ def _entries(scene: Scene) -> Iterator[Guess]:
                 return t
 
             yield edited("position", f"the indices of {argument.name} are read {words}", everywhere(scene, change))
+
+
+def _strides(scene: Scene) -> Iterator[Guess]:
+    """A stride or an offset inside a position that is forgotten."""
+    program = scene.case.forward
+    for d in program.definitions:
+        for node, put, _ in occurrences(d.term):
+            if not isinstance(node, Ref):
+                continue
+            for k, p in enumerate(node.at):
+                for j, (monomial, c) in enumerate(p.terms):
+                    others = Poly(t for i, t in enumerate(p.terms) if i != j)
+                    runs = [a for a, _ in monomial if isinstance(a, Index)]
+                    changes = [(f"without {Poly(((monomial, c),))}", others)] if len(p.terms) > 1 else []
+                    if len(runs) == 1 and (c != 1 or len(monomial) > 1):
+                        changes.append(("without its stride", others + as_poly(runs[0])))
+                    for words, new in changes:
+                        moved = Ref(node.name, (*node.at[:k], new, *node.at[k + 1 :]))
+                        yield reread(
+                            "position",
+                            f"{node.name} is read at {new} in place of {p}: {words}",
+                            forward_with(program, d.name, put(moved)),
+                        )
 
 
 def _fitting(scene: Scene, name: str, words: str, terms: dict[str, Term]) -> Guess:

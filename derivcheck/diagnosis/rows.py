@@ -4,17 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import partial
+from itertools import combinations
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from derivcheck.diagnosis.guess import Example, Guess, edited, everywhere, exchanged, forward_with, place, reread, spots
+from derivcheck.diagnosis.guess import (
+    Example,
+    Guess,
+    edited,
+    everywhere,
+    exchanged,
+    forward_with,
+    occurrences,
+    place,
+    reread,
+    short,
+    spots,
+)
 from derivcheck.diagnosis.scene import Array, Scene
 from derivcheck.notation.sizes import Index, Poly, fresh, i_poly
 from derivcheck.notation.terms import (
     MINUS_ONE,
     ONE,
+    Add,
     Bracket,
     Mul,
     Over,
@@ -44,6 +58,7 @@ EXAMPLE = Example(
 def rows(scene: Scene, others: list[Scene]) -> Iterator[Guess]:
     """Masks left out or moved, repeated indices that overwrite, a tail that is dropped."""
     yield from _masks(scene)
+    yield from _branches(scene)
     yield from _overwritten(scene)
     yield from _dropped(scene)
 
@@ -78,6 +93,35 @@ def _masks(scene: Scene) -> Iterator[Guess]:
                     f"{_elements(b)} must be 0, and are not: the mask {b} of {d.name} is missing",
                     forward_with(program, d.name, new),
                 )
+
+
+def _branches(scene: Scene) -> Iterator[Guess]:
+    """A function defined piece by piece: one piece taken everywhere, or two with their masks exchanged."""
+    program = scene.case.forward
+    for d in program.definitions:
+        for node, put, _ in occurrences(d.term):
+            for words, new in _pieces(node):
+                yield reread("mask", f"{words}, in {d.name}", forward_with(program, d.name, put(new)))
+    for spot in spots(scene):
+        for words, new in _pieces(spot.node):
+            yield edited("mask", f"{words}{place(scene, spot.definition)}", spot.changed(new))
+
+
+def _pieces(node: Term) -> Iterator[tuple[str, Term]]:
+    if not isinstance(node, Add):
+        return
+    masks = [[f for f in a.args if isinstance(f, Bracket)] if isinstance(a, Mul) else [] for a in node.args]
+    bodies = [mul(*(f for f in a.args if not isinstance(f, Bracket))) if isinstance(a, Mul) else a for a in node.args]
+    held = [k for k, m in enumerate(masks) if m]
+    whole = [a for k, a in enumerate(node.args) if not masks[k]]
+    if len(held) < 2:
+        return
+    for k in held:
+        yield f"the piece {short(bodies[k])} of {' '.join(map(str, masks[k]))} is taken everywhere", add(bodies[k], *whole)
+    for i, j in combinations(held, 2):
+        pieces = [mul(*masks[{i: j, j: i}.get(k, k)], bodies[k]) for k in held]
+        left, right = (" ".join(map(str, masks[k])) for k in (i, j))
+        yield f"the wrong way round: the pieces of {left} and {right} are exchanged", add(*pieces, *whole)
 
 
 def _elements(b: Bracket) -> str:

@@ -78,6 +78,11 @@ class Scene:
         """Whether the backward is wrong here at all."""
         return self.found is None or not self.near(self.found, self.right, 1.0)
 
+    @property
+    def sound(self) -> bool:
+        """Whether there is a right gradient here: a deviation over one element has none."""
+        return bool(np.isfinite(self.right).all())
+
     def fits(self, guess: Array | None) -> bool:
         """Whether a guess reproduces what was found, and far better than the right gradient does."""
         if guess is None or self.found is None or not self.near(self.found, guess):
