@@ -67,6 +67,7 @@ class Pair(NamedTuple):
     value: torch.Tensor
     error: torch.Tensor | None = None
     scatter: bool = False  # 0 and 1, and a product with it is a scatter-add: sequential, in the type itself
+    depth: float = 0.0  # of a matrix product: a kernel may start its sums at what is added to it (addmm)
 
 
 class Bound:
@@ -108,7 +109,7 @@ class Bound:
         v = self._tensor(values.values).double()
         if values.open is None or not values.open.any():
             return Pair(v)
-        return Pair(v, torch.where(self._tensor(values.open), torch.inf, 0.0).expand(v.shape))
+        return Pair(v, torch.where(self._tensor(values.open), torch.inf, torch.zeros_like(v)))
 
     def whole(self, a: Pair) -> Whole:
         opened = None if a.error is None else array(a.error) >= 0.5
@@ -126,15 +127,15 @@ class Bound:
 
     def reshape(self, a: Pair, shape: Sequence[int]) -> Pair:
         s = tuple(shape)
-        return Pair(a.value.reshape(s), None if a.error is None else a.error.reshape(s), a.scatter)
+        return Pair(a.value.reshape(s), None if a.error is None else a.error.reshape(s), a.scatter, a.depth)
 
     def permute(self, a: Pair, order: Sequence[int]) -> Pair:
         o = tuple(order)
-        return Pair(a.value.permute(o), None if a.error is None else a.error.permute(o), a.scatter)
+        return Pair(a.value.permute(o), None if a.error is None else a.error.permute(o), a.scatter, a.depth)
 
     def expand(self, a: Pair, shape: Sequence[int]) -> Pair:
         s = tuple(shape)
-        return Pair(a.value.expand(s), None if a.error is None else a.error.expand(s))
+        return Pair(a.value.expand(s), None if a.error is None else a.error.expand(s), False, a.depth)
 
     def take(self, a: Pair, positions: Positions, open: Bools | None) -> Pair:
         at = tuple(self._tensor(p) if isinstance(p, np.ndarray) else p for p in positions)
@@ -142,7 +143,7 @@ class Bound:
         e = None if a.error is None else a.error[at]
         if open is not None and open.any():  # another element may be meant
             spread = 2 * a.value.abs().max() + (a.error.max() if a.error is not None else 0.0)
-            e = (torch.zeros_like(v) if e is None else e) + torch.where(self._tensor(open), spread, 0.0)
+            e = (torch.zeros_like(v) if e is None else e) + self._tensor(open).double() * spread
         return Pair(v, e)
 
     def zeros(self, shape: Sequence[int]) -> Pair:
@@ -160,6 +161,9 @@ class Bound:
     def add(self, a: Pair, b: Pair) -> Pair:
         v = a.value + b.value
         e = v.abs() * self.unit
+        for product, other in ((a, b), (b, a)):
+            if product.depth:
+                e = e + other.value.abs() * (product.depth * self.accumulator)
         if a.error is not None:
             e = e + a.error
         if b.error is not None:
@@ -182,7 +186,7 @@ class Bound:
         """The error with the smallest normal number added where the result may underflow, infinite where it overflows."""
         size = v.abs()
         if size.numel() and bool((size < self.tiny / self.unit).any()):
-            e = e + torch.where((size < self.tiny / self.unit) & torch.as_tensor(nonzero), self.tiny, 0.0)
+            e = e + ((size < self.tiny / self.unit) & torch.as_tensor(nonzero)).double() * self.tiny
         if size.numel() and bool((size > self.largest).any()):
             e = torch.where(size > self.largest, torch.inf, e)
         return e
@@ -217,10 +221,12 @@ class Bound:
         if name in CANCELLING:
             e = e + args[0].value.abs() * self.unit
         if self.single and name in ERF_FLOAT32:
-            e = e + 4e-7 * ERF_FLOAT32[name] * (1.0 if name != "gelu" else args[0].value.abs())
+            e = e + 1e-6 * ERF_FLOAT32[name] * (1.0 if name != "gelu" else args[0].value.abs())
         for k, a in enumerate(args):
             if a.error is not None:
                 e = e + _times(self._slope(name, f, [b.value for b in args], k, a.error), a.error)
+        if name in ("silu", "gelu", "gelu_tanh"):  # the factor of x that underflows is multiplied by x
+            e = e + args[0].value.abs() * self.tiny
         return Pair(v, self._underflow(v, e, v != 0))
 
     def _slope(self, name: str, f: Any, values: list[torch.Tensor], k: int, error: torch.Tensor) -> torch.Tensor:
@@ -283,7 +289,7 @@ class Bound:
             size_b = size_b + b.error
         if a.error is not None:
             e = e + _product(a.error, size_b)
-        return Pair(v, self._underflow(v, e, v != 0))
+        return Pair(v, self._underflow(v, e, v != 0), False, self.depth(n))
 
     def sum(self, a: Pair, dims: tuple[int, ...]) -> Pair:
         v = a.value.sum(dims)
@@ -349,9 +355,13 @@ def _power_of_two(a: Pair) -> bool:
 
 
 def _times(size: torch.Tensor, error: torch.Tensor) -> torch.Tensor:
-    """``size · error``, 0 where there is no error even if the size is infinite."""
+    """``size · error``, 0 where there is no error even if the size is infinite; 0 times an overflow is NaN, so unbounded."""
     product = size * error
-    return product if bool(torch.isfinite(product).all()) else torch.where((error == 0) | (size == 0), 0.0, product)
+    return (
+        product
+        if bool(torch.isfinite(product).all())
+        else torch.where(error == 0, 0.0, torch.where(torch.isnan(product), torch.inf, product))
+    )
 
 
 def _product(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:

@@ -9,7 +9,7 @@ import torch
 
 from derivcheck.checking.case import case_of
 from derivcheck.checking.found import Found, Run, Upstream, flat, native, runner
-from derivcheck.checking.judge import HALVES, Derived, Sample, derived, judge
+from derivcheck.checking.judge import Derived, Sample, derived, judge
 from derivcheck.checking.probes import probe
 from derivcheck.checking.report import Report, Row
 from derivcheck.checking.second import second_order
@@ -112,7 +112,7 @@ def examine(
     s.allowance = tolerance
     run = runner(s, backward)
     upstream = upstreams(s, grad_output, dtype, seed)
-    s.native = dtype in HALVES and native(s, backward)
+    s.native = native(s, backward)
     right = derived(s, s.tensors, upstream, dtype)
     rows, found = judge(s, run, s.tensors, upstream, right)
     report = Report(s.name, rows, _name(dtype), str(next(iter(s.tensors.values())).device), seed, right.sizes)
@@ -186,7 +186,7 @@ def _explain(
     for row in rows:
         if row.faulty and row.sample is None:
             row.sample = Sample(s.tensors, upstream, right, found)
-        if row.faulty and row.name in s.wrt and row.sample is not None:
+        if row.faulty and row.verdict != "raised" and row.name in s.wrt and row.sample is not None:
             row._diagnose = case_of(s, run, row, row.sample)
     first = next((r for r in rows if r.faulty), None)
     if first is not None:

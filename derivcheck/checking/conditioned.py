@@ -15,7 +15,7 @@ import numpy as np
 from derivcheck.checking.bound import Bound
 from derivcheck.checking.exact import DIGITS, rationals, small_sizes
 from derivcheck.checking.found import Found, Upstream, parse_backward
-from derivcheck.checking.judge import Derived
+from derivcheck.checking.judge import CAP, Derived
 from derivcheck.checking.report import Row
 from derivcheck.checking.subject import Subject
 from derivcheck.derive import derive
@@ -23,8 +23,6 @@ from derivcheck.errors import DerivcheckError
 from derivcheck.notation.meaning import evaluate
 from derivcheck.notation.numbers import Symbolic
 from derivcheck.notation.program import Program
-
-CAP = 100.0
 
 
 def reconsider(s: Subject, backward: Any, rows: list[Row], upstream: Upstream, right: Derived, found: Found) -> None:

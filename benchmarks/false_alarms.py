@@ -1,0 +1,182 @@
+"""False alarms: correct gradients in every type, shape, kind of data and layout; none may be called wrong.
+
+    python -m benchmarks.false_alarms [--seeds 3]
+
+Each case is a native kernel of torch (its own backward through autograd) or a hand-written form, checked at
+its own data with the bound of its own type.  Prints the cases, the faulty ones (0 is the aim), and how many
+were judged vacuous.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+
+import derivcheck as dc
+from derivcheck.checking.check import examine
+from derivcheck.checking.subject import Subject
+from derivcheck.derived import Derivation
+
+Tensors = dict[str, torch.Tensor]
+DTYPES = (torch.float64, torch.float32, torch.bfloat16, torch.float16)
+KINDS = ("normal", "offset", "constant", "wide", "sparse")
+
+
+@dataclass
+class Layer:
+    """A forward, the shapes of its inputs at several sizes, and a hand-written backward where one is tried too."""
+
+    forward: Callable[..., Any]
+    shapes: tuple[dict[str, tuple[int, ...]], ...]
+    ints: dict[str, int]  # integer inputs and what they stay below
+    backward: Callable[..., Tensors] | None = None
+
+
+def _norm_backward(grad_output: Any, x: Any, w: Any, b: Any) -> Tensors:
+    mean = x.mean(-1, keepdim=True)
+    rstd = torch.rsqrt((x - mean).square().mean(-1, keepdim=True) + 1e-5)
+    xhat = (x - mean) * rstd
+    h = grad_output * w
+    dx = rstd * (h - h.mean(-1, keepdim=True) - xhat * (h * xhat).mean(-1, keepdim=True))
+    return {"x": dx, "w": (grad_output * xhat).sum(0), "b": grad_output.sum(0)}
+
+
+def _softmax_backward(grad_output: Any, x: Any) -> Tensors:
+    p = torch.softmax(x, -1)
+    return {"x": p * (grad_output - (p * grad_output).sum(-1, keepdim=True))}
+
+
+def _linear_backward(grad_output: Any, x: Any, w: Any, b: Any) -> Tensors:
+    return {"x": grad_output @ w, "w": grad_output.T @ x, "b": grad_output.sum(0)}
+
+
+def _gelu_backward(grad_output: Any, x: Any) -> Tensors:
+    cdf = 0.5 * (1 + torch.erf(x * 2**-0.5))
+    return {"x": grad_output * (cdf + x * torch.exp(-0.5 * x * x) * 0.3989422804014327)}
+
+
+def _square(*sizes: tuple[int, ...], **names: str) -> tuple[dict[str, tuple[int, ...]], ...]:
+    """Shapes by name: ``x="a b"`` picks from each tuple of sizes by letter."""
+    return tuple({n: tuple(s["abcdefg".index(k)] for k in t.split()) for n, t in names.items()} for s in sizes)
+
+
+S2 = ((4, 5), (33, 64), (512, 128), (64, 512))
+S3 = ((4, 5, 3), (33, 64, 20), (128, 512, 64), (512, 64, 128))
+LAYERS: dict[str, Layer] = {
+    "linear": Layer(lambda x, w, b: F.linear(x, w, b), _square(*S3, x="a b", w="c b", b="c"), {}, _linear_backward),
+    "mse of linear": Layer(
+        lambda x, w, b, y: F.mse_loss(F.linear(x, w, b), y), _square(*S3, x="a b", w="c b", b="c", y="a c"), {}
+    ),
+    "layer_norm": Layer(
+        lambda x, w, b: F.layer_norm(x, (x.shape[-1],), w, b), _square(*S2, x="a b", w="b", b="b"), {}, _norm_backward
+    ),
+    "rms_norm": Layer(
+        lambda x, w: x * torch.rsqrt(x.square().mean(-1, keepdim=True) + 1e-5) * w, _square(*S2, x="a b", w="b"), {}
+    ),
+    "softmax": Layer(lambda x: torch.softmax(x, -1), _square(*S2, x="a b"), {}, _softmax_backward),
+    "log_softmax": Layer(lambda x: F.log_softmax(x, -1), _square(*S2, x="a b"), {}),
+    "logsumexp": Layer(lambda x: torch.logsumexp(x, -1), _square(*S2, x="a b"), {}),
+    "cross_entropy": Layer(lambda x, t: F.cross_entropy(x, t), _square(*S2, x="a b", t="a"), {"t": 1}),
+    "gelu": Layer(lambda x: F.gelu(x), _square(*S2, x="a b"), {}, _gelu_backward),
+    "silu": Layer(lambda x: F.silu(x), _square(*S2, x="a b"), {}),
+    "tanh mlp": Layer(lambda x, w: torch.tanh(x @ w.T), _square(*S3, x="a b", w="c b"), {}),
+    "relu mlp": Layer(lambda x, w: torch.relu(x @ w.T), _square(*S3, x="a b", w="c b"), {}),
+    "embedding": Layer(
+        lambda table, ids: F.embedding(ids, table),
+        _square((4, 5, 7), (1000, 16, 3), (512, 64, 50), ids="a", table="c b"),
+        {"ids": 0},
+    ),
+    "bmm": Layer(
+        lambda x, y: torch.bmm(x, y), _square((2, 3, 4, 5), (4, 32, 64, 16), (2, 128, 128, 64), x="a b c", y="a c d"), {}
+    ),
+    "attention": Layer(
+        lambda q, k, v: torch.softmax(q @ k.transpose(-1, -2) * 0.25, -1) @ v,
+        _square((2, 3, 4), (4, 32, 16), (2, 128, 32), q="a b c", k="a b c", v="a b c"),
+        {},
+    ),
+}
+
+
+def tensors_of(
+    layer: Layer, shapes: dict[str, tuple[int, ...]], kind: str, dtype: torch.dtype, contiguous: bool, seed: int
+) -> Tensors:
+    """The data of a case."""
+    g = torch.Generator().manual_seed(seed)
+    out: Tensors = {}
+    for n, shape in shapes.items():
+        if n in layer.ints:
+            table = next(s for m, s in shapes.items() if m not in layer.ints)
+            out[n] = torch.randint(table[-1] if layer.ints[n] else table[0], shape, generator=g)
+            continue
+        t = torch.randn(shape, generator=g, dtype=torch.float64)
+        if kind == "offset":
+            t = t + 1e3
+        elif kind == "constant":
+            t = torch.full_like(t, 1.3)
+        elif kind == "wide":
+            span = 6 if dtype in (torch.float64, torch.float32, torch.bfloat16) else 2
+            t = t * torch.logspace(-span, span, t.numel(), dtype=torch.float64).reshape(shape) if n == "x" else t
+        elif kind == "sparse":
+            t = t * (t.abs() > 1.2)
+        t = t.to(dtype)
+        out[n] = t.mT.contiguous().mT if not contiguous and t.ndim >= 2 else t
+    return out
+
+
+def cases(seeds: int) -> Iterator[tuple[str, Layer, Derivation, Tensors, str]]:
+    """Every case: its name, layer, derivation and data."""
+    for name, layer in LAYERS.items():
+        d = None
+        for shapes in layer.shapes:
+            for dtype in DTYPES:
+                for kind in KINDS:
+                    for contiguous in (True, False):
+                        for seed in range(seeds):
+                            tensors = tensors_of(layer, shapes, kind, dtype, contiguous, seed)
+                            if d is None:
+                                d = dc.derive(layer.forward, **tensors)
+                            if any(not bool(torch.isfinite(t).all()) for t in tensors.values() if t.is_floating_point()):
+                                continue
+                            yield f"{name} {tuple(shapes.values())[0]} {dtype} {kind}", layer, d, tensors, kind
+
+
+def main(seeds: int) -> int:
+    """Run all; the number of false alarms."""
+    torch.set_num_threads(1)
+    start = time.perf_counter()
+    total, verdicts = 0, Counter[str]()
+    alarms: list[str] = []
+    for name, layer, d, tensors, _ in cases(seeds):
+        wrt = tuple(n for n, t in tensors.items() if t.is_floating_point())
+        dtype = tensors[wrt[0]].dtype
+        for backward in (None, layer.backward) if layer.backward is not None else (None,):
+            s = Subject(Derivation(d.program, wrt), lambda t, f=layer.forward: f(**t), dict(tensors), wrt, name)
+            report = examine(s, backward, None, dtype, 0, None, hostile=False, witnesses=False)
+            total += 1
+            verdicts.update(r.verdict for r in report)
+            if report.faulty or any(r.verdict == "undecided" for r in report):
+                how = "native" if backward is None else "by hand"
+                alarms.append(
+                    f"{name} ({how}): "
+                    + "; ".join(f"{r.sentence()} {r.max_error:.1e}>{r.tolerance:.1e}" for r in report.failures)
+                )
+                print("ALARM", alarms[-1], flush=True)
+    took = time.perf_counter() - start
+    print(
+        f"{total} correct cases over {len(LAYERS)} layers, {len(DTYPES)} types, {len(KINDS)} kinds of data: {len(alarms)} false alarms "
+        f"({took:.0f} s); gradients: {dict(verdicts)}"
+    )
+    return len(alarms)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--seeds", type=int, default=3)
+    raise SystemExit(main(parser.parse_args().seeds) > 0)
