@@ -117,7 +117,7 @@ def _two(low: Lowering, p: Poly) -> tuple[dict[Index, int], Poly] | None:
         if found is None or not found[0]:
             return None
         coefficients[i], rest = found
-    if len(coefficients) != 2 or rest.indices - low.graph.fixed or not rest.names <= rest.sizes():
+    if len(coefficients) != 2 or rest.indices - low.graph.fixed or rest.names:
         return None
     return coefficients, rest
 
@@ -132,7 +132,7 @@ def _of_bracket(low: Lowering, b: Bracket) -> Relation | None:
         if found is None or not found[0]:
             return None
         coefficients[i], rest = found
-    if len(coefficients) != 3 or not rest.names <= rest.sizes():
+    if len(coefficients) != 3 or rest.names:
         return None
     return Relation(coefficients, rest)
 

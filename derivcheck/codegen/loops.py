@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from derivcheck.codegen.graph import Node
+from derivcheck.codegen.numbers import UNARY
 from derivcheck.errors import UnsupportedOperation
 from derivcheck.notation.program import Definition
 from derivcheck.notation.recurrence import loop
@@ -75,7 +76,7 @@ class Loop:
         for d in self.group:
             steps = file.names.new(f"{d.name}_steps")
             file.variables[f"{d.name} steps"] = steps
-            writer.line(f"{steps} = [None] * {spell.poly(self.index.size, 6)}")
+            writer.line(f"{steps} = [None] * {spell.poly(self.index.size, UNARY)}")
         span = f"{spell.use('range')}({length})"
         with writer.block(f"for {variable} in {spell.use('reversed') + f'({span})' if self.down else span}:", [self.index]):
             self._branch(self.body, writer, file, variable)
@@ -175,7 +176,7 @@ def _assume(term: Term, decided: Mapping[Term, bool]) -> Term:
 
 def _on_index(t: Term, k: Index) -> bool:
     """Whether it is a condition on the loop index (and sizes) alone."""
-    return isinstance(t, Bracket) and isinstance(t.operand, Poly) and t.free == frozenset((k,)) and t.names <= t.operand.sizes()
+    return isinstance(t, Bracket) and isinstance(t.operand, Poly) and t.free == frozenset((k,)) and not t.names
 
 
 def _decided(k: Index, truths: Sequence[tuple[Bracket, bool]], others: Sequence[Term]) -> dict[Term, bool] | None:

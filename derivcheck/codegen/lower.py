@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
+from derivcheck.codegen.blocks import blocked, concatenated
 from derivcheck.codegen.contraction import contract, is_contraction
 from derivcheck.codegen.graph import BOOL, FLOAT, INT, NUMBER, SCALAR, Graph, Node, Value
 from derivcheck.codegen.masks import implied, mask, masked, where
@@ -19,6 +20,7 @@ from derivcheck.notation.sizes import Index, Poly
 from derivcheck.notation.terms import (
     MINUS_ONE,
     ONE,
+    ZERO,
     Add,
     Bracket,
     Func,
@@ -212,6 +214,9 @@ class Lowering:
         numbers = [a for a in args if is_number(a, self.graph.fixed)]
         rest = [a for a in args if not is_number(a, self.graph.fixed)]
         parts: list[tuple[bool, Value]] = []
+        while (joined := concatenated(self, rest)) is not None:
+            parts.append((False, joined[0]))
+            rest = joined[1]
         for a in self.choices(rest):
             if isinstance(a, Value):
                 parts.append((False, a))
@@ -225,6 +230,8 @@ class Lowering:
             at = 0 if args[0] is numbers[0] and not minus else len(parts)
             parts.insert(at, (minus, Value(self.graph.number(neg(number) if minus else number), ())))
         parts.sort(key=lambda part: part[0])
+        if not parts:
+            return Value(self.graph.number(ZERO), ())
         negative, result = parts[0]
         if negative:
             result = self.scale(result, MINUS_ONE)
@@ -255,6 +262,9 @@ class Lowering:
 
     def product(self, args: Sequence[Term]) -> Value:
         """A product, element by element; brackets select."""
+        block = blocked(self, args) if any(isinstance(a, Bracket) for a in args) else None
+        if block is not None:
+            return block
         number, brackets, rest = self.parted(args)
         brackets = [b for b in brackets if not implied(self, b, rest, all_of=True)]
         value = self.elementwise(number, rest)

@@ -77,7 +77,7 @@ def _split(low: Lowering, positions: Sequence[Poly]) -> tuple[Index, Poly] | Non
             if isinstance(atom, Floor):
                 a = atom.numerator.index
                 d = atom.denominator
-                if a is None or a in low.graph.fixed or d.indices or d.names != d.sizes() or exact_quotient(a.size, d) is None:
+                if a is None or a in low.graph.fixed or d.indices or d.names or exact_quotient(a.size, d) is None:
                     return None
                 found.setdefault(a, []).append(d)
     for a, bases in found.items():
@@ -113,7 +113,7 @@ def _free(low: Lowering, p: Poly) -> frozenset[Index]:
 
 def _constant(low: Lowering, p: Poly) -> bool:
     """Whether Python knows the position: no index but those of loops, no element of a tensor."""
-    return not _free(low, p) and p.names <= p.sizes()
+    return not _free(low, p) and not p.names
 
 
 def affine(low: Lowering, p: Poly) -> tuple[Poly, Index, Poly] | None:
@@ -202,6 +202,11 @@ def _window(low: Lowering, node: Node, k: int, start: Poly, length: Poly, step: 
     last = start + step * (length - 1)
     surely = nonnegative(start) and nonnegative(size - 1 - last) and nonnegative(step - 1)
     return low.graph.node("slice" if surely else "window", (node,), (k, start, length, step), dims, node.kind)
+
+
+def padded(low: Lowering, value: Value, k: int, start: Poly, length: Poly) -> Value:
+    """The value with dimension ``k`` set at ``start`` into zeros of that length."""
+    return Value(_window(low, value.node, k, -start, length, ONE_SIZE), value.axes)
 
 
 def _radix(low: Lowering, positions: Sequence[Poly], k: int) -> tuple[Poly, list[Index]] | None:
@@ -392,7 +397,7 @@ def _step(
     """An earlier step of a recurrence: an element of the Python list of its steps."""
     axis, index = low.steps[name]
     p = at[axis]
-    if p.indices - low.graph.fixed or not p.names <= p.sizes():
+    if p.indices - low.graph.fixed or p.names:
         raise UnsupportedOperation(name, "a recurrence that reads all its steps at once", low.at)
     rest = dims[:axis] + dims[axis + 1 :]
     node = low.graph.node("step", (), (name, p), rest, low.kinds.get(name, "float"), loops=p.indices | {index})

@@ -349,7 +349,7 @@ def _checked(definitions: Iterable[Definition]) -> set[str]:
                     and any(Poly(((m, abs(c)),)).index is not None for m, c in p.terms)
                 )
                 if not plain:
-                    found |= p.names - p.sizes()
+                    found |= p.names
             else:
                 found |= t.operand.names
     return found

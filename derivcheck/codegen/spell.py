@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from derivcheck.codegen.graph import BOOL, INT, ONE_SIZE, Node
-from derivcheck.codegen.numbers import AND, ATOM, COMPARE, POWER, PRODUCT, SUM, UNARY, Speller
+from derivcheck.codegen.numbers import AND, ATOM, COMPARE, MATMUL, POWER, PRODUCT, SUM, UNARY, Speller
 from derivcheck.notation.functions import functions
 from derivcheck.notation.sizes import Poly, as_poly, nonnegative
 
@@ -14,13 +14,13 @@ Arg = Callable[[int, int], str]
 Spelled = tuple[str, int]
 
 _BINARY = {
-    "add": ("+", SUM, SUM, PRODUCT),
-    "sub": ("-", SUM, SUM, PRODUCT),
+    "add": ("+", SUM, SUM, MATMUL),
+    "sub": ("-", SUM, SUM, MATMUL),
     "mul": ("*", PRODUCT, PRODUCT, UNARY),
     "div": ("/", PRODUCT, PRODUCT, UNARY),
     "floordiv": ("//", PRODUCT, PRODUCT, UNARY),
     "and": ("&", AND, AND, SUM),
-    "matmul": ("@", PRODUCT, PRODUCT, UNARY),
+    "matmul": ("@", MATMUL, UNARY, UNARY),
     "pow": ("**", POWER, ATOM, ATOM),
 }
 for _relation in (">=", ">", "<=", "<", "==", "!="):
@@ -230,8 +230,9 @@ class Spelling:
         first = "" if start is as_poly(0) else self._p(start)
         end = start + step * (length - 1) + 1
         last = "" if end is n.args[0].dims[k] else self._p(end)
-        by = "" if step is ONE_SIZE else f":{self._p(step)}"
-        text = f"{first}:{last}{by}"
+        space = " " if " " in first or " " in last else ""
+        by = "" if step is ONE_SIZE else f"{space}:{space}{self._p(step)}"
+        text = f"{first}{space if first else ''}:{space if last else ''}{last}{by}"
         if k == n.args[0].rank - 1 and k > 0:
             return f"{arg(0, ATOM)}[..., {text}]"
         return f"{arg(0, ATOM)}[{':, ' * k}{text}]"
@@ -240,6 +241,17 @@ class Spelling:
         k, start, length, step = p
         by = "" if step is ONE_SIZE else f", {self._p(step)}"
         return f"{self.numbers.use('_window')}({arg(0, 0)}, {k}, {self._p(start)}, {self._p(length)}{by})"
+
+    def _cat(self, n: Node, p: tuple[Any, ...], arg: Arg) -> str:
+        parts = ", ".join(arg(k, 0) for k in range(len(n.args)))
+        return f"torch.cat(({parts}), {self._last(n, p[0])})"
+
+    def _cumsum(self, n: Node, p: tuple[Any, ...], arg: Arg) -> str:
+        return f"{arg(0, ATOM)}.cumsum({self._dim(n, p[0])})"
+
+    @staticmethod
+    def _last(n: Node, k: int) -> int:
+        return -1 if k == n.rank - 1 else k
 
     def _flip(self, n: Node, p: tuple[Any, ...], arg: Arg) -> str:
         return f"{arg(0, ATOM)}.flip({self._dim(n, p[0])})"

@@ -76,11 +76,7 @@ class Writer:
         """``name = …``."""
         known = self.known(node)
         if known is None:
-            text = self.spelled(node)
-            if len(name) + len(text) > 110:  # shorter parts
-                self.width, before = 36, self.width
-                text = self.spelled(node)
-                self.width = before
+            text = self.fitted(node, len(name))
             if node.op not in _TRIVIAL:
                 self.scopes[-1][node] = name
         else:
@@ -103,12 +99,22 @@ class Writer:
             return self.name(node)
         text, own = self.spelling.node(node, lambda k, lv: self.text(node.args[k], lv))
         if len(text) > self.width and node.op not in _TRIVIAL:
-            return self.assign(node, text, at)
+            return self.name(node)
         return f"({text})" if own < level else text
 
     def spelled(self, node: Node) -> str:
         """The text of a node even where it could have a name."""
         return self.spelling.node(node, lambda k, lv: self.text(node.args[k], lv))[0]
+
+    def fitted(self, node: Node, reserve: int = 12) -> str:
+        """The text of a node for a line of its own: where it is too long, its parts get lines of their own."""
+        text = self.spelled(node)
+        depth = 4 * (len(self.blocks) - 1)
+        if len(text) + reserve + depth > 108:
+            self.width, before = 36, self.width
+            text = self.spelled(node)
+            self.width = before
+        return text
 
     def known(self, node: Node) -> str | None:
         """The name of a node that has been computed."""
@@ -127,7 +133,7 @@ class Writer:
     def name(self, node: Node) -> str:
         """Compute the node into a variable."""
         at = self.home(node)
-        return self.assign(node, self.spelled(node), at)
+        return self.assign(node, self.fitted(node), at)
 
     def assign(self, node: Node, text: str, at: int) -> str:
         """A variable for the node, set in the block ``at``."""

@@ -1,0 +1,131 @@
+"""Terms that live in a block of an index: ``[a >= k]·[a < k + D]·f(a − k)`` is ``f`` over D places, set in zeros.
+
+That is what the adjoint of a slice, a chunk or one part of a concatenation looks like.  The block is computed over
+its own D places; blocks that lie side by side and fill the index are one ``torch.cat``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+from derivcheck.codegen.graph import Value
+from derivcheck.codegen.reading import padded
+from derivcheck.notation.sizes import Entry, Index, Poly, as_poly, fresh, i_poly, nonnegative
+from derivcheck.notation.terms import Bracket, Mul, Over, Ref, Term, bound_indices, mul, substitute, subterms
+
+if TYPE_CHECKING:
+    from derivcheck.codegen.lower import Lowering
+
+
+class Block(NamedTuple):
+    """``inner`` over ``local``, to stand at ``start`` within ``index``; 0 elsewhere."""
+
+    index: Index
+    start: Poly
+    local: Index
+    inner: Term
+
+
+def block(low: Lowering, term: Term, a: Index) -> Block | None:
+    """The term as a block of ``a``, where every tensor in it is read at one ``a − k``."""
+    factors = term.args if isinstance(term, Mul) else (term,)
+    place: tuple[Poly, Poly] | None = None
+    for t in subterms(term):
+        if isinstance(t, Over) and any(a in i.size.indices for i in t.indices):
+            return None
+        if not isinstance(t, Ref):
+            continue
+        for axis, p in enumerate(t.at):
+            if a not in p.indices:
+                continue
+            line = p.linear_in(a)
+            if line is None or line[0] != 1 or line[1].indices or line[1].names or t.name in low.steps:
+                return None
+            if any(isinstance(x, Entry) for x in p.atoms()) or t.name not in low.dims:
+                return None
+            found = (-line[1], low.dims[t.name][axis])
+            if place is not None and place != found:
+                return None
+            place = found
+    if place is None:
+        return None
+    k, size = place
+    if k is as_poly(0) and size is a.size:
+        return None
+    below, above = i_poly(a) - k, k + size - 1 - i_poly(a)
+    guards = {f.operand: f for f in factors if isinstance(f, Bracket) and f.relation == ">=" and isinstance(f.operand, Poly)}
+    if below not in guards and not nonnegative(-k) or above not in guards and not nonnegative(k + size - a.size):
+        return None
+    rest = [f for f in factors if f not in (guards.get(below), guards.get(above))]
+    local = fresh(Index(a.name, size), [*term.free, *bound_indices(term), *low.place])
+    return Block(a, k, local, substitute(mul(*rest), {a: i_poly(local) + k}))
+
+
+def blocked(low: Lowering, args: Sequence[Term]) -> Value | None:
+    """A product as a block set in zeros, where it is one and more than a tensor read at shifted places."""
+    rest = [f for f in args if not isinstance(f, Bracket)]
+    if sum(len(list(subterms(f))) for f in rest) < 2:
+        return None
+    term = mul(*args)
+    for a in sorted(term.free - low.graph.fixed, key=lambda i: low.place.get(i, 99)):
+        found = block(low, term, a)
+        if found is not None:
+            value = _inner(low, found)
+            if found.local in value.axes:
+                return _renamed(padded(low, value, value.axes.index(found.local), found.start, found.index.size), found)
+    return None
+
+
+def concatenated(low: Lowering, args: Sequence[Term]) -> tuple[Value, list[Term]] | None:
+    """``(value, addends left over)``: those addends that fill an index block by block, as one tensor."""
+    candidates = [t for t in args if isinstance(t, (Mul, Ref))]
+    if len(candidates) < 2:
+        return None
+    every = frozenset().union(*(t.free for t in candidates)) - low.graph.fixed
+    for a in sorted(every, key=lambda i: low.place.get(i, 99)):
+        found = {t: b for t in candidates if a in t.free and (b := block(low, t, a)) is not None}
+        if len(found) < 2:
+            continue
+        order: list[list[Term]] = []
+        at, left = as_poly(0), dict(found)
+        while at is not a.size:
+            here = [t for t, b in left.items() if b.start is at]
+            sizes = {left[t].local.size for t in here}
+            if len(sizes) != 1:
+                break
+            order.append(here)
+            at = at + sizes.pop()
+            for t in here:
+                del left[t]
+        else:
+            if len(order) > 1 and not left:
+                return _cat(low, a, [[found[t] for t in here] for here in order]), [t for t in args if t not in found]
+    return None
+
+
+def _cat(low: Lowering, a: Index, groups: Sequence[Sequence[Block]]) -> Value:
+    parts: list[Value] = []
+    for group in groups:
+        one = _renamed(_inner(low, group[0]), group[0])
+        for b in group[1:]:
+            one = low.binary("add", one, _renamed(_inner(low, b), b))
+        parts.append(one)
+    axes = low.union([p.axes for p in parts])
+    at = axes.index(a)
+    nodes = []
+    for p, group in zip(parts, groups):
+        dims = [group[0].local.size if i is a else i.size for i in axes]
+        node = low.align(p, axes)
+        nodes.append(node if len(p.axes) == len(axes) else low.graph.expand(low.tensor(node), dims))
+    dims = [i.size for i in axes]
+    return Value(low.graph.node("cat", nodes, (at,), dims, nodes[0].kind), axes)
+
+
+def _inner(low: Lowering, b: Block) -> Value:
+    low.place.setdefault(b.local, low.place.get(b.index, len(low.place)))
+    return low.value(b.inner)
+
+
+def _renamed(value: Value, b: Block) -> Value:
+    return Value(value.node, tuple(b.index if i is b.local else i for i in value.axes))
