@@ -54,6 +54,13 @@ class Fit:
         if poly.constant is None:
             self.known.setdefault(tuple(poly.at(a) for a in self.assignments), poly)
 
+    def holds(self, poly: Poly, values: Sequence[int]) -> bool:
+        """Whether an integer expression of known sizes has these values."""
+        try:
+            return all(poly.at(a) == v for a, v in zip(self.assignments, values))
+        except (KeyError, ZeroDivisionError):
+            return False
+
     def integer(self, values: Sequence[int]) -> Poly | None:
         """The integer expression with these values, or None."""
         v = tuple(int(x) for x in values)

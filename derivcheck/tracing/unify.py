@@ -10,6 +10,9 @@ from typing import Any
 import torch
 
 from derivcheck.notation.sizes import Poly
+from derivcheck.operators.build import Builder
+from derivcheck.operators.row import apply, find
+from derivcheck.operators.values import Value
 from derivcheck.tracing.fit import Fit
 from derivcheck.tracing.recording import Call, Meta, Recording, Tensor
 
@@ -69,7 +72,7 @@ def unify(recordings: Sequence[Recording], fit: Fit, known: dict[int, tuple[Poly
     steps: list[Step] = []
     at = 0
 
-    def settle(upto: int, call: Call | None) -> None:
+    def settle(upto: int, call: Call | None, meant: dict[int, tuple[Poly, ...]]) -> None:
         """Fit the dimensions of the tensors that were made up to here, in order."""
         nonlocal at
         while at < upto:
@@ -78,7 +81,7 @@ def unify(recordings: Sequence[Recording], fit: Fit, known: dict[int, tuple[Poly
                 for p in known[at]:
                     fit.learn(p)
             else:
-                dims.append(_shape([r.metas[at] for r in recordings], fit, call))
+                dims.append(_shape([r.metas[at] for r in recordings], fit, call, meant.get(at, ())))
             at += 1
 
     for k, call in enumerate(first.calls):
@@ -89,15 +92,39 @@ def unify(recordings: Sequence[Recording], fit: Fit, known: dict[int, tuple[Poly
         if any(o != outs[0] for o in outs):
             raise Differs("other tensors are involved at other sizes", call)
         if outs[0]:
-            settle(max(outs[0]) + 1, call)
+            settle(min(outs[0]), call, {})
         args = _merge([c.args for c in calls], fit, call, "argument")
         kwargs = {n: _merge([c.kwargs.get(n) for c in calls], fit, call, n) for n in call.kwargs}
         steps.append(Step(call, args, kwargs))
-    settle(len(first.metas), None)
+        if outs[0] and max(outs[0]) >= at:
+            settle(max(outs[0]) + 1, call, _meant(steps[-1], outs[0], dims, first.metas))
+    settle(len(first.metas), None, {})
     return Unified(steps, dims, [m.kind for m in first.metas])
 
 
-def _shape(metas: Sequence[Meta], fit: Fit, call: Call | None) -> tuple[Poly, ...]:
+def _meant(step: Step, outs: list[int], dims: list[tuple[Poly, ...]], metas: Sequence[Meta]) -> dict[int, tuple[Poly, ...]]:
+    """The dimensions of the results by the operator's row: a formula that is known, where a fit is a guess."""
+    row = find(step.call.operator)
+    if row is None:
+        return {}
+
+    def value(arg: Any) -> Any:
+        if isinstance(arg, Tensor):
+            return Value(f"t{arg.number}", dims[arg.number], metas[arg.number].kind)
+        return [value(a) for a in arg] if isinstance(arg, list) else arg
+
+    schema = {a.name for a in step.call.func._schema.arguments}
+    known = schema - {"device", "layout", "pin_memory", "memory_format", "generator", "non_blocking"}
+    try:
+        kwargs = {n: value(v) for n, v in step.kwargs.items() if n in known}
+        results = apply(row, Builder(), [value(a) for a in step.args], kwargs, None, [metas[k].kind for k in outs], name=step.call.operator)
+    except Exception:  # a form that the row refuses, or that it knows only with the dimensions given: the fit decides
+        return {}
+    found = results if isinstance(results, (tuple, list)) else (results,)
+    return {k: v.dims for k, v in zip(outs, found) if v is not None}
+
+
+def _shape(metas: Sequence[Meta], fit: Fit, call: Call | None, meant: tuple[Poly, ...] = ()) -> tuple[Poly, ...]:
     ranks = {len(m.shape) for m in metas}
     if len(ranks) > 1:
         raise Differs("a tensor has another number of dimensions at other sizes", call)
@@ -105,7 +132,13 @@ def _shape(metas: Sequence[Meta], fit: Fit, call: Call | None) -> tuple[Poly, ..
         raise Differs("a tensor has another type at other sizes", call)
     out = []
     for axis, values in enumerate(zip(*(m.shape for m in metas))):
-        found = fit.integer(values)
+        plain = fit.known.get(tuple(values))
+        found = plain
+        if plain is None and len(meant) == len(metas[0].shape) and fit.holds(meant[axis], values):
+            found = meant[axis]
+            fit.learn(found)
+        if found is None:
+            found = fit.integer(values)
         if found is None:
             raise Unfitted(f"size {axis} of its result", values, call)
         out.append(found)
