@@ -117,7 +117,9 @@ def _meant(step: Step, outs: list[int], dims: list[tuple[Poly, ...]], metas: Seq
     known = schema - {"device", "layout", "pin_memory", "memory_format", "generator", "non_blocking"}
     try:
         kwargs = {n: value(v) for n, v in step.kwargs.items() if n in known}
-        results = apply(row, Builder(), [value(a) for a in step.args], kwargs, None, [metas[k].kind for k in outs], name=step.call.operator)
+        results = apply(
+            row, Builder(), [value(a) for a in step.args], kwargs, None, [metas[k].kind for k in outs], name=step.call.operator
+        )
     except Exception:  # a form that the row refuses, or that it knows only with the dimensions given: the fit decides
         return {}
     found = results if isinstance(results, (tuple, list)) else (results,)
