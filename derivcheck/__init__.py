@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from derivcheck.checking.check import assert_gradients as assert_gradients
     from derivcheck.checking.check import check as check
+    from derivcheck.checking.gradcheck import gradcheck as gradcheck
     from derivcheck.checking.report import Report as Report
     from derivcheck.derive import derive as derive
     from derivcheck.derived import Derivation as Derivation
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     from derivcheck.errors import NotationError as NotationError
     from derivcheck.errors import UnsupportedOperation as UnsupportedOperation
     from derivcheck.errors import UnverifiedGradientError as UnverifiedGradientError
+    from derivcheck.operators.row import row as row
+    from derivcheck.proof.report import NotProved as NotProved
     from derivcheck.prove import assert_proved as assert_proved
     from derivcheck.prove import prove as prove
     from derivcheck.training.history import History as History
@@ -39,9 +42,12 @@ _PUBLIC = {
     "Derivation": "derivcheck.derived",
     "check": "derivcheck.checking.check",
     "assert_gradients": "derivcheck.checking.check",
+    "gradcheck": "derivcheck.checking.gradcheck",
     "Report": "derivcheck.checking.report",
     "prove": "derivcheck.prove",
     "assert_proved": "derivcheck.prove",
+    "NotProved": "derivcheck.proof.report",
+    "row": "derivcheck.operators.row",
     "train": "derivcheck.training.train",
     "History": "derivcheck.training.history",
     "DerivcheckError": "derivcheck.errors",

@@ -36,7 +36,8 @@ TYPES_ONLY = {("errors", "checking")}  # an exception carries a report; nothing 
 
 LIBRARIES = {
     "torch": {
-        "cli", "training", "pytest_plugin", "strategies", "checking", "diagnosis", "prove", "derive", "derived", "layer", "tracing",
+        "cli", "training", "pytest_plugin", "strategies", "checking", "diagnosis",
+        "prove", "derive", "derived", "layer", "tracing",
     },
     "sympy": {"notation", "derivation", "proof", "checking", "derived", "cli"},
     "matplotlib": {"training/plots.py", "checking/plot.py"},
