@@ -15,21 +15,22 @@ from typing import Any
 from derivcheck.errors import InputError, UnsupportedOperation
 from derivcheck.notation.program import Definition, Program
 from derivcheck.notation.sizes import Index, Poly, as_poly, i_poly
-from derivcheck.notation.terms import rename
+from derivcheck.notation.terms import Ref, rename
 from derivcheck.proof import induction, polynomials
 from derivcheck.proof.atoms import Expression, elements_in
 from derivcheck.proof.conditions import conditions
 from derivcheck.proof.equality import MODES
 from derivcheck.proof.normal import of_term, vanishes
+from derivcheck.proof.opening import needed_names
 from derivcheck.proof.refute import Evidence, alike, compared, spread
 from derivcheck.proof.report import Part, Proof
 from derivcheck.proof.space import OutOfTime, Space, Unreduced
 from derivcheck.proof.spelling import expression_text
 from derivcheck.proof.substitution import inlined, moved
 
-# How much is opened (False: the claim and the adjoint; True: the forward too), in which mode; from cheap to dear.
-STAGES = ((False, 0), (False, 1), (True, 0), (True, 1), (False, 2), (True, 2), (True, 3))
-LEMMA_STAGES = STAGES[:4]
+# What is opened, in which mode, from cheap to dear: the claim's own names, those that numbers show to be needed, all.
+STAGES = (("claim", 0), ("needed", 0), ("needed", 1), ("needed", 2), ("all", 0), ("all", 1), ("all", 3))
+LEMMA_STAGES = STAGES[:3]
 
 
 @dataclass(frozen=True)
@@ -76,6 +77,9 @@ class Prover:
         self.forms: dict[tuple[int, str], Expression] = {}
         self.evidence: Evidence | None = None
         self.values: dict[str, Any] | None = None
+        self.point: tuple[dict[str, int], dict[str, Any], dict[str, Any]] | None = None
+        self.asked: set[bool] = set()
+        self.program = self._together()
 
     # -- what is claimed ----------------------------------------------------------
     def _claims(self, outputs: Mapping[str, str], names: Mapping[str, str]) -> Iterator[Claim]:
@@ -171,10 +175,10 @@ class Prover:
     # -- lemmas -----------------------------------------------------------------------
     def _evaluate(self) -> None:
         try:
-            found = spread(self.together())
+            self.point = spread(self.program)
         except UnsupportedOperation:
-            found = None
-        self.values = None if found is None else {n.replace("claimed_", "claimed ", 1): v for n, v in found[2].items()}
+            self.point = None
+        self.values = None if self.point is None else self.point[2]
 
     def _lemma(self, d: Definition) -> None:
         """Find the definition of the derivation that one of the claim is equal to."""
@@ -196,7 +200,7 @@ class Prover:
                 self.alias[d.name] = k.name
             return
 
-    def _same(self, d: Definition, k: Definition, stages: tuple[tuple[bool, int], ...]) -> str | None:
+    def _same(self, d: Definition, k: Definition, stages: tuple[tuple[str, int], ...]) -> str | None:
         if d.recurrent and k.recurrent:  # by induction: equal, if equal whenever all earlier elements are
             if d.dims != k.dims:
                 return None
@@ -217,13 +221,13 @@ class Prover:
         if c.claim == c.target or bridge is not None and bridge.target == c.target:
             return Part(c.name, "proved", (), bridge.how if bridge else "as it stands", perf_counter() - start)
         if self._suspicious(c):
-            self._numbers()
+            self._numbers(True)
             if self._refuted(c):
                 return Part(c.name, "refuted", (), "", perf_counter() - start)
         how, rest = self._decided(c.claim, c.target, STAGES)
         if how is not None:
             return Part(c.name, "proved", (), how, perf_counter() - start)
-        self._numbers()
+        self._numbers(False)
         status = "refuted" if self._refuted(c) else "undecided"
         return Part(c.name, status, (), "" if status == "refuted" else rest, perf_counter() - start)
 
@@ -237,12 +241,19 @@ class Prover:
             return ""
         return f"it has dimensions ({', '.join(map(str, found))}), expected ({', '.join(map(str, wanted))})"
 
-    def _decided(self, claim: str, target: str, stages: tuple[tuple[bool, int], ...]) -> tuple[str | None, str]:
+    def _decided(self, claim: str, target: str, stages: tuple[tuple[str, int], ...]) -> tuple[str | None, str]:
         """How claim = target was proved, or None and what is left of it."""
         rest = ""
-        for deep, mode in stages:
+        needed: list[str] | None = None
+        for what, mode in stages:
+            if what == "needed":
+                if needed is None:
+                    needed = self._needed(claim, target)
+                if not needed:
+                    continue
             try:
-                opened, left = self._reduced(mode, deep, claim, target)
+                names = frozenset(needed or ()) if what == "needed" else None if what == "all" else frozenset[str]()
+                opened, left = self._reduced(mode, names, claim, target)
             except (OutOfTime, RecursionError):
                 return None, rest or "the time limit was reached"
             except Unreduced as e:
@@ -250,42 +261,47 @@ class Prover:
                 continue
             if left is None:
                 return _how(MODES[mode], opened), ""
-            rest = left if deep or not rest else rest
+            rest = left
         return None, rest
 
-    def _reduced(self, mode: int, deep: bool, claim: str, target: str) -> tuple[list[str], str | None]:
+    def _needed(self, claim: str, target: str) -> list[str]:
+        """The names that numbers show to be needed, besides the claim's own; none where they do not tell."""
+        if self.point is None:
+            return []
+        sizes, inputs, _ = self.point
+        lemmas = {n: Ref(b.target, b.at) for n, b in self.bridges.items() if n != claim}
+        definitions = tuple(replace(d, term=lemmas.get(d.name, d.term)) for d in self.program.definitions)
+        found = needed_names(replace(self.program, definitions=definitions), claim, target, sizes, inputs, self._rank)
+        return [] if found is None else ["*", *found]
+
+    def _reduced(self, mode: int, names: frozenset[str] | None, claim: str, target: str) -> tuple[list[str], str | None]:
         """The names that were opened, and what is left of claim − target (None: nothing)."""
         indices = self._indices(target)
         left, right = self.over(mode, claim, indices), self.over(mode, target, indices)
         if self.recurrent(target) and not self.recurrent(claim):
             right = induction.one_step(self, mode, left, right, target)
         difference = polynomials.plus(left, polynomials.scaled(right, -1))
-        return self.emptied(mode, deep, difference)
+        opened, left = self.emptied(mode, names, difference)
+        if not left or names is not None:
+            return opened, expression_text(left) if left else None
+        return opened, None if induction.by_invariant(self, mode, left) else expression_text(left)
 
-    def emptied(self, mode: int, deep: bool, difference: Expression) -> tuple[list[str], str | None]:
-        """Open names until nothing is left."""
-        space = self.space(mode)
+    def emptied(self, mode: int, names: frozenset[str] | None, difference: Expression) -> tuple[list[str], Expression]:
+        """Open the claim's names and these (None: all) until nothing is left, or nothing can be opened."""
         opened: list[str] = []
-        while True:
-            if vanishes(space, difference):
-                return opened, None
-            name = self._next(difference, deep)
+        while not vanishes(self.space(mode), difference):
+            open_ = [n for n in elements_in(difference) if n in self.definitions and not self.definitions[n].recurrent
+                     and (names is None or n in names or n not in self.known)]
+            name = max(open_, key=self._rank, default=None)
             if name is None:
-                break
+                return opened, difference
             opened.append(name)
             difference = self.bridged(mode, self.opened(mode, difference, name))
-        if induction.by_invariant(self, mode, difference):
-            return opened, None
-        return opened, expression_text(difference)
+        return opened, {}
 
-    def emptied_without_induction(self, mode: int, difference: Expression) -> bool:
-        """Whether nothing is left once everything but recurrences is opened."""
-        while not vanishes(self.space(mode), difference):
-            name = self._next(difference, True)
-            if name is None:
-                return False
-            difference = self.bridged(mode, self.opened(mode, difference, name))
-        return True
+    def _rank(self, name: str) -> tuple[bool, int]:
+        """The latest name first: the claim's, then adjoints, then the forward's."""
+        return (not self.level[name], self.order[name])
 
     def recurrent(self, name: str) -> bool:
         """Whether the name is defined by a recurrence."""
@@ -296,37 +312,35 @@ class Prover:
             return self.definitions[name].indices
         return tuple(Index("abcdefgh"[k % 8], p, k // 8) for k, p in enumerate(self.inputs[name].dims))
 
-    def _next(self, d: Expression, deep: bool) -> str | None:
-        """The latest name that can be written out: the claim's first, then adjoints, then (deep) the forward's."""
-        open_ = [n for n in elements_in(d) if n in self.definitions and not self.definitions[n].recurrent
-                 and (deep or not self.level[n])]
-        return max(open_, key=lambda n: (not self.level[n], self.order[n]), default=None)
-
     # -- numbers ------------------------------------------------------------------
     def _suspicious(self, c: Claim) -> bool:
         v = self.values
         return v is not None and c.claim in v and c.target in v and not alike(v[c.claim], v[c.target], 1e-7)
 
-    def _numbers(self) -> None:
-        if self.evidence is not None:
+    def _numbers(self, suspicious: bool) -> None:
+        """Compare on numbers: the claims that one choice of sizes has shown to differ, or all that are not proved."""
+        if suspicious in self.asked:
             return
-        pairs = [(c.name, _spelled(c.claim), c.target) for c in self.claims if self.dims(c.claim) == self.dims(c.target)]
+        self.asked.add(suspicious)
+        pairs = [(c.name, c.claim, c.target) for c in self.claims if self.dims(c.claim) == self.dims(c.target)
+                 and (not suspicious or self._suspicious(c)) and not self._refuted(c)]
         try:
-            self.evidence = compared(self.together(), pairs)
+            found = compared(self.program, pairs, 2.0 if suspicious else 0.6)
         except UnsupportedOperation:
-            self.evidence = Evidence((), None)
+            return
+        before = self.evidence
+        if before is None:
+            self.evidence = found
+        else:
+            self.evidence = Evidence((*before.tried, *found.tried), before.counterexample or found.counterexample,
+                                     before.refuted | found.refuted)
 
     def _refuted(self, c: Claim) -> bool:
         return self.evidence is not None and c.name in self.evidence.refuted
 
-    def together(self) -> Program:
+    def _together(self) -> Program:
         """One Program that defines the forward, the gradient and the claim."""
-        claimed = self.claimed.rename({d.name: _spelled(d.name) for d in self.claimed.definitions})
-        return replace(self.adjoint, arguments=tuple(self.inputs.values()), definitions=(*self.known.values(), *claimed.definitions))
-
-
-def _spelled(name: str) -> str:
-    return name.replace("claimed ", "claimed_")
+        return replace(self.adjoint, arguments=tuple(self.inputs.values()), definitions=tuple(self.definitions.values()))
 
 
 def long_indices(indices: tuple[Index, ...]) -> tuple[Index, ...]:

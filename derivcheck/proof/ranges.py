@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from derivcheck.notation.sizes import Entry, Index, Poly, as_poly, i_poly
 from derivcheck.proof import brackets, polynomials
-from derivcheck.proof.atoms import EVERYWHERE, Atom, Expression, Monomial, free_of
-from derivcheck.proof.signatures import factor_parts, poly_signature, refined
+from derivcheck.proof.atoms import EVERYWHERE, Atom, Expression, Monomial, Rational, free_of, word
+from derivcheck.proof.signatures import poly_signature
 from derivcheck.proof.space import Unreduced, single, unlimited
 from derivcheck.proof.substitution import substituted
 
@@ -164,12 +164,17 @@ def _spelled(space: Space, i: Index, others: list[Index], rest: Monomial, constr
         body = polynomials.times(space, body, limit)
     odd = sum(len(q.terms) for m in body for a, _ in m if new in a.free and a.kind != "least" for q in polys(a)
               if new in q.indices and q.index is not new)
-    score = 0
-    for m, c in body.items():
-        parts = factor_parts(space, m)
-        colours = refined(space, [*others, new], parts, {})
-        score += hash((sum(f(colours) for _, f in parts), c))
+    score = sum(_share(space, a, e, new, others) for m in body for a, e in m if new in a.free)
     return (odd, len(limits), score, poly_signature(space, new.size, {})), new, body, parted
+
+
+def _share(space: Space, a: Atom, e: Rational, i: Index, others: Sequence[Index]) -> int:
+    """How the index stands in an atom, whatever the other bound indices do: each index is respelled by itself."""
+    colours = {i: 1, **dict.fromkeys(others, 2)}
+    if a.kind == "element":
+        places = tuple((k, poly_signature(space, p, colours)) for k, p in enumerate(a.data[1]) if i in p.indices)
+        return hash((word(str(a.data[0])), e, places))
+    return hash((word(a.kind), e, sum(poly_signature(space, p, colours) for p in polys(a) if i in p.indices)))
 
 
 def _needed(space: Space, constraints: list[Poly]) -> list[Poly] | None:

@@ -105,6 +105,11 @@ class Substitution:
 
     def place(self, p: Poly) -> Poly:
         """A position; a quotient cannot be taken of an index that runs over all integers."""
+        i = p.index
+        if i is not None:
+            return self.moves.get(i, p)
+        if p.indices.isdisjoint(self.moves):
+            return p
         if self.everywhere and any(isinstance(x, (Floor, Extreme)) and not x.indices.isdisjoint(self.moves) for x in inner_atoms(p)):
             raise Unreduced("a quotient of a shifted index")
         return p.substitute(self.moves)

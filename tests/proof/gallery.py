@@ -194,7 +194,7 @@ y[h,g,n,d] := sum(m: P[h,g,n,m]*v[h,m,d])""", "q: H*G T D; k: H T D; v: H T D",
           """dS[h,g,n,m] := P[h,g,n,m]*sum(d: grad_output[h,g,n,d]*(v[h,m,d] - y[h,g,n,d]))
 k_bar[h,m,d] := sum(g, n: dS[h,g,n,m]*q[h*G+g,n,d]); v_bar[h,m,d] := sum(g, n: P[h,g,n,m]*grad_output[h,g,n,d])""",
           (("q[h*G+g,n,d]", "q[h*G,n,d]"), ("- y[h,g,n,d]", ""))),
-    Entry("RoPE", "y[n,d,r] := [r == 0]*(x[n,d,0]*c[n,d] - x[n,d,1]*s[n,d]) + [r == 1]*(x[n,d,0]*s[n,d] + x[n,d,1]*c[n,d])",
+    Entry("RoPE", "y[n,d,r < 2] := [r == 0]*(x[n,d,0]*c[n,d] - x[n,d,1]*s[n,d]) + [r == 1]*(x[n,d,0]*s[n,d] + x[n,d,1]*c[n,d])",
           "x: T D 2; c: T D; s: T D",
           "x_bar[n,d,r] := [r == 0]*(grad_output[n,d,0]*c[n,d] + grad_output[n,d,1]*s[n,d]) + [r == 1]*(grad_output[n,d,1]*c[n,d] - grad_output[n,d,0]*s[n,d])",
           (("c[n,d] + grad_output[n,d,1]", "c[n,d] - grad_output[n,d,1]"),)),
@@ -221,7 +221,7 @@ x_bar[n,i] := sum(m: da[n,m]*U[m,i] + dh[n,m]*V[m,i]); U_bar[m,i] := sum(n: da[n
 x_bar[n,c,a,b] := sum(o, k, j: [a - k >= 0]*[a - k <= H - K]*[b - j >= 0]*[b - j <= U - J]*grad_output[n,o,a-k,b-j]*w[o,c,k,j])""",
           (("*w[o,c,k,j])", "*w[o,c,j,k])"), ("x[n,c,h+k,u+j]", "x[n,c,k,j]"))),
     Entry("average pool", "y[n,l] := sum(k < K: x[n,l*K+k])/K", "x: N L*K",
-          "x_bar[n,a] := grad_output[n,a//K]/K", (("/K", ""),)),
+          "x_bar[n,a] := grad_output[n,a//K]/K", (("a//K]/K", "a//K]"),)),
     Entry("L2 normalise", "s[n] := sum(c: x[n,c]^2)^(1/2)\ny[n,c] := x[n,c]/s[n]", "x: N C",
           "x_bar[n,c] := (grad_output[n,c] - y[n,c]*sum(k: grad_output[n,k]*y[n,k]))/s[n]",
           (("/s[n]", ""), ("y[n,c]*sum", "x[n,c]*sum"))),
@@ -230,7 +230,7 @@ x_bar[n,c,a,b] := sum(o, k, j: [a - k >= 0]*[a - k <= H - K]*[b - j >= 0]*[b - j
           (("/a[n]^2", "/a[n]"), ("- y[n]*x", "- y[n]*z"))),
     Entry("bilinear", "y[n,o] := sum(i, j: x[n,i]*A[o,i,j]*z[n,j])", "x: N I; A: O I J; z: N J",
           "A_bar[o,i,j] := sum(n: grad_output[n,o]*x[n,i]*z[n,j]); x_bar[n,i] := sum(o, j: grad_output[n,o]*A[o,i,j]*z[n,j])",
-          (("x[n,i]*z[n,j])", "x[n,i]*z[n,j])/N"))),
+          (("x[n,i]*z[n,j])", "x[n,i]*z[n,j])/N"),)),
     Entry("GRU cell", """r[n,h] := sigmoid(sum(i: x[n,i]*Wr[h,i]) + sum(k: s[n,k]*Ur[h,k]))
 z[n,h] := sigmoid(sum(i: x[n,i]*Wz[h,i]) + sum(k: s[n,k]*Uz[h,k]))
 m[n,h] := sum(k: s[n,k]*Un[h,k])
