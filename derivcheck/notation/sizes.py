@@ -585,14 +585,14 @@ def fresh(index: Index, used: Iterable[Index]) -> Index:
 
 def _wrapped(poly: Poly) -> str:
     text = str(poly)
-    simple = poly.constant is not None and poly.constant >= 0 or poly.atom is not None and "//" not in text
+    simple = poly.constant is not None and poly.constant >= 0 or poly.atom is not None
     return text if simple else f"({text})"
 
 
 def _text(poly: Poly) -> str:
     parts = []
     for m, c in poly.terms:
-        factors = [(f"({a.key})" if "//" in a.key else a.key) + (f"^{e}" if e > 1 else "") for a, e in m]
+        factors = [(f"({a.key})" if isinstance(a, Floor) else a.key) + (f"^{e}" if e > 1 else "") for a, e in m]
         magnitude = abs(c)
         if magnitude != 1 or not factors:
             factors.insert(0, str(magnitude))

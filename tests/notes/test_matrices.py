@@ -1,0 +1,274 @@
+"""What is printed in matrices is evaluated as printed, and must be what the index sums are."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import numpy as np
+import pytest
+
+from derivcheck.derivation.sweep import adjoint
+from derivcheck.notation.meaning import evaluate
+from derivcheck.notation.parse import parse_program
+from derivcheck.notation.program import Program
+from derivcheck.notes.captions import captions
+from derivcheck.notes.ink import Latex
+from derivcheck.notes.matrix import Matrices
+from derivcheck.notes.steps import first_number, gradient_definitions, without_upstream
+from derivcheck.notes.symbols import symbols
+from tests.notes.programs import ALL
+
+SIZES = {"N": 3, "in": 2, "out": 4, "M": 5, "C": 4, "D": 2, "K": 6, "V": 7, "I": 2, "J": 3, "E": 2}
+
+
+class Ones:
+    """The vector of ones, as long as it has to be; ``row`` after a transpose."""
+
+    def __init__(self, row: bool = False) -> None:
+        self.row = row
+
+
+class Reader:
+    """Evaluates the LaTeX of one matrix formula; columns are (n, 1), rows (1, n)."""
+
+    def __init__(self, latex: str, values: dict[str, np.ndarray]) -> None:
+        self.values = values
+        self.names = sorted(values, key=len, reverse=True)
+        self.latex, self.at = latex, 0
+
+    def skip(self) -> None:
+        while self.latex[self.at : self.at + 1] == " " or self.latex.startswith(r"\,", self.at):
+            self.at += 2 if self.latex.startswith(r"\,", self.at) else 1
+
+    def peek(self, text: str) -> bool:
+        self.skip()
+        return self.latex.startswith(text, self.at)
+
+    def take(self, text: str) -> bool:
+        if self.peek(text):
+            self.at += len(text)
+            return True
+        return False
+
+    def need(self, text: str) -> None:
+        assert self.take(text), f"expected {text} at {self.latex[self.at :]!r}"
+
+    def whole(self) -> Any:
+        value = self.sum()
+        self.skip()
+        assert self.at == len(self.latex), f"left over: {self.latex[self.at :]!r}"
+        return value
+
+    def sum(self) -> Any:
+        value = -dense(self.hadamard()) if self.take("-") else self.hadamard()
+        while True:
+            if self.take("+"):
+                value = plus(value, self.hadamard())
+            elif self.take("-"):
+                value = plus(value, -dense(self.hadamard()))
+            else:
+                return value
+
+    def hadamard(self) -> Any:
+        value = self.product()
+        while self.take(r"\odot"):
+            right = dense(self.product())
+            value = dense(value)
+            assert value.shape == right.shape, f"{value.shape} beside {right.shape} in {self.latex}"
+            value = value * right
+        return value
+
+    def product(self) -> Any:
+        factors = [self.postfix()]
+        while True:
+            self.skip()
+            rest = self.latex[self.at :]
+            if not rest or rest[0] in "+-},)" or rest.startswith((r"\odot", r"\right", r"\ge ", r"\le ", "=", "<", ">")):
+                break
+            factors.append(self.postfix())
+        scale = 1.0
+        while len(factors) > 1 and not isinstance(factors[0], Ones) and np.ndim(factors[0]) == 0:
+            scale *= factors.pop(0)
+        value = factors[0]
+        for f in factors[1:]:
+            value = times(value, f)
+        if isinstance(value, Ones) and scale != 1.0:
+            value = np.ones((1, 1))  # stretches
+        return value if scale == 1.0 else scale * value
+
+    def postfix(self) -> Any:
+        value = self.atom()
+        while self.take("^"):
+            if self.take(r"{\top}"):
+                value = Ones(not value.row) if isinstance(value, Ones) else dense(value).T
+            elif self.take(r"{\circ "):
+                exponent = self.sum()
+                self.need("}")
+                value = dense(value) ** exponent
+            else:
+                braces = self.take("{")
+                exponent = self.sum() if braces else self.atom()
+                if braces:
+                    self.need("}")
+                value = dense(value)
+                assert value.size == 1, "a plain power of a matrix"
+                value = value**exponent
+        return value
+
+    def atom(self) -> Any:
+        self.skip()
+        for name in self.names:
+            if self.latex.startswith(name, self.at):
+                self.at += len(name)
+                return self.values[name]
+        if self.take(r"\mathbf{1}"):
+            return Ones()
+        if self.take(r"\left("):
+            value = self.sum()
+            self.need(r"\right)")
+            return value
+        if self.take(r"\left["):
+            value = dense(self.sum())
+            for sign, holds in ((r"\ge", np.greater_equal), (">", np.greater), ("<", np.less)):
+                if self.take(sign):
+                    out = holds(value, dense(self.sum())).astype(float)
+                    self.need(r"\right]")
+                    return out
+        if self.take(r"\left\lVert"):
+            value = dense(self.sum())
+            self.need(r"\right\rVert_F^2")
+            return (value**2).sum()
+        if self.take(r"\left\langle"):
+            left = dense(self.sum())
+            self.need(",")
+            right = dense(self.sum())
+            self.need(r"\right\rangle_F")
+            return (left * right).sum()
+        if self.take(r"\frac{"):
+            above = self.sum()
+            self.need("}{")
+            below = self.sum()
+            self.need("}")
+            return above / below
+        if self.take(r"\sqrt{"):
+            value = self.sum()
+            self.need("}")
+            return np.sqrt(value)
+        if self.take(r"\operatorname{diag}"):
+            return np.diag(dense(self.atom()).ravel())
+        for function in ("tanh", "exp", "log", "sin", "cos"):
+            if self.take(rf"\{function}"):
+                return getattr(np, function)(dense(self.atom()))
+        found = re.compile(r"\d+(\.\d+)?").match(self.latex, self.at)
+        assert found, f"cannot read {self.latex[self.at :]!r}"
+        self.at = found.end()
+        return np.float64(found.group())
+
+
+def dense(value: Any) -> Any:
+    assert not isinstance(value, Ones), "ones of no length"
+    return value
+
+
+def plus(left: Any, right: Any) -> Any:
+    left, right = np.asarray(left), np.asarray(right)
+    # an outer product with ones is kept short by `times`: only ones may stretch
+    ok = all(a == b or 1 in (a, b) for a, b in zip(left.shape, right.shape)) and left.ndim == right.ndim
+    assert ok, f"{left.shape} + {right.shape}"
+    return left + right
+
+
+def times(left: Any, right: Any) -> Any:
+    """A matrix product; with ones it sums, or repeats (kept as one row or column, which then stretches)."""
+    if isinstance(left, Ones) and isinstance(right, Ones):
+        return np.ones((1, 1))
+    if isinstance(right, Ones):
+        return left if right.row else left.sum(1, keepdims=True)
+    if isinstance(left, Ones):
+        return right.sum(0, keepdims=True) if left.row else right
+    assert left.shape[1] == right.shape[0], f"{left.shape} times {right.shape}"
+    return left @ right
+
+
+def check(forward: Program, back: Program) -> list[str]:
+    """Evaluate every line that has a matrix form; the names of those."""
+    rng = np.random.default_rng(0)
+    sizes = {s: SIZES[s] for s in (*forward.sizes(), *back.sizes())}
+    inputs: dict[str, Any] = {}
+    for a in back.arguments:
+        shape = tuple(p.at(sizes) for p in a.dims)
+        inputs[a.name] = rng.integers(0, a.below.at(sizes), shape) if a.below is not None else rng.normal(size=shape)
+    table = symbols(forward, back)
+    if table.scalar:
+        inputs["grad_output"] = np.array(1.0)
+    numbers = {**inputs, **evaluate(back, inputs, sizes), **evaluate(forward, {k: inputs[k] for k in forward.inputs}, sizes)}
+    m = Matrices(Latex(table, first_number(forward, back)), table, forward)
+    values = {m.symbol(n): v[:, None] if np.ndim(v) == 1 else v for n, v in numbers.items()}
+    values |= {
+        s if len(s) == 1 else rf"\mathrm{{{s}}}": np.float64(v)
+        for s, v in sizes.items()
+        if (s if len(s) == 1 else rf"\mathrm{{{s}}}") not in values
+    }
+    done = []
+    for d in (*forward.definitions, *gradient_definitions(forward, back)):
+        f = m.formula(d, [without_upstream(d.term, table)], captions("en"))
+        if f.note:
+            continue
+        expected = numbers[d.name]
+        for text in f.rights:
+            found = Reader(text[0], values).whole()
+            want = expected[:, None] if np.ndim(expected) == 1 else expected
+            found = np.asarray(found).reshape(()) if np.ndim(want) == 0 else found
+            if f.left.endswith(r"^{\top}"):
+                want = want.T
+            np.testing.assert_allclose(
+                np.broadcast_to(found, np.shape(want)), want, rtol=1e-9, atol=1e-12, err_msg=f"{f.left} = {text}"
+            )
+        done.append(d.name)
+    return done
+
+
+@pytest.mark.parametrize(
+    ("name", "least"), [("linear", 7), ("no loss", 4), ("layer norm", 8), ("attention", 7), ("perceptron", 11)]
+)
+def test_matrices_mean_what_the_sums_mean(name: str, least: int) -> None:
+    assert len(check(*ALL[name]())) >= least
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "y[n] := sum(k: A[n,k]*x[k]) + b[n]",
+        "y[k] := sum(n: A[n,k]*x[n])*c",
+        "y[n,m] := a[n]*b[m]",
+        "y[n,m] := a[n]*A[n,m]*b[m] + A[n,m]^2 - 3",
+        "y[n,m] := sum(k: A[n,k]*g[k]*B[k,m])",
+        "y[n,m] := sum(k: A[k,n]*B[m,k])",
+        "y[n,m] := sum(k: A[n,k]) + B[n,m]",
+        "y[m] := sum(n: A[n,m]*B[n,m])",
+        "y := sum(n, m: A[n,m]*B[n,m])/N",
+        "y := sum(n, m: A[n,m]) - sum(n: a[n]*b[n])",
+        "y := sum(n: a[n]^2)^(1/2)",
+        "y[n,m] := tanh(A[n,m] + b[m])*B[n,m]*sin(A[n,m])",
+        "y[n,m] := [A[n,m] > 0]*A[n,m]*c",
+        "y[n] := sum(m: A[n,m]*sum(k: B[m,k]*x[k]))",
+        "y[n] := sum(m: A[n,m]*(B[n,m] + b[m])*a[n])",
+        "y[n,m] := (A[n,m] + B[n,m])*sum(k: C[n,k]*D[k,m])*E[n,m]",
+        "y[n,m] := A[m,n] - 2*B[m,n]",
+        "y[n,m] := sum(k: (A[k,n] - B[k,n])*x[k])*a[m]",
+    ],
+)
+def test_small_forms(text: str) -> None:
+    # the dimensions of C, D and E clash with no size here: tensors keep their names apart from sizes
+    f = parse_program(text.replace("C[", "F[").replace("D[", "G[").replace("E[", "H["))
+    done = check(f, adjoint(f))
+    assert "y" in done
+
+
+def test_the_reader_can_fail() -> None:
+    a, b = np.ones((2, 3)), np.ones((3, 2))
+    assert Reader(r"A B", {"A": a, "B": b}).whole().shape == (2, 2)
+    for wrong in ("A A", r"A \odot B", "A + B", "A^2"):
+        with pytest.raises(AssertionError):
+            Reader(wrong, {"A": a, "B": b}).whole()

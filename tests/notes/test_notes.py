@@ -1,0 +1,247 @@
+"""Notes: valid LaTeX and HTML, the tutorial's formulas, and matrices that mean what the index sums mean."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from html.parser import HTMLParser
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+from latex2mathml.converter import convert
+
+from derivcheck.errors import InputError
+from derivcheck.notes.html import to_html
+from derivcheck.notes.latex import gradient_latex, to_latex
+from derivcheck.notes.markdown import to_markdown
+from derivcheck.notes.steps import steps
+from derivcheck.notes.unicode import derivation_text, shape_text
+from tests.notes.programs import ALL, linear
+
+STYLES = ("index", "matrix", "scalar")
+
+
+def well_formed(latex: str) -> None:
+    """Braces, ``\\left``/``\\right`` and environments close, and no letter has two superscripts or subscripts."""
+    assert latex.count(r"\left") - latex.count(r"\leftarrow") == latex.count(r"\right") - latex.count(r"\rightarrow")
+    tokens = re.findall(r"\\[A-Za-z]+|\\.|[{}^_']|[^\s\\{}^_']", latex)
+    marks: list[set[str]] = [set()]
+    after_mark = False
+    for t in tokens:
+        if t in ("^", "_", "'"):
+            kind = "^" if t == "'" else t
+            assert kind not in marks[-1] or (t == "'" and kind in marks[-1] and not after_mark), f"double {t} in {latex}"
+            if t != "'":
+                marks[-1].add(kind)
+                after_mark = True
+            continue
+        if t == "{":
+            marks.append(set())
+            if not after_mark:
+                marks[-2].clear()
+            after_mark = False
+        elif t == "}":
+            assert len(marks) > 1, f"a brace too many in {latex}"
+            marks.pop()
+        else:
+            if not after_mark:
+                marks[-1].clear()
+            after_mark = False
+    assert len(marks) == 1, f"an open brace in {latex}"
+    tree = ElementTree.fromstring(convert(latex))
+    said = "".join(tree.itertext())
+    assert "\\" not in said, f"a command that is not drawn: {said}"
+
+
+@pytest.mark.parametrize("name", ALL)
+@pytest.mark.parametrize("style", STYLES)
+def test_every_formula_is_valid(name: str, style: str) -> None:
+    forward, back = ALL[name]()
+    for lang in ("en", "zh"):
+        well_formed(to_latex(forward, back, style=style, lang=lang))
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_steps(name: str) -> None:
+    forward, back = ALL[name]()
+    found = steps(forward, back)
+    assert [s.defines for s in found] == [d.name for d in back.definitions if d.name not in forward.names]
+    for s in found:
+        well_formed(s.latex)
+        assert s.text.startswith("∂") and " = " in s.text
+        well_formed(gradient_latex(forward, back, s.name))
+
+
+def test_the_tester_of_latex() -> None:
+    for wrong in (r"x^2^3", r"x_{1}_2", r"\frac{a}{b", r"\left(x", r"a}b", r"x^{(n)}_1^2"):
+        with pytest.raises((AssertionError, Exception)):
+            well_formed(wrong)
+    well_formed(r"x^{(n)}_1 + \hat{y}_{n'}^2")
+
+
+def squeezed(latex: str) -> str:
+    return re.sub(r"\s+", " ", latex)
+
+
+def test_the_tutorial_at_each_of_its_shapes() -> None:
+    forward, back = linear()
+    expected = {
+        (1, 1): [r"\hat{y} &= w x + b"],
+        (1, 2): [r"\hat{y}_1 &= w_{11} x + b_1", r"\hat{y}_2 &= w_{21} x + b_2"],
+        (2, 1): [r"\hat{y} &= w_1 x_1 + w_2 x_2 + b"],
+        (2, 2): [r"\hat{y}_1 &= w_{11} x_1 + w_{12} x_2 + b_1", r"\hat{y}_2 &= w_{21} x_1 + w_{22} x_2 + b_2"],
+        (2, 3): [r"\hat{y}_3 &= w_{31} x_1 + w_{32} x_2 + b_3"],
+    }
+    for (inner, outer), lines in expected.items():
+        text = squeezed(to_latex(forward, back, style="scalar", sizes={"in": inner, "out": outer}))
+        for line in lines:
+            assert line + r" \\" in text
+        assert r"\sum_{n=1}^{N}" in text
+        assert text.count(r"}{\partial w") == inner * outer and text.count(r"}{\partial b") == outer
+    one = squeezed(to_latex(forward, back, style="scalar", sizes={"in": 1, "out": 1}))
+    residual = r"\left(\hat{y}^{(n)} - y^{(n)}\right)"
+    assert rf"\frac{{2}}{{N}} \sum_{{n=1}}^{{N}} {residual} x^{{(n)}}" in one
+    assert r"\mathcal{L} &= \frac{1}{N} \sum_{n=1}^{N}" in one
+
+
+def test_index_and_matrix_forms_of_the_main_job() -> None:
+    forward, back = linear()
+    index = squeezed(to_latex(forward, back))
+    assert (
+        r"\frac{\partial \mathcal{L}}{\partial \hat{y}_{nj}} &= \frac{2}{N\,\mathrm{out}} \left(\hat{y}_{nj} - y_{nj}\right)"
+        in index
+    )
+    assert r"\frac{\partial \mathcal{L}}{\partial W_{jk}} &=" in index
+    matrix = squeezed(to_latex(forward, back, style="matrix"))
+    assert r"\hat{Y} &= X W^{\top} + \mathbf{1} b^{\top}" in matrix
+    assert r"\frac{2}{N\,\mathrm{out}} \left(\hat{Y} - Y\right)^{\top} X" in matrix
+    assert "grad_output" not in index + matrix and r"\text{(" not in matrix
+
+
+def test_what_has_no_matrix_form_says_so() -> None:
+    for name in ("scan", "gather"):
+        forward, back = ALL[name]()
+        assert "no matrix form" in to_latex(forward, back, style="matrix")
+        assert "没有矩阵形式" in to_latex(forward, back, style="matrix", lang="zh")
+
+
+def test_names_print_apart() -> None:
+    forward, back = ALL["names"]()
+    heads = [s.latex.split(" = ")[0] for s in steps(forward, back)]
+    assert len(set(heads)) == len(heads)
+    text = to_latex(forward, back)
+    assert r"\mathit{rstd\_long}" in text and r"\alpha" in text
+    assert "W_{n}" not in text and r"w_n" in text  # weight, of one dimension, beside the tensor W
+
+
+def test_positions_that_count_from_zero() -> None:
+    forward, back = ALL["scan"]()
+    text = to_latex(forward, back)
+    assert r"\sum_{k=0}^{K - 1}" in text and r"\left[k = 0\right]" in text
+    assert "Indices start at 0" in derivation_text(forward, back)
+    assert r"\sum_{n=1}^{N}" in to_latex(*linear())
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_the_terminal_holds_eighty_columns(name: str) -> None:
+    forward, back = ALL[name]()
+    text = derivation_text(forward, back)
+    shown = shape_text(forward, back, dict.fromkeys(forward.sizes(), 3))
+    for line in (text + "\n" + shown).splitlines():
+        assert len(line) <= 80, line
+    assert text.count("(") == text.count(")") and text.count("[") == text.count("]")
+
+
+def test_the_terminal_at_the_tutorials_shape() -> None:
+    forward, back = linear()
+    text = derivation_text(forward, back)
+    assert "∂L/∂W[j,k]" in text and "= 2/(N·out) · Σ_n (ŷ[n,j] - y[n,j]) · x[n,k]" in text
+    assert "for every size (N, in, out)" in text
+    shown = shape_text(forward, back, {"N": 100, "in": 1, "out": 1})
+    assert shown.startswith("At (N, in, out) = (100, 1, 1)")
+    assert "∂L/∂W = 1/50 · Σ_n (ŷ[n] - y[n]) · x[n]" in shown
+    assert "∂L/∂b = 1/50 · Σ_n (ŷ[n] - y[n])" in shown
+
+
+class Page(HTMLParser):
+    """What a page holds: open tags, addresses, headings."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.addresses: list[str] = []
+        self.count: dict[str, int] = {}
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.count[tag] = self.count.get(tag, 0) + 1
+        self.addresses += [v or "" for k, v in attrs if k in ("src", "href")]
+        if tag not in ("meta", "mo", "mi"):
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag not in ("meta", "mo", "mi"):
+            assert self.open.pop() == tag
+
+
+@pytest.mark.parametrize("style", STYLES)
+def test_html_needs_no_network_and_escapes(style: str) -> None:
+    forward, back = linear()
+    page = Page()
+    text = to_html(forward, back, style=style, lang="zh", source="if a < b: print('<script>')")
+    page.feed(text)
+    assert not page.open and not page.addresses
+    assert page.count["math"] >= 7 and "script" not in page.count
+    assert "前向传播" in text and '<html lang="zh">' in text
+
+
+def test_markdown_has_the_code_and_balanced_dollars() -> None:
+    forward, back = linear()
+    text = to_markdown(forward, back, source="import torch")
+    assert text.count("$$") % 2 == 0 and text.count("$$") >= 14
+    assert "```python\nimport torch\n```" in text
+    for formula in re.findall(r"\$\$\n(.*?)\n\$\$", text, re.S):
+        well_formed(formula.replace("aligned", "align*"))
+
+
+def test_what_a_derivation_rests_on_is_printed() -> None:
+    from dataclasses import replace
+
+    forward, back = linear()
+    forward = replace(forward, conditions=("N >= 2 at user.py:12",), notes=("fitted from 5 traces",))
+    for text in (derivation_text(forward, back), to_markdown(forward, back), to_html(forward, back)):
+        assert "user.py:12" in text and "fitted from 5 traces" in text
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ({"style": "prose"}, "style is 'prose'; expected one of index, matrix, scalar"),
+        ({"lang": "fr"}, "lang is 'fr'; expected 'en' or 'zh'"),
+        ({"style": "scalar", "sizes": {"M": 2}}, "sizes names 'M'; the sizes are N, in, out"),
+        ({"style": "scalar", "sizes": {"in": 0}}, "in is 0; expected a whole number"),
+        ({"style": "scalar", "sizes": {"in": 2.5}}, "in is 2.5; expected a whole number"),
+    ],
+)
+def test_refusals(given: dict[str, object], says: str) -> None:
+    forward, back = linear()
+    with pytest.raises(InputError) as caught:
+        to_latex(forward, back, **given)  # type: ignore[arg-type]
+    assert says in str(caught.value)
+    with pytest.raises(InputError, match="no gradient in 'q'"):
+        gradient_latex(forward, back, "q")
+
+
+@pytest.mark.parametrize("style", STYLES)
+def test_a_document_compiles(style: str, tmp_path: Path) -> None:
+    forward, back = linear()
+    text = to_latex(forward, back, style=style, full=True)
+    assert text.startswith(r"\documentclass") and text.rstrip().endswith(r"\end{document}")
+    assert text.count(r"\begin{") == text.count(r"\end{") and text.isascii()
+    if shutil.which("pdflatex") is None:
+        pytest.skip("pdflatex is not installed")
+    (tmp_path / "notes.tex").write_text(text, encoding="utf-8")
+    subprocess.run(
+        ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "notes.tex"], cwd=tmp_path, check=True, capture_output=True
+    )
