@@ -39,6 +39,7 @@ from derivcheck.notation.terms import (
     product,
     ref,
     size_of,
+    subterms,
     summation,
 )
 
@@ -66,6 +67,11 @@ def polys() -> st.SearchStrategy[Poly]:
     return st.recursive(atoms, more, max_leaves=4)
 
 
+def divides(t: Term) -> bool:
+    """Not 0 and no bracket: [..]^-2 and 1/[..] are the same pole in two spellings."""
+    return t is not Number(0) and not any(isinstance(x, Bracket) for x in subterms(t))
+
+
 @cache
 def terms() -> st.SearchStrategy[Term]:
     numbers = st.fractions(min_value=-3, max_value=3, max_denominator=5).map(Number)
@@ -87,7 +93,7 @@ def terms() -> st.SearchStrategy[Term]:
             several.map(lambda a: mul(*a)),
             inner.map(neg),
             st.tuples(inner, st.one_of(exponents, inner)).map(
-                lambda t: power(t[0] if t[0] is not Number(0) else ref("c"), t[1])
+                lambda t: power(t[0] if divides(t[0]) else ref("c"), t[1])
             ),
             st.tuples(st.sampled_from(["exp", "tanh", "silu"]), inner).map(lambda t: func(*t)),
             st.tuples(bound, inner).map(lambda t: summation(*t)),
@@ -133,7 +139,7 @@ def atomic(t: Term) -> bool:
     return all(atomic(c) for c in t.children)
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=250, deadline=None)
 @given(terms())
 def test_what_is_printed_reads_back(term: Term) -> None:
     indices = tuple(sorted(term.free, key=lambda i: i.key)) or (n,)
