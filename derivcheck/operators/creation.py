@@ -9,7 +9,7 @@ from derivcheck.notation.sizes import Poly, PolyLike, as_poly, i_poly
 from derivcheck.notation.terms import ONE, ZERO, Term, add, bracket, div, func, mul, size_of, sub
 from derivcheck.operators.build import Builder
 from derivcheck.operators.row import Dtype, bools, floats, ints, row, sample
-from derivcheck.operators.values import Value, as_integer, nonzero
+from derivcheck.operators.values import Value, as_integer, nonzero, spread
 
 
 def _filled(b: Builder, dims: Sequence[PolyLike], value: Term, kind: str = "float") -> Value:
@@ -137,6 +137,21 @@ def one_hot(b: Builder, input: Value, num_classes: PolyLike = -1) -> Value:
         count = b.out_dims[0][-1]
     *n, v = b.indices(b.dims((*input.dims, count)))
     return b.give((*n, v), bracket("==", input.entry(*n) - i_poly(v)), kind="int")
+
+
+@row("aten.zero.default", samples=[sample(floats(2, 3))])
+def zero(b: Builder, input: Value) -> Value:
+    """z[*n] = 0"""
+    return _filled(b, input.dims, ZERO, input.kind)
+
+
+@row("aten.copy.default", samples=[sample(floats(2, 3), floats(3)), sample(floats(2, 3), ints(3, below=5))])
+def copy(b: Builder, input: Value, src: Value, non_blocking: bool = False) -> Value:
+    """z[*n] = y[*n]"""
+    at = b.indices(b.dims(input.dims))
+    if input.kind != src.kind and input.kind != "float":
+        b.refuse(f"it writes {src.kind} values over {input.kind} ones")
+    return b.give(at, src[spread(src.dims, at)], kind=input.kind)
 
 
 # -- the same values --------------------------------------------------------------------

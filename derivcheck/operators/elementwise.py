@@ -133,6 +133,13 @@ def _sinc(x: Term) -> Term:
     return where(test("==", x, ZERO), ONE, div(func("sin", turn), turn))
 
 
+@row("aten.round.decimals", samples=[sample(floats(2, 3), decimals=d) for d in (0, 2, -1)])
+def round_decimals(b: Builder, input: Value, *, decimals: int) -> Value:
+    """z[*n] = round(x[*n]*10^d)/10^d; no gradient flows"""
+    ten = number(Fraction(10) ** decimals)
+    return b.elementwise(lambda x: div(func("round", mul(ten, x)), ten), input, stop=True)
+
+
 @row("aten.frac.default", samples=[sample(floats(2, 3))])
 def frac(b: Builder, input: Value) -> Value:
     """z[*n] = x[*n] - trunc(x[*n]), where no gradient flows through the trunc"""

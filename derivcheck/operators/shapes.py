@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from derivcheck.notation.sizes import Poly, PolyLike, as_poly, i_poly
-from derivcheck.notation.terms import Term, add, bracket, mul
+from derivcheck.notation.sizes import Index, Poly, PolyLike, as_poly, i_poly
+from derivcheck.notation.terms import Term, add, bracket, mul, summation
 from derivcheck.operators.build import Builder
 from derivcheck.operators.row import bools, floats, ints, row, sample
 from derivcheck.operators.slices import diagonal as diagonal_of
 from derivcheck.operators.slices import slice_range, whole_position
-from derivcheck.operators.values import Position, Value, is_one, numel, promoted, spread, where, within
-from derivcheck.operators.views import S3, digits, reshaped, viewed
+from derivcheck.operators.values import Position, Value, broadcast_dims, is_one, numel, promoted, spread, where, within
+from derivcheck.operators.views import S3, digits, flat, reshaped, viewed
 
 
 def joined(b: Builder, tensors: Sequence[Value], axis: int) -> Value:
@@ -93,6 +93,10 @@ def stack(b: Builder, tensors: Sequence[Value], dim: int = 0) -> Value:
         sample([floats(2, 3), floats(2, 3)]),
         *(sample([floats(3), floats(3)], only=f"aten.{n}.default") for n in ("hstack", "vstack", "row_stack")),
         sample([floats(2, 3, 5)] * 2),
+        *(sample([floats(n), floats(n)] if n else [floats(), floats()], only="aten.dstack.default") for n in (3, 0)),
+        sample([floats(2, 3)] * 2, only="aten.dstack.default"),
+        sample([floats(3), floats(2, 3)], only="aten.vstack.default"),
+        sample([floats(), floats()], only="aten.vstack.default"),
     ],
 )
 def hstack(b: Builder, tensors: Sequence[Value]) -> Value:
@@ -101,29 +105,40 @@ def hstack(b: Builder, tensors: Sequence[Value]) -> Value:
     if b.rule == "hstack":
         return joined(b, tensors, 0 if rank <= 1 else 1) if rank else stacked(b, tensors, 0)
     if b.rule in ("vstack", "row_stack"):
-        return joined(b, tensors, 0) if rank > 1 else stacked(b, tensors, 0) if rank else b.refuse("it stacks numbers")
-    return (
-        joined(b, tensors, 2)
-        if rank > 2
-        else stacked(b, tensors, 2)
-        if rank == 2
-        else b.refuse("it stacks tensors of rank below 2")
-    )
+        return joined(b, [_at_least(t, 2) for t in tensors], 0)
+    return joined(b, [_at_least(t, 3) for t in tensors], 2)
 
 
-@row("aten.column_stack.default", samples=[sample([floats(3), floats(3)]), sample([floats(3, 2), floats(3, 5)])])
+def _at_least(x: Value, rank: int) -> Value:
+    """The tensor with dimensions of size 1 added, as ``atleast_2d`` and ``atleast_3d`` add them; it melts into its use."""
+    if x.rank >= rank:
+        return x
+    after = 1 if rank == 3 and x.rank else 0
+    before = rank - x.rank - after
+    dims = (*[as_poly(1)] * before, *x.dims, *[as_poly(1)] * after)
+    at = tuple(Index(f"i{k}", d, 9) for k, d in enumerate(dims))
+    return Value(x.name, dims, x.kind, (at, x[at[before : before + x.rank]]))
+
+
+@row(
+    "aten.column_stack.default",
+    samples=[sample([floats(3), floats(3)]), sample([floats(3, 2), floats(3, 5)]), sample([floats(3), floats(3, 5)])],
+)
 def column_stack(b: Builder, tensors: Sequence[Value]) -> Value:
     """z[n, t] = x_t[n]"""
-    if all(t.rank == 1 for t in tensors):
-        return stacked(b, tensors, 1)
-    return joined(b, tensors, 1) if all(t.rank > 1 for t in tensors) else b.refuse("it mixes vectors and matrices")
+    return joined(b, [t if t.rank > 1 else _column(t) for t in tensors], 1)
 
 
-@row("aten.block_diag.default", samples=[sample([floats(2, 3), floats(5, 7)])])
+def _column(x: Value) -> Value:
+    dims = (x.dims[0] if x.rank else as_poly(1), as_poly(1))
+    at = tuple(Index(f"i{k}", d, 9) for k, d in enumerate(dims))
+    return Value(x.name, dims, x.kind, (at, x[at[: x.rank]]))
+
+
+@row("aten.block_diag.default", samples=[sample([floats(2, 3), floats(5, 7)]), sample([floats(3), floats(2, 5), floats()])])
 def block_diag(b: Builder, tensors: Sequence[Value]) -> Value:
     """z[i, j] = x_t[i - row_t, j - column_t], 0 outside the blocks"""
-    if any(t.rank != 2 for t in tensors):
-        b.refuse("a block is no matrix")
+    tensors = [_at_least(t, 2) for t in tensors]
     rows, columns = as_poly(0), as_poly(0)
     for t in tensors:
         rows, columns = rows + t.dims[0], columns + t.dims[1]
@@ -361,3 +376,18 @@ def diagonal_scatter(b: Builder, input: Value, src: Value, offset: int = 0, dim1
     rest = [at[a] for a in range(input.rank) if a not in (one, two)]
     here = mul(bracket("==", j - i - offset), within(place, src.dims[-1]))
     return b.give(at, where(here, src[(*rest, place)], input[at]), kind=input.kind)
+
+
+@row(
+    "aten.masked_scatter.default",
+    samples=[sample(floats(2, 3), bools(2, 3), floats(7)), sample(floats(2, 3), bools(3), floats(2, 5))],
+)
+def masked_scatter(b: Builder, input: Value, mask: Value, source: Value) -> Value:
+    """z[k] = y[place[k]] where m[k], else x[k]; place counts the true entries before k"""
+    dims = broadcast_dims(input.dims, mask.dims)
+    at, before = b.indices(b.dims(dims)), b.indices(dims)
+    earlier = bracket(">=", flat(at) - flat(before) - 1)
+    count = summation(before, mul(earlier, mask.mask(*spread(mask.dims, before))))
+    place = b.define("place", at, count, stop=True, kind="int")
+    taken = source[tuple(digits(place.entry(*at), source.dims))]
+    return b.give(at, where(mask.mask(*spread(mask.dims, at)), taken, input[spread(input.dims, at)]), kind=input.kind)

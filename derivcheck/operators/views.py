@@ -235,7 +235,8 @@ def _groups(old: Sequence[Poly], new: Sequence[Poly]) -> list[tuple[list[int], l
     return groups
 
 
-def _flat(at: Sequence[Index]) -> Poly:
+def flat(at: Sequence[Index]) -> Poly:
+    """The place of an element in row-major order."""
     total = as_poly(0)
     for i in at:
         total = total * i.size + i_poly(i)
@@ -291,7 +292,7 @@ def _merged(own: Sequence[Index], dims: Sequence[Poly]) -> list[Poly]:
         run: list[Index] = []
         while not is_one(d) and (not run or numel(i.size for i in run) is not d):
             run.append(rest.pop(0))
-        places.append(_flat(run))
+        places.append(flat(run))
     return places
 
 
@@ -319,7 +320,7 @@ def reshaped(b: Builder, x: Value, dims: Sequence[Poly]) -> Value:
     def positions(at: tuple[Index, ...]) -> list[Position]:
         found: list[Position] = [0] * x.rank
         for left, right in groups:
-            for k, p in zip(left, digits(_flat([at[k] for k in right]), [x.dims[k] for k in left])):
+            for k, p in zip(left, digits(flat([at[k] for k in right]), [x.dims[k] for k in left])):
                 found[k] = p
         return found
 
