@@ -88,7 +88,8 @@ def _culprits(traces: Traces) -> list[str]:
 
 
 def _skeleton(r: Recording) -> list[Any]:
-    return [(operator_name(c.func), str(_flags(c.args)), str(_flags(c.kwargs)), str(_flags(c.out))) for c in r.calls]
+    ranks: list[Any] = [len(m.shape) for m in r.metas]
+    return ranks + [(operator_name(c.func), str(_flags(c.args)), str(_flags(c.kwargs)), str(_flags(c.out))) for c in r.calls]
 
 
 def _flags(value: Any) -> Any:

@@ -54,6 +54,10 @@ class Fit:
         if poly.constant is None:
             self.known.setdefault(tuple(poly.at(a) for a in self.assignments), poly)
 
+    def plain(self, values: Sequence[int]) -> bool:
+        """Whether these values are a number or an expression that is known."""
+        return all(x == values[0] for x in values) or tuple(values) in self.known
+
     def holds(self, poly: Poly, values: Sequence[int]) -> bool:
         """Whether an integer expression of known sizes has these values."""
         try:

@@ -7,6 +7,7 @@ It is made above autograd, so that ``linear``, ``softmax`` or ``detach`` stand i
 
 from __future__ import annotations
 
+import ast
 import logging
 import os
 import sys
@@ -17,7 +18,7 @@ from typing import Any
 
 import torch
 from torch._dispatch.python import enable_python_dispatcher
-from torch._subclasses.fake_tensor import DataDependentOutputException, DynamicOutputShapeException, FakeTensorMode
+from torch._subclasses.fake_tensor import DataDependentOutputException, DynamicOutputShapeException, FakeTensor, FakeTensorMode
 from torch._subclasses.functional_tensor import FunctionalTensor, FunctionalTensorMode
 from torch.fx.experimental.proxy_tensor import ProxyTorchDispatchMode
 from torch.overrides import TorchFunctionMode
@@ -27,6 +28,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from derivcheck.errors import UnsupportedOperation
 from derivcheck.notation.sizes import Poly
+from derivcheck.tracing.naming import statement
 from derivcheck.tracing.recording import Call, Frame, Meta, Recording, Tensor, operator_name
 from derivcheck.tracing.watched import Watched
 
@@ -43,6 +45,8 @@ _DROPOUTS = (
     "aten.alpha_dropout.default",
     "aten.feature_alpha_dropout.default",
 )
+# Composite operators that return views without saying so: kept whole, a write through their results would be lost.
+_VIEWS = ("aten.broadcast_tensors", "aten.meshgrid", "aten.atleast_")
 _READS_SIZES = {torch.Tensor.shape.__get__, torch.Tensor.size, torch.Tensor.__len__}  # type: ignore[attr-defined]
 
 
@@ -116,6 +120,7 @@ class _Recorder(ProxyTorchDispatchMode):  # type: ignore[no-untyped-call]
         self.recording, self.has_row, self.decompositions, self.names = recording, has_row, decompositions, names
         self.numbers: dict[int, int] = {}
         self.alive: list[torch.Tensor] = []
+        self.memory: dict[tuple[int, tuple[int, ...], torch.dtype], int] = {}
         self.frames: tuple[Frame, ...] = ()
         self.current: Call | None = None
         self.outer: list[tuple[str, str | None]] = []
@@ -140,16 +145,28 @@ class _Recorder(ProxyTorchDispatchMode):  # type: ignore[no-untyped-call]
 
     def number(self, t: torch.Tensor) -> Tensor:
         """The number of a tensor; one never seen is a constant that the code holds."""
-        k = self.numbers.get(id(t))
+        k = self.known(t)
         if k is None:
             k = self.add(t)
             self.recording.constants[k] = t
         return Tensor(k)
 
+    def known(self, t: torch.Tensor) -> int | None:
+        """The number of a tensor that was seen; torch copies the wrapper (not the memory) of what a factory made."""
+        k = self.numbers.get(id(t))
+        if k is None and isinstance(t, FakeTensor):
+            k = self.memory.get((t.untyped_storage()._cdata, tuple(t.shape), t.dtype))
+            if k is not None:
+                self.numbers[id(t)] = k
+                self.alive.append(t)
+        return k
+
     def add(self, t: torch.Tensor) -> int:
         k = len(self.recording.metas)
         self.numbers[id(t)] = k
         self.alive.append(t)
+        if isinstance(t, FakeTensor):
+            self.memory[t.untyped_storage()._cdata, tuple(t.shape), t.dtype] = k
         self.recording.metas.append(Meta(tuple(t.shape), t.dtype))
         return k
 
@@ -181,7 +198,7 @@ class _Recorder(ProxyTorchDispatchMode):  # type: ignore[no-untyped-call]
                 self.outer.pop()
                 if out is not NotImplemented:
                     for t in pytree.tree_leaves(out):
-                        if isinstance(t, torch.Tensor) and id(t) not in self.numbers:
+                        if isinstance(t, torch.Tensor) and self.known(t) is None:
                             raise UnsupportedOperation(call.operator, "its decomposition gives a tensor from nowhere", place)
                     return out
             if func.namespace != "prim":
@@ -221,6 +238,7 @@ class _Functional(FunctionalTensorMode):  # type: ignore[no-untyped-call]
     def _can_decompose(self, func: Any, args: Any, kwargs: Any) -> bool:
         if (
             self.recorder.has_row(func)
+            and not operator_name(func).startswith(_VIEWS)
             and not func._schema.is_mutable
             and not any(a.alias_info for a in func._schema.arguments)
         ):
@@ -232,6 +250,12 @@ class _Functional(FunctionalTensorMode):  # type: ignore[no-untyped-call]
         if isinstance(func, torch._ops.OpOverload):
             if func._schema.is_mutable:
                 self._written(func, args, kwargs)
+            if func in _READS_TRUTH and args[0].dtype is torch.bool:
+                known = _guard(sys._getframe(1))
+                if known is not None:
+                    outcome, place = known
+                    self.recorder.recording.assumptions[f"the check at {place} does not fail"] = None
+                    return outcome
             if "dropout" in operator_name(func) and _does_nothing(func, args, kwargs):
                 return args[0]
             if torch.Tag.nondeterministic_seeded in func.tags:
@@ -314,6 +338,33 @@ class _Functional(FunctionalTensorMode):  # type: ignore[no-untyped-call]
         if dropout:
             instead = "Use eval mode, or give its mask as a further input: dropout_mask=<bool tensor of the same shape>."
         raise UnsupportedOperation(name, "it is random", frames[0].place if frames else None, instead)
+
+
+_READS_TRUTH = {torch.ops.aten.item.default, torch.ops.aten._local_scalar_dense.default, torch.ops.aten.is_nonzero.default}
+_DISPATCH = tuple(
+    _TORCH + part for part in ("_ops", "_library", "_compile", "_dynamo", "_subclasses", "utils", "overrides", "_tensor.py")
+)
+
+
+def _guard(start: FrameType | None) -> tuple[bool, str] | None:
+    """Where a truth value is read only to raise an error (``if t.any(): raise …``, ``assert``): its good outcome."""
+    f = start
+    while f is not None and f.f_code.co_filename.startswith((*_DISPATCH, _HERE)):
+        f = f.f_back
+    if f is None:
+        return None
+    frame = Frame(f.f_code.co_filename, f.f_lineno, f.f_code.co_name, 0, 0)
+    node = statement(frame)
+    if isinstance(node, ast.Assert):
+        return True, frame.place
+    if (
+        isinstance(node, ast.If)
+        and not node.orelse
+        and isinstance(node.body[-1], ast.Raise)
+        and not isinstance(node.test, ast.UnaryOp)
+    ):
+        return False, frame.place
+    return None
 
 
 def _does_nothing(func: Any, args: Any, kwargs: Any) -> bool:

@@ -97,7 +97,8 @@ def unify(recordings: Sequence[Recording], fit: Fit, known: dict[int, tuple[Poly
         kwargs = {n: _merge([c.kwargs.get(n) for c in calls], fit, call, n) for n in call.kwargs}
         steps.append(Step(call, args, kwargs))
         if outs[0] and max(outs[0]) >= at:
-            settle(max(outs[0]) + 1, call, _meant(steps[-1], outs[0], dims, first.metas))
+            plain = all(fit.plain(v) for n in outs[0] for v in zip(*(r.metas[n].shape for r in recordings)))
+            settle(max(outs[0]) + 1, call, {} if plain else _meant(steps[-1], outs[0], dims, first.metas))
     settle(len(first.metas), None, {})
     return Unified(steps, dims, [m.kind for m in first.metas])
 

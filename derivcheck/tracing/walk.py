@@ -267,6 +267,8 @@ class Walk:
                     kind,
                     ((), number(v if kind == "int" else exact(v))),
                 )
+        if not _has_data(tensor):
+            raise UnsupportedOperation("a tensor built in the traced code", "where it comes from is not known")
         name = self.b.unique(self.closed.get(id(tensor), "constant"))
         dims = tuple(as_poly(int(n)) for n in tensor.shape)
         role = "parameter" if isinstance(tensor, torch.nn.Parameter) and tensor.requires_grad else "constant"
@@ -339,7 +341,7 @@ class Walk:
                 out.append(f"{n} is updated by the code; the update is not an output here")
             else:
                 out.append(f"{n} is changed in place by the code; gradients are with respect to its value before")
-        out += [f"assumes {a}" for a in self.b.assumptions]
+        out += [f"assumes {a}" for a in [*self.b.assumptions, *self.recording.assumptions]]
         return out
 
 
