@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 
 
 class Block(NamedTuple):
-    """``inner`` over ``local``, to stand at ``start`` within ``index``; 0 elsewhere."""
+    """``inner`` over ``local``, to stand at ``start`` within ``whole``; 0 elsewhere."""
 
-    index: Index
+    whole: Index
     start: Poly
     local: Index
     inner: Term
@@ -73,13 +73,13 @@ def blocked(low: Lowering, args: Sequence[Term]) -> Value | None:
         if found is not None:
             value = _inner(low, found)
             if found.local in value.axes:
-                return _renamed(padded(low, value, value.axes.index(found.local), found.start, found.index.size), found)
+                return _renamed(padded(low, value, value.axes.index(found.local), found.start, found.whole.size), found)
     return None
 
 
 def concatenated(low: Lowering, args: Sequence[Term]) -> tuple[Value, list[Term]] | None:
     """``(value, addends left over)``: those addends that fill an index block by block, as one tensor."""
-    candidates = [t for t in args if isinstance(t, (Mul, Ref))]
+    candidates: list[Term] = [t for t in args if isinstance(t, (Mul, Ref))]
     if len(candidates) < 2:
         return None
     every = frozenset().union(*(t.free for t in candidates)) - low.graph.fixed
@@ -123,9 +123,9 @@ def _cat(low: Lowering, a: Index, groups: Sequence[Sequence[Block]]) -> Value:
 
 
 def _inner(low: Lowering, b: Block) -> Value:
-    low.place.setdefault(b.local, low.place.get(b.index, len(low.place)))
+    low.place.setdefault(b.local, low.place.get(b.whole, len(low.place)))
     return low.value(b.inner)
 
 
 def _renamed(value: Value, b: Block) -> Value:
-    return Value(value.node, tuple(b.index if i is b.local else i for i in value.axes))
+    return Value(value.node, tuple(b.whole if i is b.local else i for i in value.axes))

@@ -12,6 +12,7 @@ from itertools import combinations
 from typing import TYPE_CHECKING
 
 from derivcheck.codegen.convolution import convolution
+from derivcheck.codegen.cumulative import cumulative
 from derivcheck.codegen.graph import BOOL, FLOAT, INT, Node, Value
 from derivcheck.codegen.masks import implied, mask, masked
 from derivcheck.codegen.numbers import is_number
@@ -41,11 +42,10 @@ def is_contraction(low: Lowering, term: Term, bound: Sequence[Index]) -> bool:
 def contract(low: Lowering, indices: Sequence[Index], args: Sequence[Term]) -> Value:
     """``Σ`` over ``indices`` of the product of ``args``."""
     number, brackets, rest = low.parted(args)
-    special = convolution(low, indices, number, brackets, rest)
-    if special is None:
-        special = scatter(low, indices, number, brackets, rest)
-    if special is not None:
-        return special
+    for special in (convolution, scatter, cumulative) if brackets or len(rest) == 2 else ():
+        found = special(low, indices, number, brackets, rest)
+        if found is not None:
+            return found
     bound = [i for i in indices if i not in low.graph.fixed]
     terms = _grouped(rest)
     left = [b for b in brackets if not implied(low, b, rest, all_of=len(terms) == 1)]
@@ -87,8 +87,8 @@ def _grouped(factors: Sequence[Term]) -> list[Term]:
 def _masked(low: Lowering, values: list[Value], unbounded: Sequence[bool], brackets: Sequence[Bracket]) -> list[Value]:
     """The factors with the brackets among them.
 
-    A bracket selects in the smallest factor that has its indices, and in any that may be infinite.  One whose indices no factor has is a 0-1 matrix
-    of its own, to be multiplied with: a selection would need a tensor larger than any factor.
+    A bracket selects in the smallest factor that has its indices, and in any that may be infinite.  One whose
+    indices no factor has is a 0-1 matrix of its own: a selection would need a tensor larger than any factor.
     """
     apart: dict[frozenset[Index], Value] = {}
     for b in brackets:

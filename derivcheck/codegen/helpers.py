@@ -56,6 +56,19 @@ def _window(x, dim, start, length, step=1):
         inner = torch.nn.functional.pad(inner, (0, 0) * (x.dim() - dim - 1) + (low, length - high))
     return inner
 ''',
+    "_pick": '''
+def _pick(x, dim, *places):
+    """x at integer places along dim and the dimensions after it; zeros where x has no elements there."""
+    end = dim + len(places)
+    if 0 in x.shape[dim:end]:
+        return x.new_zeros((*x.shape[:dim], *torch.broadcast_shapes(*(p.shape for p in places)), *x.shape[end:]))
+    return x[(slice(None),) * dim + places]
+''',
+    "_accumulate": '''
+def _accumulate(zeros, places, values):
+    """Adds the values into their places; nothing where there are none."""
+    return zeros.index_put_(places, values, accumulate=True) if zeros.numel() else zeros
+''',
     "_divide": '''
 def _divide(a, b):
     """a / b as a tensor divides: a zero divisor gives inf or nan."""

@@ -87,7 +87,9 @@ class Speller:
         minus, (text, own) = parts[0]
         if len(parts) == 1 and not minus:
             return text, own
-        out = ("-" if minus else "") + _wrap((text, own), UNARY if minus and "//" in text else PRODUCT)  # -(M // 4), not -M // 4
+        out = ("-" if minus else "") + _wrap(
+            (text, own), UNARY if minus and "//" in text else PRODUCT
+        )  # -(M // 4), not -M // 4
         for minus, spelled in parts[1:]:
             out += (" - " if minus else " + ") + _wrap(spelled, PRODUCT)
         return out, SUM

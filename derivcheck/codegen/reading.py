@@ -298,8 +298,15 @@ def _take(low: Lowering, node: Node, positions: list[Poly]) -> tuple[Node, tuple
             group = list(range(len(group)))
         at, end = group[0], group[-1] + 1
         dims = node.dims[:at] + tuple(i.size for i in order) + node.dims[end:]
-        node = g.node("take", (node, *indices), (at,), dims, node.kind)
+        empty = any(
+            n.op == "clamp" and _may_be_empty(node.dims[k]) and not p.names for n, p, k in zip(indices, polys, range(at, end))
+        )
+        node = g.node("pick" if empty else "take", (node, *indices), (at,), dims, node.kind)
         axes[at:end] = list(order)
+
+
+def _may_be_empty(size: Poly) -> bool:
+    return not nonnegative(size - 1, least=0)
 
 
 def _plain(low: Lowering, positions: Sequence[Poly], k: int, node: Node) -> bool:

@@ -173,7 +173,7 @@ class Spelling:
 
     @staticmethod
     def _dim(n: Node, k: int) -> int:
-        return -1 if k == n.args[0].rank - 1 else k
+        return -1 if k == n.args[0].rank - 1 and k else k
 
     # -- shapes --------------------------------------------------------------------------------------
     def _permute(self, n: Node, p: tuple[Any, ...], arg: Arg) -> str:
@@ -251,7 +251,7 @@ class Spelling:
 
     @staticmethod
     def _last(n: Node, k: int) -> int:
-        return -1 if k == n.rank - 1 else k
+        return -1 if k == n.rank - 1 and k else k
 
     def _flip(self, n: Node, p: tuple[Any, ...], arg: Arg) -> str:
         return f"{arg(0, ATOM)}.flip({self._dim(n, p[0])})"
@@ -268,14 +268,20 @@ class Spelling:
             return f"{arg(0, ATOM)}.index_select({at}, {arg(1, 0)})"
         return f"{arg(0, ATOM)}[{':, ' * at}{', '.join(arg(k, 0) for k in range(1, len(n.args)))}]"
 
+    def _pick(self, n: Node, p: tuple[Any, ...], arg: Arg) -> str:
+        places = ", ".join(arg(k, 0) for k in range(1, len(n.args)))
+        return f"{self.numbers.use('_pick')}({arg(0, 0)}, {p[0]}, {places})"
+
     def _scatter(self, n: Node, p: tuple[Any, ...], arg: Arg) -> str:
         count = p[0]
         dtype = "torch.int64" if n.kind in (INT, BOOL) else self.dtype
         zeros = f"torch.zeros({self.sizes(n.dims)}, dtype={dtype}, device={self.device})"
-        if len(n.args) == 2:
+        if len(n.args) == 2 and n.args[1].op != "clamp":
             spots, values = arg(1, 0), arg(0, 0)
             if count > 1:
                 spots, values = f"{arg(1, ATOM)}.flatten()", f"{arg(0, ATOM)}.flatten(0, {count - 1})"
             return f"{zeros}.index_add_(0, {spots}, {values})"
         spots = ", ".join(arg(k, 0) for k in range(1, len(n.args)))
-        return f"{zeros}.index_put_(({spots}), {arg(0, 0)}, accumulate=True)"
+        if any(a.op == "clamp" and not nonnegative(d - 1, least=0) for a, d in zip(n.args[1:], n.dims)):
+            return f"{self.numbers.use('_accumulate')}({zeros}, ({spots},), {arg(0, 0)})"
+        return f"{zeros}.index_put_(({spots}{',' if len(n.args) == 2 else ''}), {arg(0, 0)}, accumulate=True)"
