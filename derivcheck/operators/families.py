@@ -30,6 +30,7 @@ FAMILIES: tuple[str, ...] = (
     "images",
     "recurrent",
     "losses",
+    "refused",
 )
 
 

@@ -96,6 +96,7 @@ class Row:
         gives: the name of its result where the user's code gives none.
         family: the file that it stands in.
         textbook: the gradient as a textbook writes it, in index text; proved, not trusted.
+        refused: why the operator is refused, where it has no honest meaning here.
     """
 
     names: tuple[str, ...]
@@ -105,6 +106,7 @@ class Row:
     gives: str = "z"
     family: str = ""
     textbook: str = ""
+    refused: str = ""
 
     @property
     def name(self) -> str:
@@ -145,6 +147,16 @@ def row(*names: str, samples: Sequence[Sample] = (), where: str = "", gives: str
         return means
 
     return register
+
+
+def refuse(*names: str, reason: str, instead: str) -> None:
+    """Refuse an operator by name, rather than have it decomposed into something that would not be right."""
+
+    def means(b: Builder, *args: Any, **kwargs: Any) -> Any:
+        b.refuse(reason, instead)
+
+    for name in names:
+        _rows[name] = Row((name,), means, family="refused", refused=reason)
 
 
 def short(name: str) -> str:

@@ -11,7 +11,9 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 from rows_on_numbers import case, fits, gradients, values
 
-from derivcheck.operators.row import rows
+from derivcheck.errors import UnsupportedOperation
+from derivcheck.operators.build import Builder
+from derivcheck.operators.row import apply, rows
 
 
 def _cases():
@@ -33,5 +35,14 @@ def test_row(row, name, sample):
 
 
 def test_every_overload_has_a_sample():
-    without = [n for n, r in rows().items() if n.startswith("aten.") and not any(fits(n, s) for s in r.samples)]
+    without = [
+        n for n, r in rows().items() if n.startswith("aten.") and not r.refused and not any(fits(n, s) for s in r.samples)
+    ]
     assert not without
+
+
+@pytest.mark.parametrize("name", [n for n, r in rows().items() if r.refused])
+def test_a_refused_operator_says_why_and_what_instead(name):
+    with pytest.raises(UnsupportedOperation, match=rows()[name].refused) as refusal:
+        apply(rows()[name], Builder(), (), {}, name=name)
+    assert refusal.value.operator == name and refusal.value.args[0].endswith(".")

@@ -1,0 +1,17 @@
+"""Operators that are refused by name: their decompositions would be derived, and be wrong or no gradient at all."""
+
+from __future__ import annotations
+
+from derivcheck.operators.row import refuse
+
+refuse(
+    "aten.max_unpool2d.default",
+    "aten.max_unpool3d.default",
+    reason="it writes to positions that the data give, and where two are the same the last one stays",
+    instead="Use scatter_add, or index_put with accumulate=True.",
+)
+refuse(
+    "aten._unsafe_masked_index_put_accumulate.default",
+    reason="it is an intermediate step of torch's own compiler",
+    instead="Call the operator that it comes from.",
+)
