@@ -11,7 +11,7 @@ from fractions import Fraction
 from typing import Any
 
 from derivcheck.notation.sizes import Index, Poly, as_poly, i_poly
-from derivcheck.notation.terms import Number, Term, add, div, mul, power, size_of, sub, summation
+from derivcheck.notation.terms import Number, Term, add, mul, power, size_of, sub, summation
 from derivcheck.operators.build import Builder
 from derivcheck.operators.row import floats, row, sample
 from derivcheck.operators.values import Value, numel
@@ -178,9 +178,6 @@ def batch_norm(
 @row(
     "aten.native_batch_norm.default",
     "aten._native_batch_norm_legit.no_stats",
-    "aten._native_batch_norm_legit_functional.default",
-    "aten._native_batch_norm_legit_no_training.default",
-    "aten._batch_norm_no_update.default",
     gives="y",
     where="eps > 0",
     samples=[
@@ -190,38 +187,18 @@ def batch_norm(
 )
 def native_batch_norm(b: Builder, input: Value, weight: Value | None, bias: Value | None, *rest: Any) -> tuple[Value, ...]:
     """y = batch_norm(x), with the moments as further results that carry no gradient"""
-    *stats, momentum, eps = rest
-    mean = var = None
-    training = True
-    for s in stats:
-        if isinstance(s, bool):
-            training = s
-        elif isinstance(s, Value):
-            mean, var = (s, var) if mean is None else (mean, s)
-    if b.rule == "_native_batch_norm_legit_no_training":
-        training = False
+    *stats, _momentum, eps = rest
+    moments = [v for v in stats if isinstance(v, Value)]
+    mean, var = moments if len(moments) == 2 else (None, None)
+    training = next((v for v in stats if isinstance(v, bool)), True)
     y = _batch_norm(b, input, weight, bias, mean, var, training, eps)
     if not training:
         empty = b.indices((as_poly(0),))
-        out: list[Value] = [y, *(b.give(empty, Number(0), k, stop=True) for k in (1, 2))]
-    else:
-        at, c, over = _channels(b, input)
-        centre, rstd = _moments(b, input, (c,), over, [i_poly(i) for i in at], eps)
-        assert centre is not None
-        out = [y, b.give((c,), centre[c], 1, stop=True), b.give((c,), rstd[c], 2, stop=True)]
-    if "functional" in b.rule:
-        assert mean is not None and var is not None
-        at, c, over = _channels(b, input)
-        count = size_of(numel(i.size for i in over))
-        x = input[at]
-        average = mul(power(count, -1), summation(over, x))
-        keep = b.define("batch_mean", (c,), average, stop=True)
-        spread_ = div(summation(over, power(sub(x, keep[c]), 2)), sub(count, Number(1)))
-        m = b.number(momentum)
-        for k, (old, new) in enumerate(((mean, average), (var, spread_)), start=3):
-            moved = add(mul(sub(Number(1), m), old[c]), mul(m, new))
-            out.append(b.give((c,), moved, k, stop=True))
-    return tuple(out)
+        return y, *(b.give(empty, Number(0), k, stop=True) for k in (1, 2))
+    at, c, over = _channels(b, input)
+    centre, rstd = _moments(b, input, (c,), over, [i_poly(i) for i in at], eps)
+    assert centre is not None
+    return y, b.give((c,), centre[c], 1, stop=True), b.give((c,), rstd[c], 2, stop=True)
 
 
 @row(
