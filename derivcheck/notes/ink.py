@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from fractions import Fraction
 
 from derivcheck.notation.functions import functions
 from derivcheck.notation.sizes import Index
-from derivcheck.notes.symbols import GREEK, Symbol, word
+from derivcheck.notes.symbols import GREEK, word
 from derivcheck.notes.writing import ATOM, POWER, PRODUCT, Spelt, Writer
 
 _LATEX_RELATIONS = {"==": "=", "!=": r"\neq", ">=": r"\ge", ">": ">", "<": "<", "<=": r"\le"}
@@ -171,7 +172,7 @@ class Unicode(Writer):
 
     def upstream(self, name: str, subscripts: list[str], raised: list[str]) -> str:
         s = self.symbols[name]
-        return self._with(Symbol(s.base, s.hat, s.bars + 1, s.label).unicode(), subscripts, raised)
+        return self._with(replace(s.small if self.elements else s, bars=s.bars + 1).unicode(), subscripts, raised)
 
     def math(self, text: str) -> str:
         return text

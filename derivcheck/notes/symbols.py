@@ -56,7 +56,7 @@ GREEK = {
 }
 _LOWERED = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
 _RAISED = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
-_LABELLED = re.compile(r"_*(?P<label>.*?)_*(?P<kind>weight|bias)$")
+_LABELLED = (re.compile(r"_*(?P<label>.*?)_*(?P<kind>weight|bias)$"), re.compile(r"(?P<kind>weight|bias)_(?P<label>\w+)$"))
 
 
 @dataclass(frozen=True)
@@ -96,8 +96,10 @@ class Symbol:
         text = GREEK.get(self.base, self.base)
         if self.hat:
             text = unicodedata.normalize("NFC", text[0] + "\u0302") + text[1:]
-        for _ in range(self.bars):
-            text = unicodedata.normalize("NFC", text + "\u0304") if len(text) == 1 else f"bar({text})"
+        if self.bars and len(text) == 1 and self.bars <= 2:
+            text = unicodedata.normalize("NFC", text + ("\u0304" if self.bars == 1 else "\u033f"))
+        else:
+            text = "bar(" * self.bars + text + ")" * self.bars
         if self.low:
             text += self.label.translate(_LOWERED)
         elif self.label:
@@ -179,18 +181,24 @@ def symbols(forward: Program, adjoint: Program) -> Symbols:
         if (len(name) == 1 or name in GREEK) and name != hatted:
             take(name, Symbol(name, script=name == "L" and name in forward.outputs))
     for name in names:
-        if name not in of and not take(name, _symbol(name, hatted, forward)):
+        if name not in of and not take(name, _symbol(name, hatted, forward, of)):
             take(name, Symbol("t" if name == "target" else name)) or take(name, Symbol(name))
     ups = [a.name for a in adjoint.arguments if a.name not in forward.inputs]
-    outs = [o for o in dict.fromkeys(forward.outputs) if forward.kind(o) == "float"]
+    outs = [o for o in forward.outputs if forward.kind(o) == "float"]
     bars = bar_names(forward)
     defined = {d.name for d in adjoint.definitions}
     adjoint_of = {bar: name for name, bar in bars.items() if bar in defined or bar in adjoint.outputs}
     scalar = forward.scalar and bool(outs)
     loss = of[outs[0]] if scalar else Symbol("J" if any(s.base == "L" for s in of.values()) else "L", script=True)
-    found = Symbols(of, adjoint_of, dict(zip(ups, outs)), scalar, loss)
+    upstream_of: dict[str, str] = {}
+    for k, (up, out) in enumerate(zip(ups, outs)):
+        if out in upstream_of.values():  # an output that is given twice
+            of[up] = replace(of[out], bars=of[out].bars + 1, label=f"{of[out].label}{k}", low=False)
+        else:
+            upstream_of[up] = out
+    found = Symbols(of, adjoint_of, upstream_of, scalar, loss)
     found.parameters = frozenset(a.name for a in forward.arguments if a.role == "parameter")
-    found.indices = _letters([*forward.definitions, *adjoint.definitions])
+    found.indices = _letters([*forward.definitions, *adjoint.definitions], {s.base for s in of.values()})
     return found
 
 
@@ -203,11 +211,13 @@ def _prediction(forward: Program) -> str:
     return next(iter(beside)) if len(beside) == 1 else ""
 
 
-def _symbol(name: str, hatted: str, forward: Program) -> Symbol:
+def _symbol(name: str, hatted: str, forward: Program, of: dict[str, Symbol]) -> Symbol:
     bars = 0
-    core = name
+    core = re.sub(r"_bar_\d+$", "_bar", name)  # an earlier gradient, renamed beside a new one
     while core.endswith("_bar"):
         core, bars = core[:-4], bars + 1
+    if bars and core in of:
+        return replace(of[core], bars=bars)
     if core == "grad_output" and bars == 0:
         return Symbol("g")
     if name == hatted or core in HATS:
@@ -220,14 +230,14 @@ def _symbol(name: str, hatted: str, forward: Program) -> Symbol:
     if numbered:
         low = name in forward.names and not forward.dims(name)
         return Symbol(numbered[1], bars=bars, label=numbered[2], low=low)
-    parted = _LABELLED.fullmatch(core)
+    parted = _LABELLED[0].fullmatch(core) or _LABELLED[1].fullmatch(core)
     if parted and parted["label"]:
         flat = parted["kind"] == "weight" and name in forward.names and len(forward.dims(name)) < 2
         return Symbol("w" if flat else TABLE[parted["kind"]], bars=bars, label=parted["label"])
     return Symbol(core, bars=bars)
 
 
-def _letters(definitions: list[Definition]) -> dict[str, str]:
+def _letters(definitions: list[Definition], bases: set[str]) -> dict[str, str]:
     """Index letters for readers: an operator's own ``o`` and ``i`` print as j and k where those are free."""
     if any(d.rule == "given" for d in definitions):
         return {}
@@ -237,6 +247,6 @@ def _letters(definitions: list[Definition]) -> dict[str, str]:
             used.update(i.name for i in t.free)
             used.update(i.name for i in getattr(t, "indices", ()))
         used.update(i.name for i in d.indices)
-    if "o" in used and not used & {"j", "k"}:
+    if "o" in used and not (used | bases) & {"j", "k"}:
         return {"o": "j", "i": "k"}
     return {}

@@ -337,6 +337,11 @@ class Writer:
                 ones = dict(right.terms).get((), 0)
                 if ones == 1:  # N - 1 - k >= 0 is k < N
                     right, relation = right - 1, ">"
+            if relation in ("==", "!="):  # a number stands alone on the right
+                constant = left - Poly((m, c) for m, c in left.terms if m)
+                left, right = left - constant, right - constant
+            if not left.terms and right.terms:
+                left, right = right, left
             if not left.indices and right.indices:
                 left, right = right, left
                 relation = {">=": "<=", ">": "<"}.get(relation, relation)

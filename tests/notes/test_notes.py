@@ -245,3 +245,33 @@ def test_a_document_compiles(style: str, tmp_path: Path) -> None:
     subprocess.run(
         ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "notes.tex"], cwd=tmp_path, check=True, capture_output=True
     )
+
+
+def test_a_gradient_of_a_gradient_has_symbols() -> None:
+    from derivcheck.derivation.sweep import adjoint, apart
+
+    _, back = linear()
+    wrt = tuple(a.name for a in back.arguments)
+    forward = apart(back, wrt)
+    text = derivation_text(forward, adjoint(forward, wrt))
+    assert "W̄[j,k]" in text and "bar(" not in text
+    well_formed(to_latex(forward, adjoint(forward, wrt)))
+
+
+def test_an_output_given_twice_has_two_upstream_gradients() -> None:
+    from derivcheck.derivation.sweep import adjoint
+    from tests.notes.programs import pair
+
+    forward, _ = pair("y[n] := x[n]^2; z[n] := x[n]*3\noutput y, y, z", {"x": "N"})
+    back = adjoint(forward)
+    assert [a.name for a in back.arguments if a.role == "upstream"] == ["grad_output_0", "grad_output_1", "grad_output_2"]
+    line = next(s.text for s in steps(forward, back) if s.name == "x")
+    assert "3 · z̄[n]" in line and "(ȳ[n] + ȳ⁽¹⁾[n])" in line
+
+
+def test_conditions_read_as_a_person_writes_them() -> None:
+    from tests.notes.programs import pair
+
+    forward, back = pair("y[n] := [t[n] != -100]*[c - 1 - n >= 0]*[n >= 2]*x[n]", {"x": "N", "t": "int<V: N", "c": "int<V:"})
+    text = derivation_text(forward, back)
+    assert "[t[n] ≠ -100]" in text and "[n < c]" in text and "[n ≥ 2]" in text
