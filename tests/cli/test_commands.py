@@ -30,6 +30,9 @@ def wrong(grad_output, x, W, eps):
     g = grad_output * (1 - torch.tanh(x @ W.T) ** 2)
     return {"x": g @ W, "W": g.T @ x}
 
+def branching(x):
+    return x if x.sum() > 0 else -x
+
 class Scale(torch.nn.Module):
     def __init__(self):
         super().__init__()
@@ -143,7 +146,7 @@ def test_prove(claim: str, code: int, word: str) -> None:
     (["code", "y[n] := x[n]^2", "--dims", "x N"], "--dims: found 'x N'"),
     (["check", *SQUARE, "--sizes", "M=3"], "there is no size 'M'; those are N"),
     (["check", *SQUARE, "--device", "cuda:77"], "device"),
-    (["derive", "torch:sort", "--dims", "input: N"], "sort"),
+    (["derive", "LAYERS:branching", "--dims", "x: N"], "layers.py:"),
     (["derive", *SQUARE, "--const", "a=1"], "index text takes neither --loss nor --const"),
 ], ids=str.split("name dims loss text dims2 sizes device unsupported const"))
 def test_bad_input_is_told_and_exit_2(arguments: list[str], sentence: str, layers: str) -> None:
