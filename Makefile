@@ -4,7 +4,7 @@ BIN := .venv/bin
 INSTALL := $(BIN)/python -m pip install --quiet --constraint constraints.txt --editable
 WORKERS ?= 2
 
-.PHONY: run test lint unit bench coverage clean
+.PHONY: run test lint unit bench coverage fuzz clean
 
 run: .venv/.runs
 	$(BIN)/derivcheck run
@@ -23,6 +23,11 @@ bench: .venv/.tests
 
 coverage: .venv/.tests
 	$(BIN)/python -m benchmarks.coverage
+
+# The nightly search for an unsound rule of the proofs.
+PAIRS ?= 100000
+fuzz: .venv/.tests
+	$(BIN)/python -m tests.proof.fuzz $(PAIRS)
 
 clean:
 	rm -rf .venv derivcheck-out build dist *.egg-info

@@ -78,7 +78,9 @@ def _claimed(backward: Any, d: Derivation, constants: Mapping[str, Any]) -> tupl
         return parse_claim(backward, d), None
     if callable(backward):
         return _traced(backward, d, constants)
-    raise InputError(f"backward is a {type(backward).__name__}; expected a function of grad_output and the inputs, or index text")
+    raise InputError(
+        f"backward is a {type(backward).__name__}; expected a function of grad_output and the inputs, or index text"
+    )
 
 
 def parse_claim(text: str, d: Derivation) -> Program:

@@ -114,7 +114,7 @@ def above(space: Space, u: Expression) -> Expression:
     if not u:
         return {}
     if len(u) == 1:
-        (m, c), = u.items()
+        ((m, c),) = u.items()
         rest = frozenset((a, _parity(a, e)) for a, e in m if not strictly(a))
         masks = frozenset((a, e) for a, e in rest if a.kind in BRACKETS)
         signs = rest - masks
@@ -229,41 +229,56 @@ def settled(space: Space, powers: dict[Atom, Rational]) -> Expression:
     leasts = [a for a in masks if a.kind == "least"]
     dropped: set[Atom] = set()
     for k, a in enumerate(leasts):
-        p = a.data[0]
-        for b in leasts[k + 1:]:
-            q = b.data[0]
-            if space.holds(-p - q - 1):
+        for b in leasts[k + 1 :]:
+            how, delta = _related(space, a.data[0], b.data[0])
+            if how == "contradict":
                 return {}
-            if p + q is as_poly(0):
-                rest = frozenset((c, e) for c, e in powers.items() if c is not a and c is not b)
-                return polynomials.times(space, {rest: 1}, equal(space, p))
-            if b not in dropped and space.holds(p - q):
+            if how == "first follows" and b not in dropped:
                 dropped.add(a)
-            elif a not in dropped and space.holds(q - p):
+            elif how == "second follows" and a not in dropped:
                 dropped.add(b)
-    for a in leasts:
-        digit = _digit(space, a, [b for b in leasts if b is not a])
-        if digit is not None:
-            other, delta = digit
-            rest = frozenset((c, e) for c, e in powers.items() if c is not a and c is not other)
-            return polynomials.times(space, {rest: 1}, equal(space, delta))
+            elif how == "one place" and delta is not None and a not in dropped and b not in dropped:
+                rest = frozenset((c, e) for c, e in powers.items() if c is not a and c is not b)
+                return polynomials.times(space, {rest: 1}, equal(space, delta))
     aboves = [a for a in masks if a.kind == "above"]
     for k, a in enumerate(aboves):
         negative = frozenset((m, -c) for m, c in a.data[0])
-        if any(b.data[0] == negative for b in aboves[k + 1:]):
+        if any(b.data[0] == negative for b in aboves[k + 1 :]):
             return {}
     return {frozenset((a, e) for a, e in powers.items() if a not in dropped): 1}
 
 
-def _digit(space: Space, a: Atom, others: list[Atom]) -> tuple[Atom, Poly] | None:
+def _related(space: Space, p: Poly, q: Poly) -> tuple[str, Poly | None]:
+    """What ``[p ≥ 0]`` and ``[q ≥ 0]`` say together."""
+    found = space.relations.get((p, q))
+    if found is None:
+        found = space.relations[p, q] = _relation(space, p, q)
+    return found
+
+
+def _relation(space: Space, p: Poly, q: Poly) -> tuple[str, Poly | None]:
+    total = p + q
+    if total is as_poly(0):
+        return "one place", p
+    if space.holds(-total - 1):
+        return "contradict", None
+    if p.indices & q.indices or total.constant is not None or not (p.indices or q.indices):
+        difference = p - q
+        if space.holds(difference):
+            return "first follows", None
+        if space.holds(-difference):
+            return "second follows", None
+    digit = _digit(space, p, q)
+    return ("one place", digit) if digit is not None else ("apart", None)
+
+
+def _digit(space: Space, p: Poly, q: Poly) -> Poly | None:
     """``[r − D·h ≥ 0][D − 1 − r + D·h ≥ 0]`` is ``[h = r // D]``."""
-    p: Poly = a.data[0]
-    for b in others:
-        width = p + b.data[0] + 1
-        if width.indices or width.constant == 1 or not space.holds(width - 1):
-            continue
-        for h in sorted(p.indices, key=lambda i: i.key):
-            rest = p + width * as_poly(h)
-            if h not in rest.indices and not any(unlimited(i) for i in rest.indices):
-                return b, as_poly(h) - rest // width
+    width = p + q + 1
+    if width.indices or width.constant == 1 or not space.holds(width - 1):
+        return None
+    for h in sorted(p.indices, key=lambda i: i.key):
+        rest = p + width * as_poly(h)
+        if h not in rest.indices and not any(unlimited(i) for i in rest.indices):
+            return as_poly(h) - rest // width
     return None

@@ -7,11 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+from derivcheck.notation.functions import functions
 from derivcheck.notation.program import Definition
 from derivcheck.notation.sizes import Index, Poly, Size
-from derivcheck.notation.terms import Bracket, Func, Number, Over, Pow, Ref, SizeOf, Term, subterms
-from derivcheck.notation.terms import Add, Mul
-from derivcheck.notation.functions import functions
+from derivcheck.notation.terms import Add, Bracket, Func, Mul, Number, Over, Pow, Ref, SizeOf, Term, subterms
 
 
 def conditions(definitions: Iterable[Definition], known: Mapping[str, Definition]) -> list[str]:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from fractions import Fraction
 from functools import lru_cache
-from math import pi
+from math import isqrt, pi
 
 from derivcheck.notation.program import Program
 from derivcheck.notation.terms import Number, Term, func, mul, number, power, transform
@@ -75,4 +75,4 @@ def _bounds() -> Iterator[int]:
 
 
 def _square(value: Fraction) -> bool:
-    return round(value.numerator**0.5) ** 2 == value.numerator and round(value.denominator**0.5) ** 2 == value.denominator
+    return all(isqrt(n) ** 2 == n for n in (value.numerator, value.denominator))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from derivcheck.notation.functions import functions
 from derivcheck.notation.terms import Term
 from derivcheck.proof import brackets, polynomials, powers
-from derivcheck.proof.atoms import BRACKETS, UNIT, Expression, Monomial, Rational, frozen, whole
+from derivcheck.proof.atoms import BRACKETS, UNIT, Atom, Expression, Monomial, Rational, frozen, whole
 from derivcheck.proof.signatures import EVEN, ODD, signed
 from derivcheck.proof.space import constant, single
 
@@ -51,7 +51,7 @@ def _exp_masked(space: Space, u: Expression) -> Expression:
 
 def _exp_of(space: Space, m: Monomial, c: Rational) -> Expression:
     if len(m) == 1:
-        (a, e), = m
+        ((a, e),) = m
         if e == 1 and a.kind == "apply" and a.data[0] == "log":
             space.used("exp(c·log u) = u^c")
             return powers.power(space, dict(a.data[1][0]), c)
@@ -70,12 +70,12 @@ def log(space: Space, u: Expression) -> Expression:
     if one is None:
         content, primitive = powers.extracted(space, u, False)
         if content != {UNIT: 1} or len(primitive) == 1:
-            rest = log(space, primitive) if len(primitive) < 2 else space.one("apply", "log", (frozen(primitive),))
-            return polynomials.plus(log(space, content), rest)
+            kept = log(space, primitive) if len(primitive) < 2 else space.one("apply", "log", (frozen(primitive),))
+            return polynomials.plus(log(space, content), kept)
         return space.one("apply", "log", (frozen(u),))
     m, c = one
     total: Expression = {}
-    rest = []
+    rest: list[tuple[Atom, Rational]] = []
     for a, e in m:
         if a.kind == "exp":
             space.used("log(exp(u)) = u")

@@ -58,7 +58,7 @@ def _solved(space: Space, difference: Expression, prover: Prover, name: str) -> 
     rest = {m: c for m, c in difference.items() if m not in with_it}
     if len(with_it) != 1 or not rest or name in elements_in(rest):
         return None
-    (m, c), = with_it.items()
+    ((m, c),) = with_it.items()
     if dict(m)[own] != 1:
         return None
     factor = frozenset(t for t in m if t[0] is not own)

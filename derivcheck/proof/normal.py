@@ -28,7 +28,8 @@ def of_term(space: Space, term: Term) -> Expression:
     >>> from derivcheck.notation.terms import mul, ref, summation
     >>> from derivcheck.proof.space import Space
     >>> space, i, j = Space(), Index("i", size("N")), Index("j", size("N"))
-    >>> of_term(space, summation([i], mul(ref("x", i), ref("y", i)))) == of_term(space, summation([j], mul(ref("y", j), ref("x", j))))
+    >>> one = of_term(space, summation([i], mul(ref("x", i), ref("y", i))))
+    >>> one == of_term(space, summation([j], mul(ref("y", j), ref("x", j))))
     True
     """
     found = space.terms.get(term)
@@ -143,8 +144,9 @@ def cleared(space: Space, expression: Expression) -> list[Expression]:
                 own = dict(m)
                 lift = Fraction(own.pop(base, 0)) - lowest
                 assert whole(lift)
-                raised = powers.power(space, dict(base.data[0]), int(lift)) if lift else {UNIT: 1}
-                polynomials.add_into(total, polynomials.times(space, {frozenset(own.items()): c}, raised))
+                raised = powers.power(space, dict(base.data[0]), int(lift))
+                own_: Expression = {frozenset(own.items()): c}
+                polynomials.add_into(total, polynomials.times(space, own_, raised))
             stack.append((total, settled | {base}))
     return done
 

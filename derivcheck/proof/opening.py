@@ -16,8 +16,9 @@ from derivcheck.notation.program import Input, Program
 from derivcheck.proof.refute import alike, values_at
 
 
-def needed_names(program: Program, left: str, right: str, sizes: Mapping[str, int], inputs: Mapping[str, Any],
-                 order: Callable[[str], Any]) -> list[str] | None:
+def needed_names(
+    program: Program, left: str, right: str, sizes: Mapping[str, int], inputs: Mapping[str, Any], order: Callable[[str], Any]
+) -> list[str] | None:
     """The definitions that must be written out for ``left`` and ``right`` to agree; None where numbers do not tell.
 
     Args:
@@ -33,7 +34,9 @@ def needed_names(program: Program, left: str, right: str, sizes: Mapping[str, in
     if start is None or not alike(start[left], start[right]):
         return None
     while True:
-        names = [d.name for d in current.definitions if d.name not in (left, right) and d.name not in opened and d.kind == "float"]
+        names = [
+            d.name for d in current.definitions if d.name not in (left, right) and d.name not in opened and d.kind == "float"
+        ]
         direct = {n for d in current.definitions if d.name in (left, right) or d.name in opened for n in d.term.names}
         names = [n for n in names if n in direct]
         if not names:
@@ -41,8 +44,11 @@ def needed_names(program: Program, left: str, right: str, sizes: Mapping[str, in
         name = max(names, key=order)
         d = current.definition(name)
         shape = tuple(p.at(sizes) for p in d.dims)
-        closed = replace(current, arguments=(*current.arguments, Input(name, d.dims)),
-                         definitions=tuple(x for x in current.definitions if x.name != name))
+        closed = replace(
+            current,
+            arguments=(*current.arguments, Input(name, d.dims)),
+            definitions=tuple(x for x in current.definitions if x.name != name),
+        )
         trial = {**given, name: rng.uniform(0.3, 1.7, shape)}
         values = values_at(closed, sizes, trial)
         same = values is not None and alike(values[left], values[right], 1e-8) and bool(np.isfinite(values[left]).all())

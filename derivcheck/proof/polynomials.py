@@ -7,7 +7,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from derivcheck.notation.sizes import Poly
-from derivcheck.proof import brackets, fractions, powers
+from derivcheck.proof import brackets, partial, powers
 from derivcheck.proof.atoms import BRACKETS, UNIT, Atom, Expression, Monomial, Rational, whole
 from derivcheck.proof.space import OutOfTime
 
@@ -105,7 +105,7 @@ def gathered(space: Space, m1: Monomial, m2: Monomial) -> Expression:
         return brackets.settled(space, powers_)
     found = frozenset(powers_.items())
     if space.expand and any(a.kind == "base" for a in powers_):
-        return fractions.parted(space, found) or {found: 1}
+        return partial.parted(space, found) or {found: 1}
     return {found: 1}
 
 

@@ -42,7 +42,7 @@ def power(space: Space, base: Expression, exponent: Rational) -> Expression:
 
 def _power(space: Space, base: Expression, r: Rational) -> Expression:
     if len(base) == 1:
-        (m, c), = base.items()
+        ((m, c),) = base.items()
         return _of_monomial(space, m, c, r)
     if not (whole(r) and r > 0):
         split = brackets.by_cases(space, base, lambda u: power(space, u, r))
@@ -56,7 +56,7 @@ def _power(space: Space, base: Expression, r: Rational) -> Expression:
             total = polynomials.times(space, total, base)
         return total
     content, primitive = extracted(space, base, whole(r))
-    (m, c), = content.items()
+    ((m, c),) = content.items()
     return polynomials.times(space, _of_monomial(space, m, c, r), _kept(space, primitive, r))
 
 
@@ -84,11 +84,10 @@ def _of_monomial(space: Space, m: Monomial, c: Rational, r: Rational) -> Express
         masks = [(a, e) for a, e in m if a.kind in BRACKETS]
         if masks and n < 0:
             raise Unreduced("a negative power of a bracket")
-        rest = [(a, e * n) for a, e in m if a.kind not in BRACKETS]
-        out = _reexponented(space, rest)
+        whole_: Expression = _reexponented(space, [(a, e * n) for a, e in m if a.kind not in BRACKETS])
         if masks:
-            out = polynomials.times(space, {frozenset(masks): 1}, out)
-        return polynomials.scaled(out, coefficient)
+            whole_ = polynomials.times(space, {frozenset(masks): 1}, whole_)
+        return polynomials.scaled(whole_, coefficient)
     if any(a.kind in BRACKETS for a, _ in m):
         if r > 0:
             masks_ = frozenset((a, e) for a, e in m if a.kind in BRACKETS)
@@ -165,7 +164,9 @@ def reopened(space: Space, powers: dict[Atom, Rational]) -> Expression:
             settle.append((a, e))
     from derivcheck.proof.brackets import settled
 
-    out = settled(space, rest) if any(a.kind in BRACKETS for a in rest) else {frozenset(rest.items()): 1}
+    out: Expression = {frozenset(rest.items()): 1}
+    if any(a.kind in BRACKETS for a in rest):
+        out = settled(space, rest)
     if settle:
         space.used("u · u^(-1) = 1")
         out = polynomials.times(space, out, _reexponented(space, settle))
@@ -230,11 +231,13 @@ def extracted(space: Space, base: Expression, integer: bool) -> tuple[Expression
         scale = -scale
     if scale == 1 and not shared:
         return {UNIT: 1}, base
-    inverse = polynomials.times(space, {UNIT: _tidy(Fraction(scale))}, _reexponented(space, shared))
+    number: Expression = {UNIT: _tidy(Fraction(scale))}
+    inverse = polynomials.times(space, number, _reexponented(space, shared))
     primitive = polynomials.times(space, inverse, base)
     if integer and len(primitive) > 1 and not signed(space, primitive.items()):
         primitive, scale = polynomials.scaled(primitive, -1), -scale
-    return {frozenset((a, -e) for a, e in shared): _tidy(1 / Fraction(scale))}, primitive
+    content: Expression = {frozenset((a, -e) for a, e in shared): _tidy(1 / Fraction(scale))}
+    return content, primitive
 
 
 def _tidy(value: Fraction) -> Rational:

@@ -11,8 +11,9 @@ from derivcheck.proof.prover import Prover
 from derivcheck.proof.report import Proof
 
 
-def prove_programs(forward: Program, adjoint: Program, claimed: Program, *, outputs: Mapping[str, str] | None = None,
-                   time_limit: float = 5.0) -> Proof:
+def prove_programs(
+    forward: Program, adjoint: Program, claimed: Program, *, outputs: Mapping[str, str] | None = None, time_limit: float = 5.0
+) -> Proof:
     """Whether the claimed gradients are those of the adjoint, for every size.
 
     Args:
@@ -34,10 +35,10 @@ def prove_programs(forward: Program, adjoint: Program, claimed: Program, *, outp
     'proved'
     """
     read: dict[str, None] = {}
-    exact = []
+    exact: list[Program] = []
     for p in (forward, adjoint, claimed):
         new, said = exact_constants(p)
         exact.append(new)
         read.update(dict.fromkeys(said))
-    proof = Prover(*exact, outputs or {o: o for o in claimed.outputs}, time_limit).run()
+    proof = Prover(exact[0], exact[1], exact[2], outputs or {o: o for o in claimed.outputs}, time_limit).run()
     return replace(proof, conditions=(*read, *proof.conditions)) if read else proof

@@ -19,7 +19,7 @@ from derivcheck.notation.terms import Ref, rename
 from derivcheck.proof import induction, polynomials
 from derivcheck.proof.atoms import Expression, elements_in
 from derivcheck.proof.conditions import conditions
-from derivcheck.proof.equality import MODES
+from derivcheck.proof.equality import MODES, modes
 from derivcheck.proof.normal import of_term, vanishes
 from derivcheck.proof.opening import needed_names
 from derivcheck.proof.refute import Evidence, alike, compared, spread
@@ -55,7 +55,9 @@ class Bridge:
 class Prover:
     """One proof: the two sides, the lemmas found so far, the spaces of the normal form."""
 
-    def __init__(self, forward: Program, adjoint: Program, claimed: Program, outputs: Mapping[str, str], time_limit: float) -> None:
+    def __init__(
+        self, forward: Program, adjoint: Program, claimed: Program, outputs: Mapping[str, str], time_limit: float
+    ) -> None:
         self.start = perf_counter()
         self.deadline = self.start + time_limit
         self.forward, self.adjoint = forward, adjoint
@@ -74,6 +76,7 @@ class Prover:
         self.below = {a.name: a.below for a in (*self.inputs.values(), *claimed.arguments) if a.below is not None}
         self.top = frozenset(i for d in self.definitions.values() for i in d.indices)
         self.spaces: dict[int, Space] = {}
+        self.modes = modes(d.term for d in self.definitions.values())
         self.forms: dict[tuple[int, str], Expression] = {}
         self.evidence: Evidence | None = None
         self.values: dict[str, Any] | None = None
@@ -83,14 +86,23 @@ class Prover:
 
     # -- what is claimed ----------------------------------------------------------
     def _claims(self, outputs: Mapping[str, str], names: Mapping[str, str]) -> Iterator[Claim]:
-        upstream = {f"{o}_bar": u.name for o, u in zip(self.forward.outputs, (a for a in self.adjoint.arguments if a.role == "upstream"))}
+        upstream = {
+            f"{o}_bar": u.name
+            for o, u in zip(self.forward.outputs, (a for a in self.adjoint.arguments if a.role == "upstream"))
+        }
         for gradient, o in outputs.items():
             bars = [n for n in (f"{gradient}_bar", gradient) if n.endswith("_bar")]
-            target = next((n for n in bars if n in self.known), None) or next((upstream[n] for n in bars if n in upstream), None)
+            target = next((n for n in bars if n in self.known), None) or next(
+                (upstream[n] for n in bars if n in upstream), None
+            )
             if target is None:
                 has = ", ".join(n.removesuffix("_bar") for n in self.known if n.endswith("_bar"))
                 raise InputError(f"{gradient!r} is not the name of a gradient here; the gradients are those of {has}")
-            yield Claim(bars[0].removesuffix("_bar") if bars[0] in self.known else gradient.removesuffix("_bar"), names.get(o, o), target)
+            yield Claim(
+                bars[0].removesuffix("_bar") if bars[0] in self.known else gradient.removesuffix("_bar"),
+                names.get(o, o),
+                target,
+            )
 
     def _check_names(self, claimed: Program) -> None:
         have = {**{n: a.dims for n, a in self.inputs.items()}, **{n: d.dims for n, d in self.known.items()}}
@@ -115,8 +127,17 @@ class Prover:
         rules = sorted({r for s in spaces for r in s.rules}) if any(p.status == "proved" for p in parts) else []
         example = self.evidence.counterexample if self.evidence else None
         tried = self.evidence.tried if self.evidence else ()
-        return Proof(tuple(parts), tuple(self._conditions()), tuple(rules), example, tried, self.forward.notes,
-                     perf_counter() - self.start, self.forward, self.adjoint)
+        return Proof(
+            tuple(parts),
+            tuple(self._conditions()),
+            tuple(rules),
+            example,
+            tried,
+            self.forward.notes,
+            perf_counter() - self.start,
+            self.forward,
+            self.adjoint,
+        )
 
     def _conditions(self) -> list[str]:
         found = dict.fromkeys((*self.forward.conditions, *self.claimed.conditions))
@@ -206,7 +227,9 @@ class Prover:
                 return None
             space = self.space(0)
             step = self.bridged(0, of_term(space, rename(d.term, {**self.alias, d.name: k.name})))
-            difference = polynomials.plus(self.moved(space, step, d.indices, k.indices), polynomials.scaled(self.form(0, k.name), -1))
+            difference = polynomials.plus(
+                self.moved(space, step, d.indices, k.indices), polynomials.scaled(self.form(0, k.name), -1)
+            )
             space.used("induction")
             return "by induction" if vanishes(space, difference) else None
         return self._decided(d.name, k.name, stages)[0]
@@ -246,6 +269,8 @@ class Prover:
         rest = ""
         needed: list[str] | None = None
         for what, mode in stages:
+            if mode not in self.modes:
+                continue
             if what == "needed":
                 if needed is None:
                     needed = self._needed(claim, target)
@@ -290,8 +315,13 @@ class Prover:
         """Open the claim's names and these (None: all) until nothing is left, or nothing can be opened."""
         opened: list[str] = []
         while not vanishes(self.space(mode), difference):
-            open_ = [n for n in elements_in(difference) if n in self.definitions and not self.definitions[n].recurrent
-                     and (names is None or n in names or n not in self.known)]
+            open_ = [
+                n
+                for n in elements_in(difference)
+                if n in self.definitions
+                and not self.definitions[n].recurrent
+                and (names is None or n in names or n not in self.known)
+            ]
             name = max(open_, key=self._rank, default=None)
             if name is None:
                 return opened, difference
@@ -322,8 +352,11 @@ class Prover:
         if suspicious in self.asked:
             return
         self.asked.add(suspicious)
-        pairs = [(c.name, c.claim, c.target) for c in self.claims if self.dims(c.claim) == self.dims(c.target)
-                 and (not suspicious or self._suspicious(c)) and not self._refuted(c)]
+        pairs = [
+            (c.name, c.claim, c.target)
+            for c in self.claims
+            if self.dims(c.claim) == self.dims(c.target) and (not suspicious or self._suspicious(c)) and not self._refuted(c)
+        ]
         try:
             found = compared(self.program, pairs, 2.0 if suspicious else 0.6)
         except UnsupportedOperation:
@@ -332,8 +365,9 @@ class Prover:
         if before is None:
             self.evidence = found
         else:
-            self.evidence = Evidence((*before.tried, *found.tried), before.counterexample or found.counterexample,
-                                     before.refuted | found.refuted)
+            self.evidence = Evidence(
+                (*before.tried, *found.tried), before.counterexample or found.counterexample, before.refuted | found.refuted
+            )
 
     def _refuted(self, c: Claim) -> bool:
         return self.evidence is not None and c.name in self.evidence.refuted

@@ -138,13 +138,15 @@ def _spelled(space: Space, i: Index, others: list[Index], rest: Monomial, constr
     if limits is None:
         return "empty", None
     for k, c in enumerate(limits):
-        for d in limits[k + 1:]:
+        for d in limits[k + 1 :]:
             if c + d is as_poly(0):
                 slope_c = _slope(c, new)
                 assert slope_c is not None
                 place = s * (-slope_c[0] * slope_c[1] - offset)
                 keep = [x.substitute({new: -slope_c[0] * slope_c[1]}) for x in limits if x is not c and x is not d]
-                body = polynomials.product(space, [substituted(space, rest, {i: place}), *(brackets.least(space, x) for x in keep)])
+                body = polynomials.product(
+                    space, [substituted(space, rest, {i: place}), *(brackets.least(space, x) for x in keep)]
+                )
                 return "pinned", body
     size = _plain_size(space, new, limits)
     if size is not None:
@@ -158,14 +160,27 @@ def _spelled(space: Space, i: Index, others: list[Index], rest: Monomial, constr
     parted = False
     for c in limits:
         limit = space.one("least", c)
-        if space.ranges and (c.indices != {new} or any(not a.indices for m, _ in c.terms for a, _ in m) or c.linear_in(new)[0] > 0):  # type: ignore[index]
+        if space.ranges and _splits(c, new):
             limit = brackets.split(space, c)
             parted = parted or limit != space.one("least", c)
         body = polynomials.times(space, body, limit)
-    odd = sum(len(q.terms) for m in body for a, _ in m if new in a.free and a.kind != "least" for q in polys(a)
-              if new in q.indices and q.index is not new)
+    odd = sum(
+        len(q.terms)
+        for m in body
+        for a, _ in m
+        if new in a.free and a.kind != "least"
+        for q in polys(a)
+        if new in q.indices and q.index is not new
+    )
     score = sum(_share(space, a, e, new, others) for m in body for a, e in m if new in a.free)
     return (odd, len(limits), score, poly_signature(space, new.size, {})), new, body, parted
+
+
+def _splits(limit: Poly, i: Index) -> bool:
+    """Whether an end of a range is measured from a size or another index, or is a lower one: not a plain number above."""
+    slope = _slope(limit, i)
+    others = limit.indices != {i} or any(not a.indices for m, _ in limit.terms for a, _ in m)
+    return others or (slope is not None and slope[0] > 0)
 
 
 def _share(space: Space, a: Atom, e: Rational, i: Index, others: Sequence[Index]) -> int:

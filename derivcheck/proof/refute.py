@@ -23,7 +23,14 @@ from derivcheck.notation.program import Input, Program
 
 DIGITS = 60
 ELEMENTS = 20000
-SPREAD = ((3, 2, 4, 5, 3, 2), (2, 3, 5, 4, 3, 2), (4, 5, 2, 3, 2, 3), (5, 4, 3, 2, 3, 2), (5, 3, 2, 2, 3, 3), (6, 5, 4, 3, 2, 2))
+SPREAD = (
+    (3, 2, 4, 5, 3, 2),
+    (2, 3, 5, 4, 3, 2),
+    (4, 5, 2, 3, 2, 3),
+    (5, 4, 3, 2, 3, 2),
+    (5, 3, 2, 2, 3, 3),
+    (6, 5, 4, 3, 2, 2),
+)
 
 
 @dataclass(frozen=True)
@@ -50,14 +57,22 @@ class Counterexample:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data, ready for JSON."""
-        return {"sizes": self.sizes, "name": self.name, "index": list(self.index), "claimed": str(self.claimed),
-                "gradient": str(self.gradient), "exact": self.exact,
-                "inputs": {n: _plain(v) for n, v in self.inputs.items()}}
+        return {
+            "sizes": self.sizes,
+            "name": self.name,
+            "index": list(self.index),
+            "claimed": str(self.claimed),
+            "gradient": str(self.gradient),
+            "exact": self.exact,
+            "inputs": {n: _plain(v) for n, v in self.inputs.items()},
+        }
 
     def __str__(self) -> str:
         at = f"[{', '.join(map(str, self.index))}]" if self.index else ""
         sizes = ", ".join(f"{n} = {v}" for n, v in self.sizes.items())
-        return f"{self.name}{at} is {_number(self.gradient)}, the claim gives {_number(self.claimed)}" + (f" at {sizes}" if sizes else "")
+        return f"{self.name}{at} is {_number(self.gradient)}, the claim gives {_number(self.claimed)}" + (
+            f" at {sizes}" if sizes else ""
+        )
 
 
 @dataclass(frozen=True)
@@ -84,7 +99,7 @@ class Digits(Exact):
     """Numbers of so many decimal digits (mpmath)."""
 
     def __init__(self, digits: int = DIGITS) -> None:
-        import mpmath
+        import mpmath  # type: ignore[import-untyped]
 
         self.mp = mpmath.mp.clone()
         self.mp.dps = digits
@@ -92,7 +107,9 @@ class Digits(Exact):
     def exactly(self, value: Any) -> Any:
         if isinstance(value, Fraction):
             return self.mp.mpf(value.numerator) / value.denominator
-        return value if isinstance(value, self.mp.mpf) else self.mp.mpf(value.item() if isinstance(value, np.generic) else value)
+        return (
+            value if isinstance(value, self.mp.mpf) else self.mp.mpf(value.item() if isinstance(value, np.generic) else value)
+        )
 
     def one_power(self, base: Any, exponent: Any) -> Any:
         if base is None or exponent is None:
@@ -160,7 +177,7 @@ def assignments(program: Program, most: int = 60) -> Iterator[dict[str, int]]:
         return
     seen: set[tuple[int, ...]] = set()
     small = sorted(itertools.product((1, 2, 3), repeat=min(len(names), 5)), key=lambda v: (sum(v), max(v), v))
-    kept = small if len(small) <= most // 2 else [v for v in small if sum(v) <= len(v) + 2][:most // 2]
+    kept = small if len(small) <= most // 2 else [v for v in small if sum(v) <= len(v) + 2][: most // 2]
     for v in kept:
         full = (*v, *([2] * (len(names) - len(v))))
         if full not in seen:
@@ -300,8 +317,9 @@ def _at(program: Program, pairs: Sequence[tuple[str, str, str]], sizes: Mapping[
     return differ if usable else None
 
 
-def _confirmed(program: Program, name: str, claimed: str, gradient: str, sizes: Mapping[str, int],
-               inputs: Mapping[str, Any]) -> Counterexample | None:
+def _confirmed(
+    program: Program, name: str, claimed: str, gradient: str, sizes: Mapping[str, int], inputs: Mapping[str, Any]
+) -> Counterexample | None:
     needed = program.needed([n for n in (claimed, gradient) if n not in program.inputs])
     rational = _pair(needed, claimed, gradient, sizes, inputs, Exact())
     if rational is not None:
@@ -324,11 +342,14 @@ def _confirmed(program: Program, name: str, claimed: str, gradient: str, sizes: 
     return None
 
 
-def _pair(program: Program, claimed: str, gradient: str, sizes: Mapping[str, int], inputs: Mapping[str, Any],
-          numbers: Exact) -> tuple[Any, Any] | None:
+def _pair(
+    program: Program, claimed: str, gradient: str, sizes: Mapping[str, int], inputs: Mapping[str, Any], numbers: Exact
+) -> tuple[Any, Any] | None:
     try:
-        values = {**{n: numbers.given(v, n) for n, v in inputs.items() if np.asarray(v).dtype == object},
-                  **evaluate(program, inputs, sizes, numbers)}
+        values = {
+            **{n: numbers.given(v, n) for n, v in inputs.items() if np.asarray(v).dtype == object},
+            **evaluate(program, inputs, sizes, numbers),
+        }
     except (DerivcheckError, ArithmeticError, IndexError, ValueError, TypeError, AttributeError):
         return None
     return values[claimed], values[gradient]

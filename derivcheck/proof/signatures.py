@@ -150,8 +150,9 @@ def term_parts(space: Space, terms: Any) -> list[Part]:
     return [part(m, c) for m, c in terms]
 
 
-def refined(space: Space, bound: Sequence[Index], parts: Sequence[Part], outer: Colours,
-            start: Mapping[Index, int] | None = None) -> dict[Index, int]:
+def refined(
+    space: Space, bound: Sequence[Index], parts: Sequence[Part], outer: Colours, start: Mapping[Index, int] | None = None
+) -> dict[Index, int]:
     """Colours of the bound indices: refined by the parts that they stand in, until no more are told apart."""
     colours = dict(start) if start else {i: hash((poly_signature(space, i.size, outer), 1)) for i in bound}
     if len(bound) == 1 and not start:

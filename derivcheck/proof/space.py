@@ -42,8 +42,14 @@ class Space:
         rules: how often each rewriting was used.
     """
 
-    def __init__(self, below: Mapping[str, Poly] | None = None, expand: bool = False, ranges: bool = False,
-                 deadline: float | None = None, top: Iterable[Index] = ()) -> None:
+    def __init__(
+        self,
+        below: Mapping[str, Poly] | None = None,
+        expand: bool = False,
+        ranges: bool = False,
+        deadline: float | None = None,
+        top: Iterable[Index] = (),
+    ) -> None:
         self.top: frozenset[Index] = frozenset(top)
         self.expand, self.ranges = expand, ranges
         self.below = dict(below or {})
@@ -56,6 +62,7 @@ class Space:
         self.terms: dict[Any, Expression] = {}
         self.signs: dict[Poly, bool] = {}
         self.polys: dict[Poly, int] = {}
+        self.relations: dict[tuple[Poly, Poly], tuple[str, Poly | None]] = {}
         self.powers: dict[Any, Expression] = {}
         self.stands: dict[str, Poly] = {}
 

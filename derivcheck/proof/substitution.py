@@ -47,8 +47,8 @@ class Substitution:
         return total
 
     def monomial(self, m: Monomial) -> Expression:
-        kept = []
-        changed = []
+        kept: list[tuple[Atom, Rational]] = []
+        changed: list[tuple[Atom, Rational]] = []
         for a, e in m:
             (kept if self.spares(a) else changed).append((a, e))
         if not changed:
@@ -110,7 +110,9 @@ class Substitution:
             return self.moves.get(i, p)
         if p.indices.isdisjoint(self.moves):
             return p
-        if self.everywhere and any(isinstance(x, (Floor, Extreme)) and not x.indices.isdisjoint(self.moves) for x in inner_atoms(p)):
+        if self.everywhere and any(
+            isinstance(x, (Floor, Extreme)) and not x.indices.isdisjoint(self.moves) for x in inner_atoms(p)
+        ):
             raise Unreduced("a quotient of a shifted index")
         return p.substitute(self.moves)
 

@@ -1,4 +1,4 @@
-"""Sums over indices: inner sums opened, deltas contracted, what is left split into connected components and named canonically."""
+"""Sums over indices: inner sums opened, deltas contracted, the rest split into connected components and named canonically."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def _of_monomial(space: Space, bound: tuple[Index, ...], m: Monomial) -> Express
 
 def _inner(space: Space, here: list[Index], m: Monomial) -> Expression:
     """The sum of a product in which each factor has a bound index."""
-    for step in (_open_sums, _delta, _digits, _pinned, _cancel):
+    for step in (_open_sums, _delta, _digits, _merged, _pinned, _cancel):
         found = step(space, here, m)
         if found is not None:
             return found
@@ -143,6 +143,37 @@ def _digits(space: Space, here: list[Index], m: Monomial) -> Expression | None:
                 body = substituted(space, m, {i: x.denominator * i_poly(h) + i_poly(e)})
                 return summed(space, [*(j for j in here if j is not i), h, e], body)
     return None
+
+
+def _merged(space: Space, here: list[Index], m: Monomial) -> Expression | None:
+    """``Σ_h Σ_e f(h·d + e) = Σ_i f(i)`` where the two digits stand together everywhere."""
+    from derivcheck.proof.ranges import polys
+
+    if len(here) < 2:
+        return None
+    touched = [p for a, _ in m for p in polys(a) if not p.indices.isdisjoint(here)]
+    for h in here:
+        for e in here:
+            if e is h or unlimited(h) or unlimited(e) or e.size.indices:
+                continue
+            both = [p for p in touched if h in p.indices or e in p.indices]
+            if not all(h in p.indices and e in p.indices for p in both) or not _together(both, h, e):
+                continue
+            space.used("Σ_h Σ_e f(h·d + e) = Σ_i f(i)")
+            i = space.temporary(h.size * e.size)
+            body = substituted(space, m, {e: i_poly(i), h: Poly(())})
+            return summed(space, [*(j for j in here if j not in (h, e)), i], body)
+    return None
+
+
+def _together(positions: list[Poly], h: Index, e: Index) -> bool:
+    """Whether the positions depend on ``h·d + e`` alone (none of them inside a quotient or an entry)."""
+    for p in positions:
+        if any(x.indices & {h, e} and not isinstance(x, Index) for x in p.atoms()):
+            return False
+        if h in p.substitute({e: i_poly(e) - e.size * i_poly(h)}).indices:
+            return False
+    return True
 
 
 def _pinned(space: Space, here: list[Index], m: Monomial) -> Expression | None:
@@ -306,7 +337,7 @@ def _product(space: Space, bound: list[Index], body: Expression) -> Expression:
     if len(bound) > 1:
         return _product(space, bound[1:], _product(space, [i], body))
     if i.size.constant is not None and i.size.constant <= 6:
-        return polynomials.product(space, [moved(space, body, {i: k}) for k in range(i.size.constant)])  # type: ignore[dict-item]
+        return polynomials.product(space, [moved(space, body, {i: k}) for k in range(i.size.constant)])
     excluded = _excluded(space, i, body)
     if excluded is not None:
         return excluded

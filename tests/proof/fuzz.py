@@ -20,16 +20,51 @@ from derivcheck.notation.meaning import evaluate
 from derivcheck.notation.program import Definition, Input, Program
 from derivcheck.notation.sizes import Index, Poly, as_poly, entry, i_poly, size
 from derivcheck.notation.terms import (
-    ONE, Add, Bracket, Func, Mul, Number, Over, Pow, Ref, SizeOf, Term, add, bound_indices, bracket, div, func, mul, neg, number,
-    opposite, power, product, ref, rebuild, size_of, sub, subterms, substitute, summation,
+    ONE,
+    Add,
+    Bracket,
+    Func,
+    Mul,
+    Number,
+    Over,
+    Pow,
+    Ref,
+    SizeOf,
+    Term,
+    add,
+    bound_indices,
+    bracket,
+    div,
+    func,
+    mul,
+    neg,
+    number,
+    opposite,
+    power,
+    product,
+    rebuild,
+    ref,
+    size_of,
+    sub,
+    substitute,
+    subterms,
+    summation,
 )
 from derivcheck.proof.equality import surely_equal
 from derivcheck.proof.refute import Digits
 
 N, M = size("N"), size("M")
 INPUTS = (
-    Input("x", (N,)), Input("y", (N,)), Input("w", (M,)), Input("A", (N, M)), Input("B", (M, N)), Input("S", (N, N)),
-    Input("p", (N,)), Input("c", ()), Input("ids", (N,), "int", M), Input("t", (M,), "int", N),
+    Input("x", (N,)),
+    Input("y", (N,)),
+    Input("w", (M,)),
+    Input("A", (N, M)),
+    Input("B", (M, N)),
+    Input("S", (N, N)),
+    Input("p", (N,)),
+    Input("c", ()),
+    Input("ids", (N,), "int", M),
+    Input("t", (M,), "int", N),
 )
 BELOW = {"ids": M, "t": N}
 ROW, COLUMN = Index("r", N), Index("q", M)
@@ -103,7 +138,10 @@ class Maker:
         if pick < 0.72:
             return func(self.rng.choice(["exp", "tanh", "sigmoid", "silu", "sin", "erf"]), self.leaf(free))
         if pick < 0.78:
-            return power(self.positive(free, depth), self.rng.choice([Fraction(-1), Fraction(-1, 2), Fraction(1, 2), Fraction(-2), Fraction(3, 2)]))
+            return power(
+                self.positive(free, depth),
+                self.rng.choice([Fraction(-1), Fraction(-1, 2), Fraction(1, 2), Fraction(-2), Fraction(3, 2)]),
+            )
         if pick < 0.80:
             return func("log", self.positive(free, depth))
         if pick < 0.83:
@@ -159,12 +197,12 @@ def _distributed(t: Term, m: Maker) -> Term:
     if isinstance(t, Mul):
         for k, a in enumerate(t.args):
             if isinstance(a, Add):
-                rest = t.args[:k] + t.args[k + 1:]
+                rest = t.args[:k] + t.args[k + 1 :]
                 return add(*(mul(*rest, b) for b in a.args))
     if isinstance(t, Over) and t.kind == "sum" and isinstance(t.body, Add):
         return add(*(summation(t.indices, a) for a in t.body.args))
-    if isinstance(t, Pow) and t.exponent is Number(2):
-        return mul(t.base, add(t.base, ONE)) if False else add(mul(t.base, t.base))
+    if isinstance(t, Pow) and t.exponent is Number(2) and isinstance(t.base, Add):
+        return add(*(mul(a, t.base) for a in t.base.args))
     return t
 
 
@@ -219,7 +257,16 @@ def _function(t: Term, m: Maker) -> Term:
 
 
 LAWS: tuple[Callable[[Term, Maker], Term], ...] = (
-    _shuffled, _renamed, _reflected, _shifted, _distributed, _delta, _complement, _split, _multiplied, _function,
+    _shuffled,
+    _renamed,
+    _reflected,
+    _shifted,
+    _distributed,
+    _delta,
+    _complement,
+    _split,
+    _multiplied,
+    _function,
 )
 
 
@@ -268,7 +315,15 @@ def _absolute(t: Term, m: Maker) -> Term:
 
 
 MISTAKES: tuple[Callable[[Term, Maker], Term], ...] = (
-    _coefficient, _dropped, _off_by_one, _other_name, _transposed, _exponent, _negative, _unreflected, _absolute,
+    _coefficient,
+    _dropped,
+    _off_by_one,
+    _other_name,
+    _transposed,
+    _exponent,
+    _negative,
+    _unreflected,
+    _absolute,
 )
 
 
@@ -325,7 +380,9 @@ def differs(left: Term, right: Term, seed: int) -> bool:
     used = [i for i in (ROW, COLUMN) if i in left.free | right.free]
     names = left.names | right.names
     arguments = tuple(a for a in INPUTS if a.name in names)
-    program = Program(arguments, (Definition("left", tuple(used), left), Definition("right", tuple(used), right)), ("left", "right"))
+    program = Program(
+        arguments, (Definition("left", tuple(used), left), Definition("right", tuple(used), right)), ("left", "right")
+    )
     for k, sizes in enumerate(SIZES):
         rng = np.random.default_rng(seed * 7 + k)
         inputs: dict[str, Any] = {}
@@ -352,8 +409,10 @@ def _apart(program: Program, inputs: dict[str, Any], sizes: dict[str, int]) -> b
     if not fine.any() or not (gap[fine] > 1e-9 * np.maximum(np.abs(a), np.abs(b))[fine] + 1e-300).any():
         return False
     numbers = Digits()
-    given = {n: np.vectorize(lambda v: Fraction(float(v)), otypes=[object])(v) if np.asarray(v).dtype.kind == "f" else v
-             for n, v in inputs.items()}
+    given = {
+        n: np.vectorize(lambda v: Fraction(float(v)), otypes=[object])(v) if np.asarray(v).dtype.kind == "f" else v
+        for n, v in inputs.items()
+    }
     try:
         exact = evaluate(program, given, sizes, numbers)
     except (DerivcheckError, IndexError):
@@ -400,7 +459,9 @@ def main(arguments: list[str]) -> int:
     total = int(arguments[0]) if arguments else 100_000
     first = int(arguments[1]) if len(arguments) > 1 else 1_000_000
     found = judged(range(first, first + total))
-    print(f"{found.equal} pairs made equal, {found.proved} proved; {found.unequal} pairs made unequal; {len(found.unsound)} unsound")
+    print(
+        f"{found.equal} pairs made equal, {found.proved} proved; {found.unequal} made unequal; {len(found.unsound)} unsound"
+    )
     for p in found.unsound[:10]:
         print(f"UNSOUND seed {p.seed}\n  {p.left}\n  {p.right}")
     if "-v" in arguments:

@@ -1,3 +1,4 @@
+# ruff: noqa: E501  (a formula stays on its line)
 """Forwards with backwards as people publish them, and the same with one realistic mistake each.
 
 A backward may use the forward's names and ``grad_output``.  ``wrong`` is a list of replacements ``old → new`` in the right

@@ -1,4 +1,6 @@
-"""Partial fractions: ``μ/(a + c·μ) = 1/c − (a/c)/(a + c·μ)``, so that products with a denominator of two terms are spelled alike.
+"""Partial fractions: ``μ/(a + c·μ) = 1/c − (a/c)/(a + c·μ)``.
+
+Products with a denominator of two terms are then spelled alike.
 
 The logistic function is ``E/(1 + E)``; with this rule its products and derivatives have one form, also inside sums.
 """
@@ -62,7 +64,7 @@ def _two_terms(a: Atom) -> tuple[Monomial, Rational, Rational] | None:
     base = dict(a.data[0])
     if len(base) != 2 or UNIT not in base:
         return None
-    (mu, c), = ((m, c) for m, c in base.items() if m)
+    ((mu, c),) = ((m, c) for m, c in base.items() if m)
     if any(not whole(e) or e <= 0 for _, e in mu) or any(b.kind in ("base", "equal", "least", "above") for b, _ in mu):
         return None
     return mu, base[UNIT], c
