@@ -12,14 +12,16 @@ run: .venv/.runs
 test: lint unit
 
 lint: .venv/.tests
-	$(BIN)/ruff check derivcheck tests examples
+	$(BIN)/ruff check derivcheck tests examples benchmarks
 	$(BIN)/mypy
 
 unit: .venv/.tests
 	$(BIN)/pytest -n $(WORKERS) -q
 
+# Everything in benchmarks/ but the coverage, one after the other.
+BENCHMARKS := $(filter-out __init__ coverage,$(basename $(notdir $(wildcard benchmarks/*.py))))
 bench: .venv/.tests
-	$(BIN)/pytest benchmarks -p no:xdist --benchmark-enable --benchmark-only
+	@for b in $(BENCHMARKS); do echo "== $$b"; $(BIN)/python -m benchmarks.$$b || exit 1; done
 
 coverage: .venv/.tests
 	$(BIN)/python -m benchmarks.coverage

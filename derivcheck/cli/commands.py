@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from xml.sax.saxutils import escape, quoteattr
@@ -14,8 +14,11 @@ from rich.syntax import Syntax
 
 from derivcheck.checking.check import check
 from derivcheck.cli.app import HOLDS, UNDECIDED, WRONG
-from derivcheck.cli.inputs import derivation_of, random_inputs, read_constants, read_dims, read_sizes
+from derivcheck.cli.inputs import declared, derivation_of, random_inputs, read_constants, read_dims, read_sizes
 from derivcheck.cli.target import is_index_text, load_target
+from derivcheck.derive import derive
+from derivcheck.errors import InputError
+from derivcheck.notation.program import Program
 from derivcheck.training.files import write_all
 
 if TYPE_CHECKING:
@@ -52,14 +55,20 @@ def run_check(target: str, backward: str, reference: str, dims: str, const: Sequ
     """Check a gradient on random inputs; 0 passed, 1 a gradient is wrong, 3 neither."""
     constants = read_constants(const) or {}
     means = load_target(reference, "--reference") if reference else None
-    if is_index_text(target):
-        forward: Any = derivation_of(target, "", dims)
-        known = forward
+    named, forward = read_dims(dims), target if is_index_text(target) else load_target(target)
+    values: Mapping[str, Any] = {}
+    if isinstance(forward, torch.nn.Module):
+        d = derive(means or forward, dims=named, constants=constants)
+        program, values = d.program, d.values
+    elif isinstance(forward, str):
+        forward = derive(forward, dims=named)
+        program = forward.program
+    elif named:
+        program = declared(named)
     else:
-        forward = load_target(target)
-        known = derivation_of(reference or target, "", dims, const)
-    held = frozenset(known.values) | frozenset(constants)
-    tensors = random_inputs(known.program, read_sizes(sizes) | _fixed(known), seed, held)
+        raise InputError(f"{target!r} is a function: name its dimensions with --dims, as in 'x: N in; W: out in'")
+    chosen = _fixed(program, values) | read_sizes(sizes)
+    tensors = random_inputs(program, chosen, seed, frozenset(values) | frozenset(constants))
     under_test = None if not backward else backward if is_index_text(backward) else load_target(backward, "--backward")
     report = check(forward, {**tensors, **constants}, backward=under_test, reference=means, dtype=getattr(torch, dtype),
                    device=device, seed=seed)
@@ -91,13 +100,12 @@ def run_proof(target: str, backward: str, dims: str, const: Sequence[str], as_js
     return {"proved": HOLDS, "refuted": WRONG}.get(proof.status, UNDECIDED)
 
 
-def _fixed(known: Any) -> dict[str, int]:
+def _fixed(program: Program, values: Mapping[str, Any]) -> dict[str, int]:
     """The sizes that a module's own tensors have."""
-    shapes = {n: tuple(v.shape) for n, v in known.values.items() if isinstance(v, torch.Tensor)}
     found: dict[str, int] = {}
-    for a in known.program.arguments:
-        for p, n in zip(a.dims, shapes.get(a.name, ())):
-            if str(p) in known.program.sizes():
+    for a in program.arguments:
+        for p, n in zip(a.dims, getattr(values.get(a.name), "shape", ())):
+            if str(p) in program.sizes():
                 found[str(p)] = n
     return found
 

@@ -30,6 +30,20 @@ def wrong(grad_output, x, W, eps):
     g = grad_output * (1 - torch.tanh(x @ W.T) ** 2)
     return {"x": g @ W, "W": g.T @ x}
 
+class Tripled(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x):
+        return 3 * x
+
+    @staticmethod
+    def backward(ctx, g):
+        return 3 * g
+
+class Forgotten(Tripled):
+    @staticmethod
+    def backward(ctx, g):
+        return g
+
 def branching(x):
     return x if x.sum() > 0 else -x
 
@@ -119,6 +133,17 @@ def test_check_of_a_module_at_chosen_sizes(layers: str) -> None:
     assert result.exit_code == 0, result.output
     found = json.loads(result.stdout)
     assert found["passed"] and 3 in found["sizes"].values() and 4 in found["sizes"].values()
+
+
+@pytest.mark.parametrize(("name", "code"), [("Tripled", 0), ("Forgotten", 1)])
+def test_check_of_an_autograd_function(name: str, code: int, layers: str) -> None:
+    result = invoke("check", f"{layers}:{name}", "--dims", "x: N C")
+    assert result.exit_code == code, result.output
+
+
+def test_a_size_of_the_module_itself_cannot_be_chosen(layers: str) -> None:
+    result = invoke("check", f"{layers}:Scale", "--dims", "x: N C", "--sizes", "C=5")
+    assert result.exit_code == 2 and "5" in result.stderr
 
 
 def test_check_writes_junit(layers: str, tmp_path: Path) -> None:
