@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 
 from derivcheck.diagnosis.behaviour import behaviour
@@ -17,8 +17,9 @@ from derivcheck.diagnosis.mode import mode
 from derivcheck.diagnosis.neighbours import neighbours
 from derivcheck.diagnosis.others import others as other_gradients
 from derivcheck.diagnosis.paths import paths
-from derivcheck.diagnosis.positions import positions
-from derivcheck.diagnosis.rows import rows
+from derivcheck.diagnosis.positions import one_position, positions
+from derivcheck.diagnosis.recomputed import recomputed
+from derivcheck.diagnosis.rows import rows, some_rows
 from derivcheck.diagnosis.scale import scale
 from derivcheck.diagnosis.scene import Scene
 from derivcheck.diagnosis.sums import sums
@@ -39,9 +40,13 @@ FAMILIES: tuple[Family, ...] = (
     rows,
     positions,
     mode,
-    variables,
     neighbours,
+    variables,
+    recomputed,
+    one_position,
+    some_rows,
 )
+DEEP: tuple[Family, ...] = (sums, factors, variables)  # these look at the gradient written out in one term too
 PRIMES = (3, 5, 7, 11, 13, 17, 19, 23)
 SMALL = 20_000  # a gradient of more elements is first looked for at small sizes
 
@@ -73,7 +78,7 @@ class Diagnosis:
         return text
 
 
-def diagnose(case: Case, seconds: float = 5.0) -> Diagnosis | None:
+def diagnose(case: Case, seconds: float = 3.0) -> Diagnosis | None:
     """The mistake that reproduces what the backward returned, or None.
 
     A hypothesis counts only where it gives what was found at every size at which the backward can be run again:
@@ -108,10 +113,15 @@ def diagnose(case: Case, seconds: float = 5.0) -> Diagnosis | None:
         search = next((s for s in others if s.wrong and s.found is not None and s.found.any()), here)
     rest = [s for s in (here, *others) if s is not search]
     fitting: list[Guess] = []
-    for family in FAMILIES:
+    tried: set[Hashable] = set()
+    for deep, family in [*((False, f) for f in FAMILIES), *((True, f) for f in DEEP)]:
+        search.deep = deep
         for guess in family(search, rest):
             if time.monotonic() > end:
                 return _best(fitting, search)
+            if guess.key is not None and guess.key in tried:
+                continue
+            tried.add(guess.key)
             if guess.certain or not search.fits(guess.predict(search)):
                 continue
             confirmed = _confirmed(guess, search, rest)

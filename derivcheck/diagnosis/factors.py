@@ -11,7 +11,7 @@ import numpy as np
 
 from derivcheck.diagnosis.guess import Example, Guess, edited, everywhere, place, short, spots
 from derivcheck.diagnosis.scene import Array, Scene, backward_definitions
-from derivcheck.notation.terms import Bracket, Mul, Number, Pow, Ref, SizeOf, Term, add, mul, neg, subterms, transform
+from derivcheck.notation.terms import Bracket, Mul, Number, Pow, Ref, SizeOf, Term, add, mul, neg, power, subterms, transform
 
 EXAMPLE = Example(
     forward="r[n] := (sum(c: x[n,c]^2)/C + 1/1000)^(-1/2); y[n,c] := x[n,c]*r[n]*w[c]",
@@ -121,6 +121,10 @@ def _one_place(scene: Scene) -> Iterator[Guess]:
                     "factor",
                     f"an extra factor {short(a)}{where}: it is used twice in {short(node)}",
                     spot.changed(mul(*node.args, a)),
+                )
+                inverse = mul(rest, power(a, -1))
+                yield edited(
+                    "factor", f"divided by {short(a)}, and should be multiplied{where}, in {short(node)}", spot.changed(inverse)
                 )
         elif isinstance(node, Pow) and isinstance(node.exponent, Number):
             e = node.exponent.value

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -24,8 +24,9 @@ class Guess:
         sentence: what is wrong, in the words of the field; the name of the input is put before it.
         predict: the gradient that a backward with this mistake gives at a scene, or None where it would not run there.
         certain: it was seen by running the backward itself, and needs no other sizes to confirm it.
-        tell_apart: the input that would tell it from another explanation, or "".
         alternatives: other explanations of the same numbers.
+        tell_apart: the input that would tell it from another explanation, or "".
+        key: equal for guesses that predict the same, or None.
     """
 
     kind: str
@@ -34,6 +35,7 @@ class Guess:
     certain: bool = False
     alternatives: tuple[str, ...] = ()
     tell_apart: str = ""
+    key: Hashable = None
 
 
 Family = Callable[[Scene, "list[Scene]"], Iterator[Guess]]
@@ -93,7 +95,10 @@ class Spot:
 
 
 def spots(scene: Scene) -> Iterator[Spot]:
-    """Every place of the adjoint, tidied and path by path, nearest to the input first, each once."""
+    """Every place of the adjoint, tidied and path by path, nearest to the input first; or of its one term."""
+    if scene.deep:
+        yield from _deep(scene)
+        return
     for d in backward_definitions(scene.program, scene.case.forward):
         for node, put, bound in occurrences(d.term):
             yield Spot(d, node, put, bound)
@@ -103,6 +108,14 @@ def spots(scene: Scene) -> Iterator[Spot]:
             rest = [p.term for j, p in enumerate(d.paths) if j != k]
             for node, put, bound in occurrences(path.term):
                 yield Spot(d, node, partial(_beside, rest, put), bound)
+
+
+def _deep(scene: Scene) -> Iterator[Spot]:
+    final = scene.program.definition(f"{scene.name}_bar")
+    whole = scene.inlined
+    if whole is not None and whole is not final.term:
+        for node, put, bound in occurrences(whole):
+            yield Spot(final, node, put, bound)
 
 
 def _beside(rest: list[Term], put: Put, new: Term) -> Term:
@@ -126,12 +139,12 @@ def everywhere(scene: Scene, change: Callable[[Term], Term]) -> dict[str, Term]:
 
 def edited(kind: str, sentence: str, terms: Mapping[str, Term]) -> Guess:
     """The guess that these definitions of the adjoint read otherwise."""
-    return Guess(kind, sentence, lambda s: s.changed(terms))
+    return Guess(kind, sentence, lambda s: s.changed(terms), key=frozenset(terms.items()))
 
 
 def reread(kind: str, sentence: str, forward: Program) -> Guess:
     """The guess that the backward belongs to another forward."""
-    return Guess(kind, sentence, lambda s: s.rederived(forward))
+    return Guess(kind, sentence, lambda s: s.rederived(forward), key=forward.definitions)
 
 
 def forward_with(program: Program, name: str, term: Term) -> Program:

@@ -120,11 +120,12 @@ def _constants(program: Program) -> Iterator[Guess]:
     """Counts off by one, an epsilon left out or outside the root."""
     for d in program.definitions:
         for node, put, _ in occurrences(d.term):
-            for words, new in _readings(node):
+            for words, new in readings(node):
                 yield reread("constant", f"{words} in {d.name}, in {short(node)}", forward_with(program, d.name, put(new)))
 
 
-def _readings(node: Term) -> Iterator[tuple[str, Term]]:
+def readings(node: Term) -> Iterator[tuple[str, Term]]:
+    """Counts and constants read otherwise, in words."""
     if isinstance(node, SizeOf):
         for n in sorted(node.value.sizes()):
             for step in (-1, 1):
@@ -178,7 +179,7 @@ def _in_the_adjoint(scene: Scene) -> Iterator[Guess]:
     """The same constants and functions, read otherwise in the backward alone."""
     for spot in spots(scene):
         where = place(scene, spot.definition)
-        for words, new in _readings(spot.node):
+        for words, new in readings(spot.node):
             yield edited("constant", f"{words}{where}, in {short(spot.node)}", spot.changed(new))
         if isinstance(spot.node, Func):
             for other in NEIGHBOURS.get(spot.node.name, ()):

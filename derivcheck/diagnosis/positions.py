@@ -117,6 +117,10 @@ def _inside(scene: Scene) -> Iterator[Guess]:
                 yield _fitting(scene, name, words, terms)
     yield from _entries(scene)
     yield from _strides(scene)
+
+
+def one_position(scene: Scene, others: list[Scene]) -> Iterator[Guess]:
+    """A tensor read at other positions in one place alone."""
     for spot in spots(scene):
         node = spot.node
         if isinstance(node, Ref) and node.at:

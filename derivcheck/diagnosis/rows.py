@@ -185,27 +185,35 @@ def _only(bound: tuple[Index, ...], hits: list[Bracket], free: tuple[Index, ...]
 
 def _dropped(scene: Scene) -> Iterator[Guess]:
     """Rows that are zero in what was found: a tail left over by blocks, the first, the last."""
-    found, right = scene.found, scene.right
-    if found is None or found.shape != right.shape:
-        return
     indices = scene.program.definition(f"{scene.name}_bar").indices
-    for k in range(right.ndim):
-        n = right.shape[k]
-        largest = max(float(np.abs(right).max()), 1e-300)
-        off = np.moveaxis(np.abs(found - right), k, 0).reshape(n, -1).max(1) > 20 * scene.relative * largest
-        if not off.any():
-            continue
-        if np.moveaxis(found, k, 0)[off].any():
-            continue
+    for k, off in _zero_rows(scene):
         over = f"over {indices[k]}"
         for block in (2, 4, 8, 16, 32, 64, 128):
             words = f"the last {indices[k].size} % {block} elements {over} are dropped: a tail that fills no block of {block}"
             yield Guess("rows", words, partial(_without_tail, k, block))
         yield Guess("rows", f"the last element {over} is dropped", partial(_without, k, -1))
         yield Guess("rows", f"the first element {over} is dropped", partial(_without, k, 0))
+
+
+def some_rows(scene: Scene, others: list[Scene]) -> Iterator[Guess]:
+    """Rows that are zero, where nothing says why."""
+    for k, off in _zero_rows(scene):
         if not off.all():
+            over = scene.program.definition(f"{scene.name}_bar").indices[k]
             words = ", ".join(str(j) for j in np.flatnonzero(off)[:4])
-            yield Guess("rows", f"rows {words} {over} are zero, and should not be", partial(_without_rows, k, off))
+            yield Guess("rows", f"rows {words} over {over} are zero, and should not be", partial(_without_rows, k, off))
+
+
+def _zero_rows(scene: Scene) -> Iterator[tuple[int, npt.NDArray[np.bool_]]]:
+    """Per axis, the rows that are wrong, where what was found is zero in all of them."""
+    found, right = scene.found, scene.right
+    if found is None or found.shape != right.shape or not right.size:
+        return
+    for k in range(right.ndim):
+        largest = max(float(np.abs(right).max()), 1e-300)
+        off = np.moveaxis(np.abs(found - right), k, 0).reshape(right.shape[k], -1).max(1) > 20 * scene.relative * largest
+        if off.any() and not np.moveaxis(found, k, 0)[off].any():
+            yield k, off
 
 
 def _without_tail(axis: int, block: int, scene: Scene) -> Array:

@@ -15,9 +15,11 @@ from derivcheck.diagnosis.case import Case
 from derivcheck.errors import DerivcheckError
 from derivcheck.notation.meaning import evaluate
 from derivcheck.notation.program import Definition, Input, Program
-from derivcheck.notation.terms import Term, add
+from derivcheck.notation.sizes import Index
+from derivcheck.notation.terms import Term, add, inline, subterms
 
 Array = npt.NDArray[np.float64]
+LONG = 60  # nodes of a term that is still looked at place by place
 
 
 class Scene:
@@ -34,6 +36,7 @@ class Scene:
         given = case.found.get(case.name)
         self.found: Array | None = None if given is None else _array(given)
         self.relative = case.relative
+        self.deep = False  # look at the places of the gradient in one term, and not at those of its steps
 
     def __str__(self) -> str:
         names = [s for s in self.case.adjoint.sizes() if s in self.sizes]
@@ -110,6 +113,11 @@ class Scene:
         return self.case.adjoint.needed([f"{self.name}_bar"])
 
     @cached_property
+    def inlined(self) -> Term | None:
+        """The gradient in one term, its intermediates written out; None where that is long."""
+        return _inlined(self.program, self.case.forward, self.name)
+
+    @cached_property
     def values(self) -> dict[str, Array]:
         """Every input and definition of the adjoint, as arrays."""
         found = evaluate(self.full, self.given, self.sizes)
@@ -156,6 +164,21 @@ def _adjoint(forward: Program, name: str) -> Program:
 def _full(forward: Program, back: Program) -> Program:
     own = {d.name for d in forward.definitions}
     return replace(back, definitions=forward.definitions + tuple(d for d in back.definitions if d.name not in own))
+
+
+@lru_cache(maxsize=512)
+def _inlined(program: Program, forward: Program, name: str) -> Term | None:
+    meanings: dict[str, tuple[tuple[Index, ...], Term]] = {}
+    term: Term | None = None
+    for d in program.definitions:
+        if d.recurrent:
+            return None
+        if d.name not in forward.names:
+            term = inline(d.term, meanings)
+            if sum(1 for _ in subterms(term)) > LONG:
+                return None
+            meanings[d.name] = (d.indices, term)
+    return term
 
 
 @lru_cache(maxsize=4096)

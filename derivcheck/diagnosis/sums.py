@@ -8,10 +8,23 @@ from itertools import combinations
 
 import numpy as np
 
-from derivcheck.diagnosis.guess import Example, Guess, edited, place, short, spots
+from derivcheck.diagnosis.guess import Example, Guess, Spot, edited, place, short, spots
 from derivcheck.diagnosis.scene import Array, Scene
 from derivcheck.notation.sizes import Index, fresh, i_poly
-from derivcheck.notation.terms import Over, Ref, Term, bound_indices, bracket, div, mul, size_of, substitute, summation
+from derivcheck.notation.terms import (
+    Mul,
+    Over,
+    Ref,
+    Term,
+    bound_indices,
+    bracket,
+    div,
+    mul,
+    power,
+    size_of,
+    substitute,
+    summation,
+)
 
 EXAMPLE = Example(
     forward="y[n,o] := x[n,o] + b[o]",
@@ -80,6 +93,8 @@ def _names(scene: Scene, shape: tuple[int, ...], axes: tuple[int, ...]) -> str:
 def _inside(scene: Scene) -> Iterator[Guess]:
     for spot in spots(scene):
         node = spot.node
+        if isinstance(node, Mul):
+            yield from _means(scene, spot, node)
         if not isinstance(node, Over) or node.kind != "sum":
             continue
         where = place(scene, spot.definition)
@@ -122,6 +137,27 @@ def _inside(scene: Scene) -> Iterator[Guess]:
                     )
             cut = summation(node.indices, mul(_below(i), node.body))
             yield edited("sum", f"the sum over {i} stops one short{where}: {short(node)}", spot.changed(cut))
+
+
+def _means(scene: Scene, spot: Spot, node: Mul) -> Iterator[Guess]:
+    """A sum with the count that it is divided by: the mean left out, or taken over another axis."""
+    where = place(scene, spot.definition)
+    around = [*spot.definition.indices, *spot.bound]
+    for over in (a for a in node.args if isinstance(a, Over) and a.kind == "sum"):
+        for i in over.indices:
+            count = power(size_of(i.size), -1)
+            if count not in node.args:
+                continue
+            rest = [a for a in node.args if a is not over and a is not count]
+            inner = tuple(j for j in over.indices if j is not i)
+            for a in (b for b in around if b.size is i.size and b not in over.indices):
+                bare = mul(*rest, summation(inner, substitute(over.body, {i: i_poly(a)})))
+                yield edited("sum", f"the mean over {i} is missing{where}, in {short(node)}", spot.changed(bare))
+                for b in (c for c in around if c in over.free and c is not a):
+                    turned = mul(*rest, power(size_of(b.size), -1), _other_axis(over, i, b, a))
+                    yield edited(
+                        "sum", f"the mean runs over {b}, and should run over {i}{where}, in {short(node)}", spot.changed(turned)
+                    )
 
 
 def _below(i: Index) -> Term:
