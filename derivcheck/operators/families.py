@@ -24,6 +24,7 @@ FAMILIES: tuple[str, ...] = (
     "padding",
     "special",
     "sorting",
+    "linear_algebra",
     "gathering",
     "softmaxes",
     "attention",

@@ -5,18 +5,61 @@ A gather is ``y[n] = x[ids[n]]``; its adjoint, and ``index_add``, are ``Σ_n [a 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar, cast
 
 from derivcheck.notation.sizes import Index, Poly, as_poly, i_poly
-from derivcheck.notation.terms import ONE, Term, add, bracket, mul, opposite, power, size_of, substitute, summation
+from derivcheck.notation.terms import (
+    ONE,
+    Term,
+    add,
+    bracket,
+    extremum,
+    func,
+    mul,
+    neg,
+    opposite,
+    power,
+    product,
+    size_of,
+    sub,
+    substitute,
+    summation,
+)
 from derivcheck.operators.build import Builder
-from derivcheck.operators.row import floats, ints, row, sample
-from derivcheck.operators.values import Value, broadcast_dims, numel, spread
+from derivcheck.operators.row import bools, floats, ints, row, sample
+from derivcheck.operators.values import Value, broadcast_dims, numel, spread, where
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 
 def _axis(dim: Any, rank: int) -> int:
     return int(dim) % max(rank, 1)
+
+
+def _row(x: Any) -> Any:
+    """A tensor without dimensions as a row of one element."""
+    if not isinstance(x, Value) or x.rank:
+        return x
+    return Value(x.name, (as_poly(1),), x.kind, ((Index("z", 1),), x[()]))
+
+
+def _scalars_are_rows(f: F) -> F:
+    """Tensors without dimensions are indexed as rows of one element, and given back without dimensions."""
+
+    @functools.wraps(f)
+    def wrapped(b: Builder, input: Value, dim: Any, index: Value, *rest: Any, **named: Any) -> Value:
+        if input.rank and index.rank:
+            return cast(Value, f(b, input, dim, index, *rest, **named))
+        deep = input.rank if b.rule != "gather" else index.rank
+        lifted = (_row(input), dim, _row(index), *(_row(r) for r in rest))
+        keep, b.out_dims = b.out_dims, b.out_dims if deep else None
+        found = cast(Value, f(b, *lifted, **{k: _row(v) for k, v in named.items()}))
+        b.out_dims = keep
+        return found if deep else b.give((), found[(0,) * found.rank])
+
+    return cast(F, wrapped)
 
 
 @row(
@@ -27,12 +70,12 @@ def _axis(dim: Any, rank: int) -> int:
         sample(floats(5, 3), 1, ints(5, 7, below=3)),
         sample(floats(5, 3, 2), -1, ints(4, 2, 3, below=2)),
         sample(floats(5), 0, ints(7, below=5)),
+        sample(floats(), 0, ints(below=1)),
     ],
 )
+@_scalars_are_rows
 def gather(b: Builder, input: Value, dim: Any, index: Value, *, sparse_grad: bool = False) -> Value:
     """y[*i] = x[.., ids[*i], ..] with ids at ``dim``"""
-    if input.rank == 0 or index.rank == 0:
-        b.refuse("gather of a tensor without dimensions")
     axis = _axis(dim, input.rank)
     at = b.indices(index.dims)
     return b.give(at, input[(*at[:axis], index.entry(*at), *at[axis + 1 :])])
@@ -45,17 +88,15 @@ def gather(b: Builder, input: Value, dim: Any, index: Value, *, sparse_grad: boo
         sample(floats(5, 3), 0, ints(7, below=5)),
         sample(floats(2, 5, 3), 1, ints(2, below=5)),
         sample(floats(5), -1, ints(3, below=5)),
+        sample(floats(), 0, ints(1, below=1)),
     ],
 )
+@_scalars_are_rows
 def index_select(b: Builder, input: Value, dim: Any, index: Value) -> Value:
     """y[*i, j, *k] = x[*i, ids[j], *k]"""
-    if input.rank == 0:
-        b.refuse("index_select of a tensor without dimensions")
     axis = _axis(dim, input.rank)
-    flat = index.dims if index.rank else (as_poly(1),)
-    at = b.indices((*input.dims[:axis], flat[0], *input.dims[axis + 1 :]))
-    place = index.entry(at[axis]) if index.rank else index.entry()
-    return b.give(at, input[(*at[:axis], place, *at[axis + 1 :])])
+    at = b.indices((*input.dims[:axis], index.dims[0], *input.dims[axis + 1 :]))
+    return b.give(at, input[(*at[:axis], index.entry(at[axis]), *at[axis + 1 :])])
 
 
 @row(
@@ -143,10 +184,17 @@ def index(b: Builder, input: Value, indices: Sequence[Value | None]) -> Value:
         sample(floats(5, 3), [ints(4, below=5, values="unique")], floats()),
         sample(floats(5, 3, 4), [ints(2, below=5, values="unique"), ints(2, below=3)], floats(2, 4)),
         sample(floats(5, 3), [None, ints(2, below=3, values="unique")], floats(1, 2)),
+        sample(floats(5, 3), [bools(5)], floats(), only="aten.index_put.default"),
+        sample(floats(5, 3), [bools(5, 3)], floats(), True, only="aten.index_put.default"),
     ],
 )
 def index_put(b: Builder, input: Value, indices: Sequence[Value | None], values: Value, accumulate: bool = False) -> Value:
     """y[a] = x[a] + sum(n: [a == ids[n]]*v[n]), or v[n] in place of x[a]"""
+    mask = indices[0] if len(indices) == 1 else None
+    if mask is not None and mask.kind == "bool" and values.rank == 0:
+        at = b.indices(input.dims)
+        new = add(input[at], values[()]) if accumulate else values[()]
+        return b.give(at, where(mask.mask(*at[: mask.rank]), new, input[at]))
     dims, b.out_dims = b.out_dims, None
     over, position, _ = _advanced(b, input, indices)
     b.out_dims = dims
@@ -174,8 +222,6 @@ def _put(
 
 
 def _scatter(b: Builder, x: Value, dim: Any, index: Value, source: Any, accumulate: bool) -> Value:
-    if x.rank == 0 or index.rank == 0:
-        b.refuse("scatter into a tensor without dimensions")
     axis = _axis(dim, x.rank)
     at = b.indices(x.dims)
     over = b.indices(index.dims)
@@ -195,6 +241,7 @@ def _scatter(b: Builder, x: Value, dim: Any, index: Value, source: Any, accumula
         sample(floats(5, 3), 1, ints(5, 2, below=3, values="unique"), 2.5, only="aten.scatter.value"),
     ],
 )
+@_scalars_are_rows
 def scatter(b: Builder, input: Value, dim: Any, index: Value, src: Any = None, value: Any = None) -> Value:
     """y[.., a, ..] = v[i] where a = ids[i], else x[.., a, ..]"""
     return _scatter(b, input, dim, index, value if src is None else src, accumulate=False)
@@ -209,6 +256,7 @@ def scatter(b: Builder, input: Value, dim: Any, index: Value, src: Any = None, v
         sample(floats(5), 0, ints(9, below=5), floats(9)),
     ],
 )
+@_scalars_are_rows
 def scatter_add(b: Builder, input: Value, dim: Any, index: Value, src: Value) -> Value:
     """y[.., a, ..] = x[.., a, ..] + sum(i: [a == ids[i]]*v[i])"""
     return _scatter(b, input, dim, index, src, accumulate=True)
@@ -222,31 +270,101 @@ def scatter_add(b: Builder, input: Value, dim: Any, index: Value, src: Value) ->
         sample(floats(5, 3), 0, ints(7, 3, below=5), floats(7, 3), "mean"),
         sample(floats(5), 0, ints(9, below=5), floats(9), "sum", include_self=False),
         sample(floats(5), 0, ints(9, below=5), floats(9), "mean", include_self=False),
+        *(
+            sample(floats(5, 3), 0, ints(7, 3, below=5), floats(7, 3), how, include_self=own)
+            for how in ("prod", "amax", "amin")
+            for own in (True, False)
+        ),
     ],
 )
+@_scalars_are_rows
 def scatter_reduce(
     b: Builder, input: Value, dim: Any, index: Value, src: Value, reduce: str, *, include_self: bool = True
 ) -> Value:
     """y[.., a, ..] = x[.., a, ..] + sum(i: [a == ids[i]]*v[i]), divided by the count for a mean"""
-    if reduce not in ("sum", "mean"):
-        b.refuse(f"a scatter that reduces by {reduce!r}", "Only sum and mean have a row.")
-    if input.rank == 0 or index.rank == 0:
-        b.refuse("scatter into a tensor without dimensions")
     axis = _axis(dim, input.rank)
     at = b.indices(input.dims)
     i = b.index(index.dims[axis], "")
     over = (*at[:axis], i, *at[axis + 1 :])
     inside = [bracket(">=", d - 1 - i_poly(a)) for k, (d, a) in enumerate(zip(index.dims, at)) if k != axis]
     hit = mul(*inside, bracket("==", i_poly(at[axis]) - index.entry(*over)))
-    total, count = summation([i], mul(hit, src[over])), summation([i], hit)
-    own = input[at]
-    if not include_self:
-        own = mul(bracket("==", count), own)
-        number = add(count, bracket("==", count))
-    else:
-        number = add(ONE, count)
-    y = add(own, total)
-    return b.give(at, y if reduce == "sum" else mul(y, power(number, -1)))
+    return _reduced_into(b, input, at, i, hit, src[over], reduce, include_self)
+
+
+def _reduced_into(
+    b: Builder, x: Value, at: tuple[Index, ...], i: Index, hit: Term, value: Term, reduce: str, include_self: bool
+) -> Value:
+    """What is in ``x`` and the values that hit each place, summed, averaged, multiplied, or the largest or smallest."""
+    own, count = x[at], summation([i], hit)
+    untouched = bracket("==", count)
+    if reduce in ("sum", "mean"):
+        kept = own if include_self else mul(untouched, own)
+        total = add(kept, summation([i], mul(hit, value)))
+        return b.give(at, total if reduce == "sum" else mul(total, power(add(count, ONE if include_self else untouched), -1)))
+    if reduce == "prod":
+        kept = own if include_self else where(untouched, own, ONE)
+        return b.give(at, mul(kept, product([i], where(hit, value, ONE))))
+    kind = {"amax": "max", "amin": "min"}.get(reduce)
+    if kind is None:
+        b.refuse(f"a scatter that reduces by {reduce!r}", "Use sum, mean, prod, amax or amin.")
+    lowest = func("inf") if kind == "min" else neg(func("inf"))
+    arriving = extremum(kind, [i], where(hit, value, lowest))
+    first = b.define("arriving", at, arriving, stop=True)[at]
+    better = bracket(">", sub(own, first) if kind == "max" else sub(first, own))
+    top = b.define("top", at, where(better, own, first) if include_self else where(untouched, own, first), stop=True)[at]
+    mine = bracket("==", sub(own, top)) if include_self else untouched
+    theirs = mul(hit, bracket("==", sub(value, top)))
+    ties = b.define("ties", at, add(mine, summation([i], theirs)), stop=True)[at]  # torch shares among ties
+    return b.give(at, mul(add(mul(mine, own), summation([i], mul(theirs, value))), power(ties, -1)))
+
+
+@row(
+    "aten.index_reduce.default",
+    gives="y",
+    samples=[
+        sample(floats(5, 3), 0, ints(7, below=5), floats(7, 3), how, include_self=own)
+        for how in ("mean", "prod", "amax", "amin")
+        for own in (True, False)
+    ],
+)
+@_scalars_are_rows
+def index_reduce(
+    b: Builder, input: Value, dim: Any, index: Value, source: Value, reduce: str, *, include_self: bool = True
+) -> Value:
+    """y[.., a, ..] = x[.., a, ..] with the v[.., j, ..] where a = ids[j], by mean, prod, amax or amin"""
+    axis = _axis(dim, input.rank)
+    at = b.indices(input.dims)
+    j = b.index(index.dims[0], "")
+    hit = bracket("==", i_poly(at[axis]) - index.entry(j))
+    return _reduced_into(b, input, at, j, hit, source[(*at[:axis], j, *at[axis + 1 :])], reduce, include_self)
+
+
+@row(
+    "aten.put.default",
+    gives="y",
+    samples=[
+        sample(floats(5, 3), ints(7, below=15), floats(7), True),
+        sample(floats(5, 3), ints(2, 2, below=15), floats(2, 2), True),
+        sample(floats(7), ints(4, below=7, values="unique"), floats(4)),
+    ],
+)
+def put(b: Builder, input: Value, index: Value, source: Value, accumulate: bool = False) -> Value:
+    """y[a] = x[a] + sum(*i: [a == ids[*i]]*v[*i]), or v[*i] in place of x[a], x read as one row"""
+    at = b.indices(input.dims)
+    over = b.indices(index.dims)
+    flat = as_poly(0)
+    for a in at:
+        flat = flat * a.size + i_poly(a)
+    hit = bracket("==", flat - _wrapped(b, index, numel(input.dims)).entry(*over))
+    place = numel(()) * 0
+    for i in over:
+        place = place * i.size + i_poly(i)
+    value = source[over] if source.dims == index.dims else source[tuple(_unravelled(place, source.dims))]
+    arriving = summation(over, mul(hit, value))
+    if accumulate:
+        return b.give(at, add(input[at], arriving))
+    b.assume("no position is written to twice")
+    return b.give(at, add(mul(bracket("==", summation(over, hit)), input[at]), arriving))
 
 
 @row(
@@ -256,12 +374,12 @@ def scatter_reduce(
         sample(floats(5, 3), 0, ints(7, below=5), floats(7, 3)),
         sample(floats(2, 5), 1, ints(3, below=5), floats(2, 3), alpha=2),
         sample(floats(5), 0, ints(9, below=5), floats(9)),
+        sample(floats(), 0, ints(below=1), floats()),
     ],
 )
+@_scalars_are_rows
 def index_add(b: Builder, input: Value, dim: Any, index: Value, source: Value, *, alpha: Any = 1) -> Value:
     """y[.., a, ..] = x[.., a, ..] + alpha*sum(j: [a == ids[j]]*v[.., j, ..])"""
-    if input.rank == 0 or index.rank == 0:
-        b.refuse("index_add into a tensor without dimensions")
     axis = _axis(dim, input.rank)
     at = b.indices(input.dims)
     j = b.index(index.dims[0], "")
@@ -276,8 +394,10 @@ def index_add(b: Builder, input: Value, dim: Any, index: Value, source: Value, *
     samples=[
         sample(floats(5, 3), 0, ints(4, below=5, values="unique"), floats(4, 3)),
         sample(floats(2, 5), 1, ints(3, below=5, values="unique"), floats(2, 3)),
+        sample(floats(), 0, ints(below=1), floats()),
     ],
 )
+@_scalars_are_rows
 def index_copy(b: Builder, input: Value, dim: Any, index: Value, source: Value) -> Value:
     """y[.., a, ..] = v[.., j, ..] where a = ids[j], else x[.., a, ..]"""
     return _along(b, input, dim, index, source)
@@ -290,13 +410,14 @@ def index_copy(b: Builder, input: Value, dim: Any, index: Value, source: Value) 
     samples=[
         sample(floats(5, 3), 0, ints(2, below=5), 1.5, only="aten.index_fill.int_Scalar"),
         sample(floats(2, 5), 1, ints(3, below=5), floats(), only="aten.index_fill.int_Tensor"),
+        sample(floats(5), 0, ints(below=5), 2.5, only="aten.index_fill.int_Scalar"),
+        sample(floats(), 0, ints(below=1), 2.5, only="aten.index_fill.int_Scalar"),
     ],
 )
+@_scalars_are_rows
 def index_fill(b: Builder, input: Value, dim: Any, index: Value, value: Any) -> Value:
     """y[.., a, ..] = value where a is among ids, else x[.., a, ..]"""
     axis = _axis(dim, input.rank)
-    if input.rank == 0 or index.rank == 0:
-        b.refuse("index_fill of or by a tensor without dimensions")
     at = b.indices(input.dims)
     j = b.index(index.dims[0], "")
     covered = bracket(">", summation([j], bracket("==", i_poly(at[axis]) - index.entry(j))))
@@ -304,8 +425,6 @@ def index_fill(b: Builder, input: Value, dim: Any, index: Value, value: Any) -> 
 
 
 def _along(b: Builder, x: Value, dim: Any, index: Value, source: Value) -> Value:
-    if x.rank == 0 or index.rank == 0:
-        b.refuse("a copy into a tensor without dimensions")
     axis = _axis(dim, x.rank)
     at = b.indices(x.dims)
     j = b.index(index.dims[0], "")
