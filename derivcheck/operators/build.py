@@ -177,6 +177,12 @@ class Builder:
         name = self.unique(hint)
         return self._add(name, indices, term(Value(name, tuple(i.size for i in indices), kind)), "", False, kind, None)
 
+    def put(
+        self, name: str, indices: Sequence[Index], term: Term, *, kind: str = "float", spelling: Spelling | None = None
+    ) -> None:
+        """Define a name that :meth:`unique` gave before, for definitions that refer to each other; no gradient flows."""
+        self._add(name, indices, term, "", True, kind, spelling)
+
     def give(
         self,
         indices: Sequence[Index],
