@@ -26,6 +26,7 @@ FAMILIES: tuple[str, ...] = (
     "sorting",
     "linear_algebra",
     "gathering",
+    "scattering",
     "softmaxes",
     "attention",
     "images",
