@@ -93,7 +93,7 @@ def difference(
     generator = np.random.default_rng(seed)
     chosen = np.arange(count) if most == count else np.sort(generator.choice(count, most, replace=False))
     value, error = np.full(x.shape, np.nan), np.full(x.shape, np.nan)
-    size = max(1, int(CHUNK / max(1, colours.output)))
+    size = max(1, int(CHUNK / max(1, colours.output, x.size)))
     known = {**inputs, **base}
     pairs = evaluate(open_program, {a.name: known[a.name] for a in open_program.arguments}, sizes, Bound())
     noise = {o: 0.0 if pairs[o].error is None else pairs[o].error.numpy() for o in weights}

@@ -15,6 +15,7 @@ from derivcheck.checking.found import Found, Run, Upstream, find
 from derivcheck.checking.report import Row
 from derivcheck.checking.scale import scales
 from derivcheck.checking.subject import Subject, Tensors
+from derivcheck.checking.typical import Typical
 from derivcheck.notation.meaning import evaluate
 from derivcheck.notation.measure import measure
 from derivcheck.notation.program import Program
@@ -33,6 +34,7 @@ class Derived:
     dtype: torch.dtype
     open: int = 0
     allowance: float | None = None
+    typical: Typical | None = None
     _scales: dict[str, torch.Tensor] = field(default_factory=dict)
 
     def value(self, name: str) -> torch.Tensor:
@@ -77,7 +79,8 @@ def derived(s: Subject, tensors: Tensors, upstream: Upstream, dtype: torch.dtype
     pairs = evaluate(adjoint, given, sizes, numbers)
     for n, t in given.items():
         pairs.setdefault(n, numbers.given(t, n))
-    return Derived(pairs, sizes, dtype, numbers.open, s.allowance)
+    usual = Typical(adjoint, given, dict(sizes), dtype) if dtype in HALVES else None
+    return Derived(pairs, sizes, dtype, numbers.open, s.allowance, usual)
 
 
 def judge(
@@ -191,9 +194,22 @@ def _row(s: Subject, name: str, found: Found, right: Derived, tensors: Tensors, 
         row.note = f"found {_type(g.dtype)}, expected {_type(wanted)}"
         return row
     fill(row, compare(g, expected, tolerance), expected, tolerance)
+    if row.verdict == "passed" and right.typical is not None and right.allowance is None:
+        _unusual(row, bar, g, expected, tolerance, right.typical)
     if row.verdict == "passed":
         unsure(row, expected, tolerance, right.scale(bar, adjoint) if _loose(expected, tolerance) else None)
     return row
+
+
+def _unusual(row: Row, bar: str, g: torch.Tensor, expected: torch.Tensor, tolerance: torch.Tensor, typical: Typical) -> None:
+    """Half precision: the error as a whole against what this arithmetic usually does."""
+    error = float(torch.linalg.vector_norm(g.detach().double().cpu() - expected))
+    if error <= 1e-2 * float(torch.linalg.vector_norm(tolerance)):
+        return
+    limit = typical.limit(bar, expected, tolerance)
+    if limit is not None and error > limit:
+        row.verdict, row.wrong = "wrong", row.count
+        row.note = f"as a whole {error / limit:.1f} times what rounding in this type usually comes to"
 
 
 def _loose(expected: torch.Tensor, tolerance: torch.Tensor) -> bool:

@@ -1,0 +1,42 @@
+"""In half precision the worst case is far from the usual one: an error of 5 % hides inside it.
+
+So the derived gradient is also computed in the type itself, each step rounded, and its error is what this
+arithmetic usually does.  A gradient whose error as a whole (its norm) is several times that is not rounding,
+even where each element is within its worst case.
+"""
+
+from __future__ import annotations
+
+import torch
+
+from derivcheck.checking.bound import unit
+from derivcheck.checking.live import Live
+from derivcheck.notation.meaning import evaluate
+from derivcheck.notation.program import Program
+
+TIMES = 3.0  # how much worse than the derived way in the same arithmetic another right way may be
+SHARE = 0.04  # of the worst case, which another right way may use where the derived way happens to be exact
+
+
+class Typical:
+    """The error of the derived gradient computed in half precision; evaluated when first asked for."""
+
+    def __init__(self, adjoint: Program, given: dict[str, torch.Tensor], sizes: dict[str, int], dtype: torch.dtype) -> None:
+        self.adjoint, self.given, self.sizes, self.dtype = adjoint, given, sizes, dtype
+        self._values: dict[str, torch.Tensor] | None = None
+
+    def limit(self, bar: str, expected: torch.Tensor, bound: torch.Tensor) -> float | None:
+        """The largest norm of an error that is still rounding; None where this arithmetic says nothing (overflow)."""
+        if self._values is None:
+            some = next(iter(self.given.values()))
+            with torch.no_grad():
+                self._values = evaluate(self.adjoint, self.given, self.sizes, Live(self.dtype, some.device))
+        error = self._values[bar].double().cpu() - expected
+        finite = torch.isfinite(bound) & torch.isfinite(error) & torch.isfinite(expected)
+        if not bool(finite.all()):
+            return None
+
+        def norm(t: torch.Tensor) -> float:
+            return float(torch.linalg.vector_norm(t))
+
+        return TIMES * norm(error) + SHARE * norm(bound) + 2 * unit(self.dtype) * norm(expected)
