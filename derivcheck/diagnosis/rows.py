@@ -186,7 +186,7 @@ def _only(bound: tuple[Index, ...], hits: list[Bracket], free: tuple[Index, ...]
 def _dropped(scene: Scene) -> Iterator[Guess]:
     """Rows that are zero in what was found: a tail left over by blocks, the first, the last."""
     indices = scene.program.definition(f"{scene.name}_bar").indices
-    for k, off in _zero_rows(scene):
+    for k, _ in _zero_rows(scene):
         over = f"over {indices[k]}"
         for block in (2, 4, 8, 16, 32, 64, 128):
             words = f"the last {indices[k].size} % {block} elements {over} are dropped: a tail that fills no block of {block}"

@@ -47,7 +47,7 @@ def scale(scene: Scene, others: list[Scene]) -> Iterator[Guess]:
         return
     if len(scenes) == 1:
         explained = [e for e in explained if _plain(*e)]
-        explained.sort(key=lambda e: (e[0] != -1 or bool(e[1]), not _because(scene, *e), _cost(e[1])))
+        explained.sort(key=lambda e: (e[0] != -1 or bool(e[1]), not (e[1] and _because(scene, *e)), _cost(e[1])))
         if not explained or (explained[0][0] == -1 and not explained[0][1]):
             explained = explained[:1] or [(Fraction(ratios[0]).limit_denominator(64), ())]
     rational, powers = explained[0]

@@ -66,7 +66,7 @@ class Scene:
     def floor(self) -> float:
         """The size of what cancels in a gradient that is zero but for rounding (softmax over one class); else 0."""
         size = max((float(np.abs(u).max()) for n, u in self.values.items() if n in self.case.upstream and u.size), default=0.0)
-        if not self.right.size or float(np.abs(self.right).max()) > 0.01 * size:
+        if not self.right.size or float(np.abs(self.right).max()) > (0.01 if self.relative < 1e-9 else 1.0) * size:
             return 0.0
         found = 0.0 if self.right.any() else size  # all that is left of a gradient may be rounding
         for d in backward_definitions(self.program, self.case.forward):
