@@ -43,6 +43,7 @@ class Subject:
     has_row: Callable[[Any], bool]
     decompositions: Callable[[Any], Any]
     soft: frozenset[str] = frozenset()
+    actual: Callable[[], Any] | None = None
 
 
 @dataclass
@@ -152,6 +153,7 @@ class Traces:
             try:
                 example = self.at(self.base(), names=True)
             except RecordingFailed as e:
+                self._blame(e)
                 raise InputError(
                     f"the traced code raises on its example inputs{_at(e.place)}: {type(e.cause).__name__}: {e.cause}"
                 ) from e.cause
@@ -190,6 +192,19 @@ class Traces:
         self.recordings.append(first)
         while len(self.recordings) < least or len(self.recordings) < 12 and self._related():
             self.more()
+
+    def _blame(self, e: RecordingFailed) -> None:
+        """Where the code runs on the example itself, what failed is the tracing of it."""
+        if self.subject.actual is None:
+            return
+        try:
+            self.subject.actual()
+        except Exception:
+            return
+        what = e.call.operator if e.call is not None else "the traced code"
+        said = str(e.cause).partition("\n")[0][:200]
+        reason = f"it cannot run on tensors without data ({type(e.cause).__name__}: {said})"
+        raise UnsupportedOperation(what, reason, e.place, "Write it with torch operators alone.") from e.cause
 
     def _related(self) -> bool:
         """Whether the assignments leave two sizes indistinguishable: one a line of the other, or all odd or all even."""

@@ -69,7 +69,22 @@ def function_subject(
         filled = {n: fill(v, tensors) for n, v in structure.items() if n in parameters or not n.startswith("dropout_mask")}
         return f(*(filled.pop(n) for n in positional), **filled)
 
-    return Subject(tuple(specs), call, has_row, decomposition), example or None, fixed
+    def actual() -> Any:
+        given = {n: copied(v) for n, v in {**fixed, **examples}.items() if n in parameters or not n.startswith("dropout_mask")}
+        with torch.no_grad():
+            return f(*(given.pop(n) for n in positional), **given)
+
+    subject = Subject(tuple(specs), call, has_row, decomposition, actual=actual if example else None)
+    return subject, example or None, fixed
+
+
+def copied(value: Any) -> Any:
+    """An argument with copies of its tensors."""
+    if isinstance(value, torch.Tensor):
+        return value.detach().clone()
+    if type(value) in (list, tuple):
+        return type(value)(copied(v) for v in value)
+    return {k: copied(v) for k, v in value.items()} if isinstance(value, dict) else value
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ from torch import nn
 from derivcheck.errors import InputError
 from derivcheck.notation.sizes import Poly, as_poly, size
 from derivcheck.tracing.assign import Spec, Subject
-from derivcheck.tracing.inputs import fill, input_slots, spec_of
+from derivcheck.tracing.inputs import copied, fill, input_slots, spec_of
 from derivcheck.tracing.known import Known, example_inputs, known_sizes
 from derivcheck.tracing.torch_internals import Run, decomposition
 from derivcheck.tracing.trace import Traced, program_of
@@ -80,7 +80,7 @@ def trace_module(
     structure = {n: input_slots(n, v, specs, example) for n, v in given.items()}
     arguments = [s.name for s in specs]
     own = _Own(module, example, specs, "")
-    _share(module, specs, example)
+    _share(module, specs, example, preferred)
     loss_own = _Own(loss, example, specs, "loss_") if isinstance(loss, nn.Module) else None
     if isinstance(target, torch.Tensor):
         specs.append(spec_of("target", target, example))
@@ -105,7 +105,14 @@ def trace_module(
         return loss_own(tensors, sizes, (out, goal), {}) if loss_own is not None else loss(out, goal)
 
     shown = {n for s in specs for p in s.dims for n in p.sizes()}
-    subject = Subject(tuple(specs), call, has_row, decomposition, frozenset(example) - shown)
+
+    def actual() -> Any:
+        filled = {n: copied(v) for n, v in given.items() if n in forward or not n.startswith("dropout_mask")}
+        more = filled.pop(var_positional, ()) if var_positional is not None else ()
+        with torch.no_grad():
+            return copy.deepcopy(module)(*more, **filled)
+
+    subject = Subject(tuple(specs), call, has_row, decomposition, frozenset(example) - shown, actual)
     values = {**own.values, **(loss_own.values if loss_own else {})}
     preferred = {**preferred, **own.preferred}
     name = type(module).__name__
@@ -114,7 +121,7 @@ def trace_module(
     )
 
 
-def _share(module: nn.Module, specs: list[Spec], example: dict[str, int]) -> None:
+def _share(module: nn.Module, specs: list[Spec], example: dict[str, int], preferred: dict[str, str]) -> None:
     """Let the inputs of a known module have its own sizes where the example agrees."""
     known = known_sizes(module)
     if known is None:
@@ -131,6 +138,7 @@ def _share(module: nn.Module, specs: list[Spec], example: dict[str, int]) -> Non
                 continue
             if isinstance(text, str) and text.isidentifier() and text not in given:
                 given[text] = (size(symbol), example[symbol])
+                preferred.setdefault(symbol, text)
                 continue
             poly = _local(text, {n: p for n, (p, _) in given.items()})
             if poly.at({**example, **known.sizes}) == example[symbol]:

@@ -13,6 +13,7 @@ import os
 import sys
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from types import CodeType, FrameType
 from typing import Any
 
@@ -38,6 +39,15 @@ _STANDARD = os.path.dirname(os.__file__) + os.sep
 _LOG = logging.getLogger("torch._subclasses.fake_tensor")
 _FUNCTION_APPLY: CodeType = torch.autograd.Function.apply.__func__.__code__  # type: ignore[attr-defined]
 _DATA_GET = torch.Tensor.data.__get__  # type: ignore[attr-defined]
+_BEHIND = "it changes a tensor behind autograd's back (no_grad, detach or .data): the gradient would not be the value's"
+_EMPTY = (
+    "aten.empty.",
+    "aten.empty_like.",
+    "aten.new_empty.",
+    "aten.empty_strided.",
+    "aten.empty_permuted.",
+    "aten.new_empty_strided.",
+)
 _DROPOUTS = (
     "aten.dropout.default",
     "aten.dropout_.default",
@@ -189,6 +199,12 @@ class _Recorder(ProxyTorchDispatchMode):  # type: ignore[no-untyped-call]
         self.current = call
         if func is torch.ops.aten.index.Tensor and any(t.dtype in (torch.bool, torch.uint8) for t in _tensors(args[1])):
             raise unsupported(torch.ops.aten.nonzero.default, place or _here())
+        if not self.has_row(func) and operator_name(func).startswith(_EMPTY):
+            out = func(*args, **kwargs)  # what it holds is not read, or the code's result is arbitrary: zeros will do
+            self.recording.calls.append(
+                replace(call, func=torch.ops.aten.zeros.default, args=[list(out.shape)], kwargs={}, out=Tensor(self.add(out)))
+            )
+            return out
         if not self.has_row(func):
             replacement = self.decompositions(func)
             if replacement is not None:
@@ -230,7 +246,7 @@ class _Functional(FunctionalTensorMode):  # type: ignore[no-untyped-call]
     def __init__(self, recorder: _Recorder) -> None:
         super().__init__(pre_dispatch=True)
         self.recorder = recorder
-        self.live: set[int] = set()
+        self.cut: set[int] = set()
         self.live_storages: set[int] = set()
         self.kept: list[Any] = []
         self.shared: set[int] = set()
@@ -272,18 +288,27 @@ class _Functional(FunctionalTensorMode):  # type: ignore[no-untyped-call]
         return out
 
     def mark(self, t: Any) -> None:
-        self.live.add(id(t))
+        """A gradient flows through this tensor, and through all that share its memory unless they were cut off."""
         self.kept.append(t)
         self.live_storages.add(t.untyped_storage()._cdata)
 
+    def live(self, t: torch.Tensor) -> bool:
+        """Whether autograd would give a gradient through this tensor."""
+        return id(t) not in self.cut and t.untyped_storage()._cdata in self.live_storages
+
     def _flow(self, func: Any, args: Any, kwargs: Any, out: Any) -> None:
-        """Follow which tensors autograd would give a gradient through."""
-        if not torch.is_grad_enabled() or func is torch.ops.aten.detach.default:
-            return
-        if any(id(a) in self.live for a in _tensors((args, kwargs))):
-            for t in _tensors(out):
-                if isinstance(t, FunctionalTensor) and t.dtype.is_floating_point:
-                    self.mark(t)
+        """Follow which tensors autograd would give a gradient through; a view of what is cut off is cut off."""
+        results = [t for t in _tensors(out) if isinstance(t, FunctionalTensor)]
+        given = [t for t in _tensors((args, kwargs)) if isinstance(t, FunctionalTensor)]
+        off = func is torch.ops.aten.detach.default or not torch.is_grad_enabled()
+        for t in results:
+            storage = t.untyped_storage()._cdata
+            shared = [g for g in given if g.untyped_storage()._cdata == storage and g is not t]
+            if shared and (off or any(id(g) in self.cut for g in shared)):
+                self.cut.add(id(t))
+                self.kept.append(t)
+            elif not off and t.dtype.is_floating_point and any(self.live(g) for g in given):
+                self.mark(t)
 
     def _written(self, func: Any, args: Any, kwargs: Any) -> None:
         for spec, value in zip(func._schema.arguments, [*args, *(None,) * len(func._schema.arguments)]):
@@ -291,28 +316,23 @@ class _Functional(FunctionalTensorMode):  # type: ignore[no-untyped-call]
                 value = kwargs.get(spec.name)
             if spec.alias_info is None or not spec.alias_info.is_write or not isinstance(value, FunctionalTensor):
                 continue
-            storage = value.untyped_storage()._cdata
+            storage, reason = value.untyped_storage()._cdata, ""
             if storage in self.shared:
-                frames, _ = _frames(sys._getframe(1))
-                raise UnsupportedOperation(
-                    operator_name(func),
-                    "it writes in place to a tensor that shares its memory with another in a way that torch does not declare",
-                    frames[0].place if frames else None,
-                    "Write it as a new tensor.",
+                reason = (
+                    "it writes in place to a tensor that shares its memory with another in a way that torch does not declare"
                 )
-            if storage not in self.live_storages:
+            elif id(value) in self.cut and (
+                storage in self.live_storages or any(self.live(t) for t in _tensors((args, kwargs)))
+            ):
+                reason = _BEHIND
+            elif not torch.is_grad_enabled() and storage in self.live_storages:
+                reason = _BEHIND
+            if not reason:
                 continue
-            if not torch.is_grad_enabled() or id(value) not in self.live:
-                frames, function = _frames(sys._getframe(1))
-                if function is not None:
-                    continue
-                raise UnsupportedOperation(
-                    operator_name(func),
-                    "it changes a tensor in place behind autograd's back (no_grad, detach or .data), so that "
-                    "the gradient is not that of the value",
-                    frames[0].place if frames else None,
-                    "Write it as a new tensor.",
-                )
+            frames, function = _frames(sys._getframe(1))
+            if function is None:
+                place = frames[0].place if frames else None
+                raise UnsupportedOperation(operator_name(func), reason, place, "Write it as a new tensor.")
 
     def _random(self, func: Any, args: Any, kwargs: Any) -> Any:
         """Refuse a random operator; dropout is a product where its mask is given, and nothing in eval mode."""
@@ -391,6 +411,21 @@ def _tensors(value: Any) -> list[torch.Tensor]:
     return []
 
 
+_INSIDE = ("it takes gradients inside the traced code", "dc.derive(d.adjoint) gives second derivatives.")
+_HOOKED = ("a hook changes gradients on their way, so that they are not the function's", "Leave the hook out.")
+_NUMBERS = ("it takes the tensor's values out of torch (data-dependent)", "Keep it a tensor, or pass the values as a constant.")
+_REFUSED: dict[Any, tuple[str, str, str]] = {
+    torch.autograd.grad: ("torch.autograd.grad", *_INSIDE),
+    torch.autograd.backward: ("torch.autograd.backward", *_INSIDE),
+    torch.Tensor.backward: ("Tensor.backward", *_INSIDE),
+    torch.Tensor.register_hook: ("Tensor.register_hook", *_HOOKED),
+    torch.Tensor.register_post_accumulate_grad_hook: ("Tensor.register_post_accumulate_grad_hook", *_HOOKED),
+    torch.Tensor.numpy: ("Tensor.numpy", *_NUMBERS),
+    torch.Tensor.__array__: ("Tensor.numpy", *_NUMBERS),
+    torch.Tensor.tolist: ("Tensor.tolist", *_NUMBERS),
+}
+
+
 class _Python(TorchFunctionMode):
     """What is decided above the dispatcher: ``.data`` reads as ``detach``, sizes that are read are watched."""
 
@@ -401,6 +436,19 @@ class _Python(TorchFunctionMode):
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if self.run.sizes and func in _READS_SIZES and isinstance(args[0], torch.Tensor):
             return self.run.watched(func(*args, **(kwargs or {})))
+        if torch._C._are_functorch_transforms_active():
+            raise UnsupportedOperation(
+                "torch.func",
+                "function transforms inside the traced code have no meaning here",
+                _here(),
+                "Write the batch as a dimension; dc.derive(d.adjoint) gives second derivatives.",
+            )
+        refused = _REFUSED.get(func)
+        if refused is not None:
+            name, reason, instead = refused
+            raise UnsupportedOperation(name, reason, _here(), instead)
+        if func is torch.Tensor.retain_grad:
+            return None
         if func is _DATA_GET or getattr(func, "__self__", None) is torch.Tensor.data:
             if getattr(func, "__name__", "") == "__get__":
                 return args[0].detach()
@@ -505,7 +553,7 @@ def record(code: Callable[[Run], Any], run: Run) -> Recording:
     quiet = not _LOG.disabled
     _LOG.disabled = True  # it prints a traceback for each size that does not fit; trying those is the point here
     try:
-        with torch.enable_grad(), enable_python_dispatcher(), run.mode, recorder, run.functional, _Python(run):
+        with _eager(), torch.enable_grad(), enable_python_dispatcher(), run.mode, recorder, run.functional, _Python(run):
             out = _run(code, run)
             recording.output = _unwrapped(out, recorder)
             for name, t in run.wrapped.items():
@@ -521,6 +569,11 @@ def record(code: Callable[[Run], Any], run: Run) -> Recording:
     finally:
         _LOG.disabled = not quiet
     return recording
+
+
+def _eager() -> Any:
+    """Compiled parts of the code run as they are written."""
+    return torch.compiler.set_stance("force_eager")
 
 
 def _run(code: Callable[[Run], Any], run: Run) -> Any:
