@@ -145,20 +145,29 @@ def _traced(backward: Callable[..., Any], d: Derivation, constants: Mapping[str,
     names = [a.name for a in d.adjoint.arguments] if everything else []
     names += [n for n in parameters if n in known and n not in names]
     keys: list[str] = []
+    refusals: list[InputError] = []
 
     @functools.wraps(backward)
     def ordered(*args: Any, **kwargs: Any) -> Any:
         found = backward(*args, **kwargs)
         if not isinstance(found, Mapping):
-            raise InputError(f"the backward returns a {type(found).__name__}; expected a dict of gradients by name")
+            kind = "tensor" if hasattr(found, "shape") else type(found).__name__
+            refusals.append(InputError(f"the backward returns a {kind}; expected a dict of gradients by name"))
+            raise refusals[0]
         given = {k: v for k, v in found.items() if v is not None}
         if not given:
-            raise InputError("the backward returns no gradient; expected a dict of gradients by name")
+            refusals.append(InputError("the backward returns no gradient; expected a dict of gradients by name"))
+            raise refusals[0]
         keys[:] = given
         return tuple(given.values())
 
     own = {n: v for n, v in constants.items() if everything or n in parameters}
-    traced = trace(ordered, {}, dims={n: _dims_text(known[n]) for n in names}, constants=own)
+    try:
+        traced = trace(ordered, {}, dims={n: _dims_text(known[n]) for n in names}, constants=own)
+    except InputError:
+        if refusals:
+            raise refusals[0] from None
+        raise
     if len(traced.program.outputs) != len(keys):
         raise InputError(f"the backward returns {len(keys)} gradients, of which {len(traced.program.outputs)} are tensors")
     return traced.program, dict(zip(keys, traced.program.outputs))

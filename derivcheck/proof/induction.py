@@ -1,16 +1,17 @@
 """Recurrences, by induction of one step.
 
-A closed form that satisfies a recurrence, its start included, is its solution.  A recurrence of the claim that no
-definition of the derivation equals is compared through an invariant: what is left of the difference, solved for it, says
-what it would have to be, and that is put to the same test.
+A closed form that satisfies a recurrence, its start included, is its solution.  Where a recurrence is left in the
+difference of two sides, the difference solved for it says what it would have to be, and that is put to the same test:
+so the invariant that ties a published scan to the derived one is found.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from derivcheck.notation.recurrence import loop
 from derivcheck.notation.sizes import i_poly
-from derivcheck.proof import polynomials
+from derivcheck.proof import brackets, polynomials
 from derivcheck.proof.atoms import Expression, elements_in
 from derivcheck.proof.normal import vanishes
 from derivcheck.proof.space import Space
@@ -21,6 +22,28 @@ if TYPE_CHECKING:
     from derivcheck.proof.prover import Prover
 
 
+def grounded(prover: Prover, name: str) -> bool:
+    """Whether the recurrence has one solution: it steps back by a constant, and never past its first place.
+
+    Each reference to itself has to stand beside brackets that keep it inside; without them it says nothing.
+    """
+    d = prover.definitions[name]
+    if loop([d]) is None:
+        return False
+    space = prover.space(0)
+    for m in prover.form(0, name):
+        for a, _ in m:
+            if name not in a.elements:
+                continue
+            if a.kind != "element" or a.data[0] != name:
+                return False
+            for p, i in zip(a.data[1], d.indices):
+                for end in (p, i.size - 1 - p):
+                    if polynomials.times(space, {m: 1}, brackets.least(space, end)) != {m: 1}:
+                        return False
+    return True
+
+
 def one_step(prover: Prover, mode: int, closed: Expression, body: Expression, name: str) -> Expression:
     """The body of a recurrence with a closed form in place of its earlier elements."""
     space = prover.space(mode)
@@ -29,10 +52,12 @@ def one_step(prover: Prover, mode: int, closed: Expression, body: Expression, na
 
 
 def by_invariant(prover: Prover, mode: int, difference: Expression) -> bool:
-    """Whether what is left vanishes because of what a recurrence of the claim always is."""
+    """Whether what is left vanishes because of what a recurrence in it always is."""
     space = prover.space(mode)
     for name in sorted(elements_in(difference)):
-        if name not in prover.definitions or not prover.recurrent(name) or name in prover.known or name in prover.bridges:
+        if name not in prover.definitions or not prover.recurrent(name) or name in prover.bridges:
+            continue
+        if not grounded(prover, name):
             continue
         value = _solved(space, difference, prover, name)
         if value is None:

@@ -258,13 +258,15 @@ def positive(space: Space, a: Atom, e: Rational) -> bool:
     if kind == "sigma":
         return all(positive(space, b, f) or b.kind in BRACKETS for b, f in a.data[1])
     if kind == "apply":
-        return a.data[0] in ("sigmoid", "softplus", "cosh")
+        return a.data[0] in ("sigmoid", "softplus", "cosh", "pi")
     return not whole(e)
 
 
 def strictly(a: Atom) -> bool:
     """Whether the atom is surely above 0."""
-    return a.kind in ("exp", "root") or (a.kind == "whole" and isinstance(a.data[0], Size) and a.data[0].name != "ℤ")
+    if a.kind == "whole":
+        return isinstance(a.data[0], Size) and a.data[0].name != "ℤ"
+    return a.kind in ("exp", "root") or (a.kind == "apply" and a.data[0] == "pi")
 
 
 def all_positive(space: Space, base: Expression) -> bool:

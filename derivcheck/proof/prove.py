@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from derivcheck.notation.program import Program
+from derivcheck.notation.terms import ONE, Ref, Term, transform
 from derivcheck.proof.constants import exact_constants
 from derivcheck.proof.prover import Prover
 from derivcheck.proof.report import Proof
@@ -20,7 +21,8 @@ def prove_programs(
         forward: the forward.
         adjoint: its gradient, as :func:`derivcheck.derivation.sweep.adjoint` derives it.
         claimed: definitions of gradients, over the names of the forward's inputs and definitions and its upstream
-            gradient.  An output ``x_bar`` or ``x`` claims the gradient of ``x``; definitions' adjoints may be claimed too.
+            gradient (1 where the output is a scalar and the claim does not read it).  An output ``x_bar`` or ``x``
+            claims the gradient of ``x``; definitions' adjoints may be claimed too.
         outputs: gradient name → the claim's definition of it, where its outputs bear other names.
         time_limit: seconds after which what is open is undecided.
 
@@ -35,6 +37,10 @@ def prove_programs(
     'proved'
     """
     read: dict[str, None] = {}
+    ups = {a.name for a in adjoint.arguments if a.role == "upstream"}
+    if forward.scalar and ups.isdisjoint(claimed.inputs):
+        adjoint = _at_one(adjoint, ups)
+        read[f"{', '.join(sorted(ups))} = 1, which the claim does not read"] = None
     exact: list[Program] = []
     for p in (forward, adjoint, claimed):
         new, said = exact_constants(p)
@@ -42,3 +48,13 @@ def prove_programs(
         read.update(dict.fromkeys(said))
     proof = Prover(exact[0], exact[1], exact[2], outputs or {o: o for o in claimed.outputs}, time_limit).run()
     return replace(proof, conditions=(*read, *proof.conditions)) if read else proof
+
+
+def _at_one(adjoint: Program, ups: set[str]) -> Program:
+    """The gradient of a scalar, its upstream gradient being 1."""
+
+    def change(t: Term) -> Term:
+        return ONE if isinstance(t, Ref) and t.name in ups else t
+
+    definitions = tuple(replace(d, term=transform(d.term, change)) for d in adjoint.definitions)
+    return replace(adjoint, definitions=definitions, arguments=tuple(a for a in adjoint.arguments if a.name not in ups))

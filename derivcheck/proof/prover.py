@@ -29,7 +29,7 @@ from derivcheck.proof.spelling import expression_text
 from derivcheck.proof.substitution import inlined, moved
 
 # What is opened, in which mode, from cheap to dear: the claim's own names, those that numbers show to be needed, all.
-STAGES = (("claim", 0), ("needed", 0), ("needed", 1), ("needed", 2), ("all", 0), ("all", 1), ("all", 3))
+STAGES = (("claim", 0), ("needed", 0), ("needed", 1), ("needed", 2), ("all", 0), ("all", 1), ("all", 2), ("all", 3))
 LEMMA_STAGES = STAGES[:3]
 
 
@@ -73,7 +73,7 @@ class Prover:
         self.level = {n: n in {d.name for d in forward.definitions} for n in self.definitions}
         self.alias: dict[str, str] = {}
         self.bridges: dict[str, Bridge] = {}
-        self.below = {a.name: a.below for a in (*self.inputs.values(), *claimed.arguments) if a.below is not None}
+        self.below = {a.name: a.below for a in self.inputs.values() if a.below is not None}
         self.top = frozenset(i for d in self.definitions.values() for i in d.indices)
         self.spaces: dict[int, Space] = {}
         self.modes = modes(d.term for d in self.definitions.values())
@@ -86,10 +86,9 @@ class Prover:
 
     # -- what is claimed ----------------------------------------------------------
     def _claims(self, outputs: Mapping[str, str], names: Mapping[str, str]) -> Iterator[Claim]:
-        upstream = {
-            f"{o}_bar": u.name
-            for o, u in zip(self.forward.outputs, (a for a in self.adjoint.arguments if a.role == "upstream"))
-        }
+        floats = dict.fromkeys(o for o in self.forward.outputs if self.forward.kind(o) == "float")
+        ups = [a for a in self.adjoint.arguments if a.role == "upstream"]
+        upstream = {f"{o}_bar": u.name for o, u in zip(floats, ups)}
         for gradient, o in outputs.items():
             bars = [n for n in (f"{gradient}_bar", gradient) if n.endswith("_bar")]
             target = next((n for n in bars if n in self.known), None) or next(
@@ -223,7 +222,7 @@ class Prover:
 
     def _same(self, d: Definition, k: Definition, stages: tuple[tuple[str, int], ...]) -> str | None:
         if d.recurrent and k.recurrent:  # by induction: equal, if equal whenever all earlier elements are
-            if d.dims != k.dims:
+            if d.dims != k.dims or not induction.grounded(self, k.name):
                 return None
             space = self.space(0)
             step = self.bridged(0, of_term(space, rename(d.term, {**self.alias, d.name: k.name})))
@@ -303,7 +302,7 @@ class Prover:
         """The names that were opened, and what is left of claim − target (None: nothing)."""
         indices = self._indices(target)
         left, right = self.over(mode, claim, indices), self.over(mode, target, indices)
-        if self.recurrent(target) and not self.recurrent(claim):
+        if self.recurrent(target) and not self.recurrent(claim) and induction.grounded(self, target):
             right = induction.one_step(self, mode, left, right, target)
         difference = polynomials.plus(left, polynomials.scaled(right, -1))
         opened, left = self.emptied(mode, names, difference)
