@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from derivcheck.codegen.graph import Value
 from derivcheck.codegen.reading import padded
-from derivcheck.notation.sizes import Entry, Index, Poly, as_poly, fresh, i_poly, nonnegative
+from derivcheck.notation.sizes import Index, Poly, as_poly, fresh, i_poly, nonnegative
 from derivcheck.notation.terms import Bracket, Mul, Over, Ref, Term, bound_indices, mul, substitute, subterms
 
 if TYPE_CHECKING:
@@ -28,38 +28,32 @@ class Block(NamedTuple):
 
 
 def block(low: Lowering, term: Term, a: Index) -> Block | None:
-    """The term as a block of ``a``, where every tensor in it is read at one ``a − k``."""
+    """The term as a block of ``a``: where a tensor is read at ``a − k`` and the brackets keep to its places."""
     factors = term.args if isinstance(term, Mul) else (term,)
-    place: tuple[Poly, Poly] | None = None
+    guards = {f.operand: f for f in factors if isinstance(f, Bracket) and f.relation == ">=" and isinstance(f.operand, Poly)}
+    for k, size in _places(low, term, a):
+        below, above = i_poly(a) - k, k + size - 1 - i_poly(a)
+        if below not in guards and not nonnegative(-k) or above not in guards and not nonnegative(k + size - a.size):
+            continue
+        rest = [f for f in factors if f not in (guards.get(below), guards.get(above))]
+        local = fresh(Index(a.name, size), [*term.free, *bound_indices(term), *low.place])
+        return Block(a, k, local, substitute(mul(*rest), {a: i_poly(local) + k}))
+    return None
+
+
+def _places(low: Lowering, term: Term, a: Index) -> list[tuple[Poly, Poly]]:
+    """``(k, D)`` for each tensor of size D that is read at ``a − k``, other than the whole range of ``a``."""
+    found: dict[tuple[Poly, Poly], None] = {}
     for t in subterms(term):
         if isinstance(t, Over) and any(a in i.size.indices for i in t.indices):
-            return None
-        if not isinstance(t, Ref):
+            return []
+        if not isinstance(t, Ref) or t.name not in low.dims:
             continue
         for axis, p in enumerate(t.at):
-            if a not in p.indices:
-                continue
-            line = p.linear_in(a)
-            if line is None or line[0] != 1 or line[1].indices or line[1].names or t.name in low.steps:
-                return None
-            if any(isinstance(x, Entry) for x in p.atoms()) or t.name not in low.dims:
-                return None
-            found = (-line[1], low.dims[t.name][axis])
-            if place is not None and place != found:
-                return None
-            place = found
-    if place is None:
-        return None
-    k, size = place
-    if k is as_poly(0) and size is a.size:
-        return None
-    below, above = i_poly(a) - k, k + size - 1 - i_poly(a)
-    guards = {f.operand: f for f in factors if isinstance(f, Bracket) and f.relation == ">=" and isinstance(f.operand, Poly)}
-    if below not in guards and not nonnegative(-k) or above not in guards and not nonnegative(k + size - a.size):
-        return None
-    rest = [f for f in factors if f not in (guards.get(below), guards.get(above))]
-    local = fresh(Index(a.name, size), [*term.free, *bound_indices(term), *low.place])
-    return Block(a, k, local, substitute(mul(*rest), {a: i_poly(local) + k}))
+            line = p.linear_in(a) if a in p.indices else None
+            if line is not None and line[0] == 1 and not line[1].indices and not line[1].names:
+                found[-line[1], low.dims[t.name][axis]] = None
+    return [(k, size) for k, size in found if not (k is as_poly(0) and size is a.size)]
 
 
 def blocked(low: Lowering, args: Sequence[Term]) -> Value | None:

@@ -321,12 +321,20 @@ def _of(low: Lowering, a: Poly | Index) -> frozenset[Index]:
     return frozenset((a,)) if isinstance(a, Index) else _free(low, a)
 
 
-def _clamped(low: Lowering, value: Value, p: Poly, size: Poly) -> Value:
-    if inside(p, size) or value.node.kind == NUMBER:
-        return value
+def trusted(low: Lowering, p: Poly, size: Poly) -> bool:
+    """Whether a position is within the size, or raises as torch does: an entry of an index tensor that nothing tests."""
+    if inside(p, size):
+        return True
     atom = p.atom
-    if isinstance(atom, Entry) and atom.name not in low.checked:
-        return value  # as in torch, an entry out of range is an error
+    if not isinstance(atom, Entry):
+        return False
+    below = low.below.get(atom.name)
+    return nonnegative(size - below, least=0) if below is not None else atom.name not in low.checked
+
+
+def _clamped(low: Lowering, value: Value, p: Poly, size: Poly) -> Value:
+    if value.node.kind == NUMBER or trusted(low, p, size):
+        return value
     return Value(low.graph.node("clamp", (value.node,), (as_poly(0), size - 1), value.node.dims, INT), value.axes)
 
 
@@ -380,7 +388,10 @@ def _atom(low: Lowering, a: Atom) -> Value:
             return Value(g.unary("to_int", value.node, kind=INT), value.axes)
         return value
     if isinstance(a, Floor):
-        return low.binary("floordiv", integer(low, a.numerator), integer(low, a.denominator))
+        below = integer(low, a.denominator)
+        if below.node.kind == NUMBER and _may_be_empty(a.denominator):
+            below = Value(g.number(size_of(as_poly(Extreme("max", (a.denominator, 1))))), ())
+        return low.binary("floordiv", integer(low, a.numerator), below)
     assert isinstance(a, Extreme)
     values = [integer(low, p) for p in a.args]
     total = values[0]

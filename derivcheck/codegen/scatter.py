@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from derivcheck.codegen.graph import INT, Value
 from derivcheck.codegen.numbers import is_number
-from derivcheck.codegen.reading import inside, integer
-from derivcheck.notation.sizes import Entry, Index, Poly, as_poly, i_poly
+from derivcheck.codegen.reading import integer, trusted
+from derivcheck.notation.sizes import Index, Poly, as_poly, i_poly
 from derivcheck.notation.terms import Bracket, Term, bracket, mul, summation
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def scatter(
     left = [b for b in brackets if b not in used]
     guards: list[Term] = []
     for a, p in targets.items():
-        if not _trusted(low, p, a.size):
+        if not trusted(low, p, a.size):
             guards += [bracket(">=", p), bracket(">=", a.size - 1 - p)]
     value = low.value(summation(inner, mul(number, *left, *guards, *rest)))
     places = (*kept, *(i for i in bound if i in summed))
@@ -44,7 +44,7 @@ def scatter(
     spots = []
     for a, p in [*((i, i_poly(i)) for i in kept), *targets.items()]:
         spot = integer(low, p)
-        if not _trusted(low, p, a.size):
+        if not trusted(low, p, a.size):
             spot = Value(low.graph.node("clamp", (spot.node,), (as_poly(0), a.size - 1), spot.node.dims, INT), spot.axes)
         spots.append(low.tensor_of_int(low.align(spot, places)))
     if not any(s.rank == len(places) for s in spots):
@@ -73,9 +73,3 @@ def _target(
         if not p.indices.isdisjoint(bound) and not clash:
             return a, p
     return None
-
-
-def _trusted(low: Lowering, p: Poly, size: Poly) -> bool:
-    """Entries of an index tensor that nothing tests are within range, or torch raises as it does for the forward."""
-    atom = p.atom
-    return inside(p, size) or isinstance(atom, Entry) and (low.below.get(atom.name) is size or atom.name not in low.checked)

@@ -139,8 +139,8 @@ class File:
         below = {a.name: a.below for a in self.arguments if a.below is not None}
         low = Lowering(dims, kinds, self.optional, _checked(self.definitions), below)
         items: list[tuple[str, Node | Loop]] = []
-        for group in groups(self.definitions):
-            if len(group) > 1 or group[0].recurrent:
+        for group in groups(_spelled_or_needed(self.definitions, self.outputs)):
+            if len(group) > 1 or (group[0].recurrent and group[0].spelling is None):
                 items.append((group[0].name, lower_group(low, group)))
                 continue
             d = group[0]
@@ -299,6 +299,19 @@ def _together(forward: Program, adjoint: Program | None) -> list[Definition]:
         elif mine.term is not d.term:
             raise InputError(f"{d.name} means one thing in the forward and another in the adjoint: rename it")
     return every
+
+
+def _spelled_or_needed(definitions: Sequence[Definition], outputs: Iterable[str]) -> list[Definition]:
+    """The definitions that the outputs need, where one that torch computes directly needs what its spelling names."""
+    wanted = set(outputs)
+    kept: list[Definition] = []
+    changed = True
+    while changed:  # more than once only where definitions refer to each other
+        kept = [d for d in definitions if d.name in wanted]
+        more = wanted.union(*(d.spelling.names if d.spelling is not None else d.term.names for d in kept))
+        more = more.union(*(p.names for d in kept for p in d.dims))
+        changed, wanted = more != wanted, more
+    return kept
 
 
 def _live(items: list[tuple[str, Node | Loop]], outputs: Iterable[str]) -> list[tuple[str, Node | Loop]]:
