@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from derivcheck.derivation.sweep import adjoint, apart
 from derivcheck.errors import InputError
+from derivcheck.notation.named import Named, spelled
 from derivcheck.notation.program import Definition, Path, Program
 from derivcheck.notation.terms import ONE, Ref, Term, inline, transform
 
@@ -94,7 +95,7 @@ class Derivation:
         for n, out in zip(self.wrt, self.adjoint.outputs):
             dims = tuple(str(p) for p in self.program.dims(n))
             found[n] = Gradient(n, dims, self.adjoint.definition(out), self)
-        return MappingProxyType(found)
+        return MappingProxyType(Named(found))
 
     @property
     def upstream(self) -> tuple[str, ...]:
@@ -160,7 +161,8 @@ class Derivation:
 
         run: Callable[..., tuple[Any, dict[str, Any]]] = load(self._source)
         values, ups = dict(self.values), self.upstream
-        if len(ups) < 2 and not values:
+        numbered = any(n[:1] == "_" and n[1:2].isdigit() for n in self.program.inputs)
+        if len(ups) < 2 and not values and not numbered:
             return run
         together = ups[0].rpartition("_")[0] if len(ups) > 1 else ""
 
@@ -168,9 +170,13 @@ class Derivation:
             if together and together in given:  # a flat tuple, with an entry per floating-point output
                 entries = given.pop(together)
                 if len(entries) != len(ups):
-                    raise InputError(f"{together} has {len(entries)} entries; expected {len(ups)}, one per floating-point output")
+                    wanted = f"expected {len(ups)}, one per floating-point output"
+                    raise InputError(f"{together} has {len(entries)} entries; {wanted}")
                 given.update(zip(ups, entries))
-            return run(**{**values, **given})
+            if not numbered:
+                return run(**{**values, **given})
+            value, grads = run(**{**values, **{spelled(n, self.program.inputs): t for n, t in given.items()}})
+            return value, Named(grads)
 
         return with_values
 
