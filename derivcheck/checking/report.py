@@ -171,7 +171,7 @@ class Report:
 
     def __getitem__(self, name: str) -> Row:
         for r in self.rows:
-            if r.name == name:
+            if r.name in (name, f"_{name}" if name[:1].isdigit() else name):
                 return r
         raise KeyError(f"{name!r} is not in the report; it has {', '.join(r.name for r in self.rows)}")
 
