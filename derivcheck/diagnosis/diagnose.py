@@ -85,7 +85,18 @@ def diagnose(case: Case, seconds: float = 3.0) -> Diagnosis | None:
     primes, powers of two, a size of 1, and the sizes of the case itself with other values.
 
     Args:
+        case: the wrong gradient, with the backward where it can be run again.
         seconds: how long to look.
+
+    >>> import torch
+    >>> from derivcheck.derivation.sweep import adjoint
+    >>> from derivcheck.notation.parse import parse_program
+    >>> forward = parse_program("L := sum(n: (x[n] - t[n])^2)/N", {"x": "N", "t": "N"})
+    >>> def backward(inputs, upstream):
+    ...     return {"x": 2 * (inputs["x"] - inputs["t"]) * upstream["grad_output"]}
+    >>> inputs = {"x": torch.randn(5).double(), "t": torch.randn(5).double()}
+    >>> print(diagnose(build("x", forward, adjoint(forward), inputs, {"grad_output": torch.tensor(1.5).double()}, backward)))
+    x: 5× too large at N=5, 3× at N=3: the mean's 1/N is missing: the scale of a sum in a mean
     """
     if f"{case.name}_bar" not in case.adjoint.outputs:
         return None

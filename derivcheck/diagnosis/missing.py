@@ -26,6 +26,6 @@ def missing(scene: Scene, others: list[Scene]) -> Iterator[Guess]:
     elif scene.found.shape == scene.right.shape and not scene.found.any() and scene.right.any():
         yield Guess(
             "missing",
-            "its gradient is zero everywhere: it never arrives (detached, or not accumulated)",
+            "its gradient is zero everywhere, as if nothing arrived",
             lambda s: np.zeros_like(s.right),
         )

@@ -69,7 +69,7 @@ def paths(scene: Scene, others: list[Scene]) -> Iterator[Guess]:
     known: list[tuple[Edge, Array]] = []
     for edge in edges(scene):
         effect = edge.effect(scene)
-        if effect is None or not np.isfinite(effect).all() or _tiny(scene, effect):
+        if effect is None or not np.isfinite(effect).all() or tiny(scene, effect):
             continue
         flat = effect.ravel()
         known.append((edge, flat))
@@ -88,7 +88,8 @@ def paths(scene: Scene, others: list[Scene]) -> Iterator[Guess]:
                         yield _two(scene, (left, right), (p, q))
 
 
-def _tiny(scene: Scene, effect: Array) -> bool:
+def tiny(scene: Scene, effect: Array) -> bool:
+    """Whether a path contributes nothing but rounding."""
     scale = float(np.abs(scene.right).max()) if scene.right.size else 0.0
     return not effect.size or float(np.abs(effect).max()) <= 1e3 * 1e-16 * scale
 

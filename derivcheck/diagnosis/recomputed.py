@@ -7,8 +7,9 @@ from fractions import Fraction
 
 from derivcheck.diagnosis.guess import Example, Guess, edited, occurrences, short
 from derivcheck.diagnosis.neighbours import NEIGHBOURS, readings
+from derivcheck.diagnosis.paths import edges, tiny
 from derivcheck.diagnosis.scene import Scene
-from derivcheck.notation.program import Definition
+from derivcheck.notation.program import Definition, Path
 from derivcheck.notation.terms import Add, Bracket, Func, Mul, Number, Pow, Ref, Term, add, func, mul, neg, power
 
 EXAMPLE = Example(
@@ -24,12 +25,32 @@ EXAMPLE = Example(
 def recomputed(scene: Scene, others: list[Scene]) -> Iterator[Guess]:
     """One place of one forward definition reads otherwise, and the backward uses the value that this gives."""
     own = scene.case.forward.names
+    lean = _without_idle_paths(scene)
     for d in scene.program.definitions:
         if d.name not in own or d.recurrent or d.kind != "float":
             continue
         for node, put, _ in occurrences(d.term):
             for kind, words, new in _edits(scene, d, node):
-                yield edited(kind, f"{words} where {d.name} is computed again", {d.name: put(new)})
+                said = f"{words} where {d.name} is computed again"
+                yield edited(kind, said, {d.name: put(new)})
+                if lean:
+                    yield edited(kind, said, {**lean, d.name: put(new)})
+
+
+def _without_idle_paths(scene: Scene) -> dict[str, Term]:
+    """The adjoints without the paths that contribute nothing at the right values: no published form has them.
+
+    ``Σ(x − mean)`` is zero, but not for a mean that is computed wrongly.
+    """
+    idle: dict[str, list[Path]] = {}
+    for edge in edges(scene):
+        effect = edge.effect(scene)
+        if effect is not None and tiny(scene, effect):
+            idle.setdefault(edge.definition.name, []).append(edge.path)
+    kept = {}
+    for name, paths in idle.items():
+        kept[name] = add(*(p.term for p in scene.program.definition(name).paths if p not in paths))
+    return kept
 
 
 def _edits(scene: Scene, d: Definition, node: Term) -> Iterator[tuple[str, str, Term]]:
