@@ -145,12 +145,14 @@ class File:
                 continue
             d = group[0]
             if d.spelling is not None:
-                args = [low.graph.var(n, dims[n], "scalar" if n in self.optional else kinds[n]) for n in d.spelling.names]
+                args = [low.graph.var(n, dims[n], "scalar" if n in low.scalars else kinds[n]) for n in d.spelling.names]
                 node = low.graph.node("spelled", args, (d.spelling.template,), d.dims, d.kind)
             else:
                 node = low.define(d)
-            if d.name in self.outputs and node.kind == "scalar":
+            if node.kind == "scalar" and d.name in self.outputs:
                 node = low.tensor(node)
+            elif node.kind == "scalar":
+                low.scalars.add(d.name)
             items.append((d.name, node))
         return _live(items, self.outputs), low
 

@@ -57,7 +57,7 @@ def _pivots(b: Builder, a: Value, n: Sequence[Index]) -> Value:
     b.put(left, (*n, k, i, j), add(mul(first, a[(*n, i, j)]), mul(later, sub(e[(*n, q, i, j)], mul(open_, quotient)))))
     b.put(free, (*n, k, i), add(first, mul(later, u[(*n, q, i)], bracket("!=", i_poly(i) - taken))), kind="int")
     choice = extremum("argmax", [i], mul(bracket(">=", u.entry(*n, k, i) - 1), add(ONE, absolute(e[(*n, k, i, k)]))))
-    spelling = b.spell("torch.lu_unpack(*torch.linalg.lu_factor({}), unpack_data=False)[0].argmax(-2)", a)
+    spelling = b.spell("torch.lu_unpack(*torch.linalg.lu_factor({}), unpack_data=False)[0].cumsum(-2).lt(0.5).sum(-2)", a)
     b.put(rows, (*n, k), choice, kind="int", spelling=spelling)
     return p
 
