@@ -47,6 +47,7 @@ class Lowering:
 
     Attributes:
         dims, kinds: of every tensor by name.
+        scalars: names that may be a Python number: an upstream gradient that was left out, and what is made of it alone.
         checked: integer tensors that a bracket tests, whose entries may thus be out of range.
         place: the order of the indices in the definition at hand.
         steps: inside a loop, for a recurrent name the dimension along which it runs.
@@ -62,7 +63,7 @@ class Lowering:
     ) -> None:
         self.graph = Graph()
         self.dims, self.kinds = dict(dims), dict(kinds)
-        self.scalars, self.checked = frozenset(scalars), frozenset(checked)
+        self.scalars, self.checked = set(scalars), frozenset(checked)
         self.below = dict(below or {})
         self.infinite: set[str] = set()
         self.place: dict[Index, int] = {}

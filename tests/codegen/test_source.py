@@ -403,3 +403,16 @@ def test_negated_programs_and_constants():
     c = Definition("c", (n, Index("k", as_poly(2))), Number(Fraction(3, 2)))
     value, other = load(source(Program((Input("x", (N,)),), (y, c), ("y", "c"))))(x=torch.ones(2, dtype=torch.float64))
     assert value.tolist() == [-1, -1] and other.dtype == torch.float64 and other.tolist() == [[1.5, 1.5]] * 2
+
+
+def test_what_is_made_of_an_upstream_that_was_left_out_is_still_a_number() -> None:
+    total = Definition("s", (), summation([n, i], ref("x", n, i)))
+    mean = Definition("z", (), mul(power(size_of(N), -1), power(size_of(IN), -1), ref("s")))
+    program = Program((Input("x", (N, IN)),), (total, mean), ("z",))
+    run = load(source(program, adjoint(program)))
+    for dtype in (torch.float64, torch.float32):
+        value, grads = run(x=torch.ones(4, 2, dtype=dtype))
+        assert value == 1
+        assert grads["x"].dtype == dtype
+        assert torch.equal(grads["x"], torch.full((4, 2), 1 / 8, dtype=dtype))
+        assert torch.equal(run(x=torch.ones(4, 2, dtype=dtype), grad_output=torch.tensor(2.0))[1]["x"], 2 * grads["x"])
