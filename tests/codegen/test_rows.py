@@ -22,6 +22,7 @@ from rows_on_numbers import Case, case, fits
 from derivcheck.codegen.load import load
 from derivcheck.codegen.source import source
 from derivcheck.derivation.sweep import adjoint
+from derivcheck.errors import UnsupportedOperation
 from derivcheck.operators.row import rows
 
 NAMES = [n for n in rows() if n.startswith("aten.")]
@@ -55,7 +56,11 @@ def run(c: Case, rtol: float, spelled: bool) -> None:
     wrt = [n for n, v in c.inputs.items() if v.requires_grad]
     outs = [o for o in c.outputs if o.is_floating_point()]
     back = adjoint(p, wrt) if outs and wrt else None
-    text = source(p, back, wrt=wrt)
+    try:
+        text = source(p, back, wrt=wrt)
+    except UnsupportedOperation:  # a pivot search is a recurrence that only torch's own call computes
+        assert not spelled
+        return
     generator = torch.Generator().manual_seed(1)
     ups = [torch.randn(o.shape, generator=generator, dtype=o.dtype) for o in outs]
     given: dict[str, Any] = {n: v.detach() for n, v in c.inputs.items()}
