@@ -105,6 +105,8 @@ def _respelled(space: Space, i: Index, others: list[Index], m: Monomial) -> Any:
         constraints += [i_poly(i), i.size - 1 - i_poly(i)]
     if not seen:  # only counted: any end may be the first place
         shifts = [c for c in constraints if c.index is not i and _slope(c, i) is not None]
+    elif not any(_slope(p, i) for p in seen):  # stands with a factor alone, as in 2·i: the ends of its range are offered
+        shifts = [a.data[0] for a in limits if a.data[0].index is not i]
     best: tuple[Any, ...] | None = None
     for p in [i_poly(i), *shifts]:
         found = _spelled(space, i, others, rest, constraints, p)

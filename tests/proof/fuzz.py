@@ -18,7 +18,7 @@ import numpy as np
 from derivcheck.errors import DerivcheckError
 from derivcheck.notation.meaning import evaluate
 from derivcheck.notation.program import Definition, Input, Program
-from derivcheck.notation.sizes import Index, Poly, as_poly, entry, i_poly, size
+from derivcheck.notation.sizes import Entry, Index, Poly, as_poly, entry, i_poly, size
 from derivcheck.notation.terms import (
     ONE,
     Add,
@@ -65,6 +65,8 @@ INPUTS = (
     Input("c", ()),
     Input("ids", (N,), "int", M),
     Input("t", (M,), "int", N),
+    Input("Z", (N * M,)),
+    Input("V", (2 * N + M,)),
 )
 BELOW = {"ids": M, "t": N}
 ROW, COLUMN = Index("r", N), Index("q", M)
@@ -73,8 +75,9 @@ ROW, COLUMN = Index("r", N), Index("q", M)
 class Maker:
     """Random terms over the inputs, with some free indices."""
 
-    def __init__(self, rng: random.Random) -> None:
+    def __init__(self, rng: random.Random, inputs: tuple[Input, ...] = INPUTS) -> None:
         self.rng = rng
+        self.inputs = inputs
         self.serial = 0
 
     def index(self, length: Poly) -> Index:
@@ -84,6 +87,16 @@ class Maker:
     def place(self, length: Poly, free: list[Index]) -> Poly | None:
         """A position along a dimension of that size."""
         options: list[Poly] = [i_poly(i) for i in free if i.size is length]
+        flat = [i_poly(i) for i in free if i.size is N * M]
+        rows, columns = ([i_poly(i) for i in free if i.size is d] for d in (N, M))
+        if length is N * M and rows and columns:
+            options.append(self.rng.choice(rows) * M + self.rng.choice(columns))
+        elif length is 2 * N + M and rows and columns:
+            options += [2 * self.rng.choice(rows) + self.rng.choice(columns)] * 2
+        elif length is N:
+            options += [a // M for a in flat]
+        elif length is M:
+            options += [a - (a // M) * M for a in flat]
         if length is M:
             options += [entry("ids", i_poly(i)) for i in free if i.size is N]
         elif self.rng.random() < 0.15:
@@ -93,7 +106,7 @@ class Maker:
         return self.rng.choice(options) if options else None
 
     def leaf(self, free: list[Index]) -> Term:
-        names = ["x", "y", "w", "A", "B", "S", "p", "c", "number", "size"]
+        names = ["x", "y", "w", "A", "B", "S", "p", "c", "number", "size", "Z", "V"]
         for _ in range(20):
             n = self.rng.choice(names)
             if n == "number":
@@ -111,6 +124,11 @@ class Maker:
         if len(rows) >= 2 and self.rng.random() < 0.7:
             i, j = self.rng.sample(rows, 2)
             return bracket(self.rng.choice(["==", ">=", ">", "!="]), i_poly(i) - i_poly(j) + self.rng.choice([0, 0, 1, -1]))
+        if rows and self.rng.random() < 0.2:
+            columns = [i for i in free if i.size is M]
+            target = Entry("t", (i_poly(self.rng.choice(columns)),)) if columns else None
+            if target is not None:
+                return bracket(self.rng.choice(["==", ">=", "!="]), i_poly(self.rng.choice(rows)) - as_poly(target))
         if rows and self.rng.random() < 0.5:
             return bracket(self.rng.choice([">=", "=="]), i_poly(self.rng.choice(rows)) - self.rng.choice([0, 1, 2]))
         return bracket(self.rng.choice([">", ">="]), self.leaf(free))
@@ -133,7 +151,7 @@ class Maker:
         if pick < 0.42:
             return add(*(self.term(free, depth - 1) for _ in range(self.rng.choice([2, 2, 3]))))
         if pick < 0.66:
-            bound = [self.index(self.rng.choice([N, N, M])) for _ in range(self.rng.choice([1, 1, 2]))]
+            bound = [self.index(self.rng.choice([N, N, N, M, M, N * M])) for _ in range(self.rng.choice([1, 1, 2]))]
             return summation(bound, self.term(free + bound, depth - 1))
         if pick < 0.72:
             return func(self.rng.choice(["exp", "tanh", "sigmoid", "silu", "sin", "erf"]), self.leaf(free))
@@ -208,10 +226,10 @@ def _distributed(t: Term, m: Maker) -> Term:
 
 def _delta(t: Term, m: Maker) -> Term:
     if isinstance(t, Ref) and t.at:
-        k = m.rng.randrange(len(t.at))
-        a = next((a for a in INPUTS if a.name == t.name), None)
+        a = next((a for a in m.inputs if a.name == t.name), None)
         if a is None:
             return t
+        k = m.rng.randrange(len(t.at))
         j = m.index(a.dims[k])
         at = list(t.at)
         at[k] = i_poly(j)
@@ -221,6 +239,16 @@ def _delta(t: Term, m: Maker) -> Term:
 
 def _complement(t: Term, m: Maker) -> Term:
     return sub(ONE, opposite(t)) if isinstance(t, Bracket) else t
+
+
+def _digits(t: Term, m: Maker) -> Term:
+    if isinstance(t, Over) and t.kind == "sum":
+        for i in t.indices:
+            if i.size is N * M:
+                h, e = m.index(N), m.index(M)
+                rest = [k for k in t.indices if k is not i]
+                return summation([*rest, h, e], substitute(t.body, {i: i_poly(h) * M + i_poly(e)}))
+    return t
 
 
 def _split(t: Term, m: Maker) -> Term:
@@ -264,6 +292,7 @@ LAWS: tuple[Callable[[Term, Maker], Term], ...] = (
     _distributed,
     _delta,
     _complement,
+    _digits,
     _split,
     _multiplied,
     _function,
@@ -459,9 +488,7 @@ def main(arguments: list[str]) -> int:
     total = int(arguments[0]) if arguments else 100_000
     first = int(arguments[1]) if len(arguments) > 1 else 1_000_000
     found = judged(range(first, first + total))
-    print(
-        f"{found.equal} pairs made equal, {found.proved} proved; {found.unequal} made unequal; {len(found.unsound)} unsound"
-    )
+    print(f"{found.equal} pairs made equal, {found.proved} proved; {found.unequal} made unequal; {len(found.unsound)} unsound")
     for p in found.unsound[:10]:
         print(f"UNSOUND seed {p.seed}\n  {p.left}\n  {p.right}")
     if "-v" in arguments:

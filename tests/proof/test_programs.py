@@ -1,0 +1,44 @@
+"""The whole prover against numbers: claims of the gallery with random changes are never proved where they are wrong."""
+
+import random
+from dataclasses import replace
+
+import pytest
+
+from derivcheck.derive import derive
+from derivcheck.proof.prove import prove_programs
+from derivcheck.proof.prover import Prover
+from derivcheck.proof.refute import compared
+from derivcheck.prove import parse_claim
+from tests.proof.fuzz import LAWS, MISTAKES, Maker, _other_name, somewhere
+from tests.proof.gallery import GALLERY, Entry
+
+SMALL = [e for e in GALLERY if e.name not in ("makemore", "GRU cell", "LSTM cell", "conv2d", "quaternion to rotation")]
+ROUNDS = 3
+WITHIN = [m for m in MISTAKES if m is not _other_name]
+
+
+@pytest.mark.parametrize("entry", SMALL, ids=lambda e: e.name)
+def test_a_changed_claim_is_proved_only_where_it_is_right(entry: Entry) -> None:
+    d = derive(entry.forward, dims=entry.inputs)
+    right = parse_claim(entry.backward, d)
+    verdicts = []
+    for k in range(ROUNDS):
+        rng = random.Random(f"{entry.name} {k}")
+        maker = Maker(rng, d.program.arguments)
+        place = rng.randrange(len(right.definitions))
+        changes = [rng.choice(LAWS)] * rng.randint(0, 1) + [rng.choice(WITHIN)] * rng.randint(0, 1)
+        term = right.definitions[place].term
+        for change in changes:
+            term = somewhere(term, change, maker)
+        changed = replace(right.definitions[place], term=term)
+        claim = replace(right, definitions=(*right.definitions[:place], changed, *right.definitions[place + 1 :]))
+        proof = prove_programs(d.program, d.adjoint, claim, time_limit=1.0)
+        prover = Prover(d.program, d.adjoint, claim, {o: o for o in claim.outputs}, 1.0)
+        pairs = [(c.name, c.claim, c.target) for c in prover.claims]
+        wrong = compared(prover.program, pairs, 0.3).refuted
+        verdicts += [p.status for p in proof.parts]
+        for part in proof.parts:
+            assert part.status != "proved" or part.name not in wrong, f"round {k}: {term}\n{proof}"
+            assert part.status != "refuted" or part.name in wrong, f"round {k}: {term}\n{proof}"
+    assert verdicts
