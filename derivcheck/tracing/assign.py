@@ -260,9 +260,9 @@ class Traces:
                 self.meaning[n] = as_poly(self.base()[n])
             elif isinstance(choice, int):
                 poly = self._direct(failed, choice) or self._leaf(choice, call.func)
-                if poly is None or n in poly.sizes():
-                    poly = as_poly(self.base()[n])
-                self.meaning[n] = poly
+                if poly is not None and n in poly.sizes():
+                    continue
+                self.meaning[n] = as_poly(self.base()[n]) if poly is None else poly
             elif choice != n:
                 self.meaning[n] = size(choice)
             else:
@@ -378,8 +378,20 @@ class Traces:
             for other in [size(m) for m in now if m != n] + self._known():
                 if other.at(now) in numbers and other.at(then) == then[n] and n not in other.sizes():
                     self.meaning[n] = other
-                    return True
+                    if self._further(failed):
+                        return True
+                    del self.meaning[n]
         return False
+
+    def _further(self, failed: RecordingFailed) -> bool:
+        """Whether the code now gets further than it did, or complains of fewer sizes."""
+        try:
+            self.at(self.assignment(1))
+        except RecordingFailed as e:
+            calls, before = len(e.recording.calls), len(failed.recording.calls)
+            complaints = [len(set(re.findall(r"\d+", str(x.cause)))) for x in (e, failed)]
+            return calls > before or calls == before and complaints[0] < complaints[1]
+        return True
 
     def _search(self, attempt: int, upto: int | None = None) -> bool:
         """Find sizes that cannot vary alone, by varying them from the example; identify, scale or fix one of them."""
