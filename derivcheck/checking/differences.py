@@ -81,7 +81,7 @@ def difference(
         stretch: scales the steps, for a second opinion.
         budget: how much work the differences may be; beyond it, colours are sampled.
     """
-    open_program, weights = unreduced(program, upstream, name)
+    open_program, weights = unreduced(program, upstream, name, sizes)
     x = np.asarray(inputs[name], dtype=np.float64)
     if not weights:  # no output depends on it
         return Difference(np.zeros(x.shape), np.zeros(x.shape), x.size, x.size, True)

@@ -30,6 +30,7 @@ from derivcheck.notation.terms import (
     transform,
 )
 
+SMALL = 1 << 12  # elements that an output may always be opened to
 Array = npt.NDArray[np.float64]
 
 
@@ -50,7 +51,9 @@ def _float_names(term: Term) -> set[str]:
     return {r.name for r in refs(term)}
 
 
-def unreduced(program: Program, upstream: Mapping[str, Any], name: str) -> tuple[Program, dict[str, Array]]:
+def unreduced(
+    program: Program, upstream: Mapping[str, Any], name: str, sizes: Mapping[str, int]
+) -> tuple[Program, dict[str, Array]]:
     """The Program of what ``name`` flows through, its outputs without their last sum, and the weight of each output element.
 
     What does not depend on ``name`` becomes an input.
@@ -69,6 +72,9 @@ def unreduced(program: Program, upstream: Mapping[str, Any], name: str) -> tuple
         term: Term = program.definition(o).term if o in names else Ref(o, tuple(i_poly(i) for i in indices))
         label = next(n for n in spare if n not in program.names)
         inner, body = _opened(term, names | {name})
+        arrays = [math.prod(p.at(sizes) for p in program.dims(r.name)) for r in refs(body)]
+        if _volume(indices + inner, sizes) > max(4 * max(arrays, default=0), SMALL):  # a matrix product stays one
+            inner, body = (), term
         last.append(Definition(label, indices + inner, body))
         g = np.asarray(g, dtype=np.float64)
         weights[label] = g.reshape(g.shape + (1,) * len(inner))
