@@ -48,6 +48,7 @@ FAMILIES: tuple[Family, ...] = (
 )
 DEEP: tuple[Family, ...] = (sums, factors, variables)  # these look at the gradient written out in one term too
 PRIMES = (3, 5, 7, 11, 13, 17, 19, 23)
+LARGE = 1_000_000  # a gradient of more elements is not evaluated again for every guess
 SMALL = 20_000  # a gradient of more elements is first looked for at small sizes
 
 
@@ -122,7 +123,7 @@ def diagnose(case: Case, seconds: float = 3.0) -> Diagnosis | None:
     search = here
     if here.right.size > SMALL:
         search = next((s for s in others if s.wrong and s.found is not None and s.found.any()), here)
-    rest = [s for s in (here, *others) if s is not search]
+    rest = [s for s in (here, *others) if s is not search and (s is not here or here.right.size <= LARGE)]
     fitting: list[Guess] = []
     tried: set[Hashable] = set()
     for deep, family in [*((False, f) for f in FAMILIES), *((True, f) for f in DEEP)]:
@@ -220,7 +221,8 @@ def _plans(sizes: dict[str, int]) -> list[dict[str, int]]:
 def _others(here: Scene) -> list[Scene]:
     found = []
     for seed, plan in enumerate(_plans(here.sizes)):
-        if math.prod(plan.values()) > 10**7 and plan != here.sizes:
+        large = here.right.size > LARGE if plan == here.sizes else math.prod(plan.values()) > 10**7
+        if large:
             continue
         case = here.case.at(plan, 7 + seed)
         if case is not None and (s := Scene(case)).sound:

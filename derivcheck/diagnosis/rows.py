@@ -24,7 +24,7 @@ from derivcheck.diagnosis.guess import (
     spots,
 )
 from derivcheck.diagnosis.scene import Array, Scene
-from derivcheck.notation.sizes import Index, Poly, fresh, i_poly
+from derivcheck.notation.sizes import Entry, Index, Poly, fresh, i_poly
 from derivcheck.notation.terms import (
     MINUS_ONE,
     ONE,
@@ -126,10 +126,13 @@ def _pieces(node: Term) -> Iterator[tuple[str, Term]]:
 
 def _elements(b: Bracket) -> str:
     opposed = str(opposite(b))[1:-1]
-    names = sorted(b.names)
-    if isinstance(b.operand, Poly) and names:
-        return f"rows with {opposed} (of {', '.join(names)})"
-    return f"elements with {opposed}"
+    if not isinstance(b.operand, Poly) or not b.names:
+        return f"elements with {opposed}"
+    entries = [a for a in b.operand.atoms() if isinstance(a, Entry)]
+    line = b.operand.linear_in(entries[0]) if len(entries) == 1 else None
+    if line is not None and abs(line[0]) == 1 and b.relation in ("==", "!="):
+        return f"rows with {entries[0]} {'=' if b.relation == '!=' else '≠'} {-line[1] * line[0]}"
+    return f"rows with {opposed}"
 
 
 def _moved(b: Bracket) -> list[tuple[str, Term]]:
@@ -151,20 +154,22 @@ def _overwritten(scene: Scene) -> Iterator[Guess]:
         hits = [
             b
             for b in node.body.args
-            if isinstance(b, Bracket) and b.relation == "==" and isinstance(b.operand, Poly) and b.names
+            if isinstance(b, Bracket) and b.relation == "==" and isinstance(b.operand, Poly) and b.free & set(node.indices)
         ]
         bound = tuple(i for i in node.indices if any(i in b.free for b in hits))
         if not hits or not bound:
             continue
         names = sorted(frozenset().union(*(b.names for b in hits)))
         for which, later in (("last", True), ("first", False)):
-            alone = _only(bound, hits, spot.definition.indices, later)
-            yield edited(
-                "rows",
-                f"where an index of {', '.join(names)} is repeated, only the {which} one counts"
-                f"{place(scene, spot.definition)}: it needs a scatter-add, not an assignment",
-                spot.changed(Over("sum", node.indices, mul(node.body, alone))),
-            )
+            new = Over("sum", node.indices, mul(node.body, _only(bound, hits, spot.definition.indices, later)))
+            if names:
+                words = f"where an index of {', '.join(names)} is repeated, only the {which} one counts"
+                words += f"{place(scene, spot.definition)}: it needs a scatter-add, not an assignment"
+            else:
+                group = ", ".join(i.name for i in bound)
+                words = f"the sum over the group of {group} is missing{place(scene, spot.definition)}: of those with "
+                words += f"{' '.join(map(str, hits))} only the {which} is taken"
+            yield edited("rows" if names else "sum", words, spot.changed(new))
 
 
 def _only(bound: tuple[Index, ...], hits: list[Bracket], free: tuple[Index, ...], later: bool) -> Term:

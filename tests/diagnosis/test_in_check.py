@@ -1,0 +1,79 @@
+"""A wrong backward of torch code, named by the report of a check."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+import derivcheck as dc
+
+
+def drawn(*shape: int) -> Tensor:
+    return torch.randn(*shape, dtype=torch.float64, generator=torch.Generator().manual_seed(sum(shape)))
+
+
+def mse(x: Tensor, w: Tensor, b: Tensor, t: Tensor) -> Tensor:
+    return F.mse_loss(F.linear(x, w, b), t)
+
+
+def mse_divided_by_the_batch(grad_output: Tensor, x: Tensor, w: Tensor, b: Tensor, t: Tensor) -> dict[str, Tensor]:
+    e = grad_output * 2 * (x @ w.T + b - t) / x.shape[0]
+    return {"x": e @ w, "w": e.T @ x, "b": e.sum(0), "t": -e}
+
+
+def softmax(x: Tensor) -> Tensor:
+    return F.softmax(x, -1)
+
+
+def softmax_elementwise(grad_output: Tensor, x: Tensor) -> dict[str, Tensor]:
+    y = x.softmax(-1)
+    return {"x": grad_output * y * (1 - y)}
+
+
+def cross_entropy(x: Tensor, t: Tensor) -> Tensor:
+    return F.cross_entropy(x, t, ignore_index=2)
+
+
+def ignored_rows_not_zero(grad_output: Tensor, x: Tensor, t: Tensor) -> dict[str, Tensor]:
+    return {"x": grad_output * (x.softmax(-1) - F.one_hot(t, x.shape[1])) / (t != 2).sum()}
+
+
+def layer_norm(x: Tensor, w: Tensor, b: Tensor) -> Tensor:
+    return F.layer_norm(x, (x.shape[-1],), w, b)
+
+
+def frozen_mean(grad_output: Tensor, x: Tensor, w: Tensor, b: Tensor) -> dict[str, Tensor]:
+    mean, rstd = x.mean(-1, keepdim=True), (x.var(-1, unbiased=False, keepdim=True) + 1e-5).rsqrt()
+    k, h = (x - mean) * rstd, grad_output * w
+    return {"x": rstd * (h - k * (h * k).mean(-1, keepdim=True)), "w": (grad_output * k).sum(0), "b": grad_output.sum(0)}
+
+
+def linear(x: Tensor, w: Tensor) -> Tensor:
+    return F.linear(x, w)
+
+
+def strides_ignored(grad_output: Tensor, x: Tensor, w: Tensor) -> dict[str, Tensor]:
+    g = torch.as_strided(grad_output, grad_output.shape, (grad_output.shape[1], 1))
+    return {"x": g @ w, "w": g.T @ x}
+
+
+CASES: list[tuple[Callable[..., Any], dict[str, Tensor], Callable[..., Any], str, str]] = [
+    (mse, {"x": drawn(5, 3), "w": drawn(2, 3), "b": drawn(2), "t": drawn(5, 2)}, mse_divided_by_the_batch, "w",
+     "divided by N, but the mean is over N·out"),
+    (softmax, {"x": drawn(5, 7)}, softmax_elementwise, "x", "as if elementwise"),
+    (cross_entropy, {"x": drawn(5, 7), "t": torch.tensor([1, 2, 6, 0, 2])}, ignored_rows_not_zero, "x", "rows with t[n] = 2 must be 0"),
+    (layer_norm, {"x": drawn(5, 7), "w": drawn(7), "b": drawn(7)}, frozen_mean, "x", "the path through mean is left out"),
+    (linear, {"x": drawn(5, 3), "w": drawn(2, 3)}, strides_ignored, "w", "its strides are ignored"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("forward, inputs, backward, name, says", CASES, ids=[c[2].__name__ for c in CASES])
+def test_the_report_names_the_mistake(forward: Any, inputs: Any, backward: Any, name: str, says: str) -> None:
+    report = dc.check(forward, inputs, backward)
+    assert not report.passed and not report[name].passed
+    assert says in str(report[name].diagnosis)
