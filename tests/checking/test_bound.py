@@ -1,0 +1,126 @@
+"""The rounding bound: no correct arithmetic is outside it, and it is not loose without need."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from derivcheck.checking.bound import Bound, Pair, unit
+from derivcheck.checking.live import Live
+from derivcheck.notation.meaning import evaluate
+from derivcheck.notation.numbers import Exact, Mask
+from derivcheck.notation.program import Definition, Input, Program
+from derivcheck.notation.terms import Number, add, div, func, mul, number, power, ref, size_of, sub, summation
+from tests.checking.forwards import FORWARDS, D, N, d, n
+
+HALF, SINGLE = torch.bfloat16, torch.float32
+
+
+def test_the_rules() -> None:
+    b = Bound(torch.float32)
+    u = b.unit
+    x = Pair(torch.tensor([3.0], dtype=torch.float64), torch.tensor([0.1], dtype=torch.float64))
+    y = Pair(torch.tensor([5.0], dtype=torch.float64), torch.tensor([0.2], dtype=torch.float64))
+    assert float(b.add(x, y).error) == pytest.approx(0.1 + 0.2 + 8 * u)  # type: ignore[arg-type]
+    assert float(b.mul(x, y).error) == pytest.approx(3 * 0.2 + 5 * 0.1 + 0.1 * 0.2 + 15 * u)  # type: ignore[arg-type]
+    assert b.mul(Pair(torch.tensor(4.0, dtype=torch.float64)), Pair(torch.tensor([3.0], dtype=torch.float64))).error is None
+    assert float(b.func("exp", [x]).error) >= float(torch.e**3.1 * 0.1)  # type: ignore[arg-type]
+    assert b.depth(64) == 64 and b.depth(256) == 66 and Bound(SINGLE, coarse=True).depth(256) == 256
+    assert b.number(Fraction(1, 3)).error is not None and b.number(Fraction(3, 8)).error is None
+
+
+def test_nothing_known_is_unbounded_and_nothing_there_is_zero() -> None:
+    b = Bound()
+    at_zero = Pair(torch.tensor([0.0, 4.0], dtype=torch.float64), torch.tensor([0.1, 0.0], dtype=torch.float64))
+    root = b.power(at_zero, Fraction(-1, 2))
+    assert torch.isinf(root.error[0]) and float(root.error[1]) < 1e-15  # type: ignore[index]
+    masked = b.where(Mask(np.array([False, True])), root)
+    assert float(masked.value[0]) == 0 and float(masked.error[0]) == 0  # type: ignore[index]
+    half = Bound(torch.float16)
+    assert torch.isinf(
+        half.mul(Pair(torch.tensor([1e3], dtype=torch.float64)), Pair(torch.tensor([1e3], dtype=torch.float64))).error
+    ).all()  # type: ignore[union-attr, arg-type]
+
+
+def test_an_open_bracket_adds_what_it_selects() -> None:
+    b = Bound()
+    x = Pair(torch.tensor([1e-20, 1.0, 0.0], dtype=torch.float64), torch.tensor([1e-18, 1e-18, 0.0], dtype=torch.float64))
+    mask = b.compare(">", x)
+    assert mask.holds.tolist() == [True, True, False] and mask.open is not None and mask.open.tolist() == [True, False, False]
+    chosen = b.where(mask, Pair(torch.tensor([7.0, 7.0, 7.0], dtype=torch.float64)))
+    assert chosen.error is not None and chosen.error.tolist() == [7.0, 0.0, 0.0] and b.open == 1
+
+
+terms = st.recursive(
+    st.sampled_from([ref("x", n, d), ref("y", n, d), ref("c", n), number(Fraction(1, 3)), number(2.5)]),
+    lambda inner: st.one_of(
+        st.lists(inner, min_size=2, max_size=3).map(lambda ts: add(*ts)),
+        st.lists(inner, min_size=2, max_size=3).map(lambda ts: mul(*ts)),
+        st.tuples(inner, inner).map(lambda p: sub(*p)),
+        inner.map(lambda t: func("tanh", t)),
+        inner.map(lambda t: func("sigmoid", t)),
+        inner.map(lambda t: power(add(power(t, 2), number(1)), div(Number(-1), Number(2)))),
+        inner.map(lambda t: summation([d], mul(t, ref("x", n, d)))),
+    ),
+    max_leaves=7,
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(terms, st.integers(0, 3), st.sampled_from([SINGLE, HALF, torch.float16]))
+def test_computing_in_a_type_stays_within_its_bound(term, seed: int, dtype: torch.dtype) -> None:  # type: ignore[no-untyped-def]
+    p = Program((Input("x", (N, D)), Input("y", (N, D)), Input("c", (N,))), (Definition("z", (n, d), term),), ("z",))
+    g = torch.Generator().manual_seed(seed)
+    tensors = {"x": torch.randn(3, 5, generator=g), "y": torch.randn(3, 5, generator=g), "c": torch.randn(3, generator=g)}
+    tensors = {k: t.to(dtype) for k, t in tensors.items()}
+    pair = evaluate(p, tensors, numbers=Bound(dtype))["z"]
+    computed = evaluate(p, tensors, numbers=Live(dtype))["z"].double()
+    error = torch.zeros_like(pair.value) if pair.error is None else pair.error
+    finite = torch.isfinite(error) & torch.isfinite(computed)
+    assert bool(((computed - pair.value).abs() <= error)[finite].all())
+
+
+def test_within_exact_arithmetic_in_float64() -> None:
+    p = Program((Input("x", (N,)),), (Definition("z", (), div(summation([n], power(ref("x", n), 2)), size_of(N))),), ("z",))
+    x = torch.randn(301, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    exact = evaluate(p, {"x": x}, numbers=Exact())["z"].item()
+    pair = evaluate(p, {"x": x}, numbers=Bound())["z"]
+    error = abs(Fraction(float(pair.value)) - exact)
+    assert 0 < error <= Fraction(float(pair.error)) <= 1000 * error + Fraction(1, 10**12)
+
+
+def test_products_of_errors_count() -> None:
+    """LayerNorm of constant rows: both factors are mostly error, and leaving out E_a·E_b would alarm on right code."""
+    from derivcheck.derivation.sweep import adjoint
+
+    f = FORWARDS["norm"]
+    a = adjoint(f.program, f.wrt)
+    tensors = {"x": torch.full((4, 48), 1.3), "w": torch.randn(48), "b": torch.randn(48), "grad_output": torch.randn(4, 48)}
+    pairs = evaluate(a, tensors, numbers=Bound(SINGLE))
+    found = f.backward(**{k: t for k, t in tensors.items()})["x"].double()
+
+    class Without(Bound):
+        def mul(self, a: Pair, b: Pair) -> Pair:
+            full = super().mul(a, b)
+            if full.error is None or a.error is None or b.error is None:
+                return full
+            return Pair(full.value, full.error - a.error * b.error)
+
+        def matmul(self, a: Pair, b: Pair) -> Pair:
+            full = super().matmul(a, b)
+            return full if a.error is None or b.error is None else Pair(full.value, full.error - a.error @ b.error)
+
+    assert bool(((found - pairs["x_bar"].value).abs() <= pairs["x_bar"].error).all())
+    without = evaluate(a, tensors, numbers=Without(SINGLE))["x_bar"]
+    assert float((without.error / pairs["x_bar"].error).min()) < 0.9
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16, torch.float16])
+def test_unit(dtype: torch.dtype) -> None:
+    one = torch.ones((), dtype=dtype)
+    assert one + unit(dtype) * 0.99 == one and one + unit(dtype) * 2 != one

@@ -1,0 +1,122 @@
+"""Differences that know the function: degrees, colours, steps, kinks."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from derivcheck.checking.differences import difference
+from derivcheck.checking.exact import exact
+from derivcheck.checking.structure import colouring, degree, unreduced
+from derivcheck.derivation.sweep import adjoint
+from derivcheck.derived import Derivation
+from derivcheck.notation.meaning import evaluate
+from derivcheck.notation.measure import measure
+from derivcheck.notation.program import Program
+from derivcheck.notation.terms import mul, number
+from tests.checking.forwards import FORWARDS
+
+G = torch.Generator()
+
+
+def arrays(name: str, shape: tuple[int, ...], seed: int = 0) -> dict[str, np.ndarray]:
+    return {k: t.numpy() for k, t in FORWARDS[name].data(G.manual_seed(seed), shape).items()}
+
+
+def upstream(program: Program, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    y = evaluate(program, inputs)[program.outputs[0]]
+    return {"grad_output": np.random.default_rng(1).normal(size=y.shape)}
+
+
+@pytest.mark.parametrize("name", FORWARDS)
+def test_they_agree_with_the_derived_gradient_within_their_own_error(name: str) -> None:
+    f = FORWARDS[name]
+    inputs = arrays(name, (5, 4, 3))
+    sizes = measure(f.program, {k: v.shape for k, v in inputs.items()})
+    ups = upstream(f.program, inputs)
+    right = evaluate(adjoint(f.program, f.wrt), {**inputs, **ups})
+    base = evaluate(f.program, inputs)
+    for w in f.wrt:
+        found = difference(f.program, inputs, ups, w, base, sizes)
+        assert found.note == f"all {inputs[w].size} elements"
+        error = np.abs(found.value - right[f"{w}_bar"])
+        good = found.error < 1e-6
+        assert good.mean() > 0.8 and bool((error <= 8 * found.error + 1e-13)[good].all())
+
+
+@pytest.mark.parametrize(
+    "name, wrt, expected",
+    [("linear", "w", 2), ("linear", "y", 2), ("softmax", "x", np.inf), ("embedding", "table", 1), ("norm", "w", 1)],
+)
+def test_degree(name: str, wrt: str, expected: float) -> None:
+    assert degree(FORWARDS[name].program, wrt) == expected
+
+
+@pytest.mark.parametrize(
+    "name, wrt, shape, count",
+    [
+        ("linear", "w", (6, 5, 4), 5),
+        ("linear", "x", (6, 5, 4), 5),
+        ("linear", "b", (6, 5, 4), 1),
+        ("linear", "y", (6, 5, 4), 1),
+        ("softmax", "x", (6, 5), 5),
+        ("norm", "w", (6, 5), 1),
+        ("gelu", "x", (6, 5), 1),
+        ("decay", "a", (6,), 6),
+    ],
+)
+def test_colours(name: str, wrt: str, shape: tuple[int, ...], count: int) -> None:
+    """As many runs as there are elements that can meet, not as there are elements."""
+    f = FORWARDS[name]
+    inputs = arrays(name, shape)
+    sizes = measure(f.program, {k: v.shape for k, v in inputs.items()})
+    opened, _ = unreduced(f.program, upstream(f.program, inputs), wrt, sizes)
+    assert colouring(opened, wrt, inputs[wrt].shape, sizes).count == count
+
+
+def test_a_quadratic_has_no_truncation_error() -> None:
+    f = FORWARDS["linear"]
+    inputs = arrays("linear", (16, 8, 4))
+    inputs["x"] *= 1e-4  # a step of 1e-6 would drown in rounding
+    sizes = measure(f.program, {k: v.shape for k, v in inputs.items()})
+    ups = {"grad_output": np.array(1.0)}
+    found = difference(f.program, inputs, ups, "w", evaluate(f.program, inputs), sizes)
+    right = evaluate(adjoint(f.program, f.wrt), {**inputs, **ups})["w_bar"]
+    assert found.exact and np.abs(found.value - right).max() < 1e-12 * np.abs(right).max()
+
+
+def test_large_tensors_are_sampled_and_said() -> None:
+    f = FORWARDS["linear"]
+    inputs = arrays("linear", (8, 40, 6))
+    sizes = measure(f.program, {k: v.shape for k, v in inputs.items()})
+    found = difference(f.program, inputs, {"grad_output": np.array(1.0)}, "w", evaluate(f.program, inputs), sizes, budget=5e4)
+    assert 0 < found.sampled < found.count == 240 and found.note == f"{found.sampled} of 240 elements"
+    assert int(np.isfinite(found.value).sum()) == found.sampled
+
+
+def test_a_wrong_derivation_is_contradicted() -> None:
+    """The witnesses share nothing with the sweep: a derived gradient of twice its size stands alone."""
+    from derivcheck.checking.check import check
+
+    f = FORWARDS["linear"]
+    d = Derivation(f.program, ("w",))
+    a = d.adjoint
+    twice = tuple(
+        __import__("dataclasses").replace(x, term=mul(number(2), x.term)) if x.name == "w_bar" else x for x in a.definitions
+    )
+    d.__dict__["adjoint"] = __import__("dataclasses").replace(a, definitions=twice)
+    report = check(d, f.data(G.manual_seed(0), (5, 4, 3)), lambda **t: {"w": 2 * f.backward(**t)["w"]}, wrt=("w",))
+    row = report["w"]
+    assert row.verdict == "undecided" and not report.passed
+    assert {w.name for w in row.witnesses if w.agrees is False} >= {"autograd", "differences"}
+
+
+def test_exact_witness_is_exact() -> None:
+    f = FORWARDS["linear"]
+    shown = exact(Derivation(f.program, f.wrt), "w")
+    assert shown is not None and shown.agrees and shown.max_error == 0.0 and shown.note.startswith("at N=")
+    assert all(
+        exact(Derivation(FORWARDS[k].program, FORWARDS[k].wrt), FORWARDS[k].wrt[0]) is not None
+        for k in ("softmax", "norm", "decay")
+    )
