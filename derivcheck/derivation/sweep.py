@@ -16,7 +16,7 @@ from derivcheck.derivation.scalar import derivative
 from derivcheck.derivation.tidy import factored, in_own_names
 from derivcheck.errors import InputError, UnsupportedOperation
 from derivcheck.notation.program import Definition, Input, Path, Program
-from derivcheck.notation.sizes import Index, Poly, fresh, i_poly
+from derivcheck.notation.sizes import Index, Poly, Size, fresh, i_poly
 from derivcheck.notation.terms import (
     ONE,
     ZERO,
@@ -151,7 +151,8 @@ class _Sweep:
                 for p in d.dims:
                     wanted |= p.names
         definitions = tuple(reversed(forward)) + tuple(reversed(kept))
-        return Program(arguments, definitions, outputs, self.forward.conditions, self.forward.notes, "tuple")
+        f = self.forward
+        return Program(arguments, definitions, outputs, f.conditions, f.notes, "tuple", f.requires)
 
     # -- one definition, or one group of mutually recursive ones -------------
     def _group(self, group: Sequence[Definition]) -> None:
@@ -187,6 +188,10 @@ class _Sweep:
             if pick is None:
                 names = [s.at[axis] for _, _, s in shares if s.at[axis].indices]
                 hint = min((i.name for i in names[0].indices), default="a") if names else "abcdefgh"[axis % 8]
+                letter = str(length)[0].lower()  # K is counted by k, where that says nothing else
+                taken = {*self.forward.names, *self.forward.sizes(), *(i.name for i in chosen)}
+                if isinstance(length.atom, Size) and letter.isalpha() and letter not in taken:
+                    hint = letter
                 pick = fresh(Index(hint, length), chosen)
             chosen.append(pick)
         return tuple(chosen)
