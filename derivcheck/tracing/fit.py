@@ -120,14 +120,14 @@ class Fit:
         for p, a in small:
             for kind, pick in (("max", max), ("min", min)):
                 bounds = {k for i, k in zip(p, v) if k != i}
-                if len(bounds) == 1:
+                if len(bounds) == 1 and _seen_twice(p, v, 0):
                     c = bounds.pop()
                     if all(pick(i, c) == k for i, k in zip(p, v)):
                         yield extreme(kind, a, c)
                 shifts = {k - i for i, k in zip(p, v)}
                 for s in sorted(shifts, key=abs)[:3]:
                     rest = {k for i, k in zip(p, v) if k != i + s}
-                    if len(rest) == 1:
+                    if len(rest) == 1 and _seen_twice(p, v, s):
                         c = rest.pop()
                         if all(pick(i + s, c) == k for i, k in zip(p, v)):
                             yield extreme(kind, a + s, c)
@@ -182,6 +182,11 @@ def exact(x: float) -> Fraction:
     """The simplest rational that rounds to this float, else its shortest decimal: 0.333… is 1/3, 1e-05 is 1/100000."""
     near = Fraction(x).limit_denominator(1000)
     return near if float(near) == x else Fraction(repr(x))
+
+
+def _seen_twice(p: Vector, v: Vector, shift: int) -> bool:
+    """Whether v = p + shift at two sizes: one alone is any number (what a branch gave at that size)."""
+    return len({i for i, k in zip(p, v) if k == i + shift}) > 1
 
 
 def _line(p: Vector, v: Vector) -> tuple[Fraction, Fraction] | None:

@@ -12,7 +12,7 @@ import torch
 
 from derivcheck.errors import InputError, UnsupportedOperation
 from derivcheck.notation.functions import functions
-from derivcheck.notation.program import Input, Program
+from derivcheck.notation.program import Input, Program, Requirement
 from derivcheck.notation.sizes import Poly, Size, as_poly, size
 from derivcheck.notation.terms import number
 from derivcheck.operators.build import Builder
@@ -113,7 +113,12 @@ class Walk:
         outputs = self.outputs()
         definitions = tuple(b.definitions)
         program = Program(
-            tuple(self.arguments), definitions, tuple(outputs), tuple(self.conditions()), tuple(self.notes(sizes))
+            tuple(self.arguments),
+            definitions,
+            tuple(outputs),
+            tuple(dict.fromkeys([*b.conditions, *(f"{r} at {place}" for r, place in self.compared())])),
+            tuple(self.notes(sizes)),
+            requires=tuple(dict.fromkeys([*b.requires, *(r for r, _ in self.compared())])),
         )
         program = program.needed(program.outputs)
         used = set(program.outputs).union(
@@ -304,14 +309,18 @@ class Walk:
             found.append(v.name)
         return found
 
-    def conditions(self) -> list[str]:
-        found = list(self.b.conditions)
+    def compared(self) -> list[tuple[Requirement, str]]:
+        """What the code found when it compared sizes, the same at all sizes traced: the other branch was never seen."""
+        found = []
         for r in self.traces.recordings:
             for c in r.comparisons:
-                left, right = (self.traces.resolve(p).substitute(self.rename) for p in (c.left, c.right))
-                if is_user(c.file) and (left - right).constant is None:
-                    found.append(c.text(left, right))
-        return list(dict.fromkeys(found))
+                left, right = self.traces.resolve(c.left), self.traces.resolve(c.right)
+                needs = Requirement(left, c.held, right)
+                if not is_user(c.file) or (left - right).constant is not None:
+                    continue
+                if all(needs.holds(a) for a in self.traces.assignments):
+                    found.append((Requirement(left.substitute(self.rename), c.held, right.substitute(self.rename)), c.place))
+        return found
 
     def notes(self, sizes: Sequence[str]) -> list[str]:
         traces = self.traces

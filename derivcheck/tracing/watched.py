@@ -34,10 +34,15 @@ class Comparison:
     file: str
     line: int
 
-    def text(self, left: Poly, right: Poly) -> str:
-        """``N > 4 at user.py:12``: what held, with the sizes as they are called in the end."""
-        relation = self.relation if self.outcome else _OPPOSITE[self.relation]
-        return f"{left} {relation} {right} at {os.path.basename(self.file)}:{self.line}"
+    @property
+    def held(self) -> str:
+        """The relation that held."""
+        return self.relation if self.outcome else _OPPOSITE[self.relation]
+
+    @property
+    def place(self) -> str:
+        """``user.py:12``."""
+        return f"{os.path.basename(self.file)}:{self.line}"
 
 
 class Watched(int):
