@@ -35,6 +35,11 @@ class Known:
     inputs: dict[str, dict[int, tuple[_SizeText | None, ...]]] = field(default_factory=dict)
 
 
+# What the leading axes of an input are called, by their number; and the axes of space.
+_LEAD: tuple[tuple[_SizeText | None, ...], ...] = ((), ("N",), ("N", "T"), (None, None, None), (None,) * 4)
+_SPACE: tuple[tuple[_SizeText | None, ...], ...] = ((), ("T",), ("H", "W"), ("D", "H", "W"))
+
+
 def known_sizes(m: nn.Module) -> Known | None:
     """The sizes of one module (not of its children), or None where it is not one of torch's that have any."""
     if not type(m).__module__.startswith("torch.nn."):
@@ -53,7 +58,7 @@ def _linear(m: Any) -> Known | None:
         {"out": m.out_features, "in": m.in_features},
         {"weight": ("out", "in"), "bias": ("out",)},
         {"out_features": "out", "in_features": "in"},
-        {"input": {rank: (None,) * (rank - 1) + ("in",) for rank in range(1, 6)}},
+        {"input": {rank: _LEAD[rank - 1] + ("in",) for rank in range(1, 6)}},
     )
 
 
@@ -70,7 +75,7 @@ def _layer_norm(m: Any) -> Known | None:
         dict(zip(names, shape)),
         {"weight": names, "bias": names},
         {"normalized_shape": names},
-        {"input": {rank: (None,) * (rank - len(names)) + names for rank in range(len(names), 7)}},
+        {"input": {rank: _LEAD[rank - len(names)] + names for rank in range(len(names), len(names) + 5)}},
     )
 
 
@@ -81,7 +86,7 @@ def _group_norm(m: Any) -> Known | None:
         {"C" if g == 1 else "c": m.num_channels // g},
         {"weight": (channels,), "bias": (channels,)},
         {"num_channels": channels},
-        {"input": {rank: (None, channels) + (None,) * (rank - 2) for rank in range(2, 7)}},
+        {"input": {rank: ("N", channels) + _SPACE[rank - 2] for rank in range(2, 6)}},
     )
 
 
@@ -93,7 +98,7 @@ def _batch_norm(m: Any) -> Known | None:
         {"C": m.num_features},
         {"weight": c, "bias": c, "running_mean": c, "running_var": c},
         {"num_features": "C"} if m.momentum is not None else {"num_features": "C", "momentum": 0.1},
-        {"input": {rank: (None, "C") + (None,) * (rank - 2) for rank in range(2, 6)}} if "Batch" in type(m).__name__ else {},
+        {"input": {rank: ("N", "C") + _SPACE[rank - 2] for rank in range(2, 6)}} if "Batch" in type(m).__name__ else {},
     )
 
 
@@ -116,7 +121,8 @@ def _conv(m: Any) -> Known | None:
     if not fixed:
         attributes["kernel_size"] = kernel
     rank = len(kernel) + 2
-    inputs = {"input": {rank: (None, cin) + (None,) * len(kernel), rank - 1: (cin,) + (None,) * len(kernel)}}
+    space = _SPACE[len(kernel)]
+    inputs = {"input": {rank: ("N", cin) + space, rank - 1: (cin,) + space}}
     return Known(sizes, {"weight": (*lead, *kernel), "bias": (cout,)}, attributes, inputs)
 
 
@@ -167,8 +173,9 @@ def _recurrent(m: Any) -> Known | None:
                 f"bias_hh_l{layer}{end}": (h,),
                 f"weight_hr_l{layer}{end}": ("P", "H"),
             }
+    lead = ("N", "T") if m.batch_first else ("T", "N")
     attributes = {"input_size": "in", "hidden_size": "H"} | ({"proj_size": "P"} if out == "P" else {})
-    return Known(sizes, parameters, attributes, {"input": {3: (None, None, "in"), 2: (None, "in")}})
+    return Known(sizes, parameters, attributes, {"input": {3: (*lead, "in"), 2: ("T", "in")}})
 
 
 def _cell(m: Any) -> Known | None:
