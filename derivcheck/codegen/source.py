@@ -14,7 +14,7 @@ from derivcheck.codegen.helpers import HELPERS
 from derivcheck.codegen.loops import Loop, lower_group
 from derivcheck.codegen.lower import Lowering
 from derivcheck.codegen.names import Names, identifier
-from derivcheck.codegen.numbers import Speller
+from derivcheck.codegen.numbers import SUM, Speller
 from derivcheck.codegen.shapes import find_sizes
 from derivcheck.codegen.spell import Spelling
 from derivcheck.codegen.write import Writer
@@ -167,7 +167,7 @@ class File:
     def _assemble(self, body: list[str]) -> str:
         fixed = [a for a in self.arguments if a.name not in self.optional]
         sizes = find_sizes(fixed, list(self.sizes), self.numbers, lambda n: self.variables[n])
-        lines = self._guard(sizes.lines, sizes.checks, fixed, sizes.free)
+        lines = self._guard(sizes.lines, sizes.checks, fixed, sizes.free) + self._required()
         for n in self.optional:
             v = self.variables[n]
             lines += [
@@ -217,6 +217,17 @@ class File:
             *(f"        {p}" for p in parts),
             "    )",
         ]
+
+    def _required(self) -> list[str]:
+        """Sizes at which the derivation does not hold are refused."""
+        lines = []
+        for r in self.forward.requires:
+            found = ", ".join(f"{self.sizes[s]} = {{{self.sizes[s]}}}" for s in sorted(r.left.sizes() | r.right.sizes()))
+            lines += [
+                f"if not {self.numbers.poly(r.left, SUM)} {r.relation} {self.numbers.poly(r.right, SUM)}:",
+                f'    raise {self._use("ValueError")}(f"this was derived for {r}; found {found}")',
+            ]
+        return lines
 
     def _return(self) -> list[str]:
         outs = [self.variables[o] for o in self.forward.outputs]

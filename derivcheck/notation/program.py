@@ -5,12 +5,17 @@ A traced forward is a Program, its gradient is a Program, a backward written by 
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from derivcheck.errors import InputError
 from derivcheck.notation.sizes import Index, Poly
 from derivcheck.notation.terms import Term, rename
+
+_RELATIONS = {
+    ">": operator.gt, "<": operator.lt, ">=": operator.ge, "<=": operator.le, "==": operator.eq, "!=": operator.ne
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -90,6 +95,28 @@ class Path:
 
 
 @dataclass(frozen=True)
+class Requirement:
+    """``left relation right``: what must hold of the sizes for a Program to mean what it was derived from.
+
+    >>> from derivcheck.notation.sizes import as_poly, size
+    >>> needs = Requirement(size("N"), ">=", as_poly(3))
+    >>> str(needs), needs.holds({"N": 2})
+    ('N >= 3', False)
+    """
+
+    left: Poly
+    relation: str
+    right: Poly
+
+    def holds(self, sizes: Mapping[str, int]) -> bool:
+        """Whether it holds at these sizes."""
+        return bool(_RELATIONS[self.relation](self.left.at(sizes), self.right.at(sizes)))
+
+    def __str__(self) -> str:
+        return f"{self.left} {self.relation} {self.right}"
+
+
+@dataclass(frozen=True)
 class Program:
     """Definitions in order, with the inputs that they read and the outputs that they give.
 
@@ -98,6 +125,7 @@ class Program:
         outputs: names of definitions (or inputs) that are returned.
         conditions: what must hold of the sizes or values, in words (``N >= 2 at user.py:12``).
         notes: how the Program was found, for the certificate (traces, assumptions).
+        requires: those of the conditions that are relations between sizes; generated code refuses other sizes.
         scalar: the upstream gradient is one number (each output has no dimensions).
     """
 
@@ -107,6 +135,7 @@ class Program:
     conditions: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     structure: str = field(default="auto")  # "auto": one output alone, else a tuple; "tuple"
+    requires: tuple[Requirement, ...] = ()
 
     @property
     def inputs(self) -> tuple[str, ...]:
@@ -162,6 +191,10 @@ class Program:
             for p in d.dims:
                 found.update(dict.fromkeys(sorted(_size_names(p))))
         return tuple(found)
+
+    def admits(self, sizes: Mapping[str, int]) -> bool:
+        """Whether these sizes fulfil what is required of them."""
+        return all(r.holds(sizes) for r in self.requires)
 
     def needed(self, outputs: Iterable[str]) -> Program:
         """The same Program with only the definitions that these outputs need."""

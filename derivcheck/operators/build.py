@@ -20,8 +20,8 @@ from typing import Any, NoReturn
 
 from derivcheck.errors import UnsupportedOperation
 from derivcheck.notation.functions import functions
-from derivcheck.notation.program import Definition, Spelling
-from derivcheck.notation.sizes import Atom, Index, Poly, i_poly
+from derivcheck.notation.program import Definition, Requirement, Spelling
+from derivcheck.notation.sizes import Atom, Index, Poly, PolyLike, as_poly, i_poly
 from derivcheck.notation.terms import Bracket, Ref, SizeOf, Term, func, neg, number, size_of, substitute
 from derivcheck.operators.values import Value, as_integer, broadcast_dims, promoted, spread
 
@@ -40,6 +40,7 @@ class Builder:
     def __init__(self, names: Iterable[str] = (), sizes: Iterable[str] = (), reserved: Iterable[str] = ()) -> None:
         self.definitions: list[Definition] = []
         self.conditions: list[str] = []
+        self.requires: list[Requirement] = []
         self.assumptions: list[str] = []
         self._taken: set[str] = set(names)
         self._sizes: set[str] = set(sizes)
@@ -70,6 +71,13 @@ class Builder:
         """State what must hold of sizes or arguments (``N >= 2``)."""
         if text not in self.conditions:
             self.conditions.append(text)
+
+    def require(self, left: PolyLike, relation: str, right: PolyLike) -> None:
+        """State what must hold of sizes, where they do not decide it: generated code refuses others."""
+        needs = Requirement(as_poly(left), relation, as_poly(right))
+        if (needs.left - needs.right).constant is None and needs not in self.requires:
+            self.requires.append(needs)
+            self.condition(str(needs))
 
     def assume(self, text: str) -> None:
         """State what is assumed of the data (no ties)."""

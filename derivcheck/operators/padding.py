@@ -68,8 +68,8 @@ def _extended(b: Builder, x: Value, pad: Sequence[PolyLike], mode: str) -> Value
     for axis, before, after in sides:
         limit = x.dims[axis] - (1 if mode == "reflect" else 0)
         for p in (before, after):
-            if mode != "replicate" and p.constant != 0 and (limit - p).constant is None:
-                b.condition(f"{p} <= {limit}")
+            if mode != "replicate" and p.constant != 0:
+                b.require(p, "<=", limit)
     for n, (axis, before, after) in enumerate(sides):
         last = n == len(sides) - 1
         dims = [*x.dims[:axis], x.dims[axis] + before + after, *x.dims[axis + 1 :]]

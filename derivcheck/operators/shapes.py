@@ -233,7 +233,7 @@ def _rolled(b: Builder, x: Value, axis: int, shift: PolyLike, last: bool) -> Val
     elif by.constant is not None:
         by = by if by.constant >= 0 else length + by
         if abs(as_poly(shift).constant or 0) > 1:
-            b.condition(f"{length} >= {abs(as_poly(shift).constant or 0)}")
+            b.require(length, ">=", abs(as_poly(shift).constant or 0))
     at = b.indices(b.dims(x.dims) if last else x.dims)
     k = i_poly(at[axis])
 

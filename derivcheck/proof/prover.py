@@ -373,7 +373,12 @@ class Prover:
 
     def _together(self) -> Program:
         """One Program that defines the forward, the gradient and the claim."""
-        return replace(self.adjoint, arguments=tuple(self.inputs.values()), definitions=tuple(self.definitions.values()))
+        return replace(
+            self.adjoint,
+            arguments=tuple(self.inputs.values()),
+            definitions=tuple(self.definitions.values()),
+            requires=(*self.adjoint.requires, *self.claimed.requires),
+        )
 
 
 def long_indices(indices: tuple[Index, ...]) -> tuple[Index, ...]:

@@ -170,7 +170,11 @@ def _scalar(mp: Any, t: Any, args: Sequence[Any]) -> Any:
 
 
 def assignments(program: Program, most: int = 60) -> Iterator[dict[str, int]]:
-    """Sizes to try: the smallest first, then some in which no two sizes agree."""
+    """Sizes to try, of those that the Program admits: the smallest first, then some in which no two sizes agree."""
+    return filter(program.admits, _assignments(program, most))
+
+
+def _assignments(program: Program, most: int) -> Iterator[dict[str, int]]:
     names = _sizes(program)
     if not names:
         yield {}
@@ -278,6 +282,8 @@ def spread(program: Program) -> tuple[dict[str, int], dict[str, Any], dict[str, 
     names = _sizes(program)
     for round_, v in enumerate(SPREAD):
         sizes = dict(zip(names, (v[k % 6] for k in range(len(names)))))
+        if not program.admits(sizes):
+            continue
         for positive in (False, True):
             inputs = sample(program, sizes, 11 * round_ + 5, positive)
             if inputs is None:

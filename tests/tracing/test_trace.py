@@ -8,6 +8,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+import derivcheck as dc
 from derivcheck.errors import InputError, UnsupportedOperation
 from derivcheck.tracing.trace import trace
 from tests.tracing.meant import normal, same
@@ -340,3 +341,33 @@ def test_two_functions_of_one_code_differ_by_what_they_close_over() -> None:
 
     a, b = trace(make(2.0), dims={"x": "N"}), trace(make(3.0), dims={"x": "N"})
     assert a.program != b.program
+
+
+def test_sizes_that_take_the_branch_that_was_not_seen_are_refused_by_the_generated_code() -> None:
+    def f(x: Any) -> Any:
+        if x.shape[0] > 4:
+            return (2 * x).sum()
+        return (3 * x).sum()
+
+    run = dc.derive(f, x=normal(8)).compile()
+    assert run(x=torch.ones(5))[1]["x"].tolist() == [2.0] * 5
+    with pytest.raises(ValueError, match="this was derived for N > 4; found N = 4"):
+        run(x=torch.ones(4))
+
+
+def test_a_comparison_whose_both_outcomes_were_traced_restricts_nothing() -> None:
+    def f(x: Any) -> Any:
+        return (x * max(x.shape[0], 4)).sum()
+
+    d = dc.derive(f, x=normal(3))
+    assert not d.program.requires
+    assert d.compile()(x=torch.ones(2))[1]["x"].tolist() == [4.0, 4.0]
+    assert d.compile()(x=torch.ones(6))[1]["x"].tolist() == [6.0] * 6
+
+
+def test_a_roll_by_more_than_the_size_is_refused_also_in_its_second_derivative() -> None:
+    d = dc.derive(lambda x: torch.roll(x, 2) * x, x=normal(5))
+    again = dc.derive(d.adjoint).compile()
+    for run, given in ((d.compile(), {}), (again, {"grad_grad_output": torch.ones(1)})):
+        with pytest.raises(ValueError, match="N >= 2; found N = 1"):
+            run(x=torch.ones(1), grad_output=torch.ones(1), **given)
