@@ -48,6 +48,7 @@ FAMILIES: tuple[Family, ...] = (
 )
 DEEP: tuple[Family, ...] = (sums, factors, variables)  # these look at the gradient written out in one term too
 PRIMES = (3, 5, 7, 11, 13, 17, 19, 23)
+DIGITS = 9
 LARGE = 1_000_000  # a gradient of more elements is not evaluated again for every guess
 SMALL = 20_000  # a gradient of more elements is first looked for at small sizes
 
@@ -137,7 +138,7 @@ def diagnose(case: Case, seconds: float = 3.0) -> Diagnosis | None:
             if guess.certain or not search.fits(guess.predict(search)):
                 continue
             confirmed = _confirmed(guess, search, rest)
-            if confirmed is None:
+            if confirmed is None or _digits(confirmed) < DIGITS:
                 continue
             if len(confirmed) > 1:
                 return _said(guess, confirmed)
@@ -158,6 +159,11 @@ def _in_double(case: Case) -> Scene | None:
     if found is None or not bool(found.isfinite().all()) or bool((found == found.float()).all()):
         return None
     return Scene(finer)
+
+
+def _digits(scenes: Sequence[Scene]) -> float:
+    """The decimal digits in which guess and gradient agree, in all: what a chance fit among thousands would need."""
+    return sum(s.right.size * -math.log10(min(1.0, s.slack * s.relative)) for s in scenes)
 
 
 def _confirmed(guess: Guess, search: Scene, rest: Sequence[Scene]) -> list[Scene] | None:
@@ -222,7 +228,7 @@ def _others(here: Scene) -> list[Scene]:
     found = []
     for seed, plan in enumerate(_plans(here.sizes)):
         large = here.right.size > LARGE if plan == here.sizes else math.prod(plan.values()) > 10**7
-        if large:
+        if large or not here.case.forward.admits(plan):
             continue
         case = here.case.at(plan, 7 + seed)
         if case is not None and (s := Scene(case)).sound:

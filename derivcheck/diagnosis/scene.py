@@ -45,10 +45,14 @@ class Scene:
         return f"({','.join(names)})=({','.join(str(self.sizes[n]) for n in names)})"
 
     # -- comparing ---------------------------------------------------------------
-    def near(self, a: Array, b: Array, slack: float = 20.0) -> bool:
+    @property
+    def slack(self) -> float:
+        """How many times the tolerance a guess may be off; in low precision the bound of the check leaves room enough."""
+        return 20.0 if self.relative < 1e-9 else 3.0
+
+    def near(self, a: Array, b: Array, slack: float | None = None) -> bool:
         """Whether two arrays agree within rounding; infinities and NaNs must stand at the same places."""
-        if self.relative > 1e-9:  # the bound of the check itself leaves room enough
-            slack = min(slack, 3.0)
+        slack = self.slack if slack is None else min(slack, self.slack)
         if a.shape != b.shape:
             return False
         if a.size == 0:

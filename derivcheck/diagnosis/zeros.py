@@ -35,7 +35,7 @@ def zeros(scene: Scene, others: list[Scene]) -> Iterator[Guess]:
         lost = "zero"
     elif not _agrees(scene, found, right, ~bad):
         lost += " (and more is wrong elsewhere)"
-    if not bad.any():
+    if not bad.any() or not np.isfinite(right[bad]).all():
         return
     dims = scene.full.dims(f"{scene.name}_bar")
     candidates = [scene.name, *(n for n in scene.values if n != scene.name)]
@@ -59,5 +59,5 @@ def _agrees(scene: Scene, found: Array, right: Array, where: Array) -> bool:
 
 def _divides(name: str, sentence: str) -> Guess:
     return Guess(
-        "zero", f"{sentence}: the backward divides by {name}, which the gradient does not", lambda s: s.found, certain=True
+        "zero", f"{sentence}, where the gradient is finite: the backward divides by {name}", lambda s: s.found, certain=True
     )

@@ -212,3 +212,26 @@ def test_a_gradient_that_cancels_to_rounding_is_not_wrong() -> None:
         lambda grad_output, x: {"x": torch.zeros_like(x)},
     )
     assert not Scene(c).wrong
+
+
+def test_few_numbers_of_low_precision_prove_nothing() -> None:
+    """One number known to two digits agrees with some guess or other."""
+
+    def backward(grad_output: torch.Tensor, x: torch.Tensor) -> dict[str, torch.Tensor]:
+        return {"x": 2.02 * 2 * x * grad_output}
+
+    c = made("y[n] := x[n]^2", {"x": "N"}, {"N": 1}, backward)
+    coarse = replace(c, backward=None, tolerance={"x": 0.03 * c.derived["x"].abs()})
+    assert Scene(coarse).wrong and diagnose(coarse) is None
+
+
+def test_sizes_that_a_forward_does_not_admit_are_not_tried() -> None:
+    from derivcheck.diagnosis.diagnose import _others
+    from derivcheck.notation.program import Program
+
+    wrong = named("weight_gradient_averaged_over_the_batch").case(0)
+    shut = type("Shut", (Program,), {"admits": lambda self, sizes: sizes["N"] == 5})
+    forward = wrong.forward
+    closed = shut(**{f: getattr(forward, f) for f in forward.__dataclass_fields__})
+    assert {s.sizes["N"] for s in _others(Scene(wrong))} > {5}
+    assert {s.sizes["N"] for s in _others(Scene(replace(wrong, forward=closed)))} == {5}

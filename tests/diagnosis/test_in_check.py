@@ -48,7 +48,8 @@ def layer_norm(x: Tensor, w: Tensor, b: Tensor) -> Tensor:
 
 
 def frozen_mean(grad_output: Tensor, x: Tensor, w: Tensor, b: Tensor) -> dict[str, Tensor]:
-    mean, rstd = x.mean(-1, keepdim=True), (x.var(-1, unbiased=False, keepdim=True) + 1e-5).rsqrt()
+    mean = x.mean(-1, keepdim=True)
+    rstd = (x.var(-1, unbiased=False, keepdim=True) + 1e-5).rsqrt()
     k, h = (x - mean) * rstd, grad_output * w
     return {"x": rstd * (h - k * (h * k).mean(-1, keepdim=True)), "w": (grad_output * k).sum(0), "b": grad_output.sum(0)}
 
@@ -66,7 +67,8 @@ CASES: list[tuple[Callable[..., Any], dict[str, Tensor], Callable[..., Any], str
     (mse, {"x": drawn(5, 3), "w": drawn(2, 3), "b": drawn(2), "t": drawn(5, 2)}, mse_divided_by_the_batch, "w",
      "divided by N, but the mean is over N·out"),
     (softmax, {"x": drawn(5, 7)}, softmax_elementwise, "x", "as if elementwise"),
-    (cross_entropy, {"x": drawn(5, 7), "t": torch.tensor([1, 2, 6, 0, 2])}, ignored_rows_not_zero, "x", "rows with t[n] = 2 must be 0"),
+    (cross_entropy, {"x": drawn(5, 7), "t": torch.tensor([1, 2, 6, 0, 2])}, ignored_rows_not_zero, "x",
+     "rows with t[n] = 2 must be 0"),
     (layer_norm, {"x": drawn(5, 7), "w": drawn(7), "b": drawn(7)}, frozen_mean, "x", "the path through mean is left out"),
     (linear, {"x": drawn(5, 3), "w": drawn(2, 3)}, strides_ignored, "w", "its strides are ignored"),
 ]  # fmt: skip
