@@ -26,12 +26,12 @@ SIZES = (2, 3, 2, 1, 2, 3)
 DIGITS = 40
 OPERATIONS = 4000  # of an expression that is still differentiated
 
-_known: dict[tuple[Program, tuple[str, ...]], dict[str, Witness] | None] = {}
+_known: dict[tuple[Program, Program, tuple[str, ...]], dict[str, Witness] | None] = {}
 
 
 def exact(derivation: Derivation, name: str) -> Witness | None:
     """What SymPy says of the derived gradient in ``name`` at a small shape; None where the forward is too much for it."""
-    key = (derivation.program, derivation.wrt)
+    key = (derivation.program, derivation.adjoint, derivation.wrt)
     if key not in _known:
         if len(_known) > 256:
             _known.clear()

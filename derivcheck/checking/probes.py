@@ -7,7 +7,7 @@ subset of ``needs_input_grad``.  Each is a run against the derived gradient at t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 import torch
@@ -139,20 +139,16 @@ def _probes(s: Subject, upstream: Upstream, right: Derived, seed: int) -> Iterat
     generator = torch.Generator().manual_seed(seed + 17)
     program = s.derivation.program
     tensors = s.tensors
-    fixed = frozenset(
-        a.name for a in program.arguments if a.role == "constant" or s.module is not None and a.role in ("parameter", "buffer")
-    )
-    free = [n for n in free_sizes(program, fixed) if n in right.sizes]
-    small: tuple[Tensors, Upstream] | None = None
-    coprime = dict(right.sizes)
-    for shift in range(3):
-        sizes = dict(right.sizes) | {n: COPRIME[(k + shift) % len(COPRIME)] for k, n in enumerate(free)}
-        if free and possible(program, sizes):
-            small, coprime = _at(s, sizes, upstream, generator), sizes
-            yield Probe("coprime sizes", *small)
-            break
+    free = _free(s, right.sizes)
+    coprime = coprime_sizes(s, right.sizes)
+    less: tuple[Tensors, Upstream] | None = None
+    if coprime is not None:
+        less = _at(s, coprime, upstream, generator)
+        yield Probe("coprime sizes", *less)
+    else:
+        coprime = dict(right.sizes)
     total = sum(t.numel() for t in tensors.values())
-    data, ups = (tensors, upstream) if total <= LARGE or small is None else small
+    data, ups = (tensors, upstream) if total <= LARGE or less is None else less
     yield Probe(TWICE, data, ups)
     yield Probe("another upstream", data, _random(ups, generator))
     for n in free[:4]:
@@ -187,6 +183,31 @@ def _probes(s: Subject, upstream: Upstream, right: Derived, seed: int) -> Iterat
             yield Probe(f"gradient in {n} alone", data, ups, wrt=(n,))
         for n in s.wrt[:6] if len(s.wrt) > 2 else ():
             yield Probe(f"no gradient in {n}", data, ups, wrt=tuple(m for m in s.wrt if m != n))
+
+
+def _free(s: Subject, sizes: Mapping[str, int]) -> list[str]:
+    program = s.derivation.program
+    own = ("parameter", "buffer") if s.module is not None else ()
+    fixed = frozenset(a.name for a in program.arguments if a.role in ("constant", *own))
+    return [n for n in free_sizes(program, fixed) if n in sizes]
+
+
+def coprime_sizes(s: Subject, sizes: Mapping[str, int]) -> dict[str, int] | None:
+    """Small sizes without a common factor for what may be changed; None where nothing may."""
+    free = _free(s, sizes)
+    for shift in range(3):
+        found = dict(sizes) | {n: COPRIME[(k + shift) % len(COPRIME)] for k, n in enumerate(free)}
+        if free and possible(s.derivation.program, found):
+            return found
+    return None
+
+
+def small(
+    s: Subject, upstream: Upstream, sizes: Mapping[str, int], generator: torch.Generator
+) -> tuple[Tensors, Upstream] | None:
+    """Data of the same kind at small sizes."""
+    found = coprime_sizes(s, sizes)
+    return None if found is None else _at(s, found, upstream, generator)
 
 
 def _at(s: Subject, sizes: dict[str, int], upstream: Upstream, generator: torch.Generator) -> tuple[Tensors, Upstream]:

@@ -97,6 +97,7 @@ def test_reproducer_fails_alone(tmp_path: Path, small: bool) -> None:
     path.write_text("from typing import Any\nTensors = dict\n" + text)
     run = subprocess.run([sys.executable, str(path)], capture_output=True, text=True, check=False)
     assert run.returncode == 1 and "AssertionError" in run.stderr, run.stderr[-400:]
+    assert text.count("torch.tensor(") == 5, "data that is too large to write out is replaced by a small failure"
     assert "found " in run.stdout and "expected " in run.stdout
     with pytest.raises(ValueError, match="no failure to reproduce"):
         check_at(D, data(), F.backward).reproducer()
