@@ -57,7 +57,7 @@ def loss_png(losses: Mapping[str, Sequence[float]], floor: float | None = None, 
     Returns:
         A PNG, 6.4 inches wide.
     """
-    with rc_context(_STYLE):
+    with rc_context(_STYLE), np.errstate(over="ignore"):  # a run that diverged has losses at the edge of the type
         figure = Figure(figsize=(6.4, 4.0), layout="constrained")
         axes = figure.subplots()
         for style, (label, values) in zip(_LINES * len(losses), losses.items()):
@@ -106,6 +106,5 @@ def _predicted_against_actual(x: torch.Tensor, y: torch.Tensor, fits: Mapping[st
 
 def _png(figure: Figure) -> bytes:
     out = io.BytesIO()
-    with np.errstate(over="ignore"):  # a run that diverged has losses at the edge of the type
-        figure.savefig(out, format="png", metadata={"Software": None})
+    figure.savefig(out, format="png", metadata={"Software": None})
     return out.getvalue()
