@@ -439,6 +439,10 @@ def extremum(kind: str, indices: Iterable[Index], body: Term) -> Term:
 def _reduction(kind: str, indices: tuple[Index, ...], body: Term) -> Term:
     if not indices or body is (ZERO if kind == "sum" else ONE):
         return body
+    single = [i for i in indices if i.size.constant == 1]
+    if single:  # a dimension of size 1 has one position
+        rest = tuple(i for i in indices if i.size.constant != 1)
+        return _reduction(kind, rest, substitute(body, {i: 0 for i in single}))
     if kind == "prod":
         return Over("prod", indices, body)
     if isinstance(body, Over) and body.kind == "sum":

@@ -77,7 +77,7 @@ def over(b: Builder, dims: Sequence[Poly], dim: Axes = None, keepdim: bool = Fal
             at.append(b.index(d))
             inner.append(at[-1])
             if keepdim:
-                out.append(Index(at[-1].name, 1, at[-1].serial + 1))
+                out.append(b.index(as_poly(1)))
     return Reduction(tuple(out), tuple(inner), tuple(at), axes)
 
 
