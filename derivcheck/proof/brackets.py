@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from derivcheck.notation.sizes import Index, Poly, as_poly
 from derivcheck.proof import polynomials
 from derivcheck.proof.atoms import BRACKETS, UNIT, Atom, Expression, Rational, frozen
+from derivcheck.proof.signatures import monomial_signature, signed
 from derivcheck.proof.space import Unreduced, unlimited
 
 if TYPE_CHECKING:
@@ -171,6 +172,30 @@ def zero(space: Space, u: Expression) -> Expression:
     return total
 
 
+def assuming(u: Expression, mask: Atom) -> tuple[Expression, Expression]:
+    """The expression where a bracket is 1, and where it is 0; its complement is then 0, and 1."""
+    other: Atom | None = None
+    for m in u:
+        for a, _ in m:
+            if mask.kind == a.kind == "least" and (mask.data[0] + a.data[0]).constant == -1:
+                other = a
+    excluded = [other] if other is not None else [a for m in u for a, _ in m if _opposite(mask, a)]
+    on: Expression = {}
+    off: Expression = {}
+    for m, c in u.items():
+        atoms = {a for a, _ in m}
+        if atoms.isdisjoint(excluded):
+            polynomials.add_into(on, {frozenset(t for t in m if t[0] is not mask): c})
+        if mask not in atoms:
+            polynomials.add_into(off, {frozenset(t for t in m if t[0] is not other): c})
+    return on, off
+
+
+def _opposite(a: Atom, b: Atom) -> bool:
+    """Whether the two are ``[u > 0]`` and ``[−u > 0]``."""
+    return a.kind == b.kind == "above" and b.data[0] == frozenset((m, -c) for m, c in a.data[0])
+
+
 def by_cases(space: Space, u: Expression, f: Callable[[Expression], Expression]) -> Expression | None:
     """``f([c]·v + w) = [c]·f(v + w) + (1 − [c])·f(w)``; None where no bracket stands in a sum."""
     if len(u) < 2:
@@ -178,10 +203,7 @@ def by_cases(space: Space, u: Expression, f: Callable[[Expression], Expression])
     mask = next((a for m in u for a, _ in m if a.kind in BRACKETS), None)
     if mask is None:
         return None
-    on: Expression = {}
-    for m, c in u.items():
-        polynomials.add_into(on, {frozenset(t for t in m if t[0] is not mask): c})
-    off = {m: c for m, c in u.items() if all(a is not mask for a, _ in m)}
+    on, off = assuming(u, mask)
     try:
         high, low = f(on), f(off)
     except Unreduced:
@@ -242,10 +264,64 @@ def settled(space: Space, powers: dict[Atom, Rational]) -> Expression:
                 return polynomials.times(space, {rest: 1}, equal(space, delta))
     aboves = [a for a in masks if a.kind == "above"]
     for k, a in enumerate(aboves):
-        negative = frozenset((m, -c) for m, c in a.data[0])
-        if any(b.data[0] == negative for b in aboves[k + 1 :]):
-            return {}
-    return {frozenset((a, e) for a, e in powers.items() if a not in dropped): 1}
+        for b in aboves[k + 1 :]:
+            how = _compared(a, b)
+            if how == "contradict":
+                return {}
+            if how == "first follows" and b not in dropped:
+                dropped.add(a)
+            elif how == "second follows" and a not in dropped:
+                dropped.add(b)
+    left = {a: e for a, e in powers.items() if a not in dropped}
+    if space.expand and aboves:
+        tied = _at_its_zero(space, left, [a for a in aboves if a not in dropped])
+        if tied is not None:
+            return tied
+    return {frozenset(left.items()): 1}
+
+
+def _compared(a: Atom, b: Atom) -> str:
+    """What ``[u > 0]`` and ``[v > 0]`` say together where u and v (or −v) differ by a number."""
+    u, v = dict(a.data[0]), dict(b.data[0])
+    shared = (u.keys() | v.keys()) - {UNIT}
+    if all(u.get(m, 0) == v.get(m, 0) for m in shared):
+        return "first follows" if u.get(UNIT, 0) > v.get(UNIT, 0) else "second follows"
+    if all(u.get(m, 0) == -v.get(m, 0) for m in shared) and u.get(UNIT, 0) + v.get(UNIT, 0) <= 0:
+        return "contradict"
+    return "apart"
+
+
+def _at_its_zero(space: Space, powers: dict[Atom, Rational], aboves: list[Atom]) -> Expression | None:
+    """``u·[u > 0] = u − u·[−u > 0]``: where u is 0, so is its product with any bracket.
+
+    Of the two brackets one is kept beside a multiple of u; it is the leading term of u that is replaced.
+    """
+    for a in aboves:
+        u = dict(a.data[0])
+        if signed(space, u.items()):
+            continue
+        lead = max((m for m in u if m), key=lambda m: (len(m), monomial_signature(space, m, {})), default=None)
+        if lead is None or any(b.kind in BRACKETS for b, _ in lead):
+            continue
+        if any(powers.get(b, 0) < e or e < 0 for b, e in lead):
+            continue
+        rest = dict(powers)
+        for b, e in lead:
+            if rest[b] == e:
+                del rest[b]
+            else:
+                rest[b] = rest[b] - e
+        del rest[a]
+        c = polynomials.fraction(u[lead])
+        negative = {m: -k for m, k in u.items()}
+        own: Expression = {frozenset(((a, 1),)): 1}
+        tail = {m: k for m, k in u.items() if m != lead}
+        total = dict(u)
+        polynomials.add_into(total, polynomials.times(space, u, above(space, negative)), -1)
+        polynomials.add_into(total, polynomials.times(space, tail, own), -1)
+        space.used("u·[u > 0] = u - u·[-u > 0]")
+        return polynomials.times(space, {frozenset(rest.items()): _int(1 / c)}, total)
+    return None
 
 
 def _related(space: Space, p: Poly, q: Poly) -> tuple[str, Poly | None]:

@@ -12,7 +12,7 @@ from derivcheck.notation.terms import Term
 from derivcheck.proof import brackets, polynomials, powers
 from derivcheck.proof.atoms import BRACKETS, UNIT, Atom, Expression, Monomial, Rational, frozen, whole
 from derivcheck.proof.signatures import EVEN, ODD, signed
-from derivcheck.proof.space import constant, single
+from derivcheck.proof.space import Unreduced, constant, single
 
 if TYPE_CHECKING:
     from derivcheck.proof.space import Space
@@ -37,10 +37,7 @@ def exp(space: Space, u: Expression) -> Expression:
 
 def _exp_masked(space: Space, u: Expression) -> Expression:
     mask = next(a for m in u for a, _ in m if a.kind in BRACKETS)
-    on: Expression = {}
-    for m, c in u.items():
-        polynomials.add_into(on, {frozenset(t for t in m if t[0] is not mask): c})
-    off = {m: c for m, c in u.items() if all(a is not mask for a, _ in m)}
+    on, off = brackets.assuming(u, mask)
     own: Expression = {frozenset(((mask, 1),)): 1}
     space.used("f by cases of a bracket")
     high, low = exp(space, on), exp(space, off)
@@ -50,12 +47,22 @@ def _exp_masked(space: Space, u: Expression) -> Expression:
 
 
 def _exp_of(space: Space, m: Monomial, c: Rational) -> Expression:
+    if any(a is infinity(space) for a, _ in m):
+        if len(m) == 1 and c < 0 and next(iter(m))[1] == 1:
+            space.used("exp(-inf) = 0")
+            return {}
+        raise Unreduced("an infinity that does not vanish")
     if len(m) == 1:
         ((a, e),) = m
         if e == 1 and a.kind == "apply" and a.data[0] == "log":
             space.used("exp(c·log u) = u^c")
             return powers.power(space, dict(a.data[1][0]), c)
     return {frozenset(((space.atom("exp", m), c),)): 1}
+
+
+def infinity(space: Space) -> Atom:
+    """``inf``, of which only ``exp(−inf) = 0`` is used: nothing is cancelled against it."""
+    return space.atom("apply", "inf", ())
 
 
 def log(space: Space, u: Expression) -> Expression:

@@ -24,6 +24,8 @@ def modes(terms: Iterable[Term]) -> list[int]:
 
 
 def _expands(t: Term) -> bool:
+    if isinstance(t, Bracket):
+        return isinstance(t.operand, Term)
     if isinstance(t, Pow):
         return not isinstance(t.exponent, Number) or t.exponent.value < 0 or t.exponent.value.denominator != 1
     return isinstance(t, Func) and t.name not in ("exp", "log", "sin", "cos", "erf") or isinstance(t, Over) and t.kind == "prod"

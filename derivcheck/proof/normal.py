@@ -10,11 +10,12 @@ from collections.abc import Iterable
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
-from derivcheck.notation.sizes import Index, Poly, as_poly, i_poly
+from derivcheck.notation.sizes import Floor, Index, Poly, as_poly, exact_quotient, i_poly
 from derivcheck.notation.terms import Add, Bracket, Func, Mul, Number, Over, Pow, Ref, SizeOf, Term
 from derivcheck.proof import brackets, elementary, polynomials, powers, sums
-from derivcheck.proof.atoms import EVERYWHERE, UNIT, Atom, Expression, Monomial, Rational, whole
-from derivcheck.proof.space import Unreduced, constant
+from derivcheck.proof.atoms import EVERYWHERE, UNIT, Atom, Expression, Monomial, Rational, free_in, whole
+from derivcheck.proof.ranges import polys
+from derivcheck.proof.space import Unreduced, constant, unlimited
 from derivcheck.proof.substitution import moved
 
 if TYPE_CHECKING:
@@ -114,11 +115,32 @@ def _over(space: Space, t: Over) -> Expression:
     return sums.summed(space, bound, body)
 
 
+def in_digits(space: Space, expression: Expression) -> Expression:
+    """A free index below ``H·d`` of which ``i // d`` is used is written as ``h·d + e``: every place is, in one way."""
+    for m in expression:
+        for a, _ in m:
+            for p in polys(a):
+                for x in p.atoms():
+                    if not isinstance(x, Floor) or x.denominator.indices:
+                        continue
+                    i = x.numerator.index
+                    if i is None or unlimited(i) or i not in free_in(expression):
+                        continue
+                    high = exact_quotient(i.size, x.denominator)
+                    if high is None:
+                        continue
+                    space.used("i = h·d + e")
+                    h, e = space.temporary(high), space.temporary(x.denominator)
+                    space.top |= {h, e}
+                    return in_digits(space, moved(space, expression, {i: x.denominator * i_poly(h) + i_poly(e)}))
+    return expression
+
+
 def vanishes(space: Space, expression: Expression) -> bool:
     """Whether the expression is zero: by itself, or once its denominators are cleared."""
     if not expression:
         return True
-    return all(not part for part in cleared(space, expression))
+    return all(not part for part in cleared(space, in_digits(space, expression)))
 
 
 def cleared(space: Space, expression: Expression) -> list[Expression]:

@@ -82,17 +82,14 @@ def _of_monomial(space: Space, m: Monomial, c: Rational, r: Rational) -> Express
         if isinstance(coefficient, Fraction) and coefficient.denominator == 1:
             coefficient = int(coefficient)
         masks = [(a, e) for a, e in m if a.kind in BRACKETS]
-        if masks and n < 0:
-            raise Unreduced("a negative power of a bracket")
         whole_: Expression = _reexponented(space, [(a, e * n) for a, e in m if a.kind not in BRACKETS])
         if masks:
             whole_ = polynomials.times(space, {frozenset(masks): 1}, whole_)
         return polynomials.scaled(whole_, coefficient)
     if any(a.kind in BRACKETS for a, _ in m):
-        if r > 0:
-            masks_ = frozenset((a, e) for a, e in m if a.kind in BRACKETS)
-            return polynomials.times(space, {masks_: 1}, _of_monomial(space, m - masks_, c, r))
-        raise Unreduced("a negative power of a bracket")
+        # below 0 too: where the bracket is 0 the power is not defined
+        masks_ = frozenset((a, e) for a, e in m if a.kind in BRACKETS)
+        return polynomials.times(space, {masks_: 1}, _of_monomial(space, m - masks_, c, r))
     r = Fraction(r)
     outside: list[tuple[Atom, Rational]] = []
     signs: list[tuple[Atom, Rational]] = []

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from derivcheck.notation.sizes import Entry, Index, Poly, as_poly, i_poly
+from derivcheck.notation.sizes import Entry, Index, Poly, as_poly, exact_quotient, i_poly, lower_bound
 from derivcheck.proof import brackets, polynomials
 from derivcheck.proof.atoms import EVERYWHERE, Atom, Expression, Monomial, Rational, free_of, word
 from derivcheck.proof.signatures import poly_signature
@@ -97,7 +97,7 @@ def _respelled(space: Space, i: Index, others: list[Index], m: Monomial) -> Any:
                 if any(x.indices and i in x.indices and not isinstance(x, (Index, Entry)) for x in p.atoms()):
                     return None  # a quotient: not to be shifted
                 seen[p] = None
-    shifts = [p for p in seen if p.index is not i and _slope(p, i) is not None]
+    shifts = [q for q in dict.fromkeys(_own_digit(p, i) for p in seen) if q.index is not i and _slope(q, i) is not None]
     if not limits and not shifts and not unlimited(i):
         return None
     constraints = [a.data[0] for a in limits]
@@ -123,6 +123,20 @@ def _respelled(space: Space, i: Index, others: list[Index], m: Monomial) -> Any:
     return best[1], best[2], best[3]
 
 
+def _own_digit(p: Poly, i: Index) -> Poly:
+    """A position without what is counted in whole sizes of the index: in ``h·d + i`` the ``h·d`` is no shift."""
+    if i.size.constant is not None or unlimited(i):
+        return p
+    down = p.linear_in(i)
+    upwards = down is None or down[0] > 0
+    left = [
+        (m, c)
+        for m, c in p.terms
+        if not ((upwards or any(a.indices for a, _ in m)) and exact_quotient(Poly(((m, c),)), i.size) is not None)
+    ]
+    return Poly(left)
+
+
 def _slope(p: Poly, i: Index) -> tuple[int, Poly] | None:
     found = p.linear_in(i)
     return found if found is not None and found[0] in (1, -1) else None
@@ -134,9 +148,9 @@ def _spelled(space: Space, i: Index, others: list[Index], rest: Monomial, constr
     assert slope is not None
     s, offset = slope
     new = space.temporary(as_poly(EVERYWHERE))
-    value = s * (i_poly(new) - offset)
-    moves = {i: value}
-    limits = _needed(space, list(dict.fromkeys(c.substitute(moves) for c in constraints)))
+    moves = {i: s * (i_poly(new) - offset)}
+    every = list(dict.fromkeys(c.substitute(moves) for c in constraints))
+    limits = _needed(space, every)
     if limits is None:
         return "empty", None
     for k, c in enumerate(limits):
@@ -150,11 +164,13 @@ def _spelled(space: Space, i: Index, others: list[Index], rest: Monomial, constr
                     space, [substituted(space, rest, {i: place}), *(brackets.least(space, x) for x in keep)]
                 )
                 return "pinned", body
-    size = _plain_size(space, new, limits)
+    size = _size(space, new, every)
     if size is not None:
         sized = space.temporary(size)
         moves = {i: s * (i_poly(sized) - offset)}
-        new, limits = sized, []
+        left = _needed(space, [c.substitute({new: i_poly(sized)}) for c in every])
+        assert left is not None
+        new, limits = sized, left
     try:
         body = substituted(space, rest, moves)
     except Unreduced:
@@ -213,12 +229,28 @@ def _needed(space: Space, constraints: list[Poly]) -> list[Poly] | None:
     return kept
 
 
-def _plain_size(space: Space, new: Index, limits: list[Poly]) -> Poly | None:
-    """``{i ≥ 0, U − i ≥ 0}`` is an index below ``U + 1``."""
-    if len(limits) != 2 or i_poly(new) not in limits:
+def _size(space: Space, new: Index, limits: list[Poly]) -> Poly | None:
+    """The size of the index where its range starts at 0 or above and ends at an end that no index moves."""
+    if not any(space.holds(i_poly(new) - c) for c in limits if (_slope(c, new) or (0,))[0] == 1):
         return None
-    other = limits[1] if limits[0] is i_poly(new) else limits[0]
-    size = other + i_poly(new) + 1
-    if size.indices or not space.holds(size):
+    ends = [c + i_poly(new) for c in limits if (_slope(c, new) or (0,))[0] == -1]
+    fixed = [e for e in ends if not e.indices]
+    if not fixed:
+        fixed = [f for f in (_furthest(space, e) for e in ends) if f is not None]
+    fixed = [f for f in fixed if space.holds(f + 1)]
+    if not fixed:
         return None
-    return size
+    best = fixed[0]
+    for f in fixed[1:]:
+        tighter, looser = space.holds(best - f), space.holds(f - best)
+        if tighter or not looser and poly_signature(space, f, {}) < poly_signature(space, best, {}):
+            best = f
+    return best + 1
+
+
+def _furthest(space: Space, end: Poly) -> Poly | None:
+    """The largest value of an end over the indices in it."""
+    if any(unlimited(j) or EVERYWHERE.name in j.size.sizes() for j in end.indices):
+        return None
+    lowest = lower_bound(-end)
+    return None if lowest is None or lowest.indices else -lowest
