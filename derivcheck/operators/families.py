@@ -32,6 +32,7 @@ FAMILIES: tuple[str, ...] = (
     "images",
     "recurrent",
     "losses",
+    "class_losses",
     "refused",
 )
 
