@@ -9,18 +9,20 @@ from __future__ import annotations
 
 import random
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 
 from derivcheck.errors import InputError, UnsupportedOperation
+from derivcheck.notation.program import Requirement
 from derivcheck.notation.sizes import Poly, Size, as_poly, size
 from derivcheck.tracing.fit import Fit
 from derivcheck.tracing.local import Local, flat, shaped
 from derivcheck.tracing.recording import Call, Recording
 from derivcheck.tracing.torch_internals import Enough, RecordingFailed, Repair, Run, record
+from derivcheck.tracing.watched import Comparison
 
 
 @dataclass(frozen=True)
@@ -108,6 +110,17 @@ class Traces:
             if {p.at(out) for p in known}.isdisjoint(out.values()):
                 break
         return {n: out[n] for n in base}
+
+    def far(self) -> Iterator[dict[str, int]]:
+        """Sizes beyond 100, all different: the other way around than in the base, then in its order."""
+        base = self.base()
+        ordered = sorted(base, key=lambda k: base[k])
+        for names in (ordered[::-1], ordered) if len(ordered) > 1 else (ordered,):
+            yield {n: 127 + 22 * k + (k % 3) for k, n in enumerate(names)}
+
+    def requirement(self, c: Comparison) -> Requirement:
+        """What a comparison in the code found to hold."""
+        return Requirement(self.resolve(c.left), c.held, self.resolve(c.right))
 
     # -- recording -------------------------------------------------------------
     def at(

@@ -18,10 +18,28 @@ def explored(subject: Subject, example: dict[str, int] | None) -> tuple[Traces, 
         traces.restart()
         try:
             traces.explore()
-            return traces, _unified(traces)
+            return traces, _beyond(traces, _unified(traces))
         except Again:
             continue
     raise InputError("the sizes at which the code runs could not be found; give dims={...} or constants")
+
+
+def _beyond(traces: Traces, unified: Unified) -> Unified:
+    """The same with one more recording: far beyond the example's sizes, and the largest size the smallest where that runs.
+
+    It comes last: a loop over a size has been refused by then.  Sizes that a comparison in the code excludes are left out.
+    """
+    for sizes in traces.far():
+        if not all(traces.requirement(c).holds(sizes) for r in traces.recordings for c in r.comparisons):
+            continue
+        try:
+            found = traces.at(sizes)
+        except (RecordingFailed, UnsupportedOperation):
+            continue
+        traces.assignments.append(sizes)
+        traces.recordings.append(found)
+        return _unified(traces)
+    return unified
 
 
 def _unified(traces: Traces) -> Unified:

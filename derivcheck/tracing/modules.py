@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import copy
 import inspect
+import itertools
 import keyword
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -24,6 +25,7 @@ from torch import nn
 from derivcheck.errors import InputError
 from derivcheck.notation.sizes import Poly, as_poly, size
 from derivcheck.tracing.assign import Spec, Subject
+from derivcheck.tracing.dims import read_dims
 from derivcheck.tracing.inputs import copied, fill, input_slots, spec_of
 from derivcheck.tracing.known import Known, example_inputs, known_sizes
 from derivcheck.tracing.torch_internals import Run, decomposition
@@ -65,16 +67,7 @@ def trace_module(
     specs: list[Spec] = []
     preferred: dict[str, str] = {}
     if dims:
-        from derivcheck.tracing.dims import read_dims
-
-        raise_if = [n for n in dims if n not in forward and n != "target"]
-        if raise_if:
-            raise InputError(
-                f"dims names {raise_if[0]!r}, which is no parameter of the module's forward ({', '.join(forward)})"
-            )
-        for n, text in dims.items():
-            if n != "target" and n not in given:
-                given[n] = _example_of(read_dims(n, text), module, preferred, n)
+        given = {**_examples_of(dims, module, forward, given, preferred), **given}
     if not any(isinstance(t, torch.Tensor) for t in _leaves(given)):
         given = {**example_inputs(module, forward, preferred), **given}
     structure = {n: input_slots(n, v, specs, example) for n, v in given.items()}
@@ -165,15 +158,37 @@ def _named(
     return given
 
 
-def _example_of(read: Any, module: nn.Module, preferred: dict[str, str], name: str) -> torch.Tensor:
-    """A tensor of sizes that are as good as any, from named dimensions."""
-    names = sorted({n for p in read.dims for n in p.sizes()})
-    values = {n: 4 + 3 * k for k, n in enumerate(names)}
-    dtype = {"float": torch.get_default_dtype(), "int": torch.int64, "bool": torch.bool}[read.kind]
-    for axis, p in enumerate(read.dims):
-        if p.atom is not None:
-            preferred[f"{name}.{axis}"] = str(p)
-    return torch.zeros([p.at(values) for p in read.dims], dtype=dtype)
+def _examples_of(
+    dims: Mapping[str, str],
+    module: nn.Module,
+    forward: Mapping[str, inspect.Parameter],
+    given: Mapping[str, Any],
+    preferred: dict[str, str],
+) -> dict[str, torch.Tensor]:
+    """Example inputs of the named dimensions, at sizes that the module takes."""
+    unknown = [n for n in dims if n not in forward]
+    if unknown:
+        raise InputError(f"dims names {unknown[0]!r}, which is no parameter of the module's forward ({', '.join(forward)})")
+    reads = {n: read_dims(n, text) for n, text in dims.items() if n not in given}
+    for n, read in reads.items():
+        preferred.update({f"{n}.{axis}": str(p) for axis, p in enumerate(read.dims) if p.atom is not None})
+    names = sorted({s for read in reads.values() for p in read.dims for s in p.sizes()})
+    lengths = sorted({int(k) for t in module.parameters() for k in t.shape}, reverse=True)[:8]
+    free = {n: 5 + 2 * k for k, n in enumerate(names)}
+    real = next((p.dtype for p in module.parameters() if p.is_floating_point()), torch.get_default_dtype())
+    dtypes = {"float": real, "int": torch.int64, "bool": torch.bool}
+    error: Exception | None = None
+    for choice in itertools.islice(itertools.product(*([free[n], *lengths] for n in names)), 400):
+        values = dict(zip(names, choice))
+        made = {n: torch.zeros([p.at(values) for p in r.dims], dtype=dtypes[r.kind]) for n, r in reads.items()}
+        try:
+            with torch.no_grad():
+                copy.deepcopy(module)(**{**given, **made})
+        except Exception as e:
+            error = e
+            continue
+        return made
+    raise InputError(f"no sizes were found at which {type(module).__name__} takes these dims; give example inputs ({error})")
 
 
 def _leaves(value: Any) -> list[Any]:
@@ -287,7 +302,6 @@ def _local(value: Any, names: Mapping[str, Poly]) -> Any:
     """A size expression of a known module with its local names put in: text, a number or a tuple of them."""
     if isinstance(value, str):
         from derivcheck.notation.sizes import Size
-        from derivcheck.tracing.dims import read_dims
 
         (poly,) = read_dims("a module", value).dims
         return poly.substitute({Size(n): p for n, p in names.items()})

@@ -8,11 +8,13 @@ It is made above autograd, so that ``linear``, ``softmax`` or ``detach`` stand i
 from __future__ import annotations
 
 import ast
+import builtins
 import logging
 import os
 import sys
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from types import CodeType, FrameType
 from typing import Any
@@ -553,7 +555,16 @@ def record(code: Callable[[Run], Any], run: Run) -> Recording:
     quiet = not _LOG.disabled
     _LOG.disabled = True  # it prints a traceback for each size that does not fit; trying those is the point here
     try:
-        with _eager(), torch.enable_grad(), enable_python_dispatcher(), run.mode, recorder, run.functional, _Python(run):
+        with (
+            _lengths(run),
+            _eager(),
+            torch.enable_grad(),
+            enable_python_dispatcher(),
+            run.mode,
+            recorder,
+            run.functional,
+            _Python(run),
+        ):
             out = _run(code, run)
             recording.output = _unwrapped(out, recorder)
             for name, t in run.wrapped.items():
@@ -569,6 +580,24 @@ def record(code: Callable[[Run], Any], run: Run) -> Recording:
     finally:
         _LOG.disabled = not quiet
     return recording
+
+
+@contextmanager
+def _lengths(run: Run) -> Iterator[None]:
+    """``len(x)`` gives a watched size like ``x.shape[0]``: the interpreter makes an int of what ``Tensor.__len__`` returns."""
+    if not run.sizes:
+        yield
+        return
+    original = builtins.len
+
+    def length(x: Any) -> int:
+        return x.shape[0] if isinstance(x, torch.Tensor) and x.ndim else original(x)
+
+    builtins.len = length
+    try:
+        yield
+    finally:
+        builtins.len = original
 
 
 def _eager() -> Any:

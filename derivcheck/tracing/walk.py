@@ -314,8 +314,8 @@ class Walk:
         found = []
         for r in self.traces.recordings:
             for c in r.comparisons:
-                left, right = self.traces.resolve(c.left), self.traces.resolve(c.right)
-                needs = Requirement(left, c.held, right)
+                needs = self.traces.requirement(c)
+                left, right = needs.left, needs.right
                 if not is_user(c.file) or (left - right).constant is not None:
                     continue
                 if all(needs.holds(a) for a in self.traces.assignments):
