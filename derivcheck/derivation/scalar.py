@@ -181,9 +181,19 @@ def _term(expression: Any) -> Term:
         if isinstance(e, sympy.polygamma):
             order, x = e.args
             return func("digamma", _term(x)) if order == 0 else func("polygamma", _term(order), _term(x))
+        if isinstance(e, sympy.besseli):
+            return _bessel(int(e.order), _term(e.argument))
         name = getattr(type(e), "row", None) or _primitive(type(e).__name__)
         return func(name, *(_term(a) for a in e.args))
     raise UnsupportedOperation(str(e.func), f"SymPy's derivative {e} has no form as a term")
+
+
+def _bessel(order: int, x: Term) -> Term:
+    """I of whole order in I_0 and I_1, by I_(n+1) = I_(n-1) - 2n/x·I_n (DLMF 10.29.1)."""
+    n = abs(order)
+    if n < 2:
+        return func(f"i{n}", x)
+    return add(_bessel(n - 2, x), mul(number(-2 * (n - 1)), power(x, -1), _bessel(n - 1, x)))
 
 
 def _signed(factors: list[Term]) -> Term:

@@ -91,6 +91,8 @@ function("erfc", "torch.erfc({})", r"\operatorname{erfc}", means=lambda sp, F, x
 function("atan2", "torch.atan2({}, {})", r"\operatorname{atan2}", "atan2", arity=2)
 function("erfinv", "torch.erfinv({})", r"\operatorname{erf}^{-1}", "erfinv", domain="in (-1, 1)")
 function("polygamma", "torch.polygamma({}, {})", r"\psi^{{({})}}({})", "polygamma", arity=2)
+function("i0", "torch.special.i0({})", "I_0", means=lambda sp, F, x: sp.besseli(0, x))
+function("i1", "torch.special.i1({})", "I_1", means=lambda sp, F, x: sp.besseli(1, x))
 # Steps: constant between jumps, used in definitions through which no gradient flows.
 function("floor", "torch.floor({})", r"\operatorname{floor}", "floor")
 function("ceil", "torch.ceil({})", r"\operatorname{ceil}", "ceiling")

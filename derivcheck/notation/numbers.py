@@ -7,6 +7,7 @@ float64, ``Exact`` is rational numbers, ``Symbolic`` is SymPy expressions.
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
 from typing import Any, NamedTuple, Protocol
@@ -349,12 +350,19 @@ class Symbolic(Exact):
     Args:
         point: values of the symbols, which decide comparisons and extremes.
         digits: evaluate what is not rational to so many digits at once; None keeps the expressions.
+        seconds: give up (UnsupportedOperation) when it takes longer: expressions may swell without bound.
     """
 
-    def __init__(self, point: Mapping[Any, Any] | None = None, digits: int | None = None) -> None:
+    def __init__(self, point: Mapping[Any, Any] | None = None, digits: int | None = None, seconds: float = math.inf) -> None:
         import sympy
 
         self.sympy, self.point, self.digits = sympy, dict(point or {}), digits
+        self.end = time.perf_counter() + seconds
+
+    def _map(self, f: Callable[..., Any], *arrays: Any) -> Any:
+        if time.perf_counter() > self.end:
+            raise UnsupportedOperation("SymPy", "the expressions grow too large for the time given")
+        return super()._map(f, *arrays)
 
     def exactly(self, value: Any) -> Any:
         if isinstance(value, self.sympy.Basic):
@@ -475,6 +483,27 @@ def _erfinv(y: float) -> float:
     return x
 
 
+def _bessel(order: int) -> Callable[[float], float]:
+    """The modified Bessel function of the first kind: its series, or beyond 30 its asymptotic form (DLMF 10.25.2, 10.40.1)."""
+
+    def value(x: float) -> float:
+        y = abs(x)
+        total = part = 1.0
+        if y <= 30:
+            for k in range(1, 120):
+                part *= y * y / 4 / (k * (k + order))
+                total += part
+            total *= (y / 2) ** order
+        else:
+            for k in range(1, 30):
+                part *= ((2 * k - 1) ** 2 - 4 * order * order) / (8 * k * y)
+                total += part
+            total *= math.exp(y) / math.sqrt(2 * math.pi * y) if y < 700 else math.inf
+        return -total if order == 1 and x < 0 else total
+
+    return value
+
+
 _erf = _each(math.erf)
 _FLOAT64: dict[str, Callable[..., Any]] = {
     "exp": np.exp,
@@ -493,7 +522,7 @@ _FLOAT64: dict[str, Callable[..., Any]] = {
     "atanh": np.arctanh,
     "erf": _erf,
     "erfc": _each(math.erfc),
-    "polygamma": _polygamma, "erfinv": _each(_erfinv),
+    "polygamma": _polygamma, "erfinv": _each(_erfinv), "i0": _each(_bessel(0)), "i1": _each(_bessel(1)),
     "lgamma": _each(_lgamma),
     "digamma": _each(_digamma),
     "sigmoid": _sigmoid,

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from derivcheck.notation.sizes import Index, Poly, PolyLike, as_poly, i_poly
-from derivcheck.notation.terms import add, bracket, extremum, mul, size_of, summation
+from derivcheck.notation.sizes import Index, Poly, PolyLike, as_poly, extreme, i_poly
+from derivcheck.notation.terms import Bracket, add, bracket, extremum, func, mul, size_of, summation
 from derivcheck.operators.build import Builder
-from derivcheck.operators.reductions import over
+from derivcheck.operators.reductions import Reduction, over
 from derivcheck.operators.row import floats, row, sample
-from derivcheck.operators.values import Position, Value, numel, test
+from derivcheck.operators.special import not_a_number
+from derivcheck.operators.values import Position, Value, numel, test, where
 from derivcheck.operators.views import digits
 
 _NO_TIES = "no ties where the order decides"
@@ -23,7 +24,7 @@ def _line(at: Sequence[Index], axis: int, p: Position) -> tuple[Position, ...]:
     return (*at[:axis], p, *at[axis + 1 :])
 
 
-def _places(b: Builder, x: Value, axis: int, descending: bool) -> Value:
+def _places(b: Builder, x: Value, axis: int, descending: bool, holes: bool = False) -> Value:
     """``place[…, k, …]``: where the k-th element in order stands."""
     b.assume(_NO_TIES)
     at = b.indices(x.dims)
@@ -32,6 +33,10 @@ def _places(b: Builder, x: Value, axis: int, descending: bool) -> Value:
     before = add(
         test(">" if descending else "<", other, mine), mul(test("==", other, mine), bracket(">=", i_poly(j) - i_poly(i) - 1))
     )
+    if holes:  # what is no number comes last
+        mine_out, other_out = not_a_number(mine), not_a_number(other)
+        late = mul(mine_out, other_out, bracket(">=", i_poly(j) - i_poly(i) - 1))
+        before = add(before, mul(mine_out, Bracket("==", other_out)), late)
     rank = b.define("rank", at, summation([i], before), stop=True, kind="int")
     k = b.index(x.dims[axis])
     found = bracket("==", rank.entry(*at) - i_poly(k))
@@ -161,8 +166,73 @@ def median(b: Builder, input: Value) -> Value:
     """s = x[place[(K - 1)//2]], x flattened"""
     if input.rank == 0:
         return b.give((), input[()])
-    if input.rank > 1:
-        i = b.index(numel(input.dims))
-        input = b.define("flat", (i,), input[tuple(digits(i_poly(i), input.dims))])
+    input = _line_of_all(b, input)
     place = _places(b, input, 0, False)
     return b.give((), input[place.entry((input.dims[0] - 1) // 2)])
+
+
+def _middle(b: Builder, x: Value, axis: int, r: Reduction) -> Poly:
+    """Where the median of the numbers stands among them in order, NaN left out."""
+    number = Bracket("==", not_a_number(x[r.at]))
+    count = b.define("count", r.kept, summation([r.at[axis]], number), stop=True, kind="int")
+    return extreme("max", (count.entry(*r.kept) - 1) // 2, 0)
+
+
+@row(
+    "aten.nanmedian.dim",
+    gives="s",
+    samples=[sample(floats(2, 5, values="infinite"), 1), sample(floats(5, 3, values="distinct"), 0, True)],
+)
+def nanmedian_dim(b: Builder, input: Value, dim: int, keepdim: bool = False) -> tuple[Value, Value]:
+    """s[*n] = x[*n, place[*n, (count[*n] - 1)//2]], the median of what is a number"""
+    if not input.rank:
+        return b.give((), input[()]), b.give((), size_of(0), 1, kind="int")
+    axis = dim % input.rank
+    place = _places(b, input, axis, False, holes=True)
+    r = over(b, input.dims, axis, keepdim)
+    p = place.entry(*_line(r.at, axis, _middle(b, input, axis, r)))
+    return b.give(r.out, input[_line(r.at, axis, p)]), b.give(r.out, size_of(p), 1, kind="int")
+
+
+@row(
+    "aten.nanmedian.default",
+    gives="s",
+    samples=[sample(floats(5, values="infinite")), sample(floats(2, 3, values="distinct")), sample(floats())],
+)
+def nanmedian(b: Builder, input: Value) -> Value:
+    """s = x[place[(count - 1)//2]], the median of what is a number, x flattened"""
+    if input.rank == 0:
+        return b.give((), input[()])
+    input = _line_of_all(b, input)
+    place = _places(b, input, 0, False, holes=True)
+    r = over(b, input.dims, 0)
+    return b.give((), input[place.entry(_middle(b, input, 0, r))])
+
+
+def _line_of_all(b: Builder, x: Value) -> Value:
+    if x.rank == 1:
+        return x
+    i = b.index(numel(x.dims))
+    return b.define("flat", (i,), x[tuple(digits(i_poly(i), x.dims))])
+
+
+@row(
+    "aten.mode.default",
+    gives="s",
+    samples=[sample(floats(2, 5, values="distinct")), sample(floats(5, 3, values="distinct"), 0, True)],
+)
+def mode(b: Builder, input: Value, dim: int = -1, keepdim: bool = False) -> tuple[Value, Value]:
+    """s[*n] = x[*n, best[*n]], the smallest of the values that occur most often"""
+    if not input.rank:
+        return b.give((), input[()], kind=input.kind), b.give((), size_of(0), 1, kind="int")
+    axis = dim % input.rank
+    b.assume(_NO_TIES)
+    at = b.indices(input.dims)
+    i = b.index(input.dims[axis])
+    times = b.define("times", at, summation([i], test("==", input[_line(at, axis, i)], input[at])), stop=True, kind="int")
+    r = over(b, input.dims, axis, keepdim)
+    most = b.define("most", r.kept, extremum("max", r.inner, size_of(times.entry(*r.at))), stop=True, kind="int")
+    often = bracket("==", times.entry(*r.at) - most.entry(*r.kept))
+    best = b.define("best", r.kept, extremum("argmin", r.inner, where(often, input[r.at], func("inf"))), stop=True, kind="int")
+    p = best.entry(*r.kept)
+    return b.give(r.out, input[_line(r.at, axis, p)], kind=input.kind), b.give(r.out, size_of(p), 1, kind="int")

@@ -9,7 +9,7 @@ from typing import Any
 from derivcheck.notation.sizes import as_poly
 from derivcheck.notation.terms import ONE, ZERO, Bracket, Number, Term, add, div, func, mul, neg, number, power, sub, summation
 from derivcheck.operators.build import Builder
-from derivcheck.operators.elementwise import HALF
+from derivcheck.operators.elementwise import HALF, absolute
 from derivcheck.operators.reductions import Axes, over
 from derivcheck.operators.row import floats, row, sample
 from derivcheck.operators.values import Value, test
@@ -70,6 +70,24 @@ _smooth(
     lambda x: func("log", mul(HALF, func("erfc", neg(div(x, power(number(2), HALF)))))),
     "log(erfc(-x[*n]/2^(1/2))/2)",
 )
+
+
+def _bessel(order: int) -> None:
+    def plain(b: Builder, input: Value) -> Value:
+        return b.elementwise(lambda x: func(f"i{order}", x), input, kind="float")
+
+    def scaled(b: Builder, input: Value) -> Value:
+        return b.elementwise(lambda x: mul(func("exp", neg(absolute(x))), func(f"i{order}", x)), input, kind="float")
+
+    plain.__doc__, scaled.__doc__ = f"z[*n] = i{order}(x[*n])", f"z[*n] = exp(-|x[*n]|)*i{order}(x[*n])"
+    plain.__module__ = scaled.__module__ = __name__
+    names = ("aten.i0.default", "aten.special_i0.default") if order == 0 else ("aten.special_i1.default",)
+    row(*names, samples=[sample(floats(2, 3)), sample(floats())])(plain)
+    row(f"aten.special_i{order}e.default", samples=[sample(floats(2, 3)), sample(floats())])(scaled)
+
+
+_bessel(0)
+_bessel(1)
 
 
 @row("aten.angle.default", samples=[sample(floats(2, 3))])
