@@ -120,3 +120,13 @@ def test_exact_witness_is_exact() -> None:
         exact(Derivation(FORWARDS[k].program, FORWARDS[k].wrt), FORWARDS[k].wrt[0]) is not None
         for k in ("softmax", "norm", "decay")
     )
+
+
+def test_exact_witness_takes_a_positive_point_where_a_root_wants_one() -> None:
+    from derivcheck.notation.program import Definition, Input
+    from derivcheck.notation.terms import div, power, ref
+    from tests.checking.forwards import N, n
+
+    root = Definition("y", (n,), power(ref("x", n), div(number(1), number(2))))
+    shown = exact(Derivation(Program((Input("x", (N,)),), (root,), ("y",))), "x")
+    assert shown is not None and shown.agrees
