@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from typing import Any
 
 import pytest
@@ -371,3 +372,22 @@ def test_a_roll_by_more_than_the_size_is_refused_also_in_its_second_derivative()
     for run, given in ((d.compile(), {}), (again, {"grad_grad_output": torch.ones(1)})):
         with pytest.raises(ValueError, match="N >= 2; found N = 1"):
             run(x=torch.ones(1), grad_output=torch.ones(1), **given)
+
+
+def test_a_length_is_a_size_that_is_watched() -> None:
+    d = dc.derive(lambda x: (2 * x if len(x) > 4 else 3 * x).sum(), x=normal(8))
+    assert [str(r) for r in d.program.requires] == ["N > 4"]
+    assert len.__name__ == "len"
+
+
+def test_sizes_far_beyond_the_example_are_traced() -> None:
+    with pytest.raises(UnsupportedOperation):  # operator.index gives a number that nothing watches
+        dc.derive(lambda x: (2 * x if operator.index(x.shape[0]) > 100 else 3 * x).sum(), x=normal(8))
+    d = dc.derive(lambda x: (x * min(int(x.shape[0]), 50)).sum(), x=normal(8))
+    assert d.compile()(x=torch.ones(60))[1]["x"].tolist() == [50.0] * 60
+    assert d.compile()(x=torch.ones(7))[1]["x"].tolist() == [7.0] * 7
+
+
+def test_the_order_of_the_sizes_is_not_taken_from_the_example() -> None:
+    run = dc.derive(lambda x: 2 * x.diagonal(), x=normal(3, 2)).compile()
+    assert run(x=torch.ones(2, 3), grad_output=torch.ones(2))[1]["x"].tolist() == [[2, 0, 0], [0, 2, 0]]
