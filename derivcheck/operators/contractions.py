@@ -22,10 +22,14 @@ def _times(b: Builder, factor: Any, term: Term) -> Term:
     samples=[
         sample(floats(2, 3, 5), floats(7, 5), floats(7)),
         sample(floats(3, 5), floats(7, 5)),
+        sample(floats(3, 5), floats(7, 5), floats(7)),
         sample(floats(5), floats(7, 5), floats(7)),
         sample(floats(3, 5), floats(5)),
         sample(floats(1, 1), floats(1, 1), floats(1)),
     ],
+    textbook="""input_bar[n,i] = sum(o: grad_output[n,o]*weight[o,i])
+                weight_bar[o,i] = sum(n: grad_output[n,o]*input[n,i])
+                bias_bar[o] = sum(n: grad_output[n,o])""",
 )
 def linear(b: Builder, input: Value, weight: Value, bias: Value | None = None) -> Value:
     """y[*n, o] = sum(i: x[*n, i]*w[o, i]) + b[o]"""

@@ -68,10 +68,12 @@ def _reductions(*args: Any, **kwargs: Any) -> list[Sample]:
     samples=[
         *_reductions(floats(2, 3), floats(2, 3)),
         sample(floats(2, 3, 5), floats(2, 3, 5)),
+        sample(floats(3, 2), floats(3, 2)),
         sample(floats(3), floats(3)),
         sample(floats(), floats()),
         sample(floats(2, 1), floats(2, 1)),
     ],
+    textbook="input_bar[n,o] = 2*(input[n,o] - target[n,o])/(size(n)*size(o)); target_bar[n,o] = -input_bar[n,o]",
 )
 def mse_loss(b: Builder, input: Value, target: Value, reduction: int = MEAN) -> Value:
     """loss = sum(*n: (x[*n] - t[*n])^2)/size(*n)"""

@@ -45,8 +45,14 @@ def _scaled(value: Term, at: tuple[Any, ...], weight: Value | None, bias: Value 
         sample(floats(2, 3, 5), [5], floats(5), floats(5), 1e-5),
         sample(floats(2, 3, 5), [3, 5], floats(3, 5)),
         sample(floats(7), [7]),
+        sample(floats(2, 5), [5], floats(5), floats(5)),
         sample(floats(3, 1), [1], floats(1), floats(1)),
     ],
+    textbook="""h[n,c] = grad_output[n,c]*weight[c]
+                k[n,c] = (input[n,c] - mean[n])*rstd[n]
+                input_bar[n,c] = rstd[n]*(h[n,c] - (sum(e: h[n,e]) + k[n,c]*sum(e: h[n,e]*k[n,e]))/size(c))
+                weight_bar[c] = sum(n: grad_output[n,c]*k[n,c])
+                bias_bar[c] = sum(n: grad_output[n,c])""",
 )
 def layer_norm(
     b: Builder,
@@ -108,7 +114,11 @@ def native_layer_norm(
         sample(floats(2, 3, 5), [5], floats(5), 1e-6),
         sample(floats(2, 3, 5), [3, 5], floats(3, 5)),
         sample(floats(2, 3), [3]),
+        sample(floats(2, 3), [3], floats(3), 1e-5),
     ],
+    textbook="""h[n,c] = grad_output[n,c]*weight[c]
+                input_bar[n,c] = rrms[n]*(h[n,c] - input[n,c]*rrms[n]^2*sum(e: h[n,e]*input[n,e])/size(c))
+                weight_bar[c] = sum(n: grad_output[n,c]*input[n,c]*rrms[n])""",
 )
 def rms_norm(b: Builder, input: Value, normalized_shape: Sequence[Any], weight: Value | None = None, eps: Any = None) -> Value:
     """y[*n, *c] = x[*n, *c]*rrms[*n]*w[*c]"""

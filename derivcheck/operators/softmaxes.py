@@ -57,7 +57,7 @@ def softmax_of(b: Builder, input: Value, dim: int) -> Value:
         sample(floats(2, 3), 1, False, only="aten._softmax.default"),
         sample(floats(2, 3), 0, None, only="aten.special_softmax.default"),
     ],
-    textbook="d[x][*n,c] = p[*n,c]*(d[p][*n,c] - sum(k: d[p][*n,k]*p[*n,k]))",
+    textbook="input_bar[n,c] = p[n,c]*(grad_output[n,c] - sum(k: grad_output[n,k]*p[n,k]))",
 )
 def softmax(b: Builder, input: Value, dim: int, dtype: Any = None) -> Value:
     """p[*n, c] = exp(x[*n, c] - top[*n])/sum(k: exp(x[*n, k] - top[*n]))"""
@@ -74,6 +74,7 @@ def softmax(b: Builder, input: Value, dim: int, dtype: Any = None) -> Value:
         sample(floats(2, 3), 1, False, only="aten._log_softmax.default"),
         sample(floats(2, 3), 0, only="aten.special_log_softmax.default"),
     ],
+    textbook="input_bar[n,c] = grad_output[n,c] - exp(logp[n,c])*sum(k: grad_output[n,k])",
 )
 def log_softmax(b: Builder, input: Value, dim: int, dtype: Any = None) -> Value:
     """logp[*n, c] = x[*n, c] - top[*n] - log(sum(k: exp(x[*n, k] - top[*n])))"""
