@@ -31,6 +31,13 @@ def block(low: Lowering, term: Term, a: Index) -> Block | None:
     """The term as a block of ``a``: where a tensor is read at ``a − k`` and the brackets keep to its places."""
     factors = term.args if isinstance(term, Mul) else (term,)
     guards = {f.operand: f for f in factors if isinstance(f, Bracket) and f.relation == ">=" and isinstance(f.operand, Poly)}
+    for f in factors:  # one place alone
+        if isinstance(f, Bracket) and f.relation == "==" and isinstance(f.operand, Poly) and f.free == frozenset((a,)) and not f.names:
+            line = f.operand.linear_in(a)
+            if line is not None and line[0] in (1, -1):
+                k = -line[0] * line[1]
+                local = fresh(Index(a.name, 1), [*term.free, *bound_indices(term), *low.place])
+                return Block(a, k, local, substitute(mul(*(x for x in factors if x is not f)), {a: k}))
     for k, size in _places(low, term, a):
         below, above = i_poly(a) - k, k + size - 1 - i_poly(a)
         if below not in guards and not nonnegative(-k) or above not in guards and not nonnegative(k + size - a.size):
@@ -58,6 +65,8 @@ def _places(low: Lowering, term: Term, a: Index) -> list[tuple[Poly, Poly]]:
 
 def blocked(low: Lowering, args: Sequence[Term]) -> Value | None:
     """A product as a block set in zeros, where it is one and more than a tensor read at shifted places."""
+    if any(isinstance(f, Bracket) and f.relation == "==" for f in args):
+        return None
     rest = [f for f in args if not isinstance(f, Bracket)]
     if sum(len(list(subterms(f))) for f in rest) < 2:
         return None
@@ -105,8 +114,12 @@ def _cat(low: Lowering, a: Index, groups: Sequence[Sequence[Block]]) -> Value:
         for b in group[1:]:
             one = low.binary("add", one, _renamed(_inner(low, b), b))
         parts.append(one)
-    axes = low.union([p.axes for p in parts])
+    axes = low.union([(a,), *(p.axes for p in parts)])
     at = axes.index(a)
+    if all(b.local.size is as_poly(1) for group in groups for b in group) and not any(a in p.axes for p in parts):
+        rest = tuple(i for i in axes if i is not a)
+        nodes = [low.tensor(low.spread(p, rest)) for p in parts]
+        return Value(low.graph.node("stack", nodes, (at,), [i.size for i in axes], nodes[0].kind), axes)
     nodes = []
     for p, group in zip(parts, groups):
         dims = [group[0].local.size if i is a else i.size for i in axes]

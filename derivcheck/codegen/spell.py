@@ -246,6 +246,10 @@ class Spelling:
         parts = ", ".join(arg(k, 0) for k in range(len(n.args)))
         return f"torch.cat(({parts}), {self._last(n, p[0])})"
 
+    def _stack(self, n: Node, p: tuple[Any, ...], arg: Arg) -> str:
+        parts = ", ".join(arg(k, 0) for k in range(len(n.args)))
+        return f"torch.stack(({parts}), {self._last(n, p[0])})"
+
     def _cumsum(self, n: Node, p: tuple[Any, ...], arg: Arg) -> str:
         return f"{arg(0, ATOM)}.cumsum({self._dim(n, p[0])})"
 
@@ -283,5 +287,6 @@ class Spelling:
             return f"{zeros}.index_add_(0, {spots}, {values})"
         spots = ", ".join(arg(k, 0) for k in range(1, len(n.args)))
         if any(a.op == "clamp" and not nonnegative(d - 1, least=0) for a, d in zip(n.args[1:], n.dims)):
-            return f"{self.numbers.use('_accumulate')}({zeros}, ({spots},), {arg(0, 0)})"
+            one = "," if len(n.args) == 2 else ""
+            return f"{self.numbers.use('_accumulate')}({zeros}, ({spots}{one}), {arg(0, 0)})"
         return f"{zeros}.index_put_(({spots}{',' if len(n.args) == 2 else ''}), {arg(0, 0)}, accumulate=True)"
