@@ -266,6 +266,13 @@ class _Functional(FunctionalTensorMode):  # type: ignore[no-untyped-call]
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
         if isinstance(func, torch._ops.OpOverload):
+            if torch.is_autocast_enabled("cpu") and any(t.dtype is torch.float32 for t in _tensors((args, kwargs))):
+                raise UnsupportedOperation(
+                    "torch.autocast",
+                    "it rounds to fewer digits inside the traced code",
+                    _here(),
+                    "Derive outside of autocast: the derivation is over the reals, and its code runs in any type.",
+                )
             if func._schema.is_mutable:
                 self._written(func, args, kwargs)
             if func in _READS_TRUTH and args[0].dtype is torch.bool:

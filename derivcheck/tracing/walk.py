@@ -235,13 +235,26 @@ class Walk:
         if isinstance(arg, Poly):
             p = arg.substitute(self.rename)
             return p if p.constant is None else p.constant
-        if isinstance(arg, (bool, int, Fraction)) or arg is None:
+        if isinstance(arg, Fraction):
+            self.of_type(float(arg))
+            return arg
+        if isinstance(arg, (bool, int)) or arg is None:
             return arg
         from derivcheck.notation.terms import Term, substitute
 
         if isinstance(arg, Term):
             return substitute(arg, self.rename)
         return arg
+
+    def of_type(self, x: float) -> None:
+        """Say where a number is a limit of the floating-point type that was traced with."""
+        for dtype in {
+            self.recording.metas[k].dtype for k in self.recording.inputs.values() if self.unified.kinds[k] == "float"
+        }:
+            limits = torch.finfo(dtype)
+            for name in ("eps", "max", "min", "tiny"):
+                if x == getattr(limits, name):
+                    self.b.assume(f"the type is {str(dtype).removeprefix('torch.')}: its {name}, {x:.6g}, stands in the code")
 
     def constant(self, k: int) -> Value:
         """A tensor that the code holds: a number, or an input with a default value."""

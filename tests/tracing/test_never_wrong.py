@@ -294,3 +294,20 @@ def test_modules_are_right_as_autograd_is(module: nn.Module, args: tuple[torch.T
 def test_height_and_width_stay_apart_in_a_residual_block() -> None:
     program = dc.derive(Block().double(), normal(2, 4, 6, 6)).program
     assert len({str(p) for p in program.dims("x")}) == 4
+
+
+def test_autocast_is_refused() -> None:
+    def f(x: Any) -> Any:
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            return x @ x.T
+
+    with pytest.raises(dc.UnsupportedOperation, match=r"torch.autocast at test_never_wrong.py:\d+ .* rounds to fewer digits"):
+        dc.derive(f, x=normal(3, 4).float())
+
+
+def test_a_limit_of_the_type_is_an_assumption() -> None:
+    def f(x: Any, m: Any) -> Any:
+        return x.masked_fill(m, torch.finfo(x.dtype).min).softmax(-1)
+
+    notes = dc.derive(f, x=normal(3, 4).float(), m=normal(3, 4) > 0).program.notes
+    assert any("the type is float32: its min" in n for n in notes)
