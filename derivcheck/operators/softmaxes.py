@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from derivcheck.notation.sizes import Index
-from derivcheck.notation.terms import Term, add, div, extremum, func, neg, number, sub, summation
+from derivcheck.notation.terms import Bracket, Term, add, div, extremum, func, mul, neg, number, sub, summation
 from derivcheck.operators.build import Builder
 from derivcheck.operators.row import floats, row, sample
-from derivcheck.operators.values import Value
+from derivcheck.operators.values import Value, test
 
 
 def largest(b: Builder, x: Value, kept: tuple[Index, ...], axis: int) -> Value:
@@ -91,3 +91,23 @@ def log_softmax_terms(b: Builder, x: Value, axis: int) -> Value:
     at, shifted, total = _shifted(b, x, axis)
     spelling = b.spell(f"torch.log_softmax({{}}, dim={axis - x.rank})", x)
     return b.define("logp", at, add(shifted, neg(func("log", total))), spelling=spelling)
+
+
+@row(
+    "aten._safe_softmax.default",
+    gives="p",
+    samples=[sample(floats(2, 3), 1), sample(floats(2, 3, 5), 1), sample(floats(2, 3, values="masked"), -1)],
+)
+def safe_softmax(b: Builder, input: Value, dim: int, dtype: Any = None) -> Value:
+    """p[*n, c] = exp(x[*n, c] - top[*n])/sum(k: exp(x[*n, k] - top[*n])), 0 where all is -inf"""
+    if input.rank == 0:
+        return softmax_of(b, input, dim)
+    axis = int(dim) % input.rank
+    at = b.indices(input.dims)
+    kept = (*at[:axis], *at[axis + 1 :])
+    top = largest(b, input, kept, axis)
+    some = test(">", top[kept], neg(func("inf")))
+    m = b.define("m", kept, mul(some, top[kept]), stop=True)  # finite also where all is -inf
+    k = b.index(input.dims[axis], "")
+    total = summation([k], func("exp", sub(input[(*at[:axis], k, *at[axis + 1 :])], m[kept])))
+    return b.give(at, div(func("exp", sub(input[at], m[kept])), add(total, Bracket("==", some))))

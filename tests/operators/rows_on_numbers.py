@@ -62,6 +62,10 @@ def draw(like: Like, generator: torch.Generator) -> torch.Tensor:
         found = uniform(-1, 1).reshape(-1)
         found[:3] = torch.tensor([float("inf"), -float("inf"), float("nan")])[: len(found)]
         return found.reshape(like.shape)
+    if like.values == "masked":  # -inf here and there, and in the whole of the first line
+        found = torch.where(uniform(0, 1) > 0.6, -float("inf"), uniform(-1, 1))
+        found[0] = -float("inf")
+        return found
     if like.values == "threes":
         return torch.randint(-4, 5, like.shape, generator=generator).to(torch.float64)
     if like.values == "distinct":
