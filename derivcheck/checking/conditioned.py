@@ -110,7 +110,8 @@ def _exactly(s: Subject, program: Program, outputs: dict[str, str]) -> Callable[
                 array[at] = sympy.Rational(n, d) if a.kind == "float" else sympy.Integer(k % 2)
             values[a.name] = array
         right = evaluate(adjoint, values, sizes, Symbolic(digits=DIGITS, seconds=2.0))
-        mine = evaluate(program, {a.name: values[a.name] for a in program.arguments}, sizes, Symbolic(digits=DIGITS, seconds=2.0))
+        own = {a.name: values[a.name] for a in program.arguments}
+        mine = evaluate(program, own, sizes, Symbolic(digits=DIGITS, seconds=2.0))
     except (DerivcheckError, ArithmeticError, TypeError, AttributeError, ValueError, KeyError):
         return lambda name: None
     bars = dict(zip(s.derivation.wrt, adjoint.outputs))

@@ -24,7 +24,7 @@ import numpy.typing as npt
 
 from derivcheck.checking.bound import Bound
 from derivcheck.checking.live import Live
-from derivcheck.checking.structure import Colouring, batched, colouring, cost, degree, unreduced
+from derivcheck.checking.structure import Colouring, batched, colouring, cost, degree, frozen, unreduced
 from derivcheck.notation.meaning import evaluate
 from derivcheck.notation.program import Program
 from derivcheck.notation.sizes import Index
@@ -95,6 +95,9 @@ def difference(
     value, error = np.full(x.shape, np.nan), np.full(x.shape, np.nan)
     size = max(1, int(CHUNK / max(1, colours.output, x.size)))
     known = {**inputs, **base}
+    open_program, equalities = frozen(open_program, name)
+    if equalities.definitions:  # which elements are equal is a fact of the point itself
+        known.update(evaluate(equalities, {a.name: known[a.name] for a in equalities.arguments}, sizes))
     pairs = evaluate(open_program, {a.name: known[a.name] for a in open_program.arguments}, sizes, Bound())
     noise = {o: 0.0 if pairs[o].error is None else pairs[o].error.numpy() for o in weights}
     run = _Runner(open_program, name, known, sizes, weights, colours, x, noise, stretch)

@@ -59,7 +59,7 @@ def probe(
             break  # wrong on the data itself: no probe says more
         t = s if p.wrt is None else replace(s, wrt=p.wrt)
         try:
-            if s.call is not None and not _runs(s, p.tensors):
+            if s.call is not None and not runs(s, p.tensors):
                 left.append(p.name)
                 continue
             expected = derived(t, p.tensors, p.upstream, dtype)
@@ -108,7 +108,7 @@ def _take(rows: list[Row], new: Row, sample: Sample) -> None:
     rows.append(new)
 
 
-def _runs(s: Subject, tensors: Tensors) -> bool:
+def runs(s: Subject, tensors: Tensors) -> bool:
     """Whether the user's own forward takes this data and means the same as its Program there."""
     assert s.call is not None
     with torch.no_grad():
@@ -143,7 +143,7 @@ def _probes(s: Subject, upstream: Upstream, right: Derived, seed: int) -> Iterat
     coprime = coprime_sizes(s, right.sizes)
     less: tuple[Tensors, Upstream] | None = None
     if coprime is not None:
-        less = _at(s, coprime, upstream, generator)
+        less = at_sizes(s, coprime, upstream, generator)
         yield Probe("coprime sizes", *less)
     else:
         coprime = dict(right.sizes)
@@ -154,7 +154,7 @@ def _probes(s: Subject, upstream: Upstream, right: Derived, seed: int) -> Iterat
     for n in free[:4]:
         sizes = coprime | {n: 1}
         if right.sizes[n] != 1 and possible(program, sizes):
-            yield Probe(f"{n} = 1", *_at(s, sizes, upstream, generator))
+            yield Probe(f"{n} = 1", *at_sizes(s, sizes, upstream, generator))
     if any(g.ndim for g in ups.values()):
         yield Probe("non-contiguous upstream", data, {n: _strided(g) for n, g in _random(ups, generator).items()})
         yield Probe("expanded upstream", data, {n: _expanded(g, generator) for n, g in ups.items()})
@@ -207,10 +207,11 @@ def small(
 ) -> tuple[Tensors, Upstream] | None:
     """Data of the same kind at small sizes."""
     found = coprime_sizes(s, sizes)
-    return None if found is None else _at(s, found, upstream, generator)
+    return None if found is None else at_sizes(s, found, upstream, generator)
 
 
-def _at(s: Subject, sizes: dict[str, int], upstream: Upstream, generator: torch.Generator) -> tuple[Tensors, Upstream]:
+def at_sizes(s: Subject, sizes: dict[str, int], upstream: Upstream, generator: torch.Generator) -> tuple[Tensors, Upstream]:
+    """Data of the same kind as the subject's, and upstream gradients, at other sizes (a module keeps its parameters)."""
     program, adjoint = s.derivation.program, s.derivation.adjoint
     known = {a.name: a for a in program.arguments}
     tensors = {

@@ -106,6 +106,36 @@ def _opened(term: Term, moving: set[str]) -> tuple[tuple[Index, ...], Term]:
     return (), term
 
 
+def frozen(program: Program, name: str) -> tuple[Program, Program]:
+    """The same Program with every ``[a = b]`` of moving numbers as an input, and the Program that gives these inputs.
+
+    Equality of real numbers does not survive any step, however small: an even share among ties is defined at the
+    point, and so is its derivative.
+    """
+    moving = {name} | {d.name for d in dependents(program, name)}
+    found: dict[Term, Definition] = {}
+
+    def change(t: Term) -> Term:
+        equal = isinstance(t, Bracket) and t.relation in ("==", "!=") and isinstance(t.operand, Term)
+        if not equal or t.names.isdisjoint(moving):
+            return t
+        if t not in found:
+            indices = tuple(sorted(t.free, key=lambda i: i.key))
+            found[t] = Definition(f"equal_{len(found)}", indices, t)
+        return Ref(found[t].name, tuple(i_poly(i) for i in found[t].indices))
+
+    definitions = tuple(replace(d, term=transform(d.term, change)) if d.name in moving else d for d in program.definitions)
+    if not found:
+        return program, Program((), (), ())
+    extra = tuple(Input(d.name, d.dims) for d in found.values())
+    needed = {n for d in found.values() for n in d.term.names}
+    inputs = [a for a in program.arguments if a.name in needed]
+    inputs += [Input(d.name, d.dims, d.kind) for d in program.definitions if d.name in needed]
+    return replace(program, arguments=(*program.arguments, *extra), definitions=definitions), Program(
+        tuple(inputs), tuple(found.values()), tuple(d.name for d in found.values())
+    )
+
+
 def degree(program: Program, name: str) -> float:
     """The degree of the outputs as polynomials in ``name``; infinite where they are none.
 
