@@ -13,7 +13,7 @@ import itertools
 import json
 import os
 import sys
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -101,7 +101,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     metafunc.parametrize("gradient_variant", variants, indirect=True, ids=[_id(v, marker.kwargs) for v in variants])
 
 
-def _id(v: Variant, asked: dict[str, Any]) -> str:
+def _id(v: Variant, asked: Mapping[str, Any]) -> str:
     parts = {"dtypes": v.dtype, "devices": v.device, "shapes": "x".join(map(str, v.shape)), "layouts": v.layout}
     return "-".join(parts[k] for k in _KINDS if k in asked) or "default"
 
@@ -155,7 +155,7 @@ def _line_in_test(item: pytest.Item, excinfo: pytest.ExceptionInfo[BaseException
     own = [entry for entry in excinfo.traceback if Path(str(entry.path)) == item.path]
     if not own:
         return item.nodeid
-    return f"{os.path.relpath(item.path, item.config.rootpath)}:{own[-1].lineno + 1}: {own[-1].statement}"
+    return f"{os.path.relpath(item.path, item.config.rootpath)}:{own[-1].lineno + 1}: {str(own[-1].statement).strip()}"
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -75,7 +75,7 @@ def test_the_marker_runs_every_combination(tmp_path: Path) -> None:
         "    assert x.dtype == gradient_variant.torch_dtype and x.shape == gradient_variant.shape\n"
         "    assert check_gradients(Square, {'x': x}).dtype == gradient_variant.dtype\n"
     )
-    code, out = run(project(tmp_path, 2, test), "-v")
+    code, out = run(project(tmp_path, 2, test), "-vv")
     assert code == 0, out
     assert "8 passed" in out
     assert "test_square[float32-5x3-transposed]" in out
