@@ -4,10 +4,11 @@ Each size assignment gives one value, so a leaf of the traced code is a vector o
 up among the vectors of what is known already (the sizes, and every dimension fitted before), then among sums, products,
 quotients, floors and extremes of those.  A fit must hold in every trace.
 
->>> fit = Fit([{"N": 6, "d": 4}, {"N": 9, "d": 7}, {"N": 8, "d": 9}, {"N": 15, "d": 10}, {"N": 20, "d": 13}])
->>> print(fit.integer([13, 19, 17, 31, 41]), fit.integer([24, 63, 72, 150, 260]), fit.integer([3, 4, 4, 7, 10]))
+>>> pairs = [(6, 4), (9, 7), (8, 9), (15, 10), (20, 13), (27, 16)]
+>>> fit = Fit([{"N": n, "d": d} for n, d in pairs])
+>>> print(*(fit.integer([f(n, d) for n, d in pairs]) for f in (lambda n, d: 2*n + 1, lambda n, d: n*d, lambda n, d: n // 2)))
 2*N + 1 N*d (N//2)
->>> print(fit.real([d ** -0.5 for d in (4, 7, 9, 10, 13)]))
+>>> print(fit.real([d ** -0.5 for n, d in pairs]))
 d^(-1/2)
 """
 
