@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from derivcheck.notation.sizes import Index
-from derivcheck.notation.terms import Bracket, Term, add, div, extremum, func, mul, neg, number, sub, summation
+from derivcheck.notation.terms import Term, add, div, extremum, func, mul, neg, number, opposite, sub, summation
 from derivcheck.operators.build import Builder
 from derivcheck.operators.row import floats, row, sample
 from derivcheck.operators.values import Value, test
@@ -106,8 +106,11 @@ def safe_softmax(b: Builder, input: Value, dim: int, dtype: Any = None) -> Value
     at = b.indices(input.dims)
     kept = (*at[:axis], *at[axis + 1 :])
     top = largest(b, input, kept, axis)
-    some = test(">", top[kept], neg(func("inf")))
+    j = b.index(input.dims[axis], "")
+    above = test(">", input[(*at[:axis], j, *at[axis + 1 :])], neg(func("inf")))
+    seen = b.define("seen", kept, summation([j], above), stop=True, kind="int")
+    some = test(">", seen[kept], number(0))
     m = b.define("m", kept, mul(some, top[kept]), stop=True)  # finite also where all is -inf
     k = b.index(input.dims[axis], "")
     total = summation([k], func("exp", sub(input[(*at[:axis], k, *at[axis + 1 :])], m[kept])))
-    return b.give(at, div(func("exp", sub(input[at], m[kept])), add(total, Bracket("==", some))))
+    return b.give(at, div(func("exp", sub(input[at], m[kept])), add(total, opposite(some))))
