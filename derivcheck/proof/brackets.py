@@ -272,6 +272,10 @@ def settled(space: Space, powers: dict[Atom, Rational]) -> Expression:
                 dropped.add(a)
             elif how == "second follows" and a not in dropped:
                 dropped.add(b)
+            elif how == "one holds" and a not in dropped and b not in dropped:  # (1 − [u > 0])·(1 − [v > 0]) = 0
+                rest = frozenset((c, e) for c, e in powers.items() if c is not a and c is not b)
+                either: Expression = {frozenset(((a, 1),)): 1, frozenset(((b, 1),)): 1, UNIT: -1}
+                return polynomials.times(space, {rest: 1}, either)
     left = {a: e for a, e in powers.items() if a not in dropped}
     if space.expand and aboves:
         tied = _at_its_zero(space, left, [a for a in aboves if a not in dropped])
@@ -286,8 +290,8 @@ def _compared(a: Atom, b: Atom) -> str:
     shared = (u.keys() | v.keys()) - {UNIT}
     if all(u.get(m, 0) == v.get(m, 0) for m in shared):
         return "first follows" if u.get(UNIT, 0) > v.get(UNIT, 0) else "second follows"
-    if all(u.get(m, 0) == -v.get(m, 0) for m in shared) and u.get(UNIT, 0) + v.get(UNIT, 0) <= 0:
-        return "contradict"
+    if all(u.get(m, 0) == -v.get(m, 0) for m in shared):
+        return "contradict" if u.get(UNIT, 0) + v.get(UNIT, 0) <= 0 else "one holds"
     return "apart"
 
 

@@ -23,7 +23,7 @@ from derivcheck.proof.equality import MODES, modes
 from derivcheck.proof.normal import of_term, vanishes
 from derivcheck.proof.opening import needed_names
 from derivcheck.proof.refute import Evidence, alike, compared, spread
-from derivcheck.proof.report import Part, Proof
+from derivcheck.proof.report import Lemma, Part, Proof
 from derivcheck.proof.space import OutOfTime, Space, Unreduced
 from derivcheck.proof.spelling import expression_text
 from derivcheck.proof.substitution import inlined, moved
@@ -124,14 +124,14 @@ class Prover:
         parts = [self._part(c) for c in self.claims]
         spaces = list(self.spaces.values())
         rules = sorted({r for s in spaces for r in s.rules}) if any(p.status == "proved" for p in parts) else []
-        example = self.evidence.counterexample if self.evidence else None
-        tried = self.evidence.tried if self.evidence else ()
+        lemmas = tuple(Lemma(self.definitions[n], self.definitions[b.target], b.how) for n, b in self.bridges.items())
         return Proof(
             tuple(parts),
             tuple(self._conditions()),
             tuple(rules),
-            example,
-            tried,
+            self.evidence.counterexample if self.evidence else None,
+            self.evidence.tried if self.evidence else (),
+            lemmas,
             self.forward.notes,
             perf_counter() - self.start,
             self.forward,
@@ -147,7 +147,7 @@ class Prover:
         sizes = ", ".join(self.forward.sizes())
         if sizes:
             found[f"{sizes} ≥ 1"] = None
-        return [c.replace("claimed ", "") for c in found]
+        return list(dict.fromkeys(c.replace("claimed ", "") for c in found))
 
     # -- normal forms -----------------------------------------------------------------
     def space(self, mode: int) -> Space:

@@ -125,6 +125,8 @@ class Digits(Exact):
     def one_value(self, name: str, values: Sequence[Any]) -> Any:
         if any(v is None for v in values):
             return None
+        if name == "inf":  # masks add it; exp(−inf) is 0 again
+            return self.mp.inf
         try:
             found = self.mp.mpf(1) * _function(name)(self.mp, *values)
         except (ValueError, ZeroDivisionError, TypeError):
@@ -339,7 +341,7 @@ def _confirmed(
         return None
     for at in np.ndindex(*long[1].shape):
         u, v, p, q = long[0][at], long[1][at], short[0][at], short[1][at]
-        if u is None or v is None or p is None or q is None:
+        if any(x is None or not abs(x) < 10**DIGITS for x in (u, v, p, q)):
             continue
         gap = abs(u - v)
         # a gap that is rounding changes with the digits; one that is not stays

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from derivcheck.errors import DerivcheckError
-from derivcheck.notation.program import Program
+from derivcheck.notation.program import Definition, Program
 from derivcheck.proof.refute import Counterexample
 
 
@@ -29,6 +29,15 @@ class Part:
 
 
 @dataclass(frozen=True)
+class Lemma:
+    """A definition of the claim that was proved equal to one of the derivation, and how."""
+
+    claim: Definition
+    target: Definition
+    how: str
+
+
+@dataclass(frozen=True)
 class Proof:
     """Whether a claimed backward is the gradient, for every size.
 
@@ -38,6 +47,7 @@ class Proof:
         rules: the rewritings that were used.
         counterexample: where a refuted claim is wrong, at the smallest sizes that show it.
         tried: the sizes at which both sides were compared on numbers.
+        lemmas: the definitions of the claim that were proved equal to definitions of the derivation, in order.
         notes: the certificate of the traces that the Program rests on.
     """
 
@@ -46,6 +56,7 @@ class Proof:
     rules: tuple[str, ...] = ()
     counterexample: Counterexample | None = None
     tried: tuple[dict[str, int], ...] = ()
+    lemmas: tuple[Lemma, ...] = ()
     notes: tuple[str, ...] = ()
     seconds: float = 0.0
     forward: Program | None = field(default=None, repr=False)
@@ -86,9 +97,18 @@ class Proof:
                 lines.append("under these conditions: " + "; ".join(self.conditions))
             if self.rules:
                 lines.append("by these rules: " + "; ".join(self.rules))
+            for x in self.lemmas:
+                if not x.claim.name.startswith("claimed ") or x.claim.name.removeprefix("claimed ") != x.target.name:
+                    lines.append(f"  {x.claim.name.removeprefix('claimed ')} is {x.target.name}: {x.how}")
         for note in self.notes:
             lines.append(f"  {note}")
         return "\n".join(lines)
+
+    def to_latex(self) -> str:
+        """The proof for notes: LaTeX that stands in a document with amsmath."""
+        from derivcheck.proof.tex import proof_latex
+
+        return proof_latex(self)
 
     def __str__(self) -> str:
         return self.explanation
@@ -100,6 +120,9 @@ class Proof:
             "parts": [{"name": p.name, "status": p.status, "opened": list(p.opened), "detail": p.detail} for p in self.parts],
             "conditions": list(self.conditions),
             "rules": list(self.rules),
+            "lemmas": [
+                {"claim": x.claim.name.removeprefix("claimed "), "is": x.target.name, "how": x.how} for x in self.lemmas
+            ],
             "counterexample": self.counterexample.to_dict() if self.counterexample else None,
             "tried": [dict(s) for s in self.tried],
             "notes": list(self.notes),
