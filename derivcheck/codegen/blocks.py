@@ -32,7 +32,13 @@ def block(low: Lowering, term: Term, a: Index) -> Block | None:
     factors = term.args if isinstance(term, Mul) else (term,)
     guards = {f.operand: f for f in factors if isinstance(f, Bracket) and f.relation == ">=" and isinstance(f.operand, Poly)}
     for f in factors:  # one place alone
-        if isinstance(f, Bracket) and f.relation == "==" and isinstance(f.operand, Poly) and f.free == frozenset((a,)) and not f.names:
+        if (
+            isinstance(f, Bracket)
+            and f.relation == "=="
+            and isinstance(f.operand, Poly)
+            and f.free == frozenset((a,))
+            and not f.names
+        ):
             line = f.operand.linear_in(a)
             if line is not None and line[0] in (1, -1):
                 k = -line[0] * line[1]

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from derivcheck.codegen.graph import FLOAT, ONE_SIZE, Node, Value
+from derivcheck.codegen.grouping import grouped
+from derivcheck.codegen.reading import merged, radix
 from derivcheck.notation.sizes import Index, Poly, fresh, i_poly
 from derivcheck.notation.terms import Bracket, Ref, Term
 
@@ -45,23 +47,28 @@ def convolution(
     """The sum as a convolution, where it is one."""
     if len(rest) != 2 or not all(isinstance(f, Ref) and _plain_tensor(low, f) for f in rest):
         return None
-    a, b = (f for f in rest if isinstance(f, Ref))
-    bound = frozenset(indices) - low.graph.fixed
+    sum_ = grouped(low, indices, brackets, rest)
+    a, b = (f for f in sum_.factors if isinstance(f, Ref))
+    bound = frozenset(sum_.indices)
+    if any(not isinstance(x, Bracket) for x in sum_.brackets):
+        return None
     relations: list[Relation] = []
-    axes = {}
+    axes: dict[str, list[Index]] = {}
+    nodes: dict[str, Node] = {}
     for key, f in (("a", a), ("b", b)):
         found = _coordinates(low, f, relations, key)
         if found is None:
             return None
-        axes[key] = found
+        axes[key], nodes[key] = found
     guards: list[Bracket] = []
-    for bracket in brackets:
+    for bracket in sum_.brackets:
+        assert isinstance(bracket, Bracket)
         relation = _of_bracket(low, bracket)
         if relation is not None:
             relations.append(relation)
         else:
             guards.append(bracket)
-    free = frozenset().union(*(f.free for f in (*rest, *brackets))) - bound - low.graph.fixed
+    free = frozenset().union(*(f.free for f in (*sum_.factors, *sum_.brackets))) - bound - low.graph.fixed
     if not 1 <= len(relations) <= 3:
         return None
     lines = []
@@ -81,23 +88,32 @@ def convolution(
         allowed |= {position, line.x.size - 1 - position}
     if any(g.relation != ">=" or g.operand not in allowed for g in guards):
         return None
-    found_value = _emit(low, a, b, axes, lines, used, free, bound)
-    return found_value if found_value is None else low.scale(found_value, number)
+    value = _emit(low, (a.name, b.name), nodes, axes, lines, used, free, bound)
+    if value is None:
+        return None
+    for whole, high, digit in reversed(sum_.merges):
+        value = merged(low, value, whole, high, digit)
+    return low.scale(value, number)
 
 
 def _plain_tensor(low: Lowering, f: Ref) -> bool:
     return f.name not in low.steps and f.name not in low.scalars and low.kinds.get(f.name) == "float"
 
 
-def _coordinates(low: Lowering, f: Ref, relations: list[Relation], key: str) -> list[Index] | None:
-    """An index per dimension of an operand; a new one where it is read at ``c_1·a + c_2·b + k``."""
+def _coordinates(low: Lowering, f: Ref, relations: list[Relation], key: str) -> tuple[list[Index], Node] | None:
+    """The operand with an index per dimension: digits unfolded, a new index where it is read at ``c_1·a + c_2·b + k``."""
     out: list[Index] = []
+    dims: list[Poly] = []
     for k, (p, size) in enumerate(zip(f.at, low.dims[f.name])):
         i = p.index
-        if i is not None:
-            if i in low.graph.fixed or i in out or i.size is not size:
+        digits = radix(low, f.at, k)
+        if i is not None or digits is not None:
+            order = [i] if i is not None else digits[1] if digits is not None else []
+            total = _size(order)
+            if any(j in low.graph.fixed or j in out for j in order) or total is not size or digits and digits[0].terms:
                 return None
-            out.append(i)
+            out += order
+            dims += [j.size for j in order]
             continue
         line = _two(low, p)
         if line is None:
@@ -105,7 +121,8 @@ def _coordinates(low: Lowering, f: Ref, relations: list[Relation], key: str) -> 
         q = fresh(Index(f"{key}{k}", size), [*p.indices, *low.place])
         relations.append(Relation({q: 1, **{j: -c for j, c in line[0].items()}}, -line[1], (p, size - 1 - p)))
         out.append(q)
-    return out
+        dims.append(size)
+    return out, low.graph.reshape(low.graph.var(f.name, low.dims[f.name]), dims)
 
 
 def _two(low: Lowering, p: Poly) -> tuple[dict[Index, int], Poly] | None:
@@ -162,8 +179,8 @@ def _line(r: Relation, axes: dict[str, list[Index]], free: frozenset[Index], bou
 
 def _emit(
     low: Lowering,
-    a: Ref,
-    b: Ref,
+    names: tuple[str, str],
+    nodes: dict[str, Node],
     axes: dict[str, list[Index]],
     lines: Sequence[Line],
     used: Sequence[Index],
@@ -180,19 +197,17 @@ def _emit(
     holder = lines[0].holder
     transposed = holder == "out"
     if transposed:
-        first = "b" if _is_gradient(b.name) and not _is_gradient(a.name) else "a"
+        first = "b" if _is_gradient(names[1]) and not _is_gradient(names[0]) else "a"
     else:
         first = holder
     second = "b" if first == "a" else "a"
-    names = {"a": a, "b": b}
 
     def coordinate(line: Line, who: str) -> Index:
         return line.x if line.holder == who else line.others[who][0]
 
     def node(who: str, classes: Sequence[Sequence[Index]], merged: Sequence[Sequence[Index]]) -> Node:
         order = [i for c in classes for i in c] + [coordinate(line, who) for line in lines]
-        var = g.var(names[who].name, low.dims[names[who].name])
-        turned = g.permute(var, [axes[who].index(i) for i in order])
+        turned = g.permute(nodes[who], [axes[who].index(i) for i in order])
         shape = [_size(c) for c in merged] + [coordinate(line, who).size for line in lines]
         return g.reshape(turned, shape)
 

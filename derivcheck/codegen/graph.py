@@ -159,6 +159,8 @@ class Graph:
 
     def reshape(self, x: Node, dims: Sequence[Poly]) -> Node:
         """The same elements in row-major order in another shape."""
+        if x.op == "reshape":
+            return self.reshape(x.args[0], dims)
         return x if tuple(dims) == x.dims else self.node("reshape", (x,), (tuple(dims),), dims, x.kind)
 
     def expand(self, x: Node, dims: Sequence[Poly]) -> Node:

@@ -77,7 +77,7 @@ def _divide(a, b):
     return math.copysign(math.inf, a) if a else math.nan
 ''',
     "_shape_error": '''
-def _shape_error(sizes, **tensors):
+def _shape_error(sizes, /, **tensors):
     """Names the first input whose shape does not fit; the sizes found so far are said."""
     for name, (tensor, dims) in tensors.items():
         wanted = [d.strip() for d in dims.split(",") if d.strip()]

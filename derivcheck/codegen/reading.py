@@ -59,7 +59,7 @@ def read(low: Lowering, name: str, at: tuple[Poly, ...]) -> Value:
         merges.append((a, f, r))
     value = _read(low, node, list(positions))
     for a, f, r in reversed(merges):
-        value = _merge(low, value, a, f, r)
+        value = merged(low, value, a, f, r)
     return value
 
 
@@ -87,7 +87,7 @@ def _split(low: Lowering, positions: Sequence[Poly]) -> tuple[Index, Poly] | Non
     return None
 
 
-def _merge(low: Lowering, value: Value, a: Index, f: Index, r: Index) -> Value:
+def merged(low: Lowering, value: Value, a: Index, f: Index, r: Index) -> Value:
     """Two digits back into one index."""
     g = low.graph
     if f not in value.axes and r not in value.axes:
@@ -164,7 +164,7 @@ def _read(low: Lowering, node: Node, positions: list[Poly]) -> Value:
             node = _select(low, node, k, p)
             del positions[k]
     for k in reversed(range(len(positions))):  # digits in one dimension
-        found = _radix(low, positions, k)
+        found = radix(low, positions, k)
         if found is not None:
             start, order = found
             total = ONE_SIZE
@@ -209,7 +209,7 @@ def padded(low: Lowering, value: Value, k: int, start: Poly, length: Poly) -> Va
     return Value(_window(low, value.node, k, -start, length, ONE_SIZE), value.axes)
 
 
-def _radix(low: Lowering, positions: Sequence[Poly], k: int) -> tuple[Poly, list[Index]] | None:
+def radix(low: Lowering, positions: Sequence[Poly], k: int) -> tuple[Poly, list[Index]] | None:
     """``start + i_1·S_2·S_3 + i_2·S_3 + i_3``: the start and the indices, the leading one first."""
     p = positions[k]
     if len(_free(low, p)) < 2 or not _alone(low, positions, k):

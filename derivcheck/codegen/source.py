@@ -90,7 +90,7 @@ class File:
     def _parameter(self, a: Input) -> None:
         import keyword
 
-        if not a.name.isidentifier() or keyword.iskeyword(a.name) or a.name in ("torch", "math"):
+        if not a.name.isidentifier() or keyword.iskeyword(a.name) or a.name in ("torch", "math", *HELPERS):
             raise InputError(f"an input is called {a.name!r}, which cannot be a parameter of generated code: rename it")
         self.variables[a.name] = a.name
 
@@ -197,10 +197,11 @@ class File:
         if not lines and not checks:
             return []
         self.used["_shape_error"] = None
+        ok = self.names.new("fits")
         if sum(map(len, checks)) + 5 * len(checks) > 100:
-            fits = ["fits = (", *(f"    {'and ' if k else ''}{c}" for k, c in enumerate(checks)), ")"]
+            fits = [f"{ok} = (", *(f"    {'and ' if k else ''}{c}" for k, c in enumerate(checks)), ")"]
         else:
-            fits = [f"fits = {' and '.join(checks) or 'True'}"]
+            fits = [f"{ok} = {' and '.join(checks) or 'True'}"]
         known = "{" + ", ".join(f'"{self.sizes[s]}": {self.sizes[s]}' for s in free) + "}"
         parts = [
             f'{self.variables[a.name]}=({self.variables[a.name]}, "{", ".join(self.numbers.poly(p) for p in a.dims)}"),'
@@ -210,8 +211,8 @@ class File:
             "try:",
             *(f"    {x}" for x in [*lines, *fits]),
             f"except {self._use('ValueError')}:",
-            "    fits = False",
-            "if not fits:",
+            f"    {ok} = False",
+            f"if not {ok}:",
             "    raise _shape_error(",
             f"        {known},",
             *(f"        {p}" for p in parts),
