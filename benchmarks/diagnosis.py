@@ -35,12 +35,12 @@ class Result:
         return "right" if self.wrong.named(self.found.kind, str(self.found)) else "wrong"
 
 
-def results(cases: Iterable[Wrong], again: bool = True) -> list[Result]:
+def results(cases: Iterable[Wrong], again: bool = True, dtype: torch.dtype = torch.float64) -> list[Result]:
     """Each wrong backward at each of its sets of sizes."""
     found = []
     for wrong in cases:
         for k in range(len(wrong.sizes)):
-            case = wrong.case(k, again)
+            case = wrong.case(k, again, dtype)
             start = time.perf_counter()
             diagnosis = diagnose(case)
             found.append(Result(wrong, k, diagnosis, time.perf_counter() - start))
@@ -71,16 +71,20 @@ def main() -> None:
     parser.add_argument("--only", default="", help="only mistakes whose layer or title holds this")
     parser.add_argument("--blind", action="store_true", help="the blind set too, in detail")
     parser.add_argument("--once", action="store_true", help="the backward cannot be run at other sizes")
+    parser.add_argument(
+        "--dtype", default="float64", choices=["float64", "float32", "bfloat16"], help="what the backward computes in"
+    )
     options = parser.parse_args()
     torch.set_num_threads(1)
+    dtype = getattr(torch, options.dtype)
     chosen = [w for w in TUNED if options.only in f"{w.layer} {w.title}"]
     if chosen:
-        table("written beside the hypotheses", results(chosen, not options.once), options.verbose)
+        table("written beside the hypotheses", results(chosen, not options.once, dtype), options.verbose)
     chosen = [w for w in LATER if options.only in f"{w.layer} {w.title}"]
     if chosen:
-        table("written after them", results(chosen, not options.once), options.verbose)
+        table("written after them", results(chosen, not options.once, dtype), options.verbose)
     if options.blind or not options.only:
-        table("blind, written before them", results(BLIND, not options.once), options.verbose and options.blind)
+        table("blind, written before them", results(BLIND, not options.once, dtype), options.verbose and options.blind)
 
 
 if __name__ == "__main__":

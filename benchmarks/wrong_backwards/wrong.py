@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
-from functools import cache
+from dataclasses import dataclass, field, replace
+from functools import cache, partial
 from typing import Any
 
 import torch
@@ -15,6 +15,13 @@ from derivcheck.derivation.sweep import adjoint
 from derivcheck.diagnosis.case import Case, case
 from derivcheck.notation.parse import parse_program
 from derivcheck.notation.program import Program
+
+RELATIVE = {torch.float64: 1e-11, torch.float32: 2e-5, torch.bfloat16: 0.05}  # rounding, relative to the largest element
+
+
+def rounded(value: Tensor, dtype: torch.dtype) -> Tensor:
+    """Values that the dtype holds, as float64."""
+    return value.to(dtype).double() if value.is_floating_point() else value
 
 
 @dataclass(frozen=True)
@@ -58,7 +65,7 @@ class Wrong:
         for k in range(len(self.sizes)):
             yield self.case(k)
 
-    def case(self, k: int, again: bool = True) -> Case:
+    def case(self, k: int, again: bool = True, dtype: torch.dtype = torch.float64) -> Case:
         """The wrong gradient at one of the sets of sizes; without ``again`` the backward cannot be run elsewhere."""
         forward, back = programs(self.forward, tuple(self.dims.items()))
         sizes = self.sizes[k]
@@ -78,20 +85,29 @@ class Wrong:
             if a.role == "upstream":
                 shape = tuple(p.at(sizes) for p in a.dims)
                 upstream[a.name] = self.laid(torch.randn(shape, generator=generator, dtype=torch.float64))
-        found = case(self.name, forward, back, inputs, upstream, self.run)
-        if again:
-            return found
-        from dataclasses import replace
-
-        return replace(found, backward=None)
+        if dtype != torch.float64:
+            inputs = {k: rounded(v, dtype) for k, v in inputs.items()}
+            upstream = {k: rounded(v, dtype) for k, v in upstream.items()}
+        found = case(self.name, forward, back, inputs, upstream, partial(self.run, dtype=dtype), relative=RELATIVE[dtype])
+        return found if again else replace(found, backward=None)
 
     def laid(self, g: Tensor) -> Tensor:
         if self.layout == "transposed" and g.ndim > 1:
             return g.transpose(-1, -2).contiguous().transpose(-1, -2)
         return g
 
-    def run(self, inputs: Mapping[str, Tensor], upstream: Mapping[str, Tensor]) -> dict[str, Any]:
-        return self.backward(**upstream, **inputs)
+    def run(
+        self, inputs: Mapping[str, Tensor], upstream: Mapping[str, Tensor], dtype: torch.dtype = torch.float64
+    ) -> dict[str, Any]:
+        if dtype == torch.float64:
+            return self.backward(**upstream, **inputs)
+        given = {k: v.to(dtype) if v.is_floating_point() else v for k, v in {**upstream, **inputs}.items()}
+        copies = {k: v.clone() for k, v in given.items()}
+        found = self.backward(**given)
+        for k, v in inputs.items():
+            if not torch.equal(copies[k], given[k]):
+                v.copy_(given[k])
+        return found
 
 
 @cache

@@ -34,6 +34,7 @@ class Case:
             None where it cannot be run again.  It may change its arguments: that is a finding.
         again: another case of the same backward at other sizes, by sizes and seed; by default drawn with :func:`draw`.
         fixed: names of inputs that keep their values in another case (constants).
+        rounding: the tolerance relative to the size of the gradient where it is known; else ``tolerance`` tells.
         double: as ``backward``, but in float64 whatever the dtype of the case; None where there is no such thing.
     """
 
@@ -50,6 +51,7 @@ class Case:
     again: Callable[[Mapping[str, int], int], Case | None] | None = None
     fixed: frozenset[str] = field(default=frozenset())
     double: Run | None = None
+    rounding: float = 0.0
 
     def at(self, sizes: Mapping[str, int], seed: int) -> Case | None:
         """The same backward at other sizes and values, or None where it cannot run there.
@@ -71,6 +73,8 @@ class Case:
     @property
     def relative(self) -> float:
         """The tolerance relative to the size of the gradient, a number."""
+        if self.rounding:
+            return self.rounding
         bound, right = self.tolerance.get(self.name), self.derived[self.name]
         if bound is None or not right.numel():
             return 1e-11
@@ -119,6 +123,7 @@ def case(
         tolerance,
         backward,
         fixed=fixed,
+        rounding=relative,
     )
 
 

@@ -75,7 +75,7 @@ def ratio(scene: Scene) -> float | None:
 def explanations(scenes: Sequence[Scene], ratios: Sequence[float]) -> Iterator[tuple[Fraction, Powers]]:
     """Rationals times size monomials that give the ratios at all scenes, simplest first."""
     names = list(scenes[0].sizes)
-    slack = max(1e-8, 40 * max(s.relative for s in scenes))
+    slack = max(1e-8, min(0.05, 3 * max(s.relative for s in scenes)))
     for powers in monomial_candidates(tuple(names)):
         values = [_value(powers, s.sizes) for s in scenes]
         rational = Fraction(ratios[0] / values[0]).limit_denominator(16)
@@ -120,7 +120,7 @@ def _times(rational: Fraction, powers: Powers) -> Callable[[Scene], Array]:
 
 def monomials(scene: Scene, c: float) -> Iterator[tuple[Fraction, str, Term]]:
     """Readings of a coefficient fitted at one scene, simplest first: rational, monomial in words, and the term."""
-    slack = max(1e-6, 40 * scene.relative)
+    slack = max(1e-6, min(0.1, 5 * scene.relative))
     if abs(c) <= slack:
         yield Fraction(0), "", Number(0)
         return
@@ -178,6 +178,7 @@ def _short(rational: Fraction, powers: Powers) -> str:
 def _sentence(scene: Scene, scenes: Sequence[Scene], ratios: Sequence[float], rational: Fraction, powers: Powers) -> str:
     if rational == -1 and not powers:
         return "it has the wrong sign"
+    ratios = [float(rational) * _value(powers, s.sizes) for s in scenes]
     first = f"{_words(ratios[0])} at {scene}"
     for s, r in zip(scenes[1:], ratios[1:]):
         if abs(r - ratios[0]) > 1e-6 * abs(r):

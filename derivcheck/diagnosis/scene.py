@@ -98,7 +98,8 @@ class Scene:
             return True
         if self.found.shape != self.right.shape or not np.isfinite(self.found).all():
             return True
-        return _norm(self.found - guess) <= 0.2 * _norm(self.found - self.right)
+        share = 0.2 if self.relative < 1e-9 else 0.05
+        return _norm(self.found - guess) <= share * _norm(self.found - self.right)
 
     # -- values ----------------------------------------------------------------------
     @cached_property
