@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from fractions import Fraction
 from typing import Any
 
-from derivcheck.notation.sizes import Index
-from derivcheck.notation.terms import ZERO, Term, add, div, mul, neg, power, sub, summation
+from derivcheck.notation.sizes import Index, i_poly
+from derivcheck.notation.terms import ZERO, Term, add, bracket, div, mul, neg, power, sub, summation
 from derivcheck.operators.build import Builder
 from derivcheck.operators.elementwise import absolute, clamped, root
 from derivcheck.operators.reductions import Axes, Reduction, over, shared_extreme
@@ -228,3 +228,22 @@ def cosine(b: Builder, x1: Value, x2: Value, dim: int, eps: Any) -> Value:
         square = b.define(hint, r.kept, summation(r.inner, power(t, 2)))
         lengths.append(clamped(root(square[r.kept]), b.number(eps), None))
     return b.give(r.out, div(summation(r.inner, mul(x, y)), mul(*lengths)))
+
+
+@row(
+    "aten.pdist.default",
+    "aten._pdist_forward.default",
+    gives="d",
+    samples=[*(sample(floats(5, 3), p) for p in (2.0, 1.0, 3.0, float("inf"))), sample(floats(2, 3)), sample(floats(7, 2))],
+)
+def pdist(b: Builder, input: Value, p: Any = 2) -> Value:
+    """d[q] = |x[i] - x[j]| for the q-th pair i < j"""
+    n = input.dims[0]
+    q = b.index(b.dims((n * (n - 1) // 2,))[0], "q")
+    r = b.index(n - 1, "")
+    end = (i_poly(r) + 1) * n - (i_poly(r) + 1) * (i_poly(r) + 2) // 2  # the pairs whose first member is at most r
+    first = b.define("first", (q,), summation([r], bracket(">=", i_poly(q) - end)), stop=True, kind="int")
+    i = first.entry(q)
+    j = i_poly(q) - (i * n - i * (i + 1) // 2) + i + 1
+    k = b.index(input.dims[1], "k")
+    return norm_of(b, Reduction((q,), (k,), (q, k), (1,)), sub(input[i, k], input[j, k]), p)

@@ -17,6 +17,7 @@ FAMILIES: tuple[str, ...] = (
     "pooling",
     "reductions",
     "distances",
+    "covariance",
     "views",
     "slices",
     "shapes",

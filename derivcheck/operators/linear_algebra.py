@@ -29,7 +29,8 @@ from derivcheck.notation.terms import (
 from derivcheck.operators.build import Builder
 from derivcheck.operators.elementwise import HALF, absolute
 from derivcheck.operators.row import floats, row, sample
-from derivcheck.operators.values import Position, Value, broadcast_dims, spread, test
+from derivcheck.operators.values import Position, Value, broadcast_dims, numel, spread, test
+from derivcheck.operators.views import digits, flat
 
 Element = Callable[[Position, Position], Term]
 
@@ -190,6 +191,21 @@ def inverse(b: Builder, A: Value) -> Value:
 def inverse_ex(b: Builder, A: Value, *, check_errors: bool = False) -> tuple[Value, Value]:
     """X with A*X = 1, and 0 for no error"""
     return _inverse(b, A), _no_error(b, A)
+
+
+@row("aten.linalg_tensorinv.default", gives="X", where="the matrix is not singular", samples=[
+    sample(floats(2, 3, 6), fixed=True), sample(floats(6, 2, 3), ind=1, fixed=True)])
+def tensorinv(b: Builder, input: Value, ind: int = 2) -> Value:
+    """X with A*X = 1, the first dimensions and the last taken together"""
+    lead, tail = input.dims[:ind], input.dims[ind:]
+    r, c = b.indices((numel(lead), numel(lead)))
+    flat_ = b.define("flat", (r, c), input[(*digits(i_poly(r), lead), *digits(i_poly(c), tail))])
+    at = b.indices(b.dims((*tail, *lead)))
+    j = b.index(numel(lead))
+    x = _solution(b, flat_, (), (j,), lambda i, _: bracket("==", as_poly(i) - i_poly(j)))
+    i = b.index(numel(lead))
+    whole = b.define("X", (i, j), x(i, j), spelling=b.spell("torch.linalg.inv({})", flat_))
+    return b.give(at, whole[flat(at[: len(tail)]), flat(at[len(tail) :])])
 
 
 def _no_error(b: Builder, a: Value) -> Value:

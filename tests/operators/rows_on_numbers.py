@@ -40,7 +40,7 @@ def draw(like: Like, generator: torch.Generator) -> torch.Tensor:
         if like.values == "unique":
             orders = torch.rand((*like.shape[:-1], like.below), generator=generator).argsort(-1)
             return orders[..., : like.shape[-1]].contiguous()
-        return torch.randint(0, like.below, like.shape, generator=generator)
+        return torch.randint(int(like.values == "positive"), like.below, like.shape, generator=generator)
     if like.values in ("positive", "fixed"):
         return uniform(0.5, 2)
     if like.values == "unit":
