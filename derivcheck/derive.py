@@ -46,10 +46,13 @@ def derive(
     sum(n: grad_output[n, o]*x[n, i])
     """
     if isinstance(forward, Derivation):
-        return forward
+        _unused("a derivation", loss=loss, target=target)
+        return forward if wrt is None else Derivation(forward.program, wrt, forward.values, name=forward.name)
     if isinstance(forward, Program):
+        _unused("a Program", loss=loss, target=target)
         return Derivation(forward, wrt)
     if isinstance(forward, str):
+        _unused("index text", loss=loss, target=target)
         from derivcheck.notation.parse import parse_program
 
         return Derivation(parse_program(forward, dims), wrt)
@@ -61,12 +64,36 @@ def derive(
     elif callable(forward):
         from derivcheck.tracing.trace import trace
 
+        if loss is not None:  # a function may have parameters of these names itself
+            inputs["loss"] = loss
+        if target is not None:
+            inputs["target"] = target
+        for n in ("loss", "target"):
+            if n in inputs and not _takes(forward, n):
+                raise InputError(f"{n}= belongs to a module; a function has its loss in it: leave {n}= out, or name a parameter so")
         if args:
             inputs = {**_named(forward, args), **inputs}
         traced = trace(forward, inputs, dims=dims, constants=constants)
     else:
         raise InputError(f"derive takes a module, a function, index text or a Program; found {type(forward).__name__}")
     return Derivation(traced.program, traced.wrt if wrt is None else wrt, traced.values, name=traced.name)
+
+
+def _unused(what: str, **given: Any) -> None:
+    """Refuse what would change the meaning and would be ignored."""
+    for n, v in given.items():
+        if v is not None:
+            raise InputError(f"{n}= belongs to a module; found {what}, which has its loss in it already: leave {n}= out")
+
+
+def _takes(forward: Any, name: str) -> bool:
+    import inspect
+
+    try:
+        parameters = inspect.signature(forward).parameters.values()
+    except (TypeError, ValueError):
+        return True
+    return any(p.name == name or p.kind is p.VAR_KEYWORD for p in parameters)
 
 
 def _named(forward: Any, args: tuple[Any, ...]) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from derivcheck.notation.sizes import Poly, PolyLike, as_poly, i_poly
+from derivcheck.notation.sizes import Poly, PolyLike, as_poly, extreme, i_poly
 from derivcheck.notation.terms import ONE, ZERO, Term, add, bracket, div, func, mul, size_of, sub
 from derivcheck.operators.build import Builder
 from derivcheck.operators.row import Dtype, bools, floats, ints, row, sample
@@ -116,7 +116,7 @@ def linspace(b: Builder, start: Any, end: Any, steps: PolyLike, **made: Any) -> 
     n = b.index(count)
     if count.constant == 1:
         return b.give((n,), b.number(start))
-    step = div(sub(b.number(end), b.number(start)), size_of(count - 1))
+    step = div(sub(b.number(end), b.number(start)), size_of(extreme("max", count - 1, 1)))  # of one step only start
     return b.give((n,), add(b.number(start), mul(step, size_of(i_poly(n)))))
 
 

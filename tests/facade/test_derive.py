@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 import derivcheck as dc
+from derivcheck.errors import InputError
 
 
 @pytest.fixture(scope="module")
@@ -173,3 +174,46 @@ def test_notebooks_and_terminals(linear: dc.Derivation) -> None:
     assert "<math" in linear._repr_html_()
     assert "∂L/∂W[j,k]" in str(linear)
     assert "holds for every" in str(linear)
+
+
+def test_a_function_may_call_its_parameters_target_and_loss() -> None:
+    x, t = torch.randn(4, 3), torch.randn(4, 3)
+    d = dc.derive(torch.nn.functional.mse_loss, input=x, target=t)
+    _, grads = d.compile()(input=x, target=t)
+    torch.testing.assert_close(grads["input"], 2 * (x - t) / 12)
+    torch.testing.assert_close(grads["target"], 2 * (t - x) / 12)
+    assert dc.derive(lambda loss: loss * 2, loss=x).wrt == ("loss",)
+
+
+@pytest.mark.parametrize("name", ["loss", "target"])
+def test_a_loss_that_would_be_ignored_is_refused(name: str) -> None:
+    for forward in (lambda x: x * 2, "y[n] := x[n]^2", dc.derive("y[n] := x[n]^2", dims={"x": "N"})):
+        with pytest.raises(InputError, match=f"{name}= belongs to a module"):
+            dc.derive(forward, dims={"x": "N"}, **{name: torch.nn.MSELoss()})
+
+
+def test_a_derivation_derived_again_in_other_inputs() -> None:
+    d = dc.derive("y[n] := x[n]*w[n]", dims={"x": "N", "w": "N"})
+    assert dc.derive(d) is d and dc.derive(d, wrt=["w"]).wrt == ("w",)
+
+
+@pytest.mark.parametrize("name", ["fits", "N", "sum", "max", "x_bar", "grad_output", "sizes", "ValueError", "range"])
+def test_inputs_may_be_called_like_what_the_generated_code_uses(name: str) -> None:
+    text = f"y[n] := sum(i: {name}[n,i]^2)"
+    run = dc.derive(text, dims={name: "N in"}).compile()
+    upstream = "grad_grad_output" if name == "grad_output" else "grad_output"
+    _, grads = run(**{name: torch.ones(2, 3), upstream: torch.tensor([1.0, 2.0])})
+    assert grads[name].tolist() == [[2.0] * 3, [4.0] * 3]
+    with pytest.raises(ValueError, match="expected 2 dimensions"):
+        run(**{name: torch.ones(2), upstream: torch.ones(2)})
+
+
+def test_a_linspace_of_one_step_is_its_start() -> None:
+    run = dc.derive(lambda x: x * torch.linspace(2, 3, x.shape[0]), x=torch.ones(4)).compile()
+    for n, expected in ((1, [2.0]), (2, [2.0, 3.0])):
+        assert run(x=torch.ones(n), grad_output=torch.ones(n))[1]["x"].tolist() == expected
+
+
+def test_an_input_called_like_a_helper_is_refused() -> None:
+    with pytest.raises(InputError, match="'_shape_error', which cannot be a parameter"):
+        dc.derive("y[n] := _shape_error[n]^2", dims={"_shape_error": "N"}).source()
