@@ -70,7 +70,7 @@ def derive(
             inputs["target"] = target
         for n in ("loss", "target"):
             if n in inputs and not _takes(forward, n):
-                raise InputError(f"{n}= belongs to a module; a function has its loss in it: leave {n}= out, or name a parameter so")
+                raise InputError(f"{n}= belongs to a module; a function has its loss in it: leave {n}= out")
         if args:
             inputs = {**_named(forward, args), **inputs}
         traced = trace(forward, inputs, dims=dims, constants=constants)
