@@ -11,11 +11,13 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import torch
 
-from derivcheck.checking.bound import Bound
+from derivcheck.checking.bound import Bound, unit
 from derivcheck.checking.exact import DIGITS, rationals, small_sizes
-from derivcheck.checking.found import Found, Upstream, parse_backward
-from derivcheck.checking.judge import CAP, Derived
+from derivcheck.checking.found import Found, Upstream, parse_backward, runner
+from derivcheck.checking.judge import CAP, Derived, derived, judge
+from derivcheck.checking.probes import small
 from derivcheck.checking.report import Row
 from derivcheck.checking.subject import Subject
 from derivcheck.derive import derive
@@ -28,7 +30,7 @@ from derivcheck.notation.program import Program
 def reconsider(s: Subject, backward: Any, rows: list[Row], upstream: Upstream, right: Derived, found: Found) -> None:
     """Judge the wrong rows again by the bound of the backward's own Program, where it has one."""
     wrong = [r for r in rows if r.verdict == "wrong" and r.name in s.wrt and not r.where]
-    if not wrong:
+    if not wrong or _plainly(s, backward, wrong, upstream, right):
         return
     try:
         own = _program(s, backward, upstream)
@@ -64,6 +66,22 @@ def reconsider(s: Subject, backward: Any, rows: list[Row], upstream: Upstream, r
             times = float((error / bound.clamp(min=5e-324)).max())
             row.verdict = "right but ill-conditioned"
             row.note = f"the way it is written loses {times:.0f} times what it has to: subtract before multiplying"
+
+
+def _plainly(s: Subject, backward: Any, wrong: list[Row], upstream: Upstream, right: Derived) -> bool:
+    """Whether each is wrong far beyond rounding on small ordinary data too: then it is not a matter of conditioning."""
+    try:
+        found = small(s, upstream, right.sizes, torch.Generator().manual_seed(3))
+        if found is None:
+            return False
+        small_right = derived(s, *found, right.dtype)
+        rows, _ = judge(s, runner(s, backward), *found, small_right)
+    except (DerivcheckError, RuntimeError, ValueError, IndexError, TypeError):
+        return False
+    size = {n: float(small_right.value(b).abs().max()) for n, b in zip(s.derivation.wrt, s.derivation.adjoint.outputs)}
+    far = max(1e-4, 1e4 * unit(right.dtype))
+    bad = {r.name for r in rows if r.verdict == "wrong" and r.max_error > far * size.get(r.name, 0.0)}
+    return all(r.name in bad for r in wrong)
 
 
 def _program(s: Subject, backward: Any, upstream: Upstream) -> tuple[Program, dict[str, str]] | None:
