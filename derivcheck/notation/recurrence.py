@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from itertools import islice, product
 
 from derivcheck.notation.program import Definition
-from derivcheck.notation.terms import Ref, refs
+from derivcheck.notation.sizes import Entry, Extreme, Floor, Poly
+from derivcheck.notation.terms import Bracket, Ref, SizeOf, Term, refs, subterms
 
 
 def groups(definitions: Sequence[Definition]) -> list[list[Definition]]:
@@ -47,12 +48,11 @@ class Loop:
 def loop(group: Sequence[Definition]) -> Loop | None:
     """The loop of a group whose references to itself lie a constant number of steps back; None where they do not."""
     names = {d.name for d in group}
-    uses: list[tuple[Definition, Ref]] = []
+    uses: list[tuple[Definition, Ref | Entry]] = []
     for d in group:
-        mine = [r for r in refs(d.term) if r.name in names]
+        mine: list[Ref | Entry] = [r for r in refs(d.term) if r.name in names]
+        mine += [e for e in _entries(d.term) if e.name in names]
         if (d.term.names & names) - {r.name for r in mine}:
-            return None  # refers to itself in a position
-        if any(p.names & names for r in mine for p in r.at):
             return None
         uses.extend((d, r) for r in mine)
     for choice in islice(product(*(range(len(d.indices)) for d in group)), 64):
@@ -63,7 +63,30 @@ def loop(group: Sequence[Definition]) -> Loop | None:
     return None
 
 
-def _along(group: Sequence[Definition], uses: list[tuple[Definition, Ref]], axes: dict[str, int]) -> Loop | None:
+def _entries(term: Term) -> list[Entry]:
+    """The elements of integer tensors that stand in its positions, also inside each other."""
+    found: dict[Entry, None] = {}
+    polys: list[Poly] = []
+    for t in subterms(term):
+        if isinstance(t, Ref):
+            polys += t.at
+        elif isinstance(t, SizeOf):
+            polys.append(t.value)
+        elif isinstance(t, Bracket) and isinstance(t.operand, Poly):
+            polys.append(t.operand)
+    while polys:
+        for a in polys.pop().atoms():
+            if isinstance(a, Entry):
+                found[a] = None
+                polys += a.at
+            elif isinstance(a, Floor):
+                polys += (a.numerator, a.denominator)
+            elif isinstance(a, Extreme):
+                polys += a.args
+    return list(found)
+
+
+def _along(group: Sequence[Definition], uses: list[tuple[Definition, Ref | Entry]], axes: dict[str, int]) -> Loop | None:
     signs = set()
     same: dict[str, set[str]] = {d.name: set() for d in group}
     for d, r in uses:
