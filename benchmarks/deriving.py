@@ -51,7 +51,9 @@ FIRST_THROUGH_TRACING = """
     import time, torch
     from torch import nn
     import derivcheck as dc
-    start = time.perf_counter(); dc.derive(nn.Linear(3, 2), loss=nn.MSELoss()).adjoint; print((time.perf_counter() - start) * 1e3)
+    start = time.perf_counter()
+    dc.derive(nn.Linear(3, 2), loss=nn.MSELoss()).adjoint
+    print((time.perf_counter() - start) * 1e3)
 """
 IMPORT = """
     import time

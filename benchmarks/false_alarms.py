@@ -170,7 +170,8 @@ def main(seeds: int) -> int:
                 print("ALARM", alarms[-1], flush=True)
     took = time.perf_counter() - start
     print(
-        f"{total} correct cases over {len(LAYERS)} layers, {len(DTYPES)} types, {len(KINDS)} kinds of data: {len(alarms)} false alarms "
+        f"{total} correct cases over {len(LAYERS)} layers, {len(DTYPES)} types, {len(KINDS)} kinds of data: "
+        f"{len(alarms)} false alarms "
         f"({took:.0f} s); gradients: {dict(verdicts)}"
     )
     return len(alarms)

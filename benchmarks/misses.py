@@ -149,13 +149,14 @@ def main() -> int:
                     for way, _ in directions(true, seed).items():
 
                         def mutant(
-                            grad_output: Any, _wrong: str = wrong, _way: str = way, _seed: int = seed, **given: Any
+                            grad_output: Any, _wrong: str = wrong, _way: str = way, _seed: int = seed, _part: float = part,
+                            _right: Any = backward, **given: Any
                         ) -> Tensors:
-                            out = backward(grad_output=grad_output, **given)
+                            out = _right(grad_output=grad_output, **given)
                             g = out[_wrong].double()
                             step = directions(g, _seed).get(_way)
                             if step is not None:
-                                g = g + 1.01 * part * torch.linalg.vector_norm(g) * step
+                                g = g + 1.01 * _part * torch.linalg.vector_norm(g) * step
                             return {**out, _wrong: g.to(out[_wrong].dtype)}
 
                         mutants[kind] += 1

@@ -442,7 +442,7 @@ def _reduction(kind: str, indices: tuple[Index, ...], body: Term) -> Term:
     single = [i for i in indices if i.size.constant == 1]
     if single:  # a dimension of size 1 has one position
         rest = tuple(i for i in indices if i.size.constant != 1)
-        return _reduction(kind, rest, substitute(body, {i: 0 for i in single}))
+        return _reduction(kind, rest, substitute(body, dict.fromkeys(single, 0)))
     if kind == "prod":
         return Over("prod", indices, body)
     if isinstance(body, Over) and body.kind == "sum":

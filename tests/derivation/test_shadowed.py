@@ -11,7 +11,8 @@ from derivcheck.notation.parse import parse_program
 
 def test_softmax_with_one_letter_for_both_indices() -> None:
     for inner in ("m", "k"):
-        f = parse_program(f"P[n,m] := exp(S[n,m])/sum({inner}: exp(S[n,{inner}])); L := sum(n, m: P[n,m]*w[n,m])", {"S": "N M", "w": "N M"})
+        text = f"P[n,m] := exp(S[n,m])/sum({inner}: exp(S[n,{inner}])); L := sum(n, m: P[n,m]*w[n,m])"
+        f = parse_program(text, {"S": "N M", "w": "N M"})
         rng = np.random.default_rng(0)
         s, w = rng.normal(size=(2, 3)), rng.normal(size=(2, 3))
         p = np.exp(s) / np.exp(s).sum(1, keepdims=True)
