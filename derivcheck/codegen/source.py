@@ -6,6 +6,7 @@ gradient; what both need is computed once.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -176,6 +177,11 @@ class File:
                 f'elif getattr({v}, "shape", ()) != ():',
                 f'    raise ValueError(f"{n} has shape {{tuple({v}.shape)}}; expected a number, ()")',
             ]
+        code_text = "\n".join(body)
+        for a in fixed:  # an index of 8 bits would be read as a mask; no copy where it is int64 already
+            v = self.variables[a.name]
+            if a.kind == "int" and re.search(rf"\b{re.escape(v)}\b", code_text):
+                lines.append(f"{v} = {v}.long()")
         lines += body
         lines += self._return()
         parameters = [self.variables[a.name] for a in fixed] + [self.sizes[s] for s in sizes.free]
