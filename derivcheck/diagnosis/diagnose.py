@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass
 
 from derivcheck.diagnosis.behaviour import behaviour
@@ -14,24 +14,26 @@ from derivcheck.diagnosis.factors import factors
 from derivcheck.diagnosis.guess import Family, Guess
 from derivcheck.diagnosis.missing import missing
 from derivcheck.diagnosis.mode import mode
-from derivcheck.diagnosis.neighbours import neighbours
+from derivcheck.diagnosis.neighbours import neighbours, undetached
 from derivcheck.diagnosis.others import others as other_gradients
 from derivcheck.diagnosis.paths import paths
 from derivcheck.diagnosis.positions import one_position, positions
 from derivcheck.diagnosis.recomputed import recomputed
 from derivcheck.diagnosis.rows import rows, some_rows
 from derivcheck.diagnosis.scale import scale
-from derivcheck.diagnosis.scene import Scene
+from derivcheck.diagnosis.scene import Array, Scene
 from derivcheck.diagnosis.sums import sums
 from derivcheck.diagnosis.upstream import upstream
 from derivcheck.diagnosis.variables import variables
 from derivcheck.diagnosis.zeros import zeros
+from derivcheck.errors import DerivcheckError
 
 FAMILIES: tuple[Family, ...] = (
     missing,
     behaviour,
     zeros,
     upstream,
+    undetached,
     scale,
     other_gradients,
     paths,
@@ -49,6 +51,7 @@ FAMILIES: tuple[Family, ...] = (
 DEEP: tuple[Family, ...] = (sums, factors, variables)  # these look at the gradient written out in one term too
 PRIMES = (3, 5, 7, 11, 13, 17, 19, 23)
 DIGITS = 9
+MISHAPS = (DerivcheckError, ArithmeticError, IndexError, KeyError, ValueError)  # of a guess that makes no sense here
 LARGE = 1_000_000  # a gradient of more elements is not evaluated again for every guess
 SMALL = 20_000  # a gradient of more elements is first looked for at small sizes
 
@@ -129,13 +132,13 @@ def diagnose(case: Case, seconds: float = 3.0) -> Diagnosis | None:
     tried: set[Hashable] = set()
     for deep, family in [*((False, f) for f in FAMILIES), *((True, f) for f in DEEP)]:
         search.deep = deep
-        for guess in family(search, rest):
+        for guess in _guesses(family, search, rest):
             if time.monotonic() > end:
                 return _best(fitting, search)
             if guess.key is not None and guess.key in tried:
                 continue
             tried.add(guess.key)
-            if guess.certain or not search.fits(guess.predict(search)):
+            if guess.certain or not search.fits(_predicted(guess, search)):
                 continue
             confirmed = _confirmed(guess, search, rest)
             if confirmed is None or _digits(confirmed) < DIGITS:
@@ -161,6 +164,21 @@ def _in_double(case: Case) -> Scene | None:
     return Scene(finer)
 
 
+def _guesses(family: Family, scene: Scene, rest: list[Scene]) -> Iterator[Guess]:
+    """The guesses of a family; one that cannot be made for this Program ends them, and is no reason to fail."""
+    try:
+        yield from family(scene, rest)
+    except MISHAPS:
+        return
+
+
+def _predicted(guess: Guess, scene: Scene) -> Array | None:
+    try:
+        return guess.predict(scene)
+    except MISHAPS:
+        return None
+
+
 def _digits(scenes: Sequence[Scene]) -> float:
     """The decimal digits in which guess and gradient agree, in all: what a chance fit among thousands would need."""
     return sum(s.right.size * -math.log10(min(1.0, s.slack * s.relative)) for s in scenes)
@@ -170,7 +188,7 @@ def _confirmed(guess: Guess, search: Scene, rest: Sequence[Scene]) -> list[Scene
     """The scenes at which a guess reproduces a wrong gradient, or None where one contradicts it."""
     found = [search]
     for s in rest:
-        predicted = guess.predict(s)
+        predicted = _predicted(guess, s)
         if predicted is None:
             continue
         if not s.fits(predicted):
@@ -200,7 +218,7 @@ def _best(fitting: Sequence[Guess], scene: Scene) -> Diagnosis | None:
     elsewhere = _elsewhere(scene)
     for other in fitting[1:]:
         for s in elsewhere:
-            a, b = first.predict(s), other.predict(s)
+            a, b = _predicted(first, s), _predicted(other, s)
             if a is not None and b is not None and not s.near(a, b) and other.sentence not in alternatives:
                 alternatives.append(other.sentence)
                 apart = apart or str(s)
@@ -231,12 +249,19 @@ def _others(here: Scene) -> list[Scene]:
         if large or not here.case.forward.admits(plan):
             continue
         case = here.case.at(plan, 7 + seed)
-        if case is not None and (s := Scene(case)).sound:
+        if case is not None and (s := Scene(case)).sound and _comparable(s, here):
             found.append(s)
     for seed in range(20, 24):  # a mistake that shows only at some values
         if not any(s.wrong for s in found) and (case := here.case.at(here.sizes, seed)) is not None:
             found.append(Scene(case))
     return found
+
+
+def _comparable(scene: Scene, here: Scene) -> bool:
+    """Whether what comes back has the right shape where it has it here; a wrong one at other sizes is another fault."""
+    if here.found is None or here.found.shape != here.right.shape:
+        return True
+    return scene.found is not None and scene.found.shape == scene.right.shape
 
 
 def _elsewhere(here: Scene) -> list[Scene]:

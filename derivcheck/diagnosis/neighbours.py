@@ -161,6 +161,13 @@ def _eps(a: Term) -> str:
     return f"eps = {float(a.value):g}" if isinstance(a, Number) else str(a)
 
 
+def undetached(scene: Scene, others: list[Scene]) -> Iterator[Guess]:
+    """A gradient that flows through what the forward detaches."""
+    for guess in _detached(scene.case.forward):
+        if "is detached in the forward" in guess.sentence:
+            yield guess
+
+
 def _detached(program: Program) -> Iterator[Guess]:
     """A definition taken as a constant, or one that should be and is not."""
     for d in program.definitions:

@@ -202,8 +202,15 @@ def _moves(program: Program, name: str) -> Iterator[tuple[str, Move]]:
         yield f"shifted by one{axis}, the end wrapped round", partial(_at, k, 1, as_poly(1), n)
         yield f"shifted by one{axis}, the start wrapped round", partial(_at, k, 1, n - 1, n)
         yield f"read at its first element{axis}", partial(_at, k, 0, as_poly(0), n)
+    if len(dims) > 2:
+        yield "flipped over its last two axes", partial(_turned, dims[-2], dims[-1])
     if len(dims) > 1:
         yield "transposed", lambda at: (*at[:-2], at[-1], at[-2])
+
+
+def _turned(height: Poly, width: Poly, at: tuple[Poly, ...]) -> tuple[Poly, ...]:
+    """A kernel turned by half a turn."""
+    return (*at[:-2], height - 1 - at[-2], width - 1 - at[-1])
 
 
 def _at(axis: int, slope: int, offset: Poly, length: Poly, at: tuple[Poly, ...]) -> tuple[Poly, ...]:

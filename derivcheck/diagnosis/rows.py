@@ -41,6 +41,7 @@ from derivcheck.notation.terms import (
     product,
     substitute,
     subterms,
+    summation,
     transform,
 )
 
@@ -59,6 +60,7 @@ def rows(scene: Scene, others: list[Scene]) -> Iterator[Guess]:
     """Masks left out or moved, repeated indices that overwrite, a tail that is dropped."""
     yield from _masks(scene)
     yield from _branches(scene)
+    yield from _choices(scene)
     yield from _overwritten(scene)
     yield from _dropped(scene)
 
@@ -107,6 +109,27 @@ def _branches(scene: Scene) -> Iterator[Guess]:
             yield edited("mask", f"{words}{place(scene, spot.definition)}", spot.changed(new))
 
 
+def _choices(scene: Scene) -> Iterator[Guess]:
+    """A maximum whose gradient goes to all that it chooses from."""
+    for d in scene.case.forward.definitions:
+        over = d.term
+        if d.kind != "int" or not isinstance(over, Over) or len(over.indices) != 1:
+            continue
+        chosen = over.indices[0]
+
+        def change(t: Term, name: str = d.name, chosen: Index = chosen) -> Term:
+            if not (isinstance(t, Bracket) and isinstance(t.operand, Poly)):
+                return t
+            entries = [a for a in t.operand.atoms() if isinstance(a, Entry) and a.name == name]
+            if len(entries) != 1:
+                return t
+            step = fresh(chosen, t.free)
+            return summation([step], bracket(t.relation, t.operand.substitute({entries[0]: i_poly(step)})))
+
+        words = f"the gradient goes to every element that {d.name} chooses from, and should go to the chosen one alone"
+        yield edited("mask", words, everywhere(scene, change))
+
+
 def _pieces(node: Term) -> Iterator[tuple[str, Term]]:
     if not isinstance(node, Add):
         return
@@ -117,7 +140,8 @@ def _pieces(node: Term) -> Iterator[tuple[str, Term]]:
     if len(held) < 2:
         return
     for k in held:
-        yield f"the piece {short(bodies[k])} of {' '.join(map(str, masks[k]))} is taken everywhere", add(bodies[k], *whole)
+        words = f"the mask {' '.join(map(str, masks[k]))} is ignored: its piece {short(bodies[k])} is taken everywhere"
+        yield words, add(bodies[k], *whole)
     for i, j in combinations(held, 2):
         pieces = [mul(*masks[{i: j, j: i}.get(k, k)], bodies[k]) for k in held]
         left, right = (" ".join(map(str, masks[k])) for k in (i, j))
