@@ -133,6 +133,8 @@ def rms_norm(b: Builder, input: Value, normalized_shape: Sequence[Any], weight: 
 
 
 def _channels(b: Builder, input: Value) -> tuple[tuple[Index, ...], Index, tuple[Index, ...]]:
+    if input.rank < 2:
+        b.refuse(f"its input has {input.rank} dimensions", "Give it a batch and channels, (N, C, ...)")
     at = b.indices(input.dims)
     return at, at[1], (at[0], *at[2:])
 
