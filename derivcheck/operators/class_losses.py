@@ -154,18 +154,18 @@ def _soft(b: Builder, logp: Value, target: Value, weight: Value | None, reductio
     samples=[
         *(sample(floats(5, 3), ints(5, below=3), 1, 1.0, None, r) for r in (NONE, MEAN, SUM)),
         sample(floats(5, 3), ints(5, below=3), 2, 0.5, floats(3, values="fixed")),
+        sample(floats(3), ints(below=3)),
+        sample(floats(3), ints(1, below=3), 2),
     ],
 )
 def multi_margin_loss(
     b: Builder, input: Value, target: Value, p: Any = 1, margin: Any = 1, weight: Value | None = None, reduction: int = MEAN
 ) -> Value:
     """loss = mean of w[t]*sum(c: [c != t]*max(0, margin - x[t] + x[c])^p)/C"""
-    if input.rank != 2:
-        b.refuse("multi_margin_loss of a single row", "Add a batch dimension of size 1.")
-    n = b.index(input.dims[0], "n")
-    c = b.index(input.dims[1], "c")
-    t = target.entry(n)
-    over = add(b.number(margin), neg(input[n, t]), input[n, c])
+    n = b.indices(input.dims[:-1])  # none for a single row of scores
+    c = b.index(input.dims[-1], "c")
+    t = target.entry(*(n if target.rank == len(n) else (0,) * target.rank))
+    over = add(b.number(margin), neg(input[(*n, t)]), input[(*n, c)])
     cost = mul(bracket("!=", i_poly(c) - t), relu(over) if p == 1 else mul(bracket(">", over), power(over, 2)))
     w = ONE if weight is None else weight[t]
-    return reduced(b, (n,), mul(w, summation([c], cost), power(size_of(c.size), -1)), reduction)
+    return reduced(b, n, mul(w, summation([c], cost), power(size_of(c.size), -1)), reduction)

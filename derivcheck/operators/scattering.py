@@ -266,6 +266,7 @@ def index_copy(b: Builder, input: Value, dim: Any, index: Value, source: Value) 
         sample(floats(2, 5), 1, ints(3, below=5), floats(), only="aten.index_fill.int_Tensor"),
         sample(floats(5), 0, ints(below=5), 2.5, only="aten.index_fill.int_Scalar"),
         sample(floats(), 0, ints(below=1), 2.5, only="aten.index_fill.int_Scalar"),
+        sample(floats(), 0, ints(1, below=1), floats(), only="aten.index_fill.int_Tensor"),
     ],
 )
 @scalars_are_rows
@@ -275,7 +276,8 @@ def index_fill(b: Builder, input: Value, dim: Any, index: Value, value: Any) -> 
     at = b.indices(input.dims)
     j = b.index(index.dims[0], "")
     covered = bracket(">", summation([j], bracket("==", i_poly(at[axis]) - index.entry(j))))
-    return b.give(at, add(mul(opposite(covered), input[at]), mul(covered, b.number(value))))
+    new = value[(0,) * value.rank] if isinstance(value, Value) else b.number(value)
+    return b.give(at, add(mul(opposite(covered), input[at]), mul(covered, new)))
 
 
 def _along(b: Builder, x: Value, dim: Any, index: Value, source: Value) -> Value:
