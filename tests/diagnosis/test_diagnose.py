@@ -235,3 +235,31 @@ def test_sizes_that_a_forward_does_not_admit_are_not_tried() -> None:
     closed = shut(**{f: getattr(forward, f) for f in forward.__dataclass_fields__})
     assert {s.sizes["N"] for s in _others(Scene(wrong))} > {5}
     assert {s.sizes["N"] for s in _others(Scene(replace(wrong, forward=closed)))} == {5}
+
+
+def test_a_guess_that_makes_no_sense_ends_nothing() -> None:
+    from derivcheck.diagnosis.diagnose import _guesses, _predicted
+    from derivcheck.diagnosis.guess import Guess
+    from derivcheck.errors import UnsupportedOperation
+
+    def fails(scene: Scene) -> None:
+        raise UnsupportedOperation("max")
+
+    def family(scene: Scene, others: list[Scene]) -> Any:
+        yield Guess("sum", "one", fails)
+        raise ZeroDivisionError
+
+    scene = Scene(named("mean_over_the_batch_only").case(0))
+    guesses = list(_guesses(family, scene, []))
+    assert len(guesses) == 1 and _predicted(guesses[0], scene) is None
+
+
+def test_another_shape_elsewhere_is_another_fault() -> None:
+    """The pooled gradient is spread by 2, right only for an even length; that is not what is wrong at the even length."""
+
+    def backward(grad_output: torch.Tensor, x: torch.Tensor) -> dict[str, torch.Tensor]:
+        return {"x": grad_output.repeat_interleave(2, -1) if x.shape[0] % 2 == 0 else grad_output}
+
+    text = "y[m<N//2] := (x[2*m] + x[2*m+1])/2"
+    found = diagnose(made(text, {"x": "N"}, {"N": 6}, backward))
+    assert found is not None and "2× too large" in found.sentence

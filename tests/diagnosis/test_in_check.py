@@ -63,6 +63,31 @@ def strides_ignored(grad_output: Tensor, x: Tensor, w: Tensor) -> dict[str, Tens
     return {"x": g @ w, "w": g.T @ x}
 
 
+def max_pool(x: Tensor) -> Tensor:
+    return F.max_pool1d(x, 2)
+
+
+def every_element_of_the_window(grad_output: Tensor, x: Tensor) -> dict[str, Tensor]:
+    return {"x": grad_output.repeat_interleave(2, -1)}
+
+
+def half_detached(x: Tensor, w: Tensor) -> Tensor:
+    h = x * w
+    return (h * h.detach()).sum()
+
+
+def not_detached(grad_output: Tensor, x: Tensor, w: Tensor) -> dict[str, Tensor]:
+    return {"x": 2 * grad_output * x * w * w, "w": (2 * grad_output * x * x * w).sum(0)}
+
+
+def conv(x: Tensor, w: Tensor) -> Tensor:
+    return F.conv2d(x, w, padding=1)
+
+
+def kernel_not_turned(grad_output: Tensor, x: Tensor, w: Tensor) -> dict[str, Tensor]:
+    return {"x": F.conv2d(grad_output, w.transpose(0, 1), padding=1)}
+
+
 CASES: list[tuple[Callable[..., Any], dict[str, Tensor], Callable[..., Any], str, str]] = [
     (mse, {"x": drawn(5, 3), "w": drawn(2, 3), "b": drawn(2), "t": drawn(5, 2)}, mse_divided_by_the_batch, "w",
      "divided by N, but the mean is over N·out"),
@@ -71,6 +96,9 @@ CASES: list[tuple[Callable[..., Any], dict[str, Tensor], Callable[..., Any], str
      "rows with t[n] = 2 must be 0"),
     (layer_norm, {"x": drawn(5, 7), "w": drawn(7), "b": drawn(7)}, frozen_mean, "x", "the path through mean is left out"),
     (linear, {"x": drawn(5, 3), "w": drawn(2, 3)}, strides_ignored, "w", "its strides are ignored"),
+    (max_pool, {"x": drawn(2, 3, 6)}, every_element_of_the_window, "x", "every element that best chooses from"),
+    (half_detached, {"x": drawn(5, 3), "w": drawn(3)}, not_detached, "x", "detached in the forward, but a gradient flows"),
+    (conv, {"x": drawn(2, 3, 6, 5), "w": drawn(4, 3, 3, 3)}, kernel_not_turned, "x", "w is flipped over its last two axes"),
 ]  # fmt: skip
 
 
