@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from derivcheck.errors import InputError
-from derivcheck.notation.sizes import Index, Poly
+from derivcheck.notation.sizes import Index, Poly, as_poly, nonnegative
 from derivcheck.notation.terms import Term, rename
 
 _RELATIONS = {
@@ -111,6 +111,13 @@ class Requirement:
     def holds(self, sizes: Mapping[str, int]) -> bool:
         """Whether it holds at these sizes."""
         return bool(_RELATIONS[self.relation](self.left.at(sizes), self.right.at(sizes)))
+
+    @property
+    def always(self) -> bool:
+        """Whether it surely holds where every size is at least 1."""
+        gap = {">": self.left - self.right - 1, ">=": self.left - self.right, "<": self.right - self.left - 1}
+        gap |= {"<=": self.right - self.left, "!=": self.left - self.right - 1, "==": as_poly(-1)}
+        return nonnegative(gap[self.relation])
 
     def __str__(self) -> str:
         return f"{self.left} {self.relation} {self.right}"

@@ -29,7 +29,7 @@ from derivcheck.proof.spelling import expression_text
 from derivcheck.proof.substitution import inlined, moved
 
 # What is opened, in which mode, from cheap to dear: the claim's own names, those that numbers show to be needed, all.
-STAGES = (("claim", 0), ("needed", 0), ("needed", 1), ("needed", 2), ("all", 0), ("all", 1), ("all", 2), ("all", 3))
+STAGES = (("claim", 0), ("needed", 0), ("needed", 1), ("needed", 2), ("all", 0), ("all", 1), ("all", 2), ("all", 3), ("all", 4))
 LEMMA_STAGES = STAGES[:3]
 
 
@@ -78,6 +78,8 @@ class Prover:
         self.spaces: dict[int, Space] = {}
         self.modes = modes(d.term for d in self.definitions.values())
         self.forms: dict[tuple[int, str], Expression] = {}
+        self.invariants: dict[tuple[int, str], Expression] = {}
+        self.used: set[int] = set()
         self.evidence: Evidence | None = None
         self.values: dict[str, Any] | None = None
         self.point: tuple[dict[str, int], dict[str, Any], dict[str, Any]] | None = None
@@ -121,7 +123,7 @@ class Prover:
                 self._lemma(d)
             except (OutOfTime, RecursionError):
                 break
-        parts = [self._part(c) for c in self.claims]
+        parts = [self._limited(self._part(c)) for c in self.claims]
         spaces = list(self.spaces.values())
         rules = sorted({r for s in spaces for r in s.rules}) if any(p.status == "proved" for p in parts) else []
         lemmas = tuple(Lemma(self.definitions[n], self.definitions[b.target], b.how) for n, b in self.bridges.items())
@@ -141,8 +143,9 @@ class Prover:
     def _conditions(self) -> list[str]:
         found = dict.fromkeys((*self.forward.conditions, *self.claimed.conditions))
         found.update(dict.fromkeys(conditions((*self.known.values(), *self.claimed.definitions), self.definitions)))
-        for s in self.spaces.values():
-            found.update(dict.fromkeys(s.conditions))
+        for mode, s in self.spaces.items():
+            if mode in self.used or mode == 0:
+                found.update(dict.fromkeys(s.conditions))
         found.update(dict.fromkeys(f"0 ≤ {n} < {p}" for n, p in self.below.items()))
         sizes = ", ".join(self.forward.sizes())
         if sizes:
@@ -168,10 +171,14 @@ class Prover:
 
     def bridged(self, mode: int, u: Expression) -> Expression:
         """Definitions of the claim replaced by those that they were proved equal to."""
+        space = self.space(mode)
+        here = elements_in(u)
+        known = {n: (self.definitions[n].indices, v) for (m, n), v in self.invariants.items() if m == mode and n in here}
+        if known:
+            u = inlined(space, u, known)
         used = elements_in(u) & self.bridges.keys()
         if not used:
             return u
-        space = self.space(mode)
         lemmas = {n: self.bridges[n] for n in used}
         return inlined(space, u, {n: (b.indices, space.one("element", b.target, b.at)) for n, b in lemmas.items()})
 
@@ -234,6 +241,14 @@ class Prover:
         return self._decided(d.name, k.name, stages)[0]
 
     # -- one gradient -------------------------------------------------------------------
+    def _limited(self, p: Part) -> Part:
+        """A claim that was traced in one branch alone is not proved at the sizes that take another."""
+        own = [r for r in self.claimed.requires if r not in self.adjoint.requires and not r.always]
+        if p.status != "proved" or not own:
+            return p
+        where = " and ".join(map(str, own))
+        return replace(p, status="undecided", detail=f"proved where {where}: at other sizes the backward runs other code")
+
     def _part(self, c: Claim) -> Part:
         start = perf_counter()
         wrong = self._shape(c)
@@ -284,6 +299,7 @@ class Prover:
                 rest = rest or str(e)
                 continue
             if left is None:
+                self.used.add(mode)
                 return _how(MODES[mode], opened), ""
             rest = left
         return None, rest
@@ -304,7 +320,7 @@ class Prover:
         left, right = self.over(mode, claim, indices), self.over(mode, target, indices)
         if self.recurrent(target) and not self.recurrent(claim) and induction.grounded(self, target):
             right = induction.one_step(self, mode, left, right, target)
-        difference = polynomials.plus(left, polynomials.scaled(right, -1))
+        difference = self.bridged(mode, polynomials.plus(left, polynomials.scaled(right, -1)))
         opened, left = self.emptied(mode, names, difference)
         if not left or names is not None:
             return opened, expression_text(left) if left else None
@@ -405,6 +421,8 @@ def _how(mode: Mapping[str, bool], opened: list[str]) -> str:
         words.append(f"with {', '.join(names[:6])}{more} written out")
     if mode.get("expand"):
         words.append("functions written through exp")
-    if mode.get("ranges"):
+    if mode.get("ties"):
+        words.append("away from kinks")
+    elif mode.get("ranges"):
         words.append("ranges split at their ends")
     return "; ".join(words) or "as it stands"

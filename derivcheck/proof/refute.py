@@ -267,7 +267,20 @@ def compared(program: Program, pairs: Sequence[tuple[str, str, str]], seconds: f
             tried.append(sizes)
         if len(refuted) == len(pairs):
             break
+    for sizes in tried[:2] if perf_counter() - start < seconds else ():  # a difference that float64 does not show
+        for name, claimed, gradient in [p for p in pairs if p[0] not in refuted]:
+            inputs = sample(program, sizes, 5, False)
+            confirmed = None if inputs is None else _confirmed(program, name, claimed, gradient, sizes, inputs)
+            if confirmed is not None and _clear(confirmed):
+                first = first or confirmed
+                refuted.add(name)
     return Evidence(tuple(tried), first, frozenset(refuted))
+
+
+def _clear(c: Counterexample) -> bool:
+    """Whether a gap is larger than what a constant written as a float64 (0.7978845608028654) makes."""
+    u, v = c.claimed, c.gradient
+    return float(abs(u - v)) > 1e-12 * float(max(abs(u), abs(v)))
 
 
 def values_at(program: Program, sizes: Mapping[str, int], inputs: Mapping[str, Any]) -> dict[str, Any] | None:
