@@ -156,12 +156,15 @@ def _soft(b: Builder, logp: Value, target: Value, weight: Value | None, reductio
         sample(floats(5, 3), ints(5, below=3), 2, 0.5, floats(3, values="fixed")),
         sample(floats(3), ints(below=3)),
         sample(floats(3), ints(1, below=3), 2),
+        sample(floats(), ints(below=1)),
     ],
 )
 def multi_margin_loss(
     b: Builder, input: Value, target: Value, p: Any = 1, margin: Any = 1, weight: Value | None = None, reduction: int = MEAN
 ) -> Value:
     """loss = mean of w[t]*sum(c: [c != t]*max(0, margin - x[t] + x[c])^p)/C"""
+    if input.rank == 0:  # one class, and no other to keep a distance from
+        return b.give((), ZERO)
     n = b.indices(input.dims[:-1])  # none for a single row of scores
     c = b.index(input.dims[-1], "c")
     t = target.entry(*(n if target.rank == len(n) else (0,) * target.rank))
