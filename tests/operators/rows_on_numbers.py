@@ -134,7 +134,7 @@ def case(row: Row, name: str, sample: Sample) -> Case:
     found = apply(row, builder, args, kwargs, None, tuple(kind(o) for o in outputs), name=name)
     results = found if isinstance(found, tuple) else (found,)
     assert len(results) == len(outputs), f"{len(results)} results where torch gives {len(outputs)}"
-    sizes = _sizes(program := Program(tuple(arguments), tuple(builder.definitions), tuple(v.name for v in results)))
+    sizes = sizes_of(program := Program(tuple(arguments), tuple(builder.definitions), tuple(v.name for v in results)))
     for v, o in zip(results, outputs, strict=True):
         shape = tuple(d.at(sizes) for d in v.dims)
         assert shape == tuple(o.shape), f"dimensions {v.dims} = {shape}, torch has {tuple(o.shape)}"
@@ -142,7 +142,8 @@ def case(row: Row, name: str, sample: Sample) -> Case:
     return Case(program, inputs, outputs)
 
 
-def _sizes(program: Program) -> dict[str, int]:
+def sizes_of(program: Program) -> dict[str, int]:
+    """The sizes of a sample, by name."""
     return {s: int(s[1:]) for s in program.sizes()}
 
 
@@ -153,7 +154,7 @@ def arrays(c: Case) -> dict[str, Any]:
 
 def values(c: Case) -> dict[str, Any]:
     """What the Program says."""
-    return {**arrays(c), **evaluate(c.program, arrays(c), _sizes(c.program))}
+    return {**arrays(c), **evaluate(c.program, arrays(c), sizes_of(c.program))}
 
 
 def gradients(c: Case) -> list[tuple[str, Any, Any]]:
@@ -179,6 +180,6 @@ def gradients(c: Case) -> list[tuple[str, Any, Any]]:
     given = arrays(c)
     for k, u in enumerate(ups):
         given["grad_output" if len(ups) == 1 else f"grad_output_{k}"] = u.numpy()
-    found = evaluate(back, given, _sizes(back))
+    found = evaluate(back, given, sizes_of(back))
     zeros = [np.zeros(tuple(c.inputs[k].shape)) if w is None else w.numpy(force=True) for k, w in zip(wrt, want, strict=True)]
     return [(k, found[bar], w) for k, bar, w in zip(wrt, back.outputs, zeros, strict=True)]
