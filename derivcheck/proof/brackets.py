@@ -122,12 +122,24 @@ def above(space: Space, u: Expression) -> Expression:
         if c < 0 and not signs:
             return {}
         unit: Rational = 1 if c > 0 else -1
-        inside: Expression = {UNIT: 1} if not signs else space.one("above", frozen({signs: unit}))
+        inside: Expression = {UNIT: 1} if not signs else _above(space, {signs: unit})
         return polynomials.times(space, {masks: 1}, inside)
     scale = min(abs(polynomials.fraction(c)) for c in u.values())
     common = _positive_common(u)
     reduced = {_less(m, common): _int(Fraction(c) / scale) for m, c in u.items()}
-    return space.one("above", frozen(reduced))
+    return _above(space, reduced)
+
+
+def _above(space: Space, u: Expression) -> Expression:
+    if space.ties:
+        from derivcheck.proof.spelling import expression_text
+
+        kept = signed(space, u.items())
+        texts = sorted((expression_text(u), expression_text(polynomials.scaled(u, -1))), key=lambda t: (t[0] == "-", len(t), t))
+        space.assume(f"{texts[0]} ≠ 0 (a kink)")
+        if not kept:
+            return {UNIT: 1, **polynomials.scaled(space.one("above", frozen(polynomials.scaled(u, -1))), -1)}
+    return space.one("above", frozen(u))
 
 
 def _parity(a: Atom, e: Rational) -> Rational:

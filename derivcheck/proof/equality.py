@@ -11,8 +11,14 @@ from derivcheck.proof import polynomials
 from derivcheck.proof.normal import of_term, vanishes
 from derivcheck.proof.space import OutOfTime, Space, Unreduced
 
-# From what is cheap to what opens the most.
-MODES: tuple[dict[str, bool], ...] = ({}, {"expand": True}, {"ranges": True}, {"expand": True, "ranges": True})
+# From what is cheap to what opens the most; the last leaves out the kinks, which is a condition.
+MODES: tuple[dict[str, bool], ...] = (
+    {},
+    {"expand": True},
+    {"ranges": True},
+    {"expand": True, "ranges": True},
+    {"expand": True, "ranges": True, "ties": True},
+)
 
 
 def modes(terms: Iterable[Term]) -> list[int]:
@@ -20,7 +26,9 @@ def modes(terms: Iterable[Term]) -> list[int]:
     everything = {t for term in terms for t in subterms(term)}
     expand = any(_expands(t) for t in everything)
     ranges = any(_ranges(t) for t in everything)
-    return [k for k, m in enumerate(MODES) if (expand or not m.get("expand")) and (ranges or not m.get("ranges"))]
+    ties = any(isinstance(t, Bracket) and isinstance(t.operand, Term) for t in everything)
+    plain = [k for k, m in enumerate(MODES[:-1]) if (expand or not m.get("expand")) and (ranges or not m.get("ranges"))]
+    return [*plain, len(MODES) - 1] if ties else plain
 
 
 def _expands(t: Term) -> bool:
@@ -43,7 +51,8 @@ def spaces(below: Mapping[str, Poly] | None, time_limit: float, terms: Iterable[
     terms = tuple(terms)
     top = frozenset[Index]().union(*(t.free for t in terms))
     for k in modes(terms):
-        yield Space(below, deadline=end, top=top, **MODES[k])
+        if not MODES[k].get("ties"):
+            yield Space(below, deadline=end, top=top, **MODES[k])
 
 
 def surely_equal(left: Term, right: Term, below: Mapping[str, Poly] | None = None, time_limit: float = 2.0) -> bool:

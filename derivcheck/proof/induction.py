@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING
 from derivcheck.notation.recurrence import loop
 from derivcheck.notation.sizes import i_poly
 from derivcheck.proof import brackets, polynomials
-from derivcheck.proof.atoms import Expression, elements_in
+from derivcheck.proof.atoms import Atom, Expression, elements_in
 from derivcheck.proof.normal import vanishes
 from derivcheck.proof.space import Space
 from derivcheck.proof.spelling import monomial_text
-from derivcheck.proof.substitution import inlined
+from derivcheck.proof.substitution import inlined, moved, replaced
 
 if TYPE_CHECKING:
     from derivcheck.proof.prover import Prover
@@ -63,22 +63,40 @@ def by_invariant(prover: Prover, mode: int, difference: Expression) -> bool:
         if value is None:
             continue
         step = inlined(space, prover.form(mode, name), {name: (prover.definitions[name].indices, value)})
-        once = value
-        for other in sorted(elements_in(value)):
-            if prover.recurrent(other):
-                once = prover.opened(mode, once, other)
-        for left in (value, once):
+        for left in (value, _unrolled(prover, mode, value)):
             gap = polynomials.plus(left, polynomials.scaled(step, -1))
-            if not prover.emptied(mode, None, gap)[1]:
-                space.used("an invariant, by induction")
-                return True
+            for gap_ in (gap, _latest_unrolled(prover, mode, gap)):
+                if not prover.emptied(mode, None, gap_)[1]:
+                    space.used("an invariant, by induction")
+                    prover.invariants[mode, name] = value
+                    return True
     return False
+
+
+def _unrolled(prover: Prover, mode: int, u: Expression) -> Expression:
+    """The recurrences that are not the forward's written out one step."""
+    names = [n for n in elements_in(u) if prover.recurrent(n) and not prover.level[n]]
+    return inlined(prover.space(mode), u, {n: (prover.definitions[n].indices, prover.form(mode, n)) for n in names})
+
+
+def _latest_unrolled(prover: Prover, mode: int, u: Expression) -> Expression:
+    """The forward's recurrences written out at their own place, not the earlier elements beside them."""
+    space = prover.space(mode)
+    found: dict[Atom, Expression] = {}
+    for name in sorted(n for n in elements_in(u) if prover.recurrent(n) and prover.level[n]):
+        d = prover.definitions[name]
+        own = space.atom("element", name, tuple(i_poly(i) for i in d.indices))
+        found[own] = prover.form(mode, name)
+    return replaced(space, u, found)
 
 
 def _solved(space: Space, difference: Expression, prover: Prover, name: str) -> Expression | None:
     """``difference = 0`` solved for the element of the recurrence at its own indices."""
     d = prover.definitions[name]
-    own = space.atom("element", name, tuple(i_poly(i) for i in d.indices))
+    own = next((a for m in difference for a, _ in m if a.kind == "element" and a.data[0] == name), None)
+    places = [] if own is None else [p.index for p in own.data[1]]
+    if own is None or None in places or len(set(places)) != len(places):
+        return None
     with_it = {m: c for m, c in difference.items() if any(a is own for a, _ in m)}
     rest = {m: c for m, c in difference.items() if m not in with_it}
     if len(with_it) != 1 or not rest or name in elements_in(rest):
@@ -94,7 +112,7 @@ def _solved(space: Space, difference: Expression, prover: Prover, name: str) -> 
     left = {a for n in value for a, e in n if e < 0 and any(a is b for b, _ in factor)}
     for a in left:
         space.assume(f"{monomial_text(frozenset(((a, 1),)), 1)} ≠ 0")
-    return value
+    return moved(space, value, {i: i_poly(j) for i, j in zip(places, d.indices) if i is not None and i is not j})
 
 
 __all__ = ["by_invariant", "one_step", "vanishes"]

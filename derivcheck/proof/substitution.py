@@ -31,11 +31,24 @@ def inlined(space: Space, expression: Expression, meanings: Meanings) -> Express
     return Substitution(space, {}, meanings).expression(expression)
 
 
+def replaced(space: Space, expression: Expression, single: Mapping[Atom, Expression]) -> Expression:
+    """An expression with some elements, at their places alone, replaced by expressions."""
+    return Substitution(space, {}, {}, single).expression(expression)
+
+
 class Substitution:
     """One replacement, with what it has rebuilt so far."""
 
-    def __init__(self, space: Space, moves: Mapping[Index, PolyLike], meanings: Meanings) -> None:
+    def __init__(
+        self,
+        space: Space,
+        moves: Mapping[Index, PolyLike],
+        meanings: Meanings,
+        single: Mapping[Atom, Expression] | None = None,
+    ) -> None:
         self.space, self.meanings = space, meanings
+        self.single = dict(single or {})
+        self.names = frozenset(meanings).union(a.data[0] for a in self.single)
         self.moves: dict[Index, Poly] = {i: as_poly(p) for i, p in moves.items()}
         self.everywhere = any(unlimited(j) for p in self.moves.values() for j in p.indices)
         self.memo: dict[tuple[Atom, Rational], Expression] = {}
@@ -60,7 +73,7 @@ class Substitution:
 
     def spares(self, a: Atom) -> bool:
         """Whether the atom stays as it is."""
-        return a.free.isdisjoint(self.moves) and (not self.meanings or a.names.isdisjoint(self.meanings))
+        return a.free.isdisjoint(self.moves) and (not self.names or a.names.isdisjoint(self.names))
 
     def factor(self, a: Atom, e: Rational) -> Expression:
         found = self.memo.get((a, e))
@@ -71,6 +84,8 @@ class Substitution:
 
     def _factor(self, a: Atom, e: Rational) -> Expression:
         kind, data, space = a.kind, a.data, self.space
+        if a in self.single:
+            return powers.power(space, self.single[a], e)
         if kind == "exp":
             return elementary.exp(space, polynomials.scaled(self.monomial(data[0]), e))
         if kind == "base":
@@ -119,7 +134,7 @@ class Substitution:
     def _inside(self, bound: tuple[Index, ...]) -> tuple[list[Index], Substitution]:
         new = [self.space.temporary(self.place(i.size)) for i in bound]
         moves = {**self.moves, **{i: i_poly(j) for i, j in zip(bound, new)}}
-        return new, Substitution(self.space, moves, self.meanings)
+        return new, Substitution(self.space, moves, self.meanings, self.single)
 
     def _sigma(self, bound: tuple[Index, ...], m: Monomial) -> Expression:
         from derivcheck.proof.sums import summed
@@ -153,4 +168,4 @@ def opened(space: Space, a: Atom) -> tuple[list[Index], Expression]:
     return new, Substitution(space, {i: i_poly(j) for i, j in zip(bound, new)}, {}).monomial(m)
 
 
-__all__ = ["NOTHING", "UNIT", "Substitution", "inlined", "inner_atoms", "moved", "opened", "substituted"]
+__all__ = ["NOTHING", "UNIT", "Substitution", "inlined", "inner_atoms", "moved", "opened", "replaced", "substituted"]

@@ -15,7 +15,7 @@ def test_what_is_called_equal_is_equal_on_numbers(chunk: int) -> None:
     found = judged(range(chunk * size, (chunk + 1) * size))
     assert not found.unsound, "\n".join(f"seed {p.seed}: {p.left}  |  {p.right}" for p in found.unsound)
     assert found.equal > 100 and found.unequal > 100
-    assert found.proved >= 0.95 * found.equal
+    assert found.proved >= 0.9 * found.equal
 
 
 def test_the_fuzz_finds_an_unsound_rule(monkeypatch: pytest.MonkeyPatch) -> None:
