@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from derivcheck.notation.sizes import Index, Poly, as_poly, i_poly
+from derivcheck.notation.sizes import Index, Poly, as_poly, extreme, i_poly
 from derivcheck.notation.terms import ONE, Term, add, mul, neg, summation
 from derivcheck.operators.build import Builder
 from derivcheck.operators.row import floats, row, sample
@@ -262,10 +262,10 @@ def kron(b: Builder, input: Value, other: Value) -> Value:
     return b.give(at, mul(input[tuple(first)], other[tuple(second)]))
 
 
-@row("aten.trace.default", gives="y", samples=[sample(floats(3, 3))])
+@row("aten.trace.default", gives="y", samples=[sample(floats(3, 3)), sample(floats(3, 5)), sample(floats(5, 3))])
 def trace(b: Builder, input: Value) -> Value:
     """y = sum(i: x[i, i])"""
-    i = b.index(min(input.dims, key=lambda d: d.constant if d.constant is not None else 0))
+    i = b.index(extreme("min", *input.dims))
     return b.give((), summation([i], input[i, i]))
 
 
