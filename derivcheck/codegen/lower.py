@@ -376,11 +376,14 @@ class Lowering:
             return self.sum(term)
         value = self.real(term.body) if term.kind.startswith("arg") else self.value(term.body)
         kept = tuple(i for i in value.axes if i not in term.indices)
-        axes = kept + term.indices
+        if term.kind in ("max", "min") or len(term.indices) == 1:  # where they stand; several are searched in row-major order
+            axes = value.axes + tuple(i for i in term.indices if i not in value.axes)
+        else:
+            axes = kept + term.indices
         node = self.tensor(self.spread(value, axes))
-        first = len(kept)
-        dims = range(first, len(axes))
+        first = axes.index(term.indices[0])
         if term.kind in ("max", "min"):
+            dims = [axes.index(i) for i in term.indices]
             return Value(self.graph.reduce("amax" if term.kind == "max" else "amin", node, dims), kept)
         shape = [i.size for i in kept]
         if len(term.indices) > 1:

@@ -207,6 +207,47 @@ def test_reshapes_are_views():
     assert torch.equal(load(source(p))(x=x, h=3, e=2), x)
 
 
+def test_parts_of_a_packed_dimension_are_stacked():
+    h = Index("h", N)
+    y = Definition("y", (h,), mul(ref("w", 0, h), ref("w", 1, h)))
+    p = Program((Input("w", (as_poly(2), N)),), (y,), ("y",))
+    text = source(p, adjoint(p))
+    assert "w_bar = grad_output * torch.stack((part_1, part), 0)" in text
+    w = torch.randn(2, 3, dtype=torch.float64)
+    _, grads = load(text)(w=w, grad_output=torch.ones(3, dtype=torch.float64))
+    torch.testing.assert_close(grads["w"], w.flip(0))
+
+
+@pytest.mark.parametrize("groups", [2, 3])
+def test_grouped_convolutions_stay_grouped(groups):
+    """Channels that are read by their digits (``o // O``) make a grouped convolution in each direction."""
+    per, c, u = size("o"), size("c"), size("kw")
+    batch, q, k = Index("n", N), Index("q", groups * per), Index("k", c)
+    place = Index("p", size("W") + 1 - u)
+    shift = Index("u", u)
+    read = ref("x", i_poly(batch), (i_poly(q) // per) * c + i_poly(k), i_poly(place) + i_poly(shift))
+    y = Definition("y", (batch, q, place), summation([k, shift], mul(read, ref("w", q, k, shift))))
+    p = Program((Input("x", (N, groups * c, size("W"))), Input("w", (groups * per, c, u))), (y,), ("y",))
+    text = source(p, adjoint(p))
+    assert f"groups={groups})" in text and "einsum" not in text and "arange" not in text
+    x = torch.randn(2, 2 * groups, 7, dtype=torch.float64, requires_grad=True)
+    w = torch.randn(4 * groups, 2, 3, dtype=torch.float64, requires_grad=True)
+    wanted = torch.nn.functional.conv1d(x, w, groups=groups)
+    g = torch.randn_like(wanted)
+    value, grads = load(text)(x=x.detach(), w=w.detach(), grad_output=g)
+    torch.testing.assert_close(value, wanted.detach())
+    for found, right in zip((grads["x"], grads["w"]), torch.autograd.grad(wanted, (x, w), g)):
+        torch.testing.assert_close(found, right)
+
+
+def test_an_extreme_is_taken_where_its_dimension_stands():
+    m, k = Index("m", T), Index("k", D)
+    top = Definition("top", (n, k), extremum("max", [m], ref("x", n, m, k)))
+    place = Definition("place", (n, k), extremum("argmax", [m], ref("x", n, m, k)), kind="int")
+    text = source(Program((Input("x", (N, T, D)),), (top, place), ("top", "place")))
+    assert "top = x.amax(1)" in text and "place = x.argmax(1)" in text
+
+
 # -- sizes ---------------------------------------------------------------------------------------
 @pytest.mark.parametrize("sizes", [(5, 3, 2), (1, 1, 1), (4, 1, 3)])
 def test_every_size_runs(sizes):
