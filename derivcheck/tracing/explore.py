@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
+
 from derivcheck.errors import InputError, UnsupportedOperation
 from derivcheck.tracing.assign import Again, Subject, Traces
 from derivcheck.tracing.fit import Fit
@@ -71,7 +73,8 @@ def _differs(traces: Traces, e: Differs) -> None:
     culprits = _culprits(traces)
     if traces.example is not None:
         small = [n for n in culprits if traces.base()[n] <= 1]
-        chosen = small or (culprits if e.count or e.call is None or not e.call.frames else [])
+        within = all(r.torch_calls == traces.recordings[0].torch_calls for r in traces.recordings)  # not the user's own loop
+        chosen = small or (culprits if e.count or within or e.call is None or not e.call.frames else [])
         if chosen:
             for n in chosen:
                 traces.fix(n, f"{shown(n)} is fixed at {traces.example[n]}: {operator} at other sizes is other code ({e.why})")
@@ -107,7 +110,14 @@ def _culprits(traces: Traces) -> list[str]:
 
 def _skeleton(r: Recording) -> list[Any]:
     ranks: list[Any] = [len(m.shape) for m in r.metas]
+    ranks += [contents(t) for t in r.constants.values()]
     return ranks + [(operator_name(c.func), str(_flags(c.args)), str(_flags(c.kwargs)), str(_flags(c.out))) for c in r.calls]
+
+
+def contents(t: torch.Tensor) -> Any:
+    """What tells a constant of the code from another: its values, if it is small."""
+    known = type(t) in (torch.Tensor, torch.nn.Parameter) and t.device.type != "meta" and t.layout is torch.strided
+    return (tuple(t.shape), t.tolist() if known and t.numel() <= 4096 else None)
 
 
 def _flags(value: Any) -> Any:

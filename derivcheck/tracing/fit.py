@@ -206,8 +206,9 @@ def _floors(p: Vector, poly: Poly, v: Vector) -> Iterator[Poly]:
     if p[low] == p[high]:
         return
     fits: list[tuple[int, int, int]] = []
+    slope = Fraction(v[high] - v[low], p[high] - p[low])
     for m in range(2, 33):
-        for c in (1, 2, 3, 4, 5) if m <= 8 else (1,):
+        for c in {math.floor(slope * m), math.ceil(slope * m)}:
             if math.gcd(c, m) != 1 or abs((v[high] - v[low]) - Fraction(c * (p[high] - p[low]), m)) > 1:
                 continue
             for r in range(m):

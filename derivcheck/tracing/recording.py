@@ -83,6 +83,7 @@ class Recording:
         constants: real tensors that the code holds, by number.
         output: the returned structure, with tensors by number.
         functions: the custom ``autograd.Function`` classes that were met, with their places.
+        torch_calls: the torch functions that the code itself called, in order.
         assumptions: what the code's own checks of its data were taken to find.
         comparisons: comparisons of sizes that the code made, where they were watched.
         written: numbers of inputs whose values the code changes in place, with the value that they end with.
@@ -95,6 +96,7 @@ class Recording:
     output: Any = None
     functions: dict[str, str | None] = field(default_factory=dict)
     written: dict[str, int] = field(default_factory=dict)
+    torch_calls: list[str] = field(default_factory=list)
     assumptions: dict[str, None] = field(default_factory=dict)
     comparisons: list[Comparison] = field(default_factory=list)
 

@@ -443,6 +443,7 @@ class _Python(TorchFunctionMode):
         self.run = run
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        self.run.recording.torch_calls.append(getattr(func, "__name__", ""))
         if self.run.sizes and func in _READS_SIZES and isinstance(args[0], torch.Tensor):
             return self.run.watched(func(*args, **(kwargs or {})))
         if torch._C._are_functorch_transforms_active():

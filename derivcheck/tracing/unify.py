@@ -68,6 +68,13 @@ def unify(recordings: Sequence[Recording], fit: Fit, known: dict[int, tuple[Poly
     for r in recordings[1:]:
         if len(r.calls) != len(first.calls):
             raise Differs("more operators are called at other sizes", first.calls[-1] if first.calls else None)
+    for k, tensor in first.constants.items():
+        for r in recordings[1:]:
+            other = r.constants.get(k)
+            if other is not tensor and (other is None or not _same(tensor, other)):
+                raise Differs(
+                    "a tensor built in the code has other values at other sizes", first.calls[-1] if first.calls else None
+                )
     dims: list[tuple[Poly, ...]] = []
     steps: list[Step] = []
     at = 0
@@ -101,6 +108,14 @@ def unify(recordings: Sequence[Recording], fit: Fit, known: dict[int, tuple[Poly
             settle(max(outs[0]) + 1, call, {} if plain else _meant(steps[-1], outs[0], dims, first.metas))
     settle(len(first.metas), None, {})
     return Unified(steps, dims, [m.kind for m in first.metas])
+
+
+def _same(a: torch.Tensor, b: torch.Tensor) -> bool:
+    if a.shape != b.shape or a.dtype != b.dtype or type(a) is not type(b) or type(a) not in (torch.Tensor, torch.nn.Parameter):
+        return False
+    if a.device != b.device or a.device.type == "meta":
+        return False
+    return bool(((a == b) | ((a != a) & (b != b))).all())  # NaN is the same constant as NaN
 
 
 def _meant(step: Step, outs: list[int], dims: list[tuple[Poly, ...]], metas: Sequence[Meta]) -> dict[int, tuple[Poly, ...]]:

@@ -261,14 +261,6 @@ class Walk:
         tensor = self.recording.constants.get(k)
         if tensor is None:
             raise UnsupportedOperation("a tensor from nowhere", f"tensor {k} is used before it is made")
-        for r in self.traces.recordings[1:]:
-            other = r.constants.get(k)
-            if other is None or other is not tensor and (other.shape != tensor.shape or not _equal(other, tensor)):
-                raise UnsupportedOperation(
-                    "a tensor built in the traced code",
-                    "its values depend on the sizes",
-                    instead="Build it with torch.arange, torch.ones or another torch function, or pass it as an input.",
-                )
         if tensor.is_complex() or tensor.layout is not torch.strided or tensor.is_quantized:
             raise UnsupportedOperation(
                 "a constant tensor", f"it is {tensor.dtype}, {tensor.layout}: only dense real tensors can be derived"
@@ -369,10 +361,6 @@ class Walk:
 
 def _has_data(t: torch.Tensor) -> bool:
     return t.device.type != "meta" and type(t) in (torch.Tensor, torch.nn.Parameter)
-
-
-def _equal(a: torch.Tensor, b: torch.Tensor) -> bool:
-    return a.dtype == b.dtype and _has_data(a) and _has_data(b) and bool(torch.equal(a, b))
 
 
 def _numbers(out: Any) -> list[int]:
