@@ -350,17 +350,17 @@ class Symbolic(Exact):
     Args:
         point: values of the symbols, which decide comparisons and extremes.
         digits: evaluate what is not rational to so many digits at once; None keeps the expressions.
-        seconds: give up (UnsupportedOperation) when it takes longer: expressions may swell without bound.
+        seconds: of the processor, after which to give up (UnsupportedOperation): expressions may swell without bound.
     """
 
     def __init__(self, point: Mapping[Any, Any] | None = None, digits: int | None = None, seconds: float = math.inf) -> None:
         import sympy
 
         self.sympy, self.point, self.digits = sympy, dict(point or {}), digits
-        self.end = time.perf_counter() + seconds
+        self.end = time.process_time() + seconds
 
     def _map(self, f: Callable[..., Any], *arrays: Any) -> Any:
-        if time.perf_counter() > self.end:
+        if time.process_time() > self.end:
             raise UnsupportedOperation("SymPy", "the expressions grow too large for the time given")
         return super()._map(f, *arrays)
 
