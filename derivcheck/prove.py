@@ -90,16 +90,20 @@ def parse_claim(text: str, d: Derivation) -> Program:
     defined = set(re.findall(r"^\s*([^\W\d]\w*)[^\n;=]*?:?=", text.replace(";", "\n"), re.MULTILINE))
     known = _known(d)
     lines = [_input_line(a) for n, a in known.items() if n not in defined]
-    found = parse_program("\n".join([text, *lines]))
-    written = frozenset().union(*(x.term.names for x in found.definitions))
-    found = replace(found, arguments=tuple(a for a in found.arguments if a.name in written))
+    found = _only_read(parse_program("\n".join([text, *lines])))
     wanted = {n: known[n].dims for n in found.outputs if n in known}
     if all(found.dims(n) == dims for n, dims in wanted.items()):
         return found
     try:  # an index whose range nothing tells gets that of the gradient
-        return parse_program("\n".join([_with_ranges(text, wanted), *lines])) if text != _with_ranges(text, wanted) else found
+        return _only_read(parse_program("\n".join([_with_ranges(text, wanted), *lines])))
     except NotationError:
         return found
+
+
+def _only_read(program: Program) -> Program:
+    """The Program without the inputs that it does not read."""
+    read = frozenset().union(*(d.term.names for d in program.definitions))
+    return replace(program, arguments=tuple(a for a in program.arguments if a.name in read))
 
 
 def _with_ranges(text: str, wanted: Mapping[str, tuple[Poly, ...]]) -> str:

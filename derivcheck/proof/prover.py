@@ -7,17 +7,18 @@ written out as needed.  The normal form proves, numbers refute, and what neither
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from time import perf_counter
 from typing import Any
 
-from derivcheck.errors import InputError, UnsupportedOperation
+from derivcheck.errors import UnsupportedOperation
 from derivcheck.notation.program import Definition, Program
 from derivcheck.notation.sizes import Index, Poly, as_poly, i_poly
 from derivcheck.notation.terms import Ref, rename
 from derivcheck.proof import induction, polynomials
 from derivcheck.proof.atoms import Expression, elements_in
+from derivcheck.proof.claims import Claim, check_names, claims
 from derivcheck.proof.conditions import conditions
 from derivcheck.proof.equality import MODES, modes
 from derivcheck.proof.normal import of_term, vanishes
@@ -31,15 +32,6 @@ from derivcheck.proof.substitution import inlined, moved
 # What is opened, in which mode, from cheap to dear: the claim's own names, those that numbers show to be needed, all.
 STAGES = (("claim", 0), ("needed", 0), ("needed", 1), ("needed", 2), ("all", 0), ("all", 1), ("all", 2), ("all", 3), ("all", 4))
 LEMMA_STAGES = STAGES[:3]
-
-
-@dataclass(frozen=True)
-class Claim:
-    """A gradient that is claimed: its public name, the definition that claims it, the definition that it should be."""
-
-    name: str
-    claim: str
-    target: str
 
 
 @dataclass(frozen=True)
@@ -66,8 +58,8 @@ class Prover:
         taken = self.known.keys() | self.inputs.keys() | set(claimed.outputs)
         names = {d.name: f"claimed {d.name}" if d.name in taken else d.name for d in claimed.definitions}
         self.claimed = claimed.rename(names)
-        self.claims = list(self._claims(outputs, names))
-        self._check_names(claimed)
+        self.claims = list(claims(forward, adjoint, self.known, outputs, names))
+        check_names(claimed, self.inputs, self.known)
         self.definitions = {**self.known, **{d.name: d for d in self.claimed.definitions}}
         self.order = {n: k for k, n in enumerate(self.definitions)}
         self.level = {n: n in {d.name for d in forward.definitions} for n in self.definitions}
@@ -85,34 +77,6 @@ class Prover:
         self.point: tuple[dict[str, int], dict[str, Any], dict[str, Any]] | None = None
         self.asked: set[bool] = set()
         self.program = self._together()
-
-    # -- what is claimed ----------------------------------------------------------
-    def _claims(self, outputs: Mapping[str, str], names: Mapping[str, str]) -> Iterator[Claim]:
-        floats = dict.fromkeys(o for o in self.forward.outputs if self.forward.kind(o) == "float")
-        ups = [a for a in self.adjoint.arguments if a.role == "upstream"]
-        upstream = {f"{o}_bar": u.name for o, u in zip(floats, ups)}
-        for gradient, o in outputs.items():
-            bars = [n for n in (f"{gradient}_bar", gradient) if n.endswith("_bar")]
-            target = next((n for n in bars if n in self.known), None) or next(
-                (upstream[n] for n in bars if n in upstream), None
-            )
-            if target is None:
-                has = ", ".join(n.removesuffix("_bar") for n in self.known if n.endswith("_bar"))
-                raise InputError(f"{gradient!r} is not the name of a gradient here; the gradients are those of {has}")
-            yield Claim(
-                bars[0].removesuffix("_bar") if bars[0] in self.known else gradient.removesuffix("_bar"),
-                names.get(o, o),
-                target,
-            )
-
-    def _check_names(self, claimed: Program) -> None:
-        have = {**{n: a.dims for n, a in self.inputs.items()}, **{n: d.dims for n, d in self.known.items()}}
-        for a in claimed.arguments:
-            if a.name not in have:
-                raise InputError(f"the backward reads {a.name!r}, which the forward does not have; it has {', '.join(have)}")
-            if a.dims != have[a.name]:
-                found, wanted = (", ".join(map(str, dims)) for dims in (a.dims, have[a.name]))
-                raise InputError(f"the backward reads {a.name} with dimensions ({found}); the forward has ({wanted})")
 
     # -- the proof ------------------------------------------------------------------
     def run(self) -> Proof:

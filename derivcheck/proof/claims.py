@@ -1,0 +1,63 @@
+"""What a backward claims: which of its definitions is said to be which gradient."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from derivcheck.errors import InputError
+from derivcheck.notation.program import Definition, Input, Program
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A gradient that is claimed: its public name, the definition that claims it, the definition that it should be."""
+
+    name: str
+    claim: str
+    target: str
+
+
+def claims(
+    forward: Program,
+    adjoint: Program,
+    known: Mapping[str, Definition],
+    outputs: Mapping[str, str],
+    names: Mapping[str, str],
+) -> Iterator[Claim]:
+    """The claims of a backward.
+
+    Args:
+        known: the definitions of the forward and of the adjoint.
+        outputs: gradient name → the backward's definition of it; ``x`` and ``x_bar`` both name the gradient of ``x``.
+        names: what the backward's definitions are called here.
+
+    Raises:
+        InputError: a name that is not that of a gradient.
+    """
+    floats = dict.fromkeys(o for o in forward.outputs if forward.kind(o) == "float")
+    ups = [a for a in adjoint.arguments if a.role == "upstream"]
+    upstream = {f"{o}_bar": u.name for o, u in zip(floats, ups)}
+    for gradient, o in outputs.items():
+        bars = [n for n in (f"{gradient}_bar", gradient) if n.endswith("_bar")]
+        target = next((n for n in bars if n in known), None) or next((upstream[n] for n in bars if n in upstream), None)
+        if target is None:
+            has = ", ".join(n.removesuffix("_bar") for n in known if n.endswith("_bar"))
+            raise InputError(f"{gradient!r} is not the name of a gradient here; the gradients are those of {has}")
+        public = bars[0] if bars[0] in known else gradient
+        yield Claim(public.removesuffix("_bar"), names.get(o, o), target)
+
+
+def check_names(claimed: Program, inputs: Mapping[str, Input], known: Mapping[str, Definition]) -> None:
+    """What the backward reads is there, in the dimensions that it says.
+
+    Raises:
+        InputError: an unknown name, or other dimensions.
+    """
+    have = {**{n: a.dims for n, a in inputs.items()}, **{n: d.dims for n, d in known.items()}}
+    for a in claimed.arguments:
+        if a.name not in have:
+            raise InputError(f"the backward reads {a.name!r}, which the forward does not have; it has {', '.join(have)}")
+        if a.dims != have[a.name]:
+            found, wanted = (", ".join(map(str, dims)) for dims in (a.dims, have[a.name]))
+            raise InputError(f"the backward reads {a.name} with dimensions ({found}); the forward has ({wanted})")
