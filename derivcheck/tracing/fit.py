@@ -208,7 +208,7 @@ def _floors(p: Vector, poly: Poly, v: Vector) -> Iterator[Poly]:
     fits: list[tuple[int, int, int]] = []
     slope = Fraction(v[high] - v[low], p[high] - p[low])
     for m in range(2, 33):
-        for c in {math.floor(slope * m), math.ceil(slope * m)}:
+        for c in {math.floor(slope * m), math.ceil(slope * m)} if m <= 8 or m == 10 else {1}:
             if math.gcd(c, m) != 1 or abs((v[high] - v[low]) - Fraction(c * (p[high] - p[low]), m)) > 1:
                 continue
             for r in range(m):
