@@ -43,11 +43,22 @@ def _covariance(b: Builder, x: Value, correction: Any, counts: Value | None, wei
     return b.give((), whole[0, 0])
 
 
-@row("aten.cov.default", gives="cov", samples=[
-    sample(floats(3, 5)), sample(floats(5)), sample(floats(3, 5), correction=0), sample(floats(1, 5)),
-    sample(floats(3, 5), fweights=ints(5, below=4, values="positive")), sample(floats(3, 5), aweights=floats(5, values="positive")),
-    sample(floats(3, 5), correction=0, fweights=ints(5, below=4, values="positive"), aweights=floats(5, values="positive"))])
-def cov(b: Builder, input: Value, *, correction: Any = 1, fweights: Value | None = None, aweights: Value | None = None) -> Value:
+@row(
+    "aten.cov.default",
+    gives="cov",
+    samples=[
+        sample(floats(3, 5)),
+        sample(floats(5)),
+        sample(floats(3, 5), correction=0),
+        sample(floats(1, 5)),
+        sample(floats(3, 5), fweights=ints(5, below=4, values="positive")),
+        sample(floats(3, 5), aweights=floats(5, values="positive")),
+        sample(floats(3, 5), correction=0, fweights=ints(5, below=4, values="positive"), aweights=floats(5, values="positive")),
+    ],
+)
+def cov(
+    b: Builder, input: Value, *, correction: Any = 1, fweights: Value | None = None, aweights: Value | None = None
+) -> Value:
     """cov[i, j] = sum(k: w[k]*(x[i, k] - mean[i])*(x[j, k] - mean[j]))/(sum(k: w[k]) - correction)"""
     return _covariance(b, input, correction, fweights, aweights)
 
@@ -61,4 +72,3 @@ def corrcoef(b: Builder, input: Value) -> Value:
     i, j = at or (as_poly(0), as_poly(0))
     ratio = div(div(c[i, j], power(c[i, i], HALF)), power(c[j, j], HALF))
     return b.give(at, clamped(ratio, MINUS_ONE, ONE))
-

@@ -19,6 +19,7 @@ FAMILIES: tuple[str, ...] = (
     "distances",
     "covariance",
     "views",
+    "reshapes",
     "slices",
     "shapes",
     "scans",

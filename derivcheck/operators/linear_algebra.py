@@ -28,9 +28,9 @@ from derivcheck.notation.terms import (
 )
 from derivcheck.operators.build import Builder
 from derivcheck.operators.elementwise import HALF, absolute
+from derivcheck.operators.reshapes import digits, flat
 from derivcheck.operators.row import floats, row, sample
 from derivcheck.operators.values import Position, Value, broadcast_dims, numel, spread, test
-from derivcheck.operators.views import digits, flat
 
 Element = Callable[[Position, Position], Term]
 
@@ -124,8 +124,11 @@ def slogdet(b: Builder, A: Value) -> tuple[Value, Value]:
     return first, b.give(n, summation([k], mul(HALF, func("log", power(pivot, 2)))), 1)
 
 
-@row("aten.logdet.default", gives="logdet", samples=[
-    sample(floats(3, 3, values="definite")), sample(floats(2, 3, 3, values="definite"))])
+@row(
+    "aten.logdet.default",
+    gives="logdet",
+    samples=[sample(floats(3, 3, values="definite")), sample(floats(2, 3, 3, values="definite"))],
+)
 def logdet(b: Builder, input: Value) -> Value:
     """logdet = log(sign*prod(k: S[k, k, k]))"""
     whole = _det(b, input, "det")
@@ -193,8 +196,12 @@ def inverse_ex(b: Builder, A: Value, *, check_errors: bool = False) -> tuple[Val
     return _inverse(b, A), _no_error(b, A)
 
 
-@row("aten.linalg_tensorinv.default", gives="X", where="the matrix is not singular", samples=[
-    sample(floats(2, 3, 6), fixed=True), sample(floats(6, 2, 3), ind=1, fixed=True)])
+@row(
+    "aten.linalg_tensorinv.default",
+    gives="X",
+    where="the matrix is not singular",
+    samples=[sample(floats(2, 3, 6), fixed=True), sample(floats(6, 2, 3), ind=1, fixed=True)],
+)
 def tensorinv(b: Builder, input: Value, ind: int = 2) -> Value:
     """X with A*X = 1, the first dimensions and the last taken together"""
     lead, tail = input.dims[:ind], input.dims[ind:]
@@ -227,12 +234,19 @@ def _solve(b: Builder, a: Value, right: Value, left: bool) -> Value:
 
 
 _SYSTEMS = [
-    sample(floats(3, 3), floats(3)), sample(floats(3, 3), floats(3, 5)), sample(floats(2, 3, 3), floats(2, 3, 5)),
-    sample(floats(2, 3, 3), floats(2, 3))]
+    sample(floats(3, 3), floats(3)),
+    sample(floats(3, 3), floats(3, 5)),
+    sample(floats(2, 3, 3), floats(2, 3, 5)),
+    sample(floats(2, 3, 3), floats(2, 3)),
+]
 
 
-@row("aten.linalg_solve.default", gives="x", where="the matrix is not singular", samples=[
-    *_SYSTEMS, sample(floats(2, 3, 3), floats(3, 5))])
+@row(
+    "aten.linalg_solve.default",
+    gives="x",
+    where="the matrix is not singular",
+    samples=[*_SYSTEMS, sample(floats(2, 3, 3), floats(3, 5))],
+)
 def solve(b: Builder, A: Value, B: Value, *, left: bool = True) -> Value:
     """x with A*x = b"""
     return _solve(b, A, B, left)
@@ -244,9 +258,18 @@ def solve_ex(b: Builder, A: Value, B: Value, *, left: bool = True, check_errors:
     return _solve(b, A, B, left), _no_error(b, A)
 
 
-@row("aten.linalg_solve_triangular.default", gives="x", samples=[
-    *(sample(floats(3, 3, values="definite"), floats(3, 5), upper=u, unitriangular=v) for u in (True, False) for v in (True, False)),
-    sample(floats(2, 3, 3, values="definite"), floats(2, 3, 5), upper=True)])
+@row(
+    "aten.linalg_solve_triangular.default",
+    gives="x",
+    samples=[
+        *(
+            sample(floats(3, 3, values="definite"), floats(3, 5), upper=u, unitriangular=v)
+            for u in (True, False)
+            for v in (True, False)
+        ),
+        sample(floats(2, 3, 3, values="definite"), floats(2, 3, 5), upper=True),
+    ],
+)
 def solve_triangular(
     b: Builder, input: Value, B: Value, *, upper: bool, left: bool = True, unitriangular: bool = False
 ) -> Value:
@@ -269,8 +292,16 @@ def _triangular(b: Builder, a: Value, right: Value, upper: bool, unit: bool, fli
     return b.give((*n, i, c), _back(b, n, a.dims[-1], (c,), element, known, not upper, unit)(i, c))
 
 
-@row("aten.triangular_solve.default", gives="x", samples=[
-    sample(floats(3, 5), floats(3, 3, values="definite"), u, t, v) for u in (True, False) for t in (True, False) for v in (True, False)])
+@row(
+    "aten.triangular_solve.default",
+    gives="x",
+    samples=[
+        sample(floats(3, 5), floats(3, 3, values="definite"), u, t, v)
+        for u in (True, False)
+        for t in (True, False)
+        for v in (True, False)
+    ],
+)
 def triangular_solve(
     b: Builder, input: Value, A: Value, upper: bool = True, transpose: bool = False, unitriangular: bool = False
 ) -> tuple[Value, Value]:

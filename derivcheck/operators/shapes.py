@@ -8,11 +8,12 @@ from typing import Any
 from derivcheck.notation.sizes import Index, Poly, PolyLike, as_poly, i_poly
 from derivcheck.notation.terms import Term, add, bracket, mul, summation
 from derivcheck.operators.build import Builder
+from derivcheck.operators.reshapes import digits, flat, reshaped
 from derivcheck.operators.row import bools, floats, ints, row, sample
 from derivcheck.operators.slices import diagonal as diagonal_of
 from derivcheck.operators.slices import slice_range, whole_position
 from derivcheck.operators.values import Position, Value, broadcast_dims, is_one, numel, promoted, spread, where, within
-from derivcheck.operators.views import S3, digits, flat, reshaped, viewed
+from derivcheck.operators.views import S3, viewed
 
 
 def joined(b: Builder, tensors: Sequence[Value], axis: int) -> Value:

@@ -12,10 +12,10 @@ from derivcheck.notation.sizes import Index, Poly, PolyLike, as_poly, extreme, i
 from derivcheck.notation.terms import Bracket, add, bracket, extremum, func, mul, size_of, summation
 from derivcheck.operators.build import Builder
 from derivcheck.operators.reductions import Reduction, over
+from derivcheck.operators.reshapes import digits
 from derivcheck.operators.row import floats, row, sample
 from derivcheck.operators.special import not_a_number
 from derivcheck.operators.values import Position, Value, numel, test, where
-from derivcheck.operators.views import digits
 
 _NO_TIES = "no ties where the order decides"
 
