@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 
 from derivcheck.codegen.graph import FLOAT, ONE_SIZE, Node, Value
 from derivcheck.codegen.grouping import grouped
-from derivcheck.codegen.reading import merged, radix
+from derivcheck.codegen.positions import radix
+from derivcheck.codegen.reading import merged
 from derivcheck.notation.sizes import Index, Poly, fresh, i_poly
 from derivcheck.notation.terms import Bracket, Ref, Term
 

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from derivcheck.codegen.blocks import blocked, concatenated
 from derivcheck.codegen.contraction import contract, is_contraction
+from derivcheck.codegen.finite import may_be_infinite
 from derivcheck.codegen.graph import BOOL, FLOAT, INT, NUMBER, SCALAR, Graph, Node, Value
 from derivcheck.codegen.masks import implied, mask, masked, where
 from derivcheck.codegen.numbers import as_fraction, is_number, reciprocal
@@ -165,12 +166,8 @@ class Lowering:
         return self.graph.node("as_tensor", (node,), (kind,), (), kind)
 
     def unbounded(self, term: Term) -> bool:
-        """Whether a term may be infinite where its inputs are finite: a logarithm, a quotient, a constant inf."""
-        if any(n in self.infinite for n in term.names):
-            return True
-        return any(
-            isinstance(t, Func) and t.name in _POLES or isinstance(t, Pow) and not _positive(t.exponent) for t in subterms(term)
-        )
+        """Whether a term may be infinite where its inputs are finite."""
+        return may_be_infinite(term, self.infinite)
 
     def tensor_of_int(self, node: Node) -> Node:
         """A node as an integer tensor."""
@@ -398,13 +395,6 @@ class Lowering:
         if isinstance(body, Add) and any(is_contraction(self, a, term.indices) for a in body.args):
             return self.total([summation(term.indices, a) for a in body.args])
         return contract(self, term.indices, body.args if isinstance(body, Mul) else (body,))
-
-
-_POLES = frozenset({"log", "log1p", "inf", "tan", "lgamma", "digamma", "polygamma", "atanh"})
-
-
-def _positive(exponent: Term) -> bool:
-    return isinstance(exponent, Number) and exponent.value > 0
 
 
 def _factors(term: Term) -> tuple[Term, ...]:

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from derivcheck.codegen.graph import BOOL, FLOAT, NUMBER, SCALAR, Value
-from derivcheck.codegen.reading import integer, read, vanishing
+from derivcheck.codegen.positions import vanishing
+from derivcheck.codegen.reading import integer, read
 from derivcheck.notation.sizes import Index, Poly
 from derivcheck.notation.terms import Add, Bracket, Number, Ref, SizeOf, Term, add, is_negative, neg
 

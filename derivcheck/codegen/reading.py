@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from derivcheck.codegen.graph import BOOL, INT, NUMBER, ONE_SIZE, Node, Value
+from derivcheck.codegen.positions import affine, alone, free_indices, inside, known, may_be_empty, radix, trusted
 from derivcheck.errors import UnsupportedOperation
 from derivcheck.notation.sizes import (
     Atom,
@@ -107,60 +108,11 @@ def merged(low: Lowering, value: Value, a: Index, f: Index, r: Index) -> Value:
     return Value(node, tuple(axes[:place] + [a] + axes[place:]))
 
 
-def _free(low: Lowering, p: Poly) -> frozenset[Index]:
-    return p.indices - low.graph.fixed
-
-
-def _constant(low: Lowering, p: Poly) -> bool:
-    """Whether Python knows the position: no index but those of loops, no element of a tensor."""
-    return not _free(low, p) and not p.names
-
-
-def affine(low: Lowering, p: Poly) -> tuple[Poly, Index, Poly] | None:
-    """``(slope, i, rest)`` with ``p = slope·i + rest`` and Python knows slope and rest."""
-    free = _free(low, p)
-    if len(free) != 1:
-        return None
-    (i,) = free
-    slope, rest = [], []
-    for m, c in p.terms:
-        if (i, 1) in m:
-            slope.append((tuple((a, e) for a, e in m if a is not i), c))
-        else:
-            rest.append((m, c))
-    s, r = Poly(slope), Poly(rest)
-    if not s.terms or not _constant(low, s) or not _constant(low, r):
-        return None
-    return s, i, r
-
-
-def _alone(low: Lowering, positions: Sequence[Poly], k: int) -> bool:
-    """Whether the position shares no index with another."""
-    mine = _free(low, positions[k])
-    return all(mine.isdisjoint(_free(low, q)) for j, q in enumerate(positions) if j != k)
-
-
-def inside(p: Poly, size: Poly) -> bool:
-    """Whether the position is surely within a dimension (of a tensor that has elements)."""
-    return nonnegative(p) and nonnegative(size - 1 - p)
-
-
-def vanishing(low: Lowering, name: str, at: tuple[Poly, ...]) -> set[Poly]:
-    """Those ``p`` for which the read is 0 where ``p < 0``: the sides on which a window leaves its tensor."""
-    if name in low.steps or name not in low.dims or len(at) != len(low.dims[name]):
-        return set()
-    found = set()
-    for k, (p, size) in enumerate(zip(at, low.dims[name])):
-        if (_constant(low, p) or affine(low, p) is not None) and _alone(low, at, k) and not inside(p, size):
-            found |= {p, size - 1 - p}
-    return found
-
-
 def _read(low: Lowering, node: Node, positions: list[Poly]) -> Value:
     g = low.graph
     for k in reversed(range(len(positions))):  # positions that Python knows
         p = positions[k]
-        if _constant(low, p):
+        if known(low, p):
             node = _select(low, node, k, p)
             del positions[k]
     for k in reversed(range(len(positions))):  # digits in one dimension
@@ -175,9 +127,9 @@ def _read(low: Lowering, node: Node, positions: list[Poly]) -> Value:
             positions[k : k + 1] = [i_poly(i) for i in order]
     for k, p in enumerate(positions):  # slices
         line = affine(low, p)
-        if line is not None and (_alone(low, positions, k) or p.index is not None):
+        if line is not None and (alone(low, positions, k) or p.index is not None):
             slope, i, start = line
-            if _alone(low, positions, k) or i.size is not node.dims[k]:
+            if alone(low, positions, k) or i.size is not node.dims[k]:
                 node = _window(low, node, k, start, i.size, slope)
                 positions[k] = i_poly(i)
     node, positions = _diagonals(low, node, positions)
@@ -207,39 +159,6 @@ def _window(low: Lowering, node: Node, k: int, start: Poly, length: Poly, step: 
 def padded(low: Lowering, value: Value, k: int, start: Poly, length: Poly) -> Value:
     """The value with dimension ``k`` set at ``start`` into zeros of that length."""
     return Value(_window(low, value.node, k, -start, length, ONE_SIZE), value.axes)
-
-
-def radix(low: Lowering, positions: Sequence[Poly], k: int) -> tuple[Poly, list[Index]] | None:
-    """``start + i_1·S_2·S_3 + i_2·S_3 + i_3``: the start and the indices, the leading one first."""
-    p = positions[k]
-    if len(_free(low, p)) < 2 or not _alone(low, positions, k):
-        return None
-    weights: dict[Poly, Index] = {}
-    start = as_poly(0)
-    for m, c in p.terms:
-        own = [(a, e) for a, e in m if a.indices - low.graph.fixed]
-        part = Poly(((m, c),))
-        if not own:
-            start = start + part
-            continue
-        if len(own) != 1 or own[0][1] != 1 or not isinstance(own[0][0], Index):
-            return None
-        i = own[0][0]
-        weight = Poly(((tuple((a, e) for a, e in m if a is not i), c),))
-        if weight in weights:
-            return None
-        weights[weight] = i
-    if len(set(weights.values())) != len(weights) or not _constant(low, start):
-        return None
-    order: list[Index] = []
-    weight = ONE_SIZE
-    while weights:
-        found = weights.pop(weight, None)
-        if found is None:
-            return None
-        order.insert(0, found)
-        weight = weight * found.size
-    return start, order
 
 
 def _diagonals(low: Lowering, node: Node, positions: list[Poly]) -> tuple[Node, list[Poly]]:
@@ -299,14 +218,10 @@ def _take(low: Lowering, node: Node, positions: list[Poly]) -> tuple[Node, tuple
         at, end = group[0], group[-1] + 1
         dims = node.dims[:at] + tuple(i.size for i in order) + node.dims[end:]
         empty = any(
-            n.op == "clamp" and _may_be_empty(node.dims[k]) and not p.names for n, p, k in zip(indices, polys, range(at, end))
+            n.op == "clamp" and may_be_empty(node.dims[k]) and not p.names for n, p, k in zip(indices, polys, range(at, end))
         )
         node = g.node("pick" if empty else "take", (node, *indices), (at,), dims, node.kind)
         axes[at:end] = list(order)
-
-
-def _may_be_empty(size: Poly) -> bool:
-    return not nonnegative(size - 1, least=0)
 
 
 def _plain(low: Lowering, positions: Sequence[Poly], k: int, node: Node) -> bool:
@@ -318,18 +233,7 @@ def _plain(low: Lowering, positions: Sequence[Poly], k: int, node: Node) -> bool
 
 
 def _of(low: Lowering, a: Poly | Index) -> frozenset[Index]:
-    return frozenset((a,)) if isinstance(a, Index) else _free(low, a)
-
-
-def trusted(low: Lowering, p: Poly, size: Poly) -> bool:
-    """Whether a position is within the size, or raises as torch does: an entry of an index tensor that nothing tests."""
-    if inside(p, size):
-        return True
-    atom = p.atom
-    if not isinstance(atom, Entry):
-        return False
-    below = low.below.get(atom.name)
-    return nonnegative(size - below, least=0) if below is not None else atom.name not in low.checked
+    return frozenset((a,)) if isinstance(a, Index) else free_indices(low, a)
 
 
 def _clamped(low: Lowering, value: Value, p: Poly, size: Poly) -> Value:
@@ -341,17 +245,17 @@ def _clamped(low: Lowering, value: Value, p: Poly, size: Poly) -> Value:
 # -- integers ----------------------------------------------------------------------------
 def integer(low: Lowering, p: Poly) -> Value:
     """An integer expression as an integer tensor over its indices, or a Python number."""
-    if _constant(low, p):
+    if known(low, p):
         return Value(low.graph.number(size_of(p)), ())
-    known = Poly((m, c) for m, c in p.terms if _constant(low, Poly(((m, c),))))
-    parts = [(m, c) for m, c in p.terms if not _constant(low, Poly(((m, c),)))]
+    rest = Poly((m, c) for m, c in p.terms if known(low, Poly(((m, c),))))
+    parts = [(m, c) for m, c in p.terms if not known(low, Poly(((m, c),)))]
     parts.sort(key=lambda part: part[1] < 0)
     total: Value | None = None
     for m, c in parts:
         factor = as_poly(abs(c))
         value: Value | None = None
         for a, e in m:
-            if _constant(low, as_poly(a)):
+            if known(low, as_poly(a)):
                 factor = factor * as_poly(a) ** e
                 continue
             one = _atom(low, a)
@@ -361,17 +265,17 @@ def integer(low: Lowering, p: Poly) -> Value:
         if factor is not ONE_SIZE:
             value = low.binary("mul", Value(low.graph.number(size_of(factor)), ()), value)
         if total is None:
-            if c < 0 and known.terms:
-                total, known = Value(low.graph.number(size_of(known)), ()), as_poly(0)
+            if c < 0 and rest.terms:
+                total, rest = Value(low.graph.number(size_of(rest)), ()), as_poly(0)
                 total = low.binary("sub", total, value)
             else:
                 total = value if c > 0 else Value(low.graph.unary("neg", value.node), value.axes)
         else:
             total = low.binary("add" if c > 0 else "sub", total, value)
     assert total is not None
-    if known.terms:
-        minus = all(c < 0 for _, c in known.terms)
-        total = low.binary("sub" if minus else "add", total, Value(low.graph.number(size_of(-known if minus else known)), ()))
+    if rest.terms:
+        minus = all(c < 0 for _, c in rest.terms)
+        total = low.binary("sub" if minus else "add", total, Value(low.graph.number(size_of(-rest if minus else rest)), ()))
     return total
 
 
@@ -389,7 +293,7 @@ def _atom(low: Lowering, a: Atom) -> Value:
         return value
     if isinstance(a, Floor):
         below = integer(low, a.denominator)
-        if below.node.kind == NUMBER and _may_be_empty(a.denominator):
+        if below.node.kind == NUMBER and may_be_empty(a.denominator):
             below = Value(g.number(size_of(as_poly(Extreme("max", (a.denominator, 1))))), ())
         return low.binary("floordiv", integer(low, a.numerator), below)
     assert isinstance(a, Extreme)

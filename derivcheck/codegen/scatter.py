@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from derivcheck.codegen.graph import INT, Value
 from derivcheck.codegen.numbers import is_number
-from derivcheck.codegen.reading import integer, trusted
+from derivcheck.codegen.positions import trusted
+from derivcheck.codegen.reading import integer
 from derivcheck.notation.sizes import Index, Poly, as_poly, i_poly
 from derivcheck.notation.terms import Bracket, Term, bracket, mul, summation
 

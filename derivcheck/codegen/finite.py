@@ -1,0 +1,27 @@
+"""Which terms stay finite: what may be infinite is selected by a mask, never multiplied by its zeros."""
+
+from __future__ import annotations
+
+from collections.abc import Set
+
+from derivcheck.notation.terms import Func, Number, Pow, Term, subterms
+
+_POLES = frozenset({"log", "log1p", "inf", "tan", "lgamma", "digamma", "polygamma", "atanh"})
+
+
+def may_be_infinite(term: Term, infinite: Set[str]) -> bool:
+    """Whether a term may be infinite where its inputs are finite: a logarithm, a quotient, a tensor among ``infinite``.
+
+    >>> from derivcheck.notation.terms import func, ref
+    >>> may_be_infinite(func("log", ref("x")), frozenset()), may_be_infinite(func("tanh", ref("x")), frozenset())
+    (True, False)
+    """
+    if not infinite.isdisjoint(term.names):
+        return True
+    return any(
+        isinstance(t, Func) and t.name in _POLES or isinstance(t, Pow) and not _positive(t.exponent) for t in subterms(term)
+    )
+
+
+def _positive(exponent: Term) -> bool:
+    return isinstance(exponent, Number) and exponent.value > 0
