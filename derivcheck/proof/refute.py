@@ -23,6 +23,7 @@ from derivcheck.notation.program import Input, Program
 
 DIGITS = 60
 ELEMENTS = 20000
+PRIMES = (7, 11, 13, 17, 19, 23, 29, 31, 37, 41)
 SPREAD = (
     (3, 2, 4, 5, 3, 2),
     (2, 3, 5, 4, 3, 2),
@@ -208,28 +209,32 @@ def sample(program: Program, sizes: Mapping[str, int], seed: int, positive: bool
     """Small rational inputs of those sizes; None where a dimension would not be positive."""
     rng = random.Random(seed)
     out: dict[str, Any] = {}
-    for a in program.arguments:
+    for place, a in enumerate(program.arguments):
         shape = tuple(p.at(sizes) for p in a.dims)
         if any(n < 1 for n in shape) or np.prod(shape, dtype=float) > ELEMENTS:
             return None
-        out[a.name] = _drawn(a, shape, sizes, rng, positive)
+        out[a.name] = _drawn(a, shape, sizes, rng, PRIMES[place % len(PRIMES)], positive)
     return out
 
 
-def _drawn(a: Input, shape: tuple[int, ...], sizes: Mapping[str, int], rng: random.Random, positive: bool) -> Any:
+def _drawn(
+    a: Input, shape: tuple[int, ...], sizes: Mapping[str, int], rng: random.Random, over: int, positive: bool
+) -> Any:
+    """Numbers over a prime of their own: what a kink compares is then hardly ever equal."""
     count = int(np.prod(shape, dtype=int))
     if a.kind == "int":
         top = a.below.at(sizes) if a.below is not None else 1
         return np.array([rng.randrange(max(top, 1)) for _ in range(count)], dtype=np.int64).reshape(shape)
     if a.kind == "bool":
         return np.array([rng.random() < 0.6 for _ in range(count)]).reshape(shape)
-    low = 1 if positive else -12
+    most = 3 * over // 2
+    choices = [v for v in range(1 if positive else -most, most + 1) if v % over]
     values = np.empty(count, dtype=object)
+    left: list[int] = []
     for k in range(count):
-        v = 0
-        while not v:
-            v = rng.randint(low, 12)
-        values[k] = Fraction(v, 8)
+        if not left:
+            left = rng.sample(choices, len(choices))
+        values[k] = Fraction(left.pop(), over)
     return values.reshape(shape)
 
 
