@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from derivcheck.checking.draw import possible
 from derivcheck.checking.report import Witness
 from derivcheck.derived import Derivation
 from derivcheck.errors import DerivcheckError
@@ -152,21 +153,12 @@ def small_sizes(program: Program) -> dict[str, int] | None:
     names = program.sizes()
     for shift in range(4):
         sizes = {n: SIZES[(k + shift) % len(SIZES)] for k, n in enumerate(names)}
-        if _fits(program, sizes):
+        if possible(program, sizes):
             return sizes
     for size in (4, 5, 6, 8):
-        if _fits(program, dict.fromkeys(names, size)):
+        if possible(program, dict.fromkeys(names, size)):
             return dict.fromkeys(names, size)
     return None
-
-
-def _fits(program: Program, sizes: Mapping[str, int]) -> bool:
-    try:
-        lengths = [p.at(sizes) for a in program.arguments for p in a.dims]
-        lengths += [p.at(sizes) for d in program.definitions for p in d.dims if not p.names]
-    except (KeyError, ZeroDivisionError):
-        return False
-    return all(n >= 1 for n in lengths)
 
 
 def rationals() -> Any:

@@ -1,12 +1,13 @@
 """Hostile probes: the ways in which backwards that pass everywhere else are wrong.
 
-Coprime sizes, one element in each dimension, another scale of the upstream gradient, layouts that are
+Coprime sizes, equal and long odd ones, one element in each dimension, another scale of the upstream gradient, layouts that are
 not contiguous, expanded upstream gradients, zeros, ties and repeated indices, the same call twice, every
 subset of ``needs_input_grad``.  Each is a run against the derived gradient at that very data.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
@@ -22,6 +23,9 @@ from derivcheck.errors import DerivcheckError
 
 TWICE = "twice in a row"
 COPRIME = (5, 3, 7, 2, 11, 4, 13, 9)
+TAILS = (17, 19, 23, 11, 13, 9, 7, 5)  # beyond blocks of 4, 8 and 16, with something left over
+EQUAL = (4,) * 8
+SIZES = ("coprime sizes", "equal sizes", "odd tails")
 LARGE = 1 << 14  # elements beyond which probes run at small sizes, where the forward takes them
 
 
@@ -73,7 +77,7 @@ def probe(
             t, run if p.wrt is None or again is None else again(t), p.tensors, p.upstream, expected, where
         )
         if any(r.verdict == "raised" for r in found_rows):
-            if p.name.startswith("coprime") or p.name.endswith("= 1"):
+            if p.name in SIZES or p.name.endswith("= 1"):
                 left.append(p.name)  # code that refuses a shape gives no wrong gradient there
                 continue
         for row in found_rows:
@@ -151,6 +155,10 @@ def _probes(s: Subject, upstream: Upstream, right: Derived, seed: int) -> Iterat
     data, ups = (tensors, upstream) if total <= LARGE or less is None else less
     yield Probe(TWICE, data, ups)
     yield Probe("another upstream", data, _random(ups, generator))
+    for name, lengths in (("equal sizes", EQUAL), ("odd tails", TAILS)):
+        sizes = dict(right.sizes) | dict(zip(free, lengths))
+        if free and sizes != right.sizes and possible(program, sizes) and _elements(s, sizes) <= 4 * LARGE:
+            yield Probe(name, *at_sizes(s, sizes, upstream, generator))
     for n in free[:4]:
         sizes = coprime | {n: 1}
         if right.sizes[n] != 1 and possible(program, sizes):
@@ -183,6 +191,12 @@ def _probes(s: Subject, upstream: Upstream, right: Derived, seed: int) -> Iterat
             yield Probe(f"gradient in {n} alone", data, ups, wrt=(n,))
         for n in s.wrt[:6] if len(s.wrt) > 2 else ():
             yield Probe(f"no gradient in {n}", data, ups, wrt=tuple(m for m in s.wrt if m != n))
+
+
+def _elements(s: Subject, sizes: Mapping[str, int]) -> int:
+    """How many numbers the forward's definitions hold at these sizes."""
+    lengths = ([p.at(sizes) for p in d.dims] for d in s.derivation.program.definitions if not any(p.names for p in d.dims))
+    return sum(math.prod(dims) for dims in lengths)
 
 
 def _free(s: Subject, sizes: Mapping[str, int]) -> list[str]:

@@ -150,3 +150,39 @@ def test_a_kink_within_rounding_counts_as_either_side() -> None:
         report = check_at(dc.derive(p), tensors, backward)
         assert not report.faulty, str(report)
         assert "brackets stand at a kink within rounding" in " ".join(report.notes)
+
+
+def linear(x: Any, w: Any) -> Any:
+    return x @ w.T
+
+
+def _drops_long_tails(g: Any, x: Any, w: Any) -> Any:
+    kept = x.shape[1] - x.shape[1] % 8 if x.shape[1] > 8 else x.shape[1]
+    return torch.cat([(g.T @ x)[:, :kept], torch.zeros_like(w[:, kept:])], 1)
+
+
+@pytest.mark.parametrize(
+    "wrong, shown",
+    [
+        (_drops_long_tails, "odd tails"),
+        (lambda g, x, w: g.T @ x * (2 if len(x) > 16 else 1), "odd tails"),
+        (lambda g, x, w: (g.T @ x).T if x.shape[1] == w.shape[0] else g.T @ x, "equal sizes"),
+        (lambda g, x, w: g.T @ x * (1 + (len(x) + 1) % 2), "equal sizes"),
+    ],
+)
+def test_mistakes_at_long_odd_and_at_equal_sizes(wrong: Any, shown: str) -> None:
+    def backward(grad_output: Any, x: Any, w: Any) -> Tensors:
+        return {"x": grad_output @ w, "w": wrong(grad_output, x, w)}
+
+    report = check(linear, {"x": torch.randn(5, 3), "w": torch.randn(2, 3)}, backward)
+    assert not report.passed and shown in report["w"].where
+
+
+def test_sizes_that_a_forward_does_not_admit_are_not_probed() -> None:
+    def rolled(x: Any) -> Any:
+        return torch.roll(x, 3) * x
+
+    def backward(grad_output: Any, x: Any) -> Tensors:
+        return {"x": grad_output * torch.roll(x, 3) + torch.roll(grad_output * x, -3)}
+
+    assert check(dc.derive(rolled, x=torch.randn(6)), {"x": torch.randn(6)}, backward).passed
