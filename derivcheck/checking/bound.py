@@ -168,7 +168,7 @@ class Bound:
             e = e + a.error
         if b.error is not None:
             e = e + b.error
-        return Pair(v, e)
+        return Pair(v, _exact_infinities(v, e, a, b))
 
     def mul(self, a: Pair, b: Pair) -> Pair:
         if _power_of_two(a) or _power_of_two(b):
@@ -180,7 +180,7 @@ class Bound:
             e = e + _times(a.value.abs(), b.error)
         if a.error is not None:
             e = e + _times(b.value.abs() if b.error is None else b.value.abs() + b.error, a.error)
-        return Pair(v, self._underflow(v, e, (a.value != 0) & (b.value != 0)))
+        return Pair(v, _exact_infinities(v, self._underflow(v, e, (a.value != 0) & (b.value != 0)), a, b))
 
     def _underflow(self, v: torch.Tensor, e: torch.Tensor, nonzero: torch.Tensor | bool = True) -> torch.Tensor:
         """The error with the smallest normal number added where the result may underflow, infinite where it overflows."""
@@ -217,6 +217,8 @@ class Bound:
     def func(self, name: str, args: Sequence[Pair]) -> Pair:
         f = torch_function(name)
         v = f(*(a.value for a in args)).double()
+        if name == "inf":
+            return Pair(v)
         e = (20 if self.single and name in EXP_FLOAT32 else 2) * v.abs() * self.unit
         if name in CANCELLING:
             e = e + args[0].value.abs() * self.unit
@@ -352,6 +354,13 @@ def _power_of_two(a: Pair) -> bool:
         return False
     mantissa = abs(math.frexp(float(a.value))[0])
     return mantissa == 0.5
+
+
+def _exact_infinities(v: torch.Tensor, e: torch.Tensor, a: Pair, b: Pair) -> torch.Tensor:
+    """No error where an operand is infinite: a masked score is −∞ exactly (what overflows on the way is another thing)."""
+    if not bool(torch.isinf(v).any()):
+        return e
+    return torch.where(torch.isinf(a.value) | torch.isinf(b.value), 0.0, e)
 
 
 def _times(size: torch.Tensor, error: torch.Tensor) -> torch.Tensor:
