@@ -8,6 +8,7 @@ from dataclasses import replace
 from derivcheck.notation.program import Program
 from derivcheck.notation.terms import ONE, Ref, Term, transform
 from derivcheck.proof.constants import exact_constants
+from derivcheck.proof.integers import integers_of, written_out
 from derivcheck.proof.prover import Prover
 from derivcheck.proof.report import Proof
 
@@ -42,7 +43,12 @@ def prove_programs(
         adjoint = _at_one(adjoint, ups)
         read[f"{', '.join(sorted(ups))} = 1, which the claim does not read"] = None
     exact: list[Program] = []
-    for p in (forward, adjoint, claimed):
+    below = {a.name: a.below for a in forward.arguments if a.below is not None}
+    mine = integers_of((*forward.definitions, *adjoint.definitions))
+    own = {d.name for d in claimed.definitions}
+    theirs = {**{n: v for n, v in mine.items() if n not in own}, **integers_of(claimed.definitions)}
+    sides = [written_out(p, mine, below) for p in (forward, adjoint)]
+    for p in (*sides, written_out(claimed, theirs, below)):
         new, said = exact_constants(p)
         exact.append(new)
         read.update(dict.fromkeys(said))

@@ -137,3 +137,13 @@ def test_a_mask_one_place_off_is_refuted() -> None:
     proof = dc.prove(_attention, wrong, dims=dict.fromkeys("qkv", "B H T D"))
     assert proof.status == "refuted" and proof.counterexample is not None
     assert proof.counterexample.sizes["T"] == 2
+
+
+def test_integer_definitions_in_positions_are_written_out() -> None:
+    """Indexing takes negative places: ``at := X - V*(X//V)``, which is X for targets in range."""
+
+    def backward(grad_output: Tensor, C: Tensor, X: Tensor) -> dict[str, Tensor]:
+        return {"C": torch.zeros_like(C).index_add(0, X.view(-1), grad_output.reshape(-1, C.shape[1]))}
+
+    proof = dc.prove(lambda C, X: C[X], backward, dims={"C": "V D", "X": "int<V: N B>"})
+    assert proof.status == "proved" and "0 ≤ X < V" in proof.conditions
