@@ -157,7 +157,9 @@ class Poly:
     _text: str | None
 
     def __new__(cls, terms: Iterable[tuple[Monomial, int]]) -> Poly:
-        ordered = tuple(sorted(terms, key=_term_order))
+        ordered = tuple(terms)
+        if len(ordered) > 1:
+            ordered = tuple(sorted(ordered, key=_term_order))
         found = _interned.get((cls, ordered))
         if found is None:
             found = object.__new__(cls)
