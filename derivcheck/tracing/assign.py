@@ -105,7 +105,7 @@ class Traces:
             previous = 1
             rng = random.Random(7919 * t + 31 * len(base) + 104729 * draw)
             for n in ordered:
-                value = max(base[n] + (base[n] * t + 1) // 2 + t, previous + 1, 2) + rng.randrange(0, 3 + draw)
+                value = max(base[n] + (base[n] * t + 1) // 2 + t, previous + 1, 2) + rng.randrange(0, 3 + t + draw)
                 out[n] = previous = value
             if {p.at(out) for p in known}.isdisjoint(out.values()):
                 break
@@ -220,7 +220,8 @@ class Traces:
         raise UnsupportedOperation(what, reason, e.place, "Write it with torch operators alone.") from e.cause
 
     def _related(self) -> bool:
-        """Whether the assignments leave two sizes indistinguishable: one a line of the other, or all odd or all even."""
+        """Whether the assignments leave sizes indistinguishable: one a line of another, all odd or all even, or a chance
+        relation such as ``H - kh = W - kw``, under which a fit would name the wrong sizes."""
         vectors = [[a[n] for a in self.assignments] for n in self.free()]
         for k, p in enumerate(vectors):
             if len(set(p)) < 4 or len({x % 2 for x in p}) < 2:
@@ -229,6 +230,14 @@ class Traces:
                 steps = [((x - p[0]), (y - q[0])) for x, y in zip(p, q)]
                 if all(dx * steps[1][1] == dy * steps[1][0] for dx, dy in steps):
                     return True
+        moves = [tuple(x - p[0] for x in p) for p in vectors]
+        seen = {m: frozenset((k,)) for k, m in enumerate(moves)}
+        for k, p in enumerate(moves):
+            for j, q in enumerate(moves):
+                if j != k:
+                    difference = tuple(x - y for x, y in zip(p, q))
+                    if seen.setdefault(difference, frozenset((k, j))).isdisjoint((k, j)):
+                        return True
         return False
 
     def more(self) -> None:
