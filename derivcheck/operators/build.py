@@ -230,9 +230,9 @@ class Builder:
         if isinstance(value, Term):
             return value
         if isinstance(value, Value):
-            if value.rank:
+            if any(d.constant != 1 for d in value.dims):
                 self.refuse(f"a tensor of rank {value.rank} stands where a number is expected")
-            return value[()]
+            return value[(0,) * value.rank]
         if isinstance(value, (Poly, Atom)):
             return size_of(value)
         if isinstance(value, float) and not math.isfinite(value):

@@ -342,3 +342,48 @@ def linalg_cholesky(b: Builder, input: Value, *, upper: bool = False) -> Value:
 def cholesky_ex(b: Builder, input: Value, *, upper: bool = False, check_errors: bool = False) -> tuple[Value, Value]:
     """L[i, j] = [i >= j]*S[j, i, j]/S[j, j, j]^(1/2), and 0 for no error"""
     return _cholesky(b, input, upper), _no_error(b, input)
+
+
+def _product_of(b: Builder, factor: Value, upper: bool) -> Value:
+    """``A = L·Lᵀ`` (``Uᵀ·U``) of a whole matrix, as torch's gradient takes it: also where the triangle has zeros."""
+    *n, i, j, k = b.indices((*factor.dims, factor.dims[-1]))
+    left, right = (factor[(*n, k, i)], factor[(*n, k, j)]) if upper else (factor[(*n, i, k)], factor[(*n, j, k)])
+    return b.define("A", (*n, i, j), summation([k], mul(left, right)))
+
+
+_TRIANGLE = "the factor is triangular"
+
+
+@row(
+    "aten.cholesky_solve.default",
+    gives="x",
+    where=_TRIANGLE,
+    samples=[
+        sample(floats(3, 5), floats(3, 3, values="lower")),
+        sample(floats(3, 5), floats(3, 3, values="upper"), True),
+        sample(floats(2, 3, 5), floats(2, 3, 3, values="lower")),
+    ],
+)
+def cholesky_solve(b: Builder, input: Value, input2: Value, upper: bool = False) -> Value:
+    """x with L*L^T*x = b"""
+    a = _product_of(b, input2, upper)
+    at = b.indices(b.dims((*broadcast_dims(a.dims[:-2], input.dims[:-2]), *input.dims[-2:])))
+    *n, i, c = at
+    if a.dims[:-2] != tuple(d.size for d in n):
+        b.refuse("it broadcasts the factor over a batch", "Expand the factor first")
+    x = _solution(b, a, n, (c,), lambda r, _: input[(*spread(input.dims[:-2], n), r, c)])
+    return b.give(at, x(i, c), spelling=b.spell(f"torch.cholesky_solve({{}}, {{}}, upper={upper})", input, input2))
+
+
+@row(
+    "aten.cholesky_inverse.default",
+    gives="X",
+    where=_TRIANGLE,
+    samples=[sample(floats(3, 3, values="lower")), sample(floats(3, 3, values="upper"), True)],
+)
+def cholesky_inverse(b: Builder, input: Value, upper: bool = False) -> Value:
+    """X with L*L^T*X = 1"""
+    a = _product_of(b, input, upper)
+    *n, i, j = b.indices(b.dims(a.dims))
+    x = _solution(b, a, n, (j,), lambda r, _: bracket("==", as_poly(r) - i_poly(j)))
+    return b.give((*n, i, j), x(i, j), spelling=b.spell(f"torch.cholesky_inverse({{}}, upper={upper})", input))

@@ -55,6 +55,9 @@ def draw(like: Like, generator: torch.Generator) -> torch.Tensor:
         return torch.where(uniform(0, 1) > 0.5, 1.0, -1.0).to(torch.float64)
     if like.values == "ties":
         return torch.randint(-2, 3, like.shape, generator=generator).to(torch.float64)
+    if like.values in ("lower", "upper"):
+        triangle = (uniform(-1, 1) + 2 * torch.eye(like.shape[-1], dtype=torch.float64)).tril()
+        return triangle if like.values == "lower" else triangle.mT.contiguous()
     if like.values == "definite":
         root = uniform(-1, 1)
         return root @ root.mT + like.shape[-1] * torch.eye(like.shape[-1], dtype=torch.float64)
