@@ -62,6 +62,10 @@ def subject(
             that is not there.
         UnsupportedOperation: a forward that cannot be derived.
     """
+    if not isinstance(inputs, Mapping):
+        raise InputError(f"inputs is a {type(inputs).__name__}; expected a dict name -> tensor, in forward's order")
+    if not isinstance(dtype, torch.dtype) or not dtype.is_floating_point:
+        raise InputError(f"dtype is {dtype!r}; expected a floating-point type such as torch.float64")
     place = _device(device)
     given = {n: _moved(n, v, dtype, place) for n, v in inputs.items() if isinstance(v, torch.Tensor)}
     passed = {n: v for n, v in inputs.items() if not isinstance(v, torch.Tensor)}
@@ -144,6 +148,8 @@ def _assemble(
     if unknown and call is None:
         raise InputError(f"{unknown[0]!r} is not an input of the forward; those are {', '.join(program.inputs)}")
     floats = [a.name for a in program.arguments if a.kind == "float" and a.name in tensors]
+    if not floats:
+        raise InputError(f"none of {', '.join(program.inputs) or 'the inputs'} is floating-point: no gradient to check")
     if wrt is None:
         chosen = tuple(n for n in floats if n in wants_grad) or tuple(n for n in floats if n in derivation.wrt)
     else:

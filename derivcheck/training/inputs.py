@@ -39,6 +39,8 @@ def usable_parameters(module: nn.Module) -> dict[str, nn.Parameter]:
     Raises:
         InputError: there are none, or some that are complex, or not finite, or of several types.
     """
+    if not isinstance(module, nn.Module):
+        raise InputError(f"module is a {type(module).__name__}; expected a torch.nn.Module")
     found = {n: p for n, p in module.named_parameters() if p.requires_grad}
     if not found:
         raise InputError(f"{type(module).__name__} has no parameter that requires grad; there is nothing to train")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 
@@ -186,3 +188,17 @@ def test_hiding_behind_ones_own_rounding_does_not_pass() -> None:
 
     report = check_at(dc.derive(f.program), data("softmax"), hidden)
     assert not report.passed
+
+
+@pytest.mark.parametrize(
+    "inputs, options, message",
+    [
+        ([torch.ones(3)], {}, "inputs is a list; expected a dict"),
+        ({"x": torch.ones(3)}, {"dtype": torch.int64}, "dtype is torch.int64; expected a floating-point type"),
+        ({"x": torch.ones(3)}, {"dtype": "float64"}, "dtype is 'float64'; expected a floating-point type"),
+        ({"x": torch.ones(3, dtype=torch.long)}, {}, "none of x is floating-point"),
+    ],
+)
+def test_what_cannot_be_checked_is_said(inputs: Any, options: Any, message: str) -> None:
+    with pytest.raises(dc.InputError, match=message):
+        dc.check(lambda x: x * 2, inputs, **options)

@@ -214,3 +214,8 @@ def test_bad_modules(model: nn.Module, loss: nn.Module, sentence: str) -> None:
 def test_dropout_in_training_mode_is_refused_with_advice() -> None:
     with pytest.raises((InputError, UnsupportedOperation), match="(?i)dropout"):
         train(nn.Sequential(nn.Dropout(0.5), linear()), nn.MSELoss(), X, Y, device="cpu")
+
+
+def test_what_is_no_module_is_said():
+    with pytest.raises(InputError, match="module is a int; expected a torch.nn.Module"):
+        train(3, nn.MSELoss(), torch.ones(3, 2), torch.ones(3, 2))
