@@ -232,10 +232,10 @@ class Traces:
                     return True
         moves = [tuple(x - p[0] for x in p) for p in vectors]
         seen = {m: frozenset((k,)) for k, m in enumerate(moves)}
-        for k, p in enumerate(moves):
-            for j, q in enumerate(moves):
+        for k, one in enumerate(moves):
+            for j, other in enumerate(moves):
                 if j != k:
-                    difference = tuple(x - y for x, y in zip(p, q))
+                    difference = tuple(x - y for x, y in zip(one, other))
                     if seen.setdefault(difference, frozenset((k, j))).isdisjoint((k, j)):
                         return True
         return False
