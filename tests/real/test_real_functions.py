@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 import torch
-from derivcheck.notation.parse import parse_dims
 from torch import nn
 
 import derivcheck as dc
+from derivcheck.notation.parse import parse_dims
 from tests.real.functions import CASES, Case
 
 
