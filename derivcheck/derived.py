@@ -73,7 +73,7 @@ class Derivation:
         self, program: Program, wrt: Iterable[str] | None = None, values: Mapping[str, Any] | None = None, name: str = "derived"
     ) -> None:
         floats = tuple(a.name for a in program.arguments if a.kind == "float")
-        self.wrt: tuple[str, ...] = floats if wrt is None else tuple(wrt)
+        self.wrt: tuple[str, ...] = floats if wrt is None else (wrt,) if isinstance(wrt, str) else tuple(wrt)
         for n in self.wrt:
             if n not in floats:
                 raise InputError(

@@ -148,6 +148,10 @@ def test_wrt_that_is_no_input_is_refused(linear: dc.Derivation) -> None:
         dc.derive(linear.program, wrt=["wieght"])
 
 
+def test_wrt_may_be_one_name(linear: dc.Derivation) -> None:
+    assert dc.derive(linear, wrt="weight").wrt == ("weight",)
+
+
 def test_what_derive_does_not_take() -> None:
     with pytest.raises(dc.InputError, match="derive takes a module, a function, index text or a Program; found int"):
         dc.derive(3)
