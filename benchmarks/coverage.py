@@ -265,7 +265,7 @@ MECHANISMS = {
     "complex numbers": r"complex",
     "random without a mask": r"random|draw|dropout",
     "sort-like": r"\b(sort|topk|median|kthvalue|mode|argsort|unique|quantile|msort)",
-    "linear algebra": r"linalg|cholesky|inverse|\bqr\b|svd|\beig|\blu|\bdet|slogdet|triangular|solve|matrix_exp|lstsq|lobpcg",
+    "linear algebra": r"linalg|cholesky|inverse|\bqr\b|svd|\beig|\blu|\bdet\b|slogdet|triangular|solve|matrix_exp|lstsq|lobpcg",
     "sizes that are no function of the inputs' sizes": r"function of the sizes|depend on the sizes|depends on a size",
     "Fourier transforms": r"fft|stft",
 }
