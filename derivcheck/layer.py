@@ -34,12 +34,19 @@ def function(derivation: Derivation) -> type[torch.autograd.Function]:
     names = program.inputs
     floats = [i for i, o in enumerate(program.outputs) if program.kind(o) == "float"]
     single = len(program.outputs) == 1
+    # torch.compile traces these functions: it is given all gradients, made beforehand, and leaves out what is not used
+    every = derivation.wrt
+    run_all, kept_all = _forward(program, every)
+    back_all, back_again = _backward(program, every, True)[0], _backward(program, every, False)[0]
 
     def forward(ctx: Any, *args: Any) -> Any:
         if len(args) != len(names):
             raise TypeError(f"{derivation.name}.apply takes {len(names)} inputs ({', '.join(names)}); found {len(args)}")
-        wanted = tuple(n for n, need in zip(names, ctx.needs_input_grad) if need and n in derivation.wrt)
-        run, kept = _forward(program, wanted)
+        if torch.compiler.is_compiling():
+            wanted, run = every, run_all
+        else:
+            wanted = tuple(n for n, need in zip(names, ctx.needs_input_grad) if need and n in every)
+            run = _forward(program, wanted)[0]
         results = run(**dict(zip(names, args)))
         values = results if isinstance(results, tuple) else (results,)
         outputs, extra = values[: len(program.outputs)], values[len(program.outputs) :]
@@ -54,12 +61,13 @@ def function(derivation: Derivation) -> type[torch.autograd.Function]:
         saved = ctx.saved_tensors
         given = dict(zip(names, saved))
         ups = dict(zip(derivation.upstream, (grad_outputs[k] for k in floats)))
-        if torch.is_grad_enabled():
-            run, kept = _backward(program, ctx.wanted, False)
+        again = torch.is_grad_enabled()
+        if torch.compiler.is_compiling():
+            run, kept = (back_again, ()) if again else (back_all, kept_all)
         else:
-            run, kept = _backward(program, ctx.wanted, True)
-            given |= dict(zip(kept, saved[len(names) :]))
-        found = run(**{n: v for n, v in given.items() if n in names or n in kept}, **ups)
+            run, kept = _backward(program, ctx.wanted, not again)
+        given.update(zip(kept, saved[len(names) :]))
+        found = run(**given, **ups)
         grads = dict(zip(ctx.wanted, found if isinstance(found, tuple) else (found,)))
         return tuple(grads.get(n) for n in names)
 
