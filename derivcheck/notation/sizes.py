@@ -176,6 +176,8 @@ class Poly:
     # -- arithmetic --------------------------------------------------------
     def __add__(self, other: PolyLike) -> Poly:
         right = as_poly(other)
+        if not self.terms or not right.terms:
+            return self if self.terms else right
         sums = dict(self.terms)
         for m, c in right.terms:
             sums[m] = sums.get(m, 0) + c
@@ -194,6 +196,8 @@ class Poly:
 
     def __mul__(self, other: PolyLike) -> Poly:
         right = as_poly(other)
+        if self is _ONE or right is _ONE:
+            return right if self is _ONE else self
         sums: dict[Monomial, int] = {}
         for m1, c1 in self.terms:
             for m2, c2 in right.terms:
@@ -204,7 +208,7 @@ class Poly:
     __rmul__ = __mul__
 
     def __pow__(self, exponent: int) -> Poly:
-        result = as_poly(1)
+        result = _ONE
         for _ in range(exponent):
             result = result * self
         return result
@@ -276,17 +280,16 @@ class Poly:
         """Replace atoms by integer expressions, also inside entries, quotients and extremes."""
         if not values or not self.terms:
             return self
+        new = {a: _substituted(a, values) for a in self.atoms()}
+        if all(p.atom is a for a, p in new.items()):
+            return self
         total = as_poly(0)
-        changed = False
         for m, c in self.terms:
             part = as_poly(c)
             for a, e in m:
-                new = _substituted(a, values)
-                if new.atom is not a:
-                    changed = True
-                part = part * new**e
+                part = part * new[a] ** e
             total = total + part
-        return total if changed else self
+        return total
 
     def rename(self, names: Mapping[str, str]) -> Poly:
         """Rename integer tensors inside entries."""
@@ -369,7 +372,12 @@ def as_poly(value: PolyLike | Atom) -> Poly:
         return value
     if isinstance(value, Atom):
         return _atom_poly(value)
-    return Poly((((), int(value)),) if value else ())
+    found = _numbers.get(value)
+    return Poly((((), int(value)),) if value else ()) if found is None else found
+
+
+_numbers = {c: Poly((((), c),) if c else ()) for c in range(-16, 65)}
+_ONE = _numbers[1]
 
 
 def size(name: str) -> Poly:
