@@ -243,8 +243,8 @@ def _sequence(
             saved, b._indices = b._indices, []
             *head, f = b.indices((*halves[0].dims[:-1], 2 * units))
             low = bracket(">=", units - 1 - i_poly(f))
-            forward, backward = halves[0][(*head, f)], halves[1][(*head, i_poly(f) - units)]
-            x = b.define("both", (*head, f), where(low, forward, backward))
+            onward, back = halves[0][(*head, f)], halves[1][(*head, i_poly(f) - units)]
+            x = b.define("both", (*head, f), where(low, onward, back))
             b._indices = saved
     out_at = b.indices(b.dims((input.dims[0], input.dims[1], x.dims[-1]) if batch_first and input.rank == 3 else x.dims))
     if batch_first and input.rank == 3:
