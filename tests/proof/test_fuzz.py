@@ -12,7 +12,7 @@ SEEDS = 3600  # of which some 2,000 give two different terms
 @pytest.mark.parametrize("chunk", range(CHUNKS))
 def test_what_is_called_equal_is_equal_on_numbers(chunk: int) -> None:
     size = SEEDS // CHUNKS
-    found = judged(range(chunk * size, (chunk + 1) * size))
+    found = judged(range(chunk * size, (chunk + 1) * size), time_limit=3.0)  # a busy machine proves no less
     assert not found.unsound, "\n".join(f"seed {p.seed}: {p.left}  |  {p.right}" for p in found.unsound)
     assert found.equal > 100 and found.unequal > 100
     assert found.proved >= 0.9 * found.equal
