@@ -11,7 +11,7 @@ from typing import Any
 
 from derivcheck.derive import derive
 from derivcheck.derived import Derivation
-from derivcheck.errors import InputError, NotationError
+from derivcheck.errors import DerivcheckError, InputError, NotationError
 from derivcheck.notation.program import Input, Program
 from derivcheck.notation.sizes import Poly
 from derivcheck.proof.prove import prove_programs
@@ -57,7 +57,50 @@ def prove(
     fixed = dict(constants or {})
     fixed.update({n: v for n, v in inputs.items() if not hasattr(v, "shape") and n not in fixed})
     claimed, outputs = _claimed(backward, d, fixed)
-    return prove_programs(d.program, d.adjoint, claimed, outputs=outputs, time_limit=time_limit)
+    proof = prove_programs(d.program, d.adjoint, claimed, outputs=outputs, time_limit=time_limit)
+    if proof.status != "refuted":
+        return proof
+    wrong = next(p.name for p in proof.parts if p.status == "refuted")
+    return replace(proof, diagnose=functools.partial(_diagnosis, d, backward, wrong, proof))
+
+
+def _diagnosis(d: Derivation, backward: Any, name: str, proof: Proof) -> str | None:
+    """What the check says of the refuted claim on random numbers, at sizes that tell dimensions apart."""
+    from derivcheck.checking.check import check
+
+    if isinstance(backward, Derivation):
+        backward = backward.program
+    primes = dict(zip(d.program.sizes(), (5, 3, 2, 7, 11, 13, 17, 19)))
+    shown = proof.counterexample.sizes if proof.counterexample is not None else {}
+    for sizes in (primes, {**primes, **shown}):
+        try:
+            data = _drawn(d, sizes)
+            found = check(d, data, backward, wrt=[name])[name].diagnosis if name in d.wrt else None
+        except (DerivcheckError, KeyError, RuntimeError, TypeError, ValueError):
+            continue
+        if found is not None:
+            return str(found)
+    return None
+
+
+def _drawn(d: Derivation, sizes: Mapping[str, int]) -> dict[str, Any]:
+    """Random tensors for the inputs that have no values of their own, the same ones each time."""
+    import torch
+
+    generator = torch.Generator().manual_seed(0)
+    found: dict[str, Any] = {}
+    for a in d.program.arguments:
+        shape = tuple(p.at(sizes) for p in a.dims)
+        if a.name in d.values and tuple(d.values[a.name].shape) == shape:
+            found[a.name] = d.values[a.name]
+        elif a.kind == "int":
+            below = a.below.at(sizes) if a.below is not None else 2
+            found[a.name] = torch.randint(0, below, shape, generator=generator)
+        elif a.kind == "bool":
+            found[a.name] = torch.rand(shape, generator=generator) < 0.5
+        else:
+            found[a.name] = torch.randn(shape, generator=generator, dtype=torch.float64)
+    return found
 
 
 def assert_proved(forward: Any, backward: Any, *args: Any, **kwargs: Any) -> Proof:

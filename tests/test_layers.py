@@ -20,9 +20,9 @@ LAYERS = (  # top first
     ("cli",),
     ("training", "pytest_plugin"),
     ("strategies",),
+    ("prove",),  # torch code and index text into Programs, then the proof room; a refutation is diagnosed by the check
     ("checking",),
     ("diagnosis",),
-    ("prove",),  # torch code and index text into Programs, then the proof room
     ("derive", "derived", "layer"),  # the facade: one room in three files
     ("tracing", "codegen", "notes", "proof"),
     ("operators",),

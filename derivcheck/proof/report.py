@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from derivcheck.errors import DerivcheckError
@@ -61,6 +63,12 @@ class Proof:
     seconds: float = 0.0
     forward: Program | None = field(default=None, repr=False)
     adjoint: Program | None = field(default=None, repr=False)
+    diagnose: Callable[[], str | None] | None = field(default=None, repr=False, compare=False)
+
+    @cached_property
+    def diagnosis(self) -> str | None:
+        """Why a refuted claim is wrong, in one sentence, or None.  Looked for when asked for the first time."""
+        return None if self.diagnose is None else self.diagnose()
 
     @property
     def status(self) -> str:
@@ -90,6 +98,8 @@ class Proof:
             lines.append(f"undecided: the gradient of {open_}" + (f"; agrees on numbers at {agrees}" if agrees else ""))
         if self.counterexample is not None:
             lines.append(f"  {self.counterexample}" + (" (exact)" if self.counterexample.exact else " (60 digits)"))
+        if self.diagnosis is not None:
+            lines.append(f"  likely: {self.diagnosis}")
         for p in self.parts:
             lines.append(f"  {p.name}: {p.status}" + (f", {p.detail}" if p.detail else ""))
         if self.status == "proved":
@@ -118,6 +128,7 @@ class Proof:
         return {
             "status": self.status,
             "parts": [{"name": p.name, "status": p.status, "opened": list(p.opened), "detail": p.detail} for p in self.parts],
+            "diagnosis": self.diagnosis,
             "conditions": list(self.conditions),
             "rules": list(self.rules),
             "lemmas": [

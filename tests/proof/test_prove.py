@@ -263,3 +263,19 @@ def test_an_error_below_float64_is_refuted_exactly(factor):
 def test_a_constant_written_as_a_float_refutes_nothing():
     proof = dc.prove("y[n] := x[n]^3", "x_bar[n] := 3*x[n]^2*grad_output[n]*(1 + 1/10^17)", dims={"x": "N"})
     assert proof.status == "undecided"
+
+
+def test_a_refutation_says_what_is_likely_wrong() -> None:
+    proof = dc.prove(
+        lambda x, W: x @ W.T,
+        lambda grad_output, x, W: {"x": grad_output @ W, "W": grad_output.T @ x / x.shape[0]},
+        dims={"x": "N in", "W": "out in"},
+    )
+    assert proof.status == "refuted"
+    assert proof.diagnosis is not None and proof.diagnosis.startswith("W:") and "divided by N" in proof.diagnosis
+    assert f"likely: {proof.diagnosis}" in proof.explanation
+    assert proof.to_dict()["diagnosis"] == proof.diagnosis
+
+
+def test_what_is_proved_has_no_diagnosis() -> None:
+    assert dc.prove("y[n] := x[n]^2", "x_bar[n] := 2*x[n]*grad_output[n]", dims={"x": "N"}).diagnosis is None
