@@ -17,6 +17,7 @@ import torch
 from benchmarks.wrong_backwards.blind import BLIND
 from benchmarks.wrong_backwards.later import SET as LATER
 from benchmarks.wrong_backwards.tuned import TUNED
+from benchmarks.wrong_backwards.unseen import SET as UNSEEN
 from benchmarks.wrong_backwards.wrong import Wrong
 from derivcheck.diagnosis.diagnose import Diagnosis, diagnose
 
@@ -83,6 +84,9 @@ def main() -> None:
     chosen = [w for w in LATER if options.only in f"{w.layer} {w.title}"]
     if chosen:
         table("written after them", results(chosen, not options.once, dtype), options.verbose)
+    chosen = [w for w in UNSEEN if options.only in f"{w.layer} {w.title}"]
+    if chosen:
+        table("unseen, written without a look at the hypotheses", results(chosen, not options.once, dtype), options.verbose)
     if options.blind or not options.only:
         table("blind, written before them", results(BLIND, not options.once, dtype), options.verbose and options.blind)
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from matplotlib import colors, rc_context
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 if TYPE_CHECKING:
     from derivcheck.checking.report import Report
@@ -36,7 +37,7 @@ def plot(report: Report, path: str | None = None) -> Figure:
             axes.set_xlabel("last dimension")
             axes.set_ylabel("other dimensions")
             for axis in (axes.xaxis, axes.yaxis):
-                axis.get_major_locator().set_params(integer=True)
+                axis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
             figure.colorbar(shown, ax=axes, label="|error| / bound")
         if path is not None:
             figure.savefig(path)
