@@ -346,9 +346,12 @@ class Poly:
     __repr__ = __str__
 
 
-def _term_order(term: tuple[Monomial, int]) -> tuple[int, int, str]:
+def _term_order(term: tuple[Monomial, int]) -> tuple[int, int, str, tuple[int, ...], tuple[str, ...]]:
+    """A total order, so that equal polynomials are one object: N·k² and N²·k differ by their exponents alone."""
     m = term[0]
-    return (-int(bool(m)), -sum(e for _, e in m), "*".join(a.key for a, _ in m))
+    exponents = tuple(e for _, e in m)
+    lengths = tuple(str(a.size) for a, _ in m if isinstance(a, Index))
+    return (-int(bool(m)), -sum(exponents), "*".join(a.key for a, _ in m), exponents, lengths)
 
 
 def _times(left: Monomial, right: Monomial) -> Monomial:

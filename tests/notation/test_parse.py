@@ -161,6 +161,12 @@ def test_positions_are_the_same_object(p: Poly) -> None:
     assert parse_term(f"w[{p}]", SCOPE) is ref("w", p)
 
 
+def test_equal_polynomials_are_one_object_whatever_the_order() -> None:
+    one, other = i_poly(k) * i_poly(k) * size("N"), size("N") * size("N") * i_poly(k)
+    assert one - other is -other + one
+    assert one + other is other + one
+
+
 def test_a_term_in_a_scope() -> None:
     for text in ("sum(k: x[n, k]*w[k]) - c/2", "x[n, ids[n]]*[n - 1 >= 0]", "exp(-(c + w[k])^(1/2))*(n//2)"):
         term = parse_term(text, SCOPE)
