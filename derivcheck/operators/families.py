@@ -32,6 +32,7 @@ FAMILIES: tuple[str, ...] = (
     "softmaxes",
     "attention",
     "images",
+    "grids",
     "recurrent",
     "losses",
     "class_losses",

@@ -1,20 +1,17 @@
-"""Images resampled: nearest, linear and cubic interpolation, sampling at a grid, pixels and channels reordered."""
+"""Images resampled to another size: nearest, linear and cubic interpolation; pixels and channels reordered."""
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
 from derivcheck.notation.sizes import Index, Poly, as_poly, extreme, i_poly
-from derivcheck.notation.terms import ONE, ZERO, Number, Term, add, div, func, mul, number, power, size_of, sub
+from derivcheck.notation.terms import ONE, Term, add, div, mul, number, power, size_of, sub
 from derivcheck.operators.build import Builder
 from derivcheck.operators.row import floats, row, sample
-from derivcheck.operators.values import Value, test, where, within
-
-HALF = Number(Fraction(1, 2))
+from derivcheck.operators.values import Value
 
 
 @dataclass(frozen=True)
@@ -159,7 +156,7 @@ def upsample_linear(b: Builder, input: Value, output_size: Any, align_corners: b
     return b.give(at, add(*parts))
 
 
-def _cubic(t: Term) -> list[Term]:
+def cubic(t: Term) -> list[Term]:
     """The weights of four neighbours, cubic convolution with A = −3/4 (Keys 1981, eq. 4)."""
     a = Fraction(-3, 4)
 
@@ -196,105 +193,9 @@ def upsample_bicubic2d(b: Builder, input: Value, output_size: Any, align_corners
             top, bottom = (2 * i_poly(p) + 1) * a.ratio[0] - a.ratio[1], 2 * a.ratio[1]
         low = top // bottom
         t = div(sub(size_of(top), mul(size_of(bottom), size_of(low))), size_of(bottom))
-        rows.append([(extreme("min", extreme("max", low + k - 1, 0), a.length - 1), w) for k, w in enumerate(_cubic(t))])
+        rows.append([(extreme("min", extreme("max", low + k - 1, 0), a.length - 1), w) for k, w in enumerate(cubic(t))])
     parts = [mul(v, w, input[(*at[:2], y, x)]) for y, v in rows[0] for x, w in rows[1]]
     return b.give(at, add(*parts))
-
-
-def _unnormalised(v: Term, length: Poly, corners: bool) -> Term:
-    """From −1 … 1 to positions."""
-    n = size_of(length)
-    if corners:
-        return mul(HALF, add(v, ONE), sub(n, ONE))
-    return mul(HALF, sub(mul(add(v, ONE), n), ONE))
-
-
-def _clamped(v: Term, length: Poly) -> Term:
-    high = size_of(length - 1)
-    inside = mul(test(">", v, ZERO), test("<", v, high))
-    return where(inside, v, mul(test(">=", v, high), high))
-
-
-@row(
-    "aten.grid_sampler.default",
-    "aten.grid_sampler_2d.default",
-    "aten.grid_sampler_3d.default",
-    gives="y",
-    samples=[
-        *(
-            sample(floats(2, 3, 4, 5), floats(2, 3, 2, 2, values=v), mode, pad, corners, only="aten.grid_sampler.default")
-            for v in ("unit", "normal")
-            for mode in (0, 1)
-            for pad in (0, 1)
-            for corners in (False, True)
-        ),
-        sample(floats(2, 3, 4, 5), floats(2, 3, 2, 2), 0, 0, False, only="aten.grid_sampler_2d.default"),
-        sample(floats(1, 2, 3, 4, 2), floats(1, 2, 3, 2, 3), 0, 0, True, only="aten.grid_sampler_3d.default"),
-    ],
-)
-def grid_sampler(
-    b: Builder, input: Value, grid: Value, interpolation_mode: int, padding_mode: int, align_corners: bool
-) -> Value:
-    """y[n, c, *p] = sum over the corners around grid[n, *p] of weight*x[n, c, corner]"""
-    if interpolation_mode not in (0, 1) or padding_mode not in (0, 1):
-        b.refuse("grid_sample with bicubic interpolation or reflected padding", "Use bilinear or nearest, zeros or border.")
-    rank = input.rank - 2
-    at = b.indices(b.dims((*input.dims[:2], *grid.dims[1:-1])), ["n", "c", *"pqr"[:rank]])
-    n, c, p = at[0], at[1], at[2:]
-    space = input.dims[2:]
-    places: list[Value] = []
-    lows: list[Value] = []
-    for k in range(rank):
-        v = _unnormalised(grid[(n, *p, rank - 1 - k)], space[k], align_corners)
-        if padding_mode == 1:
-            v = _clamped(v, space[k])
-        place = b.define("place", (n, *p), v)
-        places.append(place)
-        rounding = "floor" if interpolation_mode == 0 else "round"
-        lows.append(b.define("low", (n, *p), func(rounding, place[(n, *p)]), kind="int"))
-    if interpolation_mode == 1:
-        near = [low.entry(n, *p) for low in lows]
-        guard = mul(*(within(q, m) for q, m in zip(near, space)))
-        return b.give(at, mul(guard, input[(n, c, *near)]))
-    parts = []
-    for corner in itertools.product((0, 1), repeat=rank):
-        weights: list[Term] = []
-        spots: list[Poly] = []
-        guards: list[Term] = []
-        for k, place, low, m in zip(corner, places, lows, space):
-            part = sub(place[(n, *p)], size_of(low.entry(n, *p)))
-            weights.append(part if k else sub(ONE, part))
-            spots.append(low.entry(n, *p) + k)
-            guards.append(within(spots[-1], m))
-        parts.append(mul(*guards, *weights, input[(n, c, *spots)]))
-    return b.give(at, add(*parts))
-
-
-@row(
-    "aten.affine_grid_generator.default",
-    gives="grid",
-    samples=[
-        sample(floats(2, 2, 3), [2, 3, 5, 4], False),
-        sample(floats(2, 2, 3), [2, 3, 5, 4], True),
-        sample(floats(2, 3, 4), [2, 1, 3, 2, 4], False),
-    ],
-)
-def affine_grid_generator(b: Builder, theta: Value, size: Sequence[Any], align_corners: bool) -> Value:
-    """grid[n, *p, k] = sum(j: theta[n, k, j]*base[*p, j]) + theta[n, k, last], base from -1 to 1"""
-    space = [as_poly(v) for v in size[2:]]
-    rank = len(space)
-    *head, k = b.indices(b.dims((as_poly(size[0]), *space, as_poly(rank))), ["n", *"pqr"[:rank], "k"])
-    n, p = head[0], head[1:]
-    parts = [theta[n, k, rank]]
-    for j in range(rank):
-        axis = rank - 1 - j
-        step, length = size_of(i_poly(p[axis])), size_of(space[axis])
-        if align_corners:
-            base = sub(div(mul(Number(2), step), sub(length, ONE)), ONE) if space[axis].constant != 1 else ZERO
-        else:
-            base = sub(div(add(mul(Number(2), step), ONE), length), ONE)
-        parts.append(mul(theta[n, k, j], base))
-    return b.give((*head, k), add(*parts))
 
 
 @row(
