@@ -279,7 +279,7 @@ SET = (
         residual_branch_forgotten,
         "x",
         ("path",),
-        r"through y.*left out",
+        r"direct path from x to y.*left out",
         SIZES,
     ),
     Wrong(

@@ -11,6 +11,7 @@ from derivcheck.diagnosis.behaviour import behaviour
 from derivcheck.diagnosis.case import Case, draw
 from derivcheck.diagnosis.case import case as build
 from derivcheck.diagnosis.factors import factors
+from derivcheck.diagnosis.groups import groups
 from derivcheck.diagnosis.guess import Family, Guess
 from derivcheck.diagnosis.missing import missing
 from derivcheck.diagnosis.mode import mode
@@ -26,7 +27,7 @@ from derivcheck.diagnosis.sums import sums
 from derivcheck.diagnosis.upstream import upstream
 from derivcheck.diagnosis.variables import variables
 from derivcheck.diagnosis.zeros import zeros
-from derivcheck.errors import DerivcheckError
+from derivcheck.errors import DerivcheckError, InputError
 
 FAMILIES: tuple[Family, ...] = (
     missing,
@@ -37,6 +38,7 @@ FAMILIES: tuple[Family, ...] = (
     scale,
     other_gradients,
     paths,
+    groups,
     factors,
     sums,
     rows,
@@ -48,7 +50,7 @@ FAMILIES: tuple[Family, ...] = (
     one_position,
     some_rows,
 )
-DEEP: tuple[Family, ...] = (sums, factors, variables)  # these look at the gradient written out in one term too
+DEEP: tuple[Family, ...] = (groups, sums, factors, variables)  # these look at the gradient written out in one term too
 PRIMES = (3, 5, 7, 11, 13, 17, 19, 23)
 DIGITS = 9
 MISHAPS = (DerivcheckError, ArithmeticError, IndexError, KeyError, ValueError)  # of a guess that makes no sense here
@@ -93,6 +95,9 @@ def diagnose(case: Case, seconds: float = 3.0) -> Diagnosis | None:
         case: the wrong gradient, with the backward where it can be run again.
         seconds: how long to look.
 
+    Raises:
+        InputError: a name that the adjoint gives no gradient of.
+
     >>> import torch
     >>> from derivcheck.derivation.sweep import adjoint
     >>> from derivcheck.notation.parse import parse_program
@@ -104,7 +109,8 @@ def diagnose(case: Case, seconds: float = 3.0) -> Diagnosis | None:
     x: 5× too large at N=5, 3× at N=3: the mean's 1/N is missing: the scale of a sum in a mean
     """
     if f"{case.name}_bar" not in case.adjoint.outputs:
-        return None
+        names = ", ".join(n.removesuffix("_bar") for n in case.adjoint.outputs)
+        raise InputError(f"{case.name!r} has no gradient to diagnose; the adjoint gives those of {names}")
     end = time.monotonic() + seconds
     here = Scene(case)
     first: tuple[Family, ...] = (missing, behaviour, zeros)

@@ -13,7 +13,7 @@ from fractions import Fraction
 import numpy as np
 
 from derivcheck.diagnosis.guess import Example, Guess, place, short
-from derivcheck.diagnosis.scale import monomials, size_text
+from derivcheck.diagnosis.scale import Coefficient, because, divided_by, exactly, monomials
 from derivcheck.diagnosis.scene import Array, Scene, backward_definitions
 from derivcheck.notation.program import Definition, Path
 from derivcheck.notation.terms import Number, Term, add, mul, neg
@@ -47,12 +47,33 @@ class Edge:
         return None if twice is None else twice - scene.right
 
     def text(self, scene: Scene) -> str:
-        """The path in words."""
-        alone = sum(p.through == self.path.through for p in self.definition.paths) == 1
-        through = self.path.through or "the output"
-        if alone:
-            return f"the path through {through}" + place(scene, self.definition)
-        return f"the path {short(self.path.term)} through {through}" + place(scene, self.definition)
+        """The path in words; a direct one is said to be direct where another goes on through the same place."""
+        target, through, own = self.definition.name.removesuffix("_bar"), self.path.through, short(self.path.term)
+        if not through:
+            return f"what arrives at the output {target} itself ({own})"
+        if through in self._reached_by_others(scene):
+            return f"the direct path from {target} to {through} ({own})"
+        alone = sum(p.through == through for p in self.definition.paths) == 1
+        return f"the path {'' if alone else own + ' '}through {through}" + place(scene, self.definition)
+
+    def _reached_by_others(self, scene: Scene) -> set[str]:
+        """Where the other paths from here go on to, those that contribute nothing left aside."""
+        adjoints = {d.name: d for d in backward_definitions(scene.program, scene.case.forward)}
+        reached: set[str] = set()
+        ahead = [p.through for p in self.definition.paths if p.through != self.path.through]
+        for name in ahead:
+            if (d := adjoints.get(f"{name}_bar")) is None:
+                continue
+            for p in d.paths:
+                if p.through not in reached and not (len(d.paths) > 1 and Edge(d, p).idle(scene)):
+                    reached.add(p.through)
+                    ahead.append(p.through)
+        return reached
+
+    def idle(self, scene: Scene) -> bool:
+        """Whether it contributes nothing but rounding."""
+        effect = self.effect(scene)
+        return effect is not None and tiny(scene, effect)
 
 
 def edges(scene: Scene) -> list[Edge]:
@@ -95,15 +116,15 @@ def tiny(scene: Scene, effect: Array) -> bool:
 
 
 def _one(scene: Scene, edge: Edge, c: float) -> Iterator[Guess]:
-    for rational, monomial, term in monomials(scene, c):
-        value = rational if not monomial else None
-        if value is not None and value == 1:
-            continue
-        yield Guess("path", f"{edge.text(scene)} {_taken(value, rational, monomial)}", _predict([(edge, term)]))
+    for read in monomials(scene, c):
+        if read.value != 1:
+            why = because(divided_by(scene, edge.path.term), read.rational, read.powers) if read.powers else ""
+            words = f"{edge.text(scene)} {taken(read)}" + (f": {why}" if why else "")
+            yield Guess("path", words, _predict([(edge, read.term)]))
 
 
 def _two(scene: Scene, pair: Sequence[Edge], coefficients: Sequence[Fraction]) -> Guess:
-    words = " and ".join(f"{e.text(scene)} {_taken(c, c, '')}" for e, c in zip(pair, coefficients))
+    words = " and ".join(f"{e.text(scene)} {taken(exactly(c))}" for e, c in zip(pair, coefficients))
     through = [e.path.through for e in pair]
     if not any(coefficients) and not set(through) & set(scene.case.forward.outputs):
         words = f"{' and '.join(through)} are taken as constants, and depend on {scene.name}: {words}"
@@ -118,12 +139,13 @@ def _predict(changes: Sequence[tuple[Edge, Term]]) -> Callable[[Scene], Array | 
     return lambda s: s.changed(terms)
 
 
-def _taken(value: Fraction | None, rational: Fraction, monomial: str) -> str:
-    if value == 0:
-        return "is left out"
-    if value == -1:
-        return "has the wrong sign"
-    if value == 2:
-        return "is taken twice"
-    factor = size_text(rational, monomial)
-    return f"is taken {factor} times"
+def taken(c: Coefficient, plural: bool = False) -> str:
+    """What is wrong with what is taken ``c`` times, in words."""
+    be, have = ("are", "have") if plural else ("is", "has")
+    if c.value == 0:
+        return f"{be} left out"
+    if c.value == -1:
+        return f"{have} the wrong sign"
+    if c.value == 2:
+        return f"{be} taken twice"
+    return f"{be} taken {c.text} times"

@@ -6,6 +6,7 @@ One shape cannot tell 2 from ``out``: the factor is fitted over all shapes at wh
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from fractions import Fraction
 from itertools import product as grid
 
@@ -47,13 +48,13 @@ def scale(scene: Scene, others: list[Scene]) -> Iterator[Guess]:
         return
     if len(scenes) == 1:
         explained = [e for e in explained if _plain(*e)]
-        explained.sort(key=lambda e: (e[0] != -1 or bool(e[1]), not (e[1] and _because(scene, *e)), _cost(e[1])))
+        explained.sort(key=lambda e: (e[0] != -1 or bool(e[1]), not (e[1] and because(mean_over(scene), *e)), _cost(e[1])))
         if not explained or (explained[0][0] == -1 and not explained[0][1]):
             explained = explained[:1] or [(Fraction(ratios[0]).limit_denominator(64), ())]
     rational, powers = explained[0]
     kind = "sign" if rational == -1 and not powers else "scale"
     apart = _apart(scene, explained) if len(explained) > 1 else ""
-    alternatives = tuple(_because(scene, *e) or _short(*e) for e in explained[1:4]) if apart else ()
+    alternatives = tuple(because(mean_over(scene), *e) or _short(*e) for e in explained[1:4]) if apart else ()
     yield Guess(
         kind,
         _sentence(scene, scenes, ratios, rational, powers),
@@ -118,11 +119,31 @@ def _times(rational: Fraction, powers: Powers) -> Callable[[Scene], Array]:
     return predict
 
 
-def monomials(scene: Scene, c: float) -> Iterator[tuple[Fraction, str, Term]]:
-    """Readings of a coefficient fitted at one scene, simplest first: rational, monomial in words, and the term."""
+@dataclass(frozen=True)
+class Coefficient:
+    """A reading of a factor fitted at one scene: a rational times powers of sizes, as a term and in words."""
+
+    term: Term
+    text: str
+    rational: Fraction
+    powers: Powers = ()
+
+    @property
+    def value(self) -> Fraction | None:
+        """Its value where no size comes in."""
+        return self.rational if self.text == str(self.rational) else None
+
+
+def exactly(value: Fraction) -> Coefficient:
+    """A coefficient that no size comes into."""
+    return Coefficient(Number(value), str(value), value)
+
+
+def monomials(scene: Scene, c: float) -> Iterator[Coefficient]:
+    """Readings of a coefficient fitted at one scene, simplest first."""
     slack = max(1e-6, min(0.1, 5 * scene.relative))
     if abs(c) <= slack:
-        yield Fraction(0), "", Number(0)
+        yield exactly(Fraction(0))
         return
     for powers in monomial_candidates(tuple(scene.sizes)):
         value = _value(powers, scene.sizes)
@@ -131,14 +152,14 @@ def monomials(scene: Scene, c: float) -> Iterator[tuple[Fraction, str, Term]]:
             if powers and any(scene.sizes[n] == 1 for n, _ in powers):
                 continue
             factors = [power(size_of(Size(n)), Number(e)) for n, e in powers]
-            yield rational, _monomial(powers), mul(Number(rational), *factors)
+            yield Coefficient(mul(Number(rational), *factors), size_text(rational, _monomial(powers)), rational, powers)
     # N/(N-1), the mistake of an unbiased variance
     for n, v in scene.sizes.items():
         if v > 1:
             for up, text in ((1, f"{n}/({n}-1)"), (-1, f"({n}-1)/{n}")):
                 if abs((v / (v - 1)) ** up - c) <= slack:
                     factor = mul(size_of(Size(n)), power(size_of(size(n) - 1), Number(-1)))
-                    yield Fraction(1), text, power(factor, Number(up))
+                    yield Coefficient(power(factor, Number(up)), text, Fraction(1))
 
 
 def _monomial(powers: Powers) -> str:
@@ -186,8 +207,8 @@ def _sentence(scene: Scene, scenes: Sequence[Scene], ratios: Sequence[float], ra
             break
     else:
         first = f"{_words(ratios[0])}" + (" at every size tried" if len(scenes) > 1 else f" at {scene}")
-    because = _because(scene, rational, powers)
-    return first + (f": {because}" if because else f": a factor {size_text(rational, _monomial(powers))} too many")
+    why = because(mean_over(scene), rational, powers)
+    return first + (f": {why}" if why else f": a factor {size_text(rational, _monomial(powers))} too many")
 
 
 def _words(r: float, ending: bool = True) -> str:
@@ -201,7 +222,12 @@ def _words(r: float, ending: bool = True) -> str:
 
 def mean_over(scene: Scene) -> dict[str, Fraction]:
     """The sizes that the gradient is divided by as a whole, with their powers."""
-    return {n: -e for n, e in _sizes(scene, scene.program.definition(f"{scene.name}_bar").term).items() if e < 0}
+    return divided_by(scene, scene.program.definition(f"{scene.name}_bar").term)
+
+
+def divided_by(scene: Scene, term: Term) -> dict[str, Fraction]:
+    """The sizes that a term of the adjoint is divided by as a whole, with their powers."""
+    return {n: -e for n, e in _sizes(scene, term).items() if e < 0}
 
 
 def _sizes(scene: Scene, term: Term) -> dict[str, Fraction]:
@@ -230,9 +256,8 @@ def _sizes(scene: Scene, term: Term) -> dict[str, Fraction]:
     return {}
 
 
-def _because(scene: Scene, rational: Fraction, powers: Powers) -> str:
-    """Why the sizes come in: a mean over something else, or a sum."""
-    over = mean_over(scene)
+def because(over: dict[str, Fraction], rational: Fraction, powers: Powers) -> str:
+    """Why the sizes come in, where the right gradient is divided by ``over``: a mean over something else, or a sum."""
     sign = "" if rational > 0 else "the wrong sign, and "
     extra = "" if abs(rational) == 1 else f", and {abs(rational)}× besides"
     if not powers:

@@ -17,7 +17,7 @@ from derivcheck.notation.parse import parse_program
 from derivcheck.notation.program import Program
 from derivcheck.notation.sizes import Size
 
-VALUES = {"N": 4, "C": 3, "in": 3, "out": 2, "V": 4, "M": 7, "D": 3}
+VALUES = {"N": 4, "C": 3, "L": 5, "in": 3, "out": 2, "V": 4, "M": 7, "D": 3}
 
 
 def run(backward: str | Callable[..., Any], example: Example, forward: Program) -> Callable[..., Any]:

@@ -14,6 +14,7 @@ from benchmarks.wrong_backwards.wrong import Wrong, programs
 from derivcheck.diagnosis.case import Case, case, draw, same_layout
 from derivcheck.diagnosis.diagnose import diagnose
 from derivcheck.diagnosis.scene import Scene
+from derivcheck.errors import InputError
 
 
 def named(title: str) -> Wrong:
@@ -115,8 +116,9 @@ def test_it_stops_in_time() -> None:
     assert diagnose(named("epsilon_forgotten").case(0), seconds=0) is None
 
 
-def test_an_unknown_name_has_no_diagnosis() -> None:
-    assert diagnose(replace(named("mean_over_the_batch_only").case(0), name="elsewhere")) is None
+def test_an_unknown_name_is_refused() -> None:
+    with pytest.raises(InputError, match=r"'elsewhere' has no gradient to diagnose; the adjoint gives those of x, w, b, t$"):
+        diagnose(replace(named("mean_over_the_batch_only").case(0), name="elsewhere"))
 
 
 # -- low precision -----------------------------------------------------------------------
