@@ -35,11 +35,7 @@ def _clamped(v: Term, length: Poly) -> Term:
 
 def _reflected(b: Builder, at: Sequence[Index], v: Term, length: Poly, corners: bool) -> Term:
     """Folded back at the middles of the outermost pixels (``corners``) or at their outer edges, as often as need be."""
-    if corners and length.constant == 1:
-        return ZERO
-    low, span = (ZERO, length - 1) if corners else (neg(HALF), length)
-    if corners:
-        b.require(length, ">=", 2)  # a single pixel leaves no room between the mirrors
+    low, span = (ZERO, extreme("max", length - 1, 1)) if corners else (neg(HALF), length)  # of one pixel: 0
     x = b.define("unfolded", at, sub(v, low))[tuple(at)]
     turns = b.define("turns", at, func("floor", div(x, size_of(span))), kind="int").entry(*at)
     ahead = add(low, x, neg(size_of(turns * span)))
@@ -51,9 +47,9 @@ def _neighbour(place: Poly, length: Poly, padding: int, corners: bool) -> Poly:
     """Where bicubic sampling reads for the pixel at ``place``: each of the sixteen is padded on its own."""
     if padding == BORDER:
         return extreme("min", extreme("max", place, 0), length - 1)
-    if padding == ZEROS or length.constant == 1:
-        return place if padding == ZEROS else as_poly(0)
-    turn = 2 * (length - 1) if corners else 2 * length
+    if padding == ZEROS:
+        return place
+    turn = extreme("max", 2 * (length - 1), 1) if corners else 2 * length
     once = place % turn
     return extreme("min", once, turn - once if corners else turn - 1 - once)
 
@@ -114,8 +110,6 @@ def _neighbours(
     part = sub(place, size_of(low))
     if mode == BILINEAR:
         return [(sub(ONE, part), low), (part, low + 1)]
-    if corners and padding == REFLECTION:
-        b.require(length, ">=", 2)
     t = b.define("part", at, part)[at]
     weights = [b.define("weight", at, w)[at] for w in cubic(t)]
     return [(w, _neighbour(low + k - 1, length, padding, corners)) for k, w in enumerate(weights)]
@@ -141,7 +135,7 @@ def affine_grid_generator(b: Builder, theta: Value, size: Sequence[Any], align_c
         axis = rank - 1 - j
         step, length = size_of(i_poly(p[axis])), size_of(space[axis])
         if align_corners:
-            base = sub(div(mul(Number(2), step), sub(length, ONE)), ONE) if space[axis].constant != 1 else ZERO
+            base = div(sub(add(mul(Number(2), step), ONE), length), size_of(extreme("max", space[axis] - 1, 1)))
         else:
             base = sub(div(add(mul(Number(2), step), ONE), length), ONE)
         parts.append(mul(theta[n, k, j], base))

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
 from derivcheck.notation.sizes import Index, Poly, as_poly, extreme, i_poly
-from derivcheck.notation.terms import ONE, Term, add, div, mul, number, power, size_of, sub
+from derivcheck.notation.terms import ONE, Term, add, bracket, div, mul, number, power, size_of, sub, summation
 from derivcheck.operators.build import Builder
 from derivcheck.operators.row import floats, row, sample
 from derivcheck.operators.values import Value
@@ -40,6 +41,17 @@ def _axes(b: Builder, x: Value, output_size: Any, scales: Any, rank: int) -> lis
             ratio = (as_poly(s.denominator), as_poly(s.numerator))
         found.append(_Axis(space[k], out, ratio))
     return found
+
+
+def _changes(b: Builder, axes: Sequence[_Axis]) -> None:
+    """Leave out the sizes that a scale factor a little over 1 leaves as they are: torch then copies instead of resampling."""
+    for a in axes:
+        inputs, outputs = (r.constant for r in a.ratio)
+        if inputs is None or outputs is None or not 0 < 2 * (outputs - inputs) < inputs:
+            continue
+        if a.length is a.out:
+            b.refuse(f"a scale factor of {outputs / inputs:.6g} leaves {a.length} pixels as they are", "Give the output size.")
+        b.require(a.length * (outputs - inputs), ">=", inputs)
 
 
 def _fraction(b: Builder, scale: Any) -> Fraction:
@@ -94,6 +106,7 @@ def upsample_nearest(b: Builder, input: Value, output_size: Any, *scales: Any) -
     """y[n, c, *p] = x[n, c, p*in//out]"""
     rank, exact = int(b.rule[-2]), "exact" in b.rule
     axes = _axes(b, input, output_size, _per_axis(scales, rank), rank)
+    _changes(b, axes)
     at = b.indices(b.dims((*input.dims[:2], *(a.out for a in axes))), ["n", "c", *"pqr"[:rank]])
     places = []
     for a, p in zip(axes, at[2:]):
@@ -108,10 +121,15 @@ def _divides(a: _Axis) -> bool:
     return a.out == a.length * a.ratio[1] and a.ratio[0].constant == 1
 
 
+def _between_corners(a: _Axis, p: Index) -> tuple[Poly, Poly]:
+    """The input position as a fraction, the first and last pixels on each other; a single output pixel reads the first."""
+    return i_poly(p) * (a.length - 1), extreme("max", a.out - 1, 1)
+
+
 def _linear(a: _Axis, p: Index, corners: bool) -> tuple[Poly, Poly, Term]:
     """The two input positions around an output position, and the weight of the second."""
     if corners:
-        top, bottom = (i_poly(p) * (a.length - 1), a.out - 1) if a.out.constant != 1 else (as_poly(0), as_poly(1))
+        top, bottom = _between_corners(a, p)
     else:
         up, down = a.ratio
         top, bottom = extreme("max", 0, (2 * i_poly(p) + 1) * up - down), 2 * down
@@ -146,6 +164,7 @@ def upsample_linear(b: Builder, input: Value, output_size: Any, align_corners: b
     """y[n, c, *p] = sum over the corners around p of weight*x[n, c, corner]"""
     rank = int(b.rule[-2])
     axes = _axes(b, input, output_size, _per_axis(scales, rank), rank)
+    _changes(b, axes)
     at = b.indices(b.dims((*input.dims[:2], *(a.out for a in axes))), ["n", "c", *"pqr"[:rank]])
     ends = [_linear(a, p, align_corners) for a, p in zip(axes, at[2:])]
     parts = []
@@ -156,18 +175,21 @@ def upsample_linear(b: Builder, input: Value, output_size: Any, align_corners: b
     return b.give(at, add(*parts))
 
 
+def _near(x: Term, a: Fraction) -> Term:
+    """Keys' cubic where 0 ≤ x ≤ 1."""
+    return add(mul(number(a + 2), power(x, 3)), mul(number(-(a + 3)), power(x, 2)), ONE)
+
+
+def _far(x: Term, a: Fraction) -> Term:
+    """Keys' cubic where 1 < x < 2."""
+    return add(mul(number(a), power(x, 3)), mul(number(-5 * a), power(x, 2)), mul(number(8 * a), x), number(-4 * a))
+
+
 def cubic(t: Term) -> list[Term]:
     """The weights of four neighbours, cubic convolution with A = −3/4 (Keys 1981, eq. 4)."""
     a = Fraction(-3, 4)
-
-    def near(x: Term) -> Term:  # |x| ≤ 1
-        return add(mul(number(a + 2), power(x, 3)), mul(number(-(a + 3)), power(x, 2)), ONE)
-
-    def far(x: Term) -> Term:  # 1 < |x| < 2
-        return add(mul(number(a), power(x, 3)), mul(number(-5 * a), power(x, 2)), mul(number(8 * a), x), number(-4 * a))
-
     other = sub(ONE, t)
-    return [far(add(ONE, t)), near(t), near(other), far(add(ONE, other))]
+    return [_far(add(ONE, t), a), _near(t, a), _near(other, a), _far(add(ONE, other), a)]
 
 
 @row(
@@ -188,7 +210,7 @@ def upsample_bicubic2d(b: Builder, input: Value, output_size: Any, align_corners
     rows: list[list[tuple[Poly, Term]]] = []
     for a, p in zip(axes, at[2:]):
         if align_corners:
-            top, bottom = (i_poly(p) * (a.length - 1), a.out - 1) if a.out.constant != 1 else (as_poly(0), as_poly(1))
+            top, bottom = _between_corners(a, p)
         else:
             top, bottom = (2 * i_poly(p) + 1) * a.ratio[0] - a.ratio[1], 2 * a.ratio[1]
         low = top // bottom
@@ -196,6 +218,50 @@ def upsample_bicubic2d(b: Builder, input: Value, output_size: Any, align_corners
         rows.append([(extreme("min", extreme("max", low + k - 1, 0), a.length - 1), w) for k, w in enumerate(cubic(t))])
     parts = [mul(v, w, input[(*at[:2], y, x)]) for y, v in rows[0] for x, w in rows[1]]
     return b.give(at, add(*parts))
+
+
+_TRIANGLE, _KEYS = 1, 2  # half the width of a filter, in pixels
+
+
+@row(
+    "aten._upsample_bilinear2d_aa.default",
+    "aten._upsample_bicubic2d_aa.default",
+    gives="y",
+    samples=[
+        sample(floats(1, 2, 4, 7), [6, 3], False),
+        sample(floats(1, 2, 4, 7), [1, 3], True),
+        sample(floats(1, 2, 4, 9), [2, 11], False, 0.5, 1.3, only="aten._upsample_bilinear2d_aa.default"),
+    ],
+)
+def upsample_antialiased(
+    b: Builder, input: Value, output_size: Any, align_corners: bool, scales_h: Any = None, scales_w: Any = None
+) -> Value:
+    """y[n, c, p, q] = sum(i j: v[p, i]*w[q, j]*x[n, c, i, j]), v and w a filter as wide as an output pixel, of sum 1"""
+    axes = _axes(b, input, output_size, [scales_h, scales_w], 2)
+    _changes(b, axes)
+    n, c, p, q, i, j = b.indices((*b.dims((*input.dims[:2], *(a.out for a in axes))), *input.dims[2:]), [*"ncpqij"])
+    width = _TRIANGLE if "bilinear" in b.rule else _KEYS
+    v, w = (_filter(b, a, to, of, width, align_corners) for a, to, of in zip(axes, (p, q), (i, j)))
+    lines = b.define("lines", (n, c, p, j), summation([i], mul(v, input[n, c, i, j])))
+    return b.give((n, c, p, q), summation([j], mul(w, lines[n, c, p, j])))
+
+
+def _filter(b: Builder, a: _Axis, to: Index, of: Index, width: int, corners: bool) -> Term:
+    """The weight of input pixel ``of`` in output pixel ``to``: Pillow's triangle, or Keys' cubic with A = -1/2."""
+    step, one = ((a.length - 1) * extreme("min", a.out - 1, 1), extreme("max", a.out - 1, 1)) if corners else a.ratio
+    unit = 2 * extreme("max", step, one)  # an output pixel, or an input pixel where that is larger
+
+    def weight(k: Index) -> Term:
+        away = (2 * i_poly(to) + 1) * step - (2 * i_poly(k) + 1) * one
+        away = extreme("max", away, -away)
+        if width == _TRIANGLE:
+            return size_of(extreme("max", unit - away, 0))
+        u = div(size_of(away), size_of(unit))
+        near, far = bracket(">", unit - away), mul(bracket(">=", away - unit), bracket(">", 2 * unit - away))
+        return add(mul(near, _near(u, Fraction(-1, 2))), mul(far, _far(u, Fraction(-1, 2))))
+
+    k = b.index(of.size)
+    return div(weight(of), summation([k], weight(k)))
 
 
 @row(
