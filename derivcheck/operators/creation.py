@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from derivcheck.notation.sizes import Poly, PolyLike, as_poly, extreme, i_poly
-from derivcheck.notation.terms import ONE, ZERO, Term, add, bracket, div, func, mul, size_of, sub
+from derivcheck.notation.terms import ONE, ZERO, Term, add, bracket, div, func, mul, neg, size_of, sub
 from derivcheck.operators.build import Builder
 from derivcheck.operators.row import Dtype, bools, floats, ints, row, sample
 from derivcheck.operators.values import Value, as_integer, nonzero, spread
@@ -171,6 +171,14 @@ def copy(b: Builder, input: Value, src: Value, non_blocking: bool = False) -> Va
 def same(b: Builder, input: Value, **made: Any) -> Value:
     """z[*n] = x[*n]"""
     return input
+
+
+@row("derivcheck.unseen.default")
+def unseen(b: Builder, new: Value, old: Value) -> Value:
+    """z[*n] = y[*n] + x[*n] - stop(x[*n]), whose value is y[*n]; no gradient flows through y, that of x is 1"""
+    still = b.held(f"{old.name}_detached", old)
+    at = b.indices(b.dims(old.dims))
+    return b.give(at, add(new[at], old[at], neg(still[at])), spelling=b.spell("{}", new))
 
 
 @row("aten.detach.default", samples=[sample(floats(2, 3))])

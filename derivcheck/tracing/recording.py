@@ -85,6 +85,7 @@ class Recording:
         functions: the custom ``autograd.Function`` classes that were met, with their places.
         torch_calls: the torch functions that the code itself called, in order.
         assumptions: what the code's own checks of its data were taken to find.
+        unseen: places where the code changes a tensor in place under ``no_grad``.
         comparisons: comparisons of sizes that the code made, where they were watched.
         written: numbers of inputs whose values the code changes in place, with the value that they end with.
     """
@@ -98,6 +99,7 @@ class Recording:
     written: dict[str, int] = field(default_factory=dict)
     torch_calls: list[str] = field(default_factory=list)
     assumptions: dict[str, None] = field(default_factory=dict)
+    unseen: dict[str, None] = field(default_factory=dict)
     comparisons: list[Comparison] = field(default_factory=list)
 
 

@@ -31,6 +31,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from derivcheck.errors import UnsupportedOperation
 from derivcheck.notation.sizes import Poly
+from derivcheck.tracing.hidden_writes import UNSEEN, Unread, keeps_its_shape
 from derivcheck.tracing.naming import statement
 from derivcheck.tracing.recording import Call, Frame, Meta, Recording, Tensor, operator_name
 from derivcheck.tracing.watched import Watched
@@ -41,7 +42,10 @@ _STANDARD = os.path.dirname(os.__file__) + os.sep
 _LOG = logging.getLogger("torch._subclasses.fake_tensor")
 _FUNCTION_APPLY: CodeType = torch.autograd.Function.apply.__func__.__code__  # type: ignore[attr-defined]
 _DATA_GET = torch.Tensor.data.__get__  # type: ignore[attr-defined]
-_BEHIND = "it changes a tensor behind autograd's back (no_grad, detach or .data): the gradient would not be the value's"
+_BEHIND = (
+    "it changes a tensor behind autograd's back (no_grad, detach or .data) that autograd may have saved, or through a view: "
+    "the gradient would not be the value's"
+)
 _EMPTY = (
     "aten.empty.",
     "aten.empty_like.",
@@ -252,6 +256,7 @@ class _Functional(FunctionalTensorMode):  # type: ignore[no-untyped-call]
         self.live_storages: set[int] = set()
         self.kept: list[Any] = []
         self.shared: set[int] = set()
+        self.unread = Unread()
 
     def _can_decompose(self, func: Any, args: Any, kwargs: Any) -> bool:
         if (
@@ -273,8 +278,8 @@ class _Functional(FunctionalTensorMode):  # type: ignore[no-untyped-call]
                     _here(),
                     "Derive outside of autocast: the derivation is over the reals, and its code runs in any type.",
                 )
-            if func._schema.is_mutable:
-                self._written(func, args, kwargs)
+            if func._schema.is_mutable and self._written(func, args, kwargs):
+                return self._unseen(func, types, args, kwargs)
             if func in _READS_TRUTH and args[0].dtype is torch.bool:
                 known = _guard(sys._getframe(1))
                 if known is not None:
@@ -296,6 +301,18 @@ class _Functional(FunctionalTensorMode):  # type: ignore[no-untyped-call]
         self._flow(func, args, kwargs, out)
         return out
 
+    def _unseen(self, func: Any, types: Any, args: Any, kwargs: Any) -> Any:
+        """A write under ``no_grad``: the new value, through which the gradient of the old one passes."""
+        place = _here()
+        self.recorder.recording.unseen[place or operator_name(func)] = None
+        with self, torch.enable_grad():
+            old = args[0].clone()
+        out = super().__torch_dispatch__(func, types, args, kwargs)
+        with self, torch.enable_grad():
+            args[0].copy_(UNSEEN(args[0], old))
+        self.unread.add(args[0])
+        return out
+
     def mark(self, t: Any) -> None:
         """A gradient flows through this tensor, and through all that share its memory unless they were cut off."""
         self.kept.append(t)
@@ -310,22 +327,28 @@ class _Functional(FunctionalTensorMode):  # type: ignore[no-untyped-call]
         results = [t for t in _tensors(out) if isinstance(t, FunctionalTensor)]
         given = [t for t in _tensors((args, kwargs)) if isinstance(t, FunctionalTensor)]
         off = func is torch.ops.aten.detach.default or not torch.is_grad_enabled()
+        real = not off and any(t.dtype.is_floating_point for t in results) and any(self.live(g) for g in given)
+        self.unread.read(func, given, results, real)
         for t in results:
             storage = t.untyped_storage()._cdata
             shared = [g for g in given if g.untyped_storage()._cdata == storage and g is not t]
             if shared and (off or any(id(g) in self.cut for g in shared)):
                 self.cut.add(id(t))
                 self.kept.append(t)
-            elif not off and t.dtype.is_floating_point and any(self.live(g) for g in given):
+            elif real and t.dtype.is_floating_point:
                 self.mark(t)
 
-    def _written(self, func: Any, args: Any, kwargs: Any) -> None:
+    def _written(self, func: Any, args: Any, kwargs: Any) -> bool:
+        """Refuse writes that hide from autograd; True for one whose meaning is known."""
         for spec, value in zip(func._schema.arguments, [*args, *(None,) * len(func._schema.arguments)]):
             if spec.kwarg_only:
                 value = kwargs.get(spec.name)
             if spec.alias_info is None or not spec.alias_info.is_write or not isinstance(value, FunctionalTensor):
                 continue
             storage, reason = value.untyped_storage()._cdata, ""
+            hidden = not torch.is_grad_enabled() and storage in self.live_storages and id(value) not in self.cut
+            if hidden and value in self.unread and keeps_its_shape(func):
+                return True
             if storage in self.shared:
                 reason = (
                     "it writes in place to a tensor that shares its memory with another in a way that torch does not declare"
@@ -334,7 +357,7 @@ class _Functional(FunctionalTensorMode):  # type: ignore[no-untyped-call]
                 storage in self.live_storages or any(self.live(t) for t in _tensors((args, kwargs)))
             ):
                 reason = _BEHIND
-            elif not torch.is_grad_enabled() and storage in self.live_storages:
+            elif hidden:
                 reason = _BEHIND
             if not reason:
                 continue
@@ -342,6 +365,7 @@ class _Functional(FunctionalTensorMode):  # type: ignore[no-untyped-call]
             if function is None:
                 place = frames[0].place if frames else None
                 raise UnsupportedOperation(operator_name(func), reason, place, "Write it as a new tensor.")
+        return False
 
     def _random(self, func: Any, args: Any, kwargs: Any) -> Any:
         """Refuse a random operator; dropout is a product where its mask is given, and nothing in eval mode."""
@@ -546,6 +570,7 @@ class Run:
         t = FunctionalTensor.to_functional(inner)
         if dtype.is_floating_point:
             self.functional.mark(t)
+            self.functional.unread.add(t)
         self.wrapped[name], self.inner[name] = t, inner
         if name.startswith("dropout_mask"):
             self.recorder.masks[name] = t

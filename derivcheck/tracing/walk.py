@@ -355,6 +355,8 @@ class Walk:
                 out.append(f"{n} is updated by the code; the update is not an output here")
             else:
                 out.append(f"{n} is changed in place by the code; gradients are with respect to its value before")
+        for place in self.recording.unseen:
+            out.append(f"the change in place under no_grad at {place} passes the gradient as if it were not there, as in torch")
         out += [f"assumes {a}" for a in [*self.b.assumptions, *self.recording.assumptions]]
         return out
 
