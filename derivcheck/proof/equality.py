@@ -1,4 +1,4 @@
-"""Whether two terms are equal for every size, by the normal form alone."""
+"""Whether two terms are equal for every size: by the normal form, or by the small-size theorem."""
 
 from __future__ import annotations
 
@@ -9,16 +9,20 @@ from derivcheck.notation.sizes import Index, Poly
 from derivcheck.notation.terms import Bracket, Func, Number, Over, Pow, Term, subterms
 from derivcheck.proof import polynomials
 from derivcheck.proof.normal import of_term, vanishes
+from derivcheck.proof.small_sizes import agreement
 from derivcheck.proof.space import OutOfTime, Space, Unreduced
 
-# From what is cheap to what opens the most; the last leaves out the kinks, which is a condition.
+# From what is cheap to what opens the most; the fifth leaves out the kinks, which is a condition; the last is for the
+# small-size theorem, which wants each index in the range that it was written with.
 MODES: tuple[dict[str, bool], ...] = (
     {},
     {"expand": True},
     {"ranges": True},
     {"expand": True, "ranges": True},
     {"expand": True, "ranges": True, "ties": True},
+    {"shifts": False},
 )
+TIES, AS_WRITTEN = 4, 5
 
 
 def modes(terms: Iterable[Term]) -> list[int]:
@@ -27,8 +31,8 @@ def modes(terms: Iterable[Term]) -> list[int]:
     expand = any(_expands(t) for t in everything)
     ranges = any(_ranges(t) for t in everything)
     ties = any(isinstance(t, Bracket) and isinstance(t.operand, Term) for t in everything)
-    plain = [k for k, m in enumerate(MODES[:-1]) if (expand or not m.get("expand")) and (ranges or not m.get("ranges"))]
-    return [*plain, len(MODES) - 1] if ties else plain
+    plain = [k for k, m in enumerate(MODES[:TIES]) if (expand or not m.get("expand")) and (ranges or not m.get("ranges"))]
+    return [*plain, TIES] if ties else plain
 
 
 def _expands(t: Term) -> bool:
@@ -51,7 +55,7 @@ def spaces(below: Mapping[str, Poly] | None, time_limit: float, terms: Iterable[
     terms = tuple(terms)
     top = frozenset[Index]().union(*(t.free for t in terms))
     for k in modes(terms):
-        if not MODES[k].get("ties"):
+        if k != TIES:
             yield Space(below, deadline=end, top=top, **MODES[k])
 
 
@@ -74,3 +78,22 @@ def surely_equal(left: Term, right: Term, below: Mapping[str, Poly] | None = Non
         except Unreduced:
             continue
     return False
+
+
+def equal_at_small_sizes(left: Term, right: Term, below: Mapping[str, Poly] | None = None, time_limit: float = 2.0) -> bool:
+    """Whether the small-size theorem says that two terms are equal for every size (False: not known).
+
+    >>> from derivcheck.notation.sizes import i_poly, size
+    >>> from derivcheck.notation.terms import add, bracket, mul, ref, summation
+    >>> i, j = Index("i", size("N")), Index("j", size("N"))
+    >>> lower, upper = (bracket(r, i_poly(i) - i_poly(j)) for r in (">=", "<"))
+    >>> half = [summation([i, j], mul(b, ref("A", i, j))) for b in (lower, upper)]
+    >>> equal_at_small_sizes(add(*half), summation([i, j], ref("A", i, j)))
+    True
+    """
+    space = Space(below, deadline=perf_counter() + time_limit, top=left.free | right.free, **MODES[AS_WRITTEN])
+    try:
+        grid = agreement(space, polynomials.plus(of_term(space, left), polynomials.scaled(of_term(space, right), -1)))
+    except (OutOfTime, RecursionError, Unreduced):
+        return False
+    return grid is not None and grid.holds is True

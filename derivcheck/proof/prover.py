@@ -8,7 +8,7 @@ written out as needed.  The normal form proves, numbers refute, and what neither
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from time import perf_counter
 from typing import Any
 
@@ -18,13 +18,15 @@ from derivcheck.notation.sizes import Index, Poly, as_poly, i_poly
 from derivcheck.notation.terms import Ref, rename
 from derivcheck.proof import induction, polynomials
 from derivcheck.proof.atoms import Expression, elements_in
+from derivcheck.proof.bridges import Bridge, across, long_indices, wide
 from derivcheck.proof.claims import Claim, check_names, claims
 from derivcheck.proof.conditions import conditions
-from derivcheck.proof.equality import MODES, modes
+from derivcheck.proof.equality import AS_WRITTEN, MODES, modes
 from derivcheck.proof.normal import of_term, vanishes
 from derivcheck.proof.opening import needed_names
 from derivcheck.proof.refute import Evidence, alike, compared, spread
 from derivcheck.proof.report import Lemma, Part, Proof
+from derivcheck.proof.small_sizes import agreement
 from derivcheck.proof.space import OutOfTime, Space, Unreduced
 from derivcheck.proof.spelling import expression_text
 from derivcheck.proof.substitution import inlined, moved
@@ -32,16 +34,6 @@ from derivcheck.proof.substitution import inlined, moved
 # What is opened, in which mode, from cheap to dear: the claim's own names, those that numbers show to be needed, all.
 STAGES = (("claim", 0), ("needed", 0), ("needed", 1), ("needed", 2), ("all", 0), ("all", 1), ("all", 2), ("all", 3), ("all", 4))
 LEMMA_STAGES = STAGES[:3]
-
-
-@dataclass(frozen=True)
-class Bridge:
-    """A definition of the claim that was proved equal to one of the derivation: its indices, and the element that it is."""
-
-    indices: tuple[Index, ...]
-    target: str
-    at: tuple[Poly, ...]
-    how: str
 
 
 class Prover:
@@ -186,7 +178,7 @@ class Prover:
             if how is None:
                 continue
             if d.kind == "float":
-                self.bridges[d.name] = Bridge(d.indices, k.name, _across(d, k), how)
+                self.bridges[d.name] = Bridge(d.indices, k.name, across(d, k), how)
             elif d.dims == k.dims:
                 self.alias[d.name] = k.name
             return
@@ -257,15 +249,33 @@ class Prover:
             try:
                 names = frozenset(needed or ()) if what == "needed" else None if what == "all" else frozenset[str]()
                 opened, left = self._reduced(mode, names, claim, target)
+                if not left or names is None and induction.by_invariant(self, mode, left):
+                    self.used.add(mode)
+                    return _how(MODES[mode], opened), ""
             except (OutOfTime, RecursionError):
                 return None, rest or "the time limit was reached"
             except Unreduced as e:
                 rest = rest or str(e)
                 continue
-            if left is None:
-                self.used.add(mode)
-                return _how(MODES[mode], opened), ""
-            rest = left
+            rest = expression_text(left)
+        return self._at_small_sizes(claim, target, rest) if stages is STAGES else (None, rest)
+
+    def _at_small_sizes(self, claim: str, target: str, rest: str) -> tuple[str | None, str]:
+        """What the normal form leaves open, by the small-size theorem: with the claim's names written out, then with all."""
+        for names in (frozenset[str](), None):
+            try:
+                opened, left = self._reduced(AS_WRITTEN, names, claim, target)
+                grid = agreement(self.space(AS_WRITTEN), left)
+            except (OutOfTime, RecursionError, Unreduced):
+                return None, rest
+            if grid is None:
+                continue
+            if grid.holds:
+                self.used.add(AS_WRITTEN)
+                self.space(AS_WRITTEN).used(f"small-size theorem: exact agreement at {grid} decides")
+                return "; ".join(filter(None, (_how({}, opened) if opened else "", f"by exact agreement at {grid}"))), ""
+            if grid.holds is None:
+                rest += f" (the small-size theorem would take {grid}: too many steps)"
         return None, rest
 
     def _needed(self, claim: str, target: str) -> list[str]:
@@ -278,17 +288,14 @@ class Prover:
         found = needed_names(replace(self.program, definitions=definitions), claim, target, sizes, inputs, self._rank)
         return [] if found is None else ["*", *found]
 
-    def _reduced(self, mode: int, names: frozenset[str] | None, claim: str, target: str) -> tuple[list[str], str | None]:
-        """The names that were opened, and what is left of claim − target (None: nothing)."""
+    def _reduced(self, mode: int, names: frozenset[str] | None, claim: str, target: str) -> tuple[list[str], Expression]:
+        """The names that were opened, and what is left of claim − target."""
         indices = self._indices(target)
         left, right = self.over(mode, claim, indices), self.over(mode, target, indices)
         if self.recurrent(target) and not self.recurrent(claim) and induction.grounded(self, target):
             right = induction.one_step(self, mode, left, right, target)
         difference = self.bridged(mode, polynomials.plus(left, polynomials.scaled(right, -1)))
-        opened, left = self.emptied(mode, names, difference)
-        if not left or names is not None:
-            return opened, expression_text(left) if left else None
-        return opened, None if induction.by_invariant(self, mode, left) else expression_text(left)
+        return self.emptied(mode, names, difference)
 
     def emptied(self, mode: int, names: frozenset[str] | None, difference: Expression) -> tuple[list[str], Expression]:
         """Open the claim's names and these (None: all) until nothing is left, or nothing can be opened."""
@@ -359,22 +366,6 @@ class Prover:
             definitions=tuple(self.definitions.values()),
             requires=(*self.adjoint.requires, *self.claimed.requires),
         )
-
-
-def long_indices(indices: tuple[Index, ...]) -> tuple[Index, ...]:
-    """The indices without those of size 1, which ``keepdim`` adds."""
-    return tuple(i for i in indices if i.size.constant != 1)
-
-
-def wide(d: Definition) -> tuple[Poly, ...]:
-    """The dimensions without those of size 1."""
-    return tuple(i.size for i in long_indices(d.indices))
-
-
-def _across(d: Definition, target: Definition) -> tuple[Poly, ...]:
-    """The element of the target that an element of the claim is."""
-    own = iter(long_indices(d.indices))
-    return tuple(as_poly(0) if i.size.constant == 1 else i_poly(next(own)) for i in target.indices)
 
 
 def _how(mode: Mapping[str, bool], opened: list[str]) -> str:

@@ -37,6 +37,7 @@ class Space:
         expand: write sigmoid, tanh, … through exp, and powers of sums through one another.
         ranges: write ``[p + c ≥ 0]`` through ``[p ≥ 0]`` and deltas, so that sums split at their ends.
         top: the indices that no Σ binds.
+        shifts: respell shifted and reflected indices, so that equal sums are spelled alike.
         ties: take it that what a bracket compares is never equal: a condition.
         below: for an integer tensor, the size that its entries stay below.
         conditions: what the rewritings assume, in words.
@@ -49,11 +50,12 @@ class Space:
         expand: bool = False,
         ranges: bool = False,
         ties: bool = False,
+        shifts: bool = True,
         deadline: float | None = None,
         top: Iterable[Index] = (),
     ) -> None:
         self.top: frozenset[Index] = frozenset(top)
-        self.expand, self.ranges, self.ties = expand, ranges, ties
+        self.expand, self.ranges, self.ties, self.shifts = expand, ranges, ties, shifts
         self.below = dict(below or {})
         self.conditions: dict[str, None] = {}
         self.rules: Counter[str] = Counter()

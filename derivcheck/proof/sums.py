@@ -67,7 +67,7 @@ def _inner(space: Space, here: list[Index], m: Monomial) -> Expression:
     for indices, factors in parts:
         from derivcheck.proof.ranges import ranged
 
-        found = ranged(space, indices, factors)
+        found = ranged(space, indices, factors) if space.shifts else None
         total = polynomials.times(space, total, finished(space, indices, factors) if found is None else found)
     return total
 
