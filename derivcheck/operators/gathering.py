@@ -9,7 +9,7 @@ import functools
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar, cast
 
-from derivcheck.notation.sizes import Index, Poly, as_poly, i_poly
+from derivcheck.notation.sizes import Index, Poly, as_poly, i_poly, lower_bound, nonnegative
 from derivcheck.notation.terms import (
     add,
     bracket,
@@ -68,6 +68,8 @@ def gather(b: Builder, input: Value, dim: Any, index: Value, *, sparse_grad: boo
     """y[*i] = x[.., ids[*i], ..] with ids at ``dim``"""
     axis = axis_of(dim, input.rank)
     at = b.indices(index.dims)
+    covers(b, input, index, axis)
+    reaches(b, index.entry(*at), input.dims[axis])
     return b.give(at, input[(*at[:axis], index.entry(*at), *at[axis + 1 :])])
 
 
@@ -86,6 +88,7 @@ def index_select(b: Builder, input: Value, dim: Any, index: Value) -> Value:
     """y[*i, j, *k] = x[*i, ids[j], *k]"""
     axis = axis_of(dim, input.rank)
     at = b.indices((*input.dims[:axis], index.dims[0], *input.dims[axis + 1 :]))
+    reaches(b, index.entry(at[axis]), input.dims[axis])
     return b.give(at, input[(*at[:axis], index.entry(at[axis]), *at[axis + 1 :])])
 
 
@@ -107,6 +110,7 @@ def embedding(
         b.refuse("scale_grad_by_freq changes the gradient and not the value", "Leave it False.")
     *n, d = b.indices((*indices.dims, weight.dims[1]))
     place = indices.entry(*n)
+    reaches(b, place, weight.dims[0])
     padding = as_poly(padding_idx)
     if padding.constant is not None and padding.constant < 0:
         return b.give((*n, d), weight[place, d])
@@ -115,9 +119,33 @@ def embedding(
     return b.give((*n, d), add(mul(opposite(here), weight[place, d]), mul(here, frozen[place, d])))
 
 
+def reaches(b: Builder, place: Poly, length: Poly) -> bool:
+    """Require a ``length`` that holds a position which the code makes of sizes; whether the position is surely 0 or more.
+
+    A position that the data give is taken to fit: torch's own code raises where it does not.
+    """
+    least, most = lower_bound(place), lower_bound(-place)
+    if place.names or least is None or most is None:
+        return False
+    b.require(length, ">=", 1 - most)
+    if not nonnegative(least):
+        b.require(length, ">=", -least)
+    return nonnegative(least)
+
+
+def covers(b: Builder, x: Value, index: Value, axis: int | None = None) -> None:
+    """Require that ``x`` is at least as long as ``index`` in every dimension but ``axis``."""
+    for k, (have, need) in enumerate(zip(x.dims, index.dims, strict=True)):
+        if k != axis:
+            b.require(have, ">=", need)
+
+
 def from_the_end(b: Builder, index: Value, length: Poly) -> Value:
     """Positions where negative ones count from the end."""
     at = b.indices(index.dims)
+    if reaches(b, index.entry(*at), length):
+        b._indices = [i for i in b._indices if i not in at]
+        return index
     found = b.define("at", at, size_of(index.entry(*at) % length), kind="int")
     b._indices = [i for i in b._indices if i not in at]
     return Value(found.name, found.dims, "int")

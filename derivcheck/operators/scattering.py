@@ -8,6 +8,7 @@ from typing import Any
 from derivcheck.notation.sizes import Index, Poly, as_poly, i_poly
 from derivcheck.notation.terms import (
     ONE,
+    Bracket,
     Term,
     add,
     bracket,
@@ -23,7 +24,7 @@ from derivcheck.notation.terms import (
     summation,
 )
 from derivcheck.operators.build import Builder
-from derivcheck.operators.gathering import advanced, axis_of, from_the_end, scalars_are_rows, unravelled
+from derivcheck.operators.gathering import advanced, axis_of, covers, from_the_end, reaches, scalars_are_rows, unravelled
 from derivcheck.operators.row import bools, floats, ints, row, sample
 from derivcheck.operators.values import Value, numel, spread, where
 
@@ -60,9 +61,14 @@ def _put(
     b: Builder, x: Value, at: Sequence[Index], over: Sequence[Index], position: Sequence[Poly], value: Term, accumulate: bool
 ) -> Value:
     """Sum ``value`` into the elements that ``position`` names, or put it in their place (positions then are distinct)."""
-    moves = {p.index: a for p, a in zip(position, at) if p.index in over}  # plain dimensions need no sum
+    moves: dict[Index | None, Index] = {}  # plain dimensions need no sum
+    hits = []
+    for a, p in zip(at, position):
+        if p.index in over and p.index not in moves:
+            moves[p.index] = a
+        else:
+            hits.append(bracket("==", i_poly(a) - p))
     left = [i for i in over if i not in moves]
-    hits = [bracket("==", i_poly(a) - p) for a, p in zip(at, position) if p.index not in moves]
     swap = {i: i_poly(a) for i, a in moves.items() if i is not None}
     inside = [bracket(">=", i.size - 1 - i_poly(a)) for i, a in moves.items() if i is not None]
     deltas = [substitute(h, swap) for h in hits]
@@ -71,7 +77,7 @@ def _put(
         return b.give(at, add(x[tuple(at)], arriving))
     b.assume("no position is written to twice")
     hit = summation(left, mul(*inside, *deltas))
-    covered = bracket(">", hit) if left else hit
+    covered = hit if not left or isinstance(hit, Bracket) else bracket(">", hit)
     return b.give(at, add(mul(opposite(covered), x[tuple(at)]), arriving))
 
 
@@ -80,8 +86,17 @@ def _scatter(b: Builder, x: Value, dim: Any, index: Value, source: Any, accumula
     at = b.indices(x.dims)
     over = b.indices(index.dims)
     position = [index.entry(*over) if k == axis else i_poly(i) for k, i in enumerate(over)]
+    _fits(b, x, axis, index, source, position[axis])
     value = source[over] if isinstance(source, Value) and source.rank else b.number(source)
     return _put(b, x, at, over, position, value, accumulate)
+
+
+def _fits(b: Builder, x: Value, axis: int, index: Value, source: Any, place: Poly) -> None:
+    """What scattering needs of the sizes."""
+    covers(b, x, index, axis)
+    if isinstance(source, Value) and source.rank:
+        covers(b, source, index)
+    reaches(b, place, x.dims[axis])
 
 
 @row(
@@ -141,6 +156,7 @@ def scatter_reduce(
     i = b.index(index.dims[axis], "")
     over = (*at[:axis], i, *at[axis + 1 :])
     inside = [bracket(">=", d - 1 - i_poly(a)) for k, (d, a) in enumerate(zip(index.dims, at)) if k != axis]
+    _fits(b, input, axis, index, src, index.entry(*over))
     hit = mul(*inside, bracket("==", i_poly(at[axis]) - index.entry(*over)))
     return _reduced_into(b, input, at, i, hit, src[over], reduce, include_self)
 
@@ -189,6 +205,7 @@ def index_reduce(
     axis = axis_of(dim, input.rank)
     at = b.indices(input.dims)
     j = b.index(index.dims[0], "")
+    reaches(b, index.entry(j), input.dims[axis])
     hit = bracket("==", i_poly(at[axis]) - index.entry(j))
     return _reduced_into(b, input, at, j, hit, source[(*at[:axis], j, *at[axis + 1 :])], reduce, include_self)
 
@@ -237,6 +254,7 @@ def index_add(b: Builder, input: Value, dim: Any, index: Value, source: Value, *
     axis = axis_of(dim, input.rank)
     at = b.indices(input.dims)
     j = b.index(index.dims[0], "")
+    reaches(b, index.entry(j), input.dims[axis])
     arriving = mul(bracket("==", i_poly(at[axis]) - index.entry(j)), source[(*at[:axis], j, *at[axis + 1 :])])
     scale = ONE if alpha == 1 else b.number(alpha)
     return b.give(at, add(input[at], mul(scale, summation([j], arriving))))
@@ -275,6 +293,7 @@ def index_fill(b: Builder, input: Value, dim: Any, index: Value, value: Any) -> 
     axis = axis_of(dim, input.rank)
     at = b.indices(input.dims)
     j = b.index(index.dims[0], "")
+    reaches(b, index.entry(j), input.dims[axis])
     covered = bracket(">", summation([j], bracket("==", i_poly(at[axis]) - index.entry(j))))
     new = value[(0,) * value.rank] if isinstance(value, Value) else b.number(value)
     return b.give(at, add(mul(opposite(covered), input[at]), mul(covered, new)))
@@ -285,5 +304,6 @@ def _along(b: Builder, x: Value, dim: Any, index: Value, source: Value) -> Value
     at = b.indices(x.dims)
     j = b.index(index.dims[0], "")
     over = (*at[:axis], j, *at[axis + 1 :])
+    reaches(b, index.entry(j), x.dims[axis])
     position = [index.entry(j) if k == axis else i_poly(a) for k, a in enumerate(at)]
     return _put(b, x, at, over, position, source[over], accumulate=False)

@@ -32,6 +32,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from derivcheck.errors import UnsupportedOperation
 from derivcheck.notation.sizes import Poly
 from derivcheck.tracing.hidden_writes import UNSEEN, Unread, keeps_its_shape
+from derivcheck.tracing.kernel_shapes import refuse_as_the_kernel
 from derivcheck.tracing.naming import statement
 from derivcheck.tracing.recording import Call, Frame, Meta, Recording, Tensor, operator_name
 from derivcheck.tracing.watched import Watched
@@ -226,6 +227,7 @@ class _Recorder(ProxyTorchDispatchMode):  # type: ignore[no-untyped-call]
             if func.namespace != "prim":
                 raise self.refusal(func, place or _here())
         try:
+            refuse_as_the_kernel(func, args, kwargs)
             out = func(*args, **kwargs)
         except Exception:
             repaired = self.repair(call, self.recording) if self.repair is not None else None
