@@ -16,6 +16,7 @@ import torch
 
 from benchmarks.wrong_backwards.blind import BLIND
 from benchmarks.wrong_backwards.later import SET as LATER
+from benchmarks.wrong_backwards.layers import SET as LAYERS
 from benchmarks.wrong_backwards.tuned import TUNED
 from benchmarks.wrong_backwards.unseen import SET as UNSEEN
 from benchmarks.wrong_backwards.wrong import Wrong
@@ -84,6 +85,9 @@ def main() -> None:
     chosen = [w for w in LATER if options.only in f"{w.layer} {w.title}"]
     if chosen:
         table("written after them", results(chosen, not options.once, dtype), options.verbose)
+    chosen = [w for w in LAYERS if options.only in f"{w.layer} {w.title}"]
+    if chosen:
+        table("layers of no other set", results(chosen, not options.once, dtype), options.verbose)
     chosen = [w for w in UNSEEN if options.only in f"{w.layer} {w.title}"]
     if chosen:
         table("unseen, written without a look at the hypotheses", results(chosen, not options.once, dtype), options.verbose)

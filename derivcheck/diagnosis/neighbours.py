@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import replace
 from fractions import Fraction
+from itertools import combinations
 
 from torch import Tensor
 
@@ -13,7 +14,23 @@ from derivcheck.diagnosis.guess import Example, Guess, edited, forward_with, occ
 from derivcheck.diagnosis.scene import Scene
 from derivcheck.notation.program import Program
 from derivcheck.notation.sizes import Size, size
-from derivcheck.notation.terms import Add, Func, Number, Over, Pow, SizeOf, Term, add, div, func, mul, power, size_of, subterms
+from derivcheck.notation.terms import (
+    Add,
+    Func,
+    Number,
+    Over,
+    Pow,
+    SizeOf,
+    Term,
+    add,
+    div,
+    func,
+    mul,
+    power,
+    size_of,
+    subterms,
+    transform,
+)
 
 EXAMPLE = Example(
     forward="y[n] := gelu(x[n])",
@@ -59,6 +76,7 @@ def neighbours(scene: Scene, others: list[Scene]) -> Iterator[Guess]:
     yield from _functions(program)
     yield from _wrapped(program)
     yield from _constants(program)
+    yield from _exchanged(program)
     yield from _detached(program)
     yield from _in_the_adjoint(scene)
 
@@ -122,6 +140,26 @@ def _constants(program: Program) -> Iterator[Guess]:
         for node, put, _ in occurrences(d.term):
             for words, new in readings(node):
                 yield reread("constant", f"{words} in {d.name}, in {short(node)}", forward_with(program, d.name, put(new)))
+
+
+def _exchanged(program: Program) -> Iterator[Guess]:
+    """Two constants of one definition, each in the place of the other: τ and 1 − τ, β₁ and β₂."""
+    for d in program.definitions:
+        numbers = dict.fromkeys(abs(t.value) for t in subterms(d.term) if isinstance(t, Number))
+        for a, b in combinations([v for v in numbers if v not in (0, 1)], 2):
+            other = {a: b, b: a, -a: -b, -b: -a}
+
+            def change(t: Term, other: dict[Fraction, Fraction] = other) -> Term:
+                return Number(other[t.value]) if isinstance(t, Number) and t.value in other else t
+
+            new = transform(d.term, change)
+            if new is not d.term:
+                words = f"the constants {_plainly(a)} and {_plainly(b)} of {d.name} are exchanged"
+                yield reread("constant", words, forward_with(program, d.name, new))
+
+
+def _plainly(value: Fraction) -> str:
+    return str(value) if value.denominator < 1000 else f"{float(value):g}"
 
 
 def readings(node: Term) -> Iterator[tuple[str, Term]]:
@@ -195,3 +233,7 @@ def _in_the_adjoint(scene: Scene) -> Iterator[Guess]:
                     f"{other} in place of {spot.node.name}{where}, in {short(spot.node)}",
                     spot.changed(Func(other, spot.node.args)),
                 )
+            if len(spot.node.args) == 1:
+                argument = spot.node.args[0]
+                words = f"{spot.node.name} is missing{where}: {short(argument)} is read for {short(spot.node)}"
+                yield edited("neighbour", words, spot.changed(argument))
