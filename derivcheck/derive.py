@@ -29,7 +29,7 @@ def derive(
         loss: a loss module or function of (output, target), applied to the module's output.
         target: an example of the loss's target, where its rank is not the output's.
         dims: named dimensions per input (``{"x": "N in", "W": "out in"}``), instead of examples; ``"h*d"``, literals,
-            and ``"int<V: N T"`` for integer entries below V.
+            and ``"int<V: N T>"`` for integer entries below V.
         constants: values that are not differentiated in, by parameter name.
         wrt: names of the inputs to differentiate in; default every floating-point input and parameter.
         **inputs: example tensors by parameter name; other values are constants.

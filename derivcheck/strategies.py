@@ -14,7 +14,7 @@ import torch
 from hypothesis import strategies as st
 
 from derivcheck.errors import InputError
-from derivcheck.notation.parse import parse_dims
+from derivcheck.notation.dims import parse_dims
 from derivcheck.notation.sizes import Poly
 
 LAYOUTS = ("contiguous", "transposed", "strided", "expanded", "offset")
@@ -112,7 +112,7 @@ def inputs(
     """Named tensors whose dimensions agree, for ``dc.check(f, inputs)``.
 
     Args:
-        dims: named dimensions as ``derive`` takes them: ``{"x": "N in", "W": "out in", "ids": "int<V: N"}``.
+        dims: named dimensions as ``derive`` takes them: ``{"x": "N in", "W": "out in", "ids": "int<V: N>"}``.
         dtype: the type of the floating-point tensors.
         data: see :func:`values`; None draws one per tensor.
         layout: see :func:`laid_out`; None draws one per tensor.

@@ -12,8 +12,8 @@ from derivcheck.cli.target import is_index_text, load_target
 from derivcheck.derive import derive
 from derivcheck.derived import Derivation
 from derivcheck.errors import InputError
-from derivcheck.notation.program import Input, Program
-from derivcheck.tracing.dims import read_dims as tracing_dims
+from derivcheck.notation.dims import parse_input
+from derivcheck.notation.program import Program
 
 PRIMES = (5, 3, 2, 7, 11, 13, 17, 19)
 
@@ -86,8 +86,7 @@ def derivation_of(target: str, loss: str = "", dims: str = "", const: Sequence[s
 
 def declared(dims: Mapping[str, str]) -> Program:
     """The inputs of a function as ``--dims`` declares them: a Program that reads them and does nothing."""
-    read = {n: tracing_dims(n, text) for n, text in dims.items()}
-    return Program(tuple(Input(n, d.dims, d.kind, d.below) for n, d in read.items()), (), ())
+    return Program(tuple(parse_input(n, text) for n, text in dims.items()), (), ())
 
 
 def random_inputs(program: Program, given: Mapping[str, int], seed: int, skip: frozenset[str] = frozenset()) -> dict[str, Any]:

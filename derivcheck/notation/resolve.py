@@ -320,7 +320,7 @@ class Resolver:
                     self.text,
                     span,
                     f"{name} holds {self.kind(name)} values and cannot be a position; declare it as "
-                    f"integers, dims={{{name!r}: 'int<V: …'}}",
+                    f"integers, dims={{{name!r}: 'int<V: …>'}}",
                 )
 
     def _declared_enough(self, name: str) -> bool:

@@ -75,7 +75,8 @@ class Grid:
 def agreement(space: Space, expression: Expression) -> Grid | None:
     """Whether the expression is 0 on the grid that decides; None where the theorem does not apply (a sum over all integers).
 
-    >>> from derivcheck.notation.parse import Scope, parse_input, parse_term
+    >>> from derivcheck.notation.dims import parse_input
+    >>> from derivcheck.notation.parse import Scope, parse_term
     >>> from derivcheck.proof.normal import of_term
     >>> from derivcheck.proof.space import Space
     >>> space, scope = Space(), Scope({"x": parse_input("x", "N")})

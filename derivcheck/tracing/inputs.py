@@ -10,9 +10,9 @@ from typing import Any
 import torch
 
 from derivcheck.errors import InputError, UnsupportedOperation
+from derivcheck.notation.dims import parse_input
 from derivcheck.notation.sizes import size
 from derivcheck.tracing.assign import Spec, Subject
-from derivcheck.tracing.dims import read_dims
 from derivcheck.tracing.torch_internals import Run, decomposition
 from derivcheck.tracing.walk import has_row
 
@@ -47,7 +47,7 @@ def function_subject(
     structure: dict[str, Any] = {}
     for n in dict.fromkeys(order):
         if n in dims:
-            read = read_dims(n, dims[n])
+            read = parse_input(n, dims[n])
             dtype = {"float": torch.get_default_dtype(), "int": torch.int64, "bool": torch.bool}[read.kind]
             value = examples.get(n)
             if isinstance(value, torch.Tensor):

@@ -23,9 +23,9 @@ import torch
 from torch import nn
 
 from derivcheck.errors import InputError
-from derivcheck.notation.sizes import Poly, as_poly, size
+from derivcheck.notation.dims import parse_dims, parse_input
+from derivcheck.notation.sizes import Poly, Size, as_poly, size
 from derivcheck.tracing.assign import Spec, Subject
-from derivcheck.tracing.dims import read_dims
 from derivcheck.tracing.inputs import copied, fill, input_slots, spec_of
 from derivcheck.tracing.known import Known, example_inputs, known_sizes
 from derivcheck.tracing.torch_internals import Run, decomposition
@@ -169,7 +169,7 @@ def _examples_of(
     unknown = [n for n in dims if n not in forward]
     if unknown:
         raise InputError(f"dims names {unknown[0]!r}, which is no parameter of the module's forward ({', '.join(forward)})")
-    reads = {n: read_dims(n, text) for n, text in dims.items() if n not in given}
+    reads = {n: parse_input(n, text) for n, text in dims.items() if n not in given}
     for n, read in reads.items():
         preferred.update({f"{n}.{axis}": str(p) for axis, p in enumerate(read.dims) if p.atom is not None})
     names = sorted({s for read in reads.values() for p in read.dims for s in p.sizes()})
@@ -301,9 +301,7 @@ def _skeleton(module: nn.Module) -> nn.Module:
 def _local(value: Any, names: Mapping[str, Poly]) -> Any:
     """A size expression of a known module with its local names put in: text, a number or a tuple of them."""
     if isinstance(value, str):
-        from derivcheck.notation.sizes import Size
-
-        (poly,) = read_dims("a module", value).dims
+        (poly,) = parse_dims(value)
         return poly.substitute({Size(n): p for n, p in names.items()})
     if isinstance(value, (tuple, list)):
         return type(value)(_local(v, names) for v in value)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from collections import Counter
@@ -14,8 +15,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from derivcheck.errors import NotationError
+from derivcheck.notation.dims import parse_dims, parse_input
 from derivcheck.notation.meaning import evaluate
-from derivcheck.notation.parse import Scope, parse_dims, parse_input, parse_program, parse_term
+from derivcheck.notation.parse import Scope, parse_program, parse_term
 from derivcheck.notation.program import Definition, Input, Program
 from derivcheck.notation.sizes import Index, Poly, as_poly, entry, extreme, i_poly, size
 from derivcheck.notation.syntax import expand_groups, read
@@ -273,7 +275,10 @@ def test_star_groups() -> None:
 
 def test_dims() -> None:
     assert parse_dims("N h*d, 3 2*m-1") == (N, size("h") * size("d"), as_poly(3), 2 * size("m") - 1)
-    assert parse_dims("") == ()
+    assert parse_dims("") == () and parse_dims("N\n h") == (N, size("h"))
+    for text in ("2N", "N $", "N in)", "N*", "n.m", "1.5"):
+        with pytest.raises(NotationError, match=rf"dims of 'x': {re.escape(repr(text))} is no list of sizes; expected names"):
+            parse_input("x", text)
     for text in ("int<V: N T>", "int<V: N T", "int < V : N T >"):
         assert parse_input("ids", text) == Input("ids", (N, size("T")), "int", V)
     assert parse_input("m", "bool<N>") == Input("m", (N,), "bool")
@@ -318,7 +323,7 @@ def test_dims() -> None:
         ("give y\ny := 3", None, "expected 'input', 'output'"),
         ("input x[N] complex\ny[n] := x[n]", None, "found kind 'complex'"),
         ("input x[N]\ny[n] := x[n]", {"x": "M"}, "x is declared with dimensions N, but dims gives M"),
-        ("y[n] := x[n]", {"x": "N 3+"}, "dims of 'x': line 1, column 5"),
+        ("y[n] := x[n]", {"x": "N 3+"}, "dims of 'x': 'N 3+' is no list of sizes"),
         ("y[n] := x[n]", {"x": "float<V: N"}, "expected one bound for int entries"),
         ("y[n] := x[n]", {"x": 3}, "dims of 'x': expected text such as 'N in', found int"),
         ("y := 3 // 0", None, "division by zero"),

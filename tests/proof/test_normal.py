@@ -2,7 +2,8 @@
 
 import pytest
 
-from derivcheck.notation.parse import Scope, parse_input, parse_term
+from derivcheck.notation.dims import parse_input
+from derivcheck.notation.parse import Scope, parse_term
 from derivcheck.notation.sizes import Index, size
 from derivcheck.notation.terms import Over, Term, mul, ref, summation
 from derivcheck.proof.equality import surely_equal

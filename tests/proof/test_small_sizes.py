@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 import derivcheck as dc
-from derivcheck.notation.parse import Scope, parse_input, parse_term
+from derivcheck.notation.dims import parse_input
+from derivcheck.notation.parse import Scope, parse_term
 from derivcheck.notation.sizes import Index, size
 from derivcheck.notation.terms import Term
 from derivcheck.proof import polynomials, small_sizes

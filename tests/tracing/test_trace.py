@@ -322,7 +322,7 @@ def test_an_empty_example_derives() -> None:
             {"dims": {"x": "N in", "W": "out k", "b": "out"}},
             r"raises at N = .*Give dimensions that must be equal the same name",
         ),
-        (affine, {"dims": {"x": "N in", "W": "out %", "b": "out"}}, "'%' is no size"),
+        (affine, {"dims": {"x": "N in", "W": "out %", "b": "out"}}, "dims of 'W': 'out %' is no list of sizes"),
         (
             affine,
             {"examples": {"x": torch.ones(2, 3), "W": torch.ones(2, 4), "b": torch.ones(2)}},
