@@ -229,6 +229,8 @@ class _Recorder(ProxyTorchDispatchMode):  # type: ignore[no-untyped-call]
         try:
             refuse_as_the_kernel(func, args, kwargs)
             out = func(*args, **kwargs)
+        except DataDependentOutputException:  # an operator with a row that looks at its arguments (cov at its weights)
+            out = _shaped_as_on_ones(func, args, kwargs)
         except Exception:
             repaired = self.repair(call, self.recording) if self.repair is not None else None
             if repaired is None:
@@ -683,6 +685,14 @@ def _made(value: Any, device: str) -> Any:
     if isinstance(value, dict):
         return {k: _made(v, device) for k, v in value.items()}
     return value
+
+
+def _shaped_as_on_ones(func: Any, args: Any, kwargs: Any) -> Any:
+    """Tensors without data, of the shapes that an operator gives for tensors of ones."""
+    with torch.no_grad(), no_dispatch():
+        ones = [pytree.tree_map_only(torch.Tensor, lambda t: torch.ones(t.shape, dtype=t.dtype), a) for a in (args, kwargs)]
+        out = func(*ones[0], **ones[1])
+    return pytree.tree_map_only(torch.Tensor, lambda t: torch.empty(t.shape, dtype=t.dtype), out)
 
 
 def succeeds(func: Any, args: Any, kwargs: Any) -> bool:
