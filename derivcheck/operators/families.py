@@ -29,6 +29,7 @@ FAMILIES: tuple[str, ...] = (
     "linear_algebra",
     "gathering",
     "scattering",
+    "bags",
     "softmaxes",
     "attention",
     "images",

@@ -15,3 +15,9 @@ refuse(
     reason="it is an intermediate step of torch's own compiler",
     instead="Call the operator that it comes from.",
 )
+refuse(
+    "aten.as_strided.default",
+    "aten.as_strided_scatter.default",
+    reason="it reads the memory behind a tensor, whose order is not the tensor's",
+    instead="Use unfold, slices, diagonal or expand, which read elements.",
+)

@@ -33,7 +33,8 @@ class Like:
 
     ``values``: ``normal``, ``positive`` (0.5 … 2), ``unit`` (inside −1 … 1), ``open`` (inside 0 … 1), ``simplex``
     (positive, last axis sums to 1), ``signs`` (±1), ``ties`` (few values), ``distinct`` (no ties), ``fixed`` (0.5 … 2,
-    no gradient: a buffer), ``unique`` (integers without repeats along the last axis).
+    no gradient: a buffer), ``unique`` (integers without repeats along the last axis), ``starts`` (in order from 0),
+    ``bounds`` (in order from 0 to below − 1), ``shares`` (of below − 1).
     """
 
     shape: tuple[int, ...]

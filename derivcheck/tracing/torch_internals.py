@@ -394,6 +394,11 @@ class _Functional(FunctionalTensorMode):  # type: ignore[no-untyped-call]
         instead = "Use eval mode, or draw the random tensor outside and pass it as an input."
         if dropout:
             instead = "Use eval mode, or give its mask as a further input: dropout_mask=<bool tensor of the same shape>."
+        if "dropout_p" in bound:
+            instead = (
+                "Pass dropout_p=0.0, or write the attention out with dropout on its weights, "
+                "which takes its mask as an input: dropout_mask=<bool tensor of the weights' shape>."
+            )
         raise UnsupportedOperation(name, "it is random", frames[0].place if frames else None, instead)
 
 
@@ -510,6 +515,11 @@ def unsupported(func: Any, place: str | None) -> UnsupportedOperation:
         ),
         "aten.is_nonzero": ("control flow depends on a tensor's value", "Use torch.where."),
         "aten.nonzero": ("the shape of its result depends on the data", "Use torch.where or a mask."),
+        "aten.repeat_interleave": ("the shape of its result depends on the data", "Give output_size."),
+        "aten._ctc_loss": (
+            "it sums over alignments whose number depends on the data",
+            "Write its forward recursion out with torch.logaddexp over fixed lengths.",
+        ),
         "aten.masked_select": ("the shape of its result depends on the data", "Use torch.where or a mask."),
     }
     for prefix, (reason, instead) in known.items():

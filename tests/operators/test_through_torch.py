@@ -1,0 +1,57 @@
+"""Rows met through torch's own functions, whose Python and shape checks stand between the user and the operator."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+import derivcheck as dc
+
+IDS = torch.randint(10, (4, 6), generator=torch.Generator().manual_seed(0))
+LENGTHS = torch.tensor([7, 7])
+T = torch.Tensor
+
+
+def normal(*shape: int) -> T:
+    return torch.randn(*shape, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+
+
+def test_bags_of_one_size_are_a_plain_sum() -> None:
+    d = dc.derive(lambda w, ids: F.embedding_bag(ids, w, mode="mean"), w=normal(10, 3), ids=IDS)
+    (mean,) = d.program.definitions
+    assert "ids[a, i]" in str(mean.term) and "[i " not in str(mean.term)  # no condition that says which bag i is in
+
+
+@pytest.mark.parametrize(
+    "f, others",
+    [
+        (lambda x: torch.cov(x), {}),
+        (lambda x: torch.corrcoef(x), {}),
+        (lambda x, ids: F.embedding_bag(ids, x, padding_idx=-2), {"ids": IDS}),
+        (lambda x, ids, at: F.embedding_bag(ids, x, at, mode="max"), {"ids": IDS.flatten(), "at": torch.tensor([0, 9, 9, 20])}),
+        (lambda x, times: x.repeat_interleave(times, 0, output_size=12), {"times": torch.tensor([1, 0, 3] + [1] * 6 + [2])}),
+    ],
+)
+def test_gradients_are_autograds(f: Callable[..., T], others: dict[str, T]) -> None:
+    x = normal(10, 3).requires_grad_()
+    value = f(x, **others)
+    up = torch.randn_like(value)
+    found, grads = dc.derive(f, x=x.detach(), **others).compile()(x=x.detach(), **others, grad_output=up)
+    torch.testing.assert_close((found, grads["x"]), (value, *torch.autograd.grad(value, x, up)))
+
+
+@pytest.mark.parametrize(
+    "f, message",
+    [
+        (lambda x: F.scaled_dot_product_attention(x, x, x, dropout_p=0.1), r"it is random\. Pass dropout_p=0\.0, or write"),
+        (lambda x: F.ctc_loss(x, IDS[:2, :3], LENGTHS, LENGTHS), r"ctc_loss.* sums over alignments .* with torch\.logaddexp"),
+        (lambda x: x.as_strided((2, 2), (1, 2)), r"as_strided.* reads the memory behind a tensor.* Use unfold"),
+        (lambda x: x.repeat_interleave(LENGTHS, 1), r"repeat_interleave.* depends on the data\. Give output_size\."),
+    ],
+)
+def test_what_is_refused_says_what_to_do(f: Callable[[T], T], message: str) -> None:
+    with pytest.raises(dc.UnsupportedOperation, match=message):
+        dc.derive(f, x=normal(7, 2, 5))
