@@ -77,9 +77,10 @@ class Bound:
         dtype: the type whose arithmetic is bounded.
         coarse: every sum is taken to be sequential and to accumulate in the type itself, as some of torch's own
             bfloat16 and float16 kernels do on the CPU (``native_layer_norm_backward``).
+        decided: every bracket is taken to be on the side on which its number lies, however near the kink.
     """
 
-    def __init__(self, dtype: torch.dtype = torch.float64, coarse: bool = False) -> None:
+    def __init__(self, dtype: torch.dtype = torch.float64, coarse: bool = False, decided: bool = False) -> None:
         # the value itself is rounded too (float64), hence the sum of both units
         self.unit = unit(dtype) + FLOAT64_UNIT
         accumulator = dtype if dtype in (torch.float64, torch.float32) else torch.float32
@@ -88,6 +89,7 @@ class Bound:
         self.largest = torch.finfo(dtype).max
         self.single = dtype is torch.float32
         self.sequential = coarse
+        self.decided = decided
         self.open = 0  # brackets that rounding may flip
 
     # -- in and out ------------------------------------------------------------
@@ -116,6 +118,9 @@ class Bound:
         return Whole(
             np.rint(np.nan_to_num(array(a.value))).astype(np.int64), opened if opened is not None and opened.any() else None
         )
+
+    def held(self, a: Pair) -> Pair:
+        return a
 
     def indicator(self, mask: Mask) -> Pair:
         v = self._tensor(mask.holds).double()
@@ -252,7 +257,7 @@ class Bound:
     def compare(self, relation: str, a: Pair) -> Mask:
         v = array(a.value)
         holds = np.asarray({"==": v == 0, "!=": v != 0, ">=": v >= 0, ">": v > 0}[relation])
-        if a.error is None:
+        if a.error is None or self.decided:
             return Mask(holds)
         e = array(a.error)
         opened = (np.abs(v) <= e) & (e > 0)
@@ -330,7 +335,7 @@ class Bound:
         kept = [k for k in range(v.ndim) if k not in dims]
         flat = v.transpose(*kept, *dims).reshape(*(v.shape[k] for k in kept), -1)
         found = np.asarray(flat.argmax(-1) if kind == "argmax" else flat.argmin(-1), dtype=np.int64)
-        if a.error is None:
+        if a.error is None or self.decided:
             return Whole(found)
         near, errors = self._candidates(kind[3:], a, dims)
         opened = array((near.sum(dims) > 1) & (errors.amax(dims) > 0))

@@ -118,8 +118,9 @@ def examine(
     report = Report(s.name, rows, _name(dtype), str(next(iter(s.tensors.values())).device), seed, right.sizes)
     if tolerance is not None:
         report.notes.append(f"tolerance={tolerance:g} was used, beyond what rounding explains")
-    if right.open:
-        report.notes.append(f"{right.open} brackets stand at a kink within rounding; either side counts as right there")
+    at_kinks = right.kinks(s.derivation.adjoint.outputs)
+    if at_kinks:
+        report.notes.append(f"{at_kinks} elements stand at a kink within rounding; either side counts as right there")
     if s.call is not None:
         row = value_row(s, right, dtype)
         if row is not None:

@@ -46,6 +46,9 @@ class Live:
         values = array(a)
         return Whole(np.rint(np.nan_to_num(values)).astype(np.int64))
 
+    def held(self, a: Any) -> Any:
+        return a.detach()
+
     def indicator(self, mask: Mask) -> Any:
         return self._tensor(mask.holds).to(self.dtype)
 

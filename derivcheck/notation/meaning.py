@@ -110,7 +110,8 @@ class Evaluation:
     def define(self, d: Definition) -> Any:
         """The array of a definition, over all its indices that are not fixed."""
         self.memo = {}
-        return self.spread(self.value(d.term), tuple(i for i in d.indices if i not in self.fixed))
+        found = self.spread(self.value(d.term), tuple(i for i in d.indices if i not in self.fixed))
+        return self.numbers.held(found) if d.stop else found
 
     def repeat(self, group: Sequence[Definition]) -> None:
         """A recurrence: along one index where the references show one, else until nothing changes."""

@@ -48,6 +48,7 @@ class Numbers(Protocol):
     def integers(self, values: Whole) -> Any: ...
     def whole(self, a: Any) -> Whole: ...
     def indicator(self, mask: Mask) -> Any: ...  # 1 where it holds, else 0
+    def held(self, a: Any) -> Any: ...  # the same values, of which no derivative is taken
     def shape(self, a: Any) -> tuple[int, ...]: ...
     def reshape(self, a: Any, shape: Sequence[int]) -> Any: ...
     def permute(self, a: Any, order: Sequence[int]) -> Any: ...
@@ -93,6 +94,9 @@ class Numpy:
 
     def whole(self, a: Any) -> Whole:
         return Whole(np.rint(np.nan_to_num(a)).astype(np.int64))
+
+    def held(self, a: Any) -> Any:
+        return a
 
     def indicator(self, mask: Mask) -> Any:
         return mask.holds.astype(self.dtype)
@@ -205,6 +209,9 @@ class Exact(Numpy):
 
     def whole(self, a: Any) -> Whole:
         return Whole(np.array([int(v) for v in a.ravel()], dtype=np.int64).reshape(a.shape))
+
+    def held(self, a: Any) -> Any:
+        return a
 
     def indicator(self, mask: Mask) -> Any:
         return self._map(lambda v: self.exactly(Fraction(int(v))), mask.holds)

@@ -30,12 +30,12 @@ def _places(b: Builder, x: Value, axis: int, descending: bool, holes: bool = Fal
     at = b.indices(x.dims)
     i, j = b.index(x.dims[axis]), at[axis]
     mine, other = x[at], x[_line(at, axis, i)]
-    before = add(
-        test(">" if descending else "<", other, mine), mul(test("==", other, mine), bracket(">=", i_poly(j) - i_poly(i) - 1))
-    )
+    earlier, later = bracket(">=", i_poly(j) - i_poly(i) - 1), bracket(">=", i_poly(i) - i_poly(j) - 1)
+    order = ">" if descending else "<"
+    before = add(mul(earlier, test(order + "=", other, mine)), mul(later, test(order, other, mine)))
     if holes:  # what is no number comes last
         mine_out, other_out = not_a_number(mine), not_a_number(other)
-        late = mul(mine_out, other_out, bracket(">=", i_poly(j) - i_poly(i) - 1))
+        late = mul(mine_out, other_out, earlier)
         before = add(before, mul(mine_out, Bracket("==", other_out)), late)
     rank = b.define("rank", at, summation([i], before), stop=True, kind="int")
     k = b.index(x.dims[axis])

@@ -195,6 +195,60 @@ def test_detached_parts_are_frozen() -> None:
     assert report.passed, str(report)
 
 
+def straight_through(z: torch.Tensor, q: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    return z + (q - z).detach(), (z - q.detach()) ** 2
+
+
+def test_a_derivation_of_detached_parts_is_held_against_autograd_of_its_program() -> None:
+    tensors = {"z": randn(3), "q": randn(3)}
+    report = check(dc.derive(straight_through, **tensors), tensors)
+    assert report.passed, str(report)
+
+
+def routed(x: torch.Tensor, W: torch.Tensor) -> torch.Tensor:
+    """A mixture of experts: weights for the two largest scores."""
+    logits = x @ W.T
+    top, where = torch.topk(logits, 2, dim=-1)
+    return torch.zeros_like(logits).scatter(-1, where, top.softmax(-1))
+
+
+def clipped(s: torch.Tensor, a: torch.Tensor) -> torch.Tensor:
+    """The clipped surrogate of PPO in its first step: the ratio is 1, both of its sides are equal."""
+    ratio = torch.exp(s - s.detach())
+    return -torch.min(ratio * a, ratio.clamp(0.8, 1.2) * a).mean()
+
+
+@pytest.mark.parametrize(
+    ("f", "tensors"),
+    [(routed, {"x": randn(5, 7), "W": randn(4, 7)}), (clipped, {"s": randn(5, 4), "a": randn(5, 4)})],
+    ids=["top-k", "ties by construction"],
+)
+def test_equal_numbers_are_no_reason_to_see_nothing(f: Any, tensors: dict[str, torch.Tensor]) -> None:
+    report = check(f, tensors, wrt=list(tensors)[:1])
+    assert report.passed, str(report)
+    assert report.rows[0].sensitivity < 1e-10
+    upstream = list(tensors)[0]
+    wrong = check(
+        f,
+        tensors,
+        lambda grad_output, **t: {
+            upstream: 1.001 * torch.autograd.functional.vjp(lambda x: f(**{**t, upstream: x}), t[upstream], grad_output)[1]
+        },
+        wrt=[upstream],
+    )
+    assert not wrong.passed
+
+
+def test_a_gradient_that_agrees_only_because_a_kink_may_fall_either_way_has_not_passed() -> None:
+    def cancelled(x: torch.Tensor, w: torch.Tensor) -> torch.Tensor:
+        return torch.relu(x @ w.T + x @ (-w).T)
+
+    report = check(
+        cancelled, {"x": randn(4, 3), "w": randn(2, 3)}, lambda grad_output, x, w: {"w": torch.full_like(w, 1e-3)}, wrt=["w"]
+    )
+    assert report.rows[0].verdict == "vacuous"
+
+
 class Model(nn.Module):
     def __init__(self, function: Any) -> None:
         super().__init__()

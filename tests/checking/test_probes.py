@@ -149,7 +149,7 @@ def test_a_kink_within_rounding_counts_as_either_side() -> None:
 
         report = check_at(dc.derive(p), tensors, backward)
         assert not report.faulty, str(report)
-        assert "brackets stand at a kink within rounding" in " ".join(report.notes)
+        assert "elements stand at a kink within rounding" in " ".join(report.notes)
 
 
 def linear(x: Any, w: Any) -> Any:
