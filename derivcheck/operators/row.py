@@ -1,10 +1,11 @@
 """A row says what an operator means: forward only, one place, with samples to test it on.
 
+>>> from derivcheck.notation.terms import add, mul
 >>> from derivcheck.operators.row import find, sample, floats, row
 >>> @row("mylib.scaled_add.default", samples=[sample(floats(2, 3), floats(3), scale=2)])
 ... def scaled_add(b, x, y, scale=1):
 ...     "z[*n] = x[*n] + scale*y[*n], broadcast."
-...     return b.elementwise(lambda p, q: p + q * b.number(scale), x, y)
+...     return b.elementwise(lambda p, q: add(p, mul(b.number(scale), q)), x, y)
 >>> find("mylib.scaled_add.default").text
 'z[*n] = x[*n] + scale*y[*n], broadcast.'
 
@@ -20,6 +21,7 @@ from typing import Any, TypeVar
 
 from derivcheck.errors import UnsupportedOperation
 from derivcheck.notation.sizes import Poly
+from derivcheck.notation.terms import NO_INDICES, Bracket, refs, subterms
 from derivcheck.operators.build import Builder
 from derivcheck.operators.values import Value
 
@@ -230,5 +232,29 @@ def apply(
     builder.begin(operator, short(operator), found.gives, out_dims, out_kinds, hints, place)
     if found.where:
         builder.condition(found.where)
+    start = len(builder.definitions)
     result: Value | tuple[Value, ...] = found.means(*bound.args, **bound.kwargs)
+    if not operator.startswith("aten."):
+        _fit(builder, start, [*bound.args, *bound.kwargs.values()])
     return result
+
+
+def _fit(builder: Builder, start: int, arguments: Sequence[Any]) -> None:
+    """Require the sizes equal that the row takes as equal.
+
+    torch's own operators raise where sizes do not fit, which ties them; the shape function of a user's operator may let
+    anything pass.  An index that stands in a condition may go beyond a tensor's end: the condition is there for that.
+    """
+    dims: dict[str, Sequence[Poly | None]] = {d.name: d.dims for d in builder.definitions}
+    for v in arguments:
+        if isinstance(v, Value):
+            dims[v.name] = v.dims
+            for r in refs(v.closed[1]) if v.closed is not None else ():  # a transpose reads the tensor that it is of
+                dims.setdefault(r.name, [None if p.index is None else p.index.size for p in r.at])
+    for d in builder.definitions[start:]:
+        guarded = NO_INDICES.union(*(t.free for t in subterms(d.term) if isinstance(t, Bracket)))
+        for r in refs(d.term):
+            for length, place in zip(dims.get(r.name, ()), r.at):
+                i = place.index
+                if i is not None and length is not None and i not in guarded:
+                    builder.require(length, "==", i.size)

@@ -282,6 +282,10 @@ class _Functional(FunctionalTensorMode):  # type: ignore[no-untyped-call]
                     _here(),
                     "Derive outside of autocast: the derivation is over the reals, and its code runs in any type.",
                 )
+            if func._schema.is_mutable and func.namespace not in ("aten", "prims"):
+                reason = "it writes to its arguments, and torch has no form of it that does not"
+                instead = "Wrap it in an operator that returns a new tensor, and add a row for that one."
+                raise UnsupportedOperation(operator_name(func), reason, _here(), instead)
             if func._schema.is_mutable and self._written(func, args, kwargs):
                 return self._unseen(func, types, args, kwargs)
             if func in _READS_TRUTH and args[0].dtype is torch.bool:

@@ -55,3 +55,12 @@ def test_gradients_are_autograds(f: Callable[..., T], others: dict[str, T]) -> N
 def test_what_is_refused_says_what_to_do(f: Callable[[T], T], message: str) -> None:
     with pytest.raises(dc.UnsupportedOperation, match=message):
         dc.derive(f, x=normal(7, 2, 5))
+
+
+def test_values_put_at_indices_are_as_many_as_the_indices() -> None:
+    def f(x: T, ids: T, v: T) -> T:
+        return x.index_put((ids,), v, accumulate=True)
+
+    assert dc.derive(f, x=normal(5, 3), ids=IDS[0, :4] % 5, v=normal(4, 3)).program.argument("v").dims[0].sizes() == {"K"}
+    with pytest.raises(dc.InputError, match="Give dimensions that must be equal the same name"):
+        dc.derive(f, dims={"x": "N d", "ids": "int<N: K", "v": "M d"})
