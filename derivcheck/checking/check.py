@@ -8,8 +8,8 @@ from typing import Any
 import torch
 
 from derivcheck.checking.case import case_of
-from derivcheck.checking.found import Found, Run, Upstream, flat, native, runner
-from derivcheck.checking.judge import Derived, Sample, derived, judge
+from derivcheck.checking.found import Found, Run, Upstream, as_it_is, flat, native, runner
+from derivcheck.checking.judge import Derived, Sample, derived, judge, narrower
 from derivcheck.checking.probes import probe
 from derivcheck.checking.report import Report, Row
 from derivcheck.checking.second import second_order
@@ -43,7 +43,8 @@ def check(
         reference: a torch function of the same inputs that says what ``forward`` means, where it cannot be traced.
         wrt: names; default the inputs that require a gradient if any do, else all floating-point ones.
         grad_output: the upstream gradient (a flat tuple for several outputs); default 1 for one number, else random.
-        dtype: the floating-point type to check in; floating inputs are converted.
+        dtype: the floating-point type to check in; floating inputs are converted.  In float64, casts inside the code
+            (``x.float()``) do not round and tensors that it makes are float64; in a narrower type it runs as it is.
         device: where to run.
         seed: of everything random.
         tolerance: allow this relative error beyond rounding; the report says that it was used.
@@ -115,7 +116,11 @@ def examine(
     s.native = native(s, backward)
     right = derived(s, s.tensors, upstream, dtype)
     rows, found = judge(s, run, s.tensors, upstream, right)
+    if dtype is torch.float64:
+        narrower(rows, as_it_is(s, backward, s.tensors, upstream), s.tensors)
     report = Report(s.name, rows, _name(dtype), str(next(iter(s.tensors.values())).device), seed, right.sizes)
+    if s.widened:
+        report.notes.append(f"the code's casts to {', '.join(s.widened)} were taken as float64; dtype= checks it as it is")
     if tolerance is not None:
         report.notes.append(f"tolerance={tolerance:g} was used, beyond what rounding explains")
     at_kinks = right.kinks(s.derivation.adjoint.outputs)

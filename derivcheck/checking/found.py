@@ -13,6 +13,7 @@ import torch
 
 from derivcheck.checking.live import Live
 from derivcheck.checking.subject import Subject, Tensors
+from derivcheck.checking.wide import computing_in, widened
 from derivcheck.errors import InputError
 from derivcheck.notation.meaning import evaluate
 from derivcheck.notation.program import Input, Program
@@ -40,6 +41,18 @@ class Found:
 
 def runner(s: Subject, backward: Any) -> Run:
     """The backward under test as ``run(tensors, upstream) -> name -> gradient``."""
+    return widened(_runner(s, backward))
+
+
+def as_it_is(s: Subject, backward: Any, tensors: Tensors, upstream: Upstream) -> Mapping[str, torch.Tensor | None]:
+    """What the backward returns where its casts do cast; nothing where it then cannot run."""
+    try:
+        return _runner(s, backward)({n: like(t) for n, t in tensors.items()}, {n: like(t) for n, t in upstream.items()})
+    except Exception:  # it mixes types that only a narrower check would bring together
+        return {}
+
+
+def _runner(s: Subject, backward: Any) -> Run:
     if backward is None:
         return _own(s) if s.call is not None else _generated(s)
     if isinstance(backward, (str, Program)):
@@ -121,7 +134,7 @@ def _own(s: Subject) -> Run:
         wanted = [(o, g) for o, g in zip(outs, upstream.values()) if o.requires_grad]
         if not wanted:
             return dict.fromkeys(s.wrt)
-        with _overheard(s, outs):
+        with overheard(s, outs):
             grads = torch.autograd.grad(
                 [o for o, _ in wanted],
                 [leaves[n] for n in s.wrt],
@@ -149,14 +162,16 @@ def functions(outs: list[torch.Tensor]) -> list[Any]:
 
 
 @contextmanager
-def _overheard(s: Subject, outs: list[torch.Tensor]) -> Iterator[None]:
+def overheard(s: Subject, outs: list[torch.Tensor]) -> Iterator[None]:
     """See what each autograd.Function's backward returns: the engine sums it to size before any hook runs."""
     classes = {type(node)._forward_cls for node in functions(outs)}
     kept = {c: c.__dict__.get("backward") for c in classes}
 
     def listening(original: Any, name: str) -> Any:
         def backward(ctx: Any, *grads: Any) -> Any:
-            returned = original(ctx, *grads)
+            double = any(g is not None and g.dtype is torch.float64 for g in grads)
+            with computing_in(torch.float64 if double else torch.float32):  # the engine runs it outside of any mode
+                returned = original(ctx, *grads)
             values = returned if isinstance(returned, tuple) else (returned,)
             if len(values) == len(ctx.next_functions):  # every input is a tensor
                 for k, (g, (after, slot)) in enumerate(zip(values, ctx.next_functions)):

@@ -213,10 +213,7 @@ def _row(s: Subject, name: str, found: Found, right: Derived, tensors: Tensors, 
         else:
             row.verdict, row.note = "shape", f"found shape {tuple(g.shape)}, expected {tuple(expected.shape)}"
             return row
-    wanted = next((tensors[n].dtype for n in (name,) if n in tensors), right.dtype)
-    if g.dtype != wanted:
-        row.verdict = "dtype"
-        row.note = f"found {_type(g.dtype)}, expected {_type(wanted)}"
+    if _other_type(row, g, tensors[name].dtype if name in tensors else right.dtype):
         return row
     aside = None
     if _loose(expected, tolerance):
@@ -227,6 +224,20 @@ def _row(s: Subject, name: str, found: Found, right: Derived, tensors: Tensors, 
     if row.verdict == "passed":
         unsure(row, expected, tolerance, right.scale(bar, adjoint) if _loose(expected, tolerance) else None, aside)
     return row
+
+
+def _other_type(row: Row, g: torch.Tensor, wanted: torch.dtype) -> bool:
+    if g.dtype != wanted:
+        row.verdict, row.note = "dtype", f"found {_type(g.dtype)}, expected {_type(wanted)}"
+    return g.dtype != wanted
+
+
+def narrower(rows: list[Row], returned: Mapping[str, torch.Tensor | None], tensors: Tensors) -> None:
+    """Say which gradients come back in a narrower type than their input, though they are right in float64."""
+    for row in rows:
+        g = returned.get(row.name)
+        if not row.faulty and isinstance(g, torch.Tensor) and row.name in tensors:
+            _other_type(row, g, tensors[row.name].dtype)
 
 
 def _unusual(row: Row, bar: str, g: torch.Tensor, expected: torch.Tensor, tolerance: torch.Tensor, typical: Typical) -> None:

@@ -10,7 +10,7 @@ from dataclasses import replace
 
 import torch
 
-from derivcheck.checking.found import Upstream, flat, runner
+from derivcheck.checking.found import Upstream, flat, overheard, runner
 from derivcheck.checking.judge import derived, judge
 from derivcheck.checking.report import Row
 from derivcheck.checking.subject import Subject, Tensors
@@ -35,7 +35,8 @@ def second_order(s: Subject, upstream: Upstream, dtype: torch.dtype, seed: int) 
         inputs = {n: t if t.requires_grad else t.detach().requires_grad_() if n in s.wrt else t for n, t in tensors.items()}
         outs = flat(call({n: inputs[n] for n in s.tensors}))
         ups = [inputs[n] for n in upstream]
-        grads = torch.autograd.grad(outs, [inputs[n] for n in s.wrt], ups, create_graph=True, allow_unused=True)
+        with overheard(s, outs):
+            grads = torch.autograd.grad(outs, [inputs[n] for n in s.wrt], ups, create_graph=True, allow_unused=True)
         return tuple(torch.zeros_like(inputs[n]) if g is None else g for n, g in zip(s.wrt, grads))
 
     tensors = {**s.tensors, **upstream}

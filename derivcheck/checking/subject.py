@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 
+from derivcheck.checking.wide import computing_in, widened
 from derivcheck.derived import Derivation
 from derivcheck.errors import DerivcheckError, InputError
 from derivcheck.tracing.modules import identifier, trace_module
@@ -45,6 +46,7 @@ class Subject:
     native: bool = False  # the backward under test is that of torch's own kernels alone
     allowance: float | None = None  # a relative error that the caller allows beyond rounding
     module: torch.nn.Module | None = None  # the copy of a module, whose parameters fix their sizes
+    widened: tuple[str, ...] = ()  # the types to which the code casts, taken as float64
 
 
 def subject(
@@ -62,6 +64,16 @@ def subject(
             that is not there.
         UnsupportedOperation: a forward that cannot be derived.
     """
+    with computing_in(dtype) as widening:
+        s = _subject(forward, inputs, reference, wrt, dtype, device)
+    s.call, s.meaning = (None if c is None else widened(c) for c in (s.call, s.meaning))
+    s.widened = tuple(sorted(_type_name(d) for d in widening.met))
+    return s
+
+
+def _subject(
+    forward: Any, inputs: Mapping[str, Any], reference: Any, wrt: Iterable[str] | None, dtype: torch.dtype, device: Any
+) -> Subject:
     if not isinstance(inputs, Mapping):
         raise InputError(f"inputs is a {type(inputs).__name__}; expected a dict name -> tensor, in forward's order")
     if not isinstance(dtype, torch.dtype) or not dtype.is_floating_point:
@@ -185,7 +197,11 @@ def healthy(name: str, t: torch.Tensor) -> None:
 
 
 def _type(t: torch.Tensor) -> str:
-    return str(t.dtype).removeprefix("torch.")
+    return _type_name(t.dtype)
+
+
+def _type_name(dtype: torch.dtype) -> str:
+    return str(dtype).removeprefix("torch.")
 
 
 def _device(device: str | torch.device) -> torch.device:

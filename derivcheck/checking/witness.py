@@ -27,6 +27,7 @@ from derivcheck.checking.probes import at_sizes, runs
 from derivcheck.checking.report import Row, Witness
 from derivcheck.checking.structure import dependents
 from derivcheck.checking.subject import Subject, Tensors
+from derivcheck.checking.wide import computing_in
 from derivcheck.errors import DerivcheckError, InputError, UnsupportedOperation
 from derivcheck.notation.meaning import evaluate
 from derivcheck.notation.terms import Ref
@@ -142,9 +143,10 @@ def _autograd(s: Subject, tensors: Tensors, upstream: Upstream, tested: bool) ->
     names = list(s.wrt)
     if not wanted:
         return {n: torch.zeros_like(leaves[n]) for n in names}
-    grads = torch.autograd.grad(
-        [o for o, _ in wanted], [leaves[n] for n in names], [g.reshape(o.shape) for o, g in wanted], allow_unused=True
-    )
+    with computing_in(torch.float64):
+        grads = torch.autograd.grad(
+            [o for o, _ in wanted], [leaves[n] for n in names], [g.reshape(o.shape) for o, g in wanted], allow_unused=True
+        )
     return {n: torch.zeros_like(leaves[n]) if g is None else g for n, g in zip(names, grads)}
 
 

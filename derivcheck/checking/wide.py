@@ -1,0 +1,73 @@
+"""Running a user's code in float64 as if it had been written for it: no cast inside it rounds, what it makes is float64 too.
+
+Code that upcasts (``x.float()`` in a norm, meant for half precision) would round float64 inputs to float32, and code
+that makes tensors (``torch.zeros(n)``) would mix types.  Neither is a fault of its mathematics, which float64 is there to see.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+import torch
+from torch.overrides import TorchFunctionMode
+
+R = TypeVar("R")
+NARROW = (torch.float32, torch.float16, torch.bfloat16)
+CASTS = {torch.Tensor.float: torch.float32, torch.Tensor.half: torch.float16, torch.Tensor.bfloat16: torch.bfloat16}
+
+
+class Widening(TorchFunctionMode):
+    """Reads every narrower floating-point type as float64, and keeps which ones it met."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.met: set[torch.dtype] = set()
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func in CASTS:
+            self.met.add(CASTS[func])
+            return args[0].double()
+        given = {k: self._wide(v) for k, v in (kwargs or {}).items()}
+        return func(*(self._wide(a) for a in args), **given)
+
+    def _wide(self, value: Any) -> Any:
+        if isinstance(value, torch.dtype) and value in NARROW:
+            self.met.add(value)
+            return torch.float64
+        return value
+
+
+@contextmanager
+def computing_in(dtype: torch.dtype) -> Iterator[Widening]:
+    """Code that runs inside computes in float64 where that is the dtype; in any other dtype it is left as it is.
+
+    >>> with computing_in(torch.float64) as widening:
+    ...     (torch.ones(2).double().float() + torch.zeros(2)).dtype, widening.met
+    (torch.float64, {torch.float32})
+    """
+    widening = Widening()
+    if dtype is not torch.float64:
+        yield widening
+        return
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float64)
+    try:
+        with widening:
+            yield widening
+    finally:
+        torch.set_default_dtype(before)
+
+
+def widened(run: Callable[..., R]) -> Callable[..., R]:
+    """The same call, computed in float64 where its tensors are float64."""
+
+    @functools.wraps(run)
+    def wide(tensors: Mapping[str, torch.Tensor], *more: Any) -> R:
+        double = any(t.dtype is torch.float64 for t in tensors.values())
+        with computing_in(torch.float64 if double else torch.float32):
+            return run(tensors, *more)
+
+    return wide
