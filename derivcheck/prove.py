@@ -27,6 +27,7 @@ def prove(
     loss: Any = None,
     target: Any = None,
     wrt: Iterable[str] | None = None,
+    invariant: str | Iterable[str] = (),
     time_limit: float = 5.0,
     **inputs: Any,
 ) -> Proof:
@@ -38,6 +39,8 @@ def prove(
             (of inputs, or of the forward's named intermediates); it may also take the forward's intermediates by name.
             Or index text that defines ``x_bar[…]``, or a Program.
         *args, loss, target, dims, constants, wrt, **inputs: as :func:`derivcheck.derive` takes them.
+        invariant: index text that says what a recurrence always is, as in ``R[t] := sum(s: [s >= t]*x[s])``, over the names
+            of the forward, the backward and the adjoint; one or several.  Each is proved by induction before it is used.
         time_limit: seconds after which what is open is undecided; tracing is not counted.
 
     Returns:
@@ -45,7 +48,8 @@ def prove(
 
     Raises:
         UnsupportedOperation: code that cannot be traced or derived.
-        InputError: a backward that names what the forward does not have, or gives no gradient.
+        InputError: a backward that names what the forward does not have, or gives no gradient; an invariant of what is no
+            recurrence.
 
     >>> p = prove("y[n] := x[n]^2", "x_bar[n] := 2*x[n]*grad_output[n]", dims={"x": "N"})
     >>> p.status
@@ -57,7 +61,8 @@ def prove(
     fixed = dict(constants or {})
     fixed.update({n: v for n, v in inputs.items() if not hasattr(v, "shape") and n not in fixed})
     claimed, outputs = _claimed(backward, d, fixed)
-    proof = prove_programs(d.program, d.adjoint, claimed, outputs=outputs, time_limit=time_limit)
+    offered = parse_invariants([invariant] if isinstance(invariant, str) else list(invariant), d, claimed)
+    proof = prove_programs(d.program, d.adjoint, claimed, outputs=outputs, invariants=offered, time_limit=time_limit)
     if proof.status != "refuted":
         return proof
     wrong = next(p.name for p in proof.parts if p.status == "refuted")
@@ -141,6 +146,25 @@ def parse_claim(text: str, d: Derivation) -> Program:
         return _only_read(parse_program("\n".join([_with_ranges(text, wanted), *lines])))
     except NotationError:
         return found
+
+
+def parse_invariants(texts: list[str], d: Derivation, claimed: Program) -> Program | None:
+    """Index text of invariants, over the names of the forward, its adjoint and the claim, each in its dimensions."""
+    from derivcheck.notation.parse import parse_program
+
+    if not texts:
+        return None
+    known = {**_known(d), **{x.name: Input(x.name, x.dims, x.kind) for x in claimed.definitions}}
+    found: list[Program] = []
+    for text in texts:
+        name = re.match(r"\s*(\w*)", text)[1]  # type: ignore[index]
+        if name not in known:
+            raise InputError(f"an invariant of {name!r}, which neither side defines; they define {', '.join(known)}")
+        lines = [_input_line(a) for n, a in known.items() if n != name]
+        found.append(_only_read(parse_program("\n".join([_with_ranges(text, {name: known[name].dims}), *lines]))))
+    definitions = tuple(x for p in found for x in p.definitions)
+    arguments = {a.name: a for p in found for a in p.arguments}
+    return Program(tuple(arguments.values()), definitions, tuple(x.name for x in definitions))
 
 
 def _only_read(program: Program) -> Program:

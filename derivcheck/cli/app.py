@@ -157,6 +157,7 @@ def prove(
     backward: Annotated[str, typer.Argument(metavar="BACKWARD", help="The hand-written gradient: a function, or index text.")],
     dims: Dims = "",
     const: Const = None,
+    invariant: Annotated[list[str] | None, _option("What a recurrence always is, as index text; repeatable.", "TEXT")] = None,
     json: Json = False,
 ) -> int:
     """Is BACKWARD the gradient of TARGET for every size?  Exit 0 proved, 1 refuted, 3 undecided.
@@ -165,7 +166,7 @@ def prove(
     """
     from derivcheck.cli.commands import run_proof
 
-    return run_proof(target, backward, dims, const or [], json)
+    return run_proof(target, backward, dims, const or [], invariant or [], json)
 
 
 @app.command("notes")

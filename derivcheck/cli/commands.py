@@ -86,13 +86,13 @@ def run_check(target: str, backward: str, reference: str, dims: str, const: Sequ
     return HOLDS if report.passed else WRONG if report.faulty else UNDECIDED
 
 
-def run_proof(target: str, backward: str, dims: str, const: Sequence[str], as_json: bool) -> int:
+def run_proof(target: str, backward: str, dims: str, const: Sequence[str], invariants: Sequence[str], as_json: bool) -> int:
     """Prove a hand-written gradient: 0 proved, 1 refuted, 3 undecided."""
     from derivcheck.prove import prove
 
     forward = target if is_index_text(target) else load_target(target)
     under_test = backward if is_index_text(backward) else load_target(backward, "BACKWARD")
-    proof = prove(forward, under_test, dims=read_dims(dims), constants=read_constants(const))
+    proof = prove(forward, under_test, dims=read_dims(dims), constants=read_constants(const), invariant=invariants)
     if as_json:
         print(json.dumps(proof.to_dict(), indent=2))
     else:

@@ -10,7 +10,9 @@ from collections.abc import Iterable, Mapping
 from derivcheck.notation.functions import functions
 from derivcheck.notation.program import Definition
 from derivcheck.notation.sizes import Index, Poly, Size
-from derivcheck.notation.terms import Add, Bracket, Func, Mul, Number, Over, Pow, Ref, SizeOf, Term, subterms
+from derivcheck.notation.terms import Add, Bracket, Func, Mul, Number, Over, Pow, Ref, SizeOf, Term, inline, subterms
+
+SHORT = 30
 
 
 def conditions(definitions: Iterable[Definition], known: Mapping[str, Definition]) -> list[str]:
@@ -26,18 +28,27 @@ def conditions(definitions: Iterable[Definition], known: Mapping[str, Definition
 
 def _condition(t: Term, known: Mapping[str, Definition]) -> str:
     if isinstance(t, Pow):
+        base = _by_inputs(t.base, known)
         if isinstance(t.exponent, Number):
             e = t.exponent.value
             if e > 0 and e.denominator == 1 or above_zero(t.base, known):
                 return ""
-            return f"{t.base} {'≠' if e.denominator == 1 else '>'} 0"
-        return "" if above_zero(t.base, known) else f"{t.base} > 0"
+            return f"{base} {'≠' if e.denominator == 1 else '>'} 0"
+        return "" if above_zero(t.base, known) else f"{base} > 0"
     if isinstance(t, Func):
         row = functions().get(t.name)
         if row is None or not row.domain or (row.domain == "> 0" and above_zero(t.args[0], known)):
             return ""
         return f"{t.args[0]} {row.domain}"
     return ""
+
+
+def _by_inputs(t: Term, known: Mapping[str, Definition]) -> Term:
+    """An element of a short formula in inputs alone as that formula: ``1 - alpha[k]`` tells more than the name of a step."""
+    d = known.get(t.name) if isinstance(t, Ref) else None
+    if d is None or any(n in known for n in d.term.names) or len(str(d.term)) > SHORT:
+        return t
+    return inline(t, {d.name: (d.indices, d.term)})
 
 
 def above_zero(t: Term, known: Mapping[str, Definition], strict: bool = True, depth: int = 12) -> bool:

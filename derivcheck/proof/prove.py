@@ -14,7 +14,13 @@ from derivcheck.proof.report import Proof
 
 
 def prove_programs(
-    forward: Program, adjoint: Program, claimed: Program, *, outputs: Mapping[str, str] | None = None, time_limit: float = 5.0
+    forward: Program,
+    adjoint: Program,
+    claimed: Program,
+    *,
+    outputs: Mapping[str, str] | None = None,
+    invariants: Program | None = None,
+    time_limit: float = 5.0,
 ) -> Proof:
     """Whether the claimed gradients are those of the adjoint, for every size.
 
@@ -25,10 +31,13 @@ def prove_programs(
             gradient (1 where the output is a scalar and the claim does not read it).  An output ``x_bar`` or ``x``
             claims the gradient of ``x``; definitions' adjoints may be claimed too.
         outputs: gradient name → the claim's definition of it, where its outputs bear other names.
+        invariants: definitions that say in closed form what recurrences of the claim, the forward or the adjoint are; each is
+            proved before it is used.
         time_limit: seconds after which what is open is undecided.
 
     Raises:
-        InputError: an output that names nothing that has a gradient, or a claim that reads unknown names.
+        InputError: an output that names nothing that has a gradient, a claim that reads unknown names, or an invariant of
+            what is no recurrence.
 
     >>> from derivcheck.derivation.sweep import adjoint
     >>> from derivcheck.notation.parse import parse_program
@@ -39,7 +48,8 @@ def prove_programs(
     """
     read: dict[str, None] = {}
     ups = {a.name for a in adjoint.arguments if a.role == "upstream"}
-    if forward.scalar and ups.isdisjoint(claimed.inputs):
+    offered = invariants if invariants is not None else Program((), (), ())
+    if forward.scalar and ups.isdisjoint((*claimed.inputs, *offered.inputs)):
         adjoint = _at_one(adjoint, ups)
         read[f"{', '.join(sorted(ups))} = 1, which the claim does not read"] = None
     exact: list[Program] = []
@@ -48,11 +58,11 @@ def prove_programs(
     own = {d.name for d in claimed.definitions}
     theirs = {**{n: v for n, v in mine.items() if n not in own}, **integers_of(claimed.definitions)}
     sides = [written_out(p, mine, below) for p in (forward, adjoint)]
-    for p in (*sides, written_out(claimed, theirs, below)):
+    for p in (*sides, *(written_out(p, theirs, below) for p in (claimed, offered))):
         new, said = exact_constants(p)
         exact.append(new)
         read.update(dict.fromkeys(said))
-    proof = Prover(exact[0], exact[1], exact[2], outputs or {o: o for o in claimed.outputs}, time_limit).run()
+    proof = Prover(exact[0], exact[1], exact[2], outputs or {o: o for o in claimed.outputs}, time_limit).run(exact[3])
     return replace(proof, conditions=(*read, *proof.conditions)) if read else proof
 
 

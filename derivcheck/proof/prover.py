@@ -16,12 +16,13 @@ from derivcheck.errors import UnsupportedOperation
 from derivcheck.notation.program import Definition, Program
 from derivcheck.notation.sizes import Index, Poly, as_poly, i_poly
 from derivcheck.notation.terms import Ref, rename
-from derivcheck.proof import induction, polynomials
+from derivcheck.proof import invariants, polynomials
 from derivcheck.proof.atoms import Expression, elements_in
 from derivcheck.proof.bridges import Bridge, across, long_indices, wide
 from derivcheck.proof.claims import Claim, check_names, claims
 from derivcheck.proof.conditions import conditions
 from derivcheck.proof.equality import AS_WRITTEN, MODES, modes
+from derivcheck.proof.induction import by_invariant, one_step
 from derivcheck.proof.normal import of_term, vanishes
 from derivcheck.proof.opening import needed_names
 from derivcheck.proof.refute import Evidence, alike, compared, spread
@@ -29,7 +30,9 @@ from derivcheck.proof.report import Lemma, Part, Proof
 from derivcheck.proof.small_sizes import agreement
 from derivcheck.proof.space import OutOfTime, Space, Unreduced
 from derivcheck.proof.spelling import expression_text
+from derivcheck.proof.steps import by_steps
 from derivcheck.proof.substitution import inlined, moved
+from derivcheck.proof.unrolling import grounded
 
 # What is opened, in which mode, from cheap to dear: the claim's own names, those that numbers show to be needed, all.
 STAGES = (("claim", 0), ("needed", 0), ("needed", 1), ("needed", 2), ("all", 0), ("all", 1), ("all", 2), ("all", 3), ("all", 4))
@@ -49,6 +52,7 @@ class Prover:
         self.inputs = {a.name: a for a in (*forward.arguments, *adjoint.arguments)}
         taken = self.known.keys() | self.inputs.keys() | set(claimed.outputs)
         names = {d.name: f"claimed {d.name}" if d.name in taken else d.name for d in claimed.definitions}
+        self.names = names
         self.claimed = claimed.rename(names)
         self.claims = list(claims(forward, adjoint, self.known, outputs, names))
         check_names(claimed, self.inputs, self.known)
@@ -63,6 +67,10 @@ class Prover:
         self.modes = modes(d.term for d in self.definitions.values())
         self.forms: dict[tuple[int, str], Expression] = {}
         self.invariants: dict[tuple[int, str], Expression] = {}
+        self.running: dict[tuple[int, str], Expression | None] = {}
+        self.held: dict[tuple[int, str], Expression] = {}
+        self.offered: tuple[Definition, ...] = ()
+        self.leaned: tuple[Definition, ...] = ()
         self.used: set[int] = set()
         self.evidence: Evidence | None = None
         self.values: dict[str, Any] | None = None
@@ -71,14 +79,17 @@ class Prover:
         self.program = self._together()
 
     # -- the proof ------------------------------------------------------------------
-    def run(self) -> Proof:
-        """The verdicts."""
+    def run(self, offered: Program | None = None) -> Proof:
+        """The verdicts; what invariants are offered is tested, and used where nothing else tells."""
         self._evaluate()
         for d in self.claimed.definitions:
             try:
                 self._lemma(d)
             except (OutOfTime, RecursionError):
                 break
+        given = () if offered is None else invariants.checked(offered.rename(self.names), self.definitions)
+        tested, self.held = invariants.tested(self, given)
+        self.offered = tuple(v for v, t in zip(given, tested) if t.status == "holds")
         parts = [self._limited(self._part(c)) for c in self.claims]
         spaces = list(self.spaces.values())
         rules = sorted({r for s in spaces for r in s.rules}) if any(p.status == "proved" for p in parts) else []
@@ -94,11 +105,13 @@ class Prover:
             perf_counter() - self.start,
             self.forward,
             self.adjoint,
+            invariants=tuple(tested),
         )
 
     def _conditions(self) -> list[str]:
         found = dict.fromkeys((*self.forward.conditions, *self.claimed.conditions))
-        found.update(dict.fromkeys(conditions((*self.known.values(), *self.claimed.definitions), self.definitions)))
+        every = (*self.known.values(), *self.claimed.definitions, *self.leaned)
+        found.update(dict.fromkeys(conditions(every, self.definitions)))
         for mode, s in self.spaces.items():
             if mode in self.used or mode == 0:
                 found.update(dict.fromkeys(s.conditions))
@@ -185,7 +198,7 @@ class Prover:
 
     def _same(self, d: Definition, k: Definition, stages: tuple[tuple[str, int], ...]) -> str | None:
         if d.recurrent and k.recurrent:  # by induction: equal, if equal whenever all earlier elements are
-            if d.dims != k.dims or not induction.grounded(self, k.name):
+            if d.dims != k.dims or not grounded(self, k.name):
                 return None
             space = self.space(0)
             step = self.bridged(0, of_term(space, rename(d.term, {**self.alias, d.name: k.name})))
@@ -218,6 +231,10 @@ class Prover:
             if self._refuted(c):
                 return Part(c.name, "refuted", (), "", perf_counter() - start)
         how, rest = self._decided(c.claim, c.target, STAGES)
+        if how is None and self.held:
+            self.invariants.update(self.held)
+            self.leaned = self.offered
+            how, rest = self._decided(c.claim, c.target, STAGES)
         if how is not None:
             return Part(c.name, "proved", (), how, perf_counter() - start)
         self._numbers(False)
@@ -249,7 +266,7 @@ class Prover:
             try:
                 names = frozenset(needed or ()) if what == "needed" else None if what == "all" else frozenset[str]()
                 opened, left = self._reduced(mode, names, claim, target)
-                if not left or names is None and induction.by_invariant(self, mode, left):
+                if not left or names is None and (by_invariant(self, mode, left) or by_steps(self, mode, left)):
                     self.used.add(mode)
                     return _how(MODES[mode], opened), ""
             except (OutOfTime, RecursionError):
@@ -292,8 +309,8 @@ class Prover:
         """The names that were opened, and what is left of claim − target."""
         indices = self._indices(target)
         left, right = self.over(mode, claim, indices), self.over(mode, target, indices)
-        if self.recurrent(target) and not self.recurrent(claim) and induction.grounded(self, target):
-            right = induction.one_step(self, mode, left, right, target)
+        if self.recurrent(target) and not self.recurrent(claim) and grounded(self, target):
+            right = one_step(self, mode, left, right, target)
         difference = self.bridged(mode, polynomials.plus(left, polynomials.scaled(right, -1)))
         return self.emptied(mode, names, difference)
 

@@ -46,6 +46,7 @@ class Counterexample:
         gradient: the value of the gradient.
         inputs: the inputs at which it is so.
         exact: whether the values are exact rationals (else they carry 60 digits).
+        by: who says ``claimed``.
     """
 
     sizes: dict[str, int]
@@ -55,6 +56,7 @@ class Counterexample:
     gradient: Any
     inputs: dict[str, Any]
     exact: bool
+    by: str = "the claim"
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data, ready for JSON."""
@@ -71,7 +73,7 @@ class Counterexample:
     def __str__(self) -> str:
         at = f"[{', '.join(map(str, self.index))}]" if self.index else ""
         sizes = ", ".join(f"{n} = {v}" for n, v in self.sizes.items())
-        return f"{self.name}{at} is {_number(self.gradient)}, the claim gives {_number(self.claimed)}" + (
+        return f"{self.name}{at} is {_number(self.gradient)}, {self.by} gives {_number(self.claimed)}" + (
             f" at {sizes}" if sizes else ""
         )
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from derivcheck.errors import DerivcheckError
 from derivcheck.notation.program import Definition, Program
+from derivcheck.proof.invariants import Invariant
 from derivcheck.proof.refute import Counterexample
 
 
@@ -51,6 +52,7 @@ class Proof:
         tried: the sizes at which both sides were compared on numbers.
         lemmas: the definitions of the claim that were proved equal to definitions of the derivation, in order.
         notes: the certificate of the traces that the Program rests on.
+        invariants: what came of the invariants that were offered.
     """
 
     parts: tuple[Part, ...]
@@ -63,6 +65,7 @@ class Proof:
     seconds: float = 0.0
     forward: Program | None = field(default=None, repr=False)
     adjoint: Program | None = field(default=None, repr=False)
+    invariants: tuple[Invariant, ...] = ()
     diagnose: Callable[[], str | None] | None = field(default=None, repr=False, compare=False)
 
     @cached_property
@@ -110,8 +113,8 @@ class Proof:
             for x in self.lemmas:
                 if not x.claim.name.startswith("claimed ") or x.claim.name.removeprefix("claimed ") != x.target.name:
                     lines.append(f"  {x.claim.name.removeprefix('claimed ')} is {x.target.name}: {x.how}")
-        for note in self.notes:
-            lines.append(f"  {note}")
+        lines += [f"  {invariant}" for invariant in self.invariants]
+        lines += [f"  {note}" for note in self.notes]
         return "\n".join(lines)
 
     def to_latex(self) -> str:
@@ -134,6 +137,7 @@ class Proof:
             "lemmas": [
                 {"claim": x.claim.name.removeprefix("claimed "), "is": x.target.name, "how": x.how} for x in self.lemmas
             ],
+            "invariants": [i.to_dict() for i in self.invariants],
             "counterexample": self.counterexample.to_dict() if self.counterexample else None,
             "tried": [dict(s) for s in self.tried],
             "notes": list(self.notes),

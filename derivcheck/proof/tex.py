@@ -39,6 +39,7 @@ def proof_latex(proof: Proof) -> str:
     if proof.counterexample is not None:
         c = proof.counterexample
         lines.append(_words(str(c)) + ".")
+    lines += [_words(f"{str(i)[0].upper()}{str(i)[1:]}") + "." for i in proof.invariants]
     if proof.conditions:
         lines.append(r"\noindent Conditions: " + "; ".join(map(_words, proof.conditions)) + ".")
     if proof.status == "proved" and proof.rules:

@@ -163,6 +163,14 @@ def test_prove(claim: str, code: int, word: str) -> None:
     assert as_json.exit_code == code and json.loads(as_json.stdout)["status"] == word
 
 
+def test_prove_takes_invariants() -> None:
+    scan = ("S[k] := x[k] + [k >= 1]*S[k-1]", "x_bar[k] := sum(j: [j >= k]*grad_output[j])", "--dims", "x: K")
+    found = invoke("prove", *scan, "--invariant", "S[k] := sum(j: [j <= k]*x[j])", "--invariant", "S[k] := x[0]")
+    assert found.exit_code == 0
+    assert "the invariant of S holds, by induction" in found.output
+    assert "the invariant of S fails at its step" in found.output
+
+
 @pytest.mark.parametrize(("arguments", "sentence"), [
     (["derive", "torch.nn:Linnear(3, 2)"], "torch.nn has no 'Linnear'; did you mean 'Linear'?"),
     (["derive", "LAYERS:forward"], "name its dimensions with --dims"),

@@ -47,6 +47,9 @@ y[n,e] := sum(m: P[n,m]*v[m,e])"""
 CAUSAL = """S[n,m] := sum(d: q[n,d]*k[m,d])/D^(1/2)
 P[n,m] := [m <= n]*exp(S[n,m])/sum(j: [j <= n]*exp(S[n,j]))
 y[n,e] := sum(m: P[n,m]*v[m,e])"""
+COMPOSITE = """T[k] := [k == 0] + [k >= 1]*T[k-1]*(1 - a[k-1])
+w[k] := a[k]*T[k]
+C := sum(k: w[k]*c[k])"""
 QKV = "q: T D; k: T D; v: T E"
 
 GALLERY = (
@@ -505,5 +508,27 @@ C := sum(k: T[k]*a[k]*c[k])""",
         """R[k] := [k <= K - 2]*(a[k+1]*c[k+1] + (1 - a[k+1])*R[k+1])
 a_bar[k] := grad_output*T[k]*(c[k] - R[k]); c_bar[k] := grad_output*T[k]*a[k]""",
         (("c[k] - R[k]", "c[k] + R[k]"), ("(1 - a[k+1])*R", "a[k+1]*R")),
+    ),
+    Entry(
+        "alpha compositing, suffix sum",
+        COMPOSITE,
+        "a: K; c: K",
+        "a_bar[k] := grad_output*(T[k]*c[k] - sum(j: [j > k]*w[j]*c[j])/(1 - a[k])); c_bar[k] := grad_output*w[k]",
+        (("[j > k]", "[j >= k]"), ("/(1 - a[k])", ""), ("/(1 - a[k])", "/(1 + a[k])")),
+    ),
+    Entry(
+        "alpha compositing, total less prefix",
+        COMPOSITE,
+        "a: K; c: K",
+        """P[k] := w[k]*c[k] + [k >= 1]*P[k-1]
+a_bar[k] := grad_output*(T[k]*c[k] - (C - P[k])/(1 - a[k])); c_bar[k] := grad_output*w[k]""",
+        (("C - P[k]", "C - P[k] + w[k]*c[k]"), ("[k >= 1]*P[k-1]", "[k >= 2]*P[k-1]")),
+    ),
+    Entry(
+        "linear scan, by powers",
+        "S[k] := x[k] + [k >= 1]*d*S[k-1]",
+        "x: K; d: ",
+        "x_bar[k] := sum(j: [j >= k]*d^(j - k)*grad_output[j])",
+        (("d^(j - k)", "d^(j - k + 1)"), ("[j >= k]", "[j > k]")),
     ),
 )
