@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from fractions import Fraction
 
 from derivcheck.notation.functions import functions
@@ -72,7 +71,8 @@ class Latex(Writer):
         return rf"\frac{{\partial {self.symbols.loss.latex()}}}{{\partial {self.element(name, subscripts, raised)}}}"
 
     def upstream(self, name: str, subscripts: list[str], raised: list[str]) -> str:
-        return self._with(rf"\bar{{{self.symbol(name)}}}", subscripts, raised)
+        s = self.symbols[name]
+        return self._with((s.small if self.elements else s).barred.latex(), subscripts, raised)
 
     def math(self, text: str) -> str:
         return f"${text}$"
@@ -115,7 +115,7 @@ class Latex(Writer):
         signs = [rf"{_LATEX_BIG[kind]}_{{{i}={low}}}^{{{high}}}" for i, low, high in bounds]
         if kind not in ("sum", "prod"):
             signs = [rf"{_LATEX_BIG[kind]}_{{{', '.join(i for i, _, _ in bounds)}}}"]
-        return "".join(signs) + " " + body
+        return r"\,".join(signs) + " " + body
 
     def floor(self, above: str, below: str) -> str:
         return rf"\left\lfloor {above}/{below}\right\rfloor"
@@ -172,7 +172,7 @@ class Unicode(Writer):
 
     def upstream(self, name: str, subscripts: list[str], raised: list[str]) -> str:
         s = self.symbols[name]
-        return self._with(replace(s.small if self.elements else s, bars=s.bars + 1).unicode(), subscripts, raised)
+        return self._with((s.small if self.elements else s).barred.unicode(), subscripts, raised)
 
     def math(self, text: str) -> str:
         return text

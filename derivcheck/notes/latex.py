@@ -71,7 +71,11 @@ def formula_rows(f: Formula) -> list[str]:
             else:
                 rows[-1] += f" {p}"
     if f.note:
-        rows[-1] += rf" \quad \text{{({f.note})}}"
+        note = rf"\text{{({f.note})}}"
+        if visible(rows[-1]) + len(f.note) > _WIDTH:
+            rows.append(rf"&\quad {note}")
+        else:
+            rows[-1] += rf" \quad {note}"
     return [r.strip() for r in rows]
 
 
@@ -86,7 +90,7 @@ def document(parts: list[Block], lang: str) -> str:
     lines = [r"\documentclass{article}", r"\usepackage{amsmath,amssymb}", r"\usepackage[margin=2.5cm]{geometry}"]
     if lang == "zh":
         lines.append(r"\usepackage[fontset=fandol]{ctex}")
-    lines += [r"\allowdisplaybreaks", r"\begin{document}", rf"\section*{{{words['title']}}}"]
+    lines += [r"\setlength{\parindent}{0pt}", r"\allowdisplaybreaks", r"\begin{document}", rf"\section*{{{words['title']}}}"]
     for b in parts:
         lines += [rf"\subsection*{{{_words(b.title)}}}", r"\begin{align*}"]
         lines += [" \\\\\n".join(r for f in b.formulas for r in formula_rows(f)), r"\end{align*}"]

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 
 from derivcheck.notation.program import Definition, Program
 from derivcheck.notation.sizes import Index
-from derivcheck.notation.terms import ONE, Add, Bracket, Func, Mul, Number, Over, Pow, Ref, SizeOf, Term, is_negative, mul
+from derivcheck.notation.terms import ONE, ZERO, Add, Bracket, Func, Mul, Number, Over, Pow, Ref, SizeOf, Term, is_negative, mul
 from derivcheck.notes.steps import Formula, first_number, gradient_definitions, short_form, without_upstream
-from derivcheck.notes.symbols import Symbols
+from derivcheck.notes.symbols import Symbol, Symbols
 from derivcheck.notes.writing import PRODUCT, SUM, Writer
 
 Parts = tuple[str, tuple[Formula, ...], tuple[str, ...]]
@@ -34,7 +34,7 @@ def matrix_blocks(ink: type[Writer], table: Symbols, forward: Program, adjoint: 
         one = without_upstream(d.term, table)
         put_in = short_form(one, d, adjoint, table)
         back.append(m.formula(d, [one] if put_in is None else [one, put_in], words))
-    said = []
+    said = [words["indexforms"]] if any(f.note == words["indexform"] for f in (*ahead, *back)) else []
     texts = " ".join(f.line() for f in (*ahead, *back))
     if r"\mathbf{1}" in texts:
         said.append(words["ones"])
@@ -71,11 +71,13 @@ class Matrices:
     def symbol(self, name: str) -> str:
         """A tensor, a derivative or an upstream gradient without positions."""
         if name in self.table.upstream_of:
-            return rf"\bar{{{self.symbol(self.table.upstream_of[name])}}}"
+            return self._letter(self.table.upstream_of[name]).barred.latex()
         if name in self.table.adjoint_of:
             return rf"\frac{{\partial {self.table.loss.latex()}}}{{\partial {self.symbol(self.table.adjoint_of[name])}}}"
-        s = self.table[name]
-        return (s.capital if name in self.capitals else s).latex()
+        return self._letter(name).latex()
+
+    def _letter(self, name: str) -> Symbol:
+        return self.table[name].capital if name in self.capitals else self.table[name]
 
     def formula(self, d: Definition, terms: list[Term], words: dict[str, str]) -> Formula:
         """The definition in matrices, or in indices with a note."""
@@ -120,6 +122,8 @@ class Matrices:
             if found is not None and turned is not None and turned.text.count(r"\top") < found.text.count(r"\top"):
                 return _Text(rf"\left({turned.text}\right)^{{\top}}", _POSTFIX)
             return found
+        if t is ZERO:
+            return _Text("0")
         scalars, rest = self._split(t)
         if not rest:
             inner = self._constant(row, column)

@@ -112,6 +112,11 @@ class Symbol:
         return replace(self, base=self.base.upper()) if len(self.base) == 1 else self
 
     @property
+    def barred(self) -> Symbol:
+        """The upstream gradient of the symbol: the same letter under a bar, its label outside."""
+        return replace(self, bars=self.bars + 1)
+
+    @property
     def small(self) -> Symbol:
         """The same symbol as an element: a lower-case letter."""
         return replace(self, base=self.base.lower()) if len(self.base) == 1 and not self.script else self

@@ -271,6 +271,10 @@ class Writer:
                 number *= a.value
             elif isinstance(base, SizeOf) and not a.free and not a.names and e.denominator == 1:
                 value = self._at_sizes(base.value)
+                if len(value.terms) == 1:  # 2/(2·N) is 1/N
+                    ((monomial, coefficient),) = value.terms
+                    number *= Fraction(coefficient) ** int(e)
+                    value = Poly(((monomial, 1),))
                 if value.constant is not None and (value.constant or e > 0):
                     number *= Fraction(value.constant) ** int(e)
                 else:

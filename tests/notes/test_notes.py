@@ -18,7 +18,7 @@ from derivcheck.notes.latex import gradient_latex, to_latex
 from derivcheck.notes.markdown import to_markdown
 from derivcheck.notes.steps import steps
 from derivcheck.notes.unicode import derivation_text, shape_text
-from tests.notes.programs import ALL, linear
+from tests.notes.programs import ALL, linear, pair
 
 STYLES = ("index", "matrix", "scalar")
 
@@ -123,8 +123,19 @@ def test_index_and_matrix_forms_of_the_main_job() -> None:
 def test_what_has_no_matrix_form_says_so() -> None:
     for name in ("scan", "gather"):
         forward, back = ALL[name]()
-        assert "no matrix form" in to_latex(forward, back, style="matrix")
-        assert "没有矩阵形式" in to_latex(forward, back, style="matrix", lang="zh")
+        assert r"\text{(in indices)}" in to_latex(forward, back, style="matrix")
+        assert to_latex(forward, back, style="matrix", full=True).count("no matrix form was found") == 1
+        assert "没有矩阵形式" in to_latex(forward, back, style="matrix", lang="zh", full=True)
+    assert "no matrix form" not in to_latex(*linear(), style="matrix", full=True)
+
+
+def test_labels_sizes_and_zeros_print_plainly() -> None:
+    forward, back = pair("y_2[n,c] := x[n,c]*w[n,c]", {"x": "N C", "w": "N C"})
+    assert r"\bar{y}^{(2)}_{nc} w_{nc}" in to_latex(forward, back)
+    assert r"\bar{Y}^{(2)} \odot W" in to_latex(forward, back, style="matrix")
+    forward, back = linear()
+    assert r"\frac{1}{N} \left(\hat{y}^{(n)}_1" in squeezed(to_latex(forward, back, style="scalar", sizes={"in": 1, "out": 2}))
+    assert "𝟏" in to_html(forward, back, style="matrix")
 
 
 def test_names_print_apart() -> None:
@@ -260,8 +271,6 @@ def test_a_gradient_of_a_gradient_has_symbols() -> None:
 
 def test_an_output_given_twice_has_two_upstream_gradients() -> None:
     from derivcheck.derivation.sweep import adjoint
-    from tests.notes.programs import pair
-
     forward, _ = pair("y[n] := x[n]^2; z[n] := x[n]*3\noutput y, y, z", {"x": "N"})
     back = adjoint(forward)
     assert [a.name for a in back.arguments if a.role == "upstream"] == ["grad_output_0", "grad_output_1", "grad_output_2"]
@@ -270,8 +279,6 @@ def test_an_output_given_twice_has_two_upstream_gradients() -> None:
 
 
 def test_conditions_read_as_a_person_writes_them() -> None:
-    from tests.notes.programs import pair
-
     forward, back = pair("y[n] := [t[n] != -100]*[c - 1 - n >= 0]*[n >= 2]*x[n]", {"x": "N", "t": "int<V: N", "c": "int<V:"})
     text = derivation_text(forward, back)
     assert "[t[n] ≠ -100]" in text and "[n < c]" in text and "[n ≥ 2]" in text
