@@ -29,14 +29,13 @@ def load_target(text: str, option: str = "TARGET") -> Any:
     """
     place, rest = _split(text)
     if not place or not rest:
-        raise InputError(f"{option} {text!r} names nothing; expected package.module:name or path/to/file.py:name")
+        raise InputError(f"{option} {text!r} names nothing; expected package.module:name, path/to/file.py:name, "
+                         "or index text with :=")
     name, arguments, keywords = _call(rest, text, option)
     found: Any = _module(place, option)
     for part in name.split("."):
         if not hasattr(found, part):
-            near = difflib.get_close_matches(part, [n for n in vars(found) if not n.startswith("_")], 1)
-            hint = f"; did you mean {near[0]!r}?" if near else ""
-            raise InputError(f"{option} {text!r}: {place} has no {part!r}{hint}")
+            raise InputError(f"{option} {text!r}: {place} has no {part!r}{_instead(part, found)}")
         found = getattr(found, part)
     if isinstance(found, type) and (arguments is not None or _is_module(found)):
         try:
@@ -46,6 +45,15 @@ def load_target(text: str, option: str = "TARGET") -> Any:
     if arguments is not None:
         raise InputError(f"{option} {text!r}: {name} is not a class; leave the arguments out")
     return found
+
+
+def _instead(name: str, place: Any) -> str:
+    """The name of ``place`` that was perhaps meant, or the few callables that it defines itself."""
+    near = difflib.get_close_matches(name, [n for n in vars(place) if not n.startswith("_")], 1)
+    if near:
+        return f"; did you mean {near[0]!r}?"
+    own = [n for n, v in vars(place).items() if callable(v) and getattr(v, "__module__", "") == getattr(place, "__name__", None)]
+    return f"; it has {', '.join(own)}" if 0 < len(own) <= 8 else ""
 
 
 def is_index_text(text: str) -> bool:

@@ -60,8 +60,8 @@ def read_table(path: str | Path, targets: Sequence[str], features: Sequence[str]
         for k, name in enumerate(names):
             if name not in header:
                 near = difflib.get_close_matches(name, header, 1, 0.5)
-                hint = f"did you mean {near[0]!r}? " if near else ""
-                raise InputError(f"{path}: --{role} {name!r} is not a column; {hint}The columns are {', '.join(header)}")
+                hint = f"did you mean {near[0]!r}? The" if near else "the"
+                raise InputError(f"{path}: --{role} {name!r} is not a column; {hint} columns are {', '.join(header)}")
             if name in names[:k]:
                 raise InputError(f"{path}: --{role} {name!r} is given twice")
     if not targets:

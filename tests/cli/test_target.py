@@ -58,7 +58,7 @@ def test_a_file(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("text", "sentence"), [
-    ("Linear", "names nothing; expected package.module:name or path/to/file.py:name"),
+    ("Linear", "names nothing; expected package.module:name, path/to/file.py:name, or index text with :="),
     ("torch.nn:", "names nothing"),
     ("torch.nn:Linnear(3, 2)", "torch.nn has no 'Linnear'; did you mean 'Linear'?"),
     ("torch.nn:Linear(3)", "Linear cannot be made with these arguments"),
@@ -80,7 +80,7 @@ def test_bad_targets(text: str, sentence: str) -> None:
     ("def f(:\n", "does not import: SyntaxError"),
     ("import nowhere_at_all\n", "does not import: ModuleNotFoundError: No module named 'nowhere_at_all'"),
     ("raise SystemExit('bye')\n", "does not import: SystemExit: bye"),
-    ("gradient = 1\n", "has no 'f'"),
+    ("from torch import ones\ngradient = 1\ndef loss(x): return x\n", "has no 'f'; it has loss"),
 ])
 def test_bad_files(tmp_path: Path, source: str, sentence: str) -> None:
     path = tmp_path / "bad_file_of_a_test.py"

@@ -69,7 +69,7 @@ def test_original_units_predict_the_same(tmp_path: Path) -> None:
     ("a,y\n1,2\n,4\n", ["y"], [], False, "row 3, column 'a': the cell is empty; expected a number"),
     ("a,y\n1,2\n3,nan\n", ["y"], [], False, "row 3, column 'y': found nan; expected a finite number"),
     ("a,y\n1,-inf\n3,4\n", ["y"], [], False, "row 2, column 'y': found -inf; expected a finite number"),
-    (GOOD, ["Y"], [], False, "--target 'Y' is not a column; The columns are a, b, y"),
+    (GOOD, ["Y"], [], False, "--target 'Y' is not a column; the columns are a, b, y"),
     ("width,height,y\n1,2,3\n4,5,6\n", ["y"], ["widht"], False, "--feature 'widht' is not a column; did you mean 'width'?"),
     (GOOD, [], [], False, "no target; name a column with --target"),
     (GOOD, ["y", "y"], [], False, "--target 'y' is given twice"),
