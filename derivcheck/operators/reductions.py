@@ -163,9 +163,11 @@ def any_(b: Builder, input: Value, dim: Axes = None, keepdim: bool = False) -> V
     "aten.all.default",
     "aten.all.dim",
     "aten.all.dims",
+    "aten._is_all_true.default",
     gives="c",
     samples=[
         sample(bools(2, 3), only="aten.all.default"),
+        sample(bools(2, 3), only="aten._is_all_true.default"),
         sample(bools(2, 3), 1, only="aten.all.dim"),
         sample(bools(2, 3), [0], True, only="aten.all.dims"),
     ],

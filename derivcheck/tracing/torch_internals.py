@@ -413,7 +413,7 @@ _DISPATCH = tuple(
 
 
 def _guard(start: FrameType | None) -> tuple[bool, str] | None:
-    """Where a truth value is read only to raise an error (``if t.any(): raise …``, ``assert``): its good outcome."""
+    """Where a truth value is read only to raise an error (``if t.any(): raise``, ``if not …: raise``, ``assert``): its good outcome."""
     f = start
     while f is not None and f.f_code.co_filename.startswith((*_DISPATCH, _HERE)):
         f = f.f_back
@@ -423,13 +423,8 @@ def _guard(start: FrameType | None) -> tuple[bool, str] | None:
     node = statement(frame)
     if isinstance(node, ast.Assert):
         return True, frame.place
-    if (
-        isinstance(node, ast.If)
-        and not node.orelse
-        and isinstance(node.body[-1], ast.Raise)
-        and not isinstance(node.test, ast.UnaryOp)
-    ):
-        return False, frame.place
+    if isinstance(node, ast.If) and not node.orelse and isinstance(node.body[-1], ast.Raise):
+        return isinstance(node.test, ast.UnaryOp) and isinstance(node.test.op, ast.Not), frame.place
     return None
 
 

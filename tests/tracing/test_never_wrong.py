@@ -311,3 +311,23 @@ def test_a_limit_of_the_type_is_an_assumption() -> None:
 
     notes = dc.derive(f, x=normal(3, 4).float(), m=normal(3, 4) > 0).program.notes
     assert any("the type is float32: its min" in n for n in notes)
+
+
+def surely(x: Any) -> Any:
+    if not (x > 0).all():
+        raise ValueError("positive numbers only")
+    return x.log()
+
+
+def test_a_check_that_raises_unless_it_holds_is_assumed_to_hold() -> None:
+    d = dc.derive(surely, x=torch.rand(4) + 1)
+    assert any("assumes the check at test_never_wrong.py" in n for n in d.program.notes)
+    dc.assert_gradients(surely, {"x": torch.rand(4) + 1})
+
+
+def test_probability_distributions_check_their_arguments_and_derive() -> None:
+    def score(mu: Any, log_sigma: Any, a: Any) -> Any:
+        return torch.distributions.Normal(mu, log_sigma.exp()).log_prob(a).sum(-1)
+
+    dc.assert_gradients(score, {n: torch.randn(3, 2) for n in ("mu", "log_sigma", "a")})
+    dc.assert_gradients(lambda x: torch.distributions.Categorical(logits=x).entropy(), {"x": torch.randn(3, 4)})
