@@ -413,7 +413,7 @@ _DISPATCH = tuple(
 
 
 def _guard(start: FrameType | None) -> tuple[bool, str] | None:
-    """Where a truth value is read only to raise an error (``if t.any(): raise``, ``if not …: raise``, ``assert``): its good outcome."""
+    """Where a truth value is read only to raise (``if t.any(): raise``, ``if not …: raise``, ``assert``): its good outcome."""
     f = start
     while f is not None and f.f_code.co_filename.startswith((*_DISPATCH, _HERE)):
         f = f.f_back
