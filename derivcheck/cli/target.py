@@ -52,7 +52,7 @@ def _instead(name: str, place: Any) -> str:
     near = difflib.get_close_matches(name, [n for n in vars(place) if not n.startswith("_")], 1)
     if near:
         return f"; did you mean {near[0]!r}?"
-    own = [n for n, v in vars(place).items() if callable(v) and getattr(v, "__module__", "") == getattr(place, "__name__", None)]
+    own = [n for n, v in vars(place).items() if callable(v) and getattr(v, "__module__", "") == place.__name__]
     return f"; it has {', '.join(own)}" if 0 < len(own) <= 8 else ""
 
 

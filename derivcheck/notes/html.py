@@ -45,7 +45,7 @@ def to_html(
 
 
 def mathml(latex: str, display: str = "block") -> str:
-    """LaTeX as MathML.  The bold 1 is a letter of its own: browsers draw ``mathvariant`` on a number as if it were not there."""
+    """LaTeX as MathML.  The bold 1 is a letter of its own: browsers ignore ``mathvariant`` on a number."""
     from latex2mathml.converter import convert
 
     found: str = convert(latex.replace(r"\mathbf{1}", "𝟏"), display=display)
