@@ -16,13 +16,11 @@ from typing import Any
 import torch
 
 from derivcheck.errors import InputError, UnsupportedOperation
-from derivcheck.notation.program import Requirement
 from derivcheck.notation.sizes import Poly, Size, as_poly, size
 from derivcheck.tracing.fit import Fit
 from derivcheck.tracing.local import Local, flat, shaped
 from derivcheck.tracing.recording import Call, Recording
 from derivcheck.tracing.torch_internals import Enough, RecordingFailed, Repair, Run, record
-from derivcheck.tracing.watched import Comparison
 
 
 @dataclass(frozen=True)
@@ -59,6 +57,7 @@ class Traces:
     recordings: list[Recording] = field(default_factory=list)
     notes: dict[str, None] = field(default_factory=dict)
     tried: int = 0
+    watch: bool = True
 
     # -- sizes ---------------------------------------------------------------
     def resolve(self, poly: Poly) -> Poly:
@@ -118,16 +117,11 @@ class Traces:
         for names in (ordered[::-1], ordered) if len(ordered) > 1 else (ordered,):
             yield {n: 127 + 22 * k + (k % 3) for k, n in enumerate(names)}
 
-    def requirement(self, c: Comparison) -> Requirement:
-        """What a comparison in the code found to hold."""
-        return Requirement(self.resolve(c.left), c.held, self.resolve(c.right))
-
     # -- recording -------------------------------------------------------------
     def at(
         self,
         sizes: Mapping[str, int],
         names: bool = False,
-        watch: bool = False,
         repair: Repair | None = None,
         upto: int | None = None,
     ) -> Recording:
@@ -138,8 +132,7 @@ class Traces:
         """
         subject = self.subject
         self.tried += 1
-        watched = {v: size(n) for n, v in sizes.items()} if watch else None
-        run = Run(subject.has_row, subject.decompositions, names, watched, repair, upto)
+        run = Run(subject.has_row, subject.decompositions, names, self.watch, repair, upto)
         shapes = {s.name: tuple(self.resolve(p).at(sizes) for p in s.dims) for s in subject.specs}
         full = {n: self.resolve(size(n)).at(sizes) for n in [*self.meaning, *sizes]}
 
@@ -164,7 +157,7 @@ class Traces:
         example: Recording | None = None
         if self.example is not None:
             try:
-                example = self.at(self.base(), names=True)
+                example = self._first_run(self.base())
             except RecordingFailed as e:
                 self._blame(e)
                 raise InputError(
@@ -176,7 +169,8 @@ class Traces:
             identified: list[tuple[str, Poly]] = []
             repair = None if example is None else self._repairing(example, identified)
             try:
-                first = self.at(self.assignment(1), names=example is None, repair=repair)
+                now = self.assignment(1)
+                first = self._first_run(now) if example is None else self.at(now, repair=repair)
                 if not self._identify(identified):
                     break
             except RecordingFailed as e:
@@ -203,8 +197,40 @@ class Traces:
             raise Again
         self.assignments.append(self.assignment(1))
         self.recordings.append(first)
+        self._unchanged()
         while len(self.recordings) < least or len(self.recordings) < 12 and self._related():
             self.more()
+
+    def _first_run(self, sizes: Mapping[str, int]) -> Recording:
+        """Record with names; code that minds what kind of whole number it is given is not watched."""
+        try:
+            return self.at(sizes, names=True)
+        except RecordingFailed:
+            if not self.watch:
+                raise
+            self.watch = False
+            try:
+                found = self.at(sizes, names=True)
+            except RecordingFailed:
+                self.watch = True
+                raise
+            return found
+
+    def _unchanged(self) -> None:
+        """Watch no more where the code runs otherwise when the sizes that it reads are watched (``type(n) is int``).
+
+        Raises:
+            Again: it does.
+        """
+        if self.watch and self.recordings[-1].reads:
+            self.watch = False
+            try:
+                same = self.at(self.assignments[-1]).same(self.recordings[-1])
+            except RecordingFailed:
+                same = False
+            if not same:
+                raise Again
+            self.watch = True
 
     def _blame(self, e: RecordingFailed) -> None:
         """Where the code runs on the example itself, what failed is the tracing of it."""
@@ -252,7 +278,7 @@ class Traces:
             if sizes in self.assignments:
                 continue
             try:
-                found = self._watched(sizes) if len(self.recordings) == 2 else self.at(sizes)
+                found = self.at(sizes)
             except RecordingFailed as e:
                 failure = e
                 if self.example is not None and self._search(0, len(e.recording.calls)):
@@ -262,12 +288,6 @@ class Traces:
             self.recordings.append(found)
             return
         raise InputError(f"the traced code raises at some sizes{_at(failure.place)}: {failure.cause}")
-
-    def _watched(self, sizes: Mapping[str, int]) -> Recording:
-        try:
-            return self.at(sizes, watch=True)
-        except RecordingFailed:  # code that minds what kind of whole number it is given
-            return self.at(sizes)
 
     # -- identifying ---------------------------------------------------------------
     def _reconcile(self, failed: RecordingFailed, example: Recording) -> bool:

@@ -8,6 +8,7 @@ import torch
 
 from derivcheck.errors import InputError, UnsupportedOperation
 from derivcheck.tracing.assign import Again, Subject, Traces
+from derivcheck.tracing.compared import Compared
 from derivcheck.tracing.fit import Fit
 from derivcheck.tracing.recording import Recording, operator_name
 from derivcheck.tracing.torch_internals import RecordingFailed
@@ -29,29 +30,39 @@ def explored(subject: Subject, example: dict[str, int] | None) -> tuple[Traces, 
 def _beyond(traces: Traces, unified: Unified) -> Unified:
     """The same with one more recording: far beyond the example's sizes, and the largest size the smallest where that runs.
 
-    It comes last: a loop over a size has been refused by then.  Sizes that a comparison in the code excludes are left out.
+    It comes last: a loop over a size has been refused by then.  Sizes that a comparison in the code excludes may run other
+    code there; then they are left out, and the comparison stays a condition.
     """
+    compared = Compared(traces, unified)
     for sizes in traces.far():
-        if not all(traces.requirement(c).holds(sizes) for r in traces.recordings for c in r.comparisons):
-            continue
         try:
             found = traces.at(sizes)
         except (RecordingFailed, UnsupportedOperation):
             continue
         traces.assignments.append(sizes)
         traces.recordings.append(found)
-        return _unified(traces)
+        if compared.admits(sizes):
+            return _unified(traces)
+        try:
+            return _fitted(traces)
+        except (Differs, Unfitted):
+            traces.assignments.pop()
+            traces.recordings.pop()
     return unified
+
+
+def _fitted(traces: Traces) -> Unified:
+    free = traces.free()
+    fit = Fit([{n: a[n] for n in free} for a in traces.assignments])
+    first = traces.recordings[0]
+    known = {first.inputs[s.name]: tuple(traces.resolve(p) for p in s.dims) for s in traces.subject.specs}
+    return unify(traces.recordings, fit, known)
 
 
 def _unified(traces: Traces) -> Unified:
     while True:
-        free = traces.free()
-        fit = Fit([{n: a[n] for n in free} for a in traces.assignments])
-        first = traces.recordings[0]
-        known = {first.inputs[s.name]: tuple(traces.resolve(p) for p in s.dims) for s in traces.subject.specs}
         try:
-            return unify(traces.recordings, fit, known)
+            return _fitted(traces)
         except Unfitted as e:
             if len(traces.recordings) < 24:
                 traces.more()

@@ -87,7 +87,7 @@ def trace_module(
     def call(tensors: dict[str, torch.Tensor], run: Run, sizes: Mapping[str, int]) -> Any:
         filled = {n: fill(v, tensors) for n, v in structure.items() if n in forward or not n.startswith("dropout_mask")}
         more = filled.pop(var_positional, ()) if var_positional is not None else ()
-        out = own(tensors, sizes, tuple(more), filled)
+        out = own(tensors, sizes, run, tuple(more), filled)
         if loss is None:
             return out
         if "target" in tensors:
@@ -95,7 +95,7 @@ def trace_module(
         else:
             shape, dtype = _target_shape(loss, out)
             goal = run.input("target", shape, dtype)
-        return loss_own(tensors, sizes, (out, goal), {}) if loss_own is not None else loss(out, goal)
+        return loss_own(tensors, sizes, run, (out, goal), {}) if loss_own is not None else loss(out, goal)
 
     shown = {n for s in specs for p in s.dims for n in p.sizes()}
 
@@ -276,13 +276,18 @@ class _Own:
                     self.attributes.append((child, attribute, size(symbol)))
 
     def __call__(
-        self, tensors: Mapping[str, torch.Tensor], sizes: Mapping[str, int], args: tuple[Any, ...], kwargs: dict[str, Any]
+        self,
+        tensors: Mapping[str, torch.Tensor],
+        sizes: Mapping[str, int],
+        run: Run,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
     ) -> Any:
         before = [(child, attribute, getattr(child, attribute)) for child, attribute, _ in self.attributes]
         state = {dotted: tensors[name] for name, dotted in self.names.items()}
         try:
             for child, attribute, value in self.attributes:
-                object.__setattr__(child, attribute, _at(value, sizes))
+                object.__setattr__(child, attribute, _at(value, sizes, run))
             return torch.func.functional_call(self.skeleton, state, args, kwargs)
         finally:
             for child, attribute, value in before:
@@ -310,11 +315,11 @@ def _local(value: Any, names: Mapping[str, Poly]) -> Any:
     return value
 
 
-def _at(value: Any, sizes: Mapping[str, int]) -> Any:
+def _at(value: Any, sizes: Mapping[str, int], run: Run) -> Any:
     if isinstance(value, Poly):
-        return value.at(sizes)
+        return run.size(value, sizes)
     if isinstance(value, (tuple, list)):
-        return type(value)(_at(v, sizes) for v in value)
+        return type(value)(_at(v, sizes, run) for v in value)
     return value
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from derivcheck.tracing.watched import Comparison
+from derivcheck.tracing.watched import Log
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,8 @@ class Recording:
         torch_calls: the torch functions that the code itself called, in order.
         assumptions: what the code's own checks of its data were taken to find.
         unseen: places where the code changes a tensor in place under ``no_grad``.
-        comparisons: comparisons of sizes that the code made, where they were watched.
+        reads: the sizes that the code read, by where it did.
+        log: what the code did with them.
         written: numbers of inputs whose values the code changes in place, with the value that they end with.
     """
 
@@ -100,7 +101,13 @@ class Recording:
     torch_calls: list[str] = field(default_factory=list)
     assumptions: dict[str, None] = field(default_factory=dict)
     unseen: dict[str, None] = field(default_factory=dict)
-    comparisons: list[Comparison] = field(default_factory=list)
+    reads: dict[str, int] = field(default_factory=dict)
+    log: Log = field(default_factory=Log)
+
+    def same(self, other: Recording) -> bool:
+        """Whether the same operators were called with the same arguments, and gave the same structure."""
+        mine, theirs = ([(c.func, c.stop, repr(c.args), repr(c.kwargs)) for c in r.calls] for r in (self, other))
+        return mine == theirs and repr(self.output) == repr(other.output) and list(self.constants) == list(other.constants)
 
 
 def operator_name(func: Any) -> str:

@@ -8,13 +8,12 @@ It is made above autograd, so that ``linear``, ``softmax`` or ``detach`` stand i
 from __future__ import annotations
 
 import ast
-import builtins
 import logging
 import os
 import sys
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from types import CodeType, FrameType
 from typing import Any
@@ -34,12 +33,11 @@ from derivcheck.notation.sizes import Poly
 from derivcheck.tracing.hidden_writes import UNSEEN, Unread, keeps_its_shape
 from derivcheck.tracing.kernel_shapes import refuse_as_the_kernel
 from derivcheck.tracing.naming import statement
+from derivcheck.tracing.places import HERE, TORCH, user_file
+from derivcheck.tracing.reads import LAYOUT, MEMORY, SIZES, Reads, by_user
 from derivcheck.tracing.recording import Call, Frame, Meta, Recording, Tensor, operator_name
 from derivcheck.tracing.watched import Watched
 
-_TORCH = os.path.dirname(torch.__file__) + os.sep
-_HERE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
-_STANDARD = os.path.dirname(os.__file__) + os.sep
 _LOG = logging.getLogger("torch._subclasses.fake_tensor")
 _FUNCTION_APPLY: CodeType = torch.autograd.Function.apply.__func__.__code__  # type: ignore[attr-defined]
 _DATA_GET = torch.Tensor.data.__get__  # type: ignore[attr-defined]
@@ -64,7 +62,6 @@ _DROPOUTS = (
 )
 # Composite operators that return views without saying so: kept whole, a write through their results would be lost.
 _VIEWS = ("aten.broadcast_tensors", "aten.meshgrid", "aten.atleast_")
-_READS_SIZES = {torch.Tensor.shape.__get__, torch.Tensor.size, torch.Tensor.__len__}  # type: ignore[attr-defined]
 
 
 class Enough(Exception):
@@ -79,15 +76,6 @@ class RecordingFailed(Exception):
         self.cause, self.recording, self.call, self.place = cause, recording, call, place
 
 
-def is_user(file: str) -> bool:
-    """Whether a file is the user's own: not torch's, not this library's, not Python's."""
-    return (
-        not file.startswith((_TORCH, _HERE, _STANDARD, "<frozen"))
-        or "site-packages" in file
-        and not file.startswith((_TORCH, _HERE))
-    )
-
-
 def _frames(start: FrameType | None) -> tuple[tuple[Frame, ...], type | None]:
     """The user's frames, innermost first, and the ``autograd.Function`` whose forward is running, if any."""
     found: list[Frame] = []
@@ -98,7 +86,7 @@ def _frames(start: FrameType | None) -> tuple[tuple[Frame, ...], type | None]:
         if code is _FUNCTION_APPLY and function is None:
             function = f.f_locals.get("cls")
         file = code.co_filename
-        if _user_file(file):
+        if user_file(file):
             found.append(Frame(file, f.f_lineno, code.co_name, id(f), f.f_lasti))
         elif code is _RUN:
             break
@@ -109,16 +97,6 @@ def _frames(start: FrameType | None) -> tuple[tuple[Frame, ...], type | None]:
 def _here() -> str | None:
     frames, _ = _frames(sys._getframe(1))
     return frames[0].place if frames else None
-
-
-_user: dict[str, bool] = {}
-
-
-def _user_file(file: str) -> bool:
-    known = _user.get(file)
-    if known is None:
-        known = _user[file] = is_user(file)
-    return known
 
 
 Repair = Callable[[Call, Recording], "tuple[Any, Any] | None"]
@@ -408,14 +386,14 @@ class _Functional(FunctionalTensorMode):  # type: ignore[no-untyped-call]
 
 _READS_TRUTH = {torch.ops.aten.item.default, torch.ops.aten._local_scalar_dense.default, torch.ops.aten.is_nonzero.default}
 _DISPATCH = tuple(
-    _TORCH + part for part in ("_ops", "_library", "_compile", "_dynamo", "_subclasses", "utils", "overrides", "_tensor.py")
+    TORCH + part for part in ("_ops", "_library", "_compile", "_dynamo", "_subclasses", "utils", "overrides", "_tensor.py")
 )
 
 
 def _guard(start: FrameType | None) -> tuple[bool, str] | None:
     """Where a truth value is read only to raise (``if t.any(): raise``, ``if not …: raise``, ``assert``): its good outcome."""
     f = start
-    while f is not None and f.f_code.co_filename.startswith((*_DISPATCH, _HERE)):
+    while f is not None and f.f_code.co_filename.startswith((*_DISPATCH, HERE)):
         f = f.f_back
     if f is None:
         return None
@@ -476,8 +454,11 @@ class _Python(TorchFunctionMode):
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         self.run.recording.torch_calls.append(getattr(func, "__name__", ""))
-        if self.run.sizes and func in _READS_SIZES and isinstance(args[0], torch.Tensor):
-            return self.run.watched(func(*args, **(kwargs or {})))
+        if func in LAYOUT and by_user(sys._getframe(1)):
+            asked = f"the inputs are contiguous: the code at {_here()} asks how they lie in memory"
+            self.run.recording.assumptions[asked] = None
+        if self.run.watch and func in SIZES and isinstance(args[0], torch.Tensor):
+            return self.run.reads.read(func(*args, **(kwargs or {})))
         if torch._C._are_functorch_transforms_active():
             raise UnsupportedOperation(
                 "torch.func",
@@ -485,6 +466,8 @@ class _Python(TorchFunctionMode):
                 _here(),
                 "Write the batch as a dimension; dc.derive(d.adjoint) gives second derivatives.",
             )
+        if func in MEMORY and by_user(sys._getframe(1)):
+            raise UnsupportedOperation(f"Tensor.{func.__name__}", "it looks at the memory that a tensor lies in", _here())
         refused = _REFUSED.get(func)
         if refused is not None:
             name, reason, instead = refused
@@ -554,12 +537,13 @@ class Run:
         has_row: Callable[[Any], bool],
         decompositions: Callable[[Any], Any],
         names: bool = True,
-        sizes: Mapping[int, Poly] | None = None,
+        watch: bool = True,
         repair: Repair | None = None,
         upto: int | None = None,
     ) -> None:
         self.recording = Recording()
-        self.sizes = sizes or {}
+        self.watch, self.reads = watch, Reads()
+        self.recording.reads, self.recording.log = self.reads.values, self.reads.log
         self.mode = fake_mode()
         self.recorder = _Recorder(self.recording, has_row, decompositions, names)
         self.recorder.repair, self.recorder.upto = repair, upto
@@ -567,12 +551,9 @@ class Run:
         self.wrapped: dict[str, Any] = {}
         self.inner: dict[str, torch.Tensor] = {}
 
-    def watched(self, value: Any) -> Any:
-        """Sizes that the code reads, with what they are and a log of the comparisons that it makes with them."""
-        if isinstance(value, tuple):
-            return torch.Size(self.watched(v) for v in value)
-        poly = self.sizes.get(value) if isinstance(value, int) else None
-        return value if poly is None else Watched.of(value, poly, self.recording.comparisons)
+    def size(self, poly: Poly, sizes: Mapping[str, int]) -> int:
+        """A size that is no tensor's, such as a module's attribute, as the recorded code gets it."""
+        return Watched.of(poly.at(sizes), poly, self.reads.log) if self.watch else poly.at(sizes)
 
     def input(self, name: str, shape: Sequence[int], dtype: torch.dtype) -> torch.Tensor:
         """An input of the recorded code; call it inside :func:`record`."""
@@ -602,7 +583,7 @@ def record(code: Callable[[Run], Any], run: Run) -> Recording:
     _LOG.disabled = True  # it prints a traceback for each size that does not fit; trying those is the point here
     try:
         with (
-            _lengths(run),
+            run.reads.watching() if run.watch else nullcontext(),
             _eager(),
             torch.enable_grad(),
             enable_python_dispatcher(),
@@ -626,24 +607,6 @@ def record(code: Callable[[Run], Any], run: Run) -> Recording:
     finally:
         _LOG.disabled = not quiet
     return recording
-
-
-@contextmanager
-def _lengths(run: Run) -> Iterator[None]:
-    """``len(x)`` gives a watched size like ``x.shape[0]``: the interpreter makes an int of what ``Tensor.__len__`` returns."""
-    if not run.sizes:
-        yield
-        return
-    original = builtins.len
-
-    def length(x: Any) -> int:
-        return x.shape[0] if isinstance(x, torch.Tensor) and x.ndim else original(x)
-
-    builtins.len = length
-    try:
-        yield
-    finally:
-        builtins.len = original
 
 
 def _eager() -> Any:
@@ -679,7 +642,7 @@ def _place(error: BaseException) -> str | None:
     tb = error.__traceback__
     while tb is not None:
         file = tb.tb_frame.f_code.co_filename
-        if _user_file(file):
+        if user_file(file):
             found = f"{os.path.basename(file)}:{tb.tb_lineno}"
         tb = tb.tb_next
     return found

@@ -20,10 +20,10 @@ from derivcheck.operators.row import Row, apply, find
 from derivcheck.operators.values import Value
 from derivcheck.tracing import naming
 from derivcheck.tracing.assign import Traces
+from derivcheck.tracing.compared import Compared
 from derivcheck.tracing.explore import shown
 from derivcheck.tracing.fit import exact
 from derivcheck.tracing.recording import Tensor, operator_name
-from derivcheck.tracing.torch_internals import is_user
 from derivcheck.tracing.unify import Step, Unified
 
 # Operators that give their argument as it is.
@@ -112,13 +112,14 @@ class Walk:
             self.step(step, hints, cache)
         outputs = self.outputs()
         definitions = tuple(b.definitions)
+        needs, words = self.compared()
         program = Program(
             tuple(self.arguments),
             definitions,
             tuple(outputs),
-            tuple(dict.fromkeys([*b.conditions, *(f"{r} at {place}" for r, place in self.compared())])),
+            tuple(dict.fromkeys([*b.conditions, *words])),
             tuple(self.notes(sizes)),
-            requires=tuple(dict.fromkeys([*b.requires, *(r for r, _ in self.compared())])),
+            requires=tuple(dict.fromkeys([*b.requires, *needs])),
         )
         program = program.needed(program.outputs)
         used = set(program.outputs).union(
@@ -314,18 +315,20 @@ class Walk:
             found.append(v.name)
         return found
 
-    def compared(self) -> list[tuple[Requirement, str]]:
-        """What the code found when it compared sizes, the same at all sizes traced: the other branch was never seen."""
-        found = []
-        for r in self.traces.recordings:
-            for c in r.comparisons:
-                needs = self.traces.requirement(c)
-                left, right = needs.left, needs.right
-                if not is_user(c.file) or (left - right).constant is not None:
-                    continue
-                if all(needs.holds(a) for a in self.traces.assignments):
-                    found.append((Requirement(left.substitute(self.rename), c.held, right.substitute(self.rename)), c.place))
-        return found
+    def compared(self) -> tuple[list[Requirement], list[str]]:
+        """What the code found when it compared sizes, the same at all sizes traced, as relations and in words."""
+        compared = Compared(self.traces, self.unified)
+        needs = []
+        unseen = "decides no branch that the sizes traced did not take"
+        words = [] if self.traces.watch else [f"what the code makes of its sizes {unseen}"]
+        for r, place in compared.requirements():
+            needs.append(Requirement(r.left.substitute(self.rename), r.relation, r.right.substitute(self.rename)))
+            words.append(f"{needs[-1]} at {place}")
+        for poly, place in compared.unwatched():
+            what = str(poly.substitute(self.rename))
+            what = "a size" if "?" in what else what
+            words.append(f"what the code at {place} makes of {what} {unseen}")
+        return needs, words
 
     def notes(self, sizes: Sequence[str]) -> list[str]:
         traces = self.traces
