@@ -36,7 +36,8 @@ def _places(b: Builder, x: Value, axis: int, descending: bool, holes: bool = Fal
     if holes:  # what is no number comes last
         mine_out, other_out = not_a_number(mine), not_a_number(other)
         late = mul(mine_out, other_out, earlier)
-        before = add(before, mul(mine_out, Bracket("==", other_out)), late)
+        number, other_number = Bracket("==", mine_out), Bracket("==", other_out)  # no comparison with NaN is relied on
+        before = add(mul(number, other_number, before), mul(mine_out, other_number), late)
     rank = b.define("rank", at, summation([i], before), stop=True, kind="int")
     k = b.index(x.dims[axis])
     found = bracket("==", rank.entry(*at) - i_poly(k))
