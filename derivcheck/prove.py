@@ -220,15 +220,11 @@ def _traced(backward: Callable[..., Any], d: Derivation, constants: Mapping[str,
 
     @functools.wraps(backward)
     def ordered(*args: Any, **kwargs: Any) -> Any:
-        found = backward(*args, **kwargs)
-        if not isinstance(found, Mapping):
-            kind = "tensor" if hasattr(found, "shape") else type(found).__name__
-            refusals.append(InputError(f"the backward returns a {kind}; expected a dict of gradients by name"))
-            raise refusals[0]
-        given = {k: v for k, v in found.items() if v is not None}
-        if not given:
-            refusals.append(InputError("the backward returns no gradient; expected a dict of gradients by name"))
-            raise refusals[0]
+        try:
+            given = _gradients(backward(*args, **kwargs))
+        except InputError as e:
+            refusals.append(e)
+            raise
         keys[:] = given
         return tuple(given.values())
 
@@ -239,6 +235,23 @@ def _traced(backward: Callable[..., Any], d: Derivation, constants: Mapping[str,
         if refusals:
             raise refusals[0] from None
         raise
-    if len(traced.program.outputs) != len(keys):
-        raise InputError(f"the backward returns {len(keys)} gradients, of which {len(traced.program.outputs)} are tensors")
-    return traced.program, dict(zip(keys, traced.program.outputs))
+    return traced.program, dict(zip(keys, traced.program.outputs, strict=True))
+
+
+def _gradients(found: Any) -> dict[str, Any]:
+    """What a backward returns, a tensor by name."""
+    import torch
+
+    if not isinstance(found, Mapping):
+        kind = "tensor" if isinstance(found, torch.Tensor) else type(found).__name__
+        raise InputError(f"the backward returns a {kind}; expected a dict of gradients by name")
+    given = {k: v for k, v in found.items() if v is not None}
+    if not given:
+        raise InputError("the backward returns no gradient; expected a dict of gradients by name")
+    for k, v in given.items():
+        if not isinstance(k, str):
+            raise InputError(f"the backward returns a gradient under the key {k!r}; expected the name of an input")
+        if not isinstance(v, torch.Tensor):
+            advice = f"; torch.full_like({k}, …) makes one of a number" if isinstance(v, (int, float)) else ""
+            raise InputError(f"the backward returns a {type(v).__name__} as the gradient of {k}; expected a tensor{advice}")
+    return given

@@ -55,6 +55,21 @@ def derivative(node: Term, child: int) -> Term:
     raise TypeError(f"no scalar derivative of {type(node).__name__}")
 
 
+@lru_cache(maxsize=256)
+def meaning(name: str) -> Term:
+    """What a composite function means, as a term over the slots ``000``, ``001``, … of its arguments.
+
+    >>> print(meaning("silu"))
+    000*sigmoid(000)
+    """
+    import sympy
+
+    row = functions()[name]
+    if row.means is None:
+        raise UnsupportedOperation(name, "it is a primitive: it has no expression in others")
+    return _term(row.means(sympy, _F, *_symbols(row.arity)))
+
+
 def _slot(i: int) -> Ref:
     return ref(f"{i:03d}")
 

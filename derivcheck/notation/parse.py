@@ -26,6 +26,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 
 from derivcheck.errors import NotationError
+from derivcheck.notation.cancelled import cancelled_conditions
 from derivcheck.notation.dims import parse_input, size_expression
 from derivcheck.notation.program import Input, Program
 from derivcheck.notation.reader import Reader
@@ -111,7 +112,8 @@ def parse_program(text: str, dims: Mapping[str, str] | None = None, groups: Mapp
         if o not in names and o not in resolver.inputs:
             raise NotationError(f"output {o!r} is not defined; defined are {', '.join(d.name for d in definitions)}")
     arguments = tuple(resolver.inputs.values())
-    return Program(arguments, definitions, tuple(outputs) or tuple(d.name for d in definitions if d.name not in used))
+    outputs = outputs or [d.name for d in definitions if d.name not in used]
+    return Program(arguments, definitions, tuple(outputs), cancelled_conditions(definitions, reader.powers))
 
 
 def _declare(text: str, s: Declare, declared: dict[str, Input], outputs: list[str]) -> None:

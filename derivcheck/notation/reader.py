@@ -34,6 +34,7 @@ class Reader:
 
     def __init__(self, text: str, resolver: Resolver | None) -> None:
         self.text, self.resolver = text, resolver
+        self.powers: list[tuple[Term, Term]] = []  # as written: they may cancel
 
     def definition(self, d: Define) -> Definition:
         """One definition."""
@@ -159,7 +160,7 @@ class Reader:
         if isinstance(n, Negative):
             return mul(MINUS_ONE, self.term(n.operand, env))
         if isinstance(n, Power):
-            return power(self.term(n.base, env), self.term(n.exponent, env))
+            return self._power(self.term(n.base, env), self.term(n.exponent, env))
         if isinstance(n, Chain):
             return self._arithmetic(n, env)
         if isinstance(n, Compare):
@@ -183,8 +184,12 @@ class Reader:
         factors = [self.term(n.operands[0], env)]
         for op, x in zip(n.operators, n.operands[1:]):
             part = self.term(x, env)
-            factors.append(part if op == "*" else power(part, MINUS_ONE))
+            factors.append(part if op == "*" else self._power(part, MINUS_ONE))
         return mul(*factors)
+
+    def _power(self, base: Term, exponent: Term) -> Term:
+        self.powers.append((base, exponent))
+        return power(base, exponent)
 
     def _compare(self, n: Compare, env: Env) -> Term:
         factors = []

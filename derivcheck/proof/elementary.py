@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from fractions import Fraction
-from functools import lru_cache
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
+from derivcheck.derivation.scalar import meaning
 from derivcheck.notation.functions import functions
 from derivcheck.notation.terms import Term
 from derivcheck.proof import brackets, polynomials, powers
@@ -132,10 +132,10 @@ def apply(space: Space, name: str, args: list[Expression]) -> Expression:
 
         space.used(f"{name} by its definition")
         start = perf_counter()
-        meaning = definition(name, row.arity)
+        means = meaning(name)
         if space.deadline is not None:  # loading SymPy is not the proof's time
             space.deadline += perf_counter() - start
-        return _filled(space, of_term, meaning, args)
+        return _filled(space, of_term, means, args)
     if space.expand and name in ("tanh", "sinh", "cosh"):
         space.used(f"{name} through exp")
         return _hyperbolic(space, name, args[0])
@@ -159,18 +159,6 @@ def _hyperbolic(space: Space, name: str, u: Expression) -> Expression:
         return polynomials.plus({UNIT: 1}, polynomials.scaled(powers.power(space, square, -1), -2))
     total = polynomials.plus(up, polynomials.scaled(down, -1 if name == "sinh" else 1))
     return polynomials.scaled(total, Fraction(1, 2))
-
-
-@lru_cache(maxsize=256)
-def definition(name: str, arity: int) -> Term:
-    """What a composite function means, as a term over the slots ``000``, ``001``, …"""
-    import sympy
-
-    from derivcheck.derivation import scalar
-
-    row = functions()[name]
-    assert row.means is not None
-    return scalar._term(row.means(sympy, scalar._F, *scalar._symbols(arity)))
 
 
 def _filled(space: Space, of_term: Any, term: Term, args: list[Expression]) -> Expression:

@@ -12,8 +12,8 @@ from derivcheck.proof.normal import of_term, vanishes
 from derivcheck.proof.small_sizes import agreement
 from derivcheck.proof.space import OutOfTime, Space, Unreduced
 
-# From what is cheap to what opens the most; the fifth leaves out the kinks, which is a condition; the last is for the
-# small-size theorem, which wants each index in the range that it was written with.
+# From what is cheap to what opens the most; the fifth leaves out the kinks, which is a condition; the last two are for
+# the second route, which wants each index in the range that it was written with.
 MODES: tuple[dict[str, bool], ...] = (
     {},
     {"expand": True},
@@ -21,8 +21,9 @@ MODES: tuple[dict[str, bool], ...] = (
     {"expand": True, "ranges": True},
     {"expand": True, "ranges": True, "ties": True},
     {"shifts": False},
+    {"shifts": False, "expand": True},
 )
-TIES, AS_WRITTEN = 4, 5
+TIES, AS_WRITTEN, AS_WRITTEN_EXPANDED = 4, 5, 6
 
 
 def modes(terms: Iterable[Term]) -> list[int]:

@@ -21,13 +21,13 @@ from derivcheck.proof.atoms import Expression, elements_in
 from derivcheck.proof.bridges import Bridge, across, long_indices, wide
 from derivcheck.proof.claims import Claim, check_names, claims
 from derivcheck.proof.conditions import conditions
-from derivcheck.proof.equality import AS_WRITTEN, MODES, modes
+from derivcheck.proof.equality import MODES, modes
 from derivcheck.proof.induction import by_invariant, one_step
 from derivcheck.proof.normal import of_term, vanishes
 from derivcheck.proof.opening import needed_names
 from derivcheck.proof.refute import Evidence, alike, compared, spread
-from derivcheck.proof.report import Lemma, Part, Proof
-from derivcheck.proof.small_sizes import agreement
+from derivcheck.proof.report import Lemma, Part, Proof, how
+from derivcheck.proof.second_route import second_route
 from derivcheck.proof.space import OutOfTime, Space, Unreduced
 from derivcheck.proof.spelling import expression_text
 from derivcheck.proof.steps import by_steps
@@ -265,35 +265,17 @@ class Prover:
                     continue
             try:
                 names = frozenset(needed or ()) if what == "needed" else None if what == "all" else frozenset[str]()
-                opened, left = self._reduced(mode, names, claim, target)
+                opened, left = self.reduced(mode, names, claim, target)
                 if not left or names is None and (by_invariant(self, mode, left) or by_steps(self, mode, left)):
                     self.used.add(mode)
-                    return _how(MODES[mode], opened), ""
+                    return how(MODES[mode], opened), ""
             except (OutOfTime, RecursionError):
                 return None, rest or "the time limit was reached"
             except Unreduced as e:
                 rest = rest or str(e)
                 continue
             rest = expression_text(left)
-        return self._at_small_sizes(claim, target, rest) if stages is STAGES else (None, rest)
-
-    def _at_small_sizes(self, claim: str, target: str, rest: str) -> tuple[str | None, str]:
-        """What the normal form leaves open, by the small-size theorem: with the claim's names written out, then with all."""
-        for names in (frozenset[str](), None):
-            try:
-                opened, left = self._reduced(AS_WRITTEN, names, claim, target)
-                grid = agreement(self.space(AS_WRITTEN), left)
-            except (OutOfTime, RecursionError, Unreduced):
-                return None, rest
-            if grid is None:
-                continue
-            if grid.holds:
-                self.used.add(AS_WRITTEN)
-                self.space(AS_WRITTEN).used(f"small-size theorem: exact agreement at {grid} decides")
-                return "; ".join(filter(None, (_how({}, opened) if opened else "", f"by exact agreement at {grid}"))), ""
-            if grid.holds is None:
-                rest += f" (the small-size theorem would take {grid}: too many steps)"
-        return None, rest
+        return second_route(self, claim, target, rest) if stages is STAGES else (None, rest)
 
     def _needed(self, claim: str, target: str) -> list[str]:
         """The names that numbers show to be needed, besides the claim's own; none where they do not tell."""
@@ -305,7 +287,7 @@ class Prover:
         found = needed_names(replace(self.program, definitions=definitions), claim, target, sizes, inputs, self._rank)
         return [] if found is None else ["*", *found]
 
-    def _reduced(self, mode: int, names: frozenset[str] | None, claim: str, target: str) -> tuple[list[str], Expression]:
+    def reduced(self, mode: int, names: frozenset[str] | None, claim: str, target: str) -> tuple[list[str], Expression]:
         """The names that were opened, and what is left of claim − target."""
         indices = self._indices(target)
         left, right = self.over(mode, claim, indices), self.over(mode, target, indices)
@@ -383,18 +365,3 @@ class Prover:
             definitions=tuple(self.definitions.values()),
             requires=(*self.adjoint.requires, *self.claimed.requires),
         )
-
-
-def _how(mode: Mapping[str, bool], opened: list[str]) -> str:
-    words = []
-    if opened:
-        names = list(dict.fromkeys(n.removeprefix("claimed ") for n in opened))
-        more = f" and {len(names) - 6} more" if len(names) > 6 else ""
-        words.append(f"with {', '.join(names[:6])}{more} written out")
-    if mode.get("expand"):
-        words.append("functions written through exp")
-    if mode.get("ties"):
-        words.append("away from kinks")
-    elif mode.get("ranges"):
-        words.append("ranges split at their ends")
-    return "; ".join(words) or "as it stands"

@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from derivcheck.derivation.scalar import meaning
 from derivcheck.errors import DerivcheckError
 from derivcheck.notation.meaning import evaluate
 from derivcheck.notation.numbers import Exact
@@ -148,9 +149,7 @@ def _function(name: str) -> Any:
         if name == "polygamma":
             return lambda mp, n, x: mp.polygamma(int(n), x)
         return lambda mp, *a: getattr(mp, plain.get(name, name))(*a)
-    from derivcheck.proof.elementary import definition
-
-    term = definition(name, row.arity)
+    term = meaning(name)
     return lambda mp, *a: _scalar(mp, term, a)
 
 

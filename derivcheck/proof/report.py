@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -159,3 +159,21 @@ def _sizes(tried: tuple[dict[str, int], ...]) -> str:
     names = ", ".join(tried[0])
     values = [f"({', '.join(map(str, s.values()))})" for s in tried[-4:]]
     return f"{len(tried)} choices of sizes, ({names}) = {', '.join(values)} among them" if names else "the sizes tried"
+
+
+def how(mode: Mapping[str, bool], opened: list[str], by: str = "") -> str:
+    """How something was proved, in words: what was written out, in which mode, by what."""
+    words = []
+    if opened:
+        names = list(dict.fromkeys(n.removeprefix("claimed ") for n in opened))
+        more = f" and {len(names) - 6} more" if len(names) > 6 else ""
+        words.append(f"with {', '.join(names[:6])}{more} written out")
+    if mode.get("expand"):
+        words.append("functions written through exp")
+    if mode.get("ties"):
+        words.append("away from kinks")
+    elif mode.get("ranges"):
+        words.append("ranges split at their ends")
+    if by:
+        words.append(by)
+    return "; ".join(words) or "as it stands"

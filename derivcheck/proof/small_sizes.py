@@ -42,18 +42,17 @@ from math import floor, lcm, prod
 from typing import TYPE_CHECKING
 
 from derivcheck.notation.sizes import Index, Poly, Size, as_poly
-from derivcheck.proof.atoms import BRACKETS, Atom, Expression, Monomial, Rational, free_in, whole
+from derivcheck.proof.atoms import BRACKETS, Atom, Expression, Rational, free_in, whole
+from derivcheck.proof.flattening import Flat, TooManyTerms, flat
 from derivcheck.proof.normal import cleared
 from derivcheck.proof.signatures import signature
 from derivcheck.proof.space import single, unlimited
-from derivcheck.proof.substitution import opened, substituted
+from derivcheck.proof.substitution import substituted
 
 if TYPE_CHECKING:
     from derivcheck.proof.space import Space
 
 STEPS = 400_000
-TERMS = 2_000
-COPIES = 6
 
 
 @dataclass(frozen=True)
@@ -98,15 +97,6 @@ def agreement(space: Space, expression: Expression) -> Grid | None:
 
 
 @dataclass(frozen=True)
-class _Term:
-    """One term: a number, the bound indices, the factors as they are in the normal form."""
-
-    coefficient: Rational
-    bound: tuple[Index, ...]
-    factors: tuple[tuple[Atom, Rational], ...]
-
-
-@dataclass(frozen=True)
 class _Read:
     """A term that is read: what it is at sizes and values of its indices.
 
@@ -125,10 +115,6 @@ class _Read:
     entries: tuple[tuple[int, tuple[Index, ...], Rational], ...]
 
 
-class _TooMuch(Exception):
-    """The expansion would take too many steps."""
-
-
 class _Sum:
     """An expression without denominators, looked at as the theorem does."""
 
@@ -143,7 +129,7 @@ class _Sum:
         """The grid, and whether the expression is 0 on it."""
         try:
             opened_ = [t for m, c in self.expression.items() for t in flat(self.space, m, c)]
-        except _TooMuch:
+        except TooManyTerms:
             return Grid((), None)
         terms = [self._read(t) for t in opened_]
         if not terms:
@@ -165,7 +151,7 @@ class _Sum:
         return Grid(shown, all(self._vanishes(terms, c) for c in choices))
 
     # -- reading -------------------------------------------------------------------
-    def _read(self, t: _Term) -> _Read:
+    def _read(self, t: Flat) -> _Read:
         coefficient = Fraction(t.coefficient)
         sizes: dict[str, int] = {}
         numbers: list[tuple[Index, int]] = []
@@ -264,26 +250,6 @@ class _Sum:
                 powers[key] = 1 if symbol in self.bracket else powers.get(key, 0) + e
             monomial = frozenset(powers.items())
             total[monomial] = total.get(monomial, 0) + c
-
-
-def flat(space: Space, m: Monomial, c: Rational) -> list[_Term]:
-    """A monomial with its sums opened."""
-    parts = [_Term(c, (), ())]
-    for a, e in m:
-        if a.kind == "sigma" and whole(e) and 0 < e <= COPIES:
-            for _ in range(int(e)):
-                new, body = opened(space, a)
-                inside = [t for n, k in body.items() for t in flat(space, n, k)]
-                parts = [_joined(p, t, tuple(new)) for p in parts for t in inside]
-                if len(parts) > TERMS:
-                    raise _TooMuch
-        else:
-            parts = [_Term(p.coefficient, p.bound, (*p.factors, (a, e))) for p in parts]
-    return parts
-
-
-def _joined(p: _Term, t: _Term, new: tuple[Index, ...]) -> _Term:
-    return _Term(p.coefficient * t.coefficient, (*p.bound, *new, *t.bound), (*p.factors, *t.factors))
 
 
 def _compared(a: Atom) -> tuple[Index, Index, int | None] | None:

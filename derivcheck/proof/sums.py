@@ -7,7 +7,7 @@ from math import ceil
 from typing import TYPE_CHECKING
 
 from derivcheck.notation.sizes import Index, Poly, i_poly
-from derivcheck.proof import brackets, elementary, polynomials, powers
+from derivcheck.proof import brackets, digits, elementary, polynomials, powers
 from derivcheck.proof.atoms import UNIT, Atom, Expression, Monomial, Rational, free_in, free_of, frozen, height_of, whole
 from derivcheck.proof.labelling import canonical_order
 from derivcheck.proof.signatures import factor_parts, term_parts
@@ -56,7 +56,7 @@ def _of_monomial(space: Space, bound: tuple[Index, ...], m: Monomial) -> Express
 
 def _inner(space: Space, here: list[Index], m: Monomial) -> Expression:
     """The sum of a product in which each factor has a bound index."""
-    for step in (_open_sums, _delta, _digits, _merged, _pinned, _cancel):
+    for step in (_open_sums, _delta, digits.levelled, digits.split, digits.merged, _pinned, _cancel):
         found = step(space, here, m)
         if found is not None:
             return found
@@ -120,60 +120,6 @@ def inside(space: Space, value: Poly, i: Index) -> list[Expression]:
     if unlimited(i):
         return []
     return [brackets.least(space, value), brackets.least(space, i.size - 1 - value)]
-
-
-def _digits(space: Space, here: list[Index], m: Monomial) -> Expression | None:
-    """An index below ``H·d`` of which ``i // d`` is used runs over two digits."""
-    from derivcheck.notation.sizes import Floor, exact_quotient
-    from derivcheck.proof.ranges import polys
-
-    for a, _ in m:
-        for p in polys(a):
-            for x in p.atoms():
-                if not isinstance(x, Floor) or x.denominator.indices:
-                    continue
-                i = x.numerator.index
-                if i is None or i not in here or unlimited(i):
-                    continue
-                high = exact_quotient(i.size, x.denominator)
-                if high is None:
-                    continue
-                space.used("Σ_i f(i) = Σ_h Σ_e f(h·d + e)")
-                h, e = space.temporary(high), space.temporary(x.denominator)
-                body = substituted(space, m, {i: x.denominator * i_poly(h) + i_poly(e)})
-                return summed(space, [*(j for j in here if j is not i), h, e], body)
-    return None
-
-
-def _merged(space: Space, here: list[Index], m: Monomial) -> Expression | None:
-    """``Σ_h Σ_e f(h·d + e) = Σ_i f(i)`` where the two digits stand together everywhere."""
-    from derivcheck.proof.ranges import polys
-
-    if len(here) < 2:
-        return None
-    touched = [p for a, _ in m for p in polys(a) if not p.indices.isdisjoint(here)]
-    for h in here:
-        for e in here:
-            if e is h or unlimited(h) or unlimited(e) or e.size.indices:
-                continue
-            both = [p for p in touched if h in p.indices or e in p.indices]
-            if not all(h in p.indices and e in p.indices for p in both) or not _together(both, h, e):
-                continue
-            space.used("Σ_h Σ_e f(h·d + e) = Σ_i f(i)")
-            i = space.temporary(h.size * e.size)
-            body = substituted(space, m, {e: i_poly(i), h: Poly(())})
-            return summed(space, [*(j for j in here if j not in (h, e)), i], body)
-    return None
-
-
-def _together(positions: list[Poly], h: Index, e: Index) -> bool:
-    """Whether the positions depend on ``h·d + e`` alone (none of them inside a quotient or an entry)."""
-    for p in positions:
-        if any(x.indices & {h, e} and not isinstance(x, Index) for x in p.atoms()):
-            return False
-        if h in p.substitute({e: i_poly(e) - e.size * i_poly(h)}).indices:
-            return False
-    return True
 
 
 def _pinned(space: Space, here: list[Index], m: Monomial) -> Expression | None:

@@ -13,7 +13,10 @@ from derivcheck.proof.space import OutOfTime, Space
 N = size("N")
 INPUTS = {
     n: parse_input(n, t)
-    for n, t in {"x": "N", "y": "N", "A": "N N", "B": "N M", "c": "", "ids": "int<M: N>", "z": "h*d", "w": "M"}.items()
+    for n, t in {
+        "x": "N", "y": "N", "A": "N N", "B": "N M", "c": "", "ids": "int<M: N>", "z": "h*d", "w": "M",
+        "u": "2*N", "v": "h",
+    }.items()
 }
 ROW = Index("r", N)
 
@@ -55,6 +58,9 @@ EQUAL = [
     ("8^(1/2)", "2*2^(1/2)"),
     ("sum(i, j: [i == j]*A[i,j])", "sum(i: A[i,i])"),
     ("1/(x[r]*y[r] + x[r]^2)", "1/(x[r]*(x[r] + y[r]))"),
+    ("sum(k < 2*N - 1: u[k+1]*x[(k+1)//2])", "sum(k: [k >= 1]*u[k]*x[k//2])"),
+    ("sum(k: u[k]*x[(2*N-1-k)//2])", "sum(k < 2*N: u[2*N-1-k]*x[k//2])"),
+    ("sum(k < h*d: z[h*d-1-k]*v[(h*d-1-k)//d])", "sum(i, e < d: z[i*d+e]*v[i])"),
 ]
 NOT_EQUAL = [
     ("(c^2)^(1/2)", "c"),
@@ -78,6 +84,11 @@ NOT_EQUAL = [
     ("tanh(c)", "c"),
     ("prod(i: 2*x[i])", "2*prod(i: x[i])"),
     ("sum(i < N - 1: [i >= N - 2]*c)", "c"),  # nothing at N = 1
+    ("sum(k < 2*N - 1: u[k+1]*x[(k+1)//2])", "sum(k: u[k]*x[k//2])"),
+    ("sum(k < 2*N - 1: u[k]*x[(k+1)//2])", "sum(k < 2*N - 1: u[k]*x[k//2])"),
+    ("sum(k: u[k]*x[(2*N-1-k)//2])", "sum(k: u[k]*x[k//2])"),
+    ("sum(k < 2*N - 1: u[k]*x[(2*N-2-k)//2])", "sum(k < 2*N - 1: u[2*N-2-k]*x[k//2 + 0*k])*2"),
+    ("sum(k: u[k]*x[k//2]*x[(2*N-1-k)//2])", "sum(k: u[k]*x[k//2]^2)"),
 ]
 
 

@@ -212,6 +212,10 @@ def test_assert_proved() -> None:
         (3, "backward is a int; expected a function of grad_output and the inputs, or index text"),
         (lambda grad_output, x: grad_output, "the backward returns a tensor; expected a dict of gradients by name"),
         (lambda grad_output, x: {}, "the backward returns no gradient; expected a dict of gradients by name"),
+        (lambda grad_output, x: 3.0, "the backward returns a float; expected a dict of gradients by name"),
+        (lambda grad_output, x: {"x": 3.0}, "a float as the gradient of x; expected a tensor; torch.full_like(x, …)"),
+        (lambda grad_output, x: {"x": grad_output, "w": [x]}, "returns a list as the gradient of w; expected a tensor"),
+        (lambda grad_output, x: {0: grad_output}, "a gradient under the key 0; expected the name of an input"),
         (lambda grad_output, x, w: {"x": x}, "'w'"),
     ],
 )
@@ -279,3 +283,34 @@ def test_a_refutation_says_what_is_likely_wrong() -> None:
 
 def test_what_is_proved_has_no_diagnosis() -> None:
     assert dc.prove("y[n] := x[n]^2", "x_bar[n] := 2*x[n]*grad_output[n]", dims={"x": "N"}).diagnosis is None
+
+
+@pytest.mark.parametrize(
+    ("forward", "backward", "condition"),
+    [
+        ("y[n] := z[n]*x[n]*(1/x[n])", "z_bar[n] := grad_output[n]", "x[n] ≠ 0"),
+        ("y[n] := z[n] + 0*x[n]", "z_bar[n] := grad_output[n]*x[n]^2/(x[n]*x[n])", "x[n] ≠ 0"),
+        ("y[n] := z[n]*(x[n]^(1/2))^2", "z_bar[n] := grad_output[n]*x[n]", "x[n] ≥ 0"),
+        ("y[n] := z[n] + x[n]", "z_bar[n] := grad_output[n]*(N - 1)/(N - 1)", "N - 1 ≠ 0"),
+    ],
+)
+def test_what_cancels_as_it_is_read_is_a_condition(forward: str, backward: str, condition: str) -> None:
+    proof = dc.prove(forward, backward, dims={"x": "N", "z": "N"})
+    assert proof.status == "proved" and condition in proof.conditions
+
+
+QUOTIENTS = [
+    ("c*(1/(x[n] - 1) - 1/(x[n] + 1))", "2*grad_output[n]/(x[n]^2 - 1)", "grad_output[n]/(x[n]^2 - 1)"),
+    ("c*(x[n]^2 - z[n]^2)/(x[n] - z[n])", "grad_output[n]*(x[n] + z[n])", "grad_output[n]*(x[n] - z[n])"),
+    ("c/(x[n]^2 + 3*x[n] + 2)", "grad_output[n]*(1/(x[n] + 1) - 1/(x[n] + 2))", "grad_output[n]*(1/(x[n] + 1) + 1/(x[n] + 2))"),
+    ("c/(x[n]^2 + 2*x[n] + 1)", "grad_output[n]/(x[n] + 1)^2", "grad_output[n]/(x[n] + 1)"),
+]
+
+
+@pytest.mark.parametrize(("forward", "right", "wrong"), QUOTIENTS)
+def test_quotients_inside_a_sum_are_brought_over_one_denominator(forward: str, right: str, wrong: str) -> None:
+    dims = {n: "N" for n in "xz" if f"{n}[n]" in forward} | {"c": ""}
+    proof = dc.prove(f"y[n] := {forward}", f"c_bar := sum(n: {right})", dims=dims)
+    assert proof.status == "proved" and proof["c"].detail == "under one sum", str(proof)
+    assert any("≠ 0" in c for c in proof.conditions)
+    assert dc.prove(f"y[n] := {forward}", f"c_bar := sum(n: {wrong})", dims=dims).status == "refuted"

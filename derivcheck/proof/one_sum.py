@@ -1,0 +1,79 @@
+"""Sums taken together: ``Σ_i f(i) + Σ_j g(j) = Σ_i (f(i) + g(i))``, which vanishes where the summand does.
+
+The normal form splits a sum at its addends, so that denominators inside stay apart: ``Σ 1/(x−1) − Σ 1/(x+1) − Σ 2/(x²−1)``.
+Under one Σ they are brought over a common denominator like any others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import islice, permutations
+from typing import TYPE_CHECKING
+
+from derivcheck.notation.sizes import Index, i_poly
+from derivcheck.proof import polynomials
+from derivcheck.proof.atoms import Expression, Monomial
+from derivcheck.proof.flattening import Flat, TooManyTerms, flat
+from derivcheck.proof.normal import vanishes
+from derivcheck.proof.space import unlimited
+from derivcheck.proof.substitution import Substitution
+
+if TYPE_CHECKING:
+    from derivcheck.proof.space import Space
+
+ORDERS = 24
+
+
+def vanishes_under_one_sum(space: Space, expression: Expression) -> bool:
+    """Whether the summands of all sums over the same ranges vanish together.
+
+    >>> from derivcheck.notation.parse import Scope, parse_input, parse_term
+    >>> from derivcheck.proof.normal import of_term
+    >>> from derivcheck.proof.space import Space
+    >>> space, scope = Space(), Scope({"x": parse_input("x", "N")})
+    >>> text = "sum(i: 1/(x[i] - 1)) - sum(j: 1/(x[j] + 1)) - sum(i: 2/(x[i]^2 - 1))"
+    >>> vanishes(space, of_term(space, parse_term(text, scope)))
+    False
+    >>> vanishes_under_one_sum(space, of_term(space, parse_term(text, scope)))
+    True
+    """
+    try:
+        terms = [t for m, c in expression.items() for t in flat(space, m, c)]
+    except TooManyTerms:
+        return False
+    if any(unlimited(i) or i.size.indices for t in terms for i in t.bound):
+        return False
+    groups: dict[tuple[str, ...], list[Flat]] = {}
+    for t in terms:
+        groups.setdefault(tuple(sorted(str(i.size) for i in t.bound)), []).append(t)
+    if not all(vanishes(space, _summand(space, group)) for group in groups.values()):
+        return False
+    space.used("Σ_i f(i) + Σ_j g(j) = Σ_i (f(i) + g(i))")
+    return True
+
+
+def _summand(space: Space, terms: Sequence[Flat]) -> Expression:
+    """The sum of the summands, over the indices of the first."""
+    common = [space.temporary(i.size) for i in sorted(terms[0].bound, key=lambda i: str(i.size))]
+    total: Expression = {}
+    seen: set[object] = set()
+    for t in terms:
+        best = max(islice(_spellings(space, t, common), ORDERS), key=lambda u: sum(f in seen for m in u for f in m))
+        seen.update(f for m in best for f in m)
+        polynomials.add_into(total, best)
+    return total
+
+
+def _spellings(space: Space, t: Flat, common: Sequence[Index]) -> list[Expression]:
+    """The summand over the common indices, in each order of those of one size."""
+    found: list[Expression] = []
+    for order in islice(permutations(t.bound), ORDERS):
+        if all(i.size is j.size for i, j in zip(order, common)):
+            rename = Substitution(space, {i: i_poly(j) for i, j in zip(order, common)}, {})
+            factors: list[Expression] = [rename.monomial(_one(f)) for f in t.factors]
+            found.append(polynomials.scaled(polynomials.product(space, factors), t.coefficient))
+    return found
+
+
+def _one(factor: object) -> Monomial:
+    return frozenset((factor,))  # type: ignore[arg-type]
