@@ -12,7 +12,9 @@ from derivcheck.derivation.sweep import adjoint, apart
 from derivcheck.errors import InputError
 from derivcheck.notation.named import Named, spelled
 from derivcheck.notation.program import Definition, Path, Program
-from derivcheck.notation.terms import ONE, Ref, Term, inline, transform
+from derivcheck.notation.substitution import inline
+from derivcheck.notation.terms import ONE, Ref, Term
+from derivcheck.notation.walking import transform
 
 if TYPE_CHECKING:
     import sympy

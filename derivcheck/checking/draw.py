@@ -8,7 +8,8 @@ import torch
 
 from derivcheck.notation.program import Input, Program
 from derivcheck.notation.sizes import Entry, Index, Poly
-from derivcheck.notation.terms import Bracket, Ref, subterms
+from derivcheck.notation.terms import Bracket, Ref
+from derivcheck.notation.walking import subterms
 
 
 def another(

@@ -13,22 +13,8 @@ import numpy.typing as npt
 
 from derivcheck.notation.program import Definition, Input, Program
 from derivcheck.notation.sizes import Index, i_poly
-from derivcheck.notation.terms import (
-    Add,
-    Bracket,
-    Func,
-    Mul,
-    Number,
-    Over,
-    Pow,
-    Ref,
-    SizeOf,
-    Term,
-    mul,
-    refs,
-    subterms,
-    transform,
-)
+from derivcheck.notation.terms import Add, Bracket, Func, Mul, Number, Over, Pow, Ref, SizeOf, Term, mul
+from derivcheck.notation.walking import refs, subterms, transform
 
 SMALL = 1 << 12  # elements that an output may always be opened to
 Array = npt.NDArray[np.float64]

@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, NamedTuple
 from derivcheck.codegen.graph import Value
 from derivcheck.codegen.reading import padded
 from derivcheck.notation.sizes import Index, Poly, as_poly, fresh, i_poly, nonnegative
-from derivcheck.notation.terms import Bracket, Mul, Over, Ref, Term, bound_indices, mul, substitute, subterms
+from derivcheck.notation.substitution import substitute
+from derivcheck.notation.terms import Bracket, Mul, Over, Ref, Term, mul
+from derivcheck.notation.walking import bound_indices, subterms
 
 if TYPE_CHECKING:
     from derivcheck.codegen.lower import Lowering

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Set
 
-from derivcheck.notation.terms import Func, Number, Pow, Term, subterms
+from derivcheck.notation.terms import Func, Number, Pow, Term
+from derivcheck.notation.walking import subterms
 
 _POLES = frozenset({"log", "log1p", "inf", "tan", "lgamma", "digamma", "polygamma", "atanh"})
 

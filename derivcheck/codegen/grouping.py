@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from derivcheck.notation.sizes import Floor, Index, Poly, exact_quotient, fresh, i_poly
-from derivcheck.notation.terms import Bracket, Ref, Term, substitute
+from derivcheck.notation.substitution import substitute
+from derivcheck.notation.terms import Bracket, Ref, Term
 
 if TYPE_CHECKING:
     from derivcheck.codegen.lower import Lowering

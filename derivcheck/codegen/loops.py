@@ -15,7 +15,9 @@ from derivcheck.errors import UnsupportedOperation
 from derivcheck.notation.program import Definition
 from derivcheck.notation.recurrence import loop
 from derivcheck.notation.sizes import Atom, Index, Poly, Size, as_poly, i_poly, nonnegative
-from derivcheck.notation.terms import ONE, ZERO, Bracket, Term, substitute, subterms, transform
+from derivcheck.notation.substitution import substitute
+from derivcheck.notation.terms import ONE, ZERO, Bracket, Term
+from derivcheck.notation.walking import subterms, transform
 
 if TYPE_CHECKING:
     from derivcheck.codegen.lower import Lowering

@@ -16,6 +16,7 @@ from derivcheck.codegen.masks import implied, mask, masked, where
 from derivcheck.codegen.numbers import as_fraction, is_number, reciprocal
 from derivcheck.codegen.reading import integer, read
 from derivcheck.errors import UnsupportedOperation
+from derivcheck.notation.brackets import opposite
 from derivcheck.notation.program import Definition
 from derivcheck.notation.sizes import Index, Poly
 from derivcheck.notation.terms import (
@@ -35,12 +36,11 @@ from derivcheck.notation.terms import (
     add,
     mul,
     neg,
-    opposite,
     power,
     size_of,
-    subterms,
     summation,
 )
+from derivcheck.notation.walking import subterms
 
 
 class Lowering:

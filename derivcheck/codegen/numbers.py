@@ -7,20 +7,8 @@ from fractions import Fraction
 
 from derivcheck.notation.functions import functions
 from derivcheck.notation.sizes import Atom, Entry, Extreme, Floor, Index, Poly, Size, as_poly
-from derivcheck.notation.terms import (
-    Add,
-    Bracket,
-    Func,
-    Mul,
-    Number,
-    Over,
-    Pow,
-    Ref,
-    SizeOf,
-    Term,
-    coefficient,
-    subterms,
-)
+from derivcheck.notation.terms import Add, Bracket, Func, Mul, Number, Over, Pow, Ref, SizeOf, Term, coefficient
+from derivcheck.notation.walking import subterms
 
 OR, COMPARE, AND, SUM, MATMUL, PRODUCT, UNARY, POWER, ATOM = range(9)
 Spelled = tuple[str, int]

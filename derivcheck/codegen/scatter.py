@@ -9,8 +9,9 @@ from derivcheck.codegen.graph import INT, Value
 from derivcheck.codegen.numbers import is_number
 from derivcheck.codegen.positions import trusted
 from derivcheck.codegen.reading import integer
+from derivcheck.notation.brackets import bracket
 from derivcheck.notation.sizes import Index, Poly, as_poly, i_poly
-from derivcheck.notation.terms import Bracket, Term, bracket, mul, summation
+from derivcheck.notation.terms import Bracket, Term, mul, summation
 
 if TYPE_CHECKING:
     from derivcheck.codegen.lower import Lowering

@@ -23,8 +23,9 @@ from derivcheck.errors import InputError
 from derivcheck.notation.program import Definition, Input, Program
 from derivcheck.notation.recurrence import groups
 from derivcheck.notation.sizes import Atom, Entry, Index, Poly, Size
-from derivcheck.notation.terms import Bracket, subterms
+from derivcheck.notation.terms import Bracket
 from derivcheck.notation.text import term_text
+from derivcheck.notation.walking import subterms
 
 
 def source(

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from derivcheck.notation.brackets import bracket
 from derivcheck.notation.sizes import (
     Atom,
     Floor,
@@ -19,7 +20,8 @@ from derivcheck.notation.sizes import (
     as_poly,
     i_poly,
 )
-from derivcheck.notation.terms import Term, bracket, mul, substitute, summation
+from derivcheck.notation.substitution import substitute
+from derivcheck.notation.terms import Term, mul, summation
 
 
 def settle(targets: Sequence[Index], positions: Sequence[Poly], bound: Sequence[Index], body: Term) -> Term:

@@ -30,8 +30,8 @@ from derivcheck.notation.terms import (
     number,
     power,
     ref,
-    transform,
 )
+from derivcheck.notation.walking import transform
 
 
 def derivative(node: Term, child: int) -> Term:

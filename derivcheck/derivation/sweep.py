@@ -15,8 +15,10 @@ from derivcheck.derivation.positions import settle
 from derivcheck.derivation.scalar import derivative
 from derivcheck.derivation.tidy import factored, in_own_names
 from derivcheck.errors import InputError, UnsupportedOperation
+from derivcheck.notation.brackets import bracket, opposite
 from derivcheck.notation.program import Definition, Input, Path, Program
 from derivcheck.notation.sizes import Index, Poly, Size, fresh, i_poly
+from derivcheck.notation.substitution import freshen, substitute
 from derivcheck.notation.terms import (
     ONE,
     ZERO,
@@ -31,15 +33,11 @@ from derivcheck.notation.terms import (
     SizeOf,
     Term,
     add,
-    bound_indices,
-    bracket,
-    freshen,
     mul,
-    opposite,
     product,
     ref,
-    substitute,
 )
+from derivcheck.notation.walking import bound_indices
 
 
 @dataclass(frozen=True)

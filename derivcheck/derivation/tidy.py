@@ -11,22 +11,8 @@ from fractions import Fraction
 
 from derivcheck.notation.program import Definition
 from derivcheck.notation.sizes import Index, Poly, i_poly
-from derivcheck.notation.terms import (
-    Add,
-    Bracket,
-    Func,
-    Mul,
-    Number,
-    Over,
-    Pow,
-    Ref,
-    SizeOf,
-    Term,
-    add,
-    mul,
-    power,
-    transform,
-)
+from derivcheck.notation.terms import Add, Bracket, Func, Mul, Number, Over, Pow, Ref, SizeOf, Term, add, mul, power
+from derivcheck.notation.walking import transform
 
 Binding = dict[Index, Poly]
 

@@ -10,7 +10,8 @@ from typing import Any
 from derivcheck.diagnosis.scene import Array, Scene, backward_definitions
 from derivcheck.notation.program import Definition, Program
 from derivcheck.notation.sizes import Index
-from derivcheck.notation.terms import Over, Term, add, rebuild, transform
+from derivcheck.notation.terms import Over, Term, add
+from derivcheck.notation.walking import rebuild, transform
 
 Put = Callable[[Term], Term]
 

@@ -12,7 +12,8 @@ from derivcheck.diagnosis.guess import Example, Guess, reread
 from derivcheck.diagnosis.scene import Scene
 from derivcheck.notation.program import Definition, Program
 from derivcheck.notation.sizes import Index, Poly
-from derivcheck.notation.terms import Add, Number, Pow, Ref, div, power, ref, size_of, sub, subterms, summation
+from derivcheck.notation.terms import Add, Number, Pow, Ref, div, power, ref, size_of, sub, summation
+from derivcheck.notation.walking import subterms
 
 EXAMPLE = Example(
     forward="y[n,c] := (x[n,c] - running_mean[c])*(running_var[c] + 1/1000)^(-1/2)",

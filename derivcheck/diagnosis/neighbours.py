@@ -14,23 +14,8 @@ from derivcheck.diagnosis.guess import Example, Guess, edited, forward_with, occ
 from derivcheck.diagnosis.scene import Scene
 from derivcheck.notation.program import Program
 from derivcheck.notation.sizes import Size, size
-from derivcheck.notation.terms import (
-    Add,
-    Func,
-    Number,
-    Over,
-    Pow,
-    SizeOf,
-    Term,
-    add,
-    div,
-    func,
-    mul,
-    power,
-    size_of,
-    subterms,
-    transform,
-)
+from derivcheck.notation.terms import Add, Func, Number, Over, Pow, SizeOf, Term, add, div, func, mul, power, size_of
+from derivcheck.notation.walking import subterms, transform
 
 EXAMPLE = Example(
     forward="y[n] := gelu(x[n])",

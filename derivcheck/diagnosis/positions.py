@@ -21,9 +21,10 @@ from derivcheck.diagnosis.guess import (
     spots,
 )
 from derivcheck.diagnosis.scene import Array, Scene
+from derivcheck.notation.brackets import bracket
 from derivcheck.notation.program import Program
 from derivcheck.notation.sizes import Entry, Index, Poly, as_poly
-from derivcheck.notation.terms import Bracket, Ref, Term, bracket
+from derivcheck.notation.terms import Bracket, Ref, Term
 
 EXAMPLE = Example(
     forward="y[n,c] := x[n,c]*w[c]",

@@ -24,26 +24,11 @@ from derivcheck.diagnosis.guess import (
     spots,
 )
 from derivcheck.diagnosis.scene import Array, Scene
+from derivcheck.notation.brackets import bracket, opposite
 from derivcheck.notation.sizes import Entry, Index, Poly, fresh, i_poly
-from derivcheck.notation.terms import (
-    MINUS_ONE,
-    ONE,
-    Add,
-    Bracket,
-    Mul,
-    Over,
-    Term,
-    add,
-    bound_indices,
-    bracket,
-    mul,
-    opposite,
-    product,
-    substitute,
-    subterms,
-    summation,
-    transform,
-)
+from derivcheck.notation.substitution import substitute
+from derivcheck.notation.terms import MINUS_ONE, ONE, Add, Bracket, Mul, Over, Term, add, mul, product, summation
+from derivcheck.notation.walking import bound_indices, subterms, transform
 
 EXAMPLE = Example(
     forward="y[m,d] := E[ids[m],d]",

@@ -16,7 +16,9 @@ from derivcheck.errors import DerivcheckError
 from derivcheck.notation.meaning import evaluate
 from derivcheck.notation.program import Definition, Input, Program
 from derivcheck.notation.sizes import Index
-from derivcheck.notation.terms import Term, add, inline, subterms
+from derivcheck.notation.substitution import inline
+from derivcheck.notation.terms import Term, add
+from derivcheck.notation.walking import subterms
 
 Array = npt.NDArray[np.float64]
 LONG = 60  # nodes of a term that is still looked at place by place

@@ -10,21 +10,11 @@ import numpy as np
 
 from derivcheck.diagnosis.guess import Example, Guess, Spot, edited, place, short, spots
 from derivcheck.diagnosis.scene import Array, Scene
+from derivcheck.notation.brackets import bracket
 from derivcheck.notation.sizes import Index, fresh, i_poly
-from derivcheck.notation.terms import (
-    Mul,
-    Over,
-    Ref,
-    Term,
-    bound_indices,
-    bracket,
-    div,
-    mul,
-    power,
-    size_of,
-    substitute,
-    summation,
-)
+from derivcheck.notation.substitution import substitute
+from derivcheck.notation.terms import Mul, Over, Ref, Term, div, mul, power, size_of, summation
+from derivcheck.notation.walking import bound_indices
 
 EXAMPLE = Example(
     forward="y[n,o] := x[n,o] + b[o]",

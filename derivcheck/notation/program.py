@@ -11,7 +11,8 @@ from dataclasses import dataclass, field, replace
 
 from derivcheck.errors import InputError
 from derivcheck.notation.sizes import Index, Poly, as_poly, nonnegative
-from derivcheck.notation.terms import Term, rename
+from derivcheck.notation.substitution import rename
+from derivcheck.notation.terms import Term
 
 _RELATIONS = {
     ">": operator.gt, "<": operator.lt, ">=": operator.ge, "<=": operator.le, "==": operator.eq, "!=": operator.ne

@@ -4,26 +4,13 @@ from __future__ import annotations
 
 from difflib import get_close_matches
 
+from derivcheck.notation.brackets import bracket
 from derivcheck.notation.functions import functions
 from derivcheck.notation.program import Definition
 from derivcheck.notation.resolve import Axis, Resolver, index_key
 from derivcheck.notation.sizes import Index, Poly, as_poly, entry, extreme, i_poly, size
 from derivcheck.notation.syntax import At, Call, Chain, Compare, Define, Item, Name, Negative, Node, Num, Power, Star, complaint
-from derivcheck.notation.terms import (
-    MINUS_ONE,
-    Over,
-    Term,
-    add,
-    bracket,
-    func,
-    mul,
-    number,
-    power,
-    product,
-    ref,
-    size_of,
-    summation,
-)
+from derivcheck.notation.terms import MINUS_ONE, Over, Term, add, func, mul, number, power, product, ref, size_of, summation
 
 REDUCTIONS = ("sum", "prod", "max", "min", "argmax", "argmin")
 Env = dict[str, Index]

@@ -8,7 +8,8 @@ from itertools import islice, product
 
 from derivcheck.notation.program import Definition
 from derivcheck.notation.sizes import Entry, Extreme, Floor, Poly
-from derivcheck.notation.terms import Bracket, Ref, SizeOf, Term, refs, subterms
+from derivcheck.notation.terms import Bracket, Ref, SizeOf, Term
+from derivcheck.notation.walking import refs, subterms
 
 
 def groups(definitions: Sequence[Definition]) -> list[list[Definition]]:

@@ -1,10 +1,9 @@
 """Terms: the closed set of nodes that mathematics is written in here.
 
 A term is a number, a size, a reference ``x[n,k]``, an Iverson bracket ``[p ≥ 0]``, a sum, a product, a
-power, a scalar function, ``Σ``, ``Π`` or an extreme over indices.  Terms are immutable and interned
-(equal terms are one object), so identity is equality and caches keyed on terms are exact.  Build them with the lower-case
-functions, which apply only laws that hold always: numbers are added up, ``0·t = 0``, factors free of
-the bound indices leave a ``Σ``.
+power, a scalar function, ``Σ``, ``Π`` or an extreme over indices.  Terms are immutable and interned (equal terms are
+one object), so identity is equality and caches keyed on terms are exact.  Build them with the lower-case functions, which
+apply only laws that hold always: numbers are added up, ``0·t = 0``, factors free of the bound indices leave a ``Σ``.
 
 >>> from derivcheck.notation.sizes import Index, size
 >>> n = Index("n", size("N"))
@@ -14,22 +13,12 @@ the bound indices leave a ``Σ``.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable
 from fractions import Fraction
 from typing import Any, cast
 from weakref import WeakValueDictionary
 
-from derivcheck.notation.sizes import (
-    Atom,
-    Entry,
-    Index,
-    Poly,
-    PolyLike,
-    as_poly,
-    fresh,
-    i_poly,
-    nonnegative,
-)
+from derivcheck.notation.sizes import Atom, Index, Poly, PolyLike, as_poly
 
 Rational = int | Fraction
 _interned: WeakValueDictionary[Any, Any] = WeakValueDictionary()
@@ -209,7 +198,6 @@ def _names(args: Iterable[Term]) -> frozenset[str]:
     return NO_NAMES.union(*(a.names for a in args))
 
 
-# -- building ---------------------------------------------------------------
 def number(value: Rational | float) -> Number:
     """An exact number; a float is taken at its shortest decimal spelling (``1e-5`` is 1/100000)."""
     if isinstance(value, float):
@@ -232,58 +220,6 @@ def ref(name: str, *at: PolyLike | Index) -> Ref:
     return Ref(name, tuple(as_poly(p) for p in at))
 
 
-def bracket(relation: str, operand: PolyLike | Term, least: int = 1) -> Term:
-    """An Iverson bracket, decided where it is surely true or false.
-
-    ``relation`` may also be ``<`` or ``<=``.
-    """
-    if isinstance(operand, Number):
-        holds = {"==": operand.value == 0, "!=": operand.value != 0, ">=": operand.value >= 0, ">": operand.value > 0,
-                 "<": operand.value < 0, "<=": operand.value <= 0}
-        return ONE if holds[relation] else ZERO
-    if isinstance(operand, SizeOf):
-        operand = operand.value
-    if isinstance(operand, Term):
-        if relation in ("<", "<="):
-            return Bracket(">" if relation == "<" else ">=", neg(operand))
-        return Bracket(relation, operand)
-    p = as_poly(operand)
-    if relation == ">":
-        relation, p = ">=", p - 1
-    elif relation == "<":
-        relation, p = ">=", -p - 1
-    elif relation == "<=":
-        relation, p = ">=", -p
-    if relation == ">=":
-        if nonnegative(p, least):
-            return ONE
-        if nonnegative(-p - 1, least):
-            return ZERO
-        return Bracket(">=", p)
-    if p.constant is not None:
-        return ONE if (p.constant == 0) == (relation == "==") else ZERO
-    if nonnegative(p - 1, least) or nonnegative(-p - 1, least):
-        return ZERO if relation == "==" else ONE
-    if nonnegative(p, least) and nonnegative(-p, least):
-        return ONE if relation == "==" else ZERO
-    if p.terms[0][1] < 0:  # one spelling for [i−p = 0] and [p−i = 0]
-        p = -p
-    return Bracket(relation, p)
-
-
-def opposite(term: Term) -> Term:
-    """``1 − [c]`` of a bracket as a bracket; of anything else as a difference."""
-    if isinstance(term, Number):
-        return Number(1 - term.value)
-    if isinstance(term, Bracket):
-        if term.relation in ("==", "!="):
-            return Bracket("!=" if term.relation == "==" else "==", term.operand)
-        if isinstance(term.operand, Poly):
-            return bracket(">=", -term.operand - 1)
-        return bracket(">" if term.relation == ">=" else ">=", neg(term.operand))
-    return add(ONE, neg(term))
-
-
 def add(*args: Term) -> Term:
     """The sum, flat, with numbers added up and equal terms counted."""
     total = Fraction(0)
@@ -304,10 +240,8 @@ def add(*args: Term) -> Term:
     out = [mul(Number(c), rest) for c, rest in counts.values() if c]
     if total:
         out.append(Number(total))
-    if not out:
-        return ZERO
-    if len(out) == 1:
-        return out[0]
+    if len(out) < 2:
+        return out[0] if out else ZERO
     if is_negative(out[0]):  # a sum starts with what is added: 1 - y, not -y + 1
         first = next((k for k, t in enumerate(out) if not is_negative(t)), 0)
         out.insert(0, out.pop(first))
@@ -365,9 +299,7 @@ def mul(*args: Term) -> Term:
         return mul(Number(total), *out)
     if total != 1:
         out.insert(0, Number(total))
-    if not out:
-        return ONE
-    return out[0] if len(out) == 1 else Mul(tuple(out))
+    return ONE if not out else out[0] if len(out) == 1 else Mul(tuple(out))
 
 
 def neg(term: Term) -> Term:
@@ -422,12 +354,12 @@ def func(name: str, *args: Term) -> Term:
 
 def summation(indices: Iterable[Index], body: Term) -> Term:
     """``Σ`` over the indices; factors that are free of them stand in front."""
-    return _reduction("sum", tuple(indices), body)
+    return reduction("sum", tuple(indices), body)
 
 
 def product(indices: Iterable[Index], body: Term) -> Term:
     """``Π`` over the indices."""
-    return _reduction("prod", tuple(indices), body)
+    return reduction("prod", tuple(indices), body)
 
 
 def extremum(kind: str, indices: Iterable[Index], body: Term) -> Term:
@@ -436,13 +368,16 @@ def extremum(kind: str, indices: Iterable[Index], body: Term) -> Term:
     return Over(kind, ids, body) if ids else body
 
 
-def _reduction(kind: str, indices: tuple[Index, ...], body: Term) -> Term:
+def reduction(kind: str, indices: tuple[Index, ...], body: Term) -> Term:
+    """``Σ`` or ``Π`` by its kind, ``sum`` or ``prod``."""
     if not indices or body is (ZERO if kind == "sum" else ONE):
         return body
     single = [i for i in indices if i.size.constant == 1]
     if single:  # a dimension of size 1 has one position
+        from derivcheck.notation.substitution import substitute  # it builds terms by the functions here
+
         rest = tuple(i for i in indices if i.size.constant != 1)
-        return _reduction(kind, rest, substitute(body, dict.fromkeys(single, 0)))
+        return reduction(kind, rest, substitute(body, dict.fromkeys(single, 0)))
     if kind == "prod":
         return Over("prod", indices, body)
     if isinstance(body, Over) and body.kind == "sum":
@@ -452,179 +387,11 @@ def _reduction(kind: str, indices: tuple[Index, ...], body: Term) -> Term:
     absent = [i for i in indices if i not in body.free and not any(i in j.size.indices for j in indices)]
     if absent:
         times = [size_of(i.size) for i in absent]
-        return mul(*times, _reduction(kind, tuple(i for i in indices if i not in absent), body))
+        return mul(*times, reduction(kind, tuple(i for i in indices if i not in absent), body))
     bound_set = frozenset(indices)
     if isinstance(body, Mul):
         outside = [a for a in body.args if a.free.isdisjoint(bound_set)]
         if outside:
             inside = [a for a in body.args if not a.free.isdisjoint(bound_set)]
-            return mul(*outside, _reduction(kind, indices, mul(*inside)))
+            return mul(*outside, reduction(kind, indices, mul(*inside)))
     return Over("sum", indices, body)
-
-
-# -- walking ----------------------------------------------------------------
-def rebuild(term: Term, new: tuple[Term, ...]) -> Term:
-    """The same node over other children, through the building functions."""
-    if isinstance(term, Add):
-        return add(*new)
-    if isinstance(term, Mul):
-        return mul(*new)
-    if isinstance(term, Pow):
-        return power(new[0], new[1])
-    if isinstance(term, Func):
-        return Func(term.name, new)
-    if isinstance(term, Over):
-        if term.kind in ("sum", "prod"):
-            return _reduction(term.kind, term.indices, new[0])
-        return Over(term.kind, term.indices, new[0])
-    if isinstance(term, Bracket) and new:
-        return bracket(term.relation, new[0])
-    return term
-
-
-def transform(term: Term, change: Callable[[Term], Term]) -> Term:
-    """Apply ``change`` bottom up."""
-    kids = term.children
-    if kids:
-        new = tuple(transform(k, change) for k in kids)
-        if new != kids:
-            term = rebuild(term, new)
-    return change(term)
-
-
-def subterms(term: Term) -> Iterable[Term]:
-    """The term and everything inside, each occurrence once, top down."""
-    seen: set[Term] = set()
-    stack = [term]
-    while stack:
-        t = stack.pop()
-        if t not in seen:
-            seen.add(t)
-            yield t
-            stack.extend(reversed(t.children))
-
-
-def refs(term: Term) -> list[Ref]:
-    """The references in it (not those in positions), each once."""
-    return [t for t in subterms(term) if isinstance(t, Ref)]
-
-
-def bound_indices(term: Term) -> frozenset[Index]:
-    """All indices that a Σ, Π or extreme inside binds."""
-    found: set[Index] = set()
-    for t in subterms(term):
-        if isinstance(t, Over):
-            found.update(t.indices)
-    return frozenset(found)
-
-
-def substitute(term: Term, values: Mapping[Any, PolyLike]) -> Term:
-    """Replace free indices and sizes by integer expressions; bound indices step aside (no capture).
-
-    >>> from derivcheck.notation.sizes import Index, size, i_poly
-    >>> i, j = Index("i", size("N")), Index("j", size("N"))
-    >>> print(substitute(summation([i], mul(ref("x", i), ref("w", j))), {j: i_poly(i)}))
-    w[i]*sum(i_1: x[i_1])
-    """
-    if not values:
-        return term
-    arriving: frozenset[Index] = NO_INDICES.union(*(as_poly(v).indices for v in values.values()))
-    return _substitute(term, dict(values), arriving, {})
-
-
-def _substitute(term: Term, values: dict[Any, PolyLike], arriving: frozenset[Index], memo: dict[Term, Term]) -> Term:
-    found = memo.get(term)
-    if found is not None:
-        return found
-    new: Term
-    if isinstance(term, Ref):
-        new = Ref(term.name, tuple(p.substitute(values) for p in term.at))
-    elif isinstance(term, SizeOf):
-        new = size_of(term.value.substitute(values))
-    elif isinstance(term, Bracket) and isinstance(term.operand, Poly):
-        new = bracket(term.relation, term.operand.substitute(values))
-    elif isinstance(term, Over):
-        inner = dict(values)
-        inner_memo = memo
-        bound: list[Index] = []
-        for i in term.indices:
-            length = i.size.substitute(values)
-            j = i if length is i.size else Index(i.name, length, i.serial)
-            if any(a.name == j.name and a.serial == j.serial for a in arriving):
-                j = fresh(j, [*arriving, *term.body.free, *bound_indices(term.body), *bound])
-            bound.append(j)
-            if i in inner or j is not i:
-                inner_memo = {}
-                inner.pop(i, None)
-                if j is not i:
-                    inner[i] = i_poly(j)
-        body = _substitute(term.body, inner, arriving | frozenset(bound), inner_memo)
-        new = _reduction(term.kind, tuple(bound), body) if term.kind in ("sum", "prod") else Over(term.kind, tuple(bound), body)
-    elif term.children:
-        new = rebuild(term, tuple(_substitute(k, values, arriving, memo) for k in term.children))
-    else:
-        new = term
-    memo[term] = new
-    return new
-
-
-def rename(term: Term, names: Mapping[str, str]) -> Term:
-    """Rename tensors, also where they stand in positions."""
-    if term.names.isdisjoint(names):
-        return term
-
-    def change(t: Term) -> Term:
-        if isinstance(t, Ref):
-            return Ref(names.get(t.name, t.name), tuple(p.rename(names) for p in t.at))
-        if isinstance(t, SizeOf):
-            return size_of(t.value.rename(names))
-        if isinstance(t, Bracket) and isinstance(t.operand, Poly):
-            return bracket(t.relation, t.operand.rename(names))
-        return t
-
-    return transform(term, change)
-
-
-def inline(term: Term, meanings: Mapping[str, tuple[tuple[Index, ...], Term]]) -> Term:
-    """Replace each reference to a name in ``meanings`` by its definition at those positions."""
-    if term.names.isdisjoint(meanings):
-        return term
-
-    used: frozenset[Index] = term.free | bound_indices(term)
-
-    def change(t: Term) -> Term:
-        if isinstance(t, Ref) and t.name in meanings:
-            indices, body = meanings[t.name]
-            body = freshen(body, used | t.free)
-            return substitute(body, dict(zip(indices, t.at)))
-        return t
-
-    return transform(term, change)
-
-
-def freshen(term: Term, used: Iterable[Index]) -> Term:
-    """Give bound indices that clash with ``used`` other serials."""
-    taken = list(used)
-
-    def change(t: Term) -> Term:
-        if not isinstance(t, Over):
-            return t
-        moves: dict[Any, PolyLike] = {}
-        bound: list[Index] = []
-        for i in t.indices:
-            if any(i.name == u.name and i.serial == u.serial for u in taken):
-                j = fresh(i, [*taken, *t.body.free, *bound_indices(t.body), *bound])
-                moves[i] = i_poly(j)
-                bound.append(j)
-            else:
-                bound.append(i)
-        if not moves:
-            return t
-        return Over(t.kind, tuple(bound), substitute(t.body, moves))
-
-    return transform(term, change)
-
-
-def has_entries(poly: Poly) -> bool:
-    """Whether an integer tensor stands in the position."""
-    return any(isinstance(a, Entry) for a in poly.atoms()) or bool(poly.names)

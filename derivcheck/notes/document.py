@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from derivcheck.errors import InputError
 from derivcheck.notation.program import Program
-from derivcheck.notation.terms import Bracket, subterms
+from derivcheck.notation.terms import Bracket
+from derivcheck.notation.walking import subterms
 from derivcheck.notes.captions import captions
 from derivcheck.notes.elements import element_blocks
 from derivcheck.notes.matrix import matrix_blocks

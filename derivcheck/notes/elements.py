@@ -10,7 +10,9 @@ from collections.abc import Iterator
 
 from derivcheck.notation.program import Definition, Program
 from derivcheck.notation.sizes import Index, Size, i_poly
-from derivcheck.notation.terms import Over, Term, add, mul, refs, substitute, subterms, transform
+from derivcheck.notation.substitution import substitute
+from derivcheck.notation.terms import Over, Term, add, mul
+from derivcheck.notation.walking import refs, subterms, transform
 from derivcheck.notes.steps import Formula, at_sizes, first_number, gradient_definitions, short_form, without_upstream
 from derivcheck.notes.symbols import Symbols
 from derivcheck.notes.writing import Writer

@@ -6,20 +6,9 @@ from dataclasses import dataclass
 
 from derivcheck.notation.program import Definition, Program
 from derivcheck.notation.sizes import Entry, Index, Poly, Size, fresh, i_poly
-from derivcheck.notation.terms import (
-    ONE,
-    Bracket,
-    Over,
-    Ref,
-    SizeOf,
-    Term,
-    add,
-    inline,
-    refs,
-    substitute,
-    subterms,
-    transform,
-)
+from derivcheck.notation.substitution import inline, substitute
+from derivcheck.notation.terms import ONE, Bracket, Over, Ref, SizeOf, Term, add
+from derivcheck.notation.walking import refs, subterms, transform
 from derivcheck.notes.ink import Latex, Unicode
 from derivcheck.notes.symbols import Symbols, symbols
 from derivcheck.notes.writing import Writer

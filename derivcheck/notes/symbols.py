@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from derivcheck.derivation.sweep import bar_names
 from derivcheck.notation.program import Definition, Program
 from derivcheck.notation.sizes import Index
-from derivcheck.notation.terms import subterms
+from derivcheck.notation.walking import subterms
 
 TABLE = {
     "weight": "W",

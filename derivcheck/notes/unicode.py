@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from derivcheck.notation.program import Program
 from derivcheck.notation.sizes import Index, Size
-from derivcheck.notation.terms import substitute
+from derivcheck.notation.substitution import substitute
 from derivcheck.notes.captions import captions
 from derivcheck.notes.document import Block, blocks
 from derivcheck.notes.ink import Unicode

@@ -8,8 +8,9 @@ from __future__ import annotations
 from fractions import Fraction
 from typing import Any
 
+from derivcheck.notation.brackets import bracket
 from derivcheck.notation.sizes import Poly, i_poly
-from derivcheck.notation.terms import Number, Term, add, bracket, div, extremum, func, mul, neg, power, size_of, sub, summation
+from derivcheck.notation.terms import Number, Term, add, div, extremum, func, mul, neg, power, size_of, sub, summation
 from derivcheck.operators.build import Builder
 from derivcheck.operators.row import bools, floats, row, sample
 from derivcheck.operators.values import Value, broadcast_dims, spread, where

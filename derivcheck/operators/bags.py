@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from derivcheck.notation.brackets import bracket
 from derivcheck.notation.sizes import Index, Poly, as_poly, extreme, i_poly
-from derivcheck.notation.terms import ONE, Term, bracket, div, extremum, func, mul, neg, size_of, substitute, summation
+from derivcheck.notation.substitution import substitute
+from derivcheck.notation.terms import ONE, Term, div, extremum, func, mul, neg, size_of, summation
 from derivcheck.operators.build import Builder
 from derivcheck.operators.gathering import axis_of
 from derivcheck.operators.row import floats, ints, row, sample

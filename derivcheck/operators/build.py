@@ -22,7 +22,8 @@ from derivcheck.errors import UnsupportedOperation
 from derivcheck.notation.functions import functions
 from derivcheck.notation.program import Definition, Requirement, Spelling
 from derivcheck.notation.sizes import Atom, Index, Poly, PolyLike, as_poly, i_poly
-from derivcheck.notation.terms import Bracket, Ref, SizeOf, Term, func, neg, number, size_of, substitute
+from derivcheck.notation.substitution import substitute
+from derivcheck.notation.terms import Bracket, Ref, SizeOf, Term, func, neg, number, size_of
 from derivcheck.operators.values import Value, as_integer, broadcast_dims, promoted, spread
 
 _RESERVED = {"torch", "math", "grad_output", "sum", "prod", "max", "min", "argmax", "argmin", "size", "input_shape"}

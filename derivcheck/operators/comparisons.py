@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from derivcheck.notation.terms import ONE, ZERO, Term, add, func, mul, opposite, sub
+from derivcheck.notation.brackets import opposite
+from derivcheck.notation.terms import ONE, ZERO, Term, add, func, mul, sub
 from derivcheck.operators.build import Builder
 from derivcheck.operators.elementwise import absolute
 from derivcheck.operators.row import bools, floats, ints, row, sample

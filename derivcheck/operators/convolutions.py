@@ -9,8 +9,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from derivcheck.derivation.positions import settle
+from derivcheck.notation.brackets import bracket
 from derivcheck.notation.sizes import Index, Poly, as_poly, i_poly
-from derivcheck.notation.terms import ONE, Term, add, bracket, mul, summation
+from derivcheck.notation.terms import ONE, Term, add, mul, summation
 from derivcheck.operators.build import Builder
 from derivcheck.operators.row import floats, row, sample
 from derivcheck.operators.values import Value, within

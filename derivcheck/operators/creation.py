@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from derivcheck.notation.brackets import bracket
 from derivcheck.notation.sizes import Poly, PolyLike, as_poly, extreme, i_poly
-from derivcheck.notation.terms import ONE, ZERO, Term, add, bracket, div, func, mul, neg, size_of, sub
+from derivcheck.notation.terms import ONE, ZERO, Term, add, div, func, mul, neg, size_of, sub
 from derivcheck.operators.build import Builder
 from derivcheck.operators.row import Dtype, bools, floats, ints, row, sample
 from derivcheck.operators.values import Value, as_integer, nonzero, spread

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from fractions import Fraction
 from typing import Any
 
+from derivcheck.notation.brackets import bracket
 from derivcheck.notation.sizes import Index, i_poly
-from derivcheck.notation.terms import ZERO, Term, add, bracket, div, mul, neg, power, sub, summation
+from derivcheck.notation.terms import ZERO, Term, add, div, mul, neg, power, sub, summation
 from derivcheck.operators.build import Builder
 from derivcheck.operators.elementwise import absolute, clamped, root
 from derivcheck.operators.reductions import Axes, Reduction, over, shared_extreme

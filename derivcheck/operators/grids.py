@@ -6,8 +6,9 @@ import itertools
 from collections.abc import Sequence
 from typing import Any
 
+from derivcheck.notation.brackets import bracket
 from derivcheck.notation.sizes import Index, Poly, as_poly, extreme, i_poly
-from derivcheck.notation.terms import ONE, ZERO, Number, Term, add, bracket, div, func, mul, neg, size_of, sub
+from derivcheck.notation.terms import ONE, ZERO, Number, Term, add, div, func, mul, neg, size_of, sub
 from derivcheck.operators.build import Builder
 from derivcheck.operators.elementwise import HALF
 from derivcheck.operators.images import cubic

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
+from derivcheck.notation.brackets import bracket
 from derivcheck.notation.sizes import Index, Poly, as_poly, extreme, i_poly
-from derivcheck.notation.terms import ONE, Term, add, bracket, div, mul, number, power, size_of, sub, summation
+from derivcheck.notation.terms import ONE, Term, add, div, mul, number, power, size_of, sub, summation
 from derivcheck.operators.build import Builder
 from derivcheck.operators.row import floats, row, sample
 from derivcheck.operators.values import Value

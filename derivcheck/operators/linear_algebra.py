@@ -9,23 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from derivcheck.notation.brackets import bracket
 from derivcheck.notation.sizes import Index, Poly, as_poly, i_poly
-from derivcheck.notation.terms import (
-    ONE,
-    ZERO,
-    Term,
-    add,
-    bracket,
-    div,
-    extremum,
-    func,
-    mul,
-    neg,
-    power,
-    product,
-    sub,
-    summation,
-)
+from derivcheck.notation.terms import ONE, ZERO, Term, add, div, extremum, func, mul, neg, power, product, sub, summation
 from derivcheck.operators.build import Builder
 from derivcheck.operators.elementwise import HALF, absolute
 from derivcheck.operators.reshapes import digits, flat

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from fractions import Fraction
 from typing import Any
 
+from derivcheck.notation.brackets import bracket
 from derivcheck.notation.sizes import Index, Poly, as_poly
 from derivcheck.notation.terms import (
     MINUS_ONE,
@@ -14,7 +15,6 @@ from derivcheck.notation.terms import (
     Number,
     Term,
     add,
-    bracket,
     div,
     func,
     mul,

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from derivcheck.notation.brackets import bracket
 from derivcheck.notation.sizes import Poly, PolyLike, as_poly, i_poly
-from derivcheck.notation.terms import Term, add, bracket, mul
+from derivcheck.notation.terms import Term, add, mul
 from derivcheck.operators.build import Builder
 from derivcheck.operators.row import floats, row, sample
 from derivcheck.operators.values import Position, Value, where, within

@@ -6,23 +6,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from derivcheck.notation.brackets import opposite
 from derivcheck.notation.program import Spelling
 from derivcheck.notation.sizes import Index, Poly, as_poly
-from derivcheck.notation.terms import (
-    ZERO,
-    Term,
-    add,
-    div,
-    extremum,
-    func,
-    mul,
-    opposite,
-    power,
-    product,
-    size_of,
-    sub,
-    summation,
-)
+from derivcheck.notation.terms import ZERO, Term, add, div, extremum, func, mul, power, product, size_of, sub, summation
 from derivcheck.operators.build import Builder
 from derivcheck.operators.elementwise import root
 from derivcheck.operators.row import Dtype, Sample, bools, floats, ints, row, sample

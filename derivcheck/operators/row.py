@@ -21,7 +21,8 @@ from typing import Any, TypeVar
 
 from derivcheck.errors import UnsupportedOperation
 from derivcheck.notation.sizes import Poly
-from derivcheck.notation.terms import NO_INDICES, Bracket, refs, subterms
+from derivcheck.notation.terms import NO_INDICES, Bracket
+from derivcheck.notation.walking import refs, subterms
 from derivcheck.operators.build import Builder
 from derivcheck.operators.values import Value
 

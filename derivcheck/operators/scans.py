@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from derivcheck.notation.brackets import bracket
 from derivcheck.notation.sizes import Index, Poly, i_poly
-from derivcheck.notation.terms import Term, add, bracket, extremum, func, mul, neg, size_of, sub, summation
+from derivcheck.notation.terms import Term, add, extremum, func, mul, neg, size_of, sub, summation
 from derivcheck.operators.build import Builder
 from derivcheck.operators.row import Dtype, floats, ints, row, sample
 from derivcheck.operators.values import Position, Value, where

@@ -5,24 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from derivcheck.notation.brackets import bracket, opposite
 from derivcheck.notation.sizes import Index, Poly, as_poly, i_poly
-from derivcheck.notation.terms import (
-    ONE,
-    Bracket,
-    Term,
-    add,
-    bracket,
-    extremum,
-    func,
-    mul,
-    neg,
-    opposite,
-    power,
-    product,
-    sub,
-    substitute,
-    summation,
-)
+from derivcheck.notation.substitution import substitute
+from derivcheck.notation.terms import ONE, Bracket, Term, add, extremum, func, mul, neg, power, product, sub, summation
 from derivcheck.operators.build import Builder
 from derivcheck.operators.gathering import advanced, axis_of, covers, from_the_end, reaches, scalars_are_rows, unravelled
 from derivcheck.operators.row import bools, floats, ints, row, sample

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from derivcheck.notation.brackets import bracket
 from derivcheck.notation.sizes import Index, Poly, PolyLike, as_poly, i_poly
-from derivcheck.notation.terms import Term, add, bracket, mul, summation
+from derivcheck.notation.terms import Term, add, mul, summation
 from derivcheck.operators.build import Builder
 from derivcheck.operators.reshapes import digits, flat, reshaped
 from derivcheck.operators.row import bools, floats, ints, row, sample

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from derivcheck.notation.brackets import opposite
 from derivcheck.notation.sizes import Index
-from derivcheck.notation.terms import Term, add, div, extremum, func, mul, neg, number, opposite, sub, summation
+from derivcheck.notation.terms import Term, add, div, extremum, func, mul, neg, number, sub, summation
 from derivcheck.operators.build import Builder
 from derivcheck.operators.row import floats, row, sample
 from derivcheck.operators.values import Value, test

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from derivcheck.notation.brackets import bracket
 from derivcheck.notation.sizes import Index, Poly, PolyLike, as_poly, extreme, i_poly
-from derivcheck.notation.terms import Bracket, add, bracket, extremum, func, mul, size_of, summation
+from derivcheck.notation.terms import Bracket, add, extremum, func, mul, size_of, summation
 from derivcheck.operators.build import Builder
 from derivcheck.operators.reductions import Reduction, over
 from derivcheck.operators.reshapes import digits

@@ -13,23 +13,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from derivcheck.notation.brackets import bracket, opposite
 from derivcheck.notation.sizes import Atom, Index, Poly, as_poly, entry
-from derivcheck.notation.terms import (
-    Add,
-    Bracket,
-    Mul,
-    Number,
-    SizeOf,
-    Term,
-    add,
-    bracket,
-    mul,
-    opposite,
-    ref,
-    size_of,
-    sub,
-    substitute,
-)
+from derivcheck.notation.substitution import substitute
+from derivcheck.notation.terms import Add, Bracket, Mul, Number, SizeOf, Term, add, mul, ref, size_of, sub
 
 Position = Poly | Atom | int
 

@@ -10,7 +10,9 @@ from collections.abc import Iterable, Mapping
 from derivcheck.notation.functions import functions
 from derivcheck.notation.program import Definition
 from derivcheck.notation.sizes import Index, Poly, Size
-from derivcheck.notation.terms import Add, Bracket, Func, Mul, Number, Over, Pow, Ref, SizeOf, Term, inline, subterms
+from derivcheck.notation.substitution import inline
+from derivcheck.notation.terms import Add, Bracket, Func, Mul, Number, Over, Pow, Ref, SizeOf, Term
+from derivcheck.notation.walking import subterms
 
 SHORT = 30
 

@@ -12,7 +12,8 @@ from functools import lru_cache
 from math import isqrt, pi
 
 from derivcheck.notation.program import Program
-from derivcheck.notation.terms import Number, Term, func, mul, number, power, transform
+from derivcheck.notation.terms import Number, Term, func, mul, number, power
+from derivcheck.notation.walking import transform
 
 DIGITS = 14
 CLOSE = Fraction(1, 1 << 51)

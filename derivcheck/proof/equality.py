@@ -6,7 +6,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from time import perf_counter
 
 from derivcheck.notation.sizes import Index, Poly
-from derivcheck.notation.terms import Bracket, Func, Number, Over, Pow, Term, subterms
+from derivcheck.notation.terms import Bracket, Func, Number, Over, Pow, Term
+from derivcheck.notation.walking import subterms
 from derivcheck.proof import polynomials
 from derivcheck.proof.normal import of_term, vanishes
 from derivcheck.proof.small_sizes import agreement
@@ -85,7 +86,8 @@ def equal_at_small_sizes(left: Term, right: Term, below: Mapping[str, Poly] | No
     """Whether the small-size theorem says that two terms are equal for every size (False: not known).
 
     >>> from derivcheck.notation.sizes import i_poly, size
-    >>> from derivcheck.notation.terms import add, bracket, mul, ref, summation
+    >>> from derivcheck.notation.brackets import bracket
+    >>> from derivcheck.notation.terms import add, mul, ref, summation
     >>> i, j = Index("i", size("N")), Index("j", size("N"))
     >>> lower, upper = (bracket(r, i_poly(i) - i_poly(j)) for r in (">=", "<"))
     >>> half = [summation([i, j], mul(b, ref("A", i, j))) for b in (lower, upper)]

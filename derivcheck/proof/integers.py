@@ -6,9 +6,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
+from derivcheck.notation.brackets import bracket
 from derivcheck.notation.program import Definition, Program
 from derivcheck.notation.sizes import Entry, Floor, Index, Poly, PolyLike, as_poly, i_poly
-from derivcheck.notation.terms import Bracket, Ref, SizeOf, Term, bracket, size_of, transform
+from derivcheck.notation.terms import Bracket, Ref, SizeOf, Term, size_of
+from derivcheck.notation.walking import transform
 
 Integers = Mapping[str, tuple[tuple[Index, ...], Poly]]
 

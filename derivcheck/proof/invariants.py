@@ -12,10 +12,12 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from derivcheck.errors import InputError, UnsupportedOperation
+from derivcheck.notation.brackets import bracket, opposite
 from derivcheck.notation.program import Definition, Program
 from derivcheck.notation.recurrence import loop
 from derivcheck.notation.sizes import i_poly
-from derivcheck.notation.terms import bracket, mul, opposite, rename, substitute
+from derivcheck.notation.substitution import rename, substitute
+from derivcheck.notation.terms import mul
 from derivcheck.proof.atoms import Expression
 from derivcheck.proof.equality import TIES
 from derivcheck.proof.induction import satisfies

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from derivcheck.notation.program import Program
-from derivcheck.notation.terms import ONE, Ref, Term, transform
+from derivcheck.notation.terms import ONE, Ref, Term
+from derivcheck.notation.walking import transform
 from derivcheck.proof.constants import exact_constants
 from derivcheck.proof.integers import integers_of, written_out
 from derivcheck.proof.prover import Prover

@@ -15,7 +15,8 @@ from typing import Any
 from derivcheck.errors import UnsupportedOperation
 from derivcheck.notation.program import Definition, Program
 from derivcheck.notation.sizes import Index, Poly, as_poly, i_poly
-from derivcheck.notation.terms import Ref, rename
+from derivcheck.notation.substitution import rename
+from derivcheck.notation.terms import Ref
 from derivcheck.proof import invariants, polynomials
 from derivcheck.proof.atoms import Expression, elements_in
 from derivcheck.proof.bridges import Bridge, across, long_indices, wide

@@ -241,7 +241,8 @@ class Walk:
             return arg
         if isinstance(arg, (bool, int)) or arg is None:
             return arg
-        from derivcheck.notation.terms import Term, substitute
+        from derivcheck.notation.substitution import substitute
+        from derivcheck.notation.terms import Term
 
         if isinstance(arg, Term):
             return substitute(arg, self.rename)

@@ -7,24 +7,10 @@ from typing import Any
 
 import torch
 
+from derivcheck.notation.brackets import bracket, opposite
 from derivcheck.notation.program import Definition, Input, Program
 from derivcheck.notation.sizes import Entry, Index, Poly, PolyLike, as_poly, entry, i_poly, size
-from derivcheck.notation.terms import (
-    Number,
-    Term,
-    add,
-    bracket,
-    extremum,
-    func,
-    mul,
-    neg,
-    opposite,
-    power,
-    product,
-    ref,
-    size_of,
-    summation,
-)
+from derivcheck.notation.terms import Number, Term, add, extremum, func, mul, neg, power, product, ref, size_of, summation
 
 A, B, C = size("A"), size("B"), size("C")
 SIZES = (A, B, C, A * B, as_poly(2))

@@ -6,9 +6,10 @@ from random import Random
 
 import torch
 
+from derivcheck.notation.brackets import bracket
 from derivcheck.notation.program import Definition, Input, Program
 from derivcheck.notation.sizes import Index, as_poly, i_poly, size
-from derivcheck.notation.terms import ONE, Term, add, bracket, func, mul, ref, sub, summation
+from derivcheck.notation.terms import ONE, Term, add, func, mul, ref, sub, summation
 
 T, B = size("T"), size("B")
 INPUTS = (Input("a", (T, B)), Input("c", (B, T)), Input("h0", (B,)), Input("w", (B, B)))

@@ -12,13 +12,13 @@ from hypothesis import strategies as st
 
 from derivcheck.derivation.sweep import adjoint
 from derivcheck.errors import InputError, UnsupportedOperation
+from derivcheck.notation.brackets import bracket
 from derivcheck.notation.program import Definition, Input, Program
 from derivcheck.notation.sizes import Index, Poly, entry, i_poly, size
 from derivcheck.notation.terms import (
     ONE,
     Term,
     add,
-    bracket,
     extremum,
     func,
     mul,

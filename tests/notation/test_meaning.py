@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from derivcheck.errors import InputError, UnsupportedOperation
+from derivcheck.notation.brackets import bracket
 from derivcheck.notation.meaning import evaluate
 from derivcheck.notation.numbers import Exact, Symbolic, numpy_function
 from derivcheck.notation.program import Definition, Input, Program
@@ -29,7 +30,6 @@ from derivcheck.notation.terms import (
     SizeOf,
     Term,
     add,
-    bracket,
     div,
     func,
     mul,

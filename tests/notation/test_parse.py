@@ -15,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from derivcheck.errors import NotationError
+from derivcheck.notation.brackets import bracket
 from derivcheck.notation.dims import parse_dims, parse_input
 from derivcheck.notation.meaning import evaluate
 from derivcheck.notation.parse import Scope, parse_program, parse_term
@@ -32,7 +33,6 @@ from derivcheck.notation.terms import (
     SizeOf,
     Term,
     add,
-    bracket,
     extremum,
     func,
     mul,
@@ -41,9 +41,9 @@ from derivcheck.notation.terms import (
     product,
     ref,
     size_of,
-    subterms,
     summation,
 )
+from derivcheck.notation.walking import subterms
 
 N, K, V = size("N"), size("K"), size("V")
 TENSORS = {"x": Input("x", (N, K)), "w": Input("w", (K,)), "c": Input("c", ()), "ids": Input("ids", (N,), "int", K)}

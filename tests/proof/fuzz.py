@@ -16,9 +16,11 @@ from typing import Any
 import numpy as np
 
 from derivcheck.errors import DerivcheckError
+from derivcheck.notation.brackets import bracket, opposite
 from derivcheck.notation.meaning import evaluate
 from derivcheck.notation.program import Definition, Input, Program
 from derivcheck.notation.sizes import Entry, Index, Poly, as_poly, entry, i_poly, size
+from derivcheck.notation.substitution import substitute
 from derivcheck.notation.terms import (
     ONE,
     Add,
@@ -32,24 +34,19 @@ from derivcheck.notation.terms import (
     SizeOf,
     Term,
     add,
-    bound_indices,
-    bracket,
     div,
     func,
     mul,
     neg,
     number,
-    opposite,
     power,
     product,
-    rebuild,
     ref,
     size_of,
     sub,
-    substitute,
-    subterms,
     summation,
 )
+from derivcheck.notation.walking import bound_indices, rebuild, subterms
 from derivcheck.proof.equality import surely_equal
 from derivcheck.proof.refute import Digits
 

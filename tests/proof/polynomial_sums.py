@@ -12,10 +12,12 @@ from typing import Any
 
 import numpy as np
 
+from derivcheck.notation.brackets import bracket, opposite
 from derivcheck.notation.meaning import evaluate
 from derivcheck.notation.numbers import Exact
 from derivcheck.notation.program import Definition, Program
 from derivcheck.notation.sizes import Index, Poly, i_poly
+from derivcheck.notation.substitution import substitute
 from derivcheck.notation.terms import (
     ONE,
     Bracket,
@@ -24,16 +26,13 @@ from derivcheck.notation.terms import (
     Pow,
     Term,
     add,
-    bracket,
     mul,
     neg,
     number,
-    opposite,
     power,
     ref,
     size_of,
     sub,
-    substitute,
     summation,
 )
 from tests.proof.fuzz import COLUMN, INPUTS, ROW, M, Maker, N, Pair, somewhere
