@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -306,6 +307,7 @@ def argmin(b: Builder, input: Value, dim: int | None = None, keepdim: bool = Fal
 def logsumexp(b: Builder, input: Value, dim: Axes, keepdim: bool = False) -> Value:
     """lse[*n] = m[*n] + log(sum(k: exp(x[*n, k] - m[*n]))), m the largest, through which no gradient flows"""
     r = over(b, input.dims, dim, keepdim)
+    b.require(r.count, ">=", 1)
     m = b.define("m", r.kept, extremum("max", r.inner, input[r.at]) if r.inner else input[r.at], stop=True)
     total = summation(r.inner, func("exp", sub(input[r.at], m[r.kept])))
     spelling = b.spell(f"torch.logsumexp({{}}, dim={r.axes}, keepdim={keepdim})", input) if r.axes else None
@@ -316,6 +318,7 @@ def logsumexp(b: Builder, input: Value, dim: Axes, keepdim: bool = False) -> Val
 def _variance(b: Builder, input: Value, dim: Axes, correction: Any, keepdim: bool, deviation: bool) -> tuple[Value, Value]:
     r = over(b, input.dims, dim, keepdim)
     c = 1 if correction is None else correction
+    b.require(r.count, ">=", c if isinstance(c, (int, Poly)) else math.ceil(c))  # torch divides by 0 where less is left
     m = b.define("mean", r.kept, div(summation(r.inner, input[r.at]), size_of(r.count)))
     free = size_of(r.count - c) if isinstance(c, (int, Poly)) else sub(size_of(r.count), b.number(c))
     spread_ = div(summation(r.inner, power(sub(input[r.at], m[r.kept]), 2)), free)
