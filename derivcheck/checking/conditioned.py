@@ -23,8 +23,8 @@ from derivcheck.checking.subject import Subject
 from derivcheck.derive import derive
 from derivcheck.errors import DerivcheckError
 from derivcheck.notation.meaning import evaluate
-from derivcheck.notation.numbers import Symbolic
 from derivcheck.notation.program import Program
+from derivcheck.notation.symbolic import Symbolic
 
 
 def reconsider(s: Subject, backward: Any, rows: list[Row], upstream: Upstream, right: Derived, found: Found) -> None:

@@ -19,8 +19,8 @@ from derivcheck.checking.report import Witness
 from derivcheck.derived import Derivation
 from derivcheck.errors import DerivcheckError
 from derivcheck.notation.meaning import evaluate
-from derivcheck.notation.numbers import Symbolic
 from derivcheck.notation.program import Input, Program
+from derivcheck.notation.symbolic import Symbolic
 
 ELEMENTS = 40  # of all inputs together
 SIZES = (2, 3, 2, 1, 2, 3)

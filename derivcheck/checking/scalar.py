@@ -68,8 +68,7 @@ def torch_function(name: str) -> Callable[..., Any]:
         return found
     import sympy
 
-    from derivcheck.notation.functions import functions
-    from derivcheck.notation.numbers import expression
+    from derivcheck.notation.functions import expression, functions
 
     row = functions().get(name)
     if row is None:

@@ -6,7 +6,8 @@ from collections.abc import Iterable, Sequence
 
 from derivcheck.notation.program import Definition
 from derivcheck.notation.sizes import nonnegative
-from derivcheck.notation.terms import Func, Mul, Number, Pow, SizeOf, Term, subterms
+from derivcheck.notation.terms import Func, Mul, Number, Pow, SizeOf, Term
+from derivcheck.notation.walking import subterms
 
 
 def cancelled_conditions(definitions: Sequence[Definition], powers: Iterable[tuple[Term, Term]]) -> tuple[str, ...]:

@@ -6,9 +6,11 @@ without an expression is one of SymPy's own functions, whose derivative SymPy kn
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
+
+from derivcheck.errors import UnsupportedOperation
 
 
 @dataclass(frozen=True)
@@ -102,3 +104,21 @@ function("round", "torch.round({})", r"\operatorname{round}",  # half to even
 # Constants are functions of no argument.
 function("pi", "math.pi", r"\pi", "pi", arity=0)
 function("inf", "math.inf", r"\infty", "oo", arity=0)
+
+
+def expression(name: str, args: Sequence[Any]) -> Any:
+    """A scalar function as a SymPy expression of SymPy arguments, from its row."""
+    import sympy
+
+    row = functions().get(name)
+    if row is None:
+        raise UnsupportedOperation(name, "there is no such scalar function")
+    if row.means is None:
+        found = getattr(sympy, row.sympy)
+        return found(*args) if row.arity else found
+
+    class Others:
+        def __getattr__(self, other: str) -> Callable[..., Any]:
+            return lambda *inner: expression(other, inner)
+
+    return row.means(sympy, Others(), *args)

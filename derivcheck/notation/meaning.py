@@ -25,8 +25,9 @@ import numpy as np
 
 from derivcheck.errors import InputError, UnsupportedOperation
 from derivcheck.notation.contract import contract
+from derivcheck.notation.float64 import Numpy
 from derivcheck.notation.measure import measure
-from derivcheck.notation.numbers import Bools, Mask, Numbers, Numpy, Whole
+from derivcheck.notation.numbers import Bools, Mask, Numbers, Whole
 from derivcheck.notation.program import Definition, Program
 from derivcheck.notation.recurrence import groups, loop
 from derivcheck.notation.sizes import Atom, Entry, Index, Poly, Size

@@ -18,8 +18,8 @@ import numpy as np
 
 from derivcheck.derivation.scalar import meaning
 from derivcheck.errors import DerivcheckError
+from derivcheck.notation.exact import Exact
 from derivcheck.notation.meaning import evaluate
-from derivcheck.notation.numbers import Exact
 from derivcheck.notation.program import Input, Program
 
 DIGITS = 60

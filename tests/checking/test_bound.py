@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 
 from derivcheck.checking.bound import Bound, Pair, unit
 from derivcheck.checking.live import Live
+from derivcheck.notation.exact import Exact
 from derivcheck.notation.meaning import evaluate
-from derivcheck.notation.numbers import Exact, Mask
+from derivcheck.notation.numbers import Mask
 from derivcheck.notation.program import Definition, Input, Program
 from derivcheck.notation.terms import Number, add, div, func, mul, number, power, ref, size_of, sub, summation
 from tests.checking.forwards import FORWARDS, D, N, d, n

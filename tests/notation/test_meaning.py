@@ -13,10 +13,12 @@ from hypothesis import strategies as st
 
 from derivcheck.errors import InputError, UnsupportedOperation
 from derivcheck.notation.brackets import bracket
+from derivcheck.notation.exact import Exact
+from derivcheck.notation.float64_functions import numpy_function
 from derivcheck.notation.meaning import evaluate
-from derivcheck.notation.numbers import Exact, Symbolic, numpy_function
 from derivcheck.notation.program import Definition, Input, Program
 from derivcheck.notation.sizes import Entry, Index, Poly, Size, entry, extreme, i_poly, size
+from derivcheck.notation.symbolic import Symbolic
 from derivcheck.notation.terms import (
     ONE,
     Add,
@@ -334,7 +336,7 @@ def test_upstream_is_one_unless_given() -> None:
 def test_functions_against_many_digits(name: str) -> None:
     import sympy
 
-    from derivcheck.notation.numbers import expression
+    from derivcheck.notation.functions import expression
 
     points = [-30.5, -3.25, -0.5, 1e-9, 0.75, 4.0, 35.0]
     if name in ("log1p", "lgamma", "digamma"):

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 
 from derivcheck.notation.brackets import bracket, opposite
+from derivcheck.notation.exact import Exact
 from derivcheck.notation.meaning import evaluate
-from derivcheck.notation.numbers import Exact
 from derivcheck.notation.program import Definition, Program
 from derivcheck.notation.sizes import Index, Poly, i_poly
 from derivcheck.notation.substitution import substitute

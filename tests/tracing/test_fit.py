@@ -77,7 +77,7 @@ def test_a_floor_that_the_traces_leave_open_is_not_guessed() -> None:
     ],
 )
 def test_a_real_function_of_the_sizes_is_found(f: Callable[..., float]) -> None:
-    from derivcheck.notation.numbers import Numpy  # noqa: F401 - the meaning's own numbers
+    from derivcheck.notation.float64 import Numpy  # noqa: F401 - the meaning's own numbers
     from derivcheck.notation.program import Definition, Program
 
     found = Fit(TRACED).real([f(**a) for a in TRACED])
