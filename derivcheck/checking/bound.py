@@ -25,7 +25,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
-from derivcheck.checking.live import array
+from derivcheck.checking.live import array, tensor
 from derivcheck.checking.scalar import torch_function
 from derivcheck.notation.numbers import Bools, Mask, Positions, Whole
 
@@ -94,7 +94,7 @@ class Bound:
 
     # -- in and out ------------------------------------------------------------
     def _tensor(self, values: Any) -> torch.Tensor:
-        return torch.as_tensor(np.array(values))
+        return tensor(values)
 
     def given(self, a: Any, name: str) -> Pair:
         if isinstance(a, Pair):

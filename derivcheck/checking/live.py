@@ -21,6 +21,17 @@ def array(tensor: torch.Tensor) -> Any:
     return (t.double() if t.is_floating_point() else t).numpy()
 
 
+def tensor(values: Any, device: torch.device | str = "cpu") -> torch.Tensor:
+    """A NumPy array as a tensor that shares nothing with it; what was broadcast stays so, and takes no memory.
+
+    >>> tensor(np.broadcast_to(np.arange(2)[:, None], (2, 1000))).stride()
+    (1, 0)
+    """
+    a = np.asarray(values)
+    kept = a[tuple(slice(0, 1) if step == 0 and n > 1 else slice(None) for step, n in zip(a.strides, a.shape))]
+    return torch.from_numpy(np.array(kept)).to(device).expand(a.shape)
+
+
 class Live:
     """Numbers as torch tensors of one type; every operation is differentiable."""
 
@@ -28,7 +39,7 @@ class Live:
         self.dtype, self.device = dtype, torch.device(device)
 
     def _tensor(self, values: Any) -> torch.Tensor:
-        return torch.as_tensor(np.array(values), device=self.device)
+        return tensor(values, self.device)
 
     def given(self, array: Any, name: str) -> Any:
         t = array if isinstance(array, torch.Tensor) else torch.as_tensor(array)
