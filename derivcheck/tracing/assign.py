@@ -19,8 +19,9 @@ from derivcheck.errors import InputError, UnsupportedOperation
 from derivcheck.notation.sizes import Poly, Size, as_poly, size
 from derivcheck.tracing.fit import Fit
 from derivcheck.tracing.local import Local, flat, shaped
+from derivcheck.tracing.record import RecordingFailed, Run, record
+from derivcheck.tracing.recorder import Enough, Repair
 from derivcheck.tracing.recording import Call, Recording
-from derivcheck.tracing.torch_internals import Enough, RecordingFailed, Repair, Run, record
 
 
 @dataclass(frozen=True)

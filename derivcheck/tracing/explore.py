@@ -10,8 +10,8 @@ from derivcheck.errors import InputError, UnsupportedOperation
 from derivcheck.tracing.assign import Again, Subject, Traces
 from derivcheck.tracing.compared import Compared
 from derivcheck.tracing.fit import Fit
+from derivcheck.tracing.record import RecordingFailed
 from derivcheck.tracing.recording import Recording, operator_name
-from derivcheck.tracing.torch_internals import RecordingFailed
 from derivcheck.tracing.unify import Differs, Unfitted, Unified, unify
 
 

@@ -13,7 +13,8 @@ from derivcheck.errors import InputError, UnsupportedOperation
 from derivcheck.notation.dims import parse_input
 from derivcheck.notation.sizes import size
 from derivcheck.tracing.assign import Spec, Subject
-from derivcheck.tracing.torch_internals import Run, decomposition
+from derivcheck.tracing.decompositions import decomposition
+from derivcheck.tracing.record import Run
 from derivcheck.tracing.walk import has_row
 
 

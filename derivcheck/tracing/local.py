@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from derivcheck.tracing.recording import Call, Meta, Recording, Tensor
-from derivcheck.tracing.torch_internals import succeeds
+from derivcheck.tracing.trials import succeeds
 
 # What is chosen for a size: another size's name (its own: it is free), None (fixed at the example's value), or the
 # position of the argument's leaf whose value it takes.

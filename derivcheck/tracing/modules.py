@@ -26,9 +26,10 @@ from derivcheck.errors import InputError
 from derivcheck.notation.dims import parse_dims, parse_input
 from derivcheck.notation.sizes import Poly, Size, as_poly, size
 from derivcheck.tracing.assign import Spec, Subject
+from derivcheck.tracing.decompositions import decomposition
 from derivcheck.tracing.inputs import copied, fill, input_slots, spec_of
 from derivcheck.tracing.known import Known, example_inputs, known_sizes
-from derivcheck.tracing.torch_internals import Run, decomposition
+from derivcheck.tracing.record import Run
 from derivcheck.tracing.trace import Traced, program_of
 from derivcheck.tracing.walk import has_row
 

@@ -1,0 +1,142 @@
+"""Recording torch code.  This file and the modes that it stacks (``recorder.py``, ``functional.py``, ``python_calls.py``) are
+where torch's private interfaces are used.
+
+A recording runs the code once on fake tensors (shapes and dtypes, no data) and lists the operators that it
+calls, in functional form: in-place operators and writes through views become operators that give new values.
+It is made above autograd, so that ``linear``, ``softmax`` or ``detach`` stand in it as such.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
+from typing import Any
+
+import torch
+from torch._dispatch.python import enable_python_dispatcher
+from torch._subclasses.fake_tensor import DataDependentOutputException, DynamicOutputShapeException, FakeTensorMode
+from torch._subclasses.functional_tensor import FunctionalTensor
+from torch.utils._mode_utils import no_dispatch
+
+from derivcheck.errors import UnsupportedOperation
+from derivcheck.notation.sizes import Poly
+from derivcheck.tracing.functional import Functional
+from derivcheck.tracing.python_calls import PythonCalls
+from derivcheck.tracing.reads import Reads
+from derivcheck.tracing.recorder import Enough, Recorder, Repair, unsupported
+from derivcheck.tracing.recording import Call, Recording
+from derivcheck.tracing.stack import place_of, run_code
+from derivcheck.tracing.watched import Watched
+
+_LOG = logging.getLogger("torch._subclasses.fake_tensor")
+
+
+class RecordingFailed(Exception):
+    """The code raised while it was recorded: ``.cause`` says what, ``.call`` the operator that it stood in, if any."""
+
+    def __init__(self, cause: BaseException, recording: Recording, call: Call | None, place: str | None) -> None:
+        super().__init__(str(cause))
+        self.cause, self.recording, self.call, self.place = cause, recording, call, place
+
+
+class Run:
+    """One recording in progress: what the traced code needs of it.
+
+    ``input(name, shape, dtype)`` makes a further input while the code runs (a loss's target, shaped like the output).
+    """
+
+    def __init__(
+        self,
+        has_row: Callable[[Any], bool],
+        decompositions: Callable[[Any], Any],
+        names: bool = True,
+        watch: bool = True,
+        repair: Repair | None = None,
+        upto: int | None = None,
+    ) -> None:
+        self.recording = Recording()
+        self.watch, self.reads = watch, Reads()
+        self.recording.reads, self.recording.log = self.reads.values, self.reads.log
+        self.mode = FakeTensorMode(allow_non_fake_inputs=True)
+        self.recorder = Recorder(self.recording, has_row, decompositions, names)
+        self.recorder.repair, self.recorder.upto = repair, upto
+        self.functional = Functional(self.recorder)
+        self.wrapped: dict[str, Any] = {}
+        self.inner: dict[str, torch.Tensor] = {}
+
+    def size(self, poly: Poly, sizes: Mapping[str, int]) -> int:
+        """A size that is no tensor's, such as a module's attribute, as the recorded code gets it."""
+        return Watched.of(poly.at(sizes), poly, self.reads.log) if self.watch else poly.at(sizes)
+
+    def input(self, name: str, shape: Sequence[int], dtype: torch.dtype) -> torch.Tensor:
+        """An input of the recorded code; call it inside :func:`record`."""
+        with no_dispatch():
+            raw = torch.empty(tuple(shape), dtype=dtype, device="meta")
+        inner = self.mode.fake_tensor_converter.from_meta_and_device(self.mode, raw, torch.device("cpu"))
+        self.recording.inputs[name] = self.recorder.add(inner)
+        t = FunctionalTensor.to_functional(inner)
+        if dtype.is_floating_point:
+            self.functional.mark(t)
+            self.functional.unread.add(t)
+        self.wrapped[name], self.inner[name] = t, inner
+        if name.startswith("dropout_mask"):
+            self.recorder.masks[name] = t
+        return t
+
+
+def record(code: Callable[[Run], Any], run: Run) -> Recording:
+    """Record ``code(run)``.
+
+    Raises:
+        RecordingFailed: the code raised.
+        UnsupportedOperation: an operator that cannot be derived.
+    """
+    recording, recorder = run.recording, run.recorder
+    quiet = not _LOG.disabled
+    _LOG.disabled = True  # it prints a traceback for each size that does not fit; trying those is the point here
+    try:
+        with (
+            run.reads.watching() if run.watch else nullcontext(),
+            _eager(),
+            torch.enable_grad(),
+            enable_python_dispatcher(),
+            run.mode,
+            recorder,
+            run.functional,
+            PythonCalls(recording, run.reads, run.watch),
+        ):
+            out = run_code(code, run)
+            recording.output = _unwrapped(out, recorder)
+            for name, t in run.wrapped.items():
+                end = t.from_functional()
+                if end is not run.inner[name]:
+                    recording.written[name] = recorder.number(end).number
+    except (DataDependentOutputException, DynamicOutputShapeException) as e:
+        raise unsupported(e.func, place_of(e)) from None
+    except (UnsupportedOperation, Enough):
+        raise
+    except Exception as e:
+        raise RecordingFailed(e, recording, recorder.current, place_of(e)) from e
+    finally:
+        _LOG.disabled = not quiet
+    return recording
+
+
+def _eager() -> Any:
+    """Compiled parts of the code run as they are written."""
+    return torch.compiler.set_stance("force_eager")
+
+
+def _unwrapped(value: Any, recorder: Recorder) -> Any:
+    if isinstance(value, FunctionalTensor):
+        return recorder.number(value.from_functional())
+    if isinstance(value, torch.Tensor):
+        return recorder.number(value)
+    if isinstance(value, dict):
+        return {k: _unwrapped(v, recorder) for k, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return tuple(_unwrapped(v, recorder) for v in value)
+    if hasattr(value, "__dataclass_fields__"):
+        return tuple(_unwrapped(getattr(value, n), recorder) for n in value.__dataclass_fields__)
+    return value

@@ -1,0 +1,199 @@
+"""The mode that lists the operators which reach it, in functional form, on tensors without data."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch._subclasses.fake_tensor import DataDependentOutputException, FakeTensor
+from torch.fx.experimental.proxy_tensor import ProxyTorchDispatchMode
+from torch.utils import _pytree as pytree
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from derivcheck.errors import UnsupportedOperation
+from derivcheck.tracing.kernel_shapes import refuse_as_the_kernel
+from derivcheck.tracing.recording import Call, Frame, Meta, Recording, Tensor, operator_name
+from derivcheck.tracing.stack import frames_of, here
+from derivcheck.tracing.trials import made_of, shaped_as_on_ones
+
+_EMPTY = (
+    "aten.empty.",
+    "aten.empty_like.",
+    "aten.new_empty.",
+    "aten.empty_strided.",
+    "aten.empty_permuted.",
+    "aten.new_empty_strided.",
+)
+Repair = Callable[[Call, Recording], "tuple[Any, Any] | None"]
+
+
+class Enough(Exception):
+    """As many operators were recorded as were asked for."""
+
+
+class Recorder(ProxyTorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Receives functional operators on fake tensors.  Only an infrastructure mode may stand in this slot."""
+
+    def __init__(
+        self, recording: Recording, has_row: Callable[[Any], bool], decompositions: Callable[[Any], Any], names: bool
+    ) -> None:
+        TorchDispatchMode.__init__(self, torch._C.DispatchKey.PreDispatch)  # type: ignore[no-untyped-call]
+        self._mode_key = torch._C._TorchDispatchModeKey.PROXY
+        self.enter_stack = []
+        self.pre_dispatch = True
+        self.recording, self.has_row, self.decompositions, self.names = recording, has_row, decompositions, names
+        self.numbers: dict[int, int] = {}
+        self.alive: list[torch.Tensor] = []
+        self.memory: dict[tuple[int, tuple[int, ...], torch.dtype], int] = {}
+        self.frames: tuple[Frame, ...] = ()
+        self.current: Call | None = None
+        self.outer: list[tuple[str, str | None]] = []
+        self.repair: Repair | None = None
+        self.upto: int | None = None
+        self.shares = False
+        self.masks: dict[str, Any] = {}
+        self.drawn: list[str] = []
+
+    def refusal(self, func: Any, place: str | None) -> UnsupportedOperation:
+        """The refusal of an operator; one met inside a decomposition is named after what the user called."""
+        refused = unsupported(func, place)
+        if not self.outer or "data" in refused.reason or "value" in refused.reason:
+            return refused
+        name, where = self.outer[0]
+        return UnsupportedOperation(
+            name,
+            f"it has no row, and its decomposition needs {refused.operator}, which has none either",
+            where or place,
+            "Add a row for it (see CONTRIBUTING), or write it with other operators.",
+        )
+
+    def number(self, t: torch.Tensor) -> Tensor:
+        """The number of a tensor; one never seen is a constant that the code holds."""
+        k = self.known(t)
+        if k is None:
+            k = self.add(t)
+            self.recording.constants[k] = t
+        return Tensor(k)
+
+    def known(self, t: torch.Tensor) -> int | None:
+        """The number of a tensor that was seen; torch copies the wrapper (not the memory) of what a factory made."""
+        k = self.numbers.get(id(t))
+        if k is None and isinstance(t, FakeTensor):
+            k = self.memory.get((t.untyped_storage()._cdata, tuple(t.shape), t.dtype))
+            if k is not None:
+                self.numbers[id(t)] = k
+                self.alive.append(t)
+        return k
+
+    def add(self, t: torch.Tensor) -> int:
+        k = len(self.recording.metas)
+        self.numbers[id(t)] = k
+        self.alive.append(t)
+        if isinstance(t, FakeTensor):
+            self.memory[t.untyped_storage()._cdata, tuple(t.shape), t.dtype] = k
+        self.recording.metas.append(Meta(tuple(t.shape), t.dtype))
+        return k
+
+    def _packed(self, value: Any) -> Any:
+        if isinstance(value, torch.Tensor):
+            return self.number(value)
+        if isinstance(value, (list, tuple)):
+            return [self._packed(v) for v in value]
+        return value
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        stopped = not torch.is_grad_enabled()
+        frames, function = frames_of(sys._getframe(1)) if self.names or stopped else ((), None)
+        place = frames[0].place if frames else None
+        if function is not None:
+            self.recording.functions.setdefault(function.__name__, place)
+        stop = stopped and function is None
+        call = Call(func, self._packed(args), {k: self._packed(v) for k, v in kwargs.items()}, None, stop, frames)
+        self.current = call
+        if func is torch.ops.aten.index.Tensor and any(t.dtype in (torch.bool, torch.uint8) for t in tensors_in(args[1])):
+            raise unsupported(torch.ops.aten.nonzero.default, place or here())
+        if not self.has_row(func) and operator_name(func).startswith(_EMPTY):
+            out = func(*args, **kwargs)  # what it holds is not read, or the code's result is arbitrary: zeros will do
+            self.recording.calls.append(
+                replace(call, func=torch.ops.aten.zeros.default, args=[list(out.shape)], kwargs={}, out=Tensor(self.add(out)))
+            )
+            return out
+        if not self.has_row(func):
+            replacement = self.decompositions(func)
+            if replacement is not None:
+                self.outer.append((call.operator, place))
+                with self:
+                    out = replacement(*args, **kwargs)
+                self.outer.pop()
+                if out is not NotImplemented:
+                    for t in pytree.tree_leaves(out):
+                        if isinstance(t, torch.Tensor) and self.known(t) is None:
+                            raise UnsupportedOperation(call.operator, "its decomposition gives a tensor from nowhere", place)
+                    return out
+            if func.namespace != "prim":
+                raise self.refusal(func, place or here())
+        try:
+            refuse_as_the_kernel(func, args, kwargs)
+            out = func(*args, **kwargs)
+        except DataDependentOutputException:  # an operator with a row that looks at its arguments (cov at its weights)
+            out = shaped_as_on_ones(func, args, kwargs)
+        except Exception:
+            repaired = self.repair(call, self.recording) if self.repair is not None else None
+            if repaired is None:
+                raise
+            out = func(*made_of(repaired[0], "cpu"), **made_of(repaired[1], "cpu"))
+        results = tensors_in(out)
+        if not any(a.alias_info for a in func._schema.arguments):
+            given = {t.untyped_storage()._cdata for t in tensors_in((args, kwargs))}
+            self.shares = any(t.untyped_storage()._cdata in given for t in results)
+        for t in results:
+            self.add(t)
+        call.out = self._packed(out)
+        self.recording.calls.append(call)
+        if self.upto is not None and len(self.recording.calls) > self.upto:
+            raise Enough
+        self.current = None
+        return out
+
+
+def unsupported(func: Any, place: str | None) -> UnsupportedOperation:
+    """The refusal of an operator, with what to do instead where that is known."""
+    name = operator_name(func)
+    known = {
+        "aten._local_scalar_dense": (
+            "it makes a Python number of a tensor's value (data-dependent)",
+            "Keep it a tensor, or pass the number as a constant.",
+        ),
+        "aten.is_nonzero": ("control flow depends on a tensor's value", "Use torch.where."),
+        "aten.nonzero": ("the shape of its result depends on the data", "Use torch.where or a mask."),
+        "aten.repeat_interleave": ("the shape of its result depends on the data", "Give output_size."),
+        "aten._ctc_loss": (
+            "it sums over alignments whose number depends on the data",
+            "Write its forward recursion out with torch.logaddexp over fixed lengths.",
+        ),
+        "aten.masked_select": ("the shape of its result depends on the data", "Use torch.where or a mask."),
+    }
+    for prefix, (reason, instead) in known.items():
+        if name.startswith(prefix):
+            return UnsupportedOperation(name, reason, place, instead)
+    return UnsupportedOperation(
+        name,
+        "it has no row and no decomposition into operators that have one",
+        place,
+        "Add a row for it (see CONTRIBUTING), or write it with other operators.",
+    )
+
+
+def tensors_in(value: Any) -> list[torch.Tensor]:
+    """The tensors in arguments or results."""
+    if isinstance(value, torch.Tensor):
+        return [value]
+    if isinstance(value, dict):
+        value = list(value.values())
+    if isinstance(value, (list, tuple)):
+        return [t for v in value for t in tensors_in(v)]
+    return []

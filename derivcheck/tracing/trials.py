@@ -1,0 +1,41 @@
+"""Operators tried on shapes alone: whether they take them, and what they give."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch.utils import _pytree as pytree
+from torch.utils._mode_utils import no_dispatch
+
+from derivcheck.tracing.recording import Meta
+
+
+def made_of(value: Any, device: str) -> Any:
+    """Tensors of the shapes that stand in arguments."""
+    if isinstance(value, Meta):
+        return torch.empty(value.shape, dtype=value.dtype, device=device)
+    if isinstance(value, (list, tuple)):
+        return [made_of(v, device) for v in value]
+    if isinstance(value, dict):
+        return {k: made_of(v, device) for k, v in value.items()}
+    return value
+
+
+def shaped_as_on_ones(func: Any, args: Any, kwargs: Any) -> Any:
+    """Tensors without data, of the shapes that an operator gives for tensors of ones."""
+    with torch.no_grad(), no_dispatch():
+        ones = [pytree.tree_map_only(torch.Tensor, lambda t: torch.ones(t.shape, dtype=t.dtype), a) for a in (args, kwargs)]
+        out = func(*ones[0], **ones[1])
+    return pytree.tree_map_only(torch.Tensor, lambda t: torch.empty(t.shape, dtype=t.dtype), out)
+
+
+def succeeds(func: Any, args: Any, kwargs: Any) -> bool:
+    """Whether an operator takes tensors of these shapes (tensors are given as :class:`Meta`)."""
+    try:
+        with torch.no_grad(), no_dispatch():
+            made = {k: made_of(v, "meta") for k, v in kwargs.items() if k not in ("device", "pin_memory")}
+            func(*made_of(args, "meta"), **made)
+    except Exception:
+        return False
+    return True
