@@ -90,7 +90,7 @@ def directions(g: torch.Tensor, seed: int) -> dict[str, torch.Tensor]:
         "the first row": first,
         "shifted by a constant": torch.ones_like(d),
         "rolled": d.roll(1, -1) - d,
-        "signs of some": d * (torch.rand(d.shape, generator=generator) < 0.3),
+        "signs of some": d * (torch.rand(d.shape, generator=generator, dtype=torch.float64) < 0.3),
     }
     return {n: w / torch.linalg.vector_norm(w) for n, w in ways.items() if float(torch.linalg.vector_norm(w)) > 0}
 

@@ -175,6 +175,15 @@ class Bound:
             e = e + b.error
         return Pair(v, _exact_infinities(v, e, a, b))
 
+    def added(self, total: Pair, parts: Sequence[Pair]) -> Pair:
+        """A sum of three or more: in another order its partial sums are larger, up to all that has one sign."""
+        sizes = parts[0].value.abs()
+        for p in parts[1:]:
+            sizes = sizes + p.value.abs()
+        e = (len(parts) - 2) * self.unit * (sizes + total.value.abs()) / 2
+        e = torch.where(torch.isfinite(e), e, 0.0)
+        return total._replace(error=e if total.error is None else total.error + e)
+
     def mul(self, a: Pair, b: Pair) -> Pair:
         if _power_of_two(a) or _power_of_two(b):
             one, other = (a, b) if _power_of_two(a) else (b, a)

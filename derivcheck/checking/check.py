@@ -93,16 +93,7 @@ def check_at(
 
 
 def assert_gradients(forward: Any, inputs: Mapping[str, Any], backward: Any = None, *args: Any, **kwargs: Any) -> None:
-    """:func:`check` with the same arguments, for tests.
-
-    Raises:
-        GradientMismatch: an AssertionError with ``.report``, if the check does not pass.
-
-    >>> assert_gradients(torch.sin, {"input": torch.ones(3)}, lambda grad_output, input: {"input": grad_output})
-    Traceback (most recent call last):
-        ...
-    derivcheck.errors.GradientMismatch: ...
-    """
+    """:func:`check`, raising GradientMismatch (an AssertionError with ``.report``) if it does not pass."""
     report = check(forward, inputs, backward, *args, **kwargs)
     if not report.passed:
         raise GradientMismatch(report)
@@ -145,7 +136,8 @@ def examine(
         more, note = second_order(s, upstream, dtype, seed) if not any(r.faulty for r in rows) else ([], "")
         rows.extend(more)
         report.notes.extend([note] if note else [])
-        report.notes.extend(probe(s, run, rows, upstream, right, dtype, seed, lambda t: runner(t, backward)))
+        probed = probe(s, run, rows, upstream, right, dtype, seed, lambda t: runner(t, backward), written=callable(backward))
+        report.notes.extend(probed)
     _own_bound(s, backward, rows, upstream, right, found)
     _explain(s, backward, run, rows, upstream, right, report, found.gradients)
     return report

@@ -17,8 +17,8 @@ from derivcheck.checking.bound import Bound, unit
 from derivcheck.checking.exact import DIGITS, rationals, small_sizes
 from derivcheck.checking.found import Found, Upstream, parse_backward, runner
 from derivcheck.checking.judge import CAP, Derived, derived, judge
-from derivcheck.checking.probes import small
 from derivcheck.checking.report import Row
+from derivcheck.checking.situations import small
 from derivcheck.checking.subject import Subject
 from derivcheck.derive import derive
 from derivcheck.errors import DerivcheckError

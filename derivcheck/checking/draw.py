@@ -91,12 +91,12 @@ def free_sizes(program: Program, fixed: frozenset[str]) -> tuple[str, ...]:
     return tuple(n for n in program.sizes() if n not in held)
 
 
-def possible(program: Program, sizes: Mapping[str, int]) -> bool:
-    """Whether every dimension is at least 1 at these sizes, and what the Program requires of them holds."""
+def possible(program: Program, sizes: Mapping[str, int], least: int = 1) -> bool:
+    """Whether every dimension is at least ``least`` at these sizes, and what the Program requires of them holds."""
     try:
         lengths = [p.at(sizes) for a in program.arguments for p in a.dims]
         lengths += [p.at(sizes) for d in program.definitions for p in d.dims if not p.names]
         admitted = program.admits(sizes)
     except (KeyError, ZeroDivisionError):
         return False
-    return admitted and all(n >= 1 for n in lengths)
+    return admitted and all(n >= least for n in lengths)

@@ -17,6 +17,7 @@ from derivcheck.checking.wide import computing_in, widened
 from derivcheck.errors import InputError
 from derivcheck.notation.meaning import evaluate
 from derivcheck.notation.program import Input, Program
+from derivcheck.tracing.copies import same_layout
 
 Upstream = dict[str, torch.Tensor]
 Run = Callable[[Tensors, Upstream], Mapping[str, "torch.Tensor | None"]]
@@ -28,13 +29,13 @@ class Found:
 
     Attributes:
         gradients: name -> what was returned (None: nothing).
-        changed: inputs that it changed in place.
+        changed: inputs that it writes into, each with what to say of it.
         raised: what it raised, or "".
         reshaped: name -> the shape of a one-element gradient that was not the input's shape.
     """
 
     gradients: dict[str, torch.Tensor | None]
-    changed: list[str] = field(default_factory=list)
+    changed: dict[str, str] = field(default_factory=dict)
     raised: str = ""
     reshaped: dict[str, tuple[int, ...]] = field(default_factory=dict)
 
@@ -47,7 +48,8 @@ def runner(s: Subject, backward: Any) -> Run:
 def as_it_is(s: Subject, backward: Any, tensors: Tensors, upstream: Upstream) -> Mapping[str, torch.Tensor | None]:
     """What the backward returns where its casts do cast; nothing where it then cannot run."""
     try:
-        return _runner(s, backward)({n: like(t) for n, t in tensors.items()}, {n: like(t) for n, t in upstream.items()})
+        copies = [{n: same_layout(t) for n, t in given.items()} for given in (tensors, upstream)]
+        return _runner(s, backward)(copies[0], copies[1])
     except Exception:  # it mixes types that only a narrower check would bring together
         return {}
 
@@ -73,12 +75,33 @@ def native(s: Subject, backward: Any) -> bool:
         return not functions(flat(s.call(leaves)))
 
 
-def find(s: Subject, run: Run, tensors: Tensors, upstream: Upstream) -> Found:
-    """Run it on copies, and see what it did to them."""
-    given = {n: like(t) for n, t in tensors.items()}
-    ups = {n: like(t) for n, t in upstream.items()}
+def find(
+    s: Subject,
+    run: Run,
+    tensors: Tensors,
+    upstream: Upstream,
+    before: tuple[Tensors, Upstream] | None = None,
+    leaves: bool = False,
+) -> Found:
+    """Run it on copies, and see what it did to them.
+
+    Args:
+        before: values that the very same memory holds first, for a run whose gradients count for nothing.
+        leaves: the inputs require a gradient and none is recorded, as where autograd calls a backward.
+    """
+    copies = {id(t): same_layout(t) for t in (*tensors.values(), *upstream.values())}  # one tensor twice stays one tensor
+    given = {n: copies[id(t)] for n, t in tensors.items()}
+    ups = {n: copies[id(t)] for n, t in upstream.items()}
+    if before is not None:
+        _run_before(run, given, ups, before)
+    if leaves:
+        for n in s.wrt:
+            if n in given:
+                given[n].requires_grad_()
+    versions = {n: t._version for n, t in {**given, **ups}.items()}
     try:
-        out = dict(run(given, ups))
+        with torch.set_grad_enabled(not leaves and torch.is_grad_enabled()):
+            out = dict(run(dict(given), dict(ups)))
     except InputError:
         raise
     except Exception as error:  # a backward's faults are findings
@@ -86,18 +109,30 @@ def find(s: Subject, run: Run, tensors: Tensors, upstream: Upstream) -> Found:
         return Found({}, raised=f"{type(error).__name__}: {text[0] if text else ''}"[:200])
     found = Found(out)
     for n, t in [*tensors.items(), *upstream.items()]:
-        if not _same(given.get(n, ups.get(n)), t):
-            found.changed.append(n)
+        now = given.get(n, ups.get(n))
+        if not _same(now, t):
+            found.changed[n] = f"the backward writes into {n}"
+        elif now is not None and now._version != versions[n]:
+            found.changed[n] = f"the backward writes into {n}, and puts back what was there: work on a copy"
     return found
 
 
-def like(t: torch.Tensor) -> torch.Tensor:
-    """A copy with the strides of the original, expanded dimensions included."""
-    t = t.detach()
-    if any(k == 0 and n > 1 for k, n in zip(t.stride(), t.shape)):
-        return t[tuple(slice(0, 1) if k == 0 else slice(None) for k in t.stride())].clone().expand(t.shape)
-    copy = torch.empty_strided(t.shape, t.stride(), dtype=t.dtype, device=t.device)
-    return copy.copy_(t)
+def _run_before(run: Run, given: Tensors, ups: Upstream, before: tuple[Tensors, Upstream]) -> None:
+    """Run it on other values in the same memory, then put the right ones there."""
+    right = {n: t.clone() for n, t in {**given, **ups}.items()}
+
+    def fill(values: Mapping[str, torch.Tensor]) -> None:
+        with torch.no_grad():
+            for n, t in {**given, **ups}.items():
+                if n in values and not any(k == 0 and m > 1 for k, m in zip(t.stride(), t.shape)):
+                    t.requires_grad_(False).copy_(values[n])
+
+    fill({**before[0], **before[1]})
+    try:
+        run(dict(given), dict(ups))
+    except Exception:  # values that it was not asked for: no finding
+        pass
+    fill(right)
 
 
 def _same(a: torch.Tensor | None, b: torch.Tensor) -> bool:
@@ -202,6 +237,8 @@ def _raw(s: Subject, outs: list[torch.Tensor], upstream: Upstream) -> dict[str, 
     if type(node).__name__ != f"{s.function.__name__}Backward" or any(o.grad_fn is not node for o in outs):
         return None
     with torch.no_grad():
+        if s.retained:
+            node.apply(*upstream.values())
         out = node.apply(*upstream.values())
     grads = out if isinstance(out, tuple) else (out,)
     names = [n for n in s.order if n in s.tensors or n in s.passed]

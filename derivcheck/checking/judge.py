@@ -109,7 +109,14 @@ def derived(
 
 
 def judge(
-    s: Subject, run: Run, tensors: Tensors, upstream: Upstream, right: Derived, where: str = ""
+    s: Subject,
+    run: Run,
+    tensors: Tensors,
+    upstream: Upstream,
+    right: Derived,
+    where: str = "",
+    before: tuple[Tensors, Upstream] | None = None,
+    leaves: bool = False,
 ) -> tuple[list[Row], Found]:
     """A row per gradient that was asked for or returned.
 
@@ -117,8 +124,9 @@ def judge(
         run: the backward under test.
         right: the derived gradient at these tensors.
         where: the probe, for the rows of this run.
+        before, leaves: see :func:`~derivcheck.checking.found.find`.
     """
-    found = find(s, run, tensors, upstream)
+    found = find(s, run, tensors, upstream, before, leaves)
     rows: list[Row] = []
     if found.raised:
         return [Row(s.wrt[0] if s.wrt else s.name, "raised", where=where, note=found.raised)], found
@@ -145,9 +153,8 @@ def judge(
                     note=f"the backward returned a gradient for {name!r}, which is {what}; expected {', '.join(s.wrt)}",
                 )
             )
-    for name in found.changed:
+    for name, note in found.changed.items():
         row = next((r for r in rows if r.name == name), None)
-        note = f"the backward writes into {name}"
         if row is None or row.faulty:
             rows.append(Row(name, "changed input", where=where, note=note))
         else:

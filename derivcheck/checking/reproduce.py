@@ -64,7 +64,7 @@ def _small(s: Subject, backward: Any, row: Row) -> tuple[Any, Row]:
     if sum(t.numel() for t in sample.tensors.values()) <= EMBEDDED:
         return sample, row
     from derivcheck.checking.judge import Sample, derived, judge
-    from derivcheck.checking.probes import small
+    from derivcheck.checking.situations import small
 
     try:
         found = small(s, sample.upstream, sample.right.sizes, torch.Generator().manual_seed(0))

@@ -45,6 +45,7 @@ class Subject:
     complaints: dict[str, str] = field(default_factory=dict)  # what inner autograd.Functions returned that does not fit
     native: bool = False  # the backward under test is that of torch's own kernels alone
     allowance: float | None = None  # a relative error that the caller allows beyond rounding
+    retained: bool = False  # a Function's backward runs twice through one graph, and the second is judged
     module: torch.nn.Module | None = None  # the copy of a module, whose parameters fix their sizes
     widened: tuple[str, ...] = ()  # the types to which the code casts, taken as float64
 

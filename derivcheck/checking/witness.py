@@ -23,8 +23,9 @@ from derivcheck.checking.exact import exact, small_sizes
 from derivcheck.checking.found import Upstream, flat
 from derivcheck.checking.judge import Derived, derived, fill
 from derivcheck.checking.live import Live, array
-from derivcheck.checking.probes import at_sizes, runs
+from derivcheck.checking.probes import runs
 from derivcheck.checking.report import Row, Witness
+from derivcheck.checking.situations import at_sizes
 from derivcheck.checking.structure import dependents
 from derivcheck.checking.subject import Subject, Tensors
 from derivcheck.checking.wide import computing_in

@@ -7,9 +7,9 @@ from collections.abc import Iterator, Mapping
 import torch
 from torch import Tensor
 
-from derivcheck.diagnosis.case import same_layout
 from derivcheck.diagnosis.guess import Example, Guess
 from derivcheck.diagnosis.scene import Array, Scene, _array
+from derivcheck.tracing.copies import same_layout
 
 
 def _in_place(grad_output: Tensor, x: Tensor, w: Tensor) -> dict[str, Tensor]:
@@ -41,11 +41,13 @@ def behaviour(scene: Scene, others: list[Scene]) -> Iterator[Guess]:
     case = scene.case
     if case.backward is None:
         return
-    inputs = {k: v.clone() for k, v in case.inputs.items()}
+    inputs = {k: same_layout(v) for k, v in case.inputs.items()}
     upstream = {k: same_layout(v) for k, v in case.upstream.items()}
+    versions = {k: v._version for k, v in {**inputs, **upstream}.items()}
     try:
         first = _of(case.backward(inputs, upstream), scene.name)
         touched = _touched(case.inputs, inputs) + _touched(case.upstream, upstream)
+        restored = [k for k, v in {**inputs, **upstream}.items() if v._version != versions[k] and k not in touched]
         if touched:
             later = "" if not scene.wrong else ", and what is read from it afterwards is wrong"
             yield Guess(
@@ -54,7 +56,10 @@ def behaviour(scene: Scene, others: list[Scene]) -> Iterator[Guess]:
                 _found,
                 certain=True,
             )
-        fresh = {k: v.clone() for k, v in case.inputs.items()}
+        elif restored and not scene.wrong:
+            words = f"the backward writes into {' and '.join(restored)}, and puts back what was there: work on a copy"
+            yield Guess("in_place", words, _found, certain=True)
+        fresh = {k: same_layout(v) for k, v in case.inputs.items()}
         second = _of(case.backward(fresh, {k: same_layout(v) for k, v in case.upstream.items()}), scene.name)
         if first is not None and second is not None and not (first.shape == second.shape and scene.near(first, second)):
             yield Guess(
@@ -63,22 +68,41 @@ def behaviour(scene: Scene, others: list[Scene]) -> Iterator[Guess]:
                 _found,
                 certain=True,
             )
-        for name, value in case.upstream.items():
-            if not scene.wrong or value.is_contiguous():
-                continue
-            plain = {k: v.clone(memory_format=torch.contiguous_format) for k, v in case.upstream.items()}
-            again = _of(case.backward({k: v.clone() for k, v in case.inputs.items()}, plain), scene.name)
-            if again is not None and scene.near(again, scene.right, 1.0):
-                what = "expanded" if 0 in value.stride() else "not contiguous"
-                yield Guess(
-                    "strides",
-                    f"wrong only where {name} is {what}: its strides are ignored; call .contiguous() first",
-                    _found,
-                    certain=True,
-                )
-            break
+        yield from _strides(scene)
     except Exception:
         return
+
+
+def _strides(scene: Scene) -> Iterator[Guess]:
+    """What is right on the same numbers laid out one after the other."""
+    case = scene.case
+    given = {**case.inputs, **case.upstream}
+    odd = [k for k, v in given.items() if not v.is_contiguous() or v.storage_offset()]
+    if case.backward is None or not odd or not scene.wrong:
+        return
+    if not _right_on(scene, {k: v.clone(memory_format=torch.contiguous_format) for k, v in given.items()}):
+        return
+    name = next((k for k in odd if not given[k].is_contiguous()), odd[0])
+    if not _right_on(scene, {k: _from_within(v) for k, v in given.items()}):
+        words = f"wrong only where {name} starts inside its storage: its storage_offset is ignored; call .clone() first"
+    else:
+        what = "expanded" if 0 in given[name].stride() else "not contiguous"
+        words = f"wrong only where {name} is {what}: its strides are ignored; call .contiguous() first"
+    yield Guess("strides", words, _found, certain=True)
+
+
+def _right_on(scene: Scene, given: Mapping[str, Tensor]) -> bool:
+    """Whether the backward is right on the same numbers, laid out like this."""
+    assert scene.case.backward is not None
+    inputs, upstream = ({k: given[k] for k in part} for part in (scene.case.inputs, scene.case.upstream))
+    again = _of(scene.case.backward(inputs, upstream), scene.name)
+    return again is not None and scene.near(again, scene.right, 1.0)
+
+
+def _from_within(t: Tensor) -> Tensor:
+    """The same numbers one after the other, not from the start of their memory."""
+    flat = t.reshape(-1)
+    return torch.cat([flat[:1], flat])[len(flat[:1]) :].view(t.shape)
 
 
 def _found(scene: Scene) -> Array | None:

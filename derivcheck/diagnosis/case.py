@@ -11,6 +11,7 @@ from torch import Tensor
 from derivcheck.notation.meaning import evaluate
 from derivcheck.notation.measure import measure
 from derivcheck.notation.program import Input, Program
+from derivcheck.tracing.copies import same_layout
 
 Tensors = Mapping[str, Tensor]
 Run = Callable[[Tensors, Tensors], Mapping[str, "Tensor | None"]]
@@ -61,14 +62,23 @@ class Case:
         try:
             if self.again is not None:
                 return self.again(sizes, seed)
-            if self.backward is None:
-                return None
-            inputs, upstream = draw(self, sizes, seed)
-            return case(
-                self.name, self.forward, self.adjoint, inputs, upstream, self.backward, relative=self.relative, fixed=self.fixed
-            )
+            return self._on(*draw(self, sizes, seed))
         except Exception:
             return None
+
+    def with_inputs(self, inputs: Tensors) -> Case | None:
+        """The same backward on other inputs of the same shapes, or None where it cannot run there."""
+        try:
+            return self._on(inputs, self.upstream)
+        except Exception:
+            return None
+
+    def _on(self, inputs: Tensors, upstream: Tensors) -> Case | None:
+        if self.backward is None:
+            return None
+        return case(
+            self.name, self.forward, self.adjoint, inputs, upstream, self.backward, relative=self.relative, fixed=self.fixed
+        )
 
     @property
     def relative(self) -> float:
@@ -108,7 +118,7 @@ def case(
     names = [n for n in inputs if f"{n}_bar" in adjoint.outputs]
     derived = {n: torch.from_numpy(values[f"{n}_bar"].copy()) for n in names}
     tolerance = {n: torch.full_like(g, relative * float(g.abs().max()) if g.numel() else 0.0) for n, g in derived.items()}
-    run_on = {k: v.clone() for k, v in inputs.items()}
+    run_on = {k: same_layout(v) for k, v in inputs.items()}
     found = dict(backward(run_on, {k: same_layout(v) for k, v in upstream.items()}))
     sizes = measure(adjoint, {k: tuple(v.shape) for k, v in given.items()})
     return Case(
@@ -129,15 +139,6 @@ def case(
 
 def _double(value: Tensor | None) -> Tensor | None:
     return None if value is None else value.detach().to("cpu", torch.float64)
-
-
-def same_layout(value: Tensor) -> Tensor:
-    """A copy with the strides of the original, expanded dimensions included."""
-    if any(s == 0 and n > 1 for s, n in zip(value.stride(), value.shape)):
-        whole = tuple(slice(0, 1) if s == 0 else slice(None) for s in value.stride())
-        return value[whole].clone().expand(value.shape)
-    copy = torch.empty_strided(value.shape, value.stride(), dtype=value.dtype)
-    return copy.copy_(value)
 
 
 def draw(like: Case, sizes: Mapping[str, int], seed: int) -> tuple[dict[str, Tensor], dict[str, Tensor]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Hashable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from derivcheck.diagnosis.behaviour import behaviour
 from derivcheck.diagnosis.case import Case, draw
@@ -17,6 +17,7 @@ from derivcheck.diagnosis.missing import missing
 from derivcheck.diagnosis.mode import mode
 from derivcheck.diagnosis.neighbours import neighbours, undetached
 from derivcheck.diagnosis.others import others as other_gradients
+from derivcheck.diagnosis.overflow import overflow
 from derivcheck.diagnosis.paths import paths
 from derivcheck.diagnosis.positions import one_position, positions
 from derivcheck.diagnosis.recomputed import recomputed
@@ -32,6 +33,7 @@ from derivcheck.errors import DerivcheckError, InputError
 FAMILIES: tuple[Family, ...] = (
     missing,
     behaviour,
+    overflow,
     zeros,
     upstream,
     undetached,
@@ -53,6 +55,7 @@ FAMILIES: tuple[Family, ...] = (
 DEEP: tuple[Family, ...] = (groups, sums, factors, variables)  # these look at the gradient written out in one term too
 PRIMES = (3, 5, 7, 11, 13, 17, 19, 23)
 DIGITS = 9
+FINE = 1e-3  # the coarsest rounding at which a mistake is still told from lost precision
 MISHAPS = (DerivcheckError, ArithmeticError, IndexError, KeyError, ValueError)  # of a guess that makes no sense here
 LARGE = 1_000_000  # a gradient of more elements is not evaluated again for every guess
 SMALL = 20_000  # a gradient of more elements is first looked for at small sizes
@@ -113,26 +116,35 @@ def diagnose(case: Case, seconds: float = 3.0) -> Diagnosis | None:
         raise InputError(f"{case.name!r} has no gradient to diagnose; the adjoint gives those of {names}")
     end = time.monotonic() + seconds
     here = Scene(case)
-    first: tuple[Family, ...] = (missing, behaviour, zeros)
+    first: tuple[Family, ...] = (missing, behaviour, overflow, zeros)
     for family in first:
         for guess in family(here, []):
             if guess.certain:
                 return _said(guess, [here])
     if not here.wrong:
         return None
-    if case.relative > 1e-9 and (finer := _in_double(case)) is not None:
-        if not finer.wrong:
-            return Diagnosis(
-                f"{case.name}: right when it runs in float64: this backward loses precision, and needs a wider accumulator or "
-                "another order",
-                "precision",
-                (str(here),),
-            )
-        here = finer
+    finer = _in_double(case) if case.relative > 1e-9 else None
+    if finer is not None and finer.wrong:
+        here, finer = finer, None
+    if finer is None:
+        return _searched(here, end)
+    found = _searched(here, end) if case.relative < FINE else None  # rounding in half precision looks like anything
+    if found is not None and len(found.confirmed) > 1:
+        return replace(found, sentence=f"{found.sentence}; in this type alone, in float64 it is right")
+    words = "this backward loses precision, and needs a wider accumulator or another order, or it has a branch for this type"
+    return Diagnosis(f"{case.name}: right when it runs in float64: {words}", "precision", (str(here),))
+
+
+def _searched(here: Scene, end: float) -> Diagnosis | None:
+    """The first family's first guess that holds, here and elsewhere."""
     others = _others(here)
     search = here
     if here.right.size > SMALL:
         search = next((s for s in others if s.wrong and s.found is not None and s.found.any()), here)
+    if not search.telling:
+        search = next((s for s in others if s.telling), here)
+    if not search.telling:
+        return None
     rest = [s for s in (here, *others) if s is not search and (s is not here or here.right.size <= LARGE)]
     fitting: list[Guess] = []
     tried: set[Hashable] = set()
@@ -199,7 +211,7 @@ def _confirmed(guess: Guess, search: Scene, rest: Sequence[Scene]) -> list[Scene
             continue
         if not s.fits(predicted):
             return None
-        if s.wrong:
+        if s.telling:
             found.append(s)
     return found
 

@@ -87,6 +87,15 @@ class Scene:
         """Whether the backward is wrong here at all."""
         return self.found is None or not self.near(self.found, self.right, 1.0)
 
+    @cached_property
+    def telling(self) -> bool:
+        """Whether it is wrong in numbers: that NaN stands where another guess has NaN too is no evidence."""
+        found, right = self.found, self.right
+        if not self.wrong or found is None or found.shape != right.shape:
+            return self.wrong
+        both = np.isfinite(found) & np.isfinite(right)
+        return not self.near(np.where(both, found, 0), np.where(both, right, 0), 1.0)
+
     @property
     def sound(self) -> bool:
         """Whether there is a right gradient here: a deviation over one element has none."""

@@ -40,6 +40,9 @@ class Numpy:
     def held(self, a: Any) -> Any:
         return a
 
+    def added(self, total: Any, parts: Sequence[Any]) -> Any:
+        return total
+
     def indicator(self, mask: Mask) -> Any:
         return mask.holds.astype(self.dtype)
 

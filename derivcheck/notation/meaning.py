@@ -234,10 +234,7 @@ class Evaluation:
             mask, axes = self.mask(term)
             return Value(numbers.indicator(mask), axes)
         if isinstance(term, Add):
-            total = self.value(term.args[0])
-            for a in term.args[1:]:
-                total = self.binary("add", total, self.value(a))
-            return total
+            return self.addition([self.value(a) for a in term.args])
         if isinstance(term, Mul):
             return self.product(term.args)
         if isinstance(term, Pow):
@@ -276,6 +273,15 @@ class Evaluation:
     def binary(self, operation: str, left: Value, right: Value) -> Value:
         axes = self.union((left.axes, right.axes))
         return Value(getattr(self.numbers, operation)(self.align(left, axes), self.align(right, axes)), axes)
+
+    def addition(self, parts: Sequence[Value]) -> Value:
+        """``a + b + …``."""
+        total = parts[0]
+        for p in parts[1:]:
+            total = self.binary("add", total, p)
+        if len(parts) < 3:
+            return total
+        return Value(self.numbers.added(total.data, [self.align(p, total.axes) for p in parts]), total.axes)
 
     def read(self, term: Ref) -> Value:
         """``name[at]``: axes where a position is a plain index, gathered where it is an expression."""

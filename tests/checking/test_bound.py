@@ -35,6 +35,19 @@ def test_the_rules() -> None:
     assert b.number(Fraction(1, 3)).error is not None and b.number(Fraction(3, 8)).error is None
 
 
+def test_addends_may_be_added_in_any_order() -> None:
+    """x + a − b with large a and b, which all but cancel: (x + a) − b rounds like a, x + (a − b) like x."""
+    p = Program(
+        tuple(Input(v, (N,)) for v in "abx"), (Definition("y", (n,), add(ref("a", n), ref("b", n), ref("x", n))),), ("y",)
+    )
+    g = torch.Generator().manual_seed(0)
+    x, small = torch.randn(2, 50, generator=g, dtype=torch.float64)
+    a = 1e8 + small
+    y = evaluate(p, {"a": a, "b": -a, "x": x}, None, Bound())["y"]
+    assert bool((((x + a) - a) != x).any()) and bool((((x + a) - a - y.value).abs() <= y.error).all())
+    assert bool((y.error <= 1e-7).all())
+
+
 def test_nothing_known_is_unbounded_and_nothing_there_is_zero() -> None:
     b = Bound()
     at_zero = Pair(torch.tensor([0.0, 4.0], dtype=torch.float64), torch.tensor([0.1, 0.0], dtype=torch.float64))

@@ -1,0 +1,254 @@
+"""The situations of the hostile probes: data, upstream gradients and ways of running that a backward has to stand."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from itertools import combinations
+
+import torch
+
+from derivcheck.checking.draw import another, free_sizes, possible
+from derivcheck.checking.found import Upstream
+from derivcheck.checking.judge import HALVES, Derived
+from derivcheck.checking.subject import Subject, Tensors
+
+COPRIME = (5, 3, 7, 2, 11, 4, 13, 9)
+TAILS = (17, 19, 23, 11, 13, 9, 7, 5)  # beyond blocks of 4, 8 and 16, with something left over
+LENGTHS = (
+    ("equal sizes", (4,) * 8),
+    ("odd tails", TAILS),
+    ("sizes 2 and 3", (2, 3) * 4),
+    ("sizes 3 and 2", (3, 2) * 4),
+)
+SIZES = ("coprime sizes", *(name for name, _ in LENGTHS))
+LARGE = 1 << 14  # elements beyond which probes run at small sizes, where the forward takes them
+WIDE, NARROW = 20.0, 6.0  # powers of two, up and down, of an upstream gradient of all magnitudes; in half precision
+
+
+@dataclass(frozen=True)
+class Probe:
+    """One hostile situation.
+
+    Attributes:
+        kinks: its data may stand at kinks, where a subgradient is as good as another.
+        lenient: only where every right gradient is a number, and then: ``sound``, all that is found counts; ``finite``, NaN
+            or infinity for a number; ``coarse``, what is far off, in another type than the caller's.
+        refusable: code that raises here gives no wrong gradient.
+        subject: the subject as it is run here, where it is not the caller's.
+        before, leaves: see :func:`~derivcheck.checking.found.find`.
+    """
+
+    name: str
+    tensors: Tensors
+    upstream: Upstream
+    kinks: bool = False
+    lenient: str = ""
+    refusable: bool = False
+    subject: Subject | None = None
+    before: tuple[Tensors, Upstream] | None = None
+    leaves: bool = False
+
+
+def situations(s: Subject, upstream: Upstream, right: Derived, seed: int, written: bool) -> Iterator[Probe]:
+    """Every probe that this subject has.
+
+    Args:
+        written: the backward under test is a function of its own, called with the inputs by name.
+    """
+    generator = torch.Generator().manual_seed(seed + 17)
+    coprime = coprime_sizes(s, right.sizes)
+    less = None if coprime is None else at_sizes(s, coprime, upstream, generator)
+    if less is not None:
+        yield Probe("coprime sizes", *less, refusable=True)
+    total = sum(t.numel() for t in s.tensors.values())
+    data, ups = (s.tensors, upstream) if total <= LARGE or less is None else less
+    yield Probe("twice in a row", data, ups, before=({n: _turned(t) for n, t in data.items()}, {n: -g for n, g in ups.items()}))
+    yield Probe("another upstream", data, _random(ups, generator))
+    yield from _lengths(s, upstream, right, dict(right.sizes) if coprime is None else coprime, generator)
+    if any(g.ndim for g in ups.values()):
+        yield Probe("non-contiguous upstream", data, {n: _strided(g) for n, g in _random(ups, generator).items()})
+        yield Probe("expanded upstream", data, {n: _expanded(g, generator) for n, g in ups.items()})
+    yield Probe("non-contiguous inputs", {n: _strided(t) if t.is_floating_point() else t for n, t in data.items()}, ups)
+    yield from _values(s, data, ups, right, generator)
+    yield from _magnitudes(s, *(less or (data, ups)), generator)
+    yield from _ways(s, data, ups, written)
+
+
+def _lengths(
+    s: Subject, upstream: Upstream, right: Derived, coprime: Mapping[str, int], generator: torch.Generator
+) -> Iterator[Probe]:
+    """Other sizes."""
+    program = s.derivation.program
+    free = _free(s, right.sizes)
+    for name, lengths in LENGTHS:
+        sizes = dict(right.sizes) | dict(zip(free, lengths))
+        if free and sizes != right.sizes and possible(program, sizes) and _elements(s, sizes) <= 4 * LARGE:
+            yield Probe(name, *at_sizes(s, sizes, upstream, generator), refusable=True)
+    for n in free[:4]:
+        sizes = dict(coprime) | {n: 1}
+        if right.sizes[n] != 1 and possible(program, sizes):
+            yield Probe(f"{n} = 1", *at_sizes(s, sizes, upstream, generator), refusable=True)
+    if free and not s.native and possible(program, none := dict(coprime) | {free[0]: 0}, least=0):
+        yield Probe(f"{free[0]} = 0", *at_sizes(s, none, upstream, generator), lenient="sound", refusable=True)
+
+
+def _values(s: Subject, data: Tensors, ups: Upstream, right: Derived, generator: torch.Generator) -> Iterator[Probe]:
+    """Other values: parameters that are not 1, zeros, ties, repeated indices."""
+    program = s.derivation.program
+    arguments = {a.name: a for a in program.arguments}
+    parameters = {n for n, a in arguments.items() if a.role == "parameter"}
+    if parameters & set(s.wrt):
+        fresh = {
+            n: another(program, arguments[n], t, right.sizes, generator) if n in parameters and data is s.tensors else t
+            for n, t in data.items()
+        }
+        yield Probe("random parameters", fresh, ups)
+    moved = _unbounded(s, data)
+    if moved:
+        yield Probe("zeros", {n: _zeros(t, generator) if n in moved else t for n, t in data.items()}, ups, kinks=True)
+        yield Probe("ties", {n: _ties(t) if n in moved else t for n, t in data.items()}, ups, kinks=True)
+    whole = [n for n, a in arguments.items() if a.kind == "int" and n in data and data[n].numel() > 1]
+    if whole:
+        yield Probe(
+            "repeated indices",
+            {n: data[n].flatten()[:1].expand(data[n].shape).clone() if n in whole else t for n, t in data.items()},
+            ups,
+        )
+
+
+def _magnitudes(s: Subject, data: Tensors, ups: Upstream, generator: torch.Generator) -> Iterator[Probe]:
+    """Upstream gradients from 2^−20 to 2^20, with zeros; inputs at which a naive exponential overflows."""
+    for name, sign in (("upstream of all magnitudes", 1), ("zero upstream", 0)):
+        if sign or not any(g.ndim for g in ups.values()):
+            yield Probe(name, data, {n: _wide(g, generator) * sign for n, g in ups.items()})
+    moved = _unbounded(s, data)
+    if moved and not s.native:
+        yield Probe("large inputs", {n: 1000 * t if n in moved else t for n, t in data.items()}, ups, lenient="finite")
+
+
+def _ways(s: Subject, data: Tensors, ups: Upstream, written: bool) -> Iterator[Probe]:
+    """Other ways of running it on the same numbers."""
+    if written:
+        yield Probe("inputs that require a gradient", data, ups, leaves=True, refusable=True)
+        dims = {a.name: (a.dims, a.role) for a in s.derivation.program.arguments}
+        twins = next(((a, b) for a, b in combinations(s.wrt, 2) if dims.get(a, a) == dims.get(b, b)), None)
+        if twins is not None:
+            yield Probe("one tensor as two inputs", {**data, twins[1]: data[twins[0]]}, ups, kinks=True)
+    single = torch.float32
+    if not s.native and all(t.dtype is torch.float64 for t in data.values() if t.is_floating_point()):
+        yield Probe("in float32", _in(single, data), _in(single, ups), lenient="coarse", refusable=True)
+    if s.function is not None:
+        yield Probe("backward twice through one graph", data, ups, subject=replace(s, retained=True), refusable=True)
+    if s.function is not None and len(s.wrt) > 1:
+        for n in s.wrt[:6]:
+            yield Probe(f"gradient in {n} alone", data, ups, subject=replace(s, wrt=(n,)))
+        for n in s.wrt[:6] if len(s.wrt) > 2 else ():
+            yield Probe(f"no gradient in {n}", data, ups, subject=replace(s, wrt=tuple(m for m in s.wrt if m != n)))
+
+
+def _in(dtype: torch.dtype, tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    return {n: t.to(dtype) if t.is_floating_point() else t for n, t in tensors.items()}
+
+
+def _unbounded(s: Subject, data: Tensors) -> list[str]:
+    """Inputs that may be of either sign, as far as their values tell."""
+    return [n for n in s.wrt if n in data and data[n].numel() > 1 and bool((data[n] <= 0).any())]
+
+
+def _elements(s: Subject, sizes: Mapping[str, int]) -> int:
+    """How many numbers the forward's definitions hold at these sizes."""
+    lengths = ([p.at(sizes) for p in d.dims] for d in s.derivation.program.definitions if not any(p.names for p in d.dims))
+    return sum(math.prod(dims) for dims in lengths)
+
+
+def _free(s: Subject, sizes: Mapping[str, int]) -> list[str]:
+    program = s.derivation.program
+    own = ("parameter", "buffer") if s.module is not None else ()
+    fixed = frozenset(a.name for a in program.arguments if a.role in ("constant", *own))
+    return [n for n in free_sizes(program, fixed) if n in sizes]
+
+
+def coprime_sizes(s: Subject, sizes: Mapping[str, int]) -> dict[str, int] | None:
+    """Small sizes without a common factor for what may be changed; None where nothing may."""
+    free = _free(s, sizes)
+    for shift in range(3):
+        found = dict(sizes) | {n: COPRIME[(k + shift) % len(COPRIME)] for k, n in enumerate(free)}
+        if free and possible(s.derivation.program, found):
+            return found
+    return None
+
+
+def small(
+    s: Subject, upstream: Upstream, sizes: Mapping[str, int], generator: torch.Generator
+) -> tuple[Tensors, Upstream] | None:
+    """Data of the same kind at small sizes."""
+    found = coprime_sizes(s, sizes)
+    return None if found is None else at_sizes(s, found, upstream, generator)
+
+
+def at_sizes(s: Subject, sizes: dict[str, int], upstream: Upstream, generator: torch.Generator) -> tuple[Tensors, Upstream]:
+    """Data of the same kind as the subject's, and upstream gradients, at other sizes (a module keeps its parameters)."""
+    program, adjoint = s.derivation.program, s.derivation.adjoint
+    known = {a.name: a for a in program.arguments}
+    tensors = {
+        n: another(program, known[n], t, sizes, generator) if n in known and not _kept(s, known[n].role) else t
+        for n, t in s.tensors.items()
+    }
+    ups = {}
+    for n, g in upstream.items():
+        shape = tuple(p.at(sizes) for p in adjoint.argument(n).dims)
+        ups[n] = torch.randn(shape, generator=generator, dtype=torch.float64).to(g.device, g.dtype)
+    return tensors, ups
+
+
+def _kept(s: Subject, role: str) -> bool:
+    return s.module is not None and role in ("parameter", "buffer")
+
+
+def _random(upstream: Upstream, generator: torch.Generator) -> Upstream:
+    return {
+        n: (1.5 * torch.randn(g.shape, generator=generator, dtype=torch.float64) + 0.25).to(g.device, g.dtype)
+        for n, g in upstream.items()
+    }
+
+
+def _strided(t: torch.Tensor) -> torch.Tensor:
+    """The same numbers with other strides in every dimension, from the middle of a memory whose other numbers are NaN."""
+    if not t.ndim:
+        return t
+    shape = (*t.shape[:-2], t.shape[-1], t.shape[-2]) if t.ndim > 1 else tuple(t.shape)
+    whole = torch.full((2 * shape[0] + 1, *shape[1:]), torch.nan, dtype=t.dtype, device=t.device)
+    view = whole[1::2]
+    return (view.transpose(-1, -2) if t.ndim > 1 else view).copy_(t)
+
+
+def _wide(g: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+    """Numbers of all magnitudes that the type holds well, some of them zero; of one number, a large negative one."""
+    powers = NARROW if g.dtype in HALVES else WIDE
+    if not g.ndim:
+        return torch.full_like(g, -(2.0**powers))
+    sizes = 2 ** (powers * (2 * torch.rand(g.shape, generator=generator, dtype=torch.float64) - 1))
+    signs = torch.randint(-3, 4, g.shape, generator=generator).sign()
+    return (sizes * signs).to(g.device, g.dtype)
+
+
+def _turned(t: torch.Tensor) -> torch.Tensor:
+    """The same numbers at other places."""
+    return t.flip(tuple(range(t.ndim))) if t.is_floating_point() else t
+
+
+def _expanded(g: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+    number = torch.rand((), generator=generator, dtype=torch.float64) + 0.5
+    return number.to(g.device, g.dtype).expand(g.shape)
+
+
+def _zeros(t: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+    return t * (torch.rand(t.shape, generator=generator) < 0.6).to(t.device)
+
+
+def _ties(t: torch.Tensor) -> torch.Tensor:
+    """Rounded so coarsely that several numbers are equal."""
+    step = t.abs().max() / 2
+    return (t / step).round() * step if bool(step > 0) else t
