@@ -1,5 +1,7 @@
 """scikit-learn's bundled linnerud (3 → 3) and diabetes (10 → 1), written as CSV and trained through the command.
 
+scikit-learn is among the test tools: `make test` installs it.
+
     python examples/real_data.py [FOLDER]
 """
 
