@@ -187,6 +187,13 @@ class Derivation:
 
         ``Layer.apply(*inputs)`` takes the inputs in the order of ``program.inputs``: forward's arguments, then parameters, then
         the target.  It works under ``torch.compile`` and for double backward.
+
+        >>> import torch, derivcheck as dc
+        >>> Square = dc.derive("y[n] := x[n]^2", dims={"x": "N"}).to_function()
+        >>> x = torch.tensor([1.0, 3.0], requires_grad=True)
+        >>> Square.apply(x).sum().backward()
+        >>> x.grad.tolist()
+        [2.0, 6.0]
         """
         from derivcheck.layer import function
 
@@ -200,21 +207,33 @@ class Derivation:
         Args:
             style: ``index`` (for every size), ``matrix``, or ``scalar`` (written out element by element at small ``sizes``).
             lang: ``en`` or ``zh``.
-            sizes: sizes by name, for ``scalar``.
-            full: a whole document instead of its body.
+            sizes: sizes by name, for ``scalar``; default 2 for each size of the parameters.
+            full: a whole document that compiles (``zh`` with xelatex), instead of one ``align*``.
+
+        Raises:
+            InputError: an unknown style, language or size.
+
+        >>> import derivcheck as dc
+        >>> print(dc.derive("y[n] := sum(k: A[n,k]*x[k])", wrt=["x"]).to_latex(style="matrix"))
+        \\begin{align*}
+        &\\text{Forward} \\\\
+        y &= A x \\\\
+        &\\text{Gradients by the chain rule} \\\\
+        \\frac{\\partial \\mathcal{L}}{\\partial x} &= A^{\\top} \\bar{y}
+        \\end{align*}
         """
         from derivcheck.notes.latex import to_latex
 
         return to_latex(self.program, self.adjoint, style=style, lang=lang, sizes=sizes, full=full)
 
     def to_markdown(self, style: str = "index", lang: str = "en", sizes: Mapping[str, int] | None = None) -> str:
-        """The derivation as Markdown with LaTeX formulas, and the generated code."""
+        """The derivation as Markdown with LaTeX formulas, and the generated code; arguments and errors as :meth:`to_latex`."""
         from derivcheck.notes.markdown import to_markdown
 
         return to_markdown(self.program, self.adjoint, style=style, lang=lang, sizes=sizes, source=self._source)
 
     def to_html(self, style: str = "index", lang: str = "en", sizes: Mapping[str, int] | None = None) -> str:
-        """The derivation as one HTML page with MathML, readable without a network."""
+        """The derivation as one HTML page with MathML, which needs no network; arguments and errors as :meth:`to_latex`."""
         from derivcheck.notes.html import to_html
 
         return to_html(self.program, self.adjoint, style=style, lang=lang, sizes=sizes, source=self._source)

@@ -109,7 +109,14 @@ def _drawn(d: Derivation, sizes: Mapping[str, int]) -> dict[str, Any]:
 
 
 def assert_proved(forward: Any, backward: Any, *args: Any, **kwargs: Any) -> Proof:
-    """The same as :func:`prove`; raises :class:`~derivcheck.proof.report.NotProved` (an AssertionError) unless it is proved."""
+    """:func:`prove` with the same arguments, for tests.
+
+    Raises:
+        NotProved: an AssertionError with ``.proof``, unless it is proved.
+
+    >>> assert_proved("y[n] := x[n]^2", "x_bar[n] := 2*x[n]*grad_output[n]", dims={"x": "N"}).status
+    'proved'
+    """
     proof = prove(forward, backward, *args, **kwargs)
     if proof.status != "proved":
         raise NotProved(proof)

@@ -93,7 +93,16 @@ def check_at(
 
 
 def assert_gradients(forward: Any, inputs: Mapping[str, Any], backward: Any = None, *args: Any, **kwargs: Any) -> None:
-    """:func:`check`, raising GradientMismatch (an AssertionError with ``.report``) if it does not pass."""
+    """:func:`check` with the same arguments, for tests.
+
+    Raises:
+        GradientMismatch: an AssertionError with ``.report``, if the check does not pass.
+
+    >>> assert_gradients(torch.sin, {"input": torch.ones(3)}, lambda grad_output, input: {"input": grad_output})
+    Traceback (most recent call last):
+        ...
+    derivcheck.errors.GradientMismatch: ...
+    """
     report = check(forward, inputs, backward, *args, **kwargs)
     if not report.passed:
         raise GradientMismatch(report)

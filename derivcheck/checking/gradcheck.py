@@ -46,6 +46,9 @@ def gradcheck(
     Raises:
         ValueError: no input requires a gradient (as torch's gradcheck).
         InputError: forward-mode or batched checks, which this does not do.
+
+    >>> gradcheck(torch.sin, torch.ones(3, dtype=torch.float64, requires_grad=True))
+    True
     """
     if check_forward_ad or check_batched_grad or check_batched_forward_grad:
         raise InputError("gradcheck here checks backward mode; use torch.autograd.gradcheck for forward mode and vmap")

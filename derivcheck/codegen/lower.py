@@ -6,19 +6,20 @@ own order does not fit.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 
 from derivcheck.codegen.blocks import blocked, concatenated
 from derivcheck.codegen.contraction import contract, is_contraction
 from derivcheck.codegen.finite import may_be_infinite
-from derivcheck.codegen.graph import BOOL, FLOAT, INT, NUMBER, SCALAR, Graph, Node, Value
+from derivcheck.codegen.graph import BOOL, FLOAT, INT, NUMBER, SCALAR, Graph, Node, Value, broadcast
 from derivcheck.codegen.masks import implied, mask, masked, where
 from derivcheck.codegen.numbers import as_fraction, is_number, reciprocal
 from derivcheck.codegen.reading import integer, read
 from derivcheck.errors import UnsupportedOperation
 from derivcheck.notation.brackets import opposite
 from derivcheck.notation.program import Definition
-from derivcheck.notation.sizes import Index, Poly
+from derivcheck.notation.sizes import Index, Poly, as_poly
 from derivcheck.notation.terms import (
     MINUS_ONE,
     ONE,
@@ -40,7 +41,7 @@ from derivcheck.notation.terms import (
     size_of,
     summation,
 )
-from derivcheck.notation.walking import subterms
+from derivcheck.notation.walking import factors, subterms
 
 
 class Lowering:
@@ -145,7 +146,7 @@ class Lowering:
                 nodes = [self.tensor(n) for n in nodes]
             dims = max((n.dims for n in nodes), key=len)
             for n in nodes:
-                dims = _broadcast(dims, n.dims)
+                dims = broadcast(dims, n.dims)
             return Value(g.node("func", nodes, (term.name,), dims, FLOAT), axes)
         if isinstance(term, Over):
             return self.over(term)
@@ -158,22 +159,16 @@ class Lowering:
         op = "to_int" if self.integer_context else "to_float"
         return Value(self.graph.unary(op, value.node, kind=INT if self.integer_context else FLOAT), value.axes)
 
-    def tensor(self, node: Node) -> Node:
-        """A node as a tensor, where it may be a Python number."""
+    def tensor(self, node: Node, kind: str = "") -> Node:
+        """A node as a tensor (of ``kind``, else of what is being computed), where it may be a Python number."""
         if node.kind not in (NUMBER, SCALAR):
             return node
-        kind = INT if self.integer_context else FLOAT
+        kind = kind or (INT if self.integer_context else FLOAT)
         return self.graph.node("as_tensor", (node,), (kind,), (), kind)
 
     def unbounded(self, term: Term) -> bool:
         """Whether a term may be infinite where its inputs are finite."""
         return may_be_infinite(term, self.infinite)
-
-    def tensor_of_int(self, node: Node) -> Node:
-        """A node as an integer tensor."""
-        if node.kind not in (NUMBER, SCALAR):
-            return node
-        return self.graph.node("as_tensor", (node,), (INT,), (), INT)
 
     # -- elementwise ---------------------------------------------------------------
     def union(self, many: Sequence[tuple[Index, ...]]) -> tuple[Index, ...]:
@@ -245,13 +240,13 @@ class Lowering:
                 continue
             for b in (f for f in a.args if isinstance(f, Bracket)):
                 other = next(
-                    (o for o in left if isinstance(o, (Mul, Bracket)) and o is not a and opposite(b) in _factors(o)), None
+                    (o for o in left if isinstance(o, (Mul, Bracket)) and o is not a and opposite(b) in factors(o)), None
                 )
                 if other is None or is_number(b, self.graph.fixed):
                     continue
                 assert isinstance(other, (Mul, Bracket))
                 one = self.value(mul(*(f for f in a.args if f is not b)))
-                two = self.value(mul(*(f for f in _factors(other) if f is not opposite(b))))
+                two = self.value(mul(*(f for f in factors(other) if f is not opposite(b))))
                 chosen = where(self, mask(self, b, max(one.axes, two.axes, key=len)), one, two)
                 left[left.index(a)] = chosen
                 left.remove(other)
@@ -328,7 +323,7 @@ class Lowering:
             return Value(g.number(mul(number, node.params[0])), ())
         if node.op == "sum" and node.kind == FLOAT:
             times = node.args[0].dims
-            total = size_of(_product([times[k] for k in node.params[0]]))
+            total = size_of(math.prod((times[k] for k in node.params[0]), start=as_poly(1)))
             rest = mul(number, total)
             if isinstance(rest, Number) and not isinstance(total, Number):
                 mean = g.mean_of(node, total)
@@ -384,7 +379,7 @@ class Lowering:
             return Value(self.graph.reduce("amax" if term.kind == "max" else "amin", node, dims), kept)
         shape = [i.size for i in kept]
         if len(term.indices) > 1:
-            node = self.graph.reshape(node, [*shape, _product([i.size for i in term.indices])])
+            node = self.graph.reshape(node, [*shape, math.prod((i.size for i in term.indices), start=as_poly(1))])
         kind = node.kind if term.kind == "prod" else INT
         found = Value(self.graph.node(term.kind, (node,), (first,), shape, kind), kept)
         return found if term.kind == "prod" else self.as_float(found)
@@ -394,23 +389,4 @@ class Lowering:
         body = term.body
         if isinstance(body, Add) and any(is_contraction(self, a, term.indices) for a in body.args):
             return self.total([summation(term.indices, a) for a in body.args])
-        return contract(self, term.indices, body.args if isinstance(body, Mul) else (body,))
-
-
-def _factors(term: Term) -> tuple[Term, ...]:
-    return term.args if isinstance(term, Mul) else (term,)
-
-
-def _product(sizes: Sequence[Poly]) -> Poly:
-    from derivcheck.notation.sizes import as_poly
-
-    total = as_poly(1)
-    for s in sizes:
-        total = total * s
-    return total
-
-
-def _broadcast(left: tuple[Poly, ...], right: tuple[Poly, ...]) -> tuple[Poly, ...]:
-    from derivcheck.codegen.graph import broadcast
-
-    return broadcast(left, right)
+        return contract(self, term.indices, factors(body))

@@ -8,7 +8,7 @@ from fractions import Fraction
 from derivcheck.notation.functions import functions
 from derivcheck.notation.sizes import Atom, Entry, Extreme, Floor, Index, Poly, Size, as_poly
 from derivcheck.notation.terms import Add, Bracket, Func, Mul, Number, Over, Pow, Ref, SizeOf, Term, coefficient
-from derivcheck.notation.walking import subterms
+from derivcheck.notation.walking import factors, subterms
 
 OR, COMPARE, AND, SUM, MATMUL, PRODUCT, UNARY, POWER, ATOM = range(9)
 Spelled = tuple[str, int]
@@ -33,7 +33,7 @@ def fraction_of(term: Term) -> tuple[Fraction, list[Term], list[Term]]:
     c, rest = coefficient(term)
     above: list[Term] = []
     below: list[Term] = []
-    for f in rest.args if isinstance(rest, Mul) else (rest,):
+    for f in factors(rest):
         if isinstance(f, Pow) and isinstance(f.exponent, Number) and f.exponent.value < 0 and f.exponent.value.denominator == 1:
             below.extend([f.base] * int(-f.exponent.value))
         elif not (isinstance(f, Number) and f.value == 1):

@@ -207,7 +207,7 @@ def _take(low: Lowering, node: Node, positions: list[Poly]) -> tuple[Node, tuple
         polys = [i_poly(a) if isinstance(a, Index) else a for a in (axes[k] for k in group)]
         spots = [_clamped(low, integer(low, p), p, node.dims[k]) for p, k in zip(polys, group)]
         indices = [low.align(v, order) for v in spots]
-        indices = [low.tensor_of_int(n) for n in indices]
+        indices = [low.tensor(n, INT) for n in indices]
         if not any(n.rank == len(order) for n in indices):  # together they must show every axis
             indices[0] = low.spread(Value(spots[0].node, spots[0].axes), order)
         if group != list(range(group[0], group[0] + len(group))):

@@ -48,7 +48,7 @@ def scatter(
         spot = integer(low, p)
         if not trusted(low, p, a.size):
             spot = Value(low.graph.node("clamp", (spot.node,), (as_poly(0), a.size - 1), spot.node.dims, INT), spot.axes)
-        spots.append(low.tensor_of_int(low.align(spot, places)))
+        spots.append(low.tensor(low.align(spot, places), INT))
     if not any(s.rank == len(places) for s in spots):
         spots[-1] = low.spread(Value(spots[-1], places[len(places) - spots[-1].rank :]), places)
     if len(spots) == 1 and len(places) > 1:

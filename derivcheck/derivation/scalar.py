@@ -70,10 +70,6 @@ def meaning(name: str) -> Term:
     return _term(row.means(sympy, _F, *_symbols(row.arity)))
 
 
-def _slot(i: int) -> Ref:
-    return ref(f"{i:03d}")
-
-
 def _fill(skeleton: Term, kids: tuple[Term, ...]) -> Term:
     def change(t: Term) -> Term:
         return kids[int(t.name)] if isinstance(t, Ref) and t.name.isdigit() else t

@@ -12,7 +12,7 @@ from fractions import Fraction
 from derivcheck.notation.program import Definition
 from derivcheck.notation.sizes import Index, Poly, i_poly
 from derivcheck.notation.terms import Add, Bracket, Func, Mul, Number, Over, Pow, Ref, SizeOf, Term, add, mul, power
-from derivcheck.notation.walking import transform
+from derivcheck.notation.walking import factors, transform
 
 Binding = dict[Index, Poly]
 
@@ -46,7 +46,7 @@ def in_own_names(term: Term, definition: Definition) -> Term:
 def _powers(term: Term) -> dict[Term | None, Fraction]:
     """A product as base → exponent; factors with symbolic exponents count as bases of exponent 1."""
     out: dict[Term | None, Fraction] = {}
-    for a in term.args if isinstance(term, Mul) else (term,):
+    for a in factors(term):
         if isinstance(a, Number):
             continue
         if isinstance(a, Pow) and isinstance(a.exponent, Number):

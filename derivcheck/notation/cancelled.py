@@ -6,8 +6,8 @@ from collections.abc import Iterable, Sequence
 
 from derivcheck.notation.program import Definition
 from derivcheck.notation.sizes import nonnegative
-from derivcheck.notation.terms import Func, Mul, Number, Pow, SizeOf, Term
-from derivcheck.notation.walking import subterms
+from derivcheck.notation.terms import Func, Number, Pow, SizeOf, Term
+from derivcheck.notation.walking import factors, subterms
 
 
 def cancelled_conditions(definitions: Sequence[Definition], powers: Iterable[tuple[Term, Term]]) -> tuple[str, ...]:
@@ -24,7 +24,7 @@ def cancelled_conditions(definitions: Sequence[Definition], powers: Iterable[tup
     left = {t.base for d in definitions for t in subterms(d.term) if isinstance(t, Pow) and _restricts(t.exponent)}
     found: dict[str, None] = {}
     for base, exponent in powers:
-        for factor in base.args if isinstance(base, Mul) else (base,):
+        for factor in factors(base):
             if isinstance(factor, Pow) and not _restricts(factor.exponent):
                 factor = factor.base
             if _restricts(exponent) and factor not in left and not _surely_positive(factor):

@@ -28,11 +28,12 @@ from difflib import get_close_matches
 from derivcheck.errors import NotationError
 from derivcheck.notation.cancelled import cancelled_conditions
 from derivcheck.notation.dims import parse_input, size_expression
+from derivcheck.notation.groups import expand_groups
 from derivcheck.notation.program import Input, Program
 from derivcheck.notation.reader import Reader
 from derivcheck.notation.resolve import Axis, Resolver
 from derivcheck.notation.sizes import Index, Poly
-from derivcheck.notation.syntax import Declare, Define, Item, complaint, expand_groups, read
+from derivcheck.notation.syntax import Declare, Define, Item, complaint, read
 from derivcheck.notation.terms import Term
 
 

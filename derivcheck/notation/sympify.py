@@ -45,12 +45,6 @@ def _convert(term: Term, sizes: tuple[tuple[str, int], ...]) -> Any:
     return _Writer(dict(sizes)).term(term)
 
 
-def poly_to_sympy(poly: Poly, sizes: Mapping[str, int] | None = None) -> sympy.Expr:
-    """An integer expression as a SymPy expression."""
-    found: sympy.Expr = _Writer(dict(sizes or {})).poly(poly)
-    return found
-
-
 def size_symbol(name: str) -> Any:
     """The symbol of a size: a positive integer."""
     import sympy

@@ -50,6 +50,11 @@ def subterms(term: Term) -> Iterable[Term]:
             stack.extend(reversed(t.children))
 
 
+def factors(term: Term) -> tuple[Term, ...]:
+    """The factors of a product; anything else is its own."""
+    return term.args if isinstance(term, Mul) else (term,)
+
+
 def refs(term: Term) -> list[Ref]:
     """The references in it (not those in positions), each once."""
     return [t for t in subterms(term) if isinstance(t, Ref)]

@@ -27,7 +27,6 @@ from derivcheck.notes.symbols import Symbols
 
 SUM, PRODUCT, POWER, ATOM = range(4)
 Spelt = tuple[str, int]
-RELATIONS = {"==": "=", "!=": "≠", ">=": "≥", ">": ">", "<": "<", "<=": "≤"}
 
 
 class Writer:

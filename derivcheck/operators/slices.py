@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from derivcheck.notation.sizes import Index, Poly, PolyLike, as_poly, exact_quotient, extreme, i_poly, nonnegative
+from derivcheck.notation.sizes import Floor, Index, Poly, PolyLike, as_poly, exact_quotient, extreme, i_poly, nonnegative
 from derivcheck.operators.build import Builder
 from derivcheck.operators.row import floats, ints, row, sample
 from derivcheck.operators.values import Position, Value
@@ -44,6 +44,13 @@ def sliced(b: Builder, x: Value, axis: int, start: Poly, length: Poly, step: int
 _FAR = 1 << 40
 
 
+def _below(last: Poly, length: Poly) -> bool:
+    """Whether a bound surely lies within the dimension; ``N//2`` is at most ``N``."""
+    halves = {a: a.numerator for a in last.atoms() if isinstance(a, Floor) and nonnegative(a.numerator)}
+    grown = last.substitute(halves) if all(c > 0 for _, c in last.terms) else last
+    return nonnegative(length - last) or nonnegative(length - grown)
+
+
 def slice_range(
     b: Builder, length: Poly, start: PolyLike | None, end: PolyLike | None, step: int, known: Poly | None
 ) -> tuple[Poly, Poly]:
@@ -61,6 +68,8 @@ def slice_range(
     if nonnegative(-last - 1):
         last = extreme("max", last + length, 0)
     if known is not None:
+        if known is -((first - last) // step) and not _below(last, length):
+            b.require(length, ">=", last)  # all sizes traced had it so; beyond, torch gives what there is
         return first, known
     last = extreme("min", last, length)
     return first, extreme("max", -((first - last) // step), 0)

@@ -59,6 +59,7 @@ class Traces:
     notes: dict[str, None] = field(default_factory=dict)
     tried: int = 0
     watch: bool = True
+    plan: int = 0
 
     # -- sizes ---------------------------------------------------------------
     def resolve(self, poly: Poly) -> Poly:
@@ -90,11 +91,12 @@ class Traces:
         return [n for n in self.free() if n not in shown]
 
     def base(self) -> dict[str, int]:
-        """The example's sizes, or the first of the chosen ones."""
+        """The example's sizes, or those that were chosen."""
         names = self.free()
         if self.example is not None:
             return {n: self.example[n] for n in names}
-        return dict(zip(names, _first(len(names))))
+        plans = _plans(names)
+        return plans[min(self.plan, len(plans) - 1)]
 
     def assignment(self, t: int) -> dict[str, int]:
         """Assignment ``t``: all sizes different, in the order and roughly the ratios of the base (a kernel fits its image)."""
@@ -111,12 +113,15 @@ class Traces:
                 break
         return {n: out[n] for n in base}
 
-    def far(self) -> Iterator[dict[str, int]]:
-        """Sizes beyond 100, all different: the other way around than in the base, then in its order."""
+    def far(self) -> Iterator[tuple[dict[str, int], ...]]:
+        """Sizes beyond those of the base, groups of which one will do: beyond 100, all different, the other way around than
+        in the base, then in its order; far apart, so that no quotient of two stays what it is."""
         base = self.base()
         ordered = sorted(base, key=lambda k: base[k])
-        for names in (ordered[::-1], ordered) if len(ordered) > 1 else (ordered,):
-            yield {n: 127 + 22 * k + (k % 3) for k, n in enumerate(names)}
+        orders = (ordered[::-1], ordered) if len(ordered) > 1 else (ordered,)
+        yield tuple({n: 127 + 22 * k + (k % 3) for k, n in enumerate(names)} for names in orders)
+        if 1 < len(ordered) < 8:
+            yield ({n: 11 * 3**k + k % 2 for k, n in enumerate(ordered)},)
 
     # -- recording -------------------------------------------------------------
     def at(
@@ -176,6 +181,8 @@ class Traces:
                     break
             except RecordingFailed as e:
                 if example is None:
+                    if self._replanned():
+                        continue
                     sizes = ", ".join(f"{n} = {v}" for n, v in self.assignment(1).items())
                     raise InputError(
                         f"the traced code raises at {sizes}{_at(e.place)}: {type(e.cause).__name__}: {e.cause}. "
@@ -216,6 +223,16 @@ class Traces:
                 self.watch = True
                 raise
             return found
+
+    def _replanned(self) -> bool:
+        """Whether the code runs at sizes of another order; they are the base then."""
+        first = self.plan
+        for plan in range(first + 1, len(_plans(self.free()))):
+            self.plan = plan
+            if self.works(self.assignment(1)):
+                return True
+        self.plan = first
+        return False
 
     def _unchanged(self) -> None:
         """Watch no more where the code runs otherwise when the sizes that it reads are watched (``type(n) is int``).
@@ -515,8 +532,14 @@ class Again(Exception):
     """Sizes were identified or fixed: the exploration starts again."""
 
 
-def _first(count: int) -> list[int]:
-    return [4 + (3 * k) // 2 for k in range(count)]
+def _plans(names: Sequence[str]) -> list[dict[str, int]]:
+    """Sizes to trace at where there is no example, most ordinary first: some code wants its later sizes the smaller ones
+    (a kernel in an image), or far apart (a dilated kernel), or one below all others."""
+    near = [4 + (3 * k) // 2 for k in range(len(names))]
+    apart = [3 + 2 * k * (k + 1) for k in range(len(names))]
+    ends = [list(names), list(names)[::-1]]
+    lowest = [[n, *(m for m in names if m != n)] for n in names]
+    return [dict(zip(order, near)) for order in ends] + [dict(zip(order, apart)) for order in (*ends, *lowest)]
 
 
 def _divisors(n: int) -> list[int]:

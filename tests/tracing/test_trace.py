@@ -391,3 +391,27 @@ def test_sizes_far_beyond_the_example_are_traced() -> None:
 def test_the_order_of_the_sizes_is_not_taken_from_the_example() -> None:
     run = dc.derive(lambda x: 2 * x.diagonal(), x=normal(3, 2)).compile()
     assert run(x=torch.ones(2, 3), grad_output=torch.ones(2))[1]["x"].tolist() == [[2, 0, 0], [0, 2, 0]]
+
+
+@pytest.mark.parametrize(
+    ("f", "dims", "shapes"),
+    [
+        (lambda x, w: F.conv1d(x, w), {"x": "N C L", "w": "O C K"}, ((2, 3, 7), (4, 3, 3))),
+        (lambda x, w: F.conv2d(x, w, dilation=2), {"x": "N C H W", "w": "O C k l"}, ((2, 3, 9, 5), (4, 3, 3, 2))),
+        (lambda x, w: F.avg_pool1d(x, w.shape[0]) * w.sum(), {"x": "N C L", "w": "K"}, ((2, 3, 11), (3,))),
+        (lambda x, w: x.unfold(1, w.shape[0], 1) @ w, {"x": "N L", "w": "K"}, ((2, 9), (3,))),
+        (lambda x, w: F.unfold(x, w.shape) * w.sum(), {"x": "N C H W", "w": "k l"}, ((2, 3, 5, 6), (3, 2))),
+        (lambda x, w: x[: w.shape[0]] * w, {"x": "N", "w": "K"}, ((7,), (3,))),
+    ],
+)
+def test_a_kernel_has_a_free_size_of_its_own(f: Any, dims: dict[str, str], shapes: tuple[tuple[int, ...], ...]) -> None:
+    traced = trace(f, dims=dims)
+    assert {str(p) for a in traced.program.arguments for p in a.dims} == set(" ".join(dims.values()).split())
+    same(traced, f, dict(zip(dims, (normal(*s) for s in shapes))))
+
+
+def test_a_slice_that_was_never_longer_than_its_dimension_requires_so() -> None:
+    run = dc.derive(lambda x, w: x[: w.shape[0]] * w, dims={"x": "N", "w": "K"}).compile()
+    with pytest.raises(ValueError, match="this was derived for N >= K; found K = 3, N = 1"):  # torch broadcasts there
+        run(x=torch.ones(1), w=torch.ones(3), grad_output=torch.ones(3))
+    assert not dc.derive(lambda x: x[: x.shape[0] // 2] * 2, dims={"x": "N"}).program.requires
