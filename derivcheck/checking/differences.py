@@ -88,7 +88,7 @@ def difference(
     colours = colouring(open_program, name, x.shape, sizes)
     exact = degree(open_program, name) <= 2
     count = colours.count
-    work = cost(open_program, name, sizes) * (2 if exact else 2 * LEVELS)
+    work = cost(open_program, sizes) * (2 if exact else 2 * LEVELS)
     most = max(1, min(count, int(budget / max(work, 1.0))))
     generator = np.random.default_rng(seed)
     chosen = np.arange(count) if most == count else np.sort(generator.choice(count, most, replace=False))

@@ -253,7 +253,7 @@ def batched(program: Program, name: str, colour: Index) -> Program:
     return replace(program, arguments=arguments, definitions=definitions)
 
 
-def cost(program: Program, name: str, sizes: Mapping[str, int]) -> float:
+def cost(program: Program, sizes: Mapping[str, int]) -> float:
     """Roughly how many multiplications one evaluation for one colour costs."""
     total = 0.0
     for d in program.definitions:
