@@ -20,25 +20,50 @@ if TYPE_CHECKING:
 
 
 def levelled(space: Space, here: list[Index], m: Monomial) -> Expression | None:
-    """``Σ_i f((i + c) // d)`` and ``Σ_i f((c − i) // d)`` with the index moved or turned so that ``i // d`` stands there."""
+    """``Σ_i f((i + a) // d)`` or ``Σ_i f((a − i) // d)`` over an index j of which ``j // d`` is used, and whose size d divides.
+
+    With ``c ≡ a (mod d)`` the new index is ``i + c``; it runs up to a multiple of d, with brackets that leave out what was not
+    there.  Only where all quotients of the index agree.
+    """
     quotients = list(_quotients(here, m))
-    for i, numerator, d in quotients:
-        found = numerator.linear_in(i)
-        if found is None or not found[1].terms:
+    for i in dict.fromkeys(i for i, _, _ in quotients):
+        own = {(numerator, d) for j, numerator, d in quotients if j is i}
+        found = {_levels(i, numerator, d) for numerator, d in own}
+        if len(found) != 1 or None in found:
             continue
-        slope, rest = found
-        others = [j for j in here if j is not i]
-        turned = all(j is not i or (n.linear_in(i) or (0,))[0] < 0 for j, n, _ in quotients)
-        if slope == -1 and turned and exact_quotient(rest + 1 - i.size, d) is not None:
-            space.used("Σ_{i<N} f(i) = Σ_{i<N} f(N-1-i)")
-            return sums.summed(space, here, substituted(space, m, {i: i.size - 1 - i_poly(i)}))
-        by, width = rest.constant, d.constant
-        if slope == 1 and by is not None and width is not None and 0 < by < width:
-            space.used("Σ_{i<N} f(i + c) = Σ_{i<N+c} [i >= c]·f(i)")
-            j = space.temporary(i.size + by)
-            body = substituted(space, m, {i: i_poly(j) - by})
-            return sums.summed(space, [*others, j], polynomials.times(space, brackets.least(space, i_poly(j) - by), body))
+        ((slope, before, after),) = found  # type: ignore[misc]
+        if (slope, before, after) == (1, 0, 0):
+            continue
+        space.used("Σ_i f((i + c) // d) = Σ_j [j >= c]·f(j // d)")
+        j = space.temporary(i.size + before + after)
+        place = i_poly(j) - before
+        body = substituted(space, m, {i: place if slope == 1 else i.size - 1 - place})
+        for end in (place, i.size - 1 - place):
+            body = polynomials.times(space, brackets.least(space, end), body)
+        return sums.summed(space, [*(k for k in here if k is not i), j], body)
     return None
+
+
+def _levels(i: Index, numerator: Poly, d: Poly) -> tuple[int, int, int] | None:
+    """The sign of the index, how many places go before its range and how many after; None where that is not known."""
+    found = numerator.linear_in(i)
+    if found is None or found[0] not in (1, -1):
+        return None
+    slope, rest = found
+    before = _residue(rest if slope == 1 else rest + 1 - i.size, d)
+    after = None if before is None else _residue(-i.size - before, d)
+    return None if before is None or after is None else (slope, before, after)
+
+
+def _residue(p: Poly, d: Poly) -> int | None:
+    """``p mod d``, where it is a number whatever the sizes are."""
+    if not p.terms or exact_quotient(p, d) is not None:
+        return 0
+    c = next((c for q, c in p.terms if not q), 0)
+    width = d.constant
+    if width is None or width < 1 or (p - c).terms and exact_quotient(p - c, d) is None:
+        return None
+    return c % width
 
 
 def _quotients(here: Sequence[Index], m: Monomial) -> Iterator[tuple[Index, Poly, Poly]]:

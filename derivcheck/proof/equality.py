@@ -10,6 +10,7 @@ from derivcheck.notation.terms import Bracket, Func, Number, Over, Pow, Term
 from derivcheck.notation.walking import subterms
 from derivcheck.proof import polynomials
 from derivcheck.proof.normal import of_term, vanishes
+from derivcheck.proof.one_sum import vanishes_under_one_sum
 from derivcheck.proof.small_sizes import agreement
 from derivcheck.proof.space import OutOfTime, Space, Unreduced
 
@@ -100,3 +101,29 @@ def equal_at_small_sizes(left: Term, right: Term, below: Mapping[str, Poly] | No
     except (OutOfTime, RecursionError, Unreduced):
         return False
     return grid is not None and grid.holds is True
+
+
+def equal_by_second_route(left: Term, right: Term, below: Mapping[str, Poly] | None = None, time_limit: float = 2.0) -> bool:
+    """Whether two terms are equal by what is tried after the normal form: sums taken together, then the small-size theorem.
+
+    >>> from derivcheck.notation.sizes import size
+    >>> from derivcheck.notation.terms import ONE, add, div, neg, power, ref, sub, summation
+    >>> i = Index("i", size("N"))
+    >>> less, more = add(ref("x", i), neg(ONE)), add(ref("x", i), ONE)
+    >>> apart = sub(summation([i], div(ONE, less)), summation([i], div(ONE, more)))
+    >>> equal_by_second_route(apart, summation([i], div(add(ONE, ONE), sub(power(ref("x", i), 2), ONE))))
+    True
+    """
+    end = perf_counter() + time_limit
+    for mode in (AS_WRITTEN, AS_WRITTEN_EXPANDED):
+        space = Space(below, deadline=end, top=left.free | right.free, **MODES[mode])
+        try:
+            d = polynomials.plus(of_term(space, left), polynomials.scaled(of_term(space, right), -1))
+            if vanishes_under_one_sum(space, d):
+                return True
+            grid = agreement(space, d)
+        except (OutOfTime, RecursionError, Unreduced):
+            continue
+        if grid is not None and grid.holds:
+            return True
+    return False

@@ -35,14 +35,23 @@ from derivcheck.notation.terms import (
     sub,
     summation,
 )
-from tests.proof.fuzz import COLUMN, INPUTS, ROW, M, Maker, N, Pair, somewhere
-from tests.proof.fuzz import _coefficient as coefficient
-from tests.proof.fuzz import _distributed as distributed
-from tests.proof.fuzz import _dropped as dropped
-from tests.proof.fuzz import _off_by_one as off_by_one
-from tests.proof.fuzz import _renamed as renamed
-from tests.proof.fuzz import _shuffled as shuffled
-from tests.proof.fuzz import _transposed as transposed
+from tests.proof.random_terms import (
+    COLUMN,
+    INPUTS,
+    ROW,
+    M,
+    Maker,
+    N,
+    Pair,
+    coefficient,
+    distributed,
+    dropped,
+    off_by_one,
+    renamed,
+    shuffled,
+    somewhere,
+    transposed,
+)
 
 
 class Sums(Maker):

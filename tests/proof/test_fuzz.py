@@ -3,10 +3,11 @@
 import pytest
 
 from derivcheck.proof import powers
-from tests.proof.fuzz import differs, judged, pair
+from tests.proof.fuzz import differs, judged, main
+from tests.proof.random_terms import pair
 
-CHUNKS = 4
-SEEDS = 3600  # of which some 2,000 give two different terms
+CHUNKS = 2
+SEEDS = 1600  # of which some 1,200 give two different terms
 
 
 @pytest.mark.parametrize("chunk", range(CHUNKS))
@@ -15,7 +16,8 @@ def test_what_is_called_equal_is_equal_on_numbers(chunk: int) -> None:
     found = judged(range(chunk * size, (chunk + 1) * size), time_limit=3.0)  # a busy machine proves no less
     assert not found.unsound, "\n".join(f"seed {p.seed}: {p.left}  |  {p.right}" for p in found.unsound)
     assert found.equal > 100 and found.unequal > 100
-    assert found.proved >= 0.9 * found.equal
+    assert found.proved >= 0.85 * found.equal
+    assert found.proved + found.otherwise >= 0.92 * found.equal
 
 
 def test_the_fuzz_finds_an_unsound_rule(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -27,3 +29,18 @@ def test_the_fuzz_finds_an_unsound_rule(monkeypatch: pytest.MonkeyPatch) -> None
 def test_numbers_tell_most_mistakes_apart() -> None:
     wrong = [p for p in map(pair, range(300)) if not p.equal and p.left is not p.right]
     assert sum(differs(p.left, p.right, p.seed) for p in wrong) > len(wrong) / 3
+
+
+def test_the_command_says_how_the_pairs_fared_also_where_it_is_interrupted(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["12", "0"]) == 0
+    assert " made equal, of which " in capsys.readouterr().out
+
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("tests.proof.fuzz.judge", interrupted)
+    assert main(["12", "0"]) == 130
+    shown = capsys.readouterr().out
+    assert "interrupted after 0 of 12 seeds" in shown and "0 pairs: " in shown

@@ -10,12 +10,12 @@ from derivcheck.proof.prove import prove_programs
 from derivcheck.proof.prover import Prover
 from derivcheck.proof.refute import compared
 from derivcheck.prove import parse_claim
-from tests.proof.fuzz import LAWS, MISTAKES, Maker, _other_name, somewhere
 from tests.proof.gallery import GALLERY, Entry
+from tests.proof.random_terms import LAWS, MISTAKES, Maker, other_name, somewhere
 
 SMALL = [e for e in GALLERY if e.name not in ("makemore", "GRU cell", "LSTM cell", "conv2d", "quaternion to rotation")]
 ROUNDS = 3
-WITHIN = [m for m in MISTAKES if m is not _other_name]
+WITHIN = [m for m in MISTAKES if m is not other_name]
 
 
 @pytest.mark.parametrize("entry", SMALL, ids=lambda e: e.name)
