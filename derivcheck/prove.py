@@ -171,7 +171,8 @@ def parse_invariants(texts: list[str], d: Derivation, claimed: Program) -> Progr
         found.append(_only_read(parse_program("\n".join([_with_ranges(text, {name: known[name].dims}), *lines]))))
     definitions = tuple(x for p in found for x in p.definitions)
     arguments = {a.name: a for p in found for a in p.arguments}
-    return Program(tuple(arguments.values()), definitions, tuple(x.name for x in definitions))
+    conditions = tuple(dict.fromkeys(c for p in found for c in p.conditions))
+    return Program(tuple(arguments.values()), definitions, tuple(x.name for x in definitions), conditions)
 
 
 def _only_read(program: Program) -> Program:

@@ -72,6 +72,7 @@ class Prover:
         self.held: dict[tuple[int, str], Expression] = {}
         self.offered: tuple[Definition, ...] = ()
         self.leaned: tuple[Definition, ...] = ()
+        self.cancelled: tuple[str, ...] = ()
         self.used: set[int] = set()
         self.evidence: Evidence | None = None
         self.values: dict[str, Any] | None = None
@@ -91,6 +92,7 @@ class Prover:
         given = () if offered is None else invariants.checked(offered.rename(self.names), self.definitions)
         tested, self.held = invariants.tested(self, given)
         self.offered = tuple(v for v, t in zip(given, tested) if t.status == "holds")
+        self.cancelled = offered.conditions if offered is not None else ()
         parts = [self._limited(self._part(c)) for c in self.claims]
         spaces = list(self.spaces.values())
         rules = sorted({r for s in spaces for r in s.rules}) if any(p.status == "proved" for p in parts) else []
@@ -110,7 +112,7 @@ class Prover:
         )
 
     def _conditions(self) -> list[str]:
-        found = dict.fromkeys((*self.forward.conditions, *self.claimed.conditions))
+        found = dict.fromkeys((*self.forward.conditions, *self.claimed.conditions, *(self.cancelled if self.leaned else ())))
         every = (*self.known.values(), *self.claimed.definitions, *self.leaned)
         found.update(dict.fromkeys(conditions(every, self.definitions)))
         for mode, s in self.spaces.items():

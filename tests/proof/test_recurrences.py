@@ -93,6 +93,9 @@ def test_an_invariant_that_is_offered_proves_what_is_else_undecided() -> None:
     assert proof.status == "proved", str(proof)
     assert "the invariant of A holds, by induction" in proof.explanation
     assert "The invariant of A holds, by induction." in proof.to_latex()
+    assert not any("x[0]" in c for c in proof.conditions)
+    cancelling = dc.prove(SCAN, FORWARD_MODE, dims=DIMS, invariant=f"{RIGHT} + 0/(x[0] + 2)")
+    assert cancelling.status == "proved" and "x[0] + 2 ≠ 0" in cancelling.conditions
     assert proof.to_dict()["invariants"] == [{"name": "A", "status": "holds", "counterexample": None}]
 
 
