@@ -7,16 +7,17 @@ from typing import Any
 import torch
 
 from derivcheck.errors import InputError, UnsupportedOperation
-from derivcheck.tracing.assign import Again, Subject, Traces
+from derivcheck.tracing.assign import Again, Subject
 from derivcheck.tracing.compared import Compared
 from derivcheck.tracing.fit import Fit
+from derivcheck.tracing.gather import Gathering
 from derivcheck.tracing.record import RecordingFailed
 from derivcheck.tracing.recording import Recording, operator_name
 from derivcheck.tracing.unify import Differs, Unfitted, Unified, unify
 
 
-def explored(subject: Subject, example: dict[str, int] | None) -> tuple[Traces, Unified]:
-    traces = Traces(subject, dict(example) if example is not None else None)
+def explored(subject: Subject, example: dict[str, int] | None) -> tuple[Gathering, Unified]:
+    traces = Gathering(subject, dict(example) if example is not None else None)
     for _ in range(24):
         traces.restart()
         try:
@@ -27,7 +28,7 @@ def explored(subject: Subject, example: dict[str, int] | None) -> tuple[Traces, 
     raise InputError("the sizes at which the code runs could not be found; give dims={...} or constants")
 
 
-def _beyond(traces: Traces, unified: Unified) -> Unified:
+def _beyond(traces: Gathering, unified: Unified) -> Unified:
     """The same with recordings far beyond the example's sizes, where that runs.
 
     They come last: a loop over a size has been refused by then.  Sizes that a comparison in the code excludes may run other
@@ -54,7 +55,7 @@ def _beyond(traces: Traces, unified: Unified) -> Unified:
     return unified
 
 
-def _fitted(traces: Traces) -> Unified:
+def _fitted(traces: Gathering) -> Unified:
     free = traces.free()
     fit = Fit([{n: a[n] for n in free} for a in traces.assignments])
     first = traces.recordings[0]
@@ -62,7 +63,7 @@ def _fitted(traces: Traces) -> Unified:
     return unify(traces.recordings, fit, known)
 
 
-def _unified(traces: Traces) -> Unified:
+def _unified(traces: Gathering) -> Unified:
     while True:
         try:
             return _fitted(traces)
@@ -81,7 +82,7 @@ def _unified(traces: Traces) -> Unified:
             raise Again from None
 
 
-def _differs(traces: Traces, e: Differs) -> None:
+def _differs(traces: Gathering, e: Differs) -> None:
     """Other sizes run other code: fix the size where that is the operator's or a broadcast's nature, else refuse."""
     operator, place = (e.call.operator, e.call.place) if e.call is not None else ("the traced code", None)
     culprits = _culprits(traces)
@@ -102,7 +103,7 @@ def _differs(traces: Traces, e: Differs) -> None:
     )
 
 
-def _culprits(traces: Traces) -> list[str]:
+def _culprits(traces: Gathering) -> list[str]:
     """The sizes that change which operators run when they alone change."""
     base = traces.base()
     try:

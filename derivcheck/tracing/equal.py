@@ -1,0 +1,233 @@
+"""Which sizes the code needs to be equal, multiples of a number, or fixed: found where it fails when all of them differ."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from derivcheck.errors import InputError, UnsupportedOperation
+from derivcheck.notation.sizes import Poly, Size, as_poly, size
+from derivcheck.tracing.assign import Traces
+from derivcheck.tracing.fit import Fit
+from derivcheck.tracing.local import Local, flat, shaped
+from derivcheck.tracing.record import RecordingFailed
+from derivcheck.tracing.recorder import Repair
+from derivcheck.tracing.recording import Call, Recording
+
+_KERNELS = ("k", "kh", "kw", "kd")
+
+
+class Equalities:
+    """Identifies, scales and fixes the sizes of traces, as far as the code needs it."""
+
+    def __init__(self, traces: Traces) -> None:
+        self.traces = traces
+
+    def advance(self, e: RecordingFailed, example: Recording, identified: list[tuple[str, Poly]], attempt: int) -> None:
+        """Identify, scale or fix sizes after the code failed where they all differ."""
+        if self.identify(identified) or self._reconcile(e, example):
+            return
+        hidden = self.traces.hidden()
+        if hidden and self._attribute(len(e.recording.calls)):
+            return
+        base = self.traces.base()
+        kernels = [n for n in base if n.rpartition(".")[2] in _KERNELS]
+        if kernels:  # a kernel of another size often needs another padding, which is a number
+            self.traces.meaning |= {n: as_poly(base[n]) for n in kernels}
+            if self._further(e):
+                return
+            for n in kernels:
+                del self.traces.meaning[n]
+        for n in hidden:
+            self.traces.meaning[n] = as_poly(base[n])
+        if not hidden and not self.search(attempt, len(e.recording.calls)):
+            raise InputError(f"the traced code raises at other sizes than its example's{said(e.place)}: {e.cause}") from e.cause
+
+    def _reconcile(self, failed: RecordingFailed, example: Recording) -> bool:
+        """Identify and fix sizes as far as the operator that failed needs; False where that does not help."""
+        call, k = failed.call, len(failed.recording.calls)
+        if call is None or k >= len(example.calls) or example.calls[k].func is not call.func:
+            return self._from_message(failed)
+        found = Local(call, failed.recording, example.calls[k], example, self.traces.assignment(1), self.traces.base()).solve()
+        changed = False
+        for n, choice in (found or {}).items():
+            if choice is None:
+                self.traces.meaning[n] = as_poly(self.traces.base()[n])
+            elif isinstance(choice, int):
+                poly = self._direct(failed, choice) or self._leaf(choice, call.func)
+                if poly is not None and n in poly.sizes():
+                    continue
+                self.traces.meaning[n] = as_poly(self.traces.base()[n]) if poly is None else poly
+            elif choice != n:
+                self.traces.meaning[n] = size(choice)
+            else:
+                continue
+            changed = True
+        return changed or self._from_message(failed)
+
+    def repairing(self, example: Recording, found: list[tuple[str, Poly]]) -> Repair:
+        """Repairs each operator that fails, so that one run finds all that the code needs to be equal."""
+        now, then = self.traces.assignment(1), self.traces.base()
+        known = {p.at(now): p for p in self.traces.known()}
+
+        def repair(call: Call, recording: Recording) -> tuple[Any, Any] | None:
+            k = len(recording.calls)
+            if k >= len(example.calls) or example.calls[k].func is not call.func:
+                return None
+            local = Local(call, recording, example.calls[k], example, now, then)
+            state = local.solve()
+            if state is None:
+                return None
+            here: list[tuple[str, Poly]] = []
+            for n, choice in state.items():
+                if choice is None:
+                    here.append((n, as_poly(then[n])))
+                elif isinstance(choice, int):
+                    poly = known.get(local.leaves[choice])
+                    if poly is None or poly.at(then) != then[n]:
+                        return None
+                    here.append((n, poly))
+                elif choice != n:
+                    here.append((n, size(choice)))
+            found.extend(here)
+            return local.repaired()
+
+        return repair
+
+    def identify(self, found: list[tuple[str, Poly]]) -> bool:
+        """Make sizes and expressions equal; False where nothing was new."""
+        changed = False
+        for n, poly in found:
+            left, right = self.traces.resolve(size(n)), self.traces.resolve(poly)
+            for one, other in ((left, right), (right, left)) if left is not right else ():
+                if isinstance(one.atom, Size) and one.atom.name not in other.sizes():
+                    self.traces.meaning[one.atom.name] = other
+                    changed = True
+                    break
+        return changed
+
+    def _direct(self, failed: RecordingFailed, position: int) -> Poly | None:
+        """The known dimension that a leaf of the failing call's arguments equals, if it is one."""
+        assert failed.call is not None
+        value = flat(shaped([failed.call.args, failed.call.kwargs], failed.recording))[position]
+        now = self.traces.assignment(1)
+        return next((p for p in self.traces.known() if p.at(now) == value), None)
+
+    def _leaf(self, position: int, func: Any) -> Poly | None:
+        """The number at a position of the failing call's arguments, as a function of the sizes."""
+        assignments, values = [], []
+        for t in range(1, 7):
+            sizes = self.traces.assignment(t)
+            try:
+                self.traces.at(sizes)
+            except RecordingFailed as e:
+                if e.call is None or e.call.func is not func:
+                    continue
+                values.append(flat(shaped([e.call.args, e.call.kwargs], e.recording))[position])
+                assignments.append(sizes)
+            except UnsupportedOperation:
+                return None
+        return Fit(assignments).integer(values) if len(values) >= 4 else None
+
+    def _attribute(self, calls: int) -> bool:
+        """Identify a module's attribute with a size that it equals in the example, if the code then gets further."""
+        base, hidden = self.traces.base(), self.traces.hidden()
+        for n in hidden:
+            for m in base:
+                if m not in hidden and base[m] == base[n]:
+                    self.traces.meaning[n] = size(m)
+                    try:
+                        self.traces.at(self.traces.assignment(1))
+                        return True
+                    except RecordingFailed as e:
+                        if len(e.recording.calls) > calls:
+                            return True
+                    del self.traces.meaning[n]
+        return False
+
+    def _from_message(self, failed: RecordingFailed) -> bool:
+        """Two numbers in an error message (``expected 20, got 11``) that the example has equal are sizes to identify."""
+        now, then = self.traces.assignment(1), self.traces.base()
+        numbers = {int(n) for n in re.findall(r"\d+", str(failed.cause))}
+        for n, v in now.items():
+            if v not in numbers:
+                continue
+            for other in [size(m) for m in now if m != n] + self.traces.known():
+                if other.at(now) in numbers and other.at(then) == then[n] and n not in other.sizes():
+                    self.traces.meaning[n] = other
+                    if self._further(failed):
+                        return True
+                    del self.traces.meaning[n]
+        return False
+
+    def _further(self, failed: RecordingFailed) -> bool:
+        """Whether the code now gets further than it did, or complains of fewer sizes."""
+        try:
+            self.traces.at(self.traces.assignment(1))
+        except RecordingFailed as e:
+            calls, before = len(e.recording.calls), len(failed.recording.calls)
+            complaints = [len(set(re.findall(r"\d+", str(x.cause)))) for x in (e, failed)]
+            spoken = isinstance(failed.cause, (AssertionError, ValueError))  # a check of the code's own, not an operator's
+            return calls > before or spoken and calls == before and complaints[0] < complaints[1]
+        return True
+
+    def search(self, attempt: int, upto: int | None = None) -> bool:
+        """Find sizes that cannot vary alone, by varying them from the example; identify, scale or fix one of them."""
+        base = self.traces.base()
+        names = self.traces.free()
+
+        def vary(group: Sequence[str], steps: Sequence[int] = (1, 2)) -> bool:
+            return all(self.traces.works({**base, **{n: base[n] + d for n in group}}, upto) for d in steps)
+
+        bad = [n for n in names if not vary([n], (1,))]
+        groups: dict[int, list[str]] = {}
+        for n in bad:
+            groups.setdefault(base[n], []).append(n)
+        for group in groups.values():
+            for i, a in enumerate(group):
+                for b in group[i + 1 :]:
+                    if vary([a, b]):
+                        self.traces.meaning[b] = size(a)
+                        return True
+            if len(group) > 2 and vary(group):
+                for b in group[1:]:
+                    self.traces.meaning[b] = size(group[0])
+                return True
+        for n in bad:
+            for other in self.traces.known():
+                if other.at(base) == base[n] and n not in other.sizes() and self._follows(n, other, upto):
+                    return True
+        for group in groups.values():
+            for block in [group, *([n] for n in group)] if len(group) > 1 else [group]:
+                for k in _divisors(base[block[0]]):
+                    if vary(block, (k, 2 * k)):
+                        fresh = f"{block[0]}__{k}"
+                        if self.traces.example is not None:
+                            self.traces.example[fresh] = base[block[0]] // k
+                        for n in block:
+                            self.traces.meaning[n] = k * size(fresh)
+                        return True
+        if not bad:  # only together do they fail: fix the smallest
+            bad = sorted(names, key=lambda k: base[k])[:1]
+        for n in bad:
+            self.traces.meaning[n] = as_poly(base[n])
+        return bool(bad)
+
+    def _follows(self, name: str, other: Poly, upto: int | None) -> bool:
+        """Identify a size with an integer expression if the code then runs at other sizes."""
+        self.traces.meaning[name] = other
+        base = self.traces.base()
+        if all(self.traces.works({**base, **{m: base[m] + d for m in sorted(other.sizes())}}, upto) for d in (1, 2)):
+            return True
+        del self.traces.meaning[name]
+        return False
+
+
+def _divisors(n: int) -> list[int]:
+    return [k for k in range(2, min(n, 4096) + 1) if n % k == 0][:24]
+
+
+def said(place: str | None) -> str:
+    """A place in brackets, for a message."""
+    return f" ({place})" if place else ""
