@@ -225,7 +225,7 @@ class Report:
         if r.diagnosis is not None:
             lines.append(f"likely: {r.diagnosis}")
         if r.faulty and self.reproduce is not None:
-            lines.append("next: report.reproducer() writes a file that shows this with torch alone")
+            lines.append("next: report.reproducer(), or --reproducer FILE.py on the command line, shows this with torch alone")
         return lines
 
     def to_dict(self) -> dict[str, Any]:

@@ -29,8 +29,9 @@ def reproduction(s: Subject, backward: Any, row: Row, report: Report) -> str:
     ]
     for name, t in {**tensors, **upstream}.items():
         lines.append(f"{name} = {_literal(t)}")
+    lines += [f"{name} = {value!r}" for name, value in s.passed.items()]
     lines += ["", *_source(backward if backward is not None else s.function, "the backward under test")]
-    names = ", ".join(f"{n}={n}" for n in tensors)
+    names = ", ".join(f"{n}={n}" for n in _accepted(backward, [*tensors, *s.passed]))
     ups = ", ".join(upstream)
     if backward is not None and callable(backward):
         call = getattr(backward, "__name__", "backward")
@@ -39,7 +40,7 @@ def reproduction(s: Subject, backward: Any, row: Row, report: Report) -> str:
         lines += ["", f"found = {call}(grad_output={value}, {names})[{row.name!r}]"]
     elif s.function is not None:
         leaves = "\n".join(f"{n}.requires_grad_()" for n in s.wrt)
-        call = f"{s.function.__name__}.apply({', '.join(n for n in s.order if n in tensors)})"
+        call = f"{s.function.__name__}.apply({', '.join(n for n in s.order if n in tensors or n in s.passed)})"
         lines += ["", *leaves.splitlines(), f"(found,) = torch.autograd.grad({call}, [{row.name}], [{ups}])"]
     else:
         lines += ["", f"# put the backward's gradient in {row.name} here; the value below is what it gave"]
@@ -79,6 +80,15 @@ def _small(s: Subject, backward: Any, row: Row) -> tuple[Any, Row]:
     return sample, row
 
 
+def _accepted(backward: Any, names: list[str]) -> list[str]:
+    """The names that a backward is called with."""
+    if not callable(backward):
+        return names
+    parameters = inspect.signature(backward).parameters.values()
+    loose = any(p.kind is p.VAR_KEYWORD for p in parameters)
+    return [n for n in names if loose or n in {p.name for p in parameters}]
+
+
 def _literal(t: torch.Tensor) -> str:
     kind = f"dtype=torch.{str(t.dtype).removeprefix('torch.')}"
     if t.numel() > EMBEDDED:
@@ -86,12 +96,12 @@ def _literal(t: torch.Tensor) -> str:
             return f"torch.randn({tuple(t.shape)}, dtype=torch.float64).to(torch.{str(t.dtype).removeprefix('torch.')})"
         return f"torch.randint({int(t.max()) + 1}, {tuple(t.shape)})"
     text = f"torch.tensor({t.detach().cpu().tolist()!r}, {kind})"
-    if not t.is_contiguous() and t.ndim >= 2:
-        text += (
-            f".as_strided({tuple(t.shape)}, {tuple(t.stride())})"
-            if 0 in t.stride()
-            else ".transpose(-1, -2).contiguous().transpose(-1, -2)"
-        )
+    if any(k == 0 and n > 1 for k, n in zip(t.stride(), t.shape)):
+        return f"{text}.as_strided({tuple(t.shape)}, {tuple(t.stride())})"
+    if not t.is_contiguous() or t.storage_offset():
+        last = t.storage_offset() + sum((n - 1) * k for n, k in zip(t.shape, t.stride())) + 1
+        memory = f"torch.full(({last},), torch.nan, {kind})" if t.is_floating_point() else f"torch.zeros({last}, {kind})"
+        return f"{memory}.as_strided({tuple(t.shape)}, {tuple(t.stride())}, {t.storage_offset()}).copy_({text})"
     return text
 
 

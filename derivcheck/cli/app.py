@@ -139,6 +139,7 @@ def check(
     seed: Seed = 0,
     json: Json = False,
     junit: Annotated[Path | None, _option("Also write the report for a CI server.", "FILE.xml")] = None,
+    reproducer: Annotated[Path | None, _option("Where it fails, write code that shows it with torch alone.", "FILE.py")] = None,
 ) -> int:
     """Check TARGET's gradient on random inputs against what is derived, autograd, differences and SymPy.
 
@@ -146,7 +147,7 @@ def check(
     """
     from derivcheck.cli.commands import run_check
 
-    return run_check(target, backward, reference, dims, const or [], sizes, dtype, device, seed, json, junit)
+    return run_check(target, backward, reference, dims, const or [], sizes, dtype, device, seed, json, junit, reproducer)
 
 
 @app.command("prove")

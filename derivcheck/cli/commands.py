@@ -51,7 +51,7 @@ def write_notes(target: str, loss: str, dims: str, const: Sequence[str], format:
 
 
 def run_check(target: str, backward: str, reference: str, dims: str, const: Sequence[str], sizes: str, dtype: str, device: str,
-              seed: int, as_json: bool, junit: Path | None) -> int:
+              seed: int, as_json: bool, junit: Path | None, reproducer: Path | None) -> int:
     """Check a gradient on random inputs; 0 passed, 1 a gradient is wrong, 3 neither."""
     constants = read_constants(const) or {}
     means = load_target(reference, "--reference") if reference else None
@@ -83,6 +83,8 @@ def run_check(target: str, backward: str, reference: str, dims: str, const: Sequ
             console.print(str(report), markup=False, soft_wrap=True)
     if junit is not None:
         write_all(junit.parent, {junit.name: _junit(target, report)})
+    if reproducer is not None and report.faulty:
+        write_all(reproducer.parent, {reproducer.name: report.reproducer()})
     return HOLDS if report.passed else WRONG if report.faulty else UNDECIDED
 
 

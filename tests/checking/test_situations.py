@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -103,6 +106,18 @@ def test_a_loss_is_probed_with_a_large_and_with_a_zero_upstream(clamp: Any) -> N
 
     report = check(loss, {"x": drawn(5, 3)}, lambda grad_output, x: {"x": clamp(grad_output) * 2 * x / x.numel()})
     assert report["x"].where.split(" (")[0] in ("upstream of all magnitudes", "zero upstream")
+
+
+def from_the_start_of_memory(grad_output: Tensor, x: Tensor, w: Tensor) -> Any:
+    return {"x": grad_output @ w, "w": grad_output.T @ x.as_strided(x.shape, x.stride(), 0)}
+
+
+def test_a_reproducer_lays_its_tensors_out_as_they_were(tmp_path: Path) -> None:
+    text = check(linear, DATA, from_the_start_of_memory).reproducer()
+    file = tmp_path / "shows.py"
+    file.write_text(text.replace("import torch\n", "import torch\nfrom torch import Tensor\nfrom typing import Any\n", 1))
+    ran = subprocess.run([sys.executable, str(file)], capture_output=True, text=True, check=False)
+    assert ran.returncode == 1 and "found nan, expected" in ran.stdout, ran.stderr[-400:]
 
 
 def softmax(x: Tensor) -> Tensor:

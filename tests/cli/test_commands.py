@@ -154,6 +154,16 @@ def test_check_writes_junit(layers: str, tmp_path: Path) -> None:
     assert all(c.find("failure") is not None for c in suite)
 
 
+def test_check_writes_a_reproducer_where_it_fails(layers: str, tmp_path: Path) -> None:
+    file = tmp_path / "shows.py"
+    assert invoke("check", f"{layers}:forward", "--backward", f"{layers}:right", *DIMS, "--reproducer", file).exit_code == 0
+    assert not file.exists(), "there is nothing to reproduce"
+    assert invoke("check", f"{layers}:forward", "--backward", f"{layers}:wrong", *DIMS, "--reproducer", file).exit_code == 1
+    ran = subprocess.run([sys.executable, str(file)], capture_output=True, text=True)
+    assert ran.returncode == 1 and "AssertionError" in ran.stderr and "found" in ran.stdout
+    assert "derivcheck" not in file.read_text()
+
+
 @pytest.mark.parametrize(("claim", "code", "word"), [
     ("x_bar[n] := 2*x[n]*grad_output[n]", 0, "proved"), ("x_bar[n] := x[n]*grad_output[n]", 1, "refuted")])
 def test_prove(claim: str, code: int, word: str) -> None:
