@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Mapping
+from functools import partial
 from typing import Any
 
 import torch
@@ -145,8 +147,9 @@ def examine(
         more, note = second_order(s, upstream, dtype, seed) if not any(r.faulty for r in rows) else ([], "")
         rows.extend(more)
         report.notes.extend([note] if note else [])
-        probed = probe(s, run, rows, upstream, right, dtype, seed, lambda t: runner(t, backward), written=callable(backward))
-        report.notes.extend(probed)
+        with warnings.catch_warnings(action="ignore"):  # of sizes and data that are not the caller's
+            again = partial(runner, backward=backward)
+            report.notes.extend(probe(s, run, rows, upstream, right, dtype, seed, again, written=callable(backward)))
     _own_bound(s, backward, rows, upstream, right, found)
     _explain(s, backward, run, rows, upstream, right, report, found.gradients)
     return report
