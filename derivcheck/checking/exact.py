@@ -107,12 +107,19 @@ def _at(derivation: Derivation, sizes: dict[str, int], signs: bool, end: float) 
         for at in elements:
             if time.process_time() > end:
                 break
-            off = _apart(sympy.diff(total, symbols[name][at]).subs(point), derived[bar][at])
+            off = _apart(_placed(sympy.diff(total, symbols[name][at]), point), derived[bar][at])
             if off is not None:
                 apart.append(off)
         note = where if len(apart) == len(elements) else f"{where}, {len(apart)} of {len(elements)} elements"
         out[name] = Witness("SymPy", not any(apart) if apart or not elements else None, max(apart, default=0.0), 0.0, note)
     return out
+
+
+def _placed(term: Any, point: Mapping[Any, Any]) -> Any:
+    """The value of a term at a point.  ``subs`` compares each symbol with every part; ``xreplace`` looks it up."""
+    import sympy
+
+    return term.subs(point) if term.has(sympy.Derivative, sympy.Subs) else term.xreplace(point)
 
 
 def _weighted(derivation: Derivation, arrays: Mapping[str, Any], picks: Iterator[Fraction]) -> tuple[Any, dict[str, Any]]:

@@ -5,7 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
+import derivcheck as dc
+from derivcheck.checking.check import check_at
 from derivcheck.checking.differences import difference
 from derivcheck.checking.exact import exact
 from derivcheck.checking.structure import colouring, degree, unreduced
@@ -130,3 +133,11 @@ def test_exact_witness_takes_a_positive_point_where_a_root_wants_one() -> None:
     root = Definition("y", (n,), power(ref("x", n), div(number(1), number(2))))
     shown = exact(Derivation(Program((Input("x", (N,)),), (root,), ("y",))), "x")
     assert shown is not None and shown.agrees
+
+
+def test_sympy_covers_every_gradient_of_a_normalised_layer() -> None:
+    """Batch norm, a linear layer and a mean square: nested roots and quotients, differentiated in every element."""
+    d = dc.derive(nn.Sequential(nn.BatchNorm1d(3), nn.Linear(3, 2)).double(), loss=nn.MSELoss())
+    data = {"input": torch.randn(6, 3, dtype=torch.float64), "target": torch.randn(6, 2, dtype=torch.float64)}
+    for row in check_at(d, data):
+        assert [w.agrees for w in row.witnesses if w.name == "SymPy"] == [True], row
