@@ -41,18 +41,31 @@ def _beyond(traces: Gathering, unified: Unified) -> Unified:
                 found = traces.at(sizes)
             except (RecordingFailed, UnsupportedOperation):
                 continue
+            admitted = compared.admits(sizes)  # by what was compared at the sizes before
             traces.assignments.append(sizes)
             traces.recordings.append(found)
-            if compared.admits(sizes):
+            if admitted:
                 unified = _unified(traces)
                 break
-            try:
-                unified = _fitted(traces)
+            wider = _with_few_more(traces)
+            if wider is not None:
+                unified = wider
                 break
-            except (Differs, Unfitted):
-                traces.assignments.pop()
-                traces.recordings.pop()
     return unified
+
+
+def _with_few_more(traces: Gathering, most: int = 4) -> Unified | None:
+    """What fits a recording beyond a comparison and the others, with a few more if need be; else it is taken back."""
+    before = len(traces.recordings) - 1
+    for _ in range(most):
+        try:
+            return _fitted(traces)
+        except Unfitted:
+            traces.more()
+        except Differs:
+            break
+    del traces.recordings[before:], traces.assignments[before:]
+    return None
 
 
 def _fitted(traces: Gathering) -> Unified:
