@@ -6,11 +6,12 @@ Under one Σ they are brought over a common denominator like any others.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
-from itertools import islice, permutations
+from itertools import islice, permutations, product
 from typing import TYPE_CHECKING
 
-from derivcheck.notation.sizes import Index, i_poly
+from derivcheck.notation.sizes import Index, Poly, i_poly
 from derivcheck.proof import polynomials
 from derivcheck.proof.atoms import Expression, Monomial
 from derivcheck.proof.flattening import Flat, TooManyTerms, flat
@@ -43,9 +44,9 @@ def vanishes_under_one_sum(space: Space, expression: Expression) -> bool:
         return False
     if any(unlimited(i) or i.size.indices for t in terms for i in t.bound):
         return False
-    groups: dict[tuple[str, ...], list[Flat]] = {}
+    groups: dict[frozenset[tuple[Poly, int]], list[Flat]] = {}
     for t in terms:
-        groups.setdefault(tuple(sorted(str(i.size) for i in t.bound)), []).append(t)
+        groups.setdefault(frozenset(Counter(i.size for i in t.bound).items()), []).append(t)
     if not all(vanishes(space, _summand(space, group)) for group in groups.values()):
         return False
     space.used("Σ_i f(i) + Σ_j g(j) = Σ_i (f(i) + g(i))")
@@ -54,11 +55,11 @@ def vanishes_under_one_sum(space: Space, expression: Expression) -> bool:
 
 def _summand(space: Space, terms: Sequence[Flat]) -> Expression:
     """The sum of the summands, over the indices of the first."""
-    common = [space.temporary(i.size) for i in sorted(terms[0].bound, key=lambda i: str(i.size))]
+    common = [space.temporary(i.size) for i in terms[0].bound]
     total: Expression = {}
     seen: set[object] = set()
     for t in terms:
-        best = max(islice(_spellings(space, t, common), ORDERS), key=lambda u: sum(f in seen for m in u for f in m))
+        best = max(_spellings(space, t, common), key=lambda u: sum(f in seen for m in u for f in m))
         seen.update(f for m in best for f in m)
         polynomials.add_into(total, best)
     return total
@@ -66,12 +67,14 @@ def _summand(space: Space, terms: Sequence[Flat]) -> Expression:
 
 def _spellings(space: Space, t: Flat, common: Sequence[Index]) -> list[Expression]:
     """The summand over the common indices, in each order of those of one size."""
+    sizes = dict.fromkeys(i.size for i in common)
+    orders = product(*(islice(permutations([i for i in t.bound if i.size is p]), ORDERS) for p in sizes))
     found: list[Expression] = []
-    for order in islice(permutations(t.bound), ORDERS):
-        if all(i.size is j.size for i, j in zip(order, common)):
-            rename = Substitution(space, {i: i_poly(j) for i, j in zip(order, common)}, {})
-            factors: list[Expression] = [rename.monomial(_one(f)) for f in t.factors]
-            found.append(polynomials.scaled(polynomials.product(space, factors), t.coefficient))
+    for order in islice(orders, ORDERS):
+        pairs = zip((i for same in order for i in same), (j for p in sizes for j in common if j.size is p))
+        rename = Substitution(space, {i: i_poly(j) for i, j in pairs}, {})
+        factors: list[Expression] = [rename.monomial(_one(f)) for f in t.factors]
+        found.append(polynomials.scaled(polynomials.product(space, factors), t.coefficient))
     return found
 
 

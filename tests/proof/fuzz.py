@@ -86,12 +86,14 @@ class Count:
     otherwise: int = 0
     unequal: int = 0
     unsound: tuple[Pair, ...] = ()
+    failed: tuple[tuple[Pair, str], ...] = ()
     missed: tuple[Pair, ...] = ()
 
     def __str__(self) -> str:
+        failed = f"; {len(self.failed)} ended in an error" if self.failed else ""
         return (
             f"{self.equal + self.unequal} pairs: {self.equal} made equal, of which {self.proved} proved by the normal form and "
-            f"{self.otherwise} by the second route; {self.unequal} made unequal; {len(self.unsound)} unsound"
+            f"{self.otherwise} by the second route; {self.unequal} made unequal; {len(self.unsound)} unsound{failed}"
         )
 
 
@@ -99,6 +101,13 @@ def judge(count: Count, p: Pair, apart: Callable[[Pair], bool], time_limit: floa
     """Judge one pair by the normal form, by the second route where that leaves it open; what is proved by numbers."""
     if p.left is p.right:
         return
+    try:
+        _judge(count, p, apart, time_limit)
+    except Exception as e:  # a mistake in a rule, to be counted and shown, not to end the search
+        count.failed += ((p, f"{type(e).__name__}: {e}"),)
+
+
+def _judge(count: Count, p: Pair, apart: Callable[[Pair], bool], time_limit: float) -> None:
     normal = surely_equal(p.left, p.right, BELOW, time_limit)
     other = not normal and equal_by_second_route(p.left, p.right, BELOW, time_limit)
     if p.equal:
@@ -154,10 +163,12 @@ def main(arguments: list[str]) -> int:
     print(count)
     for p in count.unsound[:10]:
         print(f"UNSOUND seed {p.seed}\n  {p.left}\n  {p.right}")
+    for p, error in count.failed[:10]:
+        print(f"FAILED seed {p.seed} {error}\n  {p.left}\n  {p.right}")
     if "-v" in arguments:
         for p in count.missed[:40]:
             print(f"missed seed {p.seed}\n  {p.left}\n  {p.right}")
-    return 1 if count.unsound else 0 if done == total else 130
+    return 1 if count.unsound or count.failed else 0 if done == total else 130
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ def test_what_is_called_equal_is_equal_on_numbers(chunk: int) -> None:
     size = SEEDS // CHUNKS
     found = judged(range(chunk * size, (chunk + 1) * size), time_limit=3.0)  # a busy machine proves no less
     assert not found.unsound, "\n".join(f"seed {p.seed}: {p.left}  |  {p.right}" for p in found.unsound)
+    assert not found.failed, "\n".join(f"seed {p.seed}: {error}" for p, error in found.failed)
     assert found.equal > 100 and found.unequal > 100
     assert found.proved >= 0.85 * found.equal
     assert found.proved + found.otherwise >= 0.92 * found.equal
@@ -24,6 +25,16 @@ def test_the_fuzz_finds_an_unsound_rule(monkeypatch: pytest.MonkeyPatch) -> None
     """√(u²) = u is what a careless rule would say."""
     monkeypatch.setattr(powers, "positive", lambda space, a, e: True)
     assert any(judged(range(k, k + 20), time_limit=0.2).unsound for k in range(3000, 5000, 20))
+
+
+def test_an_error_in_a_rule_is_counted_and_shown(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    def broken(*_: object) -> bool:
+        raise ValueError("a broken rule")
+
+    monkeypatch.setattr("tests.proof.fuzz.surely_equal", broken)
+    assert main(["4", "0"]) == 1
+    shown = capsys.readouterr().out
+    assert "ended in an error" in shown and "ValueError: a broken rule" in shown
 
 
 def test_numbers_tell_most_mistakes_apart() -> None:

@@ -10,9 +10,9 @@ import derivcheck as dc
 from derivcheck.notation.dims import parse_input
 from derivcheck.notation.parse import Scope, parse_term
 from derivcheck.notation.sizes import Index, size
-from derivcheck.notation.terms import Term
+from derivcheck.notation.terms import Term, add, mul, number, power, ref, sub, summation
 from derivcheck.proof import polynomials, small_sizes
-from derivcheck.proof.equality import AS_WRITTEN, MODES, equal_at_small_sizes, surely_equal
+from derivcheck.proof.equality import AS_WRITTEN, MODES, equal_at_small_sizes, equal_by_second_route, surely_equal
 from derivcheck.proof.normal import of_term
 from derivcheck.proof.small_sizes import Grid, agreement
 from derivcheck.proof.space import Space
@@ -128,3 +128,23 @@ def test_what_was_too_much_to_expand_is_said() -> None:
     proof = dc.prove(f"y := c*{sums}", f"c_bar := grad_output*{other}", dims={"x": "N", "z": "N", "c": ""})
     assert proof.status == "undecided"
     assert "the small-size theorem would take N = 12: too many steps" in proof.explanation
+
+
+def test_sums_over_several_sizes_are_taken_together() -> None:
+    """Five bound indices of three sizes, in another order on each side."""
+    sizes = [size(n) for n in "KNMKN"]
+    i, j = ([Index(f"{n}{k}", p) for k, p in enumerate(order)] for n, order in (("i", sizes), ("j", sizes[::-1])))
+    back = j[::-1]
+
+    def summand(at: list[Index], denominator: Term) -> Term:
+        return mul(ref("T", *at), power(denominator, -1))
+
+    def element(at: list[Index]) -> Term:
+        return ref("U", at[0], at[1])
+
+    less, more = ([add(element(at), number(c)) for at in (i, back)] for c in (-1, 1))
+    left = sub(summation(i, summand(i, less[0])), summation(j, summand(back, more[1])))
+    right = summation(i, mul(number(2), summand(i, sub(power(element(i), 2), number(1)))))
+    assert not surely_equal(left, right)
+    assert equal_by_second_route(left, right)
+    assert not equal_by_second_route(left, mul(number(2), right))
