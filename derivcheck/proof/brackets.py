@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from fractions import Fraction
+from functools import partial
 from math import gcd
 from typing import TYPE_CHECKING, Any
 
 from derivcheck.notation.sizes import Index, Poly, as_poly
 from derivcheck.proof import polynomials
-from derivcheck.proof.atoms import BRACKETS, UNIT, Atom, Expression, Rational, frozen
+from derivcheck.proof.atoms import BRACKETS, UNIT, Atom, Expression, Rational, elements_in, frozen
 from derivcheck.proof.signatures import monomial_signature, signed
 from derivcheck.proof.space import Unreduced, unlimited
 
@@ -124,6 +125,9 @@ def above(space: Space, u: Expression) -> Expression:
         unit: Rational = 1 if c > 0 else -1
         inside: Expression = {UNIT: 1} if not signs else _above(space, {signs: unit})
         return polynomials.times(space, {masks: 1}, inside)
+    cases = by_cases(space, u, partial(above, space)) if space.expand else None
+    if cases is not None:
+        return cases
     scale = min(abs(polynomials.fraction(c)) for c in u.values())
     common = _positive_common(u)
     reduced = {_less(m, common): _int(Fraction(c) / scale) for m, c in u.items()}
@@ -131,7 +135,7 @@ def above(space: Space, u: Expression) -> Expression:
 
 
 def _above(space: Space, u: Expression) -> Expression:
-    if space.ties:
+    if space.ties and (space.moving is None or not space.moving.isdisjoint(elements_in(u))):
         from derivcheck.proof.spelling import expression_text
 
         kept = signed(space, u.items())

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from time import perf_counter
+from typing import Any
 
 from derivcheck.notation.sizes import Index, Poly
 from derivcheck.notation.terms import Bracket, Func, Number, Over, Pow, Term
 from derivcheck.notation.walking import subterms
 from derivcheck.proof import polynomials
+from derivcheck.proof.kinks import leaves_equalities_out, whole
 from derivcheck.proof.normal import of_term, vanishes
 from derivcheck.proof.one_sum import vanishes_under_one_sum
 from derivcheck.proof.small_sizes import agreement
@@ -16,7 +18,7 @@ from derivcheck.proof.space import OutOfTime, Space, Unreduced
 
 # From what is cheap to what opens the most; the fifth leaves out the kinks, which is a condition; the last two are for
 # the second route, which wants each index in the range that it was written with.
-MODES: tuple[dict[str, bool], ...] = (
+MODES: tuple[dict[str, Any], ...] = (
     {},
     {"expand": True},
     {"ranges": True},
@@ -28,12 +30,17 @@ MODES: tuple[dict[str, bool], ...] = (
 TIES, AS_WRITTEN, AS_WRITTEN_EXPANDED = 4, 5, 6
 
 
-def modes(terms: Iterable[Term]) -> list[int]:
-    """Which modes can tell more: without functions or quotients ``expand`` opens nothing, without ranges ``ranges``."""
+def modes(terms: Iterable[Term], kinds: Mapping[str, str] | None = None) -> list[int]:
+    """Which modes can tell more: without functions or quotients ``expand`` opens nothing, without ranges ``ranges``.
+
+    Args:
+        kinds: the kind of each tensor that is not of real numbers.
+    """
     everything = {t for term in terms for t in subterms(term)}
     expand = any(_expands(t) for t in everything)
     ranges = any(_ranges(t) for t in everything)
-    ties = any(isinstance(t, Bracket) and isinstance(t.operand, Term) for t in everything)
+    ties = any(isinstance(t, Bracket) and isinstance(t.operand, Term) and not whole(t.operand, kinds or {}) for t in everything)
+    ties = ties and leaves_equalities_out(everything, kinds or {})
     plain = [k for k, m in enumerate(MODES[:TIES]) if (expand or not m.get("expand")) and (ranges or not m.get("ranges"))]
     return [*plain, TIES] if ties else plain
 

@@ -85,6 +85,11 @@ def _bracket(space: Space, t: Bracket) -> Expression:
             found = brackets.equal(space, t.operand)
             return found if t.relation == "==" else _complement(found)
         return brackets.least(space, t.operand if t.relation == ">=" else t.operand - 1)
+    if isinstance(t.operand, Ref) and space.kinds.get(t.operand.name) == "bool":  # its elements are 0 and 1
+        if t.relation == ">=":
+            return {UNIT: 1}
+        truth = of_term(space, t.operand)
+        return _complement(truth) if t.relation == "==" else truth
     u = of_term(space, t.operand)
     if t.relation == ">":
         return brackets.above(space, u)

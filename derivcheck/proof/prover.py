@@ -7,7 +7,7 @@ written out as needed.  The normal form proves, numbers refute, and what neither
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from time import perf_counter
 from typing import Any
@@ -24,6 +24,7 @@ from derivcheck.proof.claims import Claim, check_names, claims
 from derivcheck.proof.conditions import conditions
 from derivcheck.proof.equality import MODES, modes
 from derivcheck.proof.induction import by_invariant, one_step
+from derivcheck.proof.kinks import moving
 from derivcheck.proof.normal import of_term, vanishes
 from derivcheck.proof.opening import needed_names
 from derivcheck.proof.refute import Evidence, alike, compared, spread
@@ -65,7 +66,9 @@ class Prover:
         self.below = {a.name: a.below for a in self.inputs.values() if a.below is not None}
         self.top = frozenset(i for d in self.definitions.values() for i in d.indices)
         self.spaces: dict[int, Space] = {}
-        self.modes = modes(d.term for d in self.definitions.values())
+        self.kinds = {n: k for n, k in self._kinds() if k != "float"}
+        self.moving = moving([c.name for c in self.claims], self.definitions.values())
+        self.modes = modes((d.term for d in self.definitions.values()), self.kinds)
         self.forms: dict[tuple[int, str], Expression] = {}
         self.invariants: dict[tuple[int, str], Expression] = {}
         self.running: dict[tuple[int, str], Expression | None] = {}
@@ -124,12 +127,18 @@ class Prover:
             found[f"{sizes} ≥ 1"] = None
         return list(dict.fromkeys(c.replace("claimed ", "") for c in found))
 
+    def _kinds(self) -> Iterator[tuple[str, str]]:
+        yield from ((n, a.kind) for n, a in self.inputs.items())
+        yield from ((n, d.kind) for n, d in self.definitions.items())
+
     # -- normal forms -----------------------------------------------------------------
     def space(self, mode: int) -> Space:
         """The space of a mode."""
         found = self.spaces.get(mode)
         if found is None:
-            found = self.spaces[mode] = Space(self.below, deadline=self.deadline, top=self.top, **MODES[mode])
+            found = self.spaces[mode] = Space(
+                self.below, deadline=self.deadline, top=self.top, kinds=self.kinds, moving=self.moving, **MODES[mode]
+            )
         return found
 
     def form(self, mode: int, name: str) -> Expression:
@@ -346,7 +355,8 @@ class Prover:
             if self.dims(c.claim) == self.dims(c.target) and (not suspicious or self._suspicious(c)) and not self._refuted(c)
         ]
         try:
-            found = compared(self.program, pairs, 2.0 if suspicious else 0.6)
+            masks = frozenset(n for n, a in self.inputs.items() if a.role != "upstream") - self.moving
+            found = compared(self.program, pairs, 2.0 if suspicious else 0.6, masks)
         except UnsupportedOperation:
             return
         before = self.evidence

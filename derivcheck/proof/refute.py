@@ -21,9 +21,12 @@ from derivcheck.errors import DerivcheckError
 from derivcheck.notation.exact import Exact
 from derivcheck.notation.meaning import evaluate
 from derivcheck.notation.program import Input, Program
+from derivcheck.notation.terms import Add, Bracket, Number
+from derivcheck.notation.walking import subterms
 
 DIGITS = 60
 ELEMENTS = 20000
+LARGE = 1000  # what a bracket compares with beyond this is out of reach
 PRIMES = (7, 11, 13, 17, 19, 23, 29, 31, 37, 41)
 SPREAD = (
     (3, 2, 4, 5, 3, 2),
@@ -206,16 +209,43 @@ def _sizes(program: Program) -> tuple[str, ...]:
     return tuple(found)
 
 
-def sample(program: Program, sizes: Mapping[str, int], seed: int, positive: bool) -> dict[str, Any] | None:
-    """Small rational inputs of those sizes; None where a dimension would not be positive."""
+def sample(
+    program: Program,
+    sizes: Mapping[str, int],
+    seed: int,
+    positive: bool,
+    stretch: int = 1,
+    masks: frozenset[str] = frozenset(),
+) -> dict[str, Any] | None:
+    """Small rational inputs of those sizes; None where a dimension would not be positive.
+
+    Args:
+        stretch: how many times larger the numbers are than usual.
+        masks: inputs some of whose elements are 0.
+    """
     rng = random.Random(seed)
     out: dict[str, Any] = {}
     for place, a in enumerate(program.arguments):
         shape = tuple(p.at(sizes) for p in a.dims)
         if any(n < 1 for n in shape) or np.prod(shape, dtype=float) > ELEMENTS:
             return None
-        out[a.name] = _drawn(a, shape, sizes, rng, PRIMES[place % len(PRIMES)], positive)
+        drawn = _drawn(a, shape, sizes, rng, PRIMES[place % len(PRIMES)], positive)
+        if a.kind == "float":
+            drawn = np.asarray(drawn * stretch, dtype=object)
+            if a.name in masks:
+                drawn[np.array([rng.random() < 0.4 for _ in range(drawn.size)], dtype=bool).reshape(shape)] = Fraction(0)
+        out[a.name] = drawn
     return out
+
+
+def reach(program: Program) -> int:
+    """How far the numbers have to go to be on either side of every bracket: twice the largest one that is compared with."""
+    found = [1]
+    for d in program.definitions:
+        for t in subterms(d.term):
+            if isinstance(t, Bracket) and isinstance(t.operand, Add):
+                found += [int(2 * abs(c.value)) for c in t.operand.args if isinstance(c, Number) and abs(c.value) < LARGE]
+    return max(found)
 
 
 def _drawn(
@@ -239,13 +269,17 @@ def _drawn(
     return values.reshape(shape)
 
 
-def compared(program: Program, pairs: Sequence[tuple[str, str, str]], seconds: float = 0.6) -> Evidence:
+def compared(
+    program: Program, pairs: Sequence[tuple[str, str, str]], seconds: float = 0.6, masks: frozenset[str] = frozenset()
+) -> Evidence:
     """Compare definitions of a Program on numbers.
 
     Args:
         program: one Program that defines both sides.
         pairs: (the gradient's public name, the definition that claims it, the definition that is it).
+        masks: inputs that may be 0 in whole regions (see :mod:`~derivcheck.proof.kinks`).
     """
+    far = reach(program)
     start = perf_counter()
     tried: list[dict[str, int]] = []
     first: Counterexample | None = None
@@ -256,7 +290,8 @@ def compared(program: Program, pairs: Sequence[tuple[str, str, str]], seconds: f
         open_ = [p for p in pairs if p[0] not in refuted]
         told = False
         for positive in (False, True):
-            inputs = sample(program, sizes, 7 * round_ + 1, positive)
+            stretch, zeroed = (far, masks) if round_ % 2 else (1, frozenset[str]())
+            inputs = sample(program, sizes, 7 * round_ + 1, positive, stretch, zeroed)
             if inputs is None:
                 break
             found = _at(program, open_, sizes, inputs)
@@ -273,9 +308,11 @@ def compared(program: Program, pairs: Sequence[tuple[str, str, str]], seconds: f
             tried.append(sizes)
         if len(refuted) == len(pairs):
             break
-    for sizes in tried[:2] if perf_counter() - start < seconds else ():  # a difference that float64 does not show
+    ends = (*tried[:1], *tried[-1:])
+    variants = [(sizes, stretch, zeroed) for sizes in ends for stretch, zeroed in ((1, frozenset[str]()), (far, masks))]
+    for sizes, stretch, zeroed in variants if perf_counter() - start < seconds else ():  # what float64 does not show
         for name, claimed, gradient in [p for p in pairs if p[0] not in refuted]:
-            inputs = sample(program, sizes, 5, False)
+            inputs = sample(program, sizes, 5, False, stretch, zeroed)
             confirmed = None if inputs is None else _confirmed(program, name, claimed, gradient, sizes, inputs)
             if confirmed is not None and _clear(confirmed):
                 first = first or confirmed

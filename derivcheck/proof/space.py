@@ -38,7 +38,9 @@ class Space:
         ranges: write ``[p + c ≥ 0]`` through ``[p ≥ 0]`` and deltas, so that sums split at their ends.
         top: the indices that no Σ binds.
         shifts: respell shifted and reflected indices, so that equal sums are spelled alike.
-        ties: take it that what a bracket compares is never equal: a condition.
+        ties: take it that what the bracket of a kink compares is never equal: a condition.
+        kinds: the kind of each tensor that is not of real numbers: ``bool`` or ``int``.
+        moving: the tensors that depend on the inputs in question (see :mod:`~derivcheck.proof.kinks`); None: all do.
         below: for an integer tensor, the size that its entries stay below.
         conditions: what the rewritings assume, in words.
         rules: how often each rewriting was used.
@@ -53,10 +55,13 @@ class Space:
         shifts: bool = True,
         deadline: float | None = None,
         top: Iterable[Index] = (),
+        kinds: Mapping[str, str] | None = None,
+        moving: frozenset[str] | None = None,
     ) -> None:
         self.top: frozenset[Index] = frozenset(top)
         self.expand, self.ranges, self.ties, self.shifts = expand, ranges, ties, shifts
         self.below = dict(below or {})
+        self.kinds, self.moving = dict(kinds or {}), moving
         self.conditions: dict[str, None] = {}
         self.rules: Counter[str] = Counter()
         self.deadline = deadline

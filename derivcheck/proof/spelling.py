@@ -71,10 +71,14 @@ def monomial_text(m: Monomial, c: Rational) -> str:
     return "*".join(parts)
 
 
-def expression_text(u: Expression, limit: int = 8) -> str:
+def expression_text(u: Expression, limit: int = 8, width: int = 160) -> str:
     """An expression; a long one is cut short."""
     if not u:
         return "0"
     parts = sorted(monomial_text(m, c) for m, c in u.items())
-    text = " + ".join(parts[:limit]).replace("+ -1*", "- ").replace("+ -", "- ")
-    return text if len(parts) <= limit else f"{text} + … ({len(parts)} terms)"
+    kept = parts[:limit]
+    while len(kept) > 1 and sum(map(len, kept)) > width:
+        kept.pop()
+    text = " + ".join(p if len(p) <= 2 * width else f"{p[: 2 * width]}…" for p in kept)
+    text = text.replace("+ -1*", "- ").replace("+ -", "- ")
+    return text if len(parts) == len(kept) else f"{text} + … ({len(parts)} terms)"

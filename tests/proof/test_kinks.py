@@ -1,0 +1,71 @@
+"""Kinks are left out of a proof, and said; masks are not kinks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+import derivcheck as dc
+
+
+def whole(grad_output: Tensor, x: Tensor, **rest: Tensor) -> dict[str, Tensor]:
+    return {"x": grad_output}
+
+
+@pytest.mark.parametrize("mask", ["bool: N", "int<2: N", "N"])
+def test_a_backward_that_ignores_a_mask_is_refuted(mask: str) -> None:
+    def forward(x: Tensor, m: Tensor) -> Tensor:
+        return torch.where(m != 0, x, 0.0)
+
+    proof = dc.prove(forward, lambda grad_output, x, m: {"x": grad_output}, dims={"x": "N", "m": mask}, wrt=["x"])
+    assert proof.status == "refuted"
+    right = dc.prove(
+        forward, lambda grad_output, x, m: {"x": torch.where(m == 0, 0.0, grad_output)}, dims={"x": "N", "m": mask}, wrt=["x"]
+    )
+    assert right.status == "proved" and not any("kink" in c for c in right.conditions)
+
+
+@pytest.mark.parametrize("claim", ["grad_output[n]", "[m[n] >= 0]*grad_output[n]", "[m[n] != 0]*grad_output[n]"])
+def test_a_mask_of_numbers_is_no_kink(claim: str) -> None:
+    proof = dc.prove("y[n] := [m[n] > 0]*x[n]", f"x_bar[n] := {claim}", dims={"x": "N", "m": "N"}, wrt=["x"])
+    assert proof.status == "refuted"
+
+
+def test_an_equality_that_no_order_goes_with_is_no_kink() -> None:
+    forward = "k := sum(n: [x[n] != 0]); y := sum(n: x[n])/k"
+    proof = dc.prove(forward, "x_bar[n] := grad_output/size(n)", dims={"x": "N"})
+    assert proof.status != "proved"
+
+
+@pytest.mark.parametrize(
+    ("f", "slope", "kinks"),
+    [
+        (F.relu, lambda x: (x >= 0).to(x.dtype), {"x[n] ≠ 0 (a kink)"}),
+        (F.relu6, lambda x: ((x >= 0) & (x <= 6)).float(), {"x[n] ≠ 0 (a kink)", "-6 + x[n] ≠ 0 (a kink)"}),
+        (F.hardtanh, lambda x: (x.abs() < 1).to(x.dtype), set()),
+        (
+            F.hardswish,
+            lambda x: torch.where(x < -3, 0.0, torch.where(x <= 3, x / 3 + 0.5, 1.0)),
+            {"3 + x[n] ≠ 0 (a kink)", "-3 + x[n] ≠ 0 (a kink)"},
+        ),
+    ],
+)
+def test_another_subgradient_is_proved_away_from_the_kinks(f: Any, slope: Callable[[Tensor], Tensor], kinks: set[str]) -> None:
+    proof = dc.prove(f, lambda grad_output, input: {"input": grad_output * slope(input)}, dims={"input": "N"})
+    assert proof.status == "proved"
+    assert {c.replace("input", "x") for c in proof.conditions if "kink" in c} == kinks
+
+
+def test_a_mistake_far_from_zero_is_reached() -> None:
+    def backward(grad_output: Tensor, x: Tensor) -> dict[str, Tensor]:
+        return {"x": grad_output * torch.where(x < -3, 0.0, torch.where(x <= 3, x / 3 + 0.5, 1.1))}
+
+    proof = dc.prove(lambda x: F.hardswish(x), backward, dims={"x": "N"})
+    assert proof.status == "refuted" and proof.counterexample is not None
+    (x,) = proof.counterexample.inputs["x"][list(proof.counterexample.index)]
+    assert x > 3
