@@ -76,15 +76,16 @@ def prelu(b: Builder, input: Value, weight: Value) -> Value:
 @row("aten.elu.default", gives="a", samples=[*_KINKS, sample(floats(3, 5), 1.5), sample(floats(2, 3), 1.5, 2, 3)])
 def elu(b: Builder, input: Value, alpha: Any = 1, scale: Any = 1, input_scale: Any = 1) -> Value:
     """a[*n] = scale*(x[*n] where x[*n] > 0, else alpha*(exp(input_scale*x[*n]) - 1))"""
-    low, s, t = mul(b.number(alpha), b.number(scale)), b.number(scale), b.number(input_scale)
+    both = (alpha, scale)
+    product = alpha * scale if all(isinstance(v, float) for v in both) else mul(*map(b.number, both))  # torch's, in float64
+    low, s, t = b.number(product), b.number(scale), b.number(input_scale)
     return b.elementwise(lambda x: _kink(x, mul(s, x), mul(low, func("expm1", mul(t, x)))), input)
 
 
 @row("aten.selu.default", gives="a", samples=_KINKS)
 def selu(b: Builder, input: Value) -> Value:
     """a[*n] = scale*(x[*n] where x[*n] > 0, else alpha*(exp(x[*n]) - 1)), Klambauer et al. 2017, equation 2"""
-    alpha, scale = Fraction("1.6732632423543772848170429916717"), Fraction("1.0507009873554804934193349852946")
-    return elu(b, input, alpha, scale)
+    return elu(b, input, 1.6732632423543772848170429916717, 1.0507009873554804934193349852946)
 
 
 @row("aten.celu.default", gives="a", samples=[*_KINKS, sample(floats(3, 5), 1.5)])
