@@ -89,7 +89,7 @@ def attention() -> tuple[Run, Run]:
 
 
 def main(large: bool) -> None:
-    """Print the table.  ``large``: also gradcheck of LayerNorm, whose Jacobians take 16 GB, and a weight of 10,000,000 elements.
+    """Print the table.  ``large``: also gradcheck of LayerNorm (its Jacobians take 16 GB) and a weight of 10,000,000 elements.
 
     gradcheck of the largest Linear is left out: after 4.6 minutes it was ended at the 24 GB of the machine.
     """

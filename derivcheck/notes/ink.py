@@ -120,6 +120,9 @@ class Latex(Writer):
     def floor(self, above: str, below: str) -> str:
         return rf"\left\lfloor {above}/{below}\right\rfloor"
 
+    def modulo(self, above: str, below: str) -> str:
+        return rf"{above} \bmod {below}"
+
     def extreme(self, kind: str, args: list[str]) -> str:
         return rf"\{kind}({', '.join(args)})"
 
@@ -212,6 +215,9 @@ class Unicode(Writer):
 
     def floor(self, above: str, below: str) -> str:
         return f"⌊{above}/{below}⌋"
+
+    def modulo(self, above: str, below: str) -> str:
+        return f"{above} mod {below}"
 
     def extreme(self, kind: str, args: list[str]) -> str:
         return f"{kind}({', '.join(args)})"

@@ -23,6 +23,7 @@ from derivcheck.notation.terms import (
     neg,
     power,
 )
+from derivcheck.notes.remainders import remainder
 from derivcheck.notes.symbols import Symbols
 
 SUM, PRODUCT, POWER, ATOM = range(4)
@@ -130,6 +131,10 @@ class Writer:
         """A floored quotient."""
         raise NotImplementedError
 
+    def modulo(self, above: str, below: str) -> str:
+        """The remainder of a division."""
+        raise NotImplementedError
+
     def extreme(self, kind: str, args: list[str]) -> str:
         """A maximum or minimum of integer expressions."""
         raise NotImplementedError
@@ -149,6 +154,11 @@ class Writer:
         c = p.constant
         if c is not None:
             return str(c) if c >= 0 else f"-{-c}", ATOM if c >= 0 else SUM
+        found = remainder(p)
+        if found is not None:
+            above, below, rest = found
+            text = self.modulo(self.poly(above, PRODUCT), self.poly(below, PRODUCT))
+            return (text if not rest.terms else f"{self.poly(rest)} + {self.wrap(text)}"), SUM
         parts = []
         for m, k in p.terms:
             factors = [self.raise_to(self.atom(a), str(e)) if e > 1 else self.atom(a) for a, e in m]
@@ -334,6 +344,10 @@ class Writer:
     def _bracket(self, b: Bracket) -> str:
         relation = b.relation
         if isinstance(b.operand, Poly):
+            divided = [(p, r) for p in (b.operand, -b.operand) if (r := remainder(p)) is not None]
+            if divided and relation in ("==", "!="):  # [n mod q = a], and not [n = a + q·⌊n/q⌋]
+                p, (_, _, rest) = divided[0]
+                return self.bracket(self.poly(p - rest), relation, self.poly(-rest))
             left = Poly((m, c) for m, c in b.operand.terms if c > 0)
             right = Poly((m, -c) for m, c in b.operand.terms if c < 0)
             if relation == ">=" and right.terms and right.constant != 1 and (right - 1).constant is None:

@@ -12,7 +12,9 @@ from xml.etree import ElementTree
 import pytest
 from latex2mathml.converter import convert
 
+from derivcheck.derivation.sweep import adjoint
 from derivcheck.errors import InputError
+from derivcheck.notation.parse import parse_program
 from derivcheck.notes.html import to_html
 from derivcheck.notes.latex import gradient_latex, to_latex
 from derivcheck.notes.markdown import to_markdown
@@ -282,3 +284,11 @@ def test_conditions_read_as_a_person_writes_them() -> None:
     forward, back = pair("y[n] := [t[n] != -100]*[c - 1 - n >= 0]*[n >= 2]*x[n]", {"x": "N", "t": "int<V: N", "c": "int<V:"})
     text = derivation_text(forward, back)
     assert "[t[n] ≠ -100]" in text and "[n < c]" in text and "[n ≥ 2]" in text
+
+
+def test_a_remainder_is_written_as_one() -> None:
+    f = parse_program("y[k] := x[ids[k] % N]^2", {"x": "N", "ids": "int<N: K"})
+    text, latex = derivation_text(f, adjoint(f)), to_latex(f, adjoint(f))
+    assert "x[ids[k] mod N]²" in text and "[ids[k] mod N = n]" in text and "⌊" not in text
+    assert r"\mathit{ids}_k \bmod N" in latex and "floor" not in latex
+    well_formed(latex)
