@@ -7,16 +7,18 @@ from typing import Any
 import pytest
 
 import derivcheck as dc
+from derivcheck.notation.brackets import bracket
 from derivcheck.notation.dims import parse_input
 from derivcheck.notation.parse import Scope, parse_term
-from derivcheck.notation.sizes import Index, size
-from derivcheck.notation.terms import Term, add, mul, number, power, ref, sub, summation
+from derivcheck.notation.sizes import Index, i_poly, size
+from derivcheck.notation.terms import Term, add, mul, number, power, ref, size_of, sub, summation
 from derivcheck.proof import polynomials, small_sizes
 from derivcheck.proof.equality import AS_WRITTEN, MODES, equal_at_small_sizes, equal_by_second_route, surely_equal
 from derivcheck.proof.normal import of_term
 from derivcheck.proof.small_sizes import Grid, agreement
 from derivcheck.proof.space import Space
 from tests.proof.polynomial_sums import differs, pair
+from tests.proof.random_terms import Pair
 
 N = size("N")
 INPUTS = {n: parse_input(n, t) for n, t in {"x": "N", "y": "N", "z": "N", "A": "N N", "B": "N M", "c": "", "w": "M"}.items()}
@@ -87,6 +89,14 @@ def test_what_it_proves_holds_exactly_at_larger_sizes(chunk: int) -> None:
     assert not wrong, "\n".join(f"seed {p.seed}: {p.left}  |  {p.right}" for p in wrong)
     assert sum(p.equal for p in proved) >= 0.9 * sum(p.equal for p in pairs) > 20
     assert sum(not p.equal for p in pairs) > 50
+
+
+def test_where_a_side_is_not_defined_nothing_differs() -> None:
+    """y[r]/r² is not defined at r = 0, and both sides are 0 elsewhere."""
+    r, k = ref("y", ROW), Index("k", N)
+    nothing = summation([k], mul(*(bracket(how, i_poly(k) - i_poly(ROW)) for how in ("!=", "=="))))
+    assert not differs(Pair(mul(r, nothing), mul(r, nothing, power(size_of(i_poly(ROW)), -2)), True, 0))
+    assert differs(Pair(r, mul(r, power(size_of(i_poly(ROW)), -2)), False, 0))
 
 
 @pytest.mark.parametrize("bound", ["_degree", "_in_entries"])
