@@ -127,6 +127,8 @@ def _read(low: Lowering, node: Node, positions: list[Poly]) -> Value:
             positions[k : k + 1] = [i_poly(i) for i in order]
     for k, p in enumerate(positions):  # slices
         line = affine(low, p)
+        if line is not None and not (nonnegative(line[0] - 1) or nonnegative(-line[0] - 1)):
+            continue  # a step that may be 0 reads one element again and again
         if line is not None and (alone(low, positions, k) or p.index is not None):
             slope, i, start = line
             if alone(low, positions, k) or i.size is not node.dims[k]:
