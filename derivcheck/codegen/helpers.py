@@ -91,7 +91,8 @@ def _shape_error(sizes, /, **tensors):
                 sizes.setdefault(dim, shape[k])
             expected = sizes.get(dim)
             if expected is not None and expected != shape[k]:
-                return ValueError(f"{name} has shape {shape}; expected ({dims}), where {dim} = {expected}")
+                found = f", where {dim} = {expected}" if dim.isidentifier() else ""
+                return ValueError(f"{name} has shape {shape}; expected ({dims}){found}")
     shapes = ", ".join(f"{name} {tuple(tensor.shape)} for ({dims})" for name, (tensor, dims) in tensors.items())
     return ValueError(f"the shapes do not fit together: {shapes}")
 ''',
