@@ -66,6 +66,7 @@ def scaled_dot_product_attention(
     scores = mul(factor, summation([d], mul(query[(*spread(query.dims[:-2], n), t, d)], key[(*heads(key), s, d)])))
     keep: Term | None = None
     if attn_mask is not None:
+        b.assume("the mask leaves no row without a key (torch gives 0 there)")
         place = spread(attn_mask.dims, (*n, t, s))
         if attn_mask.kind == "bool":
             keep = attn_mask.mask(*place)

@@ -135,13 +135,21 @@ def covers(b: Builder, x: Value, index: Value, axis: int | None = None) -> None:
             b.require(have, ">=", need)
 
 
-def from_the_end(b: Builder, index: Value, length: Poly) -> Value:
-    """Positions where negative ones count from the end."""
+def from_the_end(b: Builder, index: Value, x: Value, axis: int | None = None) -> Value:
+    """Positions in ``x``, along an axis or read as one row, where negative ones count from the end.
+
+    Generated code leaves those that lie outside of ``x`` as they are, for torch to raise, as it does for the user's code.
+    """
+    length = numel(x.dims) if axis is None else x.dims[axis]
     at = b.indices(index.dims)
     if reaches(b, index.entry(*at), length):
         b._indices = [i for i in b._indices if i not in at]
         return index
-    found = b.define("at", at, size_of(index.entry(*at) % length), kind="int")
+    end = "{1}.numel()" if axis is None else f"{{1}}.shape[{axis}]"
+    spelling = b.spell(f"torch.where({{0}} < 0, {{0}} + {end}, {{0}})", index, x)
+    if spelling is None or axis is None:
+        b.assume("indices lie within what they index (torch raises where they do not)")
+    found = b.define("at", at, size_of(index.entry(*at) % length), kind="int", spelling=spelling)
     b._indices = [i for i in b._indices if i not in at]
     return Value(found.name, found.dims, "int")
 
@@ -156,7 +164,7 @@ def advanced(b: Builder, x: Value, indices: Sequence[Value | None]) -> tuple[tup
         assert v is not None
         if v.kind != "int":
             b.refuse("indexing with a mask gives a shape that depends on the data", "Use torch.where or masked_fill.")
-        places[k] = from_the_end(b, v, x.dims[k])
+        places[k] = from_the_end(b, v, x, k)
     shape = broadcast_dims(*(places[k].dims for k in used)) if used else ()
     together = used == list(range(used[0], used[0] + len(used))) if used else True
     first = used[0] if together and used else 0
@@ -195,8 +203,7 @@ def index(b: Builder, input: Value, indices: Sequence[Value | None]) -> Value:
 def take(b: Builder, input: Value, index: Value) -> Value:
     """y[*i] = x[ids[*i]], x read as one row"""
     at = b.indices(index.dims)
-    length = numel(input.dims)
-    place = from_the_end(b, index, length).entry(*at)
+    place = from_the_end(b, index, input).entry(*at)
     return b.give(at, input[tuple(unravelled(place, input.dims))])
 
 

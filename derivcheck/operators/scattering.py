@@ -207,12 +207,14 @@ def index_reduce(
 )
 def put(b: Builder, input: Value, index: Value, source: Value, accumulate: bool = False) -> Value:
     """y[a] = x[a] + sum(*i: [a == ids[*i]]*v[*i]), or v[*i] in place of x[a], x read as one row"""
+    if source.dims != index.dims:
+        b.require(numel(source.dims), "==", numel(index.dims))
     at = b.indices(input.dims)
     over = b.indices(index.dims)
     flat = as_poly(0)
     for a in at:
         flat = flat * a.size + i_poly(a)
-    hit = bracket("==", flat - from_the_end(b, index, numel(input.dims)).entry(*over))
+    hit = bracket("==", flat - from_the_end(b, index, input).entry(*over))
     place = numel(()) * 0
     for i in over:
         place = place * i.size + i_poly(i)
