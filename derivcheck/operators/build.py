@@ -21,7 +21,7 @@ from typing import Any, NoReturn
 from derivcheck.errors import UnsupportedOperation
 from derivcheck.notation.functions import functions
 from derivcheck.notation.program import Definition, Requirement, Spelling
-from derivcheck.notation.sizes import Atom, Index, Poly, PolyLike, as_poly, i_poly
+from derivcheck.notation.sizes import Atom, Floor, Index, Poly, PolyLike, as_poly, i_poly, nonnegative
 from derivcheck.notation.substitution import substitute
 from derivcheck.notation.terms import Bracket, Ref, SizeOf, Term, func, neg, number, size_of
 from derivcheck.operators.values import Value, as_integer, broadcast_dims, promoted, spread
@@ -79,6 +79,11 @@ class Builder:
         if (needs.left - needs.right).constant is None and needs not in self.requires:
             self.requires.append(needs)
             self.condition(str(needs))
+
+    def room(self, length: Poly, need: PolyLike) -> None:
+        """Require that ``length`` is at least ``need``, unless it surely is."""
+        if not surely_within(as_poly(need), length):
+            self.require(length, ">=", need)
 
     def assume(self, text: str) -> None:
         """State what is assumed of the data (no ties)."""
@@ -261,6 +266,18 @@ class Builder:
         """The result of a scalar function of broadcast operands."""
         at, terms = self.elements(*operands)
         return self.give(at, f(*terms), kind=kind or promoted(*operands), stop=stop, spelling=spelling)
+
+
+def surely_within(need: Poly, length: Poly) -> bool:
+    """Whether ``need`` is at most ``length`` for every size; ``N//2`` is at most ``N``.
+
+    >>> from derivcheck.notation.sizes import size
+    >>> surely_within(size("N") // 2, size("N")), surely_within(as_poly(2), size("N"))
+    (True, False)
+    """
+    halves = {a: a.numerator for a in need.atoms() if isinstance(a, Floor) and nonnegative(a.numerator)}
+    grown = need.substitute(halves) if all(c > 0 for _, c in need.terms) else need
+    return nonnegative(length - need) or nonnegative(length - grown)
 
 
 _FAVOURITES: Mapping[str, str] = {"in": "i", "out": "o", "T": "ts", "S": "s", "L": "tl"}

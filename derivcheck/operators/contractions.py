@@ -56,6 +56,10 @@ def _product(b: Builder, x: Value, y: Value, extra: Value | None = None, beta: A
     left = x[(*spread(x.dims[:-2], lead), *m, k)]
     right = y[(*spread(y.dims[:-2], lead), k, *n)]
     term = _times(b, alpha, summation([k], mul(left, right)))
+    if extra is not None and beta == 0:  # not read, and yet it has to fit
+        for have, index in zip(extra.dims, at[len(at) - extra.rank :]):
+            if have.constant != 1:
+                b.require(have, "==", index.size)
     if extra is not None and beta != 0:
         term = add(term, _times(b, beta, extra[spread(extra.dims, at)]))
     return b.give(at, term)

@@ -242,6 +242,8 @@ def unfolded(
         (h + 2 * as_poly(p) - as_poly(d) * (ki - 1) - 1) // as_poly(s) + 1
         for h, ki, d, p, s in zip(space, k, dilation, padding, stride)
     ]
+    for h, ki, d, p in zip(space, k, dilation, padding):
+        b.room(h + 2 * as_poly(p), as_poly(d) * (ki - 1) + 1)
     *n, f, block = b.indices(b.dims((*lead, channels * k[0] * k[1], blocks[0] * blocks[1])), ["n"] * len(lead) + ["f", "l"])
     c = i_poly(f) // (k[0] * k[1])
     u = [(i_poly(f) // k[1]) % k[0], i_poly(f) % k[1]]

@@ -66,6 +66,8 @@ def cov(
 @row("aten.corrcoef.default", gives="r", samples=[sample(floats(3, 5)), sample(floats(5)), sample(floats(1, 5))])
 def corrcoef(b: Builder, input: Value) -> Value:
     """r[i, j] = cov[i, j]/(cov[i, i]*cov[j, j])^(1/2), clamped to -1 ... 1"""
+    if input.rank:
+        b.room(input.dims[-1], 2)  # of one observation torch gives NaN
     c = _covariance(b, input, 1, None, None, "c")
     single = c.dims[0].constant == 1
     at: tuple[Index, ...] = () if single else b.indices(b.dims(c.dims))

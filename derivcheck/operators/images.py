@@ -40,6 +40,7 @@ def _axes(b: Builder, x: Value, output_size: Any, scales: Any, rank: int) -> lis
         else:
             s = _fraction(b, scale)
             ratio = (as_poly(s.denominator), as_poly(s.numerator))
+        b.room(out, 1)
         found.append(_Axis(space[k], out, ratio))
     return found
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from derivcheck.notation.brackets import bracket
-from derivcheck.notation.sizes import Poly, PolyLike, as_poly, i_poly
+from derivcheck.notation.sizes import Poly, PolyLike, as_poly, i_poly, nonnegative
 from derivcheck.notation.terms import Term, add, mul
 from derivcheck.operators.build import Builder
 from derivcheck.operators.row import floats, row, sample
@@ -34,6 +34,9 @@ def constant_pad(b: Builder, input: Value, pad: Sequence[PolyLike], value: Any =
     sides = _sides(input, pad)
     dims = list(input.dims)
     for axis, before, after in sides:
+        cut = [p for p in (before, after) if nonnegative(-p - 1)]
+        if cut:
+            b.room(dims[axis], -sum(cut[1:], cut[0]))
         dims[axis] = dims[axis] + before + after
     at = b.indices(b.dims(dims))
     places: list[Position] = list(at)

@@ -41,6 +41,10 @@ class _Windows:
         else:
             self.over = b.indices(self.kernel, list(_LETTERS[0][:rank]))
         self.ceil = ceil
+        for n, k, s, p, d in zip(self.space, self.kernel, self.stride, self.pad, self.dilation):
+            b.room(n + 2 * p + (s - 1 if ceil else 0), d * (k - 1) + 1)
+            if d.constant != 1 and (p.constant != 0 or ceil):
+                b.room(n, d)  # else a window can lie in the padding alone
 
     def places(self, offsets: Sequence[Poly]) -> list[Poly]:
         """The position in the input of the window's element at ``offsets``."""

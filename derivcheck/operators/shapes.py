@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from typing import Any
 
 from derivcheck.notation.brackets import bracket
-from derivcheck.notation.sizes import Index, Poly, PolyLike, as_poly, i_poly
+from derivcheck.notation.sizes import Index, Poly, PolyLike, as_poly, extreme, i_poly, nonnegative
 from derivcheck.notation.terms import Term, add, mul, summation
 from derivcheck.operators.build import Builder
 from derivcheck.operators.reshapes import digits, flat, reshaped
 from derivcheck.operators.row import bools, floats, ints, row, sample
 from derivcheck.operators.slices import diagonal as diagonal_of
-from derivcheck.operators.slices import slice_range, whole_position
+from derivcheck.operators.slices import plain_count, slice_range, whole_position
 from derivcheck.operators.values import Position, Value, broadcast_dims, is_one, numel, promoted, spread, where, within
 from derivcheck.operators.views import S3, viewed
 
@@ -321,6 +321,12 @@ def diagflat(b: Builder, input: Value, offset: int = 0) -> Value:
 
 
 # -- writes into a part ------------------------------------------------------------------------
+def _same_shape(b: Builder, src: Value, part: Sequence[Poly]) -> None:
+    """Require that what is written has the shape of the part that it is written into."""
+    for have, need in zip(src.dims, part):
+        b.require(have, "==", need)
+
+
 @row(
     "aten.slice_scatter.default",
     samples=[
@@ -340,7 +346,10 @@ def slice_scatter(
 ) -> Value:
     """z[k] = y[(k - start)/step] where k is in the slice, else x[k]"""
     axis = dim % input.rank
-    first, _ = slice_range(b, input.dims[axis], start, end, step, src.dims[axis])
+    length, known = input.dims[axis], src.dims[axis]
+    first, _ = slice_range(b, length, start, end, step, known)
+    count = known if known is plain_count(length, start, end, step) else slice_range(b, length, start, end, step, None)[1]
+    _same_shape(b, src, [*input.dims[:axis], count, *input.dims[axis + 1 :]])
     at = b.indices(b.dims(input.dims))
     if step == 1:
         p = i_poly(at[axis]) - first
@@ -356,6 +365,8 @@ def select_scatter(b: Builder, input: Value, src: Value, dim: int, index: PolyLi
     """z[k] = y where k = p, else x[k]"""
     axis = dim % input.rank
     p = whole_position(index, input.dims[axis])
+    b.room(input.dims[axis], -as_poly(index) if nonnegative(-as_poly(index) - 1) else p + 1)
+    _same_shape(b, src, [*input.dims[:axis], *input.dims[axis + 1 :]])
     at = b.indices(b.dims(input.dims))
     here = bracket("==", i_poly(at[axis]) - p)
     return b.give(at, where(here, src[(*at[:axis], *at[axis + 1 :])], input[at]), kind=input.kind)
@@ -377,6 +388,8 @@ def diagonal_scatter(b: Builder, input: Value, src: Value, offset: int = 0, dim1
     place = i if offset >= 0 else j
     rest = [at[a] for a in range(input.rank) if a not in (one, two)]
     here = mul(bracket("==", j - i - offset), within(place, src.dims[-1]))
+    length = extreme("min", input.dims[one] - max(0, -offset), input.dims[two] - max(0, offset))
+    _same_shape(b, src, [*(d for a, d in enumerate(input.dims) if a not in (one, two)), length])
     return b.give(at, where(here, src[(*rest, place)], input[at]), kind=input.kind)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from derivcheck.notation.sizes import Floor, Index, Poly, PolyLike, as_poly, exact_quotient, extreme, i_poly, nonnegative
+from derivcheck.notation.sizes import Index, Poly, PolyLike, as_poly, exact_quotient, extreme, i_poly, nonnegative
 from derivcheck.operators.build import Builder
 from derivcheck.operators.row import floats, ints, row, sample
 from derivcheck.operators.values import Position, Value
@@ -31,6 +31,7 @@ def select(b: Builder, input: Value, dim: int, index: PolyLike) -> Value:
     """z[*n, *m] = x[*n, p, *m]"""
     axis = dim % input.rank
     p = whole_position(index, input.dims[axis])
+    b.room(input.dims[axis], -as_poly(index) if nonnegative(-as_poly(index) - 1) else p + 1)
     dims = [*input.dims[:axis], *input.dims[axis + 1 :]]
     return viewed(b, input, dims, lambda at: [*at[:axis], p, *at[axis:]])
 
@@ -44,11 +45,11 @@ def sliced(b: Builder, x: Value, axis: int, start: Poly, length: Poly, step: int
 _FAR = 1 << 40
 
 
-def _below(last: Poly, length: Poly) -> bool:
-    """Whether a bound surely lies within the dimension; ``N//2`` is at most ``N``."""
-    halves = {a: a.numerator for a in last.atoms() if isinstance(a, Floor) and nonnegative(a.numerator)}
-    grown = last.substitute(halves) if all(c > 0 for _, c in last.terms) else last
-    return nonnegative(length - last) or nonnegative(length - grown)
+def plain_count(length: Poly, start: PolyLike | None, end: PolyLike | None, step: int) -> Poly:
+    """How many positions a slice has where none of its bounds lies outside."""
+    first = whole_position(0 if start is None else start, length)
+    last = length if end is None or (as_poly(end).constant or 0) >= _FAR else whole_position(end, length)
+    return -((first - last) // step)
 
 
 def slice_range(
@@ -58,6 +59,8 @@ def slice_range(
     first = as_poly(0 if start is None else start)
     last = length if end is None or (as_poly(end).constant or 0) >= _FAR else as_poly(end)
     from_end = nonnegative(-first - 1)
+    if from_end and known is plain_count(length, start, end, step):
+        b.room(length, -first)
     if from_end and known is not None and step == 1:  # x[-3:] has 3 elements, so it starts at length - 3
         tail = last + length if nonnegative(-last - 1) else last
         return extreme("max", extreme("min", tail, length) - known, 0) if not nonnegative(tail - known) else extreme(
@@ -68,8 +71,8 @@ def slice_range(
     if nonnegative(-last - 1):
         last = extreme("max", last + length, 0)
     if known is not None:
-        if known is -((first - last) // step) and not _below(last, length):
-            b.require(length, ">=", last)  # all sizes traced had it so; beyond, torch gives what there is
+        if known is -((first - last) // step):
+            b.room(length, last)  # all sizes traced had it so; beyond, torch gives what there is
         return first, known
     last = extreme("min", last, length)
     return first, extreme("max", -((first - last) // step), 0)
@@ -102,7 +105,9 @@ def slice_(
 def narrow(b: Builder, input: Value, dim: int, start: PolyLike, length: PolyLike) -> Value:
     """z[*n, i, *m] = x[*n, start + i, *m]"""
     axis = dim % input.rank
-    return sliced(b, input, axis, whole_position(start, input.dims[axis]), as_poly(length))
+    first = whole_position(start, input.dims[axis])
+    b.room(input.dims[axis], -as_poly(start) if nonnegative(-as_poly(start) - 1) else first + length)
+    return sliced(b, input, axis, first, as_poly(length))
 
 
 def _parts(b: Builder, x: Value, axis: int, lengths: Sequence[Poly]) -> tuple[Value, ...]:
@@ -120,6 +125,9 @@ def _even_parts(b: Builder, x: Value, axis: int, each: PolyLike) -> tuple[Value,
     """Parts of ``each`` positions, the last one with what is left; their number must be known."""
     step, length = as_poly(each), x.dims[axis]
     if b.out_dims is not None:
+        if length is not step * len(b.out_dims):  # other sizes have more parts, or fewer
+            b.room(length, step * (len(b.out_dims) - 1) + 1)
+            b.room(step * len(b.out_dims), length)
         return _parts(b, x, axis, [step] * len(b.out_dims))
     count = exact_quotient(length, step)
     n = None if count is None else count.constant
@@ -189,7 +197,9 @@ def tensor_split(b: Builder, input: Value, indices_or_sections: Any, dim: int = 
         axis = {"v": 0, "h": min(1, input.rank - 1), "d": 2}[b.rule[0]]
     length = input.dims[axis]
     if isinstance(indices_or_sections, (list, tuple)):
-        cuts = [as_poly(0), *(as_poly(c) for c in indices_or_sections), length]
+        cuts = [as_poly(0), *(whole_position(c, length) for c in indices_or_sections), length]
+        for p, q in zip(cuts, cuts[1:]):
+            b.room(q, p)  # torch takes a part that ends before it starts, or beyond the end, to be shorter
         return _parts(b, input, axis, [q - p for p, q in zip(cuts, cuts[1:])])
     n = as_poly(indices_or_sections).constant
     if n is None:
@@ -253,6 +263,7 @@ def unfold(b: Builder, input: Value, dimension: int, size: PolyLike, step: PolyL
     if not input.rank:
         return viewed(b, input, [as_poly(size)], lambda at: [])
     axis = dimension % input.rank
+    b.room(input.dims[axis], size)
     dims = list(input.dims)
     dims[axis] = (dims[axis] - size) // step + 1
 
