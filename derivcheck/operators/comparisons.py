@@ -6,16 +6,24 @@ from collections.abc import Callable
 from typing import Any
 
 from derivcheck.notation.brackets import opposite
-from derivcheck.notation.terms import ONE, ZERO, Term, add, func, mul, sub
+from derivcheck.notation.terms import ONE, ZERO, Bracket, Ref, Term, add, func, mul, neg, sub
 from derivcheck.operators.build import Builder
 from derivcheck.operators.elementwise import absolute
 from derivcheck.operators.row import bools, floats, ints, row, sample
-from derivcheck.operators.values import Value, either, nonzero, promoted, test, where
+from derivcheck.operators.values import Value, either, infinite, nonzero, not_a_number, promoted, test, where
 
 
 def _comparison(name: str, relation: str, also: str = "") -> None:
     def means(b: Builder, input: Any, other: Any) -> Value:
-        return b.elementwise(lambda x, y: test(relation, x, y), input, other, kind="bool")
+        return b.elementwise(compared, input, other, kind="bool")
+
+    def compared(x: Term, y: Term) -> Term:
+        if x is y and isinstance(x, Ref):  # x != x asks whether x is a number: NaN is not
+            return not_a_number(x) if relation == "!=" else Bracket("==", not_a_number(x)) if "=" in relation else ZERO
+        for sign, edge, beyond in ((1, func("inf"), ">"), (-1, neg(func("inf")), "<")):
+            if y is edge:
+                return _with_infinity(relation, x, sign, beyond)
+        return test(relation, x, y)
 
     means.__doc__, means.__module__ = f"c[*n] = [x[*n] {relation} y[*n]]", __name__
     names = [f"aten.{n}.{o}" for n in (name, also) if n for o in ("Tensor", "Scalar")]
@@ -28,8 +36,23 @@ def _comparison(name: str, relation: str, also: str = "") -> None:
             sample(ints(2, 3, below=3), 1),
             sample(floats(2), 0.3),
             sample(floats(3, 5, values="ties"), 1),
+            sample(floats(2, 3, values="infinite"), float("inf")),
+            sample(floats(2, 3, values="infinite"), -float("inf")),
         ],
     )(means)
+
+
+def _with_infinity(relation: str, x: Term, sign: int, beyond: str) -> Term:
+    """A comparison with ∞ or −∞; no difference is taken, for that of infinities is none."""
+    if relation == "!=":
+        return Bracket("==", infinite(x, sign))
+    if relation in ("==", beyond + "="):
+        return infinite(x, sign)
+    if relation == beyond:
+        return ZERO
+    if relation in ("<=", ">="):
+        return Bracket("==", not_a_number(x))
+    return test(relation, x, func("inf") if sign > 0 else neg(func("inf")))
 
 
 for _name, _relation, _also in [
@@ -71,12 +94,6 @@ def logical_not(b: Builder, input: Value) -> Value:
     if b.rule == "bitwise_not" and input.kind != "bool":
         b.refuse("bits of integers have no row")
     return b.elementwise(lambda x: opposite(nonzero(x)), input, kind="bool")
-
-
-@row("aten.isinf.default", gives="c", samples=[sample(floats(2, 3))])
-def isinf(b: Builder, input: Value) -> Value:
-    """c[*n] = [|x[*n]| = inf]"""
-    return b.elementwise(lambda x: test("==", absolute(x), func("inf")), input, kind="bool")
 
 
 @row("aten.isclose.default", gives="c", samples=[sample(floats(2, 3), floats(3), 0.5)])

@@ -213,11 +213,12 @@ def logaddexp2(b: Builder, input: Value, other: Value) -> Value:
         sample(floats(2, 3), floats(3, values="positive")),
         sample(floats(2, 3), 2.5),
         sample(2.5, floats(3, values="positive"), only="aten.xlogy.Scalar_Self"),
+        sample(floats(5, 3, values="ties"), floats(3, values="positive")),
     ],
 )
 def xlogy(b: Builder, input: Any, other: Any) -> Value:
     """z[*n] = x[*n]*log(y[*n]), 0 where x = 0"""
-    return b.elementwise(lambda x, y: mul(_counts(x, y), x, func("log", y)), input, other)
+    return b.elementwise(lambda x, y: where(_counts(x, y), mul(x, func("log", y)), ZERO), input, other)
 
 
 def _counts(x: Term, y: Term) -> Term:

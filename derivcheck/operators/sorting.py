@@ -15,10 +15,10 @@ from derivcheck.operators.build import Builder
 from derivcheck.operators.reductions import Reduction, over
 from derivcheck.operators.reshapes import digits
 from derivcheck.operators.row import floats, row, sample
-from derivcheck.operators.special import not_a_number
-from derivcheck.operators.values import Position, Value, numel, test, where
+from derivcheck.operators.values import Position, Value, not_a_number, numel, test, where
 
 _NO_TIES = "no ties where the order decides"
+_NUMBERS = "no element is NaN (torch's median is NaN then)"
 
 
 def _line(at: Sequence[Index], axis: int, p: Position) -> tuple[Position, ...]:
@@ -54,6 +54,7 @@ def _sorted(b: Builder, x: Value, dim: int, descending: bool, count: PolyLike | 
     place = _places(b, x, axis, descending)
     dims = list(x.dims)
     if count is not None:
+        b.room(x.dims[axis], count)
         dims[axis] = as_poly(count)
     at = b.indices(b.dims(dims))
     value = b.give(at, x[_line(at, axis, place.entry(*at))], kind=x.kind)
@@ -132,6 +133,7 @@ def _ranked(b: Builder, x: Value, dim: int, keepdim: bool, which: Poly) -> tuple
     if not x.rank:
         return b.give((), x[()], kind=x.kind), b.give((), size_of(0), 1, kind="int")
     axis = dim % x.rank
+    b.room(x.dims[axis], which + 1)
     place = _places(b, x, axis, False)
     r = over(b, x.dims, axis, keepdim)
     p = place.entry(*_line(r.at, axis, which))
@@ -156,6 +158,7 @@ def kthvalue(b: Builder, input: Value, k: PolyLike, dim: int = -1, keepdim: bool
 def median_dim(b: Builder, input: Value, dim: int, keepdim: bool = False) -> tuple[Value, Value]:
     """s[*n] = x[*n, place[*n, (K - 1)//2]]"""
     length = input.dims[dim % input.rank] if input.rank else as_poly(1)
+    b.assume(_NUMBERS)
     return _ranked(b, input, dim, keepdim, (length - 1) // 2)
 
 
@@ -168,6 +171,7 @@ def median(b: Builder, input: Value) -> Value:
     """s = x[place[(K - 1)//2]], x flattened"""
     if input.rank == 0:
         return b.give((), input[()])
+    b.assume(_NUMBERS)
     input = _line_of_all(b, input)
     place = _places(b, input, 0, False)
     return b.give((), input[place.entry((input.dims[0] - 1) // 2)])

@@ -12,7 +12,7 @@ from derivcheck.operators.build import Builder
 from derivcheck.operators.elementwise import HALF, absolute
 from derivcheck.operators.reductions import Axes, over
 from derivcheck.operators.row import floats, row, sample
-from derivcheck.operators.values import Value, test, where
+from derivcheck.operators.values import Value, infinite, not_a_number, test, where
 
 _LARGEST = Number(int(1.7976931348623157e308))
 INFINITY = func("inf")
@@ -112,11 +112,6 @@ def _not(condition: Term) -> Term:
     return Bracket("==", condition)
 
 
-def not_a_number(x: Term) -> Term:
-    """Neither ``[x ≥ 0]`` nor ``[x < 0]``."""
-    return Bracket("==", add(test(">=", x, ZERO), test("<", x, ZERO)))
-
-
 @row("aten.isfinite.default", "aten.isnan.default", gives="c", samples=[sample(floats(2, 3, values="infinite"))])
 def isfinite(b: Builder, input: Value) -> Value:
     """c[*n] = [|x[*n]| < inf], or whether x[*n] compares with no number"""
@@ -128,13 +123,19 @@ def isfinite(b: Builder, input: Value) -> Value:
 @row("aten.isposinf.default", gives="c", samples=[sample(floats(2, 3, values="infinite"))])
 def isposinf(b: Builder, input: Value) -> Value:
     """c[*n] = [x[*n] = inf]"""
-    return b.elementwise(lambda x: mul(test(">", x, ZERO), _not(test(">", INFINITY, x))), input, kind="bool")
+    return b.elementwise(lambda x: infinite(x, 1), input, kind="bool")
 
 
 @row("aten.isneginf.default", gives="c", samples=[sample(floats(2, 3, values="infinite"))])
 def isneginf(b: Builder, input: Value) -> Value:
     """c[*n] = [x[*n] = -inf]"""
-    return b.elementwise(lambda x: mul(test("<", x, ZERO), _not(test(">", x, neg(INFINITY)))), input, kind="bool")
+    return b.elementwise(lambda x: infinite(x, -1), input, kind="bool")
+
+
+@row("aten.isinf.default", gives="c", samples=[sample(floats(2, 3, values="infinite"))])
+def isinf(b: Builder, input: Value) -> Value:
+    """c[*n] = [|x[*n]| = inf]"""
+    return b.elementwise(lambda x: Bracket("!=", add(infinite(x, 1), infinite(x, -1))), input, kind="bool")
 
 
 @row("aten.nan_to_num.default", samples=[sample(floats(2, 3, values="infinite"), 1.0, 2.0, 3.0), sample(floats(2, 3))])

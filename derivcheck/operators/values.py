@@ -16,7 +16,7 @@ from typing import Any
 from derivcheck.notation.brackets import bracket, opposite
 from derivcheck.notation.sizes import Atom, Index, Poly, as_poly, entry
 from derivcheck.notation.substitution import substitute
-from derivcheck.notation.terms import Add, Bracket, Mul, Number, SizeOf, Term, add, mul, ref, size_of, sub
+from derivcheck.notation.terms import ZERO, Add, Bracket, Mul, Number, SizeOf, Term, add, func, mul, neg, ref, size_of, sub
 
 Position = Poly | Atom | int
 
@@ -78,6 +78,18 @@ def _places(at: Position | tuple[Position, ...]) -> tuple[Poly, ...]:
 def test(relation: str, left: Term, right: Term) -> Term:
     """The bracket ``[left relation right]``; ``relation`` is one of ``== != < <= > >=``."""
     return _bracket(relation, sub(left, right))
+
+
+def not_a_number(x: Term) -> Term:
+    """Neither ``[x ≥ 0]`` nor ``[x < 0]``."""
+    return Bracket("==", add(test(">=", x, ZERO), test("<", x, ZERO)))
+
+
+def infinite(x: Term, sign: int) -> Term:
+    """Whether x is ∞ (sign 1) or −∞ (sign −1), without a difference of infinities."""
+    if sign > 0:
+        return mul(test(">", x, ZERO), Bracket("==", test(">", func("inf"), x)))
+    return mul(test("<", x, ZERO), Bracket("==", test(">", x, neg(func("inf")))))
 
 
 def _bracket(relation: str, difference: Term) -> Term:

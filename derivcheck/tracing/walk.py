@@ -23,6 +23,7 @@ from derivcheck.tracing.assign import Traces
 from derivcheck.tracing.compared import Compared
 from derivcheck.tracing.explore import shown
 from derivcheck.tracing.fit import exact
+from derivcheck.tracing.precision import no_rounding, overflows
 from derivcheck.tracing.recording import Tensor, operator_name
 from derivcheck.tracing.unify import Step, Unified
 
@@ -191,7 +192,10 @@ class Walk:
         kinds = [self.unified.kinds[k] for k in numbers]
         if "complex" in kinds:
             raise UnsupportedOperation(call.operator, "its result is complex; derivcheck derives over the reals", call.place)
-        self.no_rounding(step)
+        no_rounding(step, self.recording, numbers, self.unified.kinds)
+        wraps = overflows(step, self.recording, numbers)
+        if wraps is not None:
+            b.assume(wraps)
         result = apply(row, b, args, kwargs, out_dims, kinds, hints=hints, place=call.place, name=call.operator)
         results: list[Any] = list(result) if isinstance(result, (tuple, list)) else [result]
         if len(results) < len(numbers):
@@ -205,21 +209,6 @@ class Walk:
                     call.place,
                 )
         return results
-
-    def no_rounding(self, step: Step) -> None:
-        """Refuse a cast to fewer digits than the inputs have: over the reals it would be nothing."""
-        numbers = _numbers(step.call.out)
-        if "_to_copy" not in step.call.operator or not numbers or self.unified.kinds[numbers[0]] != "float":
-            return
-        to = self.recording.metas[numbers[0]].dtype
-        inputs = [self.recording.metas[k].dtype for k in self.recording.inputs.values() if self.unified.kinds[k] == "float"]
-        if inputs and torch.finfo(to).eps > min(torch.finfo(d).eps for d in inputs):
-            raise UnsupportedOperation(
-                step.call.operator,
-                f"it rounds to {str(to).removeprefix('torch.')}, fewer digits than the inputs have",
-                step.call.place,
-                f"Derive with inputs of type {str(to).removeprefix('torch.')}, or without the cast.",
-            )
 
     def value(self, arg: Any) -> Any:
         if isinstance(arg, Tensor):
@@ -337,7 +326,8 @@ class Walk:
         soft = traces.subject.soft
         fixed = [f"{shown(n)} = {p.constant}" for n, p in traces.meaning.items() if p.constant is not None and n not in soft]
         if sizes:
-            out.insert(0, f"holds for every {', '.join(map(str, sizes))}")
+            within = " within the conditions" if self.b.requires else ""
+            out.insert(0, f"holds for every {', '.join(map(str, sizes))}{within}")
         if fixed:
             out.append(f"fixed sizes: {', '.join(fixed)}")
         groups: dict[str, list[str]] = {}

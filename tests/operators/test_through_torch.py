@@ -57,6 +57,40 @@ def test_what_is_refused_says_what_to_do(f: Callable[[T], T], message: str) -> N
         dc.derive(f, x=normal(7, 2, 5))
 
 
+@pytest.mark.parametrize(
+    "f",
+    [
+        lambda x: torch.where(x != x, 0.0, x),
+        lambda x: torch.where(x == -torch.inf, 0.0, x),
+        lambda x: torch.where(x <= -torch.inf, 0.0, x),
+        lambda x: torch.where(x.isinf(), 0.0, x),
+        lambda x: x.nanmean(),
+    ],
+)
+def test_what_is_no_finite_number_is_seen(f: Callable[[T], T]) -> None:
+    run = dc.derive(f, x=normal(4)).compile()
+    for values in ([1.0, torch.nan, -2.0], [0.0, torch.inf, -torch.inf], [-1.0, -0.0, 0.0]):
+        x = torch.tensor(values, dtype=torch.float64)
+        value, _ = run(x=x, grad_output=torch.ones_like(f(x)))
+        torch.testing.assert_close(value, f(x), equal_nan=True)
+
+
+def test_nothing_times_a_logarithm_is_nothing() -> None:
+    x, y = torch.tensor([0.0, 0.0, 2.0, 1.0]).double(), torch.tensor([0.0, -1.0, 3.0, 0.0]).double()
+    run = dc.derive(lambda x, y: torch.xlogy(x, y), x=x, y=y).compile()
+    value, grads = run(x=x, y=y, grad_output=torch.ones_like(x))
+    a, b = x.requires_grad_(), y.requires_grad_()
+    wanted = torch.xlogy(a, b)
+    torch.testing.assert_close(value, wanted)
+    torch.testing.assert_close(grads["x"], torch.autograd.grad(wanted.sum(), a)[0])
+
+
+def test_small_integers_are_said_not_to_overflow() -> None:
+    d = dc.derive(lambda x, i: x * (i + i), x=normal(3), i=torch.tensor([200, 1, 2], dtype=torch.uint8))
+    assert "assumes no uint8 overflows" in str(d)
+    assert "overflows" not in str(dc.derive(lambda x, i: x * (i + i), x=normal(3), i=torch.tensor([200, 1, 2])))
+
+
 def test_values_put_at_indices_are_as_many_as_the_indices() -> None:
     def f(x: T, ids: T, v: T) -> T:
         return x.index_put((ids,), v, accumulate=True)
