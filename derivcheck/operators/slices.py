@@ -273,10 +273,10 @@ def unfold(b: Builder, input: Value, dimension: int, size: PolyLike, step: PolyL
     return viewed(b, input, [*dims, as_poly(size)], positions)
 
 
-@row("aten.flip.default", samples=[sample(floats(2, 3, 5), [0, 2]), sample(floats(3), [-1])])
+@row("aten.flip.default", samples=[sample(floats(2, 3, 5), [0, 2]), sample(floats(3), [-1]), sample(floats(), [0])])
 def flip(b: Builder, input: Value, dims: Sequence[int]) -> Value:
     """z[i] = x[N - 1 - i]"""
-    turned = {d % input.rank for d in dims}
+    turned = {d % input.rank for d in dims if input.rank}
     return viewed(b, input, input.dims, lambda at: [i.size - 1 - i_poly(i) if a in turned else i for a, i in enumerate(at)])
 
 
