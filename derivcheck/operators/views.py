@@ -151,6 +151,8 @@ def squeeze(b: Builder, input: Value, dim: int | Sequence[int] | None = None) ->
     gone = {d % input.rank for d in named if input.rank and is_one(input.dims[d % input.rank])}
     if b.out_dims is not None and len(b.out_dims[0]) != input.rank - len(gone):
         b.refuse("whether a dimension goes away depends on a size that is not fixed")
+    for axis in {d % input.rank for d in named if input.rank} - gone:
+        b.require(input.dims[axis], "!=", 1)
     return _without(b, input, gone)
 
 

@@ -36,6 +36,7 @@ def padding_alone(x: T) -> T:
         (lambda x: x[-3] * x[0], 8, 2, 3),
         (lambda x: x[-3:-1].prod(), 6, 2, 3),
         (lambda x: x.tensor_split([2, 5])[1].prod(), 8, 4, 5),
+        (lambda x: x.squeeze(0).sum(), 5, 1, 2),
         (lambda x: x.narrow(0, 1, 3).prod(), 8, 3, 4),
         (lambda x: x.unfold(0, 3, 2).sum(), 7, 2, 3),
         (lambda x: x.topk(3)[0].sum(), 7, 2, 3),
