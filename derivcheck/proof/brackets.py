@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from derivcheck.notation.sizes import Index, Poly, as_poly
 from derivcheck.proof import polynomials
-from derivcheck.proof.atoms import BRACKETS, UNIT, Atom, Expression, Rational, elements_in, frozen
+from derivcheck.proof.atoms import BRACKETS, UNIT, Atom, Expression, Rational, frozen
 from derivcheck.proof.signatures import monomial_signature, signed
 from derivcheck.proof.space import Unreduced, unlimited
 
@@ -135,7 +135,7 @@ def above(space: Space, u: Expression) -> Expression:
 
 
 def _above(space: Space, u: Expression) -> Expression:
-    if space.ties and (space.moving is None or not space.moving.isdisjoint(elements_in(u))):
+    if space.ties and space.kinks is not None and space.kinks.at(space, u):
         from derivcheck.proof.spelling import expression_text
 
         kept = signed(space, u.items())

@@ -19,12 +19,13 @@ from derivcheck.notation.substitution import rename
 from derivcheck.notation.terms import Ref
 from derivcheck.proof import invariants, polynomials
 from derivcheck.proof.atoms import Expression, elements_in
+from derivcheck.proof.audit import objection
 from derivcheck.proof.bridges import Bridge, across, long_indices, wide
 from derivcheck.proof.claims import Claim, check_names, claims
 from derivcheck.proof.conditions import conditions
-from derivcheck.proof.equality import MODES, modes
+from derivcheck.proof.equality import MODES, TIES, modes
 from derivcheck.proof.induction import by_invariant, one_step
-from derivcheck.proof.kinks import moving
+from derivcheck.proof.kinks import kinks
 from derivcheck.proof.normal import of_term, vanishes
 from derivcheck.proof.opening import needed_names
 from derivcheck.proof.refute import Evidence, alike, compared, spread
@@ -67,7 +68,8 @@ class Prover:
         self.top = frozenset(i for d in self.definitions.values() for i in d.indices)
         self.spaces: dict[int, Space] = {}
         self.kinds = {n: k for n, k in self._kinds() if k != "float"}
-        self.moving = moving([c.name for c in self.claims], self.definitions.values())
+        kinds = {n: a.kind for n, a in self.inputs.items()}
+        self.kinks = kinks([c.name for c in self.claims], kinds, self.definitions.values())
         self.modes = modes((d.term for d in self.definitions.values()), self.kinds)
         self.forms: dict[tuple[int, str], Expression] = {}
         self.invariants: dict[tuple[int, str], Expression] = {}
@@ -96,7 +98,7 @@ class Prover:
         tested, self.held = invariants.tested(self, given)
         self.offered = tuple(v for v, t in zip(given, tested) if t.status == "holds")
         self.cancelled = offered.conditions if offered is not None else ()
-        parts = [self._limited(self._part(c)) for c in self.claims]
+        parts = [self._limited(self._audited(c, self._part(c))) for c in self.claims]
         spaces = list(self.spaces.values())
         rules = sorted({r for s in spaces for r in s.rules}) if any(p.status == "proved" for p in parts) else []
         lemmas = tuple(Lemma(self.definitions[n], self.definitions[b.target], b.how) for n, b in self.bridges.items())
@@ -137,7 +139,7 @@ class Prover:
         found = self.spaces.get(mode)
         if found is None:
             found = self.spaces[mode] = Space(
-                self.below, deadline=self.deadline, top=self.top, kinds=self.kinds, moving=self.moving, **MODES[mode]
+                self.below, deadline=self.deadline, top=self.top, kinds=self.kinds, kinks=self.kinks, **MODES[mode]
             )
         return found
 
@@ -229,6 +231,20 @@ class Prover:
             return p
         where = " and ".join(map(str, own))
         return replace(p, status="undecided", detail=f"proved where {where}: at other sizes the backward runs other code")
+
+    def _audited(self, c: Claim, p: Part) -> Part:
+        """A proof is put to numbers where what it leaves out could be more than a set of measure zero."""
+        if p.status != "proved":
+            return p
+        mine, theirs = (conditions(d, self.definitions) for d in (self.known.values(), self.claimed.definitions))
+        found = objection(self.program, c, self.kinks.moving, TIES in self.used, not set(theirs) <= set(mine))
+        if found is None:
+            return p
+        if found.counterexample is None:
+            return replace(p, status="undecided", detail=found.detail)
+        before = self.evidence or Evidence((), None)
+        self.evidence = replace(before, counterexample=before.counterexample or found.counterexample)
+        return replace(p, status="refuted", detail="")
 
     def _part(self, c: Claim) -> Part:
         start = perf_counter()
@@ -355,7 +371,7 @@ class Prover:
             if self.dims(c.claim) == self.dims(c.target) and (not suspicious or self._suspicious(c)) and not self._refuted(c)
         ]
         try:
-            masks = frozenset(n for n, a in self.inputs.items() if a.role != "upstream") - self.moving
+            masks = frozenset(n for n, a in self.inputs.items() if a.role != "upstream") - self.kinks.moving
             found = compared(self.program, pairs, 2.0 if suspicious else 0.6, masks)
         except UnsupportedOperation:
             return

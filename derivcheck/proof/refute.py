@@ -299,9 +299,9 @@ def compared(
                 continue
             told = True
             for name, claimed, gradient in found:
-                confirmed = _confirmed(program, name, claimed, gradient, sizes, inputs)
-                if confirmed is not None:
-                    first = first or confirmed
+                example = confirmed(program, name, claimed, gradient, sizes, inputs)
+                if example is not None:
+                    first = first or example
                     refuted.add(name)
             break
         if told:
@@ -313,9 +313,9 @@ def compared(
     for sizes, stretch, zeroed in variants if perf_counter() - start < seconds else ():  # what float64 does not show
         for name, claimed, gradient in [p for p in pairs if p[0] not in refuted]:
             inputs = sample(program, sizes, 5, False, stretch, zeroed)
-            confirmed = None if inputs is None else _confirmed(program, name, claimed, gradient, sizes, inputs)
-            if confirmed is not None and _clear(confirmed):
-                first = first or confirmed
+            example = None if inputs is None else confirmed(program, name, claimed, gradient, sizes, inputs)
+            if example is not None and _clear(example):
+                first = first or example
                 refuted.add(name)
     return Evidence(tuple(tried), first, frozenset(refuted))
 
@@ -381,18 +381,19 @@ def _at(program: Program, pairs: Sequence[tuple[str, str, str]], sizes: Mapping[
     return differ if usable else None
 
 
-def _confirmed(
+def confirmed(
     program: Program, name: str, claimed: str, gradient: str, sizes: Mapping[str, int], inputs: Mapping[str, Any]
 ) -> Counterexample | None:
+    """The element where they differ, exactly or with many digits; None where that is not confirmed."""
     needed = program.needed([n for n in (claimed, gradient) if n not in program.inputs])
-    rational = _pair(needed, claimed, gradient, sizes, inputs, Exact())
+    rational = pair_at(needed, claimed, gradient, sizes, inputs, Exact())
     if rational is not None:
         for at in np.ndindex(*rational[1].shape):
             u, v = rational[0][at], rational[1][at]
             if u is not None and v is not None and u != v:
                 return Counterexample(dict(sizes), name, at, u, v, dict(inputs), True)
         return None
-    short, long = (_pair(needed, claimed, gradient, sizes, inputs, Digits(n)) for n in (DIGITS, 2 * DIGITS))
+    short, long = (pair_at(needed, claimed, gradient, sizes, inputs, Digits(n)) for n in (DIGITS, 2 * DIGITS))
     if short is None or long is None:
         return None
     for at in np.ndindex(*long[1].shape):
@@ -406,9 +407,10 @@ def _confirmed(
     return None
 
 
-def _pair(
+def pair_at(
     program: Program, claimed: str, gradient: str, sizes: Mapping[str, int], inputs: Mapping[str, Any], numbers: Exact
 ) -> tuple[Any, Any] | None:
+    """The values of the two definitions in such numbers; None stands for an element that is not defined."""
     try:
         values = {
             **{n: numbers.given(v, n) for n, v in inputs.items() if np.asarray(v).dtype == object},

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from itertools import count
 from time import perf_counter
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from derivcheck.notation.sizes import Entry, Index, Poly, PolyLike, Size, i_poly, nonnegative
 from derivcheck.proof.atoms import (
@@ -20,6 +20,9 @@ from derivcheck.proof.atoms import (
     height_of,
     position_free,
 )
+
+if TYPE_CHECKING:
+    from derivcheck.proof.kinks import Kinks
 
 
 class OutOfTime(Exception):
@@ -40,7 +43,7 @@ class Space:
         shifts: respell shifted and reflected indices, so that equal sums are spelled alike.
         ties: take it that what the bracket of a kink compares is never equal: a condition.
         kinds: the kind of each tensor that is not of real numbers: ``bool`` or ``int``.
-        moving: the tensors that depend on the inputs in question (see :mod:`~derivcheck.proof.kinks`); None: all do.
+        kinks: which comparisons are kinks (see :mod:`~derivcheck.proof.kinks`); None: none is.
         below: for an integer tensor, the size that its entries stay below.
         conditions: what the rewritings assume, in words.
         rules: how often each rewriting was used.
@@ -56,12 +59,12 @@ class Space:
         deadline: float | None = None,
         top: Iterable[Index] = (),
         kinds: Mapping[str, str] | None = None,
-        moving: frozenset[str] | None = None,
+        kinks: Kinks | None = None,
     ) -> None:
         self.top: frozenset[Index] = frozenset(top)
         self.expand, self.ranges, self.ties, self.shifts = expand, ranges, ties, shifts
         self.below = dict(below or {})
-        self.kinds, self.moving = dict(kinds or {}), moving
+        self.kinds, self.kinks = dict(kinds or {}), kinks
         self.conditions: dict[str, None] = {}
         self.rules: Counter[str] = Counter()
         self.deadline = deadline

@@ -69,3 +69,68 @@ def test_a_mistake_far_from_zero_is_reached() -> None:
     assert proof.status == "refuted" and proof.counterexample is not None
     (x,) = proof.counterexample.inputs["x"][list(proof.counterexample.index)]
     assert x > 3
+
+
+@pytest.mark.parametrize(
+    ("of", "bound"),
+    [
+        (lambda x, m: torch.relu(x).sum(), 0),
+        (lambda x, m: x * m, 0),
+        (lambda x, m: torch.floor(x), 0),
+        (lambda x, m: x.amax() - x, 0),
+        (lambda x, m: (x * x).sqrt() - x, 0),
+        (lambda x, m: torch.sin(torch.relu(x)), 0),
+        (lambda x, m: torch.nn.functional.pad(x, (1, 0))[1:] * m, 0),
+    ],
+)
+def test_what_may_be_zero_in_a_whole_region_is_no_kink(of: Any, bound: float) -> None:
+    def forward(x: Tensor, m: Tensor) -> Tensor:
+        return torch.where(of(x, m) > bound, x, 0.0)
+
+    def backward(grad_output: Tensor, x: Tensor, m: Tensor) -> dict[str, Tensor]:
+        return {"x": torch.where(of(x, m) >= bound, grad_output, 0.0)}
+
+    assert dc.prove(forward, backward, dims={"x": "N", "m": "N"}, wrt=["x"]).status == "refuted"
+
+
+def test_a_mask_whose_gradient_is_claimed_too_is_no_kink_of_another() -> None:
+    text = "x_bar[n] := [m[n] >= 0]*grad_output[n]; m_bar[n] := 0*m[n]*grad_output[n]"
+    assert dc.prove("y[n] := [m[n] > 0]*x[n]", text, dims={"x": "N", "m": "N"})["x"].status != "proved"
+
+
+def test_the_kink_of_a_layer_is_one() -> None:
+    def forward(x: Tensor, w: Tensor, b: Tensor) -> Tensor:
+        return torch.relu(x @ w + b)
+
+    def backward(grad_output: Tensor, x: Tensor, w: Tensor, b: Tensor) -> dict[str, Tensor]:
+        g = torch.where(x @ w + b >= 0, grad_output, 0.0)
+        return {"x": g @ w.T, "w": x.T @ g, "b": g.sum(0)}
+
+    proof = dc.prove(forward, backward, dims={"x": "N I", "w": "I O", "b": "O"})
+    assert proof.status == "proved" and any("kink" in c for c in proof.conditions)
+
+
+@pytest.mark.parametrize(
+    "backward",
+    [
+        lambda grad_output, x: {"x": grad_output * (x > 0) / (x > 0).to(x.dtype)},
+        lambda grad_output, x: {"x": torch.where(x > 0, grad_output, 0.0) * torch.sqrt(x) / torch.sqrt(x)},
+    ],
+)
+def test_a_claim_that_is_not_defined_in_a_whole_region_is_not_proved(backward: Any) -> None:
+    proof = dc.prove(lambda x: torch.relu(x), backward, dims={"x": "N"})
+    assert proof.status == "undecided" and "the gradient alone is" in proof.explanation
+
+
+def test_a_claim_that_is_defined_nowhere_is_not_proved() -> None:
+    def backward(grad_output: Tensor, x: Tensor) -> dict[str, Tensor]:
+        none = torch.log(-1 - x * x)
+        return {"x": 2 * x * grad_output * torch.exp(none + torch.log(x * x + 2)) / torch.exp(none) / (x * x + 2)}
+
+    proof = dc.prove(lambda x: x * x, backward, dims={"x": "N"})
+    assert proof.status == "undecided" and "defined nowhere" in proof.explanation
+
+
+def test_a_claim_that_is_undefined_at_single_points_is_proved() -> None:
+    proof = dc.prove(lambda x: torch.relu(x), lambda grad_output, x: {"x": grad_output * torch.relu(x) / x}, dims={"x": "N"})
+    assert proof.status == "proved" and "x[n] ≠ 0" in proof.conditions

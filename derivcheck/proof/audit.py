@@ -1,0 +1,124 @@
+"""A proof is put to numbers where its conditions could hide something: at zeros beside kinks, where the claim is undefined.
+
+A kink is left out as a set of measure zero, a denominator is taken to differ from 0.  That is no more than it says if both
+sides agree where other inputs are 0 (masks are), and if the claim is defined, not everywhere, but wherever inputs
+in general position give a gradient.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any
+
+import numpy as np
+
+from derivcheck.notation.exact import Exact
+from derivcheck.notation.program import Program
+from derivcheck.proof.claims import Claim
+from derivcheck.proof.refute import Counterexample, Digits, assignments, confirmed, pair_at, reach, sample, values_at
+
+CHOICES = 8
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What numbers say against a proof.
+
+    Attributes:
+        detail: the objection, in words.
+        counterexample: where the claim differs, if that is all there is to say.
+    """
+
+    detail: str
+    counterexample: Counterexample | None = None
+
+
+def objection(program: Program, c: Claim, moving: Collection[str], kinks: bool, defined: bool) -> Finding | None:
+    """What numbers say against the proof of a claim, if anything.
+
+    Args:
+        program: one Program that defines both sides.
+        moving: the names that kinks may depend on.
+        kinks: whether kinks were left out.
+        defined: whether the claim has conditions that the gradient does not have.
+    """
+    pair = (c.name, c.claim, c.target)
+    found = _undefined(program, pair) if defined else None
+    if found is not None or not kinks:
+        return found
+    floats = [a.name for a in program.arguments if a.kind == "float" and a.role != "upstream" and a.name != c.name]
+    return _differing(program, pair, [n for n in floats if n not in moving], [n for n in floats if n in moving])
+
+
+def _differing(program: Program, pair: tuple[str, str, str], fixed: Sequence[str], others: Sequence[str]) -> Finding | None:
+    """Where the two sides of a proof that leaves kinks out differ after all.
+
+    Args:
+        pair: the gradient's public name, the definition that claims it, the definition that it is.
+        fixed: float inputs on which no kink depends: they may be 0 anywhere.
+        others: float inputs that kinks depend on, but whose gradient this is not.
+    """
+    far = reach(program)
+    for seed, sizes in enumerate(_sizes(program)):
+        for stretch, masks in ((1, ()), (far, ()), *((1, (m,)) for m in (*fixed, *others)), (far, (*fixed,))):
+            inputs = sample(program, sizes, 3 * seed + 2, False, stretch, frozenset(masks))
+            found = None if inputs is None else _gap(program, pair, sizes, inputs)
+            if found is not None:
+                known = set(masks).isdisjoint(others)
+                return Finding(f"proved away from kinks, but {found}", found if known else None)
+    return None
+
+
+def _undefined(program: Program, pair: tuple[str, str, str]) -> Finding | None:
+    """Whether the claim is nowhere defined, or not where inputs in general position give a gradient."""
+    ever = tried = False
+    for seed, sizes in enumerate(_sizes(program)):
+        here: list[tuple[bool, Mapping[str, Any] | None]] = []
+        for positive, sign in ((False, 1), (True, 1), (True, -1)):
+            inputs = sample(program, sizes, 3 * seed + 2, positive, sign)
+            if inputs is None:
+                break
+            values = values_at(program, sizes, inputs)
+            if values is None:
+                continue
+            claim, gradient = (np.isfinite(np.asarray(values[n], dtype=float)) for n in pair[1:])
+            tried = tried or bool(gradient.any())
+            here.append((bool((claim & gradient).any()), inputs if (gradient & ~claim).any() else None))
+        if not any(defined for defined, _ in here):
+            continue
+        ever = True
+        for _, partly in here:
+            if partly is not None and _is_undefined(program, pair, sizes, partly):
+                where = ", ".join(f"{n} = {v}" for n, v in sizes.items())
+                return Finding(f"proved where the claim is defined; in whole regions (at {where}) the gradient alone is")
+    return Finding("equal where it is defined, but it is defined nowhere") if tried and not ever else None
+
+
+def _sizes(program: Program) -> Iterator[dict[str, int]]:
+    every = list(assignments(program))
+    yield from islice(every, CHOICES // 2)
+    yield from every[max(CHOICES // 2, len(every) - CHOICES // 2) :]
+
+
+def _gap(program: Program, pair: tuple[str, str, str], sizes: Mapping[str, int], inputs: Mapping[str, Any]) -> Any:
+    values = values_at(program, sizes, inputs)
+    if values is None:
+        return None
+    a, b = (np.asarray(values[n], dtype=float) for n in pair[1:])
+    fine = np.isfinite(a) & np.isfinite(b)
+    if not fine.any() or (np.abs(a - b)[fine] <= 1e-7 * max(float(np.abs(b[fine]).max()), 1e-6)).all():
+        return None
+    return confirmed(program, *pair, sizes, inputs)
+
+
+def _is_undefined(program: Program, pair: tuple[str, str, str], sizes: Mapping[str, int], inputs: Mapping[str, Any]) -> bool:
+    """Exactly, or with many digits: some element of the gradient is a number, and the claim there is not."""
+    needed = program.needed([n for n in pair[1:] if n not in program.inputs])
+    found = pair_at(needed, pair[1], pair[2], sizes, inputs, Exact())
+    if found is None:
+        found = pair_at(needed, pair[1], pair[2], sizes, inputs, Digits())
+    if found is None:
+        return False
+    return any(u is None and v is not None for u, v in zip(np.ravel(found[0]), np.ravel(found[1])))
