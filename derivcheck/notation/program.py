@@ -124,6 +124,11 @@ class Requirement:
         return f"{self.left} {self.relation} {self.right}"
 
 
+ASSUMES = "assumes "
+NOT_TWICE = "no position is written to twice"  # a scatter that does not accumulate
+NO_TIES = "no ties where the order decides"  # a sort
+
+
 @dataclass(frozen=True)
 class Program:
     """Definitions in order, with the inputs that they read and the outputs that they give.
@@ -144,6 +149,11 @@ class Program:
     notes: tuple[str, ...] = ()
     structure: str = field(default="auto")  # "auto": one output alone, else a tuple; "tuple"
     requires: tuple[Requirement, ...] = ()
+
+    @property
+    def assumptions(self) -> tuple[str, ...]:
+        """What the Program assumes of the data, from its notes."""
+        return tuple(n.removeprefix(ASSUMES) for n in self.notes if n.startswith(ASSUMES))
 
     @property
     def inputs(self) -> tuple[str, ...]:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from derivcheck.notation.brackets import bracket, opposite
+from derivcheck.notation.program import NOT_TWICE
 from derivcheck.notation.sizes import Index, Poly, as_poly, i_poly
 from derivcheck.notation.substitution import substitute
 from derivcheck.notation.terms import ONE, Bracket, Term, add, extremum, func, mul, neg, power, product, sub, summation
@@ -61,7 +62,8 @@ def _put(
     arriving = summation(left, mul(*inside, *deltas, substitute(value, swap)))
     if accumulate:
         return b.give(at, add(x[tuple(at)], arriving))
-    b.assume("no position is written to twice")
+    if any(i.size.constant != 1 for i in left):
+        b.assume(NOT_TWICE)
     hit = summation(left, mul(*inside, *deltas))
     covered = hit if not left or isinstance(hit, Bracket) else bracket(">", hit)
     return b.give(at, add(mul(opposite(covered), x[tuple(at)]), arriving))
@@ -222,7 +224,7 @@ def put(b: Builder, input: Value, index: Value, source: Value, accumulate: bool 
     arriving = summation(over, mul(hit, value))
     if accumulate:
         return b.give(at, add(input[at], arriving))
-    b.assume("no position is written to twice")
+    b.assume(NOT_TWICE)
     return b.give(at, add(mul(bracket("==", summation(over, hit)), input[at]), arriving))
 
 

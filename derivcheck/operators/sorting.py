@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from derivcheck.notation.brackets import bracket
+from derivcheck.notation.program import NO_TIES
 from derivcheck.notation.sizes import Index, Poly, PolyLike, as_poly, extreme, i_poly
 from derivcheck.notation.terms import Bracket, add, extremum, func, mul, size_of, summation
 from derivcheck.operators.build import Builder
@@ -17,7 +18,6 @@ from derivcheck.operators.reshapes import digits
 from derivcheck.operators.row import floats, row, sample
 from derivcheck.operators.values import Position, Value, not_a_number, numel, test, where
 
-_NO_TIES = "no ties where the order decides"
 _NUMBERS = "no element is NaN (torch's median is NaN then)"
 
 
@@ -27,7 +27,7 @@ def _line(at: Sequence[Index], axis: int, p: Position) -> tuple[Position, ...]:
 
 def _places(b: Builder, x: Value, axis: int, descending: bool, holes: bool = False) -> Value:
     """``place[…, k, …]``: where the k-th element in order stands."""
-    b.assume(_NO_TIES)
+    b.assume(NO_TIES)
     at = b.indices(x.dims)
     i, j = b.index(x.dims[axis]), at[axis]
     mine, other = x[at], x[_line(at, axis, i)]
@@ -232,7 +232,7 @@ def mode(b: Builder, input: Value, dim: int = -1, keepdim: bool = False) -> tupl
     if not input.rank:
         return b.give((), input[()], kind=input.kind), b.give((), size_of(0), 1, kind="int")
     axis = dim % input.rank
-    b.assume(_NO_TIES)
+    b.assume(NO_TIES)
     at = b.indices(input.dims)
     i = b.index(input.dims[axis])
     times = b.define("times", at, summation([i], test("==", input[_line(at, axis, i)], input[at])), stop=True, kind="int")

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from derivcheck.errors import InputError
-from derivcheck.notation.program import Definition, Input, Program
+from derivcheck.notation.program import NO_TIES, NOT_TWICE, Definition, Input, Program
 
 
 @dataclass(frozen=True)
@@ -61,3 +61,23 @@ def check_names(claimed: Program, inputs: Mapping[str, Input], known: Mapping[st
         if a.dims != have[a.name]:
             found, wanted = (", ".join(map(str, dims)) for dims in (a.dims, have[a.name]))
             raise InputError(f"the backward reads {a.name} with dimensions ({found}); the forward has ({wanted})")
+
+
+def assumed(claimed: Program, forward: Program) -> list[str]:
+    """What the claim assumes of the data and the forward does not."""
+    return [a for a in claimed.assumptions if a not in forward.assumptions]
+
+
+def limited(claimed: Program, forward: Program, adjoint: Program) -> str:
+    """Why a proof that a claim is the gradient is none where the forward is, or "".
+
+    Torch code was traced in one branch alone; a scatter that does not accumulate is right where no two ids agree, and
+    ids do agree, but for those that a sort gives.
+    """
+    ordered = NO_TIES in forward.assumptions and all(a.kind != "int" for a in forward.arguments)
+    if NOT_TWICE in assumed(claimed, forward) and not ordered:
+        return f"proved where {NOT_TWICE}, which the forward does not assume"
+    own = [r for r in claimed.requires if r not in adjoint.requires and not r.always]
+    if not own:
+        return ""
+    return f"proved where {' and '.join(map(str, own))}: at other sizes the backward runs other code"

@@ -21,7 +21,7 @@ from derivcheck.proof import invariants, polynomials
 from derivcheck.proof.atoms import Expression, elements_in
 from derivcheck.proof.audit import objection
 from derivcheck.proof.bridges import Bridge, across, long_indices, wide
-from derivcheck.proof.claims import Claim, check_names, claims
+from derivcheck.proof.claims import Claim, assumed, check_names, claims, limited
 from derivcheck.proof.conditions import conditions
 from derivcheck.proof.equality import MODES, TIES, modes
 from derivcheck.proof.induction import by_invariant, one_step
@@ -117,7 +117,8 @@ class Prover:
         )
 
     def _conditions(self) -> list[str]:
-        found = dict.fromkeys((*self.forward.conditions, *self.claimed.conditions, *(self.cancelled if self.leaned else ())))
+        found = dict.fromkeys((*self.forward.conditions, *self.claimed.conditions, *assumed(self.claimed, self.forward)))
+        found.update(dict.fromkeys(self.cancelled if self.leaned else ()))
         every = (*self.known.values(), *self.claimed.definitions, *self.leaned)
         found.update(dict.fromkeys(conditions(every, self.definitions)))
         for mode, s in self.spaces.items():
@@ -225,12 +226,8 @@ class Prover:
 
     # -- one gradient -------------------------------------------------------------------
     def _limited(self, p: Part) -> Part:
-        """A claim that was traced in one branch alone is not proved at the sizes that take another."""
-        own = [r for r in self.claimed.requires if r not in self.adjoint.requires and not r.always]
-        if p.status != "proved" or not own:
-            return p
-        where = " and ".join(map(str, own))
-        return replace(p, status="undecided", detail=f"proved where {where}: at other sizes the backward runs other code")
+        limit = limited(self.claimed, self.forward, self.adjoint) if p.status == "proved" else ""
+        return replace(p, status="undecided", detail=limit) if limit else p
 
     def _audited(self, c: Claim, p: Part) -> Part:
         """A proof is put to numbers where what it leaves out could be more than a set of measure zero."""

@@ -12,7 +12,7 @@ import torch
 
 from derivcheck.errors import InputError, UnsupportedOperation
 from derivcheck.notation.functions import functions
-from derivcheck.notation.program import Input, Program, Requirement
+from derivcheck.notation.program import ASSUMES, Input, Program, Requirement
 from derivcheck.notation.sizes import Poly, Size, as_poly, size
 from derivcheck.notation.terms import number
 from derivcheck.operators.build import Builder
@@ -351,7 +351,7 @@ class Walk:
                 out.append(f"{n} is changed in place by the code; gradients are with respect to its value before")
         for place in self.recording.unseen:
             out.append(f"the change in place under no_grad at {place} passes the gradient as if it were not there, as in torch")
-        out += [f"assumes {a}" for a in [*self.b.assumptions, *self.recording.assumptions]]
+        out += [f"{ASSUMES}{a}" for a in [*self.b.assumptions, *self.recording.assumptions]]
         return out
 
 
