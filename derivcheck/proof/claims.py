@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from derivcheck.errors import InputError
 from derivcheck.notation.program import NO_TIES, NOT_TWICE, Definition, Input, Program
+from derivcheck.proof.conditions import conditions
 
 
 @dataclass(frozen=True)
@@ -71,12 +72,16 @@ def assumed(claimed: Program, forward: Program) -> list[str]:
 def limited(claimed: Program, forward: Program, adjoint: Program) -> str:
     """Why a proof that a claim is the gradient is none where the forward is, or "".
 
-    Torch code was traced in one branch alone; a scatter that does not accumulate is right where no two ids agree, and
-    ids do agree, but for those that a sort gives.
+    Torch code was traced in one branch alone; what divides by a bracket is not defined where that is 0; a scatter that does
+    not accumulate is right where no two ids agree, and ids do agree, but for those that a sort gives.
     """
     ordered = NO_TIES in forward.assumptions and all(a.kind != "int" for a in forward.arguments)
     if NOT_TWICE in assumed(claimed, forward) and not ordered:
         return f"proved where {NOT_TWICE}, which the forward does not assume"
+    needs = ({*p.conditions, *conditions(p.definitions, {})} for p in (claimed, forward, adjoint))
+    cut = sorted(c for c in next(needs).difference(*needs) if c.startswith("[") and c.endswith("] ≠ 0"))
+    if cut:
+        return f"proved where {' and '.join(cut)} alone: elsewhere it divides by 0"
     own = [r for r in claimed.requires if r not in adjoint.requires and not r.always]
     if not own:
         return ""

@@ -134,3 +134,16 @@ def test_a_claim_that_is_defined_nowhere_is_not_proved() -> None:
 def test_a_claim_that_is_undefined_at_single_points_is_proved() -> None:
     proof = dc.prove(lambda x: torch.relu(x), lambda grad_output, x: {"x": grad_output * torch.relu(x) / x}, dims={"x": "N"})
     assert proof.status == "proved" and "x[n] ≠ 0" in proof.conditions
+
+
+@pytest.mark.parametrize(
+    ("forward", "claim"),
+    [
+        ("y[n] := x[n]", "sum(k: grad_output[k]/[k == n])"),  # defined at N = 1 alone
+        ("y[n] := [n >= 1]*x[n]", "grad_output[n]/[n >= 1]"),
+        ("y[n] := [x[n] > 0]*x[n]", "grad_output[n]*[x[n] > 0]/[x[n] > 0]"),  # cancels as it is read
+    ],
+)
+def test_a_claim_that_divides_by_a_bracket_is_not_proved(forward: str, claim: str) -> None:
+    proof = dc.prove(forward, f"x_bar[n] := {claim}", dims={"x": "N"})
+    assert proof.status != "proved"
