@@ -32,21 +32,13 @@ from derivcheck.notation.numbers import Bools, Mask, Positions, Whole
 FLOAT64_UNIT = 2.0**-53
 #: The largest slope of a function that is bounded everywhere; used where the error is not small.
 SLOPES = {
-    "sin": 1.0,
-    "cos": 1.0,
-    "tanh": 1.0,
-    "atan": 1.0,
-    "asinh": 1.0,
-    "sigmoid": 0.25,
-    "softplus": 1.0,
-    "logsigmoid": 1.0,
-    "erf": 1.13,
-    "silu": 1.1,
-    "gelu": 1.13,
-    "gelu_tanh": 1.13,
+    **dict.fromkeys(("sin", "cos", "tanh", "atan", "asinh", "softplus", "logsigmoid"), 1.0),
+    "sigmoid": 0.25, "erf": 1.13, "silu": 1.1, "gelu": 1.13, "gelu_tanh": 1.13,
 }
 #: Functions whose usual code cancels, so that its error is relative to the argument.
 CANCELLING = {"gelu", "gelu_tanh"}
+#: Functions that jump: no slope says what an error in their argument does.
+STEPS = {"round", "floor", "ceil", "trunc", "sign"}
 #: torch's vectorised float32 kernels: exp to 20 units in the last place, erf by Abramowitz & Stegun 7.1.26 (1.5e-7 absolute).
 EXP_FLOAT32 = {"exp", "sigmoid", "softplus", "logsigmoid", "silu", "tanh", "gelu_tanh", "exp2", "expm1", "sinh", "cosh"}
 ERF_FLOAT32 = {"erf": 1.0, "gelu": 0.5, "erfc": 1.0}
@@ -238,6 +230,9 @@ class Bound:
             e = e + args[0].value.abs() * self.unit
         if self.single and name in ERF_FLOAT32:
             e = e + 1e-6 * ERF_FLOAT32[name] * (1.0 if name != "gelu" else args[0].value.abs())
+        if name in STEPS and args[0].error is not None:
+            low, high = f(args[0].value - args[0].error), f(args[0].value + args[0].error)
+            return Pair(v, e + torch.maximum((v - low).abs(), (high - v).abs()))
         for k, a in enumerate(args):
             if a.error is not None:
                 e = e + _times(self._slope(name, f, [b.value for b in args], k, a.error), a.error)

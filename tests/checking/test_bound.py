@@ -10,6 +10,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import derivcheck as dc
 from derivcheck.checking.bound import Bound, Pair, unit
 from derivcheck.checking.live import Live
 from derivcheck.notation.exact import Exact
@@ -138,3 +139,10 @@ def test_products_of_errors_count() -> None:
 def test_unit(dtype: torch.dtype) -> None:
     one = torch.ones((), dtype=dtype)
     assert one + unit(dtype) * 0.99 == one and one + unit(dtype) * 2 != one
+
+
+def test_a_step_within_rounding_may_fall_either_way() -> None:
+    """x/0.1 in bfloat16 is 3.5 or a little less: rounded, 4 or 3."""
+    x = torch.tensor([0.7, 0.3, 0.5, -0.9, 0.1] * 20) + torch.linspace(0, 0.4, 100)
+    report = dc.check(lambda x: (x / 0.1).round() * 0.1 + x, {"x": x}, dtype=torch.bfloat16)
+    assert report.passed, str(report)
