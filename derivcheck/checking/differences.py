@@ -9,6 +9,7 @@ The Program is evaluated at perturbed inputs in float64; nothing of the derivati
 * Where every output element is at most quadratic in a colour's perturbation, a central difference has
   no truncation error at any step, so the step is as large as the function asks; elsewhere Richardson's
   extrapolation over five steps, with its error estimate.
+* At a kink a central difference is the mean of both sides: differences to one side tell.
 * What no gradient flows through (``detach``, witnesses) is frozen at its value.
 """
 
@@ -70,6 +71,7 @@ def difference(
     seed: int = 0,
     budget: float = BUDGET,
     stretch: float = 1.0,
+    side: int = 0,
 ) -> Difference:
     """The gradient in ``name`` of ``Σ upstream · output``.
 
@@ -80,13 +82,14 @@ def difference(
         base: every definition's value at ``inputs``.
         stretch: scales the steps, for a second opinion.
         budget: how much work the differences may be; beyond it, colours are sampled.
+        side: 0 for central differences; 1 or -1 for the slope above or below the point alone.
     """
     open_program, weights = unreduced(program, upstream, name, sizes)
     x = np.asarray(inputs[name], dtype=np.float64)
     if not weights:  # no output depends on it
         return Difference(np.zeros(x.shape), np.zeros(x.shape), x.size, x.size, True)
     colours = colouring(open_program, name, x.shape, sizes)
-    exact = degree(open_program, name) <= 2
+    exact = not side and degree(open_program, name) <= 2
     count = colours.count
     work = cost(open_program, sizes) * (2 if exact else 2 * LEVELS)
     most = max(1, min(count, int(budget / max(work, 1.0))))
@@ -100,7 +103,7 @@ def difference(
         known.update(evaluate(equalities, {a.name: known[a.name] for a in equalities.arguments}, sizes))
     pairs = evaluate(open_program, {a.name: known[a.name] for a in open_program.arguments}, sizes, Bound())
     noise = {o: 0.0 if pairs[o].error is None else pairs[o].error.numpy() for o in weights}
-    run = _Runner(open_program, name, known, sizes, weights, colours, x, noise, stretch)
+    run = _Runner(open_program, name, known, sizes, weights, colours, x, noise, stretch, side)
     for start in range(0, len(chosen), size):
         part = chosen[start : start + size]
         found, doubt = run.quadratic(part) if exact else run.extrapolated(part)
@@ -122,8 +125,10 @@ class _Runner:
         x: Array,
         noise: Mapping[str, Any],
         stretch: float = 1.0,
+        side: int = 0,
     ) -> None:
         self.noise = noise
+        self.ends = (1, -1) if not side else (1, 0) if side > 0 else (0, -1)
         self.program, self.name, self.sizes, self.weights, self.colours, self.x = program, name, sizes, weights, colours, x
         self.arrays = dict(arrays)
         self.batched: dict[int, Program] = {}
@@ -154,7 +159,7 @@ class _Runner:
             slope = slope + (g * moved if np.any(g != 1) else moved).sum(self.colours.summed[o]).transpose(
                 self.colours.order[o]
             )
-        return np.asarray(slope / (2 * step))
+        return np.asarray(slope / ((self.ends[0] - self.ends[1]) * step))
 
     def _noise(self, high: dict[str, Array], low: dict[str, Array]) -> Array:
         """``Σ |g|·`` the rounding in both ends: of the outputs, and of the way to them at the point itself."""
@@ -189,14 +194,14 @@ class _Runner:
         rounding: Any = 0.0
         for level in range(LEVELS):
             step = self.step * 2.0 ** (-4 - 2 * level)
-            high, low = self.outputs(part, step), self.outputs(part, -step)
+            high, low = (self.outputs(part, end * step) for end in self.ends)
             slope = self._slope(high, low, step)
             if not level:
                 rounding = self._noise(high, low)
-            noise = rounding / (2 * step)
+            noise = rounding / ((self.ends[0] - self.ends[1]) * step)
             row = [slope]
             for k in range(level):
-                factor = 16.0 ** (k + 1)
+                factor = (4.0 if 0 in self.ends else 16.0) ** (k + 1)
                 row.append((factor * row[k] - rows[-1][k]) / (factor - 1))
             if level:
                 for k in range(1, level + 1):

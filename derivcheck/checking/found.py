@@ -101,7 +101,7 @@ def find(
     versions = {n: t._version for n, t in {**given, **ups}.items()}
     try:
         with torch.set_grad_enabled(not leaves and torch.is_grad_enabled()):
-            out = dict(run(dict(given), dict(ups)))
+            out = {n: dense(g) for n, g in run(dict(given), dict(ups)).items()}
     except InputError:
         raise
     except Exception as error:  # a backward's faults are findings
@@ -142,6 +142,11 @@ def _same(a: torch.Tensor | None, b: torch.Tensor) -> bool:
         and a.dtype == b.dtype
         and bool(torch.equal(a, b) or torch.equal(a.isnan(), b.isnan()) and torch.equal(a.nan_to_num(), b.nan_to_num()))
     )
+
+
+def dense(g: Any) -> Any:
+    """A sparse gradient (of an embedding, say) as the dense one that it means."""
+    return g.to_dense() if isinstance(g, torch.Tensor) and g.layout is not torch.strided else g
 
 
 def flat(out: Any) -> list[torch.Tensor]:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -18,9 +19,9 @@ import torch
 
 from derivcheck.checking.bound import FLOAT64_UNIT, Bound
 from derivcheck.checking.compare import compare
-from derivcheck.checking.differences import difference
+from derivcheck.checking.differences import Difference, difference
 from derivcheck.checking.exact import exact, small_sizes
-from derivcheck.checking.found import Upstream, flat
+from derivcheck.checking.found import Upstream, dense, flat
 from derivcheck.checking.judge import Derived, derived, fill
 from derivcheck.checking.live import Live, array
 from derivcheck.checking.probes import runs
@@ -148,7 +149,7 @@ def _autograd(s: Subject, tensors: Tensors, upstream: Upstream, tested: bool) ->
         grads = torch.autograd.grad(
             [o for o, _ in wanted], [leaves[n] for n in names], [g.reshape(o.shape) for o, g in wanted], allow_unused=True
         )
-    return {n: torch.zeros_like(leaves[n]) if g is None else g for n, g in zip(names, grads)}
+    return {n: torch.zeros_like(leaves[n]) if g is None else dense(g) for n, g in zip(names, grads)}
 
 
 def _difference(
@@ -171,15 +172,30 @@ def _difference(
     error = np.where(judged, np.abs(d.value - expected), 0.0)
     over = judged & (error > bound)
     if over.any():  # a second opinion at other steps: what the two do not agree on is a kink or noise
-        with np.errstate(all="ignore"):
-            other = difference(s.derivation.program, inputs, upstream, name, base, right.sizes, seed, stretch=0.07)
+
+        def again(**how: Any) -> Difference:
+            with np.errstate(all="ignore"):
+                return difference(s.derivation.program, inputs, upstream, name, base, right.sizes, seed, **how)
+
+        other = again(stretch=0.07)
         torn = over & ~(np.abs(other.value - d.value) <= 8 * (d.error + other.error) + array(right.tolerance(bar)))
+        if (over & ~torn).any():
+            torn |= over & _between_sides(again(side=-1), again(side=1), expected, bound)
         judged, over, error = judged & ~torn, over & ~torn, np.where(torn, 0.0, error)
         if torn.any():
-            note += f", {int(torn.sum())} not settled"
+            note += f", {int(torn.sum())} at kinks or not settled"
+    if not judged.any():
+        return Witness("differences", None, note=note)
     ratio = np.where(judged, error / np.maximum(bound, 5e-324), 0.0)
     at = np.unravel_index(int(ratio.argmax()), ratio.shape)
     return Witness("differences", not bool(over.any()), float(error.max()), float(bound[at]), note)
+
+
+def _between_sides(below: Difference, above: Difference, expected: Any, bound: Any) -> Any:
+    """Where the slopes to either side differ and the derived gradient is between them: it stands at a kink."""
+    low, high = np.minimum(below.value, above.value), np.maximum(below.value, above.value)
+    doubt = 8 * (below.error + above.error)
+    return (high - low > doubt) & (low - doubt - bound <= expected) & (expected <= high + doubt + bound)
 
 
 def _direction(
@@ -194,40 +210,60 @@ def _direction(
         n: torch.randn(tensors[n].shape, generator=generator, dtype=torch.float64).to(tensors[n].device) for n in s.wrt
     }
     scale = max(float(tensors[n].abs().max()) for n in s.wrt) or 1.0
-    try:
-        previous: list[float] = []
-        best, doubt = math.nan, math.inf
-        for level in range(5):
-            h = scale * 2.0 ** (-5 - 2 * level)
-            ends = []
-            for sign in (h, -h):
-                moved = {n: t + sign * directions[n] if n in directions else t for n, t in tensors.items()}
-                ends.append(_run(call, moved))
-            if any(o.dtype is not torch.float64 for o in ends[0]):
-                return None
-            slope = sum(float((g * (a - b)).sum()) for g, a, b in zip(upstream.values(), *ends)) / (2 * h)
-            noises = (
-                sum(float((g.abs() * (a.abs() + b.abs())).sum()) for g, a, b in zip(upstream.values(), *ends))
-                * 16
-                * FLOAT64_UNIT
-                / h
-            )
-            row = [slope]
-            for k in range(level):
-                row.append((16.0 ** (k + 1) * row[k] - previous[k]) / (16.0 ** (k + 1) - 1))
-                estimate = max(abs(row[-1] - row[-2]), abs(row[-1] - previous[k])) + noises
-                if estimate < doubt:
-                    best, doubt = row[-1], estimate
-            previous = row
-    except Exception:  # whatever the user's code raises there, it gives no number
+
+    def at(h: float) -> list[torch.Tensor]:
+        return _run(call, {n: t + h * directions[n] if n in directions else t for n, t in tensors.items()})
+
+    slope = partial(_slope, at, list(upstream.values()))
+    found = slope(scale, (1, -1))
+    if found is None:
         return None
+    best, doubt = found
     expected = sum(float((right.value(outputs[n]) * directions[n].cpu()).sum()) for n in s.wrt)
     terms = sum(float((right.value(outputs[n]).abs() * directions[n].cpu().abs()).sum()) for n in s.wrt)
     bound = sum(float((right.tolerance(outputs[n]) * directions[n].cpu().abs()).sum()) for n in s.wrt)
     bound += 8 * doubt + 64 * FLOAT64_UNIT * terms
     if not math.isfinite(best) or not math.isfinite(bound) or doubt > JUDGED * terms:
         return Witness("direction", None, note="a kink lies within the steps")
+    if abs(best - expected) > bound:
+        near, below, above = slope(scale * 2.0**-9, (1, -1)), slope(scale, (0, -1)), slope(scale, (1, 0))
+        if near is not None and abs(near[0] - best) > 8 * (near[1] + doubt):
+            return Witness("direction", None, note="a kink lies within the steps")
+        if below is not None and above is not None and abs(below[0] - above[0]) > 8 * (below[1] + above[1]):
+            return Witness("direction", None, note="the point stands at a kink")
     return Witness("direction", abs(best - expected) <= bound, abs(best - expected), bound)
+
+
+def _slope(
+    at: Callable[[float], list[torch.Tensor]], upstream: list[torch.Tensor], scale: float, ends: tuple[int, int]
+) -> tuple[float, float] | None:
+    """The slope of ``Σ upstream · at(h)`` at 0 by Richardson's extrapolation, and its error; None where there is no number.
+
+    Args:
+        ends: of each step: (1, -1) for central differences, (1, 0) and (0, -1) for one side.
+    """
+    width, base = ends[0] - ends[1], 4.0 if 0 in ends else 16.0
+    previous: list[float] = []
+    best, doubt = math.nan, math.inf
+    try:
+        for level in range(5):
+            h = scale * 2.0 ** (-5 - 2 * level)
+            high, low = (at(end * h) for end in ends)
+            if any(o.dtype is not torch.float64 for o in high):
+                return None
+            slope = sum(float((g * (a - b)).sum()) for g, a, b in zip(upstream, high, low)) / (width * h)
+            sizes = sum(float((g.abs() * (a.abs() + b.abs())).sum()) for g, a, b in zip(upstream, high, low))
+            noise = sizes * 32 * FLOAT64_UNIT / (width * h)
+            row = [slope]
+            for k in range(level):
+                row.append((base ** (k + 1) * row[k] - previous[k]) / (base ** (k + 1) - 1))
+                estimate = max(abs(row[-1] - row[-2]), abs(row[-1] - previous[k])) + noise
+                if estimate < doubt:
+                    best, doubt = row[-1], estimate
+            previous = row
+    except Exception:  # whatever the user's code raises there, it gives no number
+        return None
+    return best, doubt
 
 
 def _stops(s: Subject) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -141,3 +143,27 @@ def test_sympy_covers_every_gradient_of_a_normalised_layer() -> None:
     data = {"input": torch.randn(6, 3, dtype=torch.float64), "target": torch.randn(6, 2, dtype=torch.float64)}
     for row in check_at(d, data):
         assert [w.agrees for w in row.witnesses if w.name == "SymPy"] == [True], row
+
+
+@pytest.mark.parametrize(
+    "f", [lambda x: x.relu(), lambda x: torch.exp(-x.relu()), lambda x: torch.maximum(x, 0 * x), lambda x: x.clamp(0)]
+)
+def test_data_that_stands_at_a_kink_contradicts_nobody(f: Any) -> None:
+    """Zeros in the data of a relu: a central difference is the mean of both sides there."""
+    x = torch.tensor([[0.0, 1.5, -2.0, 0.7], [-0.3, 0.0, 0.4, 1.0]])
+    report = dc.check(f, {"x": x})
+    assert report.passed, str(report)
+
+
+def test_what_is_no_kink_is_not_taken_for_one() -> None:
+    """relu(x) − relu(−x) is x: its slope at 0 is 1 on both sides, and by relu'(0) = 0 it comes out as 0."""
+    report = dc.check(lambda x: torch.relu(x) - torch.relu(-x), {"x": torch.tensor([0.0, 1.0, 2.0])})
+    assert report["x"].verdict == "undecided" and "differences" in report["x"].note
+
+
+def test_kinks_within_the_steps_of_the_direction_contradict_nobody() -> None:
+    """max_pool of 1000 ± 1: a step as long as the data is large crosses what the gradient at the point never sees."""
+    torch.manual_seed(1)
+    net = torch.nn.Sequential(torch.nn.Conv2d(1, 3, 3, padding=1), torch.nn.ReLU(), torch.nn.MaxPool2d(2))
+    report = dc.check(net, {"input": 1e3 + torch.randn(2, 1, 4, 4)})
+    assert report.passed, str(report)
