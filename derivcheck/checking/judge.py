@@ -293,7 +293,11 @@ def unsure(
     row.aside = int(blind.sum())
     if row.count and row.aside > ASIDE * row.count:
         row.verdict = "vacuous"
+        none = int((~torch.isfinite(expected)).sum())
         row.note = (
+            f"the gradient is infinite or not a number in {none} of {row.count} elements: use data of another scale"
+            if none > ASIDE * row.count
+            else
             f"the rounding bound is larger than the gradient's own scale in {row.aside} of {row.count} elements: "
             "use data of another scale, or float64"
         )

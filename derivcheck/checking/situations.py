@@ -24,6 +24,8 @@ LENGTHS = (  # for each, the lengths in the order in which they are tried
 )
 SIZES = ("coprime sizes", *(name for name, _ in LENGTHS))
 WORK = 4e6  # multiplications that one run of the adjoint may cost at other sizes
+BLOCKS = ((48, 32, 64, 16, 80, 96, 16, 32), (16,) * 8, (8,) * 8)  # of whole blocks
+LONG = (1031, 131, 37)  # more than a block of a kernel, with something left over
 LARGE = 1 << 14  # elements beyond which probes run at small sizes, where the forward takes them
 WIDE, NARROW = 20.0, 6.0  # powers of two, up and down, of an upstream gradient of all magnitudes; in half precision
 
@@ -34,8 +36,8 @@ class Probe:
 
     Attributes:
         kinks: its data may stand at kinks, where a subgradient is as good as another.
-        lenient: only where every right gradient is a number, and then: ``sound``, all that is found counts; ``finite``, NaN
-            or infinity for a number; ``coarse``, what is far off, in another type than the caller's.
+        lenient: only where every right gradient is a number, and then: ``sound``, all that is found counts; ``coarse``, what
+            is far off (another type than the caller's, data of another scale), NaN for a number included.
         refusable: code that raises here gives no wrong gradient.
         subject: the subject as it is run here, where it is not the caller's.
         before, leaves: see :func:`~derivcheck.checking.found.find`.
@@ -67,11 +69,16 @@ def situations(s: Subject, upstream: Upstream, right: Derived, seed: int, writte
     data, ups = (s.tensors, upstream) if total <= LARGE or less is None else less
     yield Probe("twice in a row", data, ups, before=({n: _turned(t) for n, t in data.items()}, {n: -g for n, g in ups.items()}))
     yield Probe("another upstream", data, _random(ups, generator))
-    yield from _lengths(s, upstream, right, dict(right.sizes) if coprime is None else coprime, generator)
+    usual = dict(right.sizes) if coprime is None else coprime
+    yield from _lengths(s, upstream, right, usual, generator)
+    yield from _blocks(s, upstream, right, usual)
     if any(g.ndim for g in ups.values()):
         yield Probe("non-contiguous upstream", data, {n: _strided(g) for n, g in _random(ups, generator).items()})
         yield Probe("expanded upstream", data, {n: _expanded(g, generator) for n, g in ups.items()})
-    yield Probe("non-contiguous inputs", {n: _strided(t) if t.is_floating_point() else t for n, t in data.items()}, ups)
+    own = {a.name for a in s.derivation.program.arguments if _kept(s, a.role)}  # these stand in memory as the module made them
+    yield Probe(
+        "non-contiguous inputs", {n: _strided(t) if t.is_floating_point() and n not in own else t for n, t in data.items()}, ups
+    )
     yield from _values(s, data, ups, right, generator)
     yield from _magnitudes(s, *(less or (data, ups)), generator)
     yield from _ways(s, data, ups, written)
@@ -96,14 +103,33 @@ def _lengths(
         yield Probe(f"{free[0]} = 0", *at_sizes(s, none, upstream, generator), lenient="sound", refusable=True)
 
 
+def _blocks(s: Subject, upstream: Upstream, right: Derived, coprime: Mapping[str, int]) -> Iterator[Probe]:
+    """Sizes that kernels branch on: whole blocks, and each size longer than a block.  torch's own kernels are not asked."""
+    free, adjoint = _free(s, right.sizes), s.derivation.adjoint
+    if not free or s.native or any(d.recurrent for d in s.derivation.program.definitions):
+        return
+    generator = torch.Generator().manual_seed(29)
+    whole = [dict(right.sizes) | dict(zip(free, lengths)) for lengths in BLOCKS]
+    longer = [(f"a long {n}", [dict(coprime) | {n: length} for length in LONG]) for n in free[:4]]
+    for name, choices in (("multiples of 16", whole), *longer):
+        for sizes in choices:
+            if possible(s.derivation.program, sizes) and cost(adjoint, sizes) <= WORK / 4:
+                yield Probe(name, *at_sizes(s, sizes, upstream, generator), refusable=True)
+                break
+
+
 def _values(s: Subject, data: Tensors, ups: Upstream, right: Derived, generator: torch.Generator) -> Iterator[Probe]:
     """Other values: parameters that are not 1, zeros, ties, repeated indices."""
     program = s.derivation.program
     arguments = {a.name: a for a in program.arguments}
     parameters = {n for n, a in arguments.items() if a.role == "parameter"}
-    if parameters & set(s.wrt):
+    # a buffer of equal numbers (running statistics as they start) says nothing of itself; another may have a structure
+    told = {n for n, a in arguments.items() if a.role == "buffer" and n in data and _equal(data[n])}
+    if told or parameters & set(s.wrt):
         fresh = {
-            n: another(program, arguments[n], t, right.sizes, generator) if n in parameters and data is s.tensors else t
+            n: another(program, arguments[n], t, right.sizes, generator)
+            if n in told or n in parameters and data is s.tensors
+            else t
             for n, t in data.items()
         }
         yield Probe("random parameters", fresh, ups)
@@ -127,7 +153,7 @@ def _magnitudes(s: Subject, data: Tensors, ups: Upstream, generator: torch.Gener
             yield Probe(name, data, {n: _wide(g, generator) * sign for n, g in ups.items()})
     moved = _unbounded(s, data)
     if moved and not s.native:
-        yield Probe("large inputs", {n: 1000 * t if n in moved else t for n, t in data.items()}, ups, lenient="finite")
+        yield Probe("large inputs", {n: 1000 * t if n in moved else t for n, t in data.items()}, ups, lenient="coarse")
 
 
 def _ways(s: Subject, data: Tensors, ups: Upstream, written: bool) -> Iterator[Probe]:
@@ -210,6 +236,10 @@ def _random(upstream: Upstream, generator: torch.Generator) -> Upstream:
     }
 
 
+def _equal(t: torch.Tensor) -> bool:
+    return t.is_floating_point() and t.numel() > 1 and bool((t == t.flatten()[0]).all())
+
+
 def _strided(t: torch.Tensor) -> torch.Tensor:
     """The same numbers with other strides in every dimension, from the middle of a memory whose other numbers are NaN."""
     if not t.ndim:
@@ -227,6 +257,7 @@ def _wide(g: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
         return torch.full_like(g, -(2.0**powers))
     sizes = 2 ** (powers * (2 * torch.rand(g.shape, generator=generator, dtype=torch.float64) - 1))
     signs = torch.randint(-3, 4, g.shape, generator=generator).sign()
+    signs.view(-1)[0] = int(signs.numel() < 2)  # however few they are
     return (sizes * signs).to(g.device, g.dtype)
 
 

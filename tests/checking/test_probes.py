@@ -186,3 +186,75 @@ def test_sizes_that_a_forward_does_not_admit_are_not_probed() -> None:
         return {"x": grad_output * torch.roll(x, 3) + torch.roll(grad_output * x, -3)}
 
     assert check(dc.derive(rolled, x=torch.randn(6)), {"x": torch.randn(6)}, backward).passed
+
+
+def _from(size: int) -> Any:
+    return lambda x: x.shape[0] >= size or x.shape[1] >= size
+
+
+@pytest.mark.parametrize(
+    "where", [_from(32), _from(128), _from(1024), lambda x: x.shape[1] % 8 == 0, lambda x: x.shape[0] % 16 == 0]
+)
+def test_a_kernel_that_is_wrong_for_whole_or_several_blocks_is_found(where: Any) -> None:
+    def backward(grad_output: Any, x: Any, w: Any) -> Tensors:
+        return {"x": grad_output @ w, "w": grad_output.T @ x * (2 if where(x) else 1)}
+
+    report = check(linear, {"x": torch.randn(6, 5), "w": torch.randn(4, 5)}, backward)
+    assert report["w"].verdict == "wrong" and report["w"].where.split(" (")[0] in ("multiples of 16", "a long N", "a long M")
+
+
+def test_a_formula_that_gives_out_at_large_inputs_is_found() -> None:
+    def backward(grad_output: Any, x: Any) -> Tensors:
+        return {"x": torch.where(x.abs() > 10, 0, 2 * x * grad_output)}
+
+    report = check(lambda x: x * x, {"x": torch.randn(50).clamp(-3, 3)}, backward)
+    assert report["x"].verdict == "wrong" and report["x"].where.startswith("large inputs")
+
+
+def test_few_upstream_numbers_have_a_zero_among_them_too() -> None:
+    def backward(grad_output: Any, x: Any) -> Tensors:
+        return {"x": grad_output * grad_output / grad_output * x.cos()}
+
+    report = check(lambda x: x.sin(), {"x": torch.randn(3)}, backward)
+    assert report["x"].where.startswith("upstream of all magnitudes"), str(report)
+
+
+class _Shifted(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Any, mean: Any) -> Any:
+        ctx.save_for_backward(x, mean)
+        return (x - mean) ** 2
+
+    @staticmethod
+    def backward(ctx: Any, g: Any) -> Any:
+        return 2 * g * ctx.saved_tensors[0], None  # right while the mean is 0
+
+
+def test_running_statistics_as_they_start_do_not_hide_that_they_are_ignored() -> None:
+    class Norm(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.register_buffer("mean", torch.zeros(4))
+
+        def forward(self, x: Any) -> Any:
+            return _Shifted.apply(x, self.mean)
+
+    report = check(Norm(), {"x": torch.randn(5, 4)})
+    assert report["x"].verdict == "wrong" and report["x"].where.startswith("random parameters")
+
+
+def test_parameters_stand_in_memory_as_the_module_made_them() -> None:
+    """torch's batch_norm ignores the strides of its weight; no module lays one out in any other way."""
+    report = check(torch.nn.Sequential(torch.nn.Linear(4, 3), torch.nn.BatchNorm1d(3)), {"input": torch.randn(8, 4)})
+    assert report.passed and "non-contiguous inputs" in str(report), str(report)
+
+
+def test_a_sparse_gradient_is_read_as_the_dense_one_that_it_means() -> None:
+    ids = torch.tensor([1, 4, 4])
+    report = check(torch.nn.Embedding(9, 3, sparse=True), {"input": ids})
+    assert report.passed, str(report)
+
+    def twice(grad_output: Any, table: Any, ids: Any) -> Any:
+        return {"table": 2 * torch.zeros_like(table).index_add(0, ids, grad_output).to_sparse()}
+
+    assert check(lambda table, ids: table[ids], {"table": torch.randn(9, 3), "ids": ids}, twice)["table"].verdict == "wrong"
