@@ -17,10 +17,11 @@ def between(
 ) -> bool:
     """Whether ``g`` lies, element by element, between derived gradients at points a little off the kinks.
 
-    Away from kinks these all agree to the nudge, so a gradient that is wrong there stays wrong.
+    Away from kinks these all agree to the nudge, so a gradient that is wrong there stays wrong.  So do its sums: what a tie
+    shares out between the tied is the same on every side, however it is shared.
     """
     bar = dict(zip(s.derivation.wrt, s.derivation.adjoint.outputs))[name]
-    low = high = right.value(bar)
+    sides = [right.value(bar)]
     generator = torch.Generator().manual_seed(1)
     for _ in range(TRIES):
         moved = {}
@@ -30,9 +31,16 @@ def between(
                 moved[n] = t.double() + NUDGE * max(float(t.abs().max()), 1e-3) * noise
             else:
                 moved[n] = t
-        near = derived(s, moved, upstream, dtype).value(bar)
-        low, high = torch.minimum(low, near), torch.maximum(high, near)
+        sides.append(derived(s, moved, upstream, dtype).value(bar))
     value = g.detach().double().cpu()
     slack = right.tolerance(bar) + 20 * NUDGE * float(torch.nan_to_num(right.value(bar)).abs().max())
     slack = torch.where(torch.isfinite(slack), slack, torch.inf)
-    return bool(((value >= low - slack) & (value <= high + slack)).all())
+    low, high = torch.stack(sides).aminmax(dim=0)
+    if bool(((value < low - slack) | (value > high + slack)).any()):
+        return False
+    for dims in [(k,) for k in range(value.ndim)] + [tuple(range(value.ndim))]:
+        low, high = torch.stack([side.sum(dims) for side in sides]).aminmax(dim=0)
+        room, total = slack.sum(dims), value.sum(dims)
+        if bool(((high - low <= room) & ((total < low - room) | (total > high + room))).any()):
+            return False
+    return True
