@@ -131,7 +131,10 @@ def examine(
         narrower(rows, as_it_is(s, backward, s.tensors, upstream), s.tensors)
     report = Report(s.name, rows, _name(dtype), str(next(iter(s.tensors.values())).device), seed, right.sizes)
     if s.widened:
-        report.notes.append(f"the code's casts to {', '.join(s.widened)} were taken as float64; dtype= checks it as it is")
+        casts = ", ".join(sorted(_name(d) for d in s.widened))
+        report.notes.append(f"the code's casts to {casts} were taken as float64; dtype= checks it as it is")
+    if s.hooked:
+        report.notes.append(f"the hooks on {', '.join(s.hooked)} were not run: what they make of a gradient is not checked")
     if tolerance is not None:
         report.notes.append(f"tolerance={tolerance:g} was used, beyond what rounding explains")
     at_kinks = right.kinks(s.derivation.adjoint.outputs)

@@ -2,7 +2,8 @@
 
 Its own Program is bounded like the derived one.  Within its own bound, and that at most a hundred times
 the derived bound, it passes; beyond that it is right but ill-conditioned.  A backward that hides a fault
-behind its own rounding (adds ``1e16·T − 1e16·T``) is found out by exact arithmetic at a small shape.
+behind its own rounding (adds ``1e16·T − 1e16·T``) is found out by exact arithmetic at a small shape, and where
+its error is as large when it computes in float64.
 """
 
 from __future__ import annotations
@@ -14,9 +15,10 @@ import numpy as np
 import torch
 
 from derivcheck.checking.bound import Bound, unit
+from derivcheck.checking.compare import compare
 from derivcheck.checking.exact import DIGITS, rationals, small_sizes
 from derivcheck.checking.found import Found, Upstream, parse_backward, runner
-from derivcheck.checking.judge import CAP, Derived, derived, judge
+from derivcheck.checking.judge import CAP, Derived, derived, doubled, judge
 from derivcheck.checking.report import Row
 from derivcheck.checking.situations import small
 from derivcheck.checking.subject import Subject
@@ -56,16 +58,27 @@ def reconsider(s: Subject, backward: Any, rows: list[Row], upstream: Upstream, r
         if not bool((error <= mine.error + bound).all() and torch.isfinite(error).all()):  # NaN is no rounding
             continue
         if same is None:
-            same = _exactly(s, program, outputs)
+            same, double = _exactly(s, program, outputs), _in_double(s, backward, upstream)
         agrees = same(row.name)
         if agrees is False:
             row.note = "it hides behind its own rounding; exact arithmetic shows the difference"
+        elif double and not compare(double[row.name], right.value(bars[row.name]), bound).holds:
+            row.note = "it is as wrong in float64, so this is no rounding"
         elif bool((error <= CAP * bound).all()):
             row.verdict, row.note = "passed", "within the rounding of the way it is written, not of the derived one"
         else:
             times = float((error / bound.clamp(min=5e-324)).max())
             row.verdict = "right but ill-conditioned"
             row.note = f"the way it is written loses {times:.0f} times what it has to: subtract before multiplying"
+
+
+def _in_double(s: Subject, backward: Any, upstream: Upstream) -> dict[str, torch.Tensor]:
+    """What the backward gives for the same numbers in float64; nothing where it does not run there."""
+    try:
+        found = runner(s, backward)(doubled(s.tensors), doubled(upstream))
+    except Exception:  # code of one type
+        return {}
+    return {n: g for n, g in found.items() if isinstance(g, torch.Tensor)} if set(s.wrt) <= set(found) else {}
 
 
 def _plainly(s: Subject, backward: Any, wrong: list[Row], upstream: Upstream, right: Derived) -> bool:

@@ -42,7 +42,7 @@ class Found:
 
 def runner(s: Subject, backward: Any) -> Run:
     """The backward under test as ``run(tensors, upstream) -> name -> gradient``."""
-    return widened(_runner(s, backward))
+    return widened(_runner(s, backward), s.widened)
 
 
 def as_it_is(s: Subject, backward: Any, tensors: Tensors, upstream: Upstream) -> Mapping[str, torch.Tensor | None]:
@@ -168,10 +168,10 @@ def _own(s: Subject) -> Run:
         leaves = {n: t.requires_grad_() if n in s.wrt else t for n, t in tensors.items()}
         with torch.enable_grad():
             outs = flat(s.call(dict(leaves)))
-            raw = _raw(s, outs, upstream)
+            raw = None if s.unused else _raw(s, outs, upstream)
         if raw is not None:
             return raw
-        wanted = [(o, g) for o, g in zip(outs, upstream.values()) if o.requires_grad]
+        wanted = [(o, g) for o, (n, g) in zip(outs, upstream.items()) if o.requires_grad and n not in s.unused]
         if not wanted:
             return dict.fromkeys(s.wrt)
         with overheard(s, outs):
@@ -210,7 +210,8 @@ def overheard(s: Subject, outs: list[torch.Tensor]) -> Iterator[None]:
     def listening(original: Any, name: str) -> Any:
         def backward(ctx: Any, *grads: Any) -> Any:
             double = any(g is not None and g.dtype is torch.float64 for g in grads)
-            with computing_in(torch.float64 if double else torch.float32):  # the engine runs it outside of any mode
+            with computing_in(torch.float64 if double else torch.float32) as widening:  # the engine runs it outside of any mode
+                widening.met = s.widened
                 returned = original(ctx, *grads)
             values = returned if isinstance(returned, tuple) else (returned,)
             if len(values) == len(ctx.next_functions):  # every input is a tensor

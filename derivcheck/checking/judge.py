@@ -162,7 +162,8 @@ def judge(
     return rows, found
 
 
-def _doubled(tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+def doubled(tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """The same numbers in float64."""
     return {n: t.double() if t.is_floating_point() else t for n, t in tensors.items()}
 
 
@@ -170,7 +171,7 @@ def _forgive(s: Subject, run: Run, rows: list[Row], found: Found, tensors: Tenso
     """torch's own kernels are said, not blamed, where they accumulate in half precision or round more than they have to."""
     coarse = derived(s, tensors, upstream, right.dtype, coarse=True) if right.dtype in HALVES else None
     bars = dict(zip(s.derivation.wrt, s.derivation.adjoint.outputs))
-    doubled: tuple[Found, Derived] | None = None
+    wide: tuple[Found, Derived] | None = None
     for row in rows:
         g = found.gradients.get(row.name)
         if row.verdict == "wrong" and row.name in bars and g is not None:
@@ -182,10 +183,10 @@ def _forgive(s: Subject, run: Run, rows: list[Row], found: Found, tensors: Tenso
                 row.verdict, row.wrong = "passed", 0
                 row.note = f"torch's own kernel accumulates in {_type(right.dtype)}: {row.max_error:.1e} off"
             elif right.dtype is not torch.float64:
-                if doubled is None:
-                    double, ups = _doubled(tensors), _doubled(upstream)
-                    doubled = find(s, run, double, ups), derived(s, double, ups, torch.float64)
-                again, exact = doubled[0].gradients.get(row.name), doubled[1]
+                if wide is None:
+                    double, ups = doubled(tensors), doubled(upstream)
+                    wide = find(s, run, double, ups), derived(s, double, ups, torch.float64)
+                again, exact = wide[0].gradients.get(row.name), wide[1]
                 bar = bars[row.name]
                 if again is not None and compare(again, exact.value(bar), CAP * exact.tolerance(bar)).holds:
                     row.verdict = "right but ill-conditioned"

@@ -169,6 +169,10 @@ def _ways(s: Subject, data: Tensors, ups: Upstream, written: bool) -> Iterator[P
         yield Probe("in float32", _in(single, data), _in(single, ups), lenient="coarse", refusable=True)
     if s.function is not None:
         yield Probe("backward twice through one graph", data, ups, subject=replace(s, retained=True), refusable=True)
+    if s.function is not None and len(ups) > 1:
+        for n in list(ups)[:6]:
+            alone = {m: g if m == n else torch.zeros_like(g) for m, g in ups.items()}
+            yield Probe(f"a loss of {n} alone", data, alone, subject=replace(s, unused=frozenset(ups) - {n}))
     if s.function is not None and len(s.wrt) > 1:
         for n in s.wrt[:6]:
             yield Probe(f"gradient in {n} alone", data, ups, subject=replace(s, wrt=(n,)))

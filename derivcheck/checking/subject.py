@@ -46,8 +46,10 @@ class Subject:
     native: bool = False  # the backward under test is that of torch's own kernels alone
     allowance: float | None = None  # a relative error that the caller allows beyond rounding
     retained: bool = False  # a Function's backward runs twice through one graph, and the second is judged
+    unused: frozenset[str] = frozenset()  # upstream gradients of outputs that a loss does not use: autograd gives none
     module: torch.nn.Module | None = None  # the copy of a module, whose parameters fix their sizes
-    widened: tuple[str, ...] = ()  # the types to which the code casts, taken as float64
+    widened: set[torch.dtype] = field(default_factory=set)  # the types to which the code casts, taken as float64
+    hooked: tuple[str, ...] = ()  # parameters whose hooks the check does not run
 
 
 def subject(
@@ -68,7 +70,9 @@ def subject(
     with computing_in(dtype) as widening:
         s = _subject(forward, inputs, reference, wrt, dtype, device)
     s.call, s.meaning = (None if c is None else widened(c) for c in (s.call, s.meaning))
-    s.widened = tuple(sorted(_type_name(d) for d in widening.met))
+    s.widened = widening.met
+    if isinstance(forward, torch.nn.Module):
+        s.hooked = tuple(n for n, p in forward.named_parameters() if p._backward_hooks)
     return s
 
 

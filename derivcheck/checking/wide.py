@@ -61,13 +61,15 @@ def computing_in(dtype: torch.dtype) -> Iterator[Widening]:
         torch.set_default_dtype(before)
 
 
-def widened(run: Callable[..., R]) -> Callable[..., R]:
-    """The same call, computed in float64 where its tensors are float64."""
+def widened(run: Callable[..., R], met: set[torch.dtype] | None = None) -> Callable[..., R]:
+    """The same call, computed in float64 where its tensors are float64; ``met`` takes the types that it casts to."""
 
     @functools.wraps(run)
     def wide(tensors: Mapping[str, torch.Tensor], *more: Any) -> R:
         double = any(t.dtype is torch.float64 for t in tensors.values())
-        with computing_in(torch.float64 if double else torch.float32):
+        with computing_in(torch.float64 if double else torch.float32) as widening:
+            if met is not None:
+                widening.met = met
             return run(tensors, *more)
 
     return wide

@@ -258,3 +258,61 @@ def test_a_sparse_gradient_is_read_as_the_dense_one_that_it_means() -> None:
         return {"table": 2 * torch.zeros_like(table).index_add(0, ids, grad_output).to_sparse()}
 
     assert check(lambda table, ids: table[ids], {"table": torch.randn(9, 3), "ids": ids}, twice)["table"].verdict == "wrong"
+
+
+def test_a_tie_is_shared_out_and_not_given_to_each() -> None:
+    """Each of two equal largest numbers may have the gradient, or half of it: both may not have all of it."""
+
+    def each(grad_output: Any, x: Any) -> Tensors:
+        return {"x": (x == x.amax(-1, keepdim=True)) * grad_output[:, None]}
+
+    report = check(lambda x: x.amax(-1), {"x": torch.randn(6, 5, generator=G.manual_seed(0))}, each)
+    assert report["x"].verdict == "wrong" and report["x"].where.startswith("ties"), str(report)
+
+    def first(grad_output: Any, x: Any) -> Tensors:
+        return {"x": torch.zeros_like(x).scatter(1, x.argmax(-1, keepdim=True), grad_output[:, None])}
+
+    report = check(lambda x: x.amax(-1), {"x": torch.randn(6, 5, generator=G.manual_seed(0))}, first)
+    assert report.passed and "another subgradient" in str(report), str(report)
+
+
+class _SinCos(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Any) -> Any:
+        ctx.save_for_backward(x)
+        ctx.set_materialize_grads(False)
+        return x.sin(), x.cos()
+
+    @staticmethod
+    def backward(ctx: Any, g: Any, h: Any) -> Any:
+        (x,) = ctx.saved_tensors
+        return g * x.cos() - h * x.sin()  # None where the loss uses one output alone
+
+
+def test_a_loss_of_one_output_alone_is_tried() -> None:
+    report = check(_SinCos, {"x": torch.randn(5)})
+    assert report["x"].verdict == "raised" and report["x"].where.startswith("a loss of grad_output_0 alone")
+
+
+def test_an_error_that_stays_in_float64_is_no_rounding() -> None:
+    def backward(grad_output: Any, x: Any, w: Any) -> Tensors:
+        return {"x": grad_output @ w, "w": grad_output.T @ x * (1 + 2e-5)}
+
+    G.manual_seed(0)
+    tensors = {"x": torch.randn(512, 64, generator=G), "w": torch.randn(64, 64, generator=G)}
+    report = check_at(linear, tensors, backward, dtype=torch.float32, witnesses=False)
+    assert report["w"].verdict == "wrong" and "as wrong in float64" in report["w"].note, str(report)
+
+
+def test_what_was_not_checked_is_said() -> None:
+    """A cast in the backward alone, and a hook on a parameter."""
+
+    def halves(grad_output: Any, x: Any, w: Any) -> Tensors:
+        return {"x": grad_output @ w, "w": (grad_output.half().T @ x.half()).to(x.dtype)}
+
+    tensors = {"x": torch.randn(6, 5), "w": torch.randn(4, 5)}
+    assert "casts to float16 were taken as float64" in str(check(linear, tensors, halves))
+    assert not check(linear, tensors, halves, dtype=torch.float32).passed
+    layer = torch.nn.Linear(5, 4)
+    layer.weight.register_hook(lambda g: 2 * g)
+    assert "the hooks on weight were not run" in str(check(layer, {"input": torch.randn(6, 5)}))
