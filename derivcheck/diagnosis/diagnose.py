@@ -7,12 +7,16 @@ import time
 from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
+
 from derivcheck.diagnosis.behaviour import behaviour
+from derivcheck.diagnosis.besides import besides
 from derivcheck.diagnosis.case import Case, draw
 from derivcheck.diagnosis.case import case as build
 from derivcheck.diagnosis.factors import factors
 from derivcheck.diagnosis.groups import groups
 from derivcheck.diagnosis.guess import Family, Guess
+from derivcheck.diagnosis.interleaved import interleaved
 from derivcheck.diagnosis.missing import missing
 from derivcheck.diagnosis.mode import mode
 from derivcheck.diagnosis.neighbours import neighbours, undetached
@@ -24,6 +28,9 @@ from derivcheck.diagnosis.recomputed import recomputed
 from derivcheck.diagnosis.rows import rows, some_rows
 from derivcheck.diagnosis.scale import scale
 from derivcheck.diagnosis.scene import Array, Scene
+from derivcheck.diagnosis.similar import similar
+from derivcheck.diagnosis.skipped import skipped
+from derivcheck.diagnosis.slopes import slopes
 from derivcheck.diagnosis.sums import sums
 from derivcheck.diagnosis.upstream import upstream
 from derivcheck.diagnosis.variables import variables
@@ -40,13 +47,17 @@ FAMILIES: tuple[Family, ...] = (
     scale,
     other_gradients,
     paths,
+    skipped,
     groups,
     factors,
+    slopes,
     sums,
     rows,
     positions,
+    interleaved,
     mode,
     neighbours,
+    similar,
     variables,
     recomputed,
     one_position,
@@ -147,6 +158,7 @@ def _searched(here: Scene, end: float) -> Diagnosis | None:
         return None
     rest = [s for s in (here, *others) if s is not search and (s is not here or here.right.size <= LARGE)]
     fitting: list[Guess] = []
+    failed: list[tuple[Guess, Array]] = []
     tried: set[Hashable] = set()
     for deep, family in [*((False, f) for f in FAMILIES), *((True, f) for f in DEEP)]:
         search.deep = deep
@@ -156,7 +168,12 @@ def _searched(here: Scene, end: float) -> Diagnosis | None:
             if guess.key is not None and guess.key in tried:
                 continue
             tried.add(guess.key)
-            if guess.certain or not search.fits(_predicted(guess, search)):
+            if guess.certain:
+                continue
+            predicted = _predicted(guess, search)
+            if not search.fits(predicted):
+                if predicted is not None and _same_kind(predicted, search):
+                    failed.append((guess, predicted))
                 continue
             confirmed = _confirmed(guess, search, rest)
             if confirmed is None or _digits(confirmed) < DIGITS:
@@ -164,7 +181,29 @@ def _searched(here: Scene, end: float) -> Diagnosis | None:
             if len(confirmed) > 1:
                 return _said(guess, confirmed)
             fitting.append(guess)
-    return _best(fitting, search)
+    return _best(fitting, search) or _two_mistakes(search, failed, rest, end)
+
+
+def _same_kind(predicted: Array, search: Scene) -> bool:
+    """Whether a prediction that failed can be half of the truth: finite, of the right shape, and not the right gradient."""
+    found = search.found
+    if found is None or found.shape != predicted.shape or found.size > SMALL or not np.isfinite(predicted).all():
+        return False
+    return bool(np.isfinite(found).all()) and not search.near(predicted, search.right)
+
+
+def _two_mistakes(search: Scene, failed: Sequence[tuple[Guess, Array]], rest: Sequence[Scene], end: float) -> Diagnosis | None:
+    """The first pair of mistakes that holds here and at two other sizes or more."""
+    if search.relative > 1e-9:
+        return None
+    for guess in besides(search, failed, rest):
+        if time.monotonic() > end:
+            return None
+        if search.fits(_predicted(guess, search)):
+            confirmed = _confirmed(guess, search, rest)
+            if confirmed is not None and len(confirmed) > 2 and _digits(confirmed) >= DIGITS:
+                return _said(guess, confirmed)
+    return None
 
 
 def _in_double(case: Case) -> Scene | None:

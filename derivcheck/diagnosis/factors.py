@@ -9,7 +9,7 @@ from itertools import combinations
 
 import numpy as np
 
-from derivcheck.diagnosis.guess import Example, Guess, edited, everywhere, place, short, spots
+from derivcheck.diagnosis.guess import Example, Guess, Spot, edited, everywhere, place, short, spots
 from derivcheck.diagnosis.scene import Array, Scene, backward_definitions
 from derivcheck.notation.terms import Bracket, Mul, Number, Pow, Ref, SizeOf, Term, add, mul, neg, power
 from derivcheck.notation.walking import subterms, transform
@@ -71,7 +71,7 @@ def _whole(scene: Scene) -> Iterator[Guess]:
         if name == f"{scene.name}_bar" or scene.full.kind(name) != "float":
             continue
         its = scene.full.dims(name)
-        axes = _laid(its, dims)
+        axes = laid(its, dims)
         if axes is None or scene.values[name].size == 0:
             continue
         for p in (Fraction(1), Fraction(-1), Fraction(1, 2), Fraction(-1, 2)):
@@ -85,7 +85,7 @@ def _whole(scene: Scene) -> Iterator[Guess]:
             )
 
 
-def _laid(its: tuple[object, ...], dims: tuple[object, ...]) -> tuple[int, ...] | None:
+def laid(its: tuple[object, ...], dims: tuple[object, ...]) -> tuple[int, ...] | None:
     """The axes of a gradient that a tensor's dimensions are, in order; None where they are not."""
     axes: list[int] = []
     start = 0
@@ -127,6 +127,7 @@ def _one_place(scene: Scene) -> Iterator[Guess]:
                 yield edited(
                     "factor", f"divided by {short(a)}, and should be multiplied{where}, in {short(node)}", spot.changed(inverse)
                 )
+            yield from _two_of(scene, spot, node)
         elif isinstance(node, Pow) and isinstance(node.exponent, Number):
             e = node.exponent.value
             for other in (e + 1, e - 1, e / 2, e * 2, -e):
@@ -136,6 +137,15 @@ def _one_place(scene: Scene) -> Iterator[Guess]:
                         f"the power of {short(node.base)} is {other}, and should be {e}{place(scene, spot.definition)}",
                         spot.changed(Pow(node.base, Number(other)) if other != 1 else node.base),
                     )
+
+
+def _two_of(scene: Scene, spot: Spot, node: Mul) -> Iterator[Guess]:
+    """Two factors of a product left out, as a derivative like ``y·(1 − y)`` is."""
+    own = [a for a in node.args if a.free and not any(n.endswith("_bar") or n in scene.case.upstream for n in a.names)]
+    for a, b in combinations(own, 2) if 2 <= len(own) <= 5 else ():
+        rest = mul(*(c for c in node.args if c is not a and c is not b))
+        words = f"the factor {short(mul(a, b))} is missing{place(scene, spot.definition)}, in {short(node)}"
+        yield edited("factor", words, spot.changed(rest))
 
 
 def _some_places(scene: Scene) -> Iterator[Guess]:
@@ -185,7 +195,7 @@ def _arriving(scene: Scene) -> Iterator[Guess]:
             if (node.name, name) in seen or name == node.name or name not in scene.case.forward.names:
                 continue
             its = scene.full.dims(name)
-            axes = _laid(its, dims)
+            axes = laid(its, dims)
             if axes is None or scene.full.kind(name) != "float":
                 continue
             seen.add((node.name, name))

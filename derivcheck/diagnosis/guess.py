@@ -28,6 +28,7 @@ class Guess:
         alternatives: other explanations of the same numbers.
         tell_apart: the input that would tell it from another explanation, or "".
         key: equal for guesses that predict the same, or None.
+        terms: the definitions of the adjoint that read otherwise, where it is such a guess.
     """
 
     kind: str
@@ -37,6 +38,7 @@ class Guess:
     alternatives: tuple[str, ...] = ()
     tell_apart: str = ""
     key: Hashable = None
+    terms: Mapping[str, Term] | None = None
 
 
 Family = Callable[[Scene, "list[Scene]"], Iterator[Guess]]
@@ -140,7 +142,7 @@ def everywhere(scene: Scene, change: Callable[[Term], Term]) -> dict[str, Term]:
 
 def edited(kind: str, sentence: str, terms: Mapping[str, Term]) -> Guess:
     """The guess that these definitions of the adjoint read otherwise."""
-    return Guess(kind, sentence, lambda s: s.changed(terms), key=frozenset(terms.items()))
+    return Guess(kind, sentence, lambda s: s.changed(terms), key=frozenset(terms.items()), terms=terms)
 
 
 def reread(kind: str, sentence: str, forward: Program) -> Guess:

@@ -8,10 +8,12 @@ from fractions import Fraction
 
 from torch import Tensor
 
+from derivcheck.derivation.sweep import adjoint
 from derivcheck.diagnosis.guess import Example, Guess, reread
 from derivcheck.diagnosis.scene import Scene
-from derivcheck.notation.program import Definition, Program
+from derivcheck.notation.program import Definition, Input, Program
 from derivcheck.notation.sizes import Index, Poly
+from derivcheck.notation.substitution import rename
 from derivcheck.notation.terms import Add, Number, Pow, Ref, div, power, ref, size_of, sub, summation
 from derivcheck.notation.walking import subterms
 
@@ -28,6 +30,17 @@ EXAMPLE = Example(
         "x": [[1.0, -2.0, 0.5], [3.0, -1.0, 2.0], [0.2, 0.4, -0.7], [0.3, 1.1, 0.9]],
     },
 )
+GIVEN = replace(
+    EXAMPLE,
+    wrong=lambda grad_output, x, running_mean, running_var: {"x": _through_given(grad_output, x, running_mean, running_var)},
+    says="as if they were the mean and the variance",
+)
+
+
+def _through_given(g: Tensor, x: Tensor, m: Tensor, v: Tensor) -> Tensor:
+    r = (v + 1e-3).rsqrt()
+    k = (x - m) * r
+    return r * (g - g.mean(0) - k * (g * k).mean(0))
 
 
 def _training(grad_output: Tensor, x: Tensor) -> Tensor:
@@ -54,6 +67,7 @@ def mode(scene: Scene, others: list[Scene]) -> Iterator[Guess]:
                             f"the formula of training in eval mode: {m.name} and {v.name} are constants, not the batch's own",
                             other,
                         )
+                        yield _with_given_values(program, scene.name, x.name, m, v, other)
     defined = [d for d in program.definitions if d.kind == "float" and d.name in _names(program)]
     for k, d in enumerate(defined):
         for e in defined[k + 1 :]:
@@ -63,6 +77,24 @@ def mode(scene: Scene, others: list[Scene]) -> Iterator[Guess]:
                 f"the formula of eval mode in training: {d.name} and {e.name} depend on the input, and are taken as constants",
                 replace(program, definitions=stopped),
             )
+
+
+def _with_given_values(program: Program, name: str, x: str, m: Ref, v: Ref, training: Program) -> Guess:
+    """The gradient through the statistics of the batch, with the values of those that are given.
+
+    A published formula has no path of the mean through the variance (``Σ(x − mean)`` is 0 in training), so the mean is
+    held constant in the variance.
+    """
+    mean, variance, *rest = training.definitions
+    held = Definition(f"{m.name}_held", mean.indices, ref(m.name, *mean.indices), stop=True)
+    inside = rename(variance.term, {m.name: held.name})
+    back = adjoint(replace(training, definitions=(mean, held, replace(variance, term=inside), *rest)), [name])
+    given = tuple(Input(n, program.dims(n)) for n in (m.name, v.name))
+    definitions = tuple(d for d in back.definitions if d.name not in (m.name, v.name))
+    words = f"the formula of training in eval mode: {m.name} and {v.name} are constants, and a gradient flows through them"
+    words += f" as if they were the mean and the variance of {x}"
+    known = Program((*back.arguments, *given), definitions, back.outputs)
+    return Guess("mode", words, lambda s: s.evaluated(known), key=known.definitions)
 
 
 def _names(program: Program) -> set[str]:

@@ -124,7 +124,12 @@ def _constants(program: Program) -> Iterator[Guess]:
     for d in program.definitions:
         for node, put, _ in occurrences(d.term):
             for words, new in readings(node):
-                yield reread("constant", f"{words} in {d.name}, in {short(node)}", forward_with(program, d.name, put(new)))
+                yield reread("constant", _in(node, f"{words} in {d.name}"), forward_with(program, d.name, put(new)))
+
+
+def _in(node: Term, words: str) -> str:
+    """Words with the term that they are about, where they do not name it."""
+    return words if short(node) in words else f"{words}, in {short(node)}"
 
 
 def _exchanged(program: Program) -> Iterator[Guess]:
@@ -176,8 +181,10 @@ def readings(node: Term) -> Iterator[tuple[str, Term]]:
             if isinstance(a, Number) and 0 < a.value < Fraction(1, 50):
                 rest = add(*(b for b in node.base.args if b is not a))
                 yield f"the {_eps(a)} is added outside the root", power(add(power(rest, Fraction(1, 2)), a), -1)
-    if isinstance(node, Number) and node.value.denominator == 1 and abs(node.value) > 1:
-        return
+    if isinstance(node, Func) and len(node.args) == 1:
+        for factor in (Fraction(1, 2), Fraction(2), Fraction(-1)):
+            other = func(node.name, mul(Number(factor), node.args[0]))
+            yield f"{short(other)} in place of {short(node)}", other
 
 
 def _eps(a: Term) -> str:
@@ -210,7 +217,7 @@ def _in_the_adjoint(scene: Scene) -> Iterator[Guess]:
     for spot in spots(scene):
         where = place(scene, spot.definition)
         for words, new in readings(spot.node):
-            yield edited("constant", f"{words}{where}, in {short(spot.node)}", spot.changed(new))
+            yield edited("constant", _in(spot.node, f"{words}{where}"), spot.changed(new))
         if isinstance(spot.node, Func):
             for other in NEIGHBOURS.get(spot.node.name, ()):
                 yield edited(

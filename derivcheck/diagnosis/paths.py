@@ -81,6 +81,21 @@ def edges(scene: Scene) -> list[Edge]:
     return [Edge(d, p) for d in backward_definitions(scene.program, scene.case.forward) if len(d.paths) > 1 for p in d.paths]
 
 
+def without_idle_paths(scene: Scene) -> dict[str, Term]:
+    """The adjoints without the paths that contribute nothing at the right values: no published form has them.
+
+    ``Σ(x − mean)`` is zero, but not for a mean that is computed wrongly.
+    """
+    idle: dict[str, list[Path]] = {}
+    for edge in edges(scene):
+        if edge.idle(scene):
+            idle.setdefault(edge.definition.name, []).append(edge.path)
+    kept = {}
+    for name, paths in idle.items():
+        kept[name] = add(*(p.term for p in scene.program.definition(name).paths if p not in paths))
+    return kept
+
+
 def paths(scene: Scene, others: list[Scene]) -> Iterator[Guess]:
     """One path with another coefficient, or two with coefficients out of 0, −1, 2."""
     found = scene.found

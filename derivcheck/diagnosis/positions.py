@@ -24,7 +24,7 @@ from derivcheck.diagnosis.scene import Array, Scene
 from derivcheck.notation.brackets import bracket
 from derivcheck.notation.program import Program
 from derivcheck.notation.sizes import Entry, Index, Poly, as_poly
-from derivcheck.notation.terms import Bracket, Ref, Term
+from derivcheck.notation.terms import Bracket, Ref, Term, mul
 
 EXAMPLE = Example(
     forward="y[n,c] := x[n,c]*w[c]",
@@ -35,7 +35,7 @@ EXAMPLE = Example(
     says="flipped",
 )
 
-Move = Callable[[tuple[Poly, ...]], tuple[Poly, ...]]
+Move = Callable[[Ref], Term]
 
 
 def positions(scene: Scene, others: list[Scene]) -> Iterator[Guess]:
@@ -112,7 +112,7 @@ def _inside(scene: Scene) -> Iterator[Guess]:
         for words, move in _moves(scene.full, name):
 
             def change(t: Term, name: str = name, move: Move = move) -> Term:
-                return Ref(name, move(t.at)) if isinstance(t, Ref) and t.name == name else t
+                return move(t) if isinstance(t, Ref) and t.name == name else t
 
             if terms := everywhere(scene, change):
                 yield _fitting(scene, name, words, terms)
@@ -130,7 +130,7 @@ def one_position(scene: Scene, others: list[Scene]) -> Iterator[Guess]:
                     scene,
                     node.name,
                     f"{words}{place(scene, spot.definition)}, at {short(node)}",
-                    spot.changed(Ref(node.name, move(node.at))),
+                    spot.changed(move(node)),
                 )
 
 
@@ -195,26 +195,34 @@ def _fitting(scene: Scene, name: str, words: str, terms: dict[str, Term]) -> Gue
 
 
 def _moves(program: Program, name: str) -> Iterator[tuple[str, Move]]:
-    """Ways to read a tensor wrongly, in words, with what becomes of its positions."""
+    """Ways to read a tensor wrongly, in words, with what is read then."""
     dims = program.dims(name)
     for k, n in enumerate(dims):
         axis = f" over its axis {k}" if len(dims) > 1 else ""
         yield f"flipped{axis}", partial(_at, k, -1, n - 1, n)
-        yield f"shifted by one{axis}, the end wrapped round", partial(_at, k, 1, as_poly(1), n)
-        yield f"shifted by one{axis}, the start wrapped round", partial(_at, k, 1, n - 1, n)
+        for step, end in ((1, "end"), (-1, "start")):
+            yield f"shifted by one{axis}", partial(_filled, k, step, n)
+            yield f"shifted by one{axis}, the {end} wrapped round", partial(_at, k, 1, as_poly(1) if step > 0 else n - 1, n)
         yield f"read at its first element{axis}", partial(_at, k, 0, as_poly(0), n)
     if len(dims) > 2:
         yield "flipped over its last two axes", partial(_turned, dims[-2], dims[-1])
     if len(dims) > 1:
-        yield "transposed", lambda at: (*at[:-2], at[-1], at[-2])
+        yield "transposed", lambda r: Ref(r.name, (*r.at[:-2], r.at[-1], r.at[-2]))
 
 
-def _turned(height: Poly, width: Poly, at: tuple[Poly, ...]) -> tuple[Poly, ...]:
+def _turned(height: Poly, width: Poly, r: Ref) -> Term:
     """A kernel turned by half a turn."""
-    return (*at[:-2], height - 1 - at[-2], width - 1 - at[-1])
+    return Ref(r.name, (*r.at[:-2], height - 1 - r.at[-2], width - 1 - r.at[-1]))
 
 
-def _at(axis: int, slope: int, offset: Poly, length: Poly, at: tuple[Poly, ...]) -> tuple[Poly, ...]:
-    """Positions with one of them moved: ``(slope·p + offset) mod length``."""
-    moved = at[axis] * slope + offset
-    return (*at[:axis], moved if slope < 1 else moved % length, *at[axis + 1 :])
+def _at(axis: int, slope: int, offset: Poly, length: Poly, r: Ref) -> Term:
+    """A read with one of its positions moved: ``(slope·p + offset) mod length``."""
+    moved = r.at[axis] * slope + offset
+    return Ref(r.name, (*r.at[:axis], moved if slope < 1 else moved % length, *r.at[axis + 1 :]))
+
+
+def _filled(axis: int, step: int, length: Poly, r: Ref) -> Term:
+    """A read one further along an axis, 0 beyond its end."""
+    moved = r.at[axis] + step
+    inside = bracket(">=", length - 1 - moved if step > 0 else moved)
+    return mul(inside, _at(axis, 1, as_poly(1) if step > 0 else length - 1, length, r))

@@ -7,9 +7,10 @@ from fractions import Fraction
 
 from derivcheck.diagnosis.guess import Example, Guess, edited, occurrences, short
 from derivcheck.diagnosis.neighbours import NEIGHBOURS, readings
-from derivcheck.diagnosis.paths import edges, tiny
+from derivcheck.diagnosis.paths import without_idle_paths
+from derivcheck.diagnosis.rows import moved
 from derivcheck.diagnosis.scene import Scene
-from derivcheck.notation.program import Definition, Path
+from derivcheck.notation.program import Definition
 from derivcheck.notation.terms import Add, Bracket, Func, Mul, Number, Pow, Ref, Term, add, func, mul, neg, power
 
 EXAMPLE = Example(
@@ -25,7 +26,7 @@ EXAMPLE = Example(
 def recomputed(scene: Scene, others: list[Scene]) -> Iterator[Guess]:
     """One place of one forward definition reads otherwise, and the backward uses the value that this gives."""
     own = scene.case.forward.names
-    lean = _without_idle_paths(scene)
+    lean = without_idle_paths(scene)
     for d in scene.program.definitions:
         if d.name not in own or d.recurrent or d.kind != "float":
             continue
@@ -35,22 +36,6 @@ def recomputed(scene: Scene, others: list[Scene]) -> Iterator[Guess]:
                 yield edited(kind, said, {d.name: put(new)})
                 if lean:
                     yield edited(kind, said, {**lean, d.name: put(new)})
-
-
-def _without_idle_paths(scene: Scene) -> dict[str, Term]:
-    """The adjoints without the paths that contribute nothing at the right values: no published form has them.
-
-    ``Σ(x − mean)`` is zero, but not for a mean that is computed wrongly.
-    """
-    idle: dict[str, list[Path]] = {}
-    for edge in edges(scene):
-        effect = edge.effect(scene)
-        if effect is not None and tiny(scene, effect):
-            idle.setdefault(edge.definition.name, []).append(edge.path)
-    kept = {}
-    for name, paths in idle.items():
-        kept[name] = add(*(p.term for p in scene.program.definition(name).paths if p not in paths))
-    return kept
 
 
 def _edits(scene: Scene, d: Definition, node: Term) -> Iterator[tuple[str, str, Term]]:
@@ -82,6 +67,9 @@ def _edits(scene: Scene, d: Definition, node: Term) -> Iterator[tuple[str, str, 
         for name in scene.case.forward.inputs:
             if name != node.name and scene.full.dims(name) == dims and scene.full.kind(name) == "float" and dims:
                 yield "variable", f"{name} is read where {node.name} is meant", Ref(name, node.at)
+    elif isinstance(node, Bracket):
+        for words, shifted in moved(node):
+            yield "mask", f"the mask {node} is {words}", shifted
     for words, new in readings(node):
         yield "constant", words, new
     if node is d.term:

@@ -54,20 +54,18 @@ def _masks(scene: Scene) -> Iterator[Guess]:
     brackets = dict.fromkeys(s.node for s in spots(scene) if isinstance(s.node, Bracket))
     for b in brackets:
         kind = "rows" if isinstance(b.operand, Poly) and b.names else "mask"
-        what = _elements(b)
         without = everywhere(scene, exchanged(b, ONE))
-        yield edited(kind, f"{what} must be 0, and are not: the mask {b} is missing", without)
+        yield edited(kind, _unmasked(b, scene.program.definition(f"{scene.name}_bar").indices), without)
         yield edited(kind, f"the mask {b} is the wrong way round", everywhere(scene, exchanged(b, opposite(b))))
-        moved = _moved(b)
-        for words, other in moved:
+        for words, other in moved(b):
             yield edited(kind, f"the mask {b} is {words}", everywhere(scene, exchanged(b, other)))
     for spot in spots(scene):
         if isinstance(spot.node, Bracket):
             b = spot.node
             kind = "rows" if isinstance(b.operand, Poly) and b.names else "mask"
             where = place(scene, spot.definition)
-            yield edited(kind, f"{_elements(b)} must be 0{where}, and are not: the mask {b} is missing", spot.changed(ONE))
-            for words, other in _moved(b):
+            yield edited(kind, _unmasked(b, spot.definition.indices, where), spot.changed(ONE))
+            for words, other in moved(b):
                 yield edited(kind, f"the mask {b} is {words}{where}", spot.changed(other))
     program = scene.case.forward
     for d in program.definitions:
@@ -75,11 +73,8 @@ def _masks(scene: Scene) -> Iterator[Guess]:
             new = transform(d.term, exchanged(b, ONE))
             if new is not d.term:
                 kind = "rows" if isinstance(b.operand, Poly) and b.names else "mask"
-                yield reread(
-                    kind,
-                    f"{_elements(b)} must be 0, and are not: the mask {b} of {d.name} is missing",
-                    forward_with(program, d.name, new),
-                )
+                final = scene.program.definition(f"{scene.name}_bar").indices
+                yield reread(kind, _unmasked(b, final, of=f" of {d.name}"), forward_with(program, d.name, new))
 
 
 def _branches(scene: Scene) -> Iterator[Guess]:
@@ -133,6 +128,14 @@ def _pieces(node: Term) -> Iterator[tuple[str, Term]]:
         yield f"the wrong way round: the pieces of {left} and {right} are exchanged", add(*pieces, *whole)
 
 
+def _unmasked(b: Bracket, indices: tuple[Index, ...], where: str = "", of: str = "") -> str:
+    """What is wrong without a mask: elements that must be 0, or addends of a sum that must."""
+    inside = sorted({i.name for i in b.free} - {i.name for i in indices})
+    if inside:
+        return f"the mask {b}{of} is missing under the sum over {', '.join(inside)}{where}"
+    return f"{_elements(b)} must be 0{where}, and are not: the mask {b}{of} is missing"
+
+
 def _elements(b: Bracket) -> str:
     opposed = str(opposite(b))[1:-1]
     if not isinstance(b.operand, Poly) or not b.names:
@@ -144,7 +147,8 @@ def _elements(b: Bracket) -> str:
     return f"rows with {opposed}"
 
 
-def _moved(b: Bracket) -> list[tuple[str, Term]]:
+def moved(b: Bracket) -> list[tuple[str, Term]]:
+    """A bound read otherwise, in words: off by one either way, or turned round."""
     if isinstance(b.operand, Poly):
         if b.relation != ">=":
             return []

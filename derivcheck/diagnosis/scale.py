@@ -41,7 +41,9 @@ def scale(scene: Scene, others: list[Scene]) -> Iterator[Guess]:
     if len(scenes) > 1:
         explained = explained[:1]
     if not explained:
-        if len(scenes) > 1 and all(abs(r - ratios[0]) <= 1e-6 * abs(r) for r in ratios):
+        if len(scenes) > 1 and (factor := next(factors_of(scenes, ratios), None)) is not None:
+            yield Guess("scale", too_many(scene, factor), lambda s: factor.at(s) * s.right)
+        elif len(scenes) > 1 and all(abs(r - ratios[0]) <= 1e-6 * abs(r) for r in ratios):
             yield Guess(
                 "scale", f"it is {ratios[0]:.6g} times the gradient, at every size tried", lambda s: ratios[0] * s.right
             )
@@ -88,6 +90,45 @@ def explanations(scenes: Sequence[Scene], ratios: Sequence[float]) -> Iterator[t
             if len(scenes) == 1 and powers and abs(rational) not in (1, 2, Fraction(1, 2)):
                 continue
             yield rational, powers
+
+
+@dataclass(frozen=True)
+class Factor:
+    """A rational times powers of sizes, times or divided by a number that the forward computes (a count, a total)."""
+
+    rational: Fraction
+    powers: Powers
+    number: str = ""
+    exponent: int = 1
+
+    def at(self, scene: Scene) -> float:
+        """Its value at a scene."""
+        number = float(scene.values[self.number]) ** self.exponent if self.number else 1.0
+        return float(self.rational) * _value(self.powers, scene.sizes) * number
+
+
+def factors_of(scenes: Sequence[Scene], ratios: Sequence[float]) -> Iterator[Factor]:
+    """Readings of the ratios at several scenes, of sizes alone before those with a number that the forward computes."""
+    for rational, powers in explanations(scenes, ratios):
+        yield Factor(rational, powers)
+    for d in scenes[0].case.forward.definitions:
+        values = [float(s.values[d.name]) for s in scenes] if not d.indices and d.kind == "float" else []
+        if not values or not all(values):
+            continue
+        for exponent in (1, -1):
+            rest = [r / v**exponent for r, v in zip(ratios, values)]
+            for rational, powers in explanations(scenes, rest):
+                yield Factor(rational, powers, d.name, exponent)
+
+
+def too_many(scene: Scene, factor: Factor) -> str:
+    """What is wrong with what comes out a factor too large, in words."""
+    if factor.powers and factor.exponent == factor.rational == 1 and factor.number and all(e < 0 for _, e in factor.powers):
+        instead = _monomial(tuple((n, -e) for n, e in factor.powers))
+        return f"it is divided by {instead}, and should be by {factor.number}"
+    number = [(factor.number, Fraction(factor.exponent))] if factor.number else []
+    why = "" if number else because(mean_over(scene), factor.rational, factor.powers)
+    return why or f"a factor {size_text(factor.rational, _monomial((*factor.powers, *number)))} too many"
 
 
 def monomial_candidates(names: tuple[str, ...]) -> list[Powers]:

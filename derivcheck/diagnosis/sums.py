@@ -9,12 +9,13 @@ from itertools import combinations
 import numpy as np
 
 from derivcheck.diagnosis.guess import Example, Guess, Spot, edited, place, short, spots
+from derivcheck.diagnosis.paths import without_idle_paths
 from derivcheck.diagnosis.scene import Array, Scene
 from derivcheck.notation.brackets import bracket
-from derivcheck.notation.sizes import Index, fresh, i_poly
+from derivcheck.notation.sizes import Index, exact_quotient, fresh, i_poly
 from derivcheck.notation.substitution import substitute
-from derivcheck.notation.terms import Mul, Over, Ref, Term, div, mul, power, size_of, summation
-from derivcheck.notation.walking import bound_indices
+from derivcheck.notation.terms import Mul, Over, Ref, SizeOf, Term, div, mul, power, size_of, summation
+from derivcheck.notation.walking import bound_indices, transform
 
 EXAMPLE = Example(
     forward="y[n,o] := x[n,o] + b[o]",
@@ -25,12 +26,25 @@ EXAMPLE = Example(
     says="sum over n",
 )
 
+GROUPED = Example(
+    forward="m[n] := sum(c, l: x[n,c,l])/(C*L); y[n,c,l] := (x[n,c,l] - m[n])^3",
+    dims={"x": "N C L"},
+    parameter="x",
+    right="m[n] := sum(c, l: x[n,c,l])/(C*L); g[n,c,l] := 3*grad_output[n,c,l]*(x[n,c,l] - m[n])^2; "
+    "x_bar[n,c,l] := g[n,c,l] - sum(d, k: g[n,d,k])/(C*L)",
+    wrong="m[n] := sum(c, l: x[n,c,l])/(C*L); g[n,c,l] := 3*grad_output[n,c,l]*(x[n,c,l] - m[n])^2; "
+    "x_bar[n,c,l] := g[n,c,l] - sum(k: g[n,c,k])/L",
+    says="the mean over c is missing",
+)
+LONGEST = 400  # nodes of a gradient in one term, all of whose sums are altered at once
+
 
 def sums(scene: Scene, others: list[Scene]) -> Iterator[Guess]:
     """Sums that are missing, cut short, averaged, over another axis, or too many."""
     yield from _unreduced(scene)
     yield from _inside(scene)
     yield from _too_many(scene)
+    yield from _narrowed(scene)
 
 
 def _unreduced(scene: Scene) -> Iterator[Guess]:
@@ -148,6 +162,32 @@ def _means(scene: Scene, spot: Spot, node: Mul) -> Iterator[Guess]:
                     yield edited(
                         "sum", f"the mean runs over {b}, and should run over {i}{where}, in {short(node)}", spot.changed(turned)
                     )
+
+
+def _narrowed(scene: Scene) -> Iterator[Guess]:
+    """Every sum of the gradient over fewer axes: each channel's own mean, where a group of channels shares one."""
+    final = scene.program.definition(f"{scene.name}_bar")
+    whole = scene.written_out(without_idle_paths(scene), LONGEST)
+    if whole is None:
+        return
+    for own in final.indices:
+
+        def narrow(t: Term, own: Index = own) -> Term:
+            if not isinstance(t, Over) or t.kind != "sum" or len(t.indices) < 2:
+                return t
+            i = next((i for i in t.indices if i.size is own.size and i is not own), None)
+            return t if i is None else summation([j for j in t.indices if j is not i], substitute(t.body, {i: i_poly(own)}))
+
+        def counted(t: Term, own: Index = own) -> Term:
+            rest = exact_quotient(t.value, own.size) if isinstance(t, SizeOf) else None
+            return t if rest is None else size_of(rest)
+
+        narrowed = transform(whole, narrow)
+        if narrowed is not whole:
+            words = f"the sum over {own} is missing everywhere: each runs over its other axes alone"
+            yield edited("sum", words, {final.name: narrowed})
+            words = f"the mean over {own} is missing everywhere: each runs over its other axes alone"
+            yield edited("sum", words, {final.name: transform(narrowed, counted)})
 
 
 def _below(i: Index) -> Term:
