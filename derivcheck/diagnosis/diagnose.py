@@ -70,6 +70,8 @@ FINE = 1e-3  # the coarsest rounding at which a mistake is still told from lost 
 MISHAPS = (DerivcheckError, ArithmeticError, IndexError, KeyError, ValueError)  # of a guess that makes no sense here
 LARGE = 1_000_000  # a gradient of more elements is not evaluated again for every guess
 SMALL = 20_000  # a gradient of more elements is first looked for at small sizes
+PAIRS = 0.3  # seconds that are left for two mistakes at once
+HALF = 4_000  # a gradient of more elements is not kept for every guess that fails
 
 
 @dataclass(frozen=True)
@@ -163,8 +165,8 @@ def _searched(here: Scene, end: float) -> Diagnosis | None:
     for deep, family in [*((False, f) for f in FAMILIES), *((True, f) for f in DEEP)]:
         search.deep = deep
         for guess in _guesses(family, search, rest):
-            if time.monotonic() > end:
-                return _best(fitting, search)
+            if time.monotonic() > end - PAIRS:
+                return _best(fitting, search) or _two_mistakes(search, failed, rest, end)
             if guess.key is not None and guess.key in tried:
                 continue
             tried.add(guess.key)
@@ -187,7 +189,7 @@ def _searched(here: Scene, end: float) -> Diagnosis | None:
 def _same_kind(predicted: Array, search: Scene) -> bool:
     """Whether a prediction that failed can be half of the truth: finite, of the right shape, and not the right gradient."""
     found = search.found
-    if found is None or found.shape != predicted.shape or found.size > SMALL or not np.isfinite(predicted).all():
+    if found is None or found.shape != predicted.shape or found.size > HALF or not np.isfinite(predicted).all():
         return False
     return bool(np.isfinite(found).all()) and not search.near(predicted, search.right)
 
