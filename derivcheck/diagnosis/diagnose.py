@@ -23,7 +23,7 @@ from derivcheck.diagnosis.neighbours import neighbours, undetached
 from derivcheck.diagnosis.others import others as other_gradients
 from derivcheck.diagnosis.overflow import overflow
 from derivcheck.diagnosis.paths import paths
-from derivcheck.diagnosis.positions import one_position, positions
+from derivcheck.diagnosis.positions import another_place, one_position, positions
 from derivcheck.diagnosis.recomputed import recomputed
 from derivcheck.diagnosis.rows import rows, some_rows
 from derivcheck.diagnosis.scale import scale
@@ -61,6 +61,7 @@ FAMILIES: tuple[Family, ...] = (
     variables,
     recomputed,
     one_position,
+    another_place,
     some_rows,
 )
 DEEP: tuple[Family, ...] = (groups, sums, factors, variables)  # these look at the gradient written out in one term too

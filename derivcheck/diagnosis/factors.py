@@ -117,7 +117,7 @@ def _one_place(scene: Scene) -> Iterator[Guess]:
                     continue
                 rest = mul(*(b for j, b in enumerate(node.args) if j != k))
                 where = place(scene, spot.definition)
-                yield edited("factor", f"the factor {short(a)} is missing{where}, in {short(node)}", spot.changed(rest))
+                yield edited("factor", f"the {_called(a)} {short(a)} is missing{where}, in {short(node)}", spot.changed(rest))
                 yield edited(
                     "factor",
                     f"an extra factor {short(a)}{where}: it is used twice in {short(node)}",
@@ -137,6 +137,12 @@ def _one_place(scene: Scene) -> Iterator[Guess]:
                         f"the power of {short(node.base)} is {other}, and should be {e}{place(scene, spot.definition)}",
                         spot.changed(Pow(node.base, Number(other)) if other != 1 else node.base),
                     )
+
+
+def _called(term: Term) -> str:
+    """What a factor is called: a mask, where it is made of brackets alone."""
+    parts = [term] if isinstance(term, (Number, Bracket)) else list(term.children)
+    return "mask" if parts and all(isinstance(p, (Number, Bracket)) or _called(p) == "mask" for p in parts) else "factor"
 
 
 def _two_of(scene: Scene, spot: Spot, node: Mul) -> Iterator[Guess]:

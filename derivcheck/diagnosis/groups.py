@@ -18,7 +18,7 @@ from derivcheck.diagnosis.paths import Edge, taken, tiny
 from derivcheck.diagnosis.scale import Coefficient, because, divided_by, monomials
 from derivcheck.diagnosis.scene import Array, Scene, backward_definitions
 from derivcheck.notation.program import Definition
-from derivcheck.notation.terms import Add, Term, add, mul
+from derivcheck.notation.terms import Add, Mul, Over, Term, add, mul, summation
 
 EXAMPLE = Example(
     forward="m[n] := sum(c, l: x[n,c,l])/(C*L); y[n,c,l] := x[n,c,l] - m[n] + m[n]^2*x[n,c,l]^2",
@@ -63,14 +63,29 @@ def groups(scene: Scene, others: list[Scene]) -> Iterator[Guess]:
 def _divided(scene: Scene) -> Iterator[tuple[Definition, list[Part], int]]:
     """Definitions in parts, with the fewest parts of a set: one path alone is the business of another family."""
     if scene.deep:
-        term = scene.inlined
-        if isinstance(term, Add):
+        addends = [] if scene.inlined is None else distributed(scene.inlined)
+        if len(addends) > 1:
             final = scene.program.definition(f"{scene.name}_bar")
-            yield final, [Part(a, f"the term {short(a)}") for a in term.args], 1
+            yield final, [Part(a, f"the term {short(a)}") for a in addends], 1
         return
     for d in backward_definitions(scene.program, scene.case.forward):
         if len(d.paths) > 2:
             yield d, [Part(p.term, Edge(d, p).text(scene)) for p in d.paths], 2
+
+
+def distributed(term: Term) -> list[Term]:
+    """The addends of a term, a product or a sum over indices distributed over the one sum that it holds."""
+    if isinstance(term, Add):
+        return list(term.args)
+    if isinstance(term, Mul):
+        inner = [(k, distributed(a)) for k, a in enumerate(term.args)]
+        split = [(k, parts) for k, parts in inner if len(parts) > 1]
+        if len(split) == 1:
+            k, parts = split[0]
+            return [mul(*term.args[:k], a, *term.args[k + 1 :]) for a in parts]
+    if isinstance(term, Over) and term.kind == "sum":
+        return [summation(term.indices, a) for a in distributed(term.body)]
+    return [term]
 
 
 def _effect(scene: Scene, d: Definition, parts: Sequence[Part], part: Part) -> Array | None:

@@ -26,7 +26,10 @@ def others(scene: Scene, more: list[Scene]) -> Iterator[Guess]:
         if name == f"{scene.name}_bar":
             continue
         if name.endswith("_bar"):
-            what = f"it is the gradient of {name.removesuffix('_bar')} that was returned"
+            of = name.removesuffix("_bar")
+            what = f"it is the gradient of {of} that was returned"
+            if of in {d.name for d in scene.case.forward.definitions} and name in scene.program.names:
+                what += f": the chain rule from {of} to {scene.name} is left out"
         elif name in scene.case.upstream:
             what = f"{name} is returned as it came: the local derivative is missing"
         else:

@@ -11,6 +11,7 @@ import numpy as np
 from derivcheck.diagnosis.guess import (
     Example,
     Guess,
+    Spot,
     edited,
     everywhere,
     forward_with,
@@ -23,8 +24,9 @@ from derivcheck.diagnosis.guess import (
 from derivcheck.diagnosis.scene import Array, Scene
 from derivcheck.notation.brackets import bracket
 from derivcheck.notation.program import Program
-from derivcheck.notation.sizes import Entry, Index, Poly, as_poly
+from derivcheck.notation.sizes import Entry, Index, Poly, as_poly, i_poly
 from derivcheck.notation.terms import Bracket, Ref, Term, mul
+from derivcheck.notation.walking import subterms
 
 EXAMPLE = Example(
     forward="y[n,c] := x[n,c]*w[c]",
@@ -33,6 +35,15 @@ EXAMPLE = Example(
     right="w_bar[c] := sum(n: grad_output[n,c]*x[n,c])",
     wrong="w_bar[c] := sum(n: grad_output[n,C-1-c]*x[n,C-1-c])",
     says="flipped",
+)
+EDGES = Example(
+    forward="y[v,d] := sum(e: [dst[e] == v]*x[src[e],d])/deg[v]",
+    dims={"x": "V D", "src": "int<V: M>", "dst": "int<V: M>", "deg": "V"},
+    parameter="x",
+    right="x_bar[v,d] := sum(e: [src[e] == v]*grad_output[dst[e],d]/deg[dst[e]])",
+    wrong="x_bar[v,d] := sum(e: [src[e] == v]*grad_output[dst[e],d])/deg[v]",
+    says="deg[v] is read in place of",
+    special={"src": [1, 2, 1, 0, 2, 2, 3], "dst": [0, 1, 2, 3, 1, 0, 2], "deg": [2.0, 2.5, 1.5, 1.0]},
 )
 
 Move = Callable[[Ref], Term]
@@ -132,6 +143,39 @@ def one_position(scene: Scene, others: list[Scene]) -> Iterator[Guess]:
                     f"{words}{place(scene, spot.definition)}, at {short(node)}",
                     spot.changed(move(node)),
                 )
+
+
+def another_place(scene: Scene, others: list[Scene]) -> Iterator[Guess]:
+    """A tensor read at another index, or entry, than it should: the degree of an edge's source for its destination's."""
+    for spot in spots(scene):
+        node = spot.node
+        if not isinstance(node, Ref) or node.name.endswith("_bar"):
+            continue
+        around = [*spot.definition.indices, *spot.bound]
+        dims = scene.full.dims(node.name)
+        for k, p in enumerate(node.at):
+            for q in dict.fromkeys((*(i_poly(i) for i in around if i.size is dims[k]), *_looked_up(scene, spot, dims[k]))):
+                if q is not p and q.indices <= set(around) and q not in node.at:
+                    moved = Ref(node.name, (*node.at[:k], q, *node.at[k + 1 :]))
+                    words = f"{moved} is read in place of {node}{_tied(spot, p)}{place(scene, spot.definition)}"
+                    yield edited("position", words, spot.changed(moved))
+
+
+def _tied(spot: Spot, p: Poly) -> str:
+    """The brackets that tie an index to something that says what it is."""
+    every = dict.fromkeys(t for t in subterms(spot.definition.term) if isinstance(t, Bracket) and t.relation == "==")
+    ties = [str(b) for b in every if p.indices & set(spot.bound) & b.free]
+    return f" with {' '.join(ties)}" if ties else ""
+
+
+def _looked_up(scene: Scene, spot: Spot, length: Poly) -> Iterator[Poly]:
+    """The entries of integer tensors that the definition around a place reads as positions along an axis of this length."""
+    below = {a.name: a.below for a in scene.full.arguments if a.kind == "int"}
+    for t in subterms(spot.definition.term):
+        operands = t.at if isinstance(t, Ref) else (t.operand,) if isinstance(t, Bracket) else ()
+        for p in operands:
+            if isinstance(p, Poly):
+                yield from (as_poly(a) for a in p.atoms() if isinstance(a, Entry) and below.get(a.name) is length)
 
 
 def _entries(scene: Scene) -> Iterator[Guess]:

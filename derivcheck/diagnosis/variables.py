@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from itertools import combinations
+from types import MappingProxyType
 
 from derivcheck.diagnosis.guess import (
     Example,
@@ -17,7 +19,8 @@ from derivcheck.diagnosis.guess import (
     spots,
 )
 from derivcheck.diagnosis.scene import Scene
-from derivcheck.notation.terms import Add, Bracket, Mul, Number, Ref, Term, add, mul, neg, ref
+from derivcheck.notation.sizes import Poly
+from derivcheck.notation.terms import ONE, Add, Bracket, Mul, Number, Ref, Term, add, mul, neg, ref
 
 EXAMPLE = Example(
     forward="y[n] := tanh(x[n])",
@@ -26,6 +29,15 @@ EXAMPLE = Example(
     right="y[n] := tanh(x[n]); x_bar[n] := grad_output[n]*(1 - y[n]^2)",
     wrong="x_bar[n] := grad_output[n]*(1 - x[n]^2)",
     says="x is read where y",
+)
+
+WEIGHTS = Example(
+    forward="y[m] := (1 - f[m])*x[m] + f[m]^2*z[m]",
+    dims={"x": "M", "z": "M", "f": "M"},
+    parameter="x",
+    right="x_bar[m] := grad_output[m]*(1 - f[m])",
+    wrong="x_bar[m] := grad_output[m]*f[m]",
+    says="the weights f and 1 - f are exchanged",
 )
 
 
@@ -44,6 +56,7 @@ def variables(scene: Scene, others: list[Scene]) -> Iterator[Guess]:
                 terms = everywhere(scene, read)
                 if terms and not any(other == d or other in _later(scene, d) for d in terms):
                     yield edited("variable", f"{other} is read where {name} is meant", terms)
+    yield from _exchanged(scene, list(names), dims)
     for spot in spots(scene):
         node = spot.node
         where = place(scene, spot.definition)
@@ -83,6 +96,27 @@ def variables(scene: Scene, others: list[Scene]) -> Iterator[Guess]:
                         f"the addend {short(a)} of {d.name} is missing, in {short(node)}",
                         forward_with(scene.case.forward, d.name, put(without)),
                     )
+
+
+def _exchanged(scene: Scene, names: list[str], dims: Mapping[str, tuple[Poly, ...]]) -> Iterator[Guess]:
+    """Two tensors each in the place of the other; weights f and 1 − f likewise."""
+    for a, b in combinations(names, 2):
+        if dims.get(a) == dims.get(b) is not None and not any(n.endswith("_bar") for n in (a, b)):
+
+            def swap(t: Term, other: Mapping[str, str] = MappingProxyType({a: b, b: a})) -> Term:
+                return Ref(other[t.name], t.at) if isinstance(t, Ref) and t.name in other else t
+
+            if terms := everywhere(scene, swap):
+                yield edited("variable", f"{a} and {b} are exchanged", terms)
+    for name in names:
+        if name not in scene.case.forward.names:
+            continue
+
+        def turn(t: Term, name: str = name) -> Term:
+            return add(ONE, neg(t)) if isinstance(t, Ref) and t.name == name else t
+
+        if terms := everywhere(scene, turn):
+            yield edited("variable", f"the weights {name} and 1 - {name} are exchanged", terms)
 
 
 def _local_derivatives(scene: Scene) -> Iterator[Guess]:
