@@ -76,12 +76,12 @@ def _whole(scene: Scene) -> Iterator[Guess]:
     for k in dims:
         yield Guess("position", f"it is flipped over {indices[k]}", partial(_flipped, k))
         for step in (1, -1):
+            yield Guess("position", f"it is shifted by one over {indices[k]}", partial(_shifted, k, step))
             yield Guess(
                 "position",
                 f"it is shifted by one over {indices[k]}, the end wrapped round",
                 partial(_rolled, k, step),
             )
-            yield Guess("position", f"it is shifted by one over {indices[k]}", partial(_shifted, k, step))
         if right.shape[k] % 2 == 0 and right.shape[k] > 2:
             yield Guess("position", f"its two halves over {indices[k]} are exchanged", partial(_halved, k))
     if right.ndim > 1:

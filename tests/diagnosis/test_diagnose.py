@@ -65,6 +65,54 @@ def test_one_shape_alone_gives_both_explanations_and_what_would_tell() -> None:
     assert found.tell_apart and f"{found.tell_apart} would tell" in str(found)
 
 
+@pytest.mark.parametrize("wrapped", [True, False])
+def test_only_a_shift_that_wraps_is_said_to_wrap(wrapped: bool) -> None:
+    def backward(grad_output: torch.Tensor, x: torch.Tensor, w: torch.Tensor) -> dict[str, torch.Tensor]:
+        moved = torch.roll(w, -1)
+        if not wrapped:
+            moved[-1] = 0
+        return {"x": grad_output * moved}
+
+    found = diagnose(made("y[n] := x[n]*w[n]", {"x": "N", "w": "N"}, {"N": 7}, backward))
+    assert found is not None and "w is shifted by one" in found.sentence, found
+    assert ("wrapped" in found.sentence) == wrapped
+
+
+def test_a_mask_over_what_is_summed_is_missing_under_the_sum() -> None:
+    def backward(grad_output: torch.Tensor, h: torch.Tensor, V: torch.Tensor) -> dict[str, torch.Tensor]:
+        return {"V": grad_output.T @ h}
+
+    forward, dims = "y[n,o] := sum(k: [h[n,k] > 0]*h[n,k]*V[o,k])", {"h": "N K", "V": "O K"}
+    found = diagnose(made(forward, dims, {"N": 7, "K": 5, "O": 3}, backward, "V"))
+    assert found is not None and found.sentence == "V: the mask [h[n, k] > 0] is missing under the sum over n"
+
+
+# -- two mistakes at once -----------------------------------------------------------------
+def _two_mistakes(grad_output: torch.Tensor, x: torch.Tensor, w: torch.Tensor) -> dict[str, torch.Tensor]:
+    return {"x": 3 * grad_output * torch.cos(x) * torch.relu(x).sign()}
+
+
+def test_two_mistakes_are_said_where_other_sizes_confirm_both() -> None:
+    forward, dims, sizes = "y[n,c] := sin(x[n,c])*w[c]*[x[n,c] > 0]", {"x": "N C", "w": "C"}, {"N": 5, "C": 3}
+    found = diagnose(made(forward, dims, sizes, _two_mistakes))
+    assert found is not None and "the factor w is missing" in found.sentence
+    assert found.sentence.endswith("; and besides, a factor 3 too many"), found
+    assert len(found.confirmed) >= 3
+
+
+def test_two_mistakes_are_not_said_from_one_shape() -> None:
+    forward, dims, sizes = "y[n,c] := sin(x[n,c])*w[c]*[x[n,c] > 0]", {"x": "N C", "w": "C"}, {"N": 5, "C": 3}
+    assert diagnose(replace(made(forward, dims, sizes, _two_mistakes), backward=None)) is None
+
+
+def test_what_two_mistakes_do_not_explain_is_not_named() -> None:
+    def backward(grad_output: torch.Tensor, x: torch.Tensor, w: torch.Tensor) -> dict[str, torch.Tensor]:
+        return {"x": 3 * grad_output * torch.cos(x) * torch.relu(x).sign() + 1e-4 * x**3}
+
+    forward, dims = "y[n,c] := sin(x[n,c])*w[c]*[x[n,c] > 0]", {"x": "N C", "w": "C"}
+    assert diagnose(made(forward, dims, {"N": 5, "C": 3}, backward)) is None
+
+
 def test_paths_of_statistics_say_so() -> None:
     found = diagnose(named("frozen_statistics").case(0))
     assert found is not None and "taken as constants, and depend on x" in found.sentence
