@@ -36,7 +36,7 @@ def between(
     slack = right.tolerance(bar) + 20 * NUDGE * float(torch.nan_to_num(right.value(bar)).abs().max())
     slack = torch.where(torch.isfinite(slack), slack, torch.inf)
     low, high = torch.stack(sides).aminmax(dim=0)
-    if bool(((value < low - slack) | (value > high + slack)).any()):
+    if not bool(((value >= low - slack) & (value <= high + slack)).all()):  # NaN is between nothing
         return False
     for dims in [(k,) for k in range(value.ndim)] + [tuple(range(value.ndim))]:
         low, high = torch.stack([side.sum(dims) for side in sides]).aminmax(dim=0)

@@ -318,3 +318,11 @@ def test_what_was_not_checked_is_said() -> None:
     layer = torch.nn.Linear(5, 4)
     layer.weight.register_hook(lambda g: 2 * g)
     assert "the hooks on weight were not run" in str(check(layer, {"input": torch.randn(6, 5)}))
+
+
+def test_not_a_number_is_no_subgradient() -> None:
+    def divides(grad_output: Any, x: Any) -> Tensors:
+        return {"x": (x.prod(-1) * grad_output)[:, None] / x}
+
+    report = check(lambda x: x.prod(-1), {"x": torch.randn(5, 4, generator=G.manual_seed(0))}, divides)
+    assert report["x"].verdict == "wrong" and report["x"].where.startswith("zeros"), str(report)
