@@ -5,12 +5,13 @@ A pair says more than the numbers may bear: it counts only where the backward is
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Sequence
 
 import numpy as np
 
 from derivcheck.diagnosis.guess import Example, Guess, edited
-from derivcheck.diagnosis.paths import edges, taken
+from derivcheck.diagnosis.paths import Edge, edges, taken
 from derivcheck.diagnosis.scale import Factor, factors_of, monomials, too_many
 from derivcheck.diagnosis.scene import Array, Scene
 from derivcheck.notation.terms import add, mul
@@ -35,14 +36,17 @@ OF_ONE_PATH = Example(
 )
 
 
-def besides(scene: Scene, tried: Sequence[tuple[Guess, Array]], others: Sequence[Scene]) -> Iterator[Guess]:
-    """What each guess leaves unexplained: a factor, or a path."""
+def besides(scene: Scene, tried: Sequence[tuple[Guess, Array]], others: Sequence[Scene], end: float) -> Iterator[Guess]:
+    """What each guess leaves unexplained: a factor, or a path; until the clock says ``end``."""
     if scene.found is None or len([s for s in others if s.telling]) < 2:
         return
     for guess, predicted in tried:
         yield from _times(scene, guess, predicted, others)
+    ways = edges(scene)
     for guess, predicted in tried:
-        yield from _with_a_path(scene, guess, predicted)
+        if time.monotonic() > end:
+            return
+        yield from _with_a_path(scene, ways, guess, predicted)
 
 
 def proportion(found: Array, predicted: Array) -> float | None:
@@ -73,12 +77,12 @@ def _times(scene: Scene, guess: Guess, predicted: Array, others: Sequence[Scene]
         yield Guess(guess.kind, f"{guess.sentence}; and besides, {too_many(scene, factor)}", predict)
 
 
-def _with_a_path(scene: Scene, guess: Guess, predicted: Array) -> Iterator[Guess]:
+def _with_a_path(scene: Scene, ways: Sequence[Edge], guess: Guess, predicted: Array) -> Iterator[Guess]:
     assert scene.found is not None
     if not guess.terms:
         return
     residual = (scene.found - predicted).ravel()
-    for edge in edges(scene):
+    for edge in ways:
         name = edge.definition.name
         if name in guess.terms:
             continue

@@ -199,7 +199,7 @@ def _two_mistakes(search: Scene, failed: Sequence[tuple[Guess, Array]], rest: Se
     """The first pair of mistakes that holds here and at two other sizes or more."""
     if search.relative > 1e-9:
         return None
-    for guess in besides(search, failed, rest):
+    for guess in besides(search, failed, rest, end):
         if time.monotonic() > end:
             return None
         if search.fits(_predicted(guess, search)):
