@@ -1,7 +1,7 @@
 """How many wrong backwards are named: ``python -m benchmarks.diagnosis [--verbose]``.
 
 Each wrong backward of ``benchmarks/wrong_backwards`` is diagnosed at three sets of sizes (primes, one square, powers
-of two), as a user would meet it.  The blind set was written before the hypotheses and is reported apart.
+of two), as a user would meet it.
 """
 
 from __future__ import annotations
@@ -15,12 +15,26 @@ from dataclasses import dataclass
 import torch
 
 from benchmarks.wrong_backwards.blind import BLIND
+from benchmarks.wrong_backwards.common import SET as COMMON
+from benchmarks.wrong_backwards.fresh import SET as FRESH
 from benchmarks.wrong_backwards.later import SET as LATER
 from benchmarks.wrong_backwards.layers import SET as LAYERS
+from benchmarks.wrong_backwards.third import SET as THIRD
 from benchmarks.wrong_backwards.tuned import TUNED
 from benchmarks.wrong_backwards.unseen import SET as UNSEEN
 from benchmarks.wrong_backwards.wrong import Wrong
 from derivcheck.diagnosis.diagnose import Diagnosis, diagnose
+
+SETS: dict[str, Iterable[Wrong]] = {
+    "blind, written before the hypotheses": BLIND,
+    "beside the hypotheses": TUNED,
+    "later, after them": LATER,
+    "layers of no other set": LAYERS,
+    "unseen, written without a look at the hypotheses": UNSEEN,
+    "fresh, written without a look at the hypotheses or at another set": FRESH,
+    "common": COMMON,
+    "third, as fresh; nothing was changed for it": THIRD,
+}
 
 
 @dataclass(frozen=True)
@@ -71,7 +85,6 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--verbose", action="store_true", help="print every diagnosis")
     parser.add_argument("--only", default="", help="only mistakes whose layer or title holds this")
-    parser.add_argument("--blind", action="store_true", help="the blind set too, in detail")
     parser.add_argument("--once", action="store_true", help="the backward cannot be run at other sizes")
     parser.add_argument(
         "--dtype", default="float64", choices=["float64", "float32", "bfloat16"], help="what the backward computes in"
@@ -79,20 +92,10 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(1)
     dtype = getattr(torch, options.dtype)
-    chosen = [w for w in TUNED if options.only in f"{w.layer} {w.title}"]
-    if chosen:
-        table("written beside the hypotheses", results(chosen, not options.once, dtype), options.verbose)
-    chosen = [w for w in LATER if options.only in f"{w.layer} {w.title}"]
-    if chosen:
-        table("written after them", results(chosen, not options.once, dtype), options.verbose)
-    chosen = [w for w in LAYERS if options.only in f"{w.layer} {w.title}"]
-    if chosen:
-        table("layers of no other set", results(chosen, not options.once, dtype), options.verbose)
-    chosen = [w for w in UNSEEN if options.only in f"{w.layer} {w.title}"]
-    if chosen:
-        table("unseen, written without a look at the hypotheses", results(chosen, not options.once, dtype), options.verbose)
-    if options.blind or not options.only:
-        table("blind, written before them", results(BLIND, not options.once, dtype), options.verbose and options.blind)
+    for title, wrongs in SETS.items():
+        chosen = [w for w in wrongs if options.only in f"{w.layer} {w.title}"]
+        if chosen:
+            table(title, results(chosen, not options.once, dtype), options.verbose)
 
 
 if __name__ == "__main__":
