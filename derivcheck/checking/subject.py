@@ -180,25 +180,28 @@ def _assemble(
                 )
     for n in program.inputs:
         if n in tensors:
-            healthy(n, tensors[n])
+            healthy(n, tensors[n], infinite=n not in chosen)
     if tuple(derivation.wrt) != chosen:
         derivation = Derivation(program, chosen, derivation.values, name=derivation.name)
     kept = {n: tensors[n] for n in tensors if n in program.inputs or call is not None}
     return Subject(derivation, call, kept, chosen, name, passed=passed)
 
 
-def healthy(name: str, t: torch.Tensor) -> None:
-    """Refuse data that says nothing: NaN, infinity, complex numbers, an empty batch."""
+def healthy(name: str, t: torch.Tensor, infinite: bool = False) -> None:
+    """Refuse data that says nothing: NaN, infinity (but in a mask, ``infinite``), complex numbers, an empty batch."""
     if t.is_complex():
         raise InputError(f"{name} is {_type(t)}; expected real numbers")
     if t.numel() == 0:
         raise InputError(f"{name} is empty (shape {tuple(t.shape)}); expected at least one element in each dimension")
     if t.is_floating_point():
-        bad = ~torch.isfinite(t)
+        bad = torch.isnan(t) if infinite else ~torch.isfinite(t)
         if bool(bad.any()):
             at = tuple(int(k) for k in bad.nonzero()[0])
             what = "NaN" if bool(torch.isnan(t[at])) else "infinite"
-            raise InputError(f"{name} is {what} at {list(at)} ({int(bad.sum())} such of {t.numel()}); expected finite numbers")
+            mask = "" if what == "NaN" else "; a mask may be infinite where wrt=[...] leaves it out"
+            raise InputError(
+                f"{name} is {what} at {list(at)} ({int(bad.sum())} such of {t.numel()}); expected finite numbers{mask}"
+            )
 
 
 def _type(t: torch.Tensor) -> str:

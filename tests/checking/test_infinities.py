@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 import torch.nn.functional as F
 
 import derivcheck as dc
+from derivcheck.checking.check import check
+from derivcheck.errors import InputError
 
 
 def attention(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
@@ -41,3 +44,20 @@ def test_nan_where_the_gradient_is_a_number_is_wrong() -> None:
 
     report = dc.check(lambda x: x.cumprod(0), {"x": x}, backward)
     assert report["x"].verdict == "wrong"
+
+
+def attended(q: torch.Tensor, k: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    return torch.softmax(q @ k.mT + mask, -1)
+
+
+def test_a_mask_of_minus_infinities_is_an_input_like_any_other_where_no_gradient_is_taken_in_it() -> None:
+    data = {"q": torch.randn(2, 4, 3), "k": torch.randn(2, 4, 3), "mask": torch.full((4, 4), -torch.inf).triu(1)}
+    assert check(attended, data, wrt=["q", "k"]).passed
+
+    def wrong(grad_output: torch.Tensor, q: torch.Tensor, k: torch.Tensor, mask: torch.Tensor) -> dict[str, torch.Tensor]:
+        p = torch.softmax(q @ k.mT, -1)
+        return {"q": p * (grad_output - (grad_output * p).sum(-1, keepdim=True)) @ k}
+
+    assert not check(attended, data, wrong, wrt=["q"]).passed
+    with pytest.raises(InputError, match=r"mask is infinite at \[0, 1\].*a mask may be infinite where wrt="):
+        check(attended, data)
