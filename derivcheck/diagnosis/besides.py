@@ -50,7 +50,13 @@ def besides(scene: Scene, tried: Sequence[tuple[Guess, Array]], others: Sequence
 
 
 def proportion(found: Array, predicted: Array) -> float | None:
-    """The constant ``c`` with found = c·predicted, or None."""
+    """The constant ``c`` with found = c·predicted, or None.
+
+    >>> proportion(np.array([2.0, 4.0]), np.array([1.0, 2.0])), proportion(np.ones((2, 2)), np.array(1.0))
+    (2.0, None)
+    """
+    if found.shape != predicted.shape:
+        return None
     norm = float(np.vdot(predicted, predicted))
     c = float(np.vdot(predicted, found)) / norm if norm else 0.0
     return c if c and np.abs(found - c * predicted).max() <= 1e-8 * np.abs(found).max() else None
