@@ -112,6 +112,8 @@ class Evaluation:
         """The array of a definition, over all its indices that are not fixed."""
         self.memo = {}
         found = self.spread(self.value(d.term), tuple(i for i in d.indices if i not in self.fixed))
+        if d.kind == "int" and all(self.program.kind(n) == "int" for n in d.term.names):
+            found = self.numbers.integers(Whole(self.numbers.whole(found).values))  # integers of integers are exact
         return self.numbers.held(found) if d.stop else found
 
     def repeat(self, group: Sequence[Definition]) -> None:

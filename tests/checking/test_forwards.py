@@ -299,3 +299,15 @@ def test_derivation_alone_checks_its_generated_code() -> None:
     d = dc.derive(nn.Linear(4, 3), loss=nn.MSELoss())
     report = check(d, {"input": randn(6, 4), "target": randn(6, 3)})
     assert report.passed and {"weight", "bias"} <= {r.name for r in report}, str(report)
+
+
+def test_integers_made_of_sizes_are_exact() -> None:
+    """Labels ``(i + n) % 2n``: a quotient that is whole stands at no step."""
+
+    def contrast(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+        z, n = torch.cat([a, b]), a.shape[0]
+        scores = (z @ z.T).masked_fill(torch.eye(2 * n, dtype=torch.bool), -9e15)
+        return nn.functional.cross_entropy(scores, (torch.arange(2 * n) + n) % (2 * n))
+
+    report = check(contrast, {"a": randn(5, 4), "b": randn(5, 4, seed=1)})
+    assert report.passed, str(report)
