@@ -6,7 +6,6 @@ import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
-from typing import Any
 
 import torch
 
@@ -313,8 +312,3 @@ def _type(dtype: torch.dtype) -> str:
 def sensitivity(value: float) -> str:
     """A small number for people."""
     return "0" if value == 0 else f"1e{math.ceil(math.log10(value))}" if math.isfinite(value) else "inf"
-
-
-def as_plain(values: Mapping[str, Any]) -> dict[str, torch.Tensor]:
-    """Values of pairs."""
-    return {n: p.value if isinstance(p, Pair) else p for n, p in values.items()}

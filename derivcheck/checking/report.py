@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 FAULTS = ("wrong", "missing", "extra", "shape", "dtype", "changed input", "raised")
-NEITHER = ("vacuous", "right but ill-conditioned", "undecided")
 
 
 @dataclass

@@ -9,7 +9,22 @@ from derivcheck.notation.functions import functions
 from derivcheck.notation.program import Definition
 from derivcheck.notation.resolve import Axis, Resolver, index_key
 from derivcheck.notation.sizes import Index, Poly, as_poly, entry, extreme, i_poly, size
-from derivcheck.notation.syntax import At, Call, Chain, Compare, Define, Item, Name, Negative, Node, Num, Power, Star, complaint
+from derivcheck.notation.syntax import (
+    WHOLE,
+    At,
+    Call,
+    Chain,
+    Compare,
+    Define,
+    Item,
+    Name,
+    Negative,
+    Node,
+    Num,
+    Power,
+    Star,
+    complaint,
+)
 from derivcheck.notation.terms import MINUS_ONE, Over, Term, add, func, mul, number, power, product, ref, size_of, summation
 
 REDUCTIONS = ("sum", "prod", "max", "min", "argmax", "argmin")
@@ -98,17 +113,7 @@ class Reader:
                 return None
             if op in ("//", "%") and not right.terms:
                 raise complaint(self.text, x.span, "a whole division by zero")
-            total = (
-                total + right
-                if op == "+"
-                else total - right
-                if op == "-"
-                else total * right
-                if op == "*"
-                else total // right
-                if op == "//"
-                else total % right
-            )
+            total = WHOLE[op](total, right)
         return total
 
     def position(self, n: Node, env: Env) -> Poly:

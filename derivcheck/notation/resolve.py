@@ -15,6 +15,7 @@ from derivcheck.notation.functions import functions
 from derivcheck.notation.program import Input
 from derivcheck.notation.sizes import Index, Poly, as_poly, i_poly, size
 from derivcheck.notation.syntax import (
+    WHOLE,
     At,
     Call,
     Chain,
@@ -162,17 +163,7 @@ class Resolver:
                     right = read(x)
                     if total is None or right is None:
                         return None
-                    total = (
-                        total + right
-                        if op == "+"
-                        else total - right
-                        if op == "-"
-                        else total * right
-                        if op == "*"
-                        else total // right
-                        if op == "//"
-                        else total % right
-                    )
+                    total = WHOLE[op](total, right)
                 return total
             if isinstance(n, Negative):
                 inner = read(n.operand)

@@ -5,7 +5,8 @@ The tree says what stands where; which names are indices, sizes or tensors is de
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import operator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
@@ -15,6 +16,14 @@ from typing import Any
 from derivcheck.errors import NotationError
 
 Span = tuple[int, int]
+#: What the operators of a chain do to integer expressions.
+WHOLE: Mapping[str, Callable[[Any, Any], Any]] = {
+    "+": operator.add,
+    "-": operator.sub,
+    "*": operator.mul,
+    "//": operator.floordiv,
+    "%": operator.mod,
+}
 
 
 @dataclass(frozen=True, slots=True)

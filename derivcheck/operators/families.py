@@ -22,6 +22,7 @@ FAMILIES: tuple[str, ...] = (
     "reshapes",
     "slices",
     "shapes",
+    "part_writes",
     "scans",
     "padding",
     "special",

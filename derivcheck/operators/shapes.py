@@ -6,14 +6,13 @@ from collections.abc import Sequence
 from typing import Any
 
 from derivcheck.notation.brackets import bracket
-from derivcheck.notation.sizes import Index, Poly, PolyLike, as_poly, extreme, i_poly, nonnegative
-from derivcheck.notation.terms import Term, add, mul, summation
+from derivcheck.notation.sizes import Index, Poly, PolyLike, as_poly, i_poly
+from derivcheck.notation.terms import Term, add, mul
 from derivcheck.operators.build import Builder
-from derivcheck.operators.reshapes import digits, flat, reshaped
+from derivcheck.operators.reshapes import digits, reshaped
 from derivcheck.operators.row import bools, floats, ints, row, sample
 from derivcheck.operators.slices import diagonal as diagonal_of
-from derivcheck.operators.slices import plain_count, slice_range, whole_position
-from derivcheck.operators.values import Position, Value, broadcast_dims, is_one, numel, promoted, spread, where, within
+from derivcheck.operators.values import Position, Value, is_one, numel, promoted, spread, within
 from derivcheck.operators.views import S3, viewed
 
 
@@ -318,91 +317,3 @@ def diag(b: Builder, input: Value, diagonal: int = 0) -> Value:
 def diagflat(b: Builder, input: Value, offset: int = 0) -> Value:
     """z[i, j] = [j = i + k]*x[i], x flattened"""
     return diag_embed(b, _flattened(b, input), offset)
-
-
-# -- writes into a part ------------------------------------------------------------------------
-def _same_shape(b: Builder, src: Value, part: Sequence[Poly]) -> None:
-    """Require that what is written has the shape of the part that it is written into."""
-    for have, need in zip(src.dims, part):
-        b.require(have, "==", need)
-
-
-@row(
-    "aten.slice_scatter.default",
-    samples=[
-        sample(floats(7, 3), floats(4, 3), 0, 1, 5),
-        sample(floats(2, 7), floats(2, 3), 1, -3),
-        sample(floats(7), floats(3), 0, 1, None, 2),
-    ],
-)
-def slice_scatter(
-    b: Builder,
-    input: Value,
-    src: Value,
-    dim: int = 0,
-    start: PolyLike | None = None,
-    end: PolyLike | None = None,
-    step: int = 1,
-) -> Value:
-    """z[k] = y[(k - start)/step] where k is in the slice, else x[k]"""
-    axis = dim % input.rank
-    length, known = input.dims[axis], src.dims[axis]
-    first, _ = slice_range(b, length, start, end, step, known)
-    count = known if known is plain_count(length, start, end, step) else slice_range(b, length, start, end, step, None)[1]
-    _same_shape(b, src, [*input.dims[:axis], count, *input.dims[axis + 1 :]])
-    at = b.indices(b.dims(input.dims))
-    if step == 1:
-        p = i_poly(at[axis]) - first
-        inside = within(p, src.dims[axis])
-    else:
-        p = (i_poly(at[axis]) - first) // step
-        inside = mul(within(p, src.dims[axis]), bracket("==", i_poly(at[axis]) - first - p * step))
-    return b.give(at, where(inside, src[spread(src.dims, (*at[:axis], p, *at[axis + 1 :]))], input[at]), kind=input.kind)
-
-
-@row("aten.select_scatter.default", samples=[sample(floats(2, 5), floats(2), 1, 3), sample(floats(5, 3), floats(3), 0, -1)])
-def select_scatter(b: Builder, input: Value, src: Value, dim: int, index: PolyLike) -> Value:
-    """z[k] = y where k = p, else x[k]"""
-    axis = dim % input.rank
-    p = whole_position(index, input.dims[axis])
-    b.room(input.dims[axis], -as_poly(index) if nonnegative(-as_poly(index) - 1) else p + 1)
-    _same_shape(b, src, [*input.dims[:axis], *input.dims[axis + 1 :]])
-    at = b.indices(b.dims(input.dims))
-    here = bracket("==", i_poly(at[axis]) - p)
-    return b.give(at, where(here, src[(*at[:axis], *at[axis + 1 :])], input[at]), kind=input.kind)
-
-
-@row(
-    "aten.diagonal_scatter.default",
-    samples=[
-        sample(floats(3, 3), floats(3)),
-        sample(floats(3, 5), floats(3), 1),
-        sample(floats(2, 3, 3), floats(2, 2), 1, 1, 2),
-    ],
-)
-def diagonal_scatter(b: Builder, input: Value, src: Value, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Value:
-    """z[i, j] = y[i] where j = i + k, else x[i, j]"""
-    one, two = dim1 % input.rank, dim2 % input.rank
-    at = b.indices(b.dims(input.dims))
-    i, j = i_poly(at[one]), i_poly(at[two])
-    place = i if offset >= 0 else j
-    rest = [at[a] for a in range(input.rank) if a not in (one, two)]
-    here = mul(bracket("==", j - i - offset), within(place, src.dims[-1]))
-    length = extreme("min", input.dims[one] - max(0, -offset), input.dims[two] - max(0, offset))
-    _same_shape(b, src, [*(d for a, d in enumerate(input.dims) if a not in (one, two)), length])
-    return b.give(at, where(here, src[(*rest, place)], input[at]), kind=input.kind)
-
-
-@row(
-    "aten.masked_scatter.default",
-    samples=[sample(floats(2, 3), bools(2, 3), floats(7)), sample(floats(2, 3), bools(3), floats(2, 5))],
-)
-def masked_scatter(b: Builder, input: Value, mask: Value, source: Value) -> Value:
-    """z[k] = y[place[k]] where m[k], else x[k]; place counts the true entries before k"""
-    dims = broadcast_dims(input.dims, mask.dims)
-    at, before = b.indices(b.dims(dims)), b.indices(dims)
-    earlier = bracket(">=", flat(at) - flat(before) - 1)
-    count = summation(before, mul(earlier, mask.mask(*spread(mask.dims, before))))
-    place = b.define("place", at, count, stop=True, kind="int")
-    taken = source[tuple(digits(place.entry(*at), source.dims))]
-    return b.give(at, where(mask.mask(*spread(mask.dims, at)), taken, input[spread(input.dims, at)]), kind=input.kind)

@@ -75,11 +75,6 @@ def free_in(expression: Iterable[Monomial]) -> frozenset[Index]:
     return NOTHING.union(*(a.free for m in expression for a, _ in m))
 
 
-def names_in(expression: Iterable[Monomial]) -> frozenset[str]:
-    """The tensors that an expression refers to."""
-    return NOTHING.union(*(a.names for m in expression for a, _ in m))
-
-
 def elements_in(expression: Iterable[Monomial]) -> frozenset[str]:
     """The tensors whose elements stand in an expression, not those in positions."""
     return NOTHING.union(*(a.elements for m in expression for a, _ in m))

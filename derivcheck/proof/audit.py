@@ -17,7 +17,10 @@ import numpy as np
 from derivcheck.notation.exact import Exact
 from derivcheck.notation.program import Program
 from derivcheck.proof.claims import Claim
-from derivcheck.proof.refute import Counterexample, Digits, assignments, confirmed, pair_at, reach, sample, values_at
+from derivcheck.proof.counterexample import Counterexample
+from derivcheck.proof.decimals import Digits
+from derivcheck.proof.refute import confirmed, pair_at
+from derivcheck.proof.samples import assignments, reach, sample, values_at
 
 CHOICES = 8
 

@@ -19,10 +19,11 @@ from derivcheck.notation.sizes import i_poly
 from derivcheck.notation.substitution import rename, substitute
 from derivcheck.notation.terms import mul
 from derivcheck.proof.atoms import Expression
+from derivcheck.proof.counterexample import Counterexample
 from derivcheck.proof.equality import TIES
 from derivcheck.proof.induction import satisfies
 from derivcheck.proof.normal import of_term
-from derivcheck.proof.refute import Counterexample, compared
+from derivcheck.proof.refute import compared
 from derivcheck.proof.space import OutOfTime, Unreduced
 from derivcheck.proof.unrolling import grounded
 

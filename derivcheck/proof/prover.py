@@ -23,13 +23,15 @@ from derivcheck.proof.audit import objection
 from derivcheck.proof.bridges import Bridge, across, long_indices, wide
 from derivcheck.proof.claims import Claim, assumed, check_names, claims, limited
 from derivcheck.proof.conditions import conditions
+from derivcheck.proof.counterexample import Evidence
 from derivcheck.proof.equality import MODES, TIES, modes
 from derivcheck.proof.induction import by_invariant, one_step
 from derivcheck.proof.kinks import kinks
 from derivcheck.proof.normal import of_term, vanishes
 from derivcheck.proof.opening import needed_names
-from derivcheck.proof.refute import Evidence, alike, compared, spread
+from derivcheck.proof.refute import alike, compared
 from derivcheck.proof.report import Lemma, Part, Proof, how
+from derivcheck.proof.samples import spread
 from derivcheck.proof.second_route import second_route
 from derivcheck.proof.space import OutOfTime, Space, Unreduced
 from derivcheck.proof.spelling import expression_text

@@ -9,8 +9,8 @@ from typing import Any
 
 from derivcheck.errors import DerivcheckError
 from derivcheck.notation.program import Definition, Program
+from derivcheck.proof.counterexample import Counterexample
 from derivcheck.proof.invariants import Invariant
-from derivcheck.proof.refute import Counterexample
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from fractions import Fraction
 from typing import Any
 
-from derivcheck.notation.sizes import Index, Poly
+from derivcheck.notation.sizes import Index
 from derivcheck.proof.atoms import Atom, Expression, Monomial, Rational
 
 _LETTERS = "ijklmnopqrstuvw"
@@ -22,11 +22,6 @@ def _rename(text: str, bound: tuple[Index, ...]) -> str:
 
 def _bound(bound: tuple[Index, ...]) -> str:
     return _rename(", ".join(j.key for j in bound), bound)
-
-
-def poly_text(p: Poly) -> str:
-    """An integer polynomial."""
-    return str(p)
 
 
 def atom_text(a: Atom) -> str:

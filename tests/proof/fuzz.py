@@ -21,8 +21,8 @@ from derivcheck.errors import DerivcheckError
 from derivcheck.notation.meaning import evaluate
 from derivcheck.notation.program import Definition, Program
 from derivcheck.notation.terms import Term
+from derivcheck.proof.decimals import Digits
 from derivcheck.proof.equality import equal_by_second_route, surely_equal
-from derivcheck.proof.refute import Digits
 from tests.proof import polynomial_sums
 from tests.proof.random_terms import BELOW, COLUMN, INPUTS, ROW, Pair, pair
 

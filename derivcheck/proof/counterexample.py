@@ -1,0 +1,73 @@
+"""What a refutation shows: an example that a person can check, and how far two formulas were compared."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Counterexample:
+    """Where a claimed gradient is wrong.
+
+    Attributes:
+        sizes: the sizes.
+        name: the gradient.
+        index: the element.
+        claimed: the value that the claim gives there.
+        gradient: the value of the gradient.
+        inputs: the inputs at which it is so.
+        exact: whether the values are exact rationals (else they carry 60 digits).
+        by: who says ``claimed``.
+    """
+
+    sizes: dict[str, int]
+    name: str
+    index: tuple[int, ...]
+    claimed: Any
+    gradient: Any
+    inputs: dict[str, Any]
+    exact: bool
+    by: str = "the claim"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data, ready for JSON."""
+        return {
+            "sizes": self.sizes,
+            "name": self.name,
+            "index": list(self.index),
+            "claimed": str(self.claimed),
+            "gradient": str(self.gradient),
+            "exact": self.exact,
+            "inputs": {n: _plain(v) for n, v in self.inputs.items()},
+        }
+
+    def __str__(self) -> str:
+        at = f"[{', '.join(map(str, self.index))}]" if self.index else ""
+        sizes = ", ".join(f"{n} = {v}" for n, v in self.sizes.items())
+        return f"{self.name}{at} is {_number(self.gradient)}, {self.by} gives {_number(self.claimed)}" + (
+            f" at {sizes}" if sizes else ""
+        )
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """How far two formulas were compared on numbers: the sizes tried, an example where they differ, all that differ."""
+
+    tried: tuple[dict[str, int], ...]
+    counterexample: Counterexample | None
+    refuted: frozenset[str] = frozenset()
+
+
+def _number(v: Any) -> str:
+    return str(v) if isinstance(v, (Fraction, int)) else f"{float(v):.12g}"
+
+
+def _plain(v: Any) -> Any:
+    a = np.asarray(v)
+    if a.dtype == object:
+        return np.vectorize(str, otypes=[object])(a).tolist() if a.size else []
+    return a.tolist()
