@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 import derivcheck as dc
-from derivcheck.checking.check import check_at
+from derivcheck.checking.check import check, check_at
 from derivcheck.checking.differences import difference
 from derivcheck.checking.exact import exact
 from derivcheck.checking.structure import colouring, degree, unreduced
@@ -167,3 +167,29 @@ def test_kinks_within_the_steps_of_the_direction_contradict_nobody() -> None:
     net = torch.nn.Sequential(torch.nn.Conv2d(1, 3, 3, padding=1), torch.nn.ReLU(), torch.nn.MaxPool2d(2))
     report = dc.check(net, {"input": 1e3 + torch.randn(2, 1, 4, 4)})
     assert report.passed, str(report)
+
+
+@pytest.mark.parametrize(
+    "f",
+    [
+        nn.functional.gelu,
+        lambda input: nn.functional.layer_norm(input, (input.shape[-1],)),
+        lambda input: nn.functional.rms_norm(input, (input.shape[-1],)),
+        lambda input: torch.softmax(input, -1),
+    ],
+    ids=["gelu", "layer_norm", "rms_norm", "softmax"],
+)
+def test_data_of_many_scales_is_differenced_at_each_of_them(f: Any) -> None:
+    """Steps of the largest element's size agree with each other, and see nothing of the smallest."""
+    scales = torch.logspace(-6, 6, 20, dtype=torch.float64).reshape(4, 5)
+    data = torch.randn(4, 5, generator=torch.Generator().manual_seed(0), dtype=torch.float64) * scales
+    report = check(f, {"input": data})
+    assert report.passed, str(report)
+
+
+def test_kinks_that_meet_in_one_element_are_set_aside() -> None:
+    """At w = 0 every row of relu(x wᵀ) stands at its kink; the slopes to either side of w enclose no subgradient of the sum."""
+    data = {"x": torch.randn(4, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64), "w": torch.zeros(2, 3)}
+    assert check(lambda x, w: torch.relu(x @ w.T), data).passed
+    straight = check(lambda x: torch.relu(x) - torch.relu(-x), {"x": torch.zeros(3)})
+    assert straight["x"].verdict == "undecided"  # it is x: no kink is there, and torch's gradient of 0 is wrong
