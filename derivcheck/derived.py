@@ -100,6 +100,11 @@ class Derivation:
         return MappingProxyType(Named(found))
 
     @property
+    def held(self) -> frozenset[str]:
+        """The tensors of numbers that the code itself holds: they are of the inputs' type, whichever that is."""
+        return frozenset(a.name for a in self.program.arguments if a.role == "constant" and a.kind == "float")
+
+    @property
     def upstream(self) -> tuple[str, ...]:
         """The names of the upstream gradients, one per floating output."""
         return tuple(a.name for a in self.adjoint.arguments if a.role == "upstream")
@@ -162,7 +167,7 @@ class Derivation:
         from derivcheck.codegen.load import load
 
         run: Callable[..., tuple[Any, dict[str, Any]]] = load(self._source)
-        values, ups = dict(self.values), self.upstream
+        values, ups, held = dict(self.values), self.upstream, self.held
         numbered = any(n[:1] == "_" and n[1:2].isdigit() for n in self.program.inputs)
         if len(ups) < 2 and not values and not numbered:
             return run
@@ -175,9 +180,11 @@ class Derivation:
                     wanted = f"expected {len(ups)}, one per floating-point output"
                     raise InputError(f"{together} has {len(entries)} entries; {wanted}")
                 given.update(zip(ups, entries))
+            dtype = next((t.dtype for n, t in given.items() if n not in held and _floating(t)), None)
+            own = {n: t.to(dtype) if n in held and dtype is not None else t for n, t in values.items()}
             if not numbered:
-                return run(**{**values, **given})
-            value, grads = run(**{**values, **{spelled(n, self.program.inputs): t for n, t in given.items()}})
+                return run(**{**own, **given})
+            value, grads = run(**{**own, **{spelled(n, self.program.inputs): t for n, t in given.items()}})
             return value, Named(grads)
 
         return with_values
@@ -251,6 +258,10 @@ class Derivation:
 
     def __repr__(self) -> str:
         return f"<derivation of {', '.join(self.program.outputs)} in {', '.join(self.wrt)}>"
+
+
+def _floating(value: Any) -> bool:
+    return hasattr(value, "is_floating_point") and bool(value.is_floating_point())
 
 
 @lru_cache(maxsize=256)

@@ -34,6 +34,8 @@ def function(derivation: Derivation) -> type[torch.autograd.Function]:
     names = program.inputs
     floats = [i for i, o in enumerate(program.outputs) if program.kind(o) == "float"]
     single = len(program.outputs) == 1
+    held = {k for k, a in enumerate(program.arguments) if a.name in derivation.held}
+    own = next((k for k, a in enumerate(program.arguments) if a.kind == "float" and k not in held), None)
     # torch.compile traces these functions: it is given all gradients, made beforehand, and leaves out what is not used
     every = derivation.wrt
     run_all, kept_all = _forward(program, every)
@@ -42,6 +44,8 @@ def function(derivation: Derivation) -> type[torch.autograd.Function]:
     def forward(ctx: Any, *args: Any) -> Any:
         if len(args) != len(names):
             raise TypeError(f"{derivation.name}.apply takes {len(names)} inputs ({', '.join(names)}); found {len(args)}")
+        if held and own is not None:
+            args = tuple(t.to(args[own].dtype) if k in held else t for k, t in enumerate(args))
         if torch.compiler.is_compiling():
             wanted, run = every, run_all
         else:

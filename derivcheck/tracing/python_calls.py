@@ -9,6 +9,7 @@ import torch
 from torch.overrides import TorchFunctionMode
 
 from derivcheck.errors import UnsupportedOperation
+from derivcheck.tracing.decimals import Decimals
 from derivcheck.tracing.reads import LAYOUT, MEMORY, SIZES, Reads, by_user
 from derivcheck.tracing.recording import Recording
 from derivcheck.tracing.stack import frames_of, here
@@ -32,9 +33,9 @@ _REFUSED: dict[Any, tuple[str, str, str]] = {
 class PythonCalls(TorchFunctionMode):
     """What is decided above the dispatcher: ``.data`` reads as ``detach``, sizes that are read are watched."""
 
-    def __init__(self, recording: Recording, reads: Reads, watch: bool) -> None:
+    def __init__(self, recording: Recording, reads: Reads, watch: bool, decimals: Decimals) -> None:
         super().__init__()
-        self.recording, self.reads, self.watch = recording, reads, watch
+        self.recording, self.reads, self.watch, self.decimals = recording, reads, watch, decimals
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         self.recording.torch_calls.append(getattr(func, "__name__", ""))
@@ -68,4 +69,5 @@ class PythonCalls(TorchFunctionMode):
                 frames[0].place if frames else None,
                 "Write it as a new tensor.",
             )
-        return func(*args, **(kwargs or {}))
+        with self.decimals.of_call(args, kwargs or {}):
+            return func(*args, **(kwargs or {}))

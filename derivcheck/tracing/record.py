@@ -104,7 +104,7 @@ def record(code: Callable[[Run], Any], run: Run) -> Recording:
             run.mode,
             recorder,
             run.functional,
-            PythonCalls(recording, run.reads, run.watch),
+            PythonCalls(recording, run.reads, run.watch, recorder.decimals),
         ):
             out = run_code(code, run)
             recording.output = _unwrapped(out, recorder)

@@ -14,6 +14,7 @@ from torch.utils import _pytree as pytree
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from derivcheck.errors import UnsupportedOperation
+from derivcheck.tracing.decimals import Decimals
 from derivcheck.tracing.kernel_shapes import refuse_as_the_kernel
 from derivcheck.tracing.recording import Call, Frame, Meta, Recording, Tensor, operator_name
 from derivcheck.tracing.stack import frames_of, here
@@ -56,6 +57,7 @@ class Recorder(ProxyTorchDispatchMode):  # type: ignore[no-untyped-call]
         self.shares = False
         self.masks: dict[str, Any] = {}
         self.drawn: list[str] = []
+        self.decimals = Decimals()
 
     def refusal(self, func: Any, place: str | None) -> UnsupportedOperation:
         """The refusal of an operator; one met inside a decomposition is named after what the user called."""
@@ -75,7 +77,7 @@ class Recorder(ProxyTorchDispatchMode):  # type: ignore[no-untyped-call]
         k = self.known(t)
         if k is None:
             k = self.add(t)
-            self.recording.constants[k] = t
+            self.recording.constants[k] = self.decimals.kept(t)
         return Tensor(k)
 
     def known(self, t: torch.Tensor) -> int | None:

@@ -21,6 +21,7 @@ from derivcheck.operators.values import Value
 from derivcheck.tracing import naming
 from derivcheck.tracing.assign import Traces
 from derivcheck.tracing.compared import Compared
+from derivcheck.tracing.decimals import rounded
 from derivcheck.tracing.explore import shown
 from derivcheck.tracing.fit import exact
 from derivcheck.tracing.precision import no_rounding, overflows
@@ -54,6 +55,7 @@ class Walk:
     ) -> None:
         self.traces, self.unified, self.closed, self.values, self.late = traces, unified, closed, values, late
         self.recording = traces.recordings[0]
+        self.said: list[str] = []
         self.names = naming.names(self.recording.calls)
         self.by_number = {k: n for n, k in self.recording.inputs.items()}
 
@@ -257,6 +259,7 @@ class Walk:
                 "a constant tensor", f"it is {tensor.dtype}, {tensor.layout}: only dense real tensors can be derived"
             )
         kind = self.unified.kinds[k]
+        self.say_rounded(tensor)
         if tensor.dim() == 0 and not tensor.requires_grad and tensor.device.type == "cpu" and _has_data(tensor):
             if kind == "bool":
                 return Value("constant", (), "bool", ((), number(int(bool(tensor)))))
@@ -276,6 +279,14 @@ class Walk:
         self.arguments.append(Input(name, dims, kind, None, role))
         self.values[name] = tensor.detach()
         return Value(name, dims, kind)
+
+    def say_rounded(self, tensor: torch.Tensor) -> None:
+        """A decimal that the code was given in a narrow type is that type's number."""
+        decimal = rounded(tensor) if _has_data(tensor) else None
+        if decimal is not None:
+            exactly = torch.tensor(decimal, dtype=tensor.dtype).item()
+            name = self.closed.get(id(tensor), "a constant")
+            self.said.append(f"{name} holds {str(tensor.dtype).removeprefix('torch.')}'s {decimal:g}, which is {exactly!r}")
 
     def stopped(self, v: Any, made: bool) -> Any:
         """A result through which no gradient flows: a view must not melt into its uses, an operand come back be held."""
@@ -339,7 +350,7 @@ class Walk:
             out.append(
                 f"{' = '.join([*roots, *members])} (the code needs them equal)" if roots else f"{' = '.join(members)} = {title}"
             )
-        out += list(traces.notes)
+        out += [*traces.notes, *self.said]
         for which, place in self.recording.functions.items():
             out.append(
                 f"autograd.Function {which}{f' at {place}' if place else ''}: derived from its forward, not its backward"
