@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     import torch
 
     from derivcheck.checking.report import Report
+    from derivcheck.files import Outputs
 
 _REPORTS = pytest.StashKey[list[dict[str, Any]]]()
 _KINDS = ("dtypes", "devices", "shapes", "layouts")
@@ -82,6 +83,14 @@ def pytest_configure(config: pytest.Config) -> None:
         "fixture gradient_variant tells which, check_gradients uses its type and device",
     )
     config.stash[_REPORTS] = []
+    file = config.getoption("--derivcheck-report")
+    if file and not hasattr(config, "workerinput"):
+        from derivcheck.errors import InputError
+
+        try:
+            _outputs(file)[0].ask()
+        except InputError as e:
+            raise pytest.UsageError(str(e)) from None
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -174,15 +183,17 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
         output["derivcheck_reports"] = reports
         return
     from derivcheck.checking.page import page
+    from derivcheck.files import marked
 
-    target = Path(file)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    _written(target, json.dumps({"reports": reports}, indent=1) + "\n")
-    _written(target.with_suffix(".html"), page(reports))
+    outputs, json_file, html_file = _outputs(file)
+    text = json.dumps({"reports": reports}, indent=1) + "\n"
+    outputs.write({json_file: marked(text, "json"), html_file: marked(page(reports), "html")})
 
 
-def _written(target: Path, text: str) -> None:
-    """Write to a temporary name, then rename, so that nothing half-written is left."""
-    part = target.with_name(target.name + ".part")
-    part.write_text(text, encoding="utf-8")
-    part.replace(target)
+def _outputs(file: str) -> tuple[Outputs, Path, Path]:
+    """The two files of the report."""
+    from derivcheck.files import Outputs
+
+    json_file = Path(file)
+    html_file = json_file.with_suffix(".html")
+    return Outputs([(p, "--derivcheck-report") for p in (json_file, html_file)], force=None), json_file, html_file

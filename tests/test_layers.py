@@ -28,6 +28,7 @@ LAYERS = (  # top first
     ("operators",),
     ("derivation",),
     ("notation",),
+    ("files",),
     ("errors",),
 )
 ROOMS = {room: level for level, rooms in enumerate(LAYERS) for room in rooms}

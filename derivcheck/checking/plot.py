@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import io
 import math
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from matplotlib import colors, rc_context
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
+
+from derivcheck.files import Outputs, marked, marked_png
 
 if TYPE_CHECKING:
     from derivcheck.checking.report import Report
@@ -17,10 +21,14 @@ def plot(report: Report, path: str | None = None) -> Figure:
     """A picture per faulty gradient: white within the bound, darker the further above it.
 
     Args:
-        path: where to write it (the suffix says the format), or None.
+        path: where to write it (the suffix says the format), or None.  A file that is there is replaced if it is a PNG or SVG
+            that derivcheck wrote and nobody has changed; the Figure's own ``savefig`` writes over anything.
 
     Returns:
         The matplotlib Figure.
+
+    Raises:
+        InputError: the file is somebody else's, or cannot be written.
     """
     pictures = images(report) or {"no gradient is wrong": None}
     with rc_context({"font.size": 10, "savefig.dpi": 160}):
@@ -40,8 +48,21 @@ def plot(report: Report, path: str | None = None) -> Figure:
                 axis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
             figure.colorbar(shown, ax=axes, label="|error| / bound")
         if path is not None:
-            figure.savefig(path)
+            _write(figure, Path(path))
     return figure
+
+
+def _write(figure: Figure, path: Path) -> None:
+    outputs = Outputs([(path, "path=")], force=None)
+    outputs.ask()
+    kind, memory = path.suffix.removeprefix(".").lower() or "png", io.BytesIO()
+    figure.savefig(memory, format=kind)
+    image: str | bytes = memory.getvalue()
+    if kind == "png":
+        image = marked_png(memory.getvalue())
+    elif kind == "svg":
+        image = marked(memory.getvalue().decode(), "xml")
+    outputs.write({path: image})
 
 
 def images(report: Report) -> dict[str, Any]:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import signal
+import sys
+
 
 def main() -> None:
     """Entry point of the command; exits 0 (holds), 1 (a gradient is wrong), 2 (bad usage or input) or 3 (undecided)."""
     from derivcheck.cli.app import app
 
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))  # so that what is being written is cleared away
     app(prog_name="derivcheck")

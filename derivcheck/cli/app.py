@@ -71,6 +71,7 @@ Dims = Annotated[str, _option("Named dimensions per input: 'x: N in; W: out in'.
 Const = Annotated[list[str] | None, _option("A value that is no tensor; repeatable.", "NAME=VALUE", "--const")]
 Seed = Annotated[int, _option("Of everything random.", min=0)]
 Json = Annotated[bool, _option("Print JSON.", None, "--json")]
+Force = Annotated[bool, _option("Also overwrite files that derivcheck did not write.", None, "--force")]
 
 
 @app.command("run")
@@ -79,6 +80,7 @@ def run(
     data: Annotated[Path | None, _option("A CSV with a header row; default a noisy line.", "FILE.csv")] = None,
     target: Annotated[list[str] | None, _option("A column to predict; repeatable.", "COLUMN")] = None,
     feature: Annotated[list[str] | None, _option("A column to predict from; default the rest.", "COLUMN")] = None,
+    sep: Annotated[str, _option("What stands between the cells of the CSV; 'tab' for tabs.", "TEXT")] = ",",
     standardize: Annotated[bool, _option("Bring features to mean 0 and deviation 1.", None, "--standardize")] = False,
     epochs: Annotated[int, _option("How often to go over the data.", min=1)] = 50,
     lr: Annotated[float, _option("The learning rate.")] = 0.1,
@@ -89,6 +91,7 @@ def run(
     batch_size: Annotated[int | None, _option("Rows per step; default all.", min=1)] = None,
     gradient: Annotated[str, _option("derived, autograd, or FILE.py:NAME, your own, checked first.", "SOURCE")] = "derived",
     out: Annotated[Path, _option("For figures, notes, code and report.", "FOLDER")] = Path("derivcheck-out"),
+    force: Force = False,
 ) -> int:
     """Derive, generate, check, then train: MSE over nn.Linear, on the tutorial's line or on your CSV.
 
@@ -96,8 +99,8 @@ def run(
     """
     from derivcheck.cli.run import Settings, main_job
 
-    return main_job(Settings(data, tuple(target or ()), tuple(feature or ()), standardize, epochs, lr, optimizer, dtype, device,
-                             seed, batch_size, gradient, out))
+    return main_job(Settings(data, tuple(target or ()), tuple(feature or ()), sep, standardize, epochs, lr, optimizer, dtype,
+                             device, seed, batch_size, gradient, out), force)
 
 
 @app.command("derive")
@@ -115,14 +118,15 @@ def derive(target: Target, loss: Loss = "", dims: Dims = "", const: Const = None
 @app.command("code")
 @_exits
 def code(target: Target, loss: Loss = "", dims: Dims = "", const: Const = None,
-         out: Annotated[Path | None, _option("Write there instead of printing.", "FILE.py")] = None) -> int:
+         out: Annotated[Path | None, _option("Write there instead of printing.", "FILE.py")] = None,
+         force: Force = False) -> int:
     """Print the generated torch code: forward and gradients for every size, needing torch alone.
 
     Example: derivcheck code layers.py:rms_norm --dims 'x: N C; w: C' --const eps=1e-5 --out rms_norm_grad.py
     """
     from derivcheck.cli.commands import show_code
 
-    return show_code(target, loss, dims, const or [], out)
+    return show_code(target, loss, dims, const or [], out, force)
 
 
 @app.command("check")
@@ -140,6 +144,7 @@ def check(
     json: Json = False,
     junit: Annotated[Path | None, _option("Also write the report for a CI server.", "FILE.xml")] = None,
     reproducer: Annotated[Path | None, _option("Where it fails, write code that shows it with torch alone.", "FILE.py")] = None,
+    force: Force = False,
 ) -> int:
     """Check TARGET's gradient on random inputs against what is derived, autograd, differences and SymPy.
 
@@ -147,7 +152,8 @@ def check(
     """
     from derivcheck.cli.commands import run_check
 
-    return run_check(target, backward, reference, dims, const or [], sizes, dtype, device, seed, json, junit, reproducer)
+    return run_check(target, backward, reference, dims, const or [], sizes, dtype, device, seed, json, junit, reproducer,
+                     force)
 
 
 @app.command("prove")
@@ -181,6 +187,7 @@ def notes(
     lang: Annotated[Literal["en", "zh"], _option("English or Chinese.")] = "en",
     sizes: Annotated[str, _option("'N=2, in=2, out=1', for --style scalar.", "TEXT")] = "",
     out: Annotated[Path | None, _option("Write there instead of printing.", "FILE")] = None,
+    force: Force = False,
 ) -> int:
     """Write the derivation as notes: Markdown, LaTeX or HTML, in index, matrix or scalar style.
 
@@ -188,4 +195,4 @@ def notes(
     """
     from derivcheck.cli.commands import write_notes
 
-    return write_notes(target, loss, dims, const or [], format, style, lang, sizes, out)
+    return write_notes(target, loss, dims, const or [], format, style, lang, sizes, out, force)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from xml.sax.saxutils import escape, quoteattr
@@ -15,11 +16,11 @@ from rich.syntax import Syntax
 from derivcheck.checking.check import check
 from derivcheck.cli.app import HOLDS, UNDECIDED, WRONG
 from derivcheck.cli.inputs import declared, derivation_of, random_inputs, read_constants, read_dims, read_sizes
-from derivcheck.cli.target import is_index_text, load_target
+from derivcheck.cli.target import files_of, is_index_text, load_target
 from derivcheck.derive import derive
 from derivcheck.errors import InputError
+from derivcheck.files import Outputs, marked
 from derivcheck.notation.program import Program
-from derivcheck.training.files import write_all
 
 if TYPE_CHECKING:
     from derivcheck.checking.report import Report
@@ -31,14 +32,16 @@ def show_derivation(target: str, loss: str, dims: str, const: Sequence[str]) -> 
     return HOLDS
 
 
-def show_code(target: str, loss: str, dims: str, const: Sequence[str], out: Path | None) -> int:
+def show_code(target: str, loss: str, dims: str, const: Sequence[str], out: Path | None, force: bool) -> int:
     """Print or write the generated code."""
-    return _deliver(derivation_of(target, loss, dims, const).source(), out, "python")
+    outputs = _asked(out, target, loss, force=force)
+    return _deliver(derivation_of(target, loss, dims, const).source(), out, outputs, "python")
 
 
 def write_notes(target: str, loss: str, dims: str, const: Sequence[str], format: str, style: str, lang: str, sizes: str,
-                out: Path | None) -> int:
+                out: Path | None, force: bool) -> int:
     """Print or write notes."""
+    outputs = _asked(out, target, loss, force=force)
     d = derivation_of(target, loss, dims, const)
     options: dict[str, Any] = {"style": style, "lang": lang, "sizes": read_sizes(sizes) or None}
     if format == "latex":
@@ -47,12 +50,15 @@ def write_notes(target: str, loss: str, dims: str, const: Sequence[str], format:
         text = d.to_html(**options)
     else:
         text = d.to_markdown(**options)
-    return _deliver(text, out, format)
+    return _deliver(text, out, outputs, format)
 
 
 def run_check(target: str, backward: str, reference: str, dims: str, const: Sequence[str], sizes: str, dtype: str, device: str,
-              seed: int, as_json: bool, junit: Path | None, reproducer: Path | None) -> int:
+              seed: int, as_json: bool, junit: Path | None, reproducer: Path | None, force: bool) -> int:
     """Check a gradient on random inputs; 0 passed, 1 a gradient is wrong, 3 neither."""
+    asked = [(p, option) for p, option in ((junit, "--junit"), (reproducer, "--reproducer")) if p is not None]
+    outputs = Outputs(asked, partial(files_of, target, backward, reference), force)
+    outputs.ask()
     constants = read_constants(const) or {}
     means = load_target(reference, "--reference") if reference else None
     named, forward = read_dims(dims), target if is_index_text(target) else load_target(target)
@@ -81,10 +87,10 @@ def run_check(target: str, backward: str, reference: str, dims: str, const: Sequ
             console.print(note, markup=False)
         if not report.passed:
             console.print(str(report), markup=False, soft_wrap=True)
-    if junit is not None:
-        write_all(junit.parent, {junit.name: _junit(target, report)})
+    texts = {} if junit is None else {junit: marked(_junit(target, report), "xml")}
     if reproducer is not None and report.faulty:
-        write_all(reproducer.parent, {reproducer.name: report.reproducer()})
+        texts[reproducer] = marked(report.reproducer(), "python")
+    outputs.write(texts)
     return HOLDS if report.passed else WRONG if report.faulty else UNDECIDED
 
 
@@ -112,13 +118,20 @@ def _fixed(program: Program, values: Mapping[str, Any]) -> dict[str, int]:
     return found
 
 
-def _deliver(text: str, out: Path | None, language: str) -> int:
+def _asked(out: Path | None, *targets: str, force: bool) -> Outputs:
+    """The file of --out, asked for before the work."""
+    outputs = Outputs([] if out is None else [(out, "--out")], partial(files_of, *targets), force)
+    outputs.ask()
+    return outputs
+
+
+def _deliver(text: str, out: Path | None, outputs: Outputs, kind: str) -> int:
     if out is not None:
-        write_all(out.parent, {out.name: text})
+        outputs.write({out: marked(text, kind)})
         print(f"wrote {out}")
         return HOLDS
     console = Console(highlight=False)
-    if console.is_terminal and language == "python":
+    if console.is_terminal and kind == "python":
         console.print(Syntax(text, "python", background_color="default", word_wrap=True))
     else:
         print(text)

@@ -8,6 +8,7 @@ import platform
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,17 +19,18 @@ from torch import nn
 from derivcheck import __version__
 from derivcheck.checking.report import Report
 from derivcheck.cli.screen import Screen
-from derivcheck.cli.target import load_target
+from derivcheck.cli.target import files_of, load_target
 from derivcheck.derived import Derivation
 from derivcheck.errors import InputError, UnverifiedGradientError
+from derivcheck.files import REPORT, Outputs, digest, marked, usable_folder
 from derivcheck.training.contraction import Contraction
 from derivcheck.training.data import Table, read_table
 from derivcheck.training.device import choose_device
-from derivcheck.training.files import usable_folder, write_all
 from derivcheck.training.history import History, histories_csv
 from derivcheck.training.plots import fit_png, loss_png
 from derivcheck.training.train import Plan, prepare, train
 
+FILES = ("fit.png", "loss.png", "derivation.md", "derivation.tex", "gradients.py", "history.csv", REPORT)
 Fit = tuple[torch.Tensor, torch.Tensor]  # weight (out, in), bias (out,)
 
 
@@ -39,6 +41,7 @@ class Settings:
     data: Path | None = None
     targets: tuple[str, ...] = ()
     features: tuple[str, ...] = ()
+    sep: str = ","
     standardize: bool = False
     epochs: int = 50
     lr: float = 0.1
@@ -70,9 +73,11 @@ class Outcome:
     contraction: Contraction | None
 
 
-def main_job(settings: Settings) -> int:
+def main_job(settings: Settings, force: bool = False) -> int:
     """The whole job; returns the exit status (2 where the learning rate diverged, with all files written)."""
     screen = Screen()
+    outputs = Outputs([(settings.out / name, "--out") for name in FILES], partial(_read, settings), force, what="folder")
+    outputs.ask()
     own = load_target(settings.gradient, "--gradient") if ":" in settings.gradient else None
     if own is None and settings.gradient not in ("derived", "autograd"):
         raise InputError(f"--gradient {settings.gradient!r} is not known; choose derived, autograd, or path/to/file.py:name")
@@ -101,19 +106,25 @@ def main_job(settings: Settings) -> int:
 
     outcome = _train(settings, screen, model, plan, table, true, gradient, place)
     screen.outcome(outcome, settings)
-    written = write_all(settings.out, _files(settings, derivation, reports, outcome))
-    screen.files(settings.out, written)
+    files = _files(settings, derivation, reports, outcome)
+    screen.files(settings.out, outputs.write({settings.out / name: content for name, content in files.items()}))
     first = next(iter(outcome.histories.values()))
     if first.diverged:
-        screen.error(first.diverged)
+        raw = settings.data is not None and not settings.standardize
+        screen.error("the columns are in their own units; bring them to one scale with --standardize: " * raw + first.diverged)
         return 2
     return 0
+
+
+def _read(settings: Settings) -> list[Path]:
+    """The files that the command reads."""
+    return [*files_of(settings.gradient), *([] if settings.data is None else [settings.data])]
 
 
 def _data(settings: Settings, dtype: torch.dtype) -> tuple[Table, Fit | None]:
     """The CSV, or the tutorial's line: 100 points on [0, 1], w = 2, b = 1, noise 0.1."""
     if settings.data is not None:
-        return read_table(settings.data, settings.targets, settings.features, settings.standardize, dtype), None
+        return read_table(settings.data, settings.targets, settings.features, settings.standardize, dtype, settings.sep), None
     if settings.targets or settings.features or settings.standardize:
         raise InputError("--target, --feature and --standardize go with --data FILE.csv")
     generator = torch.Generator().manual_seed(settings.seed)
@@ -169,15 +180,17 @@ def differences(outcome: Outcome) -> dict[str, float]:
 def _files(settings: Settings, derivation: Derivation, reports: tuple[Report, ...], outcome: Outcome) -> dict[str, str | bytes]:
     table = outcome.table
     lines = {**({"true": outcome.true} if outcome.true else {}), **outcome.fits, "least squares": outcome.best}
-    return {
+    files: dict[str, str | bytes] = {
         "fit.png": fit_png(table.x, table.y, lines, table.features, table.targets),
         "loss.png": loss_png({n: h.losses for n, h in outcome.histories.items()}, outcome.floor),
         "derivation.md": derivation.to_markdown(),
         "derivation.tex": derivation.to_latex(full=True),
         "gradients.py": derivation.source(),
         "history.csv": histories_csv({n.replace(", ", "_").lower(): h for n, h in outcome.histories.items()}),
-        "report.json": json.dumps(_report(settings, reports, outcome), indent=2, ensure_ascii=False, allow_nan=False) + "\n",
     }
+    report = {**_report(settings, reports, outcome), "files": {name: digest(content) for name, content in files.items()}}
+    text = json.dumps(report, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    return {**files, REPORT: marked(text, "json")}
 
 
 def _report(settings: Settings, reports: tuple[Report, ...], outcome: Outcome) -> dict[str, Any]:

@@ -47,6 +47,13 @@ def load_target(text: str, option: str = "TARGET") -> Any:
     return found
 
 
+def files_of(*targets: str) -> list[Path]:
+    """The files that TARGETs name; of a module, once it is loaded."""
+    places = [_split(text)[0] for text in targets if not is_index_text(text)]
+    modules = [getattr(sys.modules.get(place), "__file__", None) for place in places]
+    return [*(Path(p) for p in places if p), *(Path(f) for f in modules if f)]
+
+
 def _instead(name: str, place: Any) -> str:
     """The name of ``place`` that was perhaps meant, or the few callables that it defines itself."""
     near = difflib.get_close_matches(name, [n for n in vars(place) if not n.startswith("_")], 1)

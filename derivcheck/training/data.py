@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import csv
 import difflib
+import io
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +14,10 @@ from pathlib import Path
 import torch
 
 from derivcheck.errors import InputError
+
+TAB = "\t"
+OTHERS = {";": "semicolons", TAB: "tabs", "|": "bars", ",": "commas", ":": "colons", " ": "spaces"}
+DECIMAL_COMMA = re.compile(r"[+-]?\d+,\d+")
 
 
 @dataclass(frozen=True)
@@ -40,22 +46,24 @@ class Table:
 
 
 def read_table(path: str | Path, targets: Sequence[str], features: Sequence[str] = (), standardize: bool = False,
-               dtype: torch.dtype = torch.float64) -> Table:
+               dtype: torch.dtype = torch.float64, separator: str = ",") -> Table:
     """Features and targets from a CSV with a header row.
 
     Args:
-        path: a comma-separated file in UTF-8; a row is named as a spreadsheet numbers it, the header being row 1.
+        path: a text file in UTF-8; a row is named as a spreadsheet numbers it, the header being row 1.
         targets: the columns to be predicted.
         features: the columns to predict from; default all others.
         standardize: bring each feature to mean 0 and (population) standard deviation 1.
         dtype: of the tensors.
+        separator: what stands between cells: one character, or ``tab``.
 
     Raises:
-        InputError: a file that is missing, empty or ragged, a cell that is no finite number (its row and column are
-            named), an unknown column (the nearest is offered), fewer than two rows, a constant feature to standardize.
+        InputError: a file that is missing, empty, ragged or separated otherwise (by what, is said), a cell that is no finite
+            number (its row and column are named), an unknown column (the nearest is offered), fewer than two rows, a constant
+            feature to standardize.
     """
     path = Path(path)
-    header, rows = _cells(path)
+    header, rows = _cells(path, separator)
     for role, names in (("target", targets), ("feature", features)):
         for k, name in enumerate(names):
             if name not in header:
@@ -89,18 +97,23 @@ def read_table(path: str | Path, targets: Sequence[str], features: Sequence[str]
     return Table(x, y, chosen, tuple(targets), scaling, path.name)
 
 
-def _cells(path: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
+def _cells(path: Path, separator: str) -> tuple[list[str], list[tuple[int, list[str]]]]:
     """The header, and the data rows with their numbers in the file."""
+    between = TAB if separator in ("tab", r"\t") else separator
+    if len(between) != 1 or between in '"\r\n':
+        raise InputError(f"--sep {separator!r} cannot separate cells; expected one character such as ';', or tab")
     try:
         with path.open(newline="", encoding="utf-8-sig") as f:
-            reader = csv.reader(f, strict=True)
-            lines = [(k, cells) for k, cells in enumerate(reader, 1) if cells]
+            text = f.read()
+        _separated(path, between, text)
+        reader = csv.reader(io.StringIO(text, newline=""), strict=True, delimiter=between)
+        lines = [(k, cells) for k, cells in enumerate(reader, 1) if cells]
     except FileNotFoundError:
         raise InputError(f"{path}: there is no such file") from None
     except UnicodeDecodeError:
         raise InputError(f"{path}: found bytes that are not UTF-8 text; expected a CSV file in UTF-8") from None
     except csv.Error as e:
-        raise InputError(f"{path}: cannot be read as CSV ({e})") from None
+        raise InputError(f"{path}: cannot be read as CSV with the separator {between!r} ({e})") from None
     except OSError as e:
         raise InputError(f"{path}: cannot be read ({e.strerror or e})") from None
     if not lines:
@@ -115,6 +128,17 @@ def _cells(path: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
         if len(cells) != len(header):
             raise InputError(f"{path}: row {number} has {len(cells)} cells; expected {len(header)}, one per column")
     return header, lines[1:]
+
+
+def _separated(path: Path, between: str, text: str) -> None:
+    """Refuse a header that has no separator where another one stands in it and in the row below."""
+    lines = [line.strip() for line in text.splitlines() if line.strip()][:2]
+    if not lines or between in lines[0]:
+        return
+    for mark, word in OTHERS.items():
+        if all(mark in line for line in lines):
+            raise InputError(f"{path}: no {between!r} stands between the columns' names; if {word} separate them, "
+                             f"say so with --sep {'tab' if mark == TAB else repr(mark)}")
 
 
 def _numbers(path: Path, header: list[str], rows: list[tuple[int, list[str]]], columns: tuple[str, ...],
@@ -136,7 +160,8 @@ def _number(path: Path, cell: str, row: int, column: str) -> float:
     try:
         value = float(text.replace("_", "?"))  # Python reads 1_000, a CSV does not mean it
     except ValueError:
-        raise InputError(f"{where}found {text[:40]!r}; expected a number (choose columns with --feature)") from None
+        advice = "write decimals with a point" if DECIMAL_COMMA.fullmatch(text) else "choose columns with --feature"
+        raise InputError(f"{where}found {text[:40]!r}; expected a number ({advice})") from None
     if not math.isfinite(value):
         raise InputError(f"{where}found {text}; expected a finite number")
     return value

@@ -14,6 +14,7 @@ import torch
 import derivcheck as dc
 from derivcheck.checking.check import check, check_at
 from derivcheck.checking.report import Report, Row
+from derivcheck.errors import InputError
 from tests.checking.forwards import FORWARDS, Tensors
 
 F = FORWARDS["linear"]
@@ -86,6 +87,18 @@ def test_picture(tmp_path: Path) -> None:
     titles = [a.get_title() for a in figure.axes if a.get_title()]
     assert titles == ["x", "w", "b", "y"]
     check_at(D, data(), F.backward).plot(str(tmp_path / "none.png"))
+
+
+@pytest.mark.parametrize("kind", ["png", "svg"])
+def test_a_picture_replaces_its_own_file_alone(kind: str, tmp_path: Path) -> None:
+    path = tmp_path / f"errors.{kind}"
+    report = Report("f", [])
+    for _ in range(2):
+        report.plot(str(path))
+    path.write_bytes(path.read_bytes() + b"mine")
+    with pytest.raises(InputError, match="was changed since derivcheck wrote it; name another file with path=, or remove it"):
+        report.plot(str(path))
+    assert path.read_bytes().endswith(b"mine")
 
 
 @pytest.mark.parametrize("small", [True, False])

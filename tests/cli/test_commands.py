@@ -146,6 +146,60 @@ def test_a_size_of_the_module_itself_cannot_be_chosen(layers: str) -> None:
     assert result.exit_code == 2 and "5" in result.stderr
 
 
+def files(folder: Path) -> dict[str, str]:
+    return {p.name: p.read_text() for p in folder.iterdir() if p.is_file()}
+
+
+@pytest.mark.parametrize("force", [[], ["--force"]])
+@pytest.mark.parametrize("command", [
+    ["code", "LAYERS:Tripled.forward", "--out", "LAYERS"],
+    ["notes", "LAYERS:branching", "--dims", "x: N", "--out", "LAYERS"],
+    ["notes", "torch.nn:Linear(3, 2)", "--loss", "LAYERS:Scale", "--out", "LAYERS"],
+    ["check", "LAYERS:Forgotten", "--dims", "x: N", "--reproducer", "LAYERS"],
+    ["check", *SQUARE, "--backward", "LAYERS:right", "--junit", "LAYERS"],
+    ["check", *SQUARE, "--reference", "LAYERS:right", "--junit", "FOLDER/new.xml", "--reproducer", "LAYERS"],
+], ids=lambda c: f"{c[0]} {c[-2]}")
+def test_what_a_command_reads_is_never_written(command: list[str], force: list[str], layers: str, tmp_path: Path) -> None:
+    before = files(tmp_path)
+    words = [c.replace("LAYERS", layers).replace("FOLDER", str(tmp_path)) for c in command]
+    result = invoke(*words, *force)
+    assert result.exit_code == 2 and "layers.py is read by this command and is never overwritten" in result.stderr
+    assert result.stderr.count("\n") == 1
+    assert files(tmp_path) == before
+
+
+def test_a_module_that_is_read_is_never_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By its name, its file is known once it is loaded; so is what it imports."""
+    (tmp_path / "inner_layer.py").write_text("def f(x): return x*x\n")
+    (tmp_path / "outer_layer.py").write_text("from inner_layer import f\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", ["", *sys.path])
+    before = files(tmp_path)
+    for out in ("outer_layer.py", "inner_layer.py"):
+        result = invoke("code", "outer_layer:f", "--dims", "x: N", "--out", out, "--force")
+        assert result.exit_code == 2 and f"{out} is " in result.stderr and "never overwritten" in result.stderr
+    assert files(tmp_path) == before
+
+
+@pytest.mark.parametrize("command", [
+    ["code", *SQUARE, "--out"],
+    ["notes", *SQUARE, "--format", "latex", "--out"], ["notes", *SQUARE, "--format", "html", "--out"],
+    ["check", *SQUARE, "--junit"], ["check", *SQUARE, "--backward", "x_bar[n] := x[n]*grad_output[n]", "--reproducer"],
+], ids=lambda c: f"{c[0]} {c[-1]}")
+def test_own_files_are_rewritten_and_others_are_not(command: list[str], tmp_path: Path) -> None:
+    path = tmp_path / "made"
+    code = 1 if "--reproducer" in command else 0
+    assert invoke(*command, path).exit_code == code
+    made = path.read_text()
+    assert invoke(*command, path).exit_code == code and path.read_text() == made
+    path.write_text(made + "mine\n")
+    refused = invoke(*command, path)
+    assert refused.exit_code == 2 and path.read_text() == made + "mine\n"
+    assert f"{path} is there and was changed since derivcheck wrote it; name another file with {command[-1]}" in refused.stderr
+    assert invoke(*command, path, "--force").exit_code == code and path.read_text() == made
+    assert list(files(tmp_path)) == ["made"]
+
+
 def test_check_writes_junit(layers: str, tmp_path: Path) -> None:
     result = invoke("check", f"{layers}:forward", "--backward", f"{layers}:wrong", *DIMS, "--junit", tmp_path / "r.xml")
     assert result.exit_code == 1
@@ -161,7 +215,7 @@ def test_check_writes_a_reproducer_where_it_fails(layers: str, tmp_path: Path) -
     assert invoke("check", f"{layers}:forward", "--backward", f"{layers}:wrong", *DIMS, "--reproducer", file).exit_code == 1
     ran = subprocess.run([sys.executable, str(file)], capture_output=True, text=True)
     assert ran.returncode == 1 and "AssertionError" in ran.stderr and "found" in ran.stdout
-    assert "derivcheck" not in file.read_text()
+    assert "import derivcheck" not in file.read_text()
 
 
 @pytest.mark.parametrize(("claim", "code", "word"), [

@@ -6,6 +6,7 @@ import csv
 import importlib.util
 import json
 import math
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -129,6 +130,32 @@ def test_the_written_gradients_need_torch_alone_and_are_right(tutorial: tuple[Re
     assert torch.allclose(value, loss.detach()) and torch.allclose(grads["weight"], layer.weight.grad)
 
 
+def test_its_own_folder_is_written_again_and_another_is_not(tutorial: tuple[Result, Path], tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    shutil.copytree(tutorial[1], out)
+    assert run("--out", out, "--epochs", "2").exit_code == 0
+    (out / "history.csv").write_text("mine")
+    (out / "fit.png").unlink()
+    before = {p.name: p.read_bytes() for p in out.iterdir()}
+    refused = run("--out", out)
+    assert refused.exit_code == 2 and {p.name: p.read_bytes() for p in out.iterdir()} == before
+    assert "history.csv is there and was changed since derivcheck wrote it; name another folder" in refused.stderr
+    assert run("--out", out, "--epochs", "2", "--force").exit_code == 0
+    assert run("--out", out, "--epochs", "2").exit_code == 0, "what was overwritten is its own now"
+
+
+def test_the_gradient_and_the_data_are_never_written(linnerud: Path, tmp_path: Path) -> None:
+    mine = tmp_path / "gradients.py"
+    shutil.copy(EXAMPLES / "tutorial_gradient.py", mine)
+    shutil.copy(linnerud, tmp_path / "history.csv")
+    for words, name in ((["--gradient", f"{mine}:tutorial"], "gradients.py"),
+                        (["--data", tmp_path / "history.csv", "--target", "Weight"], "history.csv")):
+        before = (tmp_path / name).read_bytes()
+        refused = run(*words, "--out", tmp_path, "--force")
+        assert refused.exit_code == 2 and f"{name} is read by this command and is never overwritten" in refused.stderr
+        assert (tmp_path / name).read_bytes() == before
+
+
 def test_the_same_seed_gives_the_same_run(tutorial: tuple[Result, Path], tmp_path: Path) -> None:
     assert run("--out", tmp_path).exit_code == 0
     assert (tmp_path / "history.csv").read_text() == (tutorial[1] / "history.csv").read_text()
@@ -248,7 +275,18 @@ def test_divergence_exits_2_and_keeps_what_was_learned(tmp_path: Path) -> None:
     assert 0 < kept["epochs"] < 50 and all(map(math.isfinite, kept["losses"])) and kept["diverged"]
 
 
+def test_divergence_on_raw_columns_names_the_cure(linnerud: Path, tmp_path: Path) -> None:
+    words = ["--data", linnerud, "--target", "Weight", "--out", tmp_path]
+    raw = run(*words)
+    assert raw.exit_code == 2
+    assert raw.stderr.startswith("derivcheck: the columns are in their own units; bring them to one scale with --standardize: ")
+    assert run(*words, "--standardize").exit_code == 0
+    scaled = run(*words, "--standardize", "--lr", "1e30")
+    assert scaled.exit_code == 2 and "--standardize" not in scaled.stderr
+
+
 @pytest.mark.parametrize(("arguments", "sentence"), [
+    (["--data", "LINNERUD", "--target", "Weight", "--sep", ";"], "if commas separate them, say so with --sep ','"),
     (["--data", "nowhere.csv", "--target", "y"], "nowhere.csv: there is no such file"),
     (["--data", "LINNERUD", "--target", "Wieght"], "--target 'Wieght' is not a column; did you mean 'Weight'?"),
     (["--data", "LINNERUD"], "no target; name a column with --target"),

@@ -114,6 +114,17 @@ def test_reports_of_a_run_are_collected(tmp_path: Path, workers: tuple[str, ...]
     assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["gradients.html", "gradients.json"]
 
 
+def test_the_report_overwrites_nothing_but_an_earlier_report(tmp_path: Path) -> None:
+    (tmp_path / "test_nothing.py").write_text("def test_nothing():\n    pass\n")
+    words = ("--derivcheck-report", "report.json")
+    assert run(tmp_path, *words)[0] == run(tmp_path, *words)[0] == 0
+    (tmp_path / "report.html").write_text("mine")
+    code, out = run(tmp_path, *words)
+    assert code == pytest.ExitCode.USAGE_ERROR and "Traceback" not in out
+    assert "report.html is there and was not written by derivcheck; name another file with --derivcheck-report" in out
+    assert (tmp_path / "report.html").read_text() == "mine"
+
+
 def test_the_plugin_costs_nothing_until_used(tmp_path: Path) -> None:
     (tmp_path / "test_nothing.py").write_text(
         "import sys\n"

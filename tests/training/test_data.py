@@ -103,3 +103,35 @@ def test_a_folder(tmp_path: Path) -> None:
 def test_a_number_that_the_type_cannot_hold(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="row 3, column 'a': 1e300 does not fit float32; use --dtype float64"):
         read_table(write(tmp_path, "a,y\n1,2\n1e300,4\n"), ["y"], dtype=torch.float32)
+
+
+@pytest.mark.parametrize(("separator", "name", "word"), [
+    (";", ";", "semicolons"), ("\t", "tab", "tabs"), ("\t", r"\t", "tabs"), ("|", "|", "bars"), (" ", " ", "spaces")])
+def test_another_separator_is_named_and_can_be_given(tmp_path: Path, separator: str, name: str, word: str) -> None:
+    path = write(tmp_path, GOOD.replace(",", separator))
+    with pytest.raises(InputError, match=f"data.csv: no ',' stands between the columns' names; if {word} separate them"):
+        read_table(path, ["y"])
+    table = read_table(path, ["y"], separator=name)
+    assert table.x.tolist() == [[1.0, 2.0], [4.0, 5.5], [-7.0, 800.0]]
+
+
+def test_a_comma_where_another_separator_was_given(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no ';' stands between the columns' names; if commas separate them"):
+        read_table(write(tmp_path, GOOD), ["y"], separator=";")
+
+
+def test_one_column_with_another_sign_in_its_name(tmp_path: Path) -> None:
+    """The row below has no such sign: it separates nothing."""
+    with pytest.raises(InputError, match="every column is a target"):
+        read_table(write(tmp_path, "body height: cm\n170\n180\n"), ["body height: cm"])
+
+
+@pytest.mark.parametrize("separator", ["", ";;", '"', "\n"])
+def test_what_cannot_separate(tmp_path: Path, separator: str) -> None:
+    with pytest.raises(InputError, match="cannot separate cells; expected one character such as ';', or tab"):
+        read_table(write(tmp_path, GOOD), ["y"], separator=separator)
+
+
+def test_decimal_commas_are_told(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"row 2, column 'a': found '1,5'; expected a number \(write decimals with a point\)"):
+        read_table(write(tmp_path, "a;y\n1,5;2,0\n3;4\n"), ["y"], separator=";")
