@@ -8,6 +8,7 @@ from functools import cached_property, lru_cache
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
+from derivcheck.derivation.meant import gradient_of, meant
 from derivcheck.derivation.sweep import adjoint, apart
 from derivcheck.errors import InputError
 from derivcheck.notation.named import Named, spelled
@@ -98,6 +99,20 @@ class Derivation:
             dims = tuple(str(p) for p in self.program.dims(n))
             found[n] = Gradient(n, dims, self.adjoint.definition(out), self)
         return MappingProxyType(Named(found))
+
+    def gradient_named(self, name: str) -> str | None:
+        """The adjoint's name for the gradient that a backward returns as ``name``: an input's or an intermediate's.
+
+        >>> import derivcheck as dc
+        >>> d = dc.derive("h[n] := x[n]^2; y[n] := sin(h[n])", dims={"x": "N"})
+        >>> [d.gradient_named(n) for n in ("x", "h", "grad_h", "y", "N")]
+        ['x_bar', 'h_bar', 'h_bar', 'grad_output', None]
+        """
+        return gradient_of(name, self._meant, self.program.names)
+
+    @cached_property
+    def _meant(self) -> Mapping[str, str]:
+        return meant(self.program, self.adjoint)
 
     @property
     def held(self) -> frozenset[str]:

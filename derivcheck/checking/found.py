@@ -41,8 +41,16 @@ class Found:
 
 
 def runner(s: Subject, backward: Any) -> Run:
-    """The backward under test as ``run(tensors, upstream) -> name -> gradient``."""
-    return widened(_runner(s, backward), s.widened)
+    """The backward under test as ``run(tensors, upstream) -> name -> gradient``; an input's gradient bears the input's name."""
+    run, d = _runner(s, backward), s.derivation
+    inputs = dict(zip(d.adjoint.outputs, d.wrt))
+
+    def named(tensors: Tensors, upstream: Upstream) -> Mapping[str, torch.Tensor | None]:
+        out = run(tensors, upstream)
+        short = {n: n if n in inputs.values() else inputs.get(d.gradient_named(n) or "", n) for n in out}
+        return {n if m != n and m in out else m: out[n] for n, m in short.items()}
+
+    return widened(named, s.widened)
 
 
 def as_it_is(s: Subject, backward: Any, tensors: Tensors, upstream: Upstream) -> Mapping[str, torch.Tensor | None]:
@@ -268,7 +276,6 @@ def _written(s: Subject, backward: str | Program) -> Run:
     program = backward if isinstance(backward, Program) else parse_backward(s, backward)
     forward = s.derivation.program
     inner = {a.name for a in program.arguments} & {d.name for d in forward.definitions}
-    adjoint = {d.name for d in s.derivation.adjoint.definitions}
 
     def run(tensors: Tensors, upstream: Upstream) -> dict[str, torch.Tensor | None]:
         some = next(iter(tensors.values()))
@@ -280,9 +287,9 @@ def _written(s: Subject, backward: str | Program) -> Run:
         values = evaluate(program, {a.name: given[a.name] for a in program.arguments}, None, numbers)
         out: dict[str, torch.Tensor | None] = {}
         for name in values:
-            short = name.removesuffix("_bar")
-            if short in s.wrt or name in s.wrt or name in adjoint or name in program.outputs:
-                out[short if short in s.wrt else name] = values[name]
+            bar = s.derivation.gradient_named(name)
+            if name in program.outputs or bar is not None and name not in forward.names:
+                out[name] = values[name]
         return out
 
     return run

@@ -73,7 +73,10 @@ class Derived:
     def scale(self, name: str, program: Program) -> torch.Tensor:
         """``Σ|terms|`` of a definition, elementwise: the scale of the numbers that it adds up."""
         if name not in self._scales:
-            self._scales[name] = scales(program.definition(name), program, self.pairs, self.sizes)
+            given = name in program.inputs
+            self._scales[name] = (
+                self.value(name).abs() if given else scales(program.definition(name), program, self.pairs, self.sizes)
+            )
         return self._scales[name]
 
 
@@ -129,8 +132,7 @@ def judge(
     rows: list[Row] = []
     if found.raised:
         return [Row(s.wrt[0] if s.wrt else s.name, "raised", where=where, note=found.raised)], found
-    adjoint = s.derivation.adjoint
-    steps = [d.name for d in adjoint.definitions if d.name in found.gradients and d.name not in adjoint.outputs]
+    steps = _steps(s, found)
     for name in [*steps, *s.wrt]:
         rows.append(_row(s, name, found, right, tensors, where))
     if s.native and any(r.verdict == "wrong" for r in rows):
@@ -138,9 +140,9 @@ def judge(
     for name, note in s.complaints.items():
         rows.append(Row(name, "shape", where=where, note=note))
     s.complaints.clear()
-    known = {*s.wrt, *steps, *adjoint.outputs}
+    known = {*s.wrt, *steps}
     for name, g in found.gradients.items():
-        if name not in known and g is not None:
+        if name not in known and g is not None and s.derivation.gradient_named(name) is None:
             what = "an integer input" if name in tensors and not tensors[name].is_floating_point() else "not asked for"
             if name in tensors and tensors[name].is_floating_point():
                 continue  # the gradient of an input that the caller is not interested in
@@ -159,6 +161,13 @@ def judge(
         else:
             row.verdict, row.note = "changed input", note
     return rows, found
+
+
+def _steps(s: Subject, found: Found) -> list[str]:
+    """The names of returned gradients that are not those of what the gradient is taken in, in the adjoint's order."""
+    order = {d.name: k for k, d in enumerate(s.derivation.adjoint.definitions)}
+    bars = {n: s.derivation.gradient_named(n) for n in found.gradients if n not in s.wrt}
+    return sorted((n for n, bar in bars.items() if bar is not None), key=lambda n: order.get(bars[n] or "", -1))
 
 
 def doubled(tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
@@ -194,12 +203,11 @@ def _forgive(s: Subject, run: Run, rows: list[Row], found: Found, tensors: Tenso
 
 def _row(s: Subject, name: str, found: Found, right: Derived, tensors: Tensors, where: str) -> Row:
     adjoint = s.derivation.adjoint
-    bar = name if name not in s.wrt else adjoint.outputs[s.derivation.wrt.index(name)]
+    bar = s.derivation.gradient_named(name)
+    assert bar is not None
     expected, tolerance = right.value(bar), right.tolerance(bar)
     g = found.gradients.get(name)
-    if g is None and bar in found.gradients and name in s.wrt:
-        g = found.gradients[name] = found.gradients[bar]
-    row = Row(name, where=where, count=expected.numel())
+    row = Row(name, where=where, count=expected.numel(), bar=bar)
     if g is None:
         if name in found.gradients and not bool((expected != 0).any()):
             row.note = "no gradient was returned, and it is zero"
@@ -226,6 +234,8 @@ def _row(s: Subject, name: str, found: Found, right: Derived, tensors: Tensors, 
     if _loose(expected, tolerance):
         tolerance, aside = right.at_kinks(bar, g)
     fill(row, compare(g, expected, tolerance), expected, tolerance)
+    if row.verdict == "wrong" and name in right.pairs and compare(g, right.value(name), right.tolerance(name)).holds:
+        row.note = f"this is the value of {name}, not its gradient"
     if row.verdict == "passed" and right.typical is not None and right.allowance is None:
         _unusual(row, bar, g, expected, tolerance, right.typical)
     if row.verdict == "passed":

@@ -13,14 +13,13 @@ NUDGE = 1e-4
 
 
 def between(
-    s: Subject, name: str, g: torch.Tensor, tensors: Tensors, upstream: Upstream, right: Derived, dtype: torch.dtype
+    s: Subject, bar: str, g: torch.Tensor, tensors: Tensors, upstream: Upstream, right: Derived, dtype: torch.dtype
 ) -> bool:
     """Whether ``g`` lies, element by element, between derived gradients at points a little off the kinks.
 
     Away from kinks these all agree to the nudge, so a gradient that is wrong there stays wrong.  So do its sums: what a tie
     shares out between the tied is the same on every side, however it is shared.
     """
-    bar = dict(zip(s.derivation.wrt, s.derivation.adjoint.outputs))[name]
     sides = [right.value(bar)]
     generator = torch.Generator().manual_seed(1)
     for _ in range(TRIES):

@@ -72,7 +72,7 @@ def images(report: Report) -> dict[str, Any]:
         if row.sample is None:
             continue
         right, found = row.sample.right, row.sample.found.get(row.name)
-        bar = row.name if f"{row.name}_bar" not in right.pairs else f"{row.name}_bar"
+        bar = row.bar
         if found is None or bar not in right.pairs or tuple(found.shape) != tuple(right.value(bar).shape):
             continue
         ratio = (found.detach().double().cpu() - right.value(bar)).abs() / right.tolerance(bar).clamp(min=5e-324)

@@ -66,15 +66,15 @@ def probe(
             left.append(p.name)
             continue
         for row in found_rows:
-            if row.faulty and p.lenient not in ("", "sound") and _lenient(t, p, row, found, expected):
+            if row.faulty and p.lenient not in ("", "sound") and _lenient(row, found, expected):
                 continue
-            if row.verdict == "wrong" and p.kinks and row.name in s.wrt:
+            if row.verdict == "wrong" and p.kinks:
                 g = found.gradients[row.name]
                 assert g is not None
                 if _undefined(s, expected):
                     left.append(p.name)
                     continue
-                if between(t, row.name, g, p.tensors, p.upstream, expected, dtype):
+                if between(t, row.bar, g, p.tensors, p.upstream, expected, dtype):
                     subgradients += row.wrong
                     continue
             if row.faulty:
@@ -116,13 +116,9 @@ class _Known:
             return None
 
 
-def _bars(s: Subject) -> dict[str, str]:
-    return dict(zip(s.derivation.wrt, s.derivation.adjoint.outputs))
-
-
 def _sound(s: Subject, expected: Derived) -> bool:
     """Whether there is a right gradient at all."""
-    return all(bool(torch.isfinite(expected.value(_bars(s)[n])).all()) for n in s.wrt)
+    return all(bool(torch.isfinite(expected.value(bar)).all()) for bar in s.derivation.adjoint.outputs)
 
 
 def _undefined(s: Subject, expected: Derived) -> bool:
@@ -131,12 +127,12 @@ def _undefined(s: Subject, expected: Derived) -> bool:
     return any(bool(torch.isnan(pair.value).any()) for pair in forward if pair is not None)
 
 
-def _lenient(s: Subject, p: Probe, row: Row, found: Found, expected: Derived) -> bool:
+def _lenient(row: Row, found: Found, expected: Derived) -> bool:
     """Whether a fault does not count in a probe that looks for the plainest ones alone."""
     g = found.gradients.get(row.name)
-    if row.verdict != "wrong" or row.name not in s.wrt or g is None:
+    if row.verdict != "wrong" or g is None:
         return True
-    value, tolerance = expected.value(_bars(s)[row.name]), expected.tolerance(_bars(s)[row.name])
+    value, tolerance = expected.value(row.bar), expected.tolerance(row.bar)
     largest = float(value.abs().max()) if value.numel() else 0.0
     return compare(g, value, CAP * tolerance + COARSE * largest).holds
 

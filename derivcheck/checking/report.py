@@ -49,6 +49,7 @@ class Row:
         witnesses: what the other ways say of the derived gradient.
         where: the probe that showed it, with its sizes.
         note: one more sentence.
+        bar: what defines the derived gradient in the adjoint.
     """
 
     name: str
@@ -65,6 +66,7 @@ class Row:
     witnesses: list[Witness] = field(default_factory=list)
     where: str = ""
     note: str = ""
+    bar: str = ""
     _diagnose: Callable[[], Any] | None = field(default=None, repr=False)
     _diagnosis: Any = field(default=None, repr=False)
     sample: Any = field(default=None, repr=False)  # the run that showed it

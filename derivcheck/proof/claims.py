@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from derivcheck.derivation.meant import gradient_of, meant
 from derivcheck.errors import InputError
 from derivcheck.notation.program import NO_TIES, NOT_TWICE, Definition, Input, Program
 from derivcheck.proof.conditions import conditions
@@ -22,31 +23,26 @@ class Claim:
 def claims(
     forward: Program,
     adjoint: Program,
-    known: Mapping[str, Definition],
     outputs: Mapping[str, str],
     names: Mapping[str, str],
 ) -> Iterator[Claim]:
     """The claims of a backward.
 
     Args:
-        known: the definitions of the forward and of the adjoint.
-        outputs: gradient name → the backward's definition of it; ``x`` and ``x_bar`` both name the gradient of ``x``.
+        outputs: gradient name → the backward's definition of it, named as :mod:`derivcheck.derivation.meant` has it.
         names: what the backward's definitions are called here.
 
     Raises:
         InputError: a name that is not that of a gradient.
     """
-    floats = dict.fromkeys(o for o in forward.outputs if forward.kind(o) == "float")
-    ups = [a for a in adjoint.arguments if a.role == "upstream"]
-    upstream = {f"{o}_bar": u.name for o, u in zip(floats, ups)}
+    known = meant(forward, adjoint)
     for gradient, o in outputs.items():
-        bars = [n for n in (f"{gradient}_bar", gradient) if n.endswith("_bar")]
-        target = next((n for n in bars if n in known), None) or next((upstream[n] for n in bars if n in upstream), None)
+        target = gradient_of(gradient, known, forward.names)
         if target is None:
-            has = ", ".join(n.removesuffix("_bar") for n in known if n.endswith("_bar"))
+            has = ", ".join(n for n in known if n in forward.names)
             raise InputError(f"{gradient!r} is not the name of a gradient here; the gradients are those of {has}")
-        public = bars[0] if bars[0] in known else gradient
-        yield Claim(public.removesuffix("_bar"), names.get(o, o), target)
+        public = next((n for n, bar in known.items() if bar == target and n in forward.names), gradient)
+        yield Claim(public, names.get(o, o), target)
 
 
 def check_names(claimed: Program, inputs: Mapping[str, Input], known: Mapping[str, Definition]) -> None:

@@ -59,7 +59,7 @@ class Prover:
         names = {d.name: f"claimed {d.name}" if d.name in taken else d.name for d in claimed.definitions}
         self.names = names
         self.claimed = claimed.rename(names)
-        self.claims = list(claims(forward, adjoint, self.known, outputs, names))
+        self.claims = list(claims(forward, adjoint, outputs, names))
         check_names(claimed, self.inputs, self.known)
         self.definitions = {**self.known, **{d.name: d for d in self.claimed.definitions}}
         self.order = {n: k for k, n in enumerate(self.definitions)}
