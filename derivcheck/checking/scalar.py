@@ -46,8 +46,12 @@ _TORCH: dict[str, Callable[..., Any]] = {
             "log2",
             "log10",
             "exp2",
+            "hypot",
+            "xlogy",
+            "erfinv",
         )
     },
+    **{n: getattr(torch.special, n) for n in ("i0", "i1", "i0e", "i1e", "erfcx", "log_ndtr", "ndtri", "entr", "xlog1py")},
     "softplus": lambda x: x.clamp(min=0) + torch.log1p(torch.exp(-x.abs())),  # F.softplus is linear beyond 20
     "logsigmoid": F.logsigmoid,
     "silu": F.silu,

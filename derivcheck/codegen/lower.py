@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from typing import cast
 
 from derivcheck.codegen.blocks import blocked, concatenated
 from derivcheck.codegen.contraction import contract, is_contraction
 from derivcheck.codegen.finite import may_be_infinite
 from derivcheck.codegen.graph import BOOL, FLOAT, INT, NUMBER, SCALAR, Graph, Node, Value, broadcast
-from derivcheck.codegen.masks import implied, mask, masked, where
+from derivcheck.codegen.masks import implied, mask, masked, tells, where
 from derivcheck.codegen.numbers import as_fraction, is_number, reciprocal
 from derivcheck.codegen.reading import integer, read
 from derivcheck.errors import UnsupportedOperation
@@ -245,8 +246,10 @@ class Lowering:
                 if other is None or is_number(b, self.graph.fixed):
                     continue
                 assert isinstance(other, (Mul, Bracket))
-                one = self.value(mul(*(f for f in a.args if f is not b)))
-                two = self.value(mul(*(f for f in factors(other) if f is not opposite(b))))
+                yes, no = mul(*(f for f in a.args if f is not b)), mul(*(f for f in factors(other) if f is not opposite(b)))
+                if tells(b, yes) and not tells(b, no):
+                    b, yes, no = cast(Bracket, opposite(b)), no, yes
+                one, two = self.value(yes), self.value(no)
                 chosen = where(self, mask(self, b, max(one.axes, two.axes, key=len)), one, two)
                 left[left.index(a)] = chosen
                 left.remove(other)
@@ -283,6 +286,7 @@ class Lowering:
         """``number · Π rest``, small factors first."""
         above: list[Value] = []
         below: list[Value] = []
+        twice: list[Value] = []
         for f in rest:
             if (
                 isinstance(f, Pow)
@@ -290,7 +294,10 @@ class Lowering:
                 and f.exponent.value < 0
                 and f.exponent.value.denominator == 1
             ):
-                below.append(self.value(power(f.base, Number(-f.exponent.value))))
+                if f.exponent.value == -2:  # x/y/y: the square of y would leave the range of numbers first
+                    twice.append(self.value(f.base))
+                else:
+                    below.append(self.value(power(f.base, Number(-f.exponent.value))))
             else:
                 above.append(self.value(f))
 
@@ -300,7 +307,7 @@ class Lowering:
         above.sort(key=rank)
         below.sort(key=rank)
         if not above:
-            if not below:
+            if not below and not twice:
                 return Value(self.graph.number(number), ())
             top = Value(self.graph.number(number), ())
         else:
@@ -312,6 +319,8 @@ class Lowering:
             for v in below[1:]:
                 bottom = self.binary("mul", bottom, v)
             top = self.binary("div", top, bottom)
+        for v in twice:
+            top = self.binary("div", self.binary("div", top, v), v)
         return top
 
     def scale(self, value: Value, number: Term) -> Value:

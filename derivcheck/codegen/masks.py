@@ -53,6 +53,12 @@ def _of_term(low: Lowering, relation: str, operand: Term) -> Value:
     if isinstance(operand, Ref) and relation in ("==", "!=", ">") and low.kinds.get(operand.name) == "bool":
         value = read(low, operand.name, operand.at)
         return value if relation != "==" else Value(low.graph.unary("not", value.node), value.axes)
+    numbers = [a for a in operand.args if isinstance(a, Number)] if isinstance(operand, Add) else []
+    if isinstance(operand, Add) and numbers:  # [a − b + 1 ≥ 0] is a − b ≥ −1: 1 + a would lose the 1 where a is large
+        left, right = add(*(a for a in operand.args if not isinstance(a, Number))), neg(numbers[0])
+        if is_negative(left.args[0] if isinstance(left, Add) else left):
+            left, right, relation = neg(left), neg(right), _FLIPPED[relation]
+        return _compare(low, relation, _exact(low, left), Value(low.graph.number(right), ()))
     if isinstance(operand, Add):  # [a − b ≥ 0] is a ≥ b: no cancellation, and inf meets inf as torch has it
         above = [a for a in operand.args if not is_negative(a)]
         below = [neg(a) for a in operand.args if is_negative(a)]
@@ -89,6 +95,11 @@ def where(low: Lowering, chosen: Value, one: Value, two: Value) -> Value:
     dims = g.binary("where_dims", m, inner).dims
     kind = FLOAT if FLOAT in (a.kind, b.kind) else inner.kind
     return Value(g.node("where", (m, a, b), (), dims, kind), axes)
+
+
+def tells(b: Bracket, choice: Term) -> bool:
+    """Whether a choice at a kink bears the number compared: it is chosen where the comparison fails, as it does for NaN."""
+    return isinstance(b.operand, Term) and b.relation in (">", ">=") and not b.operand.names.isdisjoint(choice.names)
 
 
 def implied(low: Lowering, b: Bracket, factors: Sequence[Term], *, all_of: bool) -> bool:

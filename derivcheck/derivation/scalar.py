@@ -13,6 +13,7 @@ from functools import lru_cache
 from typing import Any
 
 from derivcheck.errors import UnsupportedOperation
+from derivcheck.notation.brackets import bracket
 from derivcheck.notation.functions import functions
 from derivcheck.notation.terms import (
     Add,
@@ -30,6 +31,7 @@ from derivcheck.notation.terms import (
     number,
     power,
     ref,
+    sub,
 )
 from derivcheck.notation.walking import transform
 
@@ -104,13 +106,13 @@ def expression_derivative(name: str, arity: int = 1, child: int = 0) -> Any:
     """SymPy's derivative of a scalar function's expression, in the symbols of its arguments."""
     xs = _symbols(arity)
     row = functions()[name]
-    if row.means is None:
-        import sympy
-
-        return getattr(sympy, row.sympy)(*xs).diff(xs[child])
     import sympy
 
-    return _stable(row.means(sympy, _F, *xs).diff(xs[child]), xs)
+    if row.means is None:
+        found = getattr(sympy, row.sympy)(*xs).diff(xs[child])
+        return found if row.stable is None else row.stable(sympy, _F, found, *xs)
+    found = row.means(sympy, _F, *xs).diff(xs[child])
+    return _stable(found, xs) if row.stable is None else row.stable(sympy, _F, found, *xs)
 
 
 @lru_cache(maxsize=64)
@@ -192,6 +194,12 @@ def _term(expression: Any) -> Term:
         if isinstance(e, sympy.polygamma):
             order, x = e.args
             return func("digamma", _term(x)) if order == 0 else func("polygamma", _term(order), _term(x))
+        if isinstance(e, sympy.sign):
+            x = _term(e.args[0])
+            return sub(bracket(">", x), bracket("<", x))
+        if isinstance(e, sympy.Abs):
+            x = _term(e.args[0])
+            return mul(x, sub(bracket(">", x), bracket("<", x)))
         if isinstance(e, sympy.besseli):
             return _bessel(int(e.order), _term(e.argument))
         name = getattr(type(e), "row", None) or _primitive(type(e).__name__)

@@ -100,6 +100,64 @@ def _bessel(order: int) -> Callable[[float], float]:
     return value
 
 
+def _scaled_bessel(order: int) -> Callable[[float], float]:
+    """``exp(−|x|)·I_n(x)``, by the same two forms."""
+    plain = _bessel(order)
+
+    def value(x: float) -> float:
+        y = abs(x)
+        if y <= 30:
+            return plain(x) * math.exp(-y)
+        total = part = 1.0
+        for k in range(1, 30):
+            part *= ((2 * k - 1) ** 2 - 4 * order * order) / (8 * k * y)
+            total += part
+        total /= math.sqrt(2 * math.pi * y)
+        return -total if order == 1 and x < 0 else total
+
+    return value
+
+
+def _erfcx(x: float) -> float:
+    """``exp(x²)·erfc(x)``; beyond 25 by its asymptotic series (DLMF 7.12.1)."""
+    if x < 25:
+        return math.exp(x * x) * math.erfc(x) if x > -26 else math.inf
+    total = part = 1.0
+    for k in range(1, 12):
+        part *= -(2 * k - 1) / (2 * x * x)
+        total += part
+    return total / (x * math.sqrt(math.pi))
+
+
+def _log_ndtr(x: float) -> float:
+    """``log Φ(x)``, from the side on which nothing cancels."""
+    u = x / math.sqrt(2)
+    if x > -1:
+        return math.log1p(-math.erfc(u) / 2)
+    return math.log(_erfcx(-u) / 2) - u * u if x > -math.inf else -math.inf
+
+
+def _ndtri(p: float) -> float:
+    """``Φ⁻¹(p)`` by Newton's method on ``log Φ``, from the smaller tail."""
+    if not 0 < p < 1:
+        return math.nan if not 0 <= p <= 1 else math.copysign(math.inf, p - 0.5)
+    if p > 0.5:
+        return -_ndtri(1 - p)
+    target, x = math.log(p), -math.sqrt(max(-2 * math.log(2 * p), 0.0))
+    for _ in range(60):
+        slope = math.sqrt(2 / math.pi) / _erfcx(-x / math.sqrt(2))
+        step = (_log_ndtr(x) - target) / slope
+        x -= step
+        if abs(step) <= 1e-16 * abs(x):
+            break
+    return x
+
+
+def _times_log(x: Any, log: Any) -> Any:
+    """``x·log``, 0 where x is and the logarithm is a number."""
+    return np.where((x == 0) & ~np.isnan(log), 0.0, x * log)
+
+
 _erf = _each(math.erf)
 _FLOAT64: dict[str, Callable[..., Any]] = {
     "exp": np.exp,
@@ -119,6 +177,12 @@ _FLOAT64: dict[str, Callable[..., Any]] = {
     "erf": _erf,
     "erfc": _each(math.erfc),
     "polygamma": _polygamma, "erfinv": _each(_erfinv), "i0": _each(_bessel(0)), "i1": _each(_bessel(1)),
+    "i0e": _each(_scaled_bessel(0)), "i1e": _each(_scaled_bessel(1)),
+    "erfcx": _each(_erfcx), "log_ndtr": _each(_log_ndtr), "ndtri": _each(_ndtri),
+    "hypot": np.hypot,
+    "entr": lambda x: np.where(x < 0, -math.inf, -_times_log(x, np.log(np.maximum(x, 0)))),
+    "xlogy": lambda x, y: _times_log(x, np.log(y)),
+    "xlog1py": lambda x, y: _times_log(x, np.log1p(y)),
     "lgamma": _each(_lgamma),
     "digamma": _each(_digamma),
     "sigmoid": _sigmoid,

@@ -25,6 +25,8 @@ class Function:
         means: for a composite, a function ``(sympy, *args) -> expression``; it may use other rows through ``F``.
         arity: the number of arguments.
         domain: the condition on its argument, in words, or "".
+        stable: ``(sympy, F, derivative, *args) -> expression``: SymPy's derivative, equal to what it is given, written in
+            functions that neither overflow nor cancel.  It rewrites what SymPy found; nothing is differentiated there.
     """
 
     name: str
@@ -34,17 +36,18 @@ class Function:
     means: Callable[..., Any] | None = None
     arity: int = 1
     domain: str = ""
+    stable: Callable[..., Any] | None = None
 
 
 _rows: dict[str, Function] = {}
 
 
 def function(name: str, torch: str, latex: str, sympy: str = "", means: Callable[..., Any] | None = None, arity: int = 1,
-             domain: str = "") -> Function:
+             domain: str = "", stable: Callable[..., Any] | None = None) -> Function:
     """Add a row; a name can be added once."""
     if name in _rows:
         raise ValueError(f"there is a scalar function {name!r} already")
-    _rows[name] = Function(name, torch, latex, sympy, means, arity, domain)
+    _rows[name] = Function(name, torch, latex, sympy, means, arity, domain, stable)
     return _rows[name]
 
 
@@ -90,7 +93,45 @@ function("exp2", "torch.exp2({})", r"2^{{{}}}", means=lambda sp, F, x: sp.exp(x 
 function("log2", "torch.log2({})", r"\log_2", means=lambda sp, F, x: sp.log(x) / sp.log(2), domain="> 0")
 function("log10", "torch.log10({})", r"\log_{10}", means=lambda sp, F, x: sp.log(x) / sp.log(10), domain="> 0")
 function("erfc", "torch.erfc({})", r"\operatorname{erfc}", means=lambda sp, F, x: 1 - sp.erf(x))
-function("atan2", "torch.atan2({}, {})", r"\operatorname{atan2}", "atan2", arity=2)
+
+
+# -- written in functions that do not overflow ------------------------------------------------------
+def _by_hypot(sp: Any, F: Any, derivative: Any, x: Any, y: Any) -> Any:
+    """``x² + y²`` as the square of hypot, whose squares are scaled."""
+    h = sp.Symbol("h", positive=True)
+    return derivative.xreplace({x**2 + y**2: h**2}).xreplace({h: F.hypot(x, y)})
+
+
+def _by_erfcx(sp: Any, F: Any, derivative: Any, x: Any, u: Any) -> Any:
+    """``erfc(u)`` as ``exp(−u²)·erfcx(u)``."""
+    return derivative.xreplace({F.erfc(u): sp.exp(-(u**2)) * F.erfcx(u)})
+
+
+def _by_scaled_bessel(sp: Any, F: Any, derivative: Any, x: Any) -> Any:
+    """``I_n(x)`` as ``exp(|x|)`` times the scaled ones; ``I_2 = I_0 − 2/x·I_1`` (DLMF 10.29.1)."""
+    grown = sp.exp(sp.Abs(x))
+    zero, one = grown * F.i0e(x), grown * F.i1e(x)
+    return sp.expand(derivative.xreplace({sp.besseli(2, x): zero - 2 / x * one, sp.besseli(1, x): one, sp.besseli(0, x): zero}))
+
+
+function("hypot", "torch.hypot({}, {})", r"\operatorname{hypot}", means=lambda sp, F, x, y: sp.sqrt(x**2 + y**2), arity=2,
+         stable=_by_hypot)
+function("atan2", "torch.atan2({}, {})", r"\operatorname{atan2}", "atan2", arity=2, stable=_by_hypot)
+function("erfcx", "torch.special.erfcx({})", r"\operatorname{erfcx}", means=lambda sp, F, x: sp.exp(x**2) * F.erfc(x),
+         stable=lambda sp, F, e, x: _by_erfcx(sp, F, e, x, x))
+function("log_ndtr", "torch.special.log_ndtr({})", r"\log\Phi", means=lambda sp, F, x: sp.log(F.erfc(-x / sp.sqrt(2)) / 2),
+         stable=lambda sp, F, e, x: _by_erfcx(sp, F, e, x, -x / sp.sqrt(2)))
+function("ndtri", "torch.special.ndtri({})", r"\Phi^{-1}", means=lambda sp, F, x: sp.sqrt(2) * sp.erfinv(2 * x - 1),
+         domain="in (0, 1)", stable=lambda sp, F, e, x: e.xreplace({sp.erfinv(2 * x - 1): F.ndtri(x) / sp.sqrt(2)}))
+function("i0e", "torch.special.i0e({})", "I_0^e", means=lambda sp, F, x: sp.exp(-sp.Abs(x)) * sp.besseli(0, x),
+         stable=_by_scaled_bessel)
+function("i1e", "torch.special.i1e({})", "I_1^e", means=lambda sp, F, x: sp.exp(-sp.Abs(x)) * sp.besseli(1, x),
+         stable=_by_scaled_bessel)
+# Products with a logarithm, 0 where the first factor is.
+function("entr", "torch.special.entr({})", r"\operatorname{entr}", means=lambda sp, F, x: -x * sp.log(x), domain=">= 0")
+function("xlogy", "torch.xlogy({}, {})", r"\operatorname{xlogy}", means=lambda sp, F, x, y: x * sp.log(y), arity=2)
+function("xlog1py", "torch.special.xlog1py({}, {})", r"\operatorname{xlog1py}", means=lambda sp, F, x, y: x * sp.log(1 + y),
+         arity=2)
 function("erfinv", "torch.erfinv({})", r"\operatorname{erf}^{-1}", "erfinv", domain="in (-1, 1)")
 function("polygamma", "torch.polygamma({}, {})", r"\psi^{{({})}}({})", "polygamma", arity=2)
 function("i0", "torch.special.i0({})", "I_0", means=lambda sp, F, x: sp.besseli(0, x))

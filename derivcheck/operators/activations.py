@@ -7,7 +7,7 @@ from fractions import Fraction
 from typing import Any
 
 from derivcheck.notation.sizes import as_poly, i_poly
-from derivcheck.notation.terms import ZERO, Term, add, div, func, mul, neg, number, sub
+from derivcheck.notation.terms import ONE, ZERO, Term, add, div, func, mul, neg, number, sub
 from derivcheck.operators.build import Builder
 from derivcheck.operators.row import floats, row, sample
 from derivcheck.operators.values import Value, is_one, test, where
@@ -136,7 +136,7 @@ def hardtanh(b: Builder, input: Value, min_val: Any = -1, max_val: Any = 1) -> V
     low, high = b.number(min_val), b.number(max_val)
 
     def f(x: Term) -> Term:
-        return add(mul(test(">", x, low), test("<", x, high), x), mul(test("<=", x, low), low), mul(test(">=", x, high), high))
+        return where(test("<=", x, low), low, where(test(">=", x, high), high, x))
 
     return b.elementwise(f, input)
 
@@ -151,8 +151,7 @@ def hardsigmoid(b: Builder, input: Value) -> Value:
     three = number(3)
 
     def f(x: Term) -> Term:
-        inside = mul(test(">", x, neg(three)), test("<", x, three), div(add(x, three), number(6)))
-        return add(inside, test(">=", x, three))
+        return where(test("<=", x, neg(three)), ZERO, where(test(">=", x, three), ONE, div(add(x, three), number(6))))
 
     return b.elementwise(f, input)
 

@@ -104,7 +104,8 @@ def _quotient(b: Builder, mode: str, input: Any, other: Any) -> Value:
     whole = all(v.kind == "int" if isinstance(v, Value) else not isinstance(v, (float, Fraction, Term)) for v in (input, other))
     if whole and mode == "floor":
         return b.elementwise(lambda x, y: _whole_quotient(b, x, y), input, other, kind="int")
-    return b.elementwise(lambda x, y: func(mode, div(x, y)), input, other, stop=True)
+    spelling = b.torch(f"torch.div({{}}, {{}}, rounding_mode={mode!r})", input, other)
+    return b.elementwise(lambda x, y: func(mode, div(x, y)), input, other, stop=True, spelling=spelling)
 
 
 def _whole_quotient(b: Builder, x: Term, y: Term) -> Term:
@@ -141,8 +142,10 @@ def remainder(b: Builder, input: Any, other: Any) -> Value:
     if b.rule == "remainder" and all(isinstance(v, int) or isinstance(v, Value) and v.kind == "int" for v in (input, other)):
         return b.elementwise(lambda x, y: sub(x, mul(y, _whole_quotient(b, x, y))), input, other)
     at, (x, y) = b.elements(input, other)
-    q = b.define("q", at, func("floor" if b.rule == "remainder" else "trunc", div(x, y)), stop=True)
-    return b.give(at, sub(x, mul(y, q[at])))
+    mode = "floor" if b.rule == "remainder" else "trunc"
+    whole = b.torch(f"torch.div({{}}, {{}}, rounding_mode={mode!r})", input, other)
+    q = b.define("q", at, func(mode, div(x, y)), stop=True, spelling=whole)
+    return b.give(at, sub(x, mul(y, q[at])), spelling=b.torch(f"torch.{b.rule}({{}}, {{}})", input, other))
 
 
 # -- powers -----------------------------------------------------------------------
@@ -196,7 +199,8 @@ def ldexp(b: Builder, input: Value, other: Value) -> Value:
 )
 def lerp(b: Builder, input: Value, end: Value, weight: Any) -> Value:
     """z[*n] = x[*n] + w[*n]*(y[*n] - x[*n])"""
-    return b.elementwise(lambda x, y, w: add(x, mul(w, sub(y, x))), input, end, weight)
+    spelling = b.torch("torch.lerp({}, {}, {})", input, end, weight)
+    return b.elementwise(lambda x, y, w: add(x, mul(w, sub(y, x))), input, end, weight, spelling=spelling)
 
 
 @row("aten.addcmul.default", samples=[sample(floats(2, 3), floats(3), floats(2, 1), value=0.5)])

@@ -8,7 +8,7 @@ from derivcheck.notation.terms import Term, add, mul, neg
 from derivcheck.operators.build import Builder
 from derivcheck.operators.elementwise import HALF, clamped
 from derivcheck.operators.row import floats, row, sample
-from derivcheck.operators.values import Value, test, where
+from derivcheck.operators.values import Value, either, not_a_number, spread, test, where
 
 
 @row(
@@ -33,7 +33,11 @@ def clamp(b: Builder, input: Value, min: Any = None, max: Any = None) -> Value:
     at, (x, *rest) = b.elements(input, *bounds)
     low = rest.pop(0) if min is not None else None
     high = rest.pop(0) if max is not None else None
-    return b.give(at, clamped(x, low, high), kind=input.kind)
+    if low is None or high is None or not all(isinstance(v, Value) and v.kind == "float" for v in bounds):
+        return b.give(at, clamped(x, low, high), kind=input.kind)
+    crossed, level = test(">", low, high), b.held("p", min)[spread(min.dims, at)]
+    low = where(test("<", low, high), low, level)  # where the bounds are equal torch gives the lower no gradient
+    return b.give(at, where(crossed, high, where(test("<", x, low), low, where(test(">", x, high), high, x))))
 
 
 @row(
@@ -71,7 +75,7 @@ def _larger(x: Term, y: Term) -> Term:
 def maximum(b: Builder, input: Value, other: Value) -> Value:
     """z[*n] = max(x[*n], y[*n])"""
     if b.rule == "fmax":
-        return b.elementwise(lambda x, y: where(test(">=", x, y), x, y), input, other)
+        return b.elementwise(lambda x, y: where(either(test(">=", x, y), not_a_number(y)), x, y), input, other)
     return b.elementwise(_larger, input, other)
 
 
@@ -84,5 +88,5 @@ def maximum(b: Builder, input: Value, other: Value) -> Value:
 def minimum(b: Builder, input: Value, other: Value) -> Value:
     """z[*n] = min(x[*n], y[*n])"""
     if b.rule == "fmin":
-        return b.elementwise(lambda x, y: where(test("<=", x, y), x, y), input, other)
+        return b.elementwise(lambda x, y: where(either(test("<=", x, y), not_a_number(y)), x, y), input, other)
     return b.elementwise(lambda x, y: neg(_larger(neg(x), neg(y))), input, other)

@@ -16,6 +16,7 @@ import keyword
 import math
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from fractions import Fraction
 from typing import Any, NoReturn
 
 from derivcheck.errors import UnsupportedOperation
@@ -229,6 +230,21 @@ class Builder:
     def spell(self, template: str, *values: Value) -> Spelling | None:
         """How torch computes it directly from tensors; None where one of them melted into its uses."""
         return None if any(v.closed is not None for v in values) else Spelling(template, tuple(v.name for v in values))
+
+    def torch(self, template: str, *operands: Any) -> Spelling | None:
+        """torch's own call of floating-point tensors and numbers; None where an operand is of another kind."""
+        given: list[str] = []
+        for v in operands:
+            if isinstance(v, Value):
+                given.append("{}" if v.kind == "float" else "")
+            elif isinstance(v, (int, float, Fraction)) and not isinstance(v, bool):
+                given.append(repr(v) if isinstance(v, (int, float)) else repr(float(v)))
+            else:
+                given.append("")
+        values = [v for v in operands if isinstance(v, Value)]
+        if "" in given or not values:
+            return None
+        return self.spell(template.format(*given), *values)
 
     # -- arithmetic ------------------------------------------------------------------
     def number(self, value: Any) -> Term:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from derivcheck.notation.brackets import bracket
+from derivcheck.notation.brackets import bracket, opposite
 from derivcheck.notation.sizes import as_poly, i_poly
 from derivcheck.notation.terms import MINUS_ONE, ONE, ZERO, add, div, mul, neg, power, size_of, sub, summation
 from derivcheck.operators.build import Builder
@@ -160,3 +160,36 @@ def multi_margin_loss(
     cost = mul(bracket("!=", i_poly(c) - t), relu(over) if p == 1 else mul(bracket(">", over), power(over, 2)))
     w = ONE if weight is None else weight[t]
     return reduced(b, n, mul(w, summation([c], cost), power(size_of(c.size), -1)), reduction)
+
+
+@row(
+    "aten.multilabel_margin_loss.default",
+    "aten.multilabel_margin_loss_forward.default",
+    gives="loss",
+    samples=[
+        *(sample(floats(5, 3), ints(5, 3, below=3), r, only="aten.multilabel_margin_loss.default") for r in (NONE, MEAN, SUM)),
+        sample(floats(3), ints(3, below=3), only="aten.multilabel_margin_loss.default"),
+        sample(floats(5, 3), ints(5, 3, below=3), MEAN, only="aten.multilabel_margin_loss_forward.default"),
+    ],
+)
+def multilabel_margin_loss(b: Builder, input: Value, target: Value, reduction: int = MEAN) -> Any:
+    """loss = mean of sum(j, c: [t[j] listed before a -1][c not among them]*max(0, 1 - x[t[j]] + x[c]))/C
+
+    torch's own decomposition, which its compiler uses too, takes the classes after a −1 for targets as well.
+    """
+    n = b.indices(input.dims[:-1])
+    j, c, i = b.indices((target.dims[-1], input.dims[-1], target.dims[-1]), ("j", "c", ""))
+    b.assume(f"targets lie in 0 … {input.dims[-1]} − 1 up to the first −1")
+    ended = summation([i], mul(bracket(">=", i_poly(j) - i_poly(i)), bracket("<", target.entry(*n, i))))
+    counts = b.define("counts", (*n, j), bracket("==", ended), stop=True, kind="bool")
+    t = target.entry(*n, j)
+    hit = mul(counts.mask(*n, j), bracket("==", i_poly(c) - t))
+    mine = b.define("mine", (*n, c), bracket(">", summation([j], hit)), stop=True, kind="bool")
+    other = opposite(mine.mask(*n, c))
+    cost = relu(add(ONE, neg(input[(*n, t)]), input[(*n, c)]))
+    total = summation([j, c], mul(counts.mask(*n, j), bracket(">=", t), other, cost))
+    loss = reduced(b, n, div(total, size_of(c.size)), reduction)
+    if b.rule == "multilabel_margin_loss":
+        return loss
+    at = b.indices(b.dims(input.dims, 1))
+    return loss, b.give(at, mine.mask(*at), 1, stop=True)

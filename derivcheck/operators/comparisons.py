@@ -6,11 +6,11 @@ from collections.abc import Callable
 from typing import Any
 
 from derivcheck.notation.brackets import opposite
-from derivcheck.notation.terms import ONE, ZERO, Bracket, Ref, Term, add, func, mul, neg, sub
+from derivcheck.notation.terms import ZERO, Bracket, Ref, Term, add, func, mul, neg, sub
 from derivcheck.operators.build import Builder
 from derivcheck.operators.elementwise import absolute
 from derivcheck.operators.row import bools, floats, ints, row, sample
-from derivcheck.operators.values import Value, either, infinite, nonzero, not_a_number, promoted, test, where
+from derivcheck.operators.values import Value, both, either, infinite, nonzero, not_a_number, promoted, test, where
 
 
 def _comparison(name: str, relation: str, also: str = "") -> None:
@@ -100,13 +100,19 @@ def logical_not(b: Builder, input: Value) -> Value:
 def isclose(b: Builder, input: Value, other: Value, rtol: Any = 1e-5, atol: Any = 1e-8, equal_nan: bool = False) -> Value:
     """c[*n] = [|x[*n] - y[*n]| <= atol + rtol*|y[*n]|]"""
     r, a = b.number(rtol), b.number(atol)
-    return b.elementwise(lambda x, y: test("<=", absolute(sub(x, y)), add(a, mul(r, absolute(y)))), input, other, kind="bool")
+
+    def close(x: Term, y: Term) -> Term:  # equal ones are close, infinities too; infinity is close to nothing else
+        near = mul(test("<=", absolute(sub(x, y)), add(a, mul(r, absolute(y)))), test("<", absolute(y), func("inf")))
+        same = either(test("==", x, y), both(infinite(x, 1), infinite(y, 1)))
+        return nonzero(either(near, either(same, both(infinite(x, -1), infinite(y, -1)))))
+
+    return b.elementwise(close, input, other, kind="bool")
 
 
 @row("aten.heaviside.default", samples=[sample(floats(3, 5, values="ties"), floats(5))])
 def heaviside(b: Builder, input: Value, values: Value) -> Value:
     """z[*n] = [x[*n] > 0] + [x[*n] = 0]*v[*n]; no gradient flows"""
-    return b.elementwise(lambda x, v: where(test(">", x, ZERO), ONE, mul(test("==", x, ZERO), v)), input, values, stop=True)
+    return b.elementwise(lambda x, v: add(test(">", x, ZERO), mul(test("==", x, ZERO), v)), input, values, stop=True)
 
 
 # -- selection -----------------------------------------------------------------------

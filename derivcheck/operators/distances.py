@@ -8,7 +8,7 @@ from typing import Any
 
 from derivcheck.notation.brackets import bracket
 from derivcheck.notation.sizes import Index, i_poly
-from derivcheck.notation.terms import ZERO, Term, add, div, mul, neg, power, sub, summation
+from derivcheck.notation.terms import ZERO, Term, add, div, extremum, mul, neg, power, sub, summation
 from derivcheck.operators.build import Builder
 from derivcheck.operators.elementwise import absolute, clamped, root
 from derivcheck.operators.reductions import Axes, Reduction, over, shared_extreme
@@ -16,8 +16,8 @@ from derivcheck.operators.row import Dtype, floats, row, sample
 from derivcheck.operators.values import Value, broadcast_dims, spread, test
 
 
-def norm_of(b: Builder, r: Reduction, x: Term, p: Any, k: int = 0) -> Value:
-    """The p-norm of ``x`` over a reduction's indices."""
+def norm_of(b: Builder, r: Reduction, x: Term, p: Any, k: int = 0, *, shared: bool = True) -> Value:
+    """The p-norm of ``x`` over a reduction's indices; ``shared``: among ties of its maximum, which else have it each."""
     order = 2 if p is None else p
     value = float(order) if isinstance(order, (int, float, Fraction)) else None
     if value is None:
@@ -29,6 +29,10 @@ def norm_of(b: Builder, r: Reduction, x: Term, p: Any, k: int = 0) -> Value:
         return b.give(r.out, summation(r.inner, absolute(x)), k)
     if value == 0:
         return b.give(r.out, summation(r.inner, test("!=", x, ZERO)), k, stop=True)
+    if value == float("inf") and not shared:  # torch's cdist gives each of them the whole gradient
+        size = absolute(x)
+        top = b.define("top", r.kept, extremum("max", r.inner, size), stop=True)[r.kept]
+        return b.give(r.out, add(top, summation(r.inner, mul(test("==", size, top), sub(size, top)))), k)
     if value in (float("inf"), -float("inf")):
         return shared_extreme(b, "max" if value > 0 else "min", r, absolute(x), k=k)
     e = b.number(order)
@@ -194,7 +198,7 @@ def cdist(b: Builder, x1: Value, x2: Value, p: Any = 2, compute_mode: Any = None
     *n, i, j = at
     left, right = x1[(*spread(x1.dims[:-2], n), i, k)], x2[(*spread(x2.dims[:-2], n), j, k)]
     r = Reduction(at, (k,), (*at, k), (len(at),))
-    return norm_of(b, r, sub(left, right), p)
+    return norm_of(b, r, sub(left, right), p, shared=False)
 
 
 @row("aten._euclidean_dist.default", gives="d", samples=[sample(floats(5, 3), floats(7, 3))])
@@ -247,4 +251,4 @@ def pdist(b: Builder, input: Value, p: Any = 2) -> Value:
     i = first.entry(q)
     j = i_poly(q) - (i * n - i * (i + 1) // 2) + i + 1
     k = b.index(input.dims[1], "k")
-    return norm_of(b, Reduction((q,), (k,), (q, k), (1,)), sub(input[i, k], input[j, k]), p)
+    return norm_of(b, Reduction((q,), (k,), (q, k), (1,)), sub(input[i, k], input[j, k]), p, shared=False)

@@ -95,7 +95,10 @@ _unary(
 _unary("deg2rad", lambda x: mul(x, func("pi"), Number(Fraction(1, 180))), "x[*n]*pi/180")
 _unary("rad2deg", lambda x: mul(x, number(180), power(func("pi"), -1)), "x[*n]*180/pi")
 _unary("sinc", lambda x: _sinc(x), "sin(pi*x[*n])/(pi*x[*n]), 1 at 0", also=("special_sinc",))
-_unary("special_entr", lambda x: neg(mul(x, func("log", x))), "-x[*n]*log(x[*n])", "positive")
+_unary("special_entr", _named("entr"), "-x[*n]*log(x[*n]), 0 at 0", "positive")
+_unary("special_erfcx", _named("erfcx"), "exp(x[*n]^2)*erfc(x[*n])")
+_unary("special_log_ndtr", _named("log_ndtr"), "log(erfc(-x[*n]/2^(1/2))/2)")
+_unary("special_ndtri", _named("ndtri"), "2^(1/2)*erfinv(2*x[*n] - 1)", "open")
 _unary("special_ndtr", lambda x: mul(HALF, func("erfc", neg(mul(x, power(number(2), neg(HALF)))))), "erfc(-x[*n]/2^(1/2))/2")
 
 
@@ -116,16 +119,12 @@ def root(square: Term) -> Term:
 
 def clamped(x: Term, low: Term | None, high: Term | None) -> Term:
     """``min(max(x, low), high)``; at a bound the gradient flows to x, as in torch."""
-    if low is not None:
-        x = where(test(">=", x, low), x, low) if high is None else x
-    if high is None:
-        return x
+    inner = x if high is None else where(test(">", x, high), high, x)
     if low is None:
-        return where(test("<=", x, high), x, high)
-    above, below = test(">", x, high), test("<", x, low)
-    crossed = test(">", low, high)  # then torch gives the upper bound
-    inner = add(mul(test(">=", x, low), test("<=", x, high), x), mul(below, low), mul(above, high))
-    return where(crossed, high, inner) if crossed is not ZERO else inner
+        return inner
+    inner = where(test("<", x, low), low, inner)
+    crossed = ZERO if high is None else test(">", low, high)  # then torch gives the upper bound
+    return inner if high is None else where(crossed, high, inner)
 
 
 def _sinc(x: Term) -> Term:
@@ -168,14 +167,23 @@ def _logit(x: Term) -> Term:
 # -- of two arguments ------------
 @row("aten.atan2.default", "aten.arctan2.default", samples=[sample(floats(2, 3), floats(3)), sample(floats(2, 1), floats(5))])
 def atan2(b: Builder, input: Value, other: Value) -> Value:
-    """z[*n] = atan2(x[*n], y[*n])"""
-    return b.elementwise(lambda x, y: func("atan2", x, y), input, other, kind="float")
+    """z[*n] = atan2(x[*n], y[*n]), 0 at the origin, where no gradient flows, as in torch"""
+
+    def f(x: Term, y: Term) -> Term:
+        return mul(test(">", func("hypot", x, y), ZERO), func("atan2", x, y))
+
+    return b.elementwise(f, input, other, kind="float", spelling=b.torch("torch.atan2({}, {})", input, other))
 
 
 @row("aten.hypot.default", samples=[sample(floats(2, 3), floats(3))])
 def hypot(b: Builder, input: Value, other: Value) -> Value:
-    """z[*n] = (x[*n]^2 + y[*n]^2)^(1/2)"""
-    return b.elementwise(lambda x, y: power(add(power(x, 2), power(y, 2)), HALF), input, other)
+    """z[*n] = (x[*n]^2 + y[*n]^2)^(1/2), whose gradient at the origin is 0, as that of a norm"""
+
+    def f(x: Term, y: Term) -> Term:
+        length = func("hypot", x, y)
+        return mul(test(">", length, ZERO), length)
+
+    return b.elementwise(f, input, other, spelling=b.torch("torch.hypot({}, {})", input, other))
 
 
 def _log_of_both(x: Term, y: Term) -> Term:
@@ -218,7 +226,7 @@ def logaddexp2(b: Builder, input: Value, other: Value) -> Value:
 )
 def xlogy(b: Builder, input: Any, other: Any) -> Value:
     """z[*n] = x[*n]*log(y[*n]), 0 where x = 0"""
-    return b.elementwise(lambda x, y: where(_counts(x, y), mul(x, func("log", y)), ZERO), input, other)
+    return b.elementwise(lambda x, y: where(_counts(x, y), func("xlogy", x, y), ZERO), input, other)
 
 
 def _counts(x: Term, y: Term) -> Term:
@@ -229,7 +237,7 @@ def _counts(x: Term, y: Term) -> Term:
 @row("aten.special_xlog1py.default", samples=[sample(floats(2, 3), floats(3, values="positive"))])
 def xlog1py(b: Builder, input: Any, other: Any) -> Value:
     """z[*n] = x[*n]*log(1 + y[*n])"""
-    return b.elementwise(lambda x, y: mul(_counts(x, add(ONE, y)), x, func("log1p", y)), input, other)
+    return b.elementwise(lambda x, y: where(_counts(x, add(ONE, y)), func("xlog1py", x, y), ZERO), input, other)
 
 
 @row("aten.copysign.Tensor", "aten.copysign.Scalar", samples=[sample(floats(2, 3), floats(3)), sample(floats(2, 3), -2.0)])

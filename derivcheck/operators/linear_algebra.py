@@ -59,7 +59,8 @@ def _pivots(b: Builder, a: Value, n: Sequence[Index]) -> Value:
     b.put(left, (*n, k, i, j), add(mul(first, a[(*n, i, j)]), mul(later, sub(e[(*n, q, i, j)], mul(open_, quotient)))))
     b.put(free, (*n, k, i), add(first, mul(later, u[(*n, q, i)], bracket("!=", i_poly(i) - taken))), kind="int")
     choice = extremum("argmax", [i], mul(bracket(">=", u.entry(*n, k, i) - 1), add(ONE, absolute(e[(*n, k, i, k)]))))
-    spelling = b.spell("torch.lu_unpack(*torch.linalg.lu_factor({}), unpack_data=False)[0].cumsum(-2).lt(0.5).sum(-2)", a)
+    factors = "torch.linalg.lu_factor_ex({})[:2]"
+    spelling = b.spell(f"torch.lu_unpack(*{factors}, unpack_data=False)[0].cumsum(-2).lt(0.5).sum(-2)", a)
     b.put(rows, (*n, k), choice, kind="int", spelling=spelling)
     return p
 
@@ -91,7 +92,13 @@ def _det(b: Builder, a: Value, hint: str = "") -> Value:
     return b.define(hint, n, term, spelling=spelling) if hint else b.give(n, term, spelling=spelling)
 
 
-@row("aten.linalg_det.default", "aten.det.default", gives="det", samples=_SQUARE)
+@row(
+    "aten.linalg_det.default",
+    "aten.det.default",
+    gives="det",
+    where="no column but the last is a combination of those before it",
+    samples=_SQUARE,
+)
 def det(b: Builder, A: Value) -> Value:
     """det = sign*prod(k: S[k, k, k])"""
     return _det(b, A)
@@ -106,8 +113,9 @@ def slogdet(b: Builder, A: Value) -> tuple[Value, Value]:
     k = b.index(A.dims[-1], "k")
     pivot = s[(*n, k, k, k)]
     sign = product([k], sub(test(">", pivot, ZERO), test("<", pivot, ZERO)))
-    first = b.give(n, mul(order[n], sign), stop=True)
-    return first, b.give(n, summation([k], mul(HALF, func("log", power(pivot, 2)))), 1)
+    first = b.give(n, mul(order[n], sign), stop=True, spelling=b.spell("torch.linalg.slogdet({})[0]", A))
+    size = sub(mul(test(">", pivot, ZERO), pivot), mul(test("<", pivot, ZERO), pivot))
+    return first, b.give(n, summation([k], func("log", size)), 1, spelling=b.spell("torch.linalg.slogdet({})[1]", A))
 
 
 @row(

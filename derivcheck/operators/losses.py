@@ -25,6 +25,7 @@ from derivcheck.notation.terms import (
     summation,
 )
 from derivcheck.operators.build import Builder
+from derivcheck.operators.elementwise import clamped
 from derivcheck.operators.row import Sample, floats, row, sample
 from derivcheck.operators.values import Value, numel, spread, test, where
 
@@ -129,10 +130,9 @@ def huber_loss(b: Builder, input: Value, target: Value, reduction: int = MEAN, d
     return _pointwise(b, f, reduction, input, target)
 
 
-def _clamped_log(x: Term) -> Term:
-    """torch bounds the logarithms of binary cross-entropy from below by −100."""
-    low = func("exp", Number(-100))
-    return where(test(">=", x, low), func("log", x), Number(-100))
+def _bounded(log: Term) -> Term:
+    """torch bounds the logarithms of binary cross-entropy from below by −100; there no gradient flows."""
+    return clamped(log, Number(-100), None)
 
 
 @row(
@@ -147,7 +147,8 @@ def binary_cross_entropy(b: Builder, input: Value, target: Value, weight: Value 
     """loss = mean of -w*(t*log(x) + (1 - t)*log(1 - x))"""
 
     def f(x: Term, t: Term, w: Term) -> Term:
-        return neg(mul(w, add(mul(t, _clamped_log(x)), mul(sub(ONE, t), _clamped_log(sub(ONE, x))))))
+        yes, no = _bounded(func("log", x)), _bounded(func("log1p", neg(x)))
+        return neg(mul(w, add(mul(t, yes), mul(sub(ONE, t), no))))
 
     return _pointwise(b, f, reduction, input, target, ONE if weight is None else weight)
 
@@ -186,12 +187,7 @@ def kl_div(b: Builder, input: Value, target: Value, reduction: int = MEAN, *, lo
     """loss = mean of t*(log(t) - x), or exp(t)*(t - x) for a target in logarithms"""
     if log_target:
         return _pointwise(b, lambda x, t: mul(func("exp", t), sub(t, x)), reduction, input, target)
-    return _pointwise(b, lambda x, t: sub(_entropy(t), mul(t, x)), reduction, input, target)
-
-
-def _entropy(t: Term) -> Term:
-    """``t log t``, 0 at 0; NaN below, as in torch."""
-    return mul(bracket("!=", t), t, func("log", t))
+    return _pointwise(b, lambda x, t: sub(func("xlogy", t, t), mul(t, x)), reduction, input, target)
 
 
 def relu(x: Term) -> Term:
@@ -223,12 +219,11 @@ def margin_ranking_loss(
     samples=_reductions(floats(5), floats(5, values="signs"), 0.7),
 )
 def hinge_embedding_loss(b: Builder, input: Value, target: Value, margin: Any = 1.0, reduction: int = MEAN) -> Value:
-    """loss = mean of x where t = 1, max(0, margin - x) where t = -1"""
+    """loss = mean of x where t = 1, max(0, margin - x) where t = -1; of both where t is neither, as in torch"""
     m = b.number(margin)
 
     def f(x: Term, t: Term) -> Term:
-        positive, negative = test("==", t, ONE), test("==", t, MINUS_ONE)
-        return add(where(negative, floor0(sub(m, x)), ZERO), where(positive, x, ZERO))
+        return add(mul(test("!=", t, ONE), floor0(sub(m, x))), mul(test("!=", t, MINUS_ONE), x))
 
     return _pointwise(b, f, reduction, input, target)
 

@@ -231,7 +231,10 @@ def adaptive_avg_pool(b: Builder, input: Value, output_size: Any) -> Value:
     for i, s, e in zip(over, starts, ends):
         inside += [bracket(">=", i_poly(i) - s), bracket(">=", e - 1 - i_poly(i))]
         count = count * (e - s)
-    return b.give(at, mul(power(size_of(count), -1), summation(over, mul(*inside, x))))
+    sizes = [o.size.constant for o in at[len(n) :]]
+    call = f"torch.nn.functional.{b.rule}({{}}, {tuple(sizes)!r})"
+    spelling = b.torch(call, input) if None not in sizes else None  # a mask of 0 times inf would spread it to every bin
+    return b.give(at, mul(power(size_of(count), -1), summation(over, mul(*inside, x))), spelling=spelling)
 
 
 @row(

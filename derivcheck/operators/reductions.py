@@ -14,7 +14,7 @@ from derivcheck.notation.terms import ZERO, Term, add, div, extremum, func, mul,
 from derivcheck.operators.build import Builder
 from derivcheck.operators.elementwise import root
 from derivcheck.operators.row import Dtype, Sample, bools, floats, ints, row, sample
-from derivcheck.operators.values import Position, Value, nonzero, numel, test
+from derivcheck.operators.values import Position, Value, finite, nonzero, numel, test
 
 Axes = int | Sequence[int] | None
 
@@ -308,7 +308,8 @@ def logsumexp(b: Builder, input: Value, dim: Axes, keepdim: bool = False) -> Val
     """lse[*n] = m[*n] + log(sum(k: exp(x[*n, k] - m[*n]))), m the largest, through which no gradient flows"""
     r = over(b, input.dims, dim, keepdim)
     b.require(r.count, ">=", 1)
-    m = b.define("m", r.kept, extremum("max", r.inner, input[r.at]) if r.inner else input[r.at], stop=True)
+    top = b.define("top", r.kept, extremum("max", r.inner, input[r.at]) if r.inner else input[r.at], stop=True)[r.kept]
+    m = b.define("m", r.kept, mul(finite(top), top), stop=True)  # inf - inf is no number
     total = summation(r.inner, func("exp", sub(input[r.at], m[r.kept])))
     spelling = b.spell(f"torch.logsumexp({{}}, dim={r.axes}, keepdim={keepdim})", input) if r.axes else None
     return b.give(r.out, add(m[r.kept], func("log", total)), spelling=spelling)

@@ -6,10 +6,10 @@ from typing import Any
 
 from derivcheck.notation.brackets import bracket
 from derivcheck.notation.sizes import Index, Poly, i_poly
-from derivcheck.notation.terms import Term, add, extremum, func, mul, neg, size_of, sub, summation
+from derivcheck.notation.terms import ZERO, Term, add, extremum, func, mul, neg, size_of, sub, summation
 from derivcheck.operators.build import Builder
 from derivcheck.operators.row import Dtype, floats, ints, row, sample
-from derivcheck.operators.values import Position, Value, where
+from derivcheck.operators.values import Position, Value, finite, test, where
 
 _SCANS = [
     sample(floats(5), 0),
@@ -60,7 +60,10 @@ def cumprod(b: Builder, input: Value, dim: int, *, dtype: Any = None) -> Value:
 
 @row("aten.logcumsumexp.default", gives="lse", samples=_SCANS)
 def logcumsumexp(b: Builder, input: Value, dim: int) -> Value:
-    """lse[k] = m[k] + log(sum(j: [j <= k]*exp(x[j] - m[k]))), m the largest so far, through which no gradient flows"""
+    """lse[k] = m[k] + log(sum(j: [j <= k]*exp(x[j] - m[k]))), m the largest so far, through which no gradient flows
+
+    Where all so far is −∞ the result is −∞, without gradient.
+    """
     at = b.indices(b.dims(input.dims))
     if not at:
         return b.give(at, input[()])
@@ -68,8 +71,11 @@ def logcumsumexp(b: Builder, input: Value, dim: int) -> Value:
     j = b.index(input.dims[axis])
     so_far = bracket(">=", i_poly(at[axis]) - i_poly(j))
     x = input[_line(at, axis, j)]
-    m = b.define("m", at, extremum("max", [j], where(so_far, x, neg(func("inf")))), stop=True)
-    return b.give(at, add(m[at], func("log", summation([j], mul(so_far, func("exp", sub(x, m[at])))))))
+    top = b.define("top", at, extremum("max", [j], where(so_far, x, neg(func("inf")))), stop=True)
+    m = b.define("m", at, mul(finite(top[at]), top[at]), stop=True)
+    total = b.define("total", at, summation([j], mul(so_far, func("exp", sub(x, m[at])))))[at]
+    log = where(test(">", total, ZERO), func("log", total), neg(func("inf")))
+    return b.give(at, add(m[at], log), spelling=b.torch(f"torch.logcumsumexp({{}}, dim={axis})", input))
 
 
 def _extreme(b: Builder, kind: str, input: Value, dim: int) -> tuple[Value, Value]:

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from fractions import Fraction
 from typing import Any
 
 from derivcheck.notation.sizes import as_poly
-from derivcheck.notation.terms import ONE, ZERO, Bracket, Number, Term, add, div, func, mul, neg, number, power, sub, summation
+from derivcheck.notation.terms import ONE, ZERO, Bracket, Number, Term, add, func, mul, neg, number, sub, summation
 from derivcheck.operators.build import Builder
-from derivcheck.operators.elementwise import HALF, absolute
+from derivcheck.operators.elementwise import HALF
 from derivcheck.operators.reductions import Axes, over
 from derivcheck.operators.row import floats, row, sample
-from derivcheck.operators.values import Value, infinite, not_a_number, test, where
+from derivcheck.operators.values import Value, finite, infinite, not_a_number, test, where
 
 _LARGEST = Number(int(1.7976931348623157e308))
-INFINITY = func("inf")
 
 
 @row(
@@ -48,41 +46,17 @@ def erfinv(b: Builder, input: Value) -> Value:
     return b.elementwise(lambda x: func("erfinv", x), input)
 
 
-@row("aten.special_ndtri.default", samples=[sample(floats(2, 3, values="open"))])
-def ndtri(b: Builder, input: Value) -> Value:
-    """z[*n] = 2^(1/2)*erfinv(2*x[*n] - 1)"""
-    return b.elementwise(lambda x: mul(power(number(2), HALF), func("erfinv", sub(mul(number(2), x), ONE))), input)
-
-
-def _smooth(name: str, f: Callable[[Term], Term], text: str) -> None:
-    def means(b: Builder, input: Value) -> Value:
-        return b.elementwise(
-            f, input, kind="float", spelling=b.spell(f"torch.special.{name}({{}})", input) if input.kind == "float" else None
-        )
-
-    means.__doc__, means.__module__ = f"z[*n] = {text}", __name__
-    row(f"aten.special_{name}.default", samples=[sample(floats(2, 3)), sample(floats())])(means)
-
-
-_smooth("erfcx", lambda x: mul(func("exp", power(x, 2)), func("erfc", x)), "exp(x[*n]^2)*erfc(x[*n])")
-_smooth(
-    "log_ndtr",
-    lambda x: func("log", mul(HALF, func("erfc", neg(div(x, power(number(2), HALF)))))),
-    "log(erfc(-x[*n]/2^(1/2))/2)",
-)
-
-
 def _bessel(order: int) -> None:
-    def value(x: Term) -> Term:
+    def value(name: str, x: Term) -> Term:
         if order == 0:
-            return func("i0", x)
-        return where(test("==", x, ZERO), mul(HALF, x), func("i1", x))  # its slope at 0, which i1(x)/x would hide
+            return func(name, x)
+        return where(test("==", x, ZERO), mul(HALF, x), func(name, x))  # its slope at 0, which i1(x)/x would hide
 
     def plain(b: Builder, input: Value) -> Value:
-        return b.elementwise(value, input, kind="float")
+        return b.elementwise(lambda x: value(f"i{order}", x), input, kind="float")
 
     def scaled(b: Builder, input: Value) -> Value:
-        return b.elementwise(lambda x: mul(func("exp", neg(absolute(x))), value(x)), input, kind="float")
+        return b.elementwise(lambda x: value(f"i{order}e", x), input, kind="float")
 
     plain.__doc__, scaled.__doc__ = f"z[*n] = i{order}(x[*n])", f"z[*n] = exp(-|x[*n]|)*i{order}(x[*n])"
     plain.__module__ = scaled.__module__ = __name__
@@ -102,11 +76,6 @@ def angle(b: Builder, input: Value) -> Value:
 
 
 # -- not finite ---------------------------------------------------------------------
-def finite(x: Term) -> Term:
-    """``[x < ∞][x > −∞]``, false for NaN, for which no comparison holds."""
-    return mul(test(">", INFINITY, x), test(">", x, neg(INFINITY)))
-
-
 def _not(condition: Term) -> Term:
     """Where the condition fails; also for NaN, unlike the opposite comparison."""
     return Bracket("==", condition)

@@ -85,6 +85,11 @@ def not_a_number(x: Term) -> Term:
     return Bracket("==", add(test(">=", x, ZERO), test("<", x, ZERO)))
 
 
+def finite(x: Term) -> Term:
+    """``[x < ∞][x > −∞]``, false for NaN, for which no comparison holds."""
+    return mul(test(">", func("inf"), x), test(">", x, neg(func("inf"))))
+
+
 def infinite(x: Term, sign: int) -> Term:
     """Whether x is ∞ (sign 1) or −∞ (sign −1), without a difference of infinities."""
     if sign > 0:
