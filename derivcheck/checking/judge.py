@@ -82,12 +82,25 @@ class Derived:
 
 @dataclass(frozen=True)
 class Sample:
-    """A run that showed something: its tensors, what was derived there and what was found."""
+    """A run that showed something: its tensors, what was derived there and what was found.
+
+    Attributes:
+        subject: the subject as it was run, where it is not the caller's.
+        before, leaves: see :func:`~derivcheck.checking.found.find`.
+    """
 
     tensors: Tensors
     upstream: Upstream
     right: Derived
     found: Mapping[str, torch.Tensor | None]
+    subject: Subject | None = None
+    before: tuple[Tensors, Upstream] | None = None
+    leaves: bool = False
+
+    @property
+    def situated(self) -> bool:
+        """Whether it was run in another way than a plain call."""
+        return self.subject is not None or self.before is not None or self.leaves
 
 
 def derived(

@@ -78,7 +78,7 @@ def probe(
                     subgradients += row.wrong
                     continue
             if row.faulty:
-                _take(rows, row, Sample(p.tensors, p.upstream, expected, found.gradients))
+                _take(rows, row, Sample(p.tensors, p.upstream, expected, found.gradients, p.subject, p.before, p.leaves))
         done.append(p.name)
     notes = []
     if done and not any(r.faulty for r in rows):

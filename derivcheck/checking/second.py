@@ -11,7 +11,7 @@ from dataclasses import replace
 import torch
 
 from derivcheck.checking.found import Upstream, flat, overheard, runner
-from derivcheck.checking.judge import derived, judge
+from derivcheck.checking.judge import Sample, derived, judge
 from derivcheck.checking.report import Row
 from derivcheck.checking.subject import Subject, Tensors
 from derivcheck.derived import Derivation
@@ -75,10 +75,11 @@ def second_order(s: Subject, upstream: Upstream, dtype: torch.dtype, seed: int) 
         right = derived(t, tensors, ups, dtype)
     except DerivcheckError as refused:
         return [], f"double backward was not checked: {refused}"
-    rows, _ = judge(t, runner(t, None), tensors, ups, right, "double backward")
+    rows, gave = judge(t, runner(t, None), tensors, ups, right, "double backward")
     bad = [r for r in rows if r.faulty]
     for r in bad:
         r.name += MARK
+        r.sample = Sample(tensors, ups, right, gave.gradients, s)
         if r.verdict == "missing":
             r.verdict, r.wrong = "wrong", r.count
             r.note = "what the backward uses is a constant to autograd: save the inputs, not what was computed from them"

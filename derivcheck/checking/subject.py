@@ -41,7 +41,7 @@ class Subject:
     meaning: Callable[[Tensors], Any] | None = None
     function: Any = None
     passed: Mapping[str, Any] = field(default_factory=dict)
-    order: tuple[str, ...] = ()  # the parameters of an autograd.Function's forward
+    order: tuple[str, ...] = ()  # the parameters of an autograd.Function's forward, the inputs of a module's
     complaints: dict[str, str] = field(default_factory=dict)  # what inner autograd.Functions returned that does not fit
     native: bool = False  # the backward under test is that of torch's own kernels alone
     allowance: float | None = None  # a relative error that the caller allows beyond rounding
@@ -50,6 +50,7 @@ class Subject:
     module: torch.nn.Module | None = None  # the copy of a module, whose parameters fix their sizes
     widened: set[torch.dtype] = field(default_factory=set)  # the types to which the code casts, taken as float64
     hooked: tuple[str, ...] = ()  # parameters whose hooks the check does not run
+    forward: Any = None  # what the caller gave
 
 
 def subject(
@@ -71,6 +72,7 @@ def subject(
         s = _subject(forward, inputs, reference, wrt, dtype, device)
     s.call, s.meaning = (None if c is None else widened(c) for c in (s.call, s.meaning))
     s.widened = widening.met
+    s.forward = forward
     if isinstance(forward, torch.nn.Module):
         s.hooked = tuple(n for n, p in forward.named_parameters() if p._backward_hooks)
     return s
@@ -100,6 +102,7 @@ def _subject(
         _reals(module)
         module = module.to(dtype)
         derivation = _derive(reference, given, passed) if reference is not None else _derive_module(module, inputs, given)
+        order = tuple(inputs)
         call, values, name = _module_call(module, list(inputs), passed), _module_values(module), type(forward).__name__
         parameters = {_called(n) for n, p in module.named_parameters() if p.requires_grad}
         floats = {n for n, v in given.items() if v.is_floating_point()}

@@ -89,7 +89,10 @@ def run_check(target: str, backward: str, reference: str, dims: str, const: Sequ
             console.print(str(report), markup=False, soft_wrap=True)
     texts = {} if junit is None else {junit: marked(_junit(target, report), "xml")}
     if reproducer is not None and report.faulty:
-        texts[reproducer] = marked(report.reproducer(), "python")
+        try:
+            texts[reproducer] = marked(report.reproducer(), "python")
+        except InputError as e:  # the gradient is wrong all the same
+            Console(stderr=True, highlight=False).print(f"derivcheck: {e}", markup=False, soft_wrap=True)
     outputs.write(texts)
     return HOLDS if report.passed else WRONG if report.faulty else UNDECIDED
 
