@@ -214,7 +214,7 @@ class Unicode(Writer):
         return f"{sign}_{names} {body}" if len(names) == 1 else f"{sign}_{{{names}}} {body}"
 
     def floor(self, above: str, below: str) -> str:
-        return f"⌊{f'({above})' if ' ' in above else above}/{f'({below})' if ' ' in below else below}⌋"
+        return f"⌊{above}/{below}⌋"
 
     def modulo(self, above: str, below: str) -> str:
         return f"{above} mod {below}"

@@ -24,6 +24,7 @@ from derivcheck.notation.terms import (
     power,
 )
 from derivcheck.notes.remainders import remainder
+from derivcheck.notes.sides import FLIPPED, sides
 from derivcheck.notes.symbols import Symbols
 
 SUM, PRODUCT, POWER, ATOM = range(4)
@@ -184,7 +185,7 @@ class Writer:
         if isinstance(a, Entry):
             return self.place(a.name, a.at)
         if isinstance(a, Floor):
-            return self.floor(self.poly(a.numerator), self.poly(a.denominator))
+            return self.floor(self.poly(a.numerator, PRODUCT), self.poly(a.denominator, ATOM))
         assert isinstance(a, Extreme)
         return self.extreme(a.kind, [self.poly(p) for p in a.args])
 
@@ -342,36 +343,18 @@ class Writer:
 
     # -- brackets ------------------------------------------------------------------------
     def _bracket(self, b: Bracket) -> str:
-        relation = b.relation
         if isinstance(b.operand, Poly):
-            divided = [(p, r) for p in (b.operand, -b.operand) if (r := remainder(p)) is not None]
-            if divided and relation in ("==", "!="):  # [n mod q = a], and not [n = a + q·⌊n/q⌋]
-                p, (_, _, rest) = divided[0]
-                return self.bracket(self.poly(p - rest), relation, self.poly(-rest))
-            left = Poly((m, c) for m, c in b.operand.terms if c > 0)
-            right = Poly((m, -c) for m, c in b.operand.terms if c < 0)
-            if relation == ">=" and right.terms and right.constant != 1 and (right - 1).constant is None:
-                ones = dict(right.terms).get((), 0)
-                if ones == 1:  # N - 1 - k >= 0 is k < N
-                    right, relation = right - 1, ">"
-            if relation in ("==", "!="):  # a number stands alone on the right
-                constant = left - Poly((m, c) for m, c in left.terms if m)
-                left, right = left - constant, right - constant
-            if not left.terms and right.terms:
-                left, right = right, left
-            if not left.indices and right.indices:
-                left, right = right, left
-                relation = {">=": "<=", ">": "<"}.get(relation, relation)
+            left, relation, right = sides(b.operand, b.relation)
             return self.bracket(self.poly(left), relation, self.poly(right))
         operand = b.operand
         if isinstance(operand, Add) and len(operand.args) > 1:
             positive = [a for a in operand.args if not is_negative(a)]
             negative = [a for a in operand.args if is_negative(a)]
             if positive and negative:
-                return self.bracket(self.term(add(*positive)), relation, self.term(add(*map(neg, negative))))
-        if is_negative(operand) and relation in (">", ">="):
-            return self.bracket(self.term(neg(operand)), {">": "<", ">=": "<="}[relation], "0")
-        return self.bracket(self.term(operand), relation, "0")
+                return self.bracket(self.term(add(*positive)), b.relation, self.term(add(*map(neg, negative))))
+        if is_negative(operand):
+            return self.bracket(self.term(neg(operand)), FLIPPED[b.relation], "0")
+        return self.bracket(self.term(operand), b.relation, "0")
 
     def addends(self, t: Term) -> list[str]:
         """The term in pieces that may stand on lines of their own: the addends of a sum, each but the first with its sign."""
