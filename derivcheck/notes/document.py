@@ -50,7 +50,7 @@ def blocks(
             raise InputError(f"sizes names {name!r}; the sizes are {', '.join(forward.sizes()) or 'none'}")
         if isinstance(value, bool) or not isinstance(value, int) or value < 1:
             raise InputError(f"sizes: {name} is {value!r}; expected a whole number of at least 1")
-    table = symbols(forward, adjoint)
+    table = symbols(forward, adjoint, style)
     if style == "scalar":
         return [Block(*b) for b in element_blocks(ink, table, forward, adjoint, words, dict(sizes or {}))]
     if style == "matrix":

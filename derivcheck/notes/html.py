@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from functools import lru_cache
 from importlib.resources import files
@@ -12,6 +13,8 @@ from derivcheck.notes.captions import captions
 from derivcheck.notes.document import blocks
 from derivcheck.notes.ink import Latex
 from derivcheck.notes.latex import formula_rows
+
+_WORD = re.compile(r"\\math(?:it|rm)\{([^{}]*)\}")
 
 
 def to_html(
@@ -45,10 +48,15 @@ def to_html(
 
 
 def mathml(latex: str, display: str = "block") -> str:
-    """LaTeX as MathML.  The bold 1 is a letter of its own: browsers ignore ``mathvariant`` on a number."""
+    """LaTeX as MathML.
+
+    The bold 1 is a letter of its own: browsers ignore ``mathvariant`` on a number.  A word is one text: letter by letter,
+    ``ab`` would look as the product of a and b.
+    """
     from latex2mathml.converter import convert
 
-    found: str = convert(latex.replace(r"\mathbf{1}", "𝟏"), display=display)
+    latex = _WORD.sub(lambda m: rf"\text{{{m[1].replace(chr(92), '')}}}", latex.replace(r"\mathbf{1}", "𝟏"))
+    found: str = convert(latex, display=display)
     return found
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from fractions import Fraction
 
 from derivcheck.notation.functions import functions
 from derivcheck.notation.sizes import Index
-from derivcheck.notes.symbols import GREEK, word
+from derivcheck.notes.symbol import GREEK, Symbol, size_latex
 from derivcheck.notes.writing import ATOM, POWER, PRODUCT, Spelt, Writer
 
 _LATEX_RELATIONS = {"==": "=", "!=": r"\neq", ">=": r"\ge", ">": ">", "<": "<", "<=": r"\le"}
@@ -19,6 +20,8 @@ _LATEX_BIG = {
     "argmax": r"\operatorname{argmax}",
     "argmin": r"\operatorname{argmin}",
 }
+_WORD = re.compile(r"\\(?:mathit|text|mathrm)\{")
+_ENDS_IN_WORD = re.compile(r"\\(?:mathit|text|mathrm)\{[^{}]*\}$")
 _SUPERSCRIPTS = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
 
 
@@ -49,10 +52,16 @@ class Latex(Writer):
     def wrap(self, text: str) -> str:
         return rf"\left({text}\right)"
 
+    def joined(self, parts: list[str]) -> str:
+        """Factors side by side, words apart: ``ab`` is one name, ``a b`` a product."""
+        text = "".join(parts[:1])
+        for left, right in zip(parts, parts[1:]):
+            text += (r" \, " if _ENDS_IN_WORD.search(left) or _WORD.match(right) else self.times) + right
+        return text
+
     def symbol(self, name: str) -> str:
         """The symbol of a name."""
-        s = self.symbols[name]
-        return (s.small if self.elements else s).latex()
+        return self.symbols[name].latex()
 
     def _with(self, symbol: str, subscripts: list[str], raised: list[str]) -> str:
         if raised:
@@ -70,10 +79,6 @@ class Latex(Writer):
     def derivative(self, name: str, subscripts: list[str], raised: list[str]) -> str:
         return rf"\frac{{\partial {self.symbols.loss.latex()}}}{{\partial {self.element(name, subscripts, raised)}}}"
 
-    def upstream(self, name: str, subscripts: list[str], raised: list[str]) -> str:
-        s = self.symbols[name]
-        return self._with((s.small if self.elements else s).barred.latex(), subscripts, raised)
-
     def math(self, text: str) -> str:
         return f"${text}$"
 
@@ -85,11 +90,10 @@ class Latex(Writer):
 
     def index(self, i: Index) -> str:
         name, serial = self.symbols.index(i)
-        text = rf"\{name}" if name in GREEK else name if len(name) == 1 else word(name)
-        return text + ("'" * serial if serial <= 3 else f"^{{({serial})}}")
+        return Symbol(name).latex() + ("'" * serial if serial <= 3 else f"^{{({serial})}}")
 
     def size_name(self, name: str) -> str:
-        return name if len(name) == 1 else rf"\{name}" if name in GREEK else r"\mathrm{" + name.replace("_", r"\_") + "}"
+        return size_latex(name)
 
     def raise_to(self, base: str, exponent: str) -> str:
         if ("^" in base or "'" in base) and not base.startswith(r"\left("):  # no second superscript on one letter
@@ -160,8 +164,7 @@ class Unicode(Writer):
 
     def symbol(self, name: str) -> str:
         """The symbol of a name."""
-        s = self.symbols[name]
-        return (s.small if self.elements else s).unicode()
+        return self.symbols[name].unicode()
 
     def _with(self, symbol: str, subscripts: list[str], raised: list[str]) -> str:
         inside = ",".join([*raised, *subscripts])
@@ -172,10 +175,6 @@ class Unicode(Writer):
 
     def derivative(self, name: str, subscripts: list[str], raised: list[str]) -> str:
         return f"∂{self.symbols.loss.unicode()}/∂{self.element(name, subscripts, raised)}"
-
-    def upstream(self, name: str, subscripts: list[str], raised: list[str]) -> str:
-        s = self.symbols[name]
-        return self._with((s.small if self.elements else s).barred.unicode(), subscripts, raised)
 
     def math(self, text: str) -> str:
         return text
@@ -188,7 +187,7 @@ class Unicode(Writer):
 
     def index(self, i: Index) -> str:
         name, serial = self.symbols.index(i)
-        return GREEK.get(name, name) + ("′" * serial if serial <= 3 else str(serial))
+        return GREEK.get(name, name) + ("′" * serial if serial <= 3 else f"⁽{str(serial).translate(_SUPERSCRIPTS)}⁾")
 
     def size_name(self, name: str) -> str:
         return name

@@ -12,7 +12,7 @@ from derivcheck.notation.program import Definition, Program
 from derivcheck.notation.sizes import Index
 from derivcheck.notation.terms import ONE, ZERO, Add, Bracket, Func, Mul, Number, Over, Pow, Ref, SizeOf, Term, is_negative, mul
 from derivcheck.notes.steps import Formula, first_number, gradient_definitions, short_form, without_upstream
-from derivcheck.notes.symbols import Symbol, Symbols
+from derivcheck.notes.symbols import Symbols
 from derivcheck.notes.writing import PRODUCT, SUM, Writer
 
 Parts = tuple[str, tuple[Formula, ...], tuple[str, ...]]
@@ -27,7 +27,7 @@ class _Text:
 
 def matrix_blocks(ink: type[Writer], table: Symbols, forward: Program, adjoint: Program, words: dict[str, str]) -> list[Parts]:
     """Forward and gradients in matrices; lines without a matrix form in indices, marked so."""
-    m = Matrices(ink(table, first_number(forward, adjoint)), table, forward)
+    m = Matrices(ink(table, first_number(forward, adjoint)), table)
     ahead = [m.formula(d, [d.term], words) for d in forward.definitions]
     back = []
     for d in gradient_definitions(forward, adjoint):
@@ -49,35 +49,14 @@ def matrix_blocks(ink: type[Writer], table: Symbols, forward: Program, adjoint: 
 class Matrices:
     """Writes terms as matrices."""
 
-    def __init__(self, w: Writer, table: Symbols, forward: Program) -> None:
+    def __init__(self, w: Writer, table: Symbols) -> None:
         self.w, self.table = w, table
-        self.ranks = {n: len(forward.dims(n)) for n in forward.names}
-        self.capitals = self._capitals()
-
-    def _capitals(self) -> set[str]:
-        """The matrices whose upper-case letter no other name has."""
-        taken = [self.table[n].latex() for n in self.ranks]
-        out: set[str] = set()
-        for n, rank in self.ranks.items():
-            capital = self.table[n].capital.latex()
-            if (
-                rank == 2
-                and (capital == self.table[n].latex() or capital not in taken)
-                and capital not in {self.table[o].capital.latex() for o in out}
-            ):
-                out.add(n)
-        return out
 
     def symbol(self, name: str) -> str:
         """A tensor, a derivative or an upstream gradient without positions."""
-        if name in self.table.upstream_of:
-            return self._letter(self.table.upstream_of[name]).barred.latex()
         if name in self.table.adjoint_of:
             return rf"\frac{{\partial {self.table.loss.latex()}}}{{\partial {self.symbol(self.table.adjoint_of[name])}}}"
-        return self._letter(name).latex()
-
-    def _letter(self, name: str) -> Symbol:
-        return self.table[name].capital if name in self.capitals else self.table[name]
+        return self.table[name].latex()
 
     def formula(self, d: Definition, terms: list[Term], words: dict[str, str]) -> Formula:
         """The definition in matrices, or in indices with a note."""

@@ -1,19 +1,25 @@
-"""Readable symbols for a Program's names: ``weight`` is W, ``target`` y, the prediction ŷ, the loss a script L.
+"""Readable symbols for what a derivation names: ``weight`` is W, ``target`` y, the prediction ŷ, the loss a script L.
 
-A name that is already a symbol (``x``, ``W``, ``alpha``) keeps it; where two names would print alike, the
-later one prints as the word that it is.
+One name, one thing: tensors, upstream gradients, sizes, indices and scalar functions never print alike, nor does a name
+like another tensor's element, in any style.  A name that is a symbol already (``x``, ``W``, ``alpha``) keeps it, a size
+keeps its name; where two would print alike, the later one prints as the word that it is.  An index takes another letter.
 """
 
 from __future__ import annotations
 
 import re
-import unicodedata
+from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from itertools import chain, count
 
 from derivcheck.derivation.sweep import bar_names
-from derivcheck.notation.program import Definition, Program
+from derivcheck.notation.functions import functions
+from derivcheck.notation.program import Program
 from derivcheck.notation.sizes import Index
-from derivcheck.notation.walking import subterms
+from derivcheck.notes.looks import Looks, plain
+from derivcheck.notes.mentioned import Mentioned, mentioned
+from derivcheck.notes.symbol import GREEK, Symbol, look, size_looks
 
 TABLE = {
     "weight": "W",
@@ -31,117 +37,25 @@ TABLE = {
     "mean": "mu",
 }
 HATS = frozenset({"output", "pred", "prediction", "y_pred", "y_hat", "yhat", "ypred"})
-GREEK = {
-    "alpha": "α",
-    "beta": "β",
-    "gamma": "γ",
-    "delta": "δ",
-    "epsilon": "ε",
-    "zeta": "ζ",
-    "eta": "η",
-    "theta": "θ",
-    "kappa": "κ",
-    "lambda": "λ",
-    "mu": "μ",
-    "nu": "ν",
-    "xi": "ξ",
-    "rho": "ρ",
-    "sigma": "σ",
-    "tau": "τ",
-    "phi": "φ",
-    "chi": "χ",
-    "psi": "ψ",
-    "omega": "ω",
-    "pi": "π",
-}
-_LOWERED = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
-_RAISED = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 _LABELLED = (re.compile(r"_*(?P<label>.*?)_*(?P<kind>weight|bias)$"), re.compile(r"(?P<kind>weight|bias)_(?P<label>\w+)$"))
-
-
-@dataclass(frozen=True)
-class Symbol:
-    """How a name is written: its letter or word, a hat, bars (upstream gradients), a label, raised (``(1)``) or ``low``."""
-
-    base: str
-    hat: bool = False
-    bars: int = 0
-    label: str = ""
-    script: bool = False
-    low: bool = False
-
-    def latex(self) -> str:
-        """The symbol in LaTeX."""
-        if self.script:
-            text = rf"\mathcal{{{self.base}}}"
-        elif self.base in GREEK:
-            text = rf"\{self.base}"
-        elif len(self.base) == 1 and self.base.isascii():
-            text = self.base
-        else:
-            text = word(self.base)
-        if self.hat:
-            text = rf"\hat{{{text}}}"
-        for _ in range(self.bars):
-            text = rf"\bar{{{text}}}"
-        if self.low:
-            text += f"_{{{self.label}}}" if len(self.label) > 1 else f"_{self.label}"
-        elif self.label:
-            inside = self.label if self.label.isdigit() else rf"\mathrm{{{escaped(self.label)}}}"
-            text += rf"^{{({inside})}}"
-        return text
-
-    def unicode(self) -> str:
-        """The symbol in Unicode."""
-        text = GREEK.get(self.base, self.base)
-        if self.hat:
-            text = unicodedata.normalize("NFC", text[0] + "\u0302") + text[1:]
-        if self.bars and len(text) == 1 and self.bars <= 2:
-            text = unicodedata.normalize("NFC", text + ("\u0304" if self.bars == 1 else "\u033f"))
-        else:
-            text = "bar(" * self.bars + text + ")" * self.bars
-        if self.low:
-            text += self.label.translate(_LOWERED)
-        elif self.label:
-            text += f"⁽{self.label.translate(_RAISED)}⁾" if self.label.isdigit() else f"({self.label})"
-        return text
-
-    @property
-    def capital(self) -> Symbol:
-        """The same symbol as a matrix: an upper-case letter."""
-        return replace(self, base=self.base.upper()) if len(self.base) == 1 else self
-
-    @property
-    def barred(self) -> Symbol:
-        """The upstream gradient of the symbol: the same letter under a bar, its label outside."""
-        return replace(self, bars=self.bars + 1)
-
-    @property
-    def small(self) -> Symbol:
-        """The same symbol as an element: a lower-case letter."""
-        return replace(self, base=self.base.lower()) if len(self.base) == 1 and not self.script else self
-
-
-def escaped(text: str) -> str:
-    """Text that LaTeX takes as it is."""
-    return text.replace("_", r"\_")
-
-
-def word(text: str) -> str:
-    """A word as one symbol."""
-    return rf"\mathit{{{escaped(text)}}}" if text.isascii() else rf"\text{{{escaped(text)}}}"
+_NUMBERED = re.compile(r"([A-Za-z]|" + "|".join(GREEK) + r")_?(\d+)")
+_OPERATORS = ("sum", "prod", "max", "min", "argmax", "argmin", "mod", "diag")
+_SPARE = "ijklmnpqrstuvhwabcdefgz"
 
 
 @dataclass
 class Symbols:
-    """The symbols of a derivation.
+    """The symbols of a derivation in one style.
 
     Attributes:
-        of: symbol by name of an input or definition of the forward.
+        of: symbol by name of an input or definition of the forward, or of an upstream gradient.
         adjoint_of: for each adjoint definition, the name that it is the gradient in.
         upstream_of: for each upstream gradient, the output that it belongs to.
         scalar: the forward's output is one number, and its upstream gradient is 1.
         loss: what is differentiated: the symbol of a scalar output, else a script L.
+        sizes: what a size is called.
+        indices: the letter of an index.
+        parameters: the forward's parameters.
     """
 
     of: dict[str, Symbol]
@@ -149,6 +63,7 @@ class Symbols:
     upstream_of: dict[str, str]
     scalar: bool
     loss: Symbol
+    sizes: dict[str, str] = field(default_factory=dict)
     indices: dict[str, str] = field(default_factory=dict)
     parameters: frozenset[str] = frozenset()
 
@@ -167,44 +82,94 @@ class Symbols:
         return self.indices.get(i.name, i.name), i.serial
 
 
-def symbols(forward: Program, adjoint: Program) -> Symbols:
-    """Symbols for a forward Program and its gradient."""
-    of: dict[str, Symbol] = {}
-    used: set[tuple[str, bool, int, str]] = set()
-    names = [*forward.inputs, *(d.name for d in forward.definitions)]
-
-    def take(name: str, symbol: Symbol) -> bool:
-        key = (symbol.base.casefold() if len(symbol.base) > 1 else symbol.base, symbol.hat, symbol.bars, symbol.label)
-        if key in used:
-            return False
-        used.add(key)
-        of[name] = symbol
-        return True
-
-    hatted = _prediction(forward)
-    for name in names:  # names that are symbols already
-        if (len(name) == 1 or name in GREEK) and name != hatted:
-            take(name, Symbol(name, script=name == "L" and name in forward.outputs))
-    for name in names:
-        if name not in of and not take(name, _symbol(name, hatted, forward, of)):
-            take(name, Symbol("t" if name == "target" else name)) or take(name, Symbol(name))
-    ups = [a.name for a in adjoint.arguments if a.name not in forward.inputs]
+def symbols(forward: Program, adjoint: Program, style: str = "index") -> Symbols:
+    """Symbols for a forward Program and its gradient, in the ``index``, ``matrix`` or ``scalar`` style."""
+    seen = mentioned(forward, adjoint)
+    ranks = {n: len(forward.dims(n)) for n in (*forward.inputs, *(d.name for d in forward.definitions))}
+    of, sizes, indices = _index_style(forward, ranks, seen)
+    looks = _reserved(seen)
+    for text in (*map(size_looks, sizes.values()), *(Symbol(i).looks() for i in indices.values())):
+        looks.take(text)
+    of = _styled(of, style, ranks, looks)
     outs = [o for o in forward.outputs if forward.kind(o) == "float"]
     bars = bar_names(forward)
     defined = {d.name for d in adjoint.definitions}
     adjoint_of = {bar: name for name, bar in bars.items() if bar in defined or bar in adjoint.outputs}
     scalar = forward.scalar and bool(outs)
-    loss = of[outs[0]] if scalar else Symbol("J" if any(s.base == "L" for s in of.values()) else "L", script=True)
+    loss = of[outs[0]] if scalar else looks.first(chain((Symbol(c, script=True) for c in "LJEFR"), plain("loss")))
     upstream_of: dict[str, str] = {}
-    for k, (up, out) in enumerate(zip(ups, outs)):
+    for k, (up, out) in enumerate(zip((a.name for a in adjoint.arguments if a.name not in forward.inputs), outs)):
+        wish = of[out].barred
         if out in upstream_of.values():  # an output that is given twice
-            of[up] = replace(of[out], bars=of[out].bars + 1, label=f"{of[out].label}{k}", low=False)
-        else:
-            upstream_of[up] = out
-    found = Symbols(of, adjoint_of, upstream_of, scalar, loss)
-    found.parameters = frozenset(a.name for a in forward.arguments if a.role == "parameter")
-    found.indices = _letters([*forward.definitions, *adjoint.definitions], {s.base for s in of.values()})
-    return found
+            wish = replace(wish, label=f"{wish.label}{k}", low=False)
+        of[up] = looks.first(chain((wish, Symbol("g")), plain(up)), ranks[out] > 0)
+        upstream_of[up] = out
+    parameters = frozenset(a.name for a in forward.arguments if a.role == "parameter")
+    return Symbols(of, adjoint_of, upstream_of, scalar, loss, sizes, indices, parameters)
+
+
+def _index_style(
+    forward: Program, ranks: dict[str, int], seen: Mentioned
+) -> tuple[dict[str, Symbol], dict[str, str], dict[str, str]]:
+    """The symbols of tensors, sizes and indices: own letters first, then sizes, a user's own index letters, the rest."""
+    looks = _reserved(seen)
+    hatted = _prediction(forward)
+    of: dict[str, Symbol] = {}
+    own = [n for n in ranks if n != hatted and (len(n) == 1 or n in GREEK)]
+    for name in sorted(own, key=lambda n: len(n) > 1):
+        wish = Symbol(name, script=name == "L" and name in forward.outputs)
+        of[name] = looks.first(chain((wish,), plain(name)), ranks[name] > 0)
+    sizes = {s: next(w for w in _numbered(s, f"{s}_size") if looks.take(size_looks(w))) for s in seen.sizes}
+    indices: dict[str, str] = {}
+    if seen.given:
+        indices = {i: i for i in seen.indices if looks.take(Symbol(i).looks())}
+    wishes = {n: _wishes(n, hatted, forward) for n in ranks if n not in of}
+    numbers = Counter(w[-1] for w in wishes.values() if w[-1].label.isdigit())
+    wide = frozenset().union(*((of[n] if n in of else wishes[n][0]).looks() for n, rank in ranks.items() if rank))
+    for name, found in wishes.items():
+        if numbers[found[-1]] > 1:  # W1 beside W_1: both as they are spelt
+            found = []
+        elif found[0].low and not wide.isdisjoint(replace(found[0], label="").looks()):  # z_4 is an element of z
+            found = found[1:]
+        of[name] = looks.first(chain(_bars(name, of), found, plain(name)), ranks[name] > 0)
+    used = seen.indices
+    field = {"o": "j", "i": "k"} if "o" in used and not seen.given and not {"j", "k"} & {*used, *looks.used} else {}
+    for i in used:
+        if i not in indices and looks.take(Symbol(field.get(i, i)).looks()):
+            indices[i] = field.get(i, i)
+    for i in used:
+        if i not in indices:
+            indices[i] = next(w for w in _numbered(*_SPARE, f"{i}_index") if looks.take(Symbol(w).looks()))
+    return of, sizes, {i: indices[i] for i in used}
+
+
+def _numbered(*wishes: str) -> Iterator[str]:
+    """The wishes, then the last one with numbers."""
+    yield from wishes
+    for k in count(2):
+        yield f"{wishes[-1]}_{k}"
+
+
+def _reserved(seen: Mentioned) -> Looks:
+    """Looks in which the signs of scalar functions and operators are taken."""
+    looks = Looks({*(i for i in seen.indices if len(i) == 1), "j", "k"})
+    looks.used |= {*_OPERATORS}
+    for name in seen.functions:
+        row = functions().get(name)
+        sign = look(row.latex if row else name)
+        looks.used |= {re.split(r"[_^(]", sign)[0], {"pi": "π"}.get(name, name)}
+    return looks
+
+
+def _styled(of: dict[str, Symbol], style: str, ranks: dict[str, int], looks: Looks) -> dict[str, Symbol]:
+    """Small letters for elements, capitals for matrices, where no other name has them."""
+    wishes = {
+        n: s.small if style == "scalar" else s.capital if style == "matrix" and ranks[n] == 2 else s for n, s in of.items()
+    }
+    for n, s in of.items():
+        if wishes[n] == s:
+            looks.take(s.looks(), ranks[n] > 0)
+    return {n: s if wishes[n] == s or not looks.take(wishes[n].looks(), ranks[n] > 0) else wishes[n] for n, s in of.items()}
 
 
 def _prediction(forward: Program) -> str:
@@ -216,42 +181,39 @@ def _prediction(forward: Program) -> str:
     return next(iter(beside)) if len(beside) == 1 else ""
 
 
-def _symbol(name: str, hatted: str, forward: Program, of: dict[str, Symbol]) -> Symbol:
+def _bars(name: str, of: dict[str, Symbol]) -> list[Symbol]:
+    """The symbol of an earlier gradient, whose tensor has one."""
+    core, bars = _core(name)
+    return [replace(of[core], bars=bars)] if bars and core in of else []
+
+
+def _core(name: str) -> tuple[str, int]:
+    """A name without its ``_bar``, and how many those were."""
     bars = 0
     core = re.sub(r"_bar_\d+$", "_bar", name)  # an earlier gradient, renamed beside a new one
     while core.endswith("_bar"):
         core, bars = core[:-4], bars + 1
-    if bars and core in of:
-        return replace(of[core], bars=bars)
+    return core, bars
+
+
+def _wishes(name: str, hatted: str, forward: Program) -> list[Symbol]:
+    """The symbols that suit a name, the best first."""
+    core, bars = _core(name)
+    rank = len(forward.dims(name))
     if core == "grad_output" and bars == 0:
-        return Symbol("g")
+        return [Symbol("g")]
     if name == hatted or core in HATS:
-        return Symbol("y", hat=True, bars=bars)
+        return [Symbol("y", hat=True, bars=bars)]
     if core in TABLE:
         script = TABLE[core] == "L" and core in forward.outputs
-        flat = core == "weight" and name in forward.names and len(forward.dims(name)) < 2
-        return Symbol("w" if flat else TABLE[core], bars=bars, script=script)
-    numbered = re.fullmatch(r"([A-Za-z]|" + "|".join(GREEK) + r")_?(\d+)", core)
+        letters = {"weight": "wW" if rank < 2 else "W" if rank == 2 else "WK", "target": "yt", "loss": "LJ"}
+        return [Symbol(c, bars=bars, script=script) for c in letters.get(core, (TABLE[core],))]
+    numbered = _NUMBERED.fullmatch(core)
     if numbered:
-        low = name in forward.names and not forward.dims(name)
-        return Symbol(numbered[1], bars=bars, label=numbered[2], low=low)
+        raised = Symbol(numbered[1], bars=bars, label=numbered[2])
+        return [raised] if rank else [replace(raised, low=True), raised]
     parted = _LABELLED[0].fullmatch(core) or _LABELLED[1].fullmatch(core)
     if parted and parted["label"]:
-        flat = parted["kind"] == "weight" and name in forward.names and len(forward.dims(name)) < 2
-        return Symbol("w" if flat else TABLE[parted["kind"]], bars=bars, label=parted["label"])
-    return Symbol(core, bars=bars)
-
-
-def _letters(definitions: list[Definition], bases: set[str]) -> dict[str, str]:
-    """Index letters for readers: an operator's own ``o`` and ``i`` print as j and k where those are free."""
-    if any(d.rule == "given" for d in definitions):
-        return {}
-    used: set[str] = set()
-    for d in definitions:
-        for t in subterms(d.term):
-            used.update(i.name for i in t.free)
-            used.update(i.name for i in getattr(t, "indices", ()))
-        used.update(i.name for i in d.indices)
-    if "o" in used and not (used | bases) & {"j", "k"}:
-        return {"o": "j", "i": "k"}
-    return {}
+        flat = parted["kind"] == "weight" and rank < 2
+        return [Symbol("w" if flat else TABLE[parted["kind"]], bars=bars, label=parted["label"])]
+    return [Symbol(core, bars=bars)]

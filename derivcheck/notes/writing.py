@@ -74,10 +74,6 @@ class Writer:
         """The partial derivative of the loss in an element of ``name``."""
         raise NotImplementedError
 
-    def upstream(self, name: str, subscripts: list[str], raised: list[str]) -> str:
-        """The upstream gradient of an element of the output ``name``."""
-        raise NotImplementedError
-
     def math(self, text: str) -> str:
         """A formula inside a sentence."""
         raise NotImplementedError
@@ -179,7 +175,7 @@ class Writer:
     def atom(self, a: Atom) -> str:
         """A size, an index, an entry of an integer tensor, a floored quotient, an extreme."""
         if isinstance(a, Size):
-            return self.size_name(a.name)
+            return self.size_name(self.symbols.sizes.get(a.name, a.name))
         if isinstance(a, Index):
             return self.index(a)
         if isinstance(a, Entry):
@@ -198,8 +194,6 @@ class Writer:
     def place(self, name: str, at: tuple[Poly, ...]) -> str:
         """``name`` at positions: an element, a derivative or an upstream gradient."""
         subscripts, raised = self._positions(name, at)
-        if name in self.symbols.upstream_of:
-            return self.upstream(self.symbols.upstream_of[name], subscripts, raised)
         if name in self.symbols.adjoint_of:
             return self.derivative(self.symbols.adjoint_of[name], subscripts, raised)
         return self.element(name, subscripts, raised)

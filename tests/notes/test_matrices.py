@@ -199,11 +199,11 @@ def check(forward: Program, back: Program) -> list[str]:
     for a in back.arguments:
         shape = tuple(p.at(sizes) for p in a.dims)
         inputs[a.name] = rng.integers(0, a.below.at(sizes), shape) if a.below is not None else rng.normal(size=shape)
-    table = symbols(forward, back)
+    table = symbols(forward, back, "matrix")
     if table.scalar:
         inputs["grad_output"] = np.array(1.0)
     numbers = {**inputs, **evaluate(back, inputs, sizes), **evaluate(forward, {k: inputs[k] for k in forward.inputs}, sizes)}
-    m = Matrices(Latex(table, first_number(forward, back)), table, forward)
+    m = Matrices(Latex(table, first_number(forward, back)), table)
     values = {m.symbol(n): v[:, None] if np.ndim(v) == 1 else v for n, v in numbers.items()}
     values |= {
         s if len(s) == 1 else rf"\mathrm{{{s}}}": np.float64(v)
