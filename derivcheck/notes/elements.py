@@ -27,7 +27,7 @@ def element_blocks(
     """Forward and gradients at a small shape; without ``sizes``, 2 for every size of the parameters."""
     sizes = sizes or default_sizes(forward)
     dims = {a.name: a.dims for a in adjoint.arguments} | {d.name: d.dims for d in (*forward.definitions, *adjoint.definitions)}
-    first = first_number(forward, adjoint)
+    first = first_number(forward, adjoint, numbered=True)
     sample = _sample(forward, adjoint, sizes)
 
     def writer(bare: bool) -> Writer:
@@ -70,6 +70,8 @@ def element_blocks(
     if not table.scalar:
         for up, name in table.upstream_of.items():
             said.append(words["upstream"].format(bar=plain.math(plain.place(up, ())), name=plain.math(plain.place(name, ()))))
+    if not first:
+        said.append(words["zero"])
     at = f" ({words['shape'].format(sizes=where)})" if where else ""
     return [(words["forward"] + at, tuple(ahead), tuple(said)), (words["gradients"] + at, tuple(back), ())]
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Iterable, Iterator
 from itertools import count
 
 from derivcheck.notes.symbol import SPELT, Symbol
 
-_ELEMENT = re.compile(r"(.+?)(?:_|\^\()([\d,]+|\w+'*)\)?$")
+_ELEMENT = re.compile(r"(.+)(?:_|\^\()([\d,]+|[^\W_]+'*)\)?(\u0302?\u0304*)")
 
 
 class Looks:
@@ -47,9 +48,9 @@ class Looks:
 
     def _wholes(self, looks: Iterable[str]) -> Iterator[str]:
         for text in looks:
-            found = _ELEMENT.fullmatch(text)
+            found = _ELEMENT.fullmatch(unicodedata.normalize("NFKD", text))  # the accents apart
             if found and (found[2].strip(",").isdigit() and "^" not in text or self.letters.issuperset(found[2].rstrip("'"))):
-                yield found[1]
+                yield unicodedata.normalize("NFKC", found[1] + found[3])
 
 
 def plain(name: str) -> Iterator[Symbol]:

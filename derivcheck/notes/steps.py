@@ -162,26 +162,27 @@ def short_form(term: Term, d: Definition, adjoint: Program, table: Symbols) -> T
     return inline(term, {before.name: (before.indices, body)})
 
 
-def first_number(*programs: Program) -> int:
-    """1, or 0 where positions are computed with (``x[k-1]``, ``[k == 0]``), since they count from 0."""
+def first_number(*programs: Program, numbered: bool = False) -> int:
+    """1, or 0 where positions are computed with (``x[k-1]``, ``[k == 0]``), since they count from 0.
+
+    ``numbered``: indices are replaced by numbers; then a comparison of indices, or with an integer tensor's entry, is such too.
+    """
     for p in programs:
         for d in p.definitions:
             for t in subterms(d.term):
-                polys: tuple[Poly, ...] = ()
-                if isinstance(t, Ref):
-                    polys = t.at
-                elif isinstance(t, SizeOf):
-                    if t.free:
-                        return 0
-                elif isinstance(t, Bracket) and isinstance(t.operand, Poly):
-                    if t.operand.constant is None and not _difference(t.operand):
-                        return 0
-                elif isinstance(t, Over) and t.kind.startswith("arg"):
+                if isinstance(t, Ref) and any(_computed(q, numbered) for q in t.at):
                     return 0
-                for q in polys:
-                    if q.index is None and not isinstance(q.atom, Entry):
+                if isinstance(t, SizeOf) and t.free or isinstance(t, Over) and t.kind.startswith("arg"):
+                    return 0
+                if isinstance(t, Bracket) and isinstance(t.operand, Poly) and t.operand.constant is None:
+                    if numbered or not _difference(t.operand):
                         return 0
     return 1
+
+
+def _computed(p: Poly, numbered: bool) -> bool:
+    """Whether a position is no index alone, nor an entry of an integer tensor that stands for one."""
+    return p.index is None and (numbered or not isinstance(p.atom, Entry))
 
 
 def _difference(p: Poly) -> bool:

@@ -166,10 +166,10 @@ def _styled(of: dict[str, Symbol], style: str, ranks: dict[str, int], looks: Loo
     wishes = {
         n: s.small if style == "scalar" else s.capital if style == "matrix" and ranks[n] == 2 else s for n, s in of.items()
     }
-    for n, s in of.items():
-        if wishes[n] == s:
-            looks.take(s.looks(), ranks[n] > 0)
-    return {n: s if wishes[n] == s or not looks.take(wishes[n].looks(), ranks[n] > 0) else wishes[n] for n, s in of.items()}
+    found: dict[str, Symbol] = {}
+    for n in sorted(of, key=lambda n: wishes[n] != of[n]):
+        found[n] = looks.first((wishes[n], of[n]), ranks[n] > 0)
+    return {n: found[n] for n in of}
 
 
 def _prediction(forward: Program) -> str:

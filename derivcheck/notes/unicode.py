@@ -56,7 +56,8 @@ def shape_text(forward: Program, adjoint: Program, sizes: Mapping[str, int], lan
     words = captions(lang)
     table = symbols(forward, adjoint)
     dims = {a.name: a.dims for a in adjoint.arguments} | {d.name: d.dims for d in (*forward.definitions, *adjoint.definitions)}
-    w = Unicode(table, first_number(forward, adjoint), sizes, dims=dims)
+    first = first_number(forward, adjoint, numbered=True)
+    w = Unicode(table, first, sizes, dims=dims)
     values = {Size(n): v for n, v in sizes.items()}
     formulas: list[Formula] = []
     for d in (*forward.definitions, *gradient_definitions(forward, adjoint)):
@@ -76,7 +77,7 @@ def shape_text(forward: Program, adjoint: Program, sizes: Mapping[str, int], lan
     both = [", ".join(names), ", ".join(str(sizes[n]) for n in names)]
     where = " = ".join(f"({b})" if len(names) > 1 else b for b in both)
     title = words["shape"].format(sizes=where)
-    return _block(Block(title[0].upper() + title[1:], tuple(formulas)), width)
+    return _block(Block(title[0].upper() + title[1:], tuple(formulas), () if first else (words["zero"],)), width)
 
 
 def _block(b: Block, width: int) -> str:

@@ -273,6 +273,7 @@ def test_a_gradient_of_a_gradient_has_symbols() -> None:
 
 def test_an_output_given_twice_has_two_upstream_gradients() -> None:
     from derivcheck.derivation.sweep import adjoint
+
     forward, _ = pair("y[n] := x[n]^2; z[n] := x[n]*3\noutput y, y, z", {"x": "N"})
     back = adjoint(forward)
     assert [a.name for a in back.arguments if a.role == "upstream"] == ["grad_output_0", "grad_output_1", "grad_output_2"]
