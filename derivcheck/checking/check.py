@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from derivcheck.checking.case import case_of
-from derivcheck.checking.found import Found, Run, Upstream, as_it_is, flat, native, runner
+from derivcheck.checking.found import Found, Run, Upstream, as_it_is, flat, native, runner, writes
 from derivcheck.checking.judge import Derived, Sample, derived, judge, narrower
 from derivcheck.checking.probes import probe
 from derivcheck.checking.report import Report, Row
@@ -122,6 +122,7 @@ def examine(
 ) -> Report:
     """The check of a subject."""
     s.allowance = tolerance
+    s.dirty = backward is None and writes(s)
     run = runner(s, backward)
     upstream = upstreams(s, grad_output, dtype, seed)
     s.native = native(s, backward)

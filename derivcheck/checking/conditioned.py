@@ -8,7 +8,7 @@ its error is as large when it computes in float64.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -38,8 +38,8 @@ def reconsider(s: Subject, backward: Any, rows: list[Row], upstream: Upstream, r
         own = _program(s, backward, upstream)
         if own is None:
             return
-        program, outputs = own
-        given = {a.name: upstream[a.name] if a.name in upstream else s.tensors[a.name] for a in program.arguments}
+        program, outputs, held = own
+        given = {a.name: {**s.tensors, **upstream, **held}[a.name] for a in program.arguments}
         numbers = Bound(right.dtype)
         pairs = evaluate(program, given, None, numbers)
     except (DerivcheckError, RuntimeError, ValueError, TypeError, KeyError):
@@ -98,18 +98,19 @@ def _plainly(s: Subject, backward: Any, wrong: list[Row], upstream: Upstream, ri
     return all(r.name in bad for r in wrong)
 
 
-def _program(s: Subject, backward: Any, upstream: Upstream) -> tuple[Program, dict[str, str]] | None:
-    """The backward as a Program, and the output that is each input's gradient."""
+def _program(s: Subject, backward: Any, upstream: Upstream) -> tuple[Program, dict[str, str], Mapping[str, Any]] | None:
+    """The backward as a Program, the output that is each input's gradient, and the tensors that it holds itself."""
     if isinstance(backward, (str, Program)):
         program = backward if isinstance(backward, Program) else parse_backward(s, backward)
-        return program, {o.removesuffix("_bar"): o for o in program.outputs}
+        return program, {o.removesuffix("_bar"): o for o in program.outputs}, {}
     if not callable(backward) or len(upstream) != 1:
         return None
     import inspect
 
     accepts = [p.name for p in inspect.signature(backward).parameters.values() if p.kind is not p.VAR_KEYWORD]
     loose = any(p.kind is p.VAR_KEYWORD for p in inspect.signature(backward).parameters.values())
-    given: dict[str, Any] = {n: t for n, t in {**upstream, **s.tensors}.items() if loose or n in accepts}
+    every = {**upstream, **s.tensors}
+    given: dict[str, Any] = {n: t for n, t in every.items() if n in accepts or loose and n not in s.held}
 
     def gradients(**tensors: Any) -> tuple[Any, ...]:
         out = backward(**tensors, **{n: v for n, v in s.passed.items() if loose or n in accepts})
@@ -118,10 +119,10 @@ def _program(s: Subject, backward: Any, upstream: Upstream) -> tuple[Program, di
     gradients.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
         [inspect.Parameter(n, inspect.Parameter.POSITIONAL_OR_KEYWORD) for n in given]
     )
-    program = derive(gradients, **given).program
-    if len(program.outputs) != len(s.wrt):
+    d = derive(gradients, **given)
+    if len(d.program.outputs) != len(s.wrt):
         return None
-    return program, dict(zip(s.wrt, program.outputs))
+    return d.program, dict(zip(s.wrt, d.program.outputs)), d.values
 
 
 def _exactly(s: Subject, program: Program, outputs: dict[str, str]) -> Callable[[str], bool | None]:

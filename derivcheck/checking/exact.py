@@ -72,7 +72,7 @@ def _at(derivation: Derivation, sizes: dict[str, int], signs: bool, end: float) 
         names, numbers = np.empty(shape, dtype=object), np.empty(shape, dtype=object)
         for k, at in enumerate(np.ndindex(*shape)):
             if a.kind == "float":
-                names[at] = sympy.Symbol(f"{a.name}_{'_'.join(map(str, at))}", real=True)
+                names[at] = sympy.Symbol(f"{a.name}{list(at)}", real=True)  # x[1, 0] is not x_1[0]
                 value = next(picks)
                 value = value if signs and a.role != "constant" else abs(value)
                 numbers[at] = point[names[at]] = sympy.Rational(value.numerator, value.denominator)

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 
+from derivcheck.checking.engine import functions, misshapen, overheard, returned
 from derivcheck.checking.live import Live
 from derivcheck.checking.subject import Subject, Tensors
-from derivcheck.checking.wide import computing_in, widened
+from derivcheck.checking.wide import widened
 from derivcheck.errors import InputError
 from derivcheck.notation.meaning import evaluate
 from derivcheck.notation.program import Input, Program
@@ -50,7 +50,7 @@ def runner(s: Subject, backward: Any) -> Run:
         short = {n: n if n in inputs.values() else inputs.get(d.gradient_named(n) or "", n) for n in out}
         return {n if m != n and m in out else m: out[n] for n, m in short.items()}
 
-    return widened(named, s.widened)
+    return widened(named, s.held, s.widened)
 
 
 def as_it_is(s: Subject, backward: Any, tensors: Tensors, upstream: Upstream) -> Mapping[str, torch.Tensor | None]:
@@ -80,7 +80,21 @@ def native(s: Subject, backward: Any) -> bool:
         return False
     leaves = {n: t.detach().clone().requires_grad_() if n in s.wrt else t for n, t in s.tensors.items()}
     with torch.enable_grad():
-        return not functions(flat(s.call(leaves)))
+        return not functions(flat(s.call({n: t.clone() for n, t in leaves.items()})))
+
+
+def writes(s: Subject) -> bool:
+    """Whether the code changes its inputs in place, for which torch takes no leaves."""
+    leaves = {n: same_layout(t).requires_grad_(n in s.wrt) for n, t in s.tensors.items()}
+    try:
+        with torch.enable_grad():
+            if s.call is not None:
+                s.call(leaves)
+    except RuntimeError as error:
+        return "leaf Variable" in str(error)
+    except Exception:  # said where it is run in earnest
+        return False
+    return False
 
 
 def find(
@@ -169,96 +183,29 @@ def flat(out: Any) -> list[torch.Tensor]:
 
 
 def _own(s: Subject) -> Run:
-    """The forward's own backward, through autograd."""
+    """The forward's own backward, through autograd; of a Function what it really returns: the engine sums that and casts it."""
 
     def run(tensors: Tensors, upstream: Upstream) -> dict[str, torch.Tensor | None]:
         assert s.call is not None
         leaves = {n: t.requires_grad_() if n in s.wrt else t for n, t in tensors.items()}
         with torch.enable_grad():
-            outs = flat(s.call(dict(leaves)))
-            raw = None if s.unused else _raw(s, outs, upstream)
-        if raw is not None:
-            return raw
+            outs = flat(s.call(dict(leaves) if not s.dirty else {n: t.clone() for n, t in leaves.items()}))
         wanted = [(o, g) for o, (n, g) in zip(outs, upstream.items()) if o.requires_grad and n not in s.unused]
         if not wanted:
             return dict.fromkeys(s.wrt)
-        with overheard(s, outs):
-            grads = torch.autograd.grad(
-                [o for o, _ in wanted],
-                [leaves[n] for n in s.wrt],
-                [g.to(o.dtype).reshape(o.shape) for o, g in wanted],
-                allow_unused=True,
-            )
-        return dict(zip(s.wrt, grads))
+        ups = [g.to(o.dtype).reshape(o.shape) for o, g in wanted]
+        with overheard(s, outs) as heard:
+            try:
+                for again in (True, False) if s.retained else (False,):
+                    grads = torch.autograd.grad(
+                        [o for o, _ in wanted], [leaves[n] for n in s.wrt], ups, allow_unused=True, retain_graph=again
+                    )
+            except RuntimeError:
+                if not misshapen(s, heard, tensors):
+                    raise
+        return returned(s, heard) or dict(zip(s.wrt, grads))
 
     return run
-
-
-def functions(outs: list[torch.Tensor]) -> list[Any]:
-    """The nodes of autograd.Functions behind some outputs."""
-    found, seen = [], set()
-    stack: list[Any] = [o.grad_fn for o in outs]
-    while stack:
-        node = stack.pop()
-        if node is None or node in seen:
-            continue
-        seen.add(node)
-        if isinstance(node, torch.autograd.function.BackwardCFunction):
-            found.append(node)
-        stack.extend(n for n, _ in node.next_functions)
-    return found
-
-
-@contextmanager
-def overheard(s: Subject, outs: list[torch.Tensor]) -> Iterator[None]:
-    """See what each autograd.Function's backward returns: the engine sums it to size before any hook runs."""
-    classes = {type(node)._forward_cls for node in functions(outs)}
-    kept = {c: c.__dict__.get("backward") for c in classes}
-
-    def listening(original: Any, name: str) -> Any:
-        def backward(ctx: Any, *grads: Any) -> Any:
-            double = any(g is not None and g.dtype is torch.float64 for g in grads)
-            with computing_in(torch.float64 if double else torch.float32) as widening:  # the engine runs it outside of any mode
-                widening.met = s.widened
-                returned = original(ctx, *grads)
-            values = returned if isinstance(returned, tuple) else (returned,)
-            if len(values) == len(ctx.next_functions):  # every input is a tensor
-                for k, (g, (after, slot)) in enumerate(zip(values, ctx.next_functions)):
-                    expected = None if g is None or after is None else tuple(after._input_metadata[slot].shape)
-                    if expected is not None and tuple(g.shape) != expected:
-                        s.complaints[f"{name} input {k}"] = f"found shape {tuple(g.shape)}, expected {expected}"
-            return returned
-
-        return staticmethod(backward)
-
-    for c in classes:
-        c.backward = listening(c.backward, c.__name__)
-    try:
-        yield
-    finally:
-        for c, own in kept.items():
-            if own is None:
-                del c.backward
-            else:
-                c.backward = own
-
-
-def _raw(s: Subject, outs: list[torch.Tensor], upstream: Upstream) -> dict[str, torch.Tensor | None] | None:
-    """What the backward of an autograd.Function really returns: the engine sums and casts without a word."""
-    node = outs[0].grad_fn if outs else None
-    if s.function is None or not isinstance(node, torch.autograd.function.BackwardCFunction):
-        return None
-    if type(node).__name__ != f"{s.function.__name__}Backward" or any(o.grad_fn is not node for o in outs):
-        return None
-    with torch.no_grad():
-        if s.retained:
-            node.apply(*upstream.values())
-        out = node.apply(*upstream.values())
-    grads = out if isinstance(out, tuple) else (out,)
-    names = [n for n in s.order if n in s.tensors or n in s.passed]
-    if len(grads) != len(names):
-        raise ValueError(f"backward returned {len(grads)} gradients for {len(names)} inputs of forward")
-    return {n: g for n, g in zip(names, grads) if n in s.wrt or g is not None}
 
 
 def _generated(s: Subject) -> Run:
@@ -319,9 +266,11 @@ def _dims_text(a: Input) -> str:
 
 
 def _callable(s: Subject, backward: Callable[..., Any]) -> Run:
+    explicit: set[str] = set()
     try:
         parameters = inspect.signature(backward).parameters.values()
-        accepts = None if any(p.kind is p.VAR_KEYWORD for p in parameters) else {p.name for p in parameters}
+        explicit = {p.name for p in parameters}
+        accepts = None if any(p.kind is p.VAR_KEYWORD for p in parameters) else explicit
     except (TypeError, ValueError):
         accepts = None
 
@@ -334,6 +283,8 @@ def _callable(s: Subject, backward: Callable[..., Any]) -> Run:
             named.update(upstream)
         if accepts is not None:
             named = {n: v for n, v in named.items() if n in accepts}
+        else:
+            named = {n: v for n, v in named.items() if n not in s.held or n in explicit}
         out = backward(**named)
         if not isinstance(out, Mapping):
             raise InputError(f"backward returned a {type(out).__name__}; expected a dict name -> gradient ({', '.join(s.wrt)})")

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from derivcheck.checking.check import check
+from derivcheck.checking.function import function_of, positional
 from derivcheck.errors import GradientMismatch, InputError
 
 
@@ -58,8 +59,8 @@ def gradcheck(
         raise ValueError(
             "gradcheck expects at least one input tensor to require gradient, but none of them have requires_grad=True."
         )
-    forward = _function(func)
-    names = _names(func if forward is None else forward.forward, len(args), skip=0 if forward is None else 1)
+    forward = function_of(func)
+    names = _names(func, len(args)) if forward is None else _named(positional(forward), len(args))
     named = dict(zip(names, args))
     dtype = next(args[k].dtype for k in wanted)
     report = check(
@@ -72,18 +73,16 @@ def gradcheck(
     return True
 
 
-def _function(func: Any) -> Any:
-    """The autograd.Function whose ``apply`` this is, or None."""
-    owner = getattr(func, "__self__", None)
-    return owner if isinstance(owner, type) and issubclass(owner, torch.autograd.Function) else None
-
-
-def _names(func: Any, count: int, skip: int) -> list[str]:
-    positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+def _names(func: Any, count: int) -> list[str]:
+    kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
     try:
-        names = [p.name for p in inspect.signature(func).parameters.values() if p.kind in positional][skip:]
+        return _named([p for p in inspect.signature(func).parameters.values() if p.kind in kinds], count)
     except (TypeError, ValueError):
-        names = []
+        return _named([], count)
+
+
+def _named(parameters: list[inspect.Parameter], count: int) -> list[str]:
+    names = [p.name for p in parameters if p.kind is not p.VAR_POSITIONAL]
     return [names[k] if k < len(names) else f"input_{k}" for k in range(count)]
 
 

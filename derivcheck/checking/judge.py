@@ -115,12 +115,23 @@ def derived(
     }
     numbers = Bound(dtype, coarse, decided)
     sizes = measure(adjoint, {n: tuple(t.shape) for n, t in given.items()})
-    pairs = evaluate(adjoint, given, sizes, numbers)
-    for n, t in given.items():
+    bounded = bounds(s, given, dtype)
+    pairs = evaluate(adjoint, bounded, sizes, numbers)
+    for n, t in bounded.items():
         pairs.setdefault(n, numbers.given(t, n))
     usual = Typical(adjoint, given, dict(sizes), dtype) if dtype in HALVES else None
     again = cache(lambda: derived(s, tensors, upstream, dtype, coarse, decided=True)) if numbers.open else None
     return Derived(pairs, sizes, dtype, numbers.open, s.allowance, usual, again)
+
+
+def bounds(s: Subject, tensors: Mapping[str, torch.Tensor], dtype: torch.dtype) -> dict[str, torch.Tensor | Pair]:
+    """The tensors; a float64 one that the code holds with its rounding to the type: 0.1 is written into float32."""
+    found: dict[str, torch.Tensor | Pair] = dict(tensors)
+    for n in s.held & tensors.keys() if dtype is not torch.float64 else ():
+        if tensors[n].dtype is torch.float64:
+            v = tensors[n].detach().cpu()
+            found[n] = Pair(v, v.abs() * unit(dtype))
+    return found
 
 
 def judge(
@@ -157,8 +168,8 @@ def judge(
     for name, g in found.gradients.items():
         if name not in known and g is not None and s.derivation.gradient_named(name) is None:
             what = "an integer input" if name in tensors and not tensors[name].is_floating_point() else "not asked for"
-            if name in tensors and tensors[name].is_floating_point():
-                continue  # the gradient of an input that the caller is not interested in
+            if name in tensors and (tensors[name].is_floating_point() or s.function is not None):
+                continue  # the gradient of an input that the caller is not interested in, or that torch leaves out
             rows.append(
                 Row(
                     name,

@@ -14,7 +14,7 @@ import torch
 
 from derivcheck.checking.compare import compare
 from derivcheck.checking.found import Found, Run, Upstream, flat
-from derivcheck.checking.judge import CAP, Derived, Sample, derived, judge
+from derivcheck.checking.judge import CAP, Derived, Sample, bounds, derived, judge
 from derivcheck.checking.kinks import between
 from derivcheck.checking.report import Row
 from derivcheck.checking.situations import Probe, situations
@@ -164,7 +164,7 @@ def runs(s: Subject, tensors: Tensors) -> bool:
     program = s.derivation.program
     dtype = next(t.dtype for t in tensors.values() if t.is_floating_point())
     numbers = Bound(dtype)
-    values = evaluate(program, {n: t for n, t in tensors.items() if n in program.inputs}, None, numbers)
+    values = evaluate(program, bounds(s, {n: t for n, t in tensors.items() if n in program.inputs}, dtype), None, numbers)
     floats = [o for o in program.outputs if program.kind(o) == "float"]
     for name, out in zip(floats, outs):
         pair = values.get(name) or numbers.given(tensors[name], name)

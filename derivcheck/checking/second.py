@@ -10,7 +10,8 @@ from dataclasses import replace
 
 import torch
 
-from derivcheck.checking.found import Upstream, flat, overheard, runner
+from derivcheck.checking.engine import overheard
+from derivcheck.checking.found import Upstream, flat, runner
 from derivcheck.checking.judge import Sample, derived, judge
 from derivcheck.checking.report import Row
 from derivcheck.checking.subject import Subject, Tensors
@@ -34,9 +35,10 @@ def second_order(s: Subject, upstream: Upstream, dtype: torch.dtype, seed: int) 
         assert call is not None
         inputs = {n: t if t.requires_grad else t.detach().requires_grad_() if n in s.wrt else t for n, t in tensors.items()}
         outs = flat(call({n: inputs[n] for n in s.tensors}))
-        ups = [inputs[n] for n in upstream]
+        wanted = [(o, inputs[n]) for o, n in zip(outs, upstream) if o.requires_grad]
         with overheard(s, outs):
-            grads = torch.autograd.grad(outs, [inputs[n] for n in s.wrt], ups, create_graph=True, allow_unused=True)
+            flow = [o for o, _ in wanted], [inputs[n] for n in s.wrt], [g for _, g in wanted]
+            grads = torch.autograd.grad(*flow, create_graph=True, allow_unused=True)
         return tuple(torch.zeros_like(inputs[n]) if g is None else g for n, g in zip(s.wrt, grads))
 
     tensors = {**s.tensors, **upstream}

@@ -13,6 +13,7 @@ from derivcheck.checking.found import Upstream
 from derivcheck.checking.judge import HALVES, Derived
 from derivcheck.checking.structure import cost
 from derivcheck.checking.subject import Subject, Tensors
+from derivcheck.notation.program import Input
 
 COPRIME = (5, 3, 7, 2, 11, 4, 13, 9)
 TAILS = (17, 19, 23, 11, 13, 9, 7, 5)  # beyond blocks of 4, 8 and 16, with something left over
@@ -75,7 +76,7 @@ def situations(s: Subject, upstream: Upstream, right: Derived, seed: int, writte
     if any(g.ndim for g in ups.values()):
         yield Probe("non-contiguous upstream", data, {n: _strided(g) for n, g in _random(ups, generator).items()})
         yield Probe("expanded upstream", data, {n: _expanded(g, generator) for n, g in ups.items()})
-    own = {a.name for a in s.derivation.program.arguments if _kept(s, a.role)}  # these stand in memory as the module made them
+    own = {a.name for a in s.derivation.program.arguments if _kept(s, a)}  # these stand in memory as the module made them
     yield Probe(
         "non-contiguous inputs", {n: _strided(t) if t.is_floating_point() and n not in own else t for n, t in data.items()}, ups
     )
@@ -122,7 +123,7 @@ def _values(s: Subject, data: Tensors, ups: Upstream, right: Derived, generator:
     """Other values: parameters that are not 1, zeros, ties, repeated indices."""
     program = s.derivation.program
     arguments = {a.name: a for a in program.arguments}
-    parameters = {n for n, a in arguments.items() if a.role == "parameter"}
+    parameters = {n for n, a in arguments.items() if a.role == "parameter" and n not in s.held}
     # a buffer of equal numbers (running statistics as they start) says nothing of itself; another may have a structure
     told = {n for n, a in arguments.items() if a.role == "buffer" and n in data and _equal(data[n])}
     if told or parameters & set(s.wrt):
@@ -137,7 +138,7 @@ def _values(s: Subject, data: Tensors, ups: Upstream, right: Derived, generator:
     if moved:
         yield Probe("zeros", {n: _zeros(t, generator) if n in moved else t for n, t in data.items()}, ups, kinks=True)
         yield Probe("ties", {n: _ties(t) if n in moved else t for n, t in data.items()}, ups, kinks=True)
-    whole = [n for n, a in arguments.items() if a.kind == "int" and n in data and data[n].numel() > 1]
+    whole = [n for n, a in arguments.items() if a.kind == "int" and n in data and data[n].numel() > 1 and n not in s.held]
     if whole:
         yield Probe(
             "repeated indices",
@@ -165,19 +166,19 @@ def _ways(s: Subject, data: Tensors, ups: Upstream, written: bool) -> Iterator[P
         if twins is not None:
             yield Probe("one tensor as two inputs", {**data, twins[1]: data[twins[0]]}, ups, kinks=True)
     single = torch.float32
-    if not s.native and all(t.dtype is torch.float64 for t in data.values() if t.is_floating_point()):
-        yield Probe("in float32", _in(single, data), _in(single, ups), lenient="coarse", refusable=True)
-    if s.function is not None:
-        yield Probe("backward twice through one graph", data, ups, subject=replace(s, retained=True), refusable=True)
-    if s.function is not None and len(ups) > 1:
-        for n in list(ups)[:6]:
-            alone = {m: g if m == n else torch.zeros_like(g) for m, g in ups.items()}
-            yield Probe(f"a loss of {n} alone", data, alone, subject=replace(s, unused=frozenset(ups) - {n}))
-    if s.function is not None and len(s.wrt) > 1:
-        for n in s.wrt[:6]:
-            yield Probe(f"gradient in {n} alone", data, ups, subject=replace(s, wrt=(n,)))
-        for n in s.wrt[:6] if len(s.wrt) > 2 else ():
-            yield Probe(f"no gradient in {n}", data, ups, subject=replace(s, wrt=tuple(m for m in s.wrt if m != n)))
+    own = {n: t for n, t in data.items() if n not in s.held}
+    if not s.native and all(t.dtype is torch.float64 for t in own.values() if t.is_floating_point()):
+        yield Probe("in float32", {**data, **_in(single, own)}, _in(single, ups), lenient="coarse", refusable=True)
+    if s.call is None or written or s.native:
+        return
+    yield Probe("backward twice through one graph", data, ups, subject=replace(s, retained=True), refusable=True)
+    for n in list(ups)[:6] if len(ups) > 1 else ():
+        alone = {m: g if m == n else torch.zeros_like(g) for m, g in ups.items()}
+        yield Probe(f"a loss of {n} alone", data, alone, subject=replace(s, unused=frozenset(ups) - {n}))
+    for n in s.wrt[:6] if len(s.wrt) > 1 else ():
+        yield Probe(f"gradient in {n} alone", data, ups, subject=replace(s, wrt=(n,)))
+    for n in s.wrt[:6] if len(s.wrt) > 2 else ():
+        yield Probe(f"no gradient in {n}", data, ups, subject=replace(s, wrt=tuple(m for m in s.wrt if m != n)))
 
 
 def _in(dtype: torch.dtype, tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
@@ -192,7 +193,7 @@ def _unbounded(s: Subject, data: Tensors) -> list[str]:
 def _free(s: Subject, sizes: Mapping[str, int]) -> list[str]:
     program = s.derivation.program
     own = ("parameter", "buffer") if s.module is not None else ()
-    fixed = frozenset(a.name for a in program.arguments if a.role in ("constant", *own))
+    fixed = frozenset(a.name for a in program.arguments if a.name in s.held or a.role in ("constant", *own))
     return [n for n in free_sizes(program, fixed) if n in sizes]
 
 
@@ -219,7 +220,7 @@ def at_sizes(s: Subject, sizes: dict[str, int], upstream: Upstream, generator: t
     program, adjoint = s.derivation.program, s.derivation.adjoint
     known = {a.name: a for a in program.arguments}
     tensors = {
-        n: another(program, known[n], t, sizes, generator) if n in known and not _kept(s, known[n].role) else t
+        n: another(program, known[n], t, sizes, generator) if n in known and not _kept(s, known[n]) else t
         for n, t in s.tensors.items()
     }
     ups = {}
@@ -229,8 +230,8 @@ def at_sizes(s: Subject, sizes: dict[str, int], upstream: Upstream, generator: t
     return tensors, ups
 
 
-def _kept(s: Subject, role: str) -> bool:
-    return s.module is not None and role in ("parameter", "buffer")
+def _kept(s: Subject, a: Input) -> bool:
+    return a.name in s.held or s.module is not None and a.role in ("parameter", "buffer")
 
 
 def _random(upstream: Upstream, generator: torch.Generator) -> Upstream:

@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 
+from derivcheck.checking.function import arguments, function_of, plain
 from derivcheck.checking.wide import computing_in, widened
 from derivcheck.derived import Derivation
 from derivcheck.errors import DerivcheckError, InputError
@@ -45,10 +46,12 @@ class Subject:
     complaints: dict[str, str] = field(default_factory=dict)  # what inner autograd.Functions returned that does not fit
     native: bool = False  # the backward under test is that of torch's own kernels alone
     allowance: float | None = None  # a relative error that the caller allows beyond rounding
+    dirty: bool = False  # the code changes its inputs in place: it is given copies of leaves
     retained: bool = False  # a Function's backward runs twice through one graph, and the second is judged
     unused: frozenset[str] = frozenset()  # upstream gradients of outputs that a loss does not use: autograd gives none
     module: torch.nn.Module | None = None  # the copy of a module, whose parameters fix their sizes
     widened: set[torch.dtype] = field(default_factory=set)  # the types to which the code casts, taken as float64
+    held: frozenset[str] = frozenset()  # inputs of the Program that the code holds itself: they keep their values
     hooked: tuple[str, ...] = ()  # parameters whose hooks the check does not run
     forward: Any = None  # what the caller gave
 
@@ -70,7 +73,7 @@ def subject(
     """
     with computing_in(dtype) as widening:
         s = _subject(forward, inputs, reference, wrt, dtype, device)
-    s.call, s.meaning = (None if c is None else widened(c) for c in (s.call, s.meaning))
+    s.call, s.meaning = (None if c is None else widened(c, s.held) for c in (s.call, s.meaning))
     s.widened = widening.met
     s.forward = forward
     if isinstance(forward, torch.nn.Module):
@@ -89,10 +92,11 @@ def _subject(
     given = {n: _moved(n, v, dtype, place) for n, v in inputs.items() if isinstance(v, torch.Tensor)}
     passed = {n: v for n, v in inputs.items() if not isinstance(v, torch.Tensor)}
     wants_grad = {n for n, v in inputs.items() if isinstance(v, torch.Tensor) and v.requires_grad}
-    function: Any = None
+    function = function_of(forward)
     order: tuple[str, ...] = ()
     module: torch.nn.Module | None = None
     values: Tensors = {}
+    known = dict(passed)
     if isinstance(forward, Derivation):
         derivation, call, name = forward, None, forward.name
         values = {n: _moved(n, torch.as_tensor(v), dtype, place) for n, v in forward.values.items() if n not in given}
@@ -107,23 +111,23 @@ def _subject(
         parameters = {_called(n) for n, p in module.named_parameters() if p.requires_grad}
         floats = {n for n, v in given.items() if v.is_floating_point()}
         wants_grad = (wants_grad or floats) | parameters
-    elif isinstance(forward, type) and issubclass(forward, torch.autograd.Function):
-        function = forward
-        order = names = tuple(_names(forward.forward, 0 if _separate(forward) else 1))
-        _known(inputs, names, forward.__name__)
-        derivation = _derive(_plain(forward, names) if reference is None else reference, given, passed)
-        call, name = _positional(forward.apply, names, passed), forward.__name__
+    elif function is not None:
+        order, defaults = arguments(function, inputs)
+        whole = {**passed, **defaults}
+        derivation = _derive(plain(function, order), given, whole) if reference is None else _derive(reference, given, passed)
+        call, name = _positional(function.apply, order, whole), function.__name__
+        passed = whole
     elif callable(forward):
         if not _any_names(forward):
             _known(inputs, _names(forward), getattr(forward, "__name__", "forward"))
         derivation = _derive(forward if reference is None else reference, given, passed)
-        call, name = _keyword(forward, passed), getattr(forward, "__name__", "forward")
+        call, name = _keyword(forward, given, passed), getattr(forward, "__name__", "forward")
     else:
         raise InputError(
             f"forward is a {type(forward).__name__}; expected a Derivation, a module, a torch function or an autograd.Function"
         )
-    meaning = None if reference is None else _keyword(reference, passed)
-    s = _assemble(derivation, call, values | given, wants_grad, wrt, name, passed)
+    meaning = None if reference is None else _keyword(reference, given, known)
+    s = _assemble(derivation, call, values, given, wants_grad, wrt, name, passed)
     s.meaning, s.function, s.order, s.module = meaning, function, order, module
     return s
 
@@ -149,17 +153,21 @@ def _derive_module(module: torch.nn.Module, inputs: Mapping[str, Any], given: Te
 def _assemble(
     derivation: Derivation,
     call: Any,
-    tensors: Tensors,
+    values: Tensors,
+    given: Tensors,
     wants_grad: set[str],
     wrt: Iterable[str] | None,
     name: str,
     passed: Mapping[str, Any],
 ) -> Subject:
     program = derivation.program
+    tensors = values | given
+    place = next((t.device for t in tensors.values()), torch.device("cpu"))
+    held = {a.name for a in program.arguments if a.name not in tensors or a.role == "constant" and a.name not in given}
     for a in program.arguments:
         if a.name not in tensors:
             if a.name in derivation.values:
-                tensors[a.name] = torch.as_tensor(derivation.values[a.name])
+                tensors[a.name] = torch.as_tensor(derivation.values[a.name]).detach().to(place)
             elif a.name in passed and isinstance(passed[a.name], (int, float)):
                 tensors[a.name] = torch.tensor(passed[a.name], dtype=torch.float64)
             elif a.role != "upstream" or a.dims:
@@ -171,12 +179,16 @@ def _assemble(
     if not floats:
         raise InputError(f"none of {', '.join(program.inputs) or 'the inputs'} is floating-point: no gradient to check")
     if wrt is None:
-        chosen = tuple(n for n in floats if n in wants_grad) or tuple(n for n in floats if n in derivation.wrt)
+        own = held if call is not None else set()
+        chosen = tuple(n for n in floats if n in wants_grad)
+        chosen = chosen or tuple(n for n in floats if n in derivation.wrt and n not in own)
     else:
         chosen = tuple(wrt)
         for n in chosen:
             if n in tensors and not tensors[n].is_floating_point():
                 raise InputError(f"{n} is {_type(tensors[n])}; a gradient is taken in floating-point inputs only")
+            if n in held and call is not None:
+                raise InputError(f"wrt names {n!r}, a tensor that {name} holds itself; make it an input of {name}")
             if n not in floats:
                 raise InputError(
                     f"wrt names {n!r}, which is not a floating-point input; those are {', '.join(floats) or 'none'}"
@@ -187,7 +199,7 @@ def _assemble(
     if tuple(derivation.wrt) != chosen:
         derivation = Derivation(program, chosen, derivation.values, name=derivation.name)
     kept = {n: tensors[n] for n in tensors if n in program.inputs or call is not None}
-    return Subject(derivation, call, kept, chosen, name, passed=passed)
+    return Subject(derivation, call, kept, chosen, name, passed=passed, held=frozenset(held & kept.keys()))
 
 
 def healthy(name: str, t: torch.Tensor, infinite: bool = False) -> None:
@@ -257,37 +269,6 @@ def _module_call(module: torch.nn.Module, names: list[str], passed: Mapping[str,
     return call
 
 
-def _separate(function: type) -> bool:
-    """Whether forward and setup_context are written apart (then forward has no ctx)."""
-    return function.setup_context is not torch.autograd.function._SingleLevelFunction.setup_context  # type: ignore[attr-defined]
-
-
-class _Context:
-    """Takes what a forward saves, and gives nothing."""
-
-    needs_input_grad: tuple[bool, ...] = ()
-
-    def __getattr__(self, name: str) -> Any:
-        if name.startswith("__"):
-            raise AttributeError(name)
-        return lambda *a, **k: None
-
-
-def _plain(function: Any, names: Sequence[str]) -> Callable[..., Any]:
-    separate = _separate(function)
-
-    def forward(**tensors: Any) -> Any:
-        args = [tensors[n] for n in names if n in tensors]
-        return function.forward(*args) if separate else function.forward(_Context(), *args)
-
-    forward.__name__ = function.__name__
-    forward.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
-        [inspect.Parameter(n, inspect.Parameter.POSITIONAL_OR_KEYWORD) for n in names]
-    )
-    forward.__wrapped__ = function.forward  # type: ignore[attr-defined]
-    return forward
-
-
 def _names(f: Any, skip: int = 0) -> list[str]:
     kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
     return [p.name for p in inspect.signature(f).parameters.values() if p.kind in kinds][skip:]
@@ -313,8 +294,17 @@ def _positional(f: Callable[..., Any], names: Sequence[str], passed: Mapping[str
     return call
 
 
-def _keyword(f: Callable[..., Any], passed: Mapping[str, Any]) -> Callable[[Tensors], Any]:
+def _keyword(f: Callable[..., Any], given: Tensors, passed: Mapping[str, Any]) -> Callable[[Tensors], Any]:
+    """A call by name with the caller's own inputs: what else the Program reads the code holds itself."""
+    names = frozenset(given)
+    try:
+        parameters = inspect.signature(f).parameters.values()
+    except (TypeError, ValueError):
+        parameters = ()  # type: ignore[assignment]
+    first = [p.name for p in parameters if p.kind is p.POSITIONAL_ONLY and p.name in {*names, *passed}]
+
     def call(tensors: Tensors) -> Any:
-        return f(**tensors, **passed)
+        named = {n: t for n, t in tensors.items() if n in names} | dict(passed)
+        return f(*[named.pop(n) for n in first], **named)
 
     return call

@@ -1,7 +1,8 @@
 """Running a user's code in float64 as if it had been written for it: no cast inside it rounds, what it makes is float64 too.
 
-Code that upcasts (``x.float()`` in a norm, meant for half precision) would round float64 inputs to float32, and code
-that makes tensors (``torch.zeros(n)``) would mix types.  Neither is a fault of its mathematics, which float64 is there to see.
+Code that upcasts (``x.float()`` in a norm, meant for half precision) would round float64 inputs to float32, code that makes
+tensors (``torch.zeros(n)``) would mix types, and so would the tensors that it holds (a module in a closure).  None of them is
+a fault of its mathematics, which float64 is there to see.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ CASTS = {torch.Tensor.float: torch.float32, torch.Tensor.half: torch.float16, to
 
 
 class Widening(TorchFunctionMode):
-    """Reads every narrower floating-point type as float64, and keeps which ones it met."""
+    """Reads every narrower floating-point type and tensor as float64, and keeps which types the code casts to."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -30,14 +31,24 @@ class Widening(TorchFunctionMode):
         if func in CASTS:
             self.met.add(CASTS[func])
             return args[0].double()
-        given = {k: self._wide(v) for k, v in (kwargs or {}).items()}
-        return func(*(self._wide(a) for a in args), **given)
+        tensors = not _writes(getattr(func, "__name__", ""))
+        given = {k: self._wide(v, tensors) for k, v in (kwargs or {}).items()}
+        return func(*(self._wide(a, tensors) for a in args), **given)
 
-    def _wide(self, value: Any) -> Any:
+    def _wide(self, value: Any, tensors: bool) -> Any:
         if isinstance(value, torch.dtype) and value in NARROW:
             self.met.add(value)
             return torch.float64
+        if isinstance(value, torch.Tensor):
+            return value.double() if tensors and value.dtype in NARROW else value
+        if type(value) in (list, tuple):
+            return type(value)(self._wide(v, tensors) for v in value)
         return value
+
+
+def _writes(name: str) -> bool:
+    """Whether a function of torch writes into a tensor that it is given: a wider copy of it would take the numbers."""
+    return name.endswith("_") and not name.endswith("__") or name in ("__set__", "__setitem__") or name.startswith("__i")
 
 
 @contextmanager
@@ -61,12 +72,16 @@ def computing_in(dtype: torch.dtype) -> Iterator[Widening]:
         torch.set_default_dtype(before)
 
 
-def widened(run: Callable[..., R], met: set[torch.dtype] | None = None) -> Callable[..., R]:
-    """The same call, computed in float64 where its tensors are float64; ``met`` takes the types that it casts to."""
+def widened(run: Callable[..., R], held: frozenset[str], met: set[torch.dtype] | None = None) -> Callable[..., R]:
+    """The same call, computed in float64 where its tensors are float64, but for those that the code holds itself.
+
+    Args:
+        met: takes the types that the code casts to.
+    """
 
     @functools.wraps(run)
     def wide(tensors: Mapping[str, torch.Tensor], *more: Any) -> R:
-        double = any(t.dtype is torch.float64 for t in tensors.values())
+        double = any(t.dtype is torch.float64 for n, t in tensors.items() if n not in held)
         with computing_in(torch.float64 if double else torch.float32) as widening:
             if met is not None:
                 widening.met = met

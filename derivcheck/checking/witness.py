@@ -20,9 +20,10 @@ import torch
 from derivcheck.checking.bound import FLOAT64_UNIT, Bound
 from derivcheck.checking.compare import compare
 from derivcheck.checking.differences import Difference, difference
+from derivcheck.checking.engine import functions
 from derivcheck.checking.exact import exact, small_sizes
 from derivcheck.checking.found import Upstream, dense, flat
-from derivcheck.checking.judge import CAP, Derived, derived, fill
+from derivcheck.checking.judge import CAP, Derived, bounds, derived, fill
 from derivcheck.checking.live import Live, array
 from derivcheck.checking.probes import runs
 from derivcheck.checking.report import Row, Witness
@@ -94,7 +95,8 @@ def value_row(s: Subject, right: Derived, dtype: torch.dtype) -> Row | None:
             )
     program = s.derivation.program
     numbers = Bound(dtype)
-    values = evaluate(program, {n: t for n, t in s.tensors.items() if n in program.inputs}, right.sizes, numbers)
+    given = bounds(s, {n: t for n, t in s.tensors.items() if n in program.inputs}, dtype)
+    values = evaluate(program, given, right.sizes, numbers)
     floats = [o for o in program.outputs if program.kind(o) == "float"]
     worst: Row | None = None
     for name, out in zip(floats, first):
@@ -131,16 +133,14 @@ def _autograd(s: Subject, tensors: Tensors, upstream: Upstream, tested: bool) ->
     """Gradients by autograd in float64, of the meaning's code where that is not what is under test."""
     leaves = {n: t.clone().requires_grad_() if n in s.wrt else t for n, t in tensors.items()}
     call = s.meaning or (None if tested and s.function is None and s.call is None else s.call)
-    if s.function is not None and s.meaning is None:
-        call = None  # its backward is somebody's own
     outs: list[torch.Tensor] = []
     if call is not None:
         try:
             outs = flat(call(dict(leaves)))
         except Exception:  # code that runs in its own type only says nothing in float64
             call = None
-        if any(o.dtype is not torch.float64 for o in outs):
-            call = None
+        if any(o.dtype is not torch.float64 for o in outs) or s.meaning is None and functions(outs):
+            call = None  # or a backward in it is somebody's own
     if call is None:
         program = s.derivation.program
         values = evaluate(program, {n: t for n, t in leaves.items() if n in program.inputs}, None, Live())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -68,12 +69,12 @@ def function_subject(
 
     def call(tensors: dict[str, torch.Tensor], run: Run, sizes: Mapping[str, int]) -> Any:
         filled = {n: fill(v, tensors) for n, v in structure.items() if n in parameters or not n.startswith("dropout_mask")}
-        return f(*(filled.pop(n) for n in positional), **filled)
+        return f(*[filled.pop(n) for n in positional if n in filled], **filled)  # a lone generator would be read too late
 
     def actual() -> Any:
         given = {n: copied(v) for n, v in {**fixed, **examples}.items() if n in parameters or not n.startswith("dropout_mask")}
         with torch.no_grad():
-            return f(*(given.pop(n) for n in positional), **given)
+            return f(*[given.pop(n) for n in positional if n in given], **given)
 
     subject = Subject(tuple(specs), call, has_row, decomposition, actual=actual if example else None)
     return subject, example or None, fixed
@@ -136,7 +137,7 @@ def fill(value: Any, tensors: Mapping[str, torch.Tensor]) -> Any:
 
 
 def closed_over(f: Any) -> dict[int, str]:
-    """Names for the tensors that a function holds: closure cells, globals that it mentions, defaults."""
+    """Names for the tensors that a function holds: closure cells, globals that it mentions, defaults, attributes."""
     found: dict[int, str] = {}
     seen: set[int] = set()
 
@@ -157,15 +158,26 @@ def closed_over(f: Any) -> dict[int, str]:
         elif isinstance(value, (list, tuple)):
             for k, v in enumerate(value[:64]):
                 look(f"{name}_{k}", v, depth + 1)
-        elif inspect.isfunction(value) or inspect.ismethod(value):
+        elif inspect.isfunction(value) or inspect.ismethod(value) or isinstance(value, functools.partial):
             inside(value, depth + 1)
+        elif not isinstance(value, type) and isinstance(getattr(value, "__dict__", None), dict):
+            look(name, vars(value), depth)
 
     def inside(g: Any, depth: int) -> None:
+        while isinstance(g, functools.partial):
+            for n, value in [*zip(_parameters(g.func), g.args), *g.keywords.items()]:
+                look(n, value, depth)
+            g = g.func
         g = inspect.unwrap(g)
         owner = getattr(g, "__self__", None)
-        if isinstance(owner, torch.nn.Module):
+        if owner is not None and not inspect.ismodule(owner):
             look("", owner, depth)
         g = getattr(g, "__func__", g)
+        if not inspect.isfunction(g) and inspect.ismethod(getattr(g, "__call__", None)):  # noqa: B004
+            look("", g, depth)
+            g = g.__call__.__func__
+        for n, p in _parameters(g).items():
+            look(n, p.default, depth)
         code = getattr(g, "__code__", None)
         if code is None:
             return
@@ -180,3 +192,10 @@ def closed_over(f: Any) -> dict[int, str]:
 
     inside(f, 0)
     return found
+
+
+def _parameters(g: Any) -> Mapping[str, inspect.Parameter]:
+    try:
+        return inspect.signature(g).parameters
+    except (TypeError, ValueError):
+        return {}

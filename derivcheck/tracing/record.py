@@ -22,6 +22,7 @@ from torch.utils._mode_utils import no_dispatch
 from derivcheck.errors import UnsupportedOperation
 from derivcheck.notation.sizes import Poly
 from derivcheck.tracing.functional import Functional
+from derivcheck.tracing.marks import marks_refused
 from derivcheck.tracing.python_calls import PythonCalls
 from derivcheck.tracing.reads import Reads
 from derivcheck.tracing.recorder import Enough, Recorder, Repair, unsupported
@@ -105,6 +106,7 @@ def record(code: Callable[[Run], Any], run: Run) -> Recording:
             recorder,
             run.functional,
             PythonCalls(recording, run.reads, run.watch, recorder.decimals),
+            marks_refused(),
         ):
             out = run_code(code, run)
             recording.output = _unwrapped(out, recorder)
