@@ -49,6 +49,7 @@ _TORCH: dict[str, Callable[..., Any]] = {
             "hypot",
             "xlogy",
             "erfinv",
+            "sinc",
         )
     },
     **{n: getattr(torch.special, n) for n in ("i0", "i1", "i0e", "i1e", "erfcx", "log_ndtr", "ndtri", "entr", "xlog1py")},

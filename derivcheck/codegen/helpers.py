@@ -3,6 +3,13 @@
 from __future__ import annotations
 
 HELPERS = {
+    "_sinc_slope": '''
+def _sinc_slope(x):
+    """The slope of sin(pi*x)/(pi*x): by its series near 0, where cos(pi*x) - sinc(x) cancels."""
+    u = (math.pi * x) ** 2
+    series = 1 / 3 - u * (1 / 30 - u * (1 / 840 - u * (1 / 45360 - u * (1 / 3991680 - u / 518918400))))
+    return torch.where(u < 0.1, -math.pi**2 * x * series, (torch.cos(math.pi * x) - torch.sinc(x)) / x)
+''',
     "_conv": '''
 def _conv(x, w, sizes, stride, offset, dilation, groups=1):
     """y[n, o, i] = sum over c, u of x[n, c, stride*i + dilation*u - offset] * w[o, c, u] for i < sizes; x is 0 outside."""

@@ -91,6 +91,8 @@ class Spelling:
     def _func(self, n: Node, p: tuple[Any, ...], arg: Arg) -> str:
         row = functions()[p[0]]
         texts = [arg(k, ATOM if "{}." in row.torch else 0) for k in range(len(n.args))]
+        if row.torch.startswith("_"):
+            self.numbers.use(row.torch.partition("(")[0])
         return row.torch.format(*texts)
 
     def _sqrt(self, n: Node, p: tuple[Any, ...], arg: Arg) -> str:

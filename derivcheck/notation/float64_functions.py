@@ -153,6 +153,14 @@ def _ndtri(p: float) -> float:
     return x
 
 
+def _sinc_slope(x: Any) -> Any:
+    """By the series Σ (−1)^k 2k π^(2k) x^(2k−1)/(2k+1)! near 0, where the closed form cancels."""
+    x = np.asarray(x, dtype=np.float64)
+    near = sum((-1) ** k * 2 * k * math.pi ** (2 * k) / math.factorial(2 * k + 1) * x ** (2 * k - 1) for k in range(1, 8))
+    apart = np.where(np.abs(x) < 0.1, 1.0, x)
+    return np.where(np.abs(x) < 0.1, near, (np.cos(math.pi * apart) - np.sinc(apart)) / apart)
+
+
 def _times_log(x: Any, log: Any) -> Any:
     """``x·log``, 0 where x is and the logarithm is a number."""
     return np.where((x == 0) & ~np.isnan(log), 0.0, x * log)
@@ -179,7 +187,7 @@ _FLOAT64: dict[str, Callable[..., Any]] = {
     "polygamma": _polygamma, "erfinv": _each(_erfinv), "i0": _each(_bessel(0)), "i1": _each(_bessel(1)),
     "i0e": _each(_scaled_bessel(0)), "i1e": _each(_scaled_bessel(1)),
     "erfcx": _each(_erfcx), "log_ndtr": _each(_log_ndtr), "ndtri": _each(_ndtri),
-    "hypot": np.hypot,
+    "hypot": np.hypot, "sinc": np.sinc, "sinc_slope": _sinc_slope,
     "entr": lambda x: np.where(x < 0, -math.inf, -_times_log(x, np.log(np.maximum(x, 0)))),
     "xlogy": lambda x, y: _times_log(x, np.log(y)),
     "xlog1py": lambda x, y: _times_log(x, np.log1p(y)),

@@ -19,7 +19,7 @@ class Function:
 
     Attributes:
         name: as index text spells it.
-        torch: the torch expression, ``{}`` per argument.
+        torch: the torch expression, ``{}`` per argument; one that starts with ``_`` is a helper of the generated file.
         latex: the LaTeX of the operator (``\\tanh``) or a template with ``{}``.
         sympy: the name of SymPy's own function, for a primitive.
         means: for a composite, a function ``(sympy, *args) -> expression``; it may use other rows through ``F``.
@@ -130,8 +130,13 @@ function("i1e", "torch.special.i1e({})", "I_1^e", means=lambda sp, F, x: sp.exp(
 # Products with a logarithm, 0 where the first factor is.
 function("entr", "torch.special.entr({})", r"\operatorname{entr}", means=lambda sp, F, x: -x * sp.log(x), domain=">= 0")
 function("xlogy", "torch.xlogy({}, {})", r"\operatorname{xlogy}", means=lambda sp, F, x, y: x * sp.log(y), arity=2)
-function("xlog1py", "torch.special.xlog1py({}, {})", r"\operatorname{xlog1py}", means=lambda sp, F, x, y: x * sp.log(1 + y),
+function("xlog1py", "torch.special.xlog1py({}, {})", r"\operatorname{xlog1py}", means=lambda sp, F, x, y: x * F.log1p(y),
          arity=2)
+# sin(πx)/(πx) and its slope, in which cos(πx) and sin(πx)/(πx) cancel near 0.
+function("sinc", "torch.sinc({})", r"\operatorname{sinc}", means=lambda sp, F, x: sp.sin(sp.pi * x) / (sp.pi * x),
+         stable=lambda sp, F, e, x: F.sinc_slope(x))
+function("sinc_slope", "_sinc_slope({})", r"\operatorname{sinc}'",
+         means=lambda sp, F, x: sp.cos(sp.pi * x) / x - sp.sin(sp.pi * x) / (sp.pi * x**2))
 function("erfinv", "torch.erfinv({})", r"\operatorname{erf}^{-1}", "erfinv", domain="in (-1, 1)")
 function("polygamma", "torch.polygamma({}, {})", r"\psi^{{({})}}({})", "polygamma", arity=2)
 function("i0", "torch.special.i0({})", "I_0", means=lambda sp, F, x: sp.besseli(0, x))

@@ -22,6 +22,8 @@ def norm_of(b: Builder, r: Reduction, x: Term, p: Any, k: int = 0, *, shared: bo
     value = float(order) if isinstance(order, (int, float, Fraction)) else None
     if value is None:
         b.refuse("the order of a norm is not a number")
+    if value == 2 and not r.inner:
+        return b.give(r.out, absolute(x), k)
     if value == 2:
         square = b.define("sq", r.kept, summation(r.inner, power(x, 2)))
         return b.give(r.out, root(square[r.kept]), k)

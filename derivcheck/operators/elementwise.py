@@ -94,7 +94,7 @@ _unary(
 )
 _unary("deg2rad", lambda x: mul(x, func("pi"), Number(Fraction(1, 180))), "x[*n]*pi/180")
 _unary("rad2deg", lambda x: mul(x, number(180), power(func("pi"), -1)), "x[*n]*180/pi")
-_unary("sinc", lambda x: _sinc(x), "sin(pi*x[*n])/(pi*x[*n]), 1 at 0", also=("special_sinc",))
+_unary("sinc", _named("sinc"), "sin(pi*x[*n])/(pi*x[*n]), 1 at 0", also=("special_sinc",))
 _unary("special_entr", _named("entr"), "-x[*n]*log(x[*n]), 0 at 0", "positive")
 _unary("special_erfcx", _named("erfcx"), "exp(x[*n]^2)*erfc(x[*n])")
 _unary("special_log_ndtr", _named("log_ndtr"), "log(erfc(-x[*n]/2^(1/2))/2)")
@@ -125,11 +125,6 @@ def clamped(x: Term, low: Term | None, high: Term | None) -> Term:
     inner = where(test("<", x, low), low, inner)
     crossed = ZERO if high is None else test(">", low, high)  # then torch gives the upper bound
     return inner if high is None else where(crossed, high, inner)
-
-
-def _sinc(x: Term) -> Term:
-    turn = mul(func("pi"), x)
-    return where(test("==", x, ZERO), ONE, div(func("sin", turn), turn))
 
 
 @row("aten.round.decimals", samples=[sample(floats(2, 3), decimals=d) for d in (0, 2, -1)])

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from derivcheck.notation.brackets import bracket, opposite
-from derivcheck.notation.program import NOT_TWICE
+from derivcheck.notation.program import NOT_TWICE, Spelling
 from derivcheck.notation.sizes import Index, Poly, as_poly, i_poly
 from derivcheck.notation.substitution import substitute
 from derivcheck.notation.terms import ONE, Bracket, Term, add, extremum, func, mul, neg, power, product, sub, summation
@@ -146,11 +146,21 @@ def scatter_reduce(
     inside = [bracket(">=", d - 1 - i_poly(a)) for k, (d, a) in enumerate(zip(index.dims, at)) if k != axis]
     _fits(b, input, axis, index, src, index.entry(*over))
     hit = mul(*inside, bracket("==", i_poly(at[axis]) - index.entry(*over)))
-    return _reduced_into(b, input, at, i, hit, src[over], reduce, include_self)
+    call = f"torch.scatter_reduce({{}}, {axis}, {{}}, {{}}, {reduce!r}, include_self={include_self})"
+    spelling = b.spell(call, input, index, src) if src.kind == input.kind == "float" else None
+    return _reduced_into(b, input, at, i, hit, src[over], reduce, include_self, spelling)
 
 
 def _reduced_into(
-    b: Builder, x: Value, at: tuple[Index, ...], i: Index, hit: Term, value: Term, reduce: str, include_self: bool
+    b: Builder,
+    x: Value,
+    at: tuple[Index, ...],
+    i: Index,
+    hit: Term,
+    value: Term,
+    reduce: str,
+    include_self: bool,
+    spelling: Spelling | None,
 ) -> Value:
     """What is in ``x`` and the values that hit each place, summed, averaged, multiplied, or the largest or smallest."""
     own, count = x[at], summation([i], hit)
@@ -173,7 +183,8 @@ def _reduced_into(
     mine = bracket("==", sub(own, top)) if include_self else untouched
     theirs = mul(hit, bracket("==", sub(value, top)))
     ties = b.define("ties", at, add(mine, summation([i], theirs)), stop=True)[at]  # torch shares among ties
-    return b.give(at, mul(add(mul(mine, own), summation([i], mul(theirs, value))), power(ties, -1)))
+    total = add(mul(mine, own), summation([i], mul(theirs, value)))
+    return b.give(at, mul(total, power(ties, -1)), spelling=spelling)
 
 
 @row(
@@ -195,7 +206,9 @@ def index_reduce(
     j = b.index(index.dims[0], "")
     reaches(b, index.entry(j), input.dims[axis])
     hit = bracket("==", i_poly(at[axis]) - index.entry(j))
-    return _reduced_into(b, input, at, j, hit, source[(*at[:axis], j, *at[axis + 1 :])], reduce, include_self)
+    call = f"torch.index_reduce({{}}, {axis}, {{}}, {{}}, {reduce!r}, include_self={include_self})"
+    spelling = b.spell(call, input, index, source) if source.kind == input.kind == "float" else None
+    return _reduced_into(b, input, at, j, hit, source[(*at[:axis], j, *at[axis + 1 :])], reduce, include_self, spelling)
 
 
 @row(
