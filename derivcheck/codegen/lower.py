@@ -266,6 +266,10 @@ class Lowering:
         value = self.elementwise(number, rest)
         if not brackets:
             return value
+        bearing = next((b for b in brackets if b.operand in (mul(*rest), neg(mul(*rest)))), None)
+        if bearing is not None and len(brackets) > 1:  # max(x, 0) among other conditions lets NaN pass, too
+            value = masked(self, value, bearing)
+            brackets.remove(bearing)
         if len(brackets) == 1 and rest:
             return masked(self, value, brackets[0])
         masks = mask(self, brackets[0], value.axes)

@@ -33,11 +33,15 @@ def clamp(b: Builder, input: Value, min: Any = None, max: Any = None) -> Value:
     at, (x, *rest) = b.elements(input, *bounds)
     low = rest.pop(0) if min is not None else None
     high = rest.pop(0) if max is not None else None
+    tensors = all(isinstance(v, Value) for v in bounds)
+    names = [f"{k}={{}}" for k, v in (("min", min), ("max", max)) if v is not None]
+    spelling = b.torch(f"torch.clamp({{}}, {', '.join(names)})", input, *bounds) if tensors else None
     if low is None or high is None or not all(isinstance(v, Value) and v.kind == "float" for v in bounds):
-        return b.give(at, clamped(x, low, high), kind=input.kind)
+        return b.give(at, clamped(x, low, high), kind=input.kind, spelling=spelling)
     crossed, level = test(">", low, high), b.held("p", min)[spread(min.dims, at)]
     low = where(test("<", low, high), low, level)  # where the bounds are equal torch gives the lower no gradient
-    return b.give(at, where(crossed, high, where(test("<", x, low), low, where(test(">", x, high), high, x))))
+    inner = where(test("<", x, low), low, where(test(">", x, high), high, x))
+    return b.give(at, where(crossed, high, inner), spelling=spelling)
 
 
 @row(

@@ -221,7 +221,8 @@ def logaddexp2(b: Builder, input: Value, other: Value) -> Value:
 )
 def xlogy(b: Builder, input: Any, other: Any) -> Value:
     """z[*n] = x[*n]*log(y[*n]), 0 where x = 0"""
-    return b.elementwise(lambda x, y: where(_counts(x, y), func("xlogy", x, y), ZERO), input, other)
+    spelling = b.torch("torch.xlogy({}, {})", input, other)
+    return b.elementwise(lambda x, y: where(_counts(x, y), func("xlogy", x, y), ZERO), input, other, spelling=spelling)
 
 
 def _counts(x: Term, y: Term) -> Term:
@@ -232,7 +233,12 @@ def _counts(x: Term, y: Term) -> Term:
 @row("aten.special_xlog1py.default", samples=[sample(floats(2, 3), floats(3, values="positive"))])
 def xlog1py(b: Builder, input: Any, other: Any) -> Value:
     """z[*n] = x[*n]*log(1 + y[*n])"""
-    return b.elementwise(lambda x, y: where(_counts(x, add(ONE, y)), func("xlog1py", x, y), ZERO), input, other)
+    spelling = b.torch("torch.special.xlog1py({}, {})", input, other)
+
+    def f(x: Term, y: Term) -> Term:
+        return where(_counts(x, add(ONE, y)), func("xlog1py", x, y), ZERO)
+
+    return b.elementwise(f, input, other, spelling=spelling)
 
 
 @row("aten.copysign.Tensor", "aten.copysign.Scalar", samples=[sample(floats(2, 3), floats(3)), sample(floats(2, 3), -2.0)])

@@ -72,7 +72,8 @@ _bessel(1)
 @row("aten.angle.default", samples=[sample(floats(2, 3))])
 def angle(b: Builder, input: Value) -> Value:
     """z[*n] = [x[*n] < 0]*pi; no gradient flows"""
-    return b.elementwise(lambda x: mul(test("<", x, ZERO), func("pi")), input, stop=True)
+    spelling = b.torch("torch.angle({})", input)
+    return b.elementwise(lambda x: mul(test("<", x, ZERO), func("pi")), input, stop=True, spelling=spelling)
 
 
 # -- not finite ---------------------------------------------------------------------
