@@ -14,7 +14,7 @@ from derivcheck.notation.terms import Add, Bracket, Number, Ref, SizeOf, Term, a
 if TYPE_CHECKING:
     from derivcheck.codegen.lower import Lowering
 
-_FLIPPED = {">=": "<=", ">": "<", "==": "==", "!=": "!="}
+_FLIPPED = {">=": "<=", ">": "<", "<=": ">=", "<": ">", "==": "==", "!=": "!="}
 
 
 def mask(low: Lowering, b: Bracket, order: tuple[Index, ...] = ()) -> Value:
