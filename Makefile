@@ -12,7 +12,7 @@ run: .venv/.runs
 test: lint unit
 
 lint: .venv/.tests
-	$(BIN)/ruff check derivcheck tests examples benchmarks
+	$(BIN)/ruff check derivcheck tests examples benchmarks setup.py
 	$(BIN)/mypy
 
 unit: .venv/.tests

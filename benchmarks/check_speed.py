@@ -1,8 +1,11 @@
-"""How long a check takes beside ``torch.autograd.gradcheck``, in one run.
+"""How long a check takes beside ``torch.autograd.gradcheck`` in slow mode, in one run.
 
     python -m benchmarks.check_speed [--large]
 
-One thread.  Ratios compare within the run; ``check`` is with the derivation at hand, all witnesses and probes.
+One thread, its processor time (what else runs on the machine does not count); ratios compare within the run.  A check is timed in two ways, with all witnesses and probes in both:
+
+- as a user calls it, ``check(function, tensors, backward)``: the function is traced and its gradient derived each time;
+- with the derivation at hand, ``check(derivation, tensors, backward)``: derived once, before the clock starts.
 """
 
 from __future__ import annotations
@@ -11,107 +14,130 @@ import resource
 import statistics
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import nn
+from torch.nn import functional as F
 
 import derivcheck as dc
 from derivcheck.checking.check import check
 
 Run = Callable[[], Any]
+Tensors = Mapping[str, torch.Tensor]
 
 
 def seconds(run: Run, times: int = 3) -> float:
-    """The median of some runs, in seconds."""
+    """The median of some runs, in seconds of processor time."""
     took = []
     for _ in range(times):
-        start = time.perf_counter()
+        start = time.process_time()
         run()
-        took.append(time.perf_counter() - start)
+        took.append(time.process_time() - start)
     return statistics.median(took)
 
 
-def linear(n: int, i: int, o: int) -> tuple[Run, Run, Run]:
-    """Linear + MSE: the check, a failing check, gradcheck in slow mode."""
-    generator = torch.Generator().manual_seed(0)
+@dataclass(frozen=True)
+class Case:
+    """A function with its data; ``backward`` None: torch's own is checked."""
 
-    def randn(*shape: int) -> torch.Tensor:
-        return torch.randn(shape, generator=generator, dtype=torch.float64)
+    name: str
+    forward: Callable[..., Any]
+    tensors: Tensors
+    derivation: dc.Derivation
+    backward: Callable[..., Tensors] | None = None
 
-    tensors = {"input": randn(n, i), "weight": randn(o, i), "bias": randn(o), "target": randn(n, o)}
-    d = dc.derive(nn.Linear(4, 3), loss=nn.MSELoss())
+    def as_called(self) -> None:
+        """The check as a user calls it."""
+        assert check(self.forward, self.tensors, self.backward).passed
 
-    def backward(grad_output: Any, input: Any, weight: Any, bias: Any, target: Any) -> dict[str, torch.Tensor]:
+    def at_hand(self) -> None:
+        """The check with the derivation at hand."""
+        assert check(self.derivation, self.tensors, self.backward).passed
+
+    def slow(self) -> None:
+        """gradcheck in slow mode."""
+        leaves = tuple(t.clone().requires_grad_() for t in self.tensors.values())
+        assert torch.autograd.gradcheck(lambda *given: self.forward(**dict(zip(self.tensors, given))), leaves)
+
+
+def randn(*shape: int) -> torch.Tensor:
+    """Normal numbers."""
+    return torch.randn(shape, dtype=torch.float64)
+
+
+def linear(n: int, i: int, o: int) -> Case:
+    """Linear + MSE with a hand-written backward."""
+
+    def forward(input: Any, weight: Any, bias: Any, target: Any) -> Any:
+        return F.mse_loss(F.linear(input, weight, bias), target)
+
+    def backward(grad_output: Any, input: Any, weight: Any, bias: Any, target: Any) -> Tensors:
         g = grad_output * 2 * (input @ weight.T + bias - target) / target.numel()
         return {"input": g @ weight, "weight": g.T @ input, "bias": g.sum(0), "target": -g}
 
-    def wrong(**tensors: Any) -> dict[str, torch.Tensor]:
+    tensors = {"input": randn(n, i), "weight": randn(o, i), "bias": randn(o), "target": randn(n, o)}
+    return Case(f"Linear+MSE ({n},{i},{o})", forward, tensors, dc.derive(nn.Linear(4, 3), loss=nn.MSELoss()), backward)
+
+
+def layer_norm(n: int, c: int) -> Case:
+    """LayerNorm."""
+    tensors = {"x": randn(n, c), "w": randn(c), "b": randn(c)}
+
+    def forward(x: Any, w: Any, b: Any) -> Any:
+        return F.layer_norm(x, (x.shape[-1],), w, b)
+
+    return Case(f"LayerNorm ({n},{c})", forward, tensors, dc.derive(forward, **tensors))
+
+
+def attention(*shape: int) -> Case:
+    """Scaled dot-product attention."""
+    tensors = {n: randn(*shape) for n in "qkv"}
+
+    def forward(q: Any, k: Any, v: Any) -> Any:
+        return F.scaled_dot_product_attention(q, k, v)
+
+    return Case(f"attention ({','.join(map(str, shape))})", forward, tensors, dc.derive(forward, **tensors))
+
+
+def failing(case: Case) -> float:
+    """What a failing check takes of a passing one, the derivation at hand in both."""
+    assert case.backward is not None
+    backward = case.backward
+
+    def wrong(**tensors: Any) -> Tensors:
         return {n: g * (2 if n == "weight" else 1) for n, g in backward(**tensors).items()}
 
-    def forward(input: Any, weight: Any, bias: Any, target: Any) -> Any:
-        return nn.functional.mse_loss(nn.functional.linear(input, weight, bias), target)
+    def fail() -> None:
+        assert not check(case.derivation, case.tensors, wrong).passed
 
-    leaves = tuple(t.clone().requires_grad_() for t in tensors.values())
-
-    def good() -> None:
-        assert check(d, tensors, backward).passed
-
-    def bad() -> None:
-        assert not check(d, tensors, wrong).passed
-
-    return good, bad, lambda: torch.autograd.gradcheck(forward, leaves)
-
-
-def layer_norm() -> tuple[Run, Run]:
-    """LayerNorm at (32, 512)."""
-    x, w, b = (torch.randn(s, dtype=torch.float64) for s in ((32, 512), (512,), (512,)))
-    d = dc.derive(lambda x, w, b: nn.functional.layer_norm(x, (x.shape[-1],), w, b), x=x, w=w, b=b)
-    leaves = tuple(t.clone().requires_grad_() for t in (x, w, b))
-
-    def good() -> None:
-        assert check(d, {"x": x, "w": w, "b": b}).passed
-
-    return good, lambda: torch.autograd.gradcheck(lambda x, w, b: nn.functional.layer_norm(x, (512,), w, b), leaves)
-
-
-def attention() -> tuple[Run, Run]:
-    """Attention at (2, 4, 32, 16)."""
-    q, k, v = (torch.randn(2, 4, 32, 16, dtype=torch.float64) for _ in range(3))
-    d = dc.derive(lambda q, k, v: nn.functional.scaled_dot_product_attention(q, k, v), q=q, k=k, v=v)
-    leaves = tuple(t.clone().requires_grad_() for t in (q, k, v))
-
-    def good() -> None:
-        assert check(d, {"q": q, "k": k, "v": v}).passed
-
-    return good, lambda: torch.autograd.gradcheck(nn.functional.scaled_dot_product_attention, leaves)
+    fail()
+    return seconds(fail, 5) / seconds(case.at_hand, 5)
 
 
 def main(large: bool) -> None:
-    """Print the table.  ``large``: also gradcheck of LayerNorm (its Jacobians take 16 GB) and a weight of 10,000,000 elements.
+    """Print the table.  ``large``: also gradcheck of LayerNorm (32,512) (its Jacobians take 16 GB) and 10,000,000 weights.
 
     gradcheck of the largest Linear is left out: after 4.6 minutes it was ended at the 24 GB of the machine.
     """
     torch.set_num_threads(1)
-    print(f"{'case':28} {'check':>9} {'gradcheck slow':>15} {'ratio':>7}")
-    good, _, _ = linear(128, 512, 512)  # first: what the process takes for it can be told
-    good()
-    _line("Linear+MSE (128,512,512)", seconds(good), None, f"peak of the process {peak():.0f} MB")
+    torch.manual_seed(0)
+    print(f"{'':24} {'check':>8} {'check,':>9} {'gradcheck':>10}")
+    print(f"{'case':24} {'called':>8} {'derived':>9} {'slow':>10}  gradcheck / check, both ways")
+    big = linear(128, 512, 512)  # first: what the process takes for it can be told
+    line(big, False)
+    print(f"{'':24} the process's peak is {peak():.0f} MB")
     if large:
-        good, _, _ = linear(64, 4000, 2500)
-        _line("Linear+MSE (64,4000,2500)", seconds(good, 1), None, f"peak of the process {peak():.0f} MB")
-    good, bad, slow = linear(64, 128, 128)
-    good()
-    bad()
-    mine, failing, theirs = seconds(good, 7), seconds(bad, 7), seconds(slow, 1)
-    _line("Linear+MSE (64,128,128)", mine, theirs, f"a failing check {failing / mine:.2f} of a passing one")
-    good, slow = attention()
-    good()
-    _line("attention (2,4,32,16)", seconds(good, 5), seconds(slow, 1), "")
-    good, slow = layer_norm()
-    good()
-    _line("LayerNorm (32,512)", seconds(good, 5), seconds(slow, 1) if large else None, "")
+        line(linear(64, 4000, 2500), False, 1)
+        print(f"{'':24} the process's peak is {peak():.0f} MB")
+    small = linear(64, 128, 128)
+    line(small, True, 7)
+    print(f"{'':24} a failing check takes {failing(small):.2f} of a passing one")
+    line(attention(2, 4, 32, 16), True, 5)
+    line(layer_norm(32, 128), True, 5)
+    line(layer_norm(32, 512), large, 5)
 
 
 def peak() -> float:
@@ -119,9 +145,15 @@ def peak() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
-def _line(name: str, mine: float, theirs: float | None, more: str) -> None:
-    beside = f"{theirs:14.2f}s {theirs / mine:6.0f}x" if theirs is not None else f"{'':>15} {'':>7}"
-    print(f"{name:28} {mine:8.3f}s {beside}  {more}", flush=True)
+def line(case: Case, beside: bool, times: int = 3) -> None:
+    """Time a case and print its line; ``beside``: gradcheck too."""
+    if times > 1:
+        case.as_called()
+        case.at_hand()
+    called, derived = seconds(case.as_called, times), seconds(case.at_hand, times)
+    slow = seconds(case.slow, 1) if beside else None
+    theirs = "" if slow is None else f"{slow:9.2f}s  {slow / called:.0f}x, {slow / derived:.0f}x"
+    print(f"{case.name:24} {called:7.3f}s {derived:8.3f}s {theirs}", flush=True)
 
 
 if __name__ == "__main__":
