@@ -116,7 +116,7 @@ class _Reproduction:
             called = self._apart(self.file.expression(backward))
             ups = list(self.sample.upstream)
             given = [*self.sample.tensors, *s.passed, *(ups if len(ups) > 1 else ())]
-            arguments = [f"{n}={n}" for n in _accepted(backward, given)]
+            arguments = [f"{n}={n}" for n in _accepted(backward, given, s.held)]
             if _accepted(backward, ["grad_output"]):
                 arguments.insert(0, f"grad_output={ups[0] if len(ups) == 1 else self._tuple(ups)}")
             return [f"§gradients = {called}({', '.join(arguments)})"]
@@ -134,7 +134,7 @@ class _Reproduction:
         leaves = [n for n in s.wrt if n in self.data]
         lines = [f"{n}.requires_grad_()" for n in leaves]
         lines += [f"§outputs = {self._forward()}", *self._flat("§outputs")]
-        if s.function is not None and not s.unused:  # what its backward returns, before the engine sums and casts it
+        if s.function is not None and self.row.verdict in ("shape", "dtype"):  # before the engine sums and casts it
             order = [n for n in s.order if n in s.tensors or n in s.passed]
             run = f"§outputs[0].grad_fn.apply({', '.join(ups)})"
             first = [f"{run}  # the first of two runs through one graph"] if s.retained else []
@@ -144,11 +144,13 @@ class _Reproduction:
         used = [(k, n) for k, n in enumerate(ups) if n not in s.unused]
         picked = "§outputs" if len(used) == len(ups) else f"[{', '.join(f'§outputs[{k}]' for k, _ in used)}]"
         given = f"[{', '.join(n for _, n in used)}]"
+        run = "torch.autograd.grad([o for o, _ in §pairs], §inputs, [g for _, g in §pairs], allow_unused=True"
         return [
             *lines,
             f"§pairs = [(o, g) for o, g in zip({picked}, {given}) if o.requires_grad]",
             f"§inputs = [{', '.join(leaves)}]",
-            "§gradients = torch.autograd.grad([o for o, _ in §pairs], §inputs, [g for _, g in §pairs], allow_unused=True)",
+            *([f"§once = {run}, retain_graph=True)"] if s.retained else []),
+            f"§gradients = {run})",
             f"§gradients = dict(zip({leaves!r}, §gradients))",
         ]
 
@@ -182,7 +184,7 @@ class _Reproduction:
             held = ", ".join(f"{dotted!r}: {n}" for n, dotted in state.items() if n in self.data and n not in given)
             return f"torch.func.functional_call({called}, {{{held}}}, {self._tuple(given)})"
         called = self._apart(self.file.expression(s.forward))
-        names = [*(n for n in self.sample.tensors), *s.passed]
+        names = [*(n for n in self.sample.tensors if n not in s.held), *s.passed]
         return f"{called}({', '.join(f'{n}={n}' for n in names)})"
 
     def _flat(self, name: str) -> list[str]:
@@ -375,11 +377,11 @@ def _small(s: Subject, backward: Any, row: Row) -> tuple[Sample, Row]:
     return sample, row
 
 
-def _accepted(backward: Any, names: list[str]) -> list[str]:
-    """The names that a backward is called with."""
+def _accepted(backward: Any, names: list[str], held: frozenset[str] = frozenset()) -> list[str]:
+    """The names that a backward is called with; what the forward holds itself only where it has a parameter of that name."""
     try:
         parameters = inspect.signature(backward).parameters.values()
     except (TypeError, ValueError):
         return names
     loose = any(p.kind is p.VAR_KEYWORD for p in parameters)
-    return [n for n in names if loose or n in {p.name for p in parameters}]
+    return [n for n in names if loose and n not in held or n in {p.name for p in parameters}]
