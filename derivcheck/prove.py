@@ -12,6 +12,7 @@ from typing import Any
 from derivcheck.derive import derive
 from derivcheck.derived import Derivation
 from derivcheck.errors import DerivcheckError, InputError, NotationError
+from derivcheck.held import unrefuted, with_held
 from derivcheck.notation.program import Input, Program
 from derivcheck.notation.sizes import Poly
 from derivcheck.proof.prove import prove_programs
@@ -60,9 +61,12 @@ def prove(
     d = derive(forward, *args, loss=loss, target=target, dims=dims, constants=constants, wrt=wrt, **inputs)
     fixed = dict(constants or {})
     fixed.update({n: v for n, v in inputs.items() if not hasattr(v, "shape") and n not in fixed})
-    claimed, outputs = _claimed(backward, d, fixed)
+    claimed, outputs, held = _claimed(backward, d, fixed)
     offered = parse_invariants([invariant] if isinstance(invariant, str) else list(invariant), d, claimed)
-    proof = prove_programs(d.program, d.adjoint, claimed, outputs=outputs, invariants=offered, time_limit=time_limit)
+    forward_, adjoint_, claimed, others = with_held(d, claimed, held)
+    proof = prove_programs(forward_, adjoint_, claimed, outputs=outputs, invariants=offered, time_limit=time_limit)
+    if proof.status == "refuted" and others:
+        proof = unrefuted(proof, others)
     if proof.status != "refuted":
         return proof
     wrong = next(p.name for p in proof.parts if p.status == "refuted")
@@ -123,14 +127,16 @@ def assert_proved(forward: Any, backward: Any, *args: Any, **kwargs: Any) -> Pro
     return proof
 
 
-def _claimed(backward: Any, d: Derivation, constants: Mapping[str, Any]) -> tuple[Program, dict[str, str] | None]:
-    """The backward as a Program, and which of its outputs claims which gradient."""
+def _claimed(
+    backward: Any, d: Derivation, constants: Mapping[str, Any]
+) -> tuple[Program, dict[str, str] | None, Mapping[str, Any]]:
+    """The backward as a Program, which of its outputs claims which gradient, and the tensors that its code holds."""
     if isinstance(backward, Program):
-        return backward, None
+        return backward, None, {}
     if isinstance(backward, Derivation):
-        return backward.program, None
+        return backward.program, None, {n: v for n, v in backward.values.items() if n not in _known(d)}
     if isinstance(backward, str):
-        return parse_claim(backward, d), None
+        return parse_claim(backward, d), None, {}
     if callable(backward):
         return _traced(backward, d, constants)
     raise InputError(
@@ -212,7 +218,9 @@ def _dims_text(a: Input) -> str:
     return f"{a.kind}<{str(a.below).replace(' ', '')}: {sizes}>" if a.below is not None else f"{a.kind}: {sizes}"
 
 
-def _traced(backward: Callable[..., Any], d: Derivation, constants: Mapping[str, Any]) -> tuple[Program, dict[str, str]]:
+def _traced(
+    backward: Callable[..., Any], d: Derivation, constants: Mapping[str, Any]
+) -> tuple[Program, dict[str, str], Mapping[str, Any]]:
     from derivcheck.tracing.trace import trace
 
     known = _known(d)
@@ -243,7 +251,7 @@ def _traced(backward: Callable[..., Any], d: Derivation, constants: Mapping[str,
         if refusals:
             raise refusals[0] from None
         raise
-    return traced.program, dict(zip(keys, traced.program.outputs, strict=True))
+    return traced.program, dict(zip(keys, traced.program.outputs, strict=True)), traced.values
 
 
 def _gradients(found: Any) -> dict[str, Any]:

@@ -21,6 +21,7 @@ LAYERS = (  # top first
     ("training", "pytest_plugin"),
     ("strategies",),
     ("prove",),  # torch code and index text into Programs, then the proof room; a refutation is diagnosed by the check
+    ("held",),  # what code holds itself, in a proof
     ("checking",),
     ("diagnosis",),
     ("derive", "derived", "layer"),  # the facade: one room in three files
@@ -38,7 +39,7 @@ TYPES_ONLY = {("errors", "checking")}  # an exception carries a report; nothing 
 LIBRARIES = {
     "torch": {
         "cli", "training", "pytest_plugin", "strategies", "checking", "diagnosis",
-        "prove", "derive", "derived", "layer", "tracing",
+        "prove", "held", "derive", "derived", "layer", "tracing",
     },
     "sympy": {"notation", "derivation", "proof", "checking", "derived", "cli"},
     "matplotlib": {"training/plots.py", "checking/plot.py"},
