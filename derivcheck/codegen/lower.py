@@ -8,17 +8,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from typing import cast
 
 from derivcheck.codegen.blocks import blocked, concatenated
+from derivcheck.codegen.choices import Choice, chosen_before, joined_choices, remember_choice
 from derivcheck.codegen.contraction import contract, is_contraction
 from derivcheck.codegen.finite import may_be_infinite
 from derivcheck.codegen.graph import BOOL, FLOAT, INT, NUMBER, SCALAR, Graph, Node, Value, broadcast
-from derivcheck.codegen.masks import implied, mask, masked, tells, where
+from derivcheck.codegen.masks import implied, mask, masked, where
 from derivcheck.codegen.numbers import as_fraction, is_number, reciprocal
 from derivcheck.codegen.reading import integer, read
 from derivcheck.errors import UnsupportedOperation
-from derivcheck.notation.brackets import opposite
 from derivcheck.notation.program import Definition
 from derivcheck.notation.sizes import Index, Poly, as_poly
 from derivcheck.notation.terms import (
@@ -69,6 +68,7 @@ class Lowering:
         self.scalars, self.checked = set(scalars), frozenset(checked)
         self.below = dict(below or {})
         self.infinite: set[str] = set()
+        self.chosen: dict[str, Choice] = {}
         self.place: dict[Index, int] = {}
         self.memo: dict[tuple[Term, bool], Value] = {}
         self.integer_context = False
@@ -88,6 +88,7 @@ class Lowering:
         self.at = d.place
         if self.unbounded(term):
             self.infinite.add(d.name)
+        remember_choice(self, d.name, indices, term)
         value = self.bools(term) if d.kind == "bool" else self.value(term)
         node = self.spread(value, indices)
         if node.kind in (NUMBER, SCALAR) and (node.kind == NUMBER or indices or d.kind != "float" or self.steps):
@@ -211,7 +212,7 @@ class Lowering:
         while (joined := concatenated(self, rest)) is not None:
             parts.append((False, joined[0]))
             rest = joined[1]
-        for a in self.choices(rest):
+        for a in joined_choices(self, rest):
             if isinstance(a, Value):
                 parts.append((False, a))
             elif as_fraction(a) < 0:
@@ -233,35 +234,13 @@ class Lowering:
             result = self.binary("sub" if negative else "add", result, part)
         return result
 
-    def choices(self, args: Sequence[Term]) -> list[Term | Value]:
-        """``[c]·a + [not c]·b`` as one ``where``."""
-        left: list[Term | Value] = list(args)
-        for a in args:
-            if a not in left or not isinstance(a, Mul):
-                continue
-            for b in (f for f in a.args if isinstance(f, Bracket)):
-                other = next(
-                    (o for o in left if isinstance(o, (Mul, Bracket)) and o is not a and opposite(b) in factors(o)), None
-                )
-                if other is None or is_number(b, self.graph.fixed):
-                    continue
-                assert isinstance(other, (Mul, Bracket))
-                yes, no = mul(*(f for f in a.args if f is not b)), mul(*(f for f in factors(other) if f is not opposite(b)))
-                if tells(b, yes) and not tells(b, no):
-                    b, yes, no = cast(Bracket, opposite(b)), no, yes
-                one, two = self.value(yes), self.value(no)
-                chosen = where(self, mask(self, b, max(one.axes, two.axes, key=len)), one, two)
-                left[left.index(a)] = chosen
-                left.remove(other)
-                break
-        return left
-
     def product(self, args: Sequence[Term]) -> Value:
         """A product, element by element; brackets select."""
         block = blocked(self, args) if any(isinstance(a, Bracket) for a in args) else None
         if block is not None:
             return block
         number, brackets, rest = self.parted(args)
+        brackets += [b for b in chosen_before(self, rest) if b not in brackets]
         brackets = [b for b in brackets if not implied(self, b, rest, all_of=True)]
         value = self.elementwise(number, rest)
         if not brackets:
