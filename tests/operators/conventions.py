@@ -38,12 +38,7 @@ class Apart:
 
     def covers(self, operator: str, point: Point, what: str, dtype: str) -> bool:
         """Whether a difference is among these."""
-        return (
-            operator in self.operators
-            and what.startswith(self.what)
-            and self.dtype in ("", dtype)
-            and self.at(point)
-        )
+        return operator in self.operators and what.startswith(self.what) and self.dtype in ("", dtype) and self.at(point)
 
 
 def _negative_zero(k: int) -> Callable[[Point], bool]:
@@ -51,50 +46,179 @@ def _negative_zero(k: int) -> Callable[[Point], bool]:
 
 
 OWN = (
-    Apart(("expm1", "special_expm1"), "gradient", "x < -15", lambda p: p[0] < -15, "0", "exp(x)",
-          "torch adds 1 to expm1(x), in which exp(x) is lost", true=True),
-    Apart(("acosh",), "gradient", "x = 1e30 in float32", lambda p: p[0] > 1e20, "0", "1/x", "the square of x overflows in torch",
-          dtype="float32"),
-    Apart(("sinc", "special_sinc"), "gradient", "|x| <= 0.001", lambda p: abs(p[0]) <= 0.001, "0, or few digits", "-pi^2*x/3",
-          "cos(pi*x) and sin(pi*x)/(pi*x) cancel in torch", true=True),
-    Apart(("sinc", "special_sinc"), "gradient", "|x| = 1e30 in float32", lambda p: abs(p[0]) > 1e20, "0", "cos(pi*x)/x",
-          "the square of x overflows in torch", dtype="float32"),
-    Apart(("special_log_ndtr",), "gradient", "x < -50 in float32, x = -1e30", lambda p: p[0] < -50, "few digits, or inf", "-x",
-          "torch's float32 kernel of erfcx", true=True),
-    Apart(("special_ndtr",), "value", "x <= -5", lambda p: p[0] <= -5, "0, or few digits", "erfc(-x/2^(1/2))/2",
-          "1 + erf cancels in torch", true=True),
-    Apart(("atan2", "arctan2"), "gradient", "numbers below 1e-19 or above 1e19 in float32",
-          lambda p: max(map(abs, p)) > 1e19 or max(map(abs, p)) < 1e-19, "0", "y/r/r, -x/r/r with r = hypot(x, y)",
-          "the squares of x and y leave the range of numbers in torch", dtype="float32"),
-    Apart(("hardsigmoid",), "gradient", "|x| < 3", lambda p: abs(p[0]) < 3, "0.16666667163", "1/6",
-          "torch keeps the sixth in float32", true=True),
+    Apart(
+        ("expm1", "special_expm1"),
+        "gradient",
+        "x < -15",
+        lambda p: p[0] < -15,
+        "0",
+        "exp(x)",
+        "torch adds 1 to expm1(x), in which exp(x) is lost",
+        true=True,
+    ),
+    Apart(
+        ("acosh",),
+        "gradient",
+        "x = 1e30 in float32",
+        lambda p: p[0] > 1e20,
+        "0",
+        "1/x",
+        "the square of x overflows in torch",
+        dtype="float32",
+    ),
+    Apart(
+        ("sinc", "special_sinc"),
+        "gradient",
+        "|x| <= 0.001",
+        lambda p: abs(p[0]) <= 0.001,
+        "0, or few digits",
+        "-pi^2*x/3",
+        "cos(pi*x) and sin(pi*x)/(pi*x) cancel in torch",
+        true=True,
+    ),
+    Apart(
+        ("sinc", "special_sinc"),
+        "gradient",
+        "|x| = 1e30 in float32",
+        lambda p: abs(p[0]) > 1e20,
+        "0",
+        "cos(pi*x)/x",
+        "the square of x overflows in torch",
+        dtype="float32",
+    ),
+    Apart(
+        ("special_log_ndtr",),
+        "gradient",
+        "x < -50 in float32, x = -1e30",
+        lambda p: p[0] < -50,
+        "few digits, or inf",
+        "-x",
+        "torch's float32 kernel of erfcx",
+        true=True,
+    ),
+    Apart(
+        ("special_ndtr",),
+        "value",
+        "x <= -5",
+        lambda p: p[0] <= -5,
+        "0, or few digits",
+        "erfc(-x/2^(1/2))/2",
+        "1 + erf cancels in torch",
+        true=True,
+    ),
+    Apart(
+        ("atan2", "arctan2"),
+        "gradient",
+        "numbers below 1e-19 or above 1e19 in float32",
+        lambda p: max(map(abs, p)) > 1e19 or max(map(abs, p)) < 1e-19,
+        "0",
+        "y/r/r, -x/r/r with r = hypot(x, y)",
+        "the squares of x and y leave the range of numbers in torch",
+        dtype="float32",
+    ),
+    Apart(
+        ("hardsigmoid",),
+        "gradient",
+        "|x| < 3",
+        lambda p: abs(p[0]) < 3,
+        "0.16666667163",
+        "1/6",
+        "torch keeps the sixth in float32",
+        true=True,
+    ),
     Apart(("hardswish",), "value", "x = -inf", lambda p: p[0] == -math.inf, "NaN", "0, the limit", "torch multiplies x by 0"),
-    Apart(("soft_margin_loss",), "value", "-t*x > 80", lambda p: -p[0] * p[1] > 80, "inf", "-t*x",
-          "exp(-t*x) overflows in torch"),
-    Apart(("binary_cross_entropy",), "gradient 0", "x = 0, x = 1, or x(1 - x) < 1e-12", lambda p: p[0] * (1 - p[0]) < 1e-12,
-          "(x - t)/1e-12", "the slope of the value, finite or 0 where the logarithm is bounded at -100",
-          "torch divides by max(x(1 - x), 1e-12), which is no slope of its value"),
-    Apart(("binary_cross_entropy",), "gradient 1", "x = 0, x = 1, or near", lambda p: p[0] * (1 - p[0]) < 1e-12, "log of 0, inf",
-          "the bounded logarithms' difference", "torch differentiates the target by another formula than its value's"),
-    Apart(("binary_cross_entropy_with_logits",), "gradient 0", "x = 100, t = 1", lambda p: p[0] >= 20 and p[1] == 1, "0",
-          "-sigmoid(-x)", "sigmoid(x) - 1 cancels in torch", true=True),
-    Apart(("binary_cross_entropy_with_logits",), "value", "x <= -100, 0 <= t <= 1", lambda p: p[0] <= -100 and 0 <= p[1] <= 1,
-          "0, or NaN at -inf", "-t*x + log(1 + exp(x))", "(1 - t)*x - logsigmoid(x) cancels in torch"),
+    Apart(
+        ("soft_margin_loss",), "value", "-t*x > 80", lambda p: -p[0] * p[1] > 80, "inf", "-t*x", "exp(-t*x) overflows in torch"
+    ),
+    Apart(
+        ("binary_cross_entropy",),
+        "gradient 0",
+        "x = 0, x = 1, or x(1 - x) < 1e-12",
+        lambda p: p[0] * (1 - p[0]) < 1e-12,
+        "(x - t)/1e-12",
+        "the slope of the value, finite or 0 where the logarithm is bounded at -100",
+        "torch divides by max(x(1 - x), 1e-12), which is no slope of its value",
+    ),
+    Apart(
+        ("binary_cross_entropy",),
+        "gradient 1",
+        "x = 0, x = 1, or near",
+        lambda p: p[0] * (1 - p[0]) < 1e-12,
+        "log of 0, inf",
+        "the bounded logarithms' difference",
+        "torch differentiates the target by another formula than its value's",
+    ),
+    Apart(
+        ("binary_cross_entropy_with_logits",),
+        "gradient 0",
+        "x = 100, t = 1",
+        lambda p: p[0] >= 20 and p[1] == 1,
+        "0",
+        "-sigmoid(-x)",
+        "sigmoid(x) - 1 cancels in torch",
+        true=True,
+    ),
+    Apart(
+        ("binary_cross_entropy_with_logits",),
+        "value",
+        "x <= -100, 0 <= t <= 1",
+        lambda p: p[0] <= -100 and 0 <= p[1] <= 1,
+        "0, or NaN at -inf",
+        "-t*x + log(1 + exp(x))",
+        "(1 - t)*x - logsigmoid(x) cancels in torch",
+    ),
 )
 
 OURS = (
-    Apart(("copysign",), "", "y = -0", _negative_zero(1), "the sign of -0", "that of 0",
-          "a real number 0 has no sign; the sign of a zero is not carried"),
-    Apart(("logaddexp2",), "value", "x = y = -1", lambda p: p == (-1.0, -1.0), "-4.8e-17", "0",
-          "rounding: the true value is 0"),
-    Apart(("gelu",), "gradient", "x <= -5", lambda p: p[0] <= -5, "x*phi(x) to more digits", "rounded to 1e-16 (float32: 1e-7)",
-          "1 + erf(x/2^(1/2)) cancels, as in torch's own value"),
-    Apart(("special_i1e", "special_i0e"), "gradient", "|x| >= 1000 in float32", lambda p: abs(p[0]) >= 1000, "-1/(2x)*i1e(x)",
-          "the same to 4 digits", "i0e and i1e cancel there; torch subtracts in another order", dtype="float32"),
-    Apart(("binary_cross_entropy_with_logits",), "gradient 1", "|x| <= 1e-8", lambda p: abs(p[0]) <= 1e-8, "-x",
-          "rounded to 1e-16 (float32: 1e-7)", "logsigmoid(x) - logsigmoid(-x), which cancels; the gradient in x is exact"),
-    Apart(("binary_cross_entropy_with_logits",), "", "t < 0 or t > 1", lambda p: not 0 <= p[1] <= 1, "torch's rounding, or NaN",
-          "ours", "a target is a probability"),
+    Apart(
+        ("copysign",),
+        "",
+        "y = -0",
+        _negative_zero(1),
+        "the sign of -0",
+        "that of 0",
+        "a real number 0 has no sign; the sign of a zero is not carried",
+    ),
+    Apart(
+        ("logaddexp2",), "value", "x = y = -1", lambda p: p == (-1.0, -1.0), "-4.8e-17", "0", "rounding: the true value is 0"
+    ),
+    Apart(
+        ("gelu",),
+        "gradient",
+        "x <= -5",
+        lambda p: p[0] <= -5,
+        "x*phi(x) to more digits",
+        "rounded to 1e-16 (float32: 1e-7)",
+        "1 + erf(x/2^(1/2)) cancels, as in torch's own value",
+    ),
+    Apart(
+        ("special_i1e", "special_i0e"),
+        "gradient",
+        "|x| >= 1000 in float32",
+        lambda p: abs(p[0]) >= 1000,
+        "-1/(2x)*i1e(x)",
+        "the same to 4 digits",
+        "i0e and i1e cancel there; torch subtracts in another order",
+        dtype="float32",
+    ),
+    Apart(
+        ("binary_cross_entropy_with_logits",),
+        "gradient 1",
+        "|x| <= 1e-8",
+        lambda p: abs(p[0]) <= 1e-8,
+        "-x",
+        "rounded to 1e-16 (float32: 1e-7)",
+        "logsigmoid(x) - logsigmoid(-x), which cancels; the gradient in x is exact",
+    ),
+    Apart(
+        ("binary_cross_entropy_with_logits",),
+        "",
+        "t < 0 or t > 1",
+        lambda p: not 0 <= p[1] <= 1,
+        "torch's rounding, or NaN",
+        "ours",
+        "a target is a probability",
+    ),
 )
 
 
@@ -130,7 +254,14 @@ def _alone(call: str, f: Callable[..., Any], x: list[float], gradient: list[floa
 
 
 def _pair(
-    call: str, f: Callable[..., Any], x: list[float], y: list[float], gx: list[float], gy: list[float], *rest: Any, why: str = ""
+    call: str,
+    f: Callable[..., Any],
+    x: list[float],
+    y: list[float],
+    gx: list[float],
+    gy: list[float],
+    *rest: Any,
+    why: str = "",
 ) -> At:
     apart = {"x": rest[0], "y": rest[1]} if rest else None
     return At(call, _both(f), {"x": x, "y": y}, {"x": gx, "y": gy}, apart, why)
@@ -168,10 +299,18 @@ KINKS = (
     _alone("x.norm(), of 0", lambda x: x.norm(), [0.0, 0.0], [0.0, 0.0]),
     _alone("vector_norm(x, 3), of 0", lambda x: torch.linalg.vector_norm(x, 3), [0.0, 0.0], [0.0, 0.0]),
     _alone("vector_norm(x, inf): ties share", lambda x: torch.linalg.vector_norm(x, INF), [1.0, -1.0], [0.5, -0.5]),
-    _alone("pdist(x, inf): each tie has it all", lambda x: F.pdist(x.unflatten(0, (2, 2)), INF), [0.0, 0.0, 1.0, 1.0],
-           [-1.0, -1.0, 1.0, 1.0]),
-    _alone("cdist(x, x), of equal rows", lambda x: torch.cdist(x.unflatten(0, (1, 2)), x.unflatten(0, (1, 2))).sum(), [1.0, 2.0],
-           [0.0, 0.0]),
+    _alone(
+        "pdist(x, inf): each tie has it all",
+        lambda x: F.pdist(x.unflatten(0, (2, 2)), INF),
+        [0.0, 0.0, 1.0, 1.0],
+        [-1.0, -1.0, 1.0, 1.0],
+    ),
+    _alone(
+        "cdist(x, x), of equal rows",
+        lambda x: torch.cdist(x.unflatten(0, (1, 2)), x.unflatten(0, (1, 2))).sum(),
+        [1.0, 2.0],
+        [0.0, 0.0],
+    ),
     _alone("std(x), of equal numbers", lambda x: x.std(), [3.0, 3.0], [0.0, 0.0]),
     _alone("var(x), N = 1", lambda x: x.var(), [3.0], [NAN]),
     _alone("prod(x)", lambda x: x.prod(), [0.0, 3.0, 2.0], [6.0, 0.0, 0.0]),
@@ -179,8 +318,6 @@ KINKS = (
     _alone("softmax(x), of a -inf", lambda x: x.softmax(0)[1] * 1, [-INF, 1.0], [0.0, 0.0]),
     _alone("nan_to_num(x)", torch.nan_to_num, [NAN, INF, 1.0], [0.0, 0.0, 1.0]),
     _alone("nansum(x)", torch.nansum, [NAN, 1.0], [0.0, 1.0]),
-    _alone("where(x > 0, log(x), 0)", lambda x: torch.where(x > 0, x.log(), torch.zeros_like(x)), [0.0, 1.0], [NAN, 1.0],
-           [NAN, 1.0], why="torch multiplies 1/0 by 0; the branch that is not taken bears no gradient: ours is 0"),
     _pair("maximum(x, y)", torch.maximum, [1.0], [1.0], [0.5], [0.5]),
     _pair("minimum(x, y)", torch.minimum, [1.0], [1.0], [0.5], [0.5]),
     _pair("fmax(x, y): x has it; NaN loses", torch.fmax, [1.0, 2.0, NAN], [1.0, NAN, 2.0], [1.0, 1.0, 0.0], [0.0, 0.0, 1.0]),
@@ -193,8 +330,185 @@ KINKS = (
     _pair("copysign(x, y)", torch.copysign, [0.0, 2.0], [1.0, -3.0], [0.0, -1.0], [0.0, 0.0]),
     _pair("l1_loss(x, y)", F.l1_loss, [1.0], [1.0], [0.0], [0.0]),
     _pair("huber_loss(x, y)", F.huber_loss, [1.0], [0.0], [1.0], [-1.0]),
-    _pair("hinge_embedding_loss(x, y), at the margin", lambda x, y: F.hinge_embedding_loss(x, y.sign()), [1.0], [-2.0], [-1.0],
-          [0.0]),
-    At("clamp(x, a, b), a = b", lambda x, a, b: torch.clamp(x, a, b), {"x": [0.0, 2.0, 1.0], "a": [1.0] * 3, "b": [1.0] * 3},
-       {"x": [0.0, 0.0, 1.0], "a": [0.0, 0.0, 0.0], "b": [0.0, 1.0, 0.0]}),
+    _pair(
+        "hinge_embedding_loss(x, y), at the margin",
+        lambda x, y: F.hinge_embedding_loss(x, y.sign()),
+        [1.0],
+        [-2.0],
+        [-1.0],
+        [0.0],
+    ),
+    At(
+        "clamp(x, a, b), a = b",
+        lambda x, a, b: torch.clamp(x, a, b),
+        {"x": [0.0, 2.0, 1.0], "a": [1.0] * 3, "b": [1.0] * 3},
+        {"x": [0.0, 0.0, 1.0], "a": [0.0, 0.0, 0.0], "b": [0.0, 1.0, 0.0]},
+    ),
 )
+
+
+_MULTILABEL = torch.tensor([[3, 0, -1, 1]])
+
+#: Where torch's gradient is another number, or none: ours is the function's.
+POINTS = (
+    _alone(
+        "where(x > 0, log(x), 0), x = 0",
+        lambda x: torch.where(x > 0, x.log(), torch.zeros_like(x)),
+        [0.0, 1.0],
+        [0.0, 1.0],
+        [NAN, 1.0],
+        why="torch multiplies the 0 of the branch not taken by 1/0",
+    ),
+    _alone(
+        "where(x > 0, x^(1/2), 0), x = -1",
+        lambda x: torch.where(x > 0, x.sqrt(), torch.zeros_like(x)),
+        [-1.0, 4.0],
+        [0.0, 0.25],
+        [NAN, 0.25],
+        why="torch multiplies the 0 of the branch not taken by a NaN",
+    ),
+    _alone(
+        "det(x), of ones",
+        lambda x: torch.linalg.det(_matrix(x)),
+        [1.0] * 4,
+        [1.0, -1.0, -1.0, 1.0],
+        [0.0] * 4,
+        why="the cofactors; torch solves with the singular matrix",
+    ),
+    _alone(
+        "det(x), of rank 1",
+        lambda x: torch.linalg.det(_matrix(x)),
+        [1.0, 2.0, 2.0, 4.0],
+        [4.0, -2.0, -2.0, 1.0],
+        [0.0] * 4,
+        why="the cofactors; torch solves with the singular matrix",
+    ),
+    _alone(
+        "cosine_similarity(x, 1, eps=0.5), |x| < eps",
+        lambda x: F.cosine_similarity(x, torch.ones_like(x), 0, 0.5),
+        [0.1, 0.0],
+        [2**0.5, 2**0.5],
+        [0.8 * 2**0.5, 2**0.5],
+        why="there the cosine is x*y/(eps*|y|); torch keeps the slope of 1/|x|",
+    ),
+    _alone(
+        "multilabel_margin_loss, targets 3, 0, then -1",
+        lambda x: F.multilabel_margin_loss(x.unsqueeze(0), _MULTILABEL),
+        [0.1, 0.2, 0.4, 0.8],
+        [-0.5, 0.5, 0.5, -0.5],
+        why="eager torch is right; its decomposition, which torch.compile takes, goes on after the -1",
+    ),
+    _pair("hypot(x, y), at the origin", torch.hypot, [0.0], [0.0], [0.0], [0.0], [NAN], [NAN], why="0, as of every norm at 0"),
+    _pair(
+        "logaddexp(x, y), both -inf",
+        torch.logaddexp,
+        [-INF],
+        [-INF],
+        [0.5],
+        [0.5],
+        [NAN],
+        [NAN],
+        why="the value is -inf; a tie shares",
+    ),
+    _pair(
+        "kl_div(x, y), y = 0",
+        lambda x, y: F.kl_div(x, y, reduction="sum"),
+        [-1.0],
+        [0.0],
+        [0.0],
+        [-INF],
+        [0.0],
+        [NAN],
+        why="the slope of y*log(y) at 0 is -inf",
+    ),
+    _pair(
+        "binary_cross_entropy(x, y), saturated",
+        lambda x, y: F.binary_cross_entropy(x, y, reduction="sum"),
+        [1.0, 0.0, 0.0, 1.0],
+        [1.0, 0.0, 1.0, 0.0],
+        [-1.0, 1.0, 0.0, 0.0],
+        [-100.0, 100.0, 100.0, -100.0],
+        [0.0, 0.0, -1e12, 1e12],
+        [-INF, INF, INF, -INF],
+        why="the slopes of the value, whose logarithms torch bounds at -100; torch divides by max(x(1 - x), 1e-12)",
+    ),
+)
+
+#: What a printed condition leaves out: the call, an example's length, and the words in ``str(d)``.
+CONDITIONS = (
+    ("x.var(correction=2)", lambda x: x.var(correction=2), 4, "N >= 2", "torch divides by 0 where nothing is left"),
+    (
+        "linalg.det(x)",
+        lambda x: torch.linalg.det(_matrix(x)),
+        4,
+        "no column but the last is a combination of those before it",
+        "the value always holds; elsewhere the gradient of a singular matrix may miss a cofactor",
+    ),
+    ("linalg.inv(x)", lambda x: torch.linalg.inv(_matrix(x)), 4, "the matrix is not singular", "torch raises there"),
+    ("linalg.slogdet(x)", lambda x: torch.linalg.slogdet(_matrix(x))[1], 4, "the matrix is not singular", "the value is -inf"),
+    ("x.max(0).values", lambda x: x.max(0).values, 4, "", "the first of equal ones, as torch on the CPU"),
+    ("x.median()", lambda x: x.median(), 5, "no ties", "torch shares among equal ones"),
+    ("x.kthvalue(2).values", lambda x: x.kthvalue(2).values, 5, "no ties", "which of equal ones torch takes is its own affair"),
+    ("max_pool1d(x, 2)", lambda x: F.max_pool1d(x.unsqueeze(0), 2), 4, "both its maximum", "torch takes the first"),
+)
+
+
+def _words(numbers: list[float]) -> str:
+    return ", ".join(f"{v:.6g}" for v in numbers)
+
+
+def _named(found: dict[str, list[float]]) -> str:
+    return _words(found["x"]) if list(found) == ["x"] else "; ".join(f"{k}: {_words(v)}" for k, v in found.items())
+
+
+def _table(head: tuple[str, ...], lines: list[tuple[str, ...]]) -> list[str]:
+    rows = ["| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines]
+    return ["| " + " | ".join(head) + " |", "|" + "---|" * len(head), *rows, ""]
+
+
+def page() -> str:
+    """docs/conventions.md."""
+    apart = [(", ".join(a.operators) + (f": {a.what}" if a.what else ""), a.where, a.torch, a.ours, a.why) for a in OWN]
+    ours = [(", ".join(a.operators) + (f": {a.what}" if a.what else ""), a.where, a.torch, a.ours, a.why) for a in OURS]
+    points = [(p.call, _named(p.torch or p.gradients), _named(p.gradients), p.why) for p in POINTS]
+    text = [
+        "# Conventions",
+        "",
+        "What generated code gives at kinks and ties, at 0, at infinities and NaN, and where numbers overflow or cancel.",
+        "A sweep holds this page: `tests/operators/test_edges.py` runs every row at edge points, in float64 and float32,",
+        "against torch and, element by element, against numbers of 120 digits. A difference that no line here says is a",
+        "failure, and so is a line that nothing meets. `python -m tests.operators.conventions` writes the page.",
+        "",
+        "- Values are torch's everywhere, NaN and infinities included, but for the lines below.",
+        "- Gradients are the function's where it has one. At a NaN, and where the value is infinite or NaN, it has none, and",
+        "  what is given there says nothing.",
+        "- A real number 0 has no sign: the sign of a zero is not carried.",
+        "- Results beneath the smallest normal number may be 0.",
+        "",
+        "## Kinks and ties",
+        "",
+        "Torch and ours are the same here; the upstream gradient is 1.",
+        "",
+        *_table(("at", "inputs", "gradients"), [(p.call, _named(p.data), _named(p.gradients)) for p in KINKS]),
+        "## torch's own",
+        "",
+        "Here torch's numbers are not the function's, or have fewer digits. Ours do not follow them.",
+        "",
+        *_table(("operator", "where", "torch", "ours", "why"), apart),
+        *_table(("at", "torch's gradient", "ours", "why"), points),
+        "## Ours",
+        "",
+        "Differences that are rounding, or outside of what the function is for.",
+        "",
+        *_table(("operator", "where", "torch", "ours", "why"), ours),
+        "## Left out by a printed condition",
+        "",
+        "The certificate of `print(d)` says so.",
+        "",
+        *_table(("call", "the words", "why"), [(c, w or "(none needed)", why) for c, _, _, w, why in CONDITIONS]),
+    ]
+    return "\n".join(text)
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page(), encoding="utf-8")

@@ -45,6 +45,11 @@ class Pointwise:
     wrt: tuple[str, ...]
     run: Any
 
+    @property
+    def options(self) -> bool:
+        """Whether the sample sets more than tensors."""
+        return any(v != 0 or k != "reduction" for k, v in self.sample.kwargs.items())
+
 
 @dataclass(frozen=True)
 class Difference:
