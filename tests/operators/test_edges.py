@@ -14,8 +14,9 @@ import pytest
 import torch
 
 sys.path.insert(0, str(Path(__file__).parent))
-from conventions import CONDITIONS, KINKS, OURS, OWN, PAGE, POINTS, At, page
+from conventions import OURS, OWN, PAGE, page
 from edge_points import RTOL, Difference, Pointwise, differences, grid, on_ours, pointwise
+from kinks import CONDITIONS, KINKS, POINTS, At
 from many_digits import TRUTH, slope, true
 
 import derivcheck as dc
