@@ -18,6 +18,7 @@ from torch.overrides import TorchFunctionMode
 R = TypeVar("R")
 NARROW = (torch.float32, torch.float16, torch.bfloat16)
 CASTS = {torch.Tensor.float: torch.float32, torch.Tensor.half: torch.float16, torch.Tensor.bfloat16: torch.bfloat16}
+_DTYPE = torch.Tensor.dtype.__get__  # type: ignore[attr-defined]
 
 
 class Widening(TorchFunctionMode):
@@ -31,7 +32,8 @@ class Widening(TorchFunctionMode):
         if func in CASTS:
             self.met.add(CASTS[func])
             return args[0].double()
-        tensors = not _writes(getattr(func, "__name__", ""))
+        name = getattr(func, "__name__", "")
+        tensors = func == _DTYPE if name == "__get__" else not _writes(name)  # other attributes are those of the tensor itself
         given = {k: self._wide(v, tensors) for k, v in (kwargs or {}).items()}
         return func(*(self._wide(a, tensors) for a in args), **given)
 

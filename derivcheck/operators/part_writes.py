@@ -10,7 +10,7 @@ from derivcheck.notation.terms import mul, summation
 from derivcheck.operators.build import Builder
 from derivcheck.operators.reshapes import digits, flat
 from derivcheck.operators.row import bools, floats, row, sample
-from derivcheck.operators.slices import plain_count, slice_range, whole_position
+from derivcheck.operators.slices import beside, plain_count, slice_range, whole_position
 from derivcheck.operators.values import Value, broadcast_dims, spread, where, within
 
 
@@ -73,15 +73,16 @@ def select_scatter(b: Builder, input: Value, src: Value, dim: int, index: PolyLi
         sample(floats(2, 3, 3), floats(2, 2), 1, 1, 2),
     ],
 )
-def diagonal_scatter(b: Builder, input: Value, src: Value, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Value:
+def diagonal_scatter(b: Builder, input: Value, src: Value, offset: PolyLike = 0, dim1: int = 0, dim2: int = 1) -> Value:
     """z[i, j] = y[i] where j = i + k, else x[i, j]"""
     one, two = dim1 % input.rank, dim2 % input.rank
     at = b.indices(b.dims(input.dims))
     i, j = i_poly(at[one]), i_poly(at[two])
-    place = i if offset >= 0 else j
+    up, down = beside(offset)
+    place = i - up if down.constant != 0 or up.constant == 0 else j
     rest = [at[a] for a in range(input.rank) if a not in (one, two)]
     here = mul(bracket("==", j - i - offset), within(place, src.dims[-1]))
-    length = extreme("min", input.dims[one] - max(0, -offset), input.dims[two] - max(0, offset))
+    length = extreme("min", input.dims[one] - up, input.dims[two] - down)
     _same_shape(b, src, [*(d for a, d in enumerate(input.dims) if a not in (one, two)), length])
     return b.give(at, where(here, src[(*rest, place)], input[at]), kind=input.kind)
 

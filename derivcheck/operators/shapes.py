@@ -11,6 +11,7 @@ from derivcheck.notation.terms import Term, add, mul
 from derivcheck.operators.build import Builder
 from derivcheck.operators.reshapes import digits, reshaped
 from derivcheck.operators.row import bools, floats, ints, row, sample
+from derivcheck.operators.slices import beside
 from derivcheck.operators.slices import diagonal as diagonal_of
 from derivcheck.operators.values import Position, Value, is_one, numel, promoted, spread, within
 from derivcheck.operators.views import S3, viewed
@@ -292,18 +293,19 @@ def triu(b: Builder, input: Value, diagonal: PolyLike = 0) -> Value:
     "aten.diag_embed.default",
     samples=[sample(floats(2, 3)), sample(floats(3), 1), sample(floats(2, 3), -1), sample(floats(2, 3), 0, 0, 2)],
 )
-def diag_embed(b: Builder, input: Value, offset: int = 0, dim1: int = -2, dim2: int = -1) -> Value:
+def diag_embed(b: Builder, input: Value, offset: PolyLike = 0, dim1: int = -2, dim2: int = -1) -> Value:
     """z[*n, i, j] = [j = i + offset]*x[*n, i]"""
     rank = input.rank + 1
     one, two = dim1 % rank, dim2 % rank
-    size = input.dims[-1] + abs(offset)
+    up, down = beside(offset)
+    size = input.dims[-1] + up + down
     rest = iter(input.dims[:-1])
     dims = [size if a in (one, two) else next(rest) for a in range(rank)]
     at = b.indices(b.dims(dims))
     i, j = i_poly(at[one]), i_poly(at[two])
     n = [at[a] for a in range(rank) if a not in (one, two)]
-    place = i if offset >= 0 else j
-    inside = within(place, input.dims[-1]) if offset else mul()
+    place = i - up if down.constant != 0 or up.constant == 0 else j
+    inside = within(place, input.dims[-1]) if as_poly(offset).constant != 0 else mul()
     return b.give(at, mul(bracket("==", j - i - offset), inside, input[(*n, place)]), kind=input.kind)
 
 

@@ -221,6 +221,12 @@ def unbind(b: Builder, input: Value, dim: int = 0) -> tuple[Value, ...]:
     return tuple(viewed(b, input, dims, lambda at, t=t: [*at[:axis], t, *at[axis:]], t) for t in range(n))  # type: ignore[misc]
 
 
+def beside(offset: PolyLike) -> tuple[Poly, Poly]:
+    """How far below and to the right of the corner a diagonal starts."""
+    k = as_poly(offset)
+    return extreme("max", 0, -k), extreme("max", 0, k)
+
+
 @row(
     "aten.diagonal.default",
     "aten.linalg_diagonal.default",
@@ -232,12 +238,12 @@ def unbind(b: Builder, input: Value, dim: int = 0) -> tuple[Value, ...]:
         sample(floats(2, 3, 3), only="aten.linalg_diagonal.default"),
     ],
 )
-def diagonal(b: Builder, input: Value, offset: int = 0, dim1: int | None = None, dim2: int | None = None) -> Value:
+def diagonal(b: Builder, input: Value, offset: PolyLike = 0, dim1: int | None = None, dim2: int | None = None) -> Value:
     """z[*n, i] = x[*n, i, i + offset]"""
     first, second = (0, 1) if b.rule == "diagonal" else (-2, -1)
     one = (first if dim1 is None else dim1) % input.rank
     two = (second if dim2 is None else dim2) % input.rank
-    up, down = max(0, -offset), max(0, offset)
+    up, down = beside(offset)
     rest = [a for a in range(input.rank) if a not in (one, two)]
     length = extreme("min", input.dims[one] - up, input.dims[two] - down)
 

@@ -30,6 +30,7 @@ from derivcheck.tracing.decompositions import decomposition
 from derivcheck.tracing.inputs import copied, fill, input_slots, spec_of
 from derivcheck.tracing.known import Known, example_inputs, known_sizes
 from derivcheck.tracing.record import Run
+from derivcheck.tracing.recorder import scripted
 from derivcheck.tracing.trace import Traced, program_of
 from derivcheck.tracing.walk import has_row
 
@@ -62,6 +63,8 @@ def trace_module(
         InputError: no example where the module's input ranks are not known, or names that clash.
         UnsupportedOperation: what cannot be derived.
     """
+    if isinstance(module, torch.jit.ScriptModule):
+        raise scripted(None)
     forward = inspect.signature(module.forward).parameters
     given = _named(forward, args, inputs or {}, constants or {})
     example: dict[str, int] = {}

@@ -25,7 +25,7 @@ from derivcheck.tracing.functional import Functional
 from derivcheck.tracing.marks import marks_refused
 from derivcheck.tracing.python_calls import PythonCalls
 from derivcheck.tracing.reads import Reads
-from derivcheck.tracing.recorder import Enough, Recorder, Repair, unsupported
+from derivcheck.tracing.recorder import Enough, Recorder, Repair, scripted, unsupported
 from derivcheck.tracing.recording import Call, Recording
 from derivcheck.tracing.stack import place_of, run_code
 from derivcheck.tracing.watched import Watched
@@ -119,6 +119,8 @@ def record(code: Callable[[Run], Any], run: Run) -> Recording:
     except (UnsupportedOperation, Enough):
         raise
     except Exception as e:
+        if "TorchScript interpreter" in str(e):
+            raise scripted(place_of(e)) from None
         raise RecordingFailed(e, recording, recorder.current, place_of(e)) from e
     finally:
         _LOG.disabled = not quiet

@@ -76,6 +76,8 @@ class Recorder(ProxyTorchDispatchMode):  # type: ignore[no-untyped-call]
         """The number of a tensor; one never seen is a constant that the code holds."""
         k = self.known(t)
         if k is None:
+            if torch._is_functional_tensor(t):
+                raise scripted(here())
             k = self.add(t)
             self.recording.constants[k] = self.decimals.kept(t)
         return Tensor(k)
@@ -160,6 +162,12 @@ class Recorder(ProxyTorchDispatchMode):  # type: ignore[no-untyped-call]
             raise Enough
         self.current = None
         return out
+
+
+def scripted(place: str | None) -> UnsupportedOperation:
+    """The refusal of TorchScript: what it runs is out of sight of a trace."""
+    reason = "a scripted or traced function runs its operators where a trace does not see them"
+    return UnsupportedOperation("torch.jit", reason, place, "Give the Python function or module that it was made of.")
 
 
 def unsupported(func: Any, place: str | None) -> UnsupportedOperation:

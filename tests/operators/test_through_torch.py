@@ -98,3 +98,24 @@ def test_values_put_at_indices_are_as_many_as_the_indices() -> None:
     assert dc.derive(f, x=normal(5, 3), ids=IDS[0, :4] % 5, v=normal(4, 3)).program.argument("v").dims[0].sizes() == {"K"}
     with pytest.raises(dc.InputError, match="Give dimensions that must be equal the same name"):
         dc.derive(f, dims={"x": "N d", "ids": "int<N: K", "v": "M d"})
+
+
+@pytest.mark.parametrize(
+    "f",
+    [
+        lambda x: torch.diag(x @ x.T, x.shape[0] // 2),
+        lambda x: torch.diagonal(x, x.shape[1] - x.shape[0]),
+        lambda x: torch.diag(x[0], x.shape[0]),
+        lambda x: torch.diag(x[:, 0], -x.shape[1]),
+        lambda x: torch.diag_embed(x, x.shape[1] - 2),
+        lambda x: torch.diagonal_scatter(x.new_zeros(x.shape[0], x.shape[0] + x.shape[1]), x[:, 0], x.shape[1] // 2),
+    ],
+)
+def test_a_diagonal_may_start_at_a_size(f: Callable[[T], T]) -> None:
+    d = dc.derive(f, x=torch.randn(6, 3, dtype=torch.float64))
+    for shape in ((6, 3), (7, 4), (5, 9)):
+        x = torch.randn(*shape, dtype=torch.float64, requires_grad=True)
+        y = f(x)
+        g = torch.randn_like(y)
+        value, grads = d.compile()(x=x.detach(), grad_output=g)
+        assert torch.allclose(value, y) and torch.allclose(grads["x"], torch.autograd.grad(y, x, g)[0])
