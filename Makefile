@@ -4,7 +4,7 @@ BIN := .venv/bin
 INSTALL := $(BIN)/python -m pip install --quiet --constraint constraints.txt --editable
 WORKERS ?= 2
 
-.PHONY: run test lint unit bench coverage fuzz clean
+.PHONY: run test lint unit bench coverage fuzz fuzz-sizes release clean
 
 run: .venv/.runs
 	$(BIN)/derivcheck run
@@ -12,7 +12,7 @@ run: .venv/.runs
 test: lint unit
 
 lint: .venv/.tests
-	$(BIN)/ruff check derivcheck tests examples benchmarks setup.py
+	$(BIN)/ruff check derivcheck tests examples benchmarks release setup.py
 	$(BIN)/mypy
 
 unit: .venv/.tests
@@ -30,6 +30,16 @@ coverage: .venv/.tests
 SEEDS ?= 140000
 fuzz: .venv/.tests
 	$(BIN)/python -m tests.proof.fuzz $(SEEDS)
+
+# The same for what generated code does at other sizes.
+fuzz-sizes: .venv/.tests
+	@test -e tests/tracing/fuzz_sizes.py || { echo "there is no tests/tracing/fuzz_sizes.py yet"; exit 2; }
+	$(BIN)/python -m tests.tracing.fuzz_sizes $(SEEDS)
+
+# Before a release: what is too slow for make test.  What is skipped is listed with its reason, and counted.
+RELEASE_SEEDS ?= $(SEEDS)
+release: .venv/.tests
+	RELEASE_SEEDS=$(RELEASE_SEEDS) $(BIN)/pytest -v -rs --durations=5 release
 
 clean:
 	rm -rf .venv derivcheck-out build dist *.egg-info

@@ -2,7 +2,8 @@
 
     python -m benchmarks.check_speed [--large]
 
-One thread, its processor time (what else runs on the machine does not count); ratios compare within the run.  A check is timed in two ways, with all witnesses and probes in both:
+One thread, and its processor time: what else runs on the machine does not count.  Ratios compare within the run.  A check is
+timed in two ways, with all witnesses and probes in both:
 
 - as a user calls it, ``check(function, tensors, backward)``: the function is traced and its gradient derived each time;
 - with the derivation at hand, ``check(derivation, tensors, backward)``: derived once, before the clock starts.

@@ -74,19 +74,19 @@ def written_by_us(path: Path) -> bool | None:
     if found is not None:
         return digest(content[: found.start()] + content[found.end() :]) == found[1].decode()
     told = _told_beside(path)
-    return None if told is None else told == digest(content)
+    return digest(content) in told if told else None
 
 
-def _told_beside(path: Path) -> str | None:
-    """The hash of a file as the report in its folder has it."""
+def _told_beside(path: Path) -> list[str]:
+    """The hashes of a file as the report in its folder has them."""
     try:
         report = json.loads(path.with_name(REPORT).read_bytes())
     except (OSError, ValueError, RecursionError):
-        return None
+        return []
     if not isinstance(report, dict) or MARK not in str(report.get("written_by")) or not isinstance(report.get("files"), dict):
-        return None
+        return []
     told = report["files"].get(path.name)
-    return told if isinstance(told, str) else None
+    return told if isinstance(told, list) else []
 
 
 def _nothing() -> Iterable[Path]:

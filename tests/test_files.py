@@ -73,7 +73,7 @@ def test_a_marked_picture_is_whole(tmp_path: Path) -> None:
 
 def test_the_report_beside_a_file_knows_it(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("x\n1\n")
-    report = json.dumps({"files": {"a.csv": digest("x\n1\n")}}, indent=2)
+    report = json.dumps({"files": {"a.csv": [digest("x\n1\n")]}}, indent=2)
     (tmp_path / "report.json").write_text(report)
     assert written_by_us(tmp_path / "a.csv") is None, "a report of somebody else says nothing"
     (tmp_path / "report.json").write_text(marked(report, "json"))

@@ -22,7 +22,7 @@ from derivcheck.cli.screen import Screen
 from derivcheck.cli.target import files_of, load_target
 from derivcheck.derived import Derivation
 from derivcheck.errors import InputError, UnverifiedGradientError
-from derivcheck.files import REPORT, Outputs, digest, marked, usable_folder
+from derivcheck.files import REPORT, Outputs, digest, marked, usable_folder, written_by_us
 from derivcheck.training.contraction import Contraction
 from derivcheck.training.data import Table, read_table
 from derivcheck.training.device import choose_device
@@ -30,7 +30,7 @@ from derivcheck.training.history import History, histories_csv
 from derivcheck.training.plots import fit_png, loss_png
 from derivcheck.training.train import Plan, prepare, train
 
-FILES = ("fit.png", "loss.png", "derivation.md", "derivation.tex", "gradients.py", "history.csv", REPORT)
+FILES = (REPORT, "fit.png", "loss.png", "derivation.md", "derivation.tex", "gradients.py", "history.csv")
 Fit = tuple[torch.Tensor, torch.Tensor]  # weight (out, in), bias (out,)
 
 
@@ -188,9 +188,14 @@ def _files(settings: Settings, derivation: Derivation, reports: tuple[Report, ..
         "gradients.py": derivation.source(),
         "history.csv": histories_csv({n.replace(", ", "_").lower(): h for n, h in outcome.histories.items()}),
     }
-    report = {**_report(settings, reports, outcome), "files": {name: digest(content) for name, content in files.items()}}
+    hashes = {name: [digest(content)] for name, content in files.items()}
+    for name in files:  # the files are replaced one after the other: if that is interrupted, an earlier one is its own as well
+        path = settings.out / name
+        if path.exists() and written_by_us(path):
+            hashes[name] = list(dict.fromkeys([*hashes[name], digest(path.read_bytes())]))
+    report = {**_report(settings, reports, outcome), "files": hashes}
     text = json.dumps(report, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
-    return {**files, REPORT: marked(text, "json")}
+    return {REPORT: marked(text, "json"), **files}
 
 
 def _report(settings: Settings, reports: tuple[Report, ...], outcome: Outcome) -> dict[str, Any]:

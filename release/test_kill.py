@@ -1,0 +1,54 @@
+"""A command that is ended while it writes: nothing of the user's is lost, files are whole, the next run goes through."""
+
+from __future__ import annotations
+
+import json
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from release.conftest import run
+
+COMMAND = [sys.executable, "-m", "derivcheck", "run", "--epochs", "5", "--out", "out"]
+WHOLE = {".png": b"IEND\xaeB`\x82", ".tex": b"\\end{document}\n", ".json": b"}\n"}
+
+
+def ended(folder: Path, how: signal.Signals, moment: random.Random, at_write: bool) -> bool:
+    """Start the command and end it: at its first write, or at any moment.  Whether it was still running."""
+    process = subprocess.Popen(COMMAND, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    last = time.monotonic() + (300 if at_write else moment.uniform(0.5, 8))
+    try:
+        while process.poll() is None and time.monotonic() < last:
+            if at_write and any(p.stat().st_size for p in list((folder / "out").glob(".derivcheck-*"))):
+                time.sleep(moment.uniform(0, 0.003))
+                break
+    except FileNotFoundError:  # it was renamed meanwhile
+        pass
+    running = process.poll() is None
+    process.send_signal(how)
+    process.wait(timeout=60)
+    return running
+
+
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL], ids=lambda s: s.name)
+def test_ended_at_any_moment(how: signal.Signals, tmp_path: Path) -> None:
+    run(*COMMAND, folder=tmp_path)
+    out, moment, hit = tmp_path / "out", random.Random(0), 0
+    (out / "mine.txt").write_text("mine")
+    names = {p.name for p in out.iterdir()}
+    for k in range(4):
+        hit += ended(tmp_path, how, moment, at_write=k % 2 == 0)
+        assert (out / "mine.txt").read_text() == "mine"
+        for path in out.iterdir():
+            if path.suffix in WHOLE and not path.name.startswith(".derivcheck-"):
+                assert path.read_bytes().endswith(WHOLE[path.suffix]), f"{path.name} is cut short"
+        json.loads((out / "report.json").read_text())
+        if how is not signal.SIGKILL:  # after which nobody clears away
+            assert {p.name for p in out.iterdir()} == names
+        run(*COMMAND, folder=tmp_path)
+    assert hit, "the command was never ended while it ran"
