@@ -38,13 +38,14 @@ def joined_choices(low: Lowering, args: Sequence[Term]) -> list[Term | Value]:
         if a not in left or not isinstance(a, Mul):
             continue
         for b in (f for f in a.args if isinstance(f, Bracket)):
-            other = next((o for o in left if isinstance(o, (Mul, Bracket)) and o is not a and opposite(b) in factors(o)), None)
+            else_ = opposite(b)
+            other = next((o for o in left if isinstance(o, (Mul, Bracket)) and o is not a and else_ in factors(o)), None)
             if other is None or is_number(b, low.graph.fixed):
                 continue
             assert isinstance(other, (Mul, Bracket))
-            yes, no = mul(*(f for f in a.args if f is not b)), mul(*(f for f in factors(other) if f is not opposite(b)))
+            yes, no = mul(*(f for f in a.args if f is not b)), mul(*(f for f in factors(other) if f is not else_))
             if tells(b, yes) and not tells(b, no):
-                b, yes, no = cast(Bracket, opposite(b)), no, yes
+                b, yes, no = cast(Bracket, else_), no, yes
             one, two = low.value(yes), low.value(no)
             left[left.index(a)] = where(low, mask(low, b, max(one.axes, two.axes, key=len)), one, two)
             left.remove(other)

@@ -12,6 +12,7 @@ from derivcheck.notation.walking import factors, subterms
 
 OR, COMPARE, AND, SUM, MATMUL, PRODUCT, UNARY, POWER, ATOM = range(9)
 Spelled = tuple[str, int]
+REAL = 4  # from this power on a size is a float: torch takes no integer beyond 64 bits as a number
 
 
 def is_number(term: Term, fixed: frozenset[Index] = frozenset()) -> bool:
@@ -67,11 +68,11 @@ class Speller:
         """An integer expression, in parentheses where ``level`` binds tighter."""
         return _wrap(self._poly(p), level)
 
-    def _poly(self, p: Poly) -> Spelled:
+    def _poly(self, p: Poly, real: bool = False) -> Spelled:
         c = p.constant
         if c is not None:
             return str(c), ATOM if c >= 0 else UNARY
-        parts = sorted(((k < 0, self._monomial(m, abs(k))) for m, k in p.terms), key=lambda t: t[0])
+        parts = sorted(((k < 0, self._monomial(m, abs(k), real)) for m, k in p.terms), key=lambda t: t[0])
         minus, (text, own) = parts[0]
         if len(parts) == 1 and not minus:
             return text, own
@@ -82,10 +83,12 @@ class Speller:
             out += (" - " if minus else " + ") + _wrap(spelled, PRODUCT)
         return out, SUM
 
-    def _monomial(self, monomial: tuple[tuple[Atom, int], ...], k: int) -> Spelled:
+    def _monomial(self, monomial: tuple[tuple[Atom, int], ...], k: int, real: bool) -> Spelled:
         factors: list[Spelled] = [(str(k), ATOM)] if k != 1 or not monomial else []
         for atom, e in monomial:
             text = self._atom(atom)
+            if real and e >= REAL:
+                text = f"{self.use('float')}({text[0]})", ATOM
             factors.append(text if e == 1 else (f"{_wrap(text, ATOM)}**{e}", POWER))
         if len(factors) == 1:
             return factors[0]
@@ -110,7 +113,7 @@ class Speller:
         if isinstance(term, Number):
             return rational(term.value)
         if isinstance(term, SizeOf):
-            return self._poly(term.value)
+            return self._poly(term.value, real=True)
         if isinstance(term, Bracket):
             assert isinstance(term.operand, Poly)
             return self.condition(term), COMPARE
@@ -133,6 +136,8 @@ class Speller:
         if isinstance(term, Pow):
             if isinstance(term.exponent, Number):
                 base = self.nonzero(term.base) if term.exponent.value < 0 else self.number(term.base, ATOM)
+                if term.exponent.value >= REAL:
+                    base = f"{self.use('float')}({self.number(term.base)})"
                 return f"{base}**{_exponent(term.exponent)}", POWER
             return f"{self.number(term.base, ATOM)}**{self.number(term.exponent, ATOM)}", POWER
         if isinstance(term, Func):
@@ -179,7 +184,7 @@ class Speller:
             total = as_poly(1)
             for b in sizes:
                 total = total * b.value
-            bottoms.append(f"{self.use('max')}({self.poly(total)}, 1)")
+            bottoms.append(f"{self.use('max')}({self._poly(total, real=True)[0]}, 1)")
         if c.denominator != 1:
             bottoms.append(str(c.denominator))
         bottoms += [self.number(b, ATOM) for b in others]

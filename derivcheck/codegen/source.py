@@ -20,6 +20,7 @@ from derivcheck.codegen.shapes import find_sizes
 from derivcheck.codegen.spell import Spelling
 from derivcheck.codegen.write import Writer
 from derivcheck.errors import InputError
+from derivcheck.notation import limits
 from derivcheck.notation.program import Definition, Input, Program
 from derivcheck.notation.recurrence import groups
 from derivcheck.notation.sizes import Atom, Entry, Index, Poly, Size
@@ -94,6 +95,8 @@ class File:
 
         if not a.name.isidentifier() or keyword.iskeyword(a.name) or a.name in ("torch", "math", *HELPERS):
             raise InputError(f"an input is called {a.name!r}, which cannot be a parameter of generated code: rename it")
+        if limits.name(a.name):
+            raise InputError(f"an input of generated code: {limits.name(a.name)}")
         self.variables[a.name] = a.name
 
     def _size(self, s: str) -> str:

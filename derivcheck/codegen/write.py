@@ -11,6 +11,7 @@ from derivcheck.codegen.spell import Spelling
 from derivcheck.notation.sizes import Index
 
 WIDTH = 76  # a longer part of an expression gets a line of its own
+DEEP = 40  # an expression of more levels is taken apart
 _NAMES = {
     "sub": "difference",
     "add": "total",
@@ -53,6 +54,7 @@ class Writer:
         self.scopes: list[dict[Node, str]] = [{}]
         self.fixed: list[frozenset[Index]] = [frozenset()]
         self.uses: dict[Node, int] = {}
+        self.depths: dict[Node, int] = {}
         self.width = WIDTH
 
     # -- uses ---------------------------------------------------------------------
@@ -97,6 +99,7 @@ class Writer:
         at = self.home(node)
         if at != len(self.blocks) - 1 and node.op not in _TRIVIAL:
             return self.name(node)
+        self._split(node)
         text, own = self.spelling.node(node, lambda k, lv: self.text(node.args[k], lv))
         if len(text) > self.width and node.op not in _TRIVIAL:
             return self.name(node)
@@ -104,6 +107,7 @@ class Writer:
 
     def spelled(self, node: Node) -> str:
         """The text of a node even where it could have a name."""
+        self._split(node)
         return self.spelling.node(node, lambda k, lv: self.text(node.args[k], lv))[0]
 
     def fitted(self, node: Node, reserve: int = 12) -> str:
@@ -115,6 +119,22 @@ class Writer:
             text = self.spelled(node)
             self.width = before
         return text
+
+    def _split(self, node: Node) -> None:
+        """Give names to parts of a very deep expression, from the inside out: each level of it is a call of ours."""
+        stack = [node]
+        while stack:
+            n = stack[-1]
+            waiting = [a for a in n.args if a not in self.depths]
+            stack.extend(waiting)
+            if waiting:
+                continue
+            stack.pop()
+            if n in self.depths:
+                continue
+            self.depths[n] = 1 + max((self.depths[a] for a in n.args if self.known(a) is None), default=0)
+            if self.depths[n] % DEEP == 0 and n is not node and n.op not in _TRIVIAL and self.known(n) is None:
+                self.name(n)
 
     def known(self, node: Node) -> str | None:
         """The name of a node that has been computed."""

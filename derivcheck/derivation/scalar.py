@@ -51,7 +51,8 @@ def derivative(node: Term, child: int) -> Term:
             return _fill(_power_derivative(node.exponent.value), kids)
         return _fill(_skeleton_derivative("pow", 2, child), kids)
     if isinstance(node, Mul):
-        return _fill(_skeleton_derivative("mul", len(kids), child), kids)
+        others = mul(*kids[:child], *kids[child + 1 :])
+        return _fill(_skeleton_derivative("mul", 2, 0), (kids[child], others))  # the others as one factor
     if isinstance(node, Func):
         return _fill(_skeleton_derivative(node.name, len(kids), child), kids)
     raise TypeError(f"no scalar derivative of {type(node).__name__}")

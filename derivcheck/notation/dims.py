@@ -6,12 +6,13 @@ import re
 from functools import lru_cache
 
 from derivcheck.errors import NotationError
+from derivcheck.notation import limits
+from derivcheck.notation.integers import Integers
 from derivcheck.notation.program import Input
-from derivcheck.notation.reader import Reader
 from derivcheck.notation.sizes import Poly, as_poly, size
-from derivcheck.notation.syntax import Node, complaint, read
+from derivcheck.notation.syntax import Node, read
 
-_TYPED = re.compile(r"\s*(float|int|bool)\s*(?:<\s*([^:>]*?)\s*(?::([^>]*))?>\s*(.*)|:(.*))$", re.S)
+_TYPED = re.compile(r"(float|int|bool)\s*(?:<([^:>]*)(?::([^>]*))?>(.*)|:(.*))$", re.S)
 _RUN_TOGETHER = re.compile(r"(?<!\w)\d+[^\W\d]")  # 2N, which might mean 2*N or "2 N"
 
 
@@ -26,14 +27,23 @@ def parse_dims(text: str) -> tuple[Poly, ...]:
     (N, d*h, 3)
     """
     words = text.replace(",", " ").split()
-    if all(w.isidentifier() or w.isdecimal() for w in words):  # no need to load the grammar
-        return tuple(as_poly(int(w)) if w.isdecimal() else size(w) for w in words)
-    try:
-        if _RUN_TOGETHER.search(text):
-            raise NotationError(text)
-        return tuple(size_expression(n, text) for n in read(" ".join(words), "sizes"))
-    except NotationError:
-        raise NotationError(f"{text!r} is no list of sizes; expected names, numbers and + - * //, as in 'N 2*m'") from None
+    if all(w.isidentifier() and not limits.name(w) or w.isdecimal() and len(w) < 16 for w in words):  # no grammar needed
+        found = tuple(as_poly(int(w)) if w.isdecimal() else size(w) for w in words)
+    else:
+        shown = repr(limits.shortened(text))
+        try:
+            if _RUN_TOGETHER.search(text):
+                raise NotationError(text)
+            joined = " ".join(words)
+            found = tuple(size_expression(n, joined) for n in read(joined, "sizes"))
+        except limits.Beyond as e:
+            what = str(e).partition("\n")[0].partition(": ")[2] if str(e).startswith("line ") else str(e)
+            raise limits.Beyond(f"{shown}: {what}") from None
+        except NotationError:
+            raise NotationError(f"{shown} is no list of sizes; expected names, numbers and + - * //, as in 'N 2*m'") from None
+    if len(found) > limits.RANK:
+        raise limits.Beyond(f"{len(found)} dimensions; torch's tensors have at most {limits.RANK}")
+    return found
 
 
 def parse_input(name: str, text: str) -> Input:
@@ -47,9 +57,11 @@ def parse_input(name: str, text: str) -> Input:
     """
     if not isinstance(text, str):
         raise NotationError(f"dims of {name!r}: expected text such as 'N in', found {type(text).__name__}")
+    if limits.name(name):
+        raise limits.Beyond(f"dims: {limits.name(name)}")
     try:
         closed = text if ">" in text or "<" not in text else text + ">"
-        typed = _TYPED.match(closed)
+        typed = _TYPED.match(closed.strip())
         if typed is None:
             return Input(name, parse_dims(text))
         kind, first, inside, after, plain = typed.groups()
@@ -59,15 +71,14 @@ def parse_input(name: str, text: str) -> Input:
             return Input(name, parse_dims(f"{first} {after or ''}"), kind)
         bound = parse_dims(first)
         if kind != "int" or len(bound) != 1:
-            raise NotationError(f"expected one bound for int entries before ':', as in 'int<V: N T>', found {text!r}")
+            raise NotationError(
+                f"expected one bound for int entries before ':', as in 'int<V: N T>', found {limits.shortened(text)!r}"
+            )
         return Input(name, parse_dims(f"{inside} {after or ''}"), kind, bound[0])
     except NotationError as e:
-        raise NotationError(f"dims of {name!r}: {e}") from None
+        raise type(e)(f"dims of {name!r}: {e}") from None
 
 
 def size_expression(node: Node, text: str) -> Poly:
     """A size expression, in which every name is a size."""
-    found = Reader(text, None).poly(node, {})
-    if found is None:
-        raise complaint(text, node.span, "expected a size: names, whole numbers, + - * //")
-    return found
+    return Integers(text).size(node, {})

@@ -7,15 +7,15 @@ text until nothing is left open.  Two different sizes for one index are a clash.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 
 from derivcheck.notation.functions import functions
+from derivcheck.notation.integers import Integers
 from derivcheck.notation.program import Input
-from derivcheck.notation.sizes import Index, Poly, as_poly, i_poly, size
+from derivcheck.notation.sizes import Index, Poly, size
 from derivcheck.notation.syntax import (
-    WHOLE,
     At,
     Call,
     Chain,
@@ -26,13 +26,13 @@ from derivcheck.notation.syntax import (
     Negative,
     Node,
     Num,
-    Power,
     Span,
     Star,
     children,
     complaint,
 )
 
+_AFTER_LESS = "expected a size after '<'"
 _KEY = re.compile(r"(.+)_([1-9]\d*)$")
 
 
@@ -148,41 +148,18 @@ class Resolver:
         return inner
 
     def _explicit(self, n: Node, env: Env) -> Poly:
-        def read(n: Node) -> Poly | None:
-            if isinstance(n, Num) and n.value.denominator == 1:
-                return as_poly(n.value.numerator)
-            if isinstance(n, Name):
-                if n.name in env:  # a ragged range; the bound must be settled already
-                    value = env[n.name].root.value
-                    return None if value is None else i_poly(Index(*_with(index_key(n.name), value)))
-                self.sizes.add(n.name)
-                return size(n.name)
-            if isinstance(n, Chain) and "/" not in n.operators:
-                total = read(n.operands[0])
-                for op, x in zip(n.operators, n.operands[1:]):
-                    right = read(x)
-                    if total is None or right is None:
-                        return None
-                    total = WHOLE[op](total, right)
-                return total
-            if isinstance(n, Negative):
-                inner = read(n.operand)
-                return None if inner is None else -inner
-            if isinstance(n, Power) and isinstance(n.exponent, Num) and n.exponent.value.denominator == 1:
-                inner = read(n.base)
-                return None if inner is None or n.exponent.value < 0 else inner ** int(n.exponent.value)
-            if isinstance(n, Call) and n.body is None and n.name in ("max", "min"):
-                from derivcheck.notation.sizes import extreme
-
-                args = [read(x.value if isinstance(x, Item) else x) for x in n.items]
-                known = [a for a in args if a is not None]
-                return extreme(n.name, *known) if known and len(known) == len(args) else None
-            return None
-
-        found = read(n)
-        if found is None:
-            raise complaint(self.text, n.span, "expected a size after '<': names, whole numbers, + - * //")
-        return found
+        """The size after ``<``; an outer index in it (a ragged range) must have its size already."""
+        outer: dict[str, Index] = {}
+        for x in _names(n):
+            value = env[x.name].root.value if x.name in env else None
+            if value is not None:
+                key, serial = index_key(x.name)
+                outer[x.name] = Index(key, value, serial)
+            elif x.name in env:
+                raise complaint(self.text, n.span, f"{_AFTER_LESS}: the size of the index {x.name} is not known yet")
+            else:
+                self.sizes.add(x.name)
+        return Integers(self.text).size(n, outer, _AFTER_LESS)
 
     def walk(self, n: Node, env: Env, position: bool = False) -> None:
         """Note every use of a name in a body."""
@@ -375,5 +352,9 @@ def _name(item: Node) -> str:
     return item.value.name
 
 
-def _with(key: tuple[str, int], value: Poly) -> tuple[str, Poly, int]:
-    return key[0], value, key[1]
+def _names(n: Node) -> Iterator[Name]:
+    """The names in an expression."""
+    if isinstance(n, Name):
+        yield n
+    for x in children(n):
+        yield from _names(x)

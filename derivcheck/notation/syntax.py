@@ -14,6 +14,7 @@ from importlib.resources import files
 from typing import Any
 
 from derivcheck.errors import NotationError
+from derivcheck.notation import limits
 
 Span = tuple[int, int]
 #: What the operators of a chain do to integer expressions.
@@ -131,7 +132,7 @@ class Declare(Node):
     below: Node | None = None
 
 
-def complaint(text: str, span: Span, what: str) -> NotationError:
+def complaint(text: str, span: Span, what: str, kind: type[NotationError] = NotationError) -> NotationError:
     """A NotationError that shows where in the text something stands."""
     start = min(span[0], len(text))
     line = text.count("\n", 0, start) + 1
@@ -142,9 +143,8 @@ def complaint(text: str, span: Span, what: str) -> NotationError:
     width = max(1, min(span[1], begin + len(shown)) - start)
     lead = column - 60 if column > 90 else 0
     excerpt = shown[lead : lead + 120]
-    return NotationError(
-        f"line {line}, column {column + 1}: {what}\n    {excerpt}\n    {' ' * (column - lead)}{'^' * min(width, 120)}"
-    )
+    what = limits.shortened(what, 500)
+    return kind(f"line {line}, column {column + 1}: {what}\n    {excerpt}\n    {' ' * (column - lead)}{'^' * min(width, 120)}")
 
 
 _WORDS = {
@@ -172,6 +172,14 @@ _WORDS = {
 _STARTS = {"a name", "a number", "'('", "'['"}
 
 
+class _Refused(Exception):
+    """A token beyond a limit, with its place."""
+
+    def __init__(self, span: Span, what: str) -> None:
+        super().__init__(what)
+        self.span = span
+
+
 class _Lines:
     """Drops the newlines that do not end a definition."""
 
@@ -183,6 +191,10 @@ class _Lines:
         depth, before, pending = 0, "", None
         for token in stream:
             kind = token.type
+            if kind in ("NUMBER", "NAME"):
+                wrong = limits.literal(str(token)) if kind == "NUMBER" else limits.name(str(token))
+                if wrong:
+                    raise _Refused((token.start_pos, token.end_pos), wrong)
             if kind == "_NL":
                 if depth == 0 and before and before not in self._joins and (pending is None or token == ";"):
                     pending = token
@@ -305,8 +317,12 @@ def read(text: str, start: str) -> Any:
 
     if not isinstance(text, str):
         raise NotationError(f"expected index text, found {type(text).__name__}")
+    if len(text) > limits.TEXT:
+        raise limits.Beyond(f"index text of {len(text)} characters; expected at most {limits.TEXT}")
     try:
-        return _parser().parse(text, start=start)
+        found = _parser().parse(text, start=start)
+    except _Refused as e:
+        raise complaint(text, e.span, str(e), limits.Beyond) from None
     except UnexpectedCharacters as e:
         at = int(e.pos_in_stream or 0)
         raise complaint(text, (at, at + 1), f"found {text[at]!r}, expected {_expected(e.allowed)}") from None
@@ -320,6 +336,25 @@ def read(text: str, start: str) -> Any:
         raise complaint(text, (at, at + len(str(e.token))), f"found {found}, expected {_expected(e.expected)}") from None
     except UnexpectedInput as e:
         raise NotationError(f"the text cannot be read: {e}") from None
+    _bounded(text, found if isinstance(found, list) else [found], "" if start == "sizes" else _NAME_PARTS)
+    return found
+
+
+_NAME_PARTS = ": name parts in definitions of their own"
+
+
+def _bounded(text: str, nodes: list[Node], advice: str) -> None:
+    """Refuse what is too deep or too long; without recursion, since it may be deep."""
+    stack = [(n, 0) for n in nodes]
+    while stack:
+        n, depth = stack.pop()
+        if isinstance(n, Chain):
+            most, what = (limits.ADDENDS, "addends") if n.operators[0] in "+-" else (limits.FACTORS, "factors")
+            if len(n.operands) > most:
+                raise complaint(text, n.span, f"{len(n.operands)} {what}; expected at most {most}{advice}", limits.Beyond)
+        if depth > limits.DEPTH:
+            raise complaint(text, n.span, f"more than {limits.DEPTH} levels inside one another{advice}", limits.Beyond)
+        stack.extend((c, depth + (not isinstance(n, Item))) for c in children(n))
 
 
 def _expected(terminals: Any) -> str:
@@ -350,3 +385,10 @@ def children(node: Node) -> Iterator[Node]:
             yield node.body
     elif isinstance(node, Compare):
         yield from node.sides
+    elif isinstance(node, Define):
+        yield from node.items
+        yield node.body
+    elif isinstance(node, Declare):
+        yield from node.sizes
+        if node.below is not None:
+            yield node.below

@@ -60,7 +60,7 @@ class Symbol:
             text = rf"\mathcal{{{base}}}"
         elif base in GREEK and not self.spelt:
             text = rf"\{base}"
-        elif len(base) == 1 and base.isascii():
+        elif len(base) == 1 and base.isascii() and base.isalpha():
             text = base
         else:
             text = word(base)
@@ -131,7 +131,7 @@ def size_latex(name: str) -> str:
     """A size in LaTeX."""
     if name in GREEK:
         return rf"\{name}"
-    return name if len(name) == 1 else rf"\mathrm{{{escaped(name)}}}" if name.isascii() else word(name)
+    return name if len(name) == 1 and name.isalpha() else rf"\mathrm{{{escaped(name)}}}" if name.isascii() else word(name)
 
 
 def size_looks(name: str) -> frozenset[str]:
