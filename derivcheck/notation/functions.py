@@ -24,7 +24,7 @@ class Function:
         sympy: the name of SymPy's own function, for a primitive.
         means: for a composite, a function ``(sympy, *args) -> expression``; it may use other rows through ``F``.
         arity: the number of arguments.
-        domain: the condition on its argument, in words, or "".
+        domain: the condition on its (last) argument, in words that follow it or have ``{}`` for it, or "".
         stable: ``(sympy, F, derivative, *args) -> expression``: SymPy's derivative, equal to what it is given, written in
             functions that neither overflow nor cancel.  It rewrites what SymPy found; nothing is differentiated there.
     """
@@ -61,19 +61,19 @@ for _name, _torch, _latex, _domain in [
     ("log", "torch.log({})", r"\log", "> 0"),
     ("sin", "torch.sin({})", r"\sin", ""),
     ("cos", "torch.cos({})", r"\cos", ""),
-    ("tan", "torch.tan({})", r"\tan", ""),
-    ("asin", "torch.asin({})", r"\arcsin", ""),
-    ("acos", "torch.acos({})", r"\arccos", ""),
+    ("tan", "torch.tan({})", r"\tan", "cos({}) ≠ 0"),
+    ("asin", "torch.asin({})", r"\arcsin", "in [-1, 1]"),
+    ("acos", "torch.acos({})", r"\arccos", "in [-1, 1]"),
     ("atan", "torch.atan({})", r"\arctan", ""),
     ("sinh", "torch.sinh({})", r"\sinh", ""),
     ("cosh", "torch.cosh({})", r"\cosh", ""),
     ("tanh", "torch.tanh({})", r"\tanh", ""),
     ("asinh", "torch.asinh({})", r"\operatorname{arsinh}", ""),
-    ("acosh", "torch.acosh({})", r"\operatorname{arcosh}", ""),
-    ("atanh", "torch.atanh({})", r"\operatorname{artanh}", ""),
+    ("acosh", "torch.acosh({})", r"\operatorname{arcosh}", "≥ 1"),
+    ("atanh", "torch.atanh({})", r"\operatorname{artanh}", "in (-1, 1)"),
     ("erf", "torch.erf({})", r"\operatorname{erf}", ""),
-    ("lgamma", "torch.lgamma({})", r"\log\Gamma", ""),
-    ("digamma", "torch.digamma({})", r"\psi", ""),
+    ("lgamma", "torch.lgamma({})", r"\log\Gamma", "is no whole number below 1"),
+    ("digamma", "torch.digamma({})", r"\psi", "is no whole number below 1"),
 ]:
     function(_name, _torch, _latex, {"lgamma": "loggamma"}.get(_name, _name), domain=_domain)
 
@@ -129,16 +129,18 @@ function("i1e", "torch.special.i1e({})", "I_1^e", means=lambda sp, F, x: sp.exp(
          stable=_by_scaled_bessel)
 # Products with a logarithm, 0 where the first factor is.
 function("entr", "torch.special.entr({})", r"\operatorname{entr}", means=lambda sp, F, x: -x * sp.log(x), domain=">= 0")
-function("xlogy", "torch.xlogy({}, {})", r"\operatorname{xlogy}", means=lambda sp, F, x, y: x * sp.log(y), arity=2)
+function("xlogy", "torch.xlogy({}, {})", r"\operatorname{xlogy}", means=lambda sp, F, x, y: x * sp.log(y), arity=2,
+         domain="> 0")
 function("xlog1py", "torch.special.xlog1py({}, {})", r"\operatorname{xlog1py}", means=lambda sp, F, x, y: x * F.log1p(y),
-         arity=2)
+         arity=2, domain="> -1")
 # sin(πx)/(πx) and its slope, in which cos(πx) and sin(πx)/(πx) cancel near 0.
 function("sinc", "torch.sinc({})", r"\operatorname{sinc}", means=lambda sp, F, x: sp.sin(sp.pi * x) / (sp.pi * x),
          stable=lambda sp, F, e, x: F.sinc_slope(x))
 function("sinc_slope", "_sinc_slope({})", r"\operatorname{sinc}'",
          means=lambda sp, F, x: sp.cos(sp.pi * x) / x - sp.sin(sp.pi * x) / (sp.pi * x**2))
 function("erfinv", "torch.erfinv({})", r"\operatorname{erf}^{-1}", "erfinv", domain="in (-1, 1)")
-function("polygamma", "torch.polygamma({}, {})", r"\psi^{{({})}}({})", "polygamma", arity=2)
+function("polygamma", "torch.polygamma({}, {})", r"\psi^{{({})}}({})", "polygamma", arity=2,
+         domain="is no whole number below 1")
 function("i0", "torch.special.i0({})", "I_0", means=lambda sp, F, x: sp.besseli(0, x))
 function("i1", "torch.special.i1({})", "I_1", means=lambda sp, F, x: sp.besseli(1, x))
 # Steps: constant between jumps, used in definitions through which no gradient flows.

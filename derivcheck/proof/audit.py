@@ -9,20 +9,21 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import islice
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 from derivcheck.notation.exact import Exact
 from derivcheck.notation.program import Program
+from derivcheck.proof.choices import assignments
 from derivcheck.proof.claims import Claim
 from derivcheck.proof.counterexample import Counterexample
 from derivcheck.proof.decimals import Digits
-from derivcheck.proof.refute import confirmed, pair_at
-from derivcheck.proof.samples import assignments, reach, sample, values_at
+from derivcheck.proof.refute import lasting, pair_at
+from derivcheck.proof.samples import reach, sample, values_at
 
-CHOICES = 8
+SMALLEST, FURTHER = 4, 6
+NOWHERE = "proved by the rules, but numbers could be asked nowhere: no admitted sizes were found, or no values there"
 
 
 @dataclass(frozen=True)
@@ -64,14 +65,16 @@ def _differing(program: Program, pair: tuple[str, str, str], fixed: Sequence[str
         others: float inputs that kinks depend on, but whose gradient this is not.
     """
     far = reach(program)
+    tried = False
     for seed, sizes in enumerate(_sizes(program)):
         for stretch, masks in ((1, ()), (far, ()), *((1, (m,)) for m in (*fixed, *others)), (far, (*fixed,))):
             inputs = sample(program, sizes, 3 * seed + 2, False, stretch, frozenset(masks))
             found = None if inputs is None else _gap(program, pair, sizes, inputs)
-            if found is not None:
+            tried = tried or found is not None
+            if found:
                 known = set(masks).isdisjoint(others)
                 return Finding(f"proved away from kinks, but {found}", found if known else None)
-    return None
+    return None if tried else Finding(NOWHERE)
 
 
 def _undefined(program: Program, pair: tuple[str, str, str]) -> Finding | None:
@@ -96,24 +99,31 @@ def _undefined(program: Program, pair: tuple[str, str, str]) -> Finding | None:
             if partly is not None and _is_undefined(program, pair, sizes, partly):
                 where = ", ".join(f"{n} = {v}" for n, v in sizes.items())
                 return Finding(f"proved where the claim is defined; in whole regions (at {where}) the gradient alone is")
-    return Finding("equal where it is defined, but it is defined nowhere") if tried and not ever else None
+    return None if ever else Finding("equal where it is defined, but it is defined nowhere" if tried else NOWHERE)
 
 
 def _sizes(program: Program) -> Iterator[dict[str, int]]:
+    """The smallest, and some of the others up to the last."""
     every = list(assignments(program))
-    yield from islice(every, CHOICES // 2)
-    yield from every[max(CHOICES // 2, len(every) - CHOICES // 2) :]
+    yield from every[:SMALLEST]
+    rest = every[SMALLEST:]
+    yield from rest[(len(rest) - 1) % (step := max(1, len(rest) // FURTHER)) :: step] if rest else ()
 
 
-def _gap(program: Program, pair: tuple[str, str, str], sizes: Mapping[str, int], inputs: Mapping[str, Any]) -> Any:
+def _gap(
+    program: Program, pair: tuple[str, str, str], sizes: Mapping[str, int], inputs: Mapping[str, Any]
+) -> Counterexample | Literal[False] | None:
+    """Where the two sides differ; False where they do not; None where they have no values."""
     values = values_at(program, sizes, inputs)
     if values is None:
         return None
     a, b = (np.asarray(values[n], dtype=float) for n in pair[1:])
     fine = np.isfinite(a) & np.isfinite(b)
-    if not fine.any() or (np.abs(a - b)[fine] <= 1e-7 * max(float(np.abs(b[fine]).max()), 1e-6)).all():
+    if not fine.any():
         return None
-    return confirmed(program, *pair, sizes, inputs)
+    if (np.abs(a - b)[fine] <= 1e-7 * max(float(np.abs(b[fine]).max()), 1e-6)).all():
+        return False
+    return lasting(program, *pair, sizes, inputs) or False
 
 
 def _is_undefined(program: Program, pair: tuple[str, str, str], sizes: Mapping[str, int], inputs: Mapping[str, Any]) -> bool:

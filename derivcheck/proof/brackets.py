@@ -135,14 +135,13 @@ def above(space: Space, u: Expression) -> Expression:
 
 
 def _above(space: Space, u: Expression) -> Expression:
-    if space.ties and space.kinks is not None and space.kinks.at(space, u):
-        from derivcheck.proof.spelling import expression_text
-
-        kept = signed(space, u.items())
-        texts = sorted((expression_text(u), expression_text(polynomials.scaled(u, -1))), key=lambda t: (t[0] == "-", len(t), t))
-        space.assume(f"{texts[0]} ≠ 0 (a kink)")
-        if not kept:
-            return {UNIT: 1, **polynomials.scaled(space.one("above", frozen(polynomials.scaled(u, -1))), -1)}
+    """``[u > 0]``; where it is a kink, one of the two sides is kept: ``[u > 0] = 1 − [u is 0 for all inputs] − [−u > 0]``."""
+    same = space.meets(u) if space.ties else None
+    if same is not None:
+        space.tied(u, same)
+        if not signed(space, u.items()):
+            below = space.one("above", frozen(polynomials.scaled(u, -1)))
+            return polynomials.plus({UNIT: 1}, polynomials.scaled(polynomials.plus(same, below), -1))
     return space.one("above", frozen(u))
 
 

@@ -1,4 +1,4 @@
-"""Numbers of many digits, for functions that are not rational."""
+"""Numbers of many digits, for functions that are not rational.  Outside its domain a function is not defined: never complex."""
 
 from __future__ import annotations
 
@@ -47,25 +47,42 @@ class Digits(Exact):
         if name == "inf":  # masks add it; exp(−inf) is 0 again
             return self.mp.inf
         try:
-            found = self.mp.mpf(1) * _function(name)(self.mp, *values)
-        except (ValueError, ZeroDivisionError, TypeError):
+            found = _real(self.mp, _function(name)(self.mp, *values))
+        except (ValueError, ZeroDivisionError, TypeError, OverflowError):
             return None
-        return None if not self.mp.isfinite(found) else found
+        return found if self.mp.isfinite(found) else None
+
+
+def _real(mp: Any, value: Any) -> Any:
+    """A real number; ValueError where it is complex."""
+    if isinstance(value, mp.mpc):
+        raise ValueError("a complex value")
+    return mp.mpf(value)
 
 
 def _function(name: str) -> Any:
     from derivcheck.notation.functions import functions
 
-    plain = {"lgamma": "loggamma", "pi": "pi"}
+    if name in _OWN:
+        return _OWN[name]
     row = functions().get(name)
     if row is None or row.means is None:
-        if name == "pi":
-            return lambda mp: mp.pi
-        if name == "polygamma":
-            return lambda mp, n, x: mp.polygamma(int(n), x)
-        return lambda mp, *a: getattr(mp, plain.get(name, name))(*a)
+        return lambda mp, *a: getattr(mp, name)(*a)
     term = meaning(name)
     return lambda mp, *a: _scalar(mp, term, a)
+
+
+_OWN: dict[str, Any] = {
+    "pi": lambda mp: mp.pi,
+    "polygamma": lambda mp, n, x: mp.polygamma(int(n), x),
+    "i0": lambda mp, x: mp.besseli(0, x),
+    "i1": lambda mp, x: mp.besseli(1, x),
+    "i0e": lambda mp, x: mp.exp(-abs(x)) * mp.besseli(0, x),
+    "i1e": lambda mp, x: mp.exp(-abs(x)) * mp.besseli(1, x),
+    "trunc": lambda mp, x: mp.floor(x) if x >= 0 else mp.ceil(x),
+    "round": lambda mp, x: mp.nint(x),
+    "lgamma": lambda mp, x: mp.re(mp.loggamma(x)),  # log|Γ(x)|, as torch has it
+}
 
 
 def _scalar(mp: Any, t: Any, args: Sequence[Any]) -> Any:
@@ -84,5 +101,5 @@ def _scalar(mp: Any, t: Any, args: Sequence[Any]) -> Any:
             total = total * k
         return total
     if isinstance(t, T.Pow):
-        return mp.power(kids[0], kids[1])
-    return _function(t.name)(mp, *kids)
+        return _real(mp, mp.power(kids[0], kids[1]))
+    return _real(mp, _function(t.name)(mp, *kids))

@@ -1,9 +1,10 @@
 """Which comparisons are kinks: where two sides meet in a set of measure zero, and any subgradient is as good as another.
 
-A bracket of what depends on the inputs in question meets its other side there.  A mask does not: it is 0 in whole
-regions, whether it is boolean or a tensor of zeros and ones, and ``[m ≠ 0]`` says where.  Nor is there a kink where what is
-compared may be 0 in whole regions itself: ``Σ relu(x)``, ``max(x) − x``, ``floor(x)``.  An equality belongs to a kink
-where the same two numbers are also ordered: ``[a > b] + [a = b]/2``.
+A bracket of what depends on the inputs in question meets its other side there, but for the indices and sizes at which its
+two sides are the same whatever the inputs are (``x[i] > x[j]`` at i = j): there the tie decides.  A mask does not: it is 0
+in whole regions, whether it is boolean or a tensor of zeros and ones, and ``[m ≠ 0]`` says where.  Nor is there a kink
+where what is compared may be 0 in whole regions itself: ``Σ relu(x)``, ``max(x) − x``, ``floor(x)``.  An equality belongs to
+a kink where the same two numbers are also ordered: ``[a > b] + [a = b]/2``.
 """
 
 from __future__ import annotations
@@ -13,18 +14,23 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from derivcheck.notation.program import Definition
-from derivcheck.notation.sizes import Poly
-from derivcheck.notation.terms import Add, Bracket, Func, Mul, Number, Over, Pow, Ref, SizeOf, Term, neg
+from derivcheck.notation.sizes import Poly, i_poly
+from derivcheck.notation.terms import Bracket, Func, Number, Over, Pow, Ref, Term, neg
 from derivcheck.notation.walking import subterms
-from derivcheck.proof.atoms import Atom, Expression, Rational, elements_in
+from derivcheck.proof.atoms import Atom, Expression, Rational, elements_in, free_in
 from derivcheck.proof.atoms import whole as integral
 from derivcheck.proof.conditions import above_zero
+from derivcheck.proof.identical import identically_zero
+from derivcheck.proof.normal import of_term
 from derivcheck.proof.powers import all_positive, strictly
+from derivcheck.proof.spelling import kink_text, named
+from derivcheck.proof.substitution import inlined, moved
 
 if TYPE_CHECKING:
     from derivcheck.proof.space import Space
 
 STEPS = ("floor", "ceil", "trunc", "round", "inf")
+LONGEST = 200  # terms of a comparison that is looked into
 
 
 @dataclass(frozen=True)
@@ -34,16 +40,43 @@ class Kinks:
     Attributes:
         moving: those that depend on the inputs in question.
         smooth: those that are analytic in the inputs: no brackets, extremes or steps in them.
-        varying: of the smooth ones those of which no element is 0 in a whole region.
+        definitions: what the names mean.
+        inputs: the inputs of real numbers.
     """
 
     moving: frozenset[str]
     smooth: frozenset[str]
-    varying: frozenset[str]
+    definitions: Mapping[str, Definition]
+    inputs: frozenset[str]
 
-    def at(self, space: Space, u: Expression) -> bool:
-        """Whether ``u = 0`` in a set of measure zero alone, which a step of the inputs in question crosses."""
-        return not self.moving.isdisjoint(elements_in(u)) and self._smooth(space, u) and any(map(self._varies, u))
+    def meets(self, space: Space, u: Expression) -> Expression | None:
+        """``[u = 0 for all inputs]`` where ``u = 0`` is a kink: elsewhere a set of measure zero; None where it is none."""
+        if self.moving.isdisjoint(elements_in(u)) or not self._smooth(space, u):
+            return None
+        written = self._in_inputs(space, u)
+        if written is None or self.moving.isdisjoint(elements_in(written)) or not self._smooth(space, written):
+            return None
+        return identically_zero(space, written, self.inputs)
+
+    def told(self, space: Space, u: Expression, same: Expression) -> tuple[str, bool, str]:
+        """A kink in the inputs, which the user has names for: what it is up to names, whether some are made up, the text."""
+        u = self._in_inputs(space, u) or u
+        free = free_in(u) | free_in(same)
+        moves = named(free)
+        u, same = (moved(space, v, {i: i_poly(j) for i, j in moves.items()}) for v in (u, same))
+        text, key = kink_text(u, same, [moves.get(i, i) for i in free])
+        return key, bool(moves), text
+
+    def _in_inputs(self, space: Space, u: Expression) -> Expression | None:
+        """The expression with every definition written out; None where it becomes too long."""
+        while names := [n for n in elements_in(u) if n in self.definitions]:
+            meanings = {n: (d.indices, of_term(space, d.term)) for n, d in ((n, self.definitions[n]) for n in names)}
+            if any(self.definitions[n].recurrent for n in names) or sum(len(v) for _, v in meanings.values()) > LONGEST:
+                return None
+            u = inlined(space, u, meanings)
+            if len(u) > LONGEST:
+                return None
+        return u
 
     def _smooth(self, space: Space, u: Expression) -> bool:
         return all(self._smooth_atom(space, a, e) for m in u for a, e in m)
@@ -64,19 +97,6 @@ class Kinks:
             inside = [{a.data[-1]: 1}]
         return all(self._smooth(space, v) for v in inside)
 
-    def _varies(self, m: Iterable[tuple[Atom, Rational]]) -> bool:
-        factors = [a for a, _ in m if not strictly(a)]
-        return bool(factors) and all(map(self._varies_atom, factors))
-
-    def _varies_atom(self, a: Atom) -> bool:
-        if a.kind == "element":
-            return a.data[0] in self.varying
-        if a.kind == "sigma":
-            return self._varies(a.data[1])
-        if a.kind == "apply":
-            return any(self._varies(m) for v in a.data[1] for m, _ in v)
-        return a.kind == "base" and any(self._varies(m) for m, _ in a.data[0])
-
 
 def _positive(space: Space, u: Expression) -> bool:
     return all_positive(space, u) and any(all(strictly(a) for a, _ in m) for m in u)
@@ -93,19 +113,17 @@ def kinks(inputs: Iterable[str], kinds: Mapping[str, str], definitions: Iterable
     >>> from derivcheck.notation.parse import parse_program
     >>> p = parse_program("u[n] := x[n]*m[n] + 1; r[n] := [x[n] > 0]*x[n]; s := sum(n: r[n])", {"x": "N", "m": "N"})
     >>> found = kinks(["x"], {"x": "float", "m": "float"}, p.definitions)
-    >>> sorted(found.moving), sorted(found.smooth), sorted(found.varying)
-    (['r', 's', 'u', 'x'], ['m', 'u', 'x'], ['m', 'u', 'x'])
+    >>> sorted(found.moving), sorted(found.smooth)
+    (['r', 's', 'u', 'x'], ['m', 'u', 'x'])
     """
     every = tuple(definitions)
-    smooth = {n for n, kind in kinds.items() if kind == "float"}
-    varying = set(smooth)
+    real = frozenset(n for n, kind in kinds.items() if kind == "float")
+    smooth = set(real)
     known = {d.name: d for d in every}
     for d in every:
         if d.kind == "float" and all(_smooth(t, smooth | {d.name}, known) for t in subterms(d.term)):
             smooth.add(d.name)
-            if _varies(d.term, varying):
-                varying.add(d.name)
-    return Kinks(moving(inputs, every), frozenset(smooth), frozenset(varying))
+    return Kinks(moving(inputs, every), frozenset(smooth), known, real)
 
 
 def _smooth(t: Term, names: set[str], known: Mapping[str, Definition]) -> bool:
@@ -120,22 +138,6 @@ def _smooth(t: Term, names: set[str], known: Mapping[str, Definition]) -> bool:
         e = t.exponent
         return isinstance(e, Number) and e.value.denominator == 1 or above_zero(t.base, known)
     return not isinstance(t, Func) or t.name not in STEPS
-
-
-def _varies(t: Term, names: set[str]) -> bool:
-    """Whether a smooth term is not 0 in a whole region: something in it moves freely, and nothing takes that away."""
-    if isinstance(t, Ref):
-        return t.name in names
-    if isinstance(t, Add):
-        return any(_varies(a, names) for a in t.args)
-    if isinstance(t, Mul):
-        free = [a for a in t.args if not (isinstance(a, (Number, SizeOf)) or above_zero(a, {}))]
-        return bool(free) and all(_varies(a, names) for a in free)
-    if isinstance(t, Pow):
-        return _varies(t.base, names)
-    if isinstance(t, Func):
-        return any(_varies(a, names) for a in t.args)
-    return isinstance(t, Over) and _varies(t.body, names)
 
 
 def moving(inputs: Iterable[str], definitions: Iterable[Definition]) -> frozenset[str]:

@@ -123,9 +123,13 @@ class Prover:
         found.update(dict.fromkeys(self.cancelled if self.leaned else ()))
         every = (*self.known.values(), *self.claimed.definitions, *self.leaned)
         found.update(dict.fromkeys(conditions(every, self.definitions)))
+        kinks: dict[str, tuple[bool, str]] = {}
         for mode, s in self.spaces.items():
             if mode in self.used or mode == 0:
                 found.update(dict.fromkeys(s.conditions))
+                for key, made_up, text in s.left_out.values():
+                    kinks[key] = min(kinks.get(key, (made_up, text)), (made_up, text))
+        found.update(dict.fromkeys(text for _, text in kinks.values()))
         found.update(dict.fromkeys(f"0 ≤ {n} < {p}" for n, p in self.below.items()))
         sizes = ", ".join(self.forward.sizes())
         if sizes:

@@ -1,10 +1,9 @@
-"""Sizes and inputs at which two formulas are compared: small rationals, far enough for every bracket."""
+"""Inputs at which two formulas are compared: small rationals, far enough for every bracket."""
 
 from __future__ import annotations
 
-import itertools
 import random
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from fractions import Fraction
 from typing import Any
 
@@ -15,51 +14,11 @@ from derivcheck.notation.meaning import evaluate
 from derivcheck.notation.program import Input, Program
 from derivcheck.notation.terms import Add, Bracket, Number
 from derivcheck.notation.walking import subterms
+from derivcheck.proof.choices import apart
 
 ELEMENTS = 20000
 LARGE = 1000  # what a bracket compares with beyond this is out of reach
 PRIMES = (7, 11, 13, 17, 19, 23, 29, 31, 37, 41)
-SPREAD = (
-    (3, 2, 4, 5, 3, 2),
-    (2, 3, 5, 4, 3, 2),
-    (4, 5, 2, 3, 2, 3),
-    (5, 4, 3, 2, 3, 2),
-    (5, 3, 2, 2, 3, 3),
-    (6, 5, 4, 3, 2, 2),
-)
-
-
-def assignments(program: Program, most: int = 60) -> Iterator[dict[str, int]]:
-    """Sizes to try, of those that the Program admits: the smallest first, then some in which no two sizes agree."""
-    return filter(program.admits, _assignments(program, most))
-
-
-def _assignments(program: Program, most: int) -> Iterator[dict[str, int]]:
-    names = _sizes(program)
-    if not names:
-        yield {}
-        return
-    seen: set[tuple[int, ...]] = set()
-    small = sorted(itertools.product((1, 2, 3), repeat=min(len(names), 5)), key=lambda v: (sum(v), max(v), v))
-    kept = small if len(small) <= most // 2 else [v for v in small if sum(v) <= len(v) + 2][: most // 2]
-    for v in kept:
-        full = (*v, *([2] * (len(names) - len(v))))
-        if full not in seen:
-            seen.add(full)
-            yield dict(zip(names, full))
-    for v in SPREAD:
-        full = tuple(v[k % 6] for k in range(len(names)))
-        if full not in seen:
-            seen.add(full)
-            yield dict(zip(names, full))
-
-
-def _sizes(program: Program) -> tuple[str, ...]:
-    found = dict.fromkeys(program.sizes())
-    for a in program.arguments:
-        if a.below is not None:
-            found.update(dict.fromkeys(sorted(a.below.sizes())))
-    return tuple(found)
 
 
 def sample(
@@ -89,6 +48,13 @@ def sample(
                 drawn[np.array([rng.random() < 0.4 for _ in range(drawn.size)], dtype=bool).reshape(shape)] = Fraction(0)
         out[a.name] = drawn
     return out
+
+
+def beside(inputs: Mapping[str, Any]) -> dict[str, Any]:
+    """The inputs a little further, each real number by a step of its own; zeros, which masks are made of, stay."""
+    rng = random.Random(7)
+    step = np.vectorize(lambda v: v and v + Fraction(rng.choice((1, -1)) * rng.randrange(1, 1000), 1_000_003), otypes=[object])
+    return {n: step(v) if np.asarray(v).dtype == object and np.size(v) else v for n, v in inputs.items()}
 
 
 def reach(program: Program) -> int:
@@ -133,11 +99,7 @@ def values_at(program: Program, sizes: Mapping[str, int], inputs: Mapping[str, A
 
 def spread(program: Program) -> tuple[dict[str, int], dict[str, Any], dict[str, Any]] | None:
     """Sizes of which no two agree where that is possible, inputs, and the values there: finite somewhere."""
-    names = _sizes(program)
-    for round_, v in enumerate(SPREAD):
-        sizes = dict(zip(names, (v[k % 6] for k in range(len(names)))))
-        if not program.admits(sizes):
-            continue
+    for round_, sizes in enumerate(apart(program)):
         for positive in (False, True):
             inputs = sample(program, sizes, 11 * round_ + 5, positive)
             if inputs is None:

@@ -76,7 +76,8 @@ class Space:
         self.polys: dict[Poly, int] = {}
         self.relations: dict[tuple[Poly, Poly], tuple[str, Poly | None]] = {}
         self.powers: dict[Any, Expression] = {}
-        self.stands: dict[str, Poly] = {}
+        self.left_out: dict[Any, tuple[str, bool, str]] = {}
+        self._meetings: dict[Any, Expression | None] = {}
 
     def tick(self) -> None:
         """Stop where the time limit is reached."""
@@ -91,6 +92,21 @@ class Space:
     def assume(self, condition: str) -> None:
         """Note what a rewriting assumes."""
         self.conditions.setdefault(condition)
+
+    def meets(self, u: Expression) -> Expression | None:
+        """Where the two sides of a kink are the same for all inputs; None where ``[u > 0]`` is no kink."""
+        if self.kinks is None:
+            return None
+        key = frozen(u)
+        if key not in self._meetings:
+            self._meetings[key] = self.kinks.meets(self, u)
+        return self._meetings[key]
+
+    def tied(self, u: Expression, same: Expression) -> None:
+        """Note that a kink is left out."""
+        assert self.kinks is not None
+        if frozen(u) not in self.left_out:
+            self.left_out[frozen(u)] = self.kinks.told(self, u, same)
 
     def temporary(self, size: PolyLike) -> Index:
         """A new index that stands nowhere else."""

@@ -46,12 +46,12 @@ def test_an_equality_that_no_order_goes_with_is_no_kink() -> None:
     ("f", "slope", "kinks"),
     [
         (F.relu, lambda x: (x >= 0).to(x.dtype), {"x[n] ≠ 0 (a kink)"}),
-        (F.relu6, lambda x: ((x >= 0) & (x <= 6)).float(), {"x[n] ≠ 0 (a kink)", "-6 + x[n] ≠ 0 (a kink)"}),
+        (F.relu6, lambda x: ((x >= 0) & (x <= 6)).float(), {"x[n] ≠ 0 (a kink)", "x[n] - 6 ≠ 0 (a kink)"}),
         (F.hardtanh, lambda x: (x.abs() < 1).to(x.dtype), set()),
         (
             F.hardswish,
             lambda x: torch.where(x < -3, 0.0, torch.where(x <= 3, x / 3 + 0.5, 1.0)),
-            {"3 + x[n] ≠ 0 (a kink)", "-3 + x[n] ≠ 0 (a kink)"},
+            {"x[n] + 3 ≠ 0 (a kink)", "x[n] - 3 ≠ 0 (a kink)"},
         ),
     ],
 )
