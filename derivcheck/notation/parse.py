@@ -26,8 +26,9 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 
 from derivcheck.errors import NotationError
-from derivcheck.notation.cancelled import cancelled_conditions
 from derivcheck.notation.dims import parse_input, size_expression
+from derivcheck.notation.domains import dropped_conditions, partial
+from derivcheck.notation.dropped import listening
 from derivcheck.notation.groups import expand_groups
 from derivcheck.notation.program import Input, Program
 from derivcheck.notation.reader import Reader
@@ -105,7 +106,8 @@ def parse_program(text: str, dims: Mapping[str, str] | None = None, groups: Mapp
     if dims is not None:
         _all_used(text, dims, resolver)
     reader = Reader(text, resolver)
-    definitions = tuple(reader.definition(d) for d in defines)
+    with listening() as heard:
+        definitions = tuple(reader.definition(d) for d in defines)
     names = {d.name for d in definitions}
     used: frozenset[str] = frozenset().union(*(d.term.names - {d.name} for d in definitions))
     used = used.union(*(p.names for d in definitions for p in d.dims))
@@ -114,7 +116,8 @@ def parse_program(text: str, dims: Mapping[str, str] | None = None, groups: Mapp
             raise NotationError(f"output {o!r} is not defined; defined are {', '.join(d.name for d in definitions)}")
     arguments = tuple(resolver.inputs.values())
     outputs = outputs or [d.name for d in definitions if d.name not in used]
-    return Program(arguments, definitions, tuple(outputs), cancelled_conditions(definitions, reader.powers))
+    dropped = partial(heard, {d.name: d for d in definitions})
+    return Program(arguments, definitions, tuple(outputs), dropped_conditions(dropped, definitions), dropped=dropped)
 
 
 def _declare(text: str, s: Declare, declared: dict[str, Input], outputs: list[str]) -> None:

@@ -139,6 +139,7 @@ class Program:
         conditions: what must hold of the sizes or values, in words (``N >= 2 at user.py:12``).
         notes: how the Program was found, for the certificate (traces, assumptions).
         requires: those of the conditions that are relations between sizes; generated code refuses other sizes.
+        dropped: terms in the inputs that the text or code has, and no definition: it is defined only where they are.
         scalar: the upstream gradient is one number (each output has no dimensions).
     """
 
@@ -149,6 +150,7 @@ class Program:
     notes: tuple[str, ...] = ()
     structure: str = field(default="auto")  # "auto": one output alone, else a tuple; "tuple"
     requires: tuple[Requirement, ...] = ()
+    dropped: tuple[Term, ...] = ()
 
     @property
     def assumptions(self) -> tuple[str, ...]:
@@ -241,7 +243,8 @@ class Program:
             for d in self.definitions
         )
         arguments = tuple(replace(a, name=new(a.name)) for a in self.arguments)
-        return replace(self, arguments=arguments, definitions=definitions, outputs=tuple(new(o) for o in self.outputs))
+        outputs, dropped = tuple(new(o) for o in self.outputs), tuple(rename(t, names) for t in self.dropped)
+        return replace(self, arguments=arguments, definitions=definitions, outputs=outputs, dropped=dropped)
 
     def __str__(self) -> str:
         from derivcheck.notation.text import program_text

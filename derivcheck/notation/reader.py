@@ -55,7 +55,6 @@ class Reader(Integers):
     def __init__(self, text: str, resolver: Resolver) -> None:
         super().__init__(text, resolver)
         self.resolver = resolver
-        self.powers: list[tuple[Term, Term]] = []  # as written: they may cancel
 
     def definition(self, d: Define) -> Definition:
         """One definition."""
@@ -128,7 +127,6 @@ class Reader(Integers):
         return self._bounded(n, mul(*factors))
 
     def _power(self, n: Node, base: Term, exponent: Term) -> Term:
-        self.powers.append((base, exponent))
         if isinstance(exponent, Number) and exponent.value.denominator == 1:
             wrong = limits.power(coefficient(base)[0], int(exponent.value))
             if isinstance(base, SizeOf) and abs(exponent.value) > limits.EXPONENT:

@@ -13,11 +13,13 @@ apply only laws that hold always: numbers are added up, ``0·t = 0``, factors fr
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from fractions import Fraction
 from typing import Any, cast
 from weakref import WeakValueDictionary
 
+from derivcheck.notation.dropped import drop
 from derivcheck.notation.sizes import Atom, Index, Poly, PolyLike, as_poly
 
 Rational = int | Fraction
@@ -234,10 +236,11 @@ def add(*args: Term) -> Term:
             total += t.value
             continue
         c, rest = coefficient(t)
-        key: frozenset[tuple[Term, int]] | Term = frozenset(_counted(rest.args)) if isinstance(rest, Mul) else rest
+        key: frozenset[tuple[Term, int]] | Term = frozenset(Counter(rest.args).items()) if isinstance(rest, Mul) else rest
         before = counts.get(key)
         counts[key] = (c if before is None else before[0] + c, rest if before is None else before[1])
     out = [mul(Number(c), rest) for c, rest in counts.values() if c]
+    drop(*(rest for c, rest in counts.values() if not c))
     if total:
         out.append(Number(total))
     if len(out) < 2:
@@ -252,13 +255,6 @@ def is_negative(term: Term) -> bool:
     """Whether a minus sign stands in front of the term."""
     lead = term.args[0] if isinstance(term, Mul) else term
     return isinstance(lead, Number) and lead.value < 0
-
-
-def _counted(args: tuple[Term, ...]) -> list[tuple[Term, int]]:
-    counts: dict[Term, int] = {}
-    for a in args:
-        counts[a] = counts.get(a, 0) + 1
-    return list(counts.items())
 
 
 def coefficient(term: Term) -> tuple[Fraction, Term]:
@@ -288,11 +284,11 @@ def mul(*args: Term) -> Term:
         before = powers.get(base)
         if before is None:
             powers[base] = exponent
-        elif isinstance(base, Bracket):
-            continue
         else:
-            powers[base] = add(before, exponent)
+            drop(*(Pow(base, e) for e in (before, exponent) if restricts(e)))
+            powers[base] = before if isinstance(base, Bracket) else add(before, exponent)
     if not total:
+        drop(*(b if e is ONE else Pow(b, e) for b, e in powers.items()))
         return ZERO
     out = [p for p in (power(b, e) for b, e in powers.items()) if p is not ONE]
     if any(isinstance(p, (Number, Mul)) for p in out):
@@ -324,6 +320,7 @@ def power(base: Term, exponent: Term | Rational) -> Term:
     e = exponent if isinstance(exponent, Term) else Number(exponent)
     if isinstance(e, Number):
         if e.value == 0:
+            drop(base)
             return ONE
         if e.value == 1:
             return base
@@ -336,10 +333,16 @@ def power(base: Term, exponent: Term | Rational) -> Term:
             if isinstance(base, Mul):
                 return mul(*(power(a, e) for a in base.args))
             if isinstance(base, Pow) and isinstance(base.exponent, Number) and _nests(base.exponent.value, k):
+                drop(base)
                 return power(base.base, Number(base.exponent.value * k))
     if base is ONE:
         return ONE
     return Pow(base, e)
+
+
+def restricts(exponent: Term) -> bool:
+    """Whether a power with that exponent is not defined everywhere."""
+    return not isinstance(exponent, Number) or exponent.value < 0 or exponent.value.denominator != 1
 
 
 def _nests(inner: Fraction, outer: int) -> bool:

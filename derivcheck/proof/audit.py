@@ -8,13 +8,14 @@ in general position give a gradient.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
 
 from derivcheck.notation.exact import Exact
-from derivcheck.notation.program import Program
+from derivcheck.notation.program import Definition, Program
+from derivcheck.notation.terms import Term
 from derivcheck.proof.choices import assignments
 from derivcheck.proof.claims import Claim
 from derivcheck.proof.counterexample import Counterexample
@@ -23,6 +24,7 @@ from derivcheck.proof.refute import lasting, pair_at
 from derivcheck.proof.samples import reach, sample, values_at
 
 SMALLEST, FURTHER = 4, 6
+LARGEST = 10**40  # beyond it, or an infinity, nothing is a number here
 NOWHERE = "proved by the rules, but numbers could be asked nowhere: no admitted sizes were found, or no values there"
 
 
@@ -39,7 +41,14 @@ class Finding:
     counterexample: Counterexample | None = None
 
 
-def objection(program: Program, c: Claim, moving: Collection[str], kinks: bool, defined: bool) -> Finding | None:
+def objection(
+    program: Program,
+    c: Claim,
+    moving: Collection[str],
+    kinks: bool,
+    defined: bool,
+    needs: tuple[Sequence[Term], Sequence[Term]] = ((), ()),
+) -> Finding | None:
     """What numbers say against the proof of a claim, if anything.
 
     Args:
@@ -47,9 +56,10 @@ def objection(program: Program, c: Claim, moving: Collection[str], kinks: bool, 
         moving: the names that kinks may depend on.
         kinks: whether kinks were left out.
         defined: whether the claim has conditions that the gradient does not have.
+        needs: what has to be defined for the forward to be, and for the claim, and stands in no definition.
     """
     pair = (c.name, c.claim, c.target)
-    found = _undefined(program, pair) if defined else None
+    found = _undefined(program, pair, *needs) if defined else None
     if found is not None or not kinks:
         return found
     floats = [a.name for a in program.arguments if a.kind == "float" and a.role != "upstream" and a.name != c.name]
@@ -77,8 +87,11 @@ def _differing(program: Program, pair: tuple[str, str, str], fixed: Sequence[str
     return None if tried else Finding(NOWHERE)
 
 
-def _undefined(program: Program, pair: tuple[str, str, str]) -> Finding | None:
+def _undefined(
+    program: Program, pair: tuple[str, str, str], of_forward: Sequence[Term], of_claim: Sequence[Term]
+) -> Finding | None:
     """Whether the claim is nowhere defined, or not where inputs in general position give a gradient."""
+    program, mine, theirs = _with_needs(program, of_forward, of_claim)
     ever = tried = False
     for seed, sizes in enumerate(_sizes(program)):
         here: list[tuple[bool, Mapping[str, Any] | None]] = []
@@ -87,16 +100,17 @@ def _undefined(program: Program, pair: tuple[str, str, str]) -> Finding | None:
             if inputs is None:
                 break
             values = values_at(program, sizes, inputs)
-            if values is None:
+            if values is None or not _all_finite(values, mine):
                 continue
             claim, gradient = (np.isfinite(np.asarray(values[n], dtype=float)) for n in pair[1:])
+            claim = claim & _all_finite(values, theirs)
             tried = tried or bool(gradient.any())
             here.append((bool((claim & gradient).any()), inputs if (gradient & ~claim).any() else None))
         if not any(defined for defined, _ in here):
             continue
         ever = True
         for _, partly in here:
-            if partly is not None and _is_undefined(program, pair, sizes, partly):
+            if partly is not None and _is_undefined(program, pair, theirs, sizes, partly):
                 where = ", ".join(f"{n} = {v}" for n, v in sizes.items())
                 return Finding(f"proved where the claim is defined; in whole regions (at {where}) the gradient alone is")
     return None if ever else Finding("equal where it is defined, but it is defined nowhere" if tried else NOWHERE)
@@ -126,12 +140,35 @@ def _gap(
     return lasting(program, *pair, sizes, inputs) or False
 
 
-def _is_undefined(program: Program, pair: tuple[str, str, str], sizes: Mapping[str, int], inputs: Mapping[str, Any]) -> bool:
+def _is_undefined(
+    program: Program, pair: tuple[str, str, str], theirs: Sequence[str], sizes: Mapping[str, int], inputs: Mapping[str, Any]
+) -> bool:
     """Exactly, or with many digits: some element of the gradient is a number, and the claim there is not."""
-    needed = program.needed([n for n in pair[1:] if n not in program.inputs])
-    found = pair_at(needed, pair[1], pair[2], sizes, inputs, Exact())
-    if found is None:
-        found = pair_at(needed, pair[1], pair[2], sizes, inputs, Digits())
-    if found is None:
-        return False
-    return any(u is None and v is not None for u, v in zip(np.ravel(found[0]), np.ravel(found[1])))
+    for claim in (pair[1], *theirs):
+        needed = program.needed([n for n in (claim, pair[2]) if n not in program.inputs])
+        found = pair_at(needed, claim, pair[2], sizes, inputs, Exact())
+        if found is None:
+            found = pair_at(needed, claim, pair[2], sizes, inputs, Digits())
+        if found is None:
+            continue
+        holes, numbers = ([v is None or not abs(v) < LARGEST for v in np.ravel(side)] for side in found)
+        if claim is pair[1] and any(u and not v for u, v in zip(holes, numbers)):
+            return True
+        if claim is not pair[1] and any(holes) and not all(numbers):
+            return True
+    return False
+
+
+def _with_needs(program: Program, *needs: Sequence[Term]) -> tuple[Program, list[str], list[str]]:
+    """The Program with definitions of what has to be defined, and their names: the forward's, the claim's."""
+    names: list[list[str]] = []
+    more: list[Definition] = []
+    for side, terms in zip(("forward", "claim"), needs):
+        own = [Definition(f"{side} needs {k}", tuple(sorted(t.free, key=lambda i: i.key)), t) for k, t in enumerate(terms)]
+        names.append([d.name for d in own])
+        more += own
+    return replace(program, definitions=(*program.definitions, *more)), names[0], names[1]
+
+
+def _all_finite(values: Mapping[str, Any], names: Sequence[str]) -> bool:
+    return all(bool(np.isfinite(np.asarray(values[n], dtype=float)).all()) for n in names)

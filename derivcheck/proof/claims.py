@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from derivcheck.derivation.meant import gradient_of, meant
 from derivcheck.errors import InputError
+from derivcheck.notation.domains import conditions
 from derivcheck.notation.program import NO_TIES, NOT_TWICE, Definition, Input, Program
-from derivcheck.proof.conditions import conditions
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
-"""Decimal constants that stand for a root or a multiple of π: ``1.4142135623730951`` is read as ``√2``, and that is said.
+"""Decimal constants that stand for a fraction, a root or a multiple of π: ``1.4142135623730951`` is read as ``√2``, and said.
 
-Torch code can only write ``√2`` as a rounded number; taken as that rational number, no formula with it is the gradient.
+Torch code can only write ``√2`` or a third as a rounded number; taken as that rational number, no formula with it is the
+gradient.
 """
 
 from __future__ import annotations
@@ -43,11 +44,18 @@ def exact_constants(program: Program) -> tuple[Program, tuple[str, ...]]:
 
 @lru_cache(maxsize=1024)
 def recognised(value: Fraction) -> Term | None:
-    """The root or multiple of π that a rounded constant stands for, or None."""
+    """The fraction, root or multiple of π that a rounded constant stands for, or None.
+
+    >>> str(recognised(Fraction("0.3333333333333333"))), recognised(Fraction("0.3333"))
+    ('1/3', None)
+    """
     if value.denominator < 10**6 or len(str(abs(value.numerator))) < DIGITS and len(str(value.denominator)) < DIGITS:
         return None
     sign = 1 if value > 0 else -1
     size = abs(value)
+    plain = _simple(float(size))
+    if plain is not None and Fraction(repr(float(size))) == size:  # as a float is written
+        return number(sign * plain)
     for half in (1, 0):  # value² = r·π^k, or value = r·π^k
         for k in (0, 1, -1):
             if not half and not k:

@@ -91,8 +91,11 @@ def log(space: Space, u: Expression) -> Expression:
             polynomials.add_into(total, {a.data[0]: e})
         elif a.kind == "root":
             polynomials.add_into(total, _log_number(space, Fraction(a.data[0])), e)
-        elif a.kind == "base" and (not whole(e) or powers.all_positive(space, dict(a.data[0]))):
+        elif a.kind == "base" and (not whole(e) or powers.positive(space, a, 1)):
             polynomials.add_into(total, log(space, dict(a.data[0])), e)
+        elif a.kind == "base" and space.sign(a) < 0:
+            polynomials.add_into(total, log(space, polynomials.scaled(dict(a.data[0]), -1)), e)
+            c = -c if e % 2 else c
         elif a.kind not in BRACKETS and powers.positive(space, a, 1):
             polynomials.add_into(total, space.one("apply", "log", (frozen({frozenset(((a, 1),)): 1}),)), e)
         else:

@@ -13,13 +13,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from derivcheck.notation.domains import above_zero
 from derivcheck.notation.program import Definition
 from derivcheck.notation.sizes import Poly, i_poly
 from derivcheck.notation.terms import Bracket, Func, Number, Over, Pow, Ref, Term, neg
 from derivcheck.notation.walking import subterms
 from derivcheck.proof.atoms import Atom, Expression, Rational, elements_in, free_in
 from derivcheck.proof.atoms import whole as integral
-from derivcheck.proof.conditions import above_zero
 from derivcheck.proof.identical import identically_zero
 from derivcheck.proof.normal import of_term
 from derivcheck.proof.powers import all_positive, strictly

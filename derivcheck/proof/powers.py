@@ -248,6 +248,8 @@ def positive(space: Space, a: Atom, e: Rational) -> bool:
     kind = a.kind
     if kind in ("exp", "root"):
         return True
+    if kind in ("element", "base") and space.sign(a) > 0:
+        return True
     if kind == "whole":
         return isinstance(a.data[0], Size) or (isinstance(a.data[0], Index) and not unlimited(a.data[0]))
     if kind == "base":

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
+from derivcheck.notation.domains import partial
+from derivcheck.notation.dropped import listening
 from derivcheck.notation.program import Program
 from derivcheck.notation.terms import ONE, Ref, Term
 from derivcheck.notation.walking import transform
@@ -58,10 +60,11 @@ def prove_programs(
     mine = integers_of((*forward.definitions, *adjoint.definitions))
     own = {d.name for d in claimed.definitions}
     theirs = {**{n: v for n, v in mine.items() if n not in own}, **integers_of(claimed.definitions)}
-    sides = [written_out(p, mine, below) for p in (forward, adjoint)]
-    for p in (*sides, *(written_out(p, theirs, below) for p in (claimed, offered))):
-        new, said = exact_constants(p)
-        exact.append(new)
+    for p, integers in ((forward, mine), (adjoint, mine), (claimed, theirs), (offered, theirs)):
+        with listening() as heard:
+            new, said = exact_constants(written_out(p, integers, below))
+        more = partial(heard, {d.name: d for d in p.definitions})
+        exact.append(replace(new, dropped=tuple(dict.fromkeys((*p.dropped, *more)))))
         read.update(dict.fromkeys(said))
     proof = Prover(exact[0], exact[1], exact[2], outputs or {o: o for o in claimed.outputs}, time_limit).run(exact[3])
     return replace(proof, conditions=(*read, *proof.conditions)) if read else proof

@@ -13,6 +13,7 @@ from time import perf_counter
 from typing import Any
 
 from derivcheck.errors import UnsupportedOperation
+from derivcheck.notation.domains import conditions, dropped_conditions, has_infinity, tidied
 from derivcheck.notation.program import Definition, Program
 from derivcheck.notation.sizes import Index, Poly, as_poly, i_poly
 from derivcheck.notation.substitution import rename
@@ -22,8 +23,8 @@ from derivcheck.proof.atoms import Expression, elements_in
 from derivcheck.proof.audit import objection
 from derivcheck.proof.bridges import Bridge, across, long_indices, wide
 from derivcheck.proof.claims import Claim, assumed, check_names, claims, limited
-from derivcheck.proof.conditions import conditions
 from derivcheck.proof.counterexample import Evidence
+from derivcheck.proof.domain import Domain
 from derivcheck.proof.equality import MODES, TIES, modes
 from derivcheck.proof.induction import by_invariant, one_step
 from derivcheck.proof.kinks import kinks
@@ -72,6 +73,7 @@ class Prover:
         self.kinds = {n: k for n, k in self._kinds() if k != "float"}
         kinds = {n: a.kind for n, a in self.inputs.items()}
         self.kinks = kinks([c.name for c in self.claims], kinds, self.definitions.values())
+        self.domain = Domain(forward)
         self.modes = modes((d.term for d in self.definitions.values()), self.kinds)
         self.forms: dict[tuple[int, str], Expression] = {}
         self.invariants: dict[tuple[int, str], Expression] = {}
@@ -123,6 +125,8 @@ class Prover:
         found.update(dict.fromkeys(self.cancelled if self.leaned else ()))
         every = (*self.known.values(), *self.claimed.definitions, *self.leaned)
         found.update(dict.fromkeys(conditions(every, self.definitions)))
+        dropped = (*self.forward.dropped, *self.claimed.dropped)
+        found.update(dict.fromkeys(dropped_conditions(dropped, every, self.definitions)))
         kinks: dict[str, tuple[bool, str]] = {}
         for mode, s in self.spaces.items():
             if mode in self.used or mode == 0:
@@ -134,7 +138,7 @@ class Prover:
         sizes = ", ".join(self.forward.sizes())
         if sizes:
             found[f"{sizes} ≥ 1"] = None
-        return list(dict.fromkeys(c.replace("claimed ", "") for c in found))
+        return tidied(c.replace("claimed ", "") for c in found)
 
     def _kinds(self) -> Iterator[tuple[str, str]]:
         yield from ((n, a.kind) for n, a in self.inputs.items())
@@ -146,8 +150,9 @@ class Prover:
         found = self.spaces.get(mode)
         if found is None:
             found = self.spaces[mode] = Space(
-                self.below, deadline=self.deadline, top=self.top, kinds=self.kinds, kinks=self.kinks, **MODES[mode]
-            )
+                self.below, deadline=self.deadline, top=self.top, kinds=self.kinds, kinks=self.kinks, domain=self.domain,
+                **MODES[mode],
+            )  # fmt: skip
         return found
 
     def form(self, mode: int, name: str) -> Expression:
@@ -239,8 +244,11 @@ class Prover:
         """A proof is put to numbers where what it leaves out could be more than a set of measure zero."""
         if p.status != "proved":
             return p
-        mine, theirs = (conditions(d, self.definitions) for d in (self.known.values(), self.claimed.definitions))
-        found = objection(self.program, c, self.kinks.moving, TIES in self.used, not set(theirs) <= set(mine))
+        sides = ((self.known.values(), self.forward.dropped), (self.claimed.definitions, self.claimed.dropped))
+        mine, theirs = ({*conditions(d, self.definitions), *dropped_conditions(t, (), self.definitions)} for d, t in sides)
+        asked = not theirs <= mine or any(has_infinity(d.term) for d in self.claimed.definitions)
+        needs = (self.forward.dropped, self.claimed.dropped)
+        found = objection(self.program, c, self.kinks.moving, TIES in self.used, asked, needs)
         if found is None:
             return p
         if found.counterexample is None:

@@ -22,6 +22,7 @@ from derivcheck.proof.atoms import (
 )
 
 if TYPE_CHECKING:
+    from derivcheck.proof.domain import Domain
     from derivcheck.proof.kinks import Kinks
 
 
@@ -44,6 +45,7 @@ class Space:
         ties: take it that what the bracket of a kink compares is never equal: a condition.
         kinds: the kind of each tensor that is not of real numbers: ``bool`` or ``int``.
         kinks: which comparisons are kinks (see :mod:`~derivcheck.proof.kinks`); None: none is.
+        domain: what the forward is defined for (see :mod:`~derivcheck.proof.domain`); None: nothing is known of it.
         below: for an integer tensor, the size that its entries stay below.
         conditions: what the rewritings assume, in words.
         rules: how often each rewriting was used.
@@ -60,11 +62,12 @@ class Space:
         top: Iterable[Index] = (),
         kinds: Mapping[str, str] | None = None,
         kinks: Kinks | None = None,
+        domain: Domain | None = None,
     ) -> None:
         self.top: frozenset[Index] = frozenset(top)
         self.expand, self.ranges, self.ties, self.shifts = expand, ranges, ties, shifts
         self.below = dict(below or {})
-        self.kinds, self.kinks = dict(kinds or {}), kinks
+        self.kinds, self.kinks, self.domain = dict(kinds or {}), kinks, domain
         self.conditions: dict[str, None] = {}
         self.rules: Counter[str] = Counter()
         self.deadline = deadline
@@ -77,6 +80,7 @@ class Space:
         self.relations: dict[tuple[Poly, Poly], tuple[str, Poly | None]] = {}
         self.powers: dict[Any, Expression] = {}
         self.left_out: dict[Any, tuple[str, bool, str]] = {}
+        self._signs: dict[Atom, int] = {}
         self._meetings: dict[Any, Expression | None] = {}
 
     def tick(self) -> None:
@@ -101,6 +105,15 @@ class Space:
         if key not in self._meetings:
             self._meetings[key] = self.kinks.meets(self, u)
         return self._meetings[key]
+
+    def sign(self, a: Atom) -> int:
+        """1 or −1 where the forward is not defined unless the atom is above or below 0, else 0."""
+        if self.domain is None:
+            return 0
+        if a not in self._signs:
+            self._signs[a] = 0  # also while it is looked for
+            self._signs[a] = self.domain.sign(self, a)
+        return self._signs[a]
 
     def tied(self, u: Expression, same: Expression) -> None:
         """Note that a kink is left out."""

@@ -11,6 +11,8 @@ from typing import Any
 import torch
 
 from derivcheck.errors import InputError, UnsupportedOperation
+from derivcheck.notation.domains import dropped_conditions, partial
+from derivcheck.notation.dropped import listening
 from derivcheck.notation.functions import functions
 from derivcheck.notation.program import ASSUMES, Input, Program, Requirement
 from derivcheck.notation.sizes import Poly, Size, as_poly, size
@@ -111,18 +113,21 @@ class Walk:
             self.arguments.append(Input(n, dims, kind, below, role))
             self.held[k] = Value(n, dims, kind)
         cache: dict[Any, Any] = {}
-        for step, hints in zip(self.unified.steps, self.names):
-            self.step(step, hints, cache)
-        outputs = self.outputs()
+        with listening() as heard:
+            for step, hints in zip(self.unified.steps, self.names):
+                self.step(step, hints, cache)
+            outputs = self.outputs()
+        dropped = partial(heard, {d.name: d for d in b.definitions})
         definitions = tuple(b.definitions)
         needs, words = self.compared()
         program = Program(
             tuple(self.arguments),
             definitions,
             tuple(outputs),
-            tuple(dict.fromkeys([*b.conditions, *words])),
+            tuple(dict.fromkeys([*b.conditions, *words, *dropped_conditions(dropped, b.definitions)])),
             tuple(self.notes(sizes)),
             requires=tuple(dict.fromkeys([*b.requires, *needs])),
+            dropped=dropped,
         )
         program = program.needed(program.outputs)
         used = set(program.outputs).union(

@@ -1,0 +1,78 @@
+"""The domain of the forward, which a proof assumes and says: where it takes ``log p[n]``, p is above 0.
+
+So ``log(p/q)`` is ``log p − log q`` there.  What a mask may leave out tells nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import permutations
+from typing import TYPE_CHECKING
+
+from derivcheck.notation.domains import surely_above_zero
+from derivcheck.notation.program import Program
+from derivcheck.notation.sizes import Index, Poly, i_poly
+from derivcheck.notation.substitution import inline
+from derivcheck.notation.terms import Ref, Term
+from derivcheck.proof.atoms import Atom, Expression, free_in
+from derivcheck.proof.normal import of_term
+from derivcheck.proof.substitution import moved
+
+if TYPE_CHECKING:
+    from derivcheck.proof.space import Space
+
+INDICES = 3  # of an expression that is looked for
+ROUNDS = 12
+
+
+class Domain:
+    """What is above 0 wherever a Program is defined: tensors by name, and expressions."""
+
+    def __init__(self, program: Program) -> None:
+        needed = program.needed(program.outputs)
+        known = {d.name: (d.indices, d.term) for d in needed.definitions if not d.recurrent}
+        dims = {n: program.dims(n) for n in program.names}
+        self.names: set[str] = set()
+        self.terms: dict[Term, None] = {}
+        for t in surely_above_zero(needed.definitions):
+            for _ in range(ROUNDS):
+                if isinstance(t, Ref) and _everywhere(t, dims.get(t.name, ())):
+                    self.names.add(t.name)
+                elif not isinstance(t, Ref):
+                    self.terms[t] = None
+                inner = inline(t, known)
+                if inner is t:
+                    break
+                t = inner
+
+    def sign(self, space: Space, a: Atom) -> int:
+        """1 where the atom, an element or a sum, is surely above 0; −1 where it is surely below; 0 where that is not known."""
+        if a.kind == "element":
+            return int(a.data[0] in self.names)
+        u: Expression = dict(a.data[0])
+        for v in self._expressions(space, u):
+            if v == u:
+                return 1
+            if v == {m: -c for m, c in u.items()}:
+                return -1
+        return 0
+
+    def _expressions(self, space: Space, u: Expression) -> Iterator[Expression]:
+        """The expressions above 0, over the indices of u."""
+        free = sorted(free_in(u), key=lambda i: i.key)
+        if len(free) > INDICES:
+            return
+        for t in self.terms:
+            own = sorted(t.free, key=lambda i: i.key)
+            if len(own) != len(free) or t.names.isdisjoint(n for m in u for b, _ in m for n in b.names):
+                continue
+            v = of_term(space, t)
+            for order in permutations(free) if len(v) == len(u) else ():
+                if all(i.size is j.size for i, j in zip(own, order)):
+                    yield moved(space, v, {i: i_poly(j) for i, j in zip(own, order)})
+
+
+def _everywhere(t: Ref, dims: tuple[Poly, ...]) -> bool:
+    """Whether the element runs over the whole tensor."""
+    at: list[Index | None] = [p.index for p in t.at]
+    return len(set(at)) == len(at) == len(dims) and all(i is not None and i.size is p for i, p in zip(at, dims))
