@@ -54,8 +54,9 @@ def derive(
     if isinstance(forward, str):
         _unused("index text", loss=loss, target=target)
         from derivcheck.notation.parse import parse_program
+        from derivcheck.notation.reads import inside
 
-        return Derivation(parse_program(forward, dims), wrt)
+        return Derivation(inside(parse_program(forward, dims)), wrt)
     torch = sys.modules.get("torch")
     if torch is not None and isinstance(forward, torch.nn.Module):
         from derivcheck.tracing.modules import trace_module

@@ -6,6 +6,7 @@ import functools
 import inspect
 import re
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -14,6 +15,7 @@ from derivcheck.derived import Derivation
 from derivcheck.errors import DerivcheckError, InputError, NotationError
 from derivcheck.held import unrefuted, with_held
 from derivcheck.notation.program import Input, Program
+from derivcheck.notation.reads import inside
 from derivcheck.notation.sizes import Poly
 from derivcheck.proof.prove import prove_programs
 from derivcheck.proof.report import NotProved, Proof
@@ -153,12 +155,10 @@ def parse_claim(text: str, d: Derivation) -> Program:
     lines = [_input_line(a) for n, a in known.items() if n not in defined]
     found = _only_read(parse_program("\n".join([text, *lines])))
     wanted = {n: known[n].dims for n in found.outputs if n in known}
-    if all(found.dims(n) == dims for n, dims in wanted.items()):
-        return found
-    try:  # an index whose range nothing tells gets that of the gradient
-        return _only_read(parse_program("\n".join([_with_ranges(text, wanted), *lines])))
-    except NotationError:
-        return found
+    if any(found.dims(n) != dims for n, dims in wanted.items()):
+        with suppress(NotationError):  # an index whose range nothing tells gets that of the gradient
+            found = _only_read(parse_program("\n".join([_with_ranges(text, wanted), *lines])))
+    return inside(found)
 
 
 def parse_invariants(texts: list[str], d: Derivation, claimed: Program) -> Program | None:
@@ -174,7 +174,7 @@ def parse_invariants(texts: list[str], d: Derivation, claimed: Program) -> Progr
         if name not in known:
             raise InputError(f"an invariant of {name!r}, which neither side defines; they define {', '.join(known)}")
         lines = [_input_line(a) for n, a in known.items() if n != name]
-        found.append(_only_read(parse_program("\n".join([_with_ranges(text, {name: known[name].dims}), *lines]))))
+        found.append(inside(_only_read(parse_program("\n".join([_with_ranges(text, {name: known[name].dims}), *lines])))))
     definitions = tuple(x for p in found for x in p.definitions)
     arguments = {a.name: a for p in found for a in p.arguments}
     conditions = tuple(dict.fromkeys(c for p in found for c in p.conditions))

@@ -17,6 +17,7 @@ from derivcheck.checking.wide import widened
 from derivcheck.errors import InputError
 from derivcheck.notation.meaning import evaluate
 from derivcheck.notation.program import Input, Program
+from derivcheck.notation.reads import inside
 from derivcheck.tracing.copies import same_layout
 
 Upstream = dict[str, torch.Tensor]
@@ -255,7 +256,7 @@ def parse_backward(s: Subject, text: str) -> Program:
     known = [*adjoint.arguments, *(Input(d.name, d.dims, d.kind) for d in program.definitions)]
     defined = set(re.findall(r"^\s*([^\W\d]\w*)[^\n;=]*?:?=", text.replace(";", "\n"), re.MULTILINE))
     dims = {a.name: _dims_text(a) for a in known if a.name in written and a.name not in defined}
-    return parse_program(text, dims)
+    return inside(parse_program(text, dims))
 
 
 def _dims_text(a: Input) -> str:

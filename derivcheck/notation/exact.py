@@ -18,6 +18,8 @@ class Exact(Numpy):
     """Rational numbers (:class:`fractions.Fraction`); what is not rational is refused."""
 
     dtype: Any = object
+    holes = True
+    hole: Any = None
 
     def given(self, array: Any, name: str) -> Any:
         if hasattr(array, "detach"):

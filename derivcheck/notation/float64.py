@@ -14,9 +14,22 @@ from derivcheck.notation.numbers import Bools, Mask, Positions, Whole
 
 
 class Numpy:
-    """float64 arrays of NumPy."""
+    """float64 arrays of NumPy.
+
+    Attributes:
+        holes: whether an element that is not there is no number, unless a bracket selects it away; else it is the nearest.
+        hole: what is no number.
+    """
 
     dtype: Any = np.float64
+    holes: bool = False
+    hole: Any = np.nan
+
+    def emptied(self, a: Any, outside: Bools) -> Any:
+        """The numbers with holes there."""
+        found = np.array(a, dtype=self.dtype)
+        found[outside] = self.hole
+        return found
 
     def given(self, array: Any, name: str) -> Any:
         if hasattr(array, "detach"):  # a torch tensor, without importing torch
@@ -125,3 +138,9 @@ class Numpy:
 
     def same(self, a: Any, b: Any) -> bool:
         return bool(np.array_equal(a, b, equal_nan=True))
+
+
+class WithHoles(Numpy):
+    """float64 arrays in which what is read beyond an end of a tensor is NaN."""
+
+    holes = True

@@ -305,7 +305,13 @@ class Evaluation:
         doubts = [p.open for p in places if p.open is not None]
         doubt = np.broadcast_to(np.logical_or.reduce(np.broadcast_arrays(*doubts)), lengths) if doubts else None
         at = tuple(np.broadcast_to(self._within(p, n), lengths) for p, n in zip(places, shape))
-        return Value(numbers.take(array, at, doubt), axes)
+        found = numbers.take(array, at, doubt)
+        if isinstance(numbers, Numpy) and numbers.holes:
+            outside = [np.asarray((p.values < 0) | (p.values >= n)) for p, n in zip(places, shape)]
+            if any(o.any() for o in outside):
+                there = np.logical_or.reduce(np.broadcast_arrays(*outside))
+                found = numbers.emptied(found, np.broadcast_to(there, lengths))
+        return Value(found, axes)
 
     def cut(self, term: Ref, shape: tuple[int, ...]) -> tuple[tuple[Any, ...], tuple[Index, ...]] | None:
         """The positions as numbers and slices where each is a constant or a plain index, met once; else None."""

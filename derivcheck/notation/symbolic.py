@@ -21,6 +21,8 @@ class Symbolic(Exact):
         seconds: of the processor, after which to give up (UnsupportedOperation): expressions may swell without bound.
     """
 
+    holes = False
+
     def __init__(self, point: Mapping[Any, Any] | None = None, digits: int | None = None, seconds: float = math.inf) -> None:
         import sympy
 

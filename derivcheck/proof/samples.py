@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from derivcheck.errors import DerivcheckError
+from derivcheck.notation.float64 import WithHoles
 from derivcheck.notation.meaning import evaluate
 from derivcheck.notation.program import Input, Program
 from derivcheck.notation.terms import Add, Bracket, Number
@@ -92,7 +93,7 @@ def values_at(program: Program, sizes: Mapping[str, int], inputs: Mapping[str, A
     """Every input and definition in float64; None where they cannot be evaluated."""
     floats = {n: v.astype(float) if v.dtype == object else v for n, v in inputs.items()}
     try:
-        return {**floats, **evaluate(program, floats, sizes)}
+        return {**floats, **evaluate(program, floats, sizes, WithHoles())}
     except (DerivcheckError, ArithmeticError, IndexError, ValueError, TypeError):
         return None
 

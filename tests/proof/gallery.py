@@ -372,7 +372,7 @@ x_bar[n,i] := sum(m: da[n,m]*U[m,i] + dh[n,m]*V[m,i]); U_bar[m,i] := sum(n: da[n
         "y[o,l] := sum(c, k: x[c,2*l+k]*w[o,c,k])",
         "x: Cin 2*L+K-2; w: Cout Cin K",
         "w_bar[o,c,k] := sum(l: grad_output[o,l]*x[c,2*l+k]); x_bar[c,a] := sum(o, l: [a - 2*l >= 0]*[a - 2*l < K]*grad_output[o,l]*w[o,c,a-2*l])",
-        (("w[o,c,a-2*l]", "w[o,c,a-l]"),),
+        (("w[o,c,a-2*l]", "w[o,c,K-1-a+2*l]"),),
     ),
     Entry(
         "conv2d",
