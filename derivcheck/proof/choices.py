@@ -32,7 +32,8 @@ def assignments(program: Program, most: int = 60) -> Iterator[dict[str, int]]:
     """Sizes to try, of those that the Program admits: the smallest first, some in which no two agree, some past each constant.
 
     >>> from derivcheck.notation.parse import parse_program
-    >>> next(assignments(parse_program("y[n] := x[7]*x[n]", {"x": "N"})))
+    >>> from derivcheck.notation.reads import inside
+    >>> next(assignments(inside(parse_program("y[n] := x[7]*x[n]", {"x": "N"}))))
     {'N': 8}
     """
     names = size_names(program)
