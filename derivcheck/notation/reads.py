@@ -18,6 +18,7 @@ from derivcheck.notation.terms import Bracket, Over, Ref, SizeOf, Term
 from derivcheck.notation.walking import factors
 
 LARGE = (7, 5, 6, 8, 9)  # sizes at which a read is tried out
+FAR = 64  # a constant beyond this is out of reach
 TRIES = 20_000
 
 
@@ -30,6 +31,7 @@ class Read:
     position: Poly
     length: Poly
     guards: tuple[Bracket, ...]
+    dropped: bool  # it stands no more beside what may have guarded it
 
 
 def inside(program: Program) -> Program:
@@ -50,11 +52,11 @@ def inside(program: Program) -> Program:
         for gap, end in ((r.position, "before the start"), (r.length - 1 - r.position, "beyond the end")):
             if _holds(gap, r.guards):
                 continue
-            least = None if r.guards else lower_bound(gap)
+            least = lower_bound(gap) if not r.guards or not gap.indices else None
             if least is not None and all(isinstance(a, Size) for a in least.atoms()) and not nonnegative(-least - 1):
                 c = next((k for m, k in least.terms if not m), 0)
                 needs[Requirement(least - c, ">=", Poly((((), -c),) if c else ()))] = None
-            elif (where := _violated(gap, r)) is not None:
+            elif not r.dropped and (where := _violated(gap, r)) is not None:
                 raise NotationError(
                     f"{r.text} reads {end} of {r.name}, which has {r.length} there: {where}; "
                     f"write [{gap} >= 0] beside it, or let the index run over fewer places"
@@ -67,8 +69,8 @@ def inside(program: Program) -> Program:
 
 def _reads(program: Program) -> Iterator[Read]:
     dims = {a.name: a.dims for a in program.arguments} | {d.name: d.dims for d in program.definitions}
-    for d in program.definitions:
-        waiting: list[tuple[Term, tuple[Bracket, ...]]] = [(d.term, ())]
+    for term, dropped in (*((d.term, False) for d in program.definitions), *((t, True) for t in program.dropped)):
+        waiting: list[tuple[Term, tuple[Bracket, ...]]] = [(term, ())]
         seen: set[Any] = set()
         while waiting:
             t, guards = waiting.pop()
@@ -82,7 +84,7 @@ def _reads(program: Program) -> Iterator[Read]:
             for name, at in _elements(t):
                 text = f"{name}[{', '.join(map(str, at))}]"
                 for p, n in zip(at, dims.get(name, ())):
-                    yield Read(text, name, p, n, guards if not isinstance(t, Bracket) else guards[:-1])
+                    yield Read(text, name, p, n, guards if not isinstance(t, Bracket) else guards[:-1], dropped)
 
 
 def _elements(t: Term) -> Iterator[tuple[str, Sequence[Poly]]]:
@@ -126,7 +128,8 @@ def _violated(gap: Poly, r: Read) -> str | None:
         return None
     names = sorted(frozenset[str]().union(*(p.sizes() for p in polys)))
     indices = sorted(frozenset[Index]().union(*(p.indices for p in polys)), key=lambda i: i.key)
-    sizes = {n: LARGE[k % len(LARGE)] for k, n in enumerate(names)}
+    far = max((abs(c) for p in polys for m, c in p.terms if not m), default=0)
+    sizes = {n: LARGE[k % len(LARGE)] + min(far, FAR) for k, n in enumerate(names)}
     if any(i.size.indices for i in indices):
         return None
     try:

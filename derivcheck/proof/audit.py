@@ -7,7 +7,7 @@ in general position give a gradient.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -20,8 +20,8 @@ from derivcheck.proof.choices import assignments
 from derivcheck.proof.claims import Claim
 from derivcheck.proof.counterexample import Counterexample
 from derivcheck.proof.decimals import Digits
-from derivcheck.proof.refute import lasting, pair_at
-from derivcheck.proof.samples import reach, sample, values_at
+from derivcheck.proof.refute import UNTIL_DEFINED, lasting, pair_at
+from derivcheck.proof.samples import marks, reach, sample, values_at
 
 SMALLEST, FURTHER = 4, 6
 LARGEST = 10**40  # beyond it, or an infinity, nothing is a number here
@@ -47,7 +47,7 @@ def objection(
     moving: Collection[str],
     kinks: bool,
     defined: bool,
-    needs: tuple[Sequence[Term], Sequence[Term]] = ((), ()),
+    needs: Sequence[Term] = (),
 ) -> Finding | None:
     """What numbers say against the proof of a claim, if anything.
 
@@ -56,10 +56,10 @@ def objection(
         moving: the names that kinks may depend on.
         kinks: whether kinks were left out.
         defined: whether the claim has conditions that the gradient does not have.
-        needs: what has to be defined for the forward to be, and for the claim, and stands in no definition.
+        needs: what has to be defined for the claim to be, and stands in no definition.
     """
     pair = (c.name, c.claim, c.target)
-    found = _undefined(program, pair, *needs) if defined else None
+    found = _undefined(program, pair, needs) if defined else None
     if found is not None or not kinks:
         return found
     floats = [a.name for a in program.arguments if a.kind == "float" and a.role != "upstream" and a.name != c.name]
@@ -76,31 +76,38 @@ def _differing(program: Program, pair: tuple[str, str, str], fixed: Sequence[str
     """
     far = reach(program)
     tried = False
+    drawn: list[tuple[int, tuple[str, ...], tuple[int, ...]]] = [(1, (), ()), (far, (), ())]
+    drawn += [(1, (m,), (0,)) for m in (*fixed, *others)]
+    drawn += [(far, (*fixed,), (0,)), (1, (*fixed,), marks(program))] if fixed else []
     for seed, sizes in enumerate(_sizes(program)):
-        for stretch, masks in ((1, ()), (far, ()), *((1, (m,)) for m in (*fixed, *others)), (far, (*fixed,))):
-            inputs = sample(program, sizes, 3 * seed + 2, False, stretch, frozenset(masks))
-            found = None if inputs is None else _gap(program, pair, sizes, inputs)
-            tried = tried or found is not None
-            if found:
-                known = set(masks).isdisjoint(others)
-                return Finding(f"proved away from kinks, but {found}", found if known else None)
+        for stretch, masks, held in drawn:
+            for positive, wide in ((False, stretch), (True, stretch), *UNTIL_DEFINED):
+                inputs = sample(program, sizes, 3 * seed + 2, positive, wide, frozenset(masks), held)
+                found = None if inputs is None else _gap(program, pair, sizes, inputs, frozenset(masks))
+                if found is None:
+                    continue
+                tried = True
+                if found:
+                    known = set(masks).isdisjoint(others)
+                    return Finding(f"proved away from kinks, but {found}", found if known else None)
+                break
     return None if tried else Finding(NOWHERE)
 
 
-def _undefined(
-    program: Program, pair: tuple[str, str, str], of_forward: Sequence[Term], of_claim: Sequence[Term]
-) -> Finding | None:
+def _undefined(program: Program, pair: tuple[str, str, str], needs: Sequence[Term]) -> Finding | None:
     """Whether the claim is nowhere defined, or not where inputs in general position give a gradient."""
-    program, mine, theirs = _with_needs(program, of_forward, of_claim)
+    more = needed_terms("claim", needs)
+    theirs = [d.name for d in more]
+    program = replace(program, definitions=(*program.definitions, *more))
     ever = tried = False
     for seed, sizes in enumerate(_sizes(program)):
         here: list[tuple[bool, Mapping[str, Any] | None]] = []
-        for positive, sign in ((False, 1), (True, 1), (True, -1)):
-            inputs = sample(program, sizes, 3 * seed + 2, positive, sign)
+        for positive, stretch in ((False, 1), (True, 1), (True, -1), *UNTIL_DEFINED):
+            inputs = sample(program, sizes, 3 * seed + 2, positive, stretch)
             if inputs is None:
                 break
             values = values_at(program, sizes, inputs)
-            if values is None or not _all_finite(values, mine):
+            if values is None or not _all_finite(values, program.outputs, np.isnan):
                 continue
             claim, gradient = (np.isfinite(np.asarray(values[n], dtype=float)) for n in pair[1:])
             claim = claim & _all_finite(values, theirs)
@@ -125,19 +132,19 @@ def _sizes(program: Program) -> Iterator[dict[str, int]]:
 
 
 def _gap(
-    program: Program, pair: tuple[str, str, str], sizes: Mapping[str, int], inputs: Mapping[str, Any]
+    program: Program, pair: tuple[str, str, str], sizes: Mapping[str, int], inputs: Mapping[str, Any], still: frozenset[str]
 ) -> Counterexample | Literal[False] | None:
-    """Where the two sides differ; False where they do not; None where they have no values."""
+    """Where the two sides differ; False where they do not; None where the forward is not defined."""
     values = values_at(program, sizes, inputs)
-    if values is None:
+    if values is None or not _all_finite(values, program.outputs, np.isnan):
         return None
     a, b = (np.asarray(values[n], dtype=float) for n in pair[1:])
     fine = np.isfinite(a) & np.isfinite(b)
     if not fine.any():
         return None
-    if (np.abs(a - b)[fine] <= 1e-7 * max(float(np.abs(b[fine]).max()), 1e-6)).all():
+    if (np.abs(a[fine] - b[fine]) <= 1e-7 * max(float(np.abs(b[fine]).max()), 1e-6)).all():
         return False
-    return lasting(program, *pair, sizes, inputs) or False
+    return lasting(program, *pair, sizes, inputs, still) or False
 
 
 def _is_undefined(
@@ -145,7 +152,7 @@ def _is_undefined(
 ) -> bool:
     """Exactly, or with many digits: some element of the gradient is a number, and the claim there is not."""
     for claim in (pair[1], *theirs):
-        needed = program.needed([n for n in (claim, pair[2]) if n not in program.inputs])
+        needed = replace(program.needed([n for n in (claim, pair[2]) if n not in program.inputs]), outputs=())
         found = pair_at(needed, claim, pair[2], sizes, inputs, Exact())
         if found is None:
             found = pair_at(needed, claim, pair[2], sizes, inputs, Digits())
@@ -159,16 +166,11 @@ def _is_undefined(
     return False
 
 
-def _with_needs(program: Program, *needs: Sequence[Term]) -> tuple[Program, list[str], list[str]]:
-    """The Program with definitions of what has to be defined, and their names: the forward's, the claim's."""
-    names: list[list[str]] = []
-    more: list[Definition] = []
-    for side, terms in zip(("forward", "claim"), needs):
-        own = [Definition(f"{side} needs {k}", tuple(sorted(t.free, key=lambda i: i.key)), t) for k, t in enumerate(terms)]
-        names.append([d.name for d in own])
-        more += own
-    return replace(program, definitions=(*program.definitions, *more)), names[0], names[1]
+def needed_terms(side: str, terms: Sequence[Term]) -> tuple[Definition, ...]:
+    """Definitions of terms that have to be defined for a side to be."""
+    indices = [tuple(sorted(t.free, key=lambda i: i.key)) for t in terms]
+    return tuple(Definition(f"{side} needs {k}", at, t) for k, (at, t) in enumerate(zip(indices, terms)))
 
 
-def _all_finite(values: Mapping[str, Any], names: Sequence[str]) -> bool:
-    return all(bool(np.isfinite(np.asarray(values[n], dtype=float)).all()) for n in names)
+def _all_finite(values: Mapping[str, Any], names: Sequence[str], bad: Callable[[Any], Any] = lambda v: ~np.isfinite(v)) -> bool:
+    return not any(bad(np.asarray(values[n], dtype=float)).any() for n in names)

@@ -20,7 +20,7 @@ from derivcheck.notation.substitution import rename
 from derivcheck.notation.terms import Ref
 from derivcheck.proof import invariants, polynomials
 from derivcheck.proof.atoms import Expression, elements_in
-from derivcheck.proof.audit import objection
+from derivcheck.proof.audit import needed_terms, objection
 from derivcheck.proof.bridges import Bridge, across, long_indices, wide
 from derivcheck.proof.claims import Claim, assumed, check_names, claims, limited
 from derivcheck.proof.counterexample import Evidence
@@ -247,8 +247,7 @@ class Prover:
         sides = ((self.known.values(), self.forward.dropped), (self.claimed.definitions, self.claimed.dropped))
         mine, theirs = ({*conditions(d, self.definitions), *dropped_conditions(t, (), self.definitions)} for d, t in sides)
         asked = not theirs <= mine or any(has_infinity(d.term) for d in self.claimed.definitions)
-        needs = (self.forward.dropped, self.claimed.dropped)
-        found = objection(self.program, c, self.kinks.moving, TIES in self.used, asked, needs)
+        found = objection(self.program, c, self.kinks.moving, TIES in self.used, asked, self.claimed.dropped)
         if found is None:
             return p
         if found.counterexample is None:
@@ -398,10 +397,12 @@ class Prover:
         return self.evidence is not None and c.name in self.evidence.refuted
 
     def _together(self) -> Program:
-        """One Program that defines the forward, the gradient and the claim."""
+        """One Program that defines the forward, the gradient and the claim; its outputs are what the forward has to give."""
+        needs = needed_terms("forward", self.forward.dropped)
         return replace(
             self.adjoint,
             arguments=tuple(self.inputs.values()),
-            definitions=tuple(self.definitions.values()),
+            definitions=(*self.definitions.values(), *needs),
+            outputs=(*self.forward.outputs, *(d.name for d in needs)),
             requires=(*self.adjoint.requires, *self.claimed.requires),
         )

@@ -7,6 +7,7 @@ function is not rational.  A difference that is not confirmed refutes nothing.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from fractions import Fraction
 from time import perf_counter
 from typing import Any
 
@@ -23,6 +24,9 @@ from derivcheck.proof.counterexample import Counterexample, Evidence
 from derivcheck.proof.decimals import DIGITS, Digits
 from derivcheck.proof.samples import beside, reach, sample, values_at
 
+# Where not all of the forward is defined at numbers of both signs: positive ones, those below 1/2, those above 1.
+UNTIL_DEFINED = ((True, Fraction(1, 3)), (True, 4))
+
 
 def compared(
     program: Program, pairs: Sequence[tuple[str, str, str]], seconds: float = 0.6, masks: frozenset[str] = frozenset()
@@ -30,7 +34,7 @@ def compared(
     """Compare definitions of a Program on numbers.
 
     Args:
-        program: one Program that defines both sides.
+        program: one Program that defines both sides; where one of its outputs is not defined nothing is compared.
         pairs: (the gradient's public name, the definition that claims it, the definition that is it).
         masks: inputs that may be 0 in whole regions (see :mod:`~derivcheck.proof.kinks`).
     """
@@ -44,8 +48,8 @@ def compared(
             break
         open_ = [p for p in pairs if p[0] not in refuted]
         told = False
-        for positive in (False, True):
-            stretch, zeroed = (far, masks) if round_ % 2 else (1, frozenset[str]())
+        wide, zeroed = (far, masks) if round_ % 2 else (1, frozenset[str]())
+        for positive, stretch in ((False, wide), (True, wide), *UNTIL_DEFINED):
             inputs = sample(program, sizes, 7 * round_ + 1, positive, stretch, zeroed)
             if inputs is None:
                 break
@@ -54,7 +58,7 @@ def compared(
                 continue
             told = True
             for name, claimed, gradient in found:
-                example = lasting(program, name, claimed, gradient, sizes, inputs)
+                example = lasting(program, name, claimed, gradient, sizes, inputs, zeroed)
                 if example is not None:
                     first = first or example
                     refuted.add(name)
@@ -68,7 +72,7 @@ def compared(
     for sizes, stretch, zeroed in variants if perf_counter() - start < seconds else ():  # what float64 does not show
         for name, claimed, gradient in [p for p in pairs if p[0] not in refuted]:
             inputs = sample(program, sizes, 5, False, stretch, zeroed)
-            example = None if inputs is None else lasting(program, name, claimed, gradient, sizes, inputs)
+            example = None if inputs is None else lasting(program, name, claimed, gradient, sizes, inputs, zeroed)
             if example is not None and _clear(example):
                 first = first or example
                 refuted.add(name)
@@ -92,7 +96,7 @@ def alike(a: Any, b: Any, tolerance: float = 1e-9) -> bool:
 
 def _at(program: Program, pairs: Sequence[tuple[str, str, str]], sizes: Mapping[str, int], inputs: Mapping[str, Any]) -> Any:
     values = values_at(program, sizes, inputs)
-    if values is None:
+    if values is None or any(np.isnan(np.asarray(values[n], dtype=float)).any() for n in program.outputs):
         return None
     differ = []
     usable = False
@@ -103,19 +107,25 @@ def _at(program: Program, pairs: Sequence[tuple[str, str, str]], sizes: Mapping[
             continue
         usable = True
         scale = max(float(np.abs(b[fine]).max()), float(np.abs(a[fine]).max()), 1e-6)
-        if (np.abs(a - b)[fine] > 1e-7 * scale).any():
+        if (np.abs(a[fine] - b[fine]) > 1e-7 * scale).any():
             differ.append(pair)
     return differ if usable else None
 
 
 def lasting(
-    program: Program, name: str, claimed: str, gradient: str, sizes: Mapping[str, int], inputs: Mapping[str, Any]
+    program: Program,
+    name: str,
+    claimed: str,
+    gradient: str,
+    sizes: Mapping[str, int],
+    inputs: Mapping[str, Any],
+    still: frozenset[str] = frozenset(),
 ) -> Counterexample | None:
     """The element where they differ, here and close by: at a tie that a step leaves, any subgradient is as good."""
     here = confirmed(program, name, claimed, gradient, sizes, inputs)
     if here is None or not _compares(program):
         return here
-    near = confirmed(program, name, claimed, gradient, sizes, beside(inputs))
+    near = confirmed(program, name, claimed, gradient, sizes, beside(inputs, still))
     return here if near is not None and near.index == here.index else near
 
 
@@ -132,7 +142,7 @@ def confirmed(
     program: Program, name: str, claimed: str, gradient: str, sizes: Mapping[str, int], inputs: Mapping[str, Any]
 ) -> Counterexample | None:
     """The element where they differ, exactly or with many digits; None where that is not confirmed."""
-    needed = program.needed([n for n in (claimed, gradient) if n not in program.inputs])
+    needed = program.needed([n for n in (claimed, gradient, *program.outputs) if n not in program.inputs])
     rational = pair_at(needed, claimed, gradient, sizes, inputs, Exact())
     if rational is not None:
         for at in np.ndindex(*rational[1].shape):
@@ -164,5 +174,7 @@ def pair_at(
             **evaluate(program, inputs, sizes, numbers),
         }
     except (DerivcheckError, ArithmeticError, IndexError, ValueError, TypeError, AttributeError):
+        return None
+    if any(v is None for n in program.outputs if n not in (claimed, gradient) for v in np.ravel(values[n])):
         return None
     return values[claimed], values[gradient]

@@ -13,7 +13,7 @@ from derivcheck.errors import DerivcheckError
 from derivcheck.notation.float64 import WithHoles
 from derivcheck.notation.meaning import evaluate
 from derivcheck.notation.program import Input, Program
-from derivcheck.notation.terms import Add, Bracket, Number
+from derivcheck.notation.terms import Add, Bracket, Number, Term
 from derivcheck.notation.walking import subterms
 from derivcheck.proof.choices import apart
 
@@ -27,14 +27,15 @@ def sample(
     sizes: Mapping[str, int],
     seed: int,
     positive: bool,
-    stretch: int = 1,
+    stretch: int | Fraction = 1,
     masks: frozenset[str] = frozenset(),
+    held: tuple[int, ...] = (0,),
 ) -> dict[str, Any] | None:
     """Small rational inputs of those sizes; None where a dimension would not be positive.
 
     Args:
         stretch: how many times larger the numbers are than usual.
-        masks: inputs some of whose elements are 0.
+        masks: inputs some of whose elements are 0, or one of ``held``.
     """
     rng = random.Random(seed)
     out: dict[str, Any] = {}
@@ -46,16 +47,29 @@ def sample(
         if a.kind == "float":
             drawn = np.asarray(drawn * stretch, dtype=object)
             if a.name in masks:
-                drawn[np.array([rng.random() < 0.4 for _ in range(drawn.size)], dtype=bool).reshape(shape)] = Fraction(0)
+                at = np.array([rng.random() < 0.4 for _ in range(drawn.size)], dtype=bool).reshape(shape)
+                drawn[at] = [Fraction(rng.choice(held)) for _ in range(int(at.sum()))]
         out[a.name] = drawn
     return out
 
 
-def beside(inputs: Mapping[str, Any]) -> dict[str, Any]:
-    """The inputs a little further, each real number by a step of its own; zeros, which masks are made of, stay."""
+def beside(inputs: Mapping[str, Any], still: frozenset[str] = frozenset()) -> dict[str, Any]:
+    """The inputs a little further, each real number by a step of its own; masks stay, and zeros, which they are made of."""
     rng = random.Random(7)
     step = np.vectorize(lambda v: v and v + Fraction(rng.choice((1, -1)) * rng.randrange(1, 1000), 1_000_003), otypes=[object])
-    return {n: step(v) if np.asarray(v).dtype == object and np.size(v) else v for n, v in inputs.items()}
+    moved = [n for n, v in inputs.items() if np.asarray(v).dtype == object and np.size(v) and n not in still]
+    return {**inputs, **{n: step(inputs[n]) for n in moved}}
+
+
+def marks(program: Program) -> tuple[int, ...]:
+    """What a mask of numbers may be made of: 0, 1, −1 and the integers that the code compares with."""
+    found = {0, 1, -1}
+    for d in program.definitions:
+        for t in subterms(d.term):
+            if isinstance(t, Bracket) and isinstance(t.operand, Term):
+                whole = (s.value for s in subterms(t.operand) if isinstance(s, Number) and s.value.denominator == 1)
+                found.update(int(s * v) for v in whole for s in (1, -1) if abs(v) < LARGE)
+    return tuple(sorted(found))
 
 
 def reach(program: Program) -> int:
