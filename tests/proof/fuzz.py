@@ -1,14 +1,16 @@
-"""The nightly search for an unsound rule: ``python -m tests.proof.fuzz 140000`` judges pairs of random terms by all rules.
+"""The nightly search for an unsound rule: ``python -m tests.proof.fuzz 50000`` judges random pairs by all rules.
 
-What is called equal must agree on numbers; a single pair that does not is unsound, and is printed with its seed.
-Interrupted, it says how far it came.
+Two sorts.  Terms: what is called equal must agree on numbers.  Claims of a gradient (:mod:`tests.proof.random_claims`): what
+is proved must hold wherever the forward is defined and the conditions that are said hold, and these must hold in
+general position; what is refuted must differ, not at a tie alone.  A single pair that does not is unsound, and is printed
+with its seed.  Interrupted, it says how far it came.
 """
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from time import monotonic
 from typing import Any
@@ -24,6 +26,8 @@ from derivcheck.notation.terms import Term
 from derivcheck.proof.decimals import Digits
 from derivcheck.proof.equality import equal_by_second_route, surely_equal
 from tests.proof import polynomial_sums
+from tests.proof.judged_claims import fault
+from tests.proof.random_claims import Claim, claim, proof_of
 from tests.proof.random_terms import BELOW, COLUMN, INPUTS, ROW, Pair, pair
 
 SIZES = ({"N": 3, "M": 2}, {"N": 2, "M": 3}, {"N": 1, "M": 1}, {"N": 4, "M": 3})
@@ -86,14 +90,23 @@ class Count:
     otherwise: int = 0
     unequal: int = 0
     unsound: tuple[Pair, ...] = ()
-    failed: tuple[tuple[Pair, str], ...] = ()
+    failed: tuple[tuple[Pair | Claim, str], ...] = ()
     missed: tuple[Pair, ...] = ()
+    claims: dict[str, int] = field(default_factory=lambda: dict.fromkeys(("proved", "refuted", "undecided"), 0))
+    wrong: tuple[tuple[Claim, str], ...] = ()
+
+    @property
+    def pairs(self) -> int:
+        """How many were judged."""
+        return self.equal + self.unequal + sum(self.claims.values())
 
     def __str__(self) -> str:
         failed = f"; {len(self.failed)} ended in an error" if self.failed else ""
+        claims = ", ".join(f"{n} {status}" for status, n in self.claims.items())
         return (
-            f"{self.equal + self.unequal} pairs: {self.equal} made equal, of which {self.proved} proved by the normal form and "
-            f"{self.otherwise} by the second route; {self.unequal} made unequal; {len(self.unsound)} unsound{failed}"
+            f"{self.pairs} pairs; terms: {self.equal} made equal, of which {self.proved} proved by the normal form and "
+            f"{self.otherwise} by the second route; {self.unequal} made unequal; "
+            f"claims: {claims}; {len(self.unsound) + len(self.wrong)} unsound{failed}"
         )
 
 
@@ -122,8 +135,22 @@ def _judge(count: Count, p: Pair, apart: Callable[[Pair], bool], time_limit: flo
         count.unsound += (p,)
 
 
+def judge_claim(count: Count, seed: int, time_limit: float) -> None:
+    """Judge the claim of that seed."""
+    c = claim(seed)
+    try:
+        proof = proof_of(c, time_limit)
+        wrong = fault(c, proof)
+    except Exception as e:  # a mistake in a rule, to be counted and shown, not to end the search
+        count.failed += ((c, f"{type(e).__name__}: {e}"),)
+        return
+    count.claims[proof.status] += 1
+    if wrong:
+        count.wrong += ((c, wrong),)
+
+
 def judged(seeds: range, time_limit: float = 0.5) -> Count:
-    """Judge the pairs of these seeds, and a polynomial sum for every fourth."""
+    """Judge the pair and the claim of these seeds, and a polynomial sum for every fourth."""
     count = Count()
     for seed in seeds:
         _judge_seed(count, seed, time_limit)
@@ -134,6 +161,7 @@ def _judge_seed(count: Count, seed: int, time_limit: float = 0.5) -> None:
     judge(count, pair(seed), lambda p: differs(p.left, p.right, p.seed), time_limit)
     if seed % 4 == 0:
         judge(count, polynomial_sums.pair(seed), polynomial_sums.differs, time_limit)
+    judge_claim(count, seed, time_limit)
 
 
 def _shown(seeds: range, count: Count, console: Console) -> Iterator[int]:
@@ -151,24 +179,29 @@ def _shown(seeds: range, count: Count, console: Console) -> Iterator[int]:
 
 def main(arguments: list[str]) -> int:
     """Judge the pairs of so many seeds and say how they fared."""
-    total = int(arguments[0]) if arguments else 140_000
+    total = int(arguments[0]) if arguments else 50_000
     first = int(arguments[1]) if len(arguments) > 1 else 1_000_000
     count, done = Count(), 0
     try:
         for seed in _shown(range(first, first + total), count, Console()):
+            before = len(count.unsound) + len(count.wrong)
             _judge_seed(count, seed)
             done += 1
+            if len(count.unsound) + len(count.wrong) > before:
+                print(f"UNSOUND at seed {seed}", flush=True)
     except KeyboardInterrupt:
         print(f"interrupted after {done} of {total} seeds")
     print(count)
     for p in count.unsound[:10]:
         print(f"UNSOUND seed {p.seed}\n  {p.left}\n  {p.right}")
+    for c, wrong in count.wrong[:10]:
+        print(f"UNSOUND claim of seed {c.seed}: {wrong}\n  {c.left}\n  {c.right}\n  dropped: {c.of_right}")
     for p, error in count.failed[:10]:
         print(f"FAILED seed {p.seed} {error}\n  {p.left}\n  {p.right}")
     if "-v" in arguments:
         for p in count.missed[:40]:
             print(f"missed seed {p.seed}\n  {p.left}\n  {p.right}")
-    return 1 if count.unsound or count.failed else 0 if done == total else 130
+    return 1 if count.unsound or count.wrong or count.failed else 0 if done == total else 130
 
 
 if __name__ == "__main__":

@@ -1,13 +1,17 @@
 """The normal form never calls two different things equal: random terms, rewritten and mistaken."""
 
+from typing import Any
+
 import pytest
 
-from derivcheck.proof import powers
-from tests.proof.fuzz import differs, judged, main
+from derivcheck.proof import powers, prover
+from derivcheck.proof.domain import Domain
+from derivcheck.proof.kinks import Kinks
+from tests.proof.fuzz import Count, differs, judge_claim, judged, main
 from tests.proof.random_terms import pair
 
 CHUNKS = 2
-SEEDS = 1600  # of which some 1,200 give two different terms
+SEEDS = 600  # which give some 1,100 pairs to judge
 
 
 @pytest.mark.parametrize("chunk", range(CHUNKS))
@@ -15,8 +19,10 @@ def test_what_is_called_equal_is_equal_on_numbers(chunk: int) -> None:
     size = SEEDS // CHUNKS
     found = judged(range(chunk * size, (chunk + 1) * size), time_limit=3.0)  # a busy machine proves no less
     assert not found.unsound, "\n".join(f"seed {p.seed}: {p.left}  |  {p.right}" for p in found.unsound)
+    assert not found.wrong, "\n".join(f"claim of seed {c.seed}: {wrong}" for c, wrong in found.wrong)
     assert not found.failed, "\n".join(f"seed {p.seed}: {error}" for p, error in found.failed)
-    assert found.equal > 100 and found.unequal > 100
+    assert found.pairs > 500 and found.equal > 50 and found.unequal > 50
+    assert found.claims["proved"] > 80 and found.claims["refuted"] > 80
     assert found.proved >= 0.85 * found.equal
     assert found.proved + found.otherwise >= 0.92 * found.equal
 
@@ -25,6 +31,20 @@ def test_the_fuzz_finds_an_unsound_rule(monkeypatch: pytest.MonkeyPatch) -> None
     """√(u²) = u is what a careless rule would say."""
     monkeypatch.setattr(powers, "positive", lambda space, a, e: True)
     assert any(judged(range(k, k + 20), time_limit=0.2).unsound for k in range(3000, 5000, 20))
+
+
+@pytest.mark.parametrize(
+    "careless",
+    [
+        (Kinks, "meets", lambda self, space, u: {}),  # every comparison a kink, at each index
+        (prover, "objection", lambda *_: None),  # no numbers asked of a proof
+        (Domain, "sign", lambda self, space, a: 1),  # the forward is defined for positive numbers alone
+    ],
+)
+def test_the_fuzz_finds_a_careless_proof_of_a_claim(monkeypatch: pytest.MonkeyPatch, careless: tuple[Any, str, Any]) -> None:
+    monkeypatch.setattr(*careless)
+    count = Count()
+    assert any(judge_claim(count, seed, 0.5) or count.wrong for seed in range(90, 600))
 
 
 def test_an_error_in_a_rule_is_counted_and_shown(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
@@ -54,4 +74,4 @@ def test_the_command_says_how_the_pairs_fared_also_where_it_is_interrupted(
     monkeypatch.setattr("tests.proof.fuzz.judge", interrupted)
     assert main(["12", "0"]) == 130
     shown = capsys.readouterr().out
-    assert "interrupted after 0 of 12 seeds" in shown and "0 pairs: " in shown
+    assert "interrupted after 0 of 12 seeds" in shown and "0 pairs; " in shown
