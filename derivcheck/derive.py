@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from derivcheck.derived import Derivation
-from derivcheck.errors import InputError
+from derivcheck.errors import InputError, UnsupportedOperation
 from derivcheck.notation.program import Program
 
 
@@ -62,6 +62,10 @@ def derive(
         from derivcheck.tracing.modules import trace_module
 
         traced = trace_module(forward, args, inputs, loss=loss, target=target, dims=dims, constants=constants)
+    elif torch is not None and isinstance(forward, type) and issubclass(forward, torch.autograd.Function):
+        own = "its backward is the user's own, and need not be the gradient of its forward"
+        advice = "Derive its forward as a function of its own; dc.check compares the two."
+        raise UnsupportedOperation(f"autograd.Function {forward.__name__}", own, None, advice)
     elif callable(forward):
         from derivcheck.tracing.trace import trace
 

@@ -110,6 +110,14 @@ class Derivation:
         """
         return gradient_of(name, self._meant, self.program.names)
 
+    def assigned_again(self, name: str) -> tuple[str, ...]:
+        """The definitions of a variable that the code assigns more than once, after the first: ``h_1``, ``h_2``, … of ``h``."""
+        own = {d.name for d in self.program.definitions}
+        found: list[str] = []
+        while name in own and f"{name}_{len(found) + 1}" in own:
+            found.append(f"{name}_{len(found) + 1}")
+        return tuple(found)
+
     @cached_property
     def _meant(self) -> Mapping[str, str]:
         return meant(self.program, self.adjoint)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import functools
 import inspect
+import itertools
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any
@@ -66,13 +67,24 @@ def prove(
     claimed, outputs, held = _claimed(backward, d, fixed)
     offered = parse_invariants([invariant] if isinstance(invariant, str) else list(invariant), d, claimed)
     forward_, adjoint_, claimed, others = with_held(d, claimed, held)
-    proof = prove_programs(forward_, adjoint_, claimed, outputs=outputs, invariants=offered, time_limit=time_limit)
+    attempt = functools.partial(prove_programs, forward_, adjoint_, claimed, invariants=offered, time_limit=time_limit)
+    first, *again = _assigned(d, outputs)
+    proof = attempt(outputs=first)
+    if proof.status == "refuted":
+        proof = next((p for p in (attempt(outputs=names) for names in again) if p.status != "refuted"), proof)
     if proof.status == "refuted" and others:
         proof = unrefuted(proof, others)
     if proof.status != "refuted":
         return proof
     wrong = next(p.name for p in proof.parts if p.status == "refuted")
     return replace(proof, diagnose=functools.partial(_diagnosis, d, backward, wrong, proof))
+
+
+def _assigned(d: Derivation, outputs: dict[str, str] | None) -> Iterator[dict[str, str] | None]:
+    """Which gradient each output claims; of a variable that the code assigns more than once, any value may be meant."""
+    choices = [(n, *(m for m in d.assigned_again(n) if m not in (outputs or {}))) for n in outputs or {}]
+    for names in itertools.islice(itertools.product(*choices), 8):
+        yield dict(zip(names, (outputs or {}).values())) if outputs is not None else None
 
 
 def _diagnosis(d: Derivation, backward: Any, name: str, proof: Proof) -> str | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 
 import torch
@@ -157,8 +157,8 @@ def judge(
     if found.raised:
         return [Row(s.wrt[0] if s.wrt else s.name, "raised", where=where, note=found.raised)], found
     steps = _steps(s, found)
-    for name in [*steps, *s.wrt]:
-        rows.append(_row(s, name, found, right, tensors, where))
+    rows += [_step(s, name, found, right, tensors, where) for name in steps]
+    rows += [_row(s, name, found, right, tensors, where) for name in s.wrt]
     if s.native and any(r.verdict == "wrong" for r in rows):
         _forgive(s, run, rows, found, tensors, upstream, right)
     for name, note in s.complaints.items():
@@ -192,6 +192,18 @@ def _steps(s: Subject, found: Found) -> list[str]:
     order = {d.name: k for k, d in enumerate(s.derivation.adjoint.definitions)}
     bars = {n: s.derivation.gradient_named(n) for n in found.gradients if n not in s.wrt}
     return sorted((n for n, bar in bars.items() if bar is not None), key=lambda n: order.get(bars[n] or "", -1))
+
+
+def _step(s: Subject, name: str, found: Found, right: Derived, tensors: Tensors, where: str) -> Row:
+    """The row of an intermediate; of a variable that is assigned more than once, any of its values may be meant."""
+    row = _row(s, name, found, right, tensors, where)
+    for other in s.derivation.assigned_again(name) if row.faulty else ():
+        if other in found.gradients or s.derivation.gradient_named(other) is None:
+            continue
+        again = _row(s, other, replace(found, gradients={other: found.gradients[name]}), right, tensors, where)
+        if not again.faulty:
+            return replace(again, name=name, note=f"taken as {other}, which {name} is where it is assigned again")
+    return row
 
 
 def doubled(tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:

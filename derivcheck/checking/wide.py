@@ -50,7 +50,8 @@ class Widening(TorchFunctionMode):
 
 def _writes(name: str) -> bool:
     """Whether a function of torch writes into a tensor that it is given: a wider copy of it would take the numbers."""
-    return name.endswith("_") and not name.endswith("__") or name in ("__set__", "__setitem__") or name.startswith("__i")
+    own = ("__set__", "__setitem__", "__deepcopy__")
+    return name.endswith("_") and not name.endswith("__") or name in own or name.startswith("__i")
 
 
 @contextmanager

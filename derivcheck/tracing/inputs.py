@@ -149,8 +149,10 @@ def closed_over(f: Any) -> dict[int, str]:
             return
         seen.add(id(value))
         if isinstance(value, torch.nn.Module):
-            for n, t in [*value.named_parameters(), *value.named_buffers()]:
-                found.setdefault(id(t), f"{name}_{n}".replace(".", "_"))
+            own = [(f"{m}.{n}", t) for m, part in value.named_modules() for n, t in vars(part).items()]
+            for n, t in [*value.named_parameters(), *value.named_buffers(), *own]:
+                if isinstance(t, torch.Tensor):
+                    found.setdefault(id(t), f"{name}.{n}".strip(".").replace("..", ".").replace(".", "_"))
         elif isinstance(value, dict):
             for k, v in list(value.items())[:64]:
                 if isinstance(k, str):

@@ -27,7 +27,7 @@ from derivcheck.notation.dims import parse_dims, parse_input
 from derivcheck.notation.sizes import Poly, Size, as_poly, size
 from derivcheck.tracing.assign import Spec, Subject
 from derivcheck.tracing.decompositions import decomposition
-from derivcheck.tracing.inputs import copied, fill, input_slots, spec_of
+from derivcheck.tracing.inputs import closed_over, copied, fill, input_slots, spec_of
 from derivcheck.tracing.known import Known, example_inputs, known_sizes
 from derivcheck.tracing.record import Run
 from derivcheck.tracing.recorder import scripted
@@ -113,8 +113,16 @@ def trace_module(
     values = {**own.values, **(loss_own.values if loss_own else {})}
     preferred = {**preferred, **own.preferred}
     name = type(module).__name__
+    closed = {**closed_over(own.skeleton.forward), **closed_over(loss)}
     return program_of(
-        subject, example, name=name, values=values, custom_functions=custom_functions, preferred=preferred, late=late
+        subject,
+        example,
+        name=name,
+        closed=closed,
+        values=values,
+        custom_functions=custom_functions,
+        preferred=preferred,
+        late=late,
     )
 
 

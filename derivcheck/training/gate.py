@@ -34,7 +34,8 @@ def verify(setting: Setting, shapes: Sequence[Mapping[str, torch.Tensor]], backw
     derivation = setting.derivation
     reports = []
     for k, tensors in enumerate(shapes):
-        s = Subject(derivation, setting.call, dict(tensors), derivation.wrt, derivation.name, module=setting.module)
+        held = frozenset(setting.constants)
+        s = Subject(derivation, setting.call, dict(tensors), derivation.wrt, derivation.name, module=setting.module, held=held)
         # The witnesses judge the derivation, which is the same for every shape: once is enough.
         report = examine(s, backward, None, tensors[derivation.wrt[0]].dtype, seed, None, hostile=False, witnesses=k == 0)
         if report.faulty or any(r.verdict == "undecided" for r in report):

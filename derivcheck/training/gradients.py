@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -40,11 +41,12 @@ class Setting:
             raise InputError(f"train feeds one input and one target; this module and loss read {', '.join(free)}"
                              + ("; call module.eval() to train without dropout" if any("dropout" in n for n in free) else ""))
         self.x_name, self.y_name = free
+        self.constants = {n: t for n, t in derivation.values.items() if n in derivation.held}
         self.follows_buffers = _changes_buffers(module, x)
 
     def tensors(self, x: torch.Tensor, y: torch.Tensor) -> dict[str, torch.Tensor]:
         """Every input of the Program for one batch, in the Program's order, detached from any graph."""
-        given = {**self.held, self.x_name: x, self.y_name: y}
+        given = {**self.held, self.x_name: x, self.y_name: y, **{n: t.to(x) for n, t in self.constants.items()}}
         return {n: given[n].detach() for n in self.derivation.program.inputs if n in given}
 
     def derived(self) -> Step:
@@ -70,11 +72,16 @@ class Setting:
 
     def own(self, gradient: Callable[..., Tensors]) -> Step:
         """Loss by the module, gradients by the user's function; a one-element gradient takes the parameter's shape."""
+        try:
+            asked = set(inspect.signature(gradient).parameters)
+        except (TypeError, ValueError):
+            asked = set()
 
         def step(x: torch.Tensor, y: torch.Tensor) -> tuple[torch.Tensor, Tensors]:
             with torch.no_grad():
                 value = self.loss(self.module(x), y)
-                grads = gradient(grad_output=torch.ones_like(value), **self.tensors(x, y))
+                given = {n: t for n, t in self.tensors(x, y).items() if n not in self.constants or n in asked}
+                grads = gradient(grad_output=torch.ones_like(value), **given)
             return value, {n: grads[n].reshape(p.shape) if p.numel() == 1 else grads[n] for n, p in self.trained.items()}
 
         return step

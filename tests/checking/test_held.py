@@ -131,6 +131,8 @@ def test_a_backward_is_not_called_with_what_it_did_not_ask_for() -> None:
 
 
 def test_no_gradient_is_asked_in_what_is_held() -> None:
+    notes = dc.check(lambda x: LINEAR(x), {"x": X}).notes
+    assert "no gradient was asked in LINEAR_weight, LINEAR_bias: <lambda> holds them itself, and they are no inputs" in notes
     with pytest.raises(dc.InputError, match="wrt names 'LINEAR_weight', a tensor that <lambda> holds itself; make it an input"):
         dc.check(lambda x: LINEAR(x), {"x": X}, wrt=["LINEAR_weight"])
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import pytest
@@ -117,3 +118,25 @@ def test_index_text_may_compute_an_intermediate_again() -> None:
     assert dc.check(d, data, right).passed
     wrong = dc.check(d, data, right.replace("cos", "sin"))
     assert {r.name for r in wrong.failures} == {"h_bar", "x"}
+
+
+def test_a_variable_that_is_assigned_twice_means_either_of_its_values() -> None:
+    def f(x: Any, w: Any) -> Any:
+        h = x @ w
+        h = torch.tanh(h)
+        return (h * h).sum()
+
+    def backward(grad_output: Any, x: Any, w: Any, which: int = 0, factor: float = 1.0) -> dict[str, Any]:
+        h = torch.tanh(x @ w)
+        after = 2 * h * grad_output
+        before = after * (1 - h * h)
+        return {"h": factor * (before, after)[which], "x": before @ w.T, "w": x.T @ before}
+
+    dims = {"x": "N D", "w": "D K"}
+    for which in (0, 1):
+        right, wrong = partial(backward, which=which), partial(backward, which=which, factor=1.01)
+        report = dc.check(f, DATA, right)
+        assert report.passed and ("taken as h_1" in report["h"].note) == bool(which)
+        assert dc.check(f, DATA, wrong)["h"].verdict == "wrong"
+        assert dc.prove(f, right, dims=dims).status == "proved"
+        assert dc.prove(f, wrong, dims=dims).status == "refuted"

@@ -11,6 +11,7 @@ import pytest
 import torch
 from torch import nn
 
+import derivcheck as dc
 from derivcheck.errors import UnverifiedGradientError
 from derivcheck.training.train import train
 
@@ -153,3 +154,33 @@ def test_a_module_whose_own_backward_lies_is_refused_by_autograd_too() -> None:
     with pytest.raises(Exception, match=r"weight|Doubled"):
         train(model, nn.MSELoss(), *data(3, 2), gradient="autograd", device="cpu")
     assert torch.equal(model.weight, before)
+
+
+class Scaled(nn.Module):
+    """A module that holds a tensor which is neither a parameter nor a buffer, and makes another."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.linear = nn.Linear(3, 2)
+        self.scale = torch.tensor([1.0, 2.0, 3.0])
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.linear(x * self.scale) * torch.tensor([0.5, 0.25])
+
+
+def test_what_module_and_loss_hold_themselves_is_no_input_of_a_gradient() -> None:
+    weights, (x, y) = torch.tensor([1.0, 2.0]), (torch.randn(6, 3), torch.randn(6, 2))
+
+    def loss(out: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+        return ((out - target) ** 2 * weights).mean()
+
+    def mine(grad_output: Any, x: Any, linear_weight: Any, linear_bias: Any, target: Any, factor: float = 1.0) -> Any:
+        made = torch.tensor([0.5, 0.25])
+        z = x * torch.tensor([1.0, 2.0, 3.0])
+        r = factor * grad_output * 2 * ((z @ linear_weight.T + linear_bias) * made - target) * weights * made / target.numel()
+        return {"linear_weight": r.T @ z, "linear_bias": r.sum(0)}
+
+    for gradient in ("derived", "autograd", mine):
+        assert len(dc.train(Scaled(), loss, x, y, epochs=2, gradient=gradient).losses) >= 2
+    with pytest.raises(dc.UnverifiedGradientError):
+        dc.train(Scaled(), loss, x, y, epochs=2, gradient=lambda **given: mine(**given, factor=1.01))
