@@ -238,7 +238,7 @@ class Derivation:
             style: ``index`` (for every size), ``matrix``, or ``scalar`` (written out element by element at small ``sizes``).
             lang: ``en`` or ``zh``.
             sizes: sizes by name, for ``scalar``; default 2 for each size of the parameters.
-            full: a whole document that compiles (``zh`` with xelatex), instead of one ``align*``.
+            full: a whole document that compiles (with xelatex in ``zh``, or where a name is not ASCII), instead of one ``align*``.
 
         Raises:
             InputError: an unknown style, language or size.

@@ -64,9 +64,8 @@ class Latex(Writer):
         return self.symbols[name].latex()
 
     def _with(self, symbol: str, subscripts: list[str], raised: list[str]) -> str:
-        if raised:
-            symbol = f"{{{symbol}}}" if "^" in symbol else symbol
-            symbol += f"^{{({','.join(raised)})}}"
+        if raised:  # beside a label in one superscript: TeX takes no second one on an accent
+            symbol = f"{symbol[:-1] if symbol.endswith(')}') else f'{symbol}^{{'}({','.join(raised)})}}"
         if not subscripts:
             return symbol
         plain = all(len(s) == 1 or s.rstrip("'").isalpha() and len(s.rstrip("'")) == 1 for s in subscripts)

@@ -33,7 +33,7 @@ def to_latex(
         style: ``index`` (for every size), ``matrix``, or ``scalar`` (element by element at small ``sizes``).
         lang: ``en`` or ``zh`` for the words.
         sizes: sizes by name, for ``scalar``; default 2 for each size of the parameters.
-        full: a document that compiles (``zh`` with xelatex), instead of one ``align*``.
+        full: a document that compiles (with xelatex in ``zh``, or where a name is not ASCII), instead of one ``align*``.
 
     Raises:
         InputError: an unknown style, language or size.
@@ -87,15 +87,16 @@ def visible(text: str) -> int:
 def document(parts: list[Block], lang: str) -> str:
     """A whole LaTeX document of the blocks."""
     words = captions(lang)
-    lines = [r"\documentclass{article}", r"\usepackage{amsmath,amssymb}", r"\usepackage[margin=2.5cm]{geometry}"]
-    if lang == "zh":
-        lines.append(r"\usepackage[fontset=fandol]{ctex}")
-    lines += [r"\setlength{\parindent}{0pt}", r"\allowdisplaybreaks", r"\begin{document}", rf"\section*{{{words['title']}}}"]
+    lines = [r"\setlength{\parindent}{0pt}", r"\allowdisplaybreaks", r"\begin{document}", rf"\section*{{{words['title']}}}"]
     for b in parts:
         lines += [rf"\subsection*{{{_words(b.title)}}}", r"\begin{align*}"]
         lines += [" \\\\\n".join(r for f in b.formulas for r in formula_rows(f)), r"\end{align*}"]
         lines += [_words(s) + "\n" for s in b.sentences]
-    return "\n".join([*lines, r"\end{document}"]) + "\n"
+    body = "\n".join([*lines, r"\end{document}"]) + "\n"
+    head = [r"\documentclass{article}", r"\usepackage{amsmath,amssymb}", r"\usepackage[margin=2.5cm]{geometry}"]
+    if not body.isascii():
+        head.append(r"\usepackage[fontset=fandol]{ctex}")
+    return "\n".join([*head, body])
 
 
 def _words(text: str) -> str:

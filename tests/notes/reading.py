@@ -40,6 +40,7 @@ class Names:
     loss: str = ""
     first: int = 1  # the number of the first element where positions are numbers
     numbered: bool = False  # constant positions count from ``first``
+    sample: str = ""  # an index that may be left out in front
 
 
 class Reader:
@@ -171,9 +172,10 @@ class Reader:
         self.need(r"}{\partial" if self.latex else "/∂")
         self.peek()
         for s in self.spellings:
-            if s.startswith("∂") and self.text.startswith(s[1:], self.k):
-                self.k += len(s) - 1
-                value = self.element(s)
+            joined = self.latex and s.endswith(")}") and self.text.startswith(f"{s[1:-1]}(", self.k)
+            if s.startswith("∂") and (joined or self.text.startswith(s[1:], self.k)):
+                self.k += len(s) - 1 - joined
+                value = self.element(s, joined)
                 if self.latex:
                     self.need("}")
                 return value
@@ -184,6 +186,9 @@ class Reader:
             if self.peek(s) and not s.startswith("∂") and (self.latex or not self.text[self.k + len(s) :][:1].isalpha()):
                 self.k += len(s)
                 return self.element(s) if s in self.names.tensors else float(self.names.sizes[s])
+            if self.latex and s.endswith(")}") and self.peek(f"{s[:-1]}("):  # a label and a raised index
+                self.k += len(s) - 1
+                return self.element(s, joined=True)
         for i in sorted(self.at, key=len, reverse=True):
             if self.peek(i) and (self.latex or not self.text[self.k + len(i) :][:1].isalpha()):
                 self.k += len(i)
@@ -205,20 +210,23 @@ class Reader:
             return float(digits.rstrip("…")) * (10.0 ** int(power.split("{")[1][:-1]) if power else 1)
         raise Unreadable(f"cannot read {self.text[self.k :]!r} of {self.text!r}")
 
-    def element(self, spelling: str) -> float:
+    def element(self, spelling: str, joined: bool = False) -> float:
         array = self.names.tensors[spelling]
-        at = self.positions()
+        at = self.positions(joined)
         at = [0] * (array.ndim - len(at) if 1 in array.shape else 0) + at
+        if len(at) == array.ndim - 1 and self.names.sample:
+            at.insert(0, self.at[self.names.sample])
         if len(at) != array.ndim:
             raise Unreadable(f"{spelling} with {len(at)} positions, of {array.ndim} dimensions")
         if any(p < 0 or p >= n for p, n in zip(at, array.shape)):
             return math.nan  # read under a bracket that is 0
         return float(array[tuple(at)])
 
-    def positions(self) -> list[int]:
+    def positions(self, joined: bool) -> list[int]:
         raised: list[int] = []
-        if self.latex and self.text.startswith("^{(", self.k):
-            self.k += 3
+        opening = "(" if joined else "^{("
+        if self.latex and self.text.startswith(opening, self.k):
+            self.k += len(opening)
             raised = self.places(")}")
             self.k += 1
         if not self.latex:

@@ -23,6 +23,7 @@ from derivcheck.notation.terms import Over
 from derivcheck.notation.walking import subterms
 from derivcheck.notes import ink, writing
 from derivcheck.notes.document import blocks
+from derivcheck.notes.elements import _sample
 from derivcheck.notes.html import to_html
 from derivcheck.notes.ink import Latex, Unicode
 from derivcheck.notes.latex import formula_rows, to_latex
@@ -57,7 +58,9 @@ class Printed:
             named[f"∂{getattr(table[n], spelt)()}"] = np.asarray(numbers[bar])
         lengths = {self.w.size_name(table.sizes[s]): v for s, v in sizes.items() if s in table.sizes}
         first = first_number(forward, back, numbered=style == "scalar")
-        self.names = Names(named, lengths, getattr(table.loss, spelt)(), first, style == "scalar")
+        sample = _sample(forward, back, sizes) if style == "scalar" else ""
+        letter = self.w.index(Index(sample, 1)) if sample else ""
+        self.names = Names(named, lengths, getattr(table.loss, spelt)(), first, style == "scalar", letter)
         given = {n: sizes[n] for n in (*forward.sizes(), *back.sizes())} if style == "scalar" else None
         formulas = [f for b in blocks(pen, forward, back, style, sizes=given) for f in b.formulas]
         definitions = [*forward.definitions, *gradient_definitions(forward, back)]
@@ -81,7 +84,7 @@ class Printed:
         for f, bounds in self.lines:
             if bounds is None:
                 continue
-            letters = [i for i in bounds if i in f.left]
+            letters = [i for i in bounds if i in f.left or i == self.names.sample]
             places = list(itertools.product(*(range(bounds[i]) for i in letters)))
             names = replace(self.names, sizes=self.names.sizes | {f"size of {i}": n for i, n in bounds.items()})
             for right in self.rights(f):
@@ -200,10 +203,13 @@ def test_what_people_publish_reads_back() -> None:
         assert not (wrong := misprints(forward, sizes=sizes)), wrong
 
 
-@pytest.mark.parametrize("name", ["kink", "scan", "gather", "two outputs", "names", "no loss"])
+@pytest.mark.parametrize(
+    "name", ["kink", "scan", "gather", "two outputs", "names", "no loss", "linear", "perceptron", "layer norm"]
+)
 def test_notes_read_back(name: str) -> None:
     forward, _ = ALL[name]()
     assert not (wrong := misprints(forward, styles=("index", "scalar"), sizes=SMALL)), wrong
+    assert not (wrong := misprints(forward, styles=("scalar",), sizes=SMALL | {"N": 8})), wrong  # N stays an index
 
 
 def test_masks_element_by_element() -> None:
