@@ -212,17 +212,19 @@ class Reader:
 
     def element(self, spelling: str, joined: bool = False) -> float:
         array = self.names.tensors[spelling]
-        at = self.positions(joined)
-        at = [0] * (array.ndim - len(at) if 1 in array.shape else 0) + at
-        if len(at) == array.ndim - 1 and self.names.sample:
-            at.insert(0, self.at[self.names.sample])
+        raised, low = self.positions(joined)
+        missing = array.ndim - len(raised) - len(low)  # dimensions of one element, and the sample's index in front of them
+        ones = [0] * min(missing, array.shape.count(1))
+        if self.names.sample and missing > len(ones):
+            raised = [self.at[self.names.sample]]
+        at = [*raised, *ones, *low]
         if len(at) != array.ndim:
             raise Unreadable(f"{spelling} with {len(at)} positions, of {array.ndim} dimensions")
         if any(p < 0 or p >= n for p, n in zip(at, array.shape)):
             return math.nan  # read under a bracket that is 0
         return float(array[tuple(at)])
 
-    def positions(self, joined: bool) -> list[int]:
+    def positions(self, joined: bool) -> tuple[list[int], list[int]]:
         raised: list[int] = []
         opening = "(" if joined else "^{("
         if self.latex and self.text.startswith(opening, self.k):
@@ -231,14 +233,14 @@ class Reader:
             self.k += 1
         if not self.latex:
             if not self.text.startswith("[", self.k):
-                return []
+                return [], []
             self.k += 1
-            return self.places("]")
+            return [], self.places("]")
         if not self.text.startswith("_", self.k):
-            return raised
+            return raised, []
         self.k += 1
         if self.text[self.k] != "{":
-            return [*raised, self.place(self.match(r"\d|\\?\w+'*") if self.text[self.k] == "\\" else self.match(r"\w"))]
+            return raised, [self.place(self.match(r"\d|\\?\w+'*") if self.text[self.k] == "\\" else self.match(r"\w"))]
         end, depth = self.k, 0
         while depth or end == self.k:
             depth += {"{": 1, "}": -1}.get(self.text[end], 0)
@@ -249,9 +251,9 @@ class Reader:
             self.k = end
             letters = re.findall(r"(?:\\[a-z]+|[A-Za-z0-9])'*", inside)
             if all(x in self.at or x.isdigit() for x in letters):
-                return [*raised, *map(self.place, letters)]
+                return raised, [*map(self.place, letters)]
         self.k = start + 1
-        return [*raised, *self.places("}")]
+        return raised, self.places("}")
 
     def places(self, end: str) -> list[int]:
         found = []
