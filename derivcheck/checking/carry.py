@@ -141,6 +141,8 @@ class Carrier:
     def _imported(self, value: Any) -> str:
         """The name of what a library defines."""
         name = getattr(value, "__name__", "")
+        if getattr(torch.Tensor, name, None) is value:
+            return f"torch.Tensor.{name}"
         own = getattr(value, "__module__", None) or ""
         for module, path in (*((m, name) for m in PUBLIC), (own, getattr(value, "__qualname__", name))):
             if module and path and "<" not in path and _reached(module, path) is value:
@@ -168,6 +170,8 @@ class Carrier:
             body = textwrap.indent("\n".join([*inside, snippet.text.strip("\n"), f"return {snippet.name}"]), "    ")
             scope = self._free(f"scope_of_{called}", MISSING)
             self._add(f"def {scope}():\n{body}\n\n\n{called} = {scope}()")
+        for name, later in snippet.later.items():
+            self._add(f"{called}.{name} = {self.of(later)}")
         return called
 
     def _given(self, name: str, value: Any, snippet: Snippet) -> list[str]:
@@ -309,7 +313,7 @@ def _file_of_library(file: str | None, module: str) -> bool:
     root = module.partition(".")[0]
     if root == "derivcheck":
         return True
-    if not file:
+    if not file or file.startswith("<frozen "):
         return root in sys.stdlib_module_names and root != "__main__" or root in sys.builtin_module_names
     places = [sysconfig.get_path(p) for p in ("stdlib", "platstdlib")]
     return any(p in INSTALLED for p in Path(file).parts) or any(Path(file).is_relative_to(p) for p in places)

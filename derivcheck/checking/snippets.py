@@ -9,8 +9,10 @@ import symtable
 import sys
 import textwrap
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
+
+import torch
 
 from derivcheck.checking.spelling import CannotCarry
 
@@ -26,12 +28,14 @@ class Snippet:
         text: the statement.
         uses: the names that it takes from outside, with what they mean.
         optional: those that only annotations use.
+        later: attributes that it was given after its definition.
     """
 
     name: str
     text: str
     uses: Mapping[str, Any]
     optional: frozenset[str]
+    later: Mapping[str, Any] = field(default_factory=dict)
 
 
 def function_snippet(f: Any) -> Snippet:
@@ -62,7 +66,8 @@ def function_snippet(f: Any) -> Snippet:
             definition = _first(text)
             assert isinstance(definition, (ast.FunctionDef, ast.AsyncFunctionDef))
         name, values = definition.name, _defaults(definition.args, inner)
-    return _snippet(name, text, {**known, **values})
+    later = vars(f) if inner is f else {}  # of a wrapper, the decorator's own
+    return replace(_snippet(name, text, {**known, **values}), later=later)
 
 
 def class_snippet(c: type) -> Snippet:
@@ -79,7 +84,22 @@ def class_snippet(c: type) -> Snippet:
     for m in own:
         known |= _closure(m)
     known |= {b.__name__: b for b in c.__bases__ if known.get(b.__name__, NOTHING) is NOTHING}
-    return _snippet(definition.name, text, known)
+    return replace(_snippet(definition.name, text, known), later=_later(c, definition))
+
+
+def _later(c: type, definition: ast.ClassDef) -> dict[str, Any]:
+    """Plain attributes of a class that its body does not set, or sets to another number or text."""
+    if type(c) not in (type, type(torch.autograd.Function)) or definition.decorator_list or issubclass(c, tuple):
+        return {}
+    known: dict[str, Any] = {}
+    for statement in definition.body:
+        known |= {n.id: NOTHING for n in ast.walk(statement) if isinstance(n, ast.Name)}
+        if isinstance(statement, (ast.FunctionDef, ast.ClassDef, ast.AsyncFunctionDef)):
+            known[statement.name] = NOTHING
+        if isinstance(statement, ast.Assign) and isinstance(statement.value, ast.Constant):
+            known |= {t.id: statement.value.value for t in statement.targets if isinstance(t, ast.Name)}
+    own = {n: v for n, v in vars(c).items() if not n.startswith("_")}
+    return {n: v for n, v in own.items() if n not in known or known[n] is not NOTHING and known[n] != v}
 
 
 def attributes_of(text: str, name: str) -> set[str] | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import collections
 import dataclasses
 import enum
 import functools
@@ -21,6 +22,7 @@ EMBEDDED = 600  # elements that are written out as numbers; of more, the bytes a
 WIDE = 80  # characters of numbers beyond which each row has a line of its own
 LARGEST = 1 << 20  # elements beyond which a file would not be short any more
 AS_THEY_PRINT = (torch.dtype, torch.layout, torch.memory_format, torch.Size)
+COLLECTIONS = (collections.deque, collections.defaultdict, collections.OrderedDict, collections.Counter)
 HELD = frozenset(torch.nn.Module().__dict__)  # what every module has
 
 
@@ -101,7 +103,9 @@ class Spelling:
         if type(value) in (float, complex):
             return number(value)
         if isinstance(value, enum.Enum):
-            return f"{self.carrier.of(type(value))}[{value.name!r}]"
+            kind = self.carrier.of(type(value))
+            known = value.name in type(value).__members__
+            return f"{kind}[{value.name!r}]" if known else f"{kind}({self.carrier.of(value.value)})"
         if isinstance(value, torch.Tensor):
             return self.tensor(value)
         if isinstance(value, AS_THEY_PRINT):
@@ -138,6 +142,12 @@ class Spelling:
         if type(value) in (slice, range):
             parts = (value.start, value.stop, value.step)
             return f"{type(value).__name__}({', '.join(map(of, parts))})"
+        if type(value) in COLLECTIONS:
+            self.carrier.need("collections")
+            inside = self.mapping(value) if isinstance(value, dict) else of(list(value))
+            more = f"{of(value.default_factory)}, " if isinstance(value, collections.defaultdict) else ""
+            last = f", maxlen={value.maxlen}" if isinstance(value, collections.deque) else ""
+            return f"collections.{type(value).__name__}({more}{inside}{last})"
         if isinstance(value, tuple) and hasattr(value, "_fields"):
             return f"{of(type(value))}({', '.join(map(of, value))})"
         if type(value) is functools.partial:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import collections
 import enum
 import functools
 import math
 import operator as op
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -166,6 +168,55 @@ counted = (k for k in range(10_000))
 def by_generator(grad_output: Tensor, x: Tensor) -> Tensors:
     """A generator cannot be copied: the file is imported."""
     return {"x": grad_output * (next(counted) + 10)}
+
+
+class Flags(enum.Flag):
+    A = 1
+    B = 2
+
+
+class Later:
+    """It is given attributes after its definition."""
+
+    scale = 1.0
+
+
+Later.scale, Later.more = 2.0, [0.5]  # type: ignore[attr-defined]
+BOTH = Flags.A | Flags.B
+QUEUE = collections.deque([1.0, 2.0], maxlen=2)
+CHOICES = {"double": lambda g: g * 2, "exp": torch.Tensor.exp, "by": collections.defaultdict(float, a=3.0)}
+
+
+def by_attributes(grad_output: Tensor, x: Tensor) -> Tensors:
+    by_attributes.calls += 1  # type: ignore[attr-defined]
+    g = CHOICES["double"](CHOICES["exp"](grad_output)) * CHOICES["by"]["a"]
+    return {"x": g * Later.scale * Later.more[0] * (Flags.B in BOTH) * QUEUE[1]}  # type: ignore[attr-defined]
+
+
+by_attributes.calls = 0  # type: ignore[attr-defined]
+
+
+class Shape(ABC):
+    @abstractmethod
+    def scaled(self, g: Tensor) -> Tensor: ...
+
+    @property
+    def two(self) -> float:
+        return 2.0
+
+
+class Square(Shape):
+    def scaled(self, g: Tensor) -> Tensor:
+        return g * self.two
+
+
+@functools.cache
+def square() -> Shape:
+    return Square()
+
+
+def by_abstract_class(grad_output: Tensor, x: Tensor) -> Tensors:
+    return {"x": square().scaled(grad_output)}
 
 
 class Base(torch.autograd.Function):

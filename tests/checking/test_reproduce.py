@@ -30,7 +30,8 @@ WRITTEN = (
     kinds.by_import, kinds.by_alias, kinds.by_helpers_that_call_each_other, kinds.by_constants, kinds.by_another_files_helper,
     kinds.by_another_file, kinds.by_lambda, kinds.pair[1], kinds.by_closure, kinds.by_closure_over_a_lambda, kinds.by_decorator,
     kinds.by_decorator_without_wraps, kinds.by_dataclass, kinds.Backwards(0.5).backward, kinds.Backwards.plain,
-    kinds.Backwards.of_class, kinds.Backwards(2.0), kinds.by_partial, kinds.by_generator, kinds.shapeless, kinds.missing,
+    kinds.Backwards.of_class, kinds.Backwards(2.0), kinds.by_partial, kinds.by_attributes, kinds.by_abstract_class,
+    kinds.by_generator, kinds.shapeless, kinds.missing,
     kinds.single, kinds.raising, kinds.writing, kinds.too_many, "x_bar[n,m] := 3*grad_output[n,m]",
     "s[n,m] := sigmoid(x[n,m]); x_bar[n,m] := s[n,m]*grad_output[n,m]",
 )  # fmt: skip
