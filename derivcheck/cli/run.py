@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import math
 import platform
 import warnings
 from collections.abc import Callable, Mapping
@@ -194,8 +195,17 @@ def _files(settings: Settings, derivation: Derivation, reports: tuple[Report, ..
         if path.exists() and written_by_us(path):
             hashes[name] = list(dict.fromkeys([*hashes[name], digest(path.read_bytes())]))
     report = {**_report(settings, reports, outcome), "files": hashes}
-    text = json.dumps(report, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    text = json.dumps(_plain(report), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
     return {REPORT: marked(text, "json"), **files}
+
+
+def _plain(value: Any) -> Any:
+    """As JSON can hold it: infinities and NaN as text."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    if isinstance(value, dict):
+        return {n: _plain(v) for n, v in value.items()}
+    return [_plain(v) for v in value] if isinstance(value, (list, tuple)) else value
 
 
 def _report(settings: Settings, reports: tuple[Report, ...], outcome: Outcome) -> dict[str, Any]:

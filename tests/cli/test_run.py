@@ -285,6 +285,13 @@ def test_divergence_on_raw_columns_names_the_cure(linnerud: Path, tmp_path: Path
     assert scaled.exit_code == 2 and "--standardize" not in scaled.stderr
 
 
+def test_numbers_whose_squares_overflow_are_told(tmp_path: Path) -> None:
+    data = written(tmp_path / "data.csv", ["a", "y"], [[k * 1e160, (k % 3) * 1e160] for k in range(1, 9)])
+    result = run("--data", data, "--target", "y", "--out", tmp_path / "out")
+    assert result.exit_code == 2 and "the loss is inf" in result.stderr and "--standardize" in result.stderr
+    assert report(tmp_path / "out")["least_loss"] == "inf"
+
+
 @pytest.mark.parametrize(("arguments", "sentence"), [
     (["--data", "LINNERUD", "--target", "Weight", "--sep", ";"], "if commas separate them, say so with --sep ','"),
     (["--data", "nowhere.csv", "--target", "y"], "nowhere.csv: there is no such file"),
