@@ -180,6 +180,8 @@ def flat(out: Any) -> list[torch.Tensor]:
         return [t for v in out.values() for t in flat(v)]
     if isinstance(out, (tuple, list)):
         return [t for v in out for t in flat(v)]
+    if hasattr(out, "__dataclass_fields__"):
+        return [t for n in out.__dataclass_fields__ for t in flat(getattr(out, n))]
     return []
 
 

@@ -91,6 +91,9 @@ def _subject(
     place = _device(device)
     given = {n: _moved(n, v, dtype, place) for n, v in inputs.items() if isinstance(v, torch.Tensor)}
     passed = {n: v for n, v in inputs.items() if not isinstance(v, torch.Tensor)}
+    if not given and not isinstance(forward, (Derivation, torch.nn.Module)):
+        found = ", ".join(f"{n} is a {type(v).__name__}" for n, v in inputs.items()) or "there is none"
+        raise InputError(f"no input is a tensor ({found}); give each tensor by a name of its own")
     wants_grad = {n for n, v in inputs.items() if isinstance(v, torch.Tensor) and v.requires_grad}
     function = function_of(forward)
     order: tuple[str, ...] = ()

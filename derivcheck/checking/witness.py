@@ -130,30 +130,35 @@ def _double(t: torch.Tensor) -> torch.Tensor:
 
 
 def _autograd(s: Subject, tensors: Tensors, upstream: Upstream, tested: bool) -> dict[str, torch.Tensor]:
-    """Gradients by autograd in float64, of the meaning's code where that is not what is under test."""
-    leaves = {n: t.clone().requires_grad_() if n in s.wrt else t for n, t in tensors.items()}
+    """Gradients by autograd in float64, of the meaning's code where that is not what is under test, else of the Program."""
     call = s.meaning or (None if tested and s.function is None and s.call is None else s.call)
-    outs: list[torch.Tensor] = []
     if call is not None:
+        leaves = _leaves(s, tensors)
         try:
             outs = flat(call(dict(leaves)))
-        except Exception:  # code that runs in its own type only says nothing in float64
-            call = None
-        if any(o.dtype is not torch.float64 for o in outs) or s.meaning is None and functions(outs):
-            call = None  # or a backward in it is somebody's own
-    if call is None:
-        program = s.derivation.program
-        values = evaluate(program, {n: t for n, t in leaves.items() if n in program.inputs}, None, Live())
-        outs = [values[o] if o in values else leaves[o] for o in program.outputs if program.kind(o) == "float"]
-    wanted = [(o, g) for o, g in zip(outs, upstream.values()) if o.requires_grad]
-    names = list(s.wrt)
+            ours = s.meaning is None and functions(outs)  # a backward in it is somebody's own
+            if not ours and all(o.dtype is torch.float64 for o in outs):
+                return _flow(s, leaves, outs, upstream)
+        except Exception:  # code that runs in its own type only, or that torch itself cannot differentiate, says nothing
+            pass
+    leaves, program = _leaves(s, tensors), s.derivation.program
+    values = evaluate(program, {n: t for n, t in leaves.items() if n in program.inputs}, None, Live())
+    outs = [values[o] if o in values else leaves[o] for o in program.outputs if program.kind(o) == "float"]
+    return _flow(s, leaves, outs, upstream)
+
+
+def _leaves(s: Subject, tensors: Tensors) -> Tensors:
+    return {n: t.clone().requires_grad_() if n in s.wrt else t for n, t in tensors.items()}
+
+
+def _flow(s: Subject, leaves: Tensors, outs: list[torch.Tensor], upstream: Upstream) -> dict[str, torch.Tensor]:
+    wanted = [(o, g.reshape(o.shape)) for o, g in zip(outs, upstream.values()) if o.requires_grad]
     if not wanted:
-        return {n: torch.zeros_like(leaves[n]) for n in names}
+        return {n: torch.zeros_like(leaves[n]) for n in s.wrt}
+    ends, ups = [o for o, _ in wanted], [g for _, g in wanted]
     with computing_in(torch.float64):
-        grads = torch.autograd.grad(
-            [o for o, _ in wanted], [leaves[n] for n in names], [g.reshape(o.shape) for o, g in wanted], allow_unused=True
-        )
-    return {n: torch.zeros_like(leaves[n]) if g is None else dense(g) for n, g in zip(names, grads)}
+        grads = torch.autograd.grad(ends, [leaves[n] for n in s.wrt], ups, allow_unused=True)
+    return {n: torch.zeros_like(leaves[n]) if g is None else dense(g) for n, g in zip(s.wrt, grads)}
 
 
 def _difference(

@@ -42,7 +42,8 @@ class Equalities:
         for n in hidden:
             self.traces.meaning[n] = as_poly(base[n])
         if not hidden and not self.search(attempt, len(e.recording.calls)):
-            raise InputError(f"the traced code raises at other sizes than its example's{said(e.place)}: {e.cause}") from e.cause
+            why = first_line(e.cause)
+            raise InputError(f"the traced code raises at other sizes than its example's{said(e.place)}: {why}") from e.cause
 
     def _reconcile(self, failed: RecordingFailed, example: Recording) -> bool:
         """Identify and fix sizes as far as the operator that failed needs; False where that does not help."""
@@ -231,3 +232,13 @@ def _divisors(n: int) -> list[int]:
 def said(place: str | None) -> str:
     """A place in brackets, for a message."""
     return f" ({place})" if place else ""
+
+
+def first_line(error: BaseException) -> str:
+    """What an error says, without the advice that follows on further lines."""
+    return str(error).strip().partition("\n")[0]
+
+
+def named_line(error: BaseException) -> str:
+    """The same with the error's kind."""
+    return f"{type(error).__name__}: {first_line(error)}"

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from derivcheck.errors import InputError, UnsupportedOperation
 from derivcheck.notation.sizes import Poly, as_poly
 from derivcheck.tracing.assign import Again, Traces, plans
-from derivcheck.tracing.equal import Equalities, said
+from derivcheck.tracing.equal import Equalities, first_line, named_line, said
 from derivcheck.tracing.record import RecordingFailed
 from derivcheck.tracing.recording import Recording
 
@@ -25,7 +25,7 @@ class Gathering(Traces):
             except RecordingFailed as e:
                 self._blame(e)
                 raise InputError(
-                    f"the traced code raises on its example inputs{said(e.place)}: {type(e.cause).__name__}: {e.cause}"
+                    f"the traced code raises on its example inputs{said(e.place)}: {named_line(e.cause)}"
                 ) from e.cause
         for attempt in range(80):
             if not self.free():
@@ -43,7 +43,7 @@ class Gathering(Traces):
                         continue
                     sizes = ", ".join(f"{n} = {v}" for n, v in self.assignment(1).items())
                     raise InputError(
-                        f"the traced code raises at {sizes}{said(e.place)}: {type(e.cause).__name__}: {e.cause}. "
+                        f"the traced code raises at {sizes}{said(e.place)}: {named_line(e.cause)}. "
                         "Give dimensions that must be equal the same name"
                     ) from e.cause
                 needs.advance(e, example, identified, attempt)
@@ -163,4 +163,4 @@ class Gathering(Traces):
             self.assignments.append(sizes)
             self.recordings.append(found)
             return
-        raise InputError(f"the traced code raises at some sizes{said(failure.place)}: {failure.cause}")
+        raise InputError(f"the traced code raises at some sizes{said(failure.place)}: {first_line(failure.cause)}")

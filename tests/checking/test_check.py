@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
@@ -9,7 +10,7 @@ import torch
 
 import derivcheck as dc
 from derivcheck.checking.check import assert_gradients, check, check_at
-from derivcheck.errors import GradientMismatch
+from derivcheck.errors import GradientMismatch, InputError
 from tests.checking.forwards import FORWARDS, Tensors
 
 DTYPES = [torch.float64, torch.float32, torch.bfloat16, torch.float16]
@@ -202,3 +203,37 @@ def test_hiding_behind_ones_own_rounding_does_not_pass() -> None:
 def test_what_cannot_be_checked_is_said(inputs: Any, options: Any, message: str) -> None:
     with pytest.raises(dc.InputError, match=message):
         dc.check(lambda x: x * 2, inputs, **options)
+
+
+@dataclass
+class Wrapped:
+    """An output as a library returns it."""
+
+    value: torch.Tensor
+    what: str = "sine"
+
+
+def test_an_output_may_be_a_dataclass() -> None:
+    data = {"x": torch.randn(3, dtype=torch.float64)}
+    assert check(lambda x: Wrapped(torch.sin(x)), data).passed
+    wrong = check(lambda x: Wrapped(torch.sin(x)), data, lambda grad_output, x: {"x": grad_output})
+    assert wrong["x"].verdict == "wrong"
+
+
+def test_where_torch_cannot_differentiate_the_code_that_witness_is_left_out() -> None:
+    """torch's own gradient of scatter_add raises where the source is larger than the index."""
+    data = {"x": torch.randn(5, 3), "s": torch.randn(4, 3), "at": torch.tensor([[0, 2], [1, 1]])}
+
+    def backward(grad_output, x, s, at, factor=1.0):  # type: ignore[no-untyped-def]
+        ds = torch.zeros_like(s)
+        ds[: at.shape[0], : at.shape[1]] = factor * grad_output.gather(0, at)
+        return {"x": grad_output, "s": ds}
+
+    assert check(lambda x, s, at: x.scatter_add(0, at, s), data, backward).passed
+    wrong = check(lambda x, s, at: x.scatter_add(0, at, s), data, lambda **given: backward(**given, factor=1.01))
+    assert wrong["s"].verdict == "wrong"
+
+
+def test_inputs_without_a_tensor_are_refused() -> None:
+    with pytest.raises(InputError, match=r"no input is a tensor \(d is a dict\); give each tensor by a name of its own"):
+        check(lambda d: d["a"] * 2, {"d": {"a": torch.ones(3)}})
