@@ -46,15 +46,33 @@ class Gradient:
 
     @property
     def term(self) -> Term:
-        """The gradient inlined down to the inputs; for a scalar output the upstream gradient is 1."""
-        return self.derivation.inlined(self.definition)
+        """The gradient inlined down to the inputs; for a scalar output the upstream gradient is 1.
+
+        Raises:
+            InputError: so many definitions stand inside one another that the gradient cannot be written as one expression.
+        """
+        try:
+            return self.derivation.inlined(self.definition)
+        except RecursionError:
+            raise self._too_deep() from None
+
+    def _too_deep(self) -> InputError:
+        count = len(self.derivation.adjoint.definitions)
+        return InputError(
+            f"the gradient in {self.name!r} has too many definitions inside one another ({count} in all) to be one "
+            "expression of the inputs; read it step by step, in d.steps or d.adjoint"
+        )
 
     @property
     def expr(self) -> sympy.Expr:
         """The gradient in SymPy (``Indexed``, ``Sum``, ``KroneckerDelta``), inlined down to the inputs."""
         from derivcheck.notation.sympify import to_sympy
 
-        return to_sympy(self.term)
+        term = self.term
+        try:
+            return to_sympy(term)
+        except RecursionError:
+            raise self._too_deep() from None
 
     def latex(self, lang: str = "en") -> str:
         """The gradient's line of the derivation, ``∂L/∂W_{jk} = …``, in LaTeX."""
@@ -238,7 +256,7 @@ class Derivation:
             style: ``index`` (for every size), ``matrix``, or ``scalar`` (written out element by element at small ``sizes``).
             lang: ``en`` or ``zh``.
             sizes: sizes by name, for ``scalar``; default 2 for each size of the parameters.
-            full: a whole document that compiles (with xelatex in ``zh``, or where a name is not ASCII), instead of one ``align*``.
+            full: a whole document that compiles (xelatex for ``zh`` and for names beyond ASCII), not one ``align*``.
 
         Raises:
             InputError: an unknown style, language or size.

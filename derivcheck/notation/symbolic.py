@@ -11,6 +11,8 @@ from derivcheck.errors import UnsupportedOperation
 from derivcheck.notation.exact import Exact
 from derivcheck.notation.functions import expression
 
+_FAR = 2**4096  # beyond every float64 by far
+
 
 class Symbolic(Exact):
     """SymPy expressions.
@@ -54,7 +56,9 @@ class Symbolic(Exact):
         return self._settled(self.sympy.Pow(base, e))
 
     def one_value(self, name: str, values: Sequence[Any]) -> Any:
-        return None if any(v is None for v in values) else self._settled(expression(name, values))
+        if any(v is None or v.is_Float and abs(v) > _FAR for v in values):  # exp of it has millions of digits
+            return None
+        return self._settled(expression(name, values))
 
     def total(self, values: list[Any], zero: Any) -> Any:
         return self.sympy.Add(*values) if values else zero

@@ -221,3 +221,17 @@ def test_a_linspace_of_one_step_is_its_start() -> None:
 def test_an_input_called_like_a_helper_is_refused() -> None:
     with pytest.raises(InputError, match="'_shape_error', which cannot be a parameter"):
         dc.derive("y[n] := _shape_error[n]^2", dims={"_shape_error": "N"}).source()
+
+
+def test_a_gradient_too_deep_for_one_expression_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    d = dc.derive("y[n] := x[n]^2; z[n] := exp(y[n])", dims={"x": "N"})
+
+    def deep(term: object, meanings: object) -> object:
+        return deep(term, meanings)
+
+    monkeypatch.setattr("derivcheck.derived.inline", deep)
+    says = "the gradient in 'x' has too many definitions inside one another .* read it step by step, in d.steps"
+    for what in ("term", "expr"):
+        with pytest.raises(InputError, match=says):
+            getattr(d.gradients["x"], what)
+    assert len(d.steps) == 2
