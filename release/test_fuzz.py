@@ -9,7 +9,7 @@ import pytest
 
 from release.conftest import ROOT, run
 
-SEEDS = os.environ.get("RELEASE_SEEDS", "140000")
+SEEDS = os.environ.get("RELEASE_SEEDS", "50000")
 
 
 def test_proofs() -> None:
