@@ -10,19 +10,20 @@ from typing import Any
 
 import torch
 
+from derivcheck.checking import wide
 from derivcheck.checking.carry import Carrier
 from derivcheck.checking.found import as_it_is, parse_backward, runner
 from derivcheck.checking.judge import Sample
 from derivcheck.checking.report import Report, Row
 from derivcheck.checking.second import MARK
+from derivcheck.checking.snippets import statements_for
 from derivcheck.checking.spelling import EMBEDDED, number
 from derivcheck.checking.subject import Subject
-from derivcheck.checking.wide import CASTS, NARROW, Widening
 from derivcheck.codegen.source import source
 from derivcheck.errors import DerivcheckError, InputError
 from derivcheck.notation.program import Program
 
-RESERVED = ("show", "forward", "forward_and_gradients", "Widening", "NARROW", "CASTS", "floating")
+RESERVED = ("show", "forward", "forward_and_gradients", "floating")
 
 
 def reproduction(s: Subject, backward: Any, row: Row, report: Report) -> str:
@@ -42,7 +43,7 @@ class _Reproduction:
         self.s, self.backward, self.row, self.sample, self.seed = s, backward, row, sample, seed
         self.data = {**sample.tensors, **sample.upstream}
         self.local = {*self.data, *s.passed}
-        self.file = Carrier(RESERVED)
+        self.file = Carrier((*RESERVED, *statements_for(wide, "Widening")))
 
     def text(self) -> str:
         """The whole file."""
@@ -228,7 +229,8 @@ class _Reproduction:
         """The call as the situation has it: with another run before it, without a graph, casts taken as float64."""
         sample, lines = self.sample, list(call)
         if self._double() and self.s.widened and self.backward is not None:
-            self._widening()
+            self.file.imports["from torch.overrides import TorchFunctionMode"] = None
+            self.file.parts.extend(statements_for(wide, "Widening").values())
             lines = ["with Widening():", *(f"    {line}" for line in "\n".join(lines).split("\n"))]
         if sample.leaves:
             leaves = [n for n in self.s.wrt if n in sample.tensors]
@@ -246,15 +248,6 @@ class _Reproduction:
                 *lines,
             ]
         return lines
-
-    def _widening(self) -> None:
-        """The mode in which the code under test was run: casts to narrower types are taken as float64."""
-        if self.file.bound["Widening"] is not Widening:
-            self.file.bound["Widening"] = Widening
-            casts = ", ".join(f"torch.Tensor.{f.__name__}: {d}" for f, d in CASTS.items())
-            narrow = ", ".join(map(str, NARROW))
-            self.file.imports["from torch.overrides import TorchFunctionMode"] = None
-            self.file.parts.append(f"NARROW = ({narrow})\nCASTS = {{{casts}}}\n\n\n{inspect.getsource(Widening)}\n")
 
     def _key(self) -> str:
         """The name under which the backward returned it: an input's gradient may be called in several ways."""

@@ -5,11 +5,14 @@ from __future__ import annotations
 import ast
 import builtins
 import inspect
+import re
 import symtable
 import sys
 import textwrap
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cache
+from types import ModuleType
 from typing import Any
 
 import torch
@@ -100,6 +103,22 @@ def _later(c: type, definition: ast.ClassDef) -> dict[str, Any]:
             known |= {t.id: statement.value.value for t in statement.targets if isinstance(t, ast.Name)}
     own = {n: v for n, v in vars(c).items() if not n.startswith("_")}
     return {n: v for n, v in own.items() if n not in known or known[n] is not NOTHING and known[n] != v}
+
+
+@cache
+def statements_for(module: ModuleType, name: str) -> dict[str, str]:
+    """The statements of a module that define a name, with what of the module they use, in its order."""
+    text = inspect.getsource(module)
+    known: dict[str, ast.stmt] = {}
+    for statement in ast.parse(text).body:
+        named = [t.id for t in statement.targets if isinstance(t, ast.Name)] if isinstance(statement, ast.Assign) else []
+        named += [statement.name] if isinstance(statement, (ast.ClassDef, ast.FunctionDef)) else []
+        known |= dict.fromkeys(named, statement)
+    wanted = [name]
+    for used in wanted:
+        wanted += [n.id for n in ast.walk(known[used]) if isinstance(n, ast.Name) and n.id in known and n.id not in wanted]
+    shown = {n: f"\n\n{ast.get_source_segment(text, known[n])}\n" for n in known if n in wanted}
+    return {n: re.sub(r"  # type: ignore.*", "", part) for n, part in shown.items()}
 
 
 def attributes_of(text: str, name: str) -> set[str] | None:

@@ -290,6 +290,16 @@ def by_outer(grad_output: Tensor, x: Tensor, by_outer: Tensor) -> Tensors:
     return {"x": grad_output * by_outer, "by_outer": grad_output}
 
 
+def casting(x: Tensor) -> Tensor:
+    return torch.tanh(x.float()).to(x.dtype)
+
+
+def by_casting(grad_output: Tensor, x: Tensor) -> Tensors:
+    """A hundredth off, and it makes tensors of its own."""
+    g = grad_output.float() * torch.ones(x.shape) * (1 - torch.tanh(x.float()) ** 2)
+    return {"x": (g * 1.01).to(x.dtype)}
+
+
 def shapeless(grad_output: Tensor, x: Tensor) -> Tensors:
     return {"x": grad_output.flatten()[:1]}
 

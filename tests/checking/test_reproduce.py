@@ -111,6 +111,12 @@ def test_inputs_called_as_what_stands_in_the_file(
     fails(report.reproducer(), tmp_path, capsys)
 
 
+def test_casts_are_taken_as_in_the_check(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    report = check_at(kinds.casting, {"x": X}, kinds.by_casting)
+    row = report.failures[0]
+    assert f"found {row.found:.17g}, expected {row.expected:.17g}" in fails(report.reproducer(), tmp_path, capsys)
+
+
 def stale(grad_output: torch.Tensor, x: torch.Tensor) -> dict[str, torch.Tensor]:
     """Keeps what it computed for a place in memory."""
     kept = MEMORY.setdefault(x.data_ptr(), torch.cos(x))
