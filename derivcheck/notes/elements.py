@@ -63,7 +63,7 @@ def element_blocks(
                 if sum(map(len, text)) < 200:
                     rights.append(text)
             back.append(Formula(left, tuple(rights)))
-    where = ", ".join(f"{n} = {v}" for n, v in sizes.items())
+    where = ", ".join(f"{table.sizes.get(n, n)} = {v}" for n, v in sizes.items())
     said = []
     if per_sample and sample:
         said.append(words["sample"].format(index=plain.math(raised.index(Index(sample, 1)))))

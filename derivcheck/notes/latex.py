@@ -54,7 +54,7 @@ def to_latex(
         return document(parts, lang)
     rows: list[str] = []
     for b in parts:
-        rows.append(rf"&\text{{{b.title}}}")
+        rows.append(rf"&\text{{{_words(b.title)}}}")
         for f in b.formulas:
             rows.extend(formula_rows(f))
     return "\\begin{align*}\n" + " \\\\\n".join(rows) + "\n\\end{align*}"

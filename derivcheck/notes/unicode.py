@@ -32,7 +32,8 @@ def derivation_text(forward: Program, adjoint: Program, lang: str = "en", width:
     """
     words = captions(lang)
     ahead, back = blocks(Unicode, forward, adjoint, "index", lang)
-    sizes = forward.sizes()
+    called = symbols(forward, adjoint).sizes
+    sizes = [called.get(s, s) for s in forward.sizes()]
     every = words["every"].format(sizes=f"({', '.join(sizes)})" if len(sizes) > 1 else sizes[0]) if sizes else ""
     title = back.title + ((", " if lang == "en" else ",") + every if every else "")
     parts = [_block(ahead, width), _block(Block(title, back.formulas, back.sentences), width)]
@@ -74,7 +75,7 @@ def shape_text(forward: Program, adjoint: Program, sizes: Mapping[str, int], lan
                     shown.append(pieces)
         formulas.append(Formula(w.head(d), tuple(shown[-1:] if len(shown) > 1 else shown)))
     names = [n for n in forward.sizes() if n in sizes]
-    both = [", ".join(names), ", ".join(str(sizes[n]) for n in names)]
+    both = [", ".join(table.sizes.get(n, n) for n in names), ", ".join(str(sizes[n]) for n in names)]
     where = " = ".join(f"({b})" if len(names) > 1 else b for b in both)
     title = words["shape"].format(sizes=where)
     return _block(Block(title[0].upper() + title[1:], tuple(formulas), () if first else (words["zero"],)), width)

@@ -19,6 +19,14 @@ from derivcheck.notes.steps import first_number, gradient_definitions, without_u
 from derivcheck.notes.symbols import symbols
 from tests.notes.programs import ALL
 
+RELATIONS = (
+    (r"\ge ", np.greater_equal),
+    (r"\le ", np.less_equal),
+    (r"\neq", np.not_equal),
+    ("=", np.equal),
+    (">", np.greater),
+    ("<", np.less),
+)
 SIZES = {"N": 3, "in": 2, "out": 4, "M": 5, "C": 4, "D": 2, "K": 6, "V": 7, "I": 2, "J": 3, "E": 2}
 
 
@@ -84,7 +92,7 @@ class Reader:
         while True:
             self.skip()
             rest = self.latex[self.at :]
-            if not rest or rest[0] in "+-},)" or rest.startswith((r"\odot", r"\right", r"\ge ", r"\le ", "=", "<", ">")):
+            if not rest or rest[0] in "+-},)" or rest.startswith((r"\odot", r"\right", *(sign for sign, _ in RELATIONS))):
                 break
             factors.append(self.postfix())
         scale = 1.0
@@ -130,7 +138,7 @@ class Reader:
             return value
         if self.take(r"\left["):
             value = dense(self.sum())
-            for sign, holds in ((r"\ge", np.greater_equal), (">", np.greater), ("<", np.less)):
+            for sign, holds in RELATIONS:
                 if self.take(sign):
                     out = holds(value, dense(self.sum())).astype(float)
                     self.need(r"\right]")
@@ -252,6 +260,9 @@ def test_matrices_mean_what_the_sums_mean(name: str, least: int) -> None:
         "y := sum(n: a[n]^2)^(1/2)",
         "y[n,m] := tanh(A[n,m] + b[m])*B[n,m]*sin(A[n,m])",
         "y[n,m] := [A[n,m] > 0]*A[n,m]*c",
+        "y[n,m] := [A[n,m] <= 0]*B[n,m] - [B[n,m] < A[n,m]]*c",
+        "y[n,m] := [A[n,m] >= b[m]]*A[n,m] + [a[n] != A[n,m]]",
+        "y[n] := [a[n] == 0]*a[n] - [a[n] <= b[n]]*b[n]",
         "y[n] := sum(m: A[n,m]*sum(k: B[m,k]*x[k]))",
         "y[n] := sum(m: A[n,m]*(B[n,m] + b[m])*a[n])",
         "y[n,m] := (A[n,m] + B[n,m])*sum(k: C[n,k]*D[k,m])*E[n,m]",

@@ -19,11 +19,13 @@ from derivcheck.notation.terms import Term, add, func, mul, power, ref, size_of,
 from derivcheck.notes.document import blocks
 from derivcheck.notes.html import mathml
 from derivcheck.notes.ink import Latex, Unicode
+from derivcheck.notes.latex import to_latex
 from derivcheck.notes.looks import Looks
 from derivcheck.notes.mentioned import mentioned
 from derivcheck.notes.steps import steps
 from derivcheck.notes.symbol import GREEK
 from derivcheck.notes.symbols import symbols
+from derivcheck.notes.unicode import derivation_text
 from derivcheck.notes.writing import Writer
 from tests.notes.programs import ALL, pair
 from tests.proof.gallery import GALLERY
@@ -144,6 +146,15 @@ def hostile(seed: int) -> Program:
 def test_gallery_of_notes(name: str) -> None:
     forward, back = ALL[name]()
     assert not alike(forward, back) and not lefts(forward, back, drawn_too=True)
+
+
+def test_a_size_called_like_a_tensor_is_called_so_throughout() -> None:
+    forward, back = pair("y[n] := sum(k: C[n,k]*x[k])/M_1", {"C": "N C", "x": "C", "M_1": ""})
+    assert "for every size (N, C_size)" in derivation_text(forward, back)
+    for style in STYLES:
+        text = to_latex(forward, back, style=style)
+        assert r"\text{Forward (at C\_size = 2)}" in text or style != "scalar"
+        assert not re.search(r"(?<!\\)_size", text)
 
 
 def test_gallery_of_layers() -> None:
