@@ -148,7 +148,7 @@ def _claimed(
     if isinstance(backward, Program):
         return backward, None, {}
     if isinstance(backward, Derivation):
-        return backward.program, None, {n: v for n, v in backward.values.items() if n not in _known(d)}
+        return backward.program, None, {n: backward.values[n] for n in backward.held if n in backward.values}
     if isinstance(backward, str):
         return parse_claim(backward, d), None, {}
     if callable(backward):

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from derivcheck.errors import InputError
+from derivcheck.tracing.stack import forward_of
 
 
 def function_of(forward: Any) -> Any:
@@ -90,7 +91,7 @@ def plain(function: Any, names: Sequence[str]) -> Callable[..., Any]:
     def forward(**given: Any) -> Any:
         args = [given[n] for n in names]
         ctx = Context(args)
-        out = function.forward(*args) if apart else function.forward(ctx, *args)
+        out = forward_of(function, *args) if apart else forward_of(function, ctx, *args)
         if apart:
             function.setup_context(ctx, tuple(args), out)
         marked = {id(t) for t in ctx.constant}

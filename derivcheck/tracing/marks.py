@@ -1,9 +1,11 @@
-"""What a context of an ``autograd.Function`` is told, and a trace through other code does not see: it is refused."""
+"""What the context of an ``autograd.Function`` is told inside traced code, where no mode hears of it."""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from types import FrameType
 from typing import Any
 
 import torch
@@ -13,35 +15,60 @@ from derivcheck.errors import UnsupportedOperation
 from derivcheck.tracing.stack import here
 
 
-@contextmanager
-def marks_refused() -> Iterator[None]:
-    """While code is recorded: no floating-point output is cut off, and no input written, by an autograd.Function in it.
+class Marks:
+    """Outputs that are marked as not differentiable: once the forward has returned, torch cuts them off."""
 
-    torch itself does both when the forward has returned, where no mode is told of it.
-    """
-    kept = {n: getattr(FunctionCtx, n) for n in ("mark_non_differentiable", "mark_dirty")}
+    def __init__(self) -> None:
+        self._marked: dict[int, tuple[torch.Tensor, FrameType]] = {}
+        self._cut: dict[int, torch.Tensor] = {}
 
-    def mark_non_differentiable(ctx: Any, *outputs: Any) -> Any:
-        if any(isinstance(t, torch.Tensor) and t.is_floating_point() for t in outputs):
-            raise _refusal(ctx, "marks a floating-point output as not differentiable")
-        return kept["mark_non_differentiable"](ctx, *outputs)
+    def cut(self, value: Any) -> Any:
+        """An argument or output with what is cut off detached."""
+        if not self._marked:
+            return value
+        if isinstance(value, (list, tuple)) and type(value) in (list, tuple):
+            return type(value)(self.cut(v) for v in value)
+        if id(value) not in self._marked or _runs(self._marked[id(value)][1]):
+            return value
+        if id(value) not in self._cut:
+            self._cut[id(value)] = value.detach()
+        return self._cut[id(value)]
 
-    def mark_dirty(ctx: Any, *inputs: Any) -> Any:
-        raise _refusal(ctx, "changes an input in place")
+    @contextmanager
+    def listening(self) -> Iterator[None]:
+        """While code is recorded.  An input that is written in place is refused: torch makes it a new tensor, out of sight."""
+        kept = {n: getattr(FunctionCtx, n) for n in ("mark_non_differentiable", "mark_dirty")}
 
-    _put({"mark_non_differentiable": mark_non_differentiable, "mark_dirty": mark_dirty})
-    try:
-        yield
-    finally:
-        _put(kept)
+        def mark_non_differentiable(ctx: Any, *outputs: Any) -> Any:
+            forward = sys._getframe(1)
+            self._marked.update({id(t): (t, forward) for t in outputs if _real(t)})
+            return kept["mark_non_differentiable"](ctx, *outputs)
+
+        def mark_dirty(ctx: Any, *inputs: Any) -> Any:
+            name = type(ctx).__name__.removesuffix("Backward")
+            reason = "it changes an input in place, which a trace of the code around it misses"
+            instead = f"Check it by itself: dc.check({name}, ...)."
+            raise UnsupportedOperation(f"autograd.Function {name}", reason, here(), instead)
+
+        _put({"mark_non_differentiable": mark_non_differentiable, "mark_dirty": mark_dirty})
+        try:
+            yield
+        finally:
+            _put(kept)
+            self._marked.clear()
+
+
+def _real(t: Any) -> bool:
+    return isinstance(t, torch.Tensor) and t.is_floating_point()
+
+
+def _runs(frame: FrameType) -> bool:
+    f: FrameType | None = sys._getframe(1)
+    while f is not None and f is not frame:
+        f = f.f_back
+    return f is not None
 
 
 def _put(methods: dict[str, Any]) -> None:
     for name, method in methods.items():
         setattr(FunctionCtx, name, method)
-
-
-def _refusal(ctx: Any, what: str) -> UnsupportedOperation:
-    name = type(ctx).__name__.removesuffix("Backward")
-    reason = f"it {what}, which a trace of the code around it misses"
-    return UnsupportedOperation(f"autograd.Function {name}", reason, here(), f"Check it by itself: dc.check({name}, ...).")

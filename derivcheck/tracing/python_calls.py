@@ -10,6 +10,7 @@ from torch.overrides import TorchFunctionMode
 
 from derivcheck.errors import UnsupportedOperation
 from derivcheck.tracing.decimals import Decimals
+from derivcheck.tracing.marks import Marks
 from derivcheck.tracing.reads import LAYOUT, MEMORY, SIZES, Reads, by_user
 from derivcheck.tracing.recording import Recording
 from derivcheck.tracing.stack import frames_of, here
@@ -33,12 +34,14 @@ _REFUSED: dict[Any, tuple[str, str, str]] = {
 class PythonCalls(TorchFunctionMode):
     """What is decided above the dispatcher: ``.data`` reads as ``detach``, sizes that are read are watched."""
 
-    def __init__(self, recording: Recording, reads: Reads, watch: bool, decimals: Decimals) -> None:
+    def __init__(self, recording: Recording, reads: Reads, watch: bool, decimals: Decimals, marks: Marks) -> None:
         super().__init__()
-        self.recording, self.reads, self.watch, self.decimals = recording, reads, watch, decimals
+        self.recording, self.reads, self.watch = recording, reads, watch
+        self.decimals, self.marks = decimals, marks
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         self.recording.torch_calls.append(getattr(func, "__name__", ""))
+        args, kwargs = self.marks.cut(args), {n: self.marks.cut(v) for n, v in (kwargs or {}).items()}
         if func in LAYOUT and by_user(sys._getframe(1)):
             asked = f"the inputs are contiguous: the code at {here()} asks how they lie in memory"
             self.recording.assumptions[asked] = None

@@ -22,7 +22,7 @@ from torch.utils._mode_utils import no_dispatch
 from derivcheck.errors import UnsupportedOperation
 from derivcheck.notation.sizes import Poly
 from derivcheck.tracing.functional import Functional
-from derivcheck.tracing.marks import marks_refused
+from derivcheck.tracing.marks import Marks
 from derivcheck.tracing.python_calls import PythonCalls
 from derivcheck.tracing.reads import Reads
 from derivcheck.tracing.recorder import Enough, Recorder, Repair, scripted, unsupported
@@ -93,7 +93,7 @@ def record(code: Callable[[Run], Any], run: Run) -> Recording:
         RecordingFailed: the code raised.
         UnsupportedOperation: an operator that cannot be derived.
     """
-    recording, recorder = run.recording, run.recorder
+    recording, recorder, marks = run.recording, run.recorder, Marks()
     quiet = not _LOG.disabled
     _LOG.disabled = True  # it prints a traceback for each size that does not fit; trying those is the point here
     try:
@@ -105,11 +105,11 @@ def record(code: Callable[[Run], Any], run: Run) -> Recording:
             run.mode,
             recorder,
             run.functional,
-            PythonCalls(recording, run.reads, run.watch, recorder.decimals),
-            marks_refused(),
+            marks.listening(),
+            PythonCalls(recording, run.reads, run.watch, recorder.decimals, marks),
         ):
             out = run_code(code, run)
-            recording.output = _unwrapped(out, recorder)
+            recording.output = _unwrapped(out, recorder, marks)
             for name, t in run.wrapped.items():
                 end = t.from_functional()
                 if end is not run.inner[name]:
@@ -132,15 +132,16 @@ def _eager() -> Any:
     return torch.compiler.set_stance("force_eager")
 
 
-def _unwrapped(value: Any, recorder: Recorder) -> Any:
+def _unwrapped(value: Any, recorder: Recorder, marks: Marks) -> Any:
+    value = marks.cut(value)
     if isinstance(value, FunctionalTensor):
         return recorder.number(value.from_functional())
     if isinstance(value, torch.Tensor):
         return recorder.number(value)
     if isinstance(value, dict):
-        return {k: _unwrapped(v, recorder) for k, v in value.items()}
+        return {k: _unwrapped(v, recorder, marks) for k, v in value.items()}
     if isinstance(value, (list, tuple)):
-        return tuple(_unwrapped(v, recorder) for v in value)
+        return tuple(_unwrapped(v, recorder, marks) for v in value)
     if hasattr(value, "__dataclass_fields__"):
-        return tuple(_unwrapped(getattr(value, n), recorder) for n in value.__dataclass_fields__)
+        return tuple(_unwrapped(getattr(value, n), recorder, marks) for n in value.__dataclass_fields__)
     return value

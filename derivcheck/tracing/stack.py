@@ -25,7 +25,7 @@ def frames_of(start: FrameType | None) -> tuple[tuple[Frame, ...], type | None]:
     f = start
     while f is not None:
         code = f.f_code
-        if code is _FUNCTION_APPLY and function is None:
+        if code in (_FUNCTION_APPLY, _FORWARD) and function is None:
             function = f.f_locals.get("cls")
         file = code.co_filename
         if user_file(file):
@@ -34,6 +34,14 @@ def frames_of(start: FrameType | None) -> tuple[tuple[Frame, ...], type | None]:
             break
         f = f.f_back
     return tuple(found), function
+
+
+def forward_of(cls: Any, *args: Any) -> Any:
+    """The forward of an ``autograd.Function``, seen as such: its code runs where autograd does not look, ``no_grad`` or not."""
+    return cls.forward(*args)
+
+
+_FORWARD: CodeType = forward_of.__code__
 
 
 def here() -> str | None:
