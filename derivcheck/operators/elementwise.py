@@ -230,7 +230,16 @@ def _counts(x: Term, y: Term) -> Term:
     return either(test("!=", x, ZERO), test(">", y, ZERO))
 
 
-@row("aten.special_xlog1py.default", samples=[sample(floats(2, 3), floats(3, values="positive"))])
+@row(
+    "aten.special_xlog1py.default",
+    "aten.special_xlog1py.other_scalar",
+    "aten.special_xlog1py.self_scalar",
+    samples=[
+        sample(floats(2, 3), floats(3, values="positive")),
+        sample(floats(2, 3), 1.5, only="aten.special_xlog1py.other_scalar"),
+        sample(1.5, floats(3, values="positive"), only="aten.special_xlog1py.self_scalar"),
+    ],
+)
 def xlog1py(b: Builder, input: Any, other: Any) -> Value:
     """z[*n] = x[*n]*log(1 + y[*n])"""
     spelling = b.torch("torch.special.xlog1py({}, {})", input, other)
