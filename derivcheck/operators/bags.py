@@ -67,7 +67,13 @@ def embedding_bag(
         if count.names:
             count = size_of(extreme("max", b.define("count", (a,), count, kind="int").entry(a), 1))
         total = div(total, count)
-    return (b.give((a, d), total),)
+    tables = [v for v in (indices, weight, offsets, per_sample_weights) if v is not None]
+    options = f"mode={'mean' if mode == MEAN else 'sum'!r}, include_last_offset={include_last_offset}"
+    options += ", per_sample_weights={}" if per_sample_weights is not None else ""
+    options += f", padding_idx={padding_idx}" if padding_idx is not None else ""
+    plain = padding_idx is None or isinstance(padding_idx, int)  # a matrix of 0 and 1 would spread an infinite row
+    spelling = b.spell(f"torch.nn.functional.embedding_bag({{}}, {{}}, {{}}, {options})", *tables) if plain else None
+    return (b.give((a, d), total, spelling=spelling),)
 
 
 def _members(b: Builder, length: Poly, offsets: Value, a: Index, include_last_offset: bool) -> tuple[Index, Poly, Term]:

@@ -72,5 +72,6 @@ def corrcoef(b: Builder, input: Value) -> Value:
     single = c.dims[0].constant == 1
     at: tuple[Index, ...] = () if single else b.indices(b.dims(c.dims))
     i, j = at or (as_poly(0), as_poly(0))
-    ratio = div(div(c[i, j], power(c[i, i], HALF)), power(c[j, j], HALF))
-    return b.give(at, clamped(ratio, MINUS_ONE, ONE))
+    k = b.index(c.dims[0])
+    sd = b.define("sd", (k,), power(c[k, k], HALF))  # of a constant row 0/0 is no number; c/c would be 1
+    return b.give(at, clamped(div(div(c[i, j], sd[i]), sd[j]), MINUS_ONE, ONE))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Any
 
 from derivcheck.notation.brackets import opposite
@@ -323,10 +324,14 @@ def _variance(b: Builder, input: Value, dim: Axes, correction: Any, keepdim: boo
     m = b.define("mean", r.kept, div(summation(r.inner, input[r.at]), size_of(r.count)))
     free = size_of(r.count - c) if isinstance(c, (int, Poly)) else sub(size_of(r.count), b.number(c))
     spread_ = div(summation(r.inner, power(sub(input[r.at], m[r.kept]), 2)), free)
+    spelling = None
+    if r.axes and isinstance(c, (int, float, Fraction)):
+        call = f"torch.{'std' if deviation else 'var'}({{}}, dim={r.axes}, correction={c if isinstance(c, int) else float(c)}"
+        spelling = b.torch(f"{call}, keepdim={keepdim})", input)
     if not deviation:
-        return b.give(r.out, spread_), m
+        return b.give(r.out, spread_, spelling=spelling), m
     v = b.define("var", r.kept, spread_)
-    return b.give(r.out, root(v[r.kept])), m
+    return b.give(r.out, root(v[r.kept]), spelling=spelling), m
 
 
 def _variances(name: str) -> None:

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from derivcheck.notation.brackets import bracket
-from derivcheck.notation.program import NO_TIES
+from derivcheck.notation.program import NO_TIES, Spelling
 from derivcheck.notation.sizes import Index, Poly, PolyLike, as_poly, extreme, i_poly
-from derivcheck.notation.terms import Bracket, add, extremum, func, mul, size_of, summation
+from derivcheck.notation.terms import Bracket, Term, add, div, extremum, func, mul, size_of, summation
 from derivcheck.operators.build import Builder
 from derivcheck.operators.reductions import Reduction, over
 from derivcheck.operators.reshapes import digits
@@ -168,13 +168,22 @@ def median_dim(b: Builder, input: Value, dim: int, keepdim: bool = False) -> tup
     samples=[sample(floats(5, values="distinct")), sample(floats(2, 3, values="distinct")), sample(floats())],
 )
 def median(b: Builder, input: Value) -> Value:
-    """s = x[place[(K - 1)//2]], x flattened"""
+    """s = x[place[(K - 1)//2]], x flattened; ties share the gradient"""
     if input.rank == 0:
         return b.give((), input[()])
     b.assume(_NUMBERS)
-    input = _line_of_all(b, input)
-    place = _places(b, input, 0, False)
-    return b.give((), input[place.entry((input.dims[0] - 1) // 2)])
+    line = _line_of_all(b, input)
+    place = _places(b, line, 0, False)
+    return _shared(b, line, line[place.entry((line.dims[0] - 1) // 2)], b.torch("torch.median({})", input))
+
+
+def _shared(b: Builder, line: Value, chosen: Term, spelling: Spelling | None) -> Value:
+    """An element of a line, whose gradient all that equal it share, as in torch."""
+    level = b.define("level", (), chosen, stop=True)[()]
+    k = b.index(line.dims[0])
+    equal = test("==", line[k], level)
+    ties = b.define("ties", (), summation([k], equal), stop=True)[()]
+    return b.give((), div(summation([k], mul(equal, line[k])), ties), spelling=spelling)
 
 
 def _middle(b: Builder, x: Value, axis: int, r: Reduction) -> Poly:
@@ -206,13 +215,13 @@ def nanmedian_dim(b: Builder, input: Value, dim: int, keepdim: bool = False) -> 
     samples=[sample(floats(5, values="infinite")), sample(floats(2, 3, values="distinct")), sample(floats())],
 )
 def nanmedian(b: Builder, input: Value) -> Value:
-    """s = x[place[(count - 1)//2]], the median of what is a number, x flattened"""
+    """s = x[place[(count - 1)//2]], the median of what is a number, x flattened; ties share the gradient"""
     if input.rank == 0:
         return b.give((), input[()])
-    input = _line_of_all(b, input)
-    place = _places(b, input, 0, False, holes=True)
-    r = over(b, input.dims, 0)
-    return b.give((), input[place.entry(_middle(b, input, 0, r))])
+    line = _line_of_all(b, input)
+    place = _places(b, line, 0, False, holes=True)
+    r = over(b, line.dims, 0)
+    return _shared(b, line, line[place.entry(_middle(b, line, 0, r))], b.torch("torch.nanmedian({})", input))
 
 
 def _line_of_all(b: Builder, x: Value) -> Value:
