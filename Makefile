@@ -4,7 +4,7 @@ BIN := .venv/bin
 INSTALL := $(BIN)/python -m pip install --quiet --constraint constraints.txt --editable
 WORKERS ?= 2
 
-.PHONY: run test lint unit bench coverage fuzz fuzz-sizes release clean
+.PHONY: run test lint unit bench coverage edges fuzz fuzz-sizes release clean
 
 run: .venv/.runs
 	$(BIN)/derivcheck run
@@ -25,6 +25,10 @@ bench: .venv/.tests
 
 coverage: .venv/.tests
 	$(BIN)/python -m benchmarks.coverage
+
+# Every sample of every row at edge data (minutes); make test takes the first of each.
+edges: .venv/.tests
+	DERIVCHECK_EDGES=all $(BIN)/pytest -q tests/operators/test_edges.py tests/operators/test_edge_fills.py
 
 # The nightly search for an unsound rule of the proofs: 50,000 seeds give some 100,000 pairs to judge, terms and claims.
 SEEDS ?= 50000

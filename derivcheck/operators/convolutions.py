@@ -228,7 +228,8 @@ def conv_tbc(b: Builder, input: Value, weight: Value, bias: Value, pad: Any = 0)
     u, c = b.indices(weight.dims[:2], ["u", "c"])
     place = i_poly(t) + i_poly(u) - as_poly(pad)
     term = summation([u, c], mul(_guard(place, input.dims[0], pad), input[place, n, c], weight[u, c, o]))
-    return b.give((t, n, o), add(term, bias[o]))
+    spelling = b.torch(f"torch.conv_tbc({{}}, {{}}, {{}}, {pad})", input, weight, bias) if isinstance(pad, int) else None
+    return b.give((t, n, o), add(term, bias[o]), spelling=spelling)
 
 
 def unfolded(

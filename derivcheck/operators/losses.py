@@ -318,5 +318,6 @@ def triplet_margin_loss(
     near, far = distance("near", anchor, positive), distance("far", anchor, negative)
     if swap:
         other = distance("other", positive, negative)
-        far = where(test("<", other, far), other, far)
+        level = mul(test("==", other, far), HALF, add(other, far))  # a tie shares, as in torch
+        far = add(mul(test("<", other, far), other), mul(test("<", far, other), far), level)
     return reduced(b, at, floor0(add(near, neg(far), b.number(margin))), reduction)

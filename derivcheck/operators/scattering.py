@@ -66,6 +66,8 @@ def _put(
         b.assume(NOT_TWICE)
     hit = summation(left, mul(*inside, *deltas))
     covered = hit if not left or isinstance(hit, Bracket) else bracket(">", hit)
+    if value.free.isdisjoint(over):  # one number for all: chosen, not multiplied by how often
+        return b.give(at, where(covered, value, x[tuple(at)]))
     return b.give(at, add(mul(opposite(covered), x[tuple(at)]), arriving))
 
 

@@ -55,6 +55,19 @@ FINITE = {
     "tiny": _scaled(1e-30),
     "huge": _scaled(1e30),
 }
+#: Sizes in place of those of the sample, where an operator takes any.
+SIZES: dict[str, Callable[[int], int]] = {"size 1": lambda n: min(n, 1), "size 0": lambda n: 0}
+ANY_SIZE = (
+    "reductions",
+    "softmaxes",
+    "contractions",
+    "losses",
+    "class_losses",
+    "distances",
+    "scans",
+    "normalisations",
+    "pooling",
+)
 INFINITE = {"inf": _with(INF), "-inf": _with(-INF), "nan": _with(NAN), "all -inf": _picked([-INF])}
 
 
@@ -181,7 +194,9 @@ def off(k: int, w: Whole, fill: str, tensors: Sequence[torch.Tensor], infinite: 
             raise
         return found
     for n, g in zip([n for n in w.names if n in w.wrt], want, strict=False):
-        found += _apart(k, w, fill, f"gradient {w.names.index(n)}", grads[n], torch.zeros_like(given[n]) if g is None else g, True)
+        found += _apart(
+            k, w, fill, f"gradient {w.names.index(n)}", grads[n], torch.zeros_like(given[n]) if g is None else g, True
+        )
     return found
 
 
@@ -196,3 +211,23 @@ def _apart(k: int, w: Whole, fill: str, what: str, a: torch.Tensor, b: torch.Ten
         return []
     at = tuple(bad[0].tolist())
     return [Off(w.row.name, k, fill, what, a[at].item(), b[at].item())]
+
+
+def swept(every: bool) -> Iterator[Off]:
+    """All numbers that are not torch's."""
+    for k, w in wholes(every):
+        alone = [None, *(range(len(w.likes)) if every and len(w.likes) > 1 else ())]
+        wild = {} if "grid_sampler" in w.overload else INFINITE  # torch reads beyond its memory at coordinates of infinity
+        for which in alone:
+            for fill in (*FINITE, *wild):
+                yield from _one(k, w, fill, filled(w, fill, which), fill in INFINITE)
+        if w.row.family in ANY_SIZE and not k:
+            for label, sizes in SIZES.items():
+                yield from _one(k, w, label, filled(w, "ones", None, sizes), False)
+
+
+def _one(k: int, w: Whole, fill: str, tensors: Sequence[torch.Tensor], infinite: bool) -> list[Off]:
+    try:
+        return off(k, w, fill, tensors, infinite)
+    except (RuntimeError, IndexError, ValueError) as e:
+        return [Off(w.row.name, k, fill, f"raises {type(e).__name__}", 0.0, 0.0)]

@@ -84,6 +84,7 @@ KINKS = (
     _alone("clamp(x, 2, 1): bounds crossed", lambda x: x.clamp(2.0, 1.0), [0.0, 1.5, 3.0], [0.0, 0.0, 0.0]),
     _alone("x.max(), x.amax(0): ties share", lambda x: x.max() + x.amax(0), [1.0, 1.0, 0.0], [1.0, 1.0, 0.0]),
     _alone("x.cummax(0): the later of two", lambda x: x.cummax(0).values, [1.0, 1.0], [1.0, 1.0]),
+    _alone("x.median(): ties share", lambda x: x.median(), [1.0, 1.0, 2.0], [0.5, 0.5, 0.0]),
     _alone("x.norm(), of 0", lambda x: x.norm(), [0.0, 0.0], [0.0, 0.0]),
     _alone("vector_norm(x, 3), of 0", lambda x: torch.linalg.vector_norm(x, 3), [0.0, 0.0], [0.0, 0.0]),
     _alone("vector_norm(x, inf): ties share", lambda x: torch.linalg.vector_norm(x, INF), [1.0, -1.0], [0.5, -0.5]),
@@ -235,7 +236,6 @@ CONDITIONS = (
     ("linalg.inv(x)", lambda x: torch.linalg.inv(_matrix(x)), 4, "the matrix is not singular", "torch raises there"),
     ("linalg.slogdet(x)", lambda x: torch.linalg.slogdet(_matrix(x))[1], 4, "the matrix is not singular", "the value is -inf"),
     ("x.max(0).values", lambda x: x.max(0).values, 4, "", "the first of equal ones, as torch on the CPU"),
-    ("x.median()", lambda x: x.median(), 5, "no ties", "torch shares among equal ones"),
     ("x.kthvalue(2).values", lambda x: x.kthvalue(2).values, 5, "no ties", "which of equal ones torch takes is its own affair"),
     ("max_pool1d(x, 2)", lambda x: F.max_pool1d(x.unsqueeze(0), 2), 4, "both its maximum", "torch takes the first"),
 )
