@@ -15,8 +15,8 @@ from typing import Any
 import torch
 
 sys.path.insert(0, str(Path(__file__).parent))
-from conventions import FILLED
 from edge_fills import Off, filled, off, swept, wholes
+from said_of_tensors import FILLED
 
 EVERY = os.environ.get("DERIVCHECK_EDGES") == "all"
 
