@@ -190,6 +190,8 @@ def surely_above_zero(definitions: Iterable[Definition]) -> tuple[Term, ...]:
             found[t.base] = None
         elif isinstance(t, Func) and t.name in LOGARITHMS:
             found[add(*t.args, number(LOGARITHMS[t.name]))] = None
-        if not isinstance(t, Bracket) and not any(isinstance(f, Bracket) for f in factors(t)):
-            waiting.extend(t.children)
+        masks = [f for f in factors(t) if isinstance(f, Bracket)]
+        bases = {f.base for f in factors(t) if isinstance(f, Pow) and not isinstance(f.exponent, Number)}
+        if all(m.relation == "!=" and m.operand in bases for m in masks):  # [x ≠ 0]·x^y is defined for x ≥ 0 alone
+            waiting.extend(f for f in t.children if not isinstance(f, Bracket))
     return tuple(t for t in found if t.names)

@@ -109,6 +109,8 @@ def _elements(t: Term) -> Iterator[tuple[str, Sequence[Poly]]]:
 
 def _holds(gap: Poly, guards: Sequence[Bracket]) -> bool:
     """Whether it is at least 0 wherever the guards hold, by the sum of one or two of them."""
+    least = lower_bound(gap)
+    gap = _without_quotient(gap if least is None or guards else least)
     if nonnegative(gap):
         return True
     known: list[Poly] = []
@@ -119,6 +121,16 @@ def _holds(gap: Poly, guards: Sequence[Bracket]) -> bool:
         elif g.relation == "==":
             known += (g.operand, -g.operand)
     return any(nonnegative(gap - sum(some, Poly(()))) for k in (1, 2) for some in combinations(known, k))
+
+
+def _without_quotient(gap: Poly) -> Poly:
+    """What is at least 0 exactly where ``gap`` is, without its one quotient: ``r − a//d ≥ 0`` is ``d·r − a + d − 1 ≥ 0``."""
+    quotients = [a for a in gap.atoms() if isinstance(a, Floor)]
+    found = gap.linear_in(quotients[0]) if len(quotients) == 1 else None
+    if found is None or found[0] not in (1, -1) or not nonnegative(quotients[0].denominator - 1):
+        return gap
+    a, d = quotients[0].numerator, quotients[0].denominator
+    return d * found[1] + a if found[0] == 1 else d * found[1] - a + d - 1
 
 
 def _violated(gap: Poly, r: Read) -> str | None:

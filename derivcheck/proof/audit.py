@@ -55,7 +55,7 @@ def objection(
         program: one Program that defines both sides.
         moving: the names that kinks may depend on.
         kinks: whether kinks were left out.
-        defined: whether the claim has conditions that the gradient does not have.
+        defined: whether the claim has conditions that the gradient does not have, or an infinity in it.
         needs: what has to be defined for the claim to be, and stands in no definition.
     """
     pair = (c.name, c.claim, c.target)
@@ -79,7 +79,9 @@ def _differing(program: Program, pair: tuple[str, str, str], fixed: Sequence[str
     drawn: list[tuple[int, tuple[str, ...], tuple[int, ...]]] = [(1, (), ()), (far, (), ())]
     drawn += [(1, (m,), (0,)) for m in (*fixed, *others)]
     drawn += [(far, (*fixed,), (0,)), (1, (*fixed,), marks(program))] if fixed else []
-    for seed, sizes in enumerate(_sizes(program)):
+    every = list(_sizes(program))
+    program = _only(program, pair[1:])
+    for seed, sizes in enumerate(every):
         for stretch, masks, held in drawn:
             for positive, wide in ((False, stretch), (True, stretch), *UNTIL_DEFINED):
                 inputs = sample(program, sizes, 3 * seed + 2, positive, wide, frozenset(masks), held)
@@ -98,11 +100,14 @@ def _undefined(program: Program, pair: tuple[str, str, str], needs: Sequence[Ter
     """Whether the claim is nowhere defined, or not where inputs in general position give a gradient."""
     more = needed_terms("claim", needs)
     theirs = [d.name for d in more]
-    program = replace(program, definitions=(*program.definitions, *more))
+    every = list(_sizes(program))
+    program = _only(replace(program, definitions=(*program.definitions, *more)), (*pair[1:], *theirs))
     ever = tried = False
-    for seed, sizes in enumerate(_sizes(program)):
+    for seed, sizes in enumerate(every):
         here: list[tuple[bool, Mapping[str, Any] | None]] = []
         for positive, stretch in ((False, 1), (True, 1), (True, -1), *UNTIL_DEFINED):
+            if stretch not in (1, -1) and any(defined for defined, _ in here):
+                break
             inputs = sample(program, sizes, 3 * seed + 2, positive, stretch)
             if inputs is None:
                 break
@@ -121,6 +126,11 @@ def _undefined(program: Program, pair: tuple[str, str, str], needs: Sequence[Ter
                 where = ", ".join(f"{n} = {v}" for n, v in sizes.items())
                 return Finding(f"proved where the claim is defined; in whole regions (at {where}) the gradient alone is")
     return None if ever else Finding("equal where it is defined, but it is defined nowhere" if tried else NOWHERE)
+
+
+def _only(program: Program, names: Sequence[str]) -> Program:
+    """The definitions that these names and the outputs need."""
+    return replace(program.needed([n for n in (*names, *program.outputs) if n not in program.inputs]), outputs=program.outputs)
 
 
 def _sizes(program: Program) -> Iterator[dict[str, int]]:

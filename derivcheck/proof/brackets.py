@@ -117,7 +117,7 @@ def above(space: Space, u: Expression) -> Expression:
         return {}
     if len(u) == 1:
         ((m, c),) = u.items()
-        rest = frozenset((a, _parity(a, e)) for a, e in m if not strictly(a))
+        rest = frozenset((a, _parity(a, e)) for a, e in m if not strictly(a) and not _known_above(space, a))
         masks = frozenset((a, e) for a, e in rest if a.kind in BRACKETS)
         signs = rest - masks
         if c < 0 and not signs:
@@ -125,6 +125,9 @@ def above(space: Space, u: Expression) -> Expression:
         unit: Rational = 1 if c > 0 else -1
         inside: Expression = {UNIT: 1} if not signs else _above(space, {signs: unit})
         return polynomials.times(space, {masks: 1}, inside)
+    known = space.sign(space.atom("base", frozen(u))) if space.domain is not None else 0
+    if known:
+        return {UNIT: 1} if known > 0 else {}
     cases = by_cases(space, u, partial(above, space)) if space.expand else None
     if cases is not None:
         return cases
@@ -132,6 +135,11 @@ def above(space: Space, u: Expression) -> Expression:
     common = _positive_common(u)
     reduced = {_less(m, common): _int(Fraction(c) / scale) for m, c in u.items()}
     return _above(space, reduced)
+
+
+def _known_above(space: Space, a: Atom) -> bool:
+    """Whether the forward is defined only where the atom is above 0."""
+    return a.kind in ("element", "base") and space.sign(a) > 0
 
 
 def _above(space: Space, u: Expression) -> Expression:

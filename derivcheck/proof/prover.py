@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from functools import cached_property
 from time import perf_counter
 from typing import Any
 
 from derivcheck.errors import UnsupportedOperation
-from derivcheck.notation.domains import conditions, dropped_conditions, has_infinity, tidied
+from derivcheck.notation.domains import conditions
 from derivcheck.notation.program import Definition, Program
 from derivcheck.notation.sizes import Index, Poly, as_poly, i_poly
 from derivcheck.notation.substitution import rename
@@ -22,7 +23,7 @@ from derivcheck.proof import invariants, polynomials
 from derivcheck.proof.atoms import Expression, elements_in
 from derivcheck.proof.audit import needed_terms, objection
 from derivcheck.proof.bridges import Bridge, across, long_indices, wide
-from derivcheck.proof.claims import Claim, assumed, check_names, claims, limited
+from derivcheck.proof.claims import Claim, check_names, claims, limited
 from derivcheck.proof.counterexample import Evidence
 from derivcheck.proof.domain import Domain
 from derivcheck.proof.equality import MODES, TIES, modes
@@ -32,6 +33,7 @@ from derivcheck.proof.normal import of_term, vanishes
 from derivcheck.proof.opening import needed_names
 from derivcheck.proof.refute import alike, compared
 from derivcheck.proof.report import Lemma, Part, Proof, how
+from derivcheck.proof.said import partly, said
 from derivcheck.proof.samples import spread
 from derivcheck.proof.second_route import second_route
 from derivcheck.proof.space import OutOfTime, Space, Unreduced
@@ -108,7 +110,7 @@ class Prover:
         lemmas = tuple(Lemma(self.definitions[n], self.definitions[b.target], b.how) for n, b in self.bridges.items())
         return Proof(
             tuple(parts),
-            tuple(self._conditions()),
+            tuple(said(self)),
             tuple(rules),
             self.evidence.counterexample if self.evidence else None,
             self.evidence.tried if self.evidence else (),
@@ -119,26 +121,6 @@ class Prover:
             self.adjoint,
             invariants=tuple(tested),
         )
-
-    def _conditions(self) -> list[str]:
-        found = dict.fromkeys((*self.forward.conditions, *self.claimed.conditions, *assumed(self.claimed, self.forward)))
-        found.update(dict.fromkeys(self.cancelled if self.leaned else ()))
-        every = (*self.known.values(), *self.claimed.definitions, *self.leaned)
-        found.update(dict.fromkeys(conditions(every, self.definitions)))
-        dropped = (*self.forward.dropped, *self.claimed.dropped)
-        found.update(dict.fromkeys(dropped_conditions(dropped, every, self.definitions)))
-        kinks: dict[str, tuple[bool, str]] = {}
-        for mode, s in self.spaces.items():
-            if mode in self.used or mode == 0:
-                found.update(dict.fromkeys(s.conditions))
-                for key, made_up, text in s.left_out.values():
-                    kinks[key] = min(kinks.get(key, (made_up, text)), (made_up, text))
-        found.update(dict.fromkeys(text for _, text in kinks.values()))
-        found.update(dict.fromkeys(f"0 ≤ {n} < {p}" for n, p in self.below.items()))
-        sizes = ", ".join(self.forward.sizes())
-        if sizes:
-            found[f"{sizes} ≥ 1"] = None
-        return tidied(c.replace("claimed ", "") for c in found)
 
     def _kinds(self) -> Iterator[tuple[str, str]]:
         yield from ((n, a.kind) for n, a in self.inputs.items())
@@ -237,17 +219,16 @@ class Prover:
 
     # -- one gradient -------------------------------------------------------------------
     def _limited(self, p: Part) -> Part:
-        limit = limited(self.claimed, self.forward, self.adjoint) if p.status == "proved" else ""
-        return replace(p, status="undecided", detail=limit) if limit else p
+        return replace(p, status="undecided", detail=self.limit) if p.status == "proved" and self.limit else p
 
     def _audited(self, c: Claim, p: Part) -> Part:
         """A proof is put to numbers where what it leaves out could be more than a set of measure zero."""
         if p.status != "proved":
             return p
-        sides = ((self.known.values(), self.forward.dropped), (self.claimed.definitions, self.claimed.dropped))
-        mine, theirs = ({*conditions(d, self.definitions), *dropped_conditions(t, (), self.definitions)} for d, t in sides)
-        asked = not theirs <= mine or any(has_infinity(d.term) for d in self.claimed.definitions)
-        found = objection(self.program, c, self.kinks.moving, TIES in self.used, asked, self.claimed.dropped)
+        kinks = TIES in self.used
+        if not (kinks or self.partly):
+            return p
+        found = objection(self.program, c, self.kinks.moving, kinks, self.partly, self.claimed.dropped)
         if found is None:
             return p
         if found.counterexample is None:
@@ -255,6 +236,16 @@ class Prover:
         before = self.evidence or Evidence((), None)
         self.evidence = replace(before, counterexample=before.counterexample or found.counterexample)
         return replace(p, status="refuted", detail="")
+
+    @cached_property
+    def limit(self) -> str:
+        """Why a proof that a claim is the gradient is none where the forward is, or ""."""
+        return limited(self.claimed, self.forward, self.adjoint)
+
+    @cached_property
+    def partly(self) -> bool:
+        """Whether the claim has conditions that the gradient does not have, or an infinity in it."""
+        return partly(self)
 
     def _part(self, c: Claim) -> Part:
         start = perf_counter()
@@ -397,12 +388,13 @@ class Prover:
         return self.evidence is not None and c.name in self.evidence.refuted
 
     def _together(self) -> Program:
-        """One Program that defines the forward, the gradient and the claim; its outputs are what the forward has to give."""
+        """One Program that defines the forward, the gradient and the claim; its outputs are what may not be defined."""
         needs = needed_terms("forward", self.forward.dropped)
+        own = self.forward.outputs if needs or conditions(self.forward.definitions, self.known) else ()
         return replace(
             self.adjoint,
             arguments=tuple(self.inputs.values()),
             definitions=(*self.definitions.values(), *needs),
-            outputs=(*self.forward.outputs, *(d.name for d in needs)),
+            outputs=(*own, *(d.name for d in needs)),
             requires=(*self.adjoint.requires, *self.claimed.requires),
         )

@@ -13,11 +13,12 @@ from derivcheck.errors import DerivcheckError
 from derivcheck.notation.float64 import WithHoles
 from derivcheck.notation.meaning import evaluate
 from derivcheck.notation.program import Input, Program
-from derivcheck.notation.terms import Add, Bracket, Number, Term
+from derivcheck.notation.terms import Add, Bracket, Number
 from derivcheck.notation.walking import subterms
 from derivcheck.proof.choices import apart
 
 ELEMENTS = 20000
+MARKS = 9
 LARGE = 1000  # what a bracket compares with beyond this is out of reach
 PRIMES = (7, 11, 13, 17, 19, 23, 29, 31, 37, 41)
 
@@ -62,14 +63,12 @@ def beside(inputs: Mapping[str, Any], still: frozenset[str] = frozenset()) -> di
 
 
 def marks(program: Program) -> tuple[int, ...]:
-    """What a mask of numbers may be made of: 0, 1, −1 and the integers that the code compares with."""
+    """What a mask of numbers may be made of: 0, 1, −1 and the integers in the code."""
     found = {0, 1, -1}
     for d in program.definitions:
-        for t in subterms(d.term):
-            if isinstance(t, Bracket) and isinstance(t.operand, Term):
-                whole = (s.value for s in subterms(t.operand) if isinstance(s, Number) and s.value.denominator == 1)
-                found.update(int(s * v) for v in whole for s in (1, -1) if abs(v) < LARGE)
-    return tuple(sorted(found))
+        whole = (t.value for t in subterms(d.term) if isinstance(t, Number) and t.value.denominator == 1)
+        found.update(int(s * v) for v in whole for s in (1, -1) if abs(v) < LARGE)
+    return tuple(sorted(found, key=lambda v: (abs(v), v)))[:MARKS]
 
 
 def reach(program: Program) -> int:
