@@ -93,3 +93,16 @@ def test_a_large_tensor_is_known_by_its_name_alone() -> None:
     assert proof.status == "undecided" and "the example has other numbers in c than the code holds" in str(proof)
     with pytest.raises(dc.InputError, match=r"the backward holds c, a tensor of shape \(30, 20\) that the forward does not"):
         dc.prove(f, back(LARGER), dims={"x": "30 20"})
+
+
+def test_a_derivation_as_a_backward_brings_its_own_tensors() -> None:
+    def gradient(c: Any) -> Callable[..., Any]:
+        def f(grad_output: Any) -> Any:
+            x_bar = grad_output * c
+            return x_bar
+
+        return f
+
+    for c, status in ((SAME, "proved"), (OTHER, "refuted")):
+        backward = dc.derive(gradient(c), dims={"grad_output": "N 3"})
+        assert dc.prove(times(ONE), backward, dims={"x": "N 3"}).status == status
