@@ -21,6 +21,7 @@ from derivcheck.derive import derive
 from derivcheck.errors import InputError
 from derivcheck.files import Outputs, marked
 from derivcheck.notation.program import Program
+from derivcheck.tracing.modules import trace_module
 
 if TYPE_CHECKING:
     from derivcheck.checking.report import Report
@@ -64,8 +65,12 @@ def run_check(target: str, backward: str, reference: str, dims: str, const: Sequ
     named, forward = read_dims(dims), target if is_index_text(target) else load_target(target)
     values: Mapping[str, Any] = {}
     if isinstance(forward, torch.nn.Module):
-        d = derive(means or forward, dims=named, constants=constants)
-        program, values = d.program, d.values
+        if means is None:  # its sizes are asked for; a Function of its own is what is checked
+            traced = trace_module(forward, dims=named, constants=constants, custom_functions="forward")
+            program, values = traced.program, traced.values
+        else:
+            d = derive(means, dims=named, constants=constants)
+            program, values = d.program, d.values
     elif isinstance(forward, str):
         forward = derive(forward, dims=named)
         program = forward.program

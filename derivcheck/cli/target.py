@@ -123,7 +123,8 @@ def _file(path: Path, option: str) -> ModuleType:
     try:
         spec.loader.exec_module(module)
     except (Exception, SystemExit) as e:
-        raise InputError(f"{option}: {path} does not import: {_what(e)}") from e
+        advice = "; name it package.module:name" if "relative import" in str(e) else ""
+        raise InputError(f"{option}: {path} does not import: {_what(e)}{advice}") from e
     finally:
         sys.path.remove(str(path.parent.resolve()))
         if kept is not None:

@@ -44,6 +44,10 @@ class Forgotten(Tripled):
     def backward(ctx, g):
         return g
 
+class Inside(torch.nn.Module):
+    def forward(self, x):
+        return Forgotten.apply(x)
+
 def branching(x):
     return x if x.sum() > 0 else -x
 
@@ -216,6 +220,13 @@ def test_check_writes_a_reproducer_where_it_fails(layers: str, tmp_path: Path) -
     ran = subprocess.run([sys.executable, str(file)], capture_output=True, text=True)
     assert ran.returncode == 1 and "AssertionError" in ran.stderr and "found" in ran.stdout
     assert "import derivcheck" not in file.read_text()
+
+
+def test_check_of_a_module_with_a_function_of_its_own(layers: str, tmp_path: Path) -> None:
+    file = tmp_path / "shows.py"
+    result = invoke("check", f"{layers}:Inside", "--dims", "x: N C", "--reproducer", file)
+    assert result.exit_code == 1, result.output
+    assert "class Forgotten(Tripled):" in file.read_text() and "class Tripled(" in file.read_text()
 
 
 @pytest.mark.parametrize(("claim", "code", "word"), [

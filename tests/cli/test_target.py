@@ -79,6 +79,7 @@ def test_bad_targets(text: str, sentence: str) -> None:
 @pytest.mark.parametrize(("source", "sentence"), [
     ("def f(:\n", "does not import: SyntaxError"),
     ("import nowhere_at_all\n", "does not import: ModuleNotFoundError: No module named 'nowhere_at_all'"),
+    ("from . import other\n", "attempted relative import with no known parent package; name it package.module:name"),
     ("raise SystemExit('bye')\n", "does not import: SystemExit: bye"),
     ("from torch import ones\ngradient = 1\ndef loss(x): return x\n", "has no 'f'; it has loss"),
 ])
