@@ -139,7 +139,8 @@ def _index_style(
             indices[i] = field.get(i, i)
     for i in used:
         if i not in indices:
-            indices[i] = next(w for w in _numbered(*_SPARE, f"{i}_index") if looks.take(Symbol(w).looks()))
+            spare = [c for c in _SPARE if not any(n.endswith(f"_{c}") for n in ranks)]  # x_i stays no element of x
+            indices[i] = next(w for w in _numbered(*spare, f"{i}_index") if looks.take(Symbol(w).looks()))
     return of, sizes, {i: indices[i] for i in used}
 
 

@@ -157,6 +157,13 @@ def test_a_size_called_like_a_tensor_is_called_so_throughout() -> None:
         assert not re.search(r"(?<!\\)_size", text)
 
 
+def test_an_index_that_is_renamed_makes_no_element_of_a_name() -> None:
+    """The tensor i takes the index's letter; of the letters left, k would make x_k of x."""
+    forward, back = pair("y[i,j] := i[j]*x[i]*x_k[j]", {"i": "N", "x": "M", "x_k": "N"})
+    assert not alike(forward, back) and not lefts(forward, back)
+    assert not {"i", "k"} & set(symbols(forward, back).indices.values())
+
+
 def test_gallery_of_layers() -> None:
     for e in GALLERY:
         forward = parse_program(e.forward, e.inputs)
