@@ -25,7 +25,7 @@ def tabled(program: Program, tables: Mapping[str, Any]) -> Program:
     >>> from derivcheck.notation.parse import parse_program
     >>> p = parse_program("y[n] := c[n]*x[n]", {"c": "2", "x": "2"})
     >>> print(tabled(p, {"c": np.array([2, 5])}).definitions[0].term)
-    2*[i == 0] + 5*[i == 1]
+    2*[i == 0] + 5*[i - 1 == 0]
     """
     made = [_definition(a, np.asarray(tables[a.name])) for a in program.arguments if a.name in tables]
     arguments = tuple(a for a in program.arguments if a.name not in tables)
