@@ -42,8 +42,9 @@ fuzz-sizes: .venv/.tests
 
 # Before a release: what is too slow for make test.  What is skipped is listed with its reason, and counted.
 RELEASE_SEEDS ?= $(SEEDS)
+RELEASE_KILLS ?= 6
 release: .venv/.tests
-	RELEASE_SEEDS=$(RELEASE_SEEDS) $(BIN)/pytest -v -rs --durations=5 release
+	RELEASE_SEEDS=$(RELEASE_SEEDS) RELEASE_KILLS=$(RELEASE_KILLS) $(BIN)/pytest -v -rs --durations=5 release
 
 clean:
 	rm -rf .venv derivcheck-out build dist *.egg-info

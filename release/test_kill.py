@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 import signal
 import subprocess
@@ -15,6 +16,7 @@ import pytest
 from release.conftest import run
 
 COMMAND = [sys.executable, "-m", "derivcheck", "run", "--epochs", "5", "--out", "out"]
+KILLS = int(os.environ.get("RELEASE_KILLS", "6"))
 WHOLE = {".png": b"IEND\xaeB`\x82", ".tex": b"\\end{document}\n", ".json": b"}\n"}
 
 
@@ -27,6 +29,7 @@ def ended(folder: Path, how: signal.Signals, moment: random.Random, at_write: bo
             if at_write and any(p.stat().st_size for p in list((folder / "out").glob(".derivcheck-*"))):
                 time.sleep(moment.uniform(0, 0.003))
                 break
+            time.sleep(0.0002)
     except FileNotFoundError:  # it was renamed meanwhile
         pass
     running = process.poll() is None
@@ -41,7 +44,7 @@ def test_ended_at_any_moment(how: signal.Signals, tmp_path: Path) -> None:
     out, moment, hit = tmp_path / "out", random.Random(0), 0
     (out / "mine.txt").write_text("mine")
     names = {p.name for p in out.iterdir()}
-    for k in range(4):
+    for k in range(KILLS):
         hit += ended(tmp_path, how, moment, at_write=k % 2 == 0)
         assert (out / "mine.txt").read_text() == "mine"
         for path in out.iterdir():
