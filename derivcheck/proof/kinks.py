@@ -1,6 +1,7 @@
 """Which comparisons are kinks: where two sides meet in a set of measure zero, and any subgradient is as good as another.
 
-A bracket of what depends on the inputs in question meets its other side there, but for the indices and sizes at which its
+Only what the forward compares is a kink: where it is smooth a claim that is wrong at x = 0 is wrong.  A bracket of what
+depends on the inputs in question meets its other side there, but for the indices and sizes at which its
 two sides are the same whatever the inputs are (``x[i] > x[j]`` at i = j): there the tie decides.  A mask does not: it is 0
 in whole regions, whether it is boolean or a tensor of zeros and ones, and ``[m ≠ 0]`` says where.  Nor is there a kink
 where what is compared may be 0 in whole regions itself: ``Σ relu(x)``, ``max(x) − x``, ``floor(x)``.  An equality belongs to
@@ -10,6 +11,7 @@ a kink where the same two numbers are also ordered: ``[a > b] + [a = b]/2``.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -23,7 +25,8 @@ from derivcheck.proof.atoms import whole as integral
 from derivcheck.proof.identical import identically_zero
 from derivcheck.proof.normal import of_term
 from derivcheck.proof.powers import all_positive, strictly
-from derivcheck.proof.spelling import kink_text, named
+from derivcheck.proof.space import Unreduced
+from derivcheck.proof.spelling import kink_text, named, without_places
 from derivcheck.proof.substitution import inlined, moved
 
 if TYPE_CHECKING:
@@ -42,12 +45,14 @@ class Kinks:
         smooth: those that are analytic in the inputs: no brackets, extremes or steps in them.
         definitions: what the names mean.
         inputs: the inputs of real numbers.
+        own: the names of the forward and its gradient: where these compare nothing alike there is no kink.
     """
 
     moving: frozenset[str]
     smooth: frozenset[str]
     definitions: Mapping[str, Definition]
     inputs: frozenset[str]
+    own: frozenset[str]
 
     def meets(self, space: Space, u: Expression) -> Expression | None:
         """``[u = 0 for all inputs]`` where ``u = 0`` is a kink: elsewhere a set of measure zero; None where it is none."""
@@ -56,7 +61,22 @@ class Kinks:
         written = self._in_inputs(space, u)
         if written is None or self.moving.isdisjoint(elements_in(written)) or not self._smooth(space, written):
             return None
-        return identically_zero(space, written, self.inputs)
+        form = without_places(written)
+        if space.compared is not None:  # what the forward compares is collected
+            space.compared.add(form)
+            return None
+        return identically_zero(space, written, self.inputs) if form in self._compared(space) else None
+
+    def _compared(self, space: Space) -> set[str]:
+        """What the forward and its gradient compare with 0, but for the places."""
+        if space.compared_by_forward is None:
+            collecting = space.collecting()
+            for t in {t for n in self.own for t in subterms(self.definitions[n].term)}:
+                if isinstance(t, Bracket) and isinstance(t.operand, Term):
+                    with suppress(Unreduced):
+                        of_term(collecting, t)
+            space.compared_by_forward = collecting.compared
+        return space.compared_by_forward or set()
 
     def told(self, space: Space, u: Expression, same: Expression) -> tuple[str, bool, str]:
         """A kink in the inputs, which the user has names for: what it is up to names, whether some are made up, the text."""
@@ -102,13 +122,16 @@ def _positive(space: Space, u: Expression) -> bool:
     return all_positive(space, u) and any(all(strictly(a) for a, _ in m) for m in u)
 
 
-def kinks(inputs: Iterable[str], kinds: Mapping[str, str], definitions: Iterable[Definition]) -> Kinks:
+def kinks(
+    inputs: Iterable[str], kinds: Mapping[str, str], definitions: Iterable[Definition], own: Iterable[str] | None = None
+) -> Kinks:
     """What is known of the names.
 
     Args:
         inputs: the inputs in question.
         kinds: the kind of every input.
         definitions: all definitions, each after those that it reads.
+        own: the names of those of the forward and its gradient; None: all are.
 
     >>> from derivcheck.notation.parse import parse_program
     >>> p = parse_program("u[n] := x[n]*m[n] + 1; r[n] := [x[n] > 0]*x[n]; s := sum(n: r[n])", {"x": "N", "m": "N"})
@@ -123,7 +146,7 @@ def kinks(inputs: Iterable[str], kinds: Mapping[str, str], definitions: Iterable
     for d in every:
         if d.kind == "float" and all(_smooth(t, smooth | {d.name}, known) for t in subterms(d.term)):
             smooth.add(d.name)
-    return Kinks(moving(inputs, every), frozenset(smooth), known, real)
+    return Kinks(moving(inputs, every), frozenset(smooth), known, real, frozenset(known if own is None else own))
 
 
 def _smooth(t: Term, names: set[str], known: Mapping[str, Definition]) -> bool:

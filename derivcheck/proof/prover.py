@@ -74,7 +74,7 @@ class Prover:
         self.spaces: dict[int, Space] = {}
         self.kinds = {n: k for n, k in self._kinds() if k != "float"}
         kinds = {n: a.kind for n, a in self.inputs.items()}
-        self.kinks = kinks([c.name for c in self.claims], kinds, self.definitions.values())
+        self.kinks = kinks([c.name for c in self.claims], kinds, self.definitions.values(), self.known)
         self.domain = Domain(forward)
         self.modes = modes((d.term for d in self.definitions.values()), self.kinds)
         self.forms: dict[tuple[int, str], Expression] = {}

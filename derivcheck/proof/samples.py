@@ -57,7 +57,7 @@ def sample(
 def beside(inputs: Mapping[str, Any], still: frozenset[str] = frozenset()) -> dict[str, Any]:
     """The inputs a little further, each real number by a step of its own; masks stay, and zeros, which they are made of."""
     rng = random.Random(7)
-    step = np.vectorize(lambda v: v and v + Fraction(rng.choice((1, -1)) * rng.randrange(1, 1000), 1_000_003), otypes=[object])
+    step = np.vectorize(lambda v: v and v + Fraction(rng.choice((1, -1)) * rng.randrange(1, 10**6), 10**9 + 7), otypes=[object])
     moved = [n for n, v in inputs.items() if np.asarray(v).dtype == object and np.size(v) and n not in still]
     return {**inputs, **{n: step(inputs[n]) for n in moved}}
 

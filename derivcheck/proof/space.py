@@ -82,6 +82,8 @@ class Space:
         self.left_out: dict[Any, tuple[str, bool, str]] = {}
         self._signs: dict[Atom, int] = {}
         self._meetings: dict[Any, Expression | None] = {}
+        self.compared: set[str] | None = None
+        self.compared_by_forward: set[str] | None = None
 
     def tick(self) -> None:
         """Stop where the time limit is reached."""
@@ -105,6 +107,15 @@ class Space:
         if key not in self._meetings:
             self._meetings[key] = self.kinks.meets(self, u)
         return self._meetings[key]
+
+    def collecting(self) -> Space:
+        """A space like this one in which comparisons are collected, and no kink is left out."""
+        found = Space(
+            self.below, True, False, True, deadline=self.deadline, top=self.top, kinds=self.kinds, kinks=self.kinks,
+            domain=self.domain,
+        )  # fmt: skip
+        found.compared = set()
+        return found
 
     def sign(self, a: Atom) -> int:
         """1 or −1 where the forward is not defined unless the atom is above or below 0, else 0."""

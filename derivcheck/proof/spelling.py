@@ -11,6 +11,7 @@ from derivcheck.notation.sizes import Index, Poly
 from derivcheck.proof.atoms import Atom, Expression, Monomial, Rational
 
 _LETTERS = "ijklmnopqrstuvw"
+_PLACES = re.compile(r"\[[^\[\]]*(\[[^\[\]]*\][^\[\]]*)*\]|(?<=\()\w+(, \w+)*: ")
 OWN = ("#", "~")  # the names of indices that rewriting makes
 
 
@@ -100,6 +101,26 @@ def kink_text(u: Expression, same: Expression, indices: Iterable[Index]) -> tupl
     told = (f"{expression_text(v)} {ends}" for v in (u, {m: -c for m, c in u.items()}))
     both = [(text, up_to_names(text, indices)) for text in told]
     return min(both, key=lambda t: (t[0][0] == "-", t[0].count("-1*"), len(t[0]), t[1]))
+
+
+def without_places(u: Expression) -> str:
+    """What an expression is up to its sign and to where its elements stand.
+
+    >>> from derivcheck.notation.parse import Scope, parse_input, parse_term
+    >>> from derivcheck.notation.sizes import Index, size
+    >>> from derivcheck.proof.normal import of_term
+    >>> from derivcheck.proof.space import Space
+    >>> space, N = Space(), size("N")
+    >>> scope = Scope({"x": parse_input("x", "N")}, (Index("i", N), Index("j", N)))
+    >>> [without_places(of_term(space, parse_term(t, scope))) for t in ("x[j] - x[i]", "x[N-1-i] - x[0]", "x[i] - 1")]
+    ['-1*x + 1*x', '-1*x + 1*x', '-1*1 + 1*x']
+    """
+
+    def factors(m: Monomial) -> str:
+        return "*".join(sorted(f"{_PLACES.sub('', atom_text(a))}^{e}".removesuffix("^1") for a, e in m)) or "1"
+
+    plain = [(c, factors(m)) for m, c in u.items()]
+    return min(" + ".join(sorted(f"{s * c}*{t}" for c, t in plain)) for s in (1, -1))
 
 
 def up_to_names(text: str, indices: Iterable[Index]) -> str:

@@ -72,6 +72,14 @@ def test_one_whose_sides_are_the_same_nowhere_is_a_kink(side: Any) -> None:
     assert proof.status == "proved" and any("≠ 0 (a kink)" in c for c in proof.conditions)
 
 
+@pytest.mark.parametrize("masked", ["([x[n] > 0] + [x[n] < 0])", "([x[n] > 1] + [x[n] < 1])"])
+def test_where_the_forward_compares_nothing_there_is_no_kink(masked: str) -> None:
+    """The claim is wrong at a single point, at which data often lies."""
+    claim = f"x_bar[n] := grad_output[n]*(2*x[n] + 1)*{masked}"
+    assert status("y[n] := x[n]^2 + x[n]", claim, dims={"x": "N"}) == "undecided"
+    assert status("y[n] := [x[n] > 0]*x[n]", f"x_bar[n] := grad_output[n]*[x[n] > 0]*{masked}", dims={"x": "N"}) != "refuted"
+
+
 PAIRS = "L := sum(i, j: w[i,j]*[x[i] > x[j]]*(x[i] - x[j]))"
 AT = {"x": "N", "w": "N N"}
 
