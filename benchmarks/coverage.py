@@ -27,6 +27,7 @@ import torch
 from torch import Tensor
 
 import derivcheck as dc
+from benchmarks.edge_samples import Figure, figures
 
 ROOT = Path(__file__).parent.parent
 MARKS = ("<!-- coverage: written by make coverage -->", "<!-- /coverage -->")
@@ -291,12 +292,17 @@ def summary(what: str, results: Sequence[Result]) -> str:
     return f"{what}: {n['right']} of {tried} right; {rest}"
 
 
-def page(parts: dict[str, list[Result]]) -> str:
+def page(parts: dict[str, list[Result]], edges: Sequence[Figure]) -> str:
     """docs/coverage.md."""
     lines = [
         "# What derives",
         "",
         "PyTorch's own sample inputs, value and gradients against autograd in float64; written by `make coverage`.",
+        "Edge samples of our own (kinks, ties, infinities, saturation, empty tensors) are counted apart, below.",
+        "",
+        "## Edge samples of our own",
+        "",
+        *(f"- {figure}" for figure in edges),
         "",
     ]
     for what, results in parts.items():
@@ -317,12 +323,13 @@ def page(parts: dict[str, list[Result]]) -> str:
     return "\n".join(lines)
 
 
-def into_readme(parts: dict[str, list[Result]], readme: Path) -> None:
+def into_readme(parts: dict[str, list[Result]], edges: Sequence[Figure], readme: Path) -> None:
     """The counts between the README's two marks."""
     text = readme.read_text(encoding="utf-8")
     if not all(m in text for m in MARKS):
         return
     lines = [f"- {summary(what, results)}." for what, results in parts.items()]
+    lines += [f"- Edge samples of our own, {figure}." for figure in edges]
     why: collections.Counter[str] = collections.Counter(
         mechanism(r) for results in parts.values() for r in results if r.state in ("unsupported", "in part")
     )
@@ -344,10 +351,14 @@ def main() -> None:
         start = time.perf_counter()
         parts[what] = run(entries, given.samples, given.seconds)
         print(f"{summary(what, parts[what])} ({time.perf_counter() - start:.0f} s)", flush=True)
+    edges = figures()
+    for figure in edges:
+        print(figure, flush=True)
     (ROOT / "docs").mkdir(exist_ok=True)
-    (ROOT / "docs" / "coverage.md").write_text(page(parts), encoding="utf-8")
-    into_readme(parts, ROOT / "README.md")
+    (ROOT / "docs" / "coverage.md").write_text(page(parts, edges), encoding="utf-8")
+    into_readme(parts, edges, ROOT / "README.md")
     bad = sum(counts(results)[s] for results in parts.values() for s in ("wrong", "unclear error", "late"))
+    bad += sum(figure.wrong for figure in edges)
     sys.exit(1 if bad else 0)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -213,10 +213,10 @@ def _apart(k: int, w: Whole, fill: str, what: str, a: torch.Tensor, b: torch.Ten
     return [Off(w.row.name, k, fill, what, a[at].item(), b[at].item())]
 
 
-def swept(every: bool) -> Iterator[Off]:
-    """All numbers that are not torch's."""
-    for k, w in wholes(every):
-        alone = [None, *(range(len(w.likes)) if every and len(w.likes) > 1 else ())]
+def swept(samples: Iterable[tuple[int, Whole]], alone_too: bool) -> Iterator[Off]:
+    """All numbers that are not torch's; ``alone_too``: each tensor filled alone, besides all at once."""
+    for k, w in samples:
+        alone = [None, *(range(len(w.likes)) if alone_too and len(w.likes) > 1 else ())]
         wild = {} if "grid_sampler" in w.overload else INFINITE  # torch reads beyond its memory at coordinates of infinity
         for which in alone:
             for fill in (*FINITE, *wild):

@@ -27,7 +27,7 @@ def unsaid(found: list[Off]) -> list[Off]:
 
 
 def test_every_number_that_is_not_torchs_is_said_and_every_line_is_met():
-    found = list(swept(EVERY))
+    found = list(swept(wholes(EVERY), EVERY))
     assert not unsaid(found)
     idle = [f for f in FILLED if EVERY >= f.every and not any(f.covers(o.operator, o.fill, o.what) for o in found)]
     assert not idle
