@@ -172,13 +172,8 @@ def atan2(b: Builder, input: Value, other: Value) -> Value:
 
 @row("aten.hypot.default", samples=[sample(floats(2, 3), floats(3))])
 def hypot(b: Builder, input: Value, other: Value) -> Value:
-    """z[*n] = (x[*n]^2 + y[*n]^2)^(1/2), whose gradient at the origin is 0, as that of a norm"""
-
-    def f(x: Term, y: Term) -> Term:
-        length = func("hypot", x, y)
-        return mul(test(">", length, ZERO), length)
-
-    return b.elementwise(f, input, other, spelling=b.torch("torch.hypot({}, {})", input, other))
+    """z[*n] = (x[*n]^2 + y[*n]^2)^(1/2)"""
+    return b.elementwise(lambda x, y: func("hypot", x, y), input, other, spelling=b.torch("torch.hypot({}, {})", input, other))
 
 
 def _log_of_both(x: Term, y: Term) -> Term:

@@ -111,6 +111,7 @@ KINKS = (
     _pair("minimum(x, y)", torch.minimum, [1.0], [1.0], [0.5], [0.5]),
     _pair("fmax(x, y): x has it; NaN loses", torch.fmax, [1.0, 2.0, NAN], [1.0, NAN, 2.0], [1.0, 1.0, 0.0], [0.0, 0.0, 1.0]),
     _pair("fmin(x, y)", torch.fmin, [1.0, 2.0, NAN], [1.0, NAN, 2.0], [1.0, 1.0, 0.0], [0.0, 0.0, 1.0]),
+    _pair("hypot(x, y): none at the origin", torch.hypot, [0.0, 3.0], [0.0, 4.0], [NAN, 0.6], [NAN, 0.8]),
     _pair("atan2(x, y)", torch.atan2, [0.0], [0.0], [0.0], [0.0]),
     _pair("logaddexp(x, y)", torch.logaddexp, [1.0, -INF], [1.0, 1.0], [0.5, 0.0], [0.5, 1.0]),
     _pair("xlogy(x, y)", torch.xlogy, [0.0, 0.0], [2.0, 0.5], [math.log(2), -math.log(2)], [0.0, 0.0]),
@@ -187,7 +188,6 @@ POINTS = (
         [-0.5, 0.5, 0.5, -0.5],
         why="eager torch is right; its decomposition, which torch.compile takes, goes on after the -1",
     ),
-    _pair("hypot(x, y), at the origin", torch.hypot, [0.0], [0.0], [0.0], [0.0], [NAN], [NAN], why="0, as of every norm at 0"),
     _pair(
         "logaddexp(x, y), both -inf",
         torch.logaddexp,
