@@ -1,4 +1,4 @@
-"""Reads of elements that are not there: ``x[n + 1]`` at the last n is refused, ``x[7]`` needs a size of 8.
+"""Reads of elements that are not there: ``x[n + 1]`` at the last n is refused, ``x[7]`` needs a size of 8, ``n//(N−1)`` N ≠ 1.
 
 A position has to lie inside its dimension at all indices at which it is read; brackets beside it say at which.  What neither
 is shown nor refuted (a position made of quotients, of integer entries) becomes a condition in words.
@@ -15,7 +15,7 @@ from derivcheck.errors import NotationError
 from derivcheck.notation.program import Program, Requirement
 from derivcheck.notation.sizes import Atom, Entry, Extreme, Floor, Index, Poly, Size, lower_bound, nonnegative
 from derivcheck.notation.terms import Bracket, Over, Ref, SizeOf, Term
-from derivcheck.notation.walking import factors
+from derivcheck.notation.walking import factors, subterms
 
 LARGE = (7, 5, 6, 8, 9)  # sizes at which a read is tried out
 FAR = 64  # a constant beyond this is out of reach
@@ -63,6 +63,11 @@ def inside(program: Program) -> Program:
                 )
             else:
                 words[f"0 ≤ {r.position} < {r.length}"] = None
+    for d in _denominators(program):
+        if all(isinstance(a, Size) for a in d.atoms()):
+            needs[Requirement(d, "!=", Poly(()))] = None
+        else:
+            words[f"{d} ≠ 0"] = None
     every = dict.fromkeys((*program.conditions, *(str(n) for n in needs), *words))
     return replace(program, conditions=tuple(every), requires=tuple(dict.fromkeys((*program.requires, *needs))))
 
@@ -87,15 +92,33 @@ def _reads(program: Program) -> Iterator[Read]:
                     yield Read(text, name, p, n, guards if not isinstance(t, Bracket) else guards[:-1], dropped)
 
 
+def _denominators(program: Program) -> Iterator[Poly]:
+    """What whole numbers are divided by and may be 0."""
+    sizes = [p for d in program.definitions for p in d.dims]
+    places = [p for d in program.definitions for t in subterms(d.term) for p in _polys(t)]
+    waiting = [a for p in (*sizes, *places) for a in p.atoms()]
+    while waiting:
+        a = waiting.pop()
+        inner = (a.numerator, a.denominator) if isinstance(a, Floor) else getattr(a, "at", getattr(a, "args", ()))
+        waiting += [b for p in inner for b in p.atoms()]
+        if isinstance(a, Floor) and not nonnegative(a.denominator - 1) and not nonnegative(-a.denominator - 1):
+            yield a.denominator
+
+
+def _polys(t: Term) -> Sequence[Poly]:
+    if isinstance(t, Ref):
+        return t.at
+    if isinstance(t, SizeOf):
+        return (t.value,)
+    if isinstance(t, Over):
+        return [i.size for i in t.indices]
+    return (t.operand,) if isinstance(t, Bracket) and isinstance(t.operand, Poly) else ()
+
+
 def _elements(t: Term) -> Iterator[tuple[str, Sequence[Poly]]]:
-    polys: list[Poly] = []
     if isinstance(t, Ref):
         yield t.name, t.at
-        polys += t.at
-    elif isinstance(t, SizeOf):
-        polys.append(t.value)
-    elif isinstance(t, Bracket) and isinstance(t.operand, Poly):
-        polys.append(t.operand)
+    polys = [] if isinstance(t, Over) else list(_polys(t))
     while polys:
         for a in polys.pop().atoms():
             if isinstance(a, Entry):

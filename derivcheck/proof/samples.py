@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Mapping
 from fractions import Fraction
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,8 @@ from derivcheck.errors import DerivcheckError
 from derivcheck.notation.float64 import WithHoles
 from derivcheck.notation.meaning import evaluate
 from derivcheck.notation.program import Input, Program
-from derivcheck.notation.terms import Add, Bracket, Number
+from derivcheck.notation.sizes import Atom, Entry, Poly, Size
+from derivcheck.notation.terms import Add, Bracket, Number, SizeOf
 from derivcheck.notation.walking import subterms
 from derivcheck.proof.choices import apart
 
@@ -103,12 +105,43 @@ def _drawn(
 
 
 def values_at(program: Program, sizes: Mapping[str, int], inputs: Mapping[str, Any]) -> dict[str, Any] | None:
-    """Every input and definition in float64; None where they cannot be evaluated."""
+    """Every input and definition in float64; None where they cannot be evaluated, or write where nothing is."""
     floats = {n: v.astype(float) if v.dtype == object else v for n, v in inputs.items()}
     try:
-        return {**floats, **evaluate(program, floats, sizes, WithHoles())}
+        values = {**floats, **evaluate(program, floats, sizes, WithHoles())}
+        return None if _astray(program, values, sizes) else values
     except (DerivcheckError, ArithmeticError, IndexError, ValueError, TypeError):
         return None
+
+
+def _astray(program: Program, values: Mapping[str, Any], sizes: Mapping[str, int]) -> bool:
+    """Whether an integer that is computed of real numbers (``floor(u)``) is a place that is not there: torch raises then."""
+    computed = {d.name for d in program.definitions if d.kind == "int" and not isinstance(d.term, SizeOf)}
+    if not computed:
+        return False
+    for t in {t for d in program.definitions if not d.term.names.isdisjoint(computed) for t in subterms(d.term)}:
+        if not isinstance(t, Bracket) or t.relation != "==" or not isinstance(t.operand, Poly):
+            continue
+        for i in t.operand.indices:
+            found = t.operand.linear_in(i)
+            if found is None or found[0] not in (1, -1) or found[1].names.isdisjoint(computed):
+                continue
+            place = -found[0] * found[1]
+            axes = sorted(place.indices, key=lambda j: j.key)
+            grid = dict(zip(axes, np.meshgrid(*(np.arange(j.size.at(sizes)) for j in axes), indexing="ij")))
+            at = np.asarray(place.evaluate(partial(_look, grid, values, sizes)))
+            if ((at < 0) | (at >= i.size.at(sizes))).any():
+                return True
+    return False
+
+
+def _look(grid: Mapping[Any, Any], values: Mapping[str, Any], sizes: Mapping[str, int], a: Atom) -> Any:
+    if isinstance(a, Size):
+        return sizes[a.name]
+    if isinstance(a, Entry):
+        at = tuple(np.asarray(p.evaluate(partial(_look, grid, values, sizes))).astype(int) for p in a.at)
+        return np.asarray(values[a.name])[at].astype(int)
+    return grid[a]
 
 
 def spread(program: Program) -> tuple[dict[str, int], dict[str, Any], dict[str, Any]] | None:

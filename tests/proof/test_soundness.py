@@ -296,6 +296,26 @@ def test_a_read_at_a_fixed_place_requires_a_size_everywhere() -> None:
     assert "N >= 8" in dc.prove("y[n] := x[7]*x[n]", claim, dims={"x": "N"}).conditions
 
 
+def test_a_whole_division_requires_that_it_is_not_by_zero() -> None:
+    d = dc.derive("y[n] := x[n]*(n//(N - 1))", dims={"x": "N"})
+    assert d.program.conditions == ("N - 1 != 0",)
+    assert dc.derive("y[n] := x[n]*(n//N + n//2)", dims={"x": "N"}).program.conditions == ()
+
+
+def test_a_place_that_is_computed_and_not_there_refutes_nothing() -> None:
+    """floor(u) + 1 is a column wherever torch does not raise."""
+    def forward(img: Tensor, u: Tensor) -> Tensor:
+        lo = u.floor().long()
+        return img[:, lo] * (1 - (u - lo)) + img[:, lo + 1] * (u - lo)
+
+    def backward(grad_output: Tensor, img: Tensor, u: Tensor) -> dict[str, Tensor]:
+        lo = u.floor().long()
+        below = torch.zeros_like(img).index_add(1, lo, grad_output * (1 - (u - lo)))
+        return {"img": below.index_add(1, lo + 1, grad_output * (u - lo))}
+
+    assert status(forward, backward, dims={"img": "M K", "u": "N"}, wrt=["img"]) != "refuted"
+
+
 def test_a_backward_that_reads_beyond_an_end_is_refused() -> None:
     with pytest.raises(dc.NotationError, match="beyond the end"):
         dc.prove("y[n] := x[n]^2", "x_bar[n] := 2*x[n]*grad_output[n+1]", dims={"x": "N"})
