@@ -101,7 +101,7 @@ def _later(c: type, definition: ast.ClassDef) -> dict[str, Any]:
             known[statement.name] = NOTHING
         if isinstance(statement, ast.Assign) and isinstance(statement.value, ast.Constant):
             known |= {t.id: statement.value.value for t in statement.targets if isinstance(t, ast.Name)}
-    own = {n: v for n, v in vars(c).items() if not n.startswith("_")}
+    own = {n: v for n, v in vars(c).items() if not n.startswith("_") and not inspect.ismemberdescriptor(v)}
     return {n: v for n, v in own.items() if n not in known or known[n] is not NOTHING and known[n] != v}
 
 

@@ -53,7 +53,8 @@ def stored(text: str, dtype: torch.dtype, *shape: int) -> torch.Tensor:
 def restored(kind: Any, values: dict[str, Any]) -> Any:
     """An instance with these attributes, made without its __init__."""
     made = object.__new__(kind)
-    made.__dict__.update(values)
+    for name, value in values.items():
+        object.__setattr__(made, name, value)
     return made
 
 
@@ -171,7 +172,8 @@ class Spelling:
         if kind.__module__ in ("fractions", "decimal", "pathlib", "datetime"):
             self.carrier.need(kind.__module__)
             return f"{kind.__module__}.{value!r}"
-        if id(value) in self.open or not hasattr(value, "__dict__") or kind.__module__ == "builtins":
+        state = _state(value)
+        if id(value) in self.open or state is None or kind.__module__ == "builtins":
             raise CannotCarry(f"a {kind.__name__} cannot be written as text")
         if kind.__module__.partition(".")[0] in ("torch", "numpy"):
             raise CannotCarry(f"a {kind.__module__}.{kind.__name__} cannot be written as text")
@@ -181,7 +183,7 @@ class Spelling:
             if _plain_dataclass(value):
                 given = ", ".join(f"{f.name}={self.carrier.of(getattr(value, f.name))}" for f in dataclasses.fields(value))
                 return f"{name}({given})"
-            return f"{self.carrier.helper(restored)}({name}, {self.mapping(vars(value))})"
+            return f"{self.carrier.helper(restored)}({name}, {self.mapping(state)})"
         finally:
             self.open.discard(id(value))
 
@@ -253,6 +255,19 @@ class Spelling:
         return f"{self.carrier.helper(stored)}(\n{parts}, {t.dtype}{shape}\n)"
 
 
+def _state(value: Any) -> dict[str, Any] | None:
+    """The attributes of an instance, those in slots among them; None where it has no place for any."""
+    slots = [s for c in type(value).__mro__ for s in _names(c.__dict__.get("__slots__", ()))]
+    if not slots and not hasattr(value, "__dict__"):
+        return None
+    held = {s: getattr(value, s) for s in slots if s not in ("__dict__", "__weakref__") and hasattr(value, s)}
+    return {**held, **getattr(value, "__dict__", {})}
+
+
+def _names(slots: Any) -> tuple[str, ...]:
+    return (slots,) if isinstance(slots, str) else tuple(slots)
+
+
 def _plain_dataclass(value: Any) -> bool:
     """Whether the constructor of a dataclass takes its fields and does nothing else."""
     kind = type(value)
@@ -260,4 +275,4 @@ def _plain_dataclass(value: Any) -> bool:
         return False
     fields = dataclasses.fields(value)
     takes = [*inspect.signature(kind).parameters]
-    return takes == [f.name for f in fields] and set(vars(value)) <= set(takes)
+    return takes == [f.name for f in fields] and set(_state(value) or ()) <= set(takes)

@@ -184,13 +184,28 @@ class Later:
 Later.scale, Later.more = 2.0, [0.5]  # type: ignore[attr-defined]
 BOTH = Flags.A | Flags.B
 QUEUE = collections.deque([1.0, 2.0], maxlen=2)
+
+
+class Slots:
+    __slots__ = ("scale",)
+
+    def __init__(self) -> None:
+        self.scale = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Narrow:
+    scale: float
+
+
+SLOTS, NARROW = Slots(), Narrow(0.5)
 CHOICES = {"double": lambda g: g * 2, "exp": torch.Tensor.exp, "by": collections.defaultdict(float, a=3.0)}
 
 
 def by_attributes(grad_output: Tensor, x: Tensor) -> Tensors:
     by_attributes.calls += 1  # type: ignore[attr-defined]
     g = CHOICES["double"](CHOICES["exp"](grad_output)) * CHOICES["by"]["a"]
-    return {"x": g * Later.scale * Later.more[0] * (Flags.B in BOTH) * QUEUE[1]}  # type: ignore[attr-defined]
+    return {"x": g * Later.scale * Later.more[0] * (Flags.B in BOTH) * QUEUE[1] * SLOTS.scale * NARROW.scale}  # type: ignore[attr-defined]
 
 
 by_attributes.calls = 0  # type: ignore[attr-defined]
