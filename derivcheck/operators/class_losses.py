@@ -169,6 +169,8 @@ def multi_margin_loss(
     samples=[
         *(sample(floats(5, 3), ints(5, 3, below=3), r, only="aten.multilabel_margin_loss.default") for r in (NONE, MEAN, SUM)),
         sample(floats(3), ints(3, below=3), only="aten.multilabel_margin_loss.default"),
+        sample(floats(), ints(below=1), only="aten.multilabel_margin_loss.default"),
+        sample(floats(), ints(below=1), MEAN, only="aten.multilabel_margin_loss_forward.default"),
         sample(floats(5, 3), ints(5, 3, below=3), MEAN, only="aten.multilabel_margin_loss_forward.default"),
     ],
 )
@@ -177,6 +179,9 @@ def multilabel_margin_loss(b: Builder, input: Value, target: Value, reduction: i
 
     torch's own decomposition, which its compiler uses too, takes the classes after a −1 for targets as well.
     """
+    if input.rank == 0:  # one class, and no other to keep a distance from
+        loss = b.give((), ZERO)
+        return loss if b.rule == "multilabel_margin_loss" else (loss, b.give((), bracket(">=", target.entry()), 1, stop=True))
     n = b.indices(input.dims[:-1])
     j, c, i = b.indices((target.dims[-1], input.dims[-1], target.dims[-1]), ("j", "c", ""))
     b.assume(f"targets lie in 0 … {input.dims[-1]} − 1 up to the first −1")
