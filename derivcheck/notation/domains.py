@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 
 from derivcheck.notation.functions import functions
-from derivcheck.notation.program import Definition
+from derivcheck.notation.program import Definition, Program
 from derivcheck.notation.sizes import Index, Poly, Size, nonnegative
 from derivcheck.notation.substitution import inline
 from derivcheck.notation.terms import Add, Bracket, Func, Mul, Number, Over, Pow, Ref, SizeOf, Term, add, number, restricts
@@ -174,24 +174,56 @@ def _whole_above_zero(p: Poly, strict: bool) -> bool:
     return False
 
 
-def surely_above_zero(definitions: Iterable[Definition]) -> tuple[Term, ...]:
-    """What is above 0 wherever the definitions are defined, for all values of its indices: nothing masks it.
+def always_read(program: Program) -> tuple[Term, ...]:
+    """The terms that have a value wherever the outputs have one, at all values of their indices: nothing masks them.
 
     >>> from derivcheck.notation.parse import parse_program
-    >>> p = parse_program("y[n] := log(x[n]) + [n > 0]*log(w[n]) + (1 - u[n])^(1/2)")
-    >>> surely_above_zero(p.definitions)
-    (x[n], 1 - u[n])
+    >>> p = parse_program("a[n] := log(x[n]); b[n] := log(w[n]); y[n] := [n > 0]*a[n] + b[n]")
+    >>> [str(t) for t in always_read(p) if isinstance(t, Func)]
+    ['log(w[n])']
     """
+    known = {d.name: d for d in program.definitions}
     found: dict[Term, None] = {}
-    waiting = [d.term for d in definitions]
+    waiting = [known[o].term for o in program.outputs if o in known]
+    seen: set[str] = set()
     while waiting:
         t = waiting.pop(0)
-        if isinstance(t, Pow) and not (isinstance(t.exponent, Number) and t.exponent.value.denominator == 1):
-            found[t.base] = None
-        elif isinstance(t, Func) and t.name in LOGARITHMS:
-            found[add(*t.args, number(LOGARITHMS[t.name]))] = None
+        if t in found:
+            continue
+        found[t] = None
+        d = known.get(t.name) if isinstance(t, Ref) else None
+        if d is not None and d.name not in seen and runs_over(t, d.dims) and not d.recurrent:  # type: ignore[arg-type]
+            seen.add(d.name)
+            waiting.append(d.term)
         masks = [f for f in factors(t) if isinstance(f, Bracket)]
         bases = {f.base for f in factors(t) if isinstance(f, Pow) and not isinstance(f.exponent, Number)}
         if all(m.relation == "!=" and m.operand in bases for m in masks):  # [x ≠ 0]·x^y is defined for x ≥ 0 alone
             waiting.extend(f for f in t.children if not isinstance(f, Bracket))
+    return tuple(found)
+
+
+def runs_over(t: Ref, dims: tuple[Poly, ...]) -> bool:
+    """Whether the element runs over the whole tensor."""
+    at: list[Index | None] = [p.index for p in t.at]
+    return len(set(at)) == len(at) == len(dims) and all(i is not None and i.size is p for i, p in zip(at, dims))
+
+
+def surely_above_zero(program: Program) -> tuple[Term, ...]:
+    """What is above 0 wherever the outputs are defined.
+
+    >>> from derivcheck.notation.parse import parse_program
+    >>> surely_above_zero(parse_program("y[n] := log(x[n]) + [n > 0]*log(w[n]) + (1 - u[n])^(1/2)"))
+    (x[n], 1 - u[n])
+    """
+    found: dict[Term, None] = {}
+    for t in always_read(program):
+        if isinstance(t, Pow) and not (isinstance(t.exponent, Number) and t.exponent.value.denominator == 1):
+            found[t.base] = None
+        elif isinstance(t, Func) and t.name in LOGARITHMS:
+            found[add(*t.args, number(LOGARITHMS[t.name]))] = None
     return tuple(t for t in found if t.names)
+
+
+def conditions_of_outputs(program: Program, known: Known) -> list[str]:
+    """What must hold for the outputs to be defined, in words: what a mask leaves out is no condition."""
+    return tidied(c for t in always_read(program) for c in _conditions(t, known))

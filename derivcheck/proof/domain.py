@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from itertools import permutations
 from typing import TYPE_CHECKING
 
-from derivcheck.notation.domains import surely_above_zero
+from derivcheck.notation.domains import runs_over, surely_above_zero
 from derivcheck.notation.program import Program
-from derivcheck.notation.sizes import Index, Poly, i_poly
+from derivcheck.notation.sizes import i_poly
 from derivcheck.notation.substitution import inline
 from derivcheck.notation.terms import Ref, Term
 from derivcheck.proof.atoms import Atom, Expression, free_in
@@ -34,9 +34,9 @@ class Domain:
         dims = {n: program.dims(n) for n in program.names}
         self.names: set[str] = set()
         self.terms: dict[Term, None] = {}
-        for t in surely_above_zero(needed.definitions):
+        for t in surely_above_zero(program):
             for _ in range(ROUNDS):
-                if isinstance(t, Ref) and _everywhere(t, dims.get(t.name, ())):
+                if isinstance(t, Ref) and runs_over(t, dims.get(t.name, ())):
                     self.names.add(t.name)
                 elif not isinstance(t, Ref):
                     self.terms[t] = None
@@ -71,8 +71,3 @@ class Domain:
                 if all(i.size is j.size for i, j in zip(own, order)):
                     yield moved(space, v, {i: i_poly(j) for i, j in zip(own, order)})
 
-
-def _everywhere(t: Ref, dims: tuple[Poly, ...]) -> bool:
-    """Whether the element runs over the whole tensor."""
-    at: list[Index | None] = [p.index for p in t.at]
-    return len(set(at)) == len(at) == len(dims) and all(i is not None and i.size is p for i, p in zip(at, dims))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from derivcheck.notation.domains import conditions, dropped_conditions, has_infinity, tidied
+from derivcheck.notation.domains import conditions, conditions_of_outputs, dropped_conditions, has_infinity, tidied
 from derivcheck.proof.claims import assumed
 
 if TYPE_CHECKING:
@@ -35,6 +35,8 @@ def said(prover: Prover) -> list[str]:
 
 def partly(prover: Prover) -> bool:
     """Whether the claim has conditions that the gradient does not have, or an infinity in it."""
-    sides = ((prover.known.values(), prover.forward.dropped), (prover.claimed.definitions, prover.claimed.dropped))
-    mine, theirs = ({*conditions(d, prover.definitions), *dropped_conditions(t, (), prover.definitions)} for d, t in sides)
+    known, forward, claimed = prover.definitions, prover.forward, prover.claimed
+    mine = {*conditions_of_outputs(forward, known), *dropped_conditions(forward.dropped, (), known)}
+    mine |= {c.replace(" > 0", " ≠ 0") for c in mine}
+    theirs = {*conditions(claimed.definitions, known), *dropped_conditions(claimed.dropped, (), known)}
     return not theirs <= mine or any(has_infinity(d.term) for d in prover.claimed.definitions)

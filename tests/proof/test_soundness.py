@@ -236,6 +236,18 @@ def test_a_logarithm_that_a_mask_leaves_out_tells_nothing() -> None:
     assert status(forward, claim, dims={"x": "N"}) == "refuted"
 
 
+def test_a_step_that_is_computed_and_left_out_tells_nothing() -> None:
+    """log x stands in a step of its own, of which the output takes what a mask or an element leaves."""
+    def by_root(grad_output: Tensor, x: Tensor) -> dict[str, Tensor]:
+        return {"x": grad_output / (x * x).sqrt()}  # 1/x where x > 0 alone
+
+    assert status(lambda x: where(x > 0, x.log(), 0.0 * x), by_root, dims={"x": "N"}) == "refuted"
+    assert status(lambda x: x.log(), by_root, dims={"x": "N"}) == "proved"
+    forward = "z[n] := log(x[n]); y[n] := z[0]*x[n]"
+    claim = "x_bar[n] := grad_output[n]*log(x[0]) + [n == 0]*sum(k: grad_output[k]*x[k])/x[0] + (x[n]^2)^(1/2) - x[n]"
+    assert status(forward, claim, dims={"x": "N"}) == "refuted"
+
+
 @pytest.mark.parametrize("f", ["log", "log1p", "acosh", "atanh", "asin", "sqrt", "lgamma"])
 def test_outside_its_domain_a_function_refutes_nothing(f: str) -> None:
     """The gradient of f(x) twice over, one half written so that the rules do not see it."""
