@@ -104,6 +104,19 @@ class Derivation:
         self.values: Mapping[str, Any] = MappingProxyType(dict(values or {}))
         self.name = name
 
+    @property
+    def conditions(self) -> tuple[str, ...]:
+        """What must hold of sizes and types, each with its line where the code decided by it; enforced by :meth:`compile`,
+        :meth:`source`, ``check`` and ``prove``.
+
+        >>> import torch, derivcheck as dc
+        >>> def f(x):
+        ...     return x.sum() if x.shape[0] > 3 else 2 * x.sum()
+        >>> [c.split(" at ")[0] for c in dc.derive(f, x=torch.ones(5, 2)).conditions]
+        ['N > 3']
+        """
+        return self.program.conditions
+
     @cached_property
     def adjoint(self) -> Program:
         """The gradient as a Program; its outputs are ``<name>_bar`` in the order of :attr:`wrt`."""

@@ -14,7 +14,7 @@ from derivcheck.errors import InputError
 from derivcheck.notation.program import Program
 from derivcheck.notation.tables import tabled
 from derivcheck.proof.report import Proof
-from derivcheck.tracing.fit import exact
+from derivcheck.tracing.rational import exact
 
 LARGEST = 64  # elements of which each is written down
 

@@ -223,13 +223,6 @@ def _known(d: Derivation) -> dict[str, Input]:
     return known
 
 
-def _dims_text(a: Input) -> str:
-    sizes = " ".join(str(p).replace(" ", "") for p in a.dims)
-    if a.kind == "float":
-        return sizes
-    return f"{a.kind}<{str(a.below).replace(' ', '')}: {sizes}>" if a.below is not None else f"{a.kind}: {sizes}"
-
-
 def _traced(
     backward: Callable[..., Any], d: Derivation, constants: Mapping[str, Any]
 ) -> tuple[Program, dict[str, str], Mapping[str, Any]]:
@@ -258,7 +251,7 @@ def _traced(
 
     own = {n: v for n, v in constants.items() if everything or n in parameters}
     try:
-        traced = trace(ordered, {}, dims={n: _dims_text(known[n]) for n in names}, constants=own)
+        traced = trace(ordered, {}, dims={n: known[n] for n in names}, constants=own)
     except InputError:
         if refusals:
             raise refusals[0] from None

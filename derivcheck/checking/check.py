@@ -139,6 +139,8 @@ def examine(
     apart = [a.name for a in s.derivation.program.arguments if a.role == "parameter" and a.name in s.held]
     if apart:
         report.notes.append(f"no gradient was asked in {', '.join(apart)}: {s.name} holds them itself, and they are no inputs")
+    if s.derivation.conditions:
+        report.notes.append(f"within the conditions: {'; '.join(s.derivation.conditions)}")
     if tolerance is not None:
         report.notes.append(f"tolerance={tolerance:g} was used, beyond what rounding explains")
     at_kinks = right.kinks(s.derivation.adjoint.outputs)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from fractions import Fraction
 
 from derivcheck.notation.functions import functions
-from derivcheck.notation.sizes import Atom, Entry, Extreme, Floor, Index, Poly, Size, as_poly
+from derivcheck.notation.sizes import Applied, Atom, Entry, Extreme, Floor, Index, Poly, Size, as_poly
 from derivcheck.notation.terms import Add, Bracket, Func, Mul, Number, Over, Pow, Ref, SizeOf, Term, coefficient
 from derivcheck.notation.walking import factors, subterms
 
@@ -99,10 +99,20 @@ class Speller:
             return self.name(atom), ATOM
         if isinstance(atom, Floor):
             return f"{self.poly(atom.numerator, PRODUCT)} // {self.poly(atom.denominator, UNARY)}", PRODUCT
+        if isinstance(atom, Applied):
+            return self._applied(atom.kind, [self.poly(a, ATOM) for a in atom.args])
         if isinstance(atom, Extreme):
             return f"{self.use(atom.kind)}({', '.join(self.poly(a) for a in atom.args)})", ATOM
         assert isinstance(atom, Entry)
         raise ValueError(f"{atom} is an element of a tensor, not a number")
+
+    def _applied(self, kind: str, args: list[str]) -> Spelled:
+        if kind == "bit_length":
+            return f"{args[0]}.bit_length()", ATOM
+        if kind == "exp2":
+            return f"(1 << {args[0]})", ATOM
+        sign = {"bit_or": "|", "bit_and": "&", "bit_xor": "^"}.get(kind)
+        return (f"({args[0]} {sign} {args[1]})" if sign else f"{self.use(f'math.{kind}')}({', '.join(args)})"), ATOM
 
     # -- numbers -----------------------------------------------------------------------
     def number(self, term: Term, level: int = OR) -> str:

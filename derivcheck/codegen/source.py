@@ -238,6 +238,13 @@ class File:
                 f"if not {self.numbers.poly(r.left, SUM)} {r.relation} {self.numbers.poly(r.right, SUM)}:",
                 f'    raise {self._use("ValueError")}(f"this was derived for {r}; found {found}")',
             ]
+        first = next((self.variables[a.name] for a in self.forward.arguments if a.kind == "float"), None)
+        for attribute, value in self.forward.only if first is not None else ():
+            found = f"{first}.{attribute}"
+            lines += [
+                f'if str({found}) != "{value}":',
+                f'    raise {self._use("ValueError")}(f"this was derived for {attribute} = {value}; found {{{found}}}")',
+            ]
         return lines
 
     def _return(self) -> list[str]:

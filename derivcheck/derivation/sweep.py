@@ -150,7 +150,7 @@ class _Sweep:
                     wanted |= p.names
         definitions = tuple(reversed(forward)) + tuple(reversed(kept))
         f = self.forward
-        return Program(arguments, definitions, outputs, f.conditions, f.notes, "tuple", f.requires)
+        return Program(arguments, definitions, outputs, f.conditions, f.notes, "tuple", f.requires, only=f.only)
 
     # -- one definition, or one group of mutually recursive ones -------------
     def _group(self, group: Sequence[Definition]) -> None:

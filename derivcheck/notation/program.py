@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from derivcheck.errors import InputError
-from derivcheck.notation.sizes import Index, Poly, as_poly, nonnegative
+from derivcheck.notation.sizes import Extreme, Index, Poly, as_poly, nonnegative, surely_within
 from derivcheck.notation.substitution import rename
 from derivcheck.notation.terms import Term
 
@@ -116,12 +116,45 @@ class Requirement:
     @property
     def always(self) -> bool:
         """Whether it surely holds where every size is at least 1."""
+        return self.at_every_size(1)
+
+    def at_every_size(self, least: int) -> bool:
+        """Whether it surely holds where every size is at least ``least``."""
         gap = {">": self.left - self.right - 1, ">=": self.left - self.right, "<": self.right - self.left - 1}
         gap |= {"<=": self.right - self.left, "!=": self.left - self.right - 1, "==": as_poly(-1)}
-        return nonnegative(gap[self.relation])
+        within = self.relation == ">=" and surely_within(self.right, self.left, least)
+        return (
+            within
+            or self.relation == "<="
+            and surely_within(self.left, self.right, least)
+            or nonnegative(gap[self.relation], least)
+        )
 
     def __str__(self) -> str:
         return f"{self.left} {self.relation} {self.right}"
+
+
+_TURNED = {"<": ">", ">": "<", "<=": ">=", ">=": "<=", "==": "==", "!=": "!="}
+
+
+def simplest(needs: Requirement) -> Requirement:
+    """``min(a, b) == a`` as ``a <= b``; a number on the right.
+
+    >>> from derivcheck.notation.sizes import as_poly, extreme, size
+    >>> print(simplest(Requirement(extreme("min", size("N"), 4), "==", as_poly(4))))
+    N >= 4
+    """
+    for one, other in ((needs.left, needs.right), (needs.right, needs.left)):
+        atom = one.atom
+        if needs.relation == "==" and isinstance(atom, Extreme) and len(atom.args) == 2 and other in atom.args:
+            rest = atom.args[1] if atom.args[0] is other else atom.args[0]
+            return simplest(Requirement(rest, ">=" if atom.kind == "min" else "<=", other))
+    if needs.right.constant == 0 and any(c > 0 for _, c in needs.left.terms):
+        taken = Poly((m, -c) for m, c in needs.left.terms if c < 0)
+        needs = Requirement(needs.left + taken, needs.relation, taken)
+    if needs.left.constant is not None and needs.right.constant is None:
+        return Requirement(needs.right, _TURNED[needs.relation], needs.left)
+    return needs
 
 
 ASSUMES = "assumes "
@@ -140,6 +173,7 @@ class Program:
         notes: how the Program was found, for the certificate (traces, assumptions).
         requires: those of the conditions that are relations between sizes; generated code refuses other sizes.
         dropped: terms in the inputs that the text or code has, and no definition: it is defined only where they are.
+        only: what must be so of its floating-point inputs, ``("dtype", "torch.float64")``, where the code chose by it.
         scalar: the upstream gradient is one number (each output has no dimensions).
     """
 
@@ -151,6 +185,7 @@ class Program:
     structure: str = field(default="auto")  # "auto": one output alone, else a tuple; "tuple"
     requires: tuple[Requirement, ...] = ()
     dropped: tuple[Term, ...] = ()
+    only: tuple[tuple[str, str], ...] = ()
 
     @property
     def assumptions(self) -> tuple[str, ...]:

@@ -14,6 +14,8 @@ True
 
 from __future__ import annotations
 
+import math
+import operator
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Union, cast
 from weakref import WeakValueDictionary
@@ -133,6 +135,8 @@ class Extreme(Atom):
 
     def __new__(cls, kind: str, args: Iterable[PolyLike]) -> Extreme:
         parts = tuple(sorted({as_poly(a) for a in args}, key=str))
+        if cls is not Extreme:
+            parts = tuple(sorted((as_poly(a) for a in args), key=str))
         found = _interned.get((cls, kind, parts))
         if found is None:
             found = object.__new__(cls)
@@ -145,6 +149,25 @@ class Extreme(Atom):
 
     def __reduce__(self) -> Any:
         return Extreme, (self.kind, self.args)
+
+
+_FUNCTIONS: dict[str, Callable[..., int]] = {
+    "gcd": math.gcd,
+    "isqrt": math.isqrt,
+    "bit_length": int.bit_length,
+    "exp2": lambda n: 1 << n,
+    "bit_or": operator.or_,
+    "bit_and": operator.and_,
+    "bit_xor": operator.xor,
+}
+
+
+class Applied(Extreme):
+    """Another function of integer expressions, the same whichever their order: ``gcd``, ``isqrt``, ``bit_length``, ``exp2``
+    (2 to the power), ``bit_or``, ``bit_and``, ``bit_xor``.  Nothing is known of it but its value at numbers."""
+
+    def __reduce__(self) -> Any:
+        return Applied, (self.kind, self.args)
 
 
 class Poly:
@@ -308,6 +331,8 @@ class Poly:
             for a, e in m:
                 if isinstance(a, Floor):
                     v = a.numerator.evaluate(value) // a.denominator.evaluate(value)
+                elif isinstance(a, Applied):
+                    v = _FUNCTIONS[a.kind](*(int(p.evaluate(value)) for p in a.args))
                 elif isinstance(a, Extreme):
                     v = None
                     for p in a.args:
@@ -413,6 +438,21 @@ def extreme(kind: str, *args: PolyLike) -> Poly:
     return _atom_poly(Extreme(kind, polys))
 
 
+def applied(kind: str, *args: PolyLike) -> Poly:
+    """Another function of integers, of an expression: see :class:`Applied`; a number where all are numbers.
+
+    >>> str(applied("exp2", applied("bit_length", size("N") - 1)))
+    'exp2(bit_length(N - 1))'
+    >>> applied("gcd", size("N"), 4).at({"N": 6})
+    2
+    """
+    polys = [as_poly(a) for a in args]
+    known = [p.constant for p in polys]
+    if all(c is not None for c in known):
+        return as_poly(_FUNCTIONS[kind](*known))
+    return _atom_poly(Applied(kind, polys))
+
+
 def exact_quotient(numerator: Poly, denominator: Poly) -> Poly | None:
     """``numerator / denominator`` when the division leaves nothing over, else None.
 
@@ -491,6 +531,8 @@ def _substituted(atom: Atom, values: Mapping[Any, PolyLike]) -> Poly:
     if isinstance(atom, Floor):
         n, d = atom.numerator.substitute(values), atom.denominator.substitute(values)
         return _atom_poly(atom) if n is atom.numerator and d is atom.denominator else n // d
+    if isinstance(atom, Applied):
+        return applied(atom.kind, *(p.substitute(values) for p in atom.args))
     if isinstance(atom, Extreme):
         args = tuple(p.substitute(values) for p in atom.args)
         return _atom_poly(atom) if args == atom.args else extreme(atom.kind, *args)
@@ -505,6 +547,8 @@ def _renamed(atom: Atom, names: Mapping[str, str]) -> Poly:
         return _atom_poly(Entry(names.get(atom.name, atom.name), tuple(p.rename(names) for p in atom.at)))
     if isinstance(atom, Floor):
         return atom.numerator.rename(names) // atom.denominator.rename(names)
+    if isinstance(atom, Applied):
+        return applied(atom.kind, *(p.rename(names) for p in atom.args))
     if isinstance(atom, Extreme):
         return extreme(atom.kind, *(p.rename(names) for p in atom.args))
     return _atom_poly(atom)
@@ -582,9 +626,25 @@ def nonnegative(poly: Poly, least: int = 1) -> bool:
 def _atom_nonnegative(atom: Atom) -> bool:
     if isinstance(atom, Floor):
         return nonnegative(atom.numerator) and nonnegative(atom.denominator)
+    if isinstance(atom, Applied):
+        return not atom.kind.startswith("bit_") or atom.kind == "bit_length" or all(nonnegative(p) for p in atom.args)
     if isinstance(atom, Extreme):
         return (any if atom.kind == "max" else all)(nonnegative(p) for p in atom.args)
     return isinstance(atom, Index)
+
+
+def surely_within(need: Poly, length: Poly, least: int = 1) -> bool:
+    """Whether ``need`` is at most ``length`` for every size; ``N//2`` is at most ``N``.
+
+    >>> surely_within(size("N") // 2, size("N")), surely_within(as_poly(2), size("N"))
+    (True, False)
+    """
+    whole = need.atom if isinstance(need.atom, Extreme) and not isinstance(need.atom, Applied) else None
+    if whole is not None:
+        return (any if whole.kind == "min" else all)(surely_within(p, length, least) for p in whole.args)
+    halves = {a: a.numerator for a in need.atoms() if isinstance(a, Floor) and nonnegative(a.numerator)}
+    grown = need.substitute(halves) if all(c > 0 for _, c in need.terms) else need
+    return nonnegative(length - need, least) or nonnegative(length - grown, least)
 
 
 def fresh(index: Index, used: Iterable[Index]) -> Index:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from derivcheck.errors import UnsupportedOperation
 from derivcheck.notation.functions import functions
-from derivcheck.notation.sizes import Atom, Entry, Extreme, Floor, Index, Poly, Size
+from derivcheck.notation.sizes import Applied, Atom, Entry, Extreme, Floor, Index, Poly, Size
 from derivcheck.notation.terms import Add, Bracket, Func, Mul, Number, Over, Pow, Ref, SizeOf, Term
 
 if TYPE_CHECKING:
@@ -154,6 +154,8 @@ class _Writer:
         if isinstance(a, Floor):
             return sp.floor(self.poly(a.numerator) / self.poly(a.denominator))
         assert isinstance(a, Extreme)
+        if isinstance(a, Applied):
+            return sp.Function(a.kind)(*map(self.poly, a.args))
         return (sp.Max if a.kind == "max" else sp.Min)(*map(self.poly, a.args))
 
     def _element(self, name: str, at: tuple[Poly, ...]) -> Any:

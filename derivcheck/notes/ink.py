@@ -127,7 +127,8 @@ class Latex(Writer):
         return rf"{above} \bmod {below}"
 
     def extreme(self, kind: str, args: list[str]) -> str:
-        return rf"\{kind}({', '.join(args)})"
+        name = rf"\{kind}" if kind in ("max", "min", "gcd") else rf"\operatorname{{{kind}}}".replace("_", r"\_")
+        return rf"{name}({', '.join(args)})"
 
     def decimal(self, value: Fraction) -> Spelt:
         found = _decimal(value)

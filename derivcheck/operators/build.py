@@ -21,8 +21,8 @@ from typing import Any, NoReturn
 
 from derivcheck.errors import UnsupportedOperation
 from derivcheck.notation.functions import functions
-from derivcheck.notation.program import Definition, Requirement, Spelling
-from derivcheck.notation.sizes import Atom, Floor, Index, Poly, PolyLike, as_poly, i_poly, nonnegative
+from derivcheck.notation.program import Definition, Requirement, Spelling, simplest
+from derivcheck.notation.sizes import Atom, Index, Poly, PolyLike, as_poly, i_poly, surely_within
 from derivcheck.notation.substitution import substitute
 from derivcheck.notation.terms import Bracket, Ref, SizeOf, Term, func, neg, number, size_of
 from derivcheck.operators.values import Value, as_integer, broadcast_dims, promoted, spread
@@ -37,9 +37,17 @@ class Builder:
         names: names that are taken (inputs, parameters).
         sizes: the names of symbolic sizes, which no index may bear.
         reserved: names that the user's code gives to tensors, kept free for them.
+        traced: the sizes at which the code was seen to run; what holds at all of them may be required of all others.
     """
 
-    def __init__(self, names: Iterable[str] = (), sizes: Iterable[str] = (), reserved: Iterable[str] = ()) -> None:
+    def __init__(
+        self,
+        names: Iterable[str] = (),
+        sizes: Iterable[str] = (),
+        reserved: Iterable[str] = (),
+        traced: Sequence[Mapping[str, int]] = (),
+    ) -> None:
+        self.traced = traced
         self.definitions: list[Definition] = []
         self.conditions: list[str] = []
         self.requires: list[Requirement] = []
@@ -76,10 +84,18 @@ class Builder:
 
     def require(self, left: PolyLike, relation: str, right: PolyLike) -> None:
         """State what must hold of sizes, where they do not decide it: generated code refuses others."""
-        needs = Requirement(as_poly(left), relation, as_poly(right))
+        needs = simplest(Requirement(as_poly(left), relation, as_poly(right)))
         if (needs.left - needs.right).constant is None and needs not in self.requires:
             self.requires.append(needs)
             self.condition(str(needs))
+
+    def holds(self, left: PolyLike, relation: str, right: PolyLike) -> bool:
+        """Whether it holds of sizes at all sizes that were traced; False where none were."""
+        needs = Requirement(as_poly(left), relation, as_poly(right))
+        try:
+            return bool(self.traced) and all(needs.holds(a) for a in self.traced)
+        except (KeyError, ZeroDivisionError):
+            return False
 
     def room(self, length: Poly, need: PolyLike) -> None:
         """Require that ``length`` is at least ``need``, unless it surely is."""
@@ -96,6 +112,9 @@ class Builder:
         if self.out_dims is not None and k < len(self.out_dims):
             known = self.out_dims[k]
             if len(known) == len(computed):
+                for mine, theirs in zip(computed, known):
+                    if mine is not theirs:  # spelled as it is known; that it is the same is required where it is not plain
+                        self.require(mine, "==", theirs)
                 return tuple(known)
         return tuple(computed)
 
@@ -282,18 +301,6 @@ class Builder:
         """The result of a scalar function of broadcast operands."""
         at, terms = self.elements(*operands)
         return self.give(at, f(*terms), kind=kind or promoted(*operands), stop=stop, spelling=spelling)
-
-
-def surely_within(need: Poly, length: Poly) -> bool:
-    """Whether ``need`` is at most ``length`` for every size; ``N//2`` is at most ``N``.
-
-    >>> from derivcheck.notation.sizes import size
-    >>> surely_within(size("N") // 2, size("N")), surely_within(as_poly(2), size("N"))
-    (True, False)
-    """
-    halves = {a: a.numerator for a in need.atoms() if isinstance(a, Floor) and nonnegative(a.numerator)}
-    grown = need.substitute(halves) if all(c > 0 for _, c in need.terms) else need
-    return nonnegative(length - need) or nonnegative(length - grown)
 
 
 _FAVOURITES: Mapping[str, str] = {"in": "i", "out": "o", "T": "ts", "S": "s", "L": "tl"}

@@ -10,7 +10,7 @@ from derivcheck.notation.terms import mul, summation
 from derivcheck.operators.build import Builder
 from derivcheck.operators.reshapes import digits, flat
 from derivcheck.operators.row import bools, floats, row, sample
-from derivcheck.operators.slices import beside, plain_count, slice_range, whole_position
+from derivcheck.operators.slices import beside, slice_range, whole_position
 from derivcheck.operators.values import Value, broadcast_dims, spread, where, within
 
 
@@ -39,9 +39,7 @@ def slice_scatter(
 ) -> Value:
     """z[k] = y[(k - start)/step] where k is in the slice, else x[k]"""
     axis = dim % input.rank
-    length, known = input.dims[axis], src.dims[axis]
-    first, _ = slice_range(b, length, start, end, step, known)
-    count = known if known is plain_count(length, start, end, step) else slice_range(b, length, start, end, step, None)[1]
+    first, count = slice_range(b, input.dims[axis], start, end, step)
     _same_shape(b, src, [*input.dims[:axis], count, *input.dims[axis + 1 :]])
     at = b.indices(b.dims(input.dims))
     if step == 1:

@@ -134,7 +134,7 @@ def _wanted(b: Builder, x: Value, shape: Sequence[PolyLike]) -> list[Poly]:
     open_ = [k for k, d in enumerate(dims) if d.constant == -1]
     if open_:
         rest = numel(d for k, d in enumerate(dims) if k not in open_)
-        dims[open_[0]] = b.out_dims[0][open_[0]] if b.out_dims is not None else numel(x.dims) // rest
+        dims[open_[0]] = numel(x.dims) // rest
     return dims
 
 
@@ -203,9 +203,6 @@ def unflatten(b: Builder, input: Value, dim: int, sizes: Sequence[PolyLike]) -> 
     """z[*n, j, k] = x[*n, j*K + k]"""
     axis = dim % input.rank
     dims = [as_poly(d) for d in sizes]
-    if b.out_dims is not None:
-        dims = list(b.out_dims[0][axis : axis + len(dims)])
-    else:
-        rest = numel(d for d in dims if d.constant != -1)
-        dims = [input.dims[axis] // rest if d.constant == -1 else d for d in dims]
+    rest = numel(d for d in dims if d.constant != -1)
+    dims = [input.dims[axis] // rest if d.constant == -1 else d for d in dims]
     return reshaped(b, input, [*input.dims[:axis], *dims, *input.dims[axis + 1 :]])

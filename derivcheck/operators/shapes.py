@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from derivcheck.notation.brackets import bracket
-from derivcheck.notation.sizes import Index, Poly, PolyLike, as_poly, i_poly
+from derivcheck.notation.sizes import Index, Poly, PolyLike, as_poly, i_poly, nonnegative
 from derivcheck.notation.terms import Term, add, mul
 from derivcheck.operators.build import Builder
 from derivcheck.operators.reshapes import digits, reshaped
@@ -227,15 +227,25 @@ def _flattened(b: Builder, x: Value) -> Value:
 
 
 # -- shifts and triangles ------------------------------------------------------------------
+def _within_one_turn(b: Builder, by: Poly, length: Poly) -> Poly:
+    """A shift as one between 0 and the length: where all sizes traced have it so, that is required; else it is a remainder."""
+    if by.constant is not None and length.constant:
+        return as_poly(by.constant % length.constant)
+    forward = nonnegative(by, 0) or by.constant is None and b.holds(by, ">=", 0)
+    turn = by if forward else -by
+    if b.traced and not (b.holds(turn, ">=", 0) and b.holds(turn, "<=", length)):
+        b.require(length, ">=", 1)
+        return by % length
+    if not nonnegative(turn, 0):
+        b.require(turn, ">=", 0)
+    if turn is not as_poly(1):
+        b.room(length, turn)
+    return turn if forward else length - turn
+
+
 def _rolled(b: Builder, x: Value, axis: int, shift: PolyLike, last: bool) -> Value:
     length = x.dims[axis]
-    by = as_poly(shift)
-    if by.constant is not None and length.constant:
-        by = as_poly(by.constant % length.constant)
-    elif by.constant is not None:
-        by = by if by.constant >= 0 else length + by
-        if abs(as_poly(shift).constant or 0) > 1:
-            b.require(length, ">=", abs(as_poly(shift).constant or 0))
+    by = _within_one_turn(b, as_poly(shift), length)
     at = b.indices(b.dims(x.dims) if last else x.dims)
     k = i_poly(at[axis])
 

@@ -45,37 +45,48 @@ def sliced(b: Builder, x: Value, axis: int, start: Poly, length: Poly, step: int
 _FAR = 1 << 40
 
 
-def plain_count(length: Poly, start: PolyLike | None, end: PolyLike | None, step: int) -> Poly:
-    """How many positions a slice has where none of its bounds lies outside."""
-    first = whole_position(0 if start is None else start, length)
-    last = length if end is None or (as_poly(end).constant or 0) >= _FAR else whole_position(end, length)
-    return -((first - last) // step)
+def bounded(b: Builder, p: Poly, length: Poly) -> tuple[Poly, bool]:
+    """A bound of a slice as a position from 0 on, and whether it counts from the end, so that it is within the length.
+
+    Where a size decides, what holds at all sizes traced is required; where it comes out both ways, the position is written so
+    that both are right.  A bound below the start is 0.
+    """
+    if nonnegative(p, 0):
+        return p, False
+    below = nonnegative(-p - 1) or b.holds(p, "<", 0)
+    if not below and (not b.traced or b.holds(p, ">=", 0)):
+        b.require(p, ">=", 0)
+        return p, False
+    if not below:
+        return extreme("max", p + length * extreme("min", extreme("max", -p, 0), 1), 0), False
+    b.require(p, "<", 0)
+    if b.holds(length + p, ">=", 0):
+        b.room(length, -p)
+        return length + p, True
+    return extreme("max", length + p, 0), True
 
 
-def slice_range(
-    b: Builder, length: Poly, start: PolyLike | None, end: PolyLike | None, step: int, known: Poly | None
-) -> tuple[Poly, Poly]:
-    """``(start, count)`` of a slice by Python's rules; ``known`` is the count where it is known from outside."""
-    first = as_poly(0 if start is None else start)
-    last = length if end is None or (as_poly(end).constant or 0) >= _FAR else as_poly(end)
-    from_end = nonnegative(-first - 1)
-    if from_end and known is plain_count(length, start, end, step):
-        b.room(length, -first)
-    if from_end and known is not None and step == 1:  # x[-3:] has 3 elements, so it starts at length - 3
-        tail = last + length if nonnegative(-last - 1) else last
-        return extreme("max", extreme("min", tail, length) - known, 0) if not nonnegative(tail - known) else extreme(
-            "min", tail, length
-        ) - known, known
-    if from_end:
-        first = extreme("max", first + length, 0)
-    if nonnegative(-last - 1):
-        last = extreme("max", last + length, 0)
-    if known is not None:
-        if known is -((first - last) // step):
-            b.room(length, last)  # all sizes traced had it so; beyond, torch gives what there is
-        return first, known
-    last = extreme("min", last, length)
-    return first, extreme("max", -((first - last) // step), 0)
+def slice_range(b: Builder, length: Poly, start: PolyLike | None, end: PolyLike | None, step: int) -> tuple[Poly, Poly]:
+    """``(start, count)`` of a slice by Python's rules: an end beyond the length is the length."""
+    first, _ = bounded(b, as_poly(0 if start is None else start), length)
+    whole = end is None or (as_poly(end).constant or 0) >= _FAR
+    last, within = (length, True) if whole else bounded(b, as_poly(end or 0), length)
+    if within:
+        pass
+    elif last.constant is None and b.holds(last, "<=", length):
+        b.room(length, last)
+    else:
+        last = extreme("min", last, length)
+    count = -((first - last) // step)
+    if nonnegative(count):
+        return first, count
+    if b.holds(count, ">=", 0):
+        if b.holds(last, ">=", first):
+            b.room(last, first)
+        else:
+            b.require(count, ">=", 0)
+        return first, count
+    return first, extreme("max", count, 0)
 
 
 @row(
@@ -96,8 +107,7 @@ def slice_(
 ) -> Value:
     """z[*n, i, *m] = x[*n, start + step*i, *m]"""
     axis = dim % input.rank
-    known = b.out_dims[0][axis] if b.out_dims is not None else None
-    first, count = slice_range(b, input.dims[axis], start, end, step, known)
+    first, count = slice_range(b, input.dims[axis], start, end, step)
     return sliced(b, input, axis, first, count, step)
 
 
@@ -114,8 +124,6 @@ def _parts(b: Builder, x: Value, axis: int, lengths: Sequence[Poly]) -> tuple[Va
     start = as_poly(0)
     out = []
     for k, length in enumerate(lengths):
-        if b.out_dims is not None:
-            length = b.out_dims[k][axis]
         out.append(sliced(b, x, axis, start, length, 1, k))
         start = start + length
     return tuple(out)
@@ -124,18 +132,25 @@ def _parts(b: Builder, x: Value, axis: int, lengths: Sequence[Poly]) -> tuple[Va
 def _even_parts(b: Builder, x: Value, axis: int, each: PolyLike) -> tuple[Value, ...]:
     """Parts of ``each`` positions, the last one with what is left; their number must be known."""
     step, length = as_poly(each), x.dims[axis]
-    if b.out_dims is not None:
-        if length is not step * len(b.out_dims):  # other sizes have more parts, or fewer
-            b.room(length, step * (len(b.out_dims) - 1) + 1)
-            b.room(step * len(b.out_dims), length)
-        return _parts(b, x, axis, [step] * len(b.out_dims))
-    count = exact_quotient(length, step)
-    n = None if count is None else count.constant
-    if n is None and length.constant is not None and step.constant:
-        n = -(-length.constant // step.constant)
+    if b.out_kinds is not None:
+        n: int | None = len(b.out_kinds)
+    else:
+        count = exact_quotient(length, step)
+        n = None if count is None else count.constant
+        if n is None and length.constant is not None and step.constant:
+            n = -(-length.constant // step.constant)
     if n is None:
         b.refuse("into how many parts depends on a size")
+    if length is not step * n:  # other sizes have more parts, or fewer
+        b.room(length, step * (n - 1) + 1)
+        if not _covered(length, step, n):
+            b.room(step * n, length)
     return _parts(b, x, axis, [step] * (n - 1) + [length - step * (n - 1)])
+
+
+def _covered(length: Poly, step: Poly, n: int) -> bool:
+    """Whether ``n`` parts of ``step`` surely reach the end: ``step`` is the length over ``n``, rounded up."""
+    return step is -(-length // n) or step is (length + n - 1) // n
 
 
 @row(
@@ -165,8 +180,7 @@ def split_with_sizes(b: Builder, input: Value, split_sizes: Sequence[PolyLike], 
 def chunk(b: Builder, input: Value, chunks: int, dim: int = 0) -> tuple[Value, ...]:
     """z_t[*n, i, *m] = x[*n, t*size + i, *m]"""
     axis = dim % input.rank
-    each = b.out_dims[0][axis] if b.out_dims is not None else -(-input.dims[axis] // chunks)
-    return _even_parts(b, input, axis, each)
+    return _even_parts(b, input, axis, (input.dims[axis] + chunks - 1) // chunks)
 
 
 @row(
@@ -197,14 +211,11 @@ def tensor_split(b: Builder, input: Value, indices_or_sections: Any, dim: int = 
         axis = {"v": 0, "h": min(1, input.rank - 1), "d": 2}[b.rule[0]]
     length = input.dims[axis]
     if isinstance(indices_or_sections, (list, tuple)):
-        cuts = [as_poly(0), *(whole_position(c, length) for c in indices_or_sections), length]
-        for p, q in zip(cuts, cuts[1:]):
-            b.room(q, p)  # torch takes a part that ends before it starts, or beyond the end, to be shorter
-        return _parts(b, input, axis, [q - p for p, q in zip(cuts, cuts[1:])])
+        cuts = [None, *indices_or_sections, None]
+        ranges = [slice_range(b, length, p, q, 1) for p, q in zip(cuts, cuts[1:])]
+        return tuple(sliced(b, input, axis, p, count, 1, k) for k, (p, count) in enumerate(ranges))
     n = as_poly(indices_or_sections).constant
     if n is None:
-        b.refuse("into how many parts depends on a size")
-    if b.out_dims is None and n > 1 and length.constant is None:
         b.refuse("into how many parts depends on a size")
     sizes = [(length + (n - 1 - k)) // n for k in range(n)]
     return _parts(b, input, axis, sizes)
@@ -214,9 +225,10 @@ def tensor_split(b: Builder, input: Value, indices_or_sections: Any, dim: int = 
 def unbind(b: Builder, input: Value, dim: int = 0) -> tuple[Value, ...]:
     """z_t[*n, *m] = x[*n, t, *m]"""
     axis = dim % input.rank
-    n = len(b.out_dims) if b.out_dims is not None else input.dims[axis].constant
+    n = len(b.out_kinds) if b.out_kinds is not None else input.dims[axis].constant
     if n is None:
         b.refuse("into how many parts depends on a size")
+    b.require(input.dims[axis], "==", n)
     dims = [*input.dims[:axis], *input.dims[axis + 1 :]]
     return tuple(viewed(b, input, dims, lambda at, t=t: [*at[:axis], t, *at[axis:]], t) for t in range(n))  # type: ignore[misc]
 

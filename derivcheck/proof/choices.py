@@ -11,13 +11,14 @@ from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
 
 from derivcheck.notation.program import Program, Requirement
-from derivcheck.notation.sizes import Poly
+from derivcheck.notation.sizes import Extreme, Floor, Poly
 from derivcheck.notation.terms import Add, Bracket, Number, Ref, SizeOf
 from derivcheck.notation.walking import subterms
 
 LEVELS = 6  # of each size, how many values
 HIGHEST = 300  # no requirement is followed further
-CONSTANT = 64  # an integer beyond this is out of reach
+CONSTANT = 64  # an integer up to here is tried on every side
+LARGEST = 1024  # an integer beyond this is out of reach
 SPREAD = (
     (3, 2, 4, 5, 3, 2),
     (2, 3, 5, 4, 3, 2),
@@ -84,8 +85,9 @@ def _levels(count: int, most: int) -> Iterator[tuple[int, ...]]:
 
 def _past(program: Program, names: tuple[str, ...], ladder: Mapping[str, tuple[int, ...]]) -> Iterator[tuple[int, ...]]:
     """Each size in turn at and beyond the integers that positions and brackets speak of, the others small."""
-    for c in _constants(program):
-        for far in (c, c + 1, c + 2):
+    near, wide = _constants(program)
+    for beyond in (*((c, c + 1, c + 2) for c in near), *((c + 1,) for c in wide)):
+        for far in beyond:
             if far > LEVELS:
                 for k, n in enumerate(names):
                     if far not in ladder[n]:
@@ -141,10 +143,12 @@ def _holds(r: Requirement, sizes: Mapping[str, int]) -> bool:
         return False
 
 
-def _constants(program: Program) -> list[int]:
-    """The integers that positions, integer brackets and factors made of sizes speak of."""
+def _constants(program: Program) -> tuple[list[int], list[int]]:
+    """The integers that positions, dimensions, integer brackets and factors made of sizes speak of: the small ones, and the
+    first few of the large ones (a crop to 512, blocks of 256), at which numbers cost time."""
     found: set[int] = set()
     for d in program.definitions:
+        found.update(abs(c) for i in d.indices for c in _numbers(i.size))
         for t in subterms(d.term):
             polys: tuple[Poly, ...] = ()
             if isinstance(t, Ref):
@@ -155,8 +159,18 @@ def _constants(program: Program) -> list[int]:
                 polys = (t.operand,)
             if isinstance(t, Add) and any(isinstance(a, SizeOf) for a in t.args):
                 found.update(abs(int(a.value)) for a in t.args if isinstance(a, Number))
-            found.update(abs(c) for p in polys for m, c in p.terms if not m)
-    return sorted(c for c in found if c <= CONSTANT)
+            found.update(abs(c) for p in polys for c in _numbers(p))
+    return sorted(c for c in found if c <= CONSTANT), sorted(c for c in found if CONSTANT < c <= LARGEST)[:2]
+
+
+def _numbers(p: Poly) -> Iterator[int]:
+    """The integers that are added in an expression, and in the quotients and extremes in it."""
+    for m, c in p.terms:
+        if not m:
+            yield c
+        for a, _ in m:
+            for inner in (a.numerator, a.denominator) if isinstance(a, Floor) else a.args if isinstance(a, Extreme) else ():
+                yield from _numbers(inner)
 
 
 __all__ = ["SPREAD", "apart", "assignments", "size_names"]

@@ -14,7 +14,10 @@ from typing import Any
 
 import torch
 
+from derivcheck.notation.program import Requirement
 from derivcheck.notation.sizes import Poly, Size, as_poly, size
+from derivcheck.tracing.compared import Conditions
+from derivcheck.tracing.expressions import Expressions
 from derivcheck.tracing.record import RecordingFailed, Run, record
 from derivcheck.tracing.recorder import Enough, Repair
 from derivcheck.tracing.recording import Recording
@@ -33,7 +36,10 @@ class Spec:
 
 @dataclass(frozen=True)
 class Subject:
-    """What is traced: ``call(tensors by name, run, sizes)`` under the inputs that ``specs`` describe."""
+    """What is traced: ``call(tensors by name, run, sizes)`` under the inputs that ``specs`` describe.
+
+    ``modules`` are the names of the modules that its code stands in.
+    """
 
     specs: tuple[Spec, ...]
     call: Callable[[dict[str, torch.Tensor], Run, Mapping[str, int]], Any]
@@ -41,6 +47,7 @@ class Subject:
     decompositions: Callable[[Any], Any]
     soft: frozenset[str] = frozenset()
     actual: Callable[[], Any] | None = None
+    modules: tuple[dict[str, Any], ...] = ()
 
 
 @dataclass
@@ -56,6 +63,11 @@ class Traces:
     tried: int = 0
     watch: bool = True
     plan: int = 0
+    kind: int = 0
+    conditions: Conditions | None = None
+    expressions: Expressions | None = None
+    modules: dict[int, dict[str, Any]] = field(default_factory=dict)
+    _made: dict[Any, Recording] = field(default_factory=dict)
 
     def resolve(self, poly: Poly) -> Poly:
         """An integer expression with identified and fixed sizes put in."""
@@ -93,30 +105,59 @@ class Traces:
         chosen = plans(names)
         return chosen[min(self.plan, len(chosen) - 1)]
 
-    def assignment(self, t: int) -> dict[str, int]:
-        """Assignment ``t``: all sizes different, in the order and roughly the ratios of the base (a kernel fits its image)."""
+    def assignment(self, t: int, first: int | None = None) -> dict[str, int]:
+        """Assignment ``t``: all sizes different, in the order and roughly the ratios of the base (a kernel fits its image).
+
+        Grown from the base, or where the code's comparisons exclude that (or from the start, with ``first`` 1 or 2) near it or
+        below it; ``first`` is by default what the code was found to need.
+        """
+        first = self.kind if first is None else first
         base, known = self.base(), self.known()
-        ordered = sorted(base, key=lambda k: base[k])
-        for draw in range(12):
+        ordered = sorted(list(base)[:: -1 if first else 1], key=lambda k: base[k])  # near: a kernel below channels of its size
+        spare: dict[str, int] | None = None
+        for draw in range(36):
             out: dict[str, int] = {}
-            previous = 1
+            previous, step = 1, (t, 0, -1)[(first + draw // 12) % 3]
             rng = random.Random(7919 * t + 31 * len(base) + 104729 * draw)
             for n in ordered:
-                value = max(base[n] + (base[n] * t + 1) // 2 + t, previous + 1, 2) + rng.randrange(0, 3 + t + draw)
+                grown = base[n] + (base[n] * step + 1) // 2 + (t if step > 0 else 0)
+                spread = 3 + t + draw % 12 if step > 0 else 1 + (draw % 12 + t) // 3
+                value = max(grown, previous + 1, 2) + rng.randrange(0, spread)
                 out[n] = previous = value
             if {p.at(out) for p in known}.isdisjoint(out.values()):
-                break
+                spare = spare or out
+                if self.admits(out):
+                    break
+        else:
+            out = spare or out
         return {n: out[n] for n in base}
 
-    def far(self) -> Iterator[tuple[dict[str, int], ...]]:
-        """Sizes beyond those of the base, groups of which one will do: beyond 100, all different, the other way around than
-        in the base, then in its order; far apart, so that no quotient of two stays what it is."""
+    def admits(self, sizes: Mapping[str, int]) -> bool:
+        """Whether the code's comparisons, as far as they are known, come out as in the first recording."""
+        found = () if self.conditions is None else self.conditions.found
+        return all(self.required(r).holds(sizes) for r, _, _ in found)
+
+    def required(self, r: Requirement) -> Requirement:
+        """A requirement with identified and fixed sizes put in."""
+        return Requirement(self.resolve(r.left), r.relation, self.resolve(r.right))
+
+    def far(self) -> Iterator[dict[str, int]]:
+        """Sizes far beyond those of the base, all different: the other way around than in the base, then in its order, then in
+        its proportions (a kernel fits its image), then less far, where the code's comparisons exclude the others."""
         base = self.base()
         ordered = sorted(base, key=lambda k: base[k])
-        orders = (ordered[::-1], ordered) if len(ordered) > 1 else (ordered,)
-        yield tuple({n: 127 + 22 * k + (k % 3) for k, n in enumerate(names)} for names in orders)
-        if 1 < len(ordered) < 8:
-            yield ({n: 11 * 3**k + k % 2 for k, n in enumerate(ordered)},)
+        for least in (1031, 518, 263, 131, 68, 38, 20):  # 2 modulo 3, odd and even
+            for names in (ordered[::-1], ordered) if len(ordered) > 1 else (ordered,):
+                if len(names) < 5:  # so far apart that no quotient of two stays what it is near by
+                    sizes = {n: least * 3**k + (0, 2, 5, 2)[k] for k, n in enumerate(names)}
+                else:
+                    sizes = {n: least + (least // 2 + 3) * k + k % 3 for k, n in enumerate(names)}
+                if self.admits(sizes):
+                    yield sizes
+            factor = -(-least // max(1, min(base.values(), default=1)))
+            sizes = {n: base[n] * factor + 1 + 3 * k for k, n in enumerate(ordered)}
+            if len(ordered) > 1 and self.admits(sizes):
+                yield sizes
 
     def known(self) -> list[Poly]:
         """The dimensions of the inputs that are more than one size."""
@@ -136,16 +177,27 @@ class Traces:
             RecordingFailed, UnsupportedOperation
         """
         subject = self.subject
-        self.tried += 1
-        run = Run(subject.has_row, subject.decompositions, names, self.watch, repair, upto)
         shapes = {s.name: tuple(self.resolve(p).at(sizes) for p in s.dims) for s in subject.specs}
         full = {n: self.resolve(size(n)).at(sizes) for n in [*self.meaning, *sizes]}
+        soft = {n: v for n, v in full.items() if n in subject.soft}
+        key = (tuple(shapes.items()), tuple(sorted(soft.items())), self.watch)
+        if repair is None and upto is None and key in self._made:  # the sizes' names changed, and no shape
+            return self._made[key]
+        self.tried += 1
+        modules = (*subject.modules, *self.modules.values())
+        run = Run(subject.has_row, subject.decompositions, names, self.watch, repair, upto, modules)
 
         def code(run: Run) -> Any:
             tensors = {s.name: run.input(s.name, shapes[s.name], s.dtype) for s in subject.specs}
             return subject.call(tensors, run, full)
 
-        return record(code, run)
+        try:
+            found = record(code, run)
+        finally:
+            self.modules.update(run.reads.stands.modules)
+        if repair is None and upto is None and names:
+            self._made[key] = found
+        return found
 
     def works(self, sizes: Mapping[str, int], upto: int | None = None) -> bool:
         """Whether the code runs at these sizes, at least up to that many operators."""

@@ -6,10 +6,9 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from derivcheck.errors import InputError, UnsupportedOperation
+from derivcheck.errors import InputError
 from derivcheck.notation.sizes import Poly, Size, as_poly, size
 from derivcheck.tracing.assign import Traces
-from derivcheck.tracing.fit import Fit
 from derivcheck.tracing.local import Local, flat, shaped
 from derivcheck.tracing.record import RecordingFailed
 from derivcheck.tracing.recorder import Repair
@@ -23,6 +22,7 @@ class Equalities:
 
     def __init__(self, traces: Traces) -> None:
         self.traces = traces
+        self.moved = False  # whether an operator takes sizes near the example's that it does not take where all differ
 
     def advance(self, e: RecordingFailed, example: Recording, identified: list[tuple[str, Poly]], attempt: int) -> None:
         """Identify, scale or fix sizes after the code failed where they all differ."""
@@ -56,7 +56,7 @@ class Equalities:
             if choice is None:
                 self.traces.meaning[n] = as_poly(self.traces.base()[n])
             elif isinstance(choice, int):
-                poly = self._direct(failed, choice) or self._leaf(choice, call.func)
+                poly = self._direct(failed, choice)
                 if poly is not None and n in poly.sizes():
                     continue
                 self.traces.meaning[n] = as_poly(self.traces.base()[n]) if poly is None else poly
@@ -92,6 +92,7 @@ class Equalities:
                 elif choice != n:
                     here.append((n, size(choice)))
             found.extend(here)
+            self.moved |= local.moved
             return local.repaired()
 
         return repair
@@ -114,22 +115,6 @@ class Equalities:
         value = flat(shaped([failed.call.args, failed.call.kwargs], failed.recording))[position]
         now = self.traces.assignment(1)
         return next((p for p in self.traces.known() if p.at(now) == value), None)
-
-    def _leaf(self, position: int, func: Any) -> Poly | None:
-        """The number at a position of the failing call's arguments, as a function of the sizes."""
-        assignments, values = [], []
-        for t in range(1, 7):
-            sizes = self.traces.assignment(t)
-            try:
-                self.traces.at(sizes)
-            except RecordingFailed as e:
-                if e.call is None or e.call.func is not func:
-                    continue
-                values.append(flat(shaped([e.call.args, e.call.kwargs], e.recording))[position])
-                assignments.append(sizes)
-            except UnsupportedOperation:
-                return None
-        return Fit(assignments).integer(values) if len(values) >= 4 else None
 
     def _attribute(self, calls: int) -> bool:
         """Identify a module's attribute with a size that it equals in the example, if the code then gets further."""

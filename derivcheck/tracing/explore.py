@@ -8,12 +8,12 @@ import torch
 
 from derivcheck.errors import InputError, UnsupportedOperation
 from derivcheck.tracing.assign import Again, Subject
-from derivcheck.tracing.compared import Compared
-from derivcheck.tracing.fit import Fit
+from derivcheck.tracing.expressions import Expressions
 from derivcheck.tracing.gather import Gathering
 from derivcheck.tracing.record import RecordingFailed
 from derivcheck.tracing.recording import Recording, operator_name
-from derivcheck.tracing.unify import Differs, Unfitted, Unified, unify
+from derivcheck.tracing.spoken import shown
+from derivcheck.tracing.unify import Differs, Unified, Unknown, unify
 
 
 def explored(subject: Subject, example: dict[str, int] | None) -> tuple[Gathering, Unified]:
@@ -22,77 +22,37 @@ def explored(subject: Subject, example: dict[str, int] | None) -> tuple[Gatherin
         traces.restart()
         try:
             traces.explore()
-            return traces, _beyond(traces, _unified(traces))
+            return traces, _unified(traces)
         except Again:
             continue
     raise InputError("the sizes at which the code runs could not be found; give dims={...} or constants")
 
 
-def _beyond(traces: Gathering, unified: Unified) -> Unified:
-    """The same with recordings far beyond the example's sizes, where that runs.
-
-    They come last: a loop over a size has been refused by then.  Sizes that a comparison in the code excludes may run other
-    code there; then they are left out, and the comparison stays a condition.
-    """
-    for group in traces.far():
-        compared = Compared(traces, unified)
-        for sizes in group:
-            try:
-                found = traces.at(sizes)
-            except (RecordingFailed, UnsupportedOperation):
-                continue
-            admitted = compared.admits(sizes)  # by what was compared at the sizes before
-            traces.assignments.append(sizes)
-            traces.recordings.append(found)
-            if admitted:
-                unified = _unified(traces)
-                break
-            wider = _with_few_more(traces)
-            if wider is not None:
-                unified = wider
-                break
-    return unified
-
-
-def _with_few_more(traces: Gathering, most: int = 4) -> Unified | None:
-    """What fits a recording beyond a comparison and the others, with a few more if need be; else it is taken back."""
-    before = len(traces.recordings) - 1
-    for _ in range(most):
-        try:
-            return _fitted(traces)
-        except Unfitted:
-            traces.more()
-        except Differs:
-            break
-    del traces.recordings[before:], traces.assignments[before:]
-    return None
-
-
-def _fitted(traces: Gathering) -> Unified:
-    free = traces.free()
-    fit = Fit([{n: a[n] for n in free} for a in traces.assignments])
+def _unified(traces: Gathering) -> Unified:
     first = traces.recordings[0]
     known = {first.inputs[s.name]: tuple(traces.resolve(p) for p in s.dims) for s in traces.subject.specs}
-    return unify(traces.recordings, fit, known)
+    free = traces.free()
+    traces.expressions = Expressions(
+        [{n: a[n] for n in free} for a in traces.assignments], [r.reads for r in traces.recordings]
+    )
+    try:
+        return unify(traces.recordings, traces.expressions, known)
+    except Unknown as e:
+        raise unknown(e) from None
+    except Differs as e:
+        _differs(traces, e)
+        raise Again from None
 
 
-def _unified(traces: Gathering) -> Unified:
-    while True:
-        try:
-            return _fitted(traces)
-        except Unfitted as e:
-            if len(traces.recordings) < 24:
-                traces.more()
-                continue
-            raise UnsupportedOperation(
-                e.call.operator if e.call else "the traced code",
-                f"{e.what} is no function of the sizes that derivcheck "
-                f"knows (it is {', '.join(map(str, e.values[:5]))}, … at the sizes traced)",
-                e.call.place if e.call else None,
-            ) from None
-        except Differs as e:
-            _differs(traces, e)
-            raise Again from None
+def unknown(e: Unknown) -> UnsupportedOperation:
+    """The refusal of a number that is no function of the sizes that is known."""
+    return UnsupportedOperation(
+        e.call.operator if e.call else "the traced code",
+        f"{e.what} is no function of the sizes that derivcheck knows (it is {', '.join(map(str, e.values[:5]))} at the sizes "
+        "traced)",
+        e.call.place if e.call else None,
+        "Compute it from x.shape with arithmetic, min, max and math alone.",
+    )
 
 
 def _differs(traces: Gathering, e: Differs) -> None:
@@ -156,10 +116,3 @@ def _flags(value: Any) -> Any:
     if isinstance(value, (int, float)) and not isinstance(value, bool):
         return 0
     return value
-
-
-def shown(symbol: str) -> str:
-    if "." not in symbol:
-        return symbol
-    name, axis = symbol.split("__")[0].rsplit(".", 1)
-    return f"{name}.shape[{axis}]" if axis.isdigit() else f"{name}.{axis}"

@@ -11,9 +11,11 @@ import torch
 from torch._subclasses.functional_tensor import FunctionalTensor, FunctionalTensorMode
 
 from derivcheck.errors import UnsupportedOperation
+from derivcheck.tracing.composites import COMPOSITES, LIKE, copied, viewable
 from derivcheck.tracing.hidden_writes import UNSEEN, Unread, keeps_its_shape
 from derivcheck.tracing.naming import statement
 from derivcheck.tracing.places import HERE, TORCH
+from derivcheck.tracing.reads import Reads, rewatched, stripped
 from derivcheck.tracing.recorder import Recorder, tensors_in
 from derivcheck.tracing.recording import Frame, operator_name
 from derivcheck.tracing.stack import frames_of, here
@@ -48,6 +50,7 @@ class Functional(FunctionalTensorMode):  # type: ignore[no-untyped-call]
         self.kept: list[Any] = []
         self.shared: set[int] = set()
         self.unread = Unread()
+        self.reads: Reads
 
     def _can_decompose(self, func: Any, args: Any, kwargs: Any) -> bool:
         if (
@@ -75,6 +78,12 @@ class Functional(FunctionalTensorMode):  # type: ignore[no-untyped-call]
                 raise UnsupportedOperation(operator_name(func), reason, here(), instead)
             if func._schema.is_mutable and self._written(func, args, kwargs):
                 return self._unseen(func, types, args, kwargs)
+            if func in _READS_TRUTH:
+                constant = self.recorder.value(
+                    args[0], bool if func is torch.ops.aten.is_nonzero.default else torch.Tensor.item
+                )
+                if constant is not None:
+                    return constant
             if func in _READS_TRUTH and args[0].dtype is torch.bool:
                 known = _guard(sys._getframe(1))
                 if known is not None:
@@ -83,6 +92,14 @@ class Functional(FunctionalTensorMode):  # type: ignore[no-untyped-call]
                     return outcome
             if "dropout" in operator_name(func) and _does_nothing(func, args, kwargs):
                 return args[0]
+            composed = self._composed(func, args, kwargs)
+            if composed is not None:
+                op, given = composed
+                with self, self.recorder.passing(given):
+                    out = op(*stripped(given))
+                if op is copied and viewable(args[0], out.shape):  # torch gives a view: a write to it would be lost
+                    self.shared.add(out.untyped_storage()._cdata)
+                return out
             if torch.Tag.nondeterministic_seeded in func.tags:
                 masked = self._random(func, args, kwargs)
                 if masked is not None:
@@ -95,6 +112,19 @@ class Functional(FunctionalTensorMode):  # type: ignore[no-untyped-call]
             }
         self._flow(func, args, kwargs, out)
         return out
+
+    def _composed(self, func: Any, args: Any, kwargs: Any) -> Any:
+        """The operator of which a view is composed, and its arguments with numbers that are watched."""
+        if func not in COMPOSITES and func not in LIKE or not isinstance(args[0], FunctionalTensor):
+            return None
+        if func in LIKE:
+            return LIKE[func], (args[0], self.reads.dims(args[1]))
+        if func is torch.ops.aten.reshape.default:
+            kwargs = {**kwargs, "permuted": self.recorder.permuted(args[0])}
+        made = COMPOSITES[func](self.reads.dims(args[0]), *rewatched(args, kwargs, self.recorder.given), **kwargs)
+        if made is not None and made[0] is torch.ops.aten.reshape.default:  # a flatten is a reshape
+            return self._composed(made[0], made[1], {})
+        return made
 
     def _unseen(self, func: Any, types: Any, args: Any, kwargs: Any) -> Any:
         """A write under ``no_grad``: the new value, through which the gradient of the old one passes."""

@@ -1,22 +1,25 @@
-"""Gathering recordings: at the example and at enough other sizes, identifying sizes where the code needs it."""
+"""Gathering recordings: at the example, where all sizes differ, and far away; sizes are identified where the code needs it."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
 from derivcheck.errors import InputError, UnsupportedOperation
-from derivcheck.notation.sizes import Poly, as_poly
+from derivcheck.notation.program import Requirement
+from derivcheck.notation.sizes import Poly, Size, as_poly, size
 from derivcheck.tracing.assign import Again, Traces, plans
-from derivcheck.tracing.equal import Equalities, first_line, named_line, said
+from derivcheck.tracing.compared import Conditions, branches, escapes, path
+from derivcheck.tracing.equal import Equalities, named_line, said
 from derivcheck.tracing.record import RecordingFailed
 from derivcheck.tracing.recording import Recording
+from derivcheck.tracing.spoken import shown
 
 
 class Gathering(Traces):
     """Traces that record themselves until they tell all sizes apart."""
 
-    def explore(self, least: int = 4) -> None:
-        """Record at the example and at enough other assignments, identifying sizes where the code needs it."""
+    def explore(self) -> None:
+        """Record at the example, where all sizes differ, and far from there."""
         example: Recording | None = None
         needs = Equalities(self)
         if self.example is not None:
@@ -27,6 +30,7 @@ class Gathering(Traces):
                 raise InputError(
                     f"the traced code raises on its example inputs{said(e.place)}: {named_line(e.cause)}"
                 ) from e.cause
+            self._followed(example)
         for attempt in range(80):
             if not self.free():
                 break
@@ -35,8 +39,10 @@ class Gathering(Traces):
             try:
                 now = self.assignment(1)
                 first = self._first_run(now) if example is None else self.at(now, repair=repair)
-                if not needs.identify(identified):
+                if not needs.identify(identified) and (not needs.moved or self.kind > 1):
                     break
+                self.kind += needs.moved  # sizes nearer to the example's, so that its kernels fit
+                needs.moved = False
             except RecordingFailed as e:
                 if example is None:
                     if self._replanned():
@@ -48,12 +54,10 @@ class Gathering(Traces):
                     ) from e.cause
                 needs.advance(e, example, identified, attempt)
         if example is not None:
-            self.assignments.append(self.base())
-            self.recordings.append(example)
+            self.add(self.base(), example)
         if not self.free():
             if example is None:
-                self.assignments.append({})
-                self.recordings.append(self.at({}, names=True))
+                self.add({}, self.at({}, names=True))
             return
         hidden = self.hidden()
         if hidden:
@@ -61,16 +65,28 @@ class Gathering(Traces):
             for n in hidden:
                 self.meaning[n] = as_poly(base[n])
             raise Again
-        self.assignments.append(self.assignment(1))
-        self.recordings.append(first)
+        if example is None:
+            self._followed(first)
+            self.add(now, first)
+        elif not needs.moved and path(first) == path(example):  # one at sizes that an operator did not take is of no use
+            self.add(now, first)
         self._unchanged()
-        while len(self.recordings) < least or len(self.recordings) < 12 and self._related():
-            self.more()
+        self._further_ones()
+
+    def add(self, sizes: Mapping[str, int], recording: Recording) -> None:
+        """Keep a recording."""
+        self.assignments.append(dict(sizes))
+        self.recordings.append(recording)
 
     def _first_run(self, sizes: Mapping[str, int]) -> Recording:
         """Record with names; code that minds what kind of whole number it is given is not watched."""
         try:
-            return self.at(sizes, names=True)
+            known = len(self.modules)
+            found = self.at(sizes, names=True)
+            if escapes(found) and len(self.modules) > known:  # a module was met that the stands were not in from the start
+                self._made.clear()
+                found = self.at(sizes, names=True)
+            return found
         except RecordingFailed:
             if not self.watch:
                 raise
@@ -81,6 +97,77 @@ class Gathering(Traces):
                 self.watch = True
                 raise
             return found
+
+    def _followed(self, first: Recording) -> None:
+        """What the code did with sizes: its comparisons bind the sizes of the other recordings, what escaped is fixed.
+
+        Raises:
+            UnsupportedOperation: no size is left to fix, or a loop goes round as often as a size says.
+        """
+        read = self.read_of_inputs(first)
+        compared = {p: None for c in first.log.comparisons for p in (c.left, c.right)}
+        self.conditions = Conditions(first, {p: self._resolved(p, read) for p in compared})
+        loop = self.conditions.loop()
+        if loop is not None:
+            needs, place = loop
+            self._pin(needs.left.sizes() | needs.right.sizes(), "a loop over it", str(place), small=True)
+        for r, place, _ in self.conditions.found:
+            self._same_way(r, str(place))
+        for e in escapes(first):
+            known = [self.resolve(read.get(Size(s), size(s))) for s in e.sizes]  # some may have been fixed by now
+            names = {n for p in known for n in p.sizes()}
+            if names:
+                self._pin(names, f"`{e.what}` of it", str(e.place))
+
+    def _same_way(self, r: Requirement, place: str) -> None:
+        """Identify the sizes that the code found equal, or fix the one that it found to be a number: elsewhere it goes another
+        way."""
+        needs = self.required(r)
+        if needs.relation != "==" or (needs.left - needs.right).constant is not None or self.example is None:
+            return
+        for one, other in ((needs.left, needs.right), (needs.right, needs.left)):
+            if isinstance(one.atom, Size) and one.atom.name not in other.sizes():
+                if other.constant is None:
+                    self.meaning[one.atom.name] = other
+                else:
+                    self.fix(one.atom.name, f"{shown(one.atom.name)} = {other}: compared at {place}")
+                return
+
+    def _pin(self, names: set[str] | frozenset[str], what: str, place: str, small: bool = False) -> None:
+        """Fix the sizes that decide something which no expression says."""
+        free = [n for n in self.free() if n in names]
+        if self.example is None or not free or small and any(self.base()[n] > 1 for n in free):
+            sizes = ", ".join(shown(n) for n in free) or "a size"
+            if small:
+                raise UnsupportedOperation(
+                    "the traced code",
+                    f"which operators run depends on {sizes}: a loop or a branch over a size",
+                    place,
+                    "Write it with whole tensors or as a recurrence in index text, "
+                    "or give that dimension as a number in dims={...}",
+                )
+            raise UnsupportedOperation(
+                "the traced code",
+                f"it goes on with {what.replace(' of it', f' of {sizes}')} as a plain number, of which no expression is known",
+                place,
+                "Compute it from x.shape with arithmetic alone, or give that dimension as a number in dims={...}",
+            )
+        for n in free:
+            self.fix(n, f"{shown(n)} = {self.example[n]}: {what} at {place}")
+
+    def read_of_inputs(self, recording: Recording) -> dict[Size, Poly]:
+        """What the sizes of inputs are that the code read."""
+        specs = {s.name: s for s in self.subject.specs}
+        return {
+            Size(f"?{number}.{axis}"): self.resolve(p)
+            for name, number in recording.inputs.items()
+            if name in specs
+            for axis, p in enumerate(specs[name].dims)
+        }
+
+    def _resolved(self, poly: Poly, read: Mapping[Size, Poly]) -> Poly | None:
+        found = self.resolve(poly.substitute(read))
+        return None if any(n.startswith("?") for n in found.sizes()) else found
 
     def _replanned(self) -> bool:
         """Whether the code runs at sizes of another order; they are the base then."""
@@ -98,7 +185,7 @@ class Gathering(Traces):
         Raises:
             Again: it does.
         """
-        if self.watch and self.recordings[-1].reads:
+        if self.watch and self.recordings[-1].asks_for_types:
             self.watch = False
             try:
                 same = self.at(self.assignments[-1]).same(self.recordings[-1])
@@ -121,46 +208,48 @@ class Gathering(Traces):
         reason = f"it cannot run on tensors without data ({type(e.cause).__name__}: {said})"
         raise UnsupportedOperation(what, reason, e.place, "Write it with torch operators alone.") from e.cause
 
-    def _related(self) -> bool:
-        """Whether the assignments leave sizes indistinguishable: one a line of another, all odd or all even, or a chance
-        relation such as ``H - kh = W - kw``, under which a fit would name the wrong sizes."""
-        vectors = [[a[n] for a in self.assignments] for n in self.free()]
-        for k, p in enumerate(vectors):
-            if len(set(p)) < 4 or len({x % 2 for x in p}) < 2:
-                return True
-            for q in vectors[k + 1 :]:
-                steps = [((x - p[0]), (y - q[0])) for x, y in zip(p, q)]
-                if all(dx * steps[1][1] == dy * steps[1][0] for dx, dy in steps):
-                    return True
-        moves = [tuple(x - p[0] for x in p) for p in vectors]
-        seen = {m: frozenset((k,)) for k, m in enumerate(moves)}
-        for k, one in enumerate(moves):
-            for j, other in enumerate(moves):
-                if j != k:
-                    difference = tuple(x - y for x, y in zip(one, other))
-                    if seen.setdefault(difference, frozenset((k, j))).isdisjoint((k, j)):
-                        return True
-        return False
-
-    def more(self) -> None:
-        """Record at one more assignment.
-
-        Raises:
-            Again: sizes were identified or fixed, since the code does not run there.
-        """
-        t = len(self.recordings) + 1
-        for attempt in range(12):
-            sizes = self.assignment(t + 17 * attempt)
-            if sizes in self.assignments:
-                continue
+    def _further_ones(self, least: int = 3) -> None:
+        """Record far from the base, and nearby until there are three of the first one's path."""
+        way = path(self.recordings[0])
+        for tried, sizes in enumerate(self.far()):
+            if tried > 4:
+                break
             try:
                 found = self.at(sizes)
-            except RecordingFailed as e:
-                failure = e
-                if self.example is not None and Equalities(self).search(0, len(e.recording.calls)):
-                    raise Again from None
+            except (RecordingFailed, UnsupportedOperation):
                 continue
-            self.assignments.append(sizes)
-            self.recordings.append(found)
+            if path(found) == way:
+                self.add(sizes, found)
+                break
+        for t in range(2, 14):
+            if len(self.recordings) >= least:
+                break
+            self.more(t, t % 3, needed=len(self.recordings) < 2 and t > 4)
+        for n in self.free():
+            if len({a[n] for a in self.assignments}) < 2:  # nothing is known of it at any other size
+                self._pin({n}, "another way at other sizes", self._last_place(), small=self.example is None)
+                raise Again
+
+    def _last_place(self) -> str:
+        """Where the code last chose its way, for a message."""
+        compared = list(branches(self.recordings[0]))
+        split = [c.place for c in self.recordings[0].calls if isinstance(c.out, list) and c.place]
+        return str(compared[-1].place) if compared else split[-1] if split else "the traced code"
+
+    def more(self, t: int, first: int | None = None, needed: bool = False) -> None:
+        """Record at one more assignment, if the code runs there and takes the same path.
+
+        Raises:
+            Again: sizes were identified or fixed, since the code does not run there and ``needed`` to.
+        """
+        sizes = self.assignment(t, first)
+        if sizes in self.assignments:
             return
-        raise InputError(f"the traced code raises at some sizes{said(failure.place)}: {first_line(failure.cause)}")
+        try:
+            found = self.at(sizes)
+        except RecordingFailed as e:
+            if needed and self.example is not None and Equalities(self).search(0, len(e.recording.calls)):
+                raise Again from None
+            return
+        if path(found) == path(self.recordings[0]):
+            self.add(sizes, found)

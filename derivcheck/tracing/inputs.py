@@ -12,15 +12,17 @@ import torch
 
 from derivcheck.errors import InputError, UnsupportedOperation
 from derivcheck.notation.dims import parse_input
+from derivcheck.notation.program import Input
 from derivcheck.notation.sizes import size
 from derivcheck.tracing.assign import Spec, Subject
 from derivcheck.tracing.decompositions import decomposition
+from derivcheck.tracing.places import user_file
 from derivcheck.tracing.record import Run
 from derivcheck.tracing.walk import has_row
 
 
 def function_subject(
-    f: Callable[..., Any], examples: Mapping[str, Any], dims: Mapping[str, str], constants: Mapping[str, Any]
+    f: Callable[..., Any], examples: Mapping[str, Any], dims: Mapping[str, str | Input], constants: Mapping[str, Any]
 ) -> tuple[Subject, dict[str, int] | None, dict[str, Any]]:
     try:
         parameters = inspect.signature(f).parameters
@@ -49,7 +51,8 @@ def function_subject(
     structure: dict[str, Any] = {}
     for n in dict.fromkeys(order):
         if n in dims:
-            read = parse_input(n, dims[n])
+            given_dims = dims[n]
+            read = given_dims if isinstance(given_dims, Input) else parse_input(n, given_dims)
             dtype = {"float": torch.get_default_dtype(), "int": torch.int64, "bool": torch.bool}[read.kind]
             value = examples.get(n)
             if isinstance(value, torch.Tensor):
@@ -76,8 +79,21 @@ def function_subject(
         with torch.no_grad():
             return f(*[given.pop(n) for n in positional if n in given], **given)
 
-    subject = Subject(tuple(specs), call, has_row, decomposition, actual=actual if example else None)
+    subject = Subject(
+        tuple(specs), call, has_row, decomposition, actual=actual if example else None, modules=tuple(module_names(f))
+    )
     return subject, example or None, fixed
+
+
+def module_names(*functions: Any) -> list[dict[str, Any]]:
+    """The names of the user's modules that functions stand in."""
+    found: dict[int, dict[str, Any]] = {}
+    for f in functions:
+        g = inspect.unwrap(getattr(f, "func", f)) if callable(f) else f
+        code, names = getattr(g, "__code__", None), getattr(g, "__globals__", None)
+        if code is not None and names is not None and user_file(code.co_filename):
+            found[id(names)] = names
+    return list(found.values())
 
 
 def copied(value: Any) -> Any:

@@ -23,11 +23,12 @@ class Local:
     def __init__(
         self, call: Call, recording: Recording, other: Call, example: Recording, now: Mapping[str, int], then: Mapping[str, int]
     ) -> None:
-        self.func, self.now, self.then = call.func, now, then
+        self.func, self.now, self.then = call.func, dict(now), then
         self.mine = shaped([call.args, call.kwargs], recording)
         self.theirs = shaped([other.args, other.kwargs], example)
         self.symbol = {v: n for n, v in now.items()}
         self.state: dict[str, Choice] = {}
+        self.moved = False  # whether it takes sizes near the example's that it does not take here
         self.leaves = flat(self.mine)
 
     def symbol_of(self, mine: int, theirs: int) -> str | None:
@@ -95,7 +96,23 @@ class Local:
                 self._alone(group)
         for group in ordered:
             _split(group, self.state, self.attempt)
+        for group in ordered:
+            self._nearby(group)
         return self.state
+
+    def _nearby(self, group: Sequence[str]) -> None:
+        """Free a size that goes with others, or alone is fixed, where the operator takes it one above or below the example's: a
+        kernel may be too large at the size tried, and not bound to the channels that it equals by chance."""
+        for a in group:
+            others = [n for n in group if n != a and self.state[n] is not None and self.state[n] == self.state[a]]
+            if isinstance(self.state[a], int) or self.state[a] is not None and not others:
+                continue
+            for value in (self.then[a] + 1, self.then[a] - 1):
+                before, self.now = self.now, {**self.now, a: value}
+                if value > 1 and self.attempt({a: a, **dict.fromkeys(others, others[0] if others else a)}):
+                    self.moved = True
+                    break
+                self.now = before
 
     def _alone(self, group: Sequence[str]) -> None:
         for i, a in enumerate(group):

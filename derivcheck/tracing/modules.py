@@ -27,7 +27,7 @@ from derivcheck.notation.dims import parse_dims, parse_input
 from derivcheck.notation.sizes import Poly, Size, as_poly, size
 from derivcheck.tracing.assign import Spec, Subject
 from derivcheck.tracing.decompositions import decomposition
-from derivcheck.tracing.inputs import closed_over, copied, fill, input_slots, spec_of
+from derivcheck.tracing.inputs import closed_over, copied, fill, input_slots, module_names, spec_of
 from derivcheck.tracing.known import Known, example_inputs, known_sizes
 from derivcheck.tracing.record import Run
 from derivcheck.tracing.recorder import scripted
@@ -109,7 +109,19 @@ def trace_module(
         with torch.no_grad():
             return copy.deepcopy(module)(*more, **filled)
 
-    subject = Subject(tuple(specs), call, has_row, decomposition, frozenset(example) - shown, actual)
+    forwards = [
+        inspect.getattr_static(type(m), "forward", None)
+        for m in (*module.modules(), *(loss.modules() if isinstance(loss, nn.Module) else ()))
+    ]
+    subject = Subject(
+        tuple(specs),
+        call,
+        has_row,
+        decomposition,
+        frozenset(example) - shown,
+        actual,
+        tuple(module_names(*forwards, loss)),
+    )
     values = {**own.values, **(loss_own.values if loss_own else {})}
     preferred = {**preferred, **own.preferred}
     name = type(module).__name__

@@ -9,11 +9,16 @@ import torch
 from torch.overrides import TorchFunctionMode
 
 from derivcheck.errors import UnsupportedOperation
-from derivcheck.tracing.decimals import Decimals
+from derivcheck.tracing.composites import in_order
+from derivcheck.tracing.log import Place
 from derivcheck.tracing.marks import Marks
-from derivcheck.tracing.reads import LAYOUT, MEMORY, SIZES, Reads, by_user
-from derivcheck.tracing.recording import Recording
+from derivcheck.tracing.places import user_file
+from derivcheck.tracing.reads import LAYOUT, MEMORY, SIZES, Reads, by_user, carried, reader, stripped
+from derivcheck.tracing.recorder import Recorder
+from derivcheck.tracing.slicing import GETITEM, SETITEM, sliced, whole
 from derivcheck.tracing.stack import frames_of, here
+from derivcheck.tracing.types_read import READS, decides
+from derivcheck.tracing.watched import Real, Watched
 
 _DATA_GET = torch.Tensor.data.__get__  # type: ignore[attr-defined]
 _INSIDE = ("it takes gradients inside the traced code", "dc.derive(d.adjoint) gives second derivatives.")
@@ -31,22 +36,29 @@ _REFUSED: dict[Any, tuple[str, str, str]] = {
 }
 
 
-class PythonCalls(TorchFunctionMode):
-    """What is decided above the dispatcher: ``.data`` reads as ``detach``, sizes that are read are watched."""
+_MAKES_TENSORS = {torch.tensor, torch.as_tensor, torch.scalar_tensor, torch.Tensor.new_tensor}
+_SLICE = torch.ops.aten.slice.Tensor
 
-    def __init__(self, recording: Recording, reads: Reads, watch: bool, decimals: Decimals, marks: Marks) -> None:
+
+class PythonCalls(TorchFunctionMode):
+    """What is decided above the dispatcher: ``.data`` reads as ``detach``, sizes are watched on their way into operators."""
+
+    def __init__(self, recorder: Recorder, reads: Reads, marks: Marks) -> None:
         super().__init__()
-        self.recording, self.reads, self.watch = recording, reads, watch
-        self.decimals, self.marks = decimals, marks
+        self.recorder, self.recording, self.reads, self.marks = recorder, recorder.recording, reads, marks
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
         self.recording.torch_calls.append(getattr(func, "__name__", ""))
         args, kwargs = self.marks.cut(args), {n: self.marks.cut(v) for n, v in (kwargs or {}).items()}
         if func in LAYOUT and by_user(sys._getframe(1)):
             asked = f"the inputs are contiguous: the code at {here()} asks how they lie in memory"
             self.recording.assumptions[asked] = None
-        if self.watch and func in SIZES and isinstance(args[0], torch.Tensor):
-            return self.reads.read(func(*args, **(kwargs or {})))
+        if func in SIZES and isinstance(args[0], torch.Tensor):
+            return self.reads.read(func, args, kwargs)
+        read = READS.get(func)
+        if read is not None:
+            return self._type(read, func, args)
         if torch._C._are_functorch_transforms_active():
             raise UnsupportedOperation(
                 "torch.func",
@@ -57,6 +69,10 @@ class PythonCalls(TorchFunctionMode):
         if func in MEMORY and by_user(sys._getframe(1)):
             raise UnsupportedOperation(f"Tensor.{func.__name__}", "it looks at the memory that a tensor lies in", here())
         refused = _REFUSED.get(func)
+        if refused is not None and refused[1:] == _NUMBERS:
+            constant = self.recorder.value(args[0], lambda t: func(t, *args[1:], **kwargs))
+            if constant is not None:
+                return constant
         if refused is not None:
             name, reason, instead = refused
             raise UnsupportedOperation(name, reason, here(), instead)
@@ -72,5 +88,46 @@ class PythonCalls(TorchFunctionMode):
                 frames[0].place if frames else None,
                 "Write it as a new tensor.",
             )
-        with self.decimals.of_call(args, kwargs or {}):
-            return func(*args, **(kwargs or {}))
+        if (func is GETITEM or func is SETITEM) and isinstance(args[0], torch.Tensor):
+            with self:
+                x, index = sliced(args[0], args[1], lambda *cut: self._called(_SLICE, cut, {}))
+            if func is GETITEM and whole(index) and x is not args[0]:
+                return x
+            args = (x, index, *args[2:])
+            if func is SETITEM and isinstance(
+                args[2], (Watched, Real)
+            ):  # C++ makes a tensor of it, in which nothing is watched
+                args = (x, index, self._tensor(args[2], x.dtype))
+        if func is torch.Tensor.contiguous and len(args) == 1 and not kwargs and self.recorder.permuted(args[0], parts=True):
+            with self:  # torch makes no copy where a size of 1, or a part that is the whole, is in order by chance
+                return in_order(args[0])
+        if func in _MAKES_TENSORS and carried(args[:2]):
+            data = args[1] if func is torch.Tensor.new_tensor else args[0]
+            like = args[0].dtype if func is torch.Tensor.new_tensor else None
+            return self._tensor(data, kwargs.get("dtype") or like)
+        return self._called(func, args, kwargs)
+
+    def _tensor(self, data: Any, dtype: Any) -> Any:
+        """A tensor of nested numbers, as operators that are seen make it."""
+        with self:
+            if isinstance(data, (list, tuple)):
+                return torch.stack([self._tensor(v, dtype) for v in data])
+            if isinstance(data, torch.Tensor):
+                return data
+            return torch.full((), data, dtype=dtype or (torch.get_default_dtype() if isinstance(data, float) else torch.int64))
+
+    def _type(self, name: str, func: Any, args: Any) -> Any:
+        """A type, a device that the code reads; one by which it may choose is noted."""
+        value = func(*args)
+        frame = reader(sys._getframe(2))
+        if frame is not None and user_file(frame.f_code.co_filename) and decides(frame):
+            self.recording.chosen_by[name, str(value)] = str(Place.of(frame))
+        return value
+
+    def _called(self, func: Any, args: Any, kwargs: Any) -> Any:
+        """The call with plain numbers; what they are made of is handed to the operators that it comes to."""
+        with self.recorder.decimals.of_call(args, kwargs):
+            if not carried(args) and not carried(kwargs):
+                return func(*args, **kwargs)
+            with self.recorder.passing(args, kwargs):
+                return func(*stripped(args), **stripped(kwargs))

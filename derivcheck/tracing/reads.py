@@ -1,33 +1,30 @@
-"""How traced code comes by sizes: what it reads of a tensor's shape is handed out as watched numbers.
+"""The sizes that the traced code reads: each comes back as a number that carries its expression (``watched.py``).
 
-A read is known by its place in the code; what it reads, as a function of the sizes, is fitted over the recordings.  While
-the code runs, ``len`` keeps a watched number, and so do ``int``, ``float`` and ``range`` in the modules that read sizes.
+A read is named after the tensor and the axis, ``?12.0`` for axis 0 of tensor 12; what that is as a function of the sizes of
+the inputs is known when the operators that made the tensor have been understood (``unify.py``).
 """
 
 from __future__ import annotations
 
-import builtins
-import dis
-import operator
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from functools import lru_cache
+from collections.abc import Callable
 from math import prod
 from types import CodeType, FrameType
 from typing import Any, SupportsIndex
 
 import torch
 
-from derivcheck.notation.sizes import Poly, Size, size
-from derivcheck.tracing.fit import Fit
-from derivcheck.tracing.places import HERE, TORCH, user_file
-from derivcheck.tracing.watched import Log, Quotient, Watched, bare, quotient
+from derivcheck.notation.sizes import as_poly, size
+from derivcheck.tracing.log import Escape, Log, Place
+from derivcheck.tracing.places import HERE, READERS, TORCH, user_file
+from derivcheck.tracing.stands import Stands
+from derivcheck.tracing.watched import Real, Watched, bare
 
+_SHAPE, _NBYTES = torch.Tensor.shape.__get__, torch.Tensor.nbytes.__get__  # type: ignore[attr-defined]
 SIZES: set[Any] = {
-    torch.Tensor.shape.__get__,  # type: ignore[attr-defined]
-    torch.Tensor.nbytes.__get__,  # type: ignore[attr-defined]
+    _SHAPE,
+    _NBYTES,
     torch.Tensor.size,
     torch.Tensor.__len__,
     torch.Tensor.numel,
@@ -38,61 +35,91 @@ SIZES: set[Any] = {
 }
 LAYOUT: set[Any] = {torch.Tensor.stride, torch.Tensor.storage_offset, torch.Tensor.is_contiguous}
 MEMORY: set[Any] = {torch.Tensor.untyped_storage, torch.Tensor.storage, torch.Tensor.data_ptr}
-_BETWEEN = (HERE, TORCH + "overrides.py", TORCH + "_tensor.py")
-_READERS = (TORCH + "nn" + os.sep,)
+_COUNTS: set[Any] = {torch.Tensor.numel, torch.Tensor.nelement, torch.numel, _NBYTES}
+_BETWEEN = (
+    *(os.path.join(HERE, "tracing", f"{n}.py") for n in ("reads", "python_calls", "stands")),
+    TORCH + "overrides.py",
+    TORCH + "_tensor.py",
+)
 
 
 class Reads:
     """The sizes that one recording handed out.
 
     Attributes:
-        values: what each read gave, by its key.
+        values: what each read gave, by its name.
         log: what the code did with them.
+        readers: the code that read them.
+        number: the number of a tensor in the recording, None for one that the code holds.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, number: Callable[[torch.Tensor], int | None], watch: bool = True) -> None:
+        self.watch = watch
         self.values: dict[str, int] = {}
-        self.log = Log(branches=_may_branch)
-        self._changed: list[tuple[dict[str, Any], str]] = []
+        self.log, self.number, self.stands = Log(), number, Stands()
+        self.readers: set[CodeType] = set()
 
-    def read(self, value: Any) -> Any:
+    def read(self, func: Any, args: Any, kwargs: Any) -> Any:
         """A size, or several, that the code reads."""
-        frame = _reader(sys._getframe(1))
-        if frame is None:
+        value = func(*args, **kwargs)
+        frame = reader(sys._getframe(1))
+        number = self.number(args[0]) if frame is not None else None
+        if frame is None or number is None:
             return value
-        if user_file(frame.f_code.co_filename):
-            self._stand_in(frame.f_globals)
-        at = f"?{frame.f_code.co_filename}:{frame.f_lineno}:{frame.f_lasti}"
-        if isinstance(value, tuple):
-            return Shape(self._one(v, f"{at}.{axis}") for axis, v in enumerate(value))
-        return self._one(value, at)
+        self.readers.add(frame.f_code)
+        if not self.watch:
+            if user_file(frame.f_code.co_filename):
+                read = frozenset(f"?{number}.{axis}" for axis in range(args[0].dim()))
+                self.log.escapes.append(Escape(read, "a plain int", Place.of(frame)))
+            return value
+        f: FrameType | None = frame
+        while f is not None and (user_file(f.f_code.co_filename) or f.f_code.co_filename.startswith(READERS)):
+            self.stands.within(f.f_globals)
+            f = f.f_back
+        dims = self.dims(args[0])
+        if func in _COUNTS:
+            count = prod(dims, start=Watched.of(1, as_poly(1), self.log))
+            return count if func is not _NBYTES else count * args[0].element_size()
+        if func is torch.Tensor.__len__:
+            return dims[0]
+        if func is torch.Tensor.stride or func is torch.Tensor.storage_offset:
+            return self._layout(value, args[0], dims, number)
+        return Shape(dims) if isinstance(value, tuple) else dims[_axis(args, kwargs)]
 
-    def _one(self, value: int, at: str) -> int:
-        count = 0
-        while f"{at}#{count}" in self.values:
-            count += 1
-        key = f"{at}#{count}"
+    def dims(self, t: torch.Tensor) -> list[Any]:
+        """The sizes of a tensor, watched; those of a tensor that the code holds are numbers."""
+        with torch._C.DisableTorchFunction():
+            shape, number = tuple(t.shape), self.number(t)
+        return (
+            list(shape)
+            if number is None or not self.watch
+            else [self._one(v, f"?{number}.{axis}") for axis, v in enumerate(shape)]
+        )
+
+    @property
+    def asks_for_types(self) -> bool:
+        """Whether code that reads a size mentions the type of something: a watched number's is not ``int``."""
+        return any(not {"type", "__class__"}.isdisjoint(c.co_names) for c in self.readers)
+
+    def _layout(self, value: Any, t: torch.Tensor, dims: list[Any], number: int) -> Any:
+        """Strides of a contiguous tensor are products of its sizes; others, and offsets, are looked up by their values."""
+        if not isinstance(value, tuple):
+            strides = t.stride()
+            axis = next((a for a, s in enumerate(strides) if s == value), None)
+            if t.is_contiguous() and axis is not None and value != t.storage_offset():
+                return prod(dims[axis + 1 :], start=Watched.of(1, as_poly(1), self.log))
+            return self._one(value, f"?{number}:{len(self.values)}")
+        if t.is_contiguous():
+            return tuple(prod(dims[a + 1 :], start=Watched.of(1, as_poly(1), self.log)) for a in range(len(dims)))
+        return tuple(self._one(v, f"?{number}:{len(self.values)}") for v in value)
+
+    def _one(self, value: int, key: str) -> Watched:
         self.values[key] = value
         return Watched.of(value, size(key), self.log)
 
-    def _stand_in(self, names: dict[str, Any]) -> None:
-        for name, stand in _STANDS.items():
-            if name not in names:
-                names[name] = stand
-                self._changed.append((names, name))
 
-    @contextmanager
-    def watching(self) -> Iterator[None]:
-        """While the code runs, the numbers stay watched through ``len``, ``int``, ``float``, ``range``, ``operator.index``."""
-        length, index = builtins.len, operator.index
-        builtins.len, operator.index = _length, _index
-        try:
-            yield
-        finally:
-            builtins.len, operator.index = length, index
-            for names, name in self._changed:
-                del names[name]
-            self._changed.clear()
+def _axis(args: Any, kwargs: Any) -> int:
+    return int(bare(args[1] if len(args) > 1 else kwargs["dim"]))
 
 
 class Shape(tuple[Any, ...]):
@@ -118,120 +145,72 @@ class Shape(tuple[Any, ...]):
         return torch.Size, (tuple(map(bare, self)),)
 
 
-_real_length, _real_index = builtins.len, operator.index
+def carried(value: Any) -> bool:
+    """Whether a watched number stands somewhere in arguments."""
+    if isinstance(value, (Watched, Real)):
+        return True
+    if isinstance(value, (list, tuple)):
+        return any(map(carried, value))
+    if isinstance(value, dict):
+        return any(map(carried, value.values()))
+    return isinstance(value, slice) and any(map(carried, (value.start, value.stop, value.step)))
 
 
-def _length(x: Any) -> int:
-    # The interpreter makes an int of what Tensor.__len__ returns.
-    return x.shape[0] if isinstance(x, torch.Tensor) and x.ndim else _real_length(x)
+def leaves(value: Any) -> list[Any]:
+    """The numbers of arguments in order, watched or not."""
+    if isinstance(value, bool):
+        return []
+    if isinstance(value, (int, float)):
+        return [value]
+    if isinstance(value, (list, tuple)):
+        return [x for v in value for x in leaves(v)]
+    if isinstance(value, dict):
+        return [x for v in value.values() for x in leaves(v)]
+    return [x for v in (value.start, value.stop, value.step) for x in leaves(v)] if isinstance(value, slice) else []
 
 
-def _index(x: Any) -> int:
-    _plain([x], sys._getframe(1))
-    return _real_index(x)
+def stripped(value: Any) -> Any:
+    """The arguments with plain numbers."""
+    if isinstance(value, Shape):
+        return torch.Size(map(bare, value))
+    if isinstance(value, (list, tuple)) and carried(value):
+        made = [stripped(v) for v in value]
+        return type(value)(*made) if hasattr(value, "_fields") else type(value)(made)
+    if isinstance(value, dict) and carried(value):
+        return {k: stripped(v) for k, v in value.items()}
+    if isinstance(value, slice):
+        return slice(*map(bare, (value.start, value.stop, value.step)))
+    return bare(value)
 
 
-def _plain(values: Sequence[Any], frame: FrameType) -> None:
-    for x in values:
-        if type(x) is Watched or type(x) is Quotient:
-            x.log.escaped(x.poly, frame)
+def rewatched(args: Any, kwargs: Any, given: tuple[Any, ...]) -> Any:
+    """The arguments with the numbers that the code passed, where they are the same ones."""
+    if not any(isinstance(g, (Watched, Real)) for g in given) or list(map(bare, given)) != leaves((args, kwargs)):
+        return args
+    numbers = iter(given)
+
+    def put(value: Any) -> Any:
+        if isinstance(value, (int, float)) and not isinstance(value, bool):
+            return next(numbers)
+        return type(value)(map(put, value)) if type(value) in (list, tuple) else value
+
+    return put(tuple(args))
 
 
-class _Stand(type):
-    """A class that stands for a builtin one where watched numbers pass through it."""
-
-    kind: type
-    made: Callable[..., Any]
-
-    def __call__(cls, *args: Any, **kwargs: Any) -> Any:
-        return cls.made(*args, **kwargs)
-
-    def __instancecheck__(cls, x: Any) -> bool:
-        return isinstance(x, cls.kind)
-
-    def __subclasscheck__(cls, c: type) -> bool:
-        return issubclass(c, cls.kind)
-
-    def __getattr__(cls, name: str) -> Any:
-        return getattr(cls.kind, name)
-
-    def __eq__(cls, other: object) -> bool:
-        return other is cls or other is cls.kind
-
-    def __hash__(cls) -> int:
-        return hash(cls.kind)
-
-
-def _int(*args: Any, **kwargs: Any) -> int:
-    if len(args) == 1 and type(args[0]) is Watched:
-        return args[0]
-    if len(args) == 1 and type(args[0]) is Quotient:
-        return args[0].__trunc__()  # type: ignore[no-any-return]
-    return int(*args, **kwargs)
-
-
-def _float(*args: Any) -> float:
-    return quotient(args[0], 1, args[0].log) if args and type(args[0]) is Watched else float(*args)
-
-
-def _range(*args: Any) -> range:
-    _plain(args, sys._getframe(2))
-    return range(*map(bare, args))
-
-
-_STANDS: dict[str, Any] = {
-    kind.__name__: _Stand(kind.__name__, (), {"kind": kind, "made": staticmethod(made)})
-    for kind, made in ((int, _int), (float, _float), (range, _range))
-}
-
-
-def _reader(start: FrameType | None) -> FrameType | None:
+def reader(start: FrameType | None) -> FrameType | None:
     """The frame that reads a size: the user's, or torch's own layers and functions; None for anything deeper."""
     f = start
     while f is not None and f.f_code.co_filename.startswith(_BETWEEN):
         f = f.f_back
     file = "" if f is None else f.f_code.co_filename
-    return f if user_file(file) or file.startswith(_READERS) else None
+    return f if user_file(file) or file.startswith(READERS) else None
 
 
 def by_user(start: FrameType | None) -> bool:
     """Whether the user's own code calls."""
-    while start is not None and start.f_code.co_filename.startswith(_BETWEEN[1:]):
+    while start is not None and start.f_code.co_filename.startswith(_BETWEEN):
         start = start.f_back
     return start is not None and user_file(start.f_code.co_filename)
 
 
-def _may_branch(frame: FrameType) -> bool:
-    """Whether the user's code around a place can choose by a number: it has branches."""
-    f: FrameType | None = frame
-    while f is not None:
-        if user_file(f.f_code.co_filename):
-            if _branches(f.f_code):
-                return True
-        elif f.f_code.co_filename.startswith(HERE):
-            return False
-        f = f.f_back
-    return False
-
-
-@lru_cache(maxsize=4096)
-def _branches(code: CodeType) -> bool:
-    if not {"min", "max", "sorted", "round"}.isdisjoint(code.co_names):
-        return True
-    jumps = (i.opname for i in dis.get_instructions(code))
-    return any("JUMP" in name and "IF" in name and "NONE" not in name for name in jumps)
-
-
-def fitted(
-    keys: Sequence[str], reads: Sequence[Mapping[str, int]], assignments: Sequence[Mapping[str, int]], fit: Fit
-) -> dict[Size, Poly]:
-    """What each read is as a function of the sizes, where that can be found."""
-    found: dict[Size, Poly] = {}
-    for key in keys:
-        at = [k for k, r in enumerate(reads) if key in r]
-        values = [reads[k][key] for k in at]
-        own = fit if len(at) == len(reads) else Fit([assignments[k] for k in at])
-        poly = own.integer(values) if len(at) > 3 or not assignments[0] else None
-        if poly is not None:
-            found[Size(key)] = poly
-    return found
+__all__ = ["LAYOUT", "MEMORY", "Reads", "SIZES", "Shape", "by_user", "carried", "leaves", "reader", "rewatched", "stripped"]

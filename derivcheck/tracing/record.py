@@ -9,8 +9,8 @@ It is made above autograd, so that ``linear``, ``softmax`` or ``detach`` stand i
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import nullcontext
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import torch
@@ -30,6 +30,8 @@ from derivcheck.tracing.recording import Call, Recording
 from derivcheck.tracing.stack import place_of, run_code
 from derivcheck.tracing.watched import Watched
 
+_OWN = (torch.nn.functional, torch.functional)
+_ASKED = "has_torch_function"
 _LOG = logging.getLogger("torch._subclasses.fake_tensor")
 
 
@@ -55,18 +57,21 @@ class Run:
         watch: bool = True,
         repair: Repair | None = None,
         upto: int | None = None,
+        modules: Iterable[dict[str, Any]] = (),
     ) -> None:
+        self.modules, self.marks = tuple(modules), Marks()
         self.recording = Recording()
-        self.watch, self.reads = watch, Reads()
-        self.recording.reads, self.recording.log = self.reads.values, self.reads.log
         self.mode = FakeTensorMode(allow_non_fake_inputs=True)
         self.recorder = Recorder(self.recording, has_row, decompositions, names)
+        self.watch, self.reads = watch, Reads(self.recorder.number_of, watch)
+        self.recording.reads, self.recording.log = self.reads.values, self.reads.log
         self.recorder.repair, self.recorder.upto = repair, upto
         self.functional = Functional(self.recorder)
+        self.recorder.calls, self.functional.reads = PythonCalls(self.recorder, self.reads, self.marks), self.reads
         self.wrapped: dict[str, Any] = {}
         self.inner: dict[str, torch.Tensor] = {}
 
-    def size(self, poly: Poly, sizes: Mapping[str, int]) -> int:
+    def size(self, poly: Poly, sizes: Mapping[str, int]) -> Any:
         """A size that is no tensor's, such as a module's attribute, as the recorded code gets it."""
         return Watched.of(poly.at(sizes), poly, self.reads.log) if self.watch else poly.at(sizes)
 
@@ -93,23 +98,25 @@ def record(code: Callable[[Run], Any], run: Run) -> Recording:
         RecordingFailed: the code raised.
         UnsupportedOperation: an operator that cannot be derived.
     """
-    recording, recorder, marks = run.recording, run.recorder, Marks()
+    recording, recorder = run.recording, run.recorder
     quiet = not _LOG.disabled
     _LOG.disabled = True  # it prints a traceback for each size that does not fit; trying those is the point here
     try:
         with (
-            run.reads.watching() if run.watch else nullcontext(),
+            run.reads.stands.watching((*map(vars, _OWN), *run.modules)) if run.watch else nullcontext(),
+            _as_written(),
             _eager(),
             torch.enable_grad(),
             enable_python_dispatcher(),
             run.mode,
             recorder,
             run.functional,
-            marks.listening(),
-            PythonCalls(recording, run.reads, run.watch, recorder.decimals, marks),
+            run.marks.listening(),
+            PythonCalls(recorder, run.reads, run.marks),
         ):
             out = run_code(code, run)
-            recording.output = _unwrapped(out, recorder, marks)
+            recording.asks_for_types = run.reads.asks_for_types
+            recording.output = _unwrapped(out, recorder, run.marks)
             for name, t in run.wrapped.items():
                 end = t.from_functional()
                 if end is not run.inner[name]:
@@ -125,6 +132,19 @@ def record(code: Callable[[Run], Any], run: Run) -> Recording:
     finally:
         _LOG.disabled = not quiet
     return recording
+
+
+@contextmanager
+def _as_written() -> Iterator[None]:
+    """torch's functions that are written in Python run as the code's own: what they read and call is seen."""
+    before = [(m, n, f) for m in _OWN for n, f in vars(m).items() if n.startswith(_ASKED)]
+    for module, name, _ in before:
+        setattr(module, name, lambda *tensors: False)
+    try:
+        yield
+    finally:
+        for module, name, f in before:
+            setattr(module, name, f)
 
 
 def _eager() -> Any:

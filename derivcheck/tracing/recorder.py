@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from typing import Any
 
 import torch
 from torch._subclasses.fake_tensor import DataDependentOutputException, FakeTensor
+from torch._subclasses.functional_tensor import FunctionalTensor
 from torch.fx.experimental.proxy_tensor import ProxyTorchDispatchMode
 from torch.utils import _pytree as pytree
+from torch.utils._mode_utils import no_dispatch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from derivcheck.errors import UnsupportedOperation
+from derivcheck.tracing.composites import PARTS, PERMUTES, VIEWS
+from derivcheck.tracing.constants import Constants
 from derivcheck.tracing.decimals import Decimals
 from derivcheck.tracing.kernel_shapes import refuse_as_the_kernel
+from derivcheck.tracing.log import Escape, Place, outside
+from derivcheck.tracing.reads import leaves, rewatched
 from derivcheck.tracing.recording import Call, Frame, Meta, Recording, Tensor, operator_name
 from derivcheck.tracing.stack import frames_of, here
 from derivcheck.tracing.trials import made_of, shaped_as_on_ones
@@ -58,6 +65,18 @@ class Recorder(ProxyTorchDispatchMode):  # type: ignore[no-untyped-call]
         self.masks: dict[str, Any] = {}
         self.drawn: list[str] = []
         self.decimals = Decimals()
+        self.given: tuple[Any, ...] = ()
+        self.calls: Any = nullcontext()
+        self.computed = Constants(recording)
+
+    @contextmanager
+    def passing(self, *arguments: Any) -> Iterator[None]:
+        """While the code's own numbers are on their way into operators."""
+        before, self.given = self.given, tuple(leaves(arguments))
+        try:
+            yield
+        finally:
+            self.given = before
 
     def refusal(self, func: Any, place: str | None) -> UnsupportedOperation:
         """The refusal of an operator; one met inside a decomposition is named after what the user called."""
@@ -92,6 +111,38 @@ class Recorder(ProxyTorchDispatchMode):  # type: ignore[no-untyped-call]
                 self.alive.append(t)
         return k
 
+    def number_of(self, t: torch.Tensor) -> int | None:
+        """The number of a tensor as the code has it; None where it is none of the recording's."""
+        if isinstance(t, FunctionalTensor):
+            t = torch._from_functional_tensor(t.elem)
+        k = self.known(t)
+        return None if k in self.recording.constants else k
+
+    def permuted(self, t: torch.Tensor, parts: bool = False) -> bool:
+        """Whether a tensor's elements lie in another order than its indices say, at sizes in general; with ``parts``, or with
+        others between them."""
+        number = self.number_of(t)
+        while number is not None:
+            call = self.computed.made_by(number)
+            if call is None or call.operator in PERMUTES or call.operator not in VIEWS or parts and call.operator in PARTS:
+                return call is not None and (call.operator in PERMUTES or parts and call.operator in PARTS)
+            number = call.args[0].number
+        return False
+
+    def value(self, t: torch.Tensor, read: Callable[[torch.Tensor], Any]) -> Any:
+        """What ``read`` gives of a tensor that is made of constants alone, else None; what it owes to sizes is not watched any
+        more."""
+        if isinstance(t, FunctionalTensor):
+            t = torch._from_functional_tensor(t.elem)
+        found = self.computed.of(self.known(t))
+        if found is None:
+            return None
+        value, sizes = found
+        if sizes:
+            self.recording.log.escapes.append(Escape(sizes, "the values of a tensor made", Place.of(outside(sys._getframe(1)))))
+        with torch.no_grad(), no_dispatch():
+            return read(value)
+
     def add(self, t: torch.Tensor) -> int:
         k = len(self.recording.metas)
         self.numbers[id(t)] = k
@@ -117,6 +168,7 @@ class Recorder(ProxyTorchDispatchMode):  # type: ignore[no-untyped-call]
             self.recording.functions.setdefault(function.__name__, place)
         stop = stopped and function is None
         call = Call(func, self._packed(args), {k: self._packed(v) for k, v in kwargs.items()}, None, stop, frames)
+        call.given = self.given
         self.current = call
         if func is torch.ops.aten.index.Tensor and any(t.dtype in (torch.bool, torch.uint8) for t in tensors_in(args[1])):
             raise unsupported(torch.ops.aten.nonzero.default, place or here())
@@ -130,8 +182,8 @@ class Recorder(ProxyTorchDispatchMode):  # type: ignore[no-untyped-call]
             replacement = self.decompositions(func)
             if replacement is not None:
                 self.outer.append((call.operator, place))
-                with self:
-                    out = replacement(*args, **kwargs)
+                with self, self.calls:
+                    out = replacement(*rewatched(args, kwargs, self.given), **kwargs)
                 self.outer.pop()
                 if out is not NotImplemented:
                     for t in pytree.tree_leaves(out):

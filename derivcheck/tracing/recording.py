@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from derivcheck.tracing.watched import Log
+from derivcheck.tracing.log import Log
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,10 @@ class Meta:
 
 @dataclass
 class Call:
-    """One operator call: arguments with tensors by number, what came out, where in the user's code."""
+    """One operator call: arguments with tensors by number, what came out, where in the user's code.
+
+    ``given`` holds the numbers that the code itself passed, in order, those made of sizes among them.
+    """
 
     func: Any
     args: Any
@@ -61,6 +64,7 @@ class Call:
     out: Any
     stop: bool
     frames: tuple[Frame, ...]
+    given: tuple[Any, ...] = ()
 
     @property
     def operator(self) -> str:
@@ -87,6 +91,8 @@ class Recording:
         assumptions: what the code's own checks of its data were taken to find.
         unseen: places where the code changes a tensor in place under ``no_grad``.
         reads: the sizes that the code read, by where it did.
+        asks_for_types: whether code that read them may mind that they are no plain ``int``.
+        chosen_by: what the code read of a tensor's type or device and may have chosen by, with the value and the line.
         log: what the code did with them.
         written: numbers of inputs whose values the code changes in place, with the value that they end with.
     """
@@ -102,6 +108,8 @@ class Recording:
     assumptions: dict[str, None] = field(default_factory=dict)
     unseen: dict[str, None] = field(default_factory=dict)
     reads: dict[str, int] = field(default_factory=dict)
+    asks_for_types: bool = False
+    chosen_by: dict[tuple[str, str], str] = field(default_factory=dict)
     log: Log = field(default_factory=Log)
 
     def same(self, other: Recording) -> bool:

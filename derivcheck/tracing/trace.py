@@ -21,8 +21,9 @@ from typing import Any
 import torch
 
 from derivcheck.errors import UnsupportedOperation
-from derivcheck.notation.program import Program
+from derivcheck.notation.program import Input, Program
 from derivcheck.tracing.assign import Subject
+from derivcheck.tracing.confirm import confirmed
 from derivcheck.tracing.explore import explored
 from derivcheck.tracing.inputs import closed_over, function_subject
 from derivcheck.tracing.walk import Walk
@@ -49,7 +50,7 @@ class Traced:
 def trace(
     f: Callable[..., Any],
     examples: Mapping[str, Any] | None = None,
-    dims: Mapping[str, str] | None = None,
+    dims: Mapping[str, str | Input] | None = None,
     constants: Mapping[str, Any] | None = None,
     *,
     custom_functions: str = "refuse",
@@ -59,7 +60,7 @@ def trace(
     Args:
         f: the function; its tensors are given by parameter name.
         examples: example tensors by name (shapes and dtypes count, values do not); other values are constants.
-        dims: dimensions by name instead: ``{"x": "N in", "ids": "int<V: N T>"}``.
+        dims: dimensions by name instead: ``{"x": "N in", "ids": "int<V: N T>"}``, or the inputs of another Program.
         constants: further constants by name.
         custom_functions: ``refuse`` code that runs an ``autograd.Function`` (its backward need not be its forward's gradient),
             or ``forward`` to derive from its forward, and say so.
@@ -115,6 +116,6 @@ def program_of(
         )
     walk = Walk(traces, unified, dict(closed or {}), dict(values or {}), dict(late or {}))
     titles = {} if symbolic else walk.titles(preferred or {})
-    program = walk.program(titles)
+    program = confirmed(traces, unified, titles, walk.program(titles))
     wrt = tuple(a.name for a in program.arguments if a.kind == "float" and a.role in ("argument", "parameter"))
     return Traced(program, wrt, walk.values, name)

@@ -8,6 +8,7 @@ import torch
 from torch.utils import _pytree as pytree
 from torch.utils._mode_utils import no_dispatch
 
+from derivcheck.tracing.kernel_shapes import refuse_as_the_kernel
 from derivcheck.tracing.recording import Meta
 
 
@@ -35,7 +36,9 @@ def succeeds(func: Any, args: Any, kwargs: Any) -> bool:
     try:
         with torch.no_grad(), no_dispatch():
             made = {k: made_of(v, "meta") for k, v in kwargs.items() if k not in ("device", "pin_memory")}
-            func(*made_of(args, "meta"), **made)
+            given = made_of(args, "meta")
+            refuse_as_the_kernel(func, given, made)
+            func(*given, **made)
     except Exception:
         return False
     return True

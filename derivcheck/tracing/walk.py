@@ -22,12 +22,12 @@ from derivcheck.operators.row import Row, apply, find
 from derivcheck.operators.values import Value
 from derivcheck.tracing import naming
 from derivcheck.tracing.assign import Traces
-from derivcheck.tracing.compared import Compared
+from derivcheck.tracing.compared import Conditions, tightest
 from derivcheck.tracing.decimals import rounded
-from derivcheck.tracing.explore import shown
-from derivcheck.tracing.fit import exact
 from derivcheck.tracing.precision import no_rounding, overflows
+from derivcheck.tracing.rational import exact
 from derivcheck.tracing.recording import Tensor, operator_name
+from derivcheck.tracing.spoken import shown
 from derivcheck.tracing.unify import Step, Unified
 
 # Operators that give their argument as it is.
@@ -101,7 +101,8 @@ class Walk:
         traces, recording = self.traces, self.recording
         sizes = [str(p) for p in titles.values()] or traces.free()
         reserved = {h for hints in self.names for h in hints if h}
-        self.b = b = Builder(names=recording.inputs, sizes=sizes, reserved=reserved - set(recording.inputs))
+        self.traced = [{str(titles.get(n, n)): v for n, v in a.items()} for a in self._generic()]
+        self.b = b = Builder(names=recording.inputs, sizes=sizes, reserved=reserved - set(recording.inputs), traced=self.traced)
         self.held: dict[int, Any] = {}
         specs = {s.name: s for s in traces.subject.specs}
         self.arguments: list[Input] = []
@@ -118,16 +119,21 @@ class Walk:
                 self.step(step, hints, cache)
             outputs = self.outputs()
         dropped = partial(heard, {d.name: d for d in b.definitions})
+        for r in b.requires:
+            if traces.example is not None and not r.holds(self.traced[0]):
+                raise UnsupportedOperation("the traced code", f"an operator's row needs {r}, which the example does not fulfil")
         definitions = tuple(b.definitions)
         needs, words = self.compared()
+        plain = [c for c in b.conditions if c not in {str(r) for r in needs}]  # those of the code's own have their line
         program = Program(
             tuple(self.arguments),
             definitions,
             tuple(outputs),
-            tuple(dict.fromkeys([*b.conditions, *words, *dropped_conditions(dropped, b.definitions)])),
+            tuple(dict.fromkeys([*plain, *words, *dropped_conditions(dropped, b.definitions)])),
             tuple(self.notes(sizes)),
             requires=tuple(dict.fromkeys([*b.requires, *needs])),
             dropped=dropped,
+            only=tuple(key for key in self.recording.chosen_by if key[0] in ("dtype", "device")),
         )
         program = program.needed(program.outputs)
         used = set(program.outputs).union(
@@ -140,6 +146,10 @@ class Walk:
         late = set(self.recording.inputs) - {s.name for s in traces.subject.specs}
         kept = tuple(sorted(kept, key=lambda a: 1.5 if a.name == "target" or a.name in late else order.get(a.role, 0)))
         return replace(program, arguments=kept)
+
+    def _generic(self) -> list[dict[str, int]]:
+        free = self.traces.free()
+        return [{n: a[n] for n in free} for a in self.traces.assignments]
 
     def dims(self, k: int) -> tuple[Poly, ...]:
         return tuple(p.substitute(self.rename) for p in self.unified.dims[k])
@@ -232,6 +242,8 @@ class Walk:
         if isinstance(arg, Poly):
             p = arg.substitute(self.rename)
             return p if p.constant is None else p.constant
+        if isinstance(arg, float):
+            self.of_type(arg)
         if isinstance(arg, Fraction):
             self.of_type(float(arg))
             return arg
@@ -322,19 +334,18 @@ class Walk:
         return found
 
     def compared(self) -> tuple[list[Requirement], list[str]]:
-        """What the code found when it compared sizes, the same at all sizes traced, as relations and in words."""
-        compared = Compared(self.traces, self.unified)
-        needs = []
-        unseen = "decides no branch that the sizes traced did not take"
-        words = [] if self.traces.watch else [f"what the code makes of its sizes {unseen}"]
-        for r, place in compared.requirements():
-            needs.append(Requirement(r.left.substitute(self.rename), r.relation, r.right.substitute(self.rename)))
-            words.append(f"{needs[-1]} at {place}")
-        for poly, place in compared.unwatched():
-            what = str(poly.substitute(self.rename))
-            what = "a size" if "?" in what else what
-            words.append(f"what the code at {place} makes of {what} {unseen}")
-        return needs, words
+        """What the code found when it compared sizes, as relations and in words with the line."""
+        known = self.traces.expressions
+        assert known is not None
+        first = self.recording
+        seen = {p: known.resolved(self.traces.resolve(p)) for c in first.log.comparisons for p in (c.left, c.right)}
+        found = [
+            (Requirement(r.left.substitute(self.rename), r.relation, r.right.substitute(self.rename)), str(place))
+            for r, place in Conditions(first, seen).known()
+        ]
+        kept = tightest(list(dict.fromkeys(found)))
+        types = [f"{name} = {value} at {place}" for (name, value), place in first.chosen_by.items()]
+        return [r for r, _ in kept], [*(f"{r} at {place}" for r, place in kept), *types]
 
     def notes(self, sizes: Sequence[str]) -> list[str]:
         traces = self.traces

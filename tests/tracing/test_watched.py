@@ -40,7 +40,16 @@ from tests.tracing.meant import normal
         (lambda x: x.shape[0] != 4, "N != 4"),
         (lambda x: not x.shape[0] == 4, "N != 4"),
         (lambda x: bool(x.shape[0]), "N != 0"),
-        (lambda x: min(x.shape[0], 4) == 4, "N > 4"),
+        (lambda x: min(x.shape[0], 4) == 4, "N >= 4"),
+        (lambda x: math.sqrt(x.shape[0]) > 2, "N > 4"),
+        (lambda x: x.shape[0] ** 0.5 > 2, "N > 4"),
+        (lambda x: 0.5 * x.shape[0] > 2, "N > 4"),
+        (lambda x: max(range(x.shape[0]), default=0) > 3 if False else len(range(x.shape[0])) > 3, "N > 3"),
+        (lambda x: x.shape[0].bit_length() > 2, "bit_length(N) > 2"),
+        (lambda x: x.shape[0] % 2 == 0, "N == 2*(N//2)"),
+        (lambda x: x.shape[0] & 1 == 0, "N == 2*(N//2)"),
+        (lambda x: round(x.shape[0] / 4) > 1, ""),
+        (lambda x: math.gcd(x.shape[0], 6) == 2, "gcd(6, N) == 2"),
         (lambda x: [False, True][x.shape[0] > 4], "N > 4"),
     ],
 )
@@ -49,8 +58,9 @@ def test_a_branch_on_a_size_is_required_and_enforced(condition: Callable[[Any], 
         return 2 * x if condition(x) else 3 * x
 
     d = dc.derive(f, x=normal(8, 5))
-    assert required in [str(r) for r in d.program.requires]
-    assert any(c.startswith(f"{required} at test_watched.py:") for c in d.program.conditions)
+    if required:
+        assert required in [str(r) for r in d.program.requires]
+        assert any(c.startswith(f"{required} at test_watched.py:") for c in d.conditions)
     run, refused = d.compile(), 0
     for shape in ((0, 3), (1, 1), (1, 2), (2, 1), (4, 1), (4, 2), (5, 1), (9, 4), (1, 30)):  # right, or refused
         x = torch.ones(shape, dtype=torch.float64)
@@ -66,25 +76,32 @@ def test_a_branch_on_a_size_is_required_and_enforced(condition: Callable[[Any], 
 
 
 @pytest.mark.parametrize(
-    "condition",
+    ("condition", "what"),
     [
-        lambda x: math.sqrt(x.shape[0]) > 2,
-        lambda x: x.shape[0] ** 0.5 > 2,
-        lambda x: operator.index(x.shape[0]) > 4,
-        lambda x: x.shape[0] in {1, 2},
-        lambda x: x.shape[0].bit_length() > 2,
-        lambda x: max(range(x.shape[0])) > 3,
-        lambda x: type(x.shape[0]) is int and x.shape[0] > 4,
+        (lambda x: operator.index(x.shape[0]) > 4, "operator.index"),
+        (lambda x: x.shape[0] in {1, 2}, "hash"),
+        (lambda x: {8: 1}.get(x.shape[0]) == 1, "hash"),
+        (lambda x: len(str(x.shape[0])) > 1, "str"),
+        (lambda x: f"{x.shape[0]:03d}" == "008", "format"),
+        (lambda x: [0, 1, 2, 3, 4, 5, 6, 7, 0][x.shape[0]] > 1, "index"),
+        (lambda x: math.comb(x.shape[0], 2) > 4, "math.comb"),
+        (lambda x: math.tanh(x.shape[0]) > 0.5, "math.tanh"),
+        (lambda x: type(x.shape[0]) is int and x.shape[0] > 4, "a plain int"),
     ],
 )
-def test_a_number_that_cannot_be_watched_is_listed(condition: Callable[[Any], bool]) -> None:
+def test_a_number_that_carries_no_expression_pins_its_sizes(condition: Callable[[Any], bool], what: str) -> None:
     def f(x: Any) -> Any:
         return 2 * x if condition(x) else 3 * x
 
     d = dc.derive(f, x=normal(8, 5))
-    assert any("decides no branch that the sizes traced did not take" in c for c in d.program.conditions)
+    said = (f"x.shape[0] = 8: `{what}` of it at test_watched.py:", "x.shape[0] = 8: compared at test_watched.py:")
+    assert any(n.startswith(said) for n in d.program.notes), d.program.notes
     x = torch.ones(8, 5)
     assert torch.equal(d.compile()(x=x, grad_output=x)[1]["x"], f(x))
+    with pytest.raises(ValueError, match=r"expected"):
+        d.compile()(x=x[:3], grad_output=x[:3])
+    with pytest.raises(dc.UnsupportedOperation, match=r"plain number, of which no expression is known"):
+        dc.derive(f, dims={"x": "N M"})
 
 
 @pytest.mark.parametrize(
@@ -103,8 +120,6 @@ def test_what_decides_nothing_is_no_condition(f: Callable[[Any], Any]) -> None:
     ("f", "what"),
     [
         (lambda x: x * x.untyped_storage().size(), r"Tensor.untyped_storage at test_watched.py:\d+ .* the memory"),
-        (lambda x: 2 * x if x.shape[0] % 2 else 3 * x, "no function of the sizes"),
-        (lambda x: 2 * x if x.nbytes > 50 else 3 * x, r"a comparison of sizes at test_watched.py:\d+"),
     ],
 )
 def test_what_cannot_be_a_condition_is_refused(f: Callable[[Any], Any], what: str) -> None:

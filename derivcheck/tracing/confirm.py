@@ -1,0 +1,99 @@
+"""A derivation held against recordings at sizes that it was not made from: at 1 and at 2, where broadcasting and edges live."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from derivcheck.errors import UnsupportedOperation
+from derivcheck.notation.program import Program, Requirement
+from derivcheck.notation.sizes import Poly, as_poly, size
+from derivcheck.tracing.compared import path
+from derivcheck.tracing.explore import unknown
+from derivcheck.tracing.expressions import gives
+from derivcheck.tracing.gather import Gathering
+from derivcheck.tracing.record import RecordingFailed
+from derivcheck.tracing.recording import Recording, Tensor
+from derivcheck.tracing.unify import Differs, Unified, Unknown
+
+
+def confirmed(traces: Gathering, unified: Unified, titles: Mapping[str, Poly], program: Program) -> Program:
+    """The Program; where the code runs otherwise at the smallest sizes, those are excluded.
+
+    Args:
+        titles: what the sizes are called in the Program, where they are not called as in the traces.
+
+    Raises:
+        UnsupportedOperation: the same operators run there, with a number that the derivation does not have.
+    """
+    found: list[Requirement] = []
+    names = traces.free()
+    titled = {n: titles.get(n, size(n)) for n in names}
+    for least in (1, 2):
+        sizes = dict.fromkeys(names, least)
+        if not sizes or not _admitted({str(titled[n]): v for n, v in sizes.items()}, [*program.requires, *found]):
+            continue
+        if _confirms(traces, unified, sizes):
+            continue
+        base = traces.assignments[-1]
+        culprits = [n for n in names if not _confirms(traces, unified, {**base, n: least})] or names
+        found += [Requirement(titled[n], ">", as_poly(least)) for n in culprits]
+    words = [f"{r}, since other operators run below" for r in found]
+    return (
+        replace(program, requires=(*program.requires, *found), conditions=(*program.conditions, *words)) if found else program
+    )
+
+
+def _admitted(sizes: Mapping[str, int], requires: Sequence[Requirement]) -> bool:
+    try:
+        return all(r.holds(sizes) for r in requires)
+    except ZeroDivisionError:
+        return False
+
+
+def _confirms(traces: Gathering, unified: Unified, sizes: Mapping[str, int]) -> bool:
+    """Whether a recording there is what the derivation says; the code may raise there, or go another, known way."""
+    try:
+        recording = traces.at(sizes)
+    except (RecordingFailed, UnsupportedOperation):
+        return True
+    if path(recording) != path(traces.recordings[0]):
+        return not traces.admits(sizes)
+    try:
+        _compare(unified, recording, traces.recordings[0], sizes)
+    except Differs:
+        return False
+    except Unknown as e:
+        raise unknown(e) from None
+    return True
+
+
+def _compare(unified: Unified, recording: Recording, first: Recording, sizes: Mapping[str, int]) -> None:
+    if len(recording.calls) != len(unified.steps) or len(recording.metas) != len(unified.dims):
+        raise Differs("other operators are called at other sizes", None)
+    for step, call in zip(unified.steps, recording.calls):
+        if call.func is not step.call.func or call.stop != step.call.stop or repr(call.out) != repr(step.call.out):
+            raise Differs("other operators are called at other sizes", step.call)
+        _same([step.args, step.kwargs], [call.args, call.kwargs], step, sizes)
+    for k, (dims, meta) in enumerate(zip(unified.dims, recording.metas)):
+        if len(dims) != len(meta.shape):
+            raise Differs("a tensor has another number of dimensions at other sizes", None)
+        if [p.at(sizes) for p in dims] != list(meta.shape):
+            made = next((c for c in recording.calls if repr(Tensor(k)) in repr(c.out)), None)
+            raise Unknown("the shape of its result", [first.metas[k].shape, meta.shape], made)
+
+
+def _same(mine: object, theirs: object, step: object, sizes: Mapping[str, int]) -> None:
+    if isinstance(mine, (list, tuple)) and isinstance(theirs, (list, tuple)):
+        if len(mine) != len(theirs):
+            raise Differs("an argument has another length at other sizes", step.call)  # type: ignore[attr-defined]
+        for a, b in zip(mine, theirs):
+            _same(a, b, step, sizes)
+    elif isinstance(mine, dict) and isinstance(theirs, dict):
+        for n in mine:
+            _same(mine[n], theirs.get(n), step, sizes)
+    elif isinstance(theirs, (int, float)) and not isinstance(theirs, bool):
+        if not gives(mine, sizes, theirs):
+            raise Unknown("its argument", [mine, theirs], step.call)  # type: ignore[attr-defined]
+    elif mine is not theirs and mine != theirs:
+        raise Differs("an argument differs at other sizes", step.call)  # type: ignore[attr-defined]

@@ -1,0 +1,45 @@
+"""Reads of a tensor's type, device or ``requires_grad`` by which the code chooses what to compute.
+
+``x.dtype`` that is handed on (``torch.zeros(3, dtype=x.dtype)``) decides nothing; one that is compared, looked up in a table or
+kept beside comparisons may.
+"""
+
+from __future__ import annotations
+
+import dis
+from functools import lru_cache
+from types import CodeType, FrameType
+from typing import Any
+
+import torch
+
+READS: dict[Any, str] = {
+    getattr(torch.Tensor, n).__get__: n
+    for n in ("dtype", "device", "requires_grad", "is_cuda", "layout", "is_leaf", "is_sparse")
+}
+_COMPARES = ("COMPARE_OP", "IS_OP", "CONTAINS_OP", "POP_JUMP", "JUMP_IF", "BINARY_SUBSCR", "MATCH")
+_HANDED = ("CALL", "PRECALL", "KW_NAMES", "RETURN")
+_KINDS = ("is_floating_point", "is_complex")  # the same for all types that are derived
+
+
+def decides(frame: FrameType) -> bool:
+    """Whether what a frame has just read may decide what it computes."""
+    return _decides(frame.f_code, frame.f_lasti)
+
+
+@lru_cache(maxsize=4096)
+def _decides(code: CodeType, at: int) -> bool:
+    instructions = list(dis.get_instructions(code))
+    start = next(k for k, i in enumerate(instructions) if i.offset >= at)
+    lines = [i.positions.lineno if i.positions else None for i in instructions]
+    same_line = [i for i, line in zip(instructions, lines) if line == lines[start]]
+    for i in instructions[start + 1 :]:
+        if i.opname.startswith(_COMPARES):
+            return True
+        if i.opname.startswith("STORE"):
+            return any(other.opname.startswith(_COMPARES[:3]) for other in instructions)
+        if i.opname == "LOAD_ATTR" and i.argval in _KINDS:
+            return False
+        if i.opname.startswith(_HANDED):
+            return any(j.opname in ("LOAD_METHOD", "LOAD_ATTR") and j.argval == "get" for j in same_line)
+    return False
