@@ -42,7 +42,7 @@ def assignments(program: Program, most: int = 60) -> Iterator[dict[str, int]]:
     if ladder is None:
         return
     tried: set[tuple[int, ...]] = set()
-    for v in (*_levels(len(names), most), *_past(program, names, ladder)):
+    for v in itertools.chain(_levels(len(names), most), _past(program, names, ladder)):
         values = tuple(ladder[n][k - 1] if k <= LEVELS else k for n, k in zip(names, v))
         sizes = dict(zip(names, values))
         if values not in tried and program.admits(sizes):

@@ -58,7 +58,7 @@ def value(t: Term, at: Mapping[Index, int], data: Data, n: int) -> float:
     if isinstance(t, Add):
         return math.fsum(value(a, at, data, n) for a in t.args)
     if isinstance(t, Mul):
-        if any(value(a, at, data, n) == 0 for a in t.args if isinstance(a, Bracket)):
+        if any(_is_zero(a, at, data, n) for a in t.args if isinstance(a, Bracket)):
             return 0.0
         return math.prod(value(a, at, data, n) for a in t.args)
     if isinstance(t, Pow):
@@ -68,6 +68,14 @@ def value(t: Term, at: Mapping[Index, int], data: Data, n: int) -> float:
     assert isinstance(t, Over) and t.kind == "sum", t
     ranges = [range(_place(i.size, at, data, n)) for i in t.indices]
     return math.fsum(value(t.body, {**at, **dict(zip(t.indices, v))}, data, n) for v in every_way(*ranges))
+
+
+def _is_zero(b: Bracket, at: Mapping[Index, int], data: Data, n: int) -> bool:
+    """Whether a bracket is 0; one that has no value is left to the others."""
+    try:
+        return value(b, at, data, n) == 0
+    except Undefined:
+        return False
 
 
 def _place(p: Poly, at: Mapping[Index, int], data: Data, n: int) -> int:
