@@ -212,7 +212,7 @@ def _near(u: float, v: float, tolerance: float = 1e-7) -> bool:
 
 def _is_broken(text: str, data: Data, n: int) -> bool:
     """Whether a condition does not hold; one of a kink somewhere beside the indices at which it may be 0."""
-    found = re.fullmatch(r"(.*) (≠|>|≥) (0|1)( unless .*)?", text.removesuffix(" (a kink)"))
+    found = re.fullmatch(r"(.*) (≠|>|≥) (0|-?1)( unless .*)?", text.removesuffix(" (a kink)"))
     if found is None:
         return bool(re.search(r" in [\[(]| is no | is a ", text)) and _outside(text, data, n)
     lhs, relation, right, unless = found[1], found[2], float(found[3]), found[4]
