@@ -14,14 +14,16 @@ from derivcheck.tracing.expressions import gives
 from derivcheck.tracing.gather import Gathering
 from derivcheck.tracing.record import RecordingFailed
 from derivcheck.tracing.recording import Recording, Tensor
+from derivcheck.tracing.same_function import Apply, same_function
 from derivcheck.tracing.unify import Differs, Unified, Unknown
 
 
-def confirmed(traces: Gathering, unified: Unified, titles: Mapping[str, Poly], program: Program) -> Program:
-    """The Program; where the code runs otherwise at the smallest sizes, those are excluded.
+def confirmed(traces: Gathering, unified: Unified, titles: Mapping[str, Poly], program: Program, apply: Apply) -> Program:
+    """The Program; where the code is another function at the smallest sizes, those are excluded.
 
     Args:
         titles: what the sizes are called in the Program, where they are not called as in the traces.
+        apply: applies the rows to other recordings.
 
     Raises:
         UnsupportedOperation: the same operators run there, with a number that the derivation does not have.
@@ -29,14 +31,20 @@ def confirmed(traces: Gathering, unified: Unified, titles: Mapping[str, Poly], p
     found: list[Requirement] = []
     names = traces.free()
     titled = {n: titles.get(n, size(n)) for n in names}
+
+    def confirms(sizes: Mapping[str, int]) -> bool:
+        recording = _differing(traces, unified, sizes)
+        here = {str(titled[n]): v for n, v in sizes.items()}
+        return recording is None or same_function(traces, recording, sizes, here, program, apply)
+
     for least in (1, 2):
         sizes = dict.fromkeys(names, least)
         if not sizes or not _admitted({str(titled[n]): v for n, v in sizes.items()}, [*program.requires, *found]):
             continue
-        if _confirms(traces, unified, sizes):
+        if confirms(sizes):
             continue
         base = traces.assignments[-1]
-        culprits = [n for n in names if not _confirms(traces, unified, {**base, n: least})] or names
+        culprits = [n for n in names if not confirms({**base, n: least})] or names
         found += [Requirement(titled[n], ">", as_poly(least)) for n in culprits]
     words = [f"{r}, since other operators run below" for r in found]
     return (
@@ -51,21 +59,22 @@ def _admitted(sizes: Mapping[str, int], requires: Sequence[Requirement]) -> bool
         return False
 
 
-def _confirms(traces: Gathering, unified: Unified, sizes: Mapping[str, int]) -> bool:
-    """Whether a recording there is what the derivation says; the code may raise there, or go another, known way."""
+def _differing(traces: Gathering, unified: Unified, sizes: Mapping[str, int]) -> Recording | None:
+    """A recording there that is not of the same operators; None for one that is what the derivation says, and where the code
+    raises, or goes another way that a condition excludes."""
     try:
         recording = traces.at(sizes)
     except (RecordingFailed, UnsupportedOperation):
-        return True
+        return None
     if path(recording) != path(traces.recordings[0]):
-        return not traces.admits(sizes)
+        return recording if traces.admits(sizes) else None
     try:
         _compare(unified, recording, traces.recordings[0], sizes)
     except Differs:
-        return False
+        return recording
     except Unknown as e:
         raise unknown(e) from None
-    return True
+    return None
 
 
 def _compare(unified: Unified, recording: Recording, first: Recording, sizes: Mapping[str, int]) -> None:

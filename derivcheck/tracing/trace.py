@@ -25,7 +25,9 @@ from derivcheck.notation.program import Input, Program
 from derivcheck.tracing.assign import Subject
 from derivcheck.tracing.confirm import confirmed
 from derivcheck.tracing.explore import explored
+from derivcheck.tracing.gather import Gathering
 from derivcheck.tracing.inputs import closed_over, function_subject
+from derivcheck.tracing.unify import Unified
 from derivcheck.tracing.walk import Walk
 
 
@@ -116,6 +118,10 @@ def program_of(
         )
     walk = Walk(traces, unified, dict(closed or {}), dict(values or {}), dict(late or {}))
     titles = {} if symbolic else walk.titles(preferred or {})
-    program = confirmed(traces, unified, titles, walk.program(titles))
+
+    def applied(other: Gathering, recorded: Unified) -> Program:
+        return Walk(other, recorded, dict(closed or {}), dict(values or {}), dict(late or {})).program({})
+
+    program = confirmed(traces, unified, titles, walk.program(titles), applied)
     wrt = tuple(a.name for a in program.arguments if a.kind == "float" and a.role in ("argument", "parameter"))
     return Traced(program, wrt, walk.values, name)
