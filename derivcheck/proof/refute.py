@@ -22,7 +22,7 @@ from derivcheck.notation.walking import subterms
 from derivcheck.proof.choices import assignments
 from derivcheck.proof.counterexample import Counterexample, Evidence
 from derivcheck.proof.decimals import DIGITS, Digits
-from derivcheck.proof.samples import beside, reach, sample, values_at
+from derivcheck.proof.samples import beside, reach, sample, values_at, writes_astray
 
 # Where not all of the forward is defined at numbers of both signs: positive ones, those below 1/2, those above 1.
 UNTIL_DEFINED = ((True, Fraction(1, 3)), (True, 4))
@@ -72,7 +72,8 @@ def compared(
     for sizes, stretch, zeroed in variants if perf_counter() - start < seconds else ():  # what float64 does not show
         for name, claimed, gradient in [p for p in pairs if p[0] not in refuted]:
             inputs = sample(program, sizes, 5, False, stretch, zeroed)
-            example = None if inputs is None else lasting(program, name, claimed, gradient, sizes, inputs, zeroed)
+            astray = inputs is None or writes_astray(program, sizes, inputs)
+            example = None if inputs is None or astray else lasting(program, name, claimed, gradient, sizes, inputs, zeroed)
             if example is not None and _clear(example):
                 first = first or example
                 refuted.add(name)

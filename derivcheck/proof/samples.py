@@ -83,9 +83,7 @@ def reach(program: Program) -> int:
     return max(found)
 
 
-def _drawn(
-    a: Input, shape: tuple[int, ...], sizes: Mapping[str, int], rng: random.Random, over: int, positive: bool
-) -> Any:
+def _drawn(a: Input, shape: tuple[int, ...], sizes: Mapping[str, int], rng: random.Random, over: int, positive: bool) -> Any:
     """Numbers over a prime of their own: what a kink compares is then hardly ever equal."""
     count = int(np.prod(shape, dtype=int))
     if a.kind == "int":
@@ -106,10 +104,20 @@ def _drawn(
 
 def values_at(program: Program, sizes: Mapping[str, int], inputs: Mapping[str, Any]) -> dict[str, Any] | None:
     """Every input and definition in float64; None where they cannot be evaluated, or write where nothing is."""
+    values = _values(program, sizes, inputs)
+    return None if values is None or _astray(program, values, sizes) else values
+
+
+def writes_astray(program: Program, sizes: Mapping[str, int], inputs: Mapping[str, Any]) -> bool:
+    """Whether it can be evaluated in float64, and writes where nothing is."""
+    values = _values(program, sizes, inputs)
+    return values is not None and _astray(program, values, sizes)
+
+
+def _values(program: Program, sizes: Mapping[str, int], inputs: Mapping[str, Any]) -> dict[str, Any] | None:
     floats = {n: v.astype(float) if v.dtype == object else v for n, v in inputs.items()}
     try:
-        values = {**floats, **evaluate(program, floats, sizes, WithHoles())}
-        return None if _astray(program, values, sizes) else values
+        return {**floats, **evaluate(program, floats, sizes, WithHoles())}
     except (DerivcheckError, ArithmeticError, IndexError, ValueError, TypeError):
         return None
 
