@@ -13,7 +13,7 @@ from derivcheck.tracing.composites import in_order
 from derivcheck.tracing.log import Place
 from derivcheck.tracing.marks import Marks
 from derivcheck.tracing.places import user_file
-from derivcheck.tracing.reads import LAYOUT, MEMORY, SIZES, Reads, by_user, carried, reader, stripped
+from derivcheck.tracing.reads import LAYOUT, MEMORY, SIZES, Reads, by_user, carried, stripped
 from derivcheck.tracing.recorder import Recorder
 from derivcheck.tracing.slicing import GETITEM, SETITEM, sliced, whole
 from derivcheck.tracing.stack import frames_of, here
@@ -48,6 +48,9 @@ class PythonCalls(TorchFunctionMode):
         self.recorder, self.recording, self.reads, self.marks = recorder, recorder.recording, reads, marks
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        read = READS.get(func)
+        if read is not None:  # most of these are torch's own
+            return self._type(read, func, args)
         kwargs = kwargs or {}
         self.recording.torch_calls.append(getattr(func, "__name__", ""))
         args, kwargs = self.marks.cut(args), {n: self.marks.cut(v) for n, v in (kwargs or {}).items()}
@@ -56,9 +59,6 @@ class PythonCalls(TorchFunctionMode):
             self.recording.assumptions[asked] = None
         if func in SIZES and isinstance(args[0], torch.Tensor):
             return self.reads.read(func, args, kwargs)
-        read = READS.get(func)
-        if read is not None:
-            return self._type(read, func, args)
         if torch._C._are_functorch_transforms_active():
             raise UnsupportedOperation(
                 "torch.func",
@@ -119,8 +119,8 @@ class PythonCalls(TorchFunctionMode):
     def _type(self, name: str, func: Any, args: Any) -> Any:
         """A type, a device that the code reads; one by which it may choose is noted."""
         value = func(*args)
-        frame = reader(sys._getframe(2))
-        if frame is not None and user_file(frame.f_code.co_filename) and decides(frame):
+        frame = sys._getframe(2)
+        if user_file(frame.f_code.co_filename) and decides(frame):
             self.recording.chosen_by[name, str(value)] = str(Place.of(frame))
         return value
 

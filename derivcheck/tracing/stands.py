@@ -243,6 +243,17 @@ _IN_BUILTINS: dict[str, Any] = {
 _BY_NAME: dict[int, Any] = {id(getattr(math, n)): stand for n, stand in _IN_MATH.items()}
 
 
+_found: dict[int, tuple[int, list[str]]] = {}
+
+
+def _named(names: dict[str, Any]) -> list[str]:
+    """The names under which a module may hold functions of :mod:`math`; looked for again when it has got other names."""
+    known = _found.get(id(names))
+    if known is None or known[0] != len(names):
+        known = _found[id(names)] = (len(names), [n for n, value in names.items() if id(value) in _BY_NAME])
+    return known[1]
+
+
 class Stands:
     """Puts the stands in their places, and takes them out again."""
 
@@ -255,8 +266,8 @@ class Stands:
         if id(names) in self.modules:
             return
         self.modules[id(names)] = names
-        for name, value in list(names.items()):
-            stand = _BY_NAME.get(id(value))
+        for name in _named(names):
+            stand = _BY_NAME.get(id(names.get(name)))
             if stand is not None:
                 self._put(names, name, stand)
         for kind in (int, float):
