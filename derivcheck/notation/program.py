@@ -143,6 +143,8 @@ def simplest(needs: Requirement) -> Requirement:
     >>> from derivcheck.notation.sizes import as_poly, extreme, size
     >>> print(simplest(Requirement(extreme("min", size("N"), 4), "==", as_poly(4))))
     N >= 4
+    >>> print(simplest(Requirement(-size("M"), ">", -size("N"))))
+    M < N
     """
     for one, other in ((needs.left, needs.right), (needs.right, needs.left)):
         atom = one.atom
@@ -152,6 +154,8 @@ def simplest(needs: Requirement) -> Requirement:
     if needs.right.constant == 0 and any(c > 0 for _, c in needs.left.terms):
         taken = Poly((m, -c) for m, c in needs.left.terms if c < 0)
         needs = Requirement(needs.left + taken, needs.relation, taken)
+    if all(c < 0 for p in (needs.left, needs.right) for _, c in p.terms):
+        needs = Requirement(-needs.left, _TURNED[needs.relation], -needs.right)
     if needs.left.constant is not None and needs.right.constant is None:
         return Requirement(needs.right, _TURNED[needs.relation], needs.left)
     return needs
