@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 import sys
 
-import pytest
-
 from release.conftest import ROOT, run
 
 SEEDS = os.environ.get("RELEASE_SEEDS", "50000")
@@ -18,6 +16,4 @@ def test_proofs() -> None:
 
 
 def test_sizes() -> None:
-    if not (ROOT / "tests" / "tracing" / "fuzz_sizes.py").exists():
-        pytest.skip("tests/tracing/fuzz_sizes.py, the search for a wrong size, does not exist yet")
     run(sys.executable, "-m", "tests.tracing.fuzz_sizes", SEEDS, folder=ROOT, seconds=24 * 3600)
