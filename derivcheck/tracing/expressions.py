@@ -92,7 +92,10 @@ class Expressions:
             poly = None if poly is None else self.resolved(poly)
             if poly is not None and self.holds(poly, values):
                 held.add(poly)
-        return self.dimension(values) if not held else held.pop() if len(held) == 1 else None  # None: not told apart
+        if held:
+            return held.pop() if len(held) == 1 else None  # not told apart
+        same = all(v == values[0] for v in values)  # a number of the code's own, whatever dimension it equals here
+        return as_poly(int(values[0])) if same else self.dimension(values)
 
     def real(self, values: Sequence[float], candidates: Iterable[Any]) -> Fraction | float | Term | Poly | None:
         """The number (a Fraction; infinities and NaN stay floats) or term with these values among those carried, or None."""

@@ -229,3 +229,12 @@ def test_sizes_that_agree_by_chance_are_told_apart() -> None:
     d = dc.derive(f, x=normal(2, 3, 9, 8), w=normal(4, 3, 3, 3))
     assert [n for n in d.program.notes if "equal" in n] == ["x.shape[1] = w.shape[1] (the code needs them equal)"]
     same_as_autograd(d, f, x=normal(3, 2, 9, 8), w=normal(5, 2, 3, 2))
+
+
+def test_a_number_of_the_codes_own_is_no_dimension_that_it_equals() -> None:
+    def f(x: T) -> T:
+        return (x[:, :5] ** 2).sum() + 5 * x.sum()
+
+    d = dc.derive(f, x=normal(3, 33))
+    for shape in ((3, 33), (4, 3)):
+        same_as_autograd(d, f, x=normal(*shape))
