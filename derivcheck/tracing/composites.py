@@ -30,7 +30,7 @@ def _shaped(dims: Dims, shape: Sequence[Any]) -> list[Any] | None:
     """A shape with the size that is left open (−1) found; None where torch has to complain."""
     at = [k for k, n in enumerate(shape) if bare(n) == -1]
     rest = prod(n for n in shape if bare(n) != -1)
-    if len(at) != 1 or bare(rest) == 0:
+    if len(at) != 1 or bare(rest) == 0 and not rest > 0:  # noted: torch looks for no size where there is no element
         return None if at else list(shape)
     found = list(shape)
     found[at[0]] = prod(dims) // rest
@@ -80,7 +80,9 @@ def _unflatten(dims: Dims, x: Any, dim: int, sizes: Any) -> Made:
 
 def _chunk(dims: Dims, x: Any, chunks: int, dim: int = 0) -> Made:
     each = (dims[dim] + chunks - 1) // chunks if dims and chunks > 0 else 0
-    return (aten.split.Tensor, (x, each, dim)) if bare(each) > 0 else None
+    if bare(each) > 0 or each > 0:  # of nothing torch makes pieces of another way: noted
+        return aten.split.Tensor, (x, each, dim)
+    return None
 
 
 def _sections(dims: Dims, x: Any, sections: int, dim: int = 0) -> Made:

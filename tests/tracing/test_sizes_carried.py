@@ -231,6 +231,15 @@ def test_sizes_that_agree_by_chance_are_told_apart() -> None:
     same_as_autograd(d, f, x=normal(3, 2, 9, 8), w=normal(5, 2, 3, 2))
 
 
+def test_pieces_of_nothing_are_told_from_pieces() -> None:
+    def f(x: T) -> T:
+        return (x[:, x.shape[0] // 2 : -64].chunk(2, 1)[0] ** 2).sum()
+
+    run = dc.derive(f, x=normal(3, 6)).compile()
+    with pytest.raises(ValueError, match="this was derived for"):
+        run(x=normal(2, 4099))
+
+
 def test_a_number_of_the_codes_own_is_no_dimension_that_it_equals() -> None:
     def f(x: T) -> T:
         return (x[:, :5] ** 2).sum() + 5 * x.sum()
