@@ -60,7 +60,6 @@ class Traces:
     assignments: list[dict[str, int]] = field(default_factory=list)
     recordings: list[Recording] = field(default_factory=list)
     notes: dict[str, None] = field(default_factory=dict)
-    tried: int = 0
     watch: bool = True
     plan: int = 0
     kind: int = 0
@@ -183,7 +182,6 @@ class Traces:
         key = (tuple(shapes.items()), tuple(sorted(soft.items())), self.watch)
         if repair is None and upto is None and key in self._made:  # the sizes' names changed, and no shape
             return self._made[key]
-        self.tried += 1
         modules = (*subject.modules, *self.modules.values())
         run = Run(subject.has_row, subject.decompositions, names, self.watch, repair, upto, modules)
 
