@@ -128,9 +128,9 @@ def _full(space: Space, a: Atom) -> bool:
 
 
 def _never_zero(space: Space, m: Monomial, inputs: frozenset[str]) -> bool:
-    """Whether a product is not 0 for all inputs, at any index or size."""
+    """Whether a product is not 0 for all inputs, at any index or size, where it is defined."""
     return all(
-        strictly(a) or a.kind == "base" or a.kind == "element" and a.data[0] in inputs
+        strictly(a) or a.kind in ("base", "element") and e < 0 or a.kind == "element" and a.data[0] in inputs
         or _positive_at_one(space, ((a, e),), inputs)
         or any(_varies(space, a, n, inputs) for n in a.elements & inputs)
         for a, e in m

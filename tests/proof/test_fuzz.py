@@ -4,8 +4,10 @@ from typing import Any
 
 import pytest
 
-from derivcheck.proof import powers, prover
+from derivcheck.proof import kinks, powers, prover
+from derivcheck.proof.atoms import elements_in
 from derivcheck.proof.domain import Domain
+from derivcheck.proof.identical import identically_zero
 from derivcheck.proof.kinks import Kinks
 from tests.proof.fuzz import Count, differs, judge_claim, judged, main
 from tests.proof.random_terms import pair
@@ -37,11 +39,13 @@ def test_the_fuzz_finds_an_unsound_rule(monkeypatch: pytest.MonkeyPatch) -> None
     "careless",
     [
         (Kinks, "meets", lambda self, space, u: {}),  # every comparison a kink, at each index
-        (prover, "objection", lambda *_: None),  # no numbers asked of a proof
+        # A comparison of m·x a kink wherever the mask is, as if it were never 0.
+        (kinks, "identically_zero", lambda space, u, inputs: identically_zero(space, u, inputs | elements_in(u))),
         (Domain, "sign", lambda self, space, a: 1),  # the forward is defined for positive numbers alone
     ],
 )
 def test_the_fuzz_finds_a_careless_proof_of_a_claim(monkeypatch: pytest.MonkeyPatch, careless: tuple[Any, str, Any]) -> None:
+    monkeypatch.setattr(prover, "objection", lambda *_: None)  # no numbers asked of a proof: they would object
     monkeypatch.setattr(*careless)
     count = Count()
     assert any(judge_claim(count, seed, 0.5) or count.wrong for seed in range(90, 600))
