@@ -162,7 +162,7 @@ def main(seeds: int, probes: bool) -> int:
             report = examine(s, backward, None, dtype, 0, None, hostile=probes, witnesses=probes)
             total += 1
             verdicts.update(r.verdict for r in report)
-            if report.faulty or any(r.verdict == "undecided" for r in report):
+            if report.faulty or any(r.verdict in ("undecided", "not reproduced") for r in report):
                 how = "native" if backward is None else "by hand"
                 alarms.append(
                     f"{name} ({how}): "

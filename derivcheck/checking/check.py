@@ -33,6 +33,8 @@ def check(
     *,
     tolerance: float | None = None,
     per_module: bool = False,
+    strict: bool = False,
+    order: int | None = None,
 ) -> Report:
     """Check a gradient: derived against what the backward under test returns, elementwise, and against other witnesses.
 
@@ -51,12 +53,15 @@ def check(
         seed: of everything random.
         tolerance: allow this relative error beyond rounding; the report says that it was used.
         per_module: walk a module's submodules and check each that has a backward of its own.
+        strict: pass only where nothing is left open (``report.limits``).
+        order: 1: the gradient alone; 2 or None: also the gradient's own gradient, where an ``autograd.Function`` offers one.
 
     Returns:
-        A :class:`~derivcheck.checking.report.Report`.
+        A :class:`~derivcheck.checking.report.Report`; ``docs/verdicts.md`` says what each verdict means.
 
     Raises:
-        InputError: data that cannot be checked (NaN, infinity, an empty batch), or names and shapes that do not fit.
+        InputError: data that cannot be checked (NaN, infinity, an empty batch), names and shapes that do not fit, an order
+            that is not 1, 2 or None.
         UnsupportedOperation: a forward that cannot be derived.
 
     >>> x, w = torch.randn(4, 3), torch.randn(2, 3)
@@ -68,12 +73,17 @@ def check(
     >>> check(linear, {"x": x, "w": w}, backward=mine).passed
     True
     """
+    if order not in (None, 1, 2):
+        raise InputError(f"order is {order!r}; expected 1 (the gradient alone), or 2 or None (its own gradient as well)")
     if per_module:
         from derivcheck.checking.modules import check_modules
 
-        return check_modules(forward, inputs, dtype=dtype, device=device, seed=seed, tolerance=tolerance)
+        how: dict[str, Any] = {"dtype": dtype, "device": device, "seed": seed, "tolerance": tolerance}
+        return check_modules(forward, inputs, **how, strict=strict, order=order)
     s = subject(forward, inputs, reference, wrt, dtype, device)
-    return examine(s, backward, grad_output, dtype, seed, tolerance, hostile=True, witnesses=True)
+    report = examine(s, backward, grad_output, dtype, seed, tolerance, hostile=True, witnesses=True, order=order)
+    report.strict = strict
+    return report
 
 
 def check_at(
@@ -119,6 +129,7 @@ def examine(
     tolerance: float | None,
     hostile: bool,
     witnesses: bool,
+    order: int | None = None,
 ) -> Report:
     """The check of a subject."""
     s.allowance = tolerance
@@ -153,7 +164,8 @@ def examine(
     if witnesses:
         testify(s, rows, upstream, right, seed, tested=backward is None)
     if hostile:
-        more, note = second_order(s, upstream, dtype, seed) if not any(r.faulty for r in rows) else ([], "")
+        twice = order != 1 and not any(r.faulty for r in rows)
+        more, note = second_order(s, upstream, dtype, seed) if twice else ([], "")
         rows.extend(more)
         report.notes.extend([note] if note else [])
         with warnings.catch_warnings(action="ignore"):  # of sizes and data that are not the caller's

@@ -30,6 +30,7 @@ def gradcheck(
     check_backward_ad: bool = True,
     fast_mode: bool = False,
     masked: bool | None = None,
+    strict: bool = False,
 ) -> bool:
     """:func:`~derivcheck.checking.check.check` behind the signature of ``torch.autograd.gradcheck``.
 
@@ -39,7 +40,9 @@ def gradcheck(
 
     Args:
         func: a function of tensors, or ``SomeFunction.apply``.
-        inputs: its arguments; gradients are checked in the floating tensors that require them.
+        inputs: its arguments; gradients are checked in the floating tensors that require them.  As torch's gradcheck, it does
+            not ask for the gradient's own gradient.
+        strict: hold only where nothing is left open (``docs/verdicts.md``).
 
     Returns:
         True if all gradients hold; else False, or GradientMismatch with ``raise_exception``.
@@ -64,9 +67,10 @@ def gradcheck(
     named = dict(zip(names, args))
     dtype = next(args[k].dtype for k in wanted)
     report = check(
-        forward or _by_name(func, names), named, wrt=[names[k] for k in wanted], dtype=dtype, device=args[wanted[0]].device
+        forward or _by_name(func, names), named, wrt=[names[k] for k in wanted], dtype=dtype, device=args[wanted[0]].device,
+        strict=strict, order=1,
     )
-    if report.faulty or not report.passed:
+    if not report.passed:
         if raise_exception:
             raise GradientMismatch(report)
         return False

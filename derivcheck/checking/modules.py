@@ -22,6 +22,8 @@ def check_modules(
     device: str | torch.device = "cpu",
     seed: int = 0,
     tolerance: float | None = None,
+    strict: bool = False,
+    order: int | None = None,
 ) -> Report:
     """Check every submodule that has an ``autograd.Function`` or a backward hook of its own.
 
@@ -50,6 +52,8 @@ def check_modules(
         h.remove()
     rows: list[Row] = []
     notes: list[str] = []
+    limits: list[str] = []
+    taken: dict[str, str] = {}
     chosen = [n for n in reached if _own(n, work.get_submodule(n), reached)]
     if not chosen:
         raise InputError(
@@ -58,12 +62,16 @@ def check_modules(
     for name in chosen:
         values, _ = reached[name]
         given = {n: v.detach() if isinstance(v, torch.Tensor) else v for n, v in values.items()}
-        report = check(work.get_submodule(name), given, dtype=dtype, device=device, seed=seed, tolerance=tolerance)
+        how: dict[str, Any] = {"dtype": dtype, "device": device, "seed": seed, "tolerance": tolerance, "order": order}
+        report = check(work.get_submodule(name), given, **how)
         for row in report:
             row.name = f"{name}: {row.name}" if name else row.name
             rows.append(row)
         notes += [f"{name}: {n}" for n in report.notes if not n.startswith("held")]
-    return Report(type(model).__name__, rows, str(dtype).removeprefix("torch."), str(device), seed, {}, notes)
+        limits += [f"{name}: {n}" for n in report.limits]
+        taken |= {f"{name}: {side}": by for side, by in report.reached.items()}
+    kind = str(dtype).removeprefix("torch.")
+    return Report(type(model).__name__, rows, kind, str(device), seed, {}, notes, limits, taken, strict)
 
 
 def _keep(name: str, reached: dict[str, tuple[dict[str, Any], Any]]) -> Any:

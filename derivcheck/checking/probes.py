@@ -16,7 +16,7 @@ from derivcheck.checking.compare import compare
 from derivcheck.checking.found import Found, Run, Upstream, flat
 from derivcheck.checking.judge import CAP, Derived, Sample, bounds, derived, judge
 from derivcheck.checking.kinks import between
-from derivcheck.checking.report import Row
+from derivcheck.checking.report import NOT_REPRODUCED, Row
 from derivcheck.checking.situations import Probe, situations
 from derivcheck.checking.subject import Subject, Tensors
 from derivcheck.errors import DerivcheckError
@@ -82,7 +82,7 @@ def probe(
         done.append(p.name)
     if known.unlike:
         said = f"the derivation does not reproduce the forward at {known.unlike[0]}: a fault of derivcheck, please report it"
-        rows.append(Row("forward", verdict="undecided", note=said))
+        rows.append(Row("forward", verdict=NOT_REPRODUCED, note=said))
     notes = []
     if done and not any(r.faulty for r in rows):
         notes.append(f"held under {len(done)} probes: {', '.join(dict.fromkeys(done))}")

@@ -2,7 +2,9 @@
 
 A verdict is ``passed``; or a fault (``wrong``, ``missing``, ``extra``, ``shape``, ``dtype``,
 ``changed input``, ``raised``); or neither: ``vacuous`` (the arithmetic of this type cannot tell),
-``right but ill-conditioned`` (right numbers by an unstable way), ``undecided`` (the witnesses disagree).
+``right but ill-conditioned`` (right numbers by an unstable way), ``undecided`` (the witnesses disagree),
+``not reproduced`` (the derivation is not the forward: nothing is said of its gradient).
+``docs/verdicts.md`` says what each means for a test, a training run and the command.
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 FAULTS = ("wrong", "missing", "extra", "shape", "dtype", "changed input", "raised")
+NOT_REPRODUCED = "not reproduced"
 
 
 @dataclass
@@ -138,6 +141,13 @@ def _plain(x: float | None) -> float | str | None:
 class Report:
     """All findings of a check.
 
+    Attributes:
+        notes: what the reader should know, a sentence each.
+        limits: those of the notes that say what a pass leaves open (``never reached: …``, ``fixed at …``, ``torch's own: …``,
+            ``refuses …``); with ``strict`` they are no pass.
+        reached: each side of each condition on the data that decides the gradient -> what first took it (``the data``, or the
+            probe); ``""`` where nothing did.
+
     >>> r = Report("f", [Row("x"), Row("w", "missing", note="the backward returned no gradient for w")])
     >>> r.passed, r["x"].passed, [row.name for row in r]
     (False, True, ['x', 'w'])
@@ -153,12 +163,15 @@ class Report:
     seed: int = 0
     sizes: Mapping[str, int] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    limits: list[str] = field(default_factory=list)
+    reached: dict[str, str] = field(default_factory=dict)
+    strict: bool = False
     reproduce: Callable[[], str] | None = field(default=None, repr=False)
 
     @property
     def passed(self) -> bool:
-        """Whether every gradient holds."""
-        return all(r.passed for r in self.rows)
+        """Whether every gradient holds; with ``strict`` also that nothing is left open."""
+        return all(r.passed for r in self.rows) and not (self.strict and self.limits)
 
     @property
     def faulty(self) -> bool:
@@ -169,6 +182,11 @@ class Report:
     def failures(self) -> list[Row]:
         """The rows that did not pass, in order."""
         return [r for r in self.rows if not r.passed]
+
+    def leave_open(self, *sentences: str) -> None:
+        """Note what a pass leaves open."""
+        self.notes.extend(sentences)
+        self.limits.extend(sentences)
 
     def __getitem__(self, name: str) -> Row:
         for r in self.rows:
@@ -186,10 +204,11 @@ class Report:
         return self.passed
 
     def __str__(self) -> str:
-        return "\n".join(self._passing() if self.passed else self._failing())
+        return "\n".join(self._failing() if self.failures else self._passing())
 
     def _passing(self) -> list[str]:
-        lines = [f"{self.name}: {_all(len(self.rows))} ({self.dtype}{_sizes(self.sizes)})"]
+        more = "" if self.passed else ", but not all was reached, as strict=True asks"
+        lines = [f"{self.name}: {_all(len(self.rows))}{more} ({self.dtype}{_sizes(self.sizes)})"]
         width = max((len(r.name) for r in self.rows), default=0)
         for r in self.rows:
             witnesses = ", ".join(w.name for w in r.witnesses if w.agrees)
@@ -239,6 +258,9 @@ class Report:
             "seed": self.seed,
             "sizes": dict(self.sizes),
             "notes": list(self.notes),
+            "limits": list(self.limits),
+            "reached": dict(self.reached),
+            "strict": self.strict,
             "gradients": [r.to_dict() for r in self.rows],
         }
 

@@ -26,7 +26,7 @@ from derivcheck.checking.found import Upstream, dense, flat
 from derivcheck.checking.judge import CAP, Derived, bounds, derived, fill
 from derivcheck.checking.live import Live, array
 from derivcheck.checking.probes import runs
-from derivcheck.checking.report import Row, Witness
+from derivcheck.checking.report import NOT_REPRODUCED, Row, Witness
 from derivcheck.checking.situations import at_sizes
 from derivcheck.checking.structure import dependents
 from derivcheck.checking.subject import Subject, Tensors
@@ -114,7 +114,7 @@ def value_row(s: Subject, right: Derived, dtype: torch.dtype) -> Row | None:
                 else "the trace does not reproduce the forward"
             )
             if s.meaning is None:
-                row.verdict = "undecided"
+                row.verdict = NOT_REPRODUCED
             return row
         worst = row
     return worst if s.meaning is not None else None

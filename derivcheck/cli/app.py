@@ -31,7 +31,7 @@ def _exits(command: Callable[..., int]) -> Callable[..., None]:
             code = command(*args, **kwargs)
         except (UnverifiedGradientError, GradientMismatch) as e:
             typer.echo(f"derivcheck: {e}", err=True)
-            code = WRONG
+            code = WRONG if e.report is None or e.report.faulty else UNDECIDED
         except DerivcheckError as e:
             typer.echo(f"derivcheck: {e}", err=True)
             code = BAD_INPUT
@@ -144,6 +144,7 @@ def check(
     json: Json = False,
     junit: Annotated[Path | None, _option("Also write the report for a CI server.", "FILE.xml")] = None,
     reproducer: Annotated[Path | None, _option("Where it fails, write code that shows it with torch alone.", "FILE.py")] = None,
+    strict: Annotated[bool, _option("Exit 3 where it holds and something was not reached.", None, "--strict")] = False,
     force: Force = False,
 ) -> int:
     """Check TARGET's gradient on random inputs against what is derived, autograd, differences and SymPy.
@@ -153,7 +154,7 @@ def check(
     from derivcheck.cli.commands import run_check
 
     return run_check(target, backward, reference, dims, const or [], sizes, dtype, device, seed, json, junit, reproducer,
-                     force)
+                     strict, force)
 
 
 @app.command("prove")

@@ -55,8 +55,8 @@ def write_notes(target: str, loss: str, dims: str, const: Sequence[str], format:
 
 
 def run_check(target: str, backward: str, reference: str, dims: str, const: Sequence[str], sizes: str, dtype: str, device: str,
-              seed: int, as_json: bool, junit: Path | None, reproducer: Path | None, force: bool) -> int:
-    """Check a gradient on random inputs; 0 passed, 1 a gradient is wrong, 3 neither."""
+              seed: int, as_json: bool, junit: Path | None, reproducer: Path | None, strict: bool, force: bool) -> int:
+    """Check a gradient on random inputs; 0 passed, 1 a gradient is wrong, 3 neither, or not all was reached with ``strict``."""
     asked = [(p, option) for p, option in ((junit, "--junit"), (reproducer, "--reproducer")) if p is not None]
     outputs = Outputs(asked, partial(files_of, target, backward, reference), force)
     outputs.ask()
@@ -82,7 +82,7 @@ def run_check(target: str, backward: str, reference: str, dims: str, const: Sequ
     tensors = random_inputs(program, chosen, seed, frozenset(values) | frozenset(constants))
     under_test = None if not backward else backward if is_index_text(backward) else load_target(backward, "--backward")
     report = check(forward, {**tensors, **constants}, backward=under_test, reference=means, dtype=getattr(torch, dtype),
-                   device=device, seed=seed)
+                   device=device, seed=seed, strict=strict)
     console = Console(highlight=False)
     if as_json:
         print(json.dumps(report.to_dict(), indent=2, allow_nan=False))

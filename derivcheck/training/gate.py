@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 import torch
 
 from derivcheck.checking.check import examine
-from derivcheck.checking.report import Report
+from derivcheck.checking.report import NOT_REPRODUCED, Report
 from derivcheck.checking.subject import Subject
 from derivcheck.errors import UnverifiedGradientError
 from derivcheck.training.gradients import Setting
@@ -28,8 +28,8 @@ def verify(setting: Setting, shapes: Sequence[Mapping[str, torch.Tensor]], backw
         A report per shape.
 
     Raises:
-        UnverifiedGradientError: a gradient that does not hold, or that the witnesses leave undecided; it carries the
-            report.  What the arithmetic of the type cannot tell (vacuous) stops no run.
+        UnverifiedGradientError: a gradient that does not hold, or a derivation that is not the forward; it carries the
+            report.  What cannot be told (vacuous, ill-conditioned, undecided) stops no run; it stands in the report.
     """
     derivation = setting.derivation
     reports = []
@@ -38,7 +38,7 @@ def verify(setting: Setting, shapes: Sequence[Mapping[str, torch.Tensor]], backw
         s = Subject(derivation, setting.call, dict(tensors), derivation.wrt, derivation.name, module=setting.module, held=held)
         # The witnesses judge the derivation, which is the same for every shape: once is enough.
         report = examine(s, backward, None, tensors[derivation.wrt[0]].dtype, seed, None, hostile=False, witnesses=k == 0)
-        if report.faulty or any(r.verdict == "undecided" for r in report):
+        if report.faulty or any(r.verdict == NOT_REPRODUCED for r in report):
             raise UnverifiedGradientError(_refusal(tensors, derivation.wrt, report), report)
         reports.append(report)
     return tuple(reports)

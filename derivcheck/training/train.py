@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -66,7 +66,7 @@ def train(module: nn.Module, loss: Callable[..., Any], x: torch.Tensor, y: torch
     reports = plan.verify(seed)
     called = optimizer if isinstance(optimizer, str) else getattr(optimizer, "__name__", "custom")
     history = History(plan.name, called, lr, plan.batch_size, str(plan.x.device), seed, reports=reports)
-    history.notes = tuple(dict.fromkeys(f"{row.name}: {row.note}" for r in reports for row in r if row.passed and row.note))
+    history.notes = _notes(reports)
     _run(plan, make(list(plan.setting.trained.values()), lr=lr), epochs, history, on_epoch)
     if history.diverged:
         history.diverged += _stable_lr(plan, lr)
@@ -122,6 +122,15 @@ def prepare(module: nn.Module, loss: Callable[..., Any], x: torch.Tensor, y: tor
     derivation = derive(module, x[:size], loss=loss, target=target, wrt=tuple(trained))
     setting = Setting(module, loss, derivation, trained, x[:size])
     return Plan(setting, *_gradient(setting, gradient), x, y, size)
+
+
+def _notes(reports: Sequence[Report]) -> tuple[str, ...]:
+    """What the gate's reports say that a reader of the run should know."""
+    found: list[str] = []
+    for r in reports:
+        found += [f"{row.name}: {row.note}" if row.passed else row.sentence() for row in r if row.note or not row.passed]
+        found += r.limits
+    return tuple(dict.fromkeys(found))
 
 
 def _optimizer(optimizer: str | Callable[..., torch.optim.Optimizer]) -> Callable[..., torch.optim.Optimizer]:
