@@ -88,10 +88,16 @@ class Derivation:
         program: the forward.
         wrt: the names of the inputs that the gradient is taken in.
         values: the tensors that inputs default to (a module's parameters and buffers, constants), by name.
+        fixed: sizes that are numbers here because the code chooses by them, each in words, with why.
     """
 
     def __init__(
-        self, program: Program, wrt: Iterable[str] | None = None, values: Mapping[str, Any] | None = None, name: str = "derived"
+        self,
+        program: Program,
+        wrt: Iterable[str] | None = None,
+        values: Mapping[str, Any] | None = None,
+        name: str = "derived",
+        fixed: Iterable[str] = (),
     ) -> None:
         floats = tuple(a.name for a in program.arguments if a.kind == "float")
         self.wrt: tuple[str, ...] = floats if wrt is None else (wrt,) if isinstance(wrt, str) else tuple(wrt)
@@ -102,7 +108,7 @@ class Derivation:
                 )
         self.program = apart(program, self.wrt)
         self.values: Mapping[str, Any] = MappingProxyType(dict(values or {}))
-        self.name = name
+        self.name, self.fixed = name, tuple(fixed)
 
     @property
     def conditions(self) -> tuple[str, ...]:

@@ -91,7 +91,7 @@ class Bound:
     def given(self, a: Any, name: str) -> Pair:
         if isinstance(a, Pair):
             return a
-        t = a if isinstance(a, torch.Tensor) else torch.as_tensor(np.asarray(a))
+        t = a if isinstance(a, torch.Tensor) else torch.as_tensor(np.require(a, requirements="W"))
         return Pair(t.detach().to("cpu", torch.float64))
 
     def number(self, value: Fraction) -> Pair:

@@ -10,12 +10,12 @@ from typing import Any
 
 import torch
 
+from derivcheck.checking.forwards import derived_from, derived_from_module
 from derivcheck.checking.function import arguments, function_of, plain
 from derivcheck.checking.wide import computing_in, widened
 from derivcheck.derived import Derivation
-from derivcheck.errors import DerivcheckError, InputError
-from derivcheck.tracing.modules import identifier, trace_module
-from derivcheck.tracing.trace import trace
+from derivcheck.errors import InputError
+from derivcheck.tracing.modules import identifier
 
 Tensors = dict[str, torch.Tensor]
 
@@ -108,7 +108,7 @@ def _subject(
         module = copy.deepcopy(forward).to(place)
         _reals(module)
         module = module.to(dtype)
-        derivation = _derive(reference, given, passed) if reference is not None else _derive_module(module, inputs, given)
+        derivation = derived_from(reference, given, passed) if reference is not None else derived_from_module(module, tuple(given.get(n, v) for n, v in inputs.items()))
         order = tuple(inputs)
         call, values, name = _module_call(module, list(inputs), passed), _module_values(module), type(forward).__name__
         parameters = {_called(n) for n, p in module.named_parameters() if p.requires_grad}
@@ -117,13 +117,13 @@ def _subject(
     elif function is not None:
         order, defaults = arguments(function, inputs)
         whole = {**passed, **defaults}
-        derivation = _derive(plain(function, order), given, whole) if reference is None else _derive(reference, given, passed)
+        derivation = derived_from(plain(function, order), given, whole) if reference is None else derived_from(reference, given, passed)
         call, name = _positional(function.apply, order, whole), function.__name__
         passed = whole
     elif callable(forward):
         if not _any_names(forward):
             _known(inputs, _names(forward), getattr(forward, "__name__", "forward"))
-        derivation = _derive(forward if reference is None else reference, given, passed)
+        derivation = derived_from(forward if reference is None else reference, given, passed)
         call, name = _keyword(forward, given, passed), getattr(forward, "__name__", "forward")
     else:
         raise InputError(
@@ -133,24 +133,6 @@ def _subject(
     s = _assemble(derivation, call, values, given, wants_grad, wrt, name, passed)
     s.meaning, s.function, s.order, s.module = meaning, function, order, module
     return s
-
-
-def _derive(f: Any, given: Tensors, passed: Mapping[str, Any]) -> Derivation:
-    """The derivation of a function; an autograd.Function in it is derived from its forward, its backward is what is checked."""
-    if isinstance(f, Derivation):
-        return f
-    try:
-        traced = trace(f, dict(given), constants=dict(passed), custom_functions="forward")
-    except (DerivcheckError, RuntimeError) as error:
-        error.add_note("Where a forward cannot be traced, say what it means with reference=, a function of the same inputs.")
-        raise
-    return Derivation(traced.program, traced.wrt, traced.values, name=traced.name)
-
-
-def _derive_module(module: torch.nn.Module, inputs: Mapping[str, Any], given: Tensors) -> Derivation:
-    args = tuple(given.get(n, v) for n, v in inputs.items())
-    traced = trace_module(module, args, custom_functions="forward")
-    return Derivation(traced.program, traced.wrt, traced.values, name=traced.name)
 
 
 def _assemble(
@@ -200,7 +182,7 @@ def _assemble(
         if n in tensors:
             healthy(n, tensors[n], infinite=n not in chosen)
     if tuple(derivation.wrt) != chosen:
-        derivation = Derivation(program, chosen, derivation.values, name=derivation.name)
+        derivation = Derivation(program, chosen, derivation.values, name=derivation.name, fixed=derivation.fixed)
     kept = {n: tensors[n] for n in tensors if n in program.inputs or call is not None}
     return Subject(derivation, call, kept, chosen, name, passed=passed, held=frozenset(held & kept.keys()))
 

@@ -60,9 +60,11 @@ class Traces:
     assignments: list[dict[str, int]] = field(default_factory=list)
     recordings: list[Recording] = field(default_factory=list)
     notes: dict[str, None] = field(default_factory=dict)
+    fixed: dict[str, str] = field(default_factory=dict)
     watch: bool = True
     plan: int = 0
     kind: int = 0
+    given: bool = False  # a size by which the code chooses what it runs is fixed at the example's, not refused
     conditions: Conditions | None = None
     expressions: Expressions | None = None
     modules: dict[int, dict[str, Any]] = field(default_factory=dict)
@@ -208,11 +210,13 @@ class Traces:
         return True
 
     def fix(self, name: str, why: str) -> None:
-        """Fix a size at its example's value."""
+        """Fix a size at its example's value; ``why`` says it in words."""
         if self.example is None:
             raise KeyError(name)
         self.meaning[name] = as_poly(self.example[name])
         self.notes[why] = None
+        if self.example[name] > 1:  # a dimension of one is broadcast
+            self.fixed[name] = why
 
     def restart(self) -> None:
         """Forget the recordings after sizes were identified or fixed."""

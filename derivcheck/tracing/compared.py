@@ -28,6 +28,15 @@ def path(recording: Recording) -> list[tuple[Any, ...]]:
     return [*compared, *((c.func, len(c.out)) for c in recording.calls if isinstance(c.out, list))]
 
 
+def parted(recording: Recording, first: Recording) -> bool:
+    """Whether the beginning of a recording has already gone another way than the first one."""
+    counted = [len(list(branches(r))) for r in (recording, first)]
+    here, way = path(recording), path(first)
+    mine, theirs = (p[:n] for p, n in zip((here, way), counted))
+    splits, others = (p[n:] for p, n in zip((here, way), counted))
+    return mine != theirs[: len(mine)] or splits != others[: len(splits)]
+
+
 def escapes(recording: Recording) -> list[Escape]:
     """Numbers made of sizes that the code, or torch's Python on its way, went on with unwatched."""
     found = [e for e in recording.log.escapes if is_user(e.place.file) or e.place.file.startswith(READERS)]

@@ -16,8 +16,16 @@ from derivcheck.tracing.spoken import shown
 from derivcheck.tracing.unify import Differs, Unified, Unknown, unify
 
 
-def explored(subject: Subject, example: dict[str, int] | None) -> tuple[Gathering, Unified]:
-    traces = Gathering(subject, dict(example) if example is not None else None)
+def explored(subject: Subject, example: dict[str, int] | None, sizes: str = "every") -> tuple[Gathering, Unified]:
+    """Recordings that unify.
+
+    Args:
+        sizes: see :func:`~derivcheck.tracing.trace.trace`.
+    """
+    traces = Gathering(subject, dict(example) if example is not None else None, given=sizes != "every")
+    if sizes == "given":
+        for n in traces.free():
+            traces.fix(n, f"{shown(n)} = {example[n]}")
     for _ in range(24):
         traces.restart()
         try:
@@ -38,7 +46,11 @@ def _unified(traces: Gathering) -> Unified:
     try:
         return unify(traces.recordings, traces.expressions, known)
     except Unknown as e:
-        raise unknown(e) from None
+        culprits = _culprits(traces) or traces.free() if traces.given and traces.example is not None else []
+        if not culprits:
+            raise unknown(e) from None
+        _fix(traces, culprits, f"{e.what} is no function of it that derivcheck knows")
+        raise Again from None
     except Differs as e:
         _differs(traces, e)
         raise Again from None
@@ -62,10 +74,10 @@ def _differs(traces: Gathering, e: Differs) -> None:
     if traces.example is not None:
         small = [n for n in culprits if traces.base()[n] <= 1]
         within = all(r.torch_calls == traces.recordings[0].torch_calls for r in traces.recordings)  # not the user's own loop
-        chosen = small or (culprits if e.count or within or e.call is None or not e.call.frames else [])
+        own = traces.given or e.count or within or e.call is None or not e.call.frames
+        chosen = small or (culprits or (traces.free() if traces.given else []) if own else [])
         if chosen:
-            for n in chosen:
-                traces.fix(n, f"{shown(n)} is fixed at {traces.example[n]}: {operator} at other sizes is other code ({e.why})")
+            _fix(traces, chosen, f"{operator} at other sizes is other code ({e.why})")
             return
     sizes = ", ".join(shown(n) for n in culprits) or "the sizes"
     raise UnsupportedOperation(
@@ -74,6 +86,12 @@ def _differs(traces: Gathering, e: Differs) -> None:
         place,
         "Write it with whole tensors, or give that dimension as a number in dims={...}",
     )
+
+
+def _fix(traces: Gathering, names: list[str], why: str) -> None:
+    assert traces.example is not None
+    for n in names:
+        traces.fix(n, f"{shown(n)} = {traces.example[n]}: {why}")
 
 
 def _culprits(traces: Gathering) -> list[str]:

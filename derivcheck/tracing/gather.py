@@ -8,9 +8,10 @@ from derivcheck.errors import InputError, UnsupportedOperation
 from derivcheck.notation.program import Requirement
 from derivcheck.notation.sizes import Poly, Size, as_poly, size
 from derivcheck.tracing.assign import Again, Traces, plans
-from derivcheck.tracing.compared import Conditions, branches, escapes, path
+from derivcheck.tracing.compared import Conditions, branches, escapes, parted, path
 from derivcheck.tracing.equal import Equalities, named_line, said
 from derivcheck.tracing.record import RecordingFailed
+from derivcheck.tracing.recorder import Enough
 from derivcheck.tracing.recording import Recording
 from derivcheck.tracing.spoken import shown
 
@@ -136,7 +137,7 @@ class Gathering(Traces):
     def _pin(self, names: set[str] | frozenset[str], what: str, place: str, small: bool = False) -> None:
         """Fix the sizes that decide something which no expression says."""
         free = [n for n in self.free() if n in names]
-        if self.example is None or not free or small and any(self.base()[n] > 1 for n in free):
+        if self.example is None or not free or small and not self.given and any(self.base()[n] > 1 for n in free):
             sizes = ", ".join(shown(n) for n in free) or "a size"
             if small:
                 raise UnsupportedOperation(
@@ -215,10 +216,10 @@ class Gathering(Traces):
             if tried > 4:
                 break
             try:
-                found = self.at(sizes)
+                found = self._along(sizes)
             except (RecordingFailed, UnsupportedOperation):
                 continue
-            if path(found) == way:
+            if found is not None and path(found) == way:
                 self.add(sizes, found)
                 break
         for t in range(2, 14):
@@ -229,6 +230,14 @@ class Gathering(Traces):
             if len({a[n] for a in self.assignments}) < 2:  # nothing is known of it at any other size
                 self._pin({n}, "another way at other sizes", self._last_place(), small=self.example is None)
                 raise Again
+
+    def _along(self, sizes: Mapping[str, int]) -> Recording | None:
+        """A recording there; None where the code soon goes another way than the first (a loop over a size goes on for long)."""
+        first = self.recordings[0]
+        try:
+            return self.at(sizes, upto=4 * len(first.calls) + 64)
+        except Enough as e:
+            return None if parted(e.recording, first) else self.at(sizes)
 
     def _last_place(self) -> str:
         """Where the code last chose its way, for a message."""
@@ -246,10 +255,10 @@ class Gathering(Traces):
         if sizes in self.assignments:
             return
         try:
-            found = self.at(sizes)
+            found = self._along(sizes)
         except RecordingFailed as e:
             if needed and self.example is not None and Equalities(self).search(0, len(e.recording.calls)):
                 raise Again from None
             return
-        if path(found) == path(self.recordings[0]):
+        if found is not None and path(found) == path(self.recordings[0]):
             self.add(sizes, found)

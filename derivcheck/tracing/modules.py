@@ -47,6 +47,7 @@ def trace_module(
     dims: Mapping[str, str] | None = None,
     constants: Mapping[str, Any] | None = None,
     custom_functions: str = "refuse",
+    sizes: str = "every",
 ) -> Traced:
     """Trace a module's forward, with a loss of (output, target) after it where one is given.
 
@@ -58,6 +59,7 @@ def trace_module(
         target: an example target; without one it is shaped like the output (class indices for a classification loss).
         dims: dimensions by name, for forward's arguments and the target.
         constants: arguments of forward that are not tensors.
+        sizes: see :func:`~derivcheck.tracing.trace.trace`.
 
     Raises:
         InputError: no example where the module's input ranks are not known, or names that clash.
@@ -135,6 +137,7 @@ def trace_module(
         custom_functions=custom_functions,
         preferred=preferred,
         late=late,
+        sizes=sizes,
     )
 
 

@@ -123,7 +123,10 @@ def record(code: Callable[[Run], Any], run: Run) -> Recording:
                     recording.written[name] = recorder.number(end).number
     except (DataDependentOutputException, DynamicOutputShapeException) as e:
         raise unsupported(e.func, place_of(e)) from None
-    except (UnsupportedOperation, Enough):
+    except Enough as e:
+        e.recording = recording
+        raise
+    except UnsupportedOperation:
         raise
     except Exception as e:
         if "TorchScript interpreter" in str(e):

@@ -39,7 +39,9 @@ Repair = Callable[[Call, Recording], "tuple[Any, Any] | None"]
 
 
 class Enough(Exception):
-    """As many operators were recorded as were asked for."""
+    """As many operators were recorded as were asked for; ``recording`` has them."""
+
+    recording: Recording
 
 
 class Recorder(ProxyTorchDispatchMode):  # type: ignore[no-untyped-call]

@@ -40,13 +40,14 @@ class Traced:
         wrt: the names of the floating-point inputs and parameters.
         values: tensors that inputs default to: parameters, buffers, constants that the code holds.
         name: a name for what was traced.
-        parameters: names of the inputs that are parameters.
+        fixed: the sizes that are numbers in the Program, each with why (``x.shape[0] = 5: a loop over it at user.py:3``).
     """
 
     program: Program
     wrt: tuple[str, ...]
     values: dict[str, torch.Tensor]
     name: str = "derived"
+    fixed: tuple[str, ...] = ()
 
 
 def trace(
@@ -56,6 +57,7 @@ def trace(
     constants: Mapping[str, Any] | None = None,
     *,
     custom_functions: str = "refuse",
+    sizes: str = "every",
 ) -> Traced:
     """Trace a torch function of named tensors.
 
@@ -66,6 +68,8 @@ def trace(
         constants: further constants by name.
         custom_functions: ``refuse`` code that runs an ``autograd.Function`` (its backward need not be its forward's gradient),
             or ``forward`` to derive from its forward, and say so.
+        sizes: ``every``; ``some``, to fix at the example's what the code branches or loops on, where that is refused otherwise;
+            ``given``, to fix all.
 
     Raises:
         UnsupportedOperation: what cannot be derived, with its place.
@@ -81,6 +85,7 @@ def trace(
         closed=closed,
         custom_functions=custom_functions,
         symbolic=dims is not None and not example,
+        sizes=sizes,
     )
 
 
@@ -95,6 +100,7 @@ def program_of(
     symbolic: bool = False,
     preferred: Mapping[str, str] | None = None,
     late: Mapping[str, str] | None = None,
+    sizes: str = "every",
 ) -> Traced:
     """Trace a subject: record, unify, apply rows.
 
@@ -105,8 +111,9 @@ def program_of(
         symbolic: the sizes' names are the user's own.
         preferred: names for sizes, by the internal name.
         late: role of each input that the code makes while it runs.
+        sizes: see :func:`trace`.
     """
-    traces, unified = explored(subject, example)
+    traces, unified = explored(subject, example, sizes)
     recording = traces.recordings[0]
     if recording.functions and custom_functions == "refuse":
         which, place = next(iter(recording.functions.items()))
@@ -124,4 +131,4 @@ def program_of(
 
     program = confirmed(traces, unified, titles, walk.program(titles), applied)
     wrt = tuple(a.name for a in program.arguments if a.kind == "float" and a.role in ("argument", "parameter"))
-    return Traced(program, wrt, walk.values, name)
+    return Traced(program, wrt, walk.values, name, tuple(dict.fromkeys(traces.fixed.values())))
