@@ -148,7 +148,7 @@ def examine(
     if s.hooked:
         report.notes.append(f"the hooks on {', '.join(s.hooked)} were not run: what they make of a gradient is not checked")
     if s.derivation.fixed:
-        report.notes.append(f"fixed at {'; '.join(s.derivation.fixed)}; other such sizes were not checked")
+        report.leave_open(f"fixed at {'; '.join(s.derivation.fixed)}; other such sizes were not checked")
     apart = [a.name for a in s.derivation.program.arguments if a.role == "parameter" and a.name in s.held]
     if apart:
         report.notes.append(f"no gradient was asked in {', '.join(apart)}: {s.name} holds them itself, and they are no inputs")

@@ -42,7 +42,7 @@ class Live:
         return tensor(values, self.device)
 
     def given(self, array: Any, name: str) -> Any:
-        t = array if isinstance(array, torch.Tensor) else torch.as_tensor(array)
+        t = array if isinstance(array, torch.Tensor) else torch.as_tensor(np.require(array, requirements="W"))
         if t.is_complex():
             raise InputError(f"{name} is complex; expected real numbers")
         return t.to(device=self.device, dtype=self.dtype) if t.is_floating_point() else t.to(self.device)

@@ -108,7 +108,8 @@ def _subject(
         module = copy.deepcopy(forward).to(place)
         _reals(module)
         module = module.to(dtype)
-        derivation = derived_from(reference, given, passed) if reference is not None else derived_from_module(module, tuple(given.get(n, v) for n, v in inputs.items()))
+        args = tuple(given.get(n, v) for n, v in inputs.items())
+        derivation = derived_from_module(module, args) if reference is None else derived_from(reference, given, passed)
         order = tuple(inputs)
         call, values, name = _module_call(module, list(inputs), passed), _module_values(module), type(forward).__name__
         parameters = {_called(n) for n, p in module.named_parameters() if p.requires_grad}
@@ -117,7 +118,8 @@ def _subject(
     elif function is not None:
         order, defaults = arguments(function, inputs)
         whole = {**passed, **defaults}
-        derivation = derived_from(plain(function, order), given, whole) if reference is None else derived_from(reference, given, passed)
+        means = (plain(function, order), given, whole) if reference is None else (reference, given, passed)
+        derivation = derived_from(*means)
         call, name = _positional(function.apply, order, whole), function.__name__
         passed = whole
     elif callable(forward):

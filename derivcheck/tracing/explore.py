@@ -23,9 +23,9 @@ def explored(subject: Subject, example: dict[str, int] | None, sizes: str = "eve
         sizes: see :func:`~derivcheck.tracing.trace.trace`.
     """
     traces = Gathering(subject, dict(example) if example is not None else None, given=sizes != "every")
-    if sizes == "given":
+    if sizes == "given" and example is not None:
         for n in traces.free():
-            traces.fix(n, f"{shown(n)} = {example[n]}")
+            traces.fix(n, f"{shown(n)} = {traces.base()[n]}")
     for _ in range(24):
         traces.restart()
         try:

@@ -90,9 +90,9 @@ CASES: dict[str, tuple[Callable[..., Any], dict[str, Tensor], str]] = {
 @pytest.mark.parametrize("name", CASES)
 def test_only_the_sizes_of_the_loop_are_fixed_and_said(name: str) -> None:
     forward, data, fixed = CASES[name]
-    report = dc.check(forward, data)
-    assert report.passed, str(report)
-    (said,) = [n for n in report.notes if n.startswith("fixed at")]
+    report = dc.check(forward, data, strict=True)
+    assert not report.failures and not report.passed, str(report)
+    (said,) = [n for n in report.limits if n.startswith("fixed at")]
     assert said.startswith(f"fixed at {fixed}: ") and said.count(" = ") == 1, said
 
 
