@@ -1,159 +1,213 @@
 """Right by another way: a backward that is not wrong, but rounds more than the derived one.
 
-Its own Program is bounded like the derived one.  Within its own bound, and that at most a hundred times
-the derived bound, it passes; beyond that it is right but ill-conditioned.  A backward that hides a fault
-behind its own rounding (adds ``1e16·T − 1e16·T``) is found out by exact arithmetic at a small shape, and where
-its error is as large when it computes in float64.
+Its own Program is bounded as the derived one is.  Within its own bound it is not wrong, unless exact arithmetic at the very
+numbers shows another value: a fault may hide behind ``1e16·T − 1e16·T``.  How much it loses is measured against the bound of
+the derived way, and against what rounding does to gradients of such numbers at all: ``1 − tanh(x)²`` keeps no digit of 1e-26,
+and nobody misses it.  A hundred times that passes, up to a million times is right but ill-conditioned, more is wrong.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import torch
 
 from derivcheck.checking.bound import Bound, unit
+from derivcheck.checking.claim import Claim, Claims
 from derivcheck.checking.compare import compare
-from derivcheck.checking.exact import DIGITS, rationals, small_sizes
-from derivcheck.checking.found import Found, Upstream, parse_backward, runner
-from derivcheck.checking.judge import CAP, Derived, derived, doubled, judge
+from derivcheck.checking.found import Found, Run, Upstream
+from derivcheck.checking.judge import CAP, Derived, bounds, derived, doubled
+from derivcheck.checking.live import array
 from derivcheck.checking.report import Row
-from derivcheck.checking.situations import small
-from derivcheck.checking.subject import Subject
-from derivcheck.derive import derive
+from derivcheck.checking.structure import cost
+from derivcheck.checking.subject import Subject, Tensors
 from derivcheck.errors import DerivcheckError
 from derivcheck.notation.meaning import evaluate
 from derivcheck.notation.program import Program
-from derivcheck.notation.symbolic import Symbolic
+from derivcheck.proof.decimals import Digits
+
+MOST = 1e6  # times what it has to lose: beyond that a backward is of no use, however right its formula is
+DIGITS = 50
+LAST = 10.0 ** (10 - DIGITS)  # what the digits of exact arithmetic tell of the largest number
+EXACTLY = 1e5  # steps of exact arithmetic that a decision may cost
+SECONDS = 0.5  # of the processor that exact arithmetic may take of a check, the caller's own data first
 
 
-def reconsider(s: Subject, backward: Any, rows: list[Row], upstream: Upstream, right: Derived, found: Found) -> None:
-    """Judge the wrong rows again by the bound of the backward's own Program, where it has one."""
-    wrong = [r for r in rows if r.verdict == "wrong" and r.name in s.wrt and not r.where]
-    if not wrong or _plainly(s, backward, wrong, upstream, right):
-        return
-    try:
-        own = _program(s, backward, upstream)
-        if own is None:
+class Rounding:
+    """Judges rows again that are wrong by the bound of the derived way."""
+
+    def __init__(self, s: Subject, backward: Any) -> None:
+        self.claims = Claims(s, backward)
+        self.left = SECONDS
+
+    def reconsider(
+        self, s: Subject, run: Run, rows: list[Row], found: Found, tensors: Tensors, upstream: Upstream, right: Derived
+    ) -> None:
+        """Change the verdict of each wrong row that the backward's own rounding explains."""
+        bars = dict(zip(s.derivation.wrt, s.derivation.adjoint.outputs))
+        with_times = {}
+        for row in rows:
+            g = found.gradients.get(row.name)
+            if row.verdict == "wrong" and row.name in bars and g is not None:
+                times = _times(s, row.name, g, tensors, upstream, right)
+                if times <= MOST:
+                    with_times[row.name] = times
+        if not with_times:
             return
-        program, outputs, held = own
-        given = {a.name: {**s.tensors, **upstream, **held}[a.name] for a in program.arguments}
-        numbers = Bound(right.dtype)
-        pairs = evaluate(program, given, None, numbers)
-    except (DerivcheckError, RuntimeError, ValueError, TypeError, KeyError):
-        return
-    bars = dict(zip(s.derivation.wrt, s.derivation.adjoint.outputs))
-    same: Callable[[str], bool | None] | None = None
-    for row in wrong:
-        g = found.gradients.get(row.name)
-        if row.name not in outputs or outputs[row.name] not in pairs or g is None:
-            continue
-        mine = pairs[outputs[row.name]]
-        if mine.error is None or mine.value.shape != g.shape:
-            continue
-        error = (g.detach().double().cpu() - right.value(bars[row.name])).abs()
-        bound = right.tolerance(bars[row.name])
-        if not bool((error <= mine.error + bound).all() and torch.isfinite(error).all()):  # NaN is no rounding
-            continue
-        if same is None:
-            same = _exactly(s, program, outputs)
-            double = _in_double(s, backward, upstream) if right.dtype is not torch.float64 else {}
-        agrees = same(row.name)
-        if agrees is False:
-            row.note = "it hides behind its own rounding; exact arithmetic shows the difference"
-        elif double and not compare(double[row.name], right.value(bars[row.name]), bound).holds:
-            row.note = "it is as wrong in float64, so this is no rounding"
-        elif bool((error <= CAP * bound).all()):
-            row.verdict, row.note = "passed", "within the rounding of the way it is written, not of the derived one"
-        else:
-            times = float((error / bound.clamp(min=5e-324)).max())
-            row.verdict = "right but ill-conditioned"
-            row.note = f"the way it is written loses {times:.0f} times what it has to: subtract before multiplying"
+        double = _in_double(s, run, tensors, upstream) if right.dtype is not torch.float64 else {}
+        for row in rows:
+            if row.name in with_times and row.name in double and row.verdict == "wrong":
+                bar = bars[row.name]
+                if not compare(double[row.name], right.value(bar), right.tolerance(bar)).holds:
+                    row.note = "it is as wrong in float64, so this is no rounding"
+                    del with_times[row.name]
+        if with_times:
+            self._by_its_own(s, run, rows, with_times, found, tensors, upstream, right)
+
+    def _by_its_own(
+        self,
+        s: Subject,
+        run: Run,
+        rows: list[Row],
+        times: Mapping[str, float],
+        found: Found,
+        tensors: Tensors,
+        upstream: Upstream,
+        right: Derived,
+    ) -> None:
+        claim = self.claims.at(s, run, tensors, upstream)
+        given = None if claim is None else claim.given({**tensors, **upstream})
+        if claim is None or given is None:
+            return
+        try:
+            pairs = evaluate(claim.program, bounds(s, given, right.dtype), None, Bound(right.dtype))
+        except (DerivcheckError, RuntimeError, ValueError, TypeError, KeyError):
+            return
+        exact: _Exact | None = None
+        for row in rows:
+            out, g = claim.outputs.get(row.name), found.gradients.get(row.name)
+            if row.name not in times or out not in pairs or g is None or pairs[out].value.shape != g.shape:
+                continue
+            mine = pairs[out].error
+            error = (g.detach().double().cpu() - right.value(row.bar)).abs()
+            bound = right.tolerance(row.bar)
+            if mine is None or not bool((error <= mine + bound).all() and torch.isfinite(error).all()):  # NaN is no rounding
+                continue
+            if exact is None:
+                start = time.process_time()
+                exact = _Exact(s, claim, given, tensors, upstream, right, self.left > 0)
+                self.left -= time.process_time() - start
+            if not exact.agrees(row.name, row.bar, bound):
+                row.note = "it hides behind its own rounding; exact arithmetic shows the difference"
+                continue
+            row.wrong = 0
+            if times[row.name] <= CAP:
+                row.verdict, row.note = "passed", "within the rounding of the way it is written, not of the derived one"
+            else:
+                row.verdict = "right but ill-conditioned"
+                lost = f"{times[row.name]:.0f} times what it has to"
+                row.note = f"the way it is written loses {lost}: subtract before multiplying"
 
 
-def _in_double(s: Subject, backward: Any, upstream: Upstream) -> dict[str, torch.Tensor]:
+def _times(s: Subject, name: str, g: torch.Tensor, tensors: Tensors, upstream: Upstream, right: Derived) -> float:
+    """The largest error beside what rounding does to the largest of the gradient's elements, or to any such numbers.
+
+    The latter is ``u · max|g| · max|y| / max|x|``, of the size that a gradient of these numbers has where nothing saturates.
+    """
+    bar = s.derivation.gradient_named(name) or name
+    error = (g.detach().double().cpu() - right.value(bar)).abs()
+    bound = right.tolerance(bar)
+    judged = torch.isfinite(bound) & torch.isfinite(right.value(bar))
+    if not bool(judged.any()):
+        return 0.0
+    worst, least = (float(torch.where(judged, t, 0.0).max()) for t in (error, bound))
+    if not np.isfinite(worst):
+        return float("inf")
+    if bool((error <= CAP * bound)[judged].all()):
+        return CAP
+    return worst / max(least, unit(right.dtype) * _usual(s, name, tensors, upstream, right), 5e-324)
+
+
+def _usual(s: Subject, name: str, tensors: Tensors, upstream: Upstream, right: Derived) -> float:
+    program = s.derivation.program
+    x = float(tensors[name].abs().max()) if name in tensors else 0.0
+    if not x:
+        return 0.0
+    values = {n: t for n, t in tensors.items() if n in program.inputs}
+    numbers = Bound(torch.float64)
+    forward = evaluate(program, values, right.sizes, numbers)
+    floats = [o for o in program.outputs if program.kind(o) == "float"]
+    outs = [forward[o] if o in forward else numbers.given(values[o], o) for o in floats]
+    return sum(_largest(g) * _largest(o.value) for g, o in zip(upstream.values(), outs)) / x
+
+
+def _largest(t: torch.Tensor) -> float:
+    finite = torch.where(torch.isfinite(t), t, 0.0).abs().double()
+    return float(finite.max()) if finite.numel() else 0.0
+
+
+def _in_double(s: Subject, run: Run, tensors: Tensors, upstream: Upstream) -> dict[str, torch.Tensor]:
     """What the backward gives for the same numbers in float64; nothing where it does not run there."""
     try:
-        found = runner(s, backward)(doubled(s.tensors), doubled(upstream))
+        found = run(doubled(tensors), doubled(upstream))
     except Exception:  # code of one type
         return {}
-    return {n: g for n, g in found.items() if isinstance(g, torch.Tensor)} if set(s.wrt) <= set(found) else {}
+    return {n: g for n, g in found.items() if isinstance(g, torch.Tensor) and n in tensors and g.shape == tensors[n].shape}
 
 
-def _plainly(s: Subject, backward: Any, wrong: list[Row], upstream: Upstream, right: Derived) -> bool:
-    """Whether each is wrong far beyond rounding on small ordinary data too: then it is not a matter of conditioning."""
-    try:
-        found = small(s, upstream, right.sizes, torch.Generator().manual_seed(3))
-        if found is None:
-            return False
-        small_right = derived(s, *found, right.dtype)
-        rows, _ = judge(s, runner(s, backward), *found, small_right)
-    except (DerivcheckError, RuntimeError, ValueError, IndexError, TypeError):
-        return False
-    size = {n: float(small_right.value(b).abs().max()) for n, b in zip(s.derivation.wrt, s.derivation.adjoint.outputs)}
-    far = max(1e-4, 1e4 * unit(right.dtype))
-    bad = {r.name for r in rows if r.verdict == "wrong" and r.max_error > far * size.get(r.name, 0.0)}
-    return all(r.name in bad for r in wrong)
+class _Exact:
+    """The backward's own Program and the derived one on the same numbers, without the rounding of either."""
+
+    def __init__(
+        self,
+        s: Subject,
+        claim: Claim,
+        given: Mapping[str, torch.Tensor],
+        tensors: Tensors,
+        upstream: Upstream,
+        right: Derived,
+        affordable: bool,
+    ) -> None:
+        self.claim, self.right, self.wide = claim, right, right.dtype is not torch.float64
+        self.scale = max((_largest(g) for g in upstream.values()), default=0.0)
+        self.own: Mapping[str, Any] = {}
+        self.derived: Mapping[str, Any] = {}
+        adjoint = s.derivation.adjoint
+        every = {**tensors, **upstream}
+        if self.wide:
+            self.own = evaluate(claim.program, given, None, Bound(torch.float64))
+            self.sure = derived(s, doubled(tensors), doubled(upstream), torch.float64)
+            return
+        sizes = dict(right.sizes)
+        if affordable and cost(adjoint, sizes) + _cost(claim.program, given) <= EXACTLY:
+            numbers = Digits(DIGITS)
+            try:
+                self.own = evaluate(claim.program, given, None, numbers)
+                mine = {a.name: every[a.name] for a in adjoint.arguments if a.name in every}
+                self.derived = evaluate(adjoint, mine, sizes, numbers)
+            except (DerivcheckError, ArithmeticError, TypeError, AttributeError, ValueError, KeyError):
+                self.own = {}
+
+    def agrees(self, name: str, bar: str, bound: torch.Tensor) -> bool:
+        """Whether they are the same function there: what cannot be told is taken to be."""
+        out = self.claim.outputs[name]
+        if out not in self.own:
+            return True
+        if self.wide:
+            a, b = self.own[out], self.sure.pairs[bar]
+            room = sum(torch.zeros_like(p.value) if p.error is None else p.error for p in (a, b))
+            return bool(((a.value - b.value).abs() <= 2 * bound + room).all())
+        a, b = self.own[out], self.derived[bar]
+        known = [at for at in np.ndindex(*a.shape) if a[at] is not None and b[at] is not None]
+        digits = max((abs(v[at]) for at in known for v in (a, b)), default=0) + self.scale
+        room = array(bound)
+        return not any(abs(a[at] - b[at]) > 2 * room[at] + digits * LAST for at in known)
 
 
-def _program(s: Subject, backward: Any, upstream: Upstream) -> tuple[Program, dict[str, str], Mapping[str, Any]] | None:
-    """The backward as a Program, the output that is each input's gradient, and the tensors that it holds itself."""
-    if isinstance(backward, (str, Program)):
-        program = backward if isinstance(backward, Program) else parse_backward(s, backward)
-        return program, {o.removesuffix("_bar"): o for o in program.outputs}, {}
-    if not callable(backward) or len(upstream) != 1:
-        return None
-    import inspect
+def _cost(program: Program, given: Mapping[str, torch.Tensor]) -> float:
+    from derivcheck.notation.measure import measure
 
-    accepts = [p.name for p in inspect.signature(backward).parameters.values() if p.kind is not p.VAR_KEYWORD]
-    loose = any(p.kind is p.VAR_KEYWORD for p in inspect.signature(backward).parameters.values())
-    every = {**upstream, **s.tensors}
-    given: dict[str, Any] = {n: t for n, t in every.items() if n in accepts or loose and n not in s.held}
-
-    def gradients(**tensors: Any) -> tuple[Any, ...]:
-        out = backward(**tensors, **{n: v for n, v in s.passed.items() if loose or n in accepts})
-        return tuple(out[n] for n in s.wrt)
-
-    gradients.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
-        [inspect.Parameter(n, inspect.Parameter.POSITIONAL_OR_KEYWORD) for n in given]
-    )
-    d = derive(gradients, **given)
-    if len(d.program.outputs) != len(s.wrt):
-        return None
-    return d.program, dict(zip(s.wrt, d.program.outputs)), d.values
-
-
-def _exactly(s: Subject, program: Program, outputs: dict[str, str]) -> Callable[[str], bool | None]:
-    """Compare the backward's own Program with the derived gradient in forty digits at a small shape."""
-    adjoint = s.derivation.adjoint
-    try:
-        sizes = small_sizes(adjoint)
-        if sizes is None:
-            return lambda name: None
-        picks = rationals()
-        values: dict[str, Any] = {}
-        import sympy
-
-        for a in adjoint.arguments:
-            array = np.empty(tuple(p.at(sizes) for p in a.dims), dtype=object)
-            for k, at in enumerate(np.ndindex(*array.shape)):
-                n, d = next(picks)
-                array[at] = sympy.Rational(n, d) if a.kind == "float" else sympy.Integer(k % 2)
-            values[a.name] = array
-        right = evaluate(adjoint, values, sizes, Symbolic(digits=DIGITS, seconds=2.0))
-        own = {a.name: values[a.name] for a in program.arguments}
-        mine = evaluate(program, own, sizes, Symbolic(digits=DIGITS, seconds=2.0))
-    except (DerivcheckError, ArithmeticError, TypeError, AttributeError, ValueError, KeyError):
-        return lambda name: None
-    bars = dict(zip(s.derivation.wrt, adjoint.outputs))
-
-    def same(name: str) -> bool | None:
-        a, b = right[bars[name]], mine[outputs[name]]
-        if a.shape != b.shape or any(v is None for v in (*a.ravel(), *b.ravel())):
-            return None
-        scale = max((abs(v) for v in a.ravel()), default=1) or 1
-        return all(abs(u - v) <= scale * sympy.Float(10) ** (12 - DIGITS) for u, v in zip(a.ravel(), b.ravel()))
-
-    return same
+    return cost(program, measure(program, {n: tuple(t.shape) for n, t in given.items()}))

@@ -161,6 +161,8 @@ def judge(
     rows += [_row(s, name, found, right, tensors, where) for name in s.wrt]
     if s.native and any(r.verdict == "wrong" for r in rows):
         _forgive(s, run, rows, found, tensors, upstream, right)
+    if s.rounding is not None and any(r.verdict == "wrong" for r in rows):
+        s.rounding.reconsider(s, run, rows, found, tensors, upstream, right)
     for name, note in s.complaints.items():
         rows.append(Row(name, "shape", where=where, note=note))
     s.complaints.clear()

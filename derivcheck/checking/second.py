@@ -68,6 +68,7 @@ def second_order(s: Subject, upstream: Upstream, dtype: torch.dtype, seed: int) 
             wrt=wrt,
             function=None,
             meaning=None,
+            rounding=None,
         )
         names = t.derivation.upstream
         ups = {

@@ -54,6 +54,7 @@ class Subject:
     held: frozenset[str] = frozenset()  # inputs of the Program that the code holds itself: they keep their values
     hooked: tuple[str, ...] = ()  # parameters whose hooks the check does not run
     forward: Any = None  # what the caller gave
+    rounding: Any = None  # judges by the arithmetic of the backward under test (conditioned.Rounding)
 
 
 def subject(

@@ -1,0 +1,104 @@
+"""A right backward may round in its own way, on the caller's data and in every probe; a fault hides behind no rounding."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+import derivcheck as dc
+
+Tensors = dict[str, torch.Tensor]
+
+
+def normal(*shape: int, seed: int = 0) -> torch.Tensor:
+    return torch.randn(shape, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
+
+
+class Elu(torch.autograd.Function):
+    """elu whose backward reads the saved output; ``lost`` forgets the 1."""
+
+    lost = 0.0
+
+    @staticmethod
+    def forward(ctx: Any, x: torch.Tensor) -> torch.Tensor:
+        y = torch.where(x > 0, x, torch.expm1(x))
+        ctx.save_for_backward(y)
+        return y
+
+    @staticmethod
+    def backward(ctx: Any, g: torch.Tensor) -> torch.Tensor:
+        (y,) = ctx.saved_tensors
+        return g * torch.where(y > 0, torch.ones_like(y), y + 1 - Elu.lost)
+
+
+def test_a_function_that_reads_its_saved_output(monkeypatch: pytest.MonkeyPatch) -> None:
+    for seed in range(3):
+        assert dc.check(Elu, {"x": normal(4, 5, seed=seed)}, seed=seed, wrt=["x"])["x"].passed
+    monkeypatch.setattr(Elu, "lost", 1e-12)
+    assert dc.check(Elu, {"x": normal(4, 5)})["x"].verdict == "wrong"
+
+
+def test_a_function_inside_other_code() -> None:
+    """What torch's engine runs is traced where the backward is no code that one could call."""
+    report = dc.check(lambda x: Elu.apply(torch.sin(x)) * 2, {"x": normal(4, 5)})
+    assert report.passed, str(report)
+
+
+RIGHT: dict[str, tuple[Callable[..., Any], Callable[..., Any]]] = {
+    "logsigmoid by 1 - sigmoid": (F.logsigmoid, lambda g, x: g * (1 - torch.sigmoid(x))),
+    "softplus from its output": (
+        lambda x: torch.log1p(torch.exp(x)),
+        lambda g, x: g * (1 - torch.exp(-torch.log1p(torch.exp(x)))),
+    ),
+    "logsumexp": (
+        lambda x: torch.logsumexp(x, -1),
+        lambda g, x: g[:, None] * torch.exp(x - torch.logsumexp(x, -1, keepdim=True)),
+    ),
+    "cumsum by the total": (
+        lambda x: x.cumsum(-1),
+        lambda g, x: g.sum(-1, keepdim=True) - (g.cumsum(-1) - g),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", RIGHT)
+@pytest.mark.parametrize("scale", [1, 50])
+def test_right_by_another_way(name: str, scale: float) -> None:
+    f, backward = RIGHT[name]
+    data = {"x": scale * normal(6, 9)}
+    report = dc.check(lambda x: f(x), data, lambda grad_output, x: {"x": backward(grad_output, x)}, seed=1)
+    assert report["x"].verdict == "passed", str(report)
+
+    def off(grad_output: torch.Tensor, x: torch.Tensor) -> Tensors:
+        return {"x": backward(grad_output, x) * (1 + 1e-12)}
+
+    assert dc.check(lambda x: f(x), data, off)["x"].verdict == "wrong"
+
+
+def test_index_text_reads_the_forward_s_intermediates() -> None:
+    d = dc.derive("s[n] := 1/(1 + exp(-x[n])); y[n] := log(s[n])", dims={"x": "N"})
+    report = dc.check(d, {"x": normal(40)}, "x_bar[n] := grad_output[n]*(1 - s[n])")
+    assert report.passed, str(report)
+
+
+@pytest.mark.parametrize("lost", [1e9, 1e13])
+def test_digits_thrown_away_are_wrong_beyond_a_million_times(lost: float) -> None:
+    """Exact arithmetic calls it right; of no use all the same, and a number of millions is no conditioning."""
+    report = dc.check(lambda x: x * x, {"x": normal(6)}, lambda grad_output, x: {"x": (2 * grad_output * x + lost) - lost})
+    assert report["x"].verdict == "wrong"
+
+
+def test_exact_arithmetic_at_the_very_numbers_finds_what_rounding_hides() -> None:
+    """Below the rounding of its own large numbers, and wrong beyond x = 3 alone."""
+
+    def hidden(grad_output: torch.Tensor, x: torch.Tensor) -> Tensors:
+        off = torch.where(x > 3, 1e-13, 0.0)
+        return {"x": (2 * grad_output * x * (1 + off) + 1e5 * x) - 1e5 * x}
+
+    data = {"x": torch.tensor([1.0, -2.0, 3.5], dtype=torch.float64)}
+    report = dc.check(lambda x: x * x, data, hidden)
+    assert report["x"].verdict == "wrong" and "exact arithmetic" in report["x"].note
