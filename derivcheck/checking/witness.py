@@ -28,6 +28,7 @@ from derivcheck.checking.live import Live, array
 from derivcheck.checking.probes import runs
 from derivcheck.checking.report import NOT_REPRODUCED, Row, Witness
 from derivcheck.checking.situations import at_sizes
+from derivcheck.checking.slopes import slope_along
 from derivcheck.checking.structure import dependents
 from derivcheck.checking.subject import Subject, Tensors
 from derivcheck.checking.wide import computing_in
@@ -240,7 +241,7 @@ def _direction(
     def at(h: float) -> list[torch.Tensor]:
         return _run(call, {n: t + h * directions[n] if n in directions else t for n, t in tensors.items()})
 
-    slope = partial(_slope, at, list(upstream.values()))
+    slope = partial(slope_along, at, list(upstream.values()))
     found = slope(scale, (1, -1))
     if found is None:
         return None
@@ -259,38 +260,6 @@ def _direction(
         if below is not None and above is not None and abs(below[0] - above[0]) > 8 * (below[1] + above[1]):
             return Witness("direction", None, note="the point stands at a kink")
     return Witness("direction", abs(best - expected) <= bound, abs(best - expected), bound)
-
-
-def _slope(
-    at: Callable[[float], list[torch.Tensor]], upstream: list[torch.Tensor], scale: float, ends: tuple[int, int]
-) -> tuple[float, float] | None:
-    """The slope of ``Σ upstream · at(h)`` at 0 by Richardson's extrapolation, and its error; None where there is no number.
-
-    Args:
-        ends: of each step: (1, -1) for central differences, (1, 0) and (0, -1) for one side.
-    """
-    width, base = ends[0] - ends[1], 4.0 if 0 in ends else 16.0
-    previous: list[float] = []
-    best, doubt = math.nan, math.inf
-    try:
-        for level in range(5):
-            h = scale * 2.0 ** (-5 - 2 * level)
-            high, low = (at(end * h) for end in ends)
-            if any(o.dtype is not torch.float64 for o in high):
-                return None
-            slope = sum(float((g * (a - b)).sum()) for g, a, b in zip(upstream, high, low)) / (width * h)
-            sizes = sum(float((g.abs() * (a.abs() + b.abs())).sum()) for g, a, b in zip(upstream, high, low))
-            noise = sizes * 32 * FLOAT64_UNIT / (width * h)
-            row = [slope]
-            for k in range(level):
-                row.append((base ** (k + 1) * row[k] - previous[k]) / (base ** (k + 1) - 1))
-                estimate = max(abs(row[-1] - row[-2]), abs(row[-1] - previous[k])) + noise
-                if estimate < doubt:
-                    best, doubt = row[-1], estimate
-            previous = row
-    except Exception:  # whatever the user's code raises there, it gives no number
-        return None
-    return best, doubt
 
 
 def _stops(s: Subject) -> bool:
