@@ -2,12 +2,14 @@
 
     python -m benchmarks.suites CHECKOUT [--python PYTHON] [--limit SECONDS] [--json FILE] [-- PYTEST ARGUMENTS]
 
-Runs pytest in CHECKOUT (with ``-k gradcheck`` unless pytest arguments are given) and lets ``derivcheck.gradcheck`` judge each call
-of ``torch.autograd.gradcheck`` after torch has: the same function, the same inputs, one thread, processor time of both.  PYTHON is
-the interpreter of an environment that has the project, its test requirements, and this package; by default the one that runs this.
+Runs pytest in CHECKOUT (with ``-k gradcheck`` unless pytest arguments are given) and lets ``derivcheck.gradcheck`` judge
+each call of ``torch.autograd.gradcheck`` after torch has, twice: with the options of the call, and in full
+(``fast_mode=False``).  The same function, the same inputs, one thread, processor time of all.  PYTHON is the interpreter of an
+environment that has the project, its test requirements, and this package; by default the one that runs this.
 
-A call that torch passes: *pass*; *alarm* (called wrong, to be looked at); *no verdict* (undecided, vacuous, ill-conditioned);
-*unsupported*, *crash* (any other exception), *late* (longer than the limit).  What torch does not pass stands apart.
+A call that torch passes: *pass*; *numbers* (a pass of what cannot be derived, by differences alone, which is said); *alarm*
+(called wrong, to be looked at); *no verdict* (undecided, vacuous, ill-conditioned); *unsupported*; *crash* (any other
+exception); *late* (longer than the limit).  What torch does not pass stands apart.
 """
 
 from __future__ import annotations
@@ -20,6 +22,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -29,19 +32,27 @@ from time import process_time
 from typing import Any
 
 OUTPUT, LIMIT = "DERIVCHECK_SUITES_OUTPUT", "DERIVCHECK_SUITES_LIMIT"
-VERDICTS = ("pass", "alarm", "no verdict", "unsupported", "crash", "late")
+VERDICTS = ("pass", "numbers", "alarm", "no verdict", "unsupported", "crash", "late")
+
+
+@dataclass(frozen=True)
+class Said:
+    """What derivcheck said of a call, the first line of its reason, and seconds of processor time."""
+
+    verdict: str
+    reason: str
+    seconds: float
 
 
 @dataclass(frozen=True)
 class Call:
-    """One call of gradcheck: the test that made it, what torch and derivcheck said, seconds of processor time."""
+    """One call of gradcheck: the test that made it, what torch said and in how many seconds, and what derivcheck said."""
 
     test: str
     torch: str
-    torch_s: float
-    verdict: str
-    ours_s: float
-    reason: str
+    seconds: float
+    asked: Said  # with the options of the call
+    full: Said  # with ``fast_mode=False``
 
 
 class Late(BaseException):
@@ -50,27 +61,38 @@ class Late(BaseException):
 
 @contextmanager
 def limited(seconds: float) -> Iterator[None]:
-    """Raises Late after so many seconds."""
+    """Raises Late after so many seconds of processor time."""
 
     def stop(*_: object) -> None:
         raise Late
 
-    before = signal.signal(signal.SIGALRM, stop)
-    signal.setitimer(signal.ITIMER_REAL, seconds, 1.0)  # again a second later, where the first was swallowed
+    before = signal.signal(signal.SIGPROF, stop)
+    signal.setitimer(signal.ITIMER_PROF, seconds, 1.0)  # again a second later, where the first was swallowed
     try:
         yield
     finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        signal.signal(signal.SIGPROF, before)
 
 
-def judged(func: Callable[..., Any], inputs: Any, options: dict[str, Any], limit: float) -> tuple[str, str]:
-    """What ``derivcheck.gradcheck`` says of a call: a verdict, and the first line of its reason."""
+def judged(func: Callable[..., Any], inputs: Any, options: dict[str, Any], limit: float) -> Said:
+    """What ``derivcheck.gradcheck`` says of a call."""
+    start = process_time()
+    with warnings.catch_warnings(record=True) as heard:
+        warnings.simplefilter("always")
+        verdict, reason = _judged(func, inputs, options | {"raise_exception": True}, limit)
+    derived = next((str(w.message) for w in heard if "no gradient was derived" in str(w.message)), "")
+    if verdict == "pass" and derived:
+        verdict, reason = "numbers", derived
+    return Said(verdict, reason, process_time() - start)
+
+
+def _judged(func: Callable[..., Any], inputs: Any, options: dict[str, Any], limit: float) -> tuple[str, str]:
     import derivcheck as dc
 
     try:
         with limited(limit):
-            dc.gradcheck(func, inputs, **options | {"raise_exception": True})
+            dc.gradcheck(func, inputs, **options)
     except Late:
         return "late", f"after {limit:g} s"
     except dc.GradientMismatch as e:
@@ -104,13 +126,13 @@ def pytest_configure(config: Any) -> None:
             answer = torchs(func, inputs, **options)
         except Exception as e:  # the suite's own affair, raised again
             failure = e
-        middle = process_time()
-        verdict, reason = judged(func, inputs, options, limit)
-        end = process_time()
-        test = os.environ.get("PYTEST_CURRENT_TEST", "").rsplit(" ", 1)[0]
+        seconds = process_time() - start
         said = "pass" if answer else "fail" if failure is None else f"{type(failure).__name__}: {failure}".splitlines()[0]
+        test = os.environ.get("PYTEST_CURRENT_TEST", "").rsplit(" ", 1)[0]
+        asked = judged(func, inputs, options, limit)
+        full = judged(func, inputs, options | {"fast_mode": False}, limit)
         with open(os.environ[OUTPUT], "a", encoding="utf-8") as out:
-            out.write(json.dumps(asdict(Call(test, said, middle - start, verdict, end - middle, reason))) + "\n")
+            out.write(json.dumps(asdict(Call(test, said, seconds, asked, full))) + "\n")
         if failure is not None:
             raise failure
         return answer
@@ -120,18 +142,22 @@ def pytest_configure(config: Any) -> None:
 
 def table(calls: list[Call]) -> str:
     """The counts, the times, and each call that did not pass with its reason."""
-    ours = [c for c in calls if c.torch == "pass"]
-    counts = Counter(c.verdict for c in ours)
-    passed = [c for c in ours if c.verdict == "pass"]
-    lines = [f"{len(ours)} calls that torch's gradcheck passes: " + ", ".join(f"{counts[v]} {v}" for v in VERDICTS)]
-    if passed:
-        torchs, own = sum(c.torch_s for c in passed), sum(c.ours_s for c in passed)
-        ratio = statistics.median(c.ours_s / max(c.torch_s, 1e-9) for c in passed)
-        lines.append(f"of those that pass: torch {torchs:.1f} s, derivcheck {own:.1f} s, {own / torchs:.1f} times; a call in the median {ratio:.1f}")
-    lines += [f"{c.verdict:12} {c.test}\n             {c.reason[:240]}" for c in ours if c.verdict != "pass"]
-    if others := [c for c in calls if c.torch != "pass"]:
-        lines.append(f"{len(others)} calls that torch's gradcheck does not pass:")
-        lines += [f"{c.verdict:12} {c.test}\n             torch: {c.torch[:120]}\n             {c.reason[:240]}" for c in others]
+    fine = [c for c in calls if c.torch == "pass"]
+    lines = [f"{len(fine)} calls that torch's gradcheck passes, {len(calls) - len(fine)} others"]
+    for name, said in (("as called", lambda c: c.asked), ("in full", lambda c: c.full)):
+        counts = Counter(said(c).verdict for c in fine)
+        lines.append(f"{name}: " + ", ".join(f"{counts[v]} {v}" for v in VERDICTS))
+        passed = [c for c in fine if said(c).verdict in ("pass", "numbers")]
+        if passed:
+            torchs, own = sum(c.seconds for c in passed), sum(said(c).seconds for c in passed)
+            middle = statistics.median(said(c).seconds / max(c.seconds, 1e-9) for c in passed)
+            lines.append(
+                f"  passed: torch {torchs:.2f} s, derivcheck {own:.2f} s, {own / torchs:.1f} times; median {middle:.1f}"
+            )
+        for c in calls:
+            if said(c).verdict != "pass":
+                beside = "" if c.torch == "pass" else f" (torch: {c.torch[:120]})"
+                lines.append(f"  {said(c).verdict}: {c.test}{beside}: {said(c).reason[:300]}")
     return "\n".join(lines)
 
 
@@ -149,7 +175,12 @@ def run(checkout: Path, python: str, limit: float, arguments: list[str]) -> list
         }
         command = [python, "-m", "pytest", "-p", "benchmarks.suites", "-q", "-p", "no:cacheprovider", *arguments]
         subprocess.run(command, cwd=checkout, env=environment, stdout=sys.stderr, check=False)
-        return [Call(**json.loads(line)) for line in output.read_text(encoding="utf-8").splitlines()]
+        return [read(json.loads(line)) for line in output.read_text(encoding="utf-8").splitlines()]
+
+
+def read(found: dict[str, Any]) -> Call:
+    """A call as it was written."""
+    return Call(**found | {"asked": Said(**found["asked"]), "full": Said(**found["full"])})
 
 
 def main(argv: list[str]) -> int:

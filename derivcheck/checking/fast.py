@@ -1,8 +1,8 @@
-"""``gradcheck(fast_mode=True)``: autograd's gradient against differences of the function itself, at the data given alone.
+"""Autograd's gradient against differences of the function itself, at the data given alone: ``gradcheck(fast_mode=True)``.
 
-Like torch's fast mode one random direction for each input, and one random upstream gradient; the differences are extrapolated and
-carry their own error, so that some nine digits are compared and not three.  What agrees passes.  Anything else, a kink, an
-error, another type than float64, is no answer: the whole check at these data has to say what it is.
+Like torch's fast mode one random direction for each input, and one random upstream gradient; the differences are extrapolated
+and carry their own error, so that some nine digits are compared and not three.  What agrees passes.  Anything else, a kink,
+an error, another type than float64, is no answer: the whole check at these data has to say what it is.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ ENOUGH = 1e-8  # an error of the differences, relative to the terms, that needs 
 SURE = 1e-6  # beyond which they judge nothing
 
 
-def agrees(func: Callable[..., Any], args: Sequence[Any], wanted: Sequence[int], seed: int = 0) -> bool:
-    """Whether the gradient in these arguments is surely what the differences along a line say; False: not sure.
+def agrees(func: Callable[..., Any], args: Sequence[Any], wanted: Sequence[int], seed: int = 0, lines: int = 1) -> bool:
+    """Whether the gradient in these arguments is surely what the differences along so many lines say; False: not sure.
 
     >>> x = torch.tensor([0.3, 2.0], dtype=torch.float64)
     >>> agrees(torch.sin, [x], [0]), agrees(lambda x: x.detach() * x, [x], [0])
@@ -37,15 +37,18 @@ def agrees(func: Callable[..., Any], args: Sequence[Any], wanted: Sequence[int],
         ends = [o for o in outs if o.requires_grad]
         if not ends or any(o.dtype is not torch.float64 for o in outs):
             return False
-        flow = [_random(o, generator) for o in outs]
-        ups = [g for o, g in zip(outs, flow) if o.requires_grad]
-        grads = [_gradients(ends, [leaves[k] for k in wanted], ups) for _ in range(2)]
-        for a, b, k in zip(*grads, wanted):
-            if not torch.equal(a, b) or a.dtype is not torch.float64 or a.shape != args[k].shape:
+        for _ in range(lines):
+            flow = [_random(o, generator) for o in outs]
+            ups = [g for o, g in zip(outs, flow) if o.requires_grad]
+            grads = [_gradients(ends, [leaves[k] for k in wanted], ups) for _ in range(2)]
+            for a, b, k in zip(*grads, wanted):
+                if not torch.equal(a, b) or a.dtype is not torch.float64 or a.shape != args[k].shape:
+                    return False
+            if any(not torch.equal(t, a) for t, a in zip(own, args) if isinstance(t, torch.Tensor)):
+                return False  # an input was changed
+            if not all(_along(func, args, k, g, flow, generator) for k, g in zip(wanted, grads[0])):
                 return False
-        if any(not torch.equal(t, a) for t, a in zip(own, args) if isinstance(t, torch.Tensor)):
-            return False  # an input was changed
-        return all(_along(func, args, k, g, flow, generator) for k, g in zip(wanted, grads[0]))
+        return True
     except Exception:  # whatever the code raises, the whole check meets it again and says it
         return False
 

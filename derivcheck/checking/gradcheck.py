@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -11,7 +12,9 @@ import torch
 from derivcheck.checking.check import check, check_at
 from derivcheck.checking.fast import agrees
 from derivcheck.checking.function import function_of, positional
-from derivcheck.errors import GradientMismatch, InputError
+from derivcheck.errors import GradientMismatch, InputError, UnsupportedOperation
+
+LINES = 4  # random directions of what cannot be derived
 
 
 def gradcheck(
@@ -39,8 +42,9 @@ def gradcheck(
     arithmetic.  Float32, bfloat16 and float16 inputs are checked in their own type.
 
     With ``fast_mode`` the gradient is looked at where it is given alone: autograd's gradient against differences of ``func``
-    along a random direction of each input, to some nine digits (:mod:`~derivcheck.checking.fast`), and nothing is derived; where
-    that does not settle it, the derived gradient at these data does.  Without it: every probe.
+    along a random direction of each input, to some nine digits (:mod:`~derivcheck.checking.fast`), and nothing is derived;
+    where that does not settle it, the derived gradient at these data does.  Without it: every probe.  A function that cannot
+    be derived is compared with differences along several lines, and a UserWarning says that no more was done.
 
     Args:
         func: a function of tensors, or ``SomeFunction.apply``.
@@ -54,6 +58,7 @@ def gradcheck(
     Raises:
         ValueError: no input requires a gradient (as torch's gradcheck).
         InputError: forward-mode or batched checks, which this does not do.
+        UnsupportedOperation: a function that cannot be derived, and of which differences do not settle it, or with ``strict``.
 
     >>> gradcheck(torch.sin, torch.ones(3, dtype=torch.float64, requires_grad=True))
     True
@@ -73,10 +78,17 @@ def gradcheck(
     named = dict(zip(names, args))
     dtype = next(args[k].dtype for k in wanted)
     named_forward, wrt, place = forward or _by_name(func, names), [names[k] for k in wanted], args[wanted[0]].device
-    if fast_mode and not strict:
-        report = check_at(named_forward, named, wrt=wrt, dtype=dtype, device=place)
-    else:
-        report = check(named_forward, named, wrt=wrt, dtype=dtype, device=place, strict=strict, order=1)
+    try:
+        if fast_mode and not strict:
+            report = check_at(named_forward, named, wrt=wrt, dtype=dtype, device=place)
+        else:
+            report = check(named_forward, named, wrt=wrt, dtype=dtype, device=place, strict=strict, order=1)
+    except UnsupportedOperation as refused:
+        if strict or fast_mode or not agrees(func, args, wanted, lines=LINES):
+            raise
+        said = f"no gradient was derived, and no probe made: {refused}; autograd's agrees with differences at the data given"
+        warnings.warn(said, stacklevel=2)
+        return True
     if not report.passed:
         if raise_exception:
             raise GradientMismatch(report)

@@ -3,9 +3,9 @@
 Only what the forward compares is a kink: where it is smooth a claim that is wrong at x = 0 is wrong.  A bracket of what
 depends on the inputs in question meets its other side there, but for the indices and sizes at which its
 two sides are the same whatever these inputs are (``x[i] > x[j]`` at i = j): there the tie decides.  A mask does not: it is 0
-in whole regions, whether it is boolean or a tensor of zeros and ones, and ``[m ≠ 0]`` says where; ``m·x`` is 0 with it.  Nor
-is there a kink where what is compared may be 0 in whole regions itself: ``Σ relu(x)``, ``max(x) − x``, ``floor(x)``.  An equality belongs to
-a kink where the same two numbers are also ordered: ``[a > b] + [a = b]/2``.
+in whole regions, whether it is boolean or a tensor of zeros and ones, and ``[m ≠ 0]`` says where; ``m·x`` is 0 with it.
+Nor is there a kink where what is compared may be 0 in whole regions itself: ``Σ relu(x)``, ``max(x) − x``, ``floor(x)``.
+An equality belongs to a kink where the same two numbers are also ordered: ``[a > b] + [a = b]/2``.
 """
 
 from __future__ import annotations
