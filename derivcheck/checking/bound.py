@@ -41,6 +41,8 @@ CANCELLING = {"gelu", "gelu_tanh"}
 STEPS = {"round", "floor", "ceil", "trunc", "sign"}
 #: torch's vectorised float32 kernels: exp to 20 units in the last place, erf by Abramowitz & Stegun 7.1.26 (1.5e-7 absolute).
 EXP_FLOAT32 = {"exp", "sigmoid", "softplus", "logsigmoid", "silu", "tanh", "gelu_tanh", "exp2", "expm1", "sinh", "cosh"}
+#: The relative error of what torch has in float64: its trigamma has nine digits.
+DIGITS = {"polygamma": 1e-9}
 ERF_FLOAT32 = {"erf": 1.0, "gelu": 0.5, "erfc": 1.0}
 
 
@@ -226,6 +228,8 @@ class Bound:
         if name == "inf":
             return Pair(v)
         e = (20 if self.single and name in EXP_FLOAT32 else 2) * v.abs() * self.unit
+        if name in DIGITS:
+            e = e + DIGITS[name] * v.abs()
         if name in CANCELLING:
             e = e + args[0].value.abs() * self.unit
         if self.single and name in ERF_FLOAT32:

@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from derivcheck.checking.bound import DIGITS
 from derivcheck.checking.case import case_of
 from derivcheck.checking.conditioned import Rounding
 from derivcheck.checking.found import Run, Upstream, as_it_is, flat, native, runner, writes
@@ -19,6 +20,8 @@ from derivcheck.checking.second import second_order
 from derivcheck.checking.subject import Subject, Tensors, healthy, subject
 from derivcheck.checking.witness import testify, value_row
 from derivcheck.errors import GradientMismatch, InputError
+from derivcheck.notation.terms import Func
+from derivcheck.notation.walking import subterms
 
 
 def check(
@@ -138,7 +141,7 @@ def examine(
     run = runner(s, backward)
     upstream = upstreams(s, grad_output, dtype, seed)
     s.native = native(s, backward)
-    s.rounding = None if s.native or backward is None and s.call is None else Rounding(s, backward)
+    s.rounding = None if backward is None and s.call is None else Rounding(s, backward)
     right = derived(s, s.tensors, upstream, dtype)
     rows, found = judge(s, run, s.tensors, upstream, right)
     if dtype is torch.float64:
@@ -149,6 +152,8 @@ def examine(
         report.notes.append(f"the code's casts to {casts} were taken as float64; dtype= checks it as it is")
     if s.hooked:
         report.notes.append(f"the hooks on {', '.join(s.hooked)} were not run: what they make of a gradient is not checked")
+    if s.left_out:
+        report.notes.append(f"torch cannot differentiate in {', '.join(s.left_out)}: no gradient was asked there")
     if s.derivation.fixed:
         report.leave_open(f"fixed at {'; '.join(s.derivation.fixed)}; other such sizes were not checked")
     apart = [a.name for a in s.derivation.program.arguments if a.role == "parameter" and a.name in s.held]
@@ -175,6 +180,10 @@ def examine(
         with warnings.catch_warnings(action="ignore"):  # of sizes and data that are not the caller's
             again = partial(runner, backward=backward)
             report.notes.extend(probe(s, run, rows, upstream, right, dtype, seed, again, written=callable(backward)))
+    for name, off in s.digits.items():
+        report.leave_open(f"torch's own: the gradient in {name} is off by {off:.0e} of the terms that it adds up")
+    if any(isinstance(t, Func) and t.name in DIGITS for d in s.derivation.adjoint.definitions for t in subterms(d.term)):
+        report.leave_open("torch's own: trigamma has nine digits")
     _explain(s, backward, run, rows, upstream, right, report, found.gradients)
     return report
 

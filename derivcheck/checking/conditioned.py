@@ -21,6 +21,7 @@ from derivcheck.checking.compare import compare
 from derivcheck.checking.found import Found, Run, Upstream
 from derivcheck.checking.judge import CAP, Derived, bounds, derived, doubled
 from derivcheck.checking.live import array
+from derivcheck.checking.native import blame, forgive
 from derivcheck.checking.report import Row
 from derivcheck.checking.structure import cost
 from derivcheck.checking.subject import Subject, Tensors
@@ -47,6 +48,15 @@ class Rounding:
         self, s: Subject, run: Run, rows: list[Row], found: Found, tensors: Tensors, upstream: Upstream, right: Derived
     ) -> None:
         """Change the verdict of each wrong row that the backward's own rounding explains."""
+        if s.native:
+            forgive(s, run, rows, found, tensors, upstream, right)
+        self._by_rounding(s, run, rows, found, tensors, upstream, right)
+        if s.native:
+            blame(rows)
+
+    def _by_rounding(
+        self, s: Subject, run: Run, rows: list[Row], found: Found, tensors: Tensors, upstream: Upstream, right: Derived
+    ) -> None:
         bars = dict(zip(s.derivation.wrt, s.derivation.adjoint.outputs))
         with_times = {}
         for row in rows:

@@ -13,7 +13,14 @@ NUDGE = 1e-4
 
 
 def between(
-    s: Subject, bar: str, g: torch.Tensor, tensors: Tensors, upstream: Upstream, right: Derived, dtype: torch.dtype
+    s: Subject,
+    bar: str,
+    g: torch.Tensor,
+    tensors: Tensors,
+    upstream: Upstream,
+    right: Derived,
+    dtype: torch.dtype,
+    nudge: float = NUDGE,
 ) -> bool:
     """Whether ``g`` lies, element by element, between derived gradients at points a little off the kinks.
 
@@ -27,12 +34,12 @@ def between(
         for n, t in tensors.items():
             if t.is_floating_point():
                 noise = torch.randn(t.shape, generator=generator, dtype=torch.float64).to(t.device)
-                moved[n] = t.double() + NUDGE * max(float(t.abs().max()), 1e-3) * noise
+                moved[n] = t.double() + nudge * max(float(t.abs().max()), 1e-3) * noise
             else:
                 moved[n] = t
         sides.append(derived(s, moved, upstream, dtype).value(bar))
     value = g.detach().double().cpu()
-    slack = right.tolerance(bar) + 20 * NUDGE * float(torch.nan_to_num(right.value(bar)).abs().max())
+    slack = right.tolerance(bar) + 20 * nudge * float(torch.nan_to_num(right.value(bar)).abs().max())
     slack = torch.where(torch.isfinite(slack), slack, torch.inf)
     low, high = torch.stack(sides).aminmax(dim=0)
     if not bool(((value >= low - slack) & (value <= high + slack)).all()):  # NaN is between nothing

@@ -96,28 +96,35 @@ def frozen(program: Program, name: str) -> tuple[Program, Program]:
     """The same Program with every ``[a = b]`` of moving numbers as an input, and the Program that gives these inputs.
 
     Equality of real numbers does not survive any step, however small: an even share among ties is defined at the
-    point, and so is its derivative.
+    point, and so is its derivative.  Not so where the same definition compares the numbers by ``>`` too: it then says
+    itself what it is beside the tie.
     """
     moving = {name} | {d.name for d in dependents(program, name)}
     found: dict[Term, Definition] = {}
+    ordered: set[Any] = set()
 
     def change(t: Term) -> Term:
         equal = isinstance(t, Bracket) and t.relation in ("==", "!=") and isinstance(t.operand, Term)
-        if not equal or t.names.isdisjoint(moving):
+        if not equal or t.names.isdisjoint(moving) or t.operand in ordered:  # type: ignore[attr-defined]
             return t
         if t not in found:
             indices = tuple(sorted(t.free, key=lambda i: i.key))
             found[t] = Definition(f"equal_{len(found)}", indices, t)
         return Ref(found[t].name, tuple(i_poly(i) for i in found[t].indices))
 
-    definitions = tuple(replace(d, term=transform(d.term, change)) if d.name in moving else d for d in program.definitions)
+    definitions = []
+    for d in program.definitions:
+        if d.name in moving:
+            ordered = {t.operand for t in subterms(d.term) if isinstance(t, Bracket) and t.relation in (">", ">=")}
+            d = replace(d, term=transform(d.term, change))
+        definitions.append(d)
     if not found:
         return program, Program((), (), ())
     extra = tuple(Input(d.name, d.dims) for d in found.values())
     needed = {n for d in found.values() for n in d.term.names}
     inputs = [a for a in program.arguments if a.name in needed]
     inputs += [Input(d.name, d.dims, d.kind) for d in program.definitions if d.name in needed]
-    return replace(program, arguments=(*program.arguments, *extra), definitions=definitions), Program(
+    return replace(program, arguments=(*program.arguments, *extra), definitions=tuple(definitions)), Program(
         tuple(inputs), tuple(found.values()), tuple(d.name for d in found.values())
     )
 

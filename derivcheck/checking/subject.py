@@ -12,6 +12,7 @@ import torch
 
 from derivcheck.checking.forwards import derived_from, derived_from_module
 from derivcheck.checking.function import arguments, function_of, plain
+from derivcheck.checking.left_out import undifferentiable
 from derivcheck.checking.wide import computing_in, widened
 from derivcheck.derived import Derivation
 from derivcheck.errors import InputError
@@ -53,7 +54,9 @@ class Subject:
     widened: set[torch.dtype] = field(default_factory=set)  # the types to which the code casts, taken as float64
     held: frozenset[str] = frozenset()  # inputs of the Program that the code holds itself: they keep their values
     hooked: tuple[str, ...] = ()  # parameters whose hooks the check does not run
+    left_out: tuple[str, ...] = ()  # inputs in which torch cannot differentiate the code
     forward: Any = None  # what the caller gave
+    digits: dict[str, float] = field(default_factory=dict)  # by how much torch's own kernels are off, of the terms added
     rounding: Any = None  # judges by the arithmetic of the backward under test (conditioned.Rounding)
 
 
@@ -79,6 +82,11 @@ def subject(
     s.forward = forward
     if isinstance(forward, torch.nn.Module):
         s.hooked = tuple(n for n, p in forward.named_parameters() if p._backward_hooks)
+    if wrt is None and s.call is not None and s.function is None and len(s.wrt) > 1:
+        s.left_out = undifferentiable(s.call, s.tensors, s.wrt)
+    if s.left_out:
+        d, s.wrt = s.derivation, tuple(n for n in s.wrt if n not in s.left_out)
+        s.derivation = Derivation(d.program, s.wrt, d.values, name=d.name, fixed=d.fixed)
     return s
 
 
