@@ -152,6 +152,9 @@ def examine(
         report.notes.append(f"the code's casts to {casts} were taken as float64; dtype= checks it as it is")
     if s.hooked:
         report.notes.append(f"the hooks on {', '.join(s.hooked)} were not run: what they make of a gradient is not checked")
+    if s.kinds and hostile:
+        said = "; ".join(f"{n} {', '.join(k.name for k in kinds)}" for n, kinds in s.kinds.items())
+        report.notes.append(f"kept in every probe: {said}")
     if s.left_out:
         report.notes.append(f"torch cannot differentiate in {', '.join(s.left_out)}: no gradient was asked there")
     if s.derivation.fixed:

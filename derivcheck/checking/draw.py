@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 
+from derivcheck.checking.kinds import Kind
 from derivcheck.notation.program import Input, Program
 from derivcheck.notation.sizes import Entry, Index, Poly
 from derivcheck.notation.terms import Bracket, Ref
@@ -13,13 +14,19 @@ from derivcheck.notation.walking import subterms
 
 
 def another(
-    program: Program, argument: Input, sample: torch.Tensor, sizes: Mapping[str, int], generator: torch.Generator
+    program: Program,
+    argument: Input,
+    sample: torch.Tensor,
+    sizes: Mapping[str, int],
+    generator: torch.Generator,
+    kinds: Sequence[Kind] = (),
 ) -> torch.Tensor:
     """A tensor for this input at other sizes.
 
     Args:
         argument: the input with its dimensions.
         sample: what the user gave; its range, sign and type are kept.
+        kinds: what else is kept of it.
 
     Returns:
         A tensor of the sample's type on its device.
@@ -31,16 +38,15 @@ def another(
         return _integers(program, argument, sample, shape, sizes, generator)
     values = sample.detach().double().cpu().flatten()
     drawn = torch.randn(shape, generator=generator, dtype=torch.float64)
-    mask = bool(((values == 0) | (values == 1)).all()) and bool((values == 0).any()) and bool((values == 1).any())
-    if mask and argument.role != "parameter":
-        new = (drawn > 0).double()
-    elif bool((values > 0).all()):
+    if bool((values > 0).all()):
         low, high = float(values.min()), float(values.max())
         low, high = (low, high) if high > low else (low / 2, 2 * low)
         new = low + (high - low) * torch.rand(shape, generator=generator, dtype=torch.float64)
     else:
         spread = float(values.abs().mean()) or 1.0
         new = drawn * spread
+    for kind in kinds if new.numel() else ():
+        new = kind.fit(new)
     return new.to(sample.device, sample.dtype)
 
 

@@ -168,6 +168,16 @@ def runs(s: Subject, tensors: Tensors) -> bool:
     return _likeness(s, tensors)[0]
 
 
+def _finite(t: torch.Tensor) -> bool:
+    return bool(torch.isfinite(t).all())
+
+
+def _own_outputs(s: Subject) -> list[torch.Tensor]:
+    """The forward's outputs at the caller's own data."""
+    assert s.call is not None
+    return flat((s.meaning or s.call)({n: same_layout(t) for n, t in s.tensors.items()}))
+
+
 def _likeness(s: Subject, tensors: Tensors) -> tuple[bool, str]:
     """Whether the forward runs and is its Program there; and the sizes where it surely is another function."""
     assert s.call is not None
@@ -176,6 +186,8 @@ def _likeness(s: Subject, tensors: Tensors) -> tuple[bool, str]:
             outs = flat((s.meaning or s.call)({n: same_layout(t) for n, t in tensors.items()}))
         except Exception:  # its own affair: it was asked for another shape
             return False, ""
+    if not all(_finite(o) for o in outs) and all(_finite(o) for o in _own_outputs(s)):
+        return False, ""  # beyond the forward's domain
     from derivcheck.checking.bound import Bound
     from derivcheck.checking.compare import compare
     from derivcheck.notation.meaning import evaluate

@@ -128,7 +128,7 @@ def _values(s: Subject, data: Tensors, ups: Upstream, right: Derived, generator:
     told = {n for n, a in arguments.items() if a.role == "buffer" and n in data and _equal(data[n])}
     if told or parameters & set(s.wrt):
         fresh = {
-            n: another(program, arguments[n], t, right.sizes, generator)
+            n: another(program, arguments[n], t, right.sizes, generator, s.kinds.get(n, ()))
             if n in told or n in parameters and data is s.tensors
             else t
             for n, t in data.items()
@@ -186,8 +186,8 @@ def _in(dtype: torch.dtype, tensors: Mapping[str, torch.Tensor]) -> dict[str, to
 
 
 def _unbounded(s: Subject, data: Tensors) -> list[str]:
-    """Inputs that may be of either sign, as far as their values tell."""
-    return [n for n in s.wrt if n in data and data[n].numel() > 1 and bool((data[n] <= 0).any())]
+    """Inputs that may be of either sign, as far as their values tell, and that need not be of a kind."""
+    return [n for n in s.wrt if n in data and n not in s.kinds and data[n].numel() > 1 and bool((data[n] <= 0).any())]
 
 
 def _free(s: Subject, sizes: Mapping[str, int]) -> list[str]:
@@ -220,7 +220,7 @@ def at_sizes(s: Subject, sizes: dict[str, int], upstream: Upstream, generator: t
     program, adjoint = s.derivation.program, s.derivation.adjoint
     known = {a.name: a for a in program.arguments}
     tensors = {
-        n: another(program, known[n], t, sizes, generator) if n in known and not _kept(s, known[n]) else t
+        n: another(program, known[n], t, sizes, generator, s.kinds.get(n, ())) if n in known and not _kept(s, known[n]) else t
         for n, t in s.tensors.items()
     }
     ups = {}

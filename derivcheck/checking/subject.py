@@ -12,6 +12,7 @@ import torch
 
 from derivcheck.checking.forwards import derived_from, derived_from_module
 from derivcheck.checking.function import arguments, function_of, plain
+from derivcheck.checking.kinds import Kind, kinds_of
 from derivcheck.checking.left_out import undifferentiable
 from derivcheck.checking.wide import computing_in, widened
 from derivcheck.derived import Derivation
@@ -54,6 +55,7 @@ class Subject:
     widened: set[torch.dtype] = field(default_factory=set)  # the types to which the code casts, taken as float64
     held: frozenset[str] = frozenset()  # inputs of the Program that the code holds itself: they keep their values
     hooked: tuple[str, ...] = ()  # parameters whose hooks the check does not run
+    kinds: Mapping[str, tuple[Kind, ...]] = field(default_factory=dict)  # what the data are of, and probes keep
     left_out: tuple[str, ...] = ()  # inputs in which torch cannot differentiate the code
     forward: Any = None  # what the caller gave
     digits: dict[str, float] = field(default_factory=dict)  # by how much torch's own kernels are off, of the terms added
@@ -80,6 +82,8 @@ def subject(
     s.call, s.meaning = (None if c is None else widened(c, s.held) for c in (s.call, s.meaning))
     s.widened = widening.met
     s.forward = forward
+    own = {a.name for a in s.derivation.program.arguments if a.role == "parameter"} | s.held  # zeros and ones, as they start
+    s.kinds = {n: kinds for n, t in s.tensors.items() if n not in own and (kinds := kinds_of(t))}
     if isinstance(forward, torch.nn.Module):
         s.hooked = tuple(n for n, p in forward.named_parameters() if p._backward_hooks)
     if wrt is None and s.call is not None and s.function is None and len(s.wrt) > 1:
