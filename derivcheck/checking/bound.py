@@ -227,6 +227,12 @@ class Bound:
         v = f(*(a.value for a in args)).double()
         if name == "inf":
             return Pair(v)
+        if name in STEPS:  # whole numbers, which no rounding changes
+            e = args[0].error
+            if e is None:
+                return Pair(v)
+            low, high = f(args[0].value - e), f(args[0].value + e)
+            return Pair(v, torch.maximum((v - low).abs(), (high - v).abs()))
         e = (20 if self.single and name in EXP_FLOAT32 else 2) * v.abs() * self.unit
         if name in DIGITS:
             e = e + DIGITS[name] * v.abs()
@@ -234,9 +240,6 @@ class Bound:
             e = e + args[0].value.abs() * self.unit
         if self.single and name in ERF_FLOAT32:
             e = e + 1e-6 * ERF_FLOAT32[name] * (1.0 if name != "gelu" else args[0].value.abs())
-        if name in STEPS and args[0].error is not None:
-            low, high = f(args[0].value - args[0].error), f(args[0].value + args[0].error)
-            return Pair(v, e + torch.maximum((v - low).abs(), (high - v).abs()))
         for k, a in enumerate(args):
             if a.error is not None:
                 e = e + _times(self._slope(name, f, [b.value for b in args], k, a.error), a.error)
