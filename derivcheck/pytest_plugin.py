@@ -152,12 +152,14 @@ def check_gradients(request: pytest.FixtureRequest, gradient_variant: Variant) -
 
 @pytest.hookimpl(hookwrapper=True)
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[Any]) -> Generator[None, Any, None]:
-    """A gradient that does not hold is shown as its report, not as a stack."""
+    """A gradient that does not hold is shown as its report, what derivcheck refuses as its sentence: not as a stack."""
     outcome = yield
     errors = sys.modules.get("derivcheck.errors")
-    if call.excinfo is not None and errors is not None and isinstance(call.excinfo.value, errors.GradientMismatch):
-        where = _line_in_test(item, call.excinfo)
-        outcome.get_result().longrepr = f"{call.excinfo.value}\n\n{where}"
+    if call.excinfo is None or errors is None or not isinstance(call.excinfo.value, errors.DerivcheckError):
+        return
+    error, where = call.excinfo.value, _line_in_test(item, call.excinfo)
+    kind = "" if isinstance(error, errors.GradientMismatch) else f"{type(error).__name__}: "
+    outcome.get_result().longrepr = "\n".join([f"{kind}{error}", *getattr(error, "__notes__", ()), "", where])
 
 
 def _line_in_test(item: pytest.Item, excinfo: pytest.ExceptionInfo[BaseException]) -> str:

@@ -12,8 +12,9 @@ import torch
 from derivcheck.checking.bound import DIGITS
 from derivcheck.checking.case import case_of
 from derivcheck.checking.conditioned import Rounding
-from derivcheck.checking.found import Run, Upstream, as_it_is, flat, native, runner, writes
+from derivcheck.checking.found import Run, Upstream, as_it_is, native, runner, writes
 from derivcheck.checking.judge import Derived, Sample, derived, judge, narrower
+from derivcheck.checking.outputs import flat
 from derivcheck.checking.probes import probe
 from derivcheck.checking.report import Report, Row
 from derivcheck.checking.second import second_order
@@ -187,6 +188,7 @@ def examine(
         report.leave_open(f"torch's own: the gradient in {name} is off by {off:.0e} of the terms that it adds up")
     if any(isinstance(t, Func) and t.name in DIGITS for d in s.derivation.adjoint.definitions for t in subterms(d.term)):
         report.leave_open("torch's own: trigamma has nine digits")
+    report.notes.extend(s.remarks.values())
     _explain(s, backward, run, rows, upstream, right, report, found.gradients)
     return report
 

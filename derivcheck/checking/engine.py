@@ -68,17 +68,32 @@ def _written_as(c: Any) -> str:
 def _complain(s: Subject, name: str, values: tuple[Any, ...], inputs: Any) -> None:
     for k, (g, (after, slot)) in enumerate(zip(values, inputs)):
         expected = None if not isinstance(g, torch.Tensor) or after is None else tuple(after._input_metadata[slot].shape)
-        if expected is not None and tuple(g.shape) != expected:
+        if expected is not None and summed(s, f"{name}'s gradient of its input {k}", g, expected) is None:
             s.complaints[f"{name} input {k}"] = f"found shape {tuple(g.shape)}, expected {expected}"
 
 
-def returned(s: Subject, heard: Heard) -> dict[str, torch.Tensor | None]:
+def summed(s: Subject, what: str, g: torch.Tensor, shape: tuple[int, ...]) -> torch.Tensor | None:
+    """A gradient in the shape of its input, summed as the engine does where it is larger; None where it fits in no way."""
+    if tuple(g.shape) == shape:
+        return g
+    if len(g.shape) < len(shape) or any(m not in (1, n) for m, n in zip(shape[::-1], tuple(g.shape)[::-1])):
+        return None
+    s.remarks.setdefault(what, f"{what} has shape {tuple(g.shape)}; torch's engine sums it to {shape}")
+    return g.sum_to_size(shape)
+
+
+def returned(s: Subject, heard: Heard, tensors: Tensors) -> dict[str, torch.Tensor | None]:
     """What the backward of the function under test returned, by the names of its inputs; nothing where it was not run.
 
     Trailing Nones are dropped, as torch drops them; too few, or a gradient of what is no tensor, the engine itself refuses.
     """
-    values = heard.get(s.function, ())
-    return {n: g for n, g in zip(s.order, values) if n in s.tensors and (n in s.wrt or g is not None)}
+    found = {n: g for n, g in zip(s.order, heard.get(s.function, ())) if n in s.tensors and (n in s.wrt or g is not None)}
+    fits = {n: summed(s, f"the gradient of {n}", g, tuple(tensors[n].shape)) for n, g in found.items() if _dense(g)}
+    return {n: g if fits.get(n) is None else fits[n] for n, g in found.items()}
+
+
+def _dense(g: Any) -> bool:
+    return isinstance(g, torch.Tensor) and g.layout is torch.strided
 
 
 def misshapen(s: Subject, heard: Heard, tensors: Tensors) -> bool:

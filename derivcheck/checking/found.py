@@ -10,8 +10,10 @@ from typing import Any
 
 import torch
 
-from derivcheck.checking.engine import functions, misshapen, overheard, returned
+from derivcheck.checking.engine import functions
 from derivcheck.checking.live import Live
+from derivcheck.checking.outputs import dense, flat
+from derivcheck.checking.own import own
 from derivcheck.checking.subject import Subject, Tensors
 from derivcheck.checking.wide import widened
 from derivcheck.errors import InputError
@@ -65,7 +67,7 @@ def as_it_is(s: Subject, backward: Any, tensors: Tensors, upstream: Upstream) ->
 
 def _runner(s: Subject, backward: Any) -> Run:
     if backward is None:
-        return _own(s) if s.call is not None else _generated(s)
+        return own(s) if s.call is not None else _generated(s)
     if isinstance(backward, (str, Program)):
         return _written(s, backward)
     if not callable(backward):
@@ -167,50 +169,6 @@ def _same(a: torch.Tensor | None, b: torch.Tensor) -> bool:
     )
 
 
-def dense(g: Any) -> Any:
-    """A sparse gradient (of an embedding, say) as the dense one that it means."""
-    return g.to_dense() if isinstance(g, torch.Tensor) and g.layout is not torch.strided else g
-
-
-def flat(out: Any) -> list[torch.Tensor]:
-    """The floating-point tensors of an output, in order."""
-    if isinstance(out, torch.Tensor):
-        return [out] if out.is_floating_point() else []
-    if isinstance(out, Mapping):
-        return [t for v in out.values() for t in flat(v)]
-    if isinstance(out, (tuple, list)):
-        return [t for v in out for t in flat(v)]
-    if hasattr(out, "__dataclass_fields__"):
-        return [t for n in out.__dataclass_fields__ for t in flat(getattr(out, n))]
-    return []
-
-
-def _own(s: Subject) -> Run:
-    """The forward's own backward, through autograd; of a Function what it really returns: the engine sums that and casts it."""
-
-    def run(tensors: Tensors, upstream: Upstream) -> dict[str, torch.Tensor | None]:
-        assert s.call is not None
-        leaves = {n: t.requires_grad_() if n in s.wrt else t for n, t in tensors.items()}
-        with torch.enable_grad():
-            outs = flat(s.call(dict(leaves) if not s.dirty else {n: t.clone() for n, t in leaves.items()}))
-        wanted = [(o, g) for o, (n, g) in zip(outs, upstream.items()) if o.requires_grad and n not in s.unused]
-        if not wanted:
-            return dict.fromkeys(s.wrt)
-        ups = [g.to(o.dtype).reshape(o.shape) for o, g in wanted]
-        with overheard(s, outs) as heard:
-            try:
-                for again in (True, False) if s.retained else (False,):
-                    grads = torch.autograd.grad(
-                        [o for o, _ in wanted], [leaves[n] for n in s.wrt], ups, allow_unused=True, retain_graph=again
-                    )
-            except RuntimeError:
-                if not misshapen(s, heard, tensors):
-                    raise
-        return returned(s, heard) or dict(zip(s.wrt, grads))
-
-    return run
-
-
 def _generated(s: Subject) -> Run:
     """The generated code of a derivation."""
     compiled = s.derivation.compile()
@@ -282,6 +240,7 @@ def _callable(s: Subject, backward: Callable[..., Any]) -> Run:
         named: dict[str, Any] = {"grad_output": ups[0] if len(ups) == 1 else ups}
         named.update(s.passed)
         named.update(tensors)
+        named.update(s.nested.filled(tensors))
         if set(upstream) - {"grad_output"} and len(ups) > 1:
             named.update(upstream)
         if accepts is not None:
@@ -291,6 +250,6 @@ def _callable(s: Subject, backward: Callable[..., Any]) -> Run:
         out = backward(**named)
         if not isinstance(out, Mapping):
             raise InputError(f"backward returned a {type(out).__name__}; expected a dict name -> gradient ({', '.join(s.wrt)})")
-        return dict(out)
+        return s.nested.flat(out)
 
     return run

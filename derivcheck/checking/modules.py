@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import copy
 import inspect
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 import torch
 
-from derivcheck.checking.found import flat
+from derivcheck.checking.outputs import flat
 from derivcheck.checking.report import Report, Row
 from derivcheck.errors import InputError
+from derivcheck.tracing.copies import module_copy
 
 
 def check_modules(
@@ -37,7 +37,7 @@ def check_modules(
 
     if not isinstance(model, torch.nn.Module):
         raise InputError(f"per_module=True takes a module; found {type(model).__name__}")
-    work = copy.deepcopy(model).to(device).to(dtype)
+    work = module_copy(model).to(device).to(dtype)
     reached: dict[str, tuple[dict[str, Any], Any]] = {}
     hooks = []
     for name, module in work.named_modules():

@@ -13,9 +13,10 @@ from dataclasses import dataclass, field
 import torch
 
 from derivcheck.checking.compare import compare
-from derivcheck.checking.found import Found, Run, Upstream, flat
+from derivcheck.checking.found import Found, Run, Upstream
 from derivcheck.checking.judge import CAP, Derived, Sample, bounds, derived, judge
 from derivcheck.checking.kinks import between
+from derivcheck.checking.outputs import flat
 from derivcheck.checking.report import NOT_REPRODUCED, Row
 from derivcheck.checking.situations import Probe, situations
 from derivcheck.checking.subject import Subject, Tensors

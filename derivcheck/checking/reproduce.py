@@ -32,6 +32,9 @@ def reproduction(s: Subject, backward: Any, row: Row, report: Report) -> str:
     Raises:
         InputError: code that cannot be copied, nor imported from a file; a finding that torch alone cannot show.
     """
+    if s.nested.structure:
+        which = next(iter(s.nested.structure))
+        raise InputError(f"no reproducer can be written: {which} holds tensors inside; give each as an input of its own")
     sample, row = _small(s, backward, row)
     return _Reproduction(sample.subject or s, backward, row, sample, report.seed).text()
 

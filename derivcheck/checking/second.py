@@ -11,8 +11,9 @@ from dataclasses import replace
 import torch
 
 from derivcheck.checking.engine import overheard
-from derivcheck.checking.found import Upstream, flat, runner
+from derivcheck.checking.found import Upstream, runner
 from derivcheck.checking.judge import Sample, derived, judge
+from derivcheck.checking.outputs import flat
 from derivcheck.checking.report import Row
 from derivcheck.checking.subject import Subject, Tensors
 from derivcheck.derived import Derivation

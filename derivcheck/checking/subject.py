@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import inspect
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,9 +13,11 @@ from derivcheck.checking.forwards import derived_from, derived_from_module
 from derivcheck.checking.function import arguments, function_of, plain
 from derivcheck.checking.kinds import Kind, kinds_of
 from derivcheck.checking.left_out import undifferentiable
+from derivcheck.checking.nested import Nested, by_name
 from derivcheck.checking.wide import computing_in, widened
 from derivcheck.derived import Derivation
 from derivcheck.errors import InputError
+from derivcheck.tracing.copies import module_copy
 from derivcheck.tracing.modules import identifier
 
 Tensors = dict[str, torch.Tensor]
@@ -46,6 +47,7 @@ class Subject:
     passed: Mapping[str, Any] = field(default_factory=dict)
     order: tuple[str, ...] = ()  # the parameters of an autograd.Function's forward, the inputs of a module's
     complaints: dict[str, str] = field(default_factory=dict)  # what inner autograd.Functions returned that does not fit
+    remarks: dict[str, str] = field(default_factory=dict)  # what the engine made right, a sentence each
     native: bool = False  # the backward under test is that of torch's own kernels alone
     allowance: float | None = None  # a relative error that the caller allows beyond rounding
     dirty: bool = False  # the code changes its inputs in place: it is given copies of leaves
@@ -54,6 +56,8 @@ class Subject:
     module: torch.nn.Module | None = None  # the copy of a module, whose parameters fix their sizes
     widened: set[torch.dtype] = field(default_factory=set)  # the types to which the code casts, taken as float64
     held: frozenset[str] = frozenset()  # inputs of the Program that the code holds itself: they keep their values
+    accumulates: bool = False  # its backward leaves gradients in .grad itself: torch.autograd.grad does not see them
+    nested: Nested = field(default_factory=Nested)  # the inputs as the caller has them
     hooked: tuple[str, ...] = ()  # parameters whose hooks the check does not run
     kinds: Mapping[str, tuple[Kind, ...]] = field(default_factory=dict)  # what the data are of, and probes keep
     left_out: tuple[str, ...] = ()  # inputs in which torch cannot differentiate the code
@@ -102,33 +106,38 @@ def _subject(
     if not isinstance(dtype, torch.dtype) or not dtype.is_floating_point:
         raise InputError(f"dtype is {dtype!r}; expected a floating-point type such as torch.float64")
     place = _device(device)
-    given = {n: _moved(n, v, dtype, place) for n, v in inputs.items() if isinstance(v, torch.Tensor)}
-    passed = {n: v for n, v in inputs.items() if not isinstance(v, torch.Tensor)}
+    nested = Nested.of(inputs)
+    given = {n: _moved(n, v, dtype, place) for n, v in nested.leaves.items()}
+    passed = nested.passed
     if not given and not isinstance(forward, (Derivation, torch.nn.Module)):
         found = ", ".join(f"{n} is a {type(v).__name__}" for n, v in inputs.items()) or "there is none"
         raise InputError(f"no input is a tensor ({found}); give each tensor by a name of its own")
-    wants_grad = {n for n, v in inputs.items() if isinstance(v, torch.Tensor) and v.requires_grad}
+    wants_grad = {n for n, v in nested.leaves.items() if v.requires_grad}
+    examples = {n: v for n, v in by_name(given, given, nested).items() if n not in passed}
     function = function_of(forward)
     order: tuple[str, ...] = ()
     module: torch.nn.Module | None = None
     values: Tensors = {}
-    known = dict(passed)
     if isinstance(forward, Derivation):
         derivation, call, name = forward, None, forward.name
         values = {n: _moved(n, torch.as_tensor(v), dtype, place) for n, v in forward.values.items() if n not in given}
         wants_grad = wants_grad or set(forward.wrt)
     elif isinstance(forward, torch.nn.Module):
-        module = copy.deepcopy(forward).to(place)
+        module = module_copy(forward).to(place)
         _reals(module)
         module = module.to(dtype)
-        args = tuple(given.get(n, v) for n, v in inputs.items())
-        derivation = derived_from_module(module, args) if reference is None else derived_from(reference, given, passed)
+        args = tuple({**examples, **passed}[n] for n in inputs)
+        derivation = derived_from_module(module, args) if reference is None else derived_from(reference, examples, passed)
         order = tuple(inputs)
-        call, values, name = _module_call(module, list(inputs), passed), _module_values(module), type(forward).__name__
-        parameters = {_called(n) for n, p in module.named_parameters() if p.requires_grad}
+        call, values, name = _module_call(module, list(inputs), nested), _module_values(module), type(forward).__name__
+        parameters = {called(n) for n, p in module.named_parameters() if p.requires_grad}
         floats = {n for n, v in given.items() if v.is_floating_point()}
         wants_grad = (wants_grad or floats) | parameters
     elif function is not None:
+        if nested.structure:
+            which = next(iter(nested.structure))
+            raise InputError(f"{which} holds tensors inside, which torch's engine gives {function.__name__} no gradient for; "
+                             "give each tensor as an argument of its own")
         order, defaults = arguments(function, inputs)
         whole = {**passed, **defaults}
         means = (plain(function, order), given, whole) if reference is None else (reference, given, passed)
@@ -138,15 +147,15 @@ def _subject(
     elif callable(forward):
         if not _any_names(forward):
             _known(inputs, _names(forward), getattr(forward, "__name__", "forward"))
-        derivation = derived_from(forward if reference is None else reference, given, passed)
-        call, name = _keyword(forward, given, passed), getattr(forward, "__name__", "forward")
+        derivation = derived_from(forward if reference is None else reference, examples, passed)
+        call, name = _keyword(forward, nested), getattr(forward, "__name__", "forward")
     else:
         raise InputError(
             f"forward is a {type(forward).__name__}; expected a Derivation, a module, a torch function or an autograd.Function"
         )
-    meaning = None if reference is None else _keyword(reference, given, known)
+    meaning = None if reference is None else _keyword(reference, nested)
     s = _assemble(derivation, call, values, given, wants_grad, wrt, name, passed)
-    s.meaning, s.function, s.order, s.module = meaning, function, order, module
+    s.meaning, s.function, s.order, s.module, s.nested = meaning, function, order, module, nested
     return s
 
 
@@ -250,21 +259,22 @@ def _reals(module: torch.nn.Module) -> None:
             raise InputError(f"the parameter {n} is {_type(p)}; expected floating-point numbers")
 
 
-def _called(dotted: str) -> str:
+def called(dotted: str) -> str:
+    """The name of a module's parameter or buffer as an input."""
     return identifier(dotted.replace(".", "_"))
 
 
 def _module_values(module: torch.nn.Module) -> Tensors:
-    return {_called(n): t.detach().clone() for n, t in (*module.named_parameters(), *module.named_buffers())}
+    return {called(n): t.detach().clone() for n, t in (*module.named_parameters(), *module.named_buffers())}
 
 
-def _module_call(module: torch.nn.Module, names: list[str], passed: Mapping[str, Any]) -> Callable[[Tensors], Any]:
-    dotted = {_called(n): n for n, _ in (*module.named_parameters(), *module.named_buffers())}
+def _module_call(module: torch.nn.Module, names: list[str], nested: Nested) -> Callable[[Tensors], Any]:
+    dotted = {called(n): n for n, _ in (*module.named_parameters(), *module.named_buffers())}
 
     def call(tensors: Tensors) -> Any:
         state = {dotted[n]: t if t.requires_grad else t.clone() for n, t in tensors.items() if n in dotted and n not in names}
-        args = tuple(passed[n] if n in passed else tensors[n] for n in names)
-        return torch.func.functional_call(module, state, args)
+        given = by_name(nested.leaves, tensors, nested)
+        return torch.func.functional_call(module, state, tuple(given[n] for n in names))
 
     return call
 
@@ -294,17 +304,16 @@ def _positional(f: Callable[..., Any], names: Sequence[str], passed: Mapping[str
     return call
 
 
-def _keyword(f: Callable[..., Any], given: Tensors, passed: Mapping[str, Any]) -> Callable[[Tensors], Any]:
+def _keyword(f: Callable[..., Any], nested: Nested) -> Callable[[Tensors], Any]:
     """A call by name with the caller's own inputs: what else the Program reads the code holds itself."""
-    names = frozenset(given)
     try:
         parameters = inspect.signature(f).parameters.values()
     except (TypeError, ValueError):
         parameters = ()  # type: ignore[assignment]
-    first = [p.name for p in parameters if p.kind is p.POSITIONAL_ONLY and p.name in {*names, *passed}]
+    first = [p.name for p in parameters if p.kind is p.POSITIONAL_ONLY]
 
     def call(tensors: Tensors) -> Any:
-        named = {n: t for n, t in tensors.items() if n in names} | dict(passed)
-        return f(*[named.pop(n) for n in first], **named)
+        named = by_name(nested.leaves, tensors, nested)
+        return f(*[named.pop(n) for n in first if n in named], **named)
 
     return call

@@ -1,8 +1,14 @@
-"""A copy of a tensor as it lies in memory."""
+"""Copies: of a tensor as it lies in memory, of a module with what it keeps."""
 
 from __future__ import annotations
 
-from torch import Tensor
+import copy
+from collections.abc import Iterator
+from typing import Any
+
+from torch import Tensor, nn
+
+from derivcheck.errors import InputError
 
 ROOM = 4  # how many times its elements the storage behind a view may hold, to be copied with it
 
@@ -28,3 +34,29 @@ def same_layout(value: Tensor) -> Tensor:
         return memory.as_strided(value.shape, value.stride(), value.storage_offset())
     copy = value.new_empty(0).new_empty_strided(value.shape, value.stride())
     return copy.copy_(value)
+
+
+def module_copy(module: nn.Module, shared: bool = False) -> nn.Module:
+    """A copy of a module; what it computed and keeps (the ``weight`` of the old ``weight_norm``) is a constant there.
+
+    Args:
+        shared: the copy has the module's own parameters and buffers.
+
+    Raises:
+        InputError: a module that cannot be copied.
+    """
+    memo: dict[int, Any] = {id(t): t for t in (*module.parameters(), *module.buffers())} if shared else {}
+    kept = (t for part in module.modules() for t in _tensors(list(vars(part).values())))
+    memo |= {id(t): t.detach().clone() for t in kept if not t.is_leaf}  # deepcopy refuses what has a graph behind it
+    try:
+        return copy.deepcopy(module, memo)
+    except Exception as e:
+        raise InputError(f"the module {type(module).__name__} cannot be copied: {e}") from None
+
+
+def _tensors(value: Any) -> Iterator[Tensor]:
+    if isinstance(value, Tensor):
+        yield value
+    elif isinstance(value, (list, tuple, dict)):
+        for v in value.values() if isinstance(value, dict) else value:
+            yield from _tensors(v)

@@ -172,7 +172,7 @@ class Functional(FunctionalTensorMode):  # type: ignore[no-untyped-call]
                 continue
             storage, reason = value.untyped_storage()._cdata, ""
             hidden = not torch.is_grad_enabled() and storage in self.live_storages and id(value) not in self.cut
-            if hidden and value in self.unread and keeps_its_shape(func):
+            if hidden and value in self.unread and keeps_its_shape(func) and frames_of(sys._getframe(1))[1] is None:
                 return True
             if storage in self.shared:
                 reason = (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 import inspect
 from collections.abc import Callable, Mapping
@@ -98,11 +99,9 @@ def module_names(*functions: Any) -> list[dict[str, Any]]:
 
 def copied(value: Any) -> Any:
     """An argument with copies of its tensors."""
-    if isinstance(value, torch.Tensor):
-        return value.detach().clone()
-    if type(value) in (list, tuple):
-        return type(value)(copied(v) for v in value)
-    return {k: copied(v) for k, v in value.items()} if isinstance(value, dict) else value
+    leaves: dict[str, torch.Tensor] = {}
+    found = slots("", value, leaves.__setitem__)
+    return fill(found, {n: t.detach().clone() for n, t in leaves.items()})
 
 
 @dataclass(frozen=True)
@@ -110,17 +109,46 @@ class _Slot:
     name: str
 
 
+@dataclass(frozen=True)
+class _Made:
+    """A dataclass whose fields hold tensors."""
+
+    like: Any
+    fields: dict[str, Any]
+
+
 def input_slots(name: str, value: Any, specs: list[Spec], example: dict[str, int]) -> Any:
     """The structure of an argument with its tensors replaced by their names; each dimension is a size of its own."""
+    return slots(name, value, lambda n, t: specs.append(spec_of(n, t, example)))
+
+
+def slots(name: str, value: Any, take: Callable[[str, torch.Tensor], None]) -> Any:
+    """An argument with its tensors replaced by their names, ``d_a`` for ``d["a"]`` or ``d.a``; each is given to ``take``."""
     if isinstance(value, torch.Tensor):
-        specs.append(spec_of(name, value, example))
+        take(name, value)
         return _Slot(name)
-    if isinstance(value, (list, tuple)) and any(isinstance(v, torch.Tensor) for v in value):
-        made = [input_slots(f"{name}_{k}", v, specs, example) for k, v in enumerate(value)]
-        return type(value)(made) if type(value) in (list, tuple) else made
-    if isinstance(value, dict) and any(isinstance(v, torch.Tensor) for v in value.values()):
-        return {k: input_slots(f"{name}_{k}", v, specs, example) for k, v in value.items()}
-    return value
+    if not holds_tensors(value):
+        return value
+    if isinstance(value, (list, tuple)):
+        fields = getattr(value, "_fields", range(len(value)))
+        made = [slots(f"{name}_{k}", v, take) for k, v in zip(fields, value)]
+        return made if isinstance(value, list) else type(value)(*made) if hasattr(value, "_fields") else tuple(made)
+    if isinstance(value, Mapping):
+        return {k: slots(f"{name}_{k}", v, take) for k, v in value.items()}
+    return _Made(value, {k: slots(f"{name}_{k}", getattr(value, k), take) for k in value.__dataclass_fields__})
+
+
+def holds_tensors(value: Any) -> bool:
+    """Whether a list, tuple, dict or dataclass has a tensor somewhere in it."""
+    if isinstance(value, Mapping):
+        inside = list(value.values())
+    elif isinstance(value, (list, tuple)):
+        inside = list(value)
+    elif hasattr(value, "__dataclass_fields__") and not isinstance(value, type):
+        inside = [getattr(value, n) for n in value.__dataclass_fields__]
+    else:
+        return False
+    return any(isinstance(v, torch.Tensor) or holds_tensors(v) for v in inside)
 
 
 def spec_of(name: str, value: torch.Tensor, example: dict[str, int], role: str = "argument") -> Spec:
@@ -142,8 +170,14 @@ def spec_of(name: str, value: torch.Tensor, example: dict[str, int], role: str =
 
 
 def fill(value: Any, tensors: Mapping[str, torch.Tensor]) -> Any:
+    """The argument again, with tensors in the places of their names."""
     if isinstance(value, _Slot):
         return tensors[value.name]
+    if isinstance(value, _Made):
+        new = copy.copy(value.like)
+        for n, v in value.fields.items():
+            object.__setattr__(new, n, fill(v, tensors))  # a frozen one, too
+        return new
     if isinstance(value, (list, tuple)):
         made = [fill(v, tensors) for v in value]
         return made if isinstance(value, list) else type(value)(*made) if hasattr(value, "_fields") else tuple(made)

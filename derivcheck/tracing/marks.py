@@ -11,9 +11,6 @@ from typing import Any
 import torch
 from torch.autograd.function import FunctionCtx
 
-from derivcheck.errors import UnsupportedOperation
-from derivcheck.tracing.stack import here
-
 
 class Marks:
     """Outputs that are marked as not differentiable: once the forward has returned, torch cuts them off."""
@@ -36,7 +33,7 @@ class Marks:
 
     @contextmanager
     def listening(self) -> Iterator[None]:
-        """While code is recorded.  An input that is written in place is refused: torch makes it a new tensor, out of sight."""
+        """While code is recorded."""
         kept = {n: getattr(FunctionCtx, n) for n in ("mark_non_differentiable", "mark_dirty")}
 
         def mark_non_differentiable(ctx: Any, *outputs: Any) -> Any:
@@ -44,11 +41,8 @@ class Marks:
             self._marked.update({id(t): (t, forward) for t in outputs if _real(t)})
             return kept["mark_non_differentiable"](ctx, *outputs)
 
-        def mark_dirty(ctx: Any, *inputs: Any) -> Any:
-            name = type(ctx).__name__.removesuffix("Backward")
-            reason = "it changes an input in place, which a trace of the code around it misses"
-            instead = f"Check it by itself: dc.check({name}, ...)."
-            raise UnsupportedOperation(f"autograd.Function {name}", reason, here(), instead)
+        def mark_dirty(ctx: Any, *inputs: Any) -> None:
+            """The writes themselves are seen; torch's own note of them would make new tensors, out of sight."""
 
         _put({"mark_non_differentiable": mark_non_differentiable, "mark_dirty": mark_dirty})
         try:

@@ -11,7 +11,6 @@ A parameter is called by its dotted name with ``_`` for ``.``.  The sizes that t
 
 from __future__ import annotations
 
-import copy
 import inspect
 import itertools
 import keyword
@@ -26,6 +25,7 @@ from derivcheck.errors import InputError
 from derivcheck.notation.dims import parse_dims, parse_input
 from derivcheck.notation.sizes import Poly, Size, as_poly, size
 from derivcheck.tracing.assign import Spec, Subject
+from derivcheck.tracing.copies import module_copy
 from derivcheck.tracing.decompositions import decomposition
 from derivcheck.tracing.inputs import closed_over, copied, fill, input_slots, module_names, spec_of
 from derivcheck.tracing.known import Known, example_inputs, known_sizes
@@ -109,7 +109,7 @@ def trace_module(
         filled = {n: copied(v) for n, v in given.items() if n in forward or not n.startswith("dropout_mask")}
         more = filled.pop(var_positional, ()) if var_positional is not None else ()
         with torch.no_grad():
-            return copy.deepcopy(module)(*more, **filled)
+            return module_copy(module)(*more, **filled)
 
     forwards = [
         inspect.getattr_static(type(m), "forward", None)
@@ -210,7 +210,7 @@ def _examples_of(
         made = {n: torch.zeros([p.at(values) for p in r.dims], dtype=dtypes[r.kind]) for n, r in reads.items()}
         try:
             with torch.no_grad():
-                copy.deepcopy(module)(**{**given, **made})
+                module_copy(module)(**{**given, **made})
         except Exception as e:
             error = e
             continue
@@ -264,7 +264,7 @@ class _Own:
         self.preferred: dict[str, str] = {}
         tensors: list[tuple[str, torch.Tensor, str]] = [(n, p, "parameter") for n, p in module.named_parameters()]
         tensors += [(n, b, "buffer") for n, b in module.named_buffers()]
-        self.skeleton = _skeleton(module)
+        self.skeleton = module_copy(module, shared=True)  # attributes are set on it
         sizes: dict[str, tuple[Poly, ...]] = {}
         self.attributes: list[tuple[nn.Module, str, Any]] = []
         originals = dict(module.named_modules())
@@ -319,15 +319,6 @@ class _Own:
         finally:
             for child, attribute, value in before:
                 object.__setattr__(child, attribute, value)
-
-
-def _skeleton(module: nn.Module) -> nn.Module:
-    """A copy of the module's structure that shares its tensors, so that attributes can be set on it."""
-    memo: dict[int, Any] = {id(t): t for t in [*module.parameters(), *module.buffers()]}
-    try:
-        return copy.deepcopy(module, memo)
-    except Exception as e:
-        raise InputError(f"the module {type(module).__name__} cannot be copied: {e}") from e
 
 
 def _local(value: Any, names: Mapping[str, Poly]) -> Any:

@@ -181,6 +181,8 @@ class Recorder(ProxyTorchDispatchMode):  # type: ignore[no-untyped-call]
             )
             return out
         if not self.has_row(func):
+            if _complex(func, args, kwargs):
+                raise UnsupportedOperation(call.operator, REALS, place or here(), PARTS_APART)
             replacement = self.decompositions(func)
             if replacement is not None:
                 self.outer.append((call.operator, place))
@@ -216,6 +218,23 @@ class Recorder(ProxyTorchDispatchMode):  # type: ignore[no-untyped-call]
             raise Enough
         self.current = None
         return out
+
+
+REALS = "it computes with complex numbers, and derivcheck derives over the reals"
+PARTS_APART = "Write it with real and imaginary parts."
+
+
+def _complex(func: Any, args: Any, kwargs: Any) -> bool:
+    """Whether an operator takes or gives complex numbers."""
+    if any(t.is_complex() for t in tensors_in((args, kwargs))) or any(isinstance(v, complex) for v in (*args, *kwargs.values())):
+        return True
+    name = operator_name(func)
+    if not any(part in name for part in ("complex", "polar", "fft", "stft", "eig")):
+        return False
+    try:
+        return any(t.is_complex() for t in tensors_in(func(*args, **kwargs)))
+    except Exception:  # said where it is run in earnest
+        return False
 
 
 def scripted(place: str | None) -> UnsupportedOperation:

@@ -11,5 +11,6 @@ def shown(symbol: str) -> str:
     """
     if "." not in symbol:
         return symbol
-    name, axis = symbol.split("__")[0].rsplit(".", 1)
+    name, axis = symbol.rsplit(".", 1)
+    axis = axis.split("__")[0]  # a multiple of a number
     return f"{name}.shape[{axis}]" if axis.isdigit() else f"{name}.{axis}"

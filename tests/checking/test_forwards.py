@@ -40,6 +40,18 @@ class Unreduced(Linear):
         return g @ w, g.t() @ x, g
 
 
+class Doubly(Unreduced):
+    @staticmethod
+    def backward(ctx: Any, g: Any) -> Any:  # type: ignore[override]
+        return *Unreduced.backward(ctx, g)[:2], 2 * g
+
+
+class Reduced(Unreduced):
+    @staticmethod
+    def backward(ctx: Any, g: Any) -> Any:  # type: ignore[override]
+        return *Unreduced.backward(ctx, g)[:2], g.sum()
+
+
 class Gated(Linear):
     @staticmethod
     def backward(ctx: Any, g: Any) -> Any:  # type: ignore[override]
@@ -84,9 +96,12 @@ def test_a_right_function(dtype: torch.dtype) -> None:
 
 
 def test_what_backward_really_returned() -> None:
-    """autograd sums the rows of a gradient that is too large without a word."""
-    row = check(Unreduced, DATA)["b"]
-    assert row.verdict == "shape" and row.note == "found shape (5, 3), expected (3,)"
+    """torch's engine sums the rows of a gradient that is too large without a word: right, and said."""
+    report = check(Unreduced, DATA)
+    assert report.passed and "the gradient of b has shape (5, 3); torch's engine sums it to (3,)" in report.notes
+    assert check(Doubly, DATA)["b"].verdict == "wrong"
+    small = check(Reduced, DATA)["b"]
+    assert small.verdict == "shape" and small.note == "found shape (), expected (3,)"
 
 
 def test_every_subset_of_needs_input_grad() -> None:
@@ -273,9 +288,10 @@ def test_a_whole_model_by_its_modules() -> None:
     good = check(Model(Linear), {"x": randn(5, 4)}, per_module=True)
     assert good.passed, str(good)
     assert [r.name for r in good] == ["inner: h", "inner: w", "inner: b"]
-    bad = check(Model(Unreduced), {"x": randn(5, 4)}, per_module=True)
-    assert [r.name for r in bad.failures] == ["inner: Unreduced input 2"]
-    assert "found shape (5, 3), expected (3,)" in str(bad)
+    said = check(Model(Unreduced), {"x": randn(5, 4)}, per_module=True)
+    assert said.passed and any("its input 2 has shape (5, 3); torch's engine sums it to (3,)" in n for n in said.notes), said.notes
+    bad = check(Model(Doubly), {"x": randn(5, 4)}, per_module=True)
+    assert [r.name for r in bad.failures] == ["inner: b"]
     with pytest.raises(InputError, match="no submodule of Linear has a backward of its own"):
         check(nn.Linear(4, 3), {"input": randn(5, 4)}, per_module=True)
     with pytest.raises(InputError, match="per_module=True takes a module; found function"):
@@ -286,9 +302,10 @@ def test_gradcheck_takes_torchs_place() -> None:
     args = tuple(t.double().requires_grad_() for t in DATA.values())
     assert gradcheck(Linear.apply, args)
     assert gradcheck(torch.nn.functional.linear, args, eps=1e-6, atol=1e-4, fast_mode=True)
-    with pytest.raises(GradientMismatch, match="found shape"):
-        gradcheck(Unreduced.apply, args)
-    assert gradcheck(Unreduced.apply, args, raise_exception=False) is False
+    assert gradcheck(Unreduced.apply, args)
+    with pytest.raises(GradientMismatch, match="b: wrong"):
+        gradcheck(Doubly.apply, args)
+    assert gradcheck(Doubly.apply, args, raise_exception=False) is False
     with pytest.raises(ValueError, match="at least one input tensor to require gradient"):
         gradcheck(Linear.apply, tuple(t.detach() for t in args))
     with pytest.raises(InputError, match="use torch.autograd.gradcheck for forward mode"):

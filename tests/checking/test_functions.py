@@ -388,6 +388,43 @@ def test_a_forward_without_gradients_has_one() -> None:
     assert not dc.check(returning(Again, lambda found: tuple(1.001 * g for g in found)), {"x": X, "w": W}).passed
 
 
-def test_what_a_trace_of_the_code_around_does_not_see_is_refused() -> None:
-    with pytest.raises(dc.UnsupportedOperation, match="Doubled .* changes an input in place"):
-        dc.check(lambda x: Doubled.apply(x * 2), {"x": X})
+class Clipped(Function):
+    """Two outputs, one of them the input changed in place, which is saved too."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Any, b: Any) -> Any:
+        x.clamp_(min=0)
+        ctx.mark_dirty(x)
+        ctx.save_for_backward(x, b)
+        return x, x * b
+
+    @staticmethod
+    def backward(ctx: Any, g: Any, h: Any) -> Any:  # type: ignore[override]
+        y, b = ctx.saved_tensors
+        return (g + h * b) * (y > 0), h * y
+
+
+def used_afterwards(function: Any, x: Any) -> Any:
+    y = x.sin()
+    function.apply(y)
+    return y.cos()
+
+
+@pytest.mark.parametrize(
+    "f",
+    [
+        lambda function, x: function.apply(x * 2),
+        lambda function, x: function.apply(x.clone()).sin(),
+        used_afterwards,
+    ],
+)
+def test_an_input_that_is_changed_in_place_in_the_code_around(f: Any) -> None:
+    assert dc.check(lambda x: f(Doubled, x), {"x": X}).passed
+    wrong = returning(Doubled, lambda found: 1.001 * found)
+    assert not dc.check(lambda x: f(wrong, x), {"x": X}).passed
+
+
+def test_an_input_that_is_changed_in_place_and_saved() -> None:
+    assert dc.check(lambda x: sum(Clipped.apply(x * 2, x + 1)), {"x": X}).passed
+    wrong = returning(Clipped, lambda found: (found[0], 1.001 * found[1]))
+    assert not dc.check(lambda x: sum(wrong.apply(x * 2, x + 1)), {"x": X}).passed

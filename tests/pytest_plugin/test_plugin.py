@@ -139,3 +139,13 @@ def test_the_plugin_is_an_entry_point() -> None:
 
     found = [e.value for e in entry_points(group="pytest11") if e.name == "derivcheck"]
     assert found == ["derivcheck.pytest_plugin"]
+
+
+def test_what_is_refused_is_its_sentence_in_the_failure(tmp_path: Path) -> None:
+    branch = "def test_it(check_gradients):\n    check_gradients(lambda x: x if x.sum() > 0 else x.sin(), {'x': torch.randn(5)})\n"
+    nothing = "def test_nan(check_gradients):\n    check_gradients(torch.sin, {'input': torch.full((3,), float('nan'))})\n"
+    code, out = run(project(tmp_path, 2, branch + nothing))
+    assert code == 1 and "2 failed" in out
+    assert "UnsupportedOperation: aten." in out and "InputError: input is NaN at [0] (3 such of 3)" in out
+    assert "test_layer.py:4: check_gradients(" in out
+    assert "Traceback" not in out and "derivcheck/tracing" not in out and "def check(" not in out
