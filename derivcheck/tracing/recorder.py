@@ -226,7 +226,9 @@ PARTS_APART = "Write it with real and imaginary parts."
 
 def _complex(func: Any, args: Any, kwargs: Any) -> bool:
     """Whether an operator takes or gives complex numbers."""
-    if any(t.is_complex() for t in tensors_in((args, kwargs))) or any(isinstance(v, complex) for v in (*args, *kwargs.values())):
+    if any(t.is_complex() for t in tensors_in((args, kwargs))):
+        return True
+    if any(isinstance(v, complex) for v in (*args, *kwargs.values())):
         return True
     name = operator_name(func)
     if not any(part in name for part in ("complex", "polar", "fft", "stft", "eig")):

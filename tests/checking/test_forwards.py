@@ -289,7 +289,7 @@ def test_a_whole_model_by_its_modules() -> None:
     assert good.passed, str(good)
     assert [r.name for r in good] == ["inner: h", "inner: w", "inner: b"]
     said = check(Model(Unreduced), {"x": randn(5, 4)}, per_module=True)
-    assert said.passed and any("its input 2 has shape (5, 3); torch's engine sums it to (3,)" in n for n in said.notes), said.notes
+    assert said.passed and any("its input 2 has shape (5, 3); torch's engine sums it" in n for n in said.notes), said.notes
     bad = check(Model(Doubly), {"x": randn(5, 4)}, per_module=True)
     assert [r.name for r in bad.failures] == ["inner: b"]
     with pytest.raises(InputError, match="no submodule of Linear has a backward of its own"):
