@@ -183,7 +183,7 @@ def examine(
         report.notes.extend([note] if note else [])
         with warnings.catch_warnings(action="ignore"):  # of sizes and data that are not the caller's
             again = partial(runner, backward=backward)
-            report.notes.extend(probe(s, run, rows, upstream, right, dtype, seed, again, written=callable(backward)))
+            probe(s, run, report, upstream, right, dtype, seed, again, written=callable(backward))
     for name, off in s.digits.items():
         report.leave_open(f"torch's own: the gradient in {name} is off by {off:.0e} of the terms that it adds up")
     if any(isinstance(t, Func) and t.name in DIGITS for d in s.derivation.adjoint.definitions for t in subterms(d.term)):

@@ -7,20 +7,26 @@ derived gradient at that very data.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
 import torch
 
+from derivcheck.checking.bound import Bound
 from derivcheck.checking.compare import compare
 from derivcheck.checking.found import Found, Run, Upstream
 from derivcheck.checking.judge import CAP, Derived, Sample, bounds, derived, judge
 from derivcheck.checking.kinks import between
 from derivcheck.checking.outputs import flat
-from derivcheck.checking.report import NOT_REPRODUCED, Row
-from derivcheck.checking.situations import Probe, situations
+from derivcheck.checking.reach import Reach
+from derivcheck.checking.report import NOT_REPRODUCED, Report, Row
+from derivcheck.checking.sides import Sides
+from derivcheck.checking.situations import Probe, places, situations
 from derivcheck.checking.subject import Subject, Tensors
 from derivcheck.errors import DerivcheckError
+from derivcheck.notation.meaning import evaluate
+from derivcheck.notation.measure import measure
 from derivcheck.tracing.copies import same_layout
 
 COARSE = 1e-2  # how far off, relative to the largest element, a gradient in another type has to be to count
@@ -29,69 +35,111 @@ COARSE = 1e-2  # how far off, relative to the largest element, a gradient in ano
 def probe(
     s: Subject,
     run: Run,
-    rows: list[Row],
+    report: Report,
     upstream: Upstream,
     right: Derived,
     dtype: torch.dtype,
     seed: int,
     again: Callable[[Subject], Run],
     written: bool = False,
-) -> list[str]:
+) -> None:
     """Run every probe; a row that a probe shows to be wrong takes the place of the one that passed.
+
+    The report learns what was probed, which sides of the conditions were taken, and what was left open.
 
     Args:
         again: the backward under test as another subject runs it.
         written: see :func:`~derivcheck.checking.situations.situations`.
-
-    Returns:
-        Notes for the report: what was probed.
     """
-    if any(r.faulty for r in rows):
-        return []  # wrong on the data itself: no probe says more
-    done: list[str] = []
-    left: list[str] = []
-    subgradients = 0
-    known = _Known(s, dtype)
-    for p in situations(s, upstream, right, seed, written):
-        if any(r.faulty and not r.where for r in rows):
+    if report.faulty:
+        return  # wrong on the data itself: no probe says more
+    program, adjoint = s.derivation.program, s.derivation.adjoint
+    sides = Sides(program, adjoint, s.derivation.upstream)
+    sides.take(sides.at(s.tensors), "the data")
+    prober = _Prober(s, run, report.rows, again, dtype, _Known(s, dtype), sides)
+    where = places(s, upstream, right, seed)
+    for p in situations(s, upstream, right, seed, written, where):
+        if prober.stopped:
             break
-        t = p.subject or s
-        expected = known.expected(p)
-        if expected is None or p.lenient and not _sound(t, expected):
-            left.append(p.name)
-            continue
+        prober.attempt(p)
+    search = Reach(s, sides, seed, prober.attempt)
+    search.mixed(where.data, where.ups)
+    for data, ups in where.bases if sides.open else ():
+        search.directed(data, ups)
+    prober.write(report, search.dropped)
+
+
+@dataclass
+class _Prober:
+    """Runs probes, one after the other, and keeps what came of them."""
+
+    s: Subject
+    run: Run
+    rows: list[Row]
+    again: Callable[[Subject], Run]
+    dtype: torch.dtype
+    known: _Known
+    sides: Sides
+    done: list[str] = field(default_factory=list)
+    left: list[str] = field(default_factory=list)
+    subgradients: int = 0
+
+    @property
+    def stopped(self) -> bool:
+        """Whether a gradient is wrong whatever the data: no probe says more."""
+        return any(r.faulty and not r.where for r in self.rows)
+
+    def attempt(self, p: Probe) -> bool:
+        """Hold the backward against what is derived there; whether that could be done."""
+        t = p.subject or self.s
+        expected = self.known.expected(p)
+        unsound = expected is None or p.lenient and not _sound(t, expected)
+        if unsound or p.reaching and not self.known.finite(p):
+            if not p.reaching:  # these are looked for, not given
+                self.left.append(p.name)
+            return False
+        assert expected is not None
         where = f"{p.name} ({', '.join(f'{n}={v}' for n, v in expected.sizes.items())})" if expected.sizes else p.name
-        mine = run if p.subject is None else again(t)
+        mine = self.run if p.subject is None else self.again(t)
         found_rows, found = judge(t, mine, p.tensors, p.upstream, expected, where, p.before, p.leaves)
         if p.refusable and any(r.verdict == "raised" for r in found_rows):
-            left.append(p.name)
-            continue
+            self.left.append(p.name)
+            return False
         for row in found_rows:
             if row.faulty and p.lenient not in ("", "sound") and _lenient(row, found, expected):
                 continue
             if row.verdict == "wrong" and p.kinks:
                 g = found.gradients[row.name]
                 assert g is not None
-                if _undefined(s, expected):
-                    left.append(p.name)
+                if _undefined(self.s, expected):
+                    self.left.append(p.name)
                     continue
-                if between(t, row.bar, g, p.tensors, p.upstream, expected, dtype):
-                    subgradients += row.wrong
+                if between(t, row.bar, g, p.tensors, p.upstream, expected, self.dtype):
+                    self.subgradients += row.wrong
                     continue
             if row.faulty:
-                _take(rows, row, Sample(p.tensors, p.upstream, expected, found.gradients, p.subject, p.before, p.leaves))
-        done.append(p.name)
-    if known.unlike:
-        said = f"the derivation does not reproduce the forward at {known.unlike[0]}: a fault of derivcheck, please report it"
-        rows.append(Row("forward", verdict=NOT_REPRODUCED, note=said))
-    notes = []
-    if done and not any(r.faulty for r in rows):
-        notes.append(f"held under {len(done)} probes: {', '.join(dict.fromkeys(done))}")
-    if left:
-        notes.append(f"could not be run: {', '.join(dict.fromkeys(left))}")
-    if subgradients:
-        notes.append(f"{subgradients} elements at a kink take another subgradient than the derived one: accepted")
-    return notes
+                _take(self.rows, row, Sample(p.tensors, p.upstream, expected, found.gradients, p.subject, p.before, p.leaves))
+        self.done.append(p.name)
+        if self.sides.open and p.lenient in ("", "sound"):
+            self.sides.take(self.sides.at(p.tensors), p.name)
+        return True
+
+    def write(self, report: Report, dropped: Sequence[str]) -> None:
+        """What the report says of the probes."""
+        if self.known.unlike:
+            said = f"the derivation does not reproduce the forward at {self.known.unlike[0]}"
+            self.rows.append(Row("forward", verdict=NOT_REPRODUCED, note=f"{said}: a fault of derivcheck, please report it"))
+        report.reached.update(self.sides.reached())
+        if self.done and not any(r.faulty for r in self.rows):
+            report.leave_open(*(f"never reached: {side}" for side in self.sides.never()))
+            report.notes.append(f"held under {len(self.done)} probes: {', '.join(dict.fromkeys(self.done))}")
+        if self.left:
+            report.notes.append(f"could not be run: {', '.join(dict.fromkeys(self.left))}")
+        if dropped:
+            report.notes.append(f"not tried, for there were too many: data for {', '.join(dict.fromkeys(dropped))}")
+        if self.subgradients:
+            n = self.subgradients
+            report.notes.append(f"{n} elements at a kink take another subgradient than the derived one: accepted")
 
 
 @dataclass
@@ -112,6 +160,15 @@ class _Known:
         if key not in self.kept:
             self.kept[key] = p, self._derived(p)
         return self.kept[key][1]
+
+    def finite(self, p: Probe) -> bool:
+        """Whether what the forward gives is finite at a probe's data, by its Program."""
+        program = self.s.derivation.program
+        try:
+            values = evaluate(program, {n: p.tensors[n] for n in program.inputs if n in p.tensors})
+        except DerivcheckError:
+            return False
+        return all(bool(np.isfinite(values[o]).all()) for o in program.outputs if o in values and program.kind(o) == "float")
 
     def _derived(self, p: Probe) -> Derived | None:
         same = next((found for q, found in self.kept.values() if q.tensors is p.tensors), None)
@@ -189,11 +246,6 @@ def _likeness(s: Subject, tensors: Tensors) -> tuple[bool, str]:
             return False, ""
     if not all(_finite(o) for o in outs) and all(_finite(o) for o in _own_outputs(s)):
         return False, ""  # beyond the forward's domain
-    from derivcheck.checking.bound import Bound
-    from derivcheck.checking.compare import compare
-    from derivcheck.notation.meaning import evaluate
-    from derivcheck.notation.measure import measure
-
     program = s.derivation.program
     sizes = measure(program, {n: tuple(t.shape) for n, t in tensors.items()})
     if not program.admits(sizes):

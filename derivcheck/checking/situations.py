@@ -42,6 +42,7 @@ class Probe:
         refusable: code that raises here gives no wrong gradient.
         subject: the subject as it is run here, where it is not the caller's.
         before, leaves: see :func:`~derivcheck.checking.found.find`.
+        reaching: made for a side that the data leave out: left without a word where the forward is not what was derived.
     """
 
     name: str
@@ -53,21 +54,49 @@ class Probe:
     subject: Subject | None = None
     before: tuple[Tensors, Upstream] | None = None
     leaves: bool = False
+    reaching: bool = False
 
 
-def situations(s: Subject, upstream: Upstream, right: Derived, seed: int, written: bool) -> Iterator[Probe]:
-    """Every probe that this subject has.
+@dataclass(frozen=True)
+class Places:
+    """The data that probes start from.
+
+    Attributes:
+        data, ups: the caller's; where they are large, data of the same kind at small sizes.
+        coprime: the small sizes, and less: data at these; None where no size may be changed.
+    """
+
+    data: Tensors
+    ups: Upstream
+    coprime: dict[str, int] | None
+    less: tuple[Tensors, Upstream] | None
+    generator: torch.Generator
+
+    @property
+    def bases(self) -> tuple[tuple[Tensors, Upstream], ...]:
+        """All data to start from, the caller's first."""
+        return ((self.data, self.ups), *([self.less] if self.less is not None and self.less[0] is not self.data else []))
+
+
+def places(s: Subject, upstream: Upstream, right: Derived, seed: int) -> Places:
+    """The data that the probes of a subject start from."""
+    generator = torch.Generator().manual_seed(seed + 17)
+    coprime = coprime_sizes(s, right.sizes)
+    less = None if coprime is None else at_sizes(s, coprime, upstream, generator)
+    total = sum(t.numel() for t in s.tensors.values())
+    data, ups = (s.tensors, upstream) if total <= LARGE or less is None else less
+    return Places(data, ups, coprime, less, generator)
+
+
+def situations(s: Subject, upstream: Upstream, right: Derived, seed: int, written: bool, where: Places) -> Iterator[Probe]:
+    """Every probe that this subject has whatever its conditions.
 
     Args:
         written: the backward under test is a function of its own, called with the inputs by name.
     """
-    generator = torch.Generator().manual_seed(seed + 17)
-    coprime = coprime_sizes(s, right.sizes)
-    less = None if coprime is None else at_sizes(s, coprime, upstream, generator)
+    data, ups, coprime, less, generator = where.data, where.ups, where.coprime, where.less, where.generator
     if less is not None:
         yield Probe("coprime sizes", *less, refusable=True)
-    total = sum(t.numel() for t in s.tensors.values())
-    data, ups = (s.tensors, upstream) if total <= LARGE or less is None else less
     yield Probe("twice in a row", data, ups, before=({n: _turned(t) for n, t in data.items()}, {n: -g for n, g in ups.items()}))
     yield Probe("another upstream", data, _random(ups, generator))
     usual = dict(right.sizes) if coprime is None else coprime
@@ -125,7 +154,7 @@ def _values(s: Subject, data: Tensors, ups: Upstream, right: Derived, generator:
     arguments = {a.name: a for a in program.arguments}
     parameters = {n for n, a in arguments.items() if a.role == "parameter" and n not in s.held}
     # a buffer of equal numbers (running statistics as they start) says nothing of itself; another may have a structure
-    told = {n for n, a in arguments.items() if a.role == "buffer" and n in data and _equal(data[n])}
+    told = {n for n, a in arguments.items() if a.role == "buffer" and n in data and _equal_floats(data[n])}
     if told or parameters & set(s.wrt):
         fresh = {
             n: another(program, arguments[n], t, right.sizes, generator, s.kinds.get(n, ()))
@@ -137,7 +166,7 @@ def _values(s: Subject, data: Tensors, ups: Upstream, right: Derived, generator:
     moved = _unbounded(s, data)
     if moved:
         yield Probe("zeros", {n: _zeros(t, generator) if n in moved else t for n, t in data.items()}, ups, kinks=True)
-        yield Probe("ties", {n: _ties(t) if n in moved else t for n, t in data.items()}, ups, kinks=True)
+        yield Probe("ties", {n: tied(t) if n in moved else t for n, t in data.items()}, ups, kinks=True)
     whole = [n for n, a in arguments.items() if a.kind == "int" and n in data and data[n].numel() > 1 and n not in s.held]
     if whole:
         yield Probe(
@@ -243,8 +272,13 @@ def _random(upstream: Upstream, generator: torch.Generator) -> Upstream:
     }
 
 
-def _equal(t: torch.Tensor) -> bool:
-    return t.is_floating_point() and t.numel() > 1 and bool((t == t.flatten()[0]).all())
+def _equal_floats(t: torch.Tensor) -> bool:
+    return t.is_floating_point() and equal_numbers(t)
+
+
+def equal_numbers(t: torch.Tensor) -> bool:
+    """Whether its numbers, at least two, are all the same."""
+    return t.numel() > 1 and bool((t == t.flatten()[0]).all())
 
 
 def _strided(t: torch.Tensor) -> torch.Tensor:
@@ -282,7 +316,9 @@ def _zeros(t: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
     return t * (torch.rand(t.shape, generator=generator) < 0.6).to(t.device)
 
 
-def _ties(t: torch.Tensor) -> torch.Tensor:
-    """Rounded so coarsely that several numbers are equal."""
+def tied(t: torch.Tensor) -> torch.Tensor:
+    """Rounded so coarsely that several numbers are equal; what is positive stays so."""
     step = t.abs().max() / 2
-    return (t / step).round() * step if bool(step > 0) else t
+    if not bool(step > 0):
+        return t
+    return ((t / step).ceil() if bool((t > 0).all()) else (t / step).round()) * step

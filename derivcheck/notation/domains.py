@@ -154,7 +154,8 @@ def above_zero(t: Term, known: Known, strict: bool = True, depth: int = 12) -> b
     if isinstance(t, Add):
         return all(inner(a, False) for a in t.args) and (not strict or any(inner(a, True) for a in t.args))
     if isinstance(t, Mul):
-        return all(inner(a) for a in t.args)
+        chosen = {a.operand for a in t.args if isinstance(a, Bracket) and a.relation in (">", ">=") and not strict}
+        return all(a in chosen or inner(a) for a in t.args)  # [x > 0]·x is not negative
     if isinstance(t, Pow):
         if isinstance(t.exponent, Number) and t.exponent.value.denominator == 1 and t.exponent.value % 2 == 0 and not strict:
             return True
