@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from fractions import Fraction
+from itertools import pairwise
 from math import prod
 from typing import Any
 
@@ -17,13 +19,13 @@ import torch
 
 from derivcheck.checking.live import array
 from derivcheck.errors import DerivcheckError
-from derivcheck.notation.domains import above_zero
+from derivcheck.notation.domains import above_zero, told
 from derivcheck.notation.meaning import evaluate
 from derivcheck.notation.measure import measure
 from derivcheck.notation.program import Definition, Program
 from derivcheck.notation.sizes import Entry, Index, Poly, i_poly
 from derivcheck.notation.substitution import substitute
-from derivcheck.notation.terms import Add, Bracket, Number, Over, Ref, SizeOf, Term, add, is_negative, neg
+from derivcheck.notation.terms import Add, Bracket, Number, Over, Ref, SizeOf, Term, add, is_negative, mul, neg
 from derivcheck.notation.text import term_text
 from derivcheck.notation.walking import subterms
 
@@ -32,6 +34,7 @@ OTHER = {">": "<=", ">=": "<", "<": ">=", "<=": ">", "==": "!=", "!=": "=="}
 TURNED = {">": "<", "<": ">", ">=": "<=", "<=": ">=", "==": "==", "!=": "!="}
 WIDER = {">": ">=", "<": "<="}
 TIE = 2  # the sign, as it were, of an extreme that is attained more than once
+LONGEST = 60  # characters in which an operand is told by the inputs alone
 DENSE = 1 << 22  # elements of an operand beyond which it is not looked at
 
 
@@ -44,6 +47,8 @@ class Condition:
         over: the indices of an extreme; () of a comparison.
         extreme: ``max``, ``argmax``, …; "" of a comparison.
         label: the integer input that is compared; "" of numbers.
+        shown: the operand for the reader, without made-up names.
+        named: how its side is said, where the operand is made up: ``-1 < x[n] < 1``.
         place: the operator and the user's line, for the reader.
     """
 
@@ -52,18 +57,21 @@ class Condition:
     extreme: str = ""
     label: str = ""
     place: str = field(default="", compare=False)
+    shown: Term | None = field(default=None, compare=False)
+    named: str = ""
 
     def said(self, side: str) -> str:
         """A side in words: ``x[n] > 1``."""
+        if self.named:
+            return self.named
         if self.extreme:
-            return f"a tie of {self.extreme.removeprefix('arg')} {term_text(self.operand)}"
-        if isinstance(self.operand, SizeOf):
+            return f"a tie of {self.extreme.removeprefix('arg')} {term_text(self.shown or self.operand)}"
+        if isinstance(self.operand, SizeOf):  # labels
             poly = self.operand.value
             bound = -next((c for m, c in poly.terms if not m), 0)
-            return f"{poly + bound} {side} {bound}"
-        parts = self.operand.args if isinstance(self.operand, Add) else (self.operand,)
-        limit = -sum(a.value for a in parts if isinstance(a, Number))
-        return f"{term_text(add(*(a for a in parts if not isinstance(a, Number))))} {side} {float(limit):g}"
+            return f"{poly + bound} {side} {bound}".replace("[]", "")
+        rest, limit = apart(self.shown or self.operand)
+        return f"{term_text(rest)} {side} {float(limit):g}"
 
 
 class Sides:
@@ -74,6 +82,7 @@ class Sides:
         found: dict[Condition, dict[str, None]] = {}
         for c, side in _conditions(still, _places(forward, adjoint)):
             found.setdefault(c, {})[side] = None
+        found |= {c: {">": None} for c in _bands(found)}
         known = {d.name: d for d in still.definitions}
         possible = {c: [s for s in sides if not _impossible(c, s, known)] for c, sides in found.items()}
         # of abs, x > 0 and x < 0
@@ -89,8 +98,8 @@ class Sides:
         return [(c, side) for c, sides in self.wanted.items() for side in sides if (c, side) not in self.by]
 
     def at(self, tensors: Mapping[str, torch.Tensor]) -> dict[Condition, set[int]]:
-        """The signs that each condition's operand has at this data; nothing of what cannot be evaluated."""
-        if not self.wanted:
+        """The signs that each condition's operand has at these data; nothing of what is empty or cannot be evaluated."""
+        if not self.wanted or any(not t.numel() for t in tensors.values()):
             return {}
         given = {n: tensors[n] for n in self.program.inputs if n in tensors}
         try:
@@ -103,7 +112,7 @@ class Sides:
         return {c: _signs(c, found[name], self.program.definition(name)) for name, c in self.names.items() if name in found}
 
     def news(self, tensors: Mapping[str, torch.Tensor]) -> dict[Condition, set[int]]:
-        """What this data take that nothing took before."""
+        """What these data take that nothing took before."""
         return {c: new for c, signs in self.at(tensors).items() if (new := signs - self.taken[c])}
 
     def take(self, found: Mapping[Condition, set[int]], by: str) -> None:
@@ -121,6 +130,13 @@ class Sides:
     def never(self) -> list[str]:
         """The sides that nothing took, in words, each with its place.  At a tie a convention decides: it is none of them."""
         return [c.said(side) + (f" ({c.place})" if c.place else "") for c, side in self.open if not c.extreme]
+
+
+def apart(operand: Term) -> tuple[Term, Fraction]:
+    """What is compared, and the number with which: ``x - 1`` as x and 1."""
+    parts = operand.args if isinstance(operand, Add) else (operand,)
+    limit = -sum((a.value for a in parts if isinstance(a, Number)), Fraction(0))
+    return add(*(a for a in parts if not isinstance(a, Number))), limit
 
 
 def _still(adjoint: Program, upstream: set[str]) -> Program:
@@ -145,28 +161,55 @@ def _places(forward: Program, adjoint: Program) -> dict[Term, str]:
 def _conditions(still: Program, places: Mapping[Term, str]) -> Iterator[tuple[Condition, str]]:
     """Each condition with each side that it tells apart."""
     moving = set(still.outputs)
-    inside = [(d, t) for d in still.definitions for t in subterms(d.term) if t.names and t.names.isdisjoint(moving)]
+    inside = [(d, t) for d in still.definitions for t in _deciding(d.term) if t.names.isdisjoint(moving)]
+    recurrent = {d.name for d in still.definitions if d.recurrent}  # of an elimination the pivots, 0 at a singular matrix
     compared: set[str] = set()
     known: dict[Term, Condition] = {}
     for _, t in inside:
         if isinstance(t, Bracket):
             compared |= t.names if isinstance(t.operand, Term) else set()
             found = _compared(t, still, places[t], known)
-            if found is not None:
+            if found is not None and not (t.relation in ("==", "!=") and t.names & recurrent):
                 yield found
                 yield found[0], OTHER[found[1]]
     for d, t in inside:
-        if not isinstance(t, Over) or t.kind not in ("max", "min", "argmax", "argmin") or isinstance(t.body, Bracket):
+        if not isinstance(t, Over) or t.kind not in ("max", "min", "argmax", "argmin") or t.names & recurrent:
             continue
         floats = any(isinstance(s, Ref) and still.kind(s.name) == "float" for s in subterms(t.body))
-        if floats and (t.kind.startswith("arg") or d.name in compared):
-            yield Condition(t.body, t.indices, t.kind, place=places[t]), "=="
+        if floats and not isinstance(t.body, Bracket) and (t.kind.startswith("arg") or d.name in compared):
+            yield Condition(t.body, t.indices, t.kind, place=places[t], shown=_shown(t.body, still)), "=="
+
+
+def _bands(conditions: Iterable[Condition]) -> Iterator[Condition]:
+    """Between two numbers with which the same is compared: ``|x| < 1`` is on a side of both that neither side has alone."""
+    limits: dict[Term, dict[Fraction, Condition]] = {}
+    for c in conditions:
+        if not c.label and not c.extreme:
+            rest, limit = apart(c.operand)
+            limits.setdefault(_renamed(rest), {}).setdefault(limit, c)
+    for found in limits.values():
+        for low, high in pairwise(sorted(found)):
+            c = found[low]
+            rest, shown = apart(c.operand)[0], term_text(apart(c.shown or c.operand)[0])
+            inside = mul(add(rest, Number(-low)), add(Number(high), neg(rest)))
+            yield Condition(inside, place=c.place, named=f"{float(low):g} < {shown} < {float(high):g}")
+
+
+def _deciding(term: Term) -> Iterator[Bracket | Over]:
+    """The brackets on data and the extremes in it; what an ``argmax`` compares to find its place decides nothing else."""
+    if isinstance(term, (Bracket, Over)) and term.names:
+        yield term
+    if not (isinstance(term, Over) and term.kind.startswith("arg")):
+        for child in term.children:
+            yield from _deciding(child)
 
 
 def _compared(b: Bracket, still: Program, place: str, known: dict[Term, Condition]) -> tuple[Condition, str] | None:
     """A bracket as a condition and the side on which it holds; ``[x > 0]`` and ``[−x > 0]`` share one."""
     given = {a.name: a.kind for a in still.arguments}
     label, operand = "", b.operand
+    if isinstance(operand, Term) and not _numbers(operand):  # of other brackets: whether a number is NaN
+        return None
     if isinstance(operand, Ref) and still.kind(operand.name) != "float":
         label = operand.name
     elif isinstance(operand, Poly):
@@ -182,8 +225,20 @@ def _compared(b: Bracket, still: Program, place: str, known: dict[Term, Conditio
     if opposite in known:
         return known[opposite], TURNED[b.relation]
     turned = not isinstance(operand, SizeOf) and _starts_negative(operand)
-    c = known.setdefault(opposite if turned else key, Condition(neg(operand) if turned else operand, label=label, place=place))
+    operand = neg(operand) if turned else operand
+    c = Condition(operand, label=label, place=place, shown=_shown(operand, still))
+    c = known.setdefault(opposite if turned else key, c)
     return c, TURNED[b.relation] if turned else b.relation
+
+
+def _numbers(t: Term) -> bool:
+    """Whether an element of a tensor stands in it, and not in a bracket alone."""
+    return isinstance(t, (Ref, SizeOf)) or not isinstance(t, Bracket) and any(_numbers(a) for a in t.children)
+
+
+def _shown(t: Term, program: Program) -> Term:
+    new = told(t, {d.name: d for d in program.definitions})
+    return new if len(str(new)) <= LONGEST else t
 
 
 def _starts_negative(t: Term) -> bool:

@@ -109,17 +109,17 @@ def _conditions(t: Term, known: Known, weak: bool = False) -> Iterator[str]:
             if whole and isinstance(base, Pow) and isinstance(base.exponent, Number):
                 base = base.base
             if not above_zero(base, known):
-                yield f"{_told(base, known)} {'≠' if whole else '≥' if root else '>'} 0"
+                yield f"{told(base, known)} {'≠' if whole else '≥' if root else '>'} 0"
     elif isinstance(t, Func):
         row = functions().get(t.name)
         if t.name == "inf" and weak:
             yield "inf is a number"
         elif row is not None and row.domain and not (row.domain == "> 0" and above_zero(t.args[-1], known)):
-            told = str(_told(t.args[-1], known))
-            yield row.domain.format(told) if "{}" in row.domain else f"{told} {row.domain}"
+            said = str(told(t.args[-1], known))
+            yield row.domain.format(said) if "{}" in row.domain else f"{said} {row.domain}"
 
 
-def _told(t: Term, known: Known) -> Term:
+def told(t: Term, known: Known) -> Term:
     """A term as it is told: made-up names by what they mean, short formulas in inputs alone as such."""
     for _ in range(STEPS):
         there = (known[n] for n in t.names if n in known and not known[n].recurrent)
