@@ -82,7 +82,7 @@ class Reach:
     def _mixed(self, n: str, data: Tensors) -> torch.Tensor | None:
         """An input of both signs and several values; None where it is that, or is not to be touched."""
         t, a = data[n], self.arguments.get(n)
-        if a is None or n in self.s.held or a.role == "constant" or not t.numel():
+        if a is None or n in self.s.held or n in self.s.kinds or a.role == "constant" or not t.numel():
             return None
         equal = t.numel() > 1 and equal_numbers(t)
         if not t.is_floating_point():
@@ -120,7 +120,8 @@ class Reach:
 
     def _movable(self, data: Tensors) -> list[str]:
         """Floating-point inputs that a probe may change, those first in which the gradient is taken."""
-        free = [n for n, a in self.arguments.items() if a.kind == "float" and a.role != "constant" and n not in self.s.held]
+        kept = {*self.s.held, *self.s.kinds}
+        free = [n for n, a in self.arguments.items() if a.kind == "float" and a.role != "constant" and n not in kept]
         return sorted((n for n in free if n in data and data[n].is_floating_point()), key=lambda n: n not in self.s.wrt)
 
     def _labels(self, c: Condition, side: str, data: Tensors) -> Iterator[Tensors]:
