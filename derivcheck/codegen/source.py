@@ -15,7 +15,8 @@ from derivcheck.codegen.helpers import HELPERS
 from derivcheck.codegen.loops import Loop, lower_group
 from derivcheck.codegen.lower import Lowering
 from derivcheck.codegen.names import Names, identifier
-from derivcheck.codegen.numbers import SUM, Speller
+from derivcheck.codegen.numbers import Speller
+from derivcheck.codegen.required import required
 from derivcheck.codegen.shapes import find_sizes
 from derivcheck.codegen.spell import Spelling
 from derivcheck.codegen.write import Writer
@@ -128,15 +129,15 @@ class File:
         items, low = self._lowered()
         for d in self.definitions:
             self.variables[d.name] = self.names.new(d.name)
-        writer = Writer(Spelling(self.numbers, self.variables, *self._like()), self.names)
+        spelling = Spelling(self.numbers, self.variables, *self._like())
+        writer = Writer(spelling, self.names)
         writer.count([n for _, item in items for n in ([item] if isinstance(item, Node) else item.nodes())])
         for name, item in items:
             if isinstance(item, Node):
                 writer.define(self.variables[name], item)
             else:
                 item.write(writer, self)
-        body = writer.blocks[0]
-        return self._assemble(body)
+        return self._assemble(writer.blocks[0], required(self.forward, spelling.filled, self.numbers, self.variables))
 
     def _lowered(self) -> tuple[list[tuple[str, Node | Loop]], Lowering]:
         dims = {a.name: a.dims for a in self.arguments} | {d.name: d.dims for d in self.definitions}
@@ -169,10 +170,10 @@ class File:
         every = floats or given
         return dtype, f"{self.variables[every[0].name]}.device" if every else "None"
 
-    def _assemble(self, body: list[str]) -> str:
+    def _assemble(self, body: list[str], needs: list[str]) -> str:
         fixed = [a for a in self.arguments if a.name not in self.optional]
         sizes = find_sizes(fixed, list(self.sizes), self.numbers, lambda n: self.variables[n])
-        lines = self._guard(sizes.lines, sizes.checks, fixed, sizes.free) + self._required()
+        lines = self._guard(sizes.lines, sizes.checks, fixed, sizes.free) + needs
         for n in self.optional:
             v = self.variables[n]
             lines += [
@@ -228,24 +229,6 @@ class File:
             *(f"        {p}" for p in parts),
             "    )",
         ]
-
-    def _required(self) -> list[str]:
-        """Sizes at which the derivation does not hold are refused."""
-        lines = []
-        for r in self.forward.requires:
-            found = ", ".join(f"{self.sizes[s]} = {{{self.sizes[s]}}}" for s in sorted(r.left.sizes() | r.right.sizes()))
-            lines += [
-                f"if not {self.numbers.poly(r.left, SUM)} {r.relation} {self.numbers.poly(r.right, SUM)}:",
-                f'    raise {self._use("ValueError")}(f"this was derived for {r}; found {found}")',
-            ]
-        first = next((self.variables[a.name] for a in self.forward.arguments if a.kind == "float"), None)
-        for attribute, value in self.forward.only if first is not None else ():
-            found = f"{first}.{attribute}"
-            lines += [
-                f'if str({found}) != "{value}":',
-                f'    raise {self._use("ValueError")}(f"this was derived for {attribute} = {value}; found {{{found}}}")',
-            ]
-        return lines
 
     def _return(self) -> list[str]:
         outs = [self.variables[o] for o in self.forward.outputs]

@@ -28,10 +28,11 @@ for _relation in (">=", ">", "<=", "<", "==", "!="):
 
 
 class Spelling:
-    """Spells nodes; ``dtype`` and ``device`` are those of new tensors."""
+    """Spells nodes; ``dtype`` and ``device`` are those of new tensors, ``filled`` the dimensions that must not be empty."""
 
     def __init__(self, numbers: Speller, names: Mapping[str, str], dtype: str, device: str) -> None:
         self.numbers, self.names, self.dtype, self.device = numbers, names, dtype, device
+        self.filled: dict[Poly, None] = {}
 
     def node(self, node: Node, arg: Arg) -> Spelled:
         """The text of a node; ``arg(k, level)`` is the text of its k-th argument."""
@@ -159,19 +160,26 @@ class Spelling:
         return self._over(n, p, arg, "mean")
 
     def _amax(self, n: Node, p: tuple[Any, ...], arg: Arg) -> str:
-        return self._over(n, p, arg, "amax")
+        return self._extreme(n, p[0], self._over(n, p, arg, "amax"))
 
     def _amin(self, n: Node, p: tuple[Any, ...], arg: Arg) -> str:
-        return self._over(n, p, arg, "amin")
+        return self._extreme(n, p[0], self._over(n, p, arg, "amin"))
 
     def _prod(self, n: Node, p: tuple[Any, ...], arg: Arg) -> str:
         return f"{arg(0, ATOM)}.prod({self._dim(n, p[0])})"
 
     def _argmax(self, n: Node, p: tuple[Any, ...], arg: Arg) -> str:
-        return f"{arg(0, ATOM)}.argmax({self._dim(n, p[0])})"
+        return self._extreme(n, p, f"{arg(0, ATOM)}.argmax({self._dim(n, p[0])})")
 
     def _argmin(self, n: Node, p: tuple[Any, ...], arg: Arg) -> str:
-        return f"{arg(0, ATOM)}.argmin({self._dim(n, p[0])})"
+        return self._extreme(n, p, f"{arg(0, ATOM)}.argmin({self._dim(n, p[0])})")
+
+    def _extreme(self, n: Node, dims: tuple[int, ...], text: str) -> str:
+        for k in dims:
+            p = n.args[0].dims[k]
+            if not p.indices and not nonnegative(p - 1, 0):
+                self.filled[p] = None
+        return text
 
     @staticmethod
     def _dim(n: Node, k: int) -> int:

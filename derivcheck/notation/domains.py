@@ -7,7 +7,7 @@ gave; a name such as ``z_3`` stands for what it means.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from derivcheck.notation.functions import functions
 from derivcheck.notation.program import Definition, Program
@@ -47,12 +47,13 @@ def tidied(found: Iterable[str]) -> list[str]:
     return [c for c in every if not (c.endswith(" ≠ 0") and f"{c.removesuffix(' ≠ 0')} > 0" in every)]
 
 
-def partial(dropped: Iterable[Term], known: Known) -> tuple[Term, ...]:
+def partial(dropped: Iterable[Term], known: Known, also: Callable[[Term], bool] | None = None) -> tuple[Term, ...]:
     """What in dropped terms is not defined everywhere, in the inputs.
 
     Args:
         dropped: what building the definitions told of (:mod:`~derivcheck.notation.dropped`).
         known: the definitions, those included that nothing reads any more.
+        also: what else to look for in what is computed: there a comparison is true or false, whatever it compares.
     """
     found: dict[Term, None] = {}
     waiting, seen = list(dropped), set[Term]()
@@ -63,9 +64,10 @@ def partial(dropped: Iterable[Term], known: Known) -> tuple[Term, ...]:
         seen.add(t)
         if isinstance(t, Ref) and t.name in known and not known[t.name].recurrent:
             waiting.append(inline(t, {t.name: (known[t.name].indices, known[t.name].term)}))
-        elif _is_partial(t):
+        elif _is_partial(t) or also is not None and also(t):
             found.setdefault(t)
-        waiting.extend(t.children)
+        if also is None or not isinstance(t, Bracket):
+            waiting.extend(t.children)
     return tuple(dict.fromkeys(_in_inputs(t, known) for t in reversed(found)))
 
 

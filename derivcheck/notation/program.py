@@ -130,6 +130,16 @@ class Requirement:
             or nonnegative(gap[self.relation], least)
         )
 
+    def implied(self, others: Iterable[Requirement]) -> bool:
+        """Whether ``left >= right`` surely holds where one of the others does.
+
+        >>> from derivcheck.notation.sizes import as_poly, size
+        >>> Requirement(size("N"), ">=", as_poly(1)).implied([Requirement(size("N"), ">=", as_poly(2))])
+        True
+        """
+        gap = self.left - self.right
+        return self.relation == ">=" and any(r.relation == ">=" and nonnegative(gap - r.left + r.right, 0) for r in others)
+
     def __str__(self) -> str:
         return f"{self.left} {self.relation} {self.right}"
 

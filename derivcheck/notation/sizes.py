@@ -618,18 +618,18 @@ def nonnegative(poly: Poly, least: int = 1) -> bool:
     for m, c in shifted.terms:
         if c < 0:
             return False
-        if any(not isinstance(a, Size) and not _atom_nonnegative(a) for a, _ in m):
+        if any(not isinstance(a, Size) and not _atom_nonnegative(a, least) for a, _ in m):
             return False
     return True
 
 
-def _atom_nonnegative(atom: Atom) -> bool:
+def _atom_nonnegative(atom: Atom, least: int) -> bool:
     if isinstance(atom, Floor):
         return nonnegative(atom.numerator) and nonnegative(atom.denominator)
     if isinstance(atom, Applied):
         return not atom.kind.startswith("bit_") or atom.kind == "bit_length" or all(nonnegative(p) for p in atom.args)
     if isinstance(atom, Extreme):
-        return (any if atom.kind == "max" else all)(nonnegative(p) for p in atom.args)
+        return (any if atom.kind == "max" else all)(nonnegative(p, least) for p in atom.args)
     return isinstance(atom, Index)
 
 

@@ -17,6 +17,7 @@ def _covariance(b: Builder, x: Value, correction: Any, counts: Value | None, wei
     if x.rank > 2:
         b.refuse("it takes at most two dimensions")
     rows, length = (x.dims[0], x.dims[1]) if x.rank == 2 else (as_poly(1), x.dims[0] if x.rank else as_poly(1))
+    b.require(length, ">=", 1)  # of no observation torch gives NaN
     i, j, k, q, r = b.indices((rows, rows, length, length, length), ("i", "j", "k", "", ""))
 
     def element(line: Index, column: Index) -> Term:

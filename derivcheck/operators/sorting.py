@@ -173,6 +173,7 @@ def median(b: Builder, input: Value) -> Value:
         return b.give((), input[()])
     b.assume(_NUMBERS)
     line = _line_of_all(b, input)
+    b.require(line.dims[0], ">=", 1)  # of nothing torch gives NaN
     place = _places(b, line, 0, False)
     return _shared(b, line, line[place.entry((line.dims[0] - 1) // 2)], b.torch("torch.median({})", input))
 

@@ -11,12 +11,13 @@ from typing import Any
 import torch
 
 from derivcheck.errors import InputError, UnsupportedOperation
-from derivcheck.notation.domains import dropped_conditions, partial
+from derivcheck.notation.domains import dropped_conditions
 from derivcheck.notation.dropped import listening
 from derivcheck.notation.functions import functions
 from derivcheck.notation.program import ASSUMES, Input, Program, Requirement
-from derivcheck.notation.sizes import Poly, Size, as_poly, size
-from derivcheck.notation.terms import number
+from derivcheck.notation.sizes import Poly, Size, as_poly, nonnegative, size
+from derivcheck.notation.substitution import substitute
+from derivcheck.notation.terms import Term, number
 from derivcheck.operators.build import Builder
 from derivcheck.operators.row import Row, apply, find
 from derivcheck.operators.values import Value
@@ -24,6 +25,7 @@ from derivcheck.tracing import naming
 from derivcheck.tracing.assign import Traces
 from derivcheck.tracing.compared import Conditions, tightest
 from derivcheck.tracing.decimals import rounded
+from derivcheck.tracing.left_out import left_out
 from derivcheck.tracing.precision import no_rounding, overflows
 from derivcheck.tracing.rational import exact
 from derivcheck.tracing.recording import Tensor, operator_name
@@ -114,11 +116,15 @@ class Walk:
             self.arguments.append(Input(n, dims, kind, below, role))
             self.held[k] = Value(n, dims, kind)
         cache: dict[Any, Any] = {}
+        dropped: dict[Term, None] = {}
         with listening() as heard:
             for step, hints in zip(self.unified.steps, self.names):
+                before = len(heard)
                 self.step(step, hints, cache)
+                if len(heard) > before:
+                    dropped.update(dict.fromkeys(left_out(list(heard)[before:], b, self.values, step.call)))
             outputs = self.outputs()
-        dropped = partial(heard, {d.name: d for d in b.definitions})
+        self.lengths()
         for r in b.requires:
             if traces.example is not None and not r.holds(self.traced[0]):
                 raise UnsupportedOperation("the traced code", f"an operator's row needs {r}, which the example does not fulfil")
@@ -129,13 +135,15 @@ class Walk:
             tuple(self.arguments),
             definitions,
             tuple(outputs),
-            tuple(dict.fromkeys([*plain, *words, *dropped_conditions(dropped, b.definitions)])),
+            tuple(dict.fromkeys([*plain, *words])),
             tuple(self.notes(sizes)),
             requires=tuple(dict.fromkeys([*b.requires, *needs])),
-            dropped=dropped,
+            dropped=tuple(dropped),
             only=tuple(key for key in self.recording.chosen_by if key[0] in ("dtype", "device")),
         )
         program = program.needed(program.outputs)
+        more = dropped_conditions(dropped, program.definitions)
+        program = replace(program, conditions=tuple(dict.fromkeys([*program.conditions, *more])))
         used = set(program.outputs).union(
             *(d.term.names for d in program.definitions), *(p.names for d in program.definitions for p in d.dims)
         )
@@ -249,9 +257,6 @@ class Walk:
             return arg
         if isinstance(arg, (bool, int)) or arg is None:
             return arg
-        from derivcheck.notation.substitution import substitute
-        from derivcheck.notation.terms import Term
-
         if isinstance(arg, Term):
             return substitute(arg, self.rename)
         return arg
@@ -332,6 +337,14 @@ class Walk:
                 v = self.b.define(v.name if v.closed is None else "y", at, v[at], kind=v.kind)
             found.append(v.name)
         return found
+
+    def lengths(self) -> None:
+        """No dimension is negative: ``N - 1`` is none where ``N`` is 0, and torch leaves nothing there."""
+        for p in dict.fromkeys(p for k in range(len(self.unified.dims)) for p in self.dims(k) if not nonnegative(p, 0)):
+            one = len(p.sizes()) == 1 and nonnegative(p, 1)
+            needs = Requirement(size(*p.sizes()), ">=", as_poly(1)) if one else Requirement(p, ">=", as_poly(0))
+            if not needs.implied(self.b.requires):
+                self.b.require(needs.left, ">=", needs.right)
 
     def compared(self) -> tuple[list[Requirement], list[str]]:
         """What the code found when it compared sizes, as relations and in words with the line."""

@@ -77,3 +77,29 @@ def test_what_is_too_small_to_mean_something_is_refused(f: Callable[[Any], Any],
     run = dc.derive(f, dims={"x": "N M"}).compile()
     with pytest.raises(ValueError, match=f"this was derived for {needs}; found"):
         run(x=normal(0, 3), grad_output=torch.ones(3))
+
+
+@pytest.mark.parametrize(
+    ("f", "shape", "needs"),
+    [
+        (lambda x: (x[1:] ** 2).sum(), (0, 3), "N >= 1"),
+        (lambda x: (x[:-1] ** 2).mean(), (0, 3), "N >= 1"),  # of nothing that is NaN, and no quotient by -M
+        (lambda x: (x[1:] - x[:-1]).abs().sum(), (0, 3), "N >= 1"),
+        (lambda x: (x[-31:-1] ** 3).sum(), (0, 3), "N >= "),
+        (lambda x: torch.cat([x[1:], x[:-1]]).cumsum(0).sum(), (0, 3), "N >= 1"),
+        (lambda x: x.diff(dim=0).sum(), (0, 3), "N >= 1"),
+        (lambda x: x.log_softmax(1).sum(), (3, 0), "M >= 1"),
+        (lambda x: x.logcumsumexp(0).sum(), (0, 3), "N >= 1"),
+        (lambda x: x.cummax(1)[0].sum(), (3, 0), "M >= 1"),
+        (lambda x: x.median(), (0, 3), r"M\*N >= 1"),
+        (lambda x: torch.cov(x).sum(), (3, 0), "M >= 1"),
+        (lambda x: torch.diagonal(x, 1).sum(), (3, 0), r"min\(M - 1, N\) >= 0"),
+    ],
+)
+def test_sizes_of_nothing_that_are_no_sizes_of_the_code_are_refused(f: Callable[[Any], Any], shape: Any, needs: str) -> None:
+    run = dc.derive(f, dims={"x": "N M"}).compile()
+    x = normal(5, 4).requires_grad_()
+    value, grads = run(x=x.detach())
+    torch.testing.assert_close((value, grads["x"]), (f(x), *torch.autograd.grad(f(x), x)))
+    with pytest.raises(ValueError, match=f"this was derived for {needs}"):
+        run(x=normal(*shape))
