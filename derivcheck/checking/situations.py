@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import combinations
 
 import torch
@@ -18,14 +19,12 @@ from derivcheck.notation.program import Input
 COPRIME = (5, 3, 7, 2, 11, 4, 13, 9)
 TAILS = (17, 19, 23, 11, 13, 9, 7, 5)  # beyond blocks of 4, 8 and 16, with something left over
 LENGTHS = (  # for each, the lengths in the order in which they are tried
-    ("equal sizes", ((4,) * 8,)),
     ("odd tails", (TAILS, (9, 7, 11, 13, 5, 3, 7, 5))),
     ("sizes 2 and 3", ((2, 3) * 4,)),
     ("sizes 3 and 2", ((3, 2) * 4,)),
 )
 SIZES = ("coprime sizes", *(name for name, _ in LENGTHS))
 WORK = 4e6  # multiplications that one run of the adjoint may cost at other sizes
-BLOCKS = ((48, 32, 64, 16, 80, 96, 16, 32), (16,) * 8, (8,) * 8)  # of whole blocks
 LONG = (1031, 131, 37)  # more than a block of a kernel, with something left over
 LARGE = 1 << 14  # elements beyond which probes run at small sizes, where the forward takes them
 WIDE, NARROW = 20.0, 6.0  # powers of two, up and down, of an upstream gradient of all magnitudes; in half precision
@@ -38,10 +37,13 @@ class Probe:
     Attributes:
         kinks: its data may stand at kinks, where a subgradient is as good as another.
         lenient: only where every right gradient is a number, and then: ``sound``, all that is found counts; ``coarse``, what
-            is far off (another type than the caller's, data of another scale), NaN for a number included.
+            is far off (another type than the caller's, data of another scale), NaN for a number included; ``finite``, NaN and
+            infinities alone (numbers that underflow).
         refusable: code that raises here gives no wrong gradient.
         subject: the subject as it is run here, where it is not the caller's.
         before, leaves: see :func:`~derivcheck.checking.found.find`.
+        glanced: judged in full only where a glance at the adjoint's value sees a difference.
+        numbers: data and upstream gradients with the same numbers, where these differ in their layout alone.
         reaching: made for a side that the data leave out: left without a word where the forward is not what was derived.
     """
 
@@ -55,6 +57,8 @@ class Probe:
     before: tuple[Tensors, Upstream] | None = None
     leaves: bool = False
     reaching: bool = False
+    glanced: bool = False
+    numbers: tuple[Tensors, Upstream] | None = None
 
 
 @dataclass(frozen=True)
@@ -97,21 +101,35 @@ def situations(s: Subject, upstream: Upstream, right: Derived, seed: int, writte
     data, ups, coprime, less, generator = where.data, where.ups, where.coprime, where.less, where.generator
     if less is not None:
         yield Probe("coprime sizes", *less, refusable=True)
+    other = _random(ups, generator)
     yield Probe("twice in a row", data, ups, before=({n: _turned(t) for n, t in data.items()}, {n: -g for n, g in ups.items()}))
-    yield Probe("another upstream", data, _random(ups, generator))
+    yield Probe("another upstream", data, other)
     usual = dict(right.sizes) if coprime is None else coprime
     yield from _lengths(s, upstream, right, usual, generator)
-    yield from _blocks(s, upstream, right, usual)
-    if any(g.ndim for g in ups.values()):
-        yield Probe("non-contiguous upstream", data, {n: _strided(g) for n, g in _random(ups, generator).items()})
-        yield Probe("expanded upstream", data, {n: _expanded(g, generator) for n, g in ups.items()})
-    own = {a.name for a in s.derivation.program.arguments if _kept(s, a)}  # these stand in memory as the module made them
-    yield Probe(
-        "non-contiguous inputs", {n: _strided(t) if t.is_floating_point() and n not in own else t for n, t in data.items()}, ups
-    )
+    yield from _long(s, upstream, right, usual)
+    yield from _layouts(s, data, ups, other, generator)
     yield from _values(s, data, ups, right, generator)
     yield from _magnitudes(s, *(less or (data, ups)), generator)
     yield from _ways(s, data, ups, written)
+
+
+def _layouts(s: Subject, data: Tensors, ups: Upstream, other: Upstream, generator: torch.Generator) -> Iterator[Probe]:
+    """The same numbers with other strides."""
+    if any(g.ndim for g in ups.values()):
+        yield Probe("non-contiguous upstream", data, {n: _strided(g) for n, g in other.items()}, numbers=(data, other))
+        yield Probe("expanded upstream", data, {n: _expanded(g, generator) for n, g in ups.items()})
+    if any(g.ndim > 1 for g in ups.values()) and not s.native:
+        yield Probe("transposed upstream", data, {n: _transposed(g) for n, g in other.items()}, numbers=(data, other))
+    own = {a.name for a in s.derivation.program.arguments if _kept(s, a)}  # these stand in memory as the module made them
+    floats = [n for n, t in data.items() if t.is_floating_point() and n not in own]
+    apart = {n: _strided(t) if n in floats else t for n, t in data.items()}
+    yield Probe("non-contiguous inputs", apart, ups, numbers=(data, ups))
+    wide = [n for n in floats if data[n].ndim > 1] if not s.native else []
+    if wide:
+        all_ = {n: _transposed(t) if n in wide else t for n, t in data.items()}
+        yield Probe("transposed inputs", all_, ups, numbers=(data, ups))
+    for n in wide[:4] if len(wide) > 1 else ():
+        yield Probe(f"{n} transposed", {**data, n: _transposed(data[n])}, ups, numbers=(data, ups))
 
 
 def _lengths(
@@ -119,32 +137,33 @@ def _lengths(
 ) -> Iterator[Probe]:
     """Other sizes."""
     program = s.derivation.program
-    free = _free(s, right.sizes)
+    free = changeable(s, right.sizes)
     for name, choices in LENGTHS:
         for sizes in (dict(right.sizes) | dict(zip(free, lengths)) for lengths in choices):
             if free and sizes != right.sizes and possible(program, sizes) and cost(s.derivation.adjoint, sizes) <= WORK:
-                yield Probe(name, *at_sizes(s, sizes, upstream, generator), refusable=True)
+                glance = name != "odd tails"
+                yield Probe(name, *at_sizes(s, sizes, upstream, generator), refusable=True, glanced=glance)
                 break
     for n in free[:4]:
         sizes = dict(coprime) | {n: 1}
         if right.sizes[n] != 1 and possible(program, sizes):
-            yield Probe(f"{n} = 1", *at_sizes(s, sizes, upstream, generator), refusable=True)
+            yield Probe(f"{n} = 1", *at_sizes(s, sizes, upstream, generator), refusable=True, glanced=True)
     if free and not s.native and possible(program, none := dict(coprime) | {free[0]: 0}, least=0):
         yield Probe(f"{free[0]} = 0", *at_sizes(s, none, upstream, generator), lenient="sound", refusable=True)
 
 
-def _blocks(s: Subject, upstream: Upstream, right: Derived, coprime: Mapping[str, int]) -> Iterator[Probe]:
-    """Sizes that kernels branch on: whole blocks, and each size longer than a block.  torch's own kernels are not asked."""
-    free, adjoint = _free(s, right.sizes), s.derivation.adjoint
+def _long(s: Subject, upstream: Upstream, right: Derived, coprime: Mapping[str, int]) -> Iterator[Probe]:
+    """Each size longer than a block.  torch's own kernels are not asked."""
+    free, adjoint = changeable(s, right.sizes), s.derivation.adjoint
     if not free or s.native or any(d.recurrent for d in s.derivation.program.definitions):
         return
     generator = torch.Generator().manual_seed(29)
-    whole = [dict(right.sizes) | dict(zip(free, lengths)) for lengths in BLOCKS]
     longer = [(f"a long {n}", [dict(coprime) | {n: length} for length in LONG]) for n in free[:4]]
-    for name, choices in (("multiples of 16", whole), *longer):
+    for name, choices in longer:
         for sizes in choices:
             if possible(s.derivation.program, sizes) and cost(adjoint, sizes) <= WORK / 4:
-                yield Probe(name, *at_sizes(s, sizes, upstream, generator), refusable=True)
+                glance = name != longer[0][0]
+                yield Probe(name, *at_sizes(s, sizes, upstream, generator), refusable=True, glanced=glance)
                 break
 
 
@@ -162,17 +181,19 @@ def _values(s: Subject, data: Tensors, ups: Upstream, right: Derived, generator:
             else t
             for n, t in data.items()
         }
-        yield Probe("random parameters", fresh, ups)
+        yield Probe("random parameters", fresh, ups, glanced=True)
     moved = _unbounded(s, data)
     if moved:
-        yield Probe("zeros", {n: _zeros(t, generator) if n in moved else t for n, t in data.items()}, ups, kinks=True)
-        yield Probe("ties", {n: tied(t) if n in moved else t for n, t in data.items()}, ups, kinks=True)
+        for name, changed in (("zeros", partial(_zeros, generator=generator)), ("ties", tied)):
+            made = {n: changed(t) if n in moved else t for n, t in data.items()}
+            yield Probe(name, made, ups, kinks=True, glanced=True)
     whole = [n for n, a in arguments.items() if a.kind == "int" and n in data and data[n].numel() > 1 and n not in s.held]
     if whole:
         yield Probe(
             "repeated indices",
             {n: data[n].flatten()[:1].expand(data[n].shape).clone() if n in whole else t for n, t in data.items()},
             ups,
+            glanced=True,
         )
 
 
@@ -181,9 +202,17 @@ def _magnitudes(s: Subject, data: Tensors, ups: Upstream, generator: torch.Gener
     for name, sign in (("upstream of all magnitudes", 1), ("zero upstream", 0)):
         if sign or not any(g.ndim for g in ups.values()):
             yield Probe(name, data, {n: _wide(g, generator) * sign for n, g in ups.items()})
+    if not s.native:
+        below = {n: -_random({n: g}, generator)[n].abs() - g.abs() for n, g in ups.items()}
+        yield Probe("negative upstream", data, below, glanced=True)
+        small = {n: g * (_least(g) / max(float(g.abs().max()), 1.0)) if g.numel() else g for n, g in ups.items()}
+        yield Probe("denormal upstream", data, small, lenient="coarse", glanced=True)
     moved = _unbounded(s, data)
     if moved and not s.native:
-        yield Probe("large inputs", {n: 1000 * t if n in moved else t for n, t in data.items()}, ups, lenient="coarse")
+        tiny = {n: t * (_least(t) / max(float(t.abs().max()), 1.0)) if n in moved else t for n, t in data.items()}
+        yield Probe("denormal inputs", tiny, ups, lenient="finite", glanced=True)
+        large = {n: 1000 * t if n in moved else t for n, t in data.items()}
+        yield Probe("large inputs", large, ups, lenient="coarse", glanced=True)
 
 
 def _ways(s: Subject, data: Tensors, ups: Upstream, written: bool) -> Iterator[Probe]:
@@ -197,7 +226,8 @@ def _ways(s: Subject, data: Tensors, ups: Upstream, written: bool) -> Iterator[P
     single = torch.float32
     own = {n: t for n, t in data.items() if n not in s.held}
     if not s.native and all(t.dtype is torch.float64 for t in own.values() if t.is_floating_point()):
-        yield Probe("in float32", {**data, **_in(single, own)}, _in(single, ups), lenient="coarse", refusable=True)
+        narrow = {**data, **_in(single, own)}
+        yield Probe("in float32", narrow, _in(single, ups), lenient="coarse", refusable=True, glanced=True)
     if s.call is None or written or s.native:
         return
     yield Probe("backward twice through one graph", data, ups, subject=replace(s, retained=True), refusable=True)
@@ -208,8 +238,16 @@ def _ways(s: Subject, data: Tensors, ups: Upstream, written: bool) -> Iterator[P
         return
     for n in s.wrt[:6] if len(s.wrt) > 1 else ():
         yield Probe(f"gradient in {n} alone", data, ups, subject=replace(s, wrt=(n,)))
+    if len(s.wrt) > 3:
+        pair = s.wrt[0], s.wrt[-1]
+        yield Probe(f"gradient in {' and '.join(pair)} alone", data, ups, subject=replace(s, wrt=pair))
     for n in s.wrt[:6] if len(s.wrt) > 2 else ():
         yield Probe(f"no gradient in {n}", data, ups, subject=replace(s, wrt=tuple(m for m in s.wrt if m != n)))
+
+
+def _least(t: torch.Tensor) -> float:
+    """A number so small that the type holds it with a few digits less."""
+    return float(torch.finfo(t.dtype).smallest_normal) / 16
 
 
 def _in(dtype: torch.dtype, tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
@@ -221,7 +259,8 @@ def _unbounded(s: Subject, data: Tensors) -> list[str]:
     return [n for n in s.wrt if n in data and n not in s.kinds and data[n].numel() > 1 and bool((data[n] <= 0).any())]
 
 
-def _free(s: Subject, sizes: Mapping[str, int]) -> list[str]:
+def changeable(s: Subject, sizes: Mapping[str, int]) -> list[str]:
+    """The sizes that a probe may change."""
     program = s.derivation.program
     own = ("parameter", "buffer") if s.module is not None else ()
     fixed = frozenset(a.name for a in program.arguments if a.name in s.held or a.role in ("constant", *own))
@@ -230,7 +269,7 @@ def _free(s: Subject, sizes: Mapping[str, int]) -> list[str]:
 
 def coprime_sizes(s: Subject, sizes: Mapping[str, int]) -> dict[str, int] | None:
     """Small sizes without a common factor for what may be changed; None where nothing may."""
-    free = _free(s, sizes)
+    free = changeable(s, sizes)
     for shift in range(3):
         found = dict(sizes) | {n: COPRIME[(k + shift) % len(COPRIME)] for k, n in enumerate(free)}
         if free and possible(s.derivation.program, found):
@@ -289,6 +328,11 @@ def _strided(t: torch.Tensor) -> torch.Tensor:
     whole = torch.full((2 * shape[0] + 1, *shape[1:]), torch.nan, dtype=t.dtype, device=t.device)
     view = whole[1::2]
     return (view.transpose(-1, -2) if t.ndim > 1 else view).copy_(t)
+
+
+def _transposed(t: torch.Tensor) -> torch.Tensor:
+    """The same numbers as ``w.t()`` has them: the transpose of what is contiguous."""
+    return t.mT.contiguous().mT if t.ndim > 1 else t
 
 
 def _wide(g: torch.Tensor, generator: torch.Generator) -> torch.Tensor:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from itertools import count as numbers_from
 from typing import Any
@@ -262,14 +262,17 @@ def batched(program: Program, name: str, colour: Index) -> Program:
 
 def cost(program: Program, sizes: Mapping[str, int]) -> float:
     """Roughly how many multiplications one evaluation for one colour costs."""
-    total = 0.0
+    return pricing(program)(sizes)
+
+
+def pricing(program: Program) -> Callable[[Mapping[str, int]], float]:
+    """:func:`cost` at many sizes: the Program is walked once."""
+    parts: list[tuple[tuple[Index, ...], int]] = []
     for d in program.definitions:
         nodes = list(subterms(d.term))
-        total += _volume(d.indices, sizes) * (len(nodes) + 20 * sum(isinstance(t, Func) for t in nodes))
-        for t in nodes:
-            if isinstance(t, Over):
-                total += _volume(tuple(set(d.indices) | set(t.indices)), sizes)
-    return total
+        parts.append((d.indices, len(nodes) + 20 * sum(isinstance(t, Func) for t in nodes)))
+        parts += [(tuple(set(d.indices) | set(t.indices)), 1) for t in nodes if isinstance(t, Over)]
+    return lambda sizes: sum((float(times * _volume(indices, sizes)) for indices, times in parts), 0.0)
 
 
 def _volume(indices: tuple[Index, ...], sizes: Mapping[str, int]) -> float:
