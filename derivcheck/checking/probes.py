@@ -213,13 +213,14 @@ class _Known:
             return False
 
     def finite(self, p: Probe) -> bool:
-        """Whether what the forward gives is finite at a probe's data, by its Program."""
+        """Whether what the forward gives is finite at a probe's data, and nothing on its way is NaN, by its Program."""
         program = self.s.derivation.program
         try:
             values = evaluate(program, {n: p.tensors[n] for n in program.inputs if n in p.tensors})
         except DerivcheckError:
             return False
-        return all(bool(np.isfinite(values[o]).all()) for o in program.outputs if o in values and program.kind(o) == "float")
+        ends = [values[o] for o in program.outputs if o in values]
+        return all(bool(np.isfinite(v).all()) for v in ends) and not any(bool(np.isnan(v).any()) for v in values.values())
 
     def _derived(self, p: Probe) -> Derived | None:
         same = next((found for q, found in self.kept.values() if q.tensors is p.tensors), None)
