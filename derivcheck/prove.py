@@ -11,6 +11,7 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
+from derivcheck.checking.domain import domain_of
 from derivcheck.derive import derive
 from derivcheck.derived import Derivation
 from derivcheck.errors import DerivcheckError, InputError, NotationError
@@ -18,6 +19,7 @@ from derivcheck.held import unrefuted, with_held
 from derivcheck.notation.program import Input, Program
 from derivcheck.notation.reads import inside
 from derivcheck.notation.sizes import Poly
+from derivcheck.notation.where import defined_where
 from derivcheck.proof.prove import prove_programs
 from derivcheck.proof.report import NotProved, Proof
 
@@ -31,6 +33,7 @@ def prove(
     loss: Any = None,
     target: Any = None,
     wrt: Iterable[str] | None = None,
+    where: str | None = None,
     invariant: str | Iterable[str] = (),
     time_limit: float = 5.0,
     **inputs: Any,
@@ -43,6 +46,8 @@ def prove(
             (of inputs, or of the forward's named intermediates); it may also take the forward's intermediates by name.
             Or index text that defines ``x_bar[…]``, or a Program.
         *args, loss, target, dims, constants, wrt, **inputs: as :func:`derivcheck.derive` takes them.
+        where: what the forward is made for, in its sizes and the elements of its inputs: ``"T % 2 == 0, sigma > 0"``.  Nothing
+            is claimed, or refuted, outside.
         invariant: index text that says what a recurrence always is, as in ``R[t] := sum(s: [s >= t]*x[s])``, over the names
             of the forward, the backward and the adjoint; one or several.  Each is proved by induction before it is used.
         time_limit: seconds after which what is open is undecided; tracing is not counted.
@@ -64,6 +69,8 @@ def prove(
     d = derive(forward, *args, loss=loss, target=target, dims=dims, constants=constants, wrt=wrt, **inputs)
     fixed = dict(constants or {})
     fixed.update({n: v for n, v in inputs.items() if not hasattr(v, "shape") and n not in fixed})
+    if where is not None:
+        d = _within(d, where)
     claimed, outputs, held = _claimed(backward, d, fixed)
     offered = parse_invariants([invariant] if isinstance(invariant, str) else list(invariant), d, claimed)
     forward_, adjoint_, claimed, others = with_held(d, claimed, held)
@@ -78,6 +85,16 @@ def prove(
         return proof
     wrong = next(p.name for p in proof.parts if p.status == "refuted")
     return replace(proof, diagnose=functools.partial(_diagnosis, d, backward, wrong, proof))
+
+
+def _within(d: Derivation, where: str) -> Derivation:
+    """The derivation, with what the user says that it is for."""
+    program, domain = domain_of(d.program, None, where, {})
+    dims = {a.name: a.dims for a in program.arguments}
+    terms = tuple(defined_where(c, dims, domain.sizes or {}) for c in domain.data)
+    said = tuple(c for c in program.conditions if c not in {str(c) for c in domain.data})  # the terms say it
+    program = replace(program, conditions=said, dropped=(*program.dropped, *terms))
+    return Derivation(program, d.wrt, d.values, name=d.name, fixed=d.fixed)
 
 
 def _assigned(d: Derivation, outputs: dict[str, str] | None) -> Iterator[dict[str, str] | None]:
@@ -251,7 +268,7 @@ def _traced(
 
     own = {n: v for n, v in constants.items() if everything or n in parameters}
     try:
-        traced = trace(ordered, {}, dims={n: known[n] for n in names}, constants=own)
+        traced = trace(ordered, {}, dims={n: known[n] for n in names}, constants=own, within=d.program.requires)
     except InputError:
         if refusals:
             raise refusals[0] from None

@@ -38,6 +38,8 @@ def check(
     *,
     tolerance: float | None = None,
     per_module: bool = False,
+    dims: Mapping[str, str] | None = None,
+    where: str | None = None,
     strict: bool = False,
     order: int | None = None,
 ) -> Report:
@@ -58,6 +60,9 @@ def check(
         seed: of everything random.
         tolerance: allow this relative error beyond rounding; the report says that it was used.
         per_module: walk a module's submodules and check each that has a backward of its own.
+        dims: what dimensions are called, ``{"q": "N h T d", "k": "N h S d"}``: equal names are equal sizes, numbers stay.
+        where: what the forward is made for, in these sizes and in the inputs, ``"T % 2 == 0, sigma > 0, det(A) > 0"``.  Probes
+            stay within both, and the report repeats them.
         strict: pass only where nothing is left open (``report.limits``).
         order: 1: the gradient alone; 2 or None: also the gradient's own gradient, where an ``autograd.Function`` offers one.
 
@@ -83,9 +88,11 @@ def check(
     if per_module:
         from derivcheck.checking.modules import check_modules
 
+        if dims is not None or where is not None:
+            raise InputError("dims= and where= speak of a forward's own inputs; check each module by itself to give them")
         how: dict[str, Any] = {"dtype": dtype, "device": device, "seed": seed, "tolerance": tolerance}
         return check_modules(forward, inputs, **how, strict=strict, order=order)
-    s = subject(forward, inputs, reference, wrt, dtype, device)
+    s = subject(forward, inputs, reference, wrt, dtype, device, dims, where)
     report = examine(s, backward, grad_output, dtype, seed, tolerance, hostile=True, witnesses=True, order=order)
     report.strict = strict
     return report
@@ -100,12 +107,14 @@ def check_at(
     device: str | torch.device = "cpu",
     seed: int = 0,
     witnesses: bool = True,
+    dims: Mapping[str, str] | None = None,
+    where: str | None = None,
 ) -> Report:
     """Check at these very tensors alone, as a training run does: no other shapes, upstream gradients or layouts.
 
     A backward that is right here and wrong elsewhere passes.  ``report.faulty`` is what has to stop a run.
     """
-    s = subject(forward, inputs, None, wrt, dtype, device)
+    s = subject(forward, inputs, None, wrt, dtype, device, dims, where)
     return examine(s, backward, None, dtype, seed, None, hostile=False, witnesses=witnesses)
 
 
@@ -147,7 +156,9 @@ def examine(
     rows, found = judge(s, run, s.tensors, upstream, right)
     if dtype is torch.float64:
         narrower(rows, as_it_is(s, backward, s.tensors, upstream), s.tensors)
-    report = Report(s.name, rows, _name(dtype), str(next(iter(s.tensors.values())).device), seed, right.sizes)
+    report = Report(s.name, rows, _name(dtype), str(next(iter(s.tensors.values())).device), seed, s.domain.called(right.sizes))
+    if s.domain.said:
+        report.notes.append(f"within {s.domain.said}")
     if s.widened:
         casts = ", ".join(sorted(_name(d) for d in s.widened))
         report.notes.append(f"the code's casts to {casts} were taken as float64; dtype= checks it as it is")
@@ -163,8 +174,9 @@ def examine(
     apart = [a.name for a in s.derivation.program.arguments if a.role == "parameter" and a.name in s.held]
     if apart:
         report.notes.append(f"no gradient was asked in {', '.join(apart)}: {s.name} holds them itself, and they are no inputs")
-    if s.derivation.conditions:
-        report.notes.append(f"within the conditions: {'; '.join(s.derivation.conditions)}")
+    conditions = [c for c in s.derivation.conditions if c not in s.domain.conditions]
+    if conditions:
+        report.notes.append(f"within the conditions: {'; '.join(conditions)}")
     if tolerance is not None:
         report.notes.append(f"tolerance={tolerance:g} was used, beyond what rounding explains")
     at_kinks = right.kinks(s.derivation.adjoint.outputs)

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import torch
 
 from derivcheck.checking.kinds import Kind
-from derivcheck.notation.program import Input, Program
+from derivcheck.notation.program import Input, Program, Requirement
 from derivcheck.notation.sizes import Entry, Index, Poly
 from derivcheck.notation.terms import Bracket, Ref
 from derivcheck.notation.walking import subterms
@@ -106,3 +106,45 @@ def possible(program: Program, sizes: Mapping[str, int], least: int = 1) -> bool
     except (KeyError, ZeroDivisionError):
         return False
     return admitted and all(n >= least for n in lengths)
+
+
+def fitting(
+    program: Program, sizes: Mapping[str, int], free: Sequence[str], least: int = 1
+) -> dict[str, int] | None:
+    """These sizes, or the nearest that the Program admits, with no others moved than the free ones; None where there are none.
+
+    >>> from derivcheck.notation.program import Requirement
+    >>> from derivcheck.notation.sizes import as_poly, size
+    >>> even, tied = Requirement(size("T") % 2, "==", as_poly(0)), Requirement(size("S"), "==", size("T"))
+    >>> fitting(Program((Input("x", (size("T"), size("S"))),), (), (), requires=(even, tied)), {"T": 7, "S": 3}, ["T", "S"])
+    {'T': 6, 'S': 6}
+    """
+    found = dict(sizes)
+    for _ in range(8):
+        broken = next((r for r in program.requires if not _fulfilled(r, found)), None)
+        if broken is None:
+            return found if possible(program, found, least) else None
+        moved = [
+            (sum(not _fulfilled(r, new) for r in program.requires), abs(v - found[n]), new)
+            for n in free
+            if n in broken.left.sizes() | broken.right.sizes()
+            for v in _near(broken, found, n)
+            if v >= least and _fulfilled(broken, new := {**found, n: v})
+        ]
+        if not moved:
+            return None
+        found = min(moved, key=lambda m: m[:2])[2]
+    return None
+
+
+def _near(r: Requirement, sizes: Mapping[str, int], name: str) -> list[int]:
+    """Values of a size that may fulfil a requirement: those around its own, and around the numbers in it."""
+    around = [sizes[name], *(p.at(sizes) for p in (r.left, r.right)), *(c for p in (r.left, r.right) for _, c in p.terms)]
+    return sorted({v + d for v in around for d in range(-16, 17)})
+
+
+def _fulfilled(r: Requirement, sizes: Mapping[str, int]) -> bool:
+    try:
+        return r.holds(sizes)
+    except (KeyError, ZeroDivisionError):
+        return False

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from derivcheck.checking.draw import possible
+from derivcheck.checking.draw import fitting, possible
 from derivcheck.checking.report import Witness
 from derivcheck.derived import Derivation
 from derivcheck.errors import DerivcheckError
@@ -160,8 +160,9 @@ def small_sizes(program: Program) -> dict[str, int] | None:
     names = program.sizes()
     for shift in range(4):
         sizes = {n: SIZES[(k + shift) % len(SIZES)] for k, n in enumerate(names)}
-        if possible(program, sizes):
-            return sizes
+        found = fitting(program, sizes, names)
+        if found is not None:
+            return found
     for size in (4, 5, 6, 8):
         if possible(program, dict.fromkeys(names, size)):
             return dict.fromkeys(names, size)

@@ -9,19 +9,20 @@ import torch
 
 from derivcheck.derived import Derivation
 from derivcheck.errors import DerivcheckError, UnsupportedOperation
+from derivcheck.tracing.inputs import Named
 from derivcheck.tracing.modules import trace_module
 from derivcheck.tracing.trace import Traced, trace
 
 SIZES = ("every", "some", "given")
 
 
-def derived_from(f: Any, given: Mapping[str, Any], passed: Mapping[str, Any]) -> Derivation:
+def derived_from(f: Any, given: Mapping[str, Any], passed: Mapping[str, Any], named: Named | None = None) -> Derivation:
     """The derivation of a function; an autograd.Function in it is derived from its forward, its backward is what is checked."""
     if isinstance(f, Derivation):
         return f
 
     def traced(sizes: str) -> Traced:
-        return trace(f, dict(given), constants=dict(passed), custom_functions="forward", sizes=sizes)
+        return trace(f, dict(given), constants=dict(passed), custom_functions="forward", sizes=sizes, named=named)
 
     try:
         return _derived(traced)
@@ -30,9 +31,13 @@ def derived_from(f: Any, given: Mapping[str, Any], passed: Mapping[str, Any]) ->
         raise
 
 
-def derived_from_module(module: torch.nn.Module, args: tuple[Any, ...]) -> Derivation:
+def derived_from_module(module: torch.nn.Module, args: tuple[Any, ...], named: Named | None = None) -> Derivation:
     """The derivation of a module at example arguments."""
-    return _derived(lambda sizes: trace_module(module, args, custom_functions="forward", sizes=sizes))
+
+    def traced(sizes: str) -> Traced:
+        return trace_module(module, args, custom_functions="forward", sizes=sizes, named=named)
+
+    return _derived(traced)
 
 
 def _derived(traced: Callable[[str], Traced]) -> Derivation:

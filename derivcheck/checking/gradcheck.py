@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -35,6 +35,8 @@ def gradcheck(
     fast_mode: bool = False,
     masked: bool | None = None,
     strict: bool = False,
+    dims: Mapping[str, str] | None = None,
+    where: str | None = None,
 ) -> bool:
     """:func:`~derivcheck.checking.check.check` behind the signature of ``torch.autograd.gradcheck``.
 
@@ -50,6 +52,7 @@ def gradcheck(
         func: a function of tensors, or ``SomeFunction.apply``.
         inputs: its arguments; gradients are checked in the floating tensors that require them.  As torch's gradcheck, it does
             not ask for the gradient's own gradient.
+        dims, where: as :func:`~derivcheck.checking.check.check` takes them, by the names of func's parameters.
         strict: hold only where nothing is left open (``docs/verdicts.md``).
 
     Returns:
@@ -80,9 +83,10 @@ def gradcheck(
     named_forward, wrt, place = forward or _by_name(func, names), [names[k] for k in wanted], args[wanted[0]].device
     try:
         if fast_mode and not strict:
-            report = check_at(named_forward, named, wrt=wrt, dtype=dtype, device=place)
+            report = check_at(named_forward, named, wrt=wrt, dtype=dtype, device=place, dims=dims, where=where)
         else:
-            report = check(named_forward, named, wrt=wrt, dtype=dtype, device=place, strict=strict, order=1)
+            how: dict[str, Any] = {"dims": dims, "where": where, "strict": strict}
+            report = check(named_forward, named, wrt=wrt, dtype=dtype, device=place, order=1, **how)
     except UnsupportedOperation as refused:
         if strict or fast_mode or not agrees(func, args, wanted, lines=LINES):
             raise

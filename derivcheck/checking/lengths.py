@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 
 import torch
 
-from derivcheck.checking.draw import possible
+from derivcheck.checking.draw import fitting
 from derivcheck.checking.found import Upstream
 from derivcheck.checking.judge import HALVES
 from derivcheck.checking.situations import WORK, Probe, at_sizes, changeable
@@ -39,11 +39,12 @@ class Lengths:
         generator, total = torch.Generator().manual_seed(31), 0.0
         seen = [dict(self.sizes)]
         for length, choices in self._choices():
-            admitted = [c for c in choices if possible(self.s.derivation.program, c)]
+            fitted = [fitting(self.s.derivation.program, c, self.free) for c in choices]
+            admitted = [c for c in fitted if c is not None]
             tried = [c for c in admitted if (price := self.price(c)) <= WORK and total + price + self.overhead <= TOTAL]
             if admitted and not tried:
                 self.dropped.append(f"{length}" if len(choices) > 1 else f"{length} each")
-            for c in tried[:1] if tried and tried[0] is choices[0] else tried:
+            for c in tried[:1] if tried and tried[0] is fitted[0] else tried:
                 if c not in seen:
                     seen.append(c)
                     total += self.price(c) + self.overhead

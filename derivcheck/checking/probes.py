@@ -7,6 +7,7 @@ derived gradient at that very data.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain
@@ -14,14 +15,14 @@ from itertools import chain
 import numpy as np
 import torch
 
-from derivcheck.checking.bound import Bound
 from derivcheck.checking.compare import compare
+from derivcheck.checking.excluding import excluding
 from derivcheck.checking.found import Found, Run, Upstream, find
-from derivcheck.checking.judge import CAP, Derived, Sample, bounds, derived, judge
+from derivcheck.checking.judge import CAP, Derived, Sample, derived, judge
 from derivcheck.checking.kinks import between
 from derivcheck.checking.lengths import Lengths
+from derivcheck.checking.likeness import likeness
 from derivcheck.checking.live import array
-from derivcheck.checking.outputs import flat
 from derivcheck.checking.reach import Reach
 from derivcheck.checking.report import NOT_REPRODUCED, Report, Row
 from derivcheck.checking.sides import Sides
@@ -32,6 +33,7 @@ from derivcheck.notation.meaning import evaluate
 from derivcheck.notation.measure import measure
 from derivcheck.tracing.copies import same_layout
 
+MOST = 3  # refusals of the forward that are told, each for another reason
 GLANCE = {torch.float64: 1e-9, torch.float32: 1e-4}  # how far off, relative to the largest element, a glance sees nothing
 COARSE = 1e-2  # how far off, relative to the largest element, a gradient in another type has to be to count
 
@@ -60,7 +62,7 @@ def probe(
     program, adjoint = s.derivation.program, s.derivation.adjoint
     sides = Sides(program, adjoint, s.derivation.upstream)
     sides.take(sides.at(s.tensors), "the data")
-    prober = _Prober(s, run, report.rows, again, dtype, _Known(s, dtype), sides)
+    prober = _Prober(s, run, report.rows, again, dtype, _Known(s, dtype), sides, upstream)
     where = places(s, upstream, right, seed)
     prober.known.keep(Probe("", s.tensors, upstream), right)
     lengths = Lengths(s, upstream, right.sizes, where.coprime or right.sizes)
@@ -87,6 +89,7 @@ class _Prober:
     dtype: torch.dtype
     known: _Known
     sides: Sides
+    upstream: Upstream
     done: list[str] = field(default_factory=list)
     left: list[str] = field(default_factory=list)
     subgradients: int = 0
@@ -124,6 +127,8 @@ class _Prober:
 
     def attempt(self, p: Probe) -> bool:
         """Hold the backward against what is derived there; whether that could be done."""
+        if self.s.domain.broken(p.tensors, self.known.sizes(p)) is not None:
+            return False  # outside of where=
         t = p.subject or self.s
         expected = self.known.expected(p)
         unsound = expected is None or p.lenient and not _sound(t, expected)
@@ -132,10 +137,12 @@ class _Prober:
                 self.left.append(p.name)
             return False
         assert expected is not None
-        where = f"{p.name} ({', '.join(f'{n}={v}' for n, v in expected.sizes.items())})" if expected.sizes else p.name
+        sizes = ", ".join(f"{n}={v}" for n, v in self.s.domain.called(expected.sizes).items())
+        where = f"{p.name} ({sizes})" if sizes else p.name
         mine = self.run if p.subject is None else self.again(t)
         found_rows, found = judge(t, mine, p.tensors, p.upstream, expected, where, p.before, p.leaves)
-        if p.refusable and any(r.verdict == "raised" for r in found_rows):
+        elsewhere = self.known.other_sizes(p)
+        if p.refusable and (not elsewhere or p.lenient) and any(r.verdict == "raised" for r in found_rows):
             self.left.append(p.name)
             return False
         for row in found_rows:
@@ -151,6 +158,8 @@ class _Prober:
                     self.subgradients += row.wrong
                     continue
             if row.faulty:
+                if elsewhere and not any(r.faulty and r.name == row.name for r in self.rows):
+                    row.advice = excluding(self.s, self.run, self.upstream, expected.sizes)
                 _take(self.rows, row, Sample(p.tensors, p.upstream, expected, found.gradients, p.subject, p.before, p.leaves))
         self.done.append(p.name)
         if self.sides.open and (not p.lenient or p.reaching):
@@ -164,10 +173,14 @@ class _Prober:
             self.rows.append(Row("forward", verdict=NOT_REPRODUCED, note=f"{said}: a fault of derivcheck, please report it"))
         report.reached.update(self.sides.reached())
         if self.done and not any(r.faulty for r in self.rows):
-            report.leave_open(*(f"never reached: {side}" for side in self.sides.never()))
+            for side in self.sides.never():
+                within = any(re.search(rf"\b{n}\b", side) for n in self.s.domain.restricted)
+                say = report.notes.append if within else report.leave_open
+                say(f"never reached: {side}" + (" (where= restricts it)" if within else ""))
             report.notes.append(f"held under {len(self.done)} probes: {', '.join(dict.fromkeys(self.done))}")
         if self.left:
             report.notes.append(f"could not be run: {', '.join(dict.fromkeys(self.left))}")
+        report.leave_open(*(said for _, said in list(self.known.refused.values())[:MOST]))
         if dropped:
             report.notes.append(f"not tried, for there were too many: data for {', '.join(dict.fromkeys(dropped))}")
         if long:
@@ -185,13 +198,19 @@ class _Known:
     dtype: torch.dtype
     kept: dict[tuple[int, int], tuple[Probe, Derived | None]] = field(default_factory=dict)  # a probe keeps its data alive
     unlike: list[str] = field(default_factory=list)  # sizes at which the forward is another function than its Program
+    refused: dict[str, tuple[int, str]] = field(default_factory=dict)  # what the forward raised, at the fewest other sizes
 
     def keep(self, p: Probe, found: Derived) -> None:
         """What is known of data already."""
         self.kept[id(p.tensors), id(p.upstream)] = p, found
 
-    def _other_sizes(self, p: Probe) -> bool:
+    def other_sizes(self, p: Probe) -> bool:
+        """Whether a probe has other sizes than the caller's data."""
         return any(t.shape != self.s.tensors[n].shape for n, t in p.tensors.items())
+
+    def sizes(self, p: Probe) -> dict[str, int]:
+        """The sizes of a probe."""
+        return measure(self.s.derivation.program, {n: tuple(t.shape) for n, t in p.tensors.items()})
 
     def expected(self, p: Probe) -> Derived | None:
         """What is derived at a probe's data, or None where the forward or the derivation does not run there."""
@@ -212,6 +231,15 @@ class _Known:
         except Exception:  # its own affair
             return False
 
+    def _refuses(self, p: Probe, what: str) -> None:
+        """Keep what the forward raised at sizes that the caller did not name."""
+        given = self.sizes(replace(p, tensors=self.s.tensors))
+        moved = {n: v for n, v in self.sizes(p).items() if given.get(n) != v}
+        said = ", ".join(f"{n} = {v}" for n, v in self.s.domain.called(moved).items())
+        reason = re.sub(r"\d+", "#", what)
+        if reason not in self.refused or len(moved) < self.refused[reason][0]:
+            self.refused[reason] = len(moved), f"refuses {said}: {what}"
+
     def finite(self, p: Probe) -> bool:
         """Whether what the forward gives is finite at a probe's data, and nothing on its way is NaN, by its Program."""
         program = self.s.derivation.program
@@ -226,10 +254,12 @@ class _Known:
         same = next((found for q, found in self.kept.values() if q.tensors is p.tensors), None)
         try:
             if self.s.call is not None and same is None:
-                alike, where = _likeness(self.s, p.tensors)
-                if where and self._other_sizes(p):
-                    self.unlike.append(where)
-                if not alike:
+                found = likeness(self.s, p.tensors)
+                if found.unlike and self.other_sizes(p):
+                    self.unlike.append(found.unlike)
+                if found.refused and self.other_sizes(p) and not p.lenient:
+                    self._refuses(p, found.refused)
+                if not found.alike:
                     return None
             dtype = next((t.dtype for t in p.tensors.values() if t.is_floating_point()), self.dtype)
             return derived(self.s, p.tensors, p.upstream, dtype)
@@ -270,52 +300,3 @@ def _take(rows: list[Row], new: Row, sample: Sample) -> None:
                 rows[k] = new
             return
     rows.append(new)
-
-
-UNLIKE = 1e-6  # how far off, relative to the largest element, a forward's value has to be to be another function's
-
-
-def runs(s: Subject, tensors: Tensors) -> bool:
-    """Whether the user's own forward takes this data and means the same as its Program there."""
-    return _likeness(s, tensors)[0]
-
-
-def _finite(t: torch.Tensor) -> bool:
-    return bool(torch.isfinite(t).all())
-
-
-def _own_outputs(s: Subject) -> list[torch.Tensor]:
-    """The forward's outputs at the caller's own data."""
-    assert s.call is not None
-    return flat((s.meaning or s.call)({n: same_layout(t) for n, t in s.tensors.items()}))
-
-
-def _likeness(s: Subject, tensors: Tensors) -> tuple[bool, str]:
-    """Whether the forward runs and is its Program there; and the sizes where it surely is another function."""
-    assert s.call is not None
-    with torch.no_grad():
-        try:
-            outs = flat((s.meaning or s.call)({n: same_layout(t) for n, t in tensors.items()}))
-        except Exception:  # its own affair: it was asked for another shape
-            return False, ""
-    if not all(_finite(o) for o in outs) and all(_finite(o) for o in _own_outputs(s)):
-        return False, ""  # beyond the forward's domain
-    program = s.derivation.program
-    sizes = measure(program, {n: tuple(t.shape) for n, t in tensors.items()})
-    if not program.admits(sizes):
-        return False, ""
-    dtype = next(t.dtype for t in tensors.values() if t.is_floating_point())
-    numbers = Bound(dtype)
-    values = evaluate(program, bounds(s, {n: t for n, t in tensors.items() if n in program.inputs}, dtype), None, numbers)
-    floats = [o for o in program.outputs if program.kind(o) == "float"]
-    here = ", ".join(f"{n} = {v}" for n, v in sizes.items())
-    for name, out in zip(floats, outs):
-        pair = values.get(name) or numbers.given(tensors[name], name)
-        if tuple(out.shape) != tuple(pair.value.shape):
-            return False, here
-        error = torch.zeros_like(pair.value) if pair.error is None else pair.error
-        if not compare(out, pair.value, error + 2 * pair.value.abs() * numbers.unit).holds:
-            known = bool(torch.isfinite(out).all() and torch.isfinite(pair.value).all()) and dtype is torch.float64
-            far = known and bool(((out - pair.value).abs() > error + UNLIKE * pair.value.abs().max()).any())
-            return False, here if far else ""
-    return True, ""

@@ -53,6 +53,7 @@ class Row:
         where: the probe that showed it, with its sizes.
         note: one more sentence.
         bar: what defines the derived gradient in the adjoint.
+        advice: what to do about it, where that is not to mend the gradient.
     """
 
     name: str
@@ -70,6 +71,7 @@ class Row:
     where: str = ""
     note: str = ""
     bar: str = ""
+    advice: str = ""
     _diagnose: Callable[[], Any] | None = field(default=None, repr=False)
     _diagnosis: Any = field(default=None, repr=False)
     sample: Any = field(default=None, repr=False)  # the run that showed it
@@ -244,6 +246,8 @@ class Report:
             )
         if r.diagnosis is not None:
             lines.append(f"likely: {r.diagnosis}")
+        if r.advice:
+            lines.append(r.advice)
         if r.faulty and self.reproduce is not None:
             lines.append("next: report.reproducer(), or --reproducer FILE.py on the command line, shows this with torch alone")
         return lines

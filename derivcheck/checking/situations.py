@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import combinations
 
 import torch
 
-from derivcheck.checking.draw import another, free_sizes, possible
+from derivcheck.checking.draw import another, fitting, free_sizes, possible
 from derivcheck.checking.found import Upstream
 from derivcheck.checking.judge import HALVES, Derived
 from derivcheck.checking.structure import cost
@@ -26,6 +26,7 @@ LENGTHS = (  # for each, the lengths in the order in which they are tried
 SIZES = ("coprime sizes", *(name for name, _ in LENGTHS))
 WORK = 4e6  # multiplications that one run of the adjoint may cost at other sizes
 LONG = (1031, 131, 37)  # more than a block of a kernel, with something left over
+ATTEMPTS = 24  # at data that the user's own conditions hold of
 LARGE = 1 << 14  # elements beyond which probes run at small sizes, where the forward takes them
 WIDE, NARROW = 20.0, 6.0  # powers of two, up and down, of an upstream gradient of all magnitudes; in half precision
 
@@ -139,14 +140,15 @@ def _lengths(
     program = s.derivation.program
     free = changeable(s, right.sizes)
     for name, choices in LENGTHS:
-        for sizes in (dict(right.sizes) | dict(zip(free, lengths)) for lengths in choices):
-            if free and sizes != right.sizes and possible(program, sizes) and cost(s.derivation.adjoint, sizes) <= WORK:
+        for wanted in (dict(right.sizes) | dict(zip(free, lengths)) for lengths in choices):
+            sizes = fitting(program, wanted, free)
+            if free and sizes and sizes != right.sizes and cost(s.derivation.adjoint, sizes) <= WORK:
                 glance = name != "odd tails"
                 yield Probe(name, *at_sizes(s, sizes, upstream, generator), refusable=True, glanced=glance)
                 break
     for n in free[:4]:
-        sizes = dict(coprime) | {n: 1}
-        if right.sizes[n] != 1 and possible(program, sizes):
+        sizes = fitting(program, dict(coprime) | {n: 1}, [m for m in free if m != n])
+        if right.sizes[n] != 1 and sizes:
             yield Probe(f"{n} = 1", *at_sizes(s, sizes, upstream, generator), refusable=True, glanced=True)
     if free and not s.native and possible(program, none := dict(coprime) | {free[0]: 0}, least=0):
         yield Probe(f"{free[0]} = 0", *at_sizes(s, none, upstream, generator), lenient="sound", refusable=True)
@@ -160,8 +162,9 @@ def _long(s: Subject, upstream: Upstream, right: Derived, coprime: Mapping[str, 
     generator = torch.Generator().manual_seed(29)
     longer = [(f"a long {n}", [dict(coprime) | {n: length} for length in LONG]) for n in free[:4]]
     for name, choices in longer:
-        for sizes in choices:
-            if possible(s.derivation.program, sizes) and cost(adjoint, sizes) <= WORK / 4:
+        for wanted in choices:
+            sizes = fitting(s.derivation.program, wanted, free)
+            if sizes and sizes != right.sizes and cost(adjoint, sizes) <= WORK / 4:
                 glance = name != longer[0][0]
                 yield Probe(name, *at_sizes(s, sizes, upstream, generator), refusable=True, glanced=glance)
                 break
@@ -271,8 +274,9 @@ def coprime_sizes(s: Subject, sizes: Mapping[str, int]) -> dict[str, int] | None
     """Small sizes without a common factor for what may be changed; None where nothing may."""
     free = changeable(s, sizes)
     for shift in range(3):
-        found = dict(sizes) | {n: COPRIME[(k + shift) % len(COPRIME)] for k, n in enumerate(free)}
-        if free and possible(s.derivation.program, found):
+        wanted = dict(sizes) | {n: COPRIME[(k + shift) % len(COPRIME)] for k, n in enumerate(free)}
+        found = fitting(s.derivation.program, wanted, free) if free else None
+        if found is not None:
             return found
     return None
 
@@ -289,10 +293,19 @@ def at_sizes(s: Subject, sizes: dict[str, int], upstream: Upstream, generator: t
     """Data of the same kind as the subject's, and upstream gradients, at other sizes (a module keeps its parameters)."""
     program, adjoint = s.derivation.program, s.derivation.adjoint
     known = {a.name: a for a in program.arguments}
-    tensors = {
-        n: another(program, known[n], t, sizes, generator, s.kinds.get(n, ())) if n in known and not _kept(s, known[n]) else t
-        for n, t in s.tensors.items()
-    }
+    free = [n for n in s.tensors if n in known and not _kept(s, known[n])]
+
+    def draw(names: Iterable[str]) -> Tensors:
+        return {n: another(program, known[n], s.tensors[n], sizes, generator, s.kinds.get(n, ())) for n in names}
+
+    tensors = s.tensors | draw(free)
+    for k in range(ATTEMPTS):
+        broken = s.domain.broken(tensors, sizes)
+        if broken is None:
+            break
+        shrunk = 0.5 ** (k // 4)  # a condition may be one on the whole of it
+        new = draw(m for m in free if m in broken.names)
+        tensors |= {n: t * shrunk if t.is_floating_point() else t for n, t in new.items()}
     ups = {}
     for n, g in upstream.items():
         shape = tuple(p.at(sizes) for p in adjoint.argument(n).dims)

@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from derivcheck.checking.domain import Domain, domain_of, named_dims
 from derivcheck.checking.forwards import derived_from, derived_from_module
 from derivcheck.checking.function import arguments, function_of, plain
 from derivcheck.checking.kinds import Kind, kinds_of
@@ -17,6 +18,7 @@ from derivcheck.checking.nested import Nested, by_name
 from derivcheck.checking.wide import computing_in, widened
 from derivcheck.derived import Derivation
 from derivcheck.errors import InputError
+from derivcheck.notation.measure import measure
 from derivcheck.tracing.copies import module_copy
 from derivcheck.tracing.modules import identifier
 
@@ -58,6 +60,7 @@ class Subject:
     held: frozenset[str] = frozenset()  # inputs of the Program that the code holds itself: they keep their values
     accumulates: bool = False  # its backward leaves gradients in .grad itself: torch.autograd.grad does not see them
     nested: Nested = field(default_factory=Nested)  # the inputs as the caller has them
+    domain: Domain = field(default_factory=Domain)  # the data that it is made for
     hooked: tuple[str, ...] = ()  # parameters whose hooks the check does not run
     kinds: Mapping[str, tuple[Kind, ...]] = field(default_factory=dict)  # what the data are of, and probes keep
     left_out: tuple[str, ...] = ()  # inputs in which torch cannot differentiate the code
@@ -73,8 +76,13 @@ def subject(
     wrt: Iterable[str] | None = None,
     dtype: torch.dtype = torch.float64,
     device: str | torch.device = "cpu",
+    dims: Mapping[str, str] | None = None,
+    where: str | None = None,
 ) -> Subject:
     """The subject of a check, from whatever the user has.
+
+    Args:
+        dims, where: the user's domain; see :func:`~derivcheck.checking.check.check`.
 
     Raises:
         InputError: bad data (NaN, infinity, an empty batch, integer or complex parameters), a missing or unknown name, a device
@@ -82,7 +90,9 @@ def subject(
         UnsupportedOperation: a forward that cannot be derived.
     """
     with computing_in(dtype) as widening:
-        s = _subject(forward, inputs, reference, wrt, dtype, device)
+        s = _subject(forward, inputs, reference, wrt, dtype, device, dims)
+    if dims is not None or where is not None:
+        _restrict(s, dims, where)
     s.call, s.meaning = (None if c is None else widened(c, s.held) for c in (s.call, s.meaning))
     s.widened = widening.met
     s.forward = forward
@@ -99,7 +109,13 @@ def subject(
 
 
 def _subject(
-    forward: Any, inputs: Mapping[str, Any], reference: Any, wrt: Iterable[str] | None, dtype: torch.dtype, device: Any
+    forward: Any,
+    inputs: Mapping[str, Any],
+    reference: Any,
+    wrt: Iterable[str] | None,
+    dtype: torch.dtype,
+    device: Any,
+    dims: Mapping[str, str] | None,
 ) -> Subject:
     if not isinstance(inputs, Mapping):
         raise InputError(f"inputs is a {type(inputs).__name__}; expected a dict name -> tensor, in forward's order")
@@ -108,7 +124,7 @@ def _subject(
     place = _device(device)
     nested = Nested.of(inputs)
     given = {n: _moved(n, v, dtype, place) for n, v in nested.leaves.items()}
-    passed = nested.passed
+    passed, named = nested.passed, named_dims(dims, given)
     if not given and not isinstance(forward, (Derivation, torch.nn.Module)):
         found = ", ".join(f"{n} is a {type(v).__name__}" for n, v in inputs.items()) or "there is none"
         raise InputError(f"no input is a tensor ({found}); give each tensor by a name of its own")
@@ -127,7 +143,10 @@ def _subject(
         _reals(module)
         module = module.to(dtype)
         args = tuple({**examples, **passed}[n] for n in inputs)
-        derivation = derived_from_module(module, args) if reference is None else derived_from(reference, examples, passed)
+        if reference is None:
+            derivation = derived_from_module(module, args, named)
+        else:
+            derivation = derived_from(reference, examples, passed, named)
         order = tuple(inputs)
         call, values, name = _module_call(module, list(inputs), nested), _module_values(module), type(forward).__name__
         parameters = {called(n) for n, p in module.named_parameters() if p.requires_grad}
@@ -140,14 +159,14 @@ def _subject(
                              "give each tensor as an argument of its own")
         order, defaults = arguments(function, inputs)
         whole = {**passed, **defaults}
-        means = (plain(function, order), given, whole) if reference is None else (reference, given, passed)
-        derivation = derived_from(*means)
+        means, constants = (plain(function, order), whole) if reference is None else (reference, passed)
+        derivation = derived_from(means, given, constants, named)
         call, name = _positional(function.apply, order, whole), function.__name__
         passed = whole
     elif callable(forward):
         if not _any_names(forward):
             _known(inputs, _names(forward), getattr(forward, "__name__", "forward"))
-        derivation = derived_from(forward if reference is None else reference, examples, passed)
+        derivation = derived_from(forward if reference is None else reference, examples, passed, named)
         call, name = _keyword(forward, nested), getattr(forward, "__name__", "forward")
     else:
         raise InputError(
@@ -209,6 +228,22 @@ def _assemble(
         derivation = Derivation(program, chosen, derivation.values, name=derivation.name, fixed=derivation.fixed)
     kept = {n: tensors[n] for n in tensors if n in program.inputs or call is not None}
     return Subject(derivation, call, kept, chosen, name, passed=passed, held=frozenset(held & kept.keys()))
+
+
+def _restrict(s: Subject, dims: Mapping[str, str] | None, where: str | None) -> None:
+    """Take the user's domain into the Program and for the probes.
+
+    Raises:
+        InputError: it does not fit the inputs, or the data given are not within.
+    """
+    d = s.derivation
+    program, s.domain = domain_of(d.program, dims, where, s.passed)
+    s.derivation = Derivation(program, d.wrt, d.values, name=d.name, fixed=d.fixed)
+    sizes = measure(program, {n: tuple(t.shape) for n, t in s.tensors.items() if n in program.inputs})
+    outside = next((str(r) for r in program.requires if not r.holds(sizes)), None) or s.domain.broken(s.tensors, sizes)
+    if outside is not None:
+        here = ", ".join(f"{n} = {v}" for n, v in s.domain.called(sizes).items())
+        raise InputError(f"the data given are not within dims= and where=: {outside} does not hold ({here})")
 
 
 def healthy(name: str, t: torch.Tensor, infinite: bool = False) -> None:

@@ -24,10 +24,10 @@ from derivcheck.checking.engine import functions
 from derivcheck.checking.exact import exact, small_sizes
 from derivcheck.checking.found import Upstream
 from derivcheck.checking.judge import CAP, Derived, bounds, derived, fill
+from derivcheck.checking.likeness import runs
 from derivcheck.checking.live import Live, array
 from derivcheck.checking.native import DIGITS, at_kinks, share
 from derivcheck.checking.outputs import dense, flat
-from derivcheck.checking.probes import runs
 from derivcheck.checking.report import NOT_REPRODUCED, Row, Witness
 from derivcheck.checking.situations import at_sizes
 from derivcheck.checking.slopes import slope_along

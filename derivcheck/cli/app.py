@@ -68,6 +68,7 @@ def _option(text: str, metavar: str | None = None, *names: str, **more: Any) -> 
 Target = Annotated[str, typer.Argument(metavar="TARGET", help="A module with its arguments, a function, or index text.")]
 Loss = Annotated[str, _option("A loss of (output, target) that follows.", "TARGET")]
 Dims = Annotated[str, _option("Named dimensions per input: 'x: N in; W: out in'.", "TEXT")]
+Where = Annotated[str, _option("What it is made for: 'T % 2 == 0, sigma > 0'.", "TEXT")]
 Const = Annotated[list[str] | None, _option("A value that is no tensor; repeatable.", "NAME=VALUE", "--const")]
 Seed = Annotated[int, _option("Of everything random.", min=0)]
 Json = Annotated[bool, _option("Print JSON.", None, "--json")]
@@ -136,6 +137,7 @@ def check(
     backward: Annotated[str, _option("The gradient under test; default the forward's own.", "TARGET")] = "",
     reference: Annotated[str, _option("What the forward means, where it cannot be traced.", "TARGET")] = "",
     dims: Dims = "",
+    where: Where = "",
     const: Const = None,
     sizes: Annotated[str, _option("'N=4, in=3'; default distinct small primes.", "TEXT")] = "",
     dtype: Annotated[Literal["float64", "float32", "bfloat16", "float16"], _option("The type to check in.")] = "float64",
@@ -153,7 +155,7 @@ def check(
     """
     from derivcheck.cli.commands import run_check
 
-    return run_check(target, backward, reference, dims, const or [], sizes, dtype, device, seed, json, junit, reproducer,
+    return run_check(target, backward, reference, dims, where, const or [], sizes, dtype, device, seed, json, junit, reproducer,
                      strict, force)
 
 
@@ -163,6 +165,7 @@ def prove(
     target: Target,
     backward: Annotated[str, typer.Argument(metavar="BACKWARD", help="The hand-written gradient: a function, or index text.")],
     dims: Dims = "",
+    where: Where = "",
     const: Const = None,
     invariant: Annotated[list[str] | None, _option("What a recurrence always is, as index text; repeatable.", "TEXT")] = None,
     json: Json = False,
@@ -173,7 +176,7 @@ def prove(
     """
     from derivcheck.cli.commands import run_proof
 
-    return run_proof(target, backward, dims, const or [], invariant or [], json)
+    return run_proof(target, backward, dims, where, const or [], invariant or [], json)
 
 
 @app.command("notes")

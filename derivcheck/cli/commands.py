@@ -54,8 +54,9 @@ def write_notes(target: str, loss: str, dims: str, const: Sequence[str], format:
     return _deliver(text, out, outputs, format)
 
 
-def run_check(target: str, backward: str, reference: str, dims: str, const: Sequence[str], sizes: str, dtype: str, device: str,
-              seed: int, as_json: bool, junit: Path | None, reproducer: Path | None, strict: bool, force: bool) -> int:
+def run_check(target: str, backward: str, reference: str, dims: str, where: str, const: Sequence[str], sizes: str,
+              dtype: str, device: str, seed: int, as_json: bool, junit: Path | None, reproducer: Path | None, strict: bool,
+              force: bool) -> int:
     """Check a gradient on random inputs; 0 passed, 1 a gradient is wrong, 3 neither, or not all was reached with ``strict``."""
     asked = [(p, option) for p, option in ((junit, "--junit"), (reproducer, "--reproducer")) if p is not None]
     outputs = Outputs(asked, partial(files_of, target, backward, reference), force)
@@ -79,10 +80,10 @@ def run_check(target: str, backward: str, reference: str, dims: str, const: Sequ
     else:
         raise InputError(f"{target!r} is a function: name its dimensions with --dims, as in 'x: N in; W: out in'")
     chosen = _fixed(program, values) | read_sizes(sizes)
-    tensors = random_inputs(program, chosen, seed, frozenset(values) | frozenset(constants))
+    tensors = random_inputs(program, chosen, seed, frozenset(values) | frozenset(constants), where, constants)
     under_test = None if not backward else backward if is_index_text(backward) else load_target(backward, "--backward")
     report = check(forward, {**tensors, **constants}, backward=under_test, reference=means, dtype=getattr(torch, dtype),
-                   device=device, seed=seed, strict=strict)
+                   device=device, seed=seed, strict=strict, dims=named, where=where or None)
     console = Console(highlight=False)
     if as_json:
         print(json.dumps(report.to_dict(), indent=2, allow_nan=False))
@@ -102,13 +103,15 @@ def run_check(target: str, backward: str, reference: str, dims: str, const: Sequ
     return HOLDS if report.passed else WRONG if report.faulty else UNDECIDED
 
 
-def run_proof(target: str, backward: str, dims: str, const: Sequence[str], invariants: Sequence[str], as_json: bool) -> int:
+def run_proof(target: str, backward: str, dims: str, where: str, const: Sequence[str], invariants: Sequence[str],
+              as_json: bool) -> int:
     """Prove a hand-written gradient: 0 proved, 1 refuted, 3 undecided."""
     from derivcheck.prove import prove
 
     forward = target if is_index_text(target) else load_target(target)
     under_test = backward if is_index_text(backward) else load_target(backward, "BACKWARD")
-    proof = prove(forward, under_test, dims=read_dims(dims), constants=read_constants(const), invariant=invariants)
+    proof = prove(forward, under_test, dims=read_dims(dims), constants=read_constants(const), where=where or None,
+                  invariant=invariants)
     if as_json:
         print(json.dumps(proof.to_dict(), indent=2))
     else:

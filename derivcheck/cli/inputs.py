@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
 
+from derivcheck.checking.domain import domain_of
+from derivcheck.checking.draw import fitting
 from derivcheck.cli.target import is_index_text, load_target
 from derivcheck.derive import derive
 from derivcheck.derived import Derivation
@@ -89,11 +91,21 @@ def declared(dims: Mapping[str, str]) -> Program:
     return Program(tuple(parse_input(n, text) for n, text in dims.items()), (), ())
 
 
-def random_inputs(program: Program, given: Mapping[str, int], seed: int, skip: frozenset[str] = frozenset()) -> dict[str, Any]:
+def random_inputs(
+    program: Program,
+    given: Mapping[str, int],
+    seed: int,
+    skip: frozenset[str] = frozenset(),
+    where: str = "",
+    constants: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
     """A float64 (or integer) tensor per input of a Program, at the given sizes and distinct primes for the others.
 
+    Args:
+        where: what the sizes and the data are within, as ``check`` takes it; sizes that are not given are moved there.
+
     Raises:
-        InputError: a size that the Program does not have, or a dimension that would be empty.
+        InputError: a size that the Program does not have, a dimension that would be empty, or no data within ``where``.
     """
     names = program.sizes()
     for n in given:
@@ -101,6 +113,8 @@ def random_inputs(program: Program, given: Mapping[str, int], seed: int, skip: f
             raise InputError(f"--sizes: there is no size {n!r}; those are {', '.join(names) or 'none'}")
     free = iter(PRIMES + tuple(range(23, 23 + len(names))))
     sizes = {n: given[n] if n in given else next(free) for n in names}
+    program, domain = domain_of(program, None, where or None, constants or {})
+    sizes = fitting(program, sizes, [n for n in names if n not in given]) or sizes
     generator = torch.Generator().manual_seed(seed)
     found: dict[str, Any] = {}
     for a in program.arguments:
@@ -115,4 +129,19 @@ def random_inputs(program: Program, given: Mapping[str, int], seed: int, skip: f
             found[a.name] = torch.rand(shape, generator=generator) < 0.5
         else:
             found[a.name] = torch.randint(max(1, a.below.at(sizes) if a.below is not None else 2), shape, generator=generator)
-    return found
+    known = found.keys() | sizes.keys() | (constants or {}).keys()
+    for k in range(ATTEMPTS):
+        broken = domain.broken(found, sizes) if domain.restricted <= known else None
+        if broken is None:
+            return found
+        for n in broken.names & found.keys():
+            if found[n].is_floating_point():
+                found[n] = _KINDS[k % len(_KINDS)](torch.randn(found[n].shape, generator=generator, dtype=torch.float64))
+    raise InputError(f"--where: no random data was found of which {broken} holds; give the check data of your own from Python")
+
+
+ATTEMPTS = 32
+_KINDS: tuple[Callable[[torch.Tensor], torch.Tensor], ...] = (  # data to try, of which conditions may hold
+    torch.abs, lambda t: -t.abs(), torch.sigmoid, lambda t: t, lambda t: 1 + t.abs(),
+    lambda t: t @ t.mT + torch.eye(t.shape[-1], dtype=t.dtype) if t.ndim > 1 and t.shape[-1] == t.shape[-2] else t,
+)  # fmt: skip

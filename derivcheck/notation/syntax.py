@@ -286,7 +286,10 @@ def _build() -> Any:
         def term(self, c: list[Any]) -> Any:
             return c[0]
 
-        sizes = program
+        sizes = conditions = program
+
+        def comparison(self, c: list[Any]) -> Node:
+            return Compare(between(c[0], c[-1]), tuple(map(str, c[1::2])), tuple(c[::2]))
 
     return Build()
 
@@ -300,7 +303,7 @@ def _parser() -> Any:
         grammar,
         parser="lalr",
         lexer="basic",
-        start=["program", "term", "sizes"],
+        start=["program", "term", "sizes", "conditions"],
         transformer=_build(),
         postlex=_Lines(),
         maybe_placeholders=False,
@@ -308,7 +311,7 @@ def _parser() -> Any:
 
 
 def read(text: str, start: str) -> Any:
-    """The syntax tree of a ``program`` (a list of Define and Declare), a ``term`` or ``sizes`` (a list).
+    """The syntax tree of a ``program`` (a list of Define and Declare), a ``term``, ``sizes`` or ``conditions`` (lists).
 
     Raises:
         NotationError: the text is not index text; the message says where, what was found and what was expected.
@@ -336,7 +339,7 @@ def read(text: str, start: str) -> Any:
         raise complaint(text, (at, at + len(str(e.token))), f"found {found}, expected {_expected(e.expected)}") from None
     except UnexpectedInput as e:
         raise NotationError(f"the text cannot be read: {e}") from None
-    _bounded(text, found if isinstance(found, list) else [found], "" if start == "sizes" else _NAME_PARTS)
+    _bounded(text, found if isinstance(found, list) else [found], "" if start in ("sizes", "conditions") else _NAME_PARTS)
     return found
 
 

@@ -78,7 +78,8 @@ def limited(claimed: Program, forward: Program, adjoint: Program) -> str:
     cut = sorted(c for c in next(needs).difference(*needs) if c.startswith("[") and c.endswith("] ≠ 0"))
     if cut:
         return f"proved where {' and '.join(cut)} alone: elsewhere it divides by 0"
-    own = [r for r in claimed.requires if r not in adjoint.requires and not r.always]
+    given = {(r.relation, r.left - r.right) for r in adjoint.requires}
+    own = [r for r in claimed.requires if (r.relation, r.left - r.right) not in given and not r.always]
     if not own:
         return ""
     return f"proved where {' and '.join(map(str, own))}: at other sizes the backward runs other code"

@@ -64,6 +64,7 @@ class Traces:
     watch: bool = True
     plan: int = 0
     kind: int = 0
+    within: tuple[Requirement, ...] = ()  # of the sizes that the code is meant for
     given: bool = False  # a size by which the code chooses what it runs is fixed at the example's, not refused
     conditions: Conditions | None = None
     expressions: Expressions | None = None
@@ -136,7 +137,8 @@ class Traces:
     def admits(self, sizes: Mapping[str, int]) -> bool:
         """Whether the code's comparisons, as far as they are known, come out as in the first recording."""
         found = () if self.conditions is None else self.conditions.found
-        return all(self.required(r).holds(sizes) for r, _, _ in found)
+        meant = [r for r in map(self.required, self.within) if r.left.sizes() | r.right.sizes() <= sizes.keys()]
+        return all(self.required(r).holds(sizes) for r, _, _ in found) and all(r.holds(sizes) for r in meant)
 
     def required(self, r: Requirement) -> Requirement:
         """A requirement with identified and fixed sizes put in."""

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 
 from derivcheck.errors import InputError, UnsupportedOperation
+from derivcheck.notation.program import Requirement
 from derivcheck.tracing.assign import Again, Subject
 from derivcheck.tracing.expressions import Expressions
 from derivcheck.tracing.gather import Gathering
@@ -16,13 +17,15 @@ from derivcheck.tracing.spoken import shown
 from derivcheck.tracing.unify import Differs, Unified, Unknown, unify
 
 
-def explored(subject: Subject, example: dict[str, int] | None, sizes: str = "every") -> tuple[Gathering, Unified]:
+def explored(
+    subject: Subject, example: dict[str, int] | None, sizes: str = "every", within: tuple[Requirement, ...] = ()
+) -> tuple[Gathering, Unified]:
     """Recordings that unify.
 
     Args:
-        sizes: see :func:`~derivcheck.tracing.trace.trace`.
+        sizes, within: see :func:`~derivcheck.tracing.trace.trace`.
     """
-    traces = Gathering(subject, dict(example) if example is not None else None, given=sizes != "every")
+    traces = Gathering(subject, dict(example) if example is not None else None, given=sizes != "every", within=within)
     if sizes == "given" and example is not None:
         for n in traces.free():
             traces.fix(n, f"{shown(n)} = {traces.base()[n]}")

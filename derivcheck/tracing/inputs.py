@@ -6,7 +6,7 @@ import copy
 import functools
 import inspect
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -14,7 +14,7 @@ import torch
 from derivcheck.errors import InputError, UnsupportedOperation
 from derivcheck.notation.dims import parse_input
 from derivcheck.notation.program import Input
-from derivcheck.notation.sizes import size
+from derivcheck.notation.sizes import Poly, size
 from derivcheck.tracing.assign import Spec, Subject
 from derivcheck.tracing.decompositions import decomposition
 from derivcheck.tracing.places import user_file
@@ -23,7 +23,11 @@ from derivcheck.tracing.walk import has_row
 
 
 def function_subject(
-    f: Callable[..., Any], examples: Mapping[str, Any], dims: Mapping[str, str | Input], constants: Mapping[str, Any]
+    f: Callable[..., Any],
+    examples: Mapping[str, Any],
+    dims: Mapping[str, str | Input],
+    constants: Mapping[str, Any],
+    named: Named | None = None,
 ) -> tuple[Subject, dict[str, int] | None, dict[str, Any]]:
     try:
         parameters = inspect.signature(f).parameters
@@ -61,7 +65,7 @@ def function_subject(
             specs.append(Spec(n, read.dims, dtype, "argument", read.below))
             structure[n] = _Slot(n)
         elif n in examples:
-            structure[n] = input_slots(n, examples[n], specs, example)
+            structure[n] = input_slots(n, examples[n], specs, example, named)
         else:
             fixed[n] = structure[n] = constants[n]
     if dims and example:
@@ -105,6 +109,23 @@ def copied(value: Any) -> Any:
 
 
 @dataclass(frozen=True)
+class Named:
+    """Dimensions of example inputs by the user's names, and what these sizes are there."""
+
+    dims: Mapping[str, tuple[Poly, ...]]
+    sizes: Mapping[str, int]
+
+    def of(self, name: str) -> frozenset[str]:
+        """The sizes in an input's dimensions."""
+        return frozenset(n for p in self.dims[name] for n in p.sizes())
+
+    @property
+    def titles(self) -> dict[str, str]:
+        """What these sizes are called in the Program: as the user calls them."""
+        return {n: n for m in self.dims for n in sorted(self.of(m))}
+
+
+@dataclass(frozen=True)
 class _Slot:
     name: str
 
@@ -117,9 +138,19 @@ class _Made:
     fields: dict[str, Any]
 
 
-def input_slots(name: str, value: Any, specs: list[Spec], example: dict[str, int]) -> Any:
-    """The structure of an argument with its tensors replaced by their names; each dimension is a size of its own."""
-    return slots(name, value, lambda n, t: specs.append(spec_of(n, t, example)))
+def input_slots(
+    name: str, value: Any, specs: list[Spec], example: dict[str, int], named: Named | None = None
+) -> Any:
+    """The structure of an argument with its tensors replaced by their names; a dimension is a size of its own, or as named."""
+
+    def take(n: str, t: torch.Tensor) -> None:
+        spec = spec_of(n, t, own := dict[str, int]())
+        if named is not None and n in named.dims:
+            spec, own = replace(spec, dims=named.dims[n]), {m: v for m, v in named.sizes.items() if m in named.of(n)}
+        specs.append(spec)
+        example.update(own)
+
+    return slots(name, value, take)
 
 
 def slots(name: str, value: Any, take: Callable[[str, torch.Tensor], None]) -> Any:

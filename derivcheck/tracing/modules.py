@@ -27,7 +27,7 @@ from derivcheck.notation.sizes import Poly, Size, as_poly, size
 from derivcheck.tracing.assign import Spec, Subject
 from derivcheck.tracing.copies import module_copy
 from derivcheck.tracing.decompositions import decomposition
-from derivcheck.tracing.inputs import closed_over, copied, fill, input_slots, module_names, spec_of
+from derivcheck.tracing.inputs import Named, closed_over, copied, fill, input_slots, module_names, spec_of
 from derivcheck.tracing.known import Known, example_inputs, known_sizes
 from derivcheck.tracing.record import Run
 from derivcheck.tracing.recorder import scripted
@@ -48,6 +48,7 @@ def trace_module(
     constants: Mapping[str, Any] | None = None,
     custom_functions: str = "refuse",
     sizes: str = "every",
+    named: Named | None = None,
 ) -> Traced:
     """Trace a module's forward, with a loss of (output, target) after it where one is given.
 
@@ -59,7 +60,7 @@ def trace_module(
         target: an example target; without one it is shaped like the output (class indices for a classification loss).
         dims: dimensions by name, for forward's arguments and the target.
         constants: arguments of forward that are not tensors.
-        sizes: see :func:`~derivcheck.tracing.trace.trace`.
+        sizes, named: see :func:`~derivcheck.tracing.trace.trace`.
 
     Raises:
         InputError: no example where the module's input ranks are not known, or names that clash.
@@ -71,12 +72,12 @@ def trace_module(
     given = _named(forward, args, inputs or {}, constants or {})
     example: dict[str, int] = {}
     specs: list[Spec] = []
-    preferred: dict[str, str] = {}
+    preferred: dict[str, str] = {} if named is None else dict(named.titles)
     if dims:
         given = {**_examples_of(dims, module, forward, given, preferred), **given}
     if not any(isinstance(t, torch.Tensor) for t in _leaves(given)):
         given = {**example_inputs(module, forward, preferred), **given}
-    structure = {n: input_slots(n, v, specs, example) for n, v in given.items()}
+    structure = {n: input_slots(n, v, specs, example, named) for n, v in given.items()}
     arguments = [s.name for s in specs]
     own = _Own(module, example, specs, "")
     _share(module, specs, example, preferred)

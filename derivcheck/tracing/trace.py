@@ -14,19 +14,19 @@ rows of :mod:`derivcheck.operators` say what each operator means.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 
 from derivcheck.errors import UnsupportedOperation
-from derivcheck.notation.program import Input, Program
+from derivcheck.notation.program import Input, Program, Requirement
 from derivcheck.tracing.assign import Subject
 from derivcheck.tracing.confirm import confirmed
 from derivcheck.tracing.explore import explored
 from derivcheck.tracing.gather import Gathering
-from derivcheck.tracing.inputs import closed_over, function_subject
+from derivcheck.tracing.inputs import Named, closed_over, function_subject
 from derivcheck.tracing.unify import Unified
 from derivcheck.tracing.walk import Walk
 
@@ -58,6 +58,8 @@ def trace(
     *,
     custom_functions: str = "refuse",
     sizes: str = "every",
+    named: Named | None = None,
+    within: Iterable[Requirement] = (),
 ) -> Traced:
     """Trace a torch function of named tensors.
 
@@ -70,12 +72,14 @@ def trace(
             or ``forward`` to derive from its forward, and say so.
         sizes: ``every``; ``some``, to fix at the example's what the code branches or loops on, where that is refused otherwise;
             ``given``, to fix all.
+        named: what the dimensions of examples are called, and which of them are equal.
+        within: what the sizes that ``dims`` names are meant to fulfil.
 
     Raises:
         UnsupportedOperation: what cannot be derived, with its place.
         InputError: inputs that do not fit the function or each other.
     """
-    subject, example, fixed = function_subject(f, examples or {}, dims or {}, constants or {})
+    subject, example, fixed = function_subject(f, examples or {}, dims or {}, constants or {}, named)
     name = getattr(f, "__name__", type(f).__name__)
     closed = closed_over(f)
     return program_of(
@@ -85,7 +89,9 @@ def trace(
         closed=closed,
         custom_functions=custom_functions,
         symbolic=dims is not None and not example,
+        preferred=named.titles if named is not None else None,
         sizes=sizes,
+        within=tuple(within),
     )
 
 
@@ -101,6 +107,7 @@ def program_of(
     preferred: Mapping[str, str] | None = None,
     late: Mapping[str, str] | None = None,
     sizes: str = "every",
+    within: tuple[Requirement, ...] = (),
 ) -> Traced:
     """Trace a subject: record, unify, apply rows.
 
@@ -111,9 +118,9 @@ def program_of(
         symbolic: the sizes' names are the user's own.
         preferred: names for sizes, by the internal name.
         late: role of each input that the code makes while it runs.
-        sizes: see :func:`trace`.
+        sizes, within: see :func:`trace`.
     """
-    traces, unified = explored(subject, example, sizes)
+    traces, unified = explored(subject, example, sizes, within)
     recording = traces.recordings[0]
     if recording.functions and custom_functions == "refuse":
         which, place = next(iter(recording.functions.items()))

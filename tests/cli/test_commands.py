@@ -275,3 +275,27 @@ def test_as_a_module_and_closed_pipes() -> None:
     piped = subprocess.run(f"{sys.executable} -m derivcheck run --help | head -n 1", shell=True, capture_output=True, text=True,
                            timeout=60)
     assert "Traceback" not in piped.stderr
+
+
+def test_where_restricts_a_check_and_a_proof(tmp_path: Path) -> None:
+    """The data are made within, and what is wrong elsewhere alone is not asked for."""
+    (tmp_path / "ratio.py").write_text(
+        "import torch\n\n"
+        "def forward(x, sigma):\n    return (x / sigma).sum(-1)\n\n"
+        "def backward(grad_output, x, sigma):\n"
+        "    g = grad_output[:, None] / sigma\n"
+        "    wrong = 1 if x.shape[1] % 2 == 0 else 2\n"
+        "    return {'x': g.expand_as(x).clone(), 'sigma': -wrong * (x / sigma * g).sum(0)}\n"
+    )
+    file = f"{tmp_path}/ratio.py"
+    check = ["check", f"{file}:forward", "--backward", f"{file}:backward", "--dims", "x: N T; sigma: T"]
+    assert invoke(*check).exit_code == 1
+    within = invoke(*check, "--where", "T % 2 == 0, sigma > 0")
+    said = " ".join(within.output.split())
+    assert within.exit_code == 0 and "within x[N, T], sigma[T]; T % 2 == 0, sigma > 0" in said, said
+    proof = ["prove", f"{file}:forward", f"{file}:backward", "--dims", "x: N T; sigma: T"]
+    assert invoke(*proof).exit_code != 0
+    assert invoke(*proof, "--where", "T % 2 == 0, sigma > 0").exit_code == 0
+    for where, said in (("Q > 1", "there is no"), ("T >", "the text ends"), ("sigma > 0, sigma < 0", "no random data")):
+        refused = invoke(*check, "--where", where)
+        assert refused.exit_code == 2 and said in " ".join(refused.output.split()), refused.output

@@ -1,0 +1,81 @@
+"""Whether the user's own forward runs at some data, and is there what its Program says."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+
+from derivcheck.checking.bound import Bound
+from derivcheck.checking.compare import compare
+from derivcheck.checking.judge import bounds
+from derivcheck.checking.outputs import flat
+from derivcheck.checking.subject import Subject, Tensors
+from derivcheck.notation.meaning import evaluate
+from derivcheck.notation.measure import measure
+from derivcheck.tracing.copies import same_layout
+
+UNLIKE = 1e-6  # how far off, relative to the largest element, a forward's value has to be to be another function's
+
+
+@dataclass(frozen=True)
+class Likeness:
+    """What a forward is at some data.
+
+    Attributes:
+        alike: it runs and is its Program.
+        unlike: the sizes, where it surely is another function.
+        refused: what it raised.
+    """
+
+    alike: bool
+    unlike: str = ""
+    refused: str = ""
+
+
+def runs(s: Subject, tensors: Tensors) -> bool:
+    """Whether the user's own forward takes this data and means the same as its Program there."""
+    return likeness(s, tensors).alike
+
+
+def likeness(s: Subject, tensors: Tensors) -> Likeness:
+    """Run the forward there (the one under test too, where a reference says what it means), and compare it with its Program."""
+    assert s.call is not None
+    with torch.no_grad():
+        try:
+            for call in (s.call, s.meaning) if s.meaning is not None else (s.call,):
+                outs = flat(call({n: same_layout(t) for n, t in tensors.items()}))
+        except Exception as raised:  # its own affair: it was asked for another shape
+            text = str(raised).strip().splitlines()
+            return Likeness(False, refused=f"{type(raised).__name__}: {text[0] if text else ''}"[:160])
+    if not all(_finite(o) for o in outs) and all(_finite(o) for o in _own_outputs(s)):
+        return Likeness(False)  # beyond the forward's domain
+    program = s.derivation.program
+    sizes = measure(program, {n: tuple(t.shape) for n, t in tensors.items()})
+    if not program.admits(sizes):
+        return Likeness(False)
+    dtype = next(t.dtype for t in tensors.values() if t.is_floating_point())
+    numbers = Bound(dtype)
+    values = evaluate(program, bounds(s, {n: t for n, t in tensors.items() if n in program.inputs}, dtype), None, numbers)
+    floats = [o for o in program.outputs if program.kind(o) == "float"]
+    here = ", ".join(f"{n} = {v}" for n, v in s.domain.called(sizes).items())
+    for name, out in zip(floats, outs):
+        pair = values.get(name) or numbers.given(tensors[name], name)
+        if tuple(out.shape) != tuple(pair.value.shape):
+            return Likeness(False, here)
+        error = torch.zeros_like(pair.value) if pair.error is None else pair.error
+        if not compare(out, pair.value, error + 2 * pair.value.abs() * numbers.unit).holds:
+            known = bool(torch.isfinite(out).all() and torch.isfinite(pair.value).all()) and dtype is torch.float64
+            far = known and bool(((out - pair.value).abs() > error + UNLIKE * pair.value.abs().max()).any())
+            return Likeness(False, here if far else "")
+    return Likeness(True)
+
+
+def _finite(t: torch.Tensor) -> bool:
+    return bool(torch.isfinite(t).all())
+
+
+def _own_outputs(s: Subject) -> list[torch.Tensor]:
+    """The forward's outputs at the caller's own data."""
+    assert s.call is not None
+    return flat((s.meaning or s.call)({n: same_layout(t) for n, t in s.tensors.items()}))
