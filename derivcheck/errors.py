@@ -47,8 +47,13 @@ class GradientMismatch(DerivcheckError, AssertionError):
 
 
 class UnverifiedGradientError(DerivcheckError):
-    """Training refused: the gradient does not hold at the run's own shapes; ``.report`` tells why."""
+    """Training refused or stopped: the gradient does not hold at the run's own shapes; ``.report`` tells why.
+
+    Attributes:
+        history: of a run that had begun, what it did; else None.
+    """
 
     def __init__(self, message: str, report: Report | Any = None) -> None:
         self.report = report
+        self.history: Any = None
         super().__init__(message)

@@ -31,17 +31,28 @@ def verify(setting: Setting, shapes: Sequence[Mapping[str, torch.Tensor]], backw
         UnverifiedGradientError: a gradient that does not hold, or a derivation that is not the forward; it carries the
             report.  What cannot be told (vacuous, ill-conditioned, undecided) stops no run; it stands in the report.
     """
-    derivation = setting.derivation
     reports = []
     for k, tensors in enumerate(shapes):
-        held = frozenset(setting.constants)
-        s = Subject(derivation, setting.call, dict(tensors), derivation.wrt, derivation.name, module=setting.module, held=held)
         # The witnesses judge the derivation, which is the same for every shape: once is enough.
-        report = examine(s, backward, None, tensors[derivation.wrt[0]].dtype, seed, None, hostile=False, witnesses=k == 0)
-        if report.faulty or any(r.verdict == NOT_REPRODUCED for r in report):
-            raise UnverifiedGradientError(_refusal(tensors, derivation.wrt, report), report)
+        report = judged(setting, tensors, backward, seed, witnesses=k == 0)
+        if stops(report):
+            raise UnverifiedGradientError(_refusal(tensors, setting.derivation.wrt, report), report)
         reports.append(report)
     return tuple(reports)
+
+
+def judged(
+    setting: Setting, tensors: Mapping[str, torch.Tensor], backward: Backward | None, seed: int, witnesses: bool
+) -> Report:
+    """The check of a gradient at these very tensors."""
+    derivation, held = setting.derivation, frozenset(setting.constants)
+    s = Subject(derivation, setting.call, dict(tensors), derivation.wrt, derivation.name, module=setting.module, held=held)
+    return examine(s, backward, None, tensors[derivation.wrt[0]].dtype, seed, None, hostile=False, witnesses=witnesses)
+
+
+def stops(report: Report) -> bool:
+    """Whether no run goes on with such a gradient."""
+    return report.faulty or any(r.verdict == NOT_REPRODUCED for r in report)
 
 
 def at_one(gradient: Backward) -> Backward:

@@ -70,6 +70,16 @@ def usable_settings(lr: float, epochs: int, batch_size: int | None, rows: int) -
     return min(batch_size, rows)
 
 
+def usable_recheck(recheck: int | None) -> None:
+    """A number of steps, or none.
+
+    Raises:
+        InputError: anything else.
+    """
+    if recheck is not None and not (isinstance(recheck, int) and recheck >= 1):
+        raise InputError(f"recheck is {recheck!r}; expected a whole number of steps of at least 1, or None for the end alone")
+
+
 def fits_together(module: nn.Module, loss: Callable[..., Any], x: torch.Tensor, y: torch.Tensor) -> tuple[int, ...] | None:
     """Run the module and the loss once; the module's state is kept.
 

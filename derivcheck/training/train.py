@@ -14,13 +14,14 @@ from torch import nn
 
 from derivcheck.checking.report import Report
 from derivcheck.derive import derive
-from derivcheck.errors import DerivcheckError, InputError
+from derivcheck.errors import DerivcheckError, InputError, UnverifiedGradientError
 from derivcheck.training.contraction import Contraction, contraction, largest_eigenvalue
 from derivcheck.training.device import choose_device
 from derivcheck.training.gate import Backward, at_one, verify
 from derivcheck.training.gradients import Setting, Step, program_name
 from derivcheck.training.history import History
-from derivcheck.training.inputs import fits_together, usable_parameters, usable_settings, usable_tensor
+from derivcheck.training.inputs import fits_together, usable_parameters, usable_recheck, usable_settings, usable_tensor
+from derivcheck.training.recheck import Recheck
 
 OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {"sgd": torch.optim.SGD, "adam": torch.optim.Adam}
 
@@ -28,7 +29,7 @@ OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {"sgd": torch.opti
 def train(module: nn.Module, loss: Callable[..., Any], x: torch.Tensor, y: torch.Tensor, *,
           optimizer: str | Callable[..., torch.optim.Optimizer] = "sgd", lr: float = 0.1, epochs: int = 50,
           batch_size: int | None = None, device: str | torch.device = "auto", seed: int = 0,
-          gradient: str | Backward = "derived",
+          gradient: str | Backward = "derived", recheck: int | None = None,
           on_epoch: Callable[[int, float], None] | None = None) -> History:
     """Train a module in place, with a gradient that was checked at this run's own shapes, dtype and device first.
 
@@ -42,7 +43,8 @@ def train(module: nn.Module, loss: Callable[..., Any], x: torch.Tensor, y: torch
         device: ``auto``, ``cpu``, ``cuda``, ``mps``.
         gradient: ``derived``, ``autograd``, or a function called as a backward is,
             ``gradient(grad_output=..., input=..., weight=..., bias=..., target=...)``, that returns the parameters'
-            gradients by name.
+            gradients by name.  A function is asked again at the end.
+        recheck: look again at what such a function gave every so many steps.
         on_epoch: called after each epoch with its number from 1 and its mean loss.
 
     Returns:
@@ -50,7 +52,8 @@ def train(module: nn.Module, loss: Callable[..., Any], x: torch.Tensor, y: torch
         finite, keeps the parameters of the last finite one, warns, and says so in ``history.diverged``.
 
     Raises:
-        UnverifiedGradientError: the gradient does not hold; the parameters are untouched.
+        UnverifiedGradientError: the gradient does not hold; the parameters are untouched.  Where it held and changes its mind
+            later, they are those at which it was last found to hold, and ``.history`` tells of the run so far.
         UnsupportedOperation: the module's gradient cannot be derived, and so not checked.
         InputError: anything else that cannot be used.
 
@@ -62,12 +65,13 @@ def train(module: nn.Module, loss: Callable[..., Any], x: torch.Tensor, y: torch
     (2.0, 1.0)
     """
     make = _optimizer(optimizer)
+    usable_recheck(recheck)
     plan = prepare(module, loss, x, y, lr=lr, epochs=epochs, batch_size=batch_size, device=device, gradient=gradient)
     reports = plan.verify(seed)
     called = optimizer if isinstance(optimizer, str) else getattr(optimizer, "__name__", "custom")
     history = History(plan.name, called, lr, plan.batch_size, str(plan.x.device), seed, reports=reports)
     history.notes = _notes(reports)
-    _run(plan, make(list(plan.setting.trained.values()), lr=lr), epochs, history, on_epoch)
+    _run(plan, make(list(plan.setting.trained.values()), lr=lr), epochs, history, on_epoch, recheck)
     if history.diverged:
         history.diverged += _stable_lr(plan, lr)
         warnings.warn(history.diverged, RuntimeWarning, stacklevel=2)
@@ -84,6 +88,7 @@ class Plan:
         step: a batch's loss and gradients.
         backward: the gradient as the check calls it; None for the forward's own.
         x, y: the data on the run's device.
+        own: the gradient is a function of the user's.
     """
 
     setting: Setting
@@ -93,6 +98,7 @@ class Plan:
     x: torch.Tensor
     y: torch.Tensor
     batch_size: int
+    own: bool = False
 
     def verify(self, seed: int = 0) -> tuple[Report, ...]:
         """The gate: a report per batch length (the full one, and the last one's where it is shorter), or an error."""
@@ -121,7 +127,7 @@ def prepare(module: nn.Module, loss: Callable[..., Any], x: torch.Tensor, y: tor
     target = None if y.is_floating_point() and tuple(y.shape) == shape else y[:size]  # None: shaped like the output, by name
     derivation = derive(module, x[:size], loss=loss, target=target, wrt=tuple(trained))
     setting = Setting(module, loss, derivation, trained, x[:size])
-    return Plan(setting, *_gradient(setting, gradient), x, y, size)
+    return Plan(setting, *_gradient(setting, gradient), x, y, size, own=callable(gradient))
 
 
 def _notes(reports: Sequence[Report]) -> tuple[str, ...]:
@@ -165,11 +171,28 @@ def _batches(rows: int, size: int, seed: int, epochs: int) -> Iterator[list[torc
 
 
 def _run(plan: Plan, optimizer: torch.optim.Optimizer, epochs: int, history: History,
-         on_epoch: Callable[[int, float], None] | None) -> None:
-    """The epochs; stops at the first loss that is not finite and restores what was learned before."""
-    setting, x, y = plan.setting, plan.x, plan.y
+         on_epoch: Callable[[int, float], None] | None, recheck: int | None) -> None:
+    """The epochs; a gradient of the user's that changes its mind stops them, and what was learned before is kept."""
     start = time.perf_counter()
-    state = dict(setting.module.state_dict())  # references, updated in place
+    state = dict(plan.setting.module.state_dict())  # references, updated in place
+    again = None
+    if plan.own and plan.backward is not None:
+        again = Recheck(plan.setting, plan.backward, recheck, history.seed, state)
+    try:
+        steps = _epochs(plan, optimizer, epochs, history, on_epoch, state, start, again)
+        if again is not None and not history.diverged:
+            again.at_the_end(steps, plan.x[:plan.batch_size], plan.y[:plan.batch_size])
+    except UnverifiedGradientError as error:
+        _close(history, plan, start)
+        error.history = history
+        raise
+
+
+def _epochs(plan: Plan, optimizer: torch.optim.Optimizer, epochs: int, history: History,
+            on_epoch: Callable[[int, float], None] | None, state: Mapping[str, torch.Tensor], start: float,
+            again: Recheck | None) -> int:
+    """The number of steps; stops at the first loss that is not finite and restores what was learned before."""
+    setting, x, y, steps = plan.setting, plan.x, plan.y, 0
     kept = {n: t.detach().clone() for n, t in state.items()}
     for epoch, rows in enumerate(_batches(len(x), history.batch_size, history.seed, epochs), 1):
         total = 0.0
@@ -178,8 +201,11 @@ def _run(plan: Plan, optimizer: torch.optim.Optimizer, epochs: int, history: His
             value, grads = plan.step(xb, yb)
             number = float(value)
             if not math.isfinite(number):
-                why = f"the run stopped in epoch {epoch}: the loss is {number}"
-                return _stop(why, history, plan, state, kept, start)
+                _stop(f"the run stopped in epoch {epoch}: the loss is {number}", history, plan, state, kept, start)
+                return steps
+            steps += 1
+            if again is not None:
+                again.after(steps, xb, yb, grads)
             if k == 0:
                 for n, t in state.items():
                     kept[n].copy_(t)
@@ -194,6 +220,7 @@ def _run(plan: Plan, optimizer: torch.optim.Optimizer, epochs: int, history: His
     if not math.isfinite(history.final_loss):
         why = f"the run stopped after epoch {epochs}: the loss is {history.final_loss}"
         _stop(why, history, plan, state, kept, start)
+    return steps
 
 
 def _stop(why: str, history: History, plan: Plan, state: Mapping[str, torch.Tensor], kept: Mapping[str, torch.Tensor],

@@ -11,8 +11,8 @@ import torch
 from torch import nn
 
 import derivcheck as dc
-from derivcheck.errors import InputError, UnsupportedOperation
-from derivcheck.training.train import train
+from derivcheck.errors import InputError, UnsupportedOperation, UnverifiedGradientError
+from derivcheck.training.train import prepare, train
 
 F64 = torch.float64
 
@@ -154,6 +154,57 @@ def test_divergence_at_the_last_step_is_seen() -> None:
     assert all(torch.equal(p, b) for p, b in zip(model.parameters(), before))
 
 
+# -- a gradient that changes its mind ------------------------------------------------------------------------------
+
+
+class Fickle:
+    """The gradient of MSE over a linear layer, and after so many calls another."""
+
+    def __init__(self, calls: int) -> None:
+        self.left = calls
+
+    def __call__(self, grad_output: torch.Tensor, input: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor,
+                 target: torch.Tensor) -> dict[str, torch.Tensor]:
+        self.left -= 1
+        g = grad_output * 2 * (input @ weight.T + bias - target) / target.numel()
+        return {"weight": g.T @ input * (1 if self.left >= 0 else 1.01), "bias": g.sum(0)}
+
+
+def asked_at_the_gate() -> int:
+    """How often the gate calls a gradient."""
+    counted = Fickle(10**6)
+    prepared = prepare(linear(), nn.MSELoss(), *data(), gradient=counted, device="cpu")
+    prepared.verify()
+    return 10**6 - counted.left
+
+
+@pytest.mark.parametrize(("right", "recheck", "held", "found"), [(25, 10, 20, 30), (25, 40, 0, 40), (25, None, 0, 50),
+                                                                   (7, 1, 7, 8), (49, 50, 0, 50)])
+def test_a_gradient_that_changes_its_mind_stops_the_run(right: int, recheck: int | None, held: int, found: int) -> None:
+    """It is right in the gate and in so many steps; what was learned until it was last seen to be right is kept."""
+    model, expected = linear(), linear()
+    with pytest.raises(UnverifiedGradientError) as e:
+        fickle = Fickle(asked_at_the_gate() + right)
+        train(model, nn.MSELoss(), *data(), gradient=fickle, epochs=50, recheck=recheck, device="cpu")
+    last = f"at step {held}" if held else "before the first step"
+    assert f"does not hold at step {found}; it held {last}, and the parameters of then are kept" in str(e.value)
+    assert e.value.report.faulty and e.value.history.epochs in (found - 1, found)
+    steps = max(held - 1, 0)  # a step's gradient is looked at before it is taken
+    if steps:
+        train(expected, nn.MSELoss(), *data(), epochs=steps, device="cpu")
+    assert all(torch.allclose(p, q, rtol=1e-12) and p.grad is None for p, q in zip(model.parameters(), expected.parameters()))
+    assert all(torch.equal(e.value.history.parameters[n], p) for n, p in model.named_parameters())
+
+
+@pytest.mark.parametrize("recheck", [None, 1, 7])
+def test_a_gradient_that_stays_right_is_asked_again_and_trains(recheck: int | None) -> None:
+    model, expected = linear(), linear()
+    steady = Fickle(10**6)
+    history = train(model, nn.MSELoss(), *data(), gradient=steady, epochs=20, batch_size=8, recheck=recheck, device="cpu")
+    train(expected, nn.MSELoss(), *data(), epochs=20, batch_size=8, device="cpu")
+    assert history.diverged is None and torch.allclose(model.weight, expected.weight, rtol=1e-12)
+
+
 # -- bad input -------------------------------------------------------------------------------------------------------
 
 
@@ -183,13 +234,14 @@ def with_nan() -> torch.Tensor:
     (X, Y, {"lr": float("nan")}, "lr is nan"),
     (X, Y, {"epochs": 0}, "epochs is 0; expected a whole number of at least 1"),
     (X, Y, {"batch_size": 0}, "batch_size is 0; expected a whole number"),
+    (X, Y, {"recheck": 0}, "recheck is 0; expected a whole number of steps of at least 1, or None"),
     (X, Y, {"optimizer": "sdg"}, "optimizer 'sdg' is not known; choose sgd or adam"),
     (X, Y, {"gradient": "numeric"}, "gradient 'numeric' is not known; choose derived or autograd"),
     (X, Y, {"device": "gpu"}, "device 'gpu' is not known; choose auto, cpu, cuda or mps"),
     (X, Y, {"device": "cuda:99"}, "device 'cuda:99' is not there; this machine has"),
     (X, Y, {"device": "meta"}, "device 'meta' is not supported"),
-], ids=str.split("nan inf empty int complex float32 y32 list in target1d targetout rows lr lrnan epochs batch optimizer "
-                 "gradient gpu cuda99 meta"))
+], ids=str.split("nan inf empty int complex float32 y32 list in target1d targetout rows lr lrnan epochs batch recheck "
+                 "optimizer gradient gpu cuda99 meta"))
 def test_bad_input(x: Any, y: Any, options: dict[str, Any], sentence: str) -> None:
     model = linear()
     before = model.weight.detach().clone()
