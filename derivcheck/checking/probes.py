@@ -92,6 +92,7 @@ class _Prober:
     upstream: Upstream
     done: list[str] = field(default_factory=list)
     left: list[str] = field(default_factory=list)
+    refused: dict[str, str] = field(default_factory=dict)  # what the backward raised at data made for a side
     subgradients: int = 0
 
     @property
@@ -141,8 +142,12 @@ class _Prober:
         where = f"{p.name} ({sizes})" if sizes else p.name
         mine = self.run if p.subject is None else self.again(t)
         found_rows, found = judge(t, mine, p.tensors, p.upstream, expected, where, p.before, p.leaves)
+        raised = next((r.note for r in found_rows if r.verdict == "raised"), "")
+        if p.reaching and raised:  # data that we made: what refuses them gives no wrong gradient, and is told
+            self.refused.setdefault(raised, p.name)
+            return False
         elsewhere = self.known.other_sizes(p)
-        if p.refusable and (not elsewhere or p.lenient) and any(r.verdict == "raised" for r in found_rows):
+        if p.refusable and (not elsewhere or p.lenient) and raised:
             self.left.append(p.name)
             return False
         for row in found_rows:
@@ -177,6 +182,8 @@ class _Prober:
                 within = any(re.search(rf"\b{n}\b", side) for n in self.s.domain.restricted)
                 say = report.notes.append if within else report.leave_open
                 say(f"never reached: {side}" + (" (where= restricts it)" if within else ""))
+            for why, name in list(self.refused.items())[:MOST]:
+                report.leave_open(f"never reached: {name}, where the backward raises {why}")
             report.notes.append(f"held under {len(self.done)} probes: {', '.join(dict.fromkeys(self.done))}")
         if self.left:
             report.notes.append(f"could not be run: {', '.join(dict.fromkeys(self.left))}")

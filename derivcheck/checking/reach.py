@@ -138,7 +138,7 @@ class Reach:
             rest = 0 if line is None or line[1].constant is None else line[1].constant
             zero = -rest // line[0] if line is not None and line[0] else 0
             below = limit(self.s.derivation.program, self.arguments[c.label], self._sizes(data)) or int(t.max()) + 2
-            values = list(dict.fromkeys((zero, zero - 1, zero + 1, *range(min(below, 8)), below - 1)))
+            values = list(dict.fromkeys((zero, *range(min(below, 8)), below - 1, zero + 1, zero - 1)))
         some = torch.rand(t.shape, generator=self.generator) < 0.4
         some.view(-1)[0] = True
         if t.numel() > 1:

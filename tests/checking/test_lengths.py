@@ -38,14 +38,16 @@ def transposed(t: Tensor) -> bool:
     return t.mT.is_contiguous() and not t.is_contiguous()
 
 
-@pytest.mark.parametrize("size", [n for n in LENGTHS if n not in (4, 5, 6)])
-@pytest.mark.parametrize("axis", [0, 1, 2])
+EVERY = [(axis, size) for k, size in enumerate(n for n in LENGTHS if n not in (4, 5, 6)) for axis in {k % 3, (k + 1) % 3}]
+
+
+@pytest.mark.parametrize("axis, size", EVERY)
 def test_each_length_of_each_size_is_tried(axis: int, size: int) -> None:
     report = check(product, DATA, wrong_when(lambda g, x, w: (*x.shape, w.shape[1])[axis] == size))
     assert report["w"].verdict == "wrong" and "=" in report["w"].where, str(report)
 
 
-@pytest.mark.parametrize("size", [n for n in LENGTHS if n < 128])
+@pytest.mark.parametrize("size", [2, 7, 9, 16, 64])
 def test_one_length_for_all_sizes_is_tried(size: int) -> None:
     report = check(product, DATA, wrong_when(lambda g, x, w: (*x.shape, w.shape[1]) == (size, size, size)))
     assert report["w"].where.startswith("sizes 2 to 129") and f"N={size}, M={size}" in report["w"].where

@@ -195,6 +195,17 @@ def test_what_cannot_be_reached_is_said_and_is_no_pass_in_strict_mode() -> None:
         dc.assert_gradients(f, {"x": drawn(4, 5)}, b, strict=True)
 
 
+def test_a_backward_that_refuses_data_made_for_a_side_is_not_wrong_and_that_is_said() -> None:
+    def b(grad_output: Tensor, x: Tensor, t: Tensor) -> Gradients:
+        return {"x": grad_output * (torch.softmax(x, 1) - F.one_hot(t, x.shape[1])) / len(x)}
+
+    report = check(lambda x, t: F.cross_entropy(x, t), {"x": drawn(5, 5), "t": CLASSES}, b)
+    assert report.passed and len(report.limits) == 2, str(report)
+    assert report.limits[0].startswith("never reached: t[m] == -100 (cross_entropy_loss at")
+    refused = "never reached: data for t[m] == -100, where the backward raises RuntimeError: Class values"
+    assert report.limits[1].startswith(refused)
+
+
 @pytest.mark.parametrize(
     "f, impossible",
     [
