@@ -41,6 +41,12 @@ CANCELLING = {"gelu", "gelu_tanh"}
 STEPS = {"round", "floor", "ceil", "trunc", "sign"}
 #: torch's vectorised float32 kernels: exp to 20 units in the last place, erf by Abramowitz & Stegun 7.1.26 (1.5e-7 absolute).
 EXP_FLOAT32 = {"exp", "sigmoid", "softplus", "logsigmoid", "silu", "tanh", "gelu_tanh", "exp2", "expm1", "sinh", "cosh"}
+#: How far from 1 a function is that tends to it, at least in absolute value.
+SATURATED: dict[str, Any] = {
+    "tanh": lambda x: 2 * torch.exp(-2 * x.abs()),
+    "sigmoid": lambda x: torch.exp(-x),
+    "erf": lambda x: torch.exp(-x * x),
+}
 #: The relative error of what torch has in float64: its trigamma has nine digits.
 DIGITS = {"polygamma": 1e-9}
 ERF_FLOAT32 = {"erf": 1.0, "gelu": 0.5, "erfc": 1.0}
@@ -234,6 +240,9 @@ class Bound:
             low, high = f(args[0].value - e), f(args[0].value + e)
             return Pair(v, torch.maximum((v - low).abs(), (high - v).abs()))
         e = (20 if self.single and name in EXP_FLOAT32 else 2) * v.abs() * self.unit
+        if name in SATURATED:  # what is left to 1 is below the next number: every kernel gives 1
+            short = SATURATED[name](args[0].value)
+            e = torch.where(short < self.unit / 8, torch.minimum(e, short), e)
         if name in DIGITS:
             e = e + DIGITS[name] * v.abs()
         if name in CANCELLING:

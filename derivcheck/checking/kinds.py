@@ -36,7 +36,7 @@ def kinds_of(t: torch.Tensor) -> tuple[Kind, ...]:
     """
     if not t.is_floating_point() or t.numel() < 2 or t.numel() > LARGE or not bool(torch.isfinite(t).all()):
         return ()
-    v, room = t.detach().double().cpu(), 64 * torch.finfo(t.dtype).eps
+    v, room = t.detach().double().cpu(), 4 * torch.finfo(t.dtype).eps
     if bool((v == v.flatten()[0]).all()):
         return ()
     found = _matrix(v, room)
@@ -87,7 +87,7 @@ def _line(v: torch.Tensor, axis: int, room: float) -> Kind | None:
         return None
     where = f" along axis {axis}" if v.ndim > 1 else ""
     whole = bool(((v == 0) | (v == 1)).all())
-    if bool(((v.sum(axis) - 1).abs() <= room * n).all()):
+    if bool(((v.sum(axis) - 1).abs() <= room * n**0.5).all()):
         if whole:
             return Kind(f"is one-hot{where}", lambda x: (x == x.amax(axis, keepdim=True)).to(x.dtype))
         if bool((v >= 0).all()):
@@ -95,7 +95,7 @@ def _line(v: torch.Tensor, axis: int, room: float) -> Kind | None:
         return Kind(f"adds up to 1{where}", lambda x: x + (1 - x.sum(axis, keepdim=True)) / x.shape[axis])
     if whole:
         return Kind("is 0 or 1", lambda x: (x > 0).to(x.dtype))
-    if bool(((torch.linalg.vector_norm(v, dim=axis) - 1).abs() <= room * n).all()):
+    if bool(((torch.linalg.vector_norm(v, dim=axis) - 1).abs() <= room * n**0.5).all()):
         return Kind(f"has norm 1{where}", lambda x: x / torch.linalg.vector_norm(x, dim=axis, keepdim=True).clamp(min=1e-12))
     lines = v.numel() // n
     for name, steps, down in (("is sorted", v.diff(dim=axis), False), ("is sorted downwards", -v.diff(dim=axis), True)):
