@@ -19,6 +19,7 @@ from derivcheck.checking.probes import probe
 from derivcheck.checking.report import Report, Row
 from derivcheck.checking.second import second_order
 from derivcheck.checking.subject import Subject, Tensors, healthy, subject
+from derivcheck.checking.whole import judge_hidden
 from derivcheck.checking.witness import testify, value_row
 from derivcheck.errors import GradientMismatch, InputError
 from derivcheck.notation.terms import Func
@@ -196,6 +197,7 @@ def examine(
         with warnings.catch_warnings(action="ignore"):  # of sizes and data that are not the caller's
             again = partial(runner, backward=backward)
             probe(s, run, report, upstream, right, dtype, seed, again, written=callable(backward))
+            judge_hidden(s, run, rows, upstream, dtype, seed)
     for name, off in s.digits.items():
         report.leave_open(f"torch's own: the gradient in {name} is off by {off:.0e} of the terms that it adds up")
     if any(isinstance(t, Func) and t.name in DIGITS for d in s.derivation.adjoint.definitions for t in subterms(d.term)):

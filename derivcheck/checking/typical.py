@@ -25,8 +25,8 @@ class Typical:
         self.adjoint, self.given, self.sizes, self.dtype = adjoint, given, sizes, dtype
         self._values: dict[str, torch.Tensor] | None = None
 
-    def limit(self, bar: str, expected: torch.Tensor, bound: torch.Tensor) -> float | None:
-        """The largest norm of an error that is still rounding; None where this arithmetic says nothing (overflow)."""
+    def value(self, bar: str) -> torch.Tensor | None:
+        """A definition as this arithmetic computes it, float64; None where it does not run in this type."""
         if self._values is None:
             some = next(iter(self.given.values()))
             try:
@@ -34,9 +34,14 @@ class Typical:
                     self._values = evaluate(self.adjoint, self.given, self.sizes, Live(self.dtype, some.device))
             except (RuntimeError, NotImplementedError):  # a function that torch has in no half precision
                 self._values = {}
-        if bar not in self._values:
+        return self._values[bar].double().cpu() if bar in self._values else None
+
+    def limit(self, bar: str, expected: torch.Tensor, bound: torch.Tensor) -> float | None:
+        """The largest norm of an error that is still rounding; None where this arithmetic says nothing (overflow)."""
+        value = self.value(bar)
+        if value is None:
             return None
-        error = self._values[bar].double().cpu() - expected
+        error = value - expected
         finite = torch.isfinite(bound) & torch.isfinite(error) & torch.isfinite(expected)
         if not bool(finite.all()):
             return None

@@ -7,7 +7,10 @@ from typing import Any
 
 import torch
 
+from derivcheck.errors import UnsupportedOperation
 from derivcheck.tracing.trace import Traced, trace
+
+MOST = 200  # operators that are still traced: a loop over a long axis calls thousands
 
 
 def traced_with_gradients(run: Callable[[dict[str, Any]], Sequence[Any]], tensors: Mapping[str, torch.Tensor]) -> Traced:
@@ -39,4 +42,6 @@ def traced_with_gradients(run: Callable[[dict[str, Any]], Sequence[Any]], tensor
     dispatched.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
         [inspect.Parameter(n, inspect.Parameter.POSITIONAL_OR_KEYWORD) for n in names]
     )
-    return trace(dispatched, dict(tensors), custom_functions="forward")
+    if len(graph.graph.nodes) > MOST:
+        raise UnsupportedOperation("a long graph", f"the code calls {len(graph.graph.nodes)} operators at these sizes")
+    return trace(dispatched, dict(tensors), custom_functions="forward", sizes="given")
