@@ -20,7 +20,7 @@ import torch
 from derivcheck.checking.bound import unit
 from derivcheck.checking.found import Run, Upstream, find
 from derivcheck.checking.judge import HALVES, Sample, derived, judge
-from derivcheck.checking.probes import runs
+from derivcheck.checking.likeness import runs
 from derivcheck.checking.report import Row
 from derivcheck.checking.situations import at_sizes
 from derivcheck.checking.subject import Subject, Tensors
