@@ -227,7 +227,7 @@ class Gathering(Traces):
                 break
             self.more(t, t % 3, needed=len(self.recordings) < 2 and t > 4)
         for n in self.free():
-            if len({a[n] for a in self.assignments}) < 2:  # nothing is known of it at any other size
+            if len({a[n] for a in self.assignments} - {1}) < 2:  # 1 and one other are what broadcasting takes, or all there is
                 self._pin({n}, "another way at other sizes", self._last_place(), small=self.example is None)
                 raise Again
 
