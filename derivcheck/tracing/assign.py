@@ -7,6 +7,7 @@ A size that the code takes at one value only is fixed there, a size that must be
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -70,6 +71,7 @@ class Traces:
     expressions: Expressions | None = None
     modules: dict[int, dict[str, Any]] = field(default_factory=dict)
     _made: dict[Any, Recording] = field(default_factory=dict)
+    _ran: dict[Any, tuple[float, bool]] = field(default_factory=dict)
 
     def resolve(self, poly: Poly) -> Poly:
         """An integer expression with identified and fixed sizes put in."""
@@ -180,10 +182,7 @@ class Traces:
             RecordingFailed, UnsupportedOperation
         """
         subject = self.subject
-        shapes = {s.name: tuple(self.resolve(p).at(sizes) for p in s.dims) for s in subject.specs}
-        full = {n: self.resolve(size(n)).at(sizes) for n in [*self.meaning, *sizes]}
-        soft = {n: v for n, v in full.items() if n in subject.soft}
-        key = (tuple(shapes.items()), tuple(sorted(soft.items())), self.watch)
+        shapes, full, key = self._run_at(sizes)
         if repair is None and upto is None and key in self._made:  # the sizes' names changed, and no shape
             return self._made[key]
         modules = (*subject.modules, *self.modules.values())
@@ -201,15 +200,27 @@ class Traces:
             self._made[key] = found
         return found
 
+    def _run_at(self, sizes: Mapping[str, int]) -> tuple[dict[str, tuple[int, ...]], dict[str, int], Any]:
+        """The shapes of the inputs at these sizes, all sizes, and what a run depends on."""
+        shapes = {s.name: tuple(self.resolve(p).at(sizes) for p in s.dims) for s in self.subject.specs}
+        full = {n: self.resolve(size(n)).at(sizes) for n in [*self.meaning, *sizes]}
+        soft = {n: v for n, v in full.items() if n in self.subject.soft}
+        return shapes, full, (tuple(shapes.items()), tuple(sorted(soft.items())), self.watch)
+
     def works(self, sizes: Mapping[str, int], upto: int | None = None) -> bool:
         """Whether the code runs at these sizes, at least up to that many operators."""
-        try:
-            self.at(sizes, upto=upto)
-        except Enough:
-            return True
-        except RecordingFailed:
-            return False
-        return True
+        key, wanted = self._run_at(sizes)[2], math.inf if upto is None else upto
+        ran, whole = self._ran.get(key, (-1, False))  # how many operators are known to run there, and whether no more do
+        if not whole and ran <= wanted:
+            try:
+                self.at(sizes, upto=upto)
+                ran, whole = math.inf, True
+            except Enough:
+                ran = wanted + 1
+            except RecordingFailed as e:
+                ran, whole = len(e.recording.calls), True
+            self._ran[key] = ran, whole
+        return ran > wanted or ran == math.inf
 
     def fix(self, name: str, why: str) -> None:
         """Fix a size at its example's value; ``why`` says it in words."""
