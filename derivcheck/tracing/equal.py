@@ -14,6 +14,7 @@ from derivcheck.tracing.record import RecordingFailed
 from derivcheck.tracing.recorder import Repair
 from derivcheck.tracing.recording import Call, Recording
 
+MULTIPLES = 12  # sizes of which another is tried to be a multiple
 _KERNELS = ("k", "kh", "kw", "kd")
 
 
@@ -194,17 +195,31 @@ class Equalities:
                         for n in block:
                             self.traces.meaning[n] = k * size(fresh)
                         return True
+        if any(self._multiple(n, [m for m in names if m != n], upto) for n in bad):
+            return True
         if not bad:  # only together do they fail: fix the smallest
             bad = sorted(names, key=lambda k: base[k])[:1]
         for n in bad:
             self.traces.meaning[n] = as_poly(base[n])
         return bool(bad)
 
-    def _follows(self, name: str, other: Poly, upto: int | None) -> bool:
+    def _multiple(self, name: str, others: Sequence[str], upto: int | None) -> bool:
+        """Identify a size with a multiple of another (``nn.Linear(d, 3*d)``), if the code then runs at other sizes: at any, or
+        at those of one remainder (``d // heads``)."""
+        base = self.traces.base()
+        for m in sorted(others, key=lambda k: -base[k])[:MULTIPLES]:
+            factor, rest = divmod(base[name], base[m])
+            if not rest and factor > 1 and base[m] > 1:
+                steps = (1, *_divisors(base[m])[:6])
+                if any(self._follows(name, factor * size(m), upto, (k, 2 * k)) for k in steps):
+                    return True
+        return False
+
+    def _follows(self, name: str, other: Poly, upto: int | None, steps: Sequence[int] = (1, 2)) -> bool:
         """Identify a size with an integer expression if the code then runs at other sizes."""
         self.traces.meaning[name] = other
         base = self.traces.base()
-        if all(self.traces.works({**base, **{m: base[m] + d for m in sorted(other.sizes())}}, upto) for d in (1, 2)):
+        if all(self.traces.works({**base, **{m: base[m] + d for m in sorted(other.sizes())}}, upto) for d in steps):
             return True
         del self.traces.meaning[name]
         return False
