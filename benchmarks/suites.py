@@ -130,7 +130,7 @@ def pytest_configure(config: Any) -> None:
         said = "pass" if answer else "fail" if failure is None else f"{type(failure).__name__}: {failure}".splitlines()[0]
         test = os.environ.get("PYTEST_CURRENT_TEST", "").rsplit(" ", 1)[0]
         asked = judged(func, inputs, options, limit)
-        full = judged(func, inputs, options | {"fast_mode": False}, limit)
+        full = judged(func, inputs, options | {"fast_mode": False}, limit) if options.get("fast_mode") else asked
         with open(os.environ[OUTPUT], "a", encoding="utf-8") as out:
             out.write(json.dumps(asdict(Call(test, said, seconds, asked, full))) + "\n")
         if failure is not None:
