@@ -275,13 +275,13 @@ def _oddness(a: Atom) -> int:
 
 
 def _product(space: Space, bound: list[Index], body: Expression) -> Expression:
-    if not body:
-        return {}
     if body == {UNIT: 1}:
         return body
     i = bound[0]
     if len(bound) > 1:
         return _product(space, bound[1:], _product(space, [i], body))
+    if not body:
+        return brackets.least(space, -i.size)  # of no factors it is 1
     if i.size.constant is not None and i.size.constant <= 6:
         return polynomials.product(space, [moved(space, body, {i: k}) for k in range(i.size.constant)])
     excluded = _excluded(space, i, body)

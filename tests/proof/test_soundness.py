@@ -347,3 +347,18 @@ def test_a_recurrence_two_steps_back_is_decided() -> None:
     claim = "T_bar[k] := grad_output + [k+2 < K]*T_bar[k+2]*b[k+2]; a_bar[k] := T_bar[k]; b_bar[k] := [k >= 2]*T_bar[k]*T[k-2]"
     assert status(forward, claim, dims={"a": "K", "b": "K"}) == "proved"
     assert status(forward, claim.replace("T_bar[k]*T[k-2]", "T_bar[k]*T[k-1]"), dims={"a": "K", "b": "K"}) == "refuted"
+
+
+@pytest.mark.parametrize("first", [1, 2, 5])
+def test_a_product_of_no_factors_is_one(first: int) -> None:
+    """Of zeros it is 0, but at sizes that leave none: there the gradient is another."""
+
+    def forward(x: Tensor) -> Tensor:
+        return torch.prod(0 * x[first:]) * x[0]
+
+    assert status(forward, lambda grad_output, x: {"x": 0 * x * grad_output}, dims={"x": "N"}) == "refuted"
+
+    def right(grad_output: Tensor, x: Tensor) -> dict[str, Tensor]:
+        return {"x": where(torch.arange(x.shape[0]) == 0, grad_output * torch.prod(0 * x[first:]), 0 * x)}
+
+    assert status(forward, right, dims={"x": "N"}) == "proved"
