@@ -26,6 +26,7 @@ from typing import Any
 
 import torch
 
+from derivcheck.notation.domains import above_zero
 from derivcheck.notation.sizes import Poly, applied, as_poly, extreme, nonnegative
 from derivcheck.notation.terms import Term, add, div, func, mul, number, power, size_of, sub
 from derivcheck.tracing.log import Log
@@ -509,10 +510,23 @@ def raised(base: Any, exponent: Any, log: Log) -> Any:
         return value
     assert left is not None and right is not None
     fixed = None if isinstance(exponent, (Watched, Real)) else exact(float(exponent))
+    if fixed is None or fixed.denominator > 1:
+        _not_negative(base, log)
     found = made(value, power(left, right if fixed is None else fixed), log)
     if fixed == Fraction(1, 2) and isinstance(found, Real):
         found.root = _whole(base)
     return found
+
+
+def _not_negative(base: Any, log: Log) -> None:
+    """Note that a base is not below 0, where Python's power to a fraction is a complex number."""
+    if not isinstance(base, (Watched, Real)) or above_zero(base.term, {}, strict=False):
+        return
+    above, _ = _fraction(base) or (None, None)
+    if above is None:
+        log.escaped(sizes_in(base), "a power", sys._getframe(3))
+    elif not nonnegative(above, 0):
+        log.noted(">=", above, as_poly(0), True, sys._getframe(3))
 
 
 def logarithm2(x: Any) -> Any:

@@ -264,7 +264,7 @@ def tried(seed: int, points: int = 10) -> Outcome:
         except Exception as e:
             return Outcome("crash", text, f"at {n, m}: {type(e).__name__}: {e}")
         for a, b, what in ((found, value, "value"), (grads["x"], want, "gradient")):
-            if a.shape != b.shape or not torch.allclose(a, b, rtol=1e-9, atol=1e-10, equal_nan=True):
+            if a.shape != b.shape or a.dtype != b.dtype or not torch.allclose(a, b, rtol=1e-9, atol=1e-10, equal_nan=True):
                 return Outcome("silent", text, f"{what} at {n, m}; conditions {d.program.conditions}")
         held += 1
     return Outcome("agree" if held else "refused", text, "" if held else "at every size")

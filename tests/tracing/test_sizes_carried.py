@@ -247,3 +247,20 @@ def test_a_number_of_the_codes_own_is_no_dimension_that_it_equals() -> None:
     d = dc.derive(f, x=normal(3, 33))
     for shape in ((3, 33), (4, 3)):
         same_as_autograd(d, f, x=normal(*shape))
+
+
+@pytest.mark.parametrize(
+    ("f", "conditions"),
+    [
+        (lambda x: x.sum() * (x.shape[1] - 5) ** -0.5, ("M >= 5",)),
+        (lambda x: x.sum() * ((x.shape[1] - 5) / x.shape[0]) ** 0.25, ("M >= 5",)),
+        (lambda x: x.sum() / (x.shape[1] ** 0.5) ** 0.5, ()),
+    ],
+)
+def test_a_power_that_would_be_complex_elsewhere_is_excluded(f: Any, conditions: tuple[str, ...]) -> None:
+    d = dc.derive(f, x=torch.rand(4, 9, dtype=torch.float64))
+    assert tuple(c.partition(" at ")[0] for c in d.conditions) == conditions
+    gradient = d.compile()
+    if conditions:
+        with pytest.raises(ValueError, match="M >= 5"):
+            gradient(x=torch.rand(4, 3, dtype=torch.float64))
