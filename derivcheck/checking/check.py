@@ -18,6 +18,7 @@ from derivcheck.checking.outputs import flat
 from derivcheck.checking.probes import probe
 from derivcheck.checking.report import Report, Row
 from derivcheck.checking.second import second_order
+from derivcheck.checking.single import hint
 from derivcheck.checking.subject import Subject, Tensors, healthy, subject
 from derivcheck.checking.whole import judge_hidden
 from derivcheck.checking.witness import testify, value_row
@@ -157,6 +158,8 @@ def examine(
     rows, found = judge(s, run, s.tensors, upstream, right)
     if dtype is torch.float64:
         narrower(rows, as_it_is(s, backward, s.tensors, upstream), s.tensors)
+        sizes = {r.name: float(right.value(r.bar).abs().max()) for r in rows if r.verdict == "wrong" and r.bar}
+        hint(s, run, rows, upstream, sizes)
     report = Report(s.name, rows, _name(dtype), str(next(iter(s.tensors.values())).device), seed, s.domain.called(right.sizes))
     if s.domain.said:
         report.notes.append(f"within {s.domain.said}")

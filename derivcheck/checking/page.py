@@ -6,6 +6,8 @@ from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from typing import Any
 
+from derivcheck.notation.digits import told_apart
+
 
 def page(reports: Iterable[Mapping[str, Any]]) -> str:
     """The reports of a run (``Report.to_dict()``, with ``test`` the test's name) as one HTML page.
@@ -26,4 +28,11 @@ def _template() -> Any:
         loader=PackageLoader("derivcheck.checking"), autoescape=True, trim_blocks=True, lstrip_blocks=True
     )
     environment.filters["number"] = lambda x: x if x is None or isinstance(x, str) else f"{x:.3g}"
+    environment.filters["apart"] = _apart
     return environment.get_template("page.html.jinja")
+
+
+def _apart(pair: tuple[Any, Any]) -> str:
+    """What was found and what was expected, told apart (infinities and NaN are text there)."""
+    found, expected = told_apart(float(pair[0]), float(pair[1]), 3)
+    return f"found {found}, expected {expected}"

@@ -13,6 +13,8 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from derivcheck.notation.digits import told_apart
+
 FAULTS = ("wrong", "missing", "extra", "shape", "dtype", "changed input", "raised")
 NOT_REPRODUCED = "not reproduced"
 
@@ -240,8 +242,9 @@ class Report:
     def _details(self, r: Row) -> list[str]:
         lines = []
         if r.found is not None and r.expected is not None and r.worst_index is not None:
+            found, expected = told_apart(r.found, r.expected)
             lines.append(
-                f"worst at {list(r.worst_index)}: found {r.found:.6g}, expected {r.expected:.6g}; "
+                f"worst at {list(r.worst_index)}: found {found}, expected {expected}; "
                 f"rounding explains at most {r.tolerance:.1e}"
             )
         if r.diagnosis is not None:

@@ -14,6 +14,7 @@ import numpy as np
 
 from derivcheck.diagnosis.guess import Example, Guess
 from derivcheck.diagnosis.scene import Array, Scene
+from derivcheck.notation.digits import told_apart
 from derivcheck.notation.sizes import Size, size
 from derivcheck.notation.terms import Add, Mul, Number, Over, Pow, Ref, SizeOf, Term, mul, power, size_of
 
@@ -44,9 +45,8 @@ def scale(scene: Scene, others: list[Scene]) -> Iterator[Guess]:
         if len(scenes) > 1 and (factor := next(factors_of(scenes, ratios), None)) is not None:
             yield Guess("scale", too_many(scene, factor), lambda s: factor.at(s) * s.right)
         elif len(scenes) > 1 and all(abs(r - ratios[0]) <= 1e-6 * abs(r) for r in ratios):
-            yield Guess(
-                "scale", f"it is {ratios[0]:.6g} times the gradient, at every size tried", lambda s: ratios[0] * s.right
-            )
+            said = f"it is {told_apart(float(ratios[0]), 1.0)[0]} times the gradient, at every size tried"
+            yield Guess("scale", said, lambda s: ratios[0] * s.right)
         return
     if len(scenes) == 1:
         explained = [e for e in explained if _plain(*e)]
