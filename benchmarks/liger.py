@@ -1,6 +1,6 @@
 """Liger's Triton kernels under ``check``: a released library's right backwards, run by Triton's interpreter.
 
-    pip install triton==3.9.0 liger-kernel==0.8.5        # beside torch and this package
+    pip install triton==3.5.1 liger-kernel==0.8.5 'numpy<2.4'      # beside torch and this package
     TRITON_INTERPRET=1 python -m benchmarks.liger [NAME…]
 
 Each kernel is checked in float32 at two sizes against what it means in torch (``reference=``).  An alarm is to be looked at:
@@ -231,11 +231,37 @@ def said(case: Case, n: int, c: int) -> tuple[str, str]:
     return kind, f"{', '.join(dict.fromkeys(verdicts))}: " + " | ".join(line.strip() for line in str(report).splitlines()[:3])
 
 
+def as_compiled() -> None:
+    """Triton's interpreter passes a Python float on as it is, which has no ``.to``, and has no device library: here it has."""
+    import numpy
+    import triton.language as tl
+    from triton.language.extra import libdevice
+    from triton.runtime import interpreter
+
+    def on_numbers(f: Callable[[Any], Any]) -> Callable[[Any], Any]:
+        def applied(x: Any) -> Any:
+            return tl.tensor(interpreter.TensorHandle(f(x.handle.data).astype(x.handle.data.dtype), x.dtype), x.type)
+
+        return applied
+
+    libdevice.tanh = on_numbers(numpy.tanh)
+    libdevice.rsqrt = on_numbers(lambda v: 1 / numpy.sqrt(v))
+    others = interpreter._implicit_cvt
+
+    def converted(value: Any) -> Any:
+        if not isinstance(value, float):
+            return others(value)
+        return tl.tensor(interpreter.TensorHandle(numpy.array([value], numpy.float32), tl.float32), tl.float32)
+
+    interpreter._implicit_cvt = converted
+
+
 def main(names: list[str]) -> int:
     """Check every kernel, or those named."""
     if os.environ.get("TRITON_INTERPRET") != "1":
         print("set TRITON_INTERPRET=1: the kernels run in Triton's interpreter")
         return 2
+    as_compiled()
     torch.set_num_threads(1)
     counts: Counter[str] = Counter()
     for name in names or list(CASES):
