@@ -241,7 +241,7 @@ class Report:
 
     def _details(self, r: Row) -> list[str]:
         lines = []
-        if r.found is not None and r.expected is not None and r.worst_index is not None:
+        if r.wrong and r.found is not None and r.expected is not None and r.worst_index is not None:
             found, expected = told_apart(r.found, r.expected)
             lines.append(
                 f"worst at {list(r.worst_index)}: found {found}, expected {expected}; "
