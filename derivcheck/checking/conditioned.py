@@ -23,6 +23,7 @@ from derivcheck.checking.judge import CAP, Derived, bounds, derived, doubled
 from derivcheck.checking.live import array
 from derivcheck.checking.native import blame, forgive
 from derivcheck.checking.report import Row
+from derivcheck.checking.shortcuts import in_full
 from derivcheck.checking.structure import cost
 from derivcheck.checking.subject import Subject, Tensors
 from derivcheck.errors import DerivcheckError
@@ -52,8 +53,25 @@ class Rounding:
         if s.native:
             forgive(s, run, rows, found, tensors, upstream, right)
         self._by_rounding(s, run, rows, found, tensors, upstream, right)
+        if not s.native and any(r.verdict == "wrong" for r in rows):
+            self._in_full(s, run, rows, found, tensors, upstream, right)
         if s.native:
             blame(rows)
+
+    def _in_full(
+        self, s: Subject, run: Run, rows: list[Row], found: Found, tensors: Tensors, upstream: Upstream, right: Derived
+    ) -> None:
+        """Hold it against the gradient of functions that torch shortens, in full."""
+        t = in_full(s)
+        if t is None:
+            return
+        full = derived(t, tensors, upstream, right.dtype)
+        for row in rows:
+            g = found.gradients.get(row.name)
+            if row.verdict == "wrong" and row.bar in full.pairs and g is not None:
+                if compare(g, full.value(row.bar), full.tolerance(row.bar)).holds:
+                    row.verdict, row.wrong, row.note = "passed", 0, "of softplus itself, which torch takes as linear beyond 20"
+        self._by_rounding(t, run, rows, found, tensors, upstream, full)
 
     def _by_rounding(
         self, s: Subject, run: Run, rows: list[Row], found: Found, tensors: Tensors, upstream: Upstream, right: Derived
@@ -74,7 +92,8 @@ class Rounding:
                 bar, g = bars[row.name], found.gradients[row.name]
                 assert g is not None
                 error = (g.detach().double().cpu() - right.value(bar)).abs()
-                shrunk = _largest(error) * FINER * FLOAT64_UNIT / unit(right.dtype)  # as rounding does in a finer type
+                size = max(_largest(error) / unit(right.dtype), _usual(s, row.name, tensors, upstream, right))
+                shrunk = size * FINER * FLOAT64_UNIT  # as rounding does in a finer type
                 if not compare(double[row.name], right.value(bar), right.tolerance(bar) + shrunk).holds:
                     row.note = "it is as wrong in float64, so this is no rounding"
                     del with_times[row.name]

@@ -10,6 +10,7 @@ from dataclasses import replace
 
 import torch
 
+from derivcheck.checking.conditioned import Rounding
 from derivcheck.checking.engine import overheard
 from derivcheck.checking.found import Upstream, runner
 from derivcheck.checking.judge import Sample, derived, judge
@@ -69,8 +70,8 @@ def second_order(s: Subject, upstream: Upstream, dtype: torch.dtype, seed: int) 
             wrt=wrt,
             function=None,
             meaning=None,
-            rounding=None,
         )
+        t.rounding = Rounding(t, None)
         names = t.derivation.upstream
         ups = {
             n: torch.randn(tensors[m].shape, generator=generator, dtype=torch.float64).to(tensors[m].device, dtype)

@@ -102,3 +102,51 @@ def test_exact_arithmetic_at_the_very_numbers_finds_what_rounding_hides() -> Non
     data = {"x": torch.tensor([1.0, -2.0, 3.5], dtype=torch.float64)}
     report = dc.check(lambda x: x * x, data, hidden)
     assert report["x"].verdict == "wrong" and "exact arithmetic" in report["x"].note
+
+
+@pytest.mark.parametrize(
+    "slope, verdict",
+    [
+        (lambda x: torch.sigmoid(x), "passed"),
+        (lambda x: 1 - torch.exp(-F.softplus(x)), "passed"),
+        (lambda x: torch.where(x > 20, 1.0, torch.sigmoid(x)), "passed"),
+        (lambda x: torch.where(x > 15, 1.0, torch.sigmoid(x)), "wrong"),
+        (lambda x: torch.sigmoid(x) * (1 + 1e-12), "wrong"),
+    ],
+)
+def test_softplus_that_torch_takes_as_linear_beyond_20(slope: Callable[..., Any], verdict: str) -> None:
+    data = {"x": 50 * normal(6, 9)}
+    report = dc.check(lambda x: F.softplus(x), data, lambda grad_output, x: {"x": grad_output * slope(x)}, seed=1)
+    assert report["x"].verdict == verdict, str(report)
+
+
+class LogSigmoid(torch.autograd.Function):
+    """logsigmoid whose backward reads the saved output, and can be differentiated again."""
+
+    @staticmethod
+    def forward(ctx: Any, x: torch.Tensor) -> torch.Tensor:
+        y = F.logsigmoid(x)
+        ctx.save_for_backward(y)
+        return y
+
+    @staticmethod
+    def backward(ctx: Any, g: torch.Tensor) -> torch.Tensor:
+        (y,) = ctx.saved_tensors
+        return g * (1 - torch.exp(y))
+
+
+@pytest.mark.parametrize("dtype, scale", [(torch.float64, 50.0), (torch.float32, 50.0), (torch.bfloat16, 5.0)])
+def test_a_double_backward_rounds_in_its_own_way_too(dtype: torch.dtype, scale: float) -> None:
+    report = dc.check(LogSigmoid, {"x": scale * normal(5, 7, seed=3)}, dtype=dtype)
+    assert all(r.verdict in ("passed", "right but ill-conditioned") for r in report), str(report)
+
+
+def test_all_of_it_saturated_in_float32() -> None:
+    """1 - tanh(x/2)^2 is 0 where the sigmoid's slope is 1e-25, in float64 as well."""
+    data = {"x": torch.tensor([57.0, -60.0])}
+    f, dtype = (lambda x: torch.sigmoid(x)), torch.float32
+    by_tanh = lambda grad_output, x: {"x": grad_output * (1 - torch.tanh(x / 2) ** 2) / 4}  # noqa: E731
+    report = dc.check(f, data, by_tanh, dtype=dtype)
+    assert not report.faulty, str(report)
+    wrong = dc.check(f, data, lambda grad_output, x: {"x": grad_output * 1e-3}, dtype=dtype)
+    assert wrong["x"].verdict == "wrong"
