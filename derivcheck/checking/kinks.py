@@ -10,6 +10,7 @@ from derivcheck.checking.subject import Subject, Tensors
 
 TRIES = 12
 NUDGE = 1e-4
+NARROW = 1e-14  # a regime that is narrower than NUDGE is no kink: so short a step stays in it
 
 
 def between(

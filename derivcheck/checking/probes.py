@@ -19,7 +19,7 @@ from derivcheck.checking.compare import compare
 from derivcheck.checking.excluding import excluding
 from derivcheck.checking.found import Found, Run, Upstream, find
 from derivcheck.checking.judge import CAP, Derived, Sample, derived, judge
-from derivcheck.checking.kinks import between
+from derivcheck.checking.kinks import NARROW, between
 from derivcheck.checking.lengths import Lengths
 from derivcheck.checking.likeness import likeness
 from derivcheck.checking.live import array
@@ -159,7 +159,8 @@ class _Prober:
                 if _undefined(self.s, expected):
                     self.left.append(p.name)
                     continue
-                if between(t, row.bar, g, p.tensors, p.upstream, expected, self.dtype):
+                at = (t, row.bar, g, p.tensors, p.upstream, expected, self.dtype)
+                if between(*at) and between(*at, nudge=NARROW):
                     self.subgradients += row.wrong
                     continue
             if row.faulty:

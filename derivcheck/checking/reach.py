@@ -87,7 +87,10 @@ class Reach:
         equal = t.numel() > 1 and equal_numbers(t)
         if not t.is_floating_point():
             sizes = measure(self.s.derivation.program, {m: tuple(v.shape) for m, v in data.items()})
-            return another(self.s.derivation.program, a, t, sizes, self.generator) if equal else None
+            new = another(self.s.derivation.program, a, t, sizes, self.generator) if equal else t
+            if equal and torch.equal(new, t) and t.dtype is not torch.bool:  # a number, not a place
+                new = t + torch.randint(3, t.shape, generator=self.generator).to(t)
+            return new if equal else None
         signs = bool((t < 0).any()) and bool((t > 0).any())
         mask = not equal and t.numel() > 1 and bool(((t == 0) | (t == 1)).all())
         if mask or signs or not equal and n not in self.s.wrt or not bool(torch.isfinite(t).all()):

@@ -19,7 +19,7 @@ import torch
 
 from derivcheck.checking.live import array
 from derivcheck.errors import DerivcheckError
-from derivcheck.notation.domains import above_zero, told
+from derivcheck.notation.domains import above_zero, has_infinity, told
 from derivcheck.notation.meaning import evaluate
 from derivcheck.notation.measure import measure
 from derivcheck.notation.program import Definition, Program
@@ -70,7 +70,10 @@ class Condition:
             poly = self.operand.value
             bound = -next((c for m, c in poly.terms if not m), 0)
             return f"{poly + bound} {side} {bound}".replace("[]", "")
-        rest, limit = apart(self.shown or self.operand)
+        shown = self.shown or self.operand
+        if _starts_negative(shown):
+            shown, side = neg(shown), TURNED[side]
+        rest, limit = apart(shown)
         return f"{term_text(rest)} {side} {float(limit):g}"
 
 
@@ -208,7 +211,7 @@ def _compared(b: Bracket, still: Program, place: str, known: dict[Term, Conditio
     """A bracket as a condition and the side on which it holds; ``[x > 0]`` and ``[−x > 0]`` share one."""
     given = {a.name: a.kind for a in still.arguments}
     label, operand = "", b.operand
-    if isinstance(operand, Term) and not _numbers(operand):  # of other brackets: whether a number is NaN
+    if isinstance(operand, Term) and (not _numbers(operand) or has_infinity(operand)):  # whether a number is NaN, or infinite
         return None
     if isinstance(operand, Ref) and still.kind(operand.name) != "float":
         label = operand.name
@@ -238,7 +241,7 @@ def _numbers(t: Term) -> bool:
 
 def _shown(t: Term, program: Program) -> Term:
     new = told(t, {d.name: d for d in program.definitions})
-    return new if len(str(new)) <= LONGEST else t
+    return new if len(str(new)) <= LONGEST and not any(isinstance(s, Bracket) for s in subterms(new)) else t
 
 
 def _starts_negative(t: Term) -> bool:
