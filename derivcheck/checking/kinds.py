@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -19,10 +19,15 @@ LARGE = 1 << 22  # elements beyond which nobody looks
 
 @dataclass(frozen=True)
 class Kind:
-    """What is said of data, and drawn numbers made into such."""
+    """What is said of data, and drawn numbers made into such.
+
+    Attributes:
+        gentle: any numbers are made into such by moving them about: what a probe does to single ones is left in them.
+    """
 
     name: str
     fit: Callable[[torch.Tensor], torch.Tensor]
+    gentle: bool = False
 
 
 def kinds_of(t: torch.Tensor) -> tuple[Kind, ...]:
@@ -46,6 +51,21 @@ def kinds_of(t: torch.Tensor) -> tuple[Kind, ...]:
     return () if found is None else (found,)
 
 
+def rigid(kinds: Mapping[str, Sequence[Kind]]) -> set[str]:
+    """The inputs whose single numbers no probe may change."""
+    return {n for n, found in kinds.items() if not all(k.gentle for k in found)}
+
+
+def fitted(kinds: Mapping[str, Sequence[Kind]], tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Changed data made into their kind again."""
+    out = dict(tensors)
+    for n in kinds.keys() & out.keys():
+        for k in kinds[n]:
+            if k.gentle and out[n].numel():
+                out[n] = k.fit(out[n])
+    return out
+
+
 def _matrix(v: torch.Tensor, room: float) -> Kind | None:
     if v.ndim < 2 or v.shape[-1] != v.shape[-2] or v.shape[-1] < 2:
         return None
@@ -54,7 +74,7 @@ def _matrix(v: torch.Tensor, room: float) -> Kind | None:
         if v.shape[-1] > 1 and bool((torch.linalg.eigvalsh(v).amin(-1) > 1e-12 * size).all()):
             level = float(v.diagonal(dim1=-2, dim2=-1).mean())
             return Kind("is symmetric positive definite", _square(lambda x: _positive(x, level)))
-        return Kind("is symmetric", _square(lambda x: (x + x.mT) / 2))
+        return Kind("is symmetric", _square(lambda x: (x + x.mT) / 2), gentle=True)
     for name, part in (("is lower triangular", torch.tril), ("is upper triangular", torch.triu)):
         if torch.equal(part(v), v):
             low = bool((v.diagonal(dim1=-2, dim2=-1) > 0).all())
@@ -100,7 +120,7 @@ def _line(v: torch.Tensor, axis: int, room: float) -> Kind | None:
     lines = v.numel() // n
     for name, steps, down in (("is sorted", v.diff(dim=axis), False), ("is sorted downwards", -v.diff(dim=axis), True)):
         if math.lgamma(n + 1) * lines > -math.log(CHANCE) and bool((steps >= 0).all()):
-            return Kind(f"{name}{where}", functools.partial(_sorted, axis, down))
+            return Kind(f"{name}{where}", functools.partial(_sorted, axis, down), gentle=True)
     return None
 
 

@@ -14,6 +14,7 @@ import torch
 
 from derivcheck.checking.draw import another, limit
 from derivcheck.checking.found import Upstream
+from derivcheck.checking.kinds import fitted, rigid
 from derivcheck.checking.live import Live
 from derivcheck.checking.sides import SIGNS, Condition, Sides
 from derivcheck.checking.situations import Probe, equal_numbers, tied
@@ -76,13 +77,13 @@ class Reach:
         return {-1, 0, 1, 2} if c.extreme else SIGNS[side]
 
     def _try(self, name: str, data: Tensors, ups: Upstream) -> bool:
-        return self.attempt(Probe(name, data, ups, kinks=True, lenient="sound", reaching=True))
+        return self.attempt(Probe(name, fitted(self.s.kinds, data), ups, kinks=True, lenient="sound", reaching=True))
 
     # -- one sign ----------------------------------------------------------------------------
     def _mixed(self, n: str, data: Tensors) -> torch.Tensor | None:
         """An input of both signs and several values; None where it is that, or is not to be touched."""
         t, a = data[n], self.arguments.get(n)
-        if a is None or n in self.s.held or n in self.s.kinds or a.role == "constant" or not t.numel():
+        if a is None or n in self.s.held or n in rigid(self.s.kinds) or a.role == "constant" or not t.numel():
             return None
         equal = t.numel() > 1 and equal_numbers(t)
         if not t.is_floating_point():
@@ -123,7 +124,7 @@ class Reach:
 
     def _movable(self, data: Tensors) -> list[str]:
         """Floating-point inputs that a probe may change, those first in which the gradient is taken."""
-        kept = {*self.s.held, *self.s.kinds}
+        kept = {*self.s.held, *rigid(self.s.kinds)}
         free = [n for n, a in self.arguments.items() if a.kind == "float" and a.role != "constant" and n not in kept]
         return sorted((n for n in free if n in data and data[n].is_floating_point()), key=lambda n: n not in self.s.wrt)
 

@@ -12,6 +12,7 @@ import torch
 from derivcheck.checking.draw import another, fitting, free_sizes, possible
 from derivcheck.checking.found import Upstream
 from derivcheck.checking.judge import HALVES, Derived
+from derivcheck.checking.kinds import fitted, rigid
 from derivcheck.checking.structure import cost
 from derivcheck.checking.subject import Subject, Tensors
 from derivcheck.notation.program import Input
@@ -189,7 +190,7 @@ def _values(s: Subject, data: Tensors, ups: Upstream, right: Derived, generator:
     if moved:
         for name, changed in (("zeros", partial(_zeros, generator=generator)), ("ties", tied)):
             made = {n: changed(t) if n in moved else t for n, t in data.items()}
-            yield Probe(name, made, ups, kinks=True, glanced=True)
+            yield Probe(name, fitted(s.kinds, made), ups, kinks=True, glanced=True)
     whole = [n for n, a in arguments.items() if a.kind == "int" and n in data and data[n].numel() > 1 and n not in s.held]
     if whole:
         yield Probe(
@@ -260,7 +261,8 @@ def _in(dtype: torch.dtype, tensors: Mapping[str, torch.Tensor]) -> dict[str, to
 
 def _unbounded(s: Subject, data: Tensors) -> list[str]:
     """Inputs that may be of either sign, as far as their values tell, and that need not be of a kind."""
-    return [n for n in s.wrt if n in data and n not in s.kinds and data[n].numel() > 1 and bool((data[n] <= 0).any())]
+    free = [n for n in s.wrt if n in data and n not in rigid(s.kinds)]
+    return [n for n in free if data[n].numel() > 1 and bool((data[n] <= 0).any())]
 
 
 def changeable(s: Subject, sizes: Mapping[str, int]) -> list[str]:

@@ -90,3 +90,12 @@ def test_rows_that_add_up_to_one() -> None:
     assert dc.check(lambda p: -(p * p.log()).sum(-1), {"p": p}, entropy).passed
     wild = dc.check(lambda p: -(p * p.log()).sum(-1), {"p": normal(3, 4).abs()}, entropy)
     assert wild["p"].verdict == "wrong"
+
+
+def test_points_in_order_may_stand_at_a_kink() -> None:
+    """Sorted data stay sorted, and still meet zeros, ties and both sides."""
+    x = torch.linspace(0.5, 3.0, 6, dtype=torch.float64)
+    report = dc.check(torch.relu, {"input": x})
+    assert report.passed and not report.limits, str(report)
+    wrong = dc.check(torch.relu, {"input": x}, lambda grad_output, input: {"input": grad_output})
+    assert wrong["input"].verdict == "wrong"
