@@ -13,7 +13,7 @@ from derivcheck.errors import InputError
 from derivcheck.notation.dims import parse_input
 from derivcheck.notation.measure import measure
 from derivcheck.notation.program import Input, Program, Requirement
-from derivcheck.notation.sizes import Poly, Size, size
+from derivcheck.notation.sizes import Poly, Size, as_poly, size
 from derivcheck.notation.syntax import Call, Chain, Item, Name, Negative, Node, Num, Power
 from derivcheck.notation.where import Condition, known_names, of_sizes, parse_where
 from derivcheck.tracing.inputs import Named
@@ -120,6 +120,25 @@ def domain_of(
     said = [", ".join(f"{n}[{', '.join(map(str, a.dims))}]" for n, a in mine.items())] if mine else []
     said += [", ".join(map(str, conditions))] if conditions else []
     return program, Domain(tuple(data), names, numbers, "; ".join(said), tuple(map(str, conditions)))
+
+
+def held_by_numbers(program: Program, sizes: Mapping[str, int], passed: Mapping[str, Any]) -> dict[str, Requirement]:
+    """The sizes that an integer given beside the tensors equals, as what holds them, in words too.
+
+    Code that is not read (``reference=`` says what it means) may take such a number for the size, as ``num_channels=4`` beside
+    four channels: a kernel would reach beyond its tensors at another.
+
+    >>> from derivcheck.notation.parse import parse_program
+    >>> p = parse_program("y[n,c] := x[n,c]")
+    >>> list(held_by_numbers(p, {"N": 3, "C": 4}, {"num_channels": 4, "eps": 1e-5}))
+    ['C = 4, as num_channels']
+    """
+    counts = {n: v for n, v in passed.items() if isinstance(v, int) and not isinstance(v, bool) and v > 1}
+    return {
+        f"{n} = {v}, as {names[0]}": Requirement(size(n), "==", as_poly(v))
+        for n, v in sizes.items()
+        if n in program.sizes() and (names := [k for k, c in counts.items() if c == v])
+    }
 
 
 def _ties(program: Program, mine: Mapping[str, Input], names: dict[str, Poly]) -> list[Requirement]:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
 
-from derivcheck.checking.domain import Domain, domain_of, named_dims
+from derivcheck.checking.domain import Domain, domain_of, held_by_numbers, named_dims
 from derivcheck.checking.forwards import derived_from, derived_from_module
 from derivcheck.checking.function import arguments, function_of, plain
 from derivcheck.checking.kinds import Kind, kinds_of
@@ -91,6 +91,8 @@ def subject(
     """
     with computing_in(dtype) as widening:
         s = _subject(forward, inputs, reference, wrt, dtype, device, dims)
+    if reference is not None:
+        _hold(s)
     if dims is not None or where is not None:
         _restrict(s, dims, where)
     s.call, s.meaning = (None if c is None else widened(c, s.held) for c in (s.call, s.meaning))
@@ -228,6 +230,16 @@ def _assemble(
         derivation = Derivation(program, chosen, derivation.values, name=derivation.name, fixed=derivation.fixed)
     kept = {n: tensors[n] for n in tensors if n in program.inputs or call is not None}
     return Subject(derivation, call, kept, chosen, name, passed=passed, held=frozenset(held & kept.keys()))
+
+
+def _hold(s: Subject) -> None:
+    """Keep the sizes that code which is not read may know by a number that it is given."""
+    d = s.derivation
+    sizes = measure(d.program, {n: tuple(t.shape) for n, t in s.tensors.items() if n in d.program.inputs})
+    held = held_by_numbers(d.program, sizes, s.passed)
+    if held:
+        program = replace(d.program, requires=(*d.program.requires, *held.values()))
+        s.derivation = Derivation(program, d.wrt, d.values, name=d.name, fixed=(*d.fixed, *held))
 
 
 def _restrict(s: Subject, dims: Mapping[str, str] | None, where: str | None) -> None:

@@ -179,3 +179,25 @@ def test_what_does_not_fit_is_one_sentence(how: dict[str, Any], message: str) ->
 def test_modules_one_by_one_take_none() -> None:
     with pytest.raises(InputError, match="check each module by itself to give them"):
         dc.check(nn.Sequential(nn.Linear(4, 3)), {"input": X}, per_module=True, where="N > 1")
+
+
+def test_a_size_that_a_number_names_is_kept_where_the_code_is_not_read() -> None:
+    """A kernel that is told of its channels reads and writes beyond its tensors at another number of them."""
+    seen: set[int] = set()
+
+    class Scaled(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx: Any, x: Tensor, w: Tensor, channels: int) -> Tensor:
+            seen.add(x.shape[1] - channels)
+            ctx.save_for_backward(x, w)
+            return x * w
+
+        @staticmethod
+        def backward(ctx: Any, g: Tensor) -> Any:
+            x, w = ctx.saved_tensors
+            return g * w, (g * x).sum(0), None
+
+    inputs = {"x": torch.randn(3, 4), "w": torch.randn(4), "channels": 4}
+    report = dc.check(Scaled, inputs, reference=lambda x, w, channels: x * w)
+    assert report.passed and seen == {0}
+    assert any("fixed at" in n and "as channels" in n for n in report.limits), report.limits
