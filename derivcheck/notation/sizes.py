@@ -616,11 +616,16 @@ def nonnegative(poly: Poly, least: int = 1) -> bool:
         return False
     shifted = bound.substitute({a: as_poly(a) + least for a in bound.atoms() if isinstance(a, Size)})
     for m, c in shifted.terms:
-        if c < 0:
+        if c < 0 and not (len(m) == 1 and m[0][1] == 1 and _not_above_zero(m[0][0])):
             return False
-        if any(not isinstance(a, Size) and not _atom_nonnegative(a, least) for a, _ in m):
+        if c > 0 and any(not isinstance(a, Size) and not _atom_nonnegative(a, least) for a, _ in m):
             return False
     return True
+
+
+def _not_above_zero(atom: Atom) -> bool:
+    """Whether it is a quotient that is at most 0 at all sizes: ``-((-N)//2)`` counts every second."""
+    return isinstance(atom, Floor) and nonnegative(-atom.numerator, 0) and nonnegative(atom.denominator - 1, 0)
 
 
 def _atom_nonnegative(atom: Atom, least: int) -> bool:

@@ -62,6 +62,8 @@ def bounded(b: Builder, p: Poly, length: Poly) -> tuple[Poly, bool]:
     b.require(p, "<", 0)
     if b.holds(length + p, ">=", 0):
         b.room(length, -p)
+        if not nonnegative(length + p, 0):  # at size 0 the last element is none, and not the one before the first
+            b.require(length, ">=", -p)
         return length + p, True
     return extreme("max", length + p, 0), True
 

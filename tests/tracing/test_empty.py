@@ -103,3 +103,23 @@ def test_sizes_of_nothing_that_are_no_sizes_of_the_code_are_refused(f: Callable[
     torch.testing.assert_close((value, grads["x"]), (f(x), *torch.autograd.grad(f(x), x)))
     with pytest.raises(ValueError, match=f"this was derived for {needs}"):
         run(x=normal(*shape))
+
+
+@pytest.mark.parametrize(
+    ("f", "condition"),
+    [
+        (lambda x: x[-1:].sum(), ("N >= 1",)),
+        (lambda x: (x[-1:5] ** 2).mean(), ("N >= 1",)),
+        (lambda x: torch.cat([x[-1:], x]).sum(), ("N >= 1",)),
+        (lambda x: x[::2].sum(), ()),
+    ],
+)
+def test_the_last_element_of_nothing_is_none(f: Callable[..., Any], condition: tuple[str, ...]) -> None:
+    d = dc.derive(f, x=normal(4, 5))
+    assert d.conditions == condition
+    empty = normal(0, 5)
+    if condition:
+        with pytest.raises(ValueError, match="N >= 1; found N = 0"):
+            d.compile()(x=empty)
+    else:
+        assert torch.equal(d.compile()(x=empty)[0], f(empty))
