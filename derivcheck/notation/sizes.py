@@ -17,6 +17,7 @@ from __future__ import annotations
 import math
 import operator
 from collections.abc import Callable, Iterable, Mapping
+from functools import lru_cache
 from typing import Any, Union, cast
 from weakref import WeakValueDictionary
 
@@ -173,11 +174,12 @@ class Applied(Extreme):
 class Poly:
     """An integer polynomial over atoms.  Build with ``+ - * //`` from :func:`size`, indices and ints."""
 
-    __slots__ = ("terms", "indices", "names", "_text", "__weakref__")
+    __slots__ = ("terms", "indices", "names", "_text", "_sizes", "__weakref__")
     terms: tuple[tuple[Monomial, int], ...]
     indices: frozenset[Index]
     names: frozenset[str]
     _text: str | None
+    _sizes: frozenset[str] | None
 
     def __new__(cls, terms: Iterable[tuple[Monomial, int]]) -> Poly:
         ordered = tuple(terms)
@@ -186,7 +188,7 @@ class Poly:
         found = _interned.get((cls, ordered))
         if found is None:
             found = object.__new__(cls)
-            found.terms, found._text = ordered, None
+            found.terms, found._text, found._sizes = ordered, None, None
             atoms = [a for m, _ in ordered for a, _ in m]
             found.indices = frozenset().union(*(a.indices for a in atoms))
             found.names = frozenset().union(*(a.names for a in atoms))
@@ -280,7 +282,9 @@ class Poly:
 
     def sizes(self) -> frozenset[str]:
         """The names of all symbolic sizes in it, also inside quotients and entries."""
-        return frozenset().union(*(_sizes_of(a) for a in self.atoms())) if self.terms else frozenset()
+        if self._sizes is None:
+            self._sizes = frozenset().union(*(_sizes_of(a) for m, _ in self.terms for a, _ in m))
+        return self._sizes
 
     def linear_in(self, atom: Atom) -> tuple[int, Poly] | None:
         """``(c, rest)`` when this is ``c·atom + rest`` with an integer ``c`` and ``rest`` free of it.
@@ -453,6 +457,7 @@ def applied(kind: str, *args: PolyLike) -> Poly:
     return _atom_poly(Applied(kind, polys))
 
 
+@lru_cache(maxsize=4096)
 def exact_quotient(numerator: Poly, denominator: Poly) -> Poly | None:
     """``numerator / denominator`` when the division leaves nothing over, else None.
 
@@ -480,6 +485,7 @@ def exact_quotient(numerator: Poly, denominator: Poly) -> Poly | None:
     return None
 
 
+@lru_cache(maxsize=4096)
 def _floor(numerator: Poly, denominator: Poly) -> Poly:
     """``numerator // denominator`` with whole multiples taken out: ``(h*d + e)//d`` is ``h`` for an index e below d."""
     whole, rest = as_poly(0), as_poly(0)
@@ -604,6 +610,7 @@ def _degree_one(poly: Poly, i: Index) -> tuple[Poly, Poly] | None:
     return Poly(slope), Poly(rest)
 
 
+@lru_cache(maxsize=8192)
 def nonnegative(poly: Poly, least: int = 1) -> bool:
     """Whether the expression is surely at least 0 wherever its indices have values (False: not known).
 

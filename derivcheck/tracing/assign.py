@@ -11,14 +11,18 @@ import math
 import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import torch
+from torch._subclasses.fake_tensor import FakeTensorMode
 
+from derivcheck.errors import UnsupportedOperation
 from derivcheck.notation.program import Requirement
 from derivcheck.notation.sizes import Poly, Size, as_poly, size
 from derivcheck.tracing.compared import Conditions
 from derivcheck.tracing.expressions import Expressions
+from derivcheck.tracing.functional import Impure
 from derivcheck.tracing.record import RecordingFailed, Run, record
 from derivcheck.tracing.recorder import Enough, Repair
 from derivcheck.tracing.recording import Recording
@@ -63,15 +67,19 @@ class Traces:
     notes: dict[str, None] = field(default_factory=dict)
     fixed: dict[str, str] = field(default_factory=dict)
     watch: bool = True
+    plain: bool = True  # code that writes to no tensor is recorded as it is
+    pure: bool = False  # the code was seen to write to none
     plan: int = 0
     kind: int = 0
     within: tuple[Requirement, ...] = ()  # of the sizes that the code is meant for
+    distant: bool = True  # the sizes that all differ are far from the example's; near it, where the code does not take those
     given: bool = False  # a size by which the code chooses what it runs is fixed at the example's, not refused
     conditions: Conditions | None = None
     expressions: Expressions | None = None
     modules: dict[int, dict[str, Any]] = field(default_factory=dict)
     _made: dict[Any, Recording] = field(default_factory=dict)
     _ran: dict[Any, tuple[float, bool]] = field(default_factory=dict)
+    _mode: FakeTensorMode | None = None
 
     def resolve(self, poly: Poly) -> Poly:
         """An integer expression with identified and fixed sizes put in."""
@@ -164,6 +172,14 @@ class Traces:
             if len(ordered) > 1 and self.admits(sizes):
                 yield sizes
 
+    def apart(self) -> dict[str, int]:
+        """Sizes that all differ, from one another and from the other dimensions of the inputs."""
+        found = next(self.far(), None) if self.distant and self.example is not None else None
+        if found is None or not {p.at(found) for p in self.known()}.isdisjoint(found.values()):
+            self.distant = False
+            return self.assignment(1)
+        return found
+
     def known(self) -> list[Poly]:
         """The dimensions of the inputs that are more than one size."""
         dims = [self.resolve(p) for s in self.subject.specs for p in s.dims]
@@ -175,30 +191,44 @@ class Traces:
         names: bool = False,
         repair: Repair | None = None,
         upto: int | None = None,
+        trying: bool = False,
     ) -> Recording:
-        """Record at these sizes.
+        """Record at these sizes; ``trying`` whether the code runs there at all.
 
         Raises:
             RecordingFailed, UnsupportedOperation
         """
-        subject = self.subject
         shapes, full, key = self._run_at(sizes)
         if repair is None and upto is None and key in self._made:  # the sizes' names changed, and no shape
             return self._made[key]
-        modules = (*subject.modules, *self.modules.values())
-        run = Run(subject.has_row, subject.decompositions, names, self.watch, repair, upto, modules)
-
-        def code(run: Run) -> Any:
-            tensors = {s.name: run.input(s.name, shapes[s.name], s.dtype) for s in subject.specs}
-            return subject.call(tensors, run, full)
-
-        try:
-            found = record(code, run)
-        finally:
-            self.modules.update(run.reads.stands.modules)
+        code = partial(self._called, shapes, full)
+        if self.pure and not names:
+            try:
+                return self._recorded(code, False, repair, upto, pure=True)[0]
+            except (RecordingFailed, UnsupportedOperation, Impure) as e:  # said from a full recording
+                if trying and isinstance(e, RecordingFailed):
+                    raise
+        found, wrote = self._recorded(code, names, repair, upto)
         if repair is None and upto is None and names:
             self._made[key] = found
+            self.pure = self.plain and not wrote and not found.functions and not found.constants
         return found
+
+    def _called(self, shapes: Mapping[str, tuple[int, ...]], full: Mapping[str, int], run: Run) -> Any:
+        tensors = {s.name: run.input(s.name, shapes[s.name], s.dtype) for s in self.subject.specs}
+        return self.subject.call(tensors, run, full)
+
+    def _recorded(
+        self, code: Callable[[Run], Any], names: bool, repair: Repair | None, upto: int | None, pure: bool = False
+    ) -> tuple[Recording, bool]:
+        """A recording, and whether the code writes to a tensor."""
+        modules = (*self.subject.modules, *self.modules.values())
+        run = Run(self.subject.has_row, self.subject.decompositions, names, self.watch, repair, upto, modules, pure, self._mode)
+        self._mode = run.mode
+        try:
+            return record(code, run), run.functional.wrote
+        finally:
+            self.modules.update(run.reads.stands.modules)
 
     def _run_at(self, sizes: Mapping[str, int]) -> tuple[dict[str, tuple[int, ...]], dict[str, int], Any]:
         """The shapes of the inputs at these sizes, all sizes, and what a run depends on."""
@@ -213,7 +243,7 @@ class Traces:
         ran, whole = self._ran.get(key, (-1, False))  # how many operators are known to run there, and whether no more do
         if not whole and ran <= wanted:
             try:
-                self.at(sizes, upto=upto)
+                self.at(sizes, upto=upto, trying=True)
                 ran, whole = math.inf, True
             except Enough:
                 ran = wanted + 1

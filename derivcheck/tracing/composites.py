@@ -7,6 +7,7 @@ from math import prod
 from typing import Any
 
 import torch
+from torch._subclasses.functional_tensor import FunctionalTensor
 from torch.utils._mode_utils import no_dispatch
 
 from derivcheck.tracing.watched import bare
@@ -51,7 +52,7 @@ def _reshape(dims: Dims, x: Any, shape: Any, permuted: bool = False) -> Made:
 def viewable(x: Any, shape: Sequence[int]) -> bool:
     """Whether torch gives a view of this shape."""
     with no_dispatch(), torch._C.DisableTorchFunction():
-        inner = torch._from_functional_tensor(x.elem)
+        inner = torch._from_functional_tensor(x.elem) if isinstance(x, FunctionalTensor) else x
         try:
             torch.empty_strided(inner.shape, inner.stride(), device="meta").view(shape)
         except (RuntimeError, ValueError):

@@ -29,6 +29,9 @@ class Equalities:
         """Identify, scale or fix sizes after the code failed where they all differ."""
         if self.identify(identified) or self._reconcile(e, example):
             return
+        if self.traces.distant:  # near the example's sizes the code may run
+            self.traces.distant = False
+            return
         hidden = self.traces.hidden()
         if hidden and self._attribute(len(e.recording.calls)):
             return
@@ -51,7 +54,7 @@ class Equalities:
         call, k = failed.call, len(failed.recording.calls)
         if call is None or k >= len(example.calls) or example.calls[k].func is not call.func:
             return self._from_message(failed)
-        found = Local(call, failed.recording, example.calls[k], example, self.traces.assignment(1), self.traces.base()).solve()
+        found = Local(call, failed.recording, example.calls[k], example, self.traces.apart(), self.traces.base()).solve()
         changed = False
         for n, choice in (found or {}).items():
             if choice is None:
@@ -70,7 +73,7 @@ class Equalities:
 
     def repairing(self, example: Recording, found: list[tuple[str, Poly]]) -> Repair:
         """Repairs each operator that fails, so that one run finds all that the code needs to be equal."""
-        now, then = self.traces.assignment(1), self.traces.base()
+        now, then = self.traces.apart(), self.traces.base()
         known = {p.at(now): p for p in self.traces.known()}
 
         def repair(call: Call, recording: Recording) -> tuple[Any, Any] | None:
@@ -114,7 +117,7 @@ class Equalities:
         """The known dimension that a leaf of the failing call's arguments equals, if it is one."""
         assert failed.call is not None
         value = flat(shaped([failed.call.args, failed.call.kwargs], failed.recording))[position]
-        now = self.traces.assignment(1)
+        now = self.traces.apart()
         return next((p for p in self.traces.known() if p.at(now) == value), None)
 
     def _attribute(self, calls: int) -> bool:
@@ -125,7 +128,7 @@ class Equalities:
                 if m not in hidden and base[m] == base[n]:
                     self.traces.meaning[n] = size(m)
                     try:
-                        self.traces.at(self.traces.assignment(1))
+                        self.traces.at(self.traces.apart(), trying=True)
                         return True
                     except RecordingFailed as e:
                         if len(e.recording.calls) > calls:
@@ -135,7 +138,7 @@ class Equalities:
 
     def _from_message(self, failed: RecordingFailed) -> bool:
         """Two numbers in an error message (``expected 20, got 11``) that the example has equal are sizes to identify."""
-        now, then = self.traces.assignment(1), self.traces.base()
+        now, then = self.traces.apart(), self.traces.base()
         numbers = {int(n) for n in re.findall(r"\d+", str(failed.cause))}
         for n, v in now.items():
             if v not in numbers:
@@ -151,7 +154,7 @@ class Equalities:
     def _further(self, failed: RecordingFailed) -> bool:
         """Whether the code now gets further than it did, or complains of fewer sizes."""
         try:
-            self.traces.at(self.traces.assignment(1))
+            self.traces.at(self.traces.apart(), trying=True)
         except RecordingFailed as e:
             calls, before = len(e.recording.calls), len(failed.recording.calls)
             complaints = [len(set(re.findall(r"\d+", str(x.cause)))) for x in (e, failed)]

@@ -25,8 +25,18 @@ def explored(
     Args:
         sizes, within: see :func:`~derivcheck.tracing.trace.trace`.
     """
-    traces = Gathering(subject, dict(example) if example is not None else None, given=sizes != "every", within=within)
-    if sizes == "given" and example is not None:
+    traces = Gathering(subject, example if example is None else dict(example), given=sizes != "every", within=within)
+    try:
+        return _explored(traces, sizes)
+    except (UnsupportedOperation, InputError):
+        if not traces.pure:
+            raise
+    traces = Gathering(subject, example if example is None else dict(example), given=traces.given, within=within, plain=False)
+    return _explored(traces, sizes)  # what is refused is refused by recordings that follow everything
+
+
+def _explored(traces: Gathering, sizes: str) -> tuple[Gathering, Unified]:
+    if sizes == "given" and traces.example is not None:
         for n in traces.free():
             traces.fix(n, f"{shown(n)} = {traces.base()[n]}")
     for _ in range(24):

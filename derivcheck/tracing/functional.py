@@ -8,6 +8,7 @@ from types import FrameType
 from typing import Any
 
 import torch
+from torch._subclasses.fake_tensor import FakeTensor
 from torch._subclasses.functional_tensor import FunctionalTensor, FunctionalTensorMode
 
 from derivcheck.errors import UnsupportedOperation
@@ -39,12 +40,21 @@ _DISPATCH = tuple(
 )
 
 
-class Functional(FunctionalTensorMode):  # type: ignore[no-untyped-call]
-    """Functionalization that keeps operators with a row whole, and refuses writes that hide from autograd."""
+class Impure(Exception):
+    """Code that was taken to write to no tensor writes to one."""
 
-    def __init__(self, recorder: Recorder) -> None:
+
+class Functional(FunctionalTensorMode):  # type: ignore[no-untyped-call]
+    """Functionalization that keeps operators with a row whole, and refuses writes that hide from autograd.
+
+    Args:
+        pure: the code writes to no tensor (:class:`Impure` where it does): nothing has to be followed, and its tensors are
+            not wrapped.
+    """
+
+    def __init__(self, recorder: Recorder, pure: bool = False) -> None:
         super().__init__(pre_dispatch=True)
-        self.recorder = recorder
+        self.recorder, self.pure, self.wrote = recorder, pure, False
         self.cut: set[int] = set()
         self.live_storages: set[int] = set()
         self.kept: list[Any] = []
@@ -72,6 +82,10 @@ class Functional(FunctionalTensorMode):  # type: ignore[no-untyped-call]
                     here(),
                     "Derive outside of autocast: the derivation is over the reals, and its code runs in any type.",
                 )
+            if func._schema.is_mutable:
+                self.wrote = True
+                if self.pure:
+                    raise Impure
             if func._schema.is_mutable and func.namespace not in ("aten", "prims"):
                 reason = "it writes to its arguments, and torch has no form of it that does not"
                 instead = "Wrap it in an operator that returns a new tensor, and add a row for that one."
@@ -97,13 +111,17 @@ class Functional(FunctionalTensorMode):  # type: ignore[no-untyped-call]
                 op, given = composed
                 with self, self.recorder.passing(given):
                     out = op(*stripped(given))
-                if op is copied and viewable(args[0], out.shape):  # torch gives a view: a write to it would be lost
+                if op is copied and not self.pure and viewable(args[0], out.shape):  # torch gives a view: a write would be lost
                     self.shared.add(out.untyped_storage()._cdata)
                 return out
             if torch.Tag.nondeterministic_seeded in func.tags:
                 masked = self._random(func, args, kwargs)
                 if masked is not None:
                     return masked
+        if func is torch.ops.aten.broadcast_tensors.default and self.recorder.repair is not None:
+            return self._broadcast(types, args)
+        if self.pure:
+            return self._plainly(func, args, kwargs)
         self.recorder.shares = False
         out = super().__torch_dispatch__(func, types, args, kwargs)
         if self.recorder.shares:  # a view that the operator's schema does not declare: a write to it would be lost
@@ -113,9 +131,28 @@ class Functional(FunctionalTensorMode):  # type: ignore[no-untyped-call]
         self._flow(func, args, kwargs, out)
         return out
 
+    def _broadcast(self, types: Any, args: Any) -> Any:
+        """Tensors broadcast; those that do not fit are handed on, for the operator that takes them to say which sizes must be
+        equal."""
+        try:
+            func = torch.ops.aten.broadcast_tensors.default
+            return self._plainly(func, args, {}) if self.pure else super().__torch_dispatch__(func, types, args, {})
+        except RuntimeError as e:
+            self.recorder.unfit = e
+            return list(args[0])
+
+    def _plainly(self, func: Any, args: Any, kwargs: Any) -> Any:
+        """The call as it is, or what it is composed of."""
+        if self._can_decompose(func, args, kwargs) and torch._C._dispatch_has_kernel(func.name()):
+            with self:
+                out = func.decompose(*args, **kwargs)
+            if out is not NotImplemented:
+                return out
+        return self.recorder.__torch_dispatch__(func, (), args, kwargs)
+
     def _composed(self, func: Any, args: Any, kwargs: Any) -> Any:
         """The operator of which a view is composed, and its arguments with numbers that are watched."""
-        if func not in COMPOSITES and func not in LIKE or not isinstance(args[0], FunctionalTensor):
+        if func not in COMPOSITES and func not in LIKE or not isinstance(args[0], (FunctionalTensor, FakeTensor)):
             return None
         if func in LIKE:
             return LIKE[func], (args[0], self.reads.dims(args[1]))

@@ -38,12 +38,18 @@ class Gathering(Traces):
             identified: list[tuple[str, Poly]] = []
             repair = None if example is None else needs.repairing(example, identified)
             try:
-                now = self.assignment(1)
-                first = self._first_run(now) if example is None else self.at(now, repair=repair)
+                now = self.apart()
+                upto = 4 * len(example.calls) + 64 if example is not None and self.distant else None
+                first = self._first_run(now) if example is None else self.at(now, repair=repair, upto=upto, trying=True)
+                if self.distant and needs.moved:
+                    self.distant = needs.moved = False
+                    continue
                 if not needs.identify(identified) and (not needs.moved or self.kind > 1):
                     break
                 self.kind += needs.moved  # sizes nearer to the example's, so that its kernels fit
                 needs.moved = False
+            except Enough:
+                self.distant = needs.moved = False
             except RecordingFailed as e:
                 if example is None:
                     if self._replanned():
@@ -53,6 +59,9 @@ class Gathering(Traces):
                         f"the traced code raises at {sizes}{said(e.place)}: {named_line(e.cause)}. "
                         "Give dimensions that must be equal the same name"
                     ) from e.cause
+                if self.distant and needs.moved:
+                    self.distant = needs.moved = False
+                    continue
                 needs.advance(e, example, identified, attempt)
         if example is not None:
             self.add(self.base(), example)
@@ -209,11 +218,14 @@ class Gathering(Traces):
         reason = f"it cannot run on tensors without data ({type(e.cause).__name__}: {said})"
         raise UnsupportedOperation(what, reason, e.place, "Write it with torch operators alone.") from e.cause
 
-    def _further_ones(self, least: int = 3) -> None:
-        """Record far from the base, and nearby until there are three of the first one's path."""
+    def _further_ones(self) -> None:
+        """Record far from the base, where that is not done, and nearby until there are three of the first one's path; where
+        all sizes differ far away, two tell as much."""
         way = path(self.recordings[0])
+        done = self.distant and len(self.recordings) > 1
+        least = 2 if done and 1 not in self.assignments[0].values() else 3
         for tried, sizes in enumerate(self.far()):
-            if tried > 4:
+            if tried > 4 or done:
                 break
             try:
                 found = self._along(sizes)

@@ -58,15 +58,18 @@ class Run:
         repair: Repair | None = None,
         upto: int | None = None,
         modules: Iterable[dict[str, Any]] = (),
+        pure: bool = False,
+        mode: FakeTensorMode | None = None,
     ) -> None:
         self.modules, self.marks = tuple(modules), Marks()
         self.recording = Recording()
-        self.mode = FakeTensorMode(allow_non_fake_inputs=True)
+        self.mode = FakeTensorMode(allow_non_fake_inputs=True) if mode is None else mode
         self.recorder = Recorder(self.recording, has_row, decompositions, names)
         self.watch, self.reads = watch, Reads(self.recorder.number_of, watch)
         self.recording.reads, self.recording.log = self.reads.values, self.reads.log
         self.recorder.repair, self.recorder.upto = repair, upto
-        self.functional = Functional(self.recorder)
+        self.functional = Functional(self.recorder, pure)
+        self.recorder.mode = self.mode if pure else None
         self.recorder.calls, self.functional.reads = PythonCalls(self.recorder, self.reads, self.marks), self.reads
         self.wrapped: dict[str, Any] = {}
         self.inner: dict[str, torch.Tensor] = {}
@@ -77,12 +80,13 @@ class Run:
 
     def input(self, name: str, shape: Sequence[int], dtype: torch.dtype) -> torch.Tensor:
         """An input of the recorded code; call it inside :func:`record`."""
-        with no_dispatch():
-            raw = torch.empty(tuple(shape), dtype=dtype, device="meta")
-        inner = self.mode.fake_tensor_converter.from_meta_and_device(self.mode, raw, torch.device("cpu"))
-        self.recording.inputs[name] = self.recorder.add(inner)
-        t = FunctionalTensor.to_functional(inner)
-        if dtype.is_floating_point:
+        with torch._C.DisableTorchFunction():
+            with no_dispatch():
+                raw = torch.empty(tuple(shape), dtype=dtype, device="meta")
+            inner = self.mode.fake_tensor_converter.from_meta_and_device(self.mode, raw, torch.device("cpu"))
+            self.recording.inputs[name] = self.recorder.add(inner)
+            t = inner if self.functional.pure else FunctionalTensor.to_functional(inner)
+        if dtype.is_floating_point and not self.functional.pure:
             self.functional.mark(t)
             self.functional.unread.add(t)
         self.wrapped[name], self.inner[name] = t, inner
@@ -109,15 +113,17 @@ def record(code: Callable[[Run], Any], run: Run) -> Recording:
             torch.enable_grad(),
             enable_python_dispatcher(),
             run.mode,
-            recorder,
+            nullcontext() if run.functional.pure else recorder,
             run.functional,
             run.marks.listening(),
             PythonCalls(recorder, run.reads, run.marks),
         ):
             out = run_code(code, run)
+            if recorder.unfit is not None:
+                raise recorder.unfit
             recording.asks_for_types = run.reads.asks_for_types
             recording.output = _unwrapped(out, recorder, run.marks)
-            for name, t in run.wrapped.items():
+            for name, t in run.wrapped.items() if not run.functional.pure else ():
                 end = t.from_functional()
                 if end is not run.inner[name]:
                     recording.written[name] = recorder.number(end).number

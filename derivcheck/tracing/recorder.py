@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 import torch
-from torch._subclasses.fake_tensor import DataDependentOutputException, FakeTensor
+from torch._subclasses.fake_tensor import DataDependentOutputException, FakeTensor, FakeTensorMode
 from torch._subclasses.functional_tensor import FunctionalTensor
 from torch.fx.experimental.proxy_tensor import ProxyTorchDispatchMode
 from torch.utils import _pytree as pytree
@@ -24,6 +24,7 @@ from derivcheck.tracing.kernel_shapes import refuse_as_the_kernel
 from derivcheck.tracing.log import Escape, Place, outside
 from derivcheck.tracing.reads import leaves, rewatched
 from derivcheck.tracing.recording import Call, Frame, Meta, Recording, Tensor, operator_name
+from derivcheck.tracing.shapes_alone import shaped
 from derivcheck.tracing.stack import frames_of, here
 from derivcheck.tracing.trials import made_of, shaped_as_on_ones
 
@@ -62,6 +63,7 @@ class Recorder(ProxyTorchDispatchMode):  # type: ignore[no-untyped-call]
         self.current: Call | None = None
         self.outer: list[tuple[str, str | None]] = []
         self.repair: Repair | None = None
+        self.unfit: RuntimeError | None = None  # shapes that did not broadcast, before an operator was repaired
         self.upto: int | None = None
         self.shares = False
         self.masks: dict[str, Any] = {}
@@ -70,6 +72,7 @@ class Recorder(ProxyTorchDispatchMode):  # type: ignore[no-untyped-call]
         self.given: tuple[Any, ...] = ()
         self.calls: Any = nullcontext()
         self.computed = Constants(recording)
+        self.mode: FakeTensorMode | None = None
 
     @contextmanager
     def passing(self, *arguments: Any) -> Iterator[None]:
@@ -198,13 +201,16 @@ class Recorder(ProxyTorchDispatchMode):  # type: ignore[no-untyped-call]
                 raise self.refusal(func, place or here())
         try:
             refuse_as_the_kernel(func, args, kwargs)
-            out = func(*args, **kwargs)
+            out = NotImplemented if self.mode is None else shaped(self.mode, func, args, kwargs)
+            if out is NotImplemented:
+                out = func(*args, **kwargs)
         except DataDependentOutputException:  # an operator with a row that looks at its arguments (cov at its weights)
             out = shaped_as_on_ones(func, args, kwargs)
         except Exception:
             repaired = self.repair(call, self.recording) if self.repair is not None else None
             if repaired is None:
                 raise
+            self.unfit = None
             out = func(*made_of(repaired[0], "cpu"), **made_of(repaired[1], "cpu"))
         results = tensors_in(out)
         if not any(a.alias_info for a in func._schema.arguments):

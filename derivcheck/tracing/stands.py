@@ -35,6 +35,7 @@ from derivcheck.tracing.watched import (
 
 _LEN, _INDEX, _MIN, _MAX, _RANGE, _LOG = len, operator.index, min, max, range, math.log
 _watched = (Watched, Real)
+_PLAIN = {list, tuple, dict, str, set}
 
 
 def _is_watched(x: Any) -> bool:
@@ -43,6 +44,8 @@ def _is_watched(x: Any) -> bool:
 
 def _length(x: Any) -> int:
     # The interpreter makes an int of what __len__ returns.
+    if type(x) in _PLAIN:  # torch's own, most of them
+        return _LEN(x)
     if type(x) is Steps:
         return x.length()  # type: ignore[no-any-return]
     return x.shape[0] if isinstance(x, torch.Tensor) and x.ndim else _LEN(x)

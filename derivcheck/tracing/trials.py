@@ -33,6 +33,30 @@ def shaped_as_on_ones(func: Any, args: Any, kwargs: Any) -> Any:
 
 def succeeds(func: Any, args: Any, kwargs: Any) -> bool:
     """Whether an operator takes tensors of these shapes (tensors are given as :class:`Meta`)."""
+    key = (func, _frozen(args), _frozen(kwargs))
+    try:
+        known = _known.get(key)
+    except TypeError:  # an argument without a hash
+        return _takes(func, args, kwargs)
+    if known is None:
+        known = _takes(func, args, kwargs)
+        if func.namespace == "aten" and len(_known) < 4096:
+            _known[key] = known
+    return known
+
+
+_known: dict[Any, bool] = {}
+
+
+def _frozen(value: Any) -> Any:
+    if isinstance(value, (list, tuple)):
+        return tuple(map(_frozen, value))
+    if isinstance(value, dict):
+        return tuple((k, _frozen(v)) for k, v in value.items())
+    return type(value), value
+
+
+def _takes(func: Any, args: Any, kwargs: Any) -> bool:
     try:
         with torch.no_grad(), no_dispatch():
             made = {k: made_of(v, "meta") for k, v in kwargs.items() if k not in ("device", "pin_memory")}

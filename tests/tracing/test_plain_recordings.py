@@ -1,0 +1,96 @@
+"""Code that writes to no tensor is recorded without following its writes: the recording is the same one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+import derivcheck as dc
+from derivcheck.tracing.gather import Gathering
+from derivcheck.tracing.inputs import function_subject
+from derivcheck.tracing.shapes_alone import _FUNCTIONS
+from tests.tracing.meant import normal
+
+T = torch.Tensor
+
+
+def mixed(x: T, w: T) -> T:
+    n, m = x.shape
+    head, *rest = (x @ w.T).chunk(2, 1)
+    y = torch.cat([head.softmax(-1), *rest], 1)[:, 1:].reshape(-1)
+    return F.gelu(y).sum() / (n * m) + x.detach().mean(0).sum() * w.unflatten(0, (-1, 1)).flatten(1).log_softmax(0).sum()
+
+
+def attention(x: T, w: T) -> T:
+    q, k = F.linear(x, w), x.expand(3, -1, -1).transpose(1, 2)
+    return F.mse_loss(F.layer_norm(torch.matmul(q, k[0]), (x.shape[0],)).relu(), torch.ones(x.shape[0], x.shape[0]).to(x))
+
+
+@pytest.mark.parametrize("f", [mixed, attention])
+@pytest.mark.parametrize("sizes", [(5, 4), (1, 1), (2, 2), (1031, 3095)])
+def test_a_plain_recording_is_the_same(f: Callable[..., T], sizes: tuple[int, int]) -> None:
+    subject, example, _ = function_subject(f, {"x": normal(5, 4), "w": normal(4, 4)}, {}, {})
+    assert example is not None
+    traces = Gathering(subject, example)
+    traces.at(example, names=True)
+    assert traces.pure
+    n, m = sizes
+    there = {"x.0": n, "x.1": m, "w.0": m, "w.1": m}
+    plain = traces.at(there)
+    traces.pure = False
+    whole = traces.at(there)
+    assert plain.same(whole) and plain.metas == whole.metas and plain.reads == whole.reads
+    assert plain.log.comparisons == whole.log.comparisons
+
+
+def test_code_that_writes_is_followed() -> None:
+    def f(x: Any) -> Any:
+        y = x.clone()
+        y[:, 1:].add_(x[:, :-1])
+        return y.sum()
+
+    subject, example, _ = function_subject(f, {"x": normal(5, 4)}, {}, {})
+    assert example is not None
+    traces = Gathering(subject, example)
+    traces.at(example, names=True)
+    assert not traces.pure
+    x = normal(3, 6).requires_grad_()
+    value, grads = dc.derive(f, x=normal(5, 4)).compile()(x=x.detach())
+    torch.testing.assert_close((value, grads["x"]), (f(x), *torch.autograd.grad(f(x), x)))
+
+
+def test_code_that_writes_at_other_sizes_alone_is_followed_there() -> None:
+    def f(x: Any) -> Any:
+        return x.clone().mul_(3).sum() if x.shape[0] > 100 else (2 * x).sum()
+
+    subject, example, _ = function_subject(f, {"x": normal(5)}, {}, {})
+    traces = Gathering(subject, example)
+    traces.at({"x.0": 5}, names=True)
+    assert traces.pure
+    assert [c.operator for c in traces.at({"x.0": 200}).calls] == ["aten.clone.default", "aten.mul.Tensor", "aten.sum.default"]
+
+
+def test_only_functions_of_shapes_alone_are_called_without_torchs_bookkeeping() -> None:
+    for func in _FUNCTIONS:
+        assert not func._schema.is_mutable and torch.Tag.nondeterministic_seeded not in func.tags
+        assert torch.Tag.dynamic_output_shape not in func.tags and torch.Tag.data_dependent_output not in func.tags
+
+
+def test_a_derivation_calls_the_function_a_few_times() -> None:
+    calls = []
+
+    def loss(x: Any, W: Any, b: Any, y: Any) -> Any:
+        calls.append(x.shape)
+        return F.mse_loss(F.linear(x, W, b), y)
+
+    d = dc.derive(loss, x=normal(5, 3), W=normal(2, 3), b=normal(2), y=normal(5, 2))
+    assert "N*out" in str(d.program.definitions[-1].term) and len(calls) <= 5
+    calls.clear()
+    model = torch.nn.Linear(3, 2)
+    model.register_forward_hook(lambda *args: calls.append(None))
+    dc.derive(model, loss=torch.nn.MSELoss())
+    assert len(calls) <= 5
