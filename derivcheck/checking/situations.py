@@ -210,6 +210,7 @@ def _magnitudes(s: Subject, data: Tensors, ups: Upstream, generator: torch.Gener
             yield Probe(name, data, {n: _wide(g, generator) * sign for n, g in ups.items()}, glanced=not sign)
     below = {n: -_random({n: g}, generator)[n].abs() - g.abs() for n, g in ups.items()}
     yield Probe("negative upstream", data, below, glanced=True)
+    yield Probe("tiny upstream", data, {n: g * _least(g) ** 0.5 for n, g in below.items()}, lenient="sound", glanced=True)
     small = {n: g * (_least(g) / max(float(g.abs().max()), 1.0)) if g.numel() else g for n, g in ups.items()}
     yield Probe("denormal upstream", data, small, lenient="coarse", glanced=True)
     moved = _unbounded(s, data)

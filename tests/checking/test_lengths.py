@@ -68,6 +68,7 @@ def test_whole_blocks_are_tried(block: int) -> None:
         (lambda g, x, w: transposed(g), "transposed upstream"),
         (lambda g, x, w: bool((g < 0).all()) and g.numel() > 4, "negative upstream"),
         (lambda g, x, w: g.stride() == (0, 0), "expanded upstream"),
+        (lambda g, x, w: 0 < float(g.abs().max()) < 1e-100 if g.numel() else False, "tiny upstream"),
     ],
 )
 def test_strides_and_signs_are_tried(condition: Condition, shown: str) -> None:
