@@ -25,7 +25,7 @@ import numpy.typing as npt
 
 from derivcheck.checking.bound import Bound
 from derivcheck.checking.live import Live
-from derivcheck.checking.structure import Colouring, batched, colouring, cost, degree, frozen, unreduced
+from derivcheck.checking.structure import Colouring, batched, colouring, cost, degree, dependents, frozen, unreduced
 from derivcheck.notation.meaning import evaluate
 from derivcheck.notation.program import Program
 from derivcheck.notation.sizes import Index
@@ -99,6 +99,10 @@ def difference(
     size = max(1, int(CHUNK / max(1, colours.output, x.size)))
     known = {**inputs, **base}
     open_program, equalities = frozen(open_program, name)
+    moving = {d.name for d in dependents(open_program, name)}
+    weights = {o: g for o, g in weights.items() if o in moving}
+    if not weights:  # it is compared by == alone
+        return Difference(np.zeros(x.shape), np.zeros(x.shape), x.size, x.size, True)
     if equalities.definitions:  # which elements are equal is a fact of the point itself
         known.update(evaluate(equalities, {a.name: known[a.name] for a in equalities.arguments}, sizes))
     pairs = evaluate(open_program, {a.name: known[a.name] for a in open_program.arguments}, sizes, Bound())

@@ -9,8 +9,10 @@ import torch
 
 
 def dense(g: Any) -> Any:
-    """A sparse gradient (of an embedding, say) as the dense one that it means."""
-    return g.to_dense() if isinstance(g, torch.Tensor) and g.layout is not torch.strided else g
+    """A sparse gradient (of an embedding, say) as the dense one that it means; one without memory as its zeros."""
+    if not isinstance(g, torch.Tensor):
+        return g
+    return g.to_dense() if g.layout is not torch.strided else torch.zeros_like(g) if g._is_zerotensor() else g
 
 
 def flat(out: Any) -> list[torch.Tensor]:

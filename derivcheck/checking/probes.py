@@ -92,6 +92,7 @@ class _Prober:
     upstream: Upstream
     done: list[str] = field(default_factory=list)
     left: list[str] = field(default_factory=list)
+    own: dict[str, str] = field(default_factory=dict)  # what torch's own autograd raised, and where
     refused: dict[str, str] = field(default_factory=dict)  # what the backward raised at data made for a side
     subgradients: int = 0
 
@@ -146,6 +147,9 @@ class _Prober:
         if p.reaching and raised:  # data that we made: what refuses them gives no wrong gradient, and is told
             self.refused.setdefault(raised, p.name)
             return False
+        if raised and self.s.native:  # torch's own code differentiates torch's own: no fault of the caller's
+            self.own.setdefault(re.sub(r"\d+", "#", raised), f"torch's own: its autograd raises under {where}: {raised}")
+            return False
         elsewhere = self.known.other_sizes(p)
         if p.refusable and (not elsewhere or p.lenient) and raised:
             self.left.append(p.name)
@@ -188,7 +192,7 @@ class _Prober:
             report.notes.append(f"held under {len(self.done)} probes: {', '.join(dict.fromkeys(self.done))}")
         if self.left:
             report.notes.append(f"could not be run: {', '.join(dict.fromkeys(self.left))}")
-        report.leave_open(*(said for _, said in list(self.known.refused.values())[:MOST]))
+        report.leave_open(*self.own.values(), *(said for _, said in list(self.known.refused.values())[:MOST]))
         if dropped:
             report.notes.append(f"not tried, for there were too many: data for {', '.join(dict.fromkeys(dropped))}")
         if long:
@@ -263,7 +267,7 @@ class _Known:
         try:
             if self.s.call is not None and same is None:
                 found = likeness(self.s, p.tensors)
-                if found.unlike and self.other_sizes(p):
+                if found.unlike and self.other_sizes(p) and not self.s.derivation.program.assumptions:
                     self.unlike.append(found.unlike)
                 if found.refused and self.other_sizes(p) and not p.lenient:
                     self._refuses(p, found.refused)

@@ -65,12 +65,11 @@ def unreduced(
         g = np.asarray(g, dtype=np.float64)
         weights[label] = g.reshape(g.shape + (1,) * len(inner))
     needed = {n for d in last for n in d.term.names}
-    kept: list[Definition] = []
-    for d in reversed(flows):
-        if d.name in needed:
-            kept.insert(0, d)
-            needed |= d.term.names
-    inside = {d.name for d in kept}
+    inside: set[str] = set()
+    while more := [d for d in flows if d.name in needed and d.name not in inside]:  # recurrences may need each other
+        inside |= {d.name for d in more}
+        needed = needed.union(*(d.term.names for d in more))
+    kept = [d for d in flows if d.name in inside]
     every = needed | {name} | {n for d in (*kept, *last) for p in d.dims for n in p.names}
     arguments = [a for a in program.arguments if a.name in every]
     arguments += [Input(d.name, d.dims, d.kind) for d in program.definitions if d.name in every and d.name not in inside]
@@ -126,6 +125,16 @@ def frozen(program: Program, name: str) -> tuple[Program, Program]:
     inputs += [Input(d.name, d.dims, d.kind) for d in program.definitions if d.name in needed]
     return replace(program, arguments=(*program.arguments, *extra), definitions=tuple(definitions)), Program(
         tuple(inputs), tuple(found.values()), tuple(d.name for d in found.values())
+    )
+
+
+def compared(program: Program, name: str) -> bool:
+    """Whether the code asks of numbers that move with ``name`` whether they are equal to others: no step keeps that."""
+    moving = {name} | {d.name for d in dependents(program, name)}
+    return any(
+        isinstance(t, Bracket) and t.relation in ("==", "!=") and isinstance(t.operand, Term) and not t.names.isdisjoint(moving)
+        for d in program.definitions
+        for t in subterms(d.term)
     )
 
 

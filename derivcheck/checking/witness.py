@@ -31,7 +31,7 @@ from derivcheck.checking.outputs import dense, flat
 from derivcheck.checking.report import NOT_REPRODUCED, Row, Witness
 from derivcheck.checking.situations import at_sizes
 from derivcheck.checking.slopes import slope_along
-from derivcheck.checking.structure import dependents
+from derivcheck.checking.structure import compared, dependents
 from derivcheck.checking.subject import Subject, Tensors
 from derivcheck.checking.wide import computing_in
 from derivcheck.errors import DerivcheckError, InputError, UnsupportedOperation
@@ -239,13 +239,16 @@ def _direction(
     if call is None or _stops(s):
         return None
     generator = torch.Generator().manual_seed(seed + 1)
+    moved = [n for n in s.wrt if not compared(s.derivation.program, n)]
+    if not moved:
+        return None
     directions = {
-        n: torch.randn(tensors[n].shape, generator=generator, dtype=torch.float64).to(tensors[n].device) for n in s.wrt
+        n: torch.randn(tensors[n].shape, generator=generator, dtype=torch.float64).to(tensors[n].device) for n in moved
     }
     for n in directions:
         if any(k.name.startswith("is symmetric") for k in s.kinds.get(n, ())):  # where a kernel reads one triangle alone
             directions[n] = (directions[n] + directions[n].mT) / 2
-    scale = max(float(tensors[n].abs().max()) for n in s.wrt) or 1.0
+    scale = max(float(tensors[n].abs().max()) for n in moved) or 1.0
 
     def at(h: float) -> list[torch.Tensor]:
         return _run(call, {n: t + h * directions[n] if n in directions else t for n, t in tensors.items()})
@@ -255,9 +258,9 @@ def _direction(
     if found is None:
         return None
     best, doubt = found
-    expected = sum(float((right.value(outputs[n]) * directions[n].cpu()).sum()) for n in s.wrt)
-    terms = sum(float((right.value(outputs[n]).abs() * directions[n].cpu().abs()).sum()) for n in s.wrt)
-    bound = sum(float((right.tolerance(outputs[n]) * directions[n].cpu().abs()).sum()) for n in s.wrt)
+    expected = sum(float((right.value(outputs[n]) * directions[n].cpu()).sum()) for n in moved)
+    terms = sum(float((right.value(outputs[n]).abs() * directions[n].cpu().abs()).sum()) for n in moved)
+    bound = sum(float((right.tolerance(outputs[n]) * directions[n].cpu().abs()).sum()) for n in moved)
     bound += 8 * doubt + 64 * FLOAT64_UNIT * terms
     if not math.isfinite(best) or not math.isfinite(bound) or doubt > JUDGED * terms:
         return Witness("direction", None, note="a kink lies within the steps")

@@ -135,22 +135,10 @@ class _Sweep:
         ups = tuple(sorted(ups, key=lambda u: (len(u.name), u.name)))
         own = (replace(a, role="argument") if a.role == "upstream" else a for a in self.forward.arguments)
         arguments = (*own, *ups)
-        wanted: set[str] = set(outputs)
-        kept: list[Definition] = []
-        for d in reversed(self.out):
-            if d.name in wanted:
-                kept.append(d)
-                wanted |= d.term.names
-        forward: list[Definition] = []
-        for d in reversed(order):
-            if d.name in wanted:
-                forward.append(d)
-                wanted |= d.term.names
-                for p in d.dims:
-                    wanted |= p.names
-        definitions = tuple(reversed(forward)) + tuple(reversed(kept))
         f = self.forward
-        return Program(arguments, definitions, outputs, f.conditions, f.notes, "tuple", f.requires, only=f.only)
+        every = (*order, *self.out)
+        whole = Program(arguments, every, outputs, f.conditions, f.notes, "tuple", f.requires, only=f.only)
+        return whole.needed(outputs)
 
     # -- one definition, or one group of mutually recursive ones -------------
     def _group(self, group: Sequence[Definition]) -> None:

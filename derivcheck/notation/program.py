@@ -267,13 +267,16 @@ class Program:
 
     def needed(self, outputs: Iterable[str]) -> Program:
         """The same Program with only the definitions that these outputs need."""
+        outputs = tuple(outputs)
         wanted = set(outputs)
-        kept = []
-        for d in reversed(self.definitions):
-            if d.name in wanted:
-                kept.append(d)
-                wanted |= d.term.names | frozenset().union(*(p.names for p in d.dims)) if d.dims else d.term.names
-        return replace(self, definitions=tuple(reversed(kept)), outputs=tuple(outputs))
+        kept: set[str] = set()
+        while True:  # recurrences may need each other, and what stands behind them
+            more = [d for d in reversed(self.definitions) if d.name in wanted and d.name not in kept]
+            if not more:
+                return replace(self, definitions=tuple(d for d in self.definitions if d.name in kept), outputs=outputs)
+            for d in more:
+                kept.add(d.name)
+                wanted |= d.term.names.union(*(p.names for p in d.dims))
 
     def rename(self, names: Mapping[str, str]) -> Program:
         """The same Program with tensors renamed."""

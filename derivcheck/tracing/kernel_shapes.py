@@ -44,6 +44,34 @@ def _diagonal(x: torch.Tensor, source: torch.Tensor, offset: int = 0, dim1: int 
     _equal(source.shape, x.diagonal(offset, dim1, dim2).shape, "the source")
 
 
+def _recurrent(
+    x: torch.Tensor, states: Any, params: Any, biases: bool, layers: int, dropout: float, train: bool, both: bool, first: bool
+) -> None:
+    """The states and weights of a recurrent network.  Its kernel does not look at all of them."""
+    ways, states = 1 + both, list(states) if isinstance(states, (list, tuple)) else [states]
+    given, wide = states[0].shape[-1], states[-1].shape[-1]  # of an LSTM with a projection these differ
+    for state, width in zip(states, (given, wide)):
+        _equal(state.shape, [layers * ways, x.shape[0 if first else 1], width], "the state")
+    each = len(params) // max(1, layers * ways)
+    gates = params[0].shape[0]
+    if gates % wide:
+        raise RuntimeError(f"a weight has {gates} rows, expected a multiple of {wide}")
+    for k in range(0, len(params), each):
+        inner = x.shape[-1] if k < ways * each else given * ways
+        wanted = [[gates, inner], [gates, given], *([[gates]] * 2 if biases else []), [given, wide]][:each]
+        for weight, shape in zip(params[k : k + each], wanted):
+            _equal(weight.shape, shape, "a weight")
+
+
+def recurrent_results(func: Any, args: Sequence[Any]) -> tuple[torch.Tensor, ...] | None:
+    """The results of a recurrent network on tensors without data, which torch finds step by step; None for other operators."""
+    if _LOOKS.get(func) is not _recurrent:
+        return None
+    x, states = args[0], list(args[1]) if isinstance(args[1], (list, tuple)) else [args[1]]
+    output = x.new_empty([*x.shape[:-1], states[0].shape[-1] * (1 + args[7])])
+    return output, *(s.new_empty(s.shape) for s in states)
+
+
 def _equal(found: Sequence[int], expected: Sequence[int], what: str) -> None:
     if list(found) != list(expected):
         raise RuntimeError(f"{what} has shape {list(found)}, expected {list(expected)}")
@@ -56,4 +84,8 @@ _LOOKS: dict[Any, Callable[..., None]] = {
     aten.index_put.default: _placed,
     aten._unsafe_index_put.default: _placed,
     aten.diagonal_scatter.default: _diagonal,
+    aten.lstm.input: _recurrent,
+    aten.gru.input: _recurrent,
+    aten.rnn_tanh.input: _recurrent,
+    aten.rnn_relu.input: _recurrent,
 }

@@ -20,7 +20,7 @@ from derivcheck.errors import UnsupportedOperation
 from derivcheck.tracing.composites import PARTS, PERMUTES, VIEWS
 from derivcheck.tracing.constants import Constants
 from derivcheck.tracing.decimals import Decimals
-from derivcheck.tracing.kernel_shapes import refuse_as_the_kernel
+from derivcheck.tracing.kernel_shapes import recurrent_results, refuse_as_the_kernel
 from derivcheck.tracing.log import Escape, Place, outside
 from derivcheck.tracing.reads import leaves, rewatched
 from derivcheck.tracing.recording import Call, Frame, Meta, Recording, Tensor, operator_name
@@ -201,7 +201,9 @@ class Recorder(ProxyTorchDispatchMode):  # type: ignore[no-untyped-call]
                 raise self.refusal(func, place or here())
         try:
             refuse_as_the_kernel(func, args, kwargs)
-            out = NotImplemented if self.mode is None else shaped(self.mode, func, args, kwargs)
+            out = recurrent_results(func, args) or NotImplemented
+            if out is NotImplemented and self.mode is not None:
+                out = shaped(self.mode, func, args, kwargs)
             if out is NotImplemented:
                 out = func(*args, **kwargs)
         except DataDependentOutputException:  # an operator with a row that looks at its arguments (cov at its weights)

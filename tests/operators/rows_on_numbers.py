@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -194,3 +195,32 @@ def gradients(c: Case) -> list[tuple[str, Any, Any]]:
     found = evaluate(back, given, sizes_of(back))
     zeros = [np.zeros(tuple(c.inputs[k].shape)) if w is None else w.numpy(force=True) for k, w in zip(wrt, want, strict=True)]
     return [(k, found[bar], w) for k, bar, w in zip(wrt, back.outputs, zeros, strict=True)]
+
+
+def function(name: str, sample: Sample) -> tuple[Callable[..., Any], dict[str, torch.Tensor]]:
+    """A sample as a function of named tensors that calls torch's operator, and these; fixed ones require no gradient."""
+    generator = torch.Generator().manual_seed(zlib.crc32(repr((name, sample.args, sample.kwargs)).encode()))
+    inputs: dict[str, torch.Tensor] = {}
+
+    def drawn(a: Any) -> Any:
+        if isinstance(a, Like):
+            tensor = draw(a, generator)
+            inputs[key := f"x{len(inputs)}"] = tensor.requires_grad_(tensor.is_floating_point() and a.values != "fixed")
+            return key
+        if isinstance(a, Dtype):
+            return getattr(torch, a.name)
+        if isinstance(a, Poly):
+            return a.at({s: int(s[1:]) for s in a.sizes()})
+        return type(a)(drawn(v) for v in a) if isinstance(a, (list, tuple)) else a
+
+    args, kwargs = drawn(sample.args), {k: drawn(v) for k, v in sample.kwargs.items()}
+
+    def filled(a: Any, tensors: dict[str, torch.Tensor]) -> Any:
+        if isinstance(a, (list, tuple)):
+            return type(a)(filled(v, tensors) for v in a)
+        return tensors[a] if isinstance(a, str) and a in tensors else a
+
+    def call(**tensors: torch.Tensor) -> Any:
+        return overload(name)(*filled(args, tensors), **filled(kwargs, tensors))
+
+    return call, inputs
