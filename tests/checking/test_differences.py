@@ -193,3 +193,29 @@ def test_kinks_that_meet_in_one_element_are_set_aside() -> None:
     assert check(lambda x, w: torch.relu(x @ w.T), data).passed
     straight = check(lambda x: torch.relu(x) - torch.relu(-x), {"x": torch.zeros(3)})
     assert straight["x"].verdict == "undecided"  # it is x: no kink is there, and torch's gradient of 0 is wrong
+
+
+def test_what_is_compared_by_equality_alone_has_no_slope() -> None:
+    """A label of floats selects: its own gradient is 0, and no step of it says otherwise."""
+    x, label = torch.randn(4, 3, dtype=torch.float64), torch.tensor([[1.0, 0.0, 1.0]] * 4, dtype=torch.float64)
+    losses: list[Any] = [
+        lambda x, label: torch.where(label == 1, x, -x),
+        lambda x, label: (x**2 * (label == 1)).sum() + label.sum(),
+        lambda x, label: torch.nn.functional.hinge_embedding_loss(x, 2 * label - 1),
+    ]
+    for f in losses:
+        assert dc.check(f, {"x": x, "label": label}).passed
+
+    def forgets(grad_output: Any, x: Any, label: Any) -> Any:
+        return {"x": grad_output, "label": torch.zeros_like(label)}
+
+    assert dc.check(losses[0], {"x": x, "label": label}, forgets)["x"].verdict == "wrong"
+
+
+@pytest.mark.parametrize("kept", ["weight_ih_l0", "bias_hh_l0"])
+def test_recurrences_that_need_each_other_are_kept_together(kept: str) -> None:
+    """Of a cell and its output one may stand before the other: both are needed, whatever the gradient is taken in."""
+    module = torch.nn.LSTM(2, 2, dtype=torch.float64)
+    for name, p in module.named_parameters():
+        p.requires_grad_(name == kept)
+    assert check_at(module, {"input": torch.randn(3, 1, 2, dtype=torch.float64)}, wrt=[kept]).passed

@@ -96,3 +96,23 @@ def test_a_gather_needs_room() -> None:
     d = dc.derive(lambda x, ids: x.gather(1, ids), x=randn(3, 4), ids=torch.tensor([[0, 3], [1, 1]]))
     with pytest.raises(ValueError, match="this was derived for N >= K; found"):
         d.compile()(x=randn(1, 4), ids=torch.zeros(2, 2, dtype=torch.int64), grad_output=randn(2, 2))
+
+
+@pytest.mark.parametrize("name, states", [("lstm", 2), ("gru", 1)])
+def test_the_states_of_a_recurrent_network_are_of_its_batch_and_layers(name: str, states: int) -> None:
+    """The kernel reads beyond a state that is too small; the shape function lets it pass."""
+    rows = {"lstm": 4, "gru": 3}[name] * 2
+    operator = getattr(torch.ops.aten, name).input
+    weights = [randn(rows, 3), randn(rows, 2), randn(rows), randn(rows)]
+
+    def f(x: Tensor, **given: Tensor) -> Tensor:
+        start = list(given.values())
+        found: Tensor = operator(x, start if states > 1 else start[0], weights, True, 1, 0.0, False, False, False)[0]
+        return found
+
+    inputs = {f"h{k}": randn(1, 5, 2) for k in range(states)}
+    d = dc.derive(f, x=randn(4, 5, 3), **inputs)
+    assert len(d.program.sizes()) == 2 and str(d.program.dims("h0")[0]) == "1"
+    x = {n: randn(1, 6, 2) for n in inputs}
+    value, _ = d.compile()(x=randn(3, 6, 3), **x, grad_output=torch.ones(3, 6, 2, dtype=F64))
+    assert value.shape == (3, 6, 2)
