@@ -16,8 +16,9 @@ The Program is evaluated at perturbed inputs in float64; nothing of the derivati
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -35,6 +36,7 @@ Colours = npt.NDArray[np.int64]
 EPS = 2.0**-52
 BUDGET = 3e7  # multiplications that the differences of one input may cost
 CHUNK = 1 << 21  # elements of the batched output at a time
+SMALL = 1 << 18  # elements up to which several steps are one evaluation: there its own cost is that of its operators
 LEVELS = 5  # steps of the extrapolation, each a quarter of the one before
 
 
@@ -96,7 +98,8 @@ def difference(
     generator = np.random.default_rng(seed)
     chosen = np.arange(count) if most == count else np.sort(generator.choice(count, most, replace=False))
     value, error = np.full(x.shape, np.nan), np.full(x.shape, np.nan)
-    size = max(1, int(CHUNK / max(1, colours.output, x.size)))
+    room = CHUNK / max(1, colours.output, x.size)
+    size = max(1, int(room))
     known = {**inputs, **base}
     open_program, equalities = frozen(open_program, name)
     moving = {d.name for d in dependents(open_program, name)}
@@ -107,7 +110,7 @@ def difference(
         known.update(evaluate(equalities, {a.name: known[a.name] for a in equalities.arguments}, sizes))
     pairs = evaluate(open_program, {a.name: known[a.name] for a in open_program.arguments}, sizes, Bound())
     noise = {o: 0.0 if pairs[o].error is None else pairs[o].error.numpy() for o in weights}
-    run = _Runner(open_program, name, known, sizes, weights, colours, x, noise, stretch, side)
+    run = _Runner(open_program, name, known, sizes, weights, colours, x, noise, room, stretch, side)
     for start in range(0, len(chosen), size):
         part = chosen[start : start + size]
         found, doubt = run.quadratic(part) if exact else run.extrapolated(part)
@@ -128,10 +131,11 @@ class _Runner:
         colours: Colouring,
         x: Array,
         noise: Mapping[str, Any],
+        room: float,
         stretch: float = 1.0,
         side: int = 0,
     ) -> None:
-        self.noise = noise
+        self.noise, self.room = noise, room
         self.ends = (1, -1) if not side else (1, 0) if side > 0 else (0, -1)
         self.program, self.name, self.sizes, self.weights, self.colours, self.x = program, name, sizes, weights, colours, x
         self.arrays = dict(arrays)
@@ -142,18 +146,26 @@ class _Runner:
         scale = (min(4 * spread, float(np.abs(x).max())) or float(np.abs(x).max() if x.size else 1.0)) * stretch
         self.step = 2.0 ** round(math.log2(scale)) if scale > 0 else 1.0
 
-    def outputs(self, part: Colours, step: float) -> dict[str, Array]:
-        """Every output element for each colour of ``part``, with its elements moved by ``step``."""
-        n = len(part)
+    def outputs(self, part: Colours, steps: Sequence[float]) -> list[dict[str, Array]]:
+        """For each step every output element for each colour of ``part``, with its elements moved by the step."""
+        together = max(1, int(self.room * SMALL / CHUNK / len(part)))
+        found: list[dict[str, Array]] = []
+        for start in range(0, len(steps), together):
+            found += self._moved(part, steps[start : start + together])
+        return found
+
+    def _moved(self, part: Colours, steps: Sequence[float]) -> list[dict[str, Array]]:
+        n = len(part) * len(steps)
         if n not in self.batched:
             self.batched[n] = batched(self.program, self.name, Index("colour", n))
         moved = np.broadcast_to(self.x, (n, *self.x.shape)).copy()
-        for k, c in enumerate(part):
+        for k, (step, c) in enumerate(product(steps, part)):
             moved[(k, *self.colours.element(int(c)))] += step
         p = self.batched[n]
         given = {a.name: moved if a.name == self.name else self.arrays[a.name] for a in p.arguments}
         values = evaluate(p, given, self.sizes, Live())  # torch's products: as many threads as torch may use
-        return {o: values[o].numpy() for o in self.weights}
+        one = len(part)
+        return [{o: values[o].numpy()[k * one : (k + 1) * one] for o in self.weights} for k in range(len(steps))]
 
     def _slope(self, high: dict[str, Array], low: dict[str, Array], step: float) -> Array:
         """``Σ g·(f(x+h) − f(x−h)) / 2h`` over what is not parallel."""
@@ -177,13 +189,13 @@ class _Runner:
         """A central difference, exact in exact arithmetic, at a step that moves the output by about its own size."""
         if not self.calibrated:
             self._calibrate(part[:1])
-        high, low = self.outputs(part, self.step), self.outputs(part, -self.step)
+        high, low = self.outputs(part, (self.step, -self.step))
         return self._slope(high, low, self.step), self._noise(high, low) / (2 * self.step)
 
     def _calibrate(self, one: Colours) -> None:
         self.calibrated = True
         for _ in range(2):
-            high, low = self.outputs(one, self.step), self.outputs(one, -self.step)
+            high, low = self.outputs(one, (self.step, -self.step))
             moved = max(float(np.abs(high[o] - low[o]).max()) for o in high)
             size = max(float((np.abs(high[o]) + np.abs(low[o])).max()) for o in high)
             if not moved or not math.isfinite(size) or moved > size / 64:
@@ -196,9 +208,10 @@ class _Runner:
         doubt: Any = None
         rows: list[list[Array]] = []
         rounding: Any = 0.0
-        for level in range(LEVELS):
-            step = self.step * 2.0 ** (-4 - 2 * level)
-            high, low = (self.outputs(part, end * step) for end in self.ends)
+        steps = [self.step * 2.0 ** (-4 - 2 * level) for level in range(LEVELS)]
+        moved = self.outputs(part, [end * step for step in steps for end in self.ends])
+        for level, step in enumerate(steps):
+            high, low = moved[2 * level : 2 * level + 2]
             slope = self._slope(high, low, step)
             if not level:
                 rounding = self._noise(high, low)
