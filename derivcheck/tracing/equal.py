@@ -11,7 +11,7 @@ from derivcheck.notation.sizes import Poly, Size, as_poly, size
 from derivcheck.tracing.assign import Traces
 from derivcheck.tracing.local import Local, flat, shaped
 from derivcheck.tracing.record import RecordingFailed
-from derivcheck.tracing.recorder import Repair
+from derivcheck.tracing.recorder import Enough, Repair
 from derivcheck.tracing.recording import Call, Recording
 
 MULTIPLES = 12  # sizes of which another is tried to be a multiple
@@ -153,10 +153,13 @@ class Equalities:
 
     def _further(self, failed: RecordingFailed) -> bool:
         """Whether the code now gets further than it did, or complains of fewer sizes."""
+        before = len(failed.recording.calls)
         try:
-            self.traces.at(self.traces.apart(), trying=True)
+            self.traces.at(self.traces.apart(), trying=True, upto=before + 1)
+        except Enough:
+            return True
         except RecordingFailed as e:
-            calls, before = len(e.recording.calls), len(failed.recording.calls)
+            calls = len(e.recording.calls)
             complaints = [len(set(re.findall(r"\d+", str(x.cause)))) for x in (e, failed)]
             spoken = isinstance(failed.cause, (AssertionError, ValueError))  # a check of the code's own, not an operator's
             return calls > before or spoken and calls == before and complaints[0] < complaints[1]
