@@ -28,6 +28,7 @@ from derivcheck.tracing.shapes_alone import shaped
 from derivcheck.tracing.stack import frames_of, here
 from derivcheck.tracing.trials import made_of, shaped_as_on_ones
 
+_ASSERTS = "aten._assert_"
 _EMPTY = (
     "aten.empty.",
     "aten.empty_like.",
@@ -166,6 +167,8 @@ class Recorder(ProxyTorchDispatchMode):  # type: ignore[no-untyped-call]
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
+        if operator_name(func).startswith(_ASSERTS):
+            return None  # of the data, and no result: where it does not hold the code itself says so
         stopped = not torch.is_grad_enabled()
         frames, function = frames_of(sys._getframe(1)) if self.names or stopped else ((), None)
         place = frames[0].place if frames else None

@@ -120,3 +120,18 @@ def test_no_differences_are_taken_in_a_narrower_type() -> None:
     x = tensor(4).detach().float().requires_grad_()
     assert not agrees(torch.sin, [x], [0])
     assert dc.gradcheck(torch.sin, (x,), fast_mode=True)
+
+
+def test_many_kinks_nearby_do_not_send_fast_mode_to_the_whole_check() -> None:
+    x = torch.linspace(-1, 1, 2001, dtype=torch.float64)[:-1].requires_grad_()  # each step of 1e-3 passes a kink somewhere
+    assert agrees(lambda x: F.relu(x + 3e-4), [x], [0])
+    assert not agrees(lambda x: F.relu(x.detach() + 3e-4) + 0 * x, [x], [0])
+
+
+def test_an_assertion_on_data_is_no_operator() -> None:
+    def f(x: Tensor) -> Tensor:
+        torch._assert_async((x > -9).all(), "x is too low")
+        return x.exp()
+
+    assert str(dc.derive(f, x=tensor(4)).program.definitions[0].term) == "exp(x[n])"
+    assert dc.gradcheck(f, (tensor(4),))
