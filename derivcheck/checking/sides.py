@@ -90,6 +90,7 @@ class Sides:
         possible = {c: [s for s in sides if not _impossible(c, s, known)] for c, sides in found.items()}
         # of abs, x > 0 and x < 0
         self.wanted = {c: tuple(s for s in sides if s not in {WIDER.get(o) for o in sides}) for c, sides in possible.items()}
+        self.one_sided = {c for c in self.wanted if _impossible(c, "<", known)}
         self.taken: dict[Condition, set[int]] = {c: set() for c in self.wanted}
         self.by: dict[tuple[Condition, str], str] = {}
         self.names = {f"side_{k}": c for k, c in enumerate(self.wanted)}
@@ -97,8 +98,13 @@ class Sides:
 
     @property
     def open(self) -> list[tuple[Condition, str]]:
-        """The sides that nothing took yet."""
-        return [(c, side) for c, sides in self.wanted.items() for side in sides if (c, side) not in self.by]
+        """The sides that nothing took yet, or nothing but their edge: there another subgradient is as good."""
+        every = ((c, side) for c, sides in self.wanted.items() for side in sides)
+        return [(c, side) for c, side in every if (c, side) not in self.by or self._edge(c, side)]
+
+    def _edge(self, c: Condition, side: str) -> bool:
+        """Whether of ``x <= 0`` nothing but 0 was taken, though there may be more."""
+        return side in ("<=", ">=") and self.taken[c].isdisjoint(SIGNS[side] - {0}) and c not in self.one_sided
 
     def at(self, tensors: Mapping[str, torch.Tensor]) -> dict[Condition, set[int]]:
         """The signs that each condition's operand has at these data; nothing of what is empty or cannot be evaluated."""
@@ -132,7 +138,8 @@ class Sides:
 
     def never(self) -> list[str]:
         """The sides that nothing took, in words, each with its place.  At a tie a convention decides: it is none of them."""
-        return [c.said(side) + (f" ({c.place})" if c.place else "") for c, side in self.open if not c.extreme]
+        left = [(c, side) for c, side in self.open if not c.extreme and (c, side) not in self.by]
+        return [c.said(side) + (f" ({c.place})" if c.place else "") for c, side in left]
 
 
 def apart(operand: Term) -> tuple[Term, Fraction]:

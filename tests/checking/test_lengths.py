@@ -38,7 +38,7 @@ def transposed(t: Tensor) -> bool:
     return t.mT.is_contiguous() and not t.is_contiguous()
 
 
-EVERY = [(axis, size) for k, size in enumerate(n for n in LENGTHS if n not in (4, 5, 6)) for axis in {k % 3, (k + 1) % 3}]
+EVERY = [(k % 3, size) for k, size in enumerate(n for n in LENGTHS if n not in (4, 5, 6))]
 
 
 @pytest.mark.parametrize("axis, size", EVERY)
@@ -47,13 +47,13 @@ def test_each_length_of_each_size_is_tried(axis: int, size: int) -> None:
     assert report["w"].verdict == "wrong" and "=" in report["w"].where, str(report)
 
 
-@pytest.mark.parametrize("size", [2, 7, 9, 16, 64])
+@pytest.mark.parametrize("size", [7, 64])
 def test_one_length_for_all_sizes_is_tried(size: int) -> None:
     report = check(product, DATA, wrong_when(lambda g, x, w: (*x.shape, w.shape[1]) == (size, size, size)))
     assert report["w"].where.startswith("sizes 2 to 129") and f"N={size}, M={size}" in report["w"].where
 
 
-@pytest.mark.parametrize("block", [8, 16, 32, 64, 128])
+@pytest.mark.parametrize("block", [8, 32, 128])
 def test_whole_blocks_are_tried(block: int) -> None:
     report = check(product, DATA, wrong_when(lambda g, x, w: len(x) > 0 and len(x) % block == 0))
     assert report["w"].verdict == "wrong" and report["w"].where
