@@ -226,6 +226,25 @@ def _dims_text(a: Input) -> str:
     return f"{a.kind}<{str(a.below).replace(' ', '')}: {sizes}>" if a.below is not None else f"{a.kind}: {sizes}"
 
 
+def intermediates(s: Subject, backward: Any) -> set[str]:
+    """Which of the forward's intermediates a backward takes by name."""
+    try:
+        asked = set(inspect.signature(backward).parameters)
+    except (TypeError, ValueError):
+        return set()
+    given = {*s.tensors, *s.passed, *s.nested.structure, "grad_output"}
+    return asked & {d.name for d in s.derivation.program.definitions} - given
+
+
+def _intermediates(program: Program, names: set[str], tensors: Tensors) -> dict[str, torch.Tensor]:
+    """What a forward computes on its way, by the names that its code gives it."""
+    needed = program.needed(names)
+    some = next(t for t in tensors.values() if t.is_floating_point())
+    given = {a.name: tensors[a.name] for a in needed.arguments if a.name in tensors}
+    values = evaluate(needed, given, None, Live(some.dtype, some.device))
+    return {n: values[n].detach() for n in names}
+
+
 def _callable(s: Subject, backward: Callable[..., Any]) -> Run:
     explicit: set[str] = set()
     try:
@@ -235,12 +254,17 @@ def _callable(s: Subject, backward: Callable[..., Any]) -> Run:
     except (TypeError, ValueError):
         accepts = None
 
+    program = s.derivation.program
+    inner = intermediates(s, backward)
+
     def run(tensors: Tensors, upstream: Upstream) -> dict[str, torch.Tensor | None]:
         ups = tuple(upstream.values())
         named: dict[str, Any] = {"grad_output": ups[0] if len(ups) == 1 else ups}
         named.update(s.passed)
         named.update(tensors)
         named.update(s.nested.filled(tensors))
+        if inner:
+            named.update(_intermediates(program, inner, tensors))
         if set(upstream) - {"grad_output"} and len(ups) > 1:
             named.update(upstream)
         if accepts is not None:

@@ -12,7 +12,7 @@ import torch
 
 from derivcheck.checking import wide
 from derivcheck.checking.carry import Carrier
-from derivcheck.checking.found import as_it_is, parse_backward, runner
+from derivcheck.checking.found import as_it_is, intermediates, parse_backward, runner
 from derivcheck.checking.judge import Sample
 from derivcheck.checking.report import Report, Row
 from derivcheck.checking.second import MARK
@@ -35,6 +35,8 @@ def reproduction(s: Subject, backward: Any, row: Row, report: Report) -> str:
     if s.nested.structure:
         which = next(iter(s.nested.structure))
         raise InputError(f"no reproducer can be written: {which} holds tensors inside; give each as an input of its own")
+    if inner := sorted(intermediates(s, backward)):
+        raise InputError(f"no reproducer can be written: the backward takes {inner[0]}, which the forward computes on its way")
     sample, row = _small(s, backward, row)
     return _Reproduction(sample.subject or s, backward, row, sample, report.seed).text()
 

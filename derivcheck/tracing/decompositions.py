@@ -18,3 +18,11 @@ def decomposition(func: Any) -> Any:
     if found is None and func._can_decompose():
         return func.decompose
     return found
+
+
+def written_in_python(func: Any) -> Any:
+    """The Python function of an operator that ``torch.library.custom_op`` made, or None.  Its backward is the user's own."""
+    from torch._library.custom_ops import OPDEFS
+
+    made = OPDEFS.get(func._schema.name)
+    return None if made is None or func._schema.is_mutable else made._init_fn

@@ -20,6 +20,7 @@ from derivcheck.errors import UnsupportedOperation
 from derivcheck.tracing.composites import PARTS, PERMUTES, VIEWS
 from derivcheck.tracing.constants import Constants
 from derivcheck.tracing.decimals import Decimals
+from derivcheck.tracing.decompositions import written_in_python
 from derivcheck.tracing.kernel_shapes import recurrent_results, refuse_as_the_kernel
 from derivcheck.tracing.log import Escape, Place, outside
 from derivcheck.tracing.reads import leaves, rewatched
@@ -190,6 +191,8 @@ class Recorder(ProxyTorchDispatchMode):  # type: ignore[no-untyped-call]
             if _complex(func, args, kwargs):
                 raise UnsupportedOperation(call.operator, REALS, place or here(), PARTS_APART)
             replacement = self.decompositions(func)
+            if replacement is None and (replacement := written_in_python(func)) is not None:
+                self.recording.functions.setdefault(func._schema.name, place)
             if replacement is not None:
                 self.outer.append((call.operator, place))
                 with self, self.calls:

@@ -125,7 +125,7 @@ def program_of(
     if recording.functions and custom_functions == "refuse":
         which, place = next(iter(recording.functions.items()))
         raise UnsupportedOperation(
-            f"autograd.Function {which}",
+            which if "::" in which else f"autograd.Function {which}",
             "its backward is the user's own, and need not be the gradient of its forward",
             place,
             "Derive its forward as a function of its own; dc.check compares the two.",

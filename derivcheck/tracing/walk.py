@@ -382,7 +382,8 @@ class Walk:
         out += [*traces.notes, *self.said]
         for which, place in self.recording.functions.items():
             out.append(
-                f"autograd.Function {which}{f' at {place}' if place else ''}: derived from its forward, not its backward"
+                f"{which if '::' in which else f'autograd.Function {which}'}{f' at {place}' if place else ''}: "
+                "derived from its forward, not its backward"
             )
         for n in self.recording.written:
             if n in {s.name for s in traces.subject.specs if s.role == "buffer"}:

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 import derivcheck as dc
+from derivcheck.errors import InputError
 
 
 def steps(x: Any, w: Any) -> Any:
@@ -140,3 +141,31 @@ def test_a_variable_that_is_assigned_twice_means_either_of_its_values() -> None:
         assert dc.check(f, DATA, wrong)["h"].verdict == "wrong"
         assert dc.prove(f, right, dims=dims).status == "proved"
         assert dc.prove(f, wrong, dims=dims).status == "refuted"
+
+
+def _attend(x: Any, w: Any) -> Any:
+    s = x @ w
+    p = torch.softmax(s, -1)
+    return p * 2
+
+
+def _attend_backward(grad_output: Any, x: Any, w: Any, p: Any) -> Any:
+    g = 2 * grad_output
+    s_bar = p * (g - (g * p).sum(-1, keepdim=True))
+    return {"x": s_bar @ w.T, "w": x.T @ s_bar}
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+def test_a_backward_is_given_the_intermediates_that_it_takes(dtype: torch.dtype) -> None:
+    generator = torch.Generator().manual_seed(0)
+    data = {"x": torch.randn(4, 3, generator=generator), "w": torch.randn(3, 5, generator=generator)}
+    assert dc.check(_attend, data, _attend_backward, dtype=dtype).passed
+
+    def wrong(grad_output: Any, x: Any, w: Any, p: Any) -> Any:
+        found = _attend_backward(grad_output, x, w, p)
+        return {**found, "w": 1.01 * found["w"]}
+
+    report = dc.check(_attend, data, wrong, dtype=dtype)
+    assert report["x"].passed and report["w"].verdict == "wrong"
+    with pytest.raises(InputError, match="no reproducer can be written: the backward takes p"):
+        report.reproducer()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 import torch
@@ -72,3 +73,42 @@ def test_one_that_writes_to_its_arguments_is_refused() -> None:
 
     with pytest.raises(dc.UnsupportedOperation, match=r"double_.*writes to its arguments.*add a row for that one\."):
         dc.derive(f, x=torch.randn(3))
+
+
+@torch.library.custom_op("derivcheck_tests::wave", mutates_args=())
+def wave(x: T, y: T, scale: float = 2.0) -> T:
+    return torch.sin(x) * scale + y
+
+
+@wave.register_fake
+def _(x: T, y: T, scale: float = 2.0) -> T:
+    return torch.empty_like(x)
+
+
+def _keep(ctx: Any, inputs: Any, output: Any) -> None:
+    ctx.save_for_backward(inputs[0])
+    ctx.scale = inputs[2]
+
+
+def _wave_gradient(ctx: Any, g: T) -> tuple[T, T, None]:
+    return FACTOR["of x"] * g * torch.cos(ctx.saved_tensors[0]) * ctx.scale, g, None
+
+
+FACTOR = {"of x": 1.0}
+wave.register_autograd(_wave_gradient, setup_context=_keep)
+
+
+@pytest.mark.parametrize("forward", [wave, lambda x, y: wave(2 * x, y, 0.5).exp(), torch.ops.derivcheck_tests.wave.default])
+def test_an_operator_in_python_is_derived_from_its_code_and_its_registered_backward_is_checked(
+    forward: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inputs = {"x": torch.randn(3, 4), "y": torch.randn(3, 4)}
+    assert dc.check(forward, inputs).passed
+    monkeypatch.setitem(FACTOR, "of x", 1.01)
+    wrong = dc.check(forward, inputs)
+    assert wrong["x"].verdict == "wrong" and wrong["y"].passed
+
+
+def test_one_without_a_row_is_not_derived_alone() -> None:
+    with pytest.raises(dc.UnsupportedOperation, match="derivcheck_tests::wave .* its backward is the user's own"):
+        dc.derive(lambda x, y: wave(x, y), x=torch.randn(3), y=torch.randn(3))
