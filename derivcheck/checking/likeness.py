@@ -17,6 +17,8 @@ from derivcheck.tracing.copies import same_layout
 
 UNLIKE = 1e-6  # how far off, relative to the largest element, a forward's value has to be to be another function's
 
+FOREIGN = 1e-2  # the same of what is under test beside what its reference means, in whatever type
+
 
 @dataclass(frozen=True)
 class Likeness:
@@ -25,11 +27,13 @@ class Likeness:
     Attributes:
         alike: it runs and is its Program.
         unlike: the sizes, where it surely is another function.
+        foreign: the sizes, where what is under test is another function than the reference that says what it means.
         refused: what it raised.
     """
 
     alike: bool
     unlike: str = ""
+    foreign: str = ""
     refused: str = ""
 
 
@@ -43,8 +47,9 @@ def likeness(s: Subject, tensors: Tensors) -> Likeness:
     assert s.call is not None
     with torch.no_grad():
         try:
-            for call in (s.call, s.meaning) if s.meaning is not None else (s.call,):
-                outs = flat(call({n: same_layout(t) for n, t in tensors.items()}))
+            own = outs = flat(s.call({n: same_layout(t) for n, t in tensors.items()}))
+            if s.meaning is not None:
+                outs = flat(s.meaning({n: same_layout(t) for n, t in tensors.items()}))
         except Exception as raised:  # its own affair: it was asked for another shape
             text = str(raised).strip().splitlines()
             return Likeness(False, refused=f"{type(raised).__name__}: {text[0] if text else ''}"[:160])
@@ -68,7 +73,17 @@ def likeness(s: Subject, tensors: Tensors) -> Likeness:
             known = bool(torch.isfinite(out).all() and torch.isfinite(pair.value).all()) and dtype is torch.float64
             far = known and bool(((out - pair.value).abs() > error + UNLIKE * pair.value.abs().max()).any())
             return Likeness(False, here if far else "")
+    if s.meaning is not None and any(map(_another, own, outs)):
+        return Likeness(False, foreign=here or "other data")
     return Likeness(True)
+
+
+def _another(found: torch.Tensor, meant: torch.Tensor) -> bool:
+    """Whether a value is no rounding of the other, as a whole."""
+    if found.shape != meant.shape:
+        return True
+    off = (found.double() - meant.double()).abs()
+    return bool(off.numel() and not off.max() <= FOREIGN * meant.abs().max())
 
 
 def _finite(t: torch.Tensor) -> bool:

@@ -192,6 +192,9 @@ class _Prober:
             report.notes.append(f"held under {len(self.done)} probes: {', '.join(dict.fromkeys(self.done))}")
         if self.left:
             report.notes.append(f"could not be run: {', '.join(dict.fromkeys(self.left))}")
+        if self.known.foreign:
+            others = f", and in {len(self.known.foreign) - 1} more probes" if len(self.known.foreign) > 1 else ""
+            report.leave_open(f"not judged where the forward is not what the reference means: {self.known.foreign[0]}{others}")
         report.leave_open(*self.own.values(), *(said for _, said in list(self.known.refused.values())[:MOST]))
         if dropped:
             report.notes.append(f"not tried, for there were too many: data for {', '.join(dict.fromkeys(dropped))}")
@@ -210,6 +213,7 @@ class _Known:
     dtype: torch.dtype
     kept: dict[tuple[int, int], tuple[Probe, Derived | None]] = field(default_factory=dict)  # a probe keeps its data alive
     unlike: list[str] = field(default_factory=list)  # sizes at which the forward is another function than its Program
+    foreign: list[str] = field(default_factory=list)  # sizes at which what is under test is another function than its reference
     refused: dict[str, tuple[int, str]] = field(default_factory=dict)  # what the forward raised, at the fewest other sizes
 
     def keep(self, p: Probe, found: Derived) -> None:
@@ -269,6 +273,8 @@ class _Known:
                 found = likeness(self.s, p.tensors)
                 if found.unlike and self.other_sizes(p) and not self.s.derivation.program.assumptions:
                     self.unlike.append(found.unlike)
+                if found.foreign and not p.lenient:
+                    self.foreign.append(f"{p.name} ({found.foreign})")
                 if found.refused and self.other_sizes(p) and not p.lenient:
                     self._refuses(p, found.refused)
                 if not found.alike:
