@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 
 import derivcheck as dc
+from derivcheck.checking.check import check_at
 
 Tensors = dict[str, torch.Tensor]
 
@@ -149,4 +150,22 @@ def test_all_of_it_saturated_in_float32() -> None:
     report = dc.check(f, data, by_tanh, dtype=dtype)
     assert not report.faulty, str(report)
     wrong = dc.check(f, data, lambda grad_output, x: {"x": grad_output * 1e-3}, dtype=dtype)
+    assert wrong["x"].verdict == "wrong"
+
+
+def test_a_loop_too_long_to_trace_is_judged_by_float64() -> None:
+    """Welford's mean over a thousand elements in bfloat16, one by one."""
+
+    def backward(grad_output: torch.Tensor, x: torch.Tensor, factor: float = 1.0) -> Tensors:
+        mean = x[:, :1] * 0
+        for k in range(x.shape[1]):
+            mean = mean + (x[:, k : k + 1] - mean) / (k + 1)
+        return {"x": 2 * factor * grad_output[:, None] * (x - mean) / x.shape[1]}
+
+    data = {"x": 1 + normal(3, 300)}
+    report = check_at(lambda x: x.var(-1, unbiased=False), data, backward, dtype=torch.bfloat16)
+    assert not report.faulty, str(report)
+    wrong = check_at(
+        lambda x: x.var(-1, unbiased=False), data, lambda **given: backward(**given, factor=1.5), dtype=torch.bfloat16
+    )
     assert wrong["x"].verdict == "wrong"
