@@ -18,8 +18,8 @@ lint: .venv/.tests
 unit: .venv/.tests
 	$(BIN)/pytest -n $(WORKERS) -q
 
-# Everything in benchmarks/ but the coverage, one after the other.
-BENCHMARKS := $(filter-out __init__ coverage,$(basename $(notdir $(wildcard benchmarks/*.py))))
+# Everything in benchmarks/ but the coverage and what needs other projects, one after the other.
+BENCHMARKS := $(filter-out __init__ coverage suites liger,$(basename $(notdir $(wildcard benchmarks/*.py))))
 bench: .venv/.tests
 	@for b in $(BENCHMARKS); do echo "== $$b"; $(BIN)/python -m benchmarks.$$b || exit 1; done
 

@@ -621,7 +621,8 @@ def nonnegative(poly: Poly, least: int = 1) -> bool:
     bound = lower_bound(poly, least)
     if bound is None:
         return False
-    shifted = bound.substitute({a: as_poly(a) + least for a in bound.atoms() if isinstance(a, Size)})
+    # A size that code read of a tensor of its own ("?3.0") may be 0 where those of the inputs are not.
+    shifted = bound.substitute({a: as_poly(a) + least for a in bound.atoms() if isinstance(a, Size) and a.name[0] != "?"})
     for m, c in shifted.terms:
         if c < 0 and not (len(m) == 1 and m[0][1] == 1 and _not_above_zero(m[0][0])):
             return False

@@ -13,7 +13,7 @@ N*d None
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from fractions import Fraction
 from typing import Any
 
@@ -37,6 +37,8 @@ class Expressions:
     def __init__(self, assignments: Sequence[Mapping[str, int]], reads: Sequence[Mapping[str, int]] = ()) -> None:
         self.assignments, self.reads = list(assignments), list(reads)
         self.read: dict[Size, Poly] = {}
+        self.positive: set[str] = set()  # sizes that are taken to be at least 1 in what numbers became
+        self._resolved: set[Poly] = set()
         self._by_values: dict[tuple[int, ...], Poly] = {}
         self._values: dict[Poly, tuple[int, ...]] = {}
         for n in assignments[0] if assignments else ():
@@ -75,7 +77,23 @@ class Expressions:
                 if same is not None and (same.constant is None or len(values) > 1):
                     self.read[Size(n)] = same
         found = poly.substitute(self.read)
-        return None if any(n.startswith("?") for n in found.sizes()) else found
+        if any(n.startswith("?") for n in found.sizes()):
+            return None
+        if poly is not found and poly not in self._resolved:
+            self._resolved.add(poly)
+            self.positive |= set(self._other_at_zero(poly, found))
+        return found
+
+    def _other_at_zero(self, poly: Poly, found: Poly) -> Iterator[str]:
+        """The sizes at which, where they are 0, what was written shorter is another number: ``max(n, 1)`` is no ``n`` there."""
+        read = {n: self.read[Size(n)] for n in poly.sizes() if Size(n) in self.read}
+        for name in sorted({n for p in read.values() for n in p.sizes()}):
+            here = {**self.assignments[0], name: 0}
+            try:
+                if poly.at({**here, **{n: p.at(here) for n, p in read.items()}}) != found.at(here):
+                    yield name
+            except (KeyError, ZeroDivisionError, ValueError):
+                continue
 
     def holds(self, poly: Poly, values: Sequence[int]) -> bool:
         """Whether an integer expression has these values."""
@@ -87,24 +105,36 @@ class Expressions:
     def whole(self, values: Sequence[int], candidates: Iterable[Any]) -> Poly | None:
         """The integer expression with these values among those that were carried, else a known dimension, else None."""
         held: set[Poly] = set()
+        carried = False
         for n in candidates:
             poly = n.poly if isinstance(n, Watched) else _quotient(n)
             poly = None if poly is None else self.resolved(poly)
+            carried = carried or poly is None or self._varies(poly.sizes())
             if poly is not None and self.holds(poly, values):
                 held.add(poly)
         if held:
             return held.pop() if len(held) == 1 else None  # not told apart
+        if carried:  # what was made of a size is none of the code's own numbers, though it never changed
+            return None if all(v == values[0] for v in values) else self.dimension(values)
         same = all(v == values[0] for v in values)  # a number of the code's own, whatever dimension it equals here
         return as_poly(int(values[0])) if same else self.dimension(values)
 
+    def _varies(self, names: Iterable[str]) -> bool:
+        """Whether a size is among these that is not fixed: an attribute of a module may be."""
+        return any(n in self.assignments[0] or n.startswith("?") for n in names)
+
     def real(self, values: Sequence[float], candidates: Iterable[Any]) -> Fraction | float | Term | Poly | None:
         """The number (a Fraction; infinities and NaN stay floats) or term with these values among those carried, or None."""
+        carried = False
         for n in candidates:
             term = substitute(n.term, self.read)
+            carried = carried or self._varies(sizes_of_term(term))
             if not any(s.startswith("?") for s in sizes_of_term(term)) and all(
                 gives(term, a, v) for a, v in zip(self.assignments, values)
             ):
                 return term
+        if carried and len(set(values)) == 1:  # as above
+            return None
         first = float(values[0])
         if all(float(x) == first or (x != x and first != first) for x in values):
             return exact(first) if math.isfinite(first) else first

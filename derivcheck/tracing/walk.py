@@ -345,6 +345,11 @@ class Walk:
             needs = Requirement(size(*p.sizes()), ">=", as_poly(1)) if one else Requirement(p, ">=", as_poly(0))
             if not needs.implied(self.b.requires):
                 self.b.require(needs.left, ">=", needs.right)
+        known = self.traces.expressions
+        for name in sorted(known.positive) if known is not None else ():
+            least = Requirement(self.traces.resolve(size(name)).substitute(self.rename), ">=", as_poly(1))
+            if not least.implied(self.b.requires):
+                self.b.require(least.left, ">=", least.right)
 
     def compared(self) -> tuple[list[Requirement], list[str]]:
         """What the code found when it compared sizes, as relations and in words with the line."""

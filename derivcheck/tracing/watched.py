@@ -490,7 +490,7 @@ def quotient(one: Any, other: Any, log: Log) -> Any:
         left, right = term_of(one), term_of(other)
         return value if left is None or right is None else made(value, div(left, right), log)
     under = below[0]
-    if under.constant is None and not nonnegative(under - 1):  # which way round a comparison with it stands
+    if under.constant is None and not nonnegative(under, 0):  # which way round a comparison with it stands; by 0 Python raises
         log.noted(">", under, as_poly(0), bare(other) > 0, sys._getframe(2))
     sign = 1 if bare(other) > 0 else -1
     top, bottom = sign * above[0] * below[1], sign * above[1] * below[0]

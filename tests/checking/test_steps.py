@@ -43,7 +43,7 @@ GRIDS = {"between": torch.linspace(-0.93, 0.9, 5), "at whole numbers": torch.ten
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
 def test_interpolation(where: str, dtype: torch.dtype) -> None:
     data = {"img": normal(3, 7), "x": GRIDS[where]}
-    assert dc.check(between, data, between_backward, dtype=dtype).passed
+    assert dc.check(between, data, between_backward, dtype=dtype, where="M > 1").passed  # a single place has no neighbour
     assert dc.check(between, data, dtype=dtype).passed
 
 

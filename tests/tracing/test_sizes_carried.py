@@ -264,3 +264,34 @@ def test_a_power_that_would_be_complex_elsewhere_is_excluded(f: Any, conditions:
     if conditions:
         with pytest.raises(ValueError, match="M >= 5"):
             gradient(x=torch.rand(4, 3, dtype=torch.float64))
+
+
+@pytest.mark.parametrize("example", [(3, 33), (20, 4), (9, 7), (2, 2)])
+def test_a_number_that_never_changed_is_still_made_of_its_size(example: tuple[int, int]) -> None:
+    """Where the traces leave one row or none, the next power of two of their count is 1 in all of them."""
+
+    def f(x: torch.Tensor) -> torch.Tensor:
+        n, m = x.shape
+        x = x[m // 2 : n // 2]
+        return x.sum() * (1 << max(0, len(x) - 1).bit_length())
+
+    gradient = dc.derive(f, x=torch.rand(*example, dtype=torch.float64)).compile()
+    for size in ((300, 40), (5, 3), (64, 2), (9, 2)):
+        x = torch.rand(*size, dtype=torch.float64)
+        torch.testing.assert_close(gradient(x=x)[0], f(x))
+
+
+@pytest.mark.parametrize(
+    "f",
+    [
+        lambda x: x.sum() / max(x.shape[0], 1),
+        lambda x: x.sum() * math.sqrt(abs(x.numel() - x.shape[1]) + 1),
+        lambda x: x.sum() * max(0, x.shape[0] - 1),
+    ],
+)
+def test_what_is_shorter_at_sizes_from_one_on_is_said(f: Any) -> None:
+    d = dc.derive(f, x=torch.rand(4, 5, dtype=torch.float64))
+    assert d.conditions and not d.program.admits({"N": 0, "M": 5})
+    for n in (1, 3, 9):
+        x = torch.rand(n, 5, dtype=torch.float64)
+        torch.testing.assert_close(d.compile()(x=x)[0], f(x))
