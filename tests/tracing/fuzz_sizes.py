@@ -277,7 +277,11 @@ def main(count: int, first: int = 0) -> int:
     start, counts = time.perf_counter(), Counter[str]()
     reasons: Counter[str] = Counter()
     for seed in range(first, first + count):
-        outcome = tried(seed)
+        try:
+            outcome = tried(seed)
+        except KeyboardInterrupt:  # interrupted, it says how far it came
+            count = seed - first
+            break
         counts[outcome.kind] += 1
         if outcome.kind in ("silent", "crash"):
             print(f"seed {seed}: {outcome.kind}: {outcome.detail}\n{outcome.text}", flush=True)
