@@ -118,9 +118,17 @@ def record(code: Callable[[Run], Any], run: Run) -> Recording:
             run.marks.listening(),
             PythonCalls(recorder, run.reads, run.marks),
         ):
-            out = run_code(code, run)
+            try:
+                out = run_code(code, run)
+            finally:
+                if recorder.refused is not None:
+                    raise recorder.refused
             if recorder.unfit is not None:
                 raise recorder.unfit
+            if recorder.failed is not None:
+                what, place = recorder.failed
+                reason = "it raises here, and the code catches that and goes another way, which other sizes may not"
+                raise UnsupportedOperation(what, reason, place, "Ask for the sizes instead.")
             recording.asks_for_types = run.reads.asks_for_types
             recording.output = _unwrapped(out, recorder, run.marks)
             for name, t in run.wrapped.items() if not run.functional.pure else ():

@@ -65,6 +65,8 @@ class Recorder(ProxyTorchDispatchMode):  # type: ignore[no-untyped-call]
         self.current: Call | None = None
         self.outer: list[tuple[str, str | None]] = []
         self.repair: Repair | None = None
+        self.refused: Exception | None = None  # a refusal, which the code may have caught: it has taken another way then
+        self.failed: tuple[str, str | None] | None = None  # what torch raised, where
         self.unfit: RuntimeError | None = None  # shapes that did not broadcast, before an operator was repaired
         self.upto: int | None = None
         self.shares = False

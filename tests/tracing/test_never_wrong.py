@@ -331,3 +331,46 @@ def test_probability_distributions_check_their_arguments_and_derive() -> None:
 
     dc.assert_gradients(score, {n: torch.randn(3, 2) for n in ("mu", "log_sigma", "a")})
     dc.assert_gradients(lambda x: torch.distributions.Categorical(logits=x).entropy(), {"x": torch.randn(3, 4)})
+
+
+def svd_or_zeros(x: torch.Tensor) -> torch.Tensor:
+    try:
+        return torch.linalg.svd(x)[1]
+    except RuntimeError:  # "it did not converge"
+        return torch.zeros(3, dtype=x.dtype)
+
+
+def number_or_twice(x: torch.Tensor) -> torch.Tensor:
+    try:
+        return x * float(x.sum())
+    except Exception:
+        return x * 2
+
+
+def square_or_thrice(x: torch.Tensor) -> torch.Tensor:
+    try:
+        return x.view(7, 7)
+    except RuntimeError:
+        return x * 3
+
+
+def refused_otherwise(x: torch.Tensor) -> torch.Tensor:
+    try:
+        return x * x.sum().item()
+    except RuntimeError as error:
+        raise ValueError("no number") from error
+
+
+@pytest.mark.parametrize(
+    ("f", "operator"),
+    [
+        (svd_or_zeros, "aten._linalg_svd"),
+        (number_or_twice, "aten._local_scalar_dense"),
+        (square_or_thrice, "view"),
+        (refused_otherwise, "aten._local_scalar_dense"),
+    ],
+)
+def test_a_refusal_that_the_code_catches_is_one(f: Any, operator: str) -> None:
+    """The way that code takes after an error is not the way that it takes where it runs."""
+    with pytest.raises(dc.UnsupportedOperation, match=operator):
+        dc.derive(f, x=torch.rand(3, 3, dtype=torch.float64))
