@@ -26,7 +26,7 @@ SAID = {"infinite", "masked"}  # data that check refuses
 TIED = {"aten.mode.default"}  # among values that are as frequent torch takes another than the smallest
 #: Of which differences take long: here torch's autograd alone stands beside.
 LONG = {"aten.rnn_tanh.input", "aten.bilinear.default", "aten.conv_tbc.default"}
-#: A check of their samples takes a minute: tests/real and tests/checking check smaller ones.
+#: A check of their samples takes a minute each; test_rows.py holds their values and gradients against torch.
 APART = {"aten.lstm.input", "aten.gru.input"}
 HANDS_ON = {"aten.lift.default", "aten.lift_fresh.default"}  # torch calls these itself
 
