@@ -67,6 +67,7 @@ class Traces:
     notes: dict[str, None] = field(default_factory=dict)
     fixed: dict[str, str] = field(default_factory=dict)
     watch: bool = True
+    low: set[str] = field(default_factory=set)  # of sizes that are equal in the example those that are to be the smallest
     plain: bool = True  # code that writes to no tensor is recorded as it is
     pure: bool = False  # the code was seen to write to none
     plan: int = 0
@@ -125,7 +126,8 @@ class Traces:
         """
         first = self.kind if first is None else first
         base, known = self.base(), self.known()
-        ordered = sorted(list(base)[:: -1 if first else 1], key=lambda k: base[k])  # near: a kernel below channels of its size
+        # near: a kernel stands below channels of its size
+        ordered = sorted(list(base)[:: -1 if first else 1], key=lambda k: (base[k], k not in self.low))
         spare: dict[str, int] | None = None
         for draw in range(36):
             out: dict[str, int] = {}
@@ -158,7 +160,7 @@ class Traces:
         """Sizes far beyond those of the base, all different: the other way around than in the base, then in its order, then in
         its proportions (a kernel fits its image), then less far, where the code's comparisons exclude the others."""
         base = self.base()
-        ordered = sorted(base, key=lambda k: base[k])
+        ordered = sorted(base, key=lambda k: (base[k], k not in self.low))
         for least in (1031, 518, 263, 131, 68, 38, 20):  # 2 modulo 3, odd and even
             for names in (ordered[::-1], ordered) if len(ordered) > 1 else (ordered,):
                 if len(names) < 5:  # so far apart that no quotient of two stays what it is near by

@@ -174,6 +174,8 @@ class Equalities:
             return all(self.traces.works({**base, **{n: base[n] + d for n in group}}, upto) for d in steps)
 
         bad = [n for n in names if not vary([n], (1,))]
+        if self._below(bad, upto):
+            return True
         groups: dict[int, list[str]] = {}
         for n in bad:
             groups.setdefault(base[n], []).append(n)
@@ -208,6 +210,17 @@ class Equalities:
         for n in bad:
             self.traces.meaning[n] = as_poly(base[n])
         return bool(bad)
+
+    def _below(self, bad: Sequence[str], upto: int | None) -> bool:
+        """Keep sizes that cannot grow alone below those that they equal in the example, if the code then runs: an index of
+        ``scatter`` is no larger than what it takes."""
+        if set(bad) <= self.traces.low:
+            return False
+        self.traces.low |= set(bad)
+        if all(self.traces.works(self.traces.assignment(1, first), upto) for first in (0, 2)):
+            return True
+        self.traces.low -= set(bad)
+        return False
 
     def _multiple(self, name: str, others: Sequence[str], upto: int | None) -> bool:
         """Identify a size with a multiple of another (``nn.Linear(d, 3*d)``), if the code then runs at other sizes: at any, or
