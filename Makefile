@@ -13,6 +13,7 @@ test: lint unit
 
 lint: .venv/.tests
 	$(BIN)/ruff check derivcheck tests examples benchmarks release setup.py
+	$(BIN)/ruff format --check derivcheck tests examples benchmarks release setup.py
 	$(BIN)/mypy
 
 unit: .venv/.tests

@@ -149,8 +149,13 @@ def main() -> int:
                     for way, _ in directions(true, seed).items():
 
                         def mutant(
-                            grad_output: Any, _wrong: str = wrong, _way: str = way, _seed: int = seed, _part: float = part,
-                            _right: Any = backward, **given: Any
+                            grad_output: Any,
+                            _wrong: str = wrong,
+                            _way: str = way,
+                            _seed: int = seed,
+                            _part: float = part,
+                            _right: Any = backward,
+                            **given: Any,
                         ) -> Tensors:
                             out = _right(grad_output=grad_output, **given)
                             g = out[_wrong].double()

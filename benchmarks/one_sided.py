@@ -110,6 +110,7 @@ def labels(seed: int) -> Iterator[tuple[str, Callable[..., Any], Tensors, Move]]
     x, t = uniform(-2, 2, seed, 6, 5), torch.randint(5, (6,), generator=torch.Generator().manual_seed(seed))
     for ignored in (-100, -1):
         for reduction in ("mean", "sum", "none"):
+
             def loss(x: Any, t: Any, ignored: int = ignored, reduction: str = reduction) -> Any:
                 return F.cross_entropy(x, t, ignore_index=ignored, reduction=reduction)
 
@@ -131,6 +132,7 @@ def labels(seed: int) -> Iterator[tuple[str, Callable[..., Any], Tensors, Move]]
 
 def _of_two(f: Callable[..., Any], a: str, b: str) -> Callable[..., Any]:
     """The function with parameters of these names."""
+
     def named(**given: Any) -> Any:
         return f(given[a], given[b])
 
@@ -171,6 +173,7 @@ def conditions() -> Iterator[tuple[str, Callable[[torch.Tensor, torch.Tensor, to
 
 def wrong_when(condition: Callable[[torch.Tensor, torch.Tensor, torch.Tensor], bool]) -> Callable[..., Tensors]:
     """The product's gradient, 1.5 times too large in w where the condition holds."""
+
     def run(grad_output: torch.Tensor, x: torch.Tensor, w: torch.Tensor) -> Tensors:
         return {"x": grad_output @ w.mT, "w": x.mT @ grad_output * (1.5 if condition(grad_output, x, w) else 1.0)}
 

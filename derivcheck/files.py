@@ -242,4 +242,3 @@ def _stat(path: Path) -> os.stat_result | None:
 def _same(a: Path, b: Path) -> bool:
     first, second = _stat(a), _stat(b)
     return first is not None and second is not None and os.path.samestat(first, second)
-

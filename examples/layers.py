@@ -1,9 +1,9 @@
 """RMSNorm with a backward written by hand, and the same with a mistake that people make: the mean's path forgotten.
 
-    derivcheck derive examples/layers.py:rms_norm --dims 'x: N C; w: C' --const eps=1e-5
-    derivcheck check  examples/layers.py:rms_norm --backward examples/layers.py:backward --dims 'x: N C; w: C' --const eps=1e-5
-    derivcheck prove  examples/layers.py:rms_norm examples/layers.py:backward --dims 'x: N C; w: C' --const eps=1e-5
-    derivcheck check  examples/layers.py:rms_norm --backward examples/layers.py:forgetful --dims 'x: N C; w: C' --const eps=1e-5
+derivcheck derive examples/layers.py:rms_norm --dims 'x: N C; w: C' --const eps=1e-5
+derivcheck check  examples/layers.py:rms_norm --backward examples/layers.py:backward --dims 'x: N C; w: C' --const eps=1e-5
+derivcheck prove  examples/layers.py:rms_norm examples/layers.py:backward --dims 'x: N C; w: C' --const eps=1e-5
+derivcheck check  examples/layers.py:rms_norm --backward examples/layers.py:forgetful --dims 'x: N C; w: C' --const eps=1e-5
 """
 
 import torch

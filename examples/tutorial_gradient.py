@@ -1,7 +1,7 @@
 """The tutorial's own gradient of MSE over nn.Linear(1, 1), as it is written there, called as derivcheck calls a backward.
 
-    derivcheck run --gradient examples/tutorial_gradient.py:tutorial          it holds there, and trains
-    derivcheck run --data FILE.csv --target A --target B --gradient ...       it does not, and is refused
+derivcheck run --gradient examples/tutorial_gradient.py:tutorial          it holds there, and trains
+derivcheck run --data FILE.csv --target A --target B --gradient ...       it does not, and is refused
 """
 
 

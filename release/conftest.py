@@ -20,8 +20,9 @@ WORDS = {"COLUMNS": "80", "OMP_NUM_THREADS": "1"}
 
 def run(*command: str | Path, folder: Path, seconds: float = 600) -> subprocess.CompletedProcess[str]:
     """A command that has to succeed."""
-    done = subprocess.run([str(c) for c in command], cwd=folder, capture_output=True, text=True, timeout=seconds,
-                          env={**os.environ, **WORDS})
+    done = subprocess.run(
+        [str(c) for c in command], cwd=folder, capture_output=True, text=True, timeout=seconds, env={**os.environ, **WORDS}
+    )
     assert done.returncode == 0, f"{command} ended with {done.returncode}:\n{done.stdout[-1500:]}\n{done.stderr[-1500:]}"
     return done
 

@@ -66,4 +66,4 @@ def test_its_types_are_seen(bare: Path, tmp_path: Path) -> None:
     (tmp_path / "use.py").write_text("import derivcheck as dc\nreveal_type(dc.check)\n")
     options = ["--python-executable", str(bare / "python"), "--cache-dir", str(tmp_path / "cache")]
     done = run(sys.executable, "-m", "mypy", *options, "use.py", folder=tmp_path)
-    assert "Report" in done.stdout and "Any\"" not in done.stdout.splitlines()[0]
+    assert "Report" in done.stdout and 'Any"' not in done.stdout.splitlines()[0]

@@ -100,9 +100,14 @@ def test_its_own_file_is_rewritten_and_keeps_its_mode(tmp_path: Path) -> None:
     assert path.stat().st_mode & 0o777 == 0o640
 
 
-@pytest.mark.parametrize(("before", "why"), [
-    ("mine", "was not written by derivcheck"), ("", "was not written by derivcheck"),
-    (marked("x", "python") + "y", "was changed since derivcheck wrote it")])
+@pytest.mark.parametrize(
+    ("before", "why"),
+    [
+        ("mine", "was not written by derivcheck"),
+        ("", "was not written by derivcheck"),
+        (marked("x", "python") + "y", "was changed since derivcheck wrote it"),
+    ],
+)
 def test_what_is_not_its_own_is_refused_unless_forced(before: str, why: str, tmp_path: Path) -> None:
     path = tmp_path / "a.py"
     path.write_text(before)
@@ -168,9 +173,15 @@ def test_all_are_asked_for_before_one_is_written(second: str, tmp_path: Path) ->
     assert left(tmp_path) == there and (tmp_path / "mine.txt").read_text() == "mine"
 
 
-@pytest.mark.parametrize(("name", "sentence"), [
-    ("folder", "is a folder, where a file is to be written"), ("pipe", "is a device or a pipe"),
-    ("mine/b.txt", r"cannot be written \(Not a directory\)"), ("x" * 300, r"cannot be written \(File name too long\)")])
+@pytest.mark.parametrize(
+    ("name", "sentence"),
+    [
+        ("folder", "is a folder, where a file is to be written"),
+        ("pipe", "is a device or a pipe"),
+        ("mine/b.txt", r"cannot be written \(Not a directory\)"),
+        ("x" * 300, r"cannot be written \(File name too long\)"),
+    ],
+)
 def test_places_where_no_file_can_be(name: str, sentence: str, tmp_path: Path) -> None:
     (tmp_path / "folder").mkdir()
     (tmp_path / "mine").write_text("mine")

@@ -38,8 +38,18 @@ TYPES_ONLY = {("errors", "checking")}  # an exception carries a report; nothing 
 
 LIBRARIES = {
     "torch": {
-        "cli", "training", "pytest_plugin", "strategies", "checking", "diagnosis",
-        "prove", "held", "derive", "derived", "layer", "tracing",
+        "cli",
+        "training",
+        "pytest_plugin",
+        "strategies",
+        "checking",
+        "diagnosis",
+        "prove",
+        "held",
+        "derive",
+        "derived",
+        "layer",
+        "tracing",
     },
     "sympy": {"notation", "derivation", "proof", "checking", "derived", "cli"},
     "matplotlib": {"training/plots.py", "checking/plot.py"},
@@ -122,14 +132,21 @@ def test_every_room_is_there() -> None:
     assert {"cli", "training", "checking", "derivation", "notation", "errors"} <= there
 
 
-@pytest.mark.parametrize(("room", "source", "word"), [
-    ("notation", "import derivcheck.derivation.sweep", "above"),
-    ("codegen", "from derivcheck.tracing.trace import trace", "beside"),
-    ("derivation", "def f():\n    from derivcheck.operators import row", "above"),
-    ("notation", "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from derivcheck.checking import report", "above"),
-    ("training", "from derivcheck.nowhere import x", "no layer"),
-    ("errors", "from derivcheck.checking.report import Report", "above"),
-])
+@pytest.mark.parametrize(
+    ("room", "source", "word"),
+    [
+        ("notation", "import derivcheck.derivation.sweep", "above"),
+        ("codegen", "from derivcheck.tracing.trace import trace", "beside"),
+        ("derivation", "def f():\n    from derivcheck.operators import row", "above"),
+        (
+            "notation",
+            "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from derivcheck.checking import report",
+            "above",
+        ),
+        ("training", "from derivcheck.nowhere import x", "no layer"),
+        ("errors", "from derivcheck.checking.report import Report", "above"),
+    ],
+)
 def test_the_test_can_fail(room: str, source: str, word: str) -> None:
     assert len(faults(room, source)) == 1
     assert word in faults(room, source)[0]

@@ -30,14 +30,17 @@ except SystemExit as stop:
 """
 
 
-@pytest.mark.parametrize("code", [
-    "import derivcheck",
-    "import derivcheck; dir(derivcheck)",
-    "import derivcheck; derivcheck.UnsupportedOperation, derivcheck.GradientMismatch",
-    HELP.format(argv=["derivcheck", "--help"]),
-    HELP.format(argv=["derivcheck", "run", "--help"]),
-    HELP.format(argv=["derivcheck", "--version"]),
-])
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import derivcheck",
+        "import derivcheck; dir(derivcheck)",
+        "import derivcheck; derivcheck.UnsupportedOperation, derivcheck.GradientMismatch",
+        HELP.format(argv=["derivcheck", "--help"]),
+        HELP.format(argv=["derivcheck", "run", "--help"]),
+        HELP.format(argv=["derivcheck", "--version"]),
+    ],
+)
 def test_light(code: str) -> None:
     assert loaded_after(code) == "[]"
 
@@ -49,8 +52,10 @@ def test_the_test_can_fail(library: str) -> None:
 
 def test_public_names_survive_the_import_of_their_modules() -> None:
     """Importing the module derivcheck.derive does not hide the function of the same name."""
-    code = "import derivcheck.derive, derivcheck\nassert callable(derivcheck.derive)\n" \
-           "from derivcheck.derive import derive\nassert derive is derivcheck.derive"
+    code = (
+        "import derivcheck.derive, derivcheck\nassert callable(derivcheck.derive)\n"
+        "from derivcheck.derive import derive\nassert derive is derivcheck.derive"
+    )
     loaded_after(code)
 
 

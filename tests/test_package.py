@@ -53,8 +53,19 @@ def test_the_wheel_holds_the_package_and_nothing_else(built: Path) -> None:
 def test_the_source_distribution_has_what_belongs_to_it(built: Path) -> None:
     with tarfile.open(one(built, "dist/*.tar.gz")) as archive:
         names = {name.partition("/")[2] for name in archive.getnames()}
-    assert {"CHANGELOG.md", "CONTRIBUTING.md", "LICENSE", "Makefile", "README.md", "constraints.txt", "docs/coverage.md",
-            "docs/index-text.md", "examples/layers.py", "benchmarks/README.md", "tests/test_package.py"} <= names
+    assert {
+        "CHANGELOG.md",
+        "CONTRIBUTING.md",
+        "LICENSE",
+        "Makefile",
+        "README.md",
+        "constraints.txt",
+        "docs/coverage.md",
+        "docs/index-text.md",
+        "examples/layers.py",
+        "benchmarks/README.md",
+        "tests/test_package.py",
+    } <= names
     assert not any(n.startswith("derivcheck-out") or "__pycache__" in n for n in names)
 
 

@@ -33,7 +33,11 @@ FLOAT64_UNIT = 2.0**-53
 #: The largest slope of a function that is bounded everywhere; used where the error is not small.
 SLOPES = {
     **dict.fromkeys(("sin", "cos", "tanh", "atan", "asinh", "softplus", "logsigmoid"), 1.0),
-    "sigmoid": 0.25, "erf": 1.13, "silu": 1.1, "gelu": 1.13, "gelu_tanh": 1.13,
+    "sigmoid": 0.25,
+    "erf": 1.13,
+    "silu": 1.1,
+    "gelu": 1.13,
+    "gelu_tanh": 1.13,
 }
 #: Functions whose usual code cancels, so that its error is relative to the argument.
 CANCELLING = {"gelu", "gelu_tanh"}

@@ -29,8 +29,9 @@ def case_of(s: Subject, run: Run, row: Row, sample: Sample) -> Callable[[], Any]
         program = d.program
         inputs = {a.name: _double(tensors[a.name]) for a in program.arguments if a.name in tensors}
 
-        def backward(given: Mapping[str, torch.Tensor], ups: Mapping[str, torch.Tensor], dtype: torch.dtype = right.dtype
-                     ) -> dict[str, torch.Tensor | None]:
+        def backward(
+            given: Mapping[str, torch.Tensor], ups: Mapping[str, torch.Tensor], dtype: torch.dtype = right.dtype
+        ) -> dict[str, torch.Tensor | None]:
             some = next(iter(tensors.values()))
 
             def back(t: torch.Tensor) -> torch.Tensor:

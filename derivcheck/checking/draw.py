@@ -108,9 +108,7 @@ def possible(program: Program, sizes: Mapping[str, int], least: int = 1) -> bool
     return admitted and all(n >= least for n in lengths)
 
 
-def fitting(
-    program: Program, sizes: Mapping[str, int], free: Sequence[str], least: int = 1
-) -> dict[str, int] | None:
+def fitting(program: Program, sizes: Mapping[str, int], free: Sequence[str], least: int = 1) -> dict[str, int] | None:
     """These sizes, or the nearest that the Program admits, with no others moved than the free ones; None where there are none.
 
     >>> from derivcheck.notation.program import Requirement

@@ -317,8 +317,7 @@ def unsure(
         row.note = (
             f"the gradient is infinite or not a number in {none} of {row.count} elements: use data of another scale"
             if none > ASIDE * row.count
-            else
-            f"the rounding bound is larger than the gradient's own scale in {row.aside} of {row.count} elements: "
+            else f"the rounding bound is larger than the gradient's own scale in {row.aside} of {row.count} elements: "
             "use data of another scale, or float64"
         )
     elif row.aside:

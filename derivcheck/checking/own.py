@@ -33,9 +33,7 @@ def own(s: Subject) -> Callable[[Tensors, Tensors], Gradients]:
         with overheard(s, outs) as heard:
             try:
                 for again in (True, False) if s.retained else (False,):
-                    grads = torch.autograd.grad(
-                        wanted, [leaves[n] for n in s.wrt], ups, allow_unused=True, retain_graph=again
-                    )
+                    grads = torch.autograd.grad(wanted, [leaves[n] for n in s.wrt], ups, allow_unused=True, retain_graph=again)
             except RuntimeError as error:
                 if not misshapen(s, heard, tensors):
                     found = _through_backward(s, tensors, upstream, error)

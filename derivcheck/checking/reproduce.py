@@ -116,8 +116,11 @@ class _Reproduction:
             program = _whole(s, backward)
             named = ", ".join(f"{o!r}" for o in program.outputs)
             value = self._generated(_without_head(source(program)), "forward", list(program.inputs))
-            return [f"§gradients = dict(zip([{named}], [{value}]))" if len(program.outputs) == 1 else
-                    f"§gradients = dict(zip([{named}], {value}))"]
+            return [
+                f"§gradients = dict(zip([{named}], [{value}]))"
+                if len(program.outputs) == 1
+                else f"§gradients = dict(zip([{named}], {value}))"
+            ]
         if backward is not None:
             called = self._apart(self.file.expression(backward))
             ups = list(self.sample.upstream)
@@ -144,9 +147,13 @@ class _Reproduction:
             order = [n for n in s.order if n in s.tensors or n in s.passed]
             run = f"§outputs[0].grad_fn.apply({', '.join(ups)})"
             first = [f"{run}  # the first of two runs through one graph"] if s.retained else []
-            return [*lines, *first, f"§returned = {run}",
-                    "§returned = §returned if isinstance(§returned, tuple) else (§returned,)",
-                    f"§gradients = dict(zip({order!r}, §returned))"]
+            return [
+                *lines,
+                *first,
+                f"§returned = {run}",
+                "§returned = §returned if isinstance(§returned, tuple) else (§returned,)",
+                f"§gradients = dict(zip({order!r}, §returned))",
+            ]
         used = [(k, n) for k, n in enumerate(ups) if n not in s.unused]
         picked = "§outputs" if len(used) == len(ups) else f"[{', '.join(f'§outputs[{k}]' for k, _ in used)}]"
         given = f"[{', '.join(n for _, n in used)}]"
@@ -213,18 +220,28 @@ class _Reproduction:
         run = self._situated(call)
         if row.verdict == "raised":
             tried = "\n".join(f"    {line}" for line in "\n".join(run).split("\n"))
-            return ["try:", tried, "except Exception as §error:",
-                    '    print(f"found {type(§error).__name__}, expected gradients")',
-                    '    raise AssertionError("the backward raises") from §error']
+            return [
+                "try:",
+                tried,
+                "except Exception as §error:",
+                '    print(f"found {type(§error).__name__}, expected gradients")',
+                '    raise AssertionError("the backward raises") from §error',
+            ]
         if row.verdict == "changed input":
             n = row.name
             before, version = self._new(f"{n}_before"), self._new("version")
-            return [f"{before}, {version} = {n}.clone(), {n}._version", *run,
-                    f'print(f"found {n} written to {{{n}._version - {version}}} times, expected 0")',
-                    f"assert torch.equal({n}.nan_to_num(), {before}.nan_to_num()) and {n}._version == {version}, {row.note!r}"]
+            return [
+                f"{before}, {version} = {n}.clone(), {n}._version",
+                *run,
+                f'print(f"found {n} written to {{{n}._version - {version}}} times, expected 0")',
+                f"assert torch.equal({n}.nan_to_num(), {before}.nan_to_num()) and {n}._version == {version}, {row.note!r}",
+            ]
         if row.verdict == "extra":
-            return [*run, f'print(f"found {{sorted(§gradients)}}, expected no {row.name}")',
-                    f"assert {row.name!r} not in §gradients, {row.note!r}"]
+            return [
+                *run,
+                f'print(f"found {{sorted(§gradients)}}, expected no {row.name}")',
+                f"assert {row.name!r} not in §gradients, {row.note!r}",
+            ]
         key = self._key()
         place = f'§gradients.get("{key}")' if not self._of_value() else f"§outputs[{self._output()}]"
         found = self._new("found")
@@ -239,8 +256,11 @@ class _Reproduction:
             lines = ["with Widening():", *(f"    {line}" for line in "\n".join(lines).split("\n"))]
         if sample.leaves:
             leaves = [n for n in self.s.wrt if n in sample.tensors]
-            lines = [*(f"{n}.requires_grad_()" for n in leaves), "with torch.no_grad():",
-                     *(f"    {line}" for line in "\n".join(lines).split("\n"))]
+            lines = [
+                *(f"{n}.requires_grad_()" for n in leaves),
+                "with torch.no_grad():",
+                *(f"    {line}" for line in "\n".join(lines).split("\n")),
+            ]
         if sample.before is not None:
             before = {n: t for given in sample.before for n, t in given.items() if n in self.data and _own_memory(self.data[n])}
             right = self._new("right")
@@ -276,11 +296,15 @@ class _Reproduction:
                 return [shown, f"assert {found} is not None, {row.note!r}"]
             if row.verdict == "dtype":
                 wanted = self.sample.tensors[row.name].dtype if row.name in self.sample.tensors else self.sample.right.dtype
-                return [f'print(f"found {{getattr({found}, \'dtype\', type({found}).__name__)}}, expected {wanted}")',
-                        f"assert getattr({found}, 'dtype', None) is {wanted}, {row.note!r}"]
+                return [
+                    f"print(f\"found {{getattr({found}, 'dtype', type({found}).__name__)}}, expected {wanted}\")",
+                    f"assert getattr({found}, 'dtype', None) is {wanted}, {row.note!r}",
+                ]
             shape = tuple(self.sample.right.value(row.bar).shape)
-            return [f'print(f"found {{tuple({found}.shape)}}, expected {shape}")',
-                    f"assert tuple({found}.shape) == {shape}, {row.note!r}"]
+            return [
+                f'print(f"found {{tuple({found}.shape)}}, expected {shape}")',
+                f"assert tuple({found}.shape) == {shape}, {row.note!r}",
+            ]
         if row.worst_index is None or row.expected is None or row.found is None:
             row = self._at_the_largest()
         assert row.worst_index is not None and row.expected is not None

@@ -157,8 +157,10 @@ def _subject(
     elif function is not None:
         if nested.structure:
             which = next(iter(nested.structure))
-            raise InputError(f"{which} holds tensors inside, which torch's engine gives {function.__name__} no gradient for; "
-                             "give each tensor as an argument of its own")
+            raise InputError(
+                f"{which} holds tensors inside, which torch's engine gives {function.__name__} no gradient for; "
+                "give each tensor as an argument of its own"
+            )
         order, defaults = arguments(function, inputs)
         whole = {**passed, **defaults}
         means, constants = (plain(function, order), whole) if reference is None else (reference, passed)

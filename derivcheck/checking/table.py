@@ -7,8 +7,13 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from derivcheck.checking.report import Report
 
-COLOURS = {"passed": "green", "vacuous": "yellow", "right but ill-conditioned": "yellow", "undecided": "yellow",
-           "not reproduced": "yellow"}
+COLOURS = {
+    "passed": "green",
+    "vacuous": "yellow",
+    "right but ill-conditioned": "yellow",
+    "undecided": "yellow",
+    "not reproduced": "yellow",
+}
 
 
 def table(report: Report) -> Any:

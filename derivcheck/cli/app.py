@@ -18,8 +18,13 @@ from derivcheck.errors import DerivcheckError, GradientMismatch, UnverifiedGradi
 
 HOLDS, WRONG, BAD_INPUT, UNDECIDED = 0, 1, 2, 3
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="rich",
-                  context_settings={"help_option_names": ["-h", "--help"]})
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
 
 
 def _exits(command: Callable[..., int]) -> Callable[..., None]:
@@ -100,8 +105,25 @@ def run(
     """
     from derivcheck.cli.run import Settings, main_job
 
-    return main_job(Settings(data, tuple(target or ()), tuple(feature or ()), sep, standardize, epochs, lr, optimizer, dtype,
-                             device, seed, batch_size, gradient, out), force)
+    return main_job(
+        Settings(
+            data,
+            tuple(target or ()),
+            tuple(feature or ()),
+            sep,
+            standardize,
+            epochs,
+            lr,
+            optimizer,
+            dtype,
+            device,
+            seed,
+            batch_size,
+            gradient,
+            out,
+        ),
+        force,
+    )
 
 
 @app.command("derive")
@@ -118,9 +140,14 @@ def derive(target: Target, loss: Loss = "", dims: Dims = "", const: Const = None
 
 @app.command("code")
 @_exits
-def code(target: Target, loss: Loss = "", dims: Dims = "", const: Const = None,
-         out: Annotated[Path | None, _option("Write there instead of printing.", "FILE.py")] = None,
-         force: Force = False) -> int:
+def code(
+    target: Target,
+    loss: Loss = "",
+    dims: Dims = "",
+    const: Const = None,
+    out: Annotated[Path | None, _option("Write there instead of printing.", "FILE.py")] = None,
+    force: Force = False,
+) -> int:
     """Print the generated torch code: forward and gradients for every size, needing torch alone.
 
     Example: derivcheck code layers.py:rms_norm --dims 'x: N C; w: C' --const eps=1e-5 --out rms_norm_grad.py
@@ -155,8 +182,23 @@ def check(
     """
     from derivcheck.cli.commands import run_check
 
-    return run_check(target, backward, reference, dims, where, const or [], sizes, dtype, device, seed, json, junit, reproducer,
-                     strict, force)
+    return run_check(
+        target,
+        backward,
+        reference,
+        dims,
+        where,
+        const or [],
+        sizes,
+        dtype,
+        device,
+        seed,
+        json,
+        junit,
+        reproducer,
+        strict,
+        force,
+    )
 
 
 @app.command("prove")

@@ -39,8 +39,18 @@ def show_code(target: str, loss: str, dims: str, const: Sequence[str], out: Path
     return _deliver(derivation_of(target, loss, dims, const).source(), out, outputs, "python")
 
 
-def write_notes(target: str, loss: str, dims: str, const: Sequence[str], format: str, style: str, lang: str, sizes: str,
-                out: Path | None, force: bool) -> int:
+def write_notes(
+    target: str,
+    loss: str,
+    dims: str,
+    const: Sequence[str],
+    format: str,
+    style: str,
+    lang: str,
+    sizes: str,
+    out: Path | None,
+    force: bool,
+) -> int:
     """Print or write notes."""
     outputs = _asked(out, target, loss, force=force)
     d = derivation_of(target, loss, dims, const)
@@ -54,9 +64,23 @@ def write_notes(target: str, loss: str, dims: str, const: Sequence[str], format:
     return _deliver(text, out, outputs, format)
 
 
-def run_check(target: str, backward: str, reference: str, dims: str, where: str, const: Sequence[str], sizes: str,
-              dtype: str, device: str, seed: int, as_json: bool, junit: Path | None, reproducer: Path | None, strict: bool,
-              force: bool) -> int:
+def run_check(
+    target: str,
+    backward: str,
+    reference: str,
+    dims: str,
+    where: str,
+    const: Sequence[str],
+    sizes: str,
+    dtype: str,
+    device: str,
+    seed: int,
+    as_json: bool,
+    junit: Path | None,
+    reproducer: Path | None,
+    strict: bool,
+    force: bool,
+) -> int:
     """Check a gradient on random inputs; 0 passed, 1 a gradient is wrong, 3 neither, or not all was reached with ``strict``."""
     asked = [(p, option) for p, option in ((junit, "--junit"), (reproducer, "--reproducer")) if p is not None]
     outputs = Outputs(asked, partial(files_of, target, backward, reference), force)
@@ -82,8 +106,18 @@ def run_check(target: str, backward: str, reference: str, dims: str, where: str,
     chosen = _fixed(program, values) | read_sizes(sizes)
     tensors = random_inputs(program, chosen, seed, frozenset(values) | frozenset(constants), where, constants)
     under_test = None if not backward else backward if is_index_text(backward) else load_target(backward, "--backward")
-    report = check(forward, {**tensors, **constants}, backward=under_test, reference=means, dtype=getattr(torch, dtype),
-                   device=device, seed=seed, strict=strict, dims=named, where=where or None)
+    report = check(
+        forward,
+        {**tensors, **constants},
+        backward=under_test,
+        reference=means,
+        dtype=getattr(torch, dtype),
+        device=device,
+        seed=seed,
+        strict=strict,
+        dims=named,
+        where=where or None,
+    )
     console = Console(highlight=False)
     if as_json:
         print(json.dumps(report.to_dict(), indent=2, allow_nan=False))
@@ -103,15 +137,17 @@ def run_check(target: str, backward: str, reference: str, dims: str, where: str,
     return HOLDS if report.passed else WRONG if report.faulty else UNDECIDED
 
 
-def run_proof(target: str, backward: str, dims: str, where: str, const: Sequence[str], invariants: Sequence[str],
-              as_json: bool) -> int:
+def run_proof(
+    target: str, backward: str, dims: str, where: str, const: Sequence[str], invariants: Sequence[str], as_json: bool
+) -> int:
     """Prove a hand-written gradient: 0 proved, 1 refuted, 3 undecided."""
     from derivcheck.prove import prove
 
     forward = target if is_index_text(target) else load_target(target)
     under_test = backward if is_index_text(backward) else load_target(backward, "BACKWARD")
-    proof = prove(forward, under_test, dims=read_dims(dims), constants=read_constants(const), where=where or None,
-                  invariant=invariants)
+    proof = prove(
+        forward, under_test, dims=read_dims(dims), constants=read_constants(const), where=where or None, invariant=invariants
+    )
     if as_json:
         print(json.dumps(proof.to_dict(), indent=2))
     else:
@@ -152,10 +188,9 @@ def _deliver(text: str, out: Path | None, outputs: Outputs, kind: str) -> int:
 def _junit(target: str, report: Report) -> str:
     """The report as JUnit XML: a test case per gradient."""
     bad = sum(1 for r in report if not r.passed)
-    lines = ['<?xml version="1.0" encoding="utf-8"?>',
-             f'<testsuite name="derivcheck" tests="{len(report)}" failures="{bad}">']
+    lines = ['<?xml version="1.0" encoding="utf-8"?>', f'<testsuite name="derivcheck" tests="{len(report)}" failures="{bad}">']
     for r in report:
-        case = f'  <testcase classname={quoteattr(target)} name={quoteattr(r.name)}'
+        case = f"  <testcase classname={quoteattr(target)} name={quoteattr(r.name)}"
         if r.passed:
             lines.append(case + "/>")
         else:

@@ -92,10 +92,19 @@ def main_job(settings: Settings, force: bool = False) -> int:
     model = nn.Linear(table.x.shape[1], table.y.shape[1], dtype=dtype)
     gradient: str | Callable[..., Any] = own or settings.gradient
 
-    plan = prepare(copy.deepcopy(model), nn.MSELoss(), table.x, table.y, lr=settings.lr, epochs=settings.epochs,
-                   batch_size=settings.batch_size, device=place, gradient=gradient)
+    plan = prepare(
+        copy.deepcopy(model),
+        nn.MSELoss(),
+        table.x,
+        table.y,
+        lr=settings.lr,
+        epochs=settings.epochs,
+        batch_size=settings.batch_size,
+        device=place,
+        gradient=gradient,
+    )
     derivation = plan.setting.derivation
-    sizes = {"N": len(plan.x[:plan.batch_size]), "in": table.x.shape[1], "out": table.y.shape[1]}
+    sizes = {"N": len(plan.x[: plan.batch_size]), "in": table.x.shape[1], "out": table.y.shape[1]}
     screen.derivation(derivation, sizes)
     screen.code(derivation.source())
     try:
@@ -143,8 +152,16 @@ def least_squares(x: torch.Tensor, y: torch.Tensor) -> tuple[Fit, float]:
     return (solution[:-1].mT.contiguous(), solution[-1]), float((with_one @ solution - y).square().mean())
 
 
-def _train(settings: Settings, screen: Screen, model: nn.Linear, plan: Plan, table: Table, true: Fit | None,
-           gradient: str | Callable[..., Any], place: torch.device) -> Outcome:
+def _train(
+    settings: Settings,
+    screen: Screen,
+    model: nn.Linear,
+    plan: Plan,
+    table: Table,
+    true: Fit | None,
+    gradient: str | Callable[..., Any],
+    place: torch.device,
+) -> Outcome:
     """Three runs from the same parameters: as asked, with autograd (or derived beside autograd), with the other optimizer."""
     other = "adam" if settings.optimizer == "sgd" else "sgd"
     reference = "derived" if gradient == "autograd" else "autograd"
@@ -156,9 +173,20 @@ def _train(settings: Settings, screen: Screen, model: nn.Linear, plan: Plan, tab
             started = copy.deepcopy(model)
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", RuntimeWarning)  # a run that diverges is told of at the end
-                h = train(started, nn.MSELoss(), table.x, table.y, optimizer=o, lr=settings.lr, epochs=settings.epochs,
-                          batch_size=settings.batch_size, device=place, seed=settings.seed, gradient=g,
-                          on_epoch=progress(_label(g, o)))
+                h = train(
+                    started,
+                    nn.MSELoss(),
+                    table.x,
+                    table.y,
+                    optimizer=o,
+                    lr=settings.lr,
+                    epochs=settings.epochs,
+                    batch_size=settings.batch_size,
+                    device=place,
+                    seed=settings.seed,
+                    gradient=g,
+                    on_epoch=progress(_label(g, o)),
+                )
             histories[_label(g, o)] = h
             fits[_label(g, o)] = (h.parameters["weight"].cpu(), h.parameters["bias"].cpu())
     best, floor = least_squares(table.x, table.y)
@@ -225,8 +253,11 @@ def _report(settings: Settings, reports: tuple[Report, ...], outcome: Outcome) -
         "data": {"name": table.name, "rows": len(table.x), "features": table.features, "targets": table.targets},
         "check": [r.to_dict() for r in reports],
         "runs": {n: h.to_dict() for n, h in outcome.histories.items()},
-        "fits": {**({"true": plain(outcome.true)} if outcome.true else {}), **{n: plain(f) for n, f in outcome.fits.items()},
-                 "least squares": plain(outcome.best)},
+        "fits": {
+            **({"true": plain(outcome.true)} if outcome.true else {}),
+            **{n: plain(f) for n, f in outcome.fits.items()},
+            "least squares": plain(outcome.best),
+        },
         "least_loss": outcome.floor,
         "first_two_runs_differ_by": differences(outcome),
         "contraction": outcome.contraction and outcome.contraction.to_dict(),

@@ -56,8 +56,13 @@ class Screen:
     def training(self, labels: Sequence[str], epochs: int) -> Iterator[Callable[[str], Callable[[int, float], None]]]:
         """Progress bars; gives a function from a run's label to its ``on_epoch``."""
         self._head("4  The training")
-        columns = (TextColumn("{task.description}"), BarColumn(bar_width=24), MofNCompleteColumn(),
-                   TextColumn("loss {task.fields[loss]}"), TimeElapsedColumn())
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=24),
+            MofNCompleteColumn(),
+            TextColumn("loss {task.fields[loss]}"),
+            TimeElapsedColumn(),
+        )
         with Progress(*columns, console=self.console) as progress:
             tasks = {n: progress.add_task(n, total=epochs, start=False, loss="…") for n in labels}
 
@@ -78,8 +83,10 @@ class Screen:
         for name in columns:
             grid.add_column(name.replace(", ", "\n"), justify="right")
         weight, bias = outcome.best
-        names = [*(f"w[{t}, {f}]" for t in outcome.table.targets for f in outcome.table.features),
-                 *(f"b[{t}]" for t in outcome.table.targets)]
+        names = [
+            *(f"w[{t}, {f}]" for t in outcome.table.targets for f in outcome.table.features),
+            *(f"b[{t}]" for t in outcome.table.targets),
+        ]
         if weight.numel() + bias.numel() == 2:
             names = ["w", "b"]
         if len(names) <= SHOWN:
@@ -113,8 +120,10 @@ def explanation(outcome: Outcome, settings: Settings, differ: Mapping[str, float
     if not any(differ.values()):
         lines = [f"{first} and {second} agree to the last bit, in the parameters and in the losses."]
     else:
-        lines = [f"{first} and {second} differ by at most {differ['parameters']:.2g} in the parameters and "
-                 f"{differ['losses']:.2g} in the losses."]
+        lines = [
+            f"{first} and {second} differ by at most {differ['parameters']:.2g} in the parameters and "
+            f"{differ['losses']:.2g} in the losses."
+        ]
     lines += [f"Note: {note}." for h in (run,) for note in h.notes]
     if outcome.true is not None:
         lines.append(f"Why do {run.epochs} epochs not reach (2, 1)?")
@@ -123,8 +132,10 @@ def explanation(outcome: Outcome, settings: Settings, differ: Mapping[str, float
         if run.batch_size < len(outcome.table.x):
             lines.append("That is for steps over all rows; a run in batches takes several per epoch, each with its own noise.")
     if outcome.true is not None:
-        lines.append(f"More epochs end at least squares, which is {_distance(outcome.best, outcome.true):.2g} from (2, 1): "
-                     "the noise in the data moves it.")
+        lines.append(
+            f"More epochs end at least squares, which is {_distance(outcome.best, outcome.true):.2g} from (2, 1): "
+            "the noise in the data moves it."
+        )
     if outcome.table.scaling is not None:
         lines.append("w and b are for the standardized features; report.json has them in the file's units as well.")
     return ["\n" + line if k else line for k, line in enumerate(lines)]

@@ -29,8 +29,9 @@ def load_target(text: str, option: str = "TARGET") -> Any:
     """
     place, rest = _split(text)
     if not place or not rest:
-        raise InputError(f"{option} {text!r} names nothing; expected package.module:name, path/to/file.py:name, "
-                         "or index text with :=")
+        raise InputError(
+            f"{option} {text!r} names nothing; expected package.module:name, path/to/file.py:name, or index text with :="
+        )
     name, arguments, keywords = _call(rest, text, option)
     found: Any = _module(place, option)
     for part in name.split("."):
@@ -86,14 +87,18 @@ def _call(text: str, whole: str, option: str) -> tuple[str, list[Any] | None, di
         return text, None, None
     try:
         node = ast.parse(text.strip(), mode="eval").body
-        if not isinstance(node, ast.Call) or not isinstance(node.func, (ast.Name, ast.Attribute)) or \
-                any(k.arg is None for k in node.keywords):
+        if (
+            not isinstance(node, ast.Call)
+            or not isinstance(node.func, (ast.Name, ast.Attribute))
+            or any(k.arg is None for k in node.keywords)
+        ):
             raise ValueError
         arguments = [ast.literal_eval(a) for a in node.args]
         keywords = {str(k.arg): ast.literal_eval(k.value) for k in node.keywords}
     except (SyntaxError, ValueError):
-        raise InputError(f"{option} {whole!r}: expected a name with plain values as its arguments, as in "
-                         "torch.nn:Linear(3, 2, bias=False)") from None
+        raise InputError(
+            f"{option} {whole!r}: expected a name with plain values as its arguments, as in torch.nn:Linear(3, 2, bias=False)"
+        ) from None
     return ast.unparse(node.func), arguments, keywords
 
 

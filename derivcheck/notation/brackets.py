@@ -12,8 +12,14 @@ def bracket(relation: str, operand: PolyLike | Term, least: int = 1) -> Term:
     ``relation`` may also be ``<`` or ``<=``.
     """
     if isinstance(operand, Number):
-        holds = {"==": operand.value == 0, "!=": operand.value != 0, ">=": operand.value >= 0, ">": operand.value > 0,
-                 "<": operand.value < 0, "<=": operand.value <= 0}
+        holds = {
+            "==": operand.value == 0,
+            "!=": operand.value != 0,
+            ">=": operand.value >= 0,
+            ">": operand.value > 0,
+            "<": operand.value < 0,
+            "<=": operand.value <= 0,
+        }
         return ONE if holds[relation] else ZERO
     if isinstance(operand, SizeOf):
         operand = operand.value

@@ -70,4 +70,3 @@ class Domain:
             for order in permutations(free) if len(v) == len(u) else ():
                 if all(i.size is j.size for i, j in zip(own, order)):
                     yield moved(space, v, {i: i_poly(j) for i, j in zip(own, order)})
-

@@ -167,4 +167,3 @@ def _polynomial(t: Term, name: str) -> bool:
     if isinstance(t, (Add, Mul)):
         return all(_polynomial(a, name) for a in t.args)
     return isinstance(t, Over) and t.kind in ("sum", "prod") and _polynomial(t.body, name)
-

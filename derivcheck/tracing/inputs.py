@@ -138,9 +138,7 @@ class _Made:
     fields: dict[str, Any]
 
 
-def input_slots(
-    name: str, value: Any, specs: list[Spec], example: dict[str, int], named: Named | None = None
-) -> Any:
+def input_slots(name: str, value: Any, specs: list[Spec], example: dict[str, int], named: Named | None = None) -> Any:
     """The structure of an argument with its tensors replaced by their names; a dimension is a size of its own, or as named."""
 
     def take(n: str, t: torch.Tensor) -> None:

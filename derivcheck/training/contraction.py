@@ -45,13 +45,13 @@ class Contraction:
     @property
     def slowest(self) -> float:
         """max |1 − lr·λ| over the directions that the data determine: what is left of the slowest one's error per step."""
-        steep = self.eigenvalues[self.flat:]
+        steep = self.eigenvalues[self.flat :]
         return float((1 - self.lr * steep).abs().max()) if len(steep) else 0.0
 
     @property
     def best_lr(self) -> float:
         """2/(λmin + λmax), which makes the slowest direction as fast as it can be."""
-        steep = self.eigenvalues[self.flat:]
+        steep = self.eigenvalues[self.flat :]
         return float(2 / (steep[0] + steep[-1])) if len(steep) else math.inf
 
     def left(self, steps: int) -> float:
@@ -68,34 +68,48 @@ class Contraction:
         return math.ceil(math.log(part) / math.log(self.slowest)) if self.slowest > 0 else 1.0
 
     def __str__(self) -> str:
-        steep, everywhere = self.eigenvalues[self.flat:], "" if self.quadratic else " near these parameters"
+        steep, everywhere = self.eigenvalues[self.flat :], "" if self.quadratic else " near these parameters"
         if not len(steep):
             return "The loss does not depend on the parameters."
         if float(steep[0]) < 0:
-            return (f"The Hessian of the loss has a negative eigenvalue ({float(steep[0]):.3g}){everywhere}: "
-                    f"the loss is not convex there. The largest stable lr is {self.largest_stable_lr:.3g} (2/λmax).")
-        lines = [f"The Hessian of the loss, derived by the same sweep, has eigenvalues from {float(steep[0]):.3g} "
-                 f"to {float(steep[-1]):.3g}{everywhere}."]
+            return (
+                f"The Hessian of the loss has a negative eigenvalue ({float(steep[0]):.3g}){everywhere}: "
+                f"the loss is not convex there. The largest stable lr is {self.largest_stable_lr:.3g} (2/λmax)."
+            )
+        lines = [
+            f"The Hessian of the loss, derived by the same sweep, has eigenvalues from {float(steep[0]):.3g} "
+            f"to {float(steep[-1]):.3g}{everywhere}."
+        ]
         if self.slowest < 1:
-            lines.append(f"At lr {self.lr:g} an epoch of gradient descent leaves {self.slowest:.4g} of the slowest direction's "
-                         f"error: {self.left(50):.2g} of it is left after 50 epochs, {self.left(300):.2g} after 300; "
-                         f"{_whole(self.steps_for(0.01))} epochs leave a hundredth.")
+            lines.append(
+                f"At lr {self.lr:g} an epoch of gradient descent leaves {self.slowest:.4g} of the slowest direction's "
+                f"error: {self.left(50):.2g} of it is left after 50 epochs, {self.left(300):.2g} after 300; "
+                f"{_whole(self.steps_for(0.01))} epochs leave a hundredth."
+            )
         else:
             lines.append(f"At lr {self.lr:g} the error along one direction grows {self.slowest:.4g}-fold per epoch.")
         fast = _whole(replace(self, lr=self.best_lr).steps_for(0.01))
-        lines.append(f"The largest stable lr is {self.largest_stable_lr:.3g} (2/λmax); the fastest is {self.best_lr:.3g} "
-                     f"(2/(λmin + λmax)), with {fast} epochs to a hundredth.")
+        lines.append(
+            f"The largest stable lr is {self.largest_stable_lr:.3g} (2/λmax); the fastest is {self.best_lr:.3g} "
+            f"(2/(λmin + λmax)), with {fast} epochs to a hundredth."
+        )
         if self.flat:
-            lines.append(f"The data leave {self.flat} direction{'s' if self.flat > 1 else ''} undetermined (eigenvalue 0): "
-                         "no step moves along them, and the loss does not see them.")
+            lines.append(
+                f"The data leave {self.flat} direction{'s' if self.flat > 1 else ''} undetermined (eigenvalue 0): "
+                "no step moves along them, and the loss does not see them."
+            )
         return " ".join(lines)
 
     def to_dict(self) -> dict[str, Any]:
         """The figures as JSON-able values."""
         stable, left = self.largest_stable_lr, {k: self.left(k) for k in (50, 300)}
         return {
-            "eigenvalues": self.eigenvalues.tolist(), "lr": self.lr, "flat_directions": self.flat, "quadratic": self.quadratic,
-            "slowest_contraction_per_epoch": self.slowest, "largest_stable_lr": stable if math.isfinite(stable) else None,
+            "eigenvalues": self.eigenvalues.tolist(),
+            "lr": self.lr,
+            "flat_directions": self.flat,
+            "quadratic": self.quadratic,
+            "slowest_contraction_per_epoch": self.slowest,
+            "largest_stable_lr": stable if math.isfinite(stable) else None,
             **{f"error_left_after_{k}": v if math.isfinite(v) else None for k, v in left.items()},
         }
 
@@ -145,8 +159,9 @@ def hessian(derivation: Derivation, tensors: Mapping[str, torch.Tensor], names: 
     return torch.stack([product(unit[k]) for k in range(n)], 1).cpu()
 
 
-def largest_eigenvalue(derivation: Derivation, tensors: Mapping[str, torch.Tensor], names: Sequence[str],
-                       steps: int = 60) -> float:
+def largest_eigenvalue(
+    derivation: Derivation, tensors: Mapping[str, torch.Tensor], names: Sequence[str], steps: int = 60
+) -> float:
     """λmax of the Hessian from below, by power iteration on derived products (Golub & Van Loan, section 7.3)."""
     product = hessian_product(derivation, tensors, names)
     n = sum(tensors[name].numel() for name in names)
@@ -162,8 +177,9 @@ def largest_eigenvalue(derivation: Derivation, tensors: Mapping[str, torch.Tenso
     return found
 
 
-def contraction(derivation: Derivation, tensors: Mapping[str, torch.Tensor], names: Sequence[str],
-                lr: float) -> Contraction | None:
+def contraction(
+    derivation: Derivation, tensors: Mapping[str, torch.Tensor], names: Sequence[str], lr: float
+) -> Contraction | None:
     """What one full-batch step of gradient descent does to the error, at this learning rate.
 
     Returns:

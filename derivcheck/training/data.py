@@ -45,8 +45,14 @@ class Table:
     name: str = "data"
 
 
-def read_table(path: str | Path, targets: Sequence[str], features: Sequence[str] = (), standardize: bool = False,
-               dtype: torch.dtype = torch.float64, separator: str = ",") -> Table:
+def read_table(
+    path: str | Path,
+    targets: Sequence[str],
+    features: Sequence[str] = (),
+    standardize: bool = False,
+    dtype: torch.dtype = torch.float64,
+    separator: str = ",",
+) -> Table:
     """Features and targets from a CSV with a header row.
 
     Args:
@@ -90,8 +96,10 @@ def read_table(path: str | Path, targets: Sequence[str], features: Sequence[str]
         spread = x.amax(0) - x.amin(0)
         for k, name in enumerate(chosen):
             if spread[k] == 0 or not deviation[k] > 0:
-                raise InputError(f"{path}: feature {name!r} is constant ({x[0, k].item():g}) and cannot be standardized; "
-                                 "leave it out with --feature, the bias stands for it")
+                raise InputError(
+                    f"{path}: feature {name!r} is constant ({x[0, k].item():g}) and cannot be standardized; "
+                    "leave it out with --feature, the bias stands for it"
+                )
         scaling = Scaling(mean, deviation)
         x = (x - mean) / deviation
     return Table(x, y, chosen, tuple(targets), scaling, path.name)
@@ -137,18 +145,23 @@ def _separated(path: Path, between: str, text: str) -> None:
         return
     for mark, word in OTHERS.items():
         if all(mark in line for line in lines):
-            raise InputError(f"{path}: no {between!r} stands between the columns' names; if {word} separate them, "
-                             f"say so with --sep {'tab' if mark == TAB else repr(mark)}")
+            raise InputError(
+                f"{path}: no {between!r} stands between the columns' names; if {word} separate them, "
+                f"say so with --sep {'tab' if mark == TAB else repr(mark)}"
+            )
 
 
-def _numbers(path: Path, header: list[str], rows: list[tuple[int, list[str]]], columns: tuple[str, ...],
-             dtype: torch.dtype) -> torch.Tensor:
+def _numbers(
+    path: Path, header: list[str], rows: list[tuple[int, list[str]]], columns: tuple[str, ...], dtype: torch.dtype
+) -> torch.Tensor:
     places = [header.index(c) for c in columns]
     values = [[_number(path, cells[p], number, column) for p, column in zip(places, columns)] for number, cells in rows]
     found = torch.tensor(values, dtype=torch.float64).to(dtype)
     for r, c in (~torch.isfinite(found)).nonzero().tolist():
-        raise InputError(f"{path}: row {rows[r][0]}, column {columns[c]!r}: {rows[r][1][places[c]].strip()} does not fit "
-                         f"{str(dtype).removeprefix('torch.')}; use --dtype float64")
+        raise InputError(
+            f"{path}: row {rows[r][0]}, column {columns[c]!r}: {rows[r][1][places[c]].strip()} does not fit "
+            f"{str(dtype).removeprefix('torch.')}; use --dtype float64"
+        )
     return found
 
 

@@ -16,8 +16,9 @@ from derivcheck.training.gradients import Setting
 Backward = Callable[..., Mapping[str, torch.Tensor]]
 
 
-def verify(setting: Setting, shapes: Sequence[Mapping[str, torch.Tensor]], backward: Backward | None,
-           seed: int = 0) -> tuple[Report, ...]:
+def verify(
+    setting: Setting, shapes: Sequence[Mapping[str, torch.Tensor]], backward: Backward | None, seed: int = 0
+) -> tuple[Report, ...]:
     """Check a gradient on the tensors of each batch shape that the run will see, and at no other.
 
     Args:
@@ -64,8 +65,10 @@ def at_one(gradient: Backward) -> Backward:
     @functools.wraps(gradient)
     def backward(grad_output: torch.Tensor, **given: torch.Tensor) -> Mapping[str, torch.Tensor]:
         found = gradient(grad_output=torch.ones_like(grad_output), **given)
-        return {n: g * grad_output.to(g.dtype) if isinstance(g, torch.Tensor) and g.is_floating_point() else g
-                for n, g in dict(found).items()}
+        return {
+            n: g * grad_output.to(g.dtype) if isinstance(g, torch.Tensor) and g.is_floating_point() else g
+            for n, g in dict(found).items()
+        }
 
     return backward
 

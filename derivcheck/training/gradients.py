@@ -29,8 +29,14 @@ class Setting:
         trained: the parameters by their name in the Program (dotted names with ``_``).
     """
 
-    def __init__(self, module: nn.Module, loss: Callable[..., Any], derivation: Derivation,
-                 trained: Mapping[str, nn.Parameter], x: torch.Tensor) -> None:
+    def __init__(
+        self,
+        module: nn.Module,
+        loss: Callable[..., Any],
+        derivation: Derivation,
+        trained: Mapping[str, nn.Parameter],
+        x: torch.Tensor,
+    ) -> None:
         self.module, self.loss, self.derivation, self.trained = module, loss, derivation, trained
         inputs = derivation.program.inputs
         state = {program_name(n): (n, t) for n, t in [*module.named_parameters(), *module.named_buffers()]}
@@ -38,8 +44,10 @@ class Setting:
         self.dotted = {n: dotted for n, (dotted, _) in state.items() if n in inputs}
         free = [n for n in inputs if n not in self.held and n not in derivation.values]
         if len(free) != 2:
-            raise InputError(f"train feeds one input and one target; this module and loss read {', '.join(free)}"
-                             + ("; call module.eval() to train without dropout" if any("dropout" in n for n in free) else ""))
+            raise InputError(
+                f"train feeds one input and one target; this module and loss read {', '.join(free)}"
+                + ("; call module.eval() to train without dropout" if any("dropout" in n for n in free) else "")
+            )
         self.x_name, self.y_name = free
         self.constants = {n: t for n, t in derivation.values.items() if n in derivation.held}
         self.follows_buffers = _changes_buffers(module, x)

@@ -62,17 +62,27 @@ class History:
     def to_dict(self) -> dict[str, Any]:
         """The record as JSON-able values."""
         return {
-            "gradient": self.gradient, "optimizer": self.optimizer, "lr": self.lr, "batch_size": self.batch_size,
-            "device": self.device, "seed": self.seed, "epochs": self.epochs, "seconds": self.seconds,
-            "losses": self.losses, "final_loss": self.final_loss if math.isfinite(self.final_loss) else None,
+            "gradient": self.gradient,
+            "optimizer": self.optimizer,
+            "lr": self.lr,
+            "batch_size": self.batch_size,
+            "device": self.device,
+            "seed": self.seed,
+            "epochs": self.epochs,
+            "seconds": self.seconds,
+            "losses": self.losses,
+            "final_loss": self.final_loss if math.isfinite(self.final_loss) else None,
             "parameters": {n: p.tolist() for n, p in self.parameters.items()},
-            "notes": list(self.notes), "diverged": self.diverged,
+            "notes": list(self.notes),
+            "diverged": self.diverged,
         }
 
     def __str__(self) -> str:
         start = f"{self.losses[0]:.6g}" if self.losses else "nothing"
-        lines = [f"{self.gradient} gradient, {self.optimizer}, lr {self.lr:g}, {self.epochs} epochs on {self.device}: "
-                 f"loss {start} → {self.final_loss:.6g}"]
+        lines = [
+            f"{self.gradient} gradient, {self.optimizer}, lr {self.lr:g}, {self.epochs} epochs on {self.device}: "
+            f"loss {start} → {self.final_loss:.6g}"
+        ]
         return "\n".join([*lines, *self.notes, *([self.diverged] if self.diverged else [])])
 
 

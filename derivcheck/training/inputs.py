@@ -28,8 +28,9 @@ def usable_tensor(name: str, t: Any, floating: bool = True) -> torch.Tensor:
     bad = torch.isfinite(t).logical_not()
     if bool(bad.any()):
         at = bad.nonzero()[0].tolist()
-        raise InputError(f"{name}{at} is {t[tuple(at)].item()}; expected finite values "
-                         f"({int(bad.sum())} of {t.numel()} are not)")
+        raise InputError(
+            f"{name}{at} is {t[tuple(at)].item()}; expected finite values ({int(bad.sum())} of {t.numel()} are not)"
+        )
     return t
 
 
@@ -107,8 +108,10 @@ def fits_together(module: nn.Module, loss: Callable[..., Any], x: torch.Tensor, 
                 value = loss(out, y)
             except (RuntimeError, ValueError, IndexError, TypeError, UserWarning) as e:
                 shape = tuple(out.shape) if isinstance(out, torch.Tensor) else type(out).__name__
-                raise InputError(f"y of shape {tuple(y.shape)} does not fit the module's output of shape {shape} under "
-                                 f"{_short(loss)}: {_first_line(e)}") from e
+                raise InputError(
+                    f"y of shape {tuple(y.shape)} does not fit the module's output of shape {shape} under "
+                    f"{_short(loss)}: {_first_line(e)}"
+                ) from e
     finally:
         with torch.no_grad():
             for n, b in module.named_buffers():

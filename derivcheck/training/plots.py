@@ -14,19 +14,29 @@ from matplotlib.figure import Figure
 
 Line = tuple[torch.Tensor, torch.Tensor]  # weight (out, in), bias (out,)
 
-_STYLE: Any = {"font.size": 10, "axes.grid": True, "grid.alpha": 0.25, "axes.spines.top": False, "axes.spines.right": False,
-          "legend.frameon": False, "savefig.dpi": 160}
+_STYLE: Any = {
+    "font.size": 10,
+    "axes.grid": True,
+    "grid.alpha": 0.25,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "legend.frameon": False,
+    "savefig.dpi": 160,
+}
 # Colours that stay apart for the colour-blind (Okabe & Ito 2008); dashes keep lines apart that lie on each other.
 _LINES: tuple[dict[str, Any], ...] = (
-    {"color": "#0072B2", "linewidth": 3.2, "alpha": 0.55}, {"color": "#D55E00", "linestyle": (0, (4, 3)), "linewidth": 1.6},
-    {"color": "#009E73", "linestyle": "-.", "linewidth": 1.6}, {"color": "#CC79A7", "linestyle": ":", "linewidth": 2.0},
+    {"color": "#0072B2", "linewidth": 3.2, "alpha": 0.55},
+    {"color": "#D55E00", "linestyle": (0, (4, 3)), "linewidth": 1.6},
+    {"color": "#009E73", "linestyle": "-.", "linewidth": 1.6},
+    {"color": "#CC79A7", "linestyle": ":", "linewidth": 2.0},
     {"color": "#000000", "linestyle": "-", "linewidth": 0.9},
 )
 _DOTS = ("o", "x", "^", "s", "+")
 
 
-def fit_png(x: torch.Tensor, y: torch.Tensor, fits: Mapping[str, Line], features: Sequence[str],
-            targets: Sequence[str]) -> bytes:
+def fit_png(
+    x: torch.Tensor, y: torch.Tensor, fits: Mapping[str, Line], features: Sequence[str], targets: Sequence[str]
+) -> bytes:
     """The data and the fits: lines over the one feature, or predicted against actual for each target.
 
     Args:

@@ -26,11 +26,22 @@ from derivcheck.training.recheck import Recheck
 OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {"sgd": torch.optim.SGD, "adam": torch.optim.Adam}
 
 
-def train(module: nn.Module, loss: Callable[..., Any], x: torch.Tensor, y: torch.Tensor, *,
-          optimizer: str | Callable[..., torch.optim.Optimizer] = "sgd", lr: float = 0.1, epochs: int = 50,
-          batch_size: int | None = None, device: str | torch.device = "auto", seed: int = 0,
-          gradient: str | Backward = "derived", recheck: int | None = None,
-          on_epoch: Callable[[int, float], None] | None = None) -> History:
+def train(
+    module: nn.Module,
+    loss: Callable[..., Any],
+    x: torch.Tensor,
+    y: torch.Tensor,
+    *,
+    optimizer: str | Callable[..., torch.optim.Optimizer] = "sgd",
+    lr: float = 0.1,
+    epochs: int = 50,
+    batch_size: int | None = None,
+    device: str | torch.device = "auto",
+    seed: int = 0,
+    gradient: str | Backward = "derived",
+    recheck: int | None = None,
+    on_epoch: Callable[[int, float], None] | None = None,
+) -> History:
     """Train a module in place, with a gradient that was checked at this run's own shapes, dtype and device first.
 
     Args:
@@ -110,8 +121,18 @@ class Plan:
         return contraction(self.setting.derivation, self.setting.tensors(self.x, self.y), tuple(self.setting.trained), lr)
 
 
-def prepare(module: nn.Module, loss: Callable[..., Any], x: torch.Tensor, y: torch.Tensor, *, lr: float = 0.1, epochs: int = 50,
-            batch_size: int | None = None, device: str | torch.device = "auto", gradient: str | Backward = "derived") -> Plan:
+def prepare(
+    module: nn.Module,
+    loss: Callable[..., Any],
+    x: torch.Tensor,
+    y: torch.Tensor,
+    *,
+    lr: float = 0.1,
+    epochs: int = 50,
+    batch_size: int | None = None,
+    device: str | torch.device = "auto",
+    gradient: str | Backward = "derived",
+) -> Plan:
     """Everything of :func:`train` that comes before the check: its arguments and errors are the same."""
     trained = usable_parameters(module)
     usable_tensor("x", x)
@@ -170,8 +191,14 @@ def _batches(rows: int, size: int, seed: int, epochs: int) -> Iterator[list[torc
         yield None if size == rows else list(torch.split(torch.randperm(rows, generator=generator), size))
 
 
-def _run(plan: Plan, optimizer: torch.optim.Optimizer, epochs: int, history: History,
-         on_epoch: Callable[[int, float], None] | None, recheck: int | None) -> None:
+def _run(
+    plan: Plan,
+    optimizer: torch.optim.Optimizer,
+    epochs: int,
+    history: History,
+    on_epoch: Callable[[int, float], None] | None,
+    recheck: int | None,
+) -> None:
     """The epochs; a gradient of the user's that changes its mind stops them, and what was learned before is kept."""
     start = time.perf_counter()
     state = dict(plan.setting.module.state_dict())  # references, updated in place
@@ -181,16 +208,23 @@ def _run(plan: Plan, optimizer: torch.optim.Optimizer, epochs: int, history: His
     try:
         steps = _epochs(plan, optimizer, epochs, history, on_epoch, state, start, again)
         if again is not None and not history.diverged:
-            again.at_the_end(steps, plan.x[:plan.batch_size], plan.y[:plan.batch_size])
+            again.at_the_end(steps, plan.x[: plan.batch_size], plan.y[: plan.batch_size])
     except UnverifiedGradientError as error:
         _close(history, plan, start)
         error.history = history
         raise
 
 
-def _epochs(plan: Plan, optimizer: torch.optim.Optimizer, epochs: int, history: History,
-            on_epoch: Callable[[int, float], None] | None, state: Mapping[str, torch.Tensor], start: float,
-            again: Recheck | None) -> int:
+def _epochs(
+    plan: Plan,
+    optimizer: torch.optim.Optimizer,
+    epochs: int,
+    history: History,
+    on_epoch: Callable[[int, float], None] | None,
+    state: Mapping[str, torch.Tensor],
+    start: float,
+    again: Recheck | None,
+) -> int:
     """The number of steps; stops at the first loss that is not finite and restores what was learned before."""
     setting, x, y, steps = plan.setting, plan.x, plan.y, 0
     kept = {n: t.detach().clone() for n, t in state.items()}
@@ -223,8 +257,9 @@ def _epochs(plan: Plan, optimizer: torch.optim.Optimizer, epochs: int, history: 
     return steps
 
 
-def _stop(why: str, history: History, plan: Plan, state: Mapping[str, torch.Tensor], kept: Mapping[str, torch.Tensor],
-          start: float) -> None:
+def _stop(
+    why: str, history: History, plan: Plan, state: Mapping[str, torch.Tensor], kept: Mapping[str, torch.Tensor], start: float
+) -> None:
     with torch.no_grad():
         for n, t in state.items():
             t.copy_(kept[n])
@@ -247,8 +282,11 @@ def _stable_lr(plan: Plan, lr: float) -> str:
     setting = plan.setting
     try:
         found = plan.contraction(lr)
-        top = float(found.eigenvalues[-1]) if found else largest_eigenvalue(
-            setting.derivation, setting.tensors(plan.x, plan.y), tuple(setting.trained))
+        top = (
+            float(found.eigenvalues[-1])
+            if found
+            else largest_eigenvalue(setting.derivation, setting.tensors(plan.x, plan.y), tuple(setting.trained))
+        )
     except DerivcheckError:
         return ""
     if not (math.isfinite(top) and top > 0):

@@ -118,6 +118,12 @@ def test_what_is_right_at_every_size_passes_and_work_that_is_too_much_is_said() 
     report = check(product, DATA, wrong_when(lambda g, x, w: False))
     assert report.passed and "not tried, for their work: sizes of 128 each, 129 each" in report.notes
     heavy = {"x": drawn(3, 2, 2, 2), "w": drawn(2, 2)}
-    heavy_report = check(lambda x, w: torch.einsum("nabc,ad->nbcd", x, w), heavy, lambda grad_output, x, w: {
-        "x": torch.einsum("nbcd,ad->nabc", grad_output, w), "w": torch.einsum("nabc,nbcd->ad", x, grad_output)})
+    heavy_report = check(
+        lambda x, w: torch.einsum("nabc,ad->nbcd", x, w),
+        heavy,
+        lambda grad_output, x, w: {
+            "x": torch.einsum("nbcd,ad->nabc", grad_output, w),
+            "w": torch.einsum("nabc,nbcd->ad", x, grad_output),
+        },
+    )
     assert heavy_report.passed and any(n.startswith("not tried, for their work") for n in heavy_report.notes)

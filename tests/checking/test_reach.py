@@ -67,8 +67,12 @@ def test_the_other_side_of_a_kink_is_visited(name: str) -> None:
 @pytest.mark.parametrize("seed", range(4))
 def test_the_edge_of_a_side_is_not_the_side(seed: int) -> None:
     """Where a sum of positive numbers is 0, either slope of relu is right; below it is not."""
-    report = check(lambda x: torch.relu(x.sum(1)), {"x": between(0.5, 1, 4, 5)},
-                   lambda grad_output, x: {"x": grad_output[:, None].expand_as(x)}, seed=seed)
+    report = check(
+        lambda x: torch.relu(x.sum(1)),
+        {"x": between(0.5, 1, 4, 5)},
+        lambda grad_output, x: {"x": grad_output[:, None].expand_as(x)},
+        seed=seed,
+    )
     assert report["x"].verdict == "wrong", str(report)
 
 

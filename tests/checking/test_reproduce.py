@@ -100,8 +100,10 @@ def test_a_value_that_is_not_what_the_reference_means(tmp_path: Path, capsys: py
     fails(report.reproducer(), tmp_path, capsys)
 
 
-@pytest.mark.parametrize(("forward", "backward", "names"), [
-    (kinds.loss, kinds.of_loss, ("outputs", "gradients", "value", "t")), (kinds.outer, kinds.by_outer, ("x", "by_outer"))])
+@pytest.mark.parametrize(
+    ("forward", "backward", "names"),
+    [(kinds.loss, kinds.of_loss, ("outputs", "gradients", "value", "t")), (kinds.outer, kinds.by_outer, ("x", "by_outer"))],
+)
 def test_inputs_called_as_what_stands_in_the_file(
     forward: Any, backward: Any, names: tuple[str, ...], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -134,9 +136,11 @@ def writes_a_view(grad_output: torch.Tensor, x: torch.Tensor) -> dict[str, torch
 MEMORY: dict[int, torch.Tensor] = {}
 
 
-@pytest.mark.parametrize(("backward", "probe"), [
-    (stale, "twice in a row"), (needs_no_grad, "inputs that require a gradient"), (writes_a_view, "non-contiguous upstream")],
-    ids=["memory", "leaves", "strides"])
+@pytest.mark.parametrize(
+    ("backward", "probe"),
+    [(stale, "twice in a row"), (needs_no_grad, "inputs that require a gradient"), (writes_a_view, "non-contiguous upstream")],
+    ids=["memory", "leaves", "strides"],
+)
 def test_the_situation_that_showed_it(
     backward: Callable[..., Any], probe: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -177,8 +181,11 @@ def test_values_read_back_as_themselves(value: Any, tmp_path: Path) -> None:
         assert repr(found) == repr(value) and type(found).__name__ == type(value).__name__
 
 
-@pytest.mark.parametrize("value", [iter([1]), torch.Generator(), open, torch, threading.Lock(), torch.ones(2).to_sparse()],
-                         ids=lambda v: type(v).__name__)
+@pytest.mark.parametrize(
+    "value",
+    [iter([1]), torch.Generator(), open, torch, threading.Lock(), torch.ones(2).to_sparse()],
+    ids=lambda v: type(v).__name__,
+)
 def test_values_that_cannot_be_written_are_told(value: Any) -> None:
     if value is open:  # what Python defines, it defines there as well
         assert Carrier().expression(value) == "open"

@@ -155,14 +155,18 @@ def files(folder: Path) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("force", [[], ["--force"]])
-@pytest.mark.parametrize("command", [
-    ["code", "LAYERS:Tripled.forward", "--out", "LAYERS"],
-    ["notes", "LAYERS:branching", "--dims", "x: N", "--out", "LAYERS"],
-    ["notes", "torch.nn:Linear(3, 2)", "--loss", "LAYERS:Scale", "--out", "LAYERS"],
-    ["check", "LAYERS:Forgotten", "--dims", "x: N", "--reproducer", "LAYERS"],
-    ["check", *SQUARE, "--backward", "LAYERS:right", "--junit", "LAYERS"],
-    ["check", *SQUARE, "--reference", "LAYERS:right", "--junit", "FOLDER/new.xml", "--reproducer", "LAYERS"],
-], ids=lambda c: f"{c[0]} {c[-2]}")
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["code", "LAYERS:Tripled.forward", "--out", "LAYERS"],
+        ["notes", "LAYERS:branching", "--dims", "x: N", "--out", "LAYERS"],
+        ["notes", "torch.nn:Linear(3, 2)", "--loss", "LAYERS:Scale", "--out", "LAYERS"],
+        ["check", "LAYERS:Forgotten", "--dims", "x: N", "--reproducer", "LAYERS"],
+        ["check", *SQUARE, "--backward", "LAYERS:right", "--junit", "LAYERS"],
+        ["check", *SQUARE, "--reference", "LAYERS:right", "--junit", "FOLDER/new.xml", "--reproducer", "LAYERS"],
+    ],
+    ids=lambda c: f"{c[0]} {c[-2]}",
+)
 def test_what_a_command_reads_is_never_written(command: list[str], force: list[str], layers: str, tmp_path: Path) -> None:
     before = files(tmp_path)
     words = [c.replace("LAYERS", layers).replace("FOLDER", str(tmp_path)) for c in command]
@@ -185,11 +189,17 @@ def test_a_module_that_is_read_is_never_written(tmp_path: Path, monkeypatch: pyt
     assert files(tmp_path) == before
 
 
-@pytest.mark.parametrize("command", [
-    ["code", *SQUARE, "--out"],
-    ["notes", *SQUARE, "--format", "latex", "--out"], ["notes", *SQUARE, "--format", "html", "--out"],
-    ["check", *SQUARE, "--junit"], ["check", *SQUARE, "--backward", "x_bar[n] := x[n]*grad_output[n]", "--reproducer"],
-], ids=lambda c: f"{c[0]} {c[-1]}")
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["code", *SQUARE, "--out"],
+        ["notes", *SQUARE, "--format", "latex", "--out"],
+        ["notes", *SQUARE, "--format", "html", "--out"],
+        ["check", *SQUARE, "--junit"],
+        ["check", *SQUARE, "--backward", "x_bar[n] := x[n]*grad_output[n]", "--reproducer"],
+    ],
+    ids=lambda c: f"{c[0]} {c[-1]}",
+)
 def test_own_files_are_rewritten_and_others_are_not(command: list[str], tmp_path: Path) -> None:
     path = tmp_path / "made"
     code = 1 if "--reproducer" in command else 0
@@ -229,8 +239,10 @@ def test_check_of_a_module_with_a_function_of_its_own(layers: str, tmp_path: Pat
     assert "class Forgotten(Tripled):" in file.read_text() and "class Tripled(" in file.read_text()
 
 
-@pytest.mark.parametrize(("claim", "code", "word"), [
-    ("x_bar[n] := 2*x[n]*grad_output[n]", 0, "proved"), ("x_bar[n] := x[n]*grad_output[n]", 1, "refuted")])
+@pytest.mark.parametrize(
+    ("claim", "code", "word"),
+    [("x_bar[n] := 2*x[n]*grad_output[n]", 0, "proved"), ("x_bar[n] := x[n]*grad_output[n]", 1, "refuted")],
+)
 def test_prove(claim: str, code: int, word: str) -> None:
     result = invoke("prove", SQUARE[0], claim, *SQUARE[1:])
     assert result.exit_code == code and word in result.output
@@ -246,17 +258,21 @@ def test_prove_takes_invariants() -> None:
     assert "the invariant of S fails at its step" in found.output
 
 
-@pytest.mark.parametrize(("arguments", "sentence"), [
-    (["derive", "torch.nn:Linnear(3, 2)"], "torch.nn has no 'Linnear'; did you mean 'Linear'?"),
-    (["derive", "LAYERS:forward"], "name its dimensions with --dims"),
-    (["derive", "LAYERS:forward", "--loss", "torch.nn:MSELoss", "--dims", "x: N"], "--loss goes with a module"),
-    (["code", "y[n] := x[n]^^2", "--dims", "x: N"], "^"),
-    (["code", "y[n] := x[n]^2", "--dims", "x N"], "--dims: found 'x N'"),
-    (["check", *SQUARE, "--sizes", "M=3"], "there is no size 'M'; those are N"),
-    (["check", *SQUARE, "--device", "cuda:77"], "device"),
-    (["derive", "LAYERS:branching", "--dims", "x: N"], "layers.py:"),
-    (["derive", *SQUARE, "--const", "a=1"], "index text takes neither --loss nor --const"),
-], ids=str.split("name dims loss text dims2 sizes device unsupported const"))
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["derive", "torch.nn:Linnear(3, 2)"], "torch.nn has no 'Linnear'; did you mean 'Linear'?"),
+        (["derive", "LAYERS:forward"], "name its dimensions with --dims"),
+        (["derive", "LAYERS:forward", "--loss", "torch.nn:MSELoss", "--dims", "x: N"], "--loss goes with a module"),
+        (["code", "y[n] := x[n]^^2", "--dims", "x: N"], "^"),
+        (["code", "y[n] := x[n]^2", "--dims", "x N"], "--dims: found 'x N'"),
+        (["check", *SQUARE, "--sizes", "M=3"], "there is no size 'M'; those are N"),
+        (["check", *SQUARE, "--device", "cuda:77"], "device"),
+        (["derive", "LAYERS:branching", "--dims", "x: N"], "layers.py:"),
+        (["derive", *SQUARE, "--const", "a=1"], "index text takes neither --loss nor --const"),
+    ],
+    ids=str.split("name dims loss text dims2 sizes device unsupported const"),
+)
 def test_bad_input_is_told_and_exit_2(arguments: list[str], sentence: str, layers: str) -> None:
     result = invoke(*(a.replace("LAYERS", layers) for a in arguments))
     assert result.exit_code == 2, result.output
@@ -272,8 +288,9 @@ def test_as_a_module_and_closed_pipes() -> None:
     """``python -m derivcheck``; and a reader that goes away is no error."""
     done = subprocess.run([sys.executable, "-m", "derivcheck", "--version"], capture_output=True, text=True, timeout=60)
     assert done.returncode == 0 and done.stdout.startswith("derivcheck 0.")
-    piped = subprocess.run(f"{sys.executable} -m derivcheck run --help | head -n 1", shell=True, capture_output=True, text=True,
-                           timeout=60)
+    piped = subprocess.run(
+        f"{sys.executable} -m derivcheck run --help | head -n 1", shell=True, capture_output=True, text=True, timeout=60
+    )
     assert "Traceback" not in piped.stderr
 
 

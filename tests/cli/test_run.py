@@ -42,16 +42,22 @@ def tutorial(tmp_path_factory: pytest.TempPathFactory) -> tuple[Result, Path]:
 def linnerud(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """scikit-learn's bundled exercise data: 20 men, 3 exercises, 3 measurements."""
     d = load_linnerud()
-    return written(tmp_path_factory.mktemp("data") / "linnerud.csv", d.feature_names + d.target_names,
-                   torch.cat([torch.tensor(d.data), torch.tensor(d.target)], 1).tolist())
+    return written(
+        tmp_path_factory.mktemp("data") / "linnerud.csv",
+        d.feature_names + d.target_names,
+        torch.cat([torch.tensor(d.data), torch.tensor(d.target)], 1).tolist(),
+    )
 
 
 @pytest.fixture(scope="module")
 def diabetes(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """scikit-learn's bundled diabetes data: 442 patients, 10 features, one target."""
     d = load_diabetes()
-    return written(tmp_path_factory.mktemp("data") / "diabetes.csv", [*d.feature_names, "progression"],
-                   [[*map(float, row), float(t)] for row, t in zip(d.data, d.target)])
+    return written(
+        tmp_path_factory.mktemp("data") / "diabetes.csv",
+        [*d.feature_names, "progression"],
+        [[*map(float, row), float(t)] for row, t in zip(d.data, d.target)],
+    )
 
 
 def written(path: Path, header: list[str], rows: list[list[float]]) -> Path:
@@ -116,7 +122,7 @@ def test_the_files(tutorial: tuple[Result, Path]) -> None:
 
 def test_the_written_gradients_need_torch_alone_and_are_right(tutorial: tuple[Result, Path]) -> None:
     _, out = tutorial
-    code = ("import sys, torch, gradients; assert not any(m.split('.')[0] in ('derivcheck', 'sympy') for m in sys.modules)")
+    code = "import sys, torch, gradients; assert not any(m.split('.')[0] in ('derivcheck', 'sympy') for m in sys.modules)"
     subprocess.run([sys.executable, "-c", code], cwd=out, check=True, timeout=120)
     spec = importlib.util.spec_from_file_location("gradients_of_a_run", out / "gradients.py")
     assert spec is not None and spec.loader is not None
@@ -148,8 +154,10 @@ def test_the_gradient_and_the_data_are_never_written(linnerud: Path, tmp_path: P
     mine = tmp_path / "gradients.py"
     shutil.copy(EXAMPLES / "tutorial_gradient.py", mine)
     shutil.copy(linnerud, tmp_path / "history.csv")
-    for words, name in ((["--gradient", f"{mine}:tutorial"], "gradients.py"),
-                        (["--data", tmp_path / "history.csv", "--target", "Weight"], "history.csv")):
+    for words, name in (
+        (["--gradient", f"{mine}:tutorial"], "gradients.py"),
+        (["--data", tmp_path / "history.csv", "--target", "Weight"], "history.csv"),
+    ):
         before = (tmp_path / name).read_bytes()
         refused = run(*words, "--out", tmp_path, "--force")
         assert refused.exit_code == 2 and f"{name} is read by this command and is never overwritten" in refused.stderr
@@ -216,8 +224,12 @@ def test_linnerud_by_the_command(linnerud: Path, tmp_path: Path) -> None:
     assert result.exit_code == 0, result.output
     assert sorted(p.name for p in tmp_path.iterdir()) == FILES
     found = report(tmp_path)
-    assert found["data"] == {"name": "linnerud.csv", "rows": 20, "features": ["Chins", "Situps", "Jumps"],
-                             "targets": ["Weight", "Waist", "Pulse"]}
+    assert found["data"] == {
+        "name": "linnerud.csv",
+        "rows": 20,
+        "features": ["Chins", "Situps", "Jumps"],
+        "targets": ["Weight", "Waist", "Pulse"],
+    }
     # features of mean 0 decouple the bias, whose least squares are the means of the targets
     d = load_linnerud()
     assert found["fits"]["least squares"]["bias"] == pytest.approx(d.target.mean(0).tolist())
@@ -226,8 +238,27 @@ def test_linnerud_by_the_command(linnerud: Path, tmp_path: Path) -> None:
 
 def test_chosen_features_in_batches_with_adam_in_float32(diabetes: Path, tmp_path: Path) -> None:
     columns = ["--target", "progression", "--feature", "bmi", "--feature", "bp", "--standardize"]
-    result = run("--data", diabetes, *columns, "--epochs", "3", "--batch-size", "100", "--optimizer", "adam",
-                 "--dtype", "float32", "--device", "cpu", "--seed", "7", "--gradient", "autograd", "--out", tmp_path)
+    result = run(
+        "--data",
+        diabetes,
+        *columns,
+        "--epochs",
+        "3",
+        "--batch-size",
+        "100",
+        "--optimizer",
+        "adam",
+        "--dtype",
+        "float32",
+        "--device",
+        "cpu",
+        "--seed",
+        "7",
+        "--gradient",
+        "autograd",
+        "--out",
+        tmp_path,
+    )
     assert result.exit_code == 0, result.output
     found = report(tmp_path)
     assert list(found["runs"]) == ["autograd, Adam", "derived, Adam", "autograd, SGD"]
@@ -248,8 +279,18 @@ def test_the_tutorials_gradient_trains_its_own_case(tmp_path: Path, tutorial: tu
 
 def test_the_tutorials_gradient_is_refused_on_real_data(linnerud: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    result = run("--data", linnerud, "--target", "Weight", "--target", "Waist", "--gradient",
-                 f"{EXAMPLES}/tutorial_gradient.py:tutorial", "--out", out)
+    result = run(
+        "--data",
+        linnerud,
+        "--target",
+        "Weight",
+        "--target",
+        "Waist",
+        "--gradient",
+        f"{EXAMPLES}/tutorial_gradient.py:tutorial",
+        "--out",
+        out,
+    )
     assert result.exit_code == 1
     assert "weight" in result.stderr and "(2, 4)" in result.stderr and "no step was taken" in result.stderr
     assert "Traceback" not in result.output
@@ -292,21 +333,25 @@ def test_numbers_whose_squares_overflow_are_told(tmp_path: Path) -> None:
     assert report(tmp_path / "out")["least_loss"] == "inf"
 
 
-@pytest.mark.parametrize(("arguments", "sentence"), [
-    (["--data", "LINNERUD", "--target", "Weight", "--sep", ";"], "if commas separate them, say so with --sep ','"),
-    (["--data", "nowhere.csv", "--target", "y"], "nowhere.csv: there is no such file"),
-    (["--data", "LINNERUD", "--target", "Wieght"], "--target 'Wieght' is not a column; did you mean 'Weight'?"),
-    (["--data", "LINNERUD"], "no target; name a column with --target"),
-    (["--target", "y"], "--target, --feature and --standardize go with --data"),
-    (["--lr", "0"], "lr is 0.0; expected a positive number"),
-    (["--lr", "nan"], "lr is nan; expected a positive number"),
-    (["--gradient", "numeric"], "--gradient 'numeric' is not known"),
-    (["--gradient", "nowhere.py:f"], "--gradient: there is no file nowhere.py"),
-    (["--gradient", "EXAMPLES/tutorial_gradient.py:tutoriel"], "has no 'tutoriel'; did you mean 'tutorial'?"),
-    (["--gradient", "torch:pi"], "is a float; expected a function"),
-    (["--out", "LINNERUD/out"], "cannot be written"),
-    *([] if torch.cuda.is_available() else [(["--device", "cuda"], "device 'cuda' is not there; this machine has cpu")]),
-], ids=lambda v: "-".join(v)[:40] if isinstance(v, list) else None)
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["--data", "LINNERUD", "--target", "Weight", "--sep", ";"], "if commas separate them, say so with --sep ','"),
+        (["--data", "nowhere.csv", "--target", "y"], "nowhere.csv: there is no such file"),
+        (["--data", "LINNERUD", "--target", "Wieght"], "--target 'Wieght' is not a column; did you mean 'Weight'?"),
+        (["--data", "LINNERUD"], "no target; name a column with --target"),
+        (["--target", "y"], "--target, --feature and --standardize go with --data"),
+        (["--lr", "0"], "lr is 0.0; expected a positive number"),
+        (["--lr", "nan"], "lr is nan; expected a positive number"),
+        (["--gradient", "numeric"], "--gradient 'numeric' is not known"),
+        (["--gradient", "nowhere.py:f"], "--gradient: there is no file nowhere.py"),
+        (["--gradient", "EXAMPLES/tutorial_gradient.py:tutoriel"], "has no 'tutoriel'; did you mean 'tutorial'?"),
+        (["--gradient", "torch:pi"], "is a float; expected a function"),
+        (["--out", "LINNERUD/out"], "cannot be written"),
+        *([] if torch.cuda.is_available() else [(["--device", "cuda"], "device 'cuda' is not there; this machine has cpu")]),
+    ],
+    ids=lambda v: "-".join(v)[:40] if isinstance(v, list) else None,
+)
 def test_bad_input_is_one_sentence_and_exit_2(arguments: list[str], sentence: str, linnerud: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     filled = [a.replace("LINNERUD", str(linnerud)).replace("EXAMPLES", str(EXAMPLES)) for a in arguments]
@@ -316,8 +361,10 @@ def test_bad_input_is_one_sentence_and_exit_2(arguments: list[str], sentence: st
     assert not out.exists() or not list(out.iterdir())
 
 
-@pytest.mark.parametrize("arguments", [["--epochs", "0"], ["--optimizer", "sdg"], ["--device", "gpu"], ["--epochs", "x"],
-                                       ["--batch-size", "0"], ["--nothing"]])
+@pytest.mark.parametrize(
+    "arguments",
+    [["--epochs", "0"], ["--optimizer", "sdg"], ["--device", "gpu"], ["--epochs", "x"], ["--batch-size", "0"], ["--nothing"]],
+)
 def test_bad_usage_exits_2(arguments: list[str]) -> None:
     result = run(*arguments)
     assert result.exit_code == 2 and "Traceback" not in result.output

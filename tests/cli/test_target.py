@@ -57,32 +57,38 @@ def test_a_file(tmp_path: Path) -> None:
     assert sys.path == before
 
 
-@pytest.mark.parametrize(("text", "sentence"), [
-    ("Linear", "names nothing; expected package.module:name, path/to/file.py:name, or index text with :="),
-    ("torch.nn:", "names nothing"),
-    ("torch.nn:Linnear(3, 2)", "torch.nn has no 'Linnear'; did you mean 'Linear'?"),
-    ("torch.nn:Linear(3)", "Linear cannot be made with these arguments"),
-    ("torch.nn:Linear(3, open)", "expected a name with plain values as its arguments"),
-    ("torch.nn:Linear(3, 2)(4)", "expected a name"),
-    ("torch.nn.functional:relu(3)", "relu is not a class; leave the arguments out"),
-    ("torch.nowhere:f", "module 'torch.nowhere' does not import: ModuleNotFoundError"),
-    ("no/such/file.py:f", "there is no file no/such/file.py"),
-    ("rm -rf:f", "neither a module's name nor a path that ends in .py"),
-    ("torch.nn:a b", "'a b' is not a name"),
-])
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("Linear", "names nothing; expected package.module:name, path/to/file.py:name, or index text with :="),
+        ("torch.nn:", "names nothing"),
+        ("torch.nn:Linnear(3, 2)", "torch.nn has no 'Linnear'; did you mean 'Linear'?"),
+        ("torch.nn:Linear(3)", "Linear cannot be made with these arguments"),
+        ("torch.nn:Linear(3, open)", "expected a name with plain values as its arguments"),
+        ("torch.nn:Linear(3, 2)(4)", "expected a name"),
+        ("torch.nn.functional:relu(3)", "relu is not a class; leave the arguments out"),
+        ("torch.nowhere:f", "module 'torch.nowhere' does not import: ModuleNotFoundError"),
+        ("no/such/file.py:f", "there is no file no/such/file.py"),
+        ("rm -rf:f", "neither a module's name nor a path that ends in .py"),
+        ("torch.nn:a b", "'a b' is not a name"),
+    ],
+)
 def test_bad_targets(text: str, sentence: str) -> None:
     with pytest.raises(InputError) as e:
         load_target(text)
     assert sentence in str(e.value) and "\n" not in str(e.value)
 
 
-@pytest.mark.parametrize(("source", "sentence"), [
-    ("def f(:\n", "does not import: SyntaxError"),
-    ("import nowhere_at_all\n", "does not import: ModuleNotFoundError: No module named 'nowhere_at_all'"),
-    ("from . import other\n", "attempted relative import with no known parent package; name it package.module:name"),
-    ("raise SystemExit('bye')\n", "does not import: SystemExit: bye"),
-    ("from torch import ones\ngradient = 1\ndef loss(x): return x\n", "has no 'f'; it has loss"),
-])
+@pytest.mark.parametrize(
+    ("source", "sentence"),
+    [
+        ("def f(:\n", "does not import: SyntaxError"),
+        ("import nowhere_at_all\n", "does not import: ModuleNotFoundError: No module named 'nowhere_at_all'"),
+        ("from . import other\n", "attempted relative import with no known parent package; name it package.module:name"),
+        ("raise SystemExit('bye')\n", "does not import: SystemExit: bye"),
+        ("from torch import ones\ngradient = 1\ndef loss(x): return x\n", "has no 'f'; it has loss"),
+    ],
+)
 def test_bad_files(tmp_path: Path, source: str, sentence: str) -> None:
     path = tmp_path / "bad_file_of_a_test.py"
     path.write_text(source)
@@ -106,12 +112,15 @@ def test_small_languages() -> None:
     assert read_sizes("N=4; in=3") == {"N": 4, "in": 3}
 
 
-@pytest.mark.parametrize(("read", "text", "sentence"), [
-    (read_dims, "x N in", "--dims: found 'x N in'; expected 'name: sizes'"),
-    (read_constants, ["eps"], "--const: found 'eps'; expected NAME=VALUE"),
-    (read_constants, ["eps=open('x')"], "expected NAME=VALUE with a plain value"),
-    (read_sizes, "N=x", "--sizes: found 'N=x'; expected NAME=NUMBER"),
-])
+@pytest.mark.parametrize(
+    ("read", "text", "sentence"),
+    [
+        (read_dims, "x N in", "--dims: found 'x N in'; expected 'name: sizes'"),
+        (read_constants, ["eps"], "--const: found 'eps'; expected NAME=VALUE"),
+        (read_constants, ["eps=open('x')"], "expected NAME=VALUE with a plain value"),
+        (read_sizes, "N=x", "--sizes: found 'N=x'; expected NAME=NUMBER"),
+    ],
+)
 def test_bad_small_languages(read, text, sentence: str) -> None:  # type: ignore[no-untyped-def]
     with pytest.raises(InputError) as e:
         read(text)

@@ -95,9 +95,7 @@ def terms() -> st.SearchStrategy[Term]:
             several.map(lambda a: add(*a)),
             several.map(lambda a: mul(*a)),
             inner.map(neg),
-            st.tuples(inner, st.one_of(exponents, inner)).map(
-                lambda t: power(t[0] if divides(t[0]) else ref("c"), t[1])
-            ),
+            st.tuples(inner, st.one_of(exponents, inner)).map(lambda t: power(t[0] if divides(t[0]) else ref("c"), t[1])),
             st.tuples(st.sampled_from(["exp", "tanh", "silu"]), inner).map(lambda t: func(*t)),
             st.tuples(bound, inner).map(lambda t: summation(*t)),
             st.tuples(bound, inner).map(lambda t: product(*t)),

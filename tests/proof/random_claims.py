@@ -1,5 +1,4 @@
-"""Random claims for the proofs: masks, ties at elements, domains, what is dropped, sizes beyond every constant.
-"""
+"""Random claims for the proofs: masks, ties at elements, domains, what is dropped, sizes beyond every constant."""
 
 from __future__ import annotations
 
@@ -208,6 +207,7 @@ def claim(seed: int) -> Claim:
 
 def proof_of(c: Claim, time_limit: float = 0.5) -> Proof:
     """The proof that the right side is the left, which is as well what is differentiated: its domain is the forward's."""
+
     def program(name: str, t: Term, dropped: tuple[Term, ...]) -> Program:
         ds = (Definition(name, (R,), t),)
         return inside(Program(INPUTS, ds, (name,), dropped_conditions(dropped, ds), dropped=dropped))

@@ -14,8 +14,16 @@ N = size("N")
 INPUTS = {
     n: parse_input(n, t)
     for n, t in {
-        "x": "N", "y": "N", "A": "N N", "B": "N M", "c": "", "ids": "int<M: N>", "z": "h*d", "w": "M",
-        "u": "2*N", "v": "h",
+        "x": "N",
+        "y": "N",
+        "A": "N N",
+        "B": "N M",
+        "c": "",
+        "ids": "int<M: N>",
+        "z": "h*d",
+        "w": "M",
+        "u": "2*N",
+        "v": "h",
     }.items()
 }
 ROW = Index("r", N)

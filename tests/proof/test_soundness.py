@@ -238,6 +238,7 @@ def test_a_logarithm_that_a_mask_leaves_out_tells_nothing() -> None:
 
 def test_a_step_that_is_computed_and_left_out_tells_nothing() -> None:
     """log x stands in a step of its own, of which the output takes what a mask or an element leaves."""
+
     def by_root(grad_output: Tensor, x: Tensor) -> dict[str, Tensor]:
         return {"x": grad_output / (x * x).sqrt()}  # 1/x where x > 0 alone
 
@@ -251,6 +252,7 @@ def test_a_step_that_is_computed_and_left_out_tells_nothing() -> None:
 @pytest.mark.parametrize("f", ["log", "log1p", "acosh", "atanh", "asin", "sqrt", "lgamma"])
 def test_outside_its_domain_a_function_refutes_nothing(f: str) -> None:
     """The gradient of f(x) twice over, one half written so that the rules do not see it."""
+
     def forward(x: Tensor) -> Tensor:
         return x * getattr(torch, f)(x)
 
@@ -316,6 +318,7 @@ def test_a_whole_division_requires_that_it_is_not_by_zero() -> None:
 
 def test_a_place_that_is_computed_and_not_there_refutes_nothing() -> None:
     """floor(u) + 1 is a column wherever torch does not raise."""
+
     def forward(img: Tensor, u: Tensor) -> Tensor:
         lo = u.floor().long()
         return img[:, lo] * (1 - (u - lo)) + img[:, lo + 1] * (u - lo)

@@ -27,6 +27,4 @@ def same(traced: Traced, code: Callable[..., Any], tensors: Mapping[str, torch.T
 
 def normal(*shape: int, seed: int = 0) -> torch.Tensor:
     """Random float64 numbers."""
-    return torch.randn(
-        shape, dtype=torch.float64, generator=torch.Generator().manual_seed(seed + 31 * len(shape) + sum(shape))
-    )
+    return torch.randn(shape, dtype=torch.float64, generator=torch.Generator().manual_seed(seed + 31 * len(shape) + sum(shape)))

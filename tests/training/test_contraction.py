@@ -29,7 +29,7 @@ def test_the_hessian_of_mse_over_linear(n_in: int, n_out: int) -> None:
     order = [o * n_in + k for o in range(n_out) for k in range(n_in)], [n_in * n_out + o for o in range(n_out)]
     expected = torch.zeros(len(found), len(found), dtype=torch.float64)
     for o in range(n_out):
-        rows = [*order[0][o * n_in:(o + 1) * n_in], order[1][o]]
+        rows = [*order[0][o * n_in : (o + 1) * n_in], order[1][o]]
         expected[torch.tensor(rows)[:, None], torch.tensor(rows)] = gram
     assert torch.allclose(found, expected, rtol=1e-13, atol=1e-14)
 

@@ -57,32 +57,37 @@ def test_original_units_predict_the_same(tmp_path: Path) -> None:
     assert torch.allclose(scaled.x @ w.T + b, plain.x @ w0.T + b0)
 
 
-@pytest.mark.parametrize(("text", "targets", "features", "standardize", "sentence"), [
-    ("", ["y"], [], False, "the file is empty; expected a header row and at least 2 data rows"),
-    ("\n\n", ["y"], [], False, "the file is empty"),
-    ("a,y\n", ["y"], [], False, "found no data rows; a fit needs at least 2"),
-    ("a,y\n1,2\n", ["y"], [], False, "found 1 data row; a fit needs at least 2"),
-    ("a,y\n1,2\n3\n", ["y"], [], False, "row 3 has 1 cells; expected 2, one per column"),
-    ("a,y\n1,2\n3,4,5\n", ["y"], [], False, "row 3 has 3 cells; expected 2"),
-    ("a,y\n1,2\nred,4\n", ["y"], [], False, "row 3, column 'a': found 'red'; expected a number"),
-    ("a,y\n1,2\n1_000,4\n", ["y"], [], False, "row 3, column 'a': found '1_000'; expected a number"),
-    ("a,y\n1,2\n,4\n", ["y"], [], False, "row 3, column 'a': the cell is empty; expected a number"),
-    ("a,y\n1,2\n3,nan\n", ["y"], [], False, "row 3, column 'y': found nan; expected a finite number"),
-    ("a,y\n1,-inf\n3,4\n", ["y"], [], False, "row 2, column 'y': found -inf; expected a finite number"),
-    (GOOD, ["Y"], [], False, "--target 'Y' is not a column; the columns are a, b, y"),
-    ("width,height,y\n1,2,3\n4,5,6\n", ["y"], ["widht"], False, "--feature 'widht' is not a column; did you mean 'width'?"),
-    (GOOD, [], [], False, "no target; name a column with --target"),
-    (GOOD, ["y", "y"], [], False, "--target 'y' is given twice"),
-    (GOOD, ["y"], ["y"], False, "'y' is both a target and a feature"),
-    ("y,z\n1,2\n3,4\n", ["y", "z"], [], False, "every column is a target"),
-    ("a,a,y\n1,2,3\n4,5,6\n", ["y"], [], False, "two columns are named 'a'"),
-    ("a,,y\n1,2,3\n4,5,6\n", ["y"], [], False, "column 2 has no name"),
-    ("a,b,y\n1,2,3\n1,5,6\n", ["y"], [], True, "feature 'a' is constant (1) and cannot be standardized; leave it out"),
-    (b"a,y\n\xff\xfe,2\n3,4\n", ["y"], [], False, "bytes that are not UTF-8 text"),
-    ('a,y\n"1,2\n', ["y"], [], False, "cannot be read as CSV"),
-], ids=lambda v: None)
-def test_bad_data(tmp_path: Path, text: str | bytes, targets: list[str], features: list[str], standardize: bool,
-                  sentence: str) -> None:
+@pytest.mark.parametrize(
+    ("text", "targets", "features", "standardize", "sentence"),
+    [
+        ("", ["y"], [], False, "the file is empty; expected a header row and at least 2 data rows"),
+        ("\n\n", ["y"], [], False, "the file is empty"),
+        ("a,y\n", ["y"], [], False, "found no data rows; a fit needs at least 2"),
+        ("a,y\n1,2\n", ["y"], [], False, "found 1 data row; a fit needs at least 2"),
+        ("a,y\n1,2\n3\n", ["y"], [], False, "row 3 has 1 cells; expected 2, one per column"),
+        ("a,y\n1,2\n3,4,5\n", ["y"], [], False, "row 3 has 3 cells; expected 2"),
+        ("a,y\n1,2\nred,4\n", ["y"], [], False, "row 3, column 'a': found 'red'; expected a number"),
+        ("a,y\n1,2\n1_000,4\n", ["y"], [], False, "row 3, column 'a': found '1_000'; expected a number"),
+        ("a,y\n1,2\n,4\n", ["y"], [], False, "row 3, column 'a': the cell is empty; expected a number"),
+        ("a,y\n1,2\n3,nan\n", ["y"], [], False, "row 3, column 'y': found nan; expected a finite number"),
+        ("a,y\n1,-inf\n3,4\n", ["y"], [], False, "row 2, column 'y': found -inf; expected a finite number"),
+        (GOOD, ["Y"], [], False, "--target 'Y' is not a column; the columns are a, b, y"),
+        ("width,height,y\n1,2,3\n4,5,6\n", ["y"], ["widht"], False, "--feature 'widht' is not a column; did you mean 'width'?"),
+        (GOOD, [], [], False, "no target; name a column with --target"),
+        (GOOD, ["y", "y"], [], False, "--target 'y' is given twice"),
+        (GOOD, ["y"], ["y"], False, "'y' is both a target and a feature"),
+        ("y,z\n1,2\n3,4\n", ["y", "z"], [], False, "every column is a target"),
+        ("a,a,y\n1,2,3\n4,5,6\n", ["y"], [], False, "two columns are named 'a'"),
+        ("a,,y\n1,2,3\n4,5,6\n", ["y"], [], False, "column 2 has no name"),
+        ("a,b,y\n1,2,3\n1,5,6\n", ["y"], [], True, "feature 'a' is constant (1) and cannot be standardized; leave it out"),
+        (b"a,y\n\xff\xfe,2\n3,4\n", ["y"], [], False, "bytes that are not UTF-8 text"),
+        ('a,y\n"1,2\n', ["y"], [], False, "cannot be read as CSV"),
+    ],
+    ids=lambda v: None,
+)
+def test_bad_data(
+    tmp_path: Path, text: str | bytes, targets: list[str], features: list[str], standardize: bool, sentence: str
+) -> None:
     with pytest.raises(InputError) as e:
         read_table(write(tmp_path, text), targets, features, standardize)
     assert sentence in str(e.value)
@@ -105,8 +110,10 @@ def test_a_number_that_the_type_cannot_hold(tmp_path: Path) -> None:
         read_table(write(tmp_path, "a,y\n1,2\n1e300,4\n"), ["y"], dtype=torch.float32)
 
 
-@pytest.mark.parametrize(("separator", "name", "word"), [
-    (";", ";", "semicolons"), ("\t", "tab", "tabs"), ("\t", r"\t", "tabs"), ("|", "|", "bars"), (" ", " ", "spaces")])
+@pytest.mark.parametrize(
+    ("separator", "name", "word"),
+    [(";", ";", "semicolons"), ("\t", "tab", "tabs"), ("\t", r"\t", "tabs"), ("|", "|", "bars"), (" ", " ", "spaces")],
+)
 def test_another_separator_is_named_and_can_be_given(tmp_path: Path, separator: str, name: str, word: str) -> None:
     path = write(tmp_path, GOOD.replace(",", separator))
     with pytest.raises(InputError, match=f"data.csv: no ',' stands between the columns' names; if {word} separate them"):

@@ -16,7 +16,8 @@ from derivcheck.errors import UnverifiedGradientError
 from derivcheck.training.train import train
 
 _spec = importlib.util.spec_from_file_location(
-    "tutorial_gradient", Path(__file__).parents[2] / "examples" / "tutorial_gradient.py")
+    "tutorial_gradient", Path(__file__).parents[2] / "examples" / "tutorial_gradient.py"
+)
 assert _spec is not None and _spec.loader is not None
 tutorials = importlib.util.module_from_spec(_spec)
 _spec.loader.exec_module(tutorials)
@@ -26,8 +27,10 @@ Gradient = Callable[..., Mapping[str, Any]]
 
 def data(n_in: int, n_out: int, rows: int = 20, dtype: torch.dtype = torch.float64) -> tuple[torch.Tensor, torch.Tensor]:
     g = torch.Generator().manual_seed(0)
-    return (torch.randn(rows, n_in, generator=g, dtype=torch.float64).to(dtype),
-            torch.randn(rows, n_out, generator=g, dtype=torch.float64).to(dtype))
+    return (
+        torch.randn(rows, n_in, generator=g, dtype=torch.float64).to(dtype),
+        torch.randn(rows, n_out, generator=g, dtype=torch.float64).to(dtype),
+    )
 
 
 def linear(n_in: int, n_out: int, dtype: torch.dtype = torch.float64) -> nn.Linear:
@@ -110,19 +113,27 @@ def wrong(change: Callable[[dict[str, Any], dict[str, torch.Tensor]], None]) -> 
     return gradient
 
 
-@pytest.mark.parametrize(("name", "change", "sentence"), [
-    ("missing", lambda g, t: g.pop("bias"), "bias: missing: the backward returned no gradient for bias; expected shape (2,)"),
-    ("none", lambda g, t: g.update(bias=None), "bias: missing"),
-    ("extra", lambda g, t: g.update(height=g["bias"]), "height: extra: the backward returned a gradient for 'height'"),
-    ("shape", lambda g, t: g.update(weight=g["weight"].T), "weight: shape: found shape (3, 2), expected (2, 3)"),
-    ("type", lambda g, t: g.update(weight=g["weight"].float()), "weight: dtype: found float32, expected float64"),
-    ("no tensor", lambda g, t: g.update(bias=[0.0, 0.0]), "bias: dtype: found a list, expected a tensor of shape (2,)"),
-    ("changed input", lambda g, t: t["input"].mul_(2), "changed input"),
-    ("sign", lambda g, t: g.update(bias=-g["bias"]), "bias: wrong in 2 of 2 elements"),
-    ("one element", lambda g, t: g["weight"].view(-1)[4].add_(1e-9), "weight: wrong in 1 of 6 elements"),
-    ("not a number", lambda g, t: g["weight"].view(-1)[4].fill_(float("nan")), "weight: wrong in 1 of 6 elements"),
-    ("raises", lambda g, t: 1 / 0, "ZeroDivisionError"),
-], ids=lambda v: v if isinstance(v, str) and " " not in v else None)
+@pytest.mark.parametrize(
+    ("name", "change", "sentence"),
+    [
+        (
+            "missing",
+            lambda g, t: g.pop("bias"),
+            "bias: missing: the backward returned no gradient for bias; expected shape (2,)",
+        ),
+        ("none", lambda g, t: g.update(bias=None), "bias: missing"),
+        ("extra", lambda g, t: g.update(height=g["bias"]), "height: extra: the backward returned a gradient for 'height'"),
+        ("shape", lambda g, t: g.update(weight=g["weight"].T), "weight: shape: found shape (3, 2), expected (2, 3)"),
+        ("type", lambda g, t: g.update(weight=g["weight"].float()), "weight: dtype: found float32, expected float64"),
+        ("no tensor", lambda g, t: g.update(bias=[0.0, 0.0]), "bias: dtype: found a list, expected a tensor of shape (2,)"),
+        ("changed input", lambda g, t: t["input"].mul_(2), "changed input"),
+        ("sign", lambda g, t: g.update(bias=-g["bias"]), "bias: wrong in 2 of 2 elements"),
+        ("one element", lambda g, t: g["weight"].view(-1)[4].add_(1e-9), "weight: wrong in 1 of 6 elements"),
+        ("not a number", lambda g, t: g["weight"].view(-1)[4].fill_(float("nan")), "weight: wrong in 1 of 6 elements"),
+        ("raises", lambda g, t: 1 / 0, "ZeroDivisionError"),
+    ],
+    ids=lambda v: v if isinstance(v, str) and " " not in v else None,
+)
 def test_faults_are_findings(name: str, change: Any, sentence: str) -> None:
     error = refused(wrong(change), 3, 2)
     assert sentence in str(error)

@@ -163,8 +163,9 @@ class Fickle:
     def __init__(self, calls: int) -> None:
         self.left = calls
 
-    def __call__(self, grad_output: torch.Tensor, input: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor,
-                 target: torch.Tensor) -> dict[str, torch.Tensor]:
+    def __call__(
+        self, grad_output: torch.Tensor, input: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor, target: torch.Tensor
+    ) -> dict[str, torch.Tensor]:
         self.left -= 1
         g = grad_output * 2 * (input @ weight.T + bias - target) / target.numel()
         return {"weight": g.T @ input * (1 if self.left >= 0 else 1.01), "bias": g.sum(0)}
@@ -178,8 +179,9 @@ def asked_at_the_gate() -> int:
     return 10**6 - counted.left
 
 
-@pytest.mark.parametrize(("right", "recheck", "held", "found"), [(25, 10, 20, 30), (25, 40, 0, 40), (25, None, 0, 50),
-                                                                   (7, 1, 7, 8), (49, 50, 0, 50)])
+@pytest.mark.parametrize(
+    ("right", "recheck", "held", "found"), [(25, 10, 20, 30), (25, 40, 0, 40), (25, None, 0, 50), (7, 1, 7, 8), (49, 50, 0, 50)]
+)
 def test_a_gradient_that_changes_its_mind_stops_the_run(right: int, recheck: int | None, held: int, found: int) -> None:
     """It is right in the gate and in so many steps; what was learned until it was last seen to be right is kept."""
     model, expected = linear(), linear()
@@ -217,31 +219,37 @@ def with_nan() -> torch.Tensor:
     return x
 
 
-@pytest.mark.parametrize(("x", "y", "options", "sentence"), [
-    (with_nan(), Y, {}, "x[4, 1] is nan; expected finite values (1 of 60 are not)"),
-    (X, Y / 0, {}, "y[0, 0] is"),
-    (X[:0], Y[:0], {}, "x of shape (0, 3) has no rows"),
-    (X.int(), Y, {}, "x holds int32 values; expected floating-point"),
-    (X.to(torch.complex128), Y, {}, "x holds complex128 values; expected floating-point"),
-    (X.float(), Y, {}, "x holds float32 values and the parameters float64; call x.to(torch.float64)"),
-    (X, Y.float(), {}, "y holds float32 values and the parameters float64"),
-    ([1.0], Y, {}, "x is a list; expected a torch.Tensor"),
-    (X[:, :2], Y, {}, "x of shape (20, 2) does not fit Linear(in_features=3, out_features=2, bias=True)"),
-    (X, Y[:, 0], {}, "y of shape (20,) does not fit the module's output of shape (20, 2) under MSELoss()"),
-    (X, Y[:, :1], {}, "y of shape (20, 1) does not fit the module's output of shape (20, 2)"),
-    (X, Y[:7], {}, "x has 20 rows and y has 7"),
-    (X, Y, {"lr": -1.0}, "lr is -1.0; expected a positive number"),
-    (X, Y, {"lr": float("nan")}, "lr is nan"),
-    (X, Y, {"epochs": 0}, "epochs is 0; expected a whole number of at least 1"),
-    (X, Y, {"batch_size": 0}, "batch_size is 0; expected a whole number"),
-    (X, Y, {"recheck": 0}, "recheck is 0; expected a whole number of steps of at least 1, or None"),
-    (X, Y, {"optimizer": "sdg"}, "optimizer 'sdg' is not known; choose sgd or adam"),
-    (X, Y, {"gradient": "numeric"}, "gradient 'numeric' is not known; choose derived or autograd"),
-    (X, Y, {"device": "gpu"}, "device 'gpu' is not known; choose auto, cpu, cuda or mps"),
-    (X, Y, {"device": "cuda:99"}, "device 'cuda:99' is not there; this machine has"),
-    (X, Y, {"device": "meta"}, "device 'meta' is not supported"),
-], ids=str.split("nan inf empty int complex float32 y32 list in target1d targetout rows lr lrnan epochs batch recheck "
-                 "optimizer gradient gpu cuda99 meta"))
+@pytest.mark.parametrize(
+    ("x", "y", "options", "sentence"),
+    [
+        (with_nan(), Y, {}, "x[4, 1] is nan; expected finite values (1 of 60 are not)"),
+        (X, Y / 0, {}, "y[0, 0] is"),
+        (X[:0], Y[:0], {}, "x of shape (0, 3) has no rows"),
+        (X.int(), Y, {}, "x holds int32 values; expected floating-point"),
+        (X.to(torch.complex128), Y, {}, "x holds complex128 values; expected floating-point"),
+        (X.float(), Y, {}, "x holds float32 values and the parameters float64; call x.to(torch.float64)"),
+        (X, Y.float(), {}, "y holds float32 values and the parameters float64"),
+        ([1.0], Y, {}, "x is a list; expected a torch.Tensor"),
+        (X[:, :2], Y, {}, "x of shape (20, 2) does not fit Linear(in_features=3, out_features=2, bias=True)"),
+        (X, Y[:, 0], {}, "y of shape (20,) does not fit the module's output of shape (20, 2) under MSELoss()"),
+        (X, Y[:, :1], {}, "y of shape (20, 1) does not fit the module's output of shape (20, 2)"),
+        (X, Y[:7], {}, "x has 20 rows and y has 7"),
+        (X, Y, {"lr": -1.0}, "lr is -1.0; expected a positive number"),
+        (X, Y, {"lr": float("nan")}, "lr is nan"),
+        (X, Y, {"epochs": 0}, "epochs is 0; expected a whole number of at least 1"),
+        (X, Y, {"batch_size": 0}, "batch_size is 0; expected a whole number"),
+        (X, Y, {"recheck": 0}, "recheck is 0; expected a whole number of steps of at least 1, or None"),
+        (X, Y, {"optimizer": "sdg"}, "optimizer 'sdg' is not known; choose sgd or adam"),
+        (X, Y, {"gradient": "numeric"}, "gradient 'numeric' is not known; choose derived or autograd"),
+        (X, Y, {"device": "gpu"}, "device 'gpu' is not known; choose auto, cpu, cuda or mps"),
+        (X, Y, {"device": "cuda:99"}, "device 'cuda:99' is not there; this machine has"),
+        (X, Y, {"device": "meta"}, "device 'meta' is not supported"),
+    ],
+    ids=str.split(
+        "nan inf empty int complex float32 y32 list in target1d targetout rows lr lrnan epochs batch recheck "
+        "optimizer gradient gpu cuda99 meta"
+    ),
+)
 def test_bad_input(x: Any, y: Any, options: dict[str, Any], sentence: str) -> None:
     model = linear()
     before = model.weight.detach().clone()
@@ -251,12 +259,16 @@ def test_bad_input(x: Any, y: Any, options: dict[str, Any], sentence: str) -> No
     assert torch.equal(model.weight, before)
 
 
-@pytest.mark.parametrize(("model", "loss", "sentence"), [
-    (nn.Flatten(), nn.MSELoss(), "Flatten has no parameter that requires grad"),
-    (nn.Linear(3, 2, dtype=torch.complex64), nn.MSELoss(), "parameter weight holds complex64 values"),
-    (linear(), nn.MSELoss(reduction="none"), "MSELoss() gives a tensor of shape (20, 2); expected one number to minimise"),
-    (nn.Sequential(nn.Linear(3, 2), nn.Linear(2, 2, dtype=F64)), nn.MSELoss(), "the parameters are of several types"),
-], ids=["none", "complex", "reduction", "mixed"])
+@pytest.mark.parametrize(
+    ("model", "loss", "sentence"),
+    [
+        (nn.Flatten(), nn.MSELoss(), "Flatten has no parameter that requires grad"),
+        (nn.Linear(3, 2, dtype=torch.complex64), nn.MSELoss(), "parameter weight holds complex64 values"),
+        (linear(), nn.MSELoss(reduction="none"), "MSELoss() gives a tensor of shape (20, 2); expected one number to minimise"),
+        (nn.Sequential(nn.Linear(3, 2), nn.Linear(2, 2, dtype=F64)), nn.MSELoss(), "the parameters are of several types"),
+    ],
+    ids=["none", "complex", "reduction", "mixed"],
+)
 def test_bad_modules(model: nn.Module, loss: nn.Module, sentence: str) -> None:
     with pytest.raises(InputError) as e:
         train(model, loss, X, Y, device="cpu")
