@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import inspect
 import sys
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from derivcheck.derived import Derivation
 from derivcheck.errors import InputError, UnsupportedOperation
+from derivcheck.notation.parse import parse_program
 from derivcheck.notation.program import Program
+from derivcheck.notation.reads import inside
 
 
 def derive(
@@ -53,13 +56,10 @@ def derive(
         return Derivation(forward, wrt)
     if isinstance(forward, str):
         _unused("index text", loss=loss, target=target)
-        from derivcheck.notation.parse import parse_program
-        from derivcheck.notation.reads import inside
-
         return Derivation(inside(parse_program(forward, dims)), wrt)
     torch = sys.modules.get("torch")
     if torch is not None and isinstance(forward, torch.nn.Module):
-        from derivcheck.tracing.modules import trace_module
+        from derivcheck.tracing.modules import trace_module  # tracing loads torch
 
         traced = trace_module(forward, args, inputs, loss=loss, target=target, dims=dims, constants=constants)
     elif torch is not None and isinstance(forward, type) and issubclass(forward, torch.autograd.Function):
@@ -67,7 +67,7 @@ def derive(
         advice = "Derive its forward as a function of its own; dc.check compares the two."
         raise UnsupportedOperation(f"autograd.Function {forward.__name__}", own, None, advice)
     elif callable(forward):
-        from derivcheck.tracing.trace import trace
+        from derivcheck.tracing.trace import trace  # tracing loads torch
 
         if loss is not None:  # a function may have parameters of these names itself
             inputs["loss"] = loss
@@ -92,8 +92,6 @@ def _unused(what: str, **given: Any) -> None:
 
 
 def _takes(forward: Any, name: str) -> bool:
-    import inspect
-
     try:
         parameters = inspect.signature(forward).parameters.values()
     except (TypeError, ValueError):
@@ -102,8 +100,6 @@ def _takes(forward: Any, name: str) -> bool:
 
 
 def _named(forward: Any, args: tuple[Any, ...]) -> dict[str, Any]:
-    import inspect
-
     names = [
         p.name for p in inspect.signature(forward).parameters.values() if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)
     ]

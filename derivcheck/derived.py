@@ -66,7 +66,7 @@ class Gradient:
     @property
     def expr(self) -> sympy.Expr:
         """The gradient in SymPy (``Indexed``, ``Sum``, ``KroneckerDelta``), inlined down to the inputs."""
-        from derivcheck.notation.sympify import to_sympy
+        from derivcheck.notation.sympify import to_sympy  # what a derivation is read as is loaded when it is asked for
 
         term = self.term
         try:
@@ -76,7 +76,7 @@ class Gradient:
 
     def latex(self, lang: str = "en") -> str:
         """The gradient's line of the derivation, ``∂L/∂W_{jk} = …``, in LaTeX."""
-        from derivcheck.notes.latex import gradient_latex
+        from derivcheck.notes.latex import gradient_latex  # loaded when asked for
 
         return gradient_latex(self.derivation.program, self.derivation.adjoint, self.name, lang=lang)
 
@@ -189,7 +189,7 @@ class Derivation:
     @cached_property
     def steps(self) -> tuple[Step, ...]:
         """The chain rule in order: each step with what it defines, the rule used and the LaTeX."""
-        from derivcheck.notes.steps import steps
+        from derivcheck.notes.steps import steps  # loaded when asked for
 
         return steps(self.program, self.adjoint)
 
@@ -204,7 +204,7 @@ class Derivation:
 
     @cached_property
     def _source(self) -> str:
-        from derivcheck.codegen.source import source
+        from derivcheck.codegen.source import source  # loaded when asked for
 
         return source(self.program, self.adjoint, name=self.name, values=self.values, wrt=self.wrt)
 
@@ -224,7 +224,7 @@ class Derivation:
 
     @cached_property
     def _compiled(self) -> Callable[..., tuple[Any, dict[str, Any]]]:
-        from derivcheck.codegen.load import load
+        from derivcheck.codegen.load import load  # loaded when asked for
 
         run: Callable[..., tuple[Any, dict[str, Any]]] = load(self._source)
         values, ups, held = dict(self.values), self.upstream, self.held
@@ -262,9 +262,9 @@ class Derivation:
         >>> x.grad.tolist()
         [2.0, 6.0]
         """
-        from derivcheck.layer import function
+        from derivcheck.layer import function  # it loads torch
 
-        return function(self)
+        return function(self.program, self.wrt, self.upstream, self.held, self.name)
 
     def to_latex(
         self, style: str = "index", lang: str = "en", sizes: Mapping[str, int] | None = None, full: bool = False
@@ -289,19 +289,19 @@ class Derivation:
         \\frac{\\partial \\mathcal{L}}{\\partial x} &= A^{\\top} \\bar{y}
         \\end{align*}
         """
-        from derivcheck.notes.latex import to_latex
+        from derivcheck.notes.latex import to_latex  # loaded when asked for
 
         return to_latex(self.program, self.adjoint, style=style, lang=lang, sizes=sizes, full=full)
 
     def to_markdown(self, style: str = "index", lang: str = "en", sizes: Mapping[str, int] | None = None) -> str:
         """The derivation as Markdown with LaTeX formulas, and the generated code; arguments and errors as :meth:`to_latex`."""
-        from derivcheck.notes.markdown import to_markdown
+        from derivcheck.notes.markdown import to_markdown  # loaded when asked for
 
         return to_markdown(self.program, self.adjoint, style=style, lang=lang, sizes=sizes, source=self._source)
 
     def to_html(self, style: str = "index", lang: str = "en", sizes: Mapping[str, int] | None = None) -> str:
         """The derivation as one HTML page with MathML, which needs no network; arguments and errors as :meth:`to_latex`."""
-        from derivcheck.notes.html import to_html
+        from derivcheck.notes.html import to_html  # loaded when asked for
 
         return to_html(self.program, self.adjoint, style=style, lang=lang, sizes=sizes, source=self._source)
 
@@ -312,7 +312,7 @@ class Derivation:
         return self.to_html()
 
     def __str__(self) -> str:
-        from derivcheck.notes.unicode import derivation_text
+        from derivcheck.notes.unicode import derivation_text  # loaded when asked for
 
         return derivation_text(self.program, self.adjoint)
 

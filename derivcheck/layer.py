@@ -12,12 +12,20 @@ import torch
 from derivcheck.codegen.load import load
 from derivcheck.codegen.source import source
 from derivcheck.derivation.sweep import adjoint
-from derivcheck.derived import Derivation
 from derivcheck.notation.program import Input, Program
 
 
-def function(derivation: Derivation) -> type[torch.autograd.Function]:
+def function(
+    program: Program, wrt: tuple[str, ...], upstream: tuple[str, ...], constants: frozenset[str], title: str
+) -> type[torch.autograd.Function]:
     """An ``autograd.Function`` whose forward and backward are the generated code.
+
+    Args:
+        program: the forward.
+        wrt: the names of the inputs to differentiate in.
+        upstream: the adjoint's names for the upstream gradients, one per floating output.
+        constants: the tensors of numbers that the code itself holds; they take the type of the first other input.
+        title: the name of the class.
 
     ``apply`` takes the inputs of the Program in order (forward's arguments, then parameters, then the target).  Only the
     gradients that are asked for are computed.  In a plain backward the forward's intermediates are kept; under
@@ -30,26 +38,24 @@ def function(derivation: Derivation) -> type[torch.autograd.Function]:
     >>> x.grad.tolist()
     [2.0, 6.0]
     """
-    program = derivation.program
     names = program.inputs
     floats = [i for i, o in enumerate(program.outputs) if program.kind(o) == "float"]
     single = len(program.outputs) == 1
-    held = {k for k, a in enumerate(program.arguments) if a.name in derivation.held}
+    held = {k for k, a in enumerate(program.arguments) if a.name in constants}
     own = next((k for k, a in enumerate(program.arguments) if a.kind == "float" and k not in held), None)
     # torch.compile traces these functions: it is given all gradients, made beforehand, and leaves out what is not used
-    every = derivation.wrt
-    run_all, kept_all = _forward(program, every)
-    back_all, back_again = _backward(program, every, True)[0], _backward(program, every, False)[0]
+    run_all, kept_all = _forward(program, wrt)
+    back_all, back_again = _backward(program, wrt, True)[0], _backward(program, wrt, False)[0]
 
     def forward(ctx: Any, *args: Any) -> Any:
         if len(args) != len(names):
-            raise TypeError(f"{derivation.name}.apply takes {len(names)} inputs ({', '.join(names)}); found {len(args)}")
+            raise TypeError(f"{title}.apply takes {len(names)} inputs ({', '.join(names)}); found {len(args)}")
         if held and own is not None:
             args = tuple(t.to(args[own].dtype) if k in held else t for k, t in enumerate(args))
         if torch.compiler.is_compiling():
-            wanted, run = every, run_all
+            wanted, run = wrt, run_all
         else:
-            wanted = tuple(n for n, need in zip(names, ctx.needs_input_grad) if need and n in every)
+            wanted = tuple(n for n, need in zip(names, ctx.needs_input_grad) if need and n in wrt)
             run = _forward(program, wanted)[0]
         results = run(**dict(zip(names, args)))
         values = results if isinstance(results, tuple) else (results,)
@@ -64,7 +70,7 @@ def function(derivation: Derivation) -> type[torch.autograd.Function]:
     def backward(ctx: Any, *grad_outputs: Any) -> Any:
         saved = ctx.saved_tensors
         given = dict(zip(names, saved))
-        ups = dict(zip(derivation.upstream, (grad_outputs[k] for k in floats)))
+        ups = dict(zip(upstream, (grad_outputs[k] for k in floats)))
         again = torch.is_grad_enabled()
         if torch.compiler.is_compiling():
             run, kept = (back_again, ()) if again else (back_all, kept_all)
@@ -75,9 +81,7 @@ def function(derivation: Derivation) -> type[torch.autograd.Function]:
         grads = dict(zip(ctx.wanted, found if isinstance(found, tuple) else (found,)))
         return tuple(grads.get(n) for n in names)
 
-    return type(
-        derivation.name, (torch.autograd.Function,), {"forward": staticmethod(forward), "backward": staticmethod(backward)}
-    )
+    return type(title, (torch.autograd.Function,), {"forward": staticmethod(forward), "backward": staticmethod(backward)})
 
 
 @lru_cache(maxsize=256)

@@ -162,16 +162,12 @@ STANDING_CIRCLES: tuple[str, ...] = (
     "checking.check checking.modules",
     "cli.app cli.commands",
     "cli.run cli.screen",
-    "codegen.loops codegen.source",
-    "derived layer",
     "notation.contract notation.meaning",
     "proof.atoms proof.spelling",
     "checking.plot checking.report checking.table errors files",
     "notation.brackets notation.dropped notation.program notation.substitution notation.terms notation.text notation.walking",
     "proof.induction proof.invariants proof.prover proof.report proof.said proof.second_route proof.steps proof.tex "
     "proof.unrolling",
-    "codegen.blocks codegen.choices codegen.contraction codegen.convolution codegen.cumulative codegen.grouping "
-    "codegen.lower codegen.masks codegen.positions codegen.reading codegen.scatter",
     "proof.brackets proof.digits proof.domain proof.elementary proof.identical proof.kinks proof.labelling proof.normal "
     "proof.partial proof.polynomials proof.powers proof.ranges proof.signatures proof.space proof.substitution proof.sums",
 )
@@ -181,14 +177,7 @@ UNREASONED: dict[str, str] = {
     "checking": "checking.case checking.check checking.conditioned checking.exact checking.found checking.modules "
     "checking.page checking.report checking.reproduce checking.scalar checking.table",
     "cli": "cli cli.app cli.commands cli.screen",
-    "codegen": "codegen.numbers codegen.source",
-    "derivation": "derivation.scalar",
-    "derive": "derive",
-    "derived": "derived",
-    "notation": "notation.contract notation.float64_functions notation.functions notation.program notation.symbolic "
-    "notation.sympify notation.syntax notation.terms",
-    "notes": "notes.html",
-    "operators": "operators.row",
+    "notation": "notation.contract notation.program notation.terms",
     "proof": "proof.atoms proof.brackets proof.decimals proof.elementary proof.powers proof.ranges proof.report proof.space "
     "proof.substitution proof.sums",
     "prove": "prove",

@@ -7,17 +7,15 @@ its own D places; blocks that lie side by side and fill the index are one ``torc
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
+from derivcheck.codegen.frame import Frame
 from derivcheck.codegen.graph import Value
 from derivcheck.codegen.reading import padded
 from derivcheck.notation.sizes import Index, Poly, as_poly, fresh, i_poly, nonnegative
 from derivcheck.notation.substitution import substitute
 from derivcheck.notation.terms import Bracket, Mul, Over, Ref, Term, mul
 from derivcheck.notation.walking import bound_indices, subterms
-
-if TYPE_CHECKING:
-    from derivcheck.codegen.lower import Lowering
 
 
 class Block(NamedTuple):
@@ -29,7 +27,7 @@ class Block(NamedTuple):
     inner: Term
 
 
-def block(low: Lowering, term: Term, a: Index) -> Block | None:
+def block(low: Frame, term: Term, a: Index) -> Block | None:
     """The term as a block of ``a``: where a tensor is read at ``a − k`` and the brackets keep to its places."""
     factors = term.args if isinstance(term, Mul) else (term,)
     guards = {f.operand: f for f in factors if isinstance(f, Bracket) and f.relation == ">=" and isinstance(f.operand, Poly)}
@@ -56,7 +54,7 @@ def block(low: Lowering, term: Term, a: Index) -> Block | None:
     return None
 
 
-def _places(low: Lowering, term: Term, a: Index) -> list[tuple[Poly, Poly]]:
+def _places(low: Frame, term: Term, a: Index) -> list[tuple[Poly, Poly]]:
     """``(k, D)`` for each tensor of size D that is read at ``a − k``, other than the whole range of ``a``."""
     found: dict[tuple[Poly, Poly], None] = {}
     for t in subterms(term):
@@ -71,7 +69,7 @@ def _places(low: Lowering, term: Term, a: Index) -> list[tuple[Poly, Poly]]:
     return [(k, size) for k, size in found if not (k is as_poly(0) and size is a.size)]
 
 
-def blocked(low: Lowering, args: Sequence[Term]) -> Value | None:
+def blocked(low: Frame, args: Sequence[Term]) -> Value | None:
     """A product as a block set in zeros, where it is one and more than a tensor read at shifted places."""
     if any(isinstance(f, Bracket) and f.relation == "==" for f in args):
         return None
@@ -88,7 +86,7 @@ def blocked(low: Lowering, args: Sequence[Term]) -> Value | None:
     return None
 
 
-def concatenated(low: Lowering, args: Sequence[Term]) -> tuple[Value, list[Term]] | None:
+def concatenated(low: Frame, args: Sequence[Term]) -> tuple[Value, list[Term]] | None:
     """``(value, addends left over)``: those addends that fill an index block by block, as one tensor."""
     candidates: list[Term] = [t for t in args if isinstance(t, (Mul, Ref))]
     if len(candidates) < 2:
@@ -115,7 +113,7 @@ def concatenated(low: Lowering, args: Sequence[Term]) -> tuple[Value, list[Term]
     return None
 
 
-def _cat(low: Lowering, a: Index, groups: Sequence[Sequence[Block]]) -> Value:
+def _cat(low: Frame, a: Index, groups: Sequence[Sequence[Block]]) -> Value:
     parts: list[Value] = []
     for group in groups:
         one = _renamed(_inner(low, group[0]), group[0])
@@ -137,7 +135,7 @@ def _cat(low: Lowering, a: Index, groups: Sequence[Sequence[Block]]) -> Value:
     return Value(low.graph.node("cat", nodes, (at,), dims, nodes[0].kind), axes)
 
 
-def _inner(low: Lowering, b: Block) -> Value:
+def _inner(low: Frame, b: Block) -> Value:
     low.place.setdefault(b.local, low.place.get(b.whole, len(low.place)))
     return low.value(b.inner)
 

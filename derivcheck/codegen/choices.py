@@ -9,8 +9,9 @@ and ``x^(1/2)`` below it, it would be NaN, as it is in torch's own backward.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple, cast
+from typing import cast
 
+from derivcheck.codegen.frame import Choice, Frame
 from derivcheck.codegen.graph import Value
 from derivcheck.codegen.masks import mask, tells, where
 from derivcheck.codegen.numbers import is_number
@@ -20,18 +21,8 @@ from derivcheck.notation.substitution import substitute
 from derivcheck.notation.terms import Bracket, Mul, Ref, Term, mul
 from derivcheck.notation.walking import factors
 
-if TYPE_CHECKING:
-    from derivcheck.codegen.lower import Lowering
 
-
-class Choice(NamedTuple):
-    """The conditions under which a tensor is not 0, over its indices."""
-
-    indices: tuple[Index, ...]
-    conditions: tuple[Bracket, ...]
-
-
-def joined_choices(low: Lowering, args: Sequence[Term]) -> list[Term | Value]:
+def joined_choices(low: Frame, args: Sequence[Term]) -> list[Term | Value]:
     """Addends, each two that exclude each other as one ``where``."""
     left: list[Term | Value] = list(args)
     for a in args:
@@ -53,7 +44,7 @@ def joined_choices(low: Lowering, args: Sequence[Term]) -> list[Term | Value]:
     return left
 
 
-def remember_choice(low: Lowering, name: str, indices: tuple[Index, ...], term: Term) -> None:
+def remember_choice(low: Frame, name: str, indices: tuple[Index, ...], term: Term) -> None:
     """Keep the conditions of a product of a boolean tensor and others, and those that its factors have."""
     found = [f for f in factors(term) if isinstance(f, Bracket) and _of_booleans(low, f)]
     for f in factors(term):
@@ -62,7 +53,7 @@ def remember_choice(low: Lowering, name: str, indices: tuple[Index, ...], term: 
         low.chosen[name] = Choice(indices, tuple(found))
 
 
-def chosen_before(low: Lowering, rest: Sequence[Term]) -> list[Bracket]:
+def chosen_before(low: Frame, rest: Sequence[Term]) -> list[Bracket]:
     """The conditions that a product's factors were chosen by, where another factor may be infinite."""
     found: list[Bracket] = []
     for k, f in enumerate(rest):
@@ -72,11 +63,11 @@ def chosen_before(low: Lowering, rest: Sequence[Term]) -> list[Bracket]:
     return found
 
 
-def _of_booleans(low: Lowering, b: Bracket) -> bool:
+def _of_booleans(low: Frame, b: Bracket) -> bool:
     return isinstance(b.operand, Ref) and low.kinds.get(b.operand.name) == "bool"
 
 
-def _inherited(low: Lowering, f: Term) -> list[Bracket]:
+def _inherited(low: Frame, f: Term) -> list[Bracket]:
     choice = low.chosen.get(f.name) if isinstance(f, Ref) else None
     if choice is None or not isinstance(f, Ref):
         return []

@@ -9,10 +9,10 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from itertools import combinations
-from typing import TYPE_CHECKING
 
 from derivcheck.codegen.convolution import convolution
 from derivcheck.codegen.cumulative import cumulative
+from derivcheck.codegen.frame import Frame
 from derivcheck.codegen.graph import BOOL, FLOAT, INT, Node, Value
 from derivcheck.codegen.masks import implied, mask, masked
 from derivcheck.codegen.numbers import is_number
@@ -20,11 +20,8 @@ from derivcheck.codegen.scatter import scatter
 from derivcheck.notation.sizes import Index, as_poly
 from derivcheck.notation.terms import ONE, Bracket, Mul, Number, Over, Pow, Term, mul, size_of
 
-if TYPE_CHECKING:
-    from derivcheck.codegen.lower import Lowering
 
-
-def is_contraction(low: Lowering, term: Term, bound: Sequence[Index]) -> bool:
+def is_contraction(low: Frame, term: Term, bound: Sequence[Index]) -> bool:
     """Whether a product under a sum is better summed alone: no factor has all the indices, or a bracket scatters."""
     if isinstance(term, Over):
         return term.kind == "sum"
@@ -39,7 +36,7 @@ def is_contraction(low: Lowering, term: Term, bound: Sequence[Index]) -> bool:
     return not any(f.free >= every for f in factors)
 
 
-def contract(low: Lowering, indices: Sequence[Index], args: Sequence[Term]) -> Value:
+def contract(low: Frame, indices: Sequence[Index], args: Sequence[Term]) -> Value:
     """``Σ`` over ``indices`` of the product of ``args``."""
     number, brackets, rest = low.parted(args)
     for special in (convolution, scatter, cumulative) if brackets or len(rest) == 2 else ():
@@ -84,7 +81,7 @@ def _grouped(factors: Sequence[Term]) -> list[Term]:
     return [mul(*g) for g in groups]
 
 
-def _masked(low: Lowering, values: list[Value], unbounded: Sequence[bool], brackets: Sequence[Bracket]) -> list[Value]:
+def _masked(low: Frame, values: list[Value], unbounded: Sequence[bool], brackets: Sequence[Bracket]) -> list[Value]:
     """The factors with the brackets among them.
 
     A bracket selects in the smallest factor that has its indices, and in any that may be infinite.  One whose
@@ -104,7 +101,7 @@ def _masked(low: Lowering, values: list[Value], unbounded: Sequence[bool], brack
     return values + [low.as_float(m) for m in apart.values()]
 
 
-def _steps(low: Lowering, values: list[Value], bound: list[Index], number: Term) -> Value:
+def _steps(low: Frame, values: list[Value], bound: list[Index], number: Term) -> Value:
     scalars = [v for v in values if not v.axes]
     values = [_matrix_kind(low, v) for v in values if v.axes]
     while len(values) > 1:
@@ -124,14 +121,14 @@ def _steps(low: Lowering, values: list[Value], bound: list[Index], number: Term)
     return result
 
 
-def _matrix_kind(low: Lowering, value: Value) -> Value:
+def _matrix_kind(low: Frame, value: Value) -> Value:
     """Integers and masks as floats, unless integers are what is being calculated."""
     if value.node.kind in (INT, BOOL) and not low.integer_context:
         return low.as_float(value)
     return value
 
 
-def total(low: Lowering, value: Value, indices: Sequence[Index]) -> Value:
+def total(low: Frame, value: Value, indices: Sequence[Index]) -> Value:
     """The sum of one factor over those of the indices that it has."""
     dims = [value.axes.index(i) for i in indices if i in value.axes]
     if not dims:
@@ -154,7 +151,7 @@ def _cost(values: Sequence[Value], pair: tuple[int, int], bound: Sequence[Index]
     return math.prod(length(i) for i in axes), left
 
 
-def _pair(low: Lowering, left: Value, right: Value, summed: Sequence[Index]) -> Value:
+def _pair(low: Frame, left: Value, right: Value, summed: Sequence[Index]) -> Value:
     """One step: the product of two factors, summed over what nothing else needs."""
     left = total(low, left, [i for i in summed if i not in right.axes])
     right = total(low, right, [i for i in summed if i not in left.axes])
@@ -186,7 +183,7 @@ def _pair(low: Lowering, left: Value, right: Value, summed: Sequence[Index]) -> 
     return _einsum(low, left, right, batch, rows, columns)
 
 
-def _flat(low: Lowering, left: Value, right: Value, inner: list[Index]) -> tuple[Value, Value, list[Index]]:
+def _flat(low: Frame, left: Value, right: Value, inner: list[Index]) -> tuple[Value, Value, list[Index]]:
     """Summed dimensions that stand together in both factors, as one dimension."""
     if len(inner) < 2:
         return left, right, inner
@@ -207,7 +204,7 @@ def _flat(low: Lowering, left: Value, right: Value, inner: list[Index]) -> tuple
 
 
 def _matrix(
-    low: Lowering, left: Value, right: Value, batch: list[Index], rows: list[Index], k: Index, columns: list[Index]
+    low: Frame, left: Value, right: Value, batch: list[Index], rows: list[Index], k: Index, columns: list[Index]
 ) -> Value | None:
     """The pair as ``left @ right``, where it is one."""
     if not rows and len(columns) >= 1 and not batch:
@@ -230,18 +227,18 @@ def _matrix(
 
 
 def _matmul(
-    low: Lowering, left: Value, first: tuple[Index, ...], right: Value, second: tuple[Index, ...], out: tuple[Index, ...]
+    low: Frame, left: Value, first: tuple[Index, ...], right: Value, second: tuple[Index, ...], out: tuple[Index, ...]
 ) -> Value:
     a, b = _laid(low, left, first), _laid(low, right, second)
     return Value(low.graph.node("matmul", (a, b), (), tuple(i.size for i in out), FLOAT), out)
 
 
-def _laid(low: Lowering, value: Value, axes: tuple[Index, ...]) -> Node:
+def _laid(low: Frame, value: Value, axes: tuple[Index, ...]) -> Node:
     return low.graph.permute(value.node, [value.axes.index(i) for i in axes])
 
 
 def _einsum(
-    low: Lowering, left: Value, right: Value, batch: Sequence[Index], rows: Sequence[Index], columns: Sequence[Index]
+    low: Frame, left: Value, right: Value, batch: Sequence[Index], rows: Sequence[Index], columns: Sequence[Index]
 ) -> Value:
     out = tuple(sorted([*batch, *rows, *columns], key=lambda i: low.place.get(i, 99)))
     letters: dict[Index, str] = {}

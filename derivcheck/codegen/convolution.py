@@ -10,17 +10,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
+from derivcheck.codegen.frame import Frame
 from derivcheck.codegen.graph import FLOAT, ONE_SIZE, Node, Value
 from derivcheck.codegen.grouping import grouped
 from derivcheck.codegen.positions import radix
 from derivcheck.codegen.reading import merged
 from derivcheck.notation.sizes import Index, Poly, fresh, i_poly
 from derivcheck.notation.terms import Bracket, Ref, Term
-
-if TYPE_CHECKING:
-    from derivcheck.codegen.lower import Lowering
 
 
 @dataclass
@@ -43,7 +40,7 @@ class Line:
 
 
 def convolution(
-    low: Lowering, indices: Sequence[Index], number: Term, brackets: Sequence[Bracket], rest: Sequence[Term]
+    low: Frame, indices: Sequence[Index], number: Term, brackets: Sequence[Bracket], rest: Sequence[Term]
 ) -> Value | None:
     """The sum as a convolution, where it is one."""
     if len(rest) != 2 or not all(isinstance(f, Ref) and _plain_tensor(low, f) for f in rest):
@@ -97,11 +94,11 @@ def convolution(
     return low.scale(value, number)
 
 
-def _plain_tensor(low: Lowering, f: Ref) -> bool:
+def _plain_tensor(low: Frame, f: Ref) -> bool:
     return f.name not in low.steps and f.name not in low.scalars and low.kinds.get(f.name) == "float"
 
 
-def _coordinates(low: Lowering, f: Ref, relations: list[Relation], key: str) -> tuple[list[Index], Node] | None:
+def _coordinates(low: Frame, f: Ref, relations: list[Relation], key: str) -> tuple[list[Index], Node] | None:
     """The operand with an index per dimension: digits unfolded, a new index where it is read at ``c_1·a + c_2·b + k``."""
     out: list[Index] = []
     dims: list[Poly] = []
@@ -126,7 +123,7 @@ def _coordinates(low: Lowering, f: Ref, relations: list[Relation], key: str) -> 
     return out, low.graph.reshape(low.graph.var(f.name, low.dims[f.name]), dims)
 
 
-def _two(low: Lowering, p: Poly) -> tuple[dict[Index, int], Poly] | None:
+def _two(low: Frame, p: Poly) -> tuple[dict[Index, int], Poly] | None:
     """``c_1·a + c_2·b + k`` with integers c and a k that Python knows."""
     rest = p
     coefficients: dict[Index, int] = {}
@@ -140,7 +137,7 @@ def _two(low: Lowering, p: Poly) -> tuple[dict[Index, int], Poly] | None:
     return coefficients, rest
 
 
-def _of_bracket(low: Lowering, b: Bracket) -> Relation | None:
+def _of_bracket(low: Frame, b: Bracket) -> Relation | None:
     if b.relation != "==" or not isinstance(b.operand, Poly):
         return None
     rest = b.operand
@@ -179,7 +176,7 @@ def _line(r: Relation, axes: dict[str, list[Index]], free: frozenset[Index], bou
 
 
 def _emit(
-    low: Lowering,
+    low: Frame,
     names: tuple[str, str],
     nodes: dict[str, Node],
     axes: dict[str, list[Index]],

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
+from derivcheck.codegen.frame import Frame
 from derivcheck.codegen.graph import Node, Value
 from derivcheck.codegen.reading import padded
 from derivcheck.notation.sizes import Index, Poly, as_poly, i_poly
 from derivcheck.notation.terms import Bracket, Term, mul, summation
 
-if TYPE_CHECKING:
-    from derivcheck.codegen.lower import Lowering
-
 
 def cumulative(
-    low: Lowering, indices: Sequence[Index], number: Term, brackets: Sequence[Bracket], rest: Sequence[Term]
+    low: Frame, indices: Sequence[Index], number: Term, brackets: Sequence[Bracket], rest: Sequence[Term]
 ) -> Value | None:
     """The sum as a cumulative one, where a bracket compares a summed index with one that nothing else has."""
     bound = [i for i in indices if i not in low.graph.fixed]
@@ -36,7 +33,7 @@ def cumulative(
     return None
 
 
-def _compared(low: Lowering, b: Bracket, bound: Sequence[Index]) -> tuple[Index, Index, bool, bool] | None:
+def _compared(low: Frame, b: Bracket, bound: Sequence[Index]) -> tuple[Index, Index, bool, bool] | None:
     """``(j, i, later, strict)`` for ``[i >= j]`` (earlier places and i itself), ``[j >= i]``, ``[i > j]`` or ``[j > i]``."""
     if b.relation != ">=" or not isinstance(b.operand, Poly) or len(b.free - low.graph.fixed) != 2:
         return None
@@ -51,9 +48,9 @@ def _compared(low: Lowering, b: Bracket, bound: Sequence[Index]) -> tuple[Index,
     return None
 
 
-def _cumsum(low: Lowering, node: Node, k: int) -> Node:
+def _cumsum(low: Frame, node: Node, k: int) -> Node:
     return low.graph.node("cumsum", (node,), (k,), node.dims, node.kind)
 
 
-def _flip(low: Lowering, node: Node, k: int) -> Node:
+def _flip(low: Frame, node: Node, k: int) -> Node:
     return low.graph.node("flip", (node,), (k,), node.dims, node.kind)

@@ -8,14 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
+from derivcheck.codegen.frame import Frame
 from derivcheck.notation.sizes import Floor, Index, Poly, exact_quotient, fresh, i_poly
 from derivcheck.notation.substitution import substitute
 from derivcheck.notation.terms import Bracket, Ref, Term
-
-if TYPE_CHECKING:
-    from derivcheck.codegen.lower import Lowering
 
 
 @dataclass
@@ -33,7 +30,7 @@ class Grouped:
         self.factors = [substitute(f, moves) for f in self.factors]
 
 
-def grouped(low: Lowering, indices: Sequence[Index], brackets: Sequence[Bracket], factors: Sequence[Term]) -> Grouped:
+def grouped(low: Frame, indices: Sequence[Index], brackets: Sequence[Bracket], factors: Sequence[Term]) -> Grouped:
     """The same sum over digits, where indices are read by their digits; else unchanged."""
     out = Grouped([i for i in indices if i not in low.graph.fixed], list(brackets), list(factors))
     while (found := _digit(low, out)) is not None:
@@ -52,7 +49,7 @@ def grouped(low: Lowering, indices: Sequence[Index], brackets: Sequence[Bracket]
     return out
 
 
-def _new(low: Lowering, out: Grouped, like: Index, size: Poly) -> Index:
+def _new(low: Frame, out: Grouped, like: Index, size: Poly) -> Index:
     used = {
         *low.place,
         *out.indices,
@@ -64,7 +61,7 @@ def _new(low: Lowering, out: Grouped, like: Index, size: Poly) -> Index:
     return made
 
 
-def _digit(low: Lowering, out: Grouped) -> tuple[Index, Poly] | None:
+def _digit(low: Frame, out: Grouped) -> tuple[Index, Poly] | None:
     """An index ``a`` and a size ``d`` that divides its size, where ``a // d`` is read."""
     for t in (*out.factors, *out.brackets):
         polys = t.at if isinstance(t, Ref) else (t.operand,) if isinstance(t, Bracket) and isinstance(t.operand, Poly) else ()
@@ -83,7 +80,7 @@ def _digit(low: Lowering, out: Grouped) -> tuple[Index, Poly] | None:
     return None
 
 
-def _split(low: Lowering, out: Grouped, a: Index, d: Poly) -> tuple[Index, Index]:
+def _split(low: Frame, out: Grouped, a: Index, d: Poly) -> tuple[Index, Index]:
     count = exact_quotient(a.size, d)
     assert count is not None
     f, r = _new(low, out, a, count), _new(low, out, a, d)
@@ -99,7 +96,7 @@ def _split(low: Lowering, out: Grouped, a: Index, d: Poly) -> tuple[Index, Index
     return f, r
 
 
-def _bounded(low: Lowering, out: Grouped) -> tuple[Index, Index, Poly, tuple[Term, Term]] | None:
+def _bounded(low: Frame, out: Grouped) -> tuple[Index, Index, Poly, tuple[Term, Term]] | None:
     """``(p, f, C, guards)`` where two brackets say ``0 <= p − C·f < C``."""
     table = {
         b.operand: b for b in out.brackets if isinstance(b, Bracket) and b.relation == ">=" and isinstance(b.operand, Poly)

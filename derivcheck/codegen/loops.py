@@ -7,10 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 from derivcheck.codegen.graph import Node
+from derivcheck.codegen.lower import Lowering
 from derivcheck.codegen.numbers import UNARY
+from derivcheck.codegen.scope import Scope
+from derivcheck.codegen.write import Writer
 from derivcheck.errors import UnsupportedOperation
 from derivcheck.notation.program import Definition
 from derivcheck.notation.recurrence import loop
@@ -18,11 +20,6 @@ from derivcheck.notation.sizes import Atom, Index, Poly, Size, as_poly, i_poly, 
 from derivcheck.notation.substitution import substitute
 from derivcheck.notation.terms import ONE, ZERO, Bracket, Term
 from derivcheck.notation.walking import subterms, transform
-
-if TYPE_CHECKING:
-    from derivcheck.codegen.lower import Lowering
-    from derivcheck.codegen.source import File
-    from derivcheck.codegen.write import Writer
 
 
 @dataclass
@@ -69,40 +66,40 @@ class Loop:
         """What it computes."""
         return list(self.body.nodes())
 
-    def write(self, writer: Writer, file: File) -> None:
+    def write(self, writer: Writer, scope: Scope) -> None:
         """Write the loop: a list of steps per definition, stacked at the end."""
         spell = writer.spelling.numbers
-        variable = file.names.new(self.index.name)
-        file.loops[self.index] = variable
+        variable = scope.names.new(self.index.name)
+        scope.loops[self.index] = variable
         length = spell.poly(self.index.size)
         for d in self.group:
-            steps = file.names.new(f"{d.name}_steps")
-            file.variables[f"{d.name} steps"] = steps
+            steps = scope.names.new(f"{d.name}_steps")
+            scope.variables[f"{d.name} steps"] = steps
             writer.line(f"{steps} = [None] * {spell.poly(self.index.size, UNARY)}")
         span = f"{spell.use('range')}({length})"
         with writer.block(f"for {variable} in {spell.use('reversed') + f'({span})' if self.down else span}:", [self.index]):
-            self._branch(self.body, writer, file, variable)
-        file.names.taken.discard(variable)  # the next loop may use it again
+            self._branch(self.body, writer, scope, variable)
+        scope.names.taken.discard(variable)  # the next loop may use it again
         for d in self.group:
             if d.name in self.needed:
-                steps = file.variables[f"{d.name} steps"]
+                steps = scope.variables[f"{d.name} steps"]
                 text = f"torch.stack({steps}, {self.axes[d.name]})"
                 if not nonnegative(self.index.size - 1, least=0):
                     dtype = "torch.int64" if d.kind == "int" else "torch.bool" if d.kind == "bool" else writer.spelling.dtype
                     shape = writer.spelling.sizes(d.dims)
                     text += f" if {length} else torch.zeros({shape}, dtype={dtype}, device={writer.spelling.device})"
-                writer.line(f"{file.variables[d.name]} = {text}")
+                writer.line(f"{scope.variables[d.name]} = {text}")
 
-    def _branch(self, b: Branch, writer: Writer, file: File, variable: str) -> None:
+    def _branch(self, b: Branch, writer: Writer, scope: Scope, variable: str) -> None:
         if b.condition is None:
             for name, node in b.steps:
-                writer.define(f"{file.variables[f'{name} steps']}[{variable}]", node)
+                writer.define(f"{scope.variables[f'{name} steps']}[{variable}]", node)
             return
         assert b.then is not None and b.other is not None
         with writer.block(f"if {writer.spelling.numbers.condition(b.condition)}:"):
-            self._branch(b.then, writer, file, variable)
+            self._branch(b.then, writer, scope, variable)
         with writer.block("else:"):
-            self._branch(b.other, writer, file, variable)
+            self._branch(b.other, writer, scope, variable)
 
 
 def lower_group(low: Lowering, group: Sequence[Definition]) -> Loop:

@@ -7,19 +7,19 @@ own order does not fit.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 
 from derivcheck.codegen.blocks import blocked, concatenated
-from derivcheck.codegen.choices import Choice, chosen_before, joined_choices, remember_choice
+from derivcheck.codegen.choices import chosen_before, joined_choices, remember_choice
 from derivcheck.codegen.contraction import contract, is_contraction
-from derivcheck.codegen.finite import may_be_infinite
-from derivcheck.codegen.graph import BOOL, FLOAT, INT, NUMBER, SCALAR, Graph, Node, Value, broadcast
+from derivcheck.codegen.frame import Frame
+from derivcheck.codegen.graph import BOOL, FLOAT, INT, NUMBER, SCALAR, Node, Value, broadcast
 from derivcheck.codegen.masks import implied, mask, masked, where
-from derivcheck.codegen.numbers import as_fraction, is_number, reciprocal
+from derivcheck.codegen.numbers import as_fraction, is_number
 from derivcheck.codegen.reading import integer, read
 from derivcheck.errors import UnsupportedOperation
 from derivcheck.notation.program import Definition
-from derivcheck.notation.sizes import Index, Poly, as_poly
+from derivcheck.notation.sizes import Index, as_poly
 from derivcheck.notation.terms import (
     MINUS_ONE,
     ONE,
@@ -38,42 +38,15 @@ from derivcheck.notation.terms import (
     mul,
     neg,
     power,
-    size_of,
     summation,
 )
 from derivcheck.notation.walking import factors, subterms
 
 
-class Lowering:
-    """What is known while a Program is lowered.
+class Lowering(Frame):
+    """The loop: every kind of term as a node, each term of a definition once."""
 
-    Attributes:
-        dims, kinds: of every tensor by name.
-        scalars: names that may be a Python number: an upstream gradient that was left out, and what is made of it alone.
-        checked: integer tensors that a bracket tests, whose entries may thus be out of range.
-        place: the order of the indices in the definition at hand.
-        steps: inside a loop, for a recurrent name the dimension along which it runs.
-    """
-
-    def __init__(
-        self,
-        dims: Mapping[str, tuple[Poly, ...]],
-        kinds: Mapping[str, str],
-        scalars: Iterable[str] = (),
-        checked: Iterable[str] = (),
-        below: Mapping[str, Poly] | None = None,
-    ) -> None:
-        self.graph = Graph()
-        self.dims, self.kinds = dict(dims), dict(kinds)
-        self.scalars, self.checked = set(scalars), frozenset(checked)
-        self.below = dict(below or {})
-        self.infinite: set[str] = set()
-        self.chosen: dict[str, Choice] = {}
-        self.place: dict[Index, int] = {}
-        self.memo: dict[tuple[Term, bool], Value] = {}
-        self.integer_context = False
-        self.steps: dict[str, tuple[int, Index]] = {}
-        self.at: str | None = None
+    memo: dict[tuple[Term, bool], Value]
 
     # -- definitions ---------------------------------------------------------------
     def define(self, d: Definition) -> Node:
@@ -116,14 +89,6 @@ class Lowering:
             found = self.memo[key] = self._value(term)
         return found
 
-    def real(self, term: Term) -> Value:
-        """A term as a float, also inside the definition of an integer: what is compared or searched."""
-        before, self.integer_context = self.integer_context, False
-        try:
-            return self.value(term)
-        finally:
-            self.integer_context = before
-
     def _value(self, term: Term) -> Value:
         g = self.graph
         if is_number(term, g.fixed):
@@ -153,56 +118,6 @@ class Lowering:
         if isinstance(term, Over):
             return self.over(term)
         raise UnsupportedOperation(type(term).__name__, "no torch code is known for it", self.at)
-
-    def as_float(self, value: Value) -> Value:
-        """An integer or boolean tensor as a number to calculate with."""
-        if value.node.kind not in (INT, BOOL) or (self.integer_context and value.node.kind == INT):
-            return value
-        op = "to_int" if self.integer_context else "to_float"
-        return Value(self.graph.unary(op, value.node, kind=INT if self.integer_context else FLOAT), value.axes)
-
-    def tensor(self, node: Node, kind: str = "") -> Node:
-        """A node as a tensor (of ``kind``, else of what is being computed), where it may be a Python number."""
-        if node.kind not in (NUMBER, SCALAR):
-            return node
-        kind = kind or (INT if self.integer_context else FLOAT)
-        return self.graph.node("as_tensor", (node,), (kind,), (), kind)
-
-    def unbounded(self, term: Term) -> bool:
-        """Whether a term may be infinite where its inputs are finite."""
-        return may_be_infinite(term, self.infinite)
-
-    # -- elementwise ---------------------------------------------------------------
-    def union(self, many: Sequence[tuple[Index, ...]]) -> tuple[Index, ...]:
-        """The indices of all, in the order of an operand that has them all, else in the definition's order."""
-        every = dict.fromkeys(i for axes in many for i in axes)
-        for i in every:
-            self.place.setdefault(i, len(self.place))
-        wanted = tuple(sorted(every, key=lambda i: self.place[i]))
-        if wanted in many:
-            return wanted
-        return next((axes for axes in many if len(axes) == len(wanted)), wanted)
-
-    def align(self, value: Value, axes: tuple[Index, ...]) -> Node:
-        """The node with its dimensions in the order of ``axes``, of length 1 where it has none (leading ones are left out)."""
-        if value.axes == axes or not value.axes:
-            return value.node
-        present = [i for i in axes if i in value.axes]
-        node = self.graph.permute(value.node, [value.axes.index(i) for i in present])
-        first = axes.index(present[0])
-        return self.graph.unsqueeze(node, [k - first for k, i in enumerate(axes) if k > first and i not in value.axes])
-
-    def spread(self, value: Value, axes: tuple[Index, ...]) -> Node:
-        """The node over all of ``axes``."""
-        node = self.align(value, axes)
-        if set(value.axes) == set(axes):
-            return node
-        return self.graph.expand(self.tensor(node), tuple(i.size for i in axes))
-
-    def binary(self, op: str, left: Value, right: Value) -> Value:
-        """An elementwise operation."""
-        axes = self.union([left.axes, right.axes])
-        return Value(self.graph.binary(op, self.align(left, axes), self.align(right, axes)), axes)
 
     def total(self, args: Sequence[Term]) -> Value:
         """A sum of terms."""
@@ -258,13 +173,6 @@ class Lowering:
             return self.scale(self.as_float(masks), number)
         return where(self, masks, value, Value(self.graph.number(Number(0)), ()))
 
-    def parted(self, args: Sequence[Term]) -> tuple[Term, list[Bracket], list[Term]]:
-        """The number, the brackets and the other factors of a product."""
-        fixed = self.graph.fixed
-        number = mul(*(a for a in args if is_number(a, fixed)))
-        rest = [a for a in args if not is_number(a, fixed)]
-        return number, [a for a in rest if isinstance(a, Bracket)], [a for a in rest if not isinstance(a, Bracket)]
-
     def elementwise(self, number: Term, rest: Sequence[Term]) -> Value:
         """``number · Π rest``, small factors first."""
         above: list[Value] = []
@@ -305,28 +213,6 @@ class Lowering:
         for v in twice:
             top = self.binary("div", self.binary("div", top, v), v)
         return top
-
-    def scale(self, value: Value, number: Term) -> Value:
-        """A value times a number that Python knows."""
-        g, node = self.graph, value.node
-        if number is ONE:
-            return value
-        if node.kind == NUMBER:
-            return Value(g.number(mul(number, node.params[0])), ())
-        if node.op == "sum" and node.kind == FLOAT:
-            times = node.args[0].dims
-            total = size_of(math.prod((times[k] for k in node.params[0]), start=as_poly(1)))
-            rest = mul(number, total)
-            if isinstance(rest, Number) and not isinstance(total, Number):
-                mean = g.mean_of(node, total)
-                if mean is not None:
-                    return self.scale(Value(mean, value.axes), rest)
-        if number is MINUS_ONE:
-            return Value(g.unary("neg", node), value.axes)
-        divisor = reciprocal(number)
-        if divisor is not None and node.kind == FLOAT:
-            return Value(g.binary("div", node, g.number(divisor)), value.axes)
-        return Value(g.binary("mul", g.number(number), node), value.axes)
 
     def power(self, term: Pow) -> Value:
         """A power; the usual ones by their own names."""

@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
+from derivcheck.codegen.frame import Frame
 from derivcheck.codegen.graph import BOOL, FLOAT, NUMBER, SCALAR, Value
 from derivcheck.codegen.positions import vanishing
 from derivcheck.codegen.reading import integer, read
 from derivcheck.notation.sizes import Index, Poly
 from derivcheck.notation.terms import Add, Bracket, Number, Ref, SizeOf, Term, add, is_negative, neg
 
-if TYPE_CHECKING:
-    from derivcheck.codegen.lower import Lowering
-
 _FLIPPED = {">=": "<=", ">": "<", "<=": ">=", "<": ">", "==": "==", "!=": "!="}
 
 
-def mask(low: Lowering, b: Bracket, order: tuple[Index, ...] = ()) -> Value:
+def mask(low: Frame, b: Bracket, order: tuple[Index, ...] = ()) -> Value:
     """A bracket as a boolean tensor, with its dimensions as they come in ``order`` where that has them all."""
     if isinstance(b.operand, Poly):
         axes = tuple(i for i in order if i in b.free)
@@ -25,7 +22,7 @@ def mask(low: Lowering, b: Bracket, order: tuple[Index, ...] = ()) -> Value:
     return _of_term(low, b.relation, b.operand)
 
 
-def _of_position(low: Lowering, relation: str, p: Poly, axes: tuple[Index, ...] | None) -> Value:
+def _of_position(low: Frame, relation: str, p: Poly, axes: tuple[Index, ...] | None) -> Value:
     above = Poly((m, k) for m, k in p.terms if k > 0)
     below = Poly((m, -k) for m, k in p.terms if k < 0)
     if relation == ">=":
@@ -38,7 +35,7 @@ def _of_position(low: Lowering, relation: str, p: Poly, axes: tuple[Index, ...] 
     return _compare(low, relation, integer(low, above), integer(low, below), axes)
 
 
-def _compare(low: Lowering, relation: str, left: Value, right: Value, order: tuple[Index, ...] | None = None) -> Value:
+def _compare(low: Frame, relation: str, left: Value, right: Value, order: tuple[Index, ...] | None = None) -> Value:
     if left.node.kind == NUMBER:
         left, right, relation = right, left, _FLIPPED[relation]
     axes = order or low.union([left.axes, right.axes])
@@ -49,7 +46,7 @@ def _compare(low: Lowering, relation: str, left: Value, right: Value, order: tup
     return Value(low.graph.node(relation, made.args, made.params, made.dims, BOOL), axes)
 
 
-def _of_term(low: Lowering, relation: str, operand: Term) -> Value:
+def _of_term(low: Frame, relation: str, operand: Term) -> Value:
     if isinstance(operand, Ref) and relation in ("==", "!=", ">") and low.kinds.get(operand.name) == "bool":
         value = read(low, operand.name, operand.at)
         return value if relation != "==" else Value(low.graph.unary("not", value.node), value.axes)
@@ -69,7 +66,7 @@ def _of_term(low: Lowering, relation: str, operand: Term) -> Value:
     return _compare(low, relation, _exact(low, operand), Value(low.graph.number(Number(0)), ()))
 
 
-def _exact(low: Lowering, term: Term) -> Value:
+def _exact(low: Frame, term: Term) -> Value:
     """A side of a comparison; integers are compared as integers."""
     if isinstance(term, Ref):
         return read(low, term.name, term.at)
@@ -78,7 +75,7 @@ def _exact(low: Lowering, term: Term) -> Value:
     return low.real(term)
 
 
-def where(low: Lowering, chosen: Value, one: Value, two: Value) -> Value:
+def where(low: Frame, chosen: Value, one: Value, two: Value) -> Value:
     """``one`` where the mask holds, ``two`` elsewhere."""
     g = low.graph
     axes = low.union([chosen.axes, one.axes, two.axes])
@@ -102,7 +99,7 @@ def tells(b: Bracket, choice: Term) -> bool:
     return isinstance(b.operand, Term) and b.relation in (">", ">=") and not b.operand.names.isdisjoint(choice.names)
 
 
-def implied(low: Lowering, b: Bracket, factors: Sequence[Term], *, all_of: bool) -> bool:
+def implied(low: Frame, b: Bracket, factors: Sequence[Term], *, all_of: bool) -> bool:
     """Whether the product vanishes by itself where the bracket is 0, since factors are read as 0 outside their tensor.
 
     Every factor must vanish (0 times inf is nan), or one where the others are ``all_of=False`` tensors that are finite.
@@ -113,7 +110,7 @@ def implied(low: Lowering, b: Bracket, factors: Sequence[Term], *, all_of: bool)
     return all(found) or not all_of and any(found) and not any(low.unbounded(f) for f, v in zip(factors, found) if not v)
 
 
-def masked(low: Lowering, value: Value, b: Bracket) -> Value:
+def masked(low: Frame, value: Value, b: Bracket) -> Value:
     """The value where the bracket holds, else 0.
 
     A kink is written by its other side, ``where(x <= 0, 0, x)``: NaN then passes through relu and abs, as in torch.

@@ -7,7 +7,7 @@ from fractions import Fraction
 
 from derivcheck.notation.functions import functions
 from derivcheck.notation.sizes import Applied, Atom, Entry, Extreme, Floor, Index, Poly, Size, as_poly
-from derivcheck.notation.terms import Add, Bracket, Func, Mul, Number, Over, Pow, Ref, SizeOf, Term, coefficient
+from derivcheck.notation.terms import Add, Bracket, Func, Mul, Number, Over, Pow, Ref, SizeOf, Term, coefficient, neg, size_of
 from derivcheck.notation.walking import factors, subterms
 
 OR, COMPARE, AND, SUM, MATMUL, PRODUCT, UNARY, POWER, ATOM = range(9)
@@ -44,8 +44,6 @@ def fraction_of(term: Term) -> tuple[Fraction, list[Term], list[Term]]:
 
 def reciprocal(number: Term) -> Term | None:
     """``p`` where the number is ``1/p`` for a size ``p``, else None."""
-    from derivcheck.notation.terms import size_of
-
     c, above, below = fraction_of(number)
     if c != 1 or above or not below:
         return None
@@ -132,7 +130,7 @@ class Speller:
             for a in term.args:
                 c, rest = coefficient(a)
                 minus = c < 0 and bool(out)
-                text = self.number(_negated(a) if minus else a, PRODUCT if out else SUM)
+                text = self.number(neg(a) if minus else a, PRODUCT if out else SUM)
                 out += (f" {'-' if minus else '+'} {text}") if out else text
             return out, SUM
         if (
@@ -249,12 +247,6 @@ def rational(value: Fraction) -> Spelled:
 def _exponent(e: Number) -> str:
     text, own = rational(e.value)
     return text if own == ATOM else f"({text})" if own == PRODUCT else text
-
-
-def _negated(term: Term) -> Term:
-    from derivcheck.notation.terms import neg
-
-    return neg(term)
 
 
 def _wrap(spelled: Spelled, level: int) -> str:

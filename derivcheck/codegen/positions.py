@@ -3,26 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
+from derivcheck.codegen.frame import Frame
 from derivcheck.codegen.graph import ONE_SIZE
 from derivcheck.notation.sizes import Entry, Index, Poly, as_poly, nonnegative
 
-if TYPE_CHECKING:
-    from derivcheck.codegen.lower import Lowering
 
-
-def free_indices(low: Lowering, p: Poly) -> frozenset[Index]:
+def free_indices(low: Frame, p: Poly) -> frozenset[Index]:
     """The indices in it that no loop holds fixed."""
     return p.indices - low.graph.fixed
 
 
-def known(low: Lowering, p: Poly) -> bool:
+def known(low: Frame, p: Poly) -> bool:
     """Whether Python knows the position: no index but those of loops, no element of a tensor."""
     return not free_indices(low, p) and not p.names
 
 
-def affine(low: Lowering, p: Poly) -> tuple[Poly, Index, Poly] | None:
+def affine(low: Frame, p: Poly) -> tuple[Poly, Index, Poly] | None:
     """``(slope, i, rest)`` with ``p = slope·i + rest`` and Python knows slope and rest."""
     free = free_indices(low, p)
     if len(free) != 1:
@@ -40,7 +37,7 @@ def affine(low: Lowering, p: Poly) -> tuple[Poly, Index, Poly] | None:
     return s, i, r
 
 
-def alone(low: Lowering, positions: Sequence[Poly], k: int) -> bool:
+def alone(low: Frame, positions: Sequence[Poly], k: int) -> bool:
     """Whether the position shares no index with another."""
     mine = free_indices(low, positions[k])
     return all(mine.isdisjoint(free_indices(low, q)) for j, q in enumerate(positions) if j != k)
@@ -51,7 +48,7 @@ def inside(p: Poly, size: Poly) -> bool:
     return nonnegative(p) and nonnegative(size - 1 - p)
 
 
-def vanishing(low: Lowering, name: str, at: tuple[Poly, ...]) -> set[Poly]:
+def vanishing(low: Frame, name: str, at: tuple[Poly, ...]) -> set[Poly]:
     """Those ``p`` for which the read is 0 where ``p < 0``: the sides on which a window leaves its tensor."""
     if name in low.steps or name not in low.dims or len(at) != len(low.dims[name]):
         return set()
@@ -62,7 +59,7 @@ def vanishing(low: Lowering, name: str, at: tuple[Poly, ...]) -> set[Poly]:
     return found
 
 
-def radix(low: Lowering, positions: Sequence[Poly], k: int) -> tuple[Poly, list[Index]] | None:
+def radix(low: Frame, positions: Sequence[Poly], k: int) -> tuple[Poly, list[Index]] | None:
     """``start + i_1·S_2·S_3 + i_2·S_3 + i_3``: the start and the indices, the leading one first."""
     p = positions[k]
     if len(free_indices(low, p)) < 2 or not alone(low, positions, k):
@@ -100,7 +97,7 @@ def may_be_empty(size: Poly) -> bool:
     return not nonnegative(size - 1, least=0)
 
 
-def trusted(low: Lowering, p: Poly, size: Poly) -> bool:
+def trusted(low: Frame, p: Poly, size: Poly) -> bool:
     """Whether a position is within the size, or raises as torch does: an entry of an index tensor that nothing tests."""
     if inside(p, size):
         return True

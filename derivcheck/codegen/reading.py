@@ -7,8 +7,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
+from derivcheck.codegen.frame import Frame
 from derivcheck.codegen.graph import BOOL, INT, NUMBER, ONE_SIZE, Node, Value
 from derivcheck.codegen.positions import affine, alone, free_indices, inside, known, may_be_empty, radix, trusted
 from derivcheck.errors import UnsupportedOperation
@@ -27,11 +27,8 @@ from derivcheck.notation.sizes import (
 )
 from derivcheck.notation.terms import size_of
 
-if TYPE_CHECKING:
-    from derivcheck.codegen.lower import Lowering
 
-
-def read(low: Lowering, name: str, at: tuple[Poly, ...]) -> Value:
+def read(low: Frame, name: str, at: tuple[Poly, ...]) -> Value:
     """``name[at]``."""
     if name not in low.dims:
         raise UnsupportedOperation(name, "nothing defines it", low.at)
@@ -70,7 +67,7 @@ def _quotient(size: Poly, by: Poly) -> Poly:
     return found
 
 
-def _split(low: Lowering, positions: Sequence[Poly]) -> tuple[Index, Poly] | None:
+def _split(low: Frame, positions: Sequence[Poly]) -> tuple[Index, Poly] | None:
     """An index whose digits are read (``a//d`` and ``a mod d``), and the base."""
     found: dict[Index, list[Poly]] = {}
     for p in positions:
@@ -88,7 +85,7 @@ def _split(low: Lowering, positions: Sequence[Poly]) -> tuple[Index, Poly] | Non
     return None
 
 
-def merged(low: Lowering, value: Value, a: Index, f: Index, r: Index) -> Value:
+def merged(low: Frame, value: Value, a: Index, f: Index, r: Index) -> Value:
     """Two digits back into one index."""
     g = low.graph
     if f not in value.axes and r not in value.axes:
@@ -108,7 +105,7 @@ def merged(low: Lowering, value: Value, a: Index, f: Index, r: Index) -> Value:
     return Value(node, tuple(axes[:place] + [a] + axes[place:]))
 
 
-def _read(low: Lowering, node: Node, positions: list[Poly]) -> Value:
+def _read(low: Frame, node: Node, positions: list[Poly]) -> Value:
     g = low.graph
     for k in reversed(range(len(positions))):  # positions that Python knows
         p = positions[k]
@@ -139,13 +136,13 @@ def _read(low: Lowering, node: Node, positions: list[Poly]) -> Value:
     return Value(node, axes)
 
 
-def _select(low: Lowering, node: Node, k: int, p: Poly) -> Node:
+def _select(low: Frame, node: Node, k: int, p: Poly) -> Node:
     dims = node.dims[:k] + node.dims[k + 1 :]
     op = "select" if inside(p, node.dims[k]) or p.indices else "select_or_0"
     return low.graph.node(op, (node,), (k, p), dims, node.kind)
 
 
-def _window(low: Lowering, node: Node, k: int, start: Poly, length: Poly, step: Poly) -> Node:
+def _window(low: Frame, node: Node, k: int, start: Poly, length: Poly, step: Poly) -> Node:
     """``node[start + step·i]`` for i below length along dimension k; 0 outside."""
     size = node.dims[k]
     if start is as_poly(0) and step is ONE_SIZE and length is size:
@@ -158,12 +155,12 @@ def _window(low: Lowering, node: Node, k: int, start: Poly, length: Poly, step: 
     return low.graph.node("slice" if surely else "window", (node,), (k, start, length, step), dims, node.kind)
 
 
-def padded(low: Lowering, value: Value, k: int, start: Poly, length: Poly) -> Value:
+def padded(low: Frame, value: Value, k: int, start: Poly, length: Poly) -> Value:
     """The value with dimension ``k`` set at ``start`` into zeros of that length."""
     return Value(_window(low, value.node, k, -start, length, ONE_SIZE), value.axes)
 
 
-def _diagonals(low: Lowering, node: Node, positions: list[Poly]) -> tuple[Node, list[Poly]]:
+def _diagonals(low: Frame, node: Node, positions: list[Poly]) -> tuple[Node, list[Poly]]:
     while True:
         pair = next(
             (
@@ -183,7 +180,7 @@ def _diagonals(low: Lowering, node: Node, positions: list[Poly]) -> tuple[Node, 
         positions = [positions[m] for m in rest] + [positions[j]]
 
 
-def _take(low: Lowering, node: Node, positions: list[Poly]) -> tuple[Node, tuple[Index, ...]]:
+def _take(low: Frame, node: Node, positions: list[Poly]) -> tuple[Node, tuple[Index, ...]]:
     """Advanced indexing for what is left, one group of positions that share indices at a time."""
     g = low.graph
     axes: list[Poly | Index] = [
@@ -226,7 +223,7 @@ def _take(low: Lowering, node: Node, positions: list[Poly]) -> tuple[Node, tuple
         axes[at:end] = list(order)
 
 
-def _plain(low: Lowering, positions: Sequence[Poly], k: int, node: Node) -> bool:
+def _plain(low: Frame, positions: Sequence[Poly], k: int, node: Node) -> bool:
     i = positions[k].index
     if i is None or i in low.graph.fixed:
         return False
@@ -234,18 +231,18 @@ def _plain(low: Lowering, positions: Sequence[Poly], k: int, node: Node) -> bool
     return first == k and node.dims[k] is i.size
 
 
-def _of(low: Lowering, a: Poly | Index) -> frozenset[Index]:
+def _of(low: Frame, a: Poly | Index) -> frozenset[Index]:
     return frozenset((a,)) if isinstance(a, Index) else free_indices(low, a)
 
 
-def _clamped(low: Lowering, value: Value, p: Poly, size: Poly) -> Value:
+def _clamped(low: Frame, value: Value, p: Poly, size: Poly) -> Value:
     if value.node.kind == NUMBER or trusted(low, p, size):
         return value
     return Value(low.graph.node("clamp", (value.node,), (as_poly(0), size - 1), value.node.dims, INT), value.axes)
 
 
 # -- integers ----------------------------------------------------------------------------
-def integer(low: Lowering, p: Poly) -> Value:
+def integer(low: Frame, p: Poly) -> Value:
     """An integer expression as an integer tensor over its indices, or a Python number."""
     if known(low, p):
         return Value(low.graph.number(size_of(p)), ())
@@ -281,7 +278,7 @@ def integer(low: Lowering, p: Poly) -> Value:
     return total
 
 
-def _atom(low: Lowering, a: Atom) -> Value:
+def _atom(low: Frame, a: Atom) -> Value:
     g = low.graph
     if isinstance(a, Index):
         if a.size.indices - g.fixed:
@@ -316,7 +313,7 @@ def _atom(low: Lowering, a: Atom) -> Value:
 
 # -- inside a loop -------------------------------------------------------------------------
 def _step(
-    low: Lowering, name: str, dims: tuple[Poly, ...], at: tuple[Poly, ...]
+    low: Frame, name: str, dims: tuple[Poly, ...], at: tuple[Poly, ...]
 ) -> tuple[Node, tuple[Poly, ...], tuple[Poly, ...]]:
     """An earlier step of a recurrence: an element of the Python list of its steps."""
     axis, index = low.steps[name]

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
+from derivcheck.codegen.frame import Frame
 from derivcheck.codegen.graph import INT, Value
 from derivcheck.codegen.numbers import is_number
 from derivcheck.codegen.positions import trusted
@@ -13,12 +13,9 @@ from derivcheck.notation.brackets import bracket
 from derivcheck.notation.sizes import Index, Poly, as_poly, i_poly
 from derivcheck.notation.terms import Bracket, Term, mul, summation
 
-if TYPE_CHECKING:
-    from derivcheck.codegen.lower import Lowering
-
 
 def scatter(
-    low: Lowering, indices: Sequence[Index], number: Term, brackets: Sequence[Bracket], rest: Sequence[Term]
+    low: Frame, indices: Sequence[Index], number: Term, brackets: Sequence[Bracket], rest: Sequence[Term]
 ) -> Value | None:
     """The sum as an accumulation into zeros, where brackets say into which places."""
     bound = [i for i in indices if i not in low.graph.fixed]
@@ -59,7 +56,7 @@ def scatter(
 
 
 def _target(
-    low: Lowering, b: Bracket, bound: Sequence[Index], others: Sequence[Bracket], rest: Sequence[Term], taken: dict[Index, Poly]
+    low: Frame, b: Bracket, bound: Sequence[Index], others: Sequence[Bracket], rest: Sequence[Term], taken: dict[Index, Poly]
 ) -> tuple[Index, Poly] | None:
     """``(a, p)`` where the bracket says ``a = p`` for a free index that nothing else reads."""
     if b.relation != "==" or not isinstance(b.operand, Poly) or is_number(b, low.graph.fixed):

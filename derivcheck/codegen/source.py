@@ -14,17 +14,15 @@ from derivcheck.codegen.graph import Node
 from derivcheck.codegen.helpers import HELPERS
 from derivcheck.codegen.loops import Loop, lower_group
 from derivcheck.codegen.lower import Lowering
-from derivcheck.codegen.names import Names, identifier
-from derivcheck.codegen.numbers import Speller
 from derivcheck.codegen.required import required
+from derivcheck.codegen.scope import Scope
 from derivcheck.codegen.shapes import find_sizes
 from derivcheck.codegen.spell import Spelling
 from derivcheck.codegen.write import Writer
 from derivcheck.errors import InputError
-from derivcheck.notation import limits
 from derivcheck.notation.program import Definition, Input, Program
 from derivcheck.notation.recurrence import groups
-from derivcheck.notation.sizes import Atom, Entry, Index, Poly, Size
+from derivcheck.notation.sizes import Entry, Poly
 from derivcheck.notation.terms import Bracket
 from derivcheck.notation.text import term_text
 from derivcheck.notation.walking import subterms
@@ -55,7 +53,7 @@ def source(
         InputError: an input whose name cannot be a parameter.
 
     >>> from derivcheck.notation.program import Definition, Input
-    >>> from derivcheck.notation.sizes import size
+    >>> from derivcheck.notation.sizes import Index, size
     >>> from derivcheck.notation.terms import power, ref
     >>> n = Index("n", size("N"))
     >>> y = Definition("y", (n,), power(ref("x", n), 2))
@@ -78,65 +76,23 @@ class File:
         self.definitions = _together(forward, adjoint)
         self.outputs = (*forward.outputs, *(adjoint.outputs if adjoint is not None else ()))
         self.optional = [a.name for a in self.arguments if a.role == "upstream" and not a.dims]
-        self.names = Names(identifier(a.name) for a in self.arguments)
-        self.variables: dict[str, str] = {}
-        for a in self.arguments:
-            self._parameter(a)
-        self.sizes: dict[str, str] = {}
-        self.used: dict[str, None] = {}
-        self.loops: dict[Index, str] = {}
-        self.numbers = Speller(self._atom, self._use)
-        for p in [p for a in self.arguments for p in a.dims] + [p for d in self.definitions for p in d.dims]:
-            for s in sorted(p.sizes()):
-                self._size(s)
-
-    # -- names -----------------------------------------------------------------------
-    def _parameter(self, a: Input) -> None:
-        import keyword
-
-        if not a.name.isidentifier() or keyword.iskeyword(a.name) or a.name in ("torch", "math", *HELPERS):
-            raise InputError(f"an input is called {a.name!r}, which cannot be a parameter of generated code: rename it")
-        if limits.name(a.name):
-            raise InputError(f"an input of generated code: {limits.name(a.name)}")
-        self.variables[a.name] = a.name
-
-    def _size(self, s: str) -> str:
-        found = self.sizes.get(s)
-        if found is None:
-            found = self.sizes[s] = self.names.size(s)
-        return found
-
-    def _atom(self, atom: Atom) -> str:
-        if isinstance(atom, Size):
-            return self._size(atom.name)
-        assert isinstance(atom, Index)
-        return self.loops[atom]
-
-    def _use(self, name: str) -> str:
-        """A helper or a builtin that the text uses."""
-        if name in HELPERS:
-            self.used[name] = None
-            if name.startswith("_conv"):
-                self.used["_window"] = None
-            return name
-        if name in self.variables:
-            self.used["builtins"] = None
-            return f"builtins.{name}"
-        return name
+        self.scope = Scope(self.arguments)
+        self.scope.know([p for a in self.arguments for p in a.dims] + [p for d in self.definitions for p in d.dims])
+        self.variables, self.sizes, self.numbers = self.scope.variables, self.scope.sizes, self.scope.numbers
 
     # -- text ------------------------------------------------------------------------------
     def text(self) -> str:
         items, low = self._lowered()
         for d in self.definitions:
-            self.variables[d.name] = self.names.new(d.name)
+            self.variables[d.name] = self.scope.names.new(d.name)
         spelling = Spelling(self.numbers, self.variables, *self._like())
-        writer = Writer(spelling, self.names)
+        writer = Writer(spelling, self.scope.names)
         writer.count([n for _, item in items for n in ([item] if isinstance(item, Node) else item.nodes())])
         for name, item in items:
             if isinstance(item, Node):
                 writer.define(self.variables[name], item)
             else:
-                item.write(writer, self)
+                item.write(writer, self.scope)
         return self._assemble(writer.blocks[0], required(self.forward, spelling.filled, self.numbers, self.variables))
 
     def _lowered(self) -> tuple[list[tuple[str, Node | Loop]], Lowering]:
@@ -197,18 +153,18 @@ class File:
         text = "\n".join(code)
         imports = ["import torch"]
         for module in ("builtins", "math"):
-            if f"{module}." in text or any(f"{module}." in HELPERS[h] for h in self.used if h in HELPERS):
+            if f"{module}." in text or any(f"{module}." in HELPERS[h] for h in self.scope.used if h in HELPERS):
                 imports.insert(0, f"import {module}")
         std = [i for i in imports if i != "import torch"]
         top = [*sorted(std), *([""] if std else []), "import torch"]
-        helpers = "".join("\n\n" + HELPERS[h].strip("\n") + "\n" for h in HELPERS if h in self.used)
+        helpers = "".join("\n\n" + HELPERS[h].strip("\n") + "\n" for h in HELPERS if h in self.scope.used)
         return "\n".join([*self._module_doc(), "", *top, "", "", text, ""]) + helpers
 
     def _guard(self, lines: list[str], checks: list[str], arguments: Sequence[Input], free: Sequence[str]) -> list[str]:
         if not lines and not checks:
             return []
-        self.used["_shape_error"] = None
-        ok = self.names.new("fits")
+        self.scope.used["_shape_error"] = None
+        ok = self.scope.names.new("fits")
         if sum(map(len, checks)) + 5 * len(checks) > 100:
             fits = [f"{ok} = (", *(f"    {'and ' if k else ''}{c}" for k, c in enumerate(checks)), ")"]
         else:
@@ -221,7 +177,7 @@ class File:
         return [
             "try:",
             *(f"    {x}" for x in [*lines, *fits]),
-            f"except {self._use('ValueError')}:",
+            f"except {self.scope.use('ValueError')}:",
             f"    {ok} = False",
             f"if not {ok}:",
             "    raise _shape_error(",

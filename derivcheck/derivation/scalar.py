@@ -12,6 +12,8 @@ from fractions import Fraction
 from functools import lru_cache
 from typing import Any
 
+import sympy
+
 from derivcheck.errors import UnsupportedOperation
 from derivcheck.notation.brackets import bracket
 from derivcheck.notation.functions import functions
@@ -65,8 +67,6 @@ def meaning(name: str) -> Term:
     >>> print(meaning("silu"))
     000*sigmoid(000)
     """
-    import sympy
-
     row = functions()[name]
     if row.means is None:
         raise UnsupportedOperation(name, "it is a primitive: it has no expression in others")
@@ -82,16 +82,12 @@ def _fill(skeleton: Term, kids: tuple[Term, ...]) -> Term:
 
 @lru_cache(maxsize=4096)
 def _power_derivative(exponent: Fraction) -> Term:
-    import sympy
-
     x = _symbols(1)[0]
     return _term((x ** sympy.Rational(exponent.numerator, exponent.denominator)).diff(x))
 
 
 @lru_cache(maxsize=4096)
 def _skeleton_derivative(name: str, arity: int, child: int) -> Term:
-    import sympy
-
     xs = _symbols(arity)
     if name == "mul":
         return _term(sympy.Mul(*xs).diff(xs[child]))
@@ -107,8 +103,6 @@ def expression_derivative(name: str, arity: int = 1, child: int = 0) -> Any:
     """SymPy's derivative of a scalar function's expression, in the symbols of its arguments."""
     xs = _symbols(arity)
     row = functions()[name]
-    import sympy
-
     if row.means is None:
         found = getattr(sympy, row.sympy)(*xs).diff(xs[child])
         return found if row.stable is None else row.stable(sympy, _F, found, *xs)
@@ -118,8 +112,6 @@ def expression_derivative(name: str, arity: int = 1, child: int = 0) -> Any:
 
 @lru_cache(maxsize=64)
 def _symbols(count: int) -> tuple[Any, ...]:
-    import sympy
-
     return tuple(sympy.Symbol(f"{i:03d}", real=True) for i in range(count))
 
 
@@ -138,8 +130,6 @@ _F = _Rows()
 @lru_cache(maxsize=1024)
 def sympy_function(name: str) -> Any:
     """A row as a SymPy function class: SymPy's own for a primitive, an opaque one for a composite."""
-    import sympy
-
     row = functions()[name]
     if row.means is None:
         return getattr(sympy, row.sympy)
@@ -153,7 +143,6 @@ def sympy_function(name: str) -> Any:
 
 def _stable(expression: Any, xs: tuple[Any, ...]) -> Any:
     """Write quotients of exponentials in the logistic function, which does not overflow."""
-    import sympy
 
     def overflows(e: Any) -> bool:
         return any(p.exp.is_negative and p.base.has(sympy.exp) for p in e.atoms(sympy.Pow))
@@ -174,8 +163,6 @@ def _stable(expression: Any, xs: tuple[Any, ...]) -> Any:
 
 def _term(expression: Any) -> Term:
     """A SymPy scalar expression over the slots as a term."""
-    import sympy
-
     e = expression
     if e.is_Symbol:
         return ref(e.name)
@@ -226,9 +213,7 @@ def _signed(factors: list[Term]) -> Term:
 
 
 def _order(e: Any) -> tuple[int, Any]:
-    from sympy import default_sort_key
-
-    return (0 if e.is_Number else 1 if not e.is_Add else 2), default_sort_key(e)
+    return (0 if e.is_Number else 1 if not e.is_Add else 2), sympy.default_sort_key(e)
 
 
 def _primitive(sympy_name: str) -> str:

@@ -227,7 +227,7 @@ def numpy_function(name: str) -> Callable[..., Any]:
     """A scalar function on float64 arrays, stable where its textbook form is not."""
     found = _FLOAT64.get(name)
     if found is None:
-        import sympy
+        import sympy  # slow to load, and most functions need none
 
         row = functions().get(name)
         if row is None:

@@ -226,7 +226,7 @@ function("inf", "math.inf", r"\infty", "oo", arity=0)
 
 def expression(name: str, args: Sequence[Any]) -> Any:
     """A scalar function as a SymPy expression of SymPy arguments, from its row."""
-    import sympy
+    import sympy  # slow to load, and most uses of the table need none
 
     row = functions().get(name)
     if row is None:

@@ -7,6 +7,8 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import sympy
+
 from derivcheck.errors import UnsupportedOperation
 from derivcheck.notation.exact import Exact
 from derivcheck.notation.functions import expression
@@ -26,8 +28,6 @@ class Symbolic(Exact):
     holes = False
 
     def __init__(self, point: Mapping[Any, Any] | None = None, digits: int | None = None, seconds: float = math.inf) -> None:
-        import sympy
-
         self.sympy, self.point, self.digits = sympy, dict(point or {}), digits
         self.end = time.process_time() + seconds
 

@@ -6,17 +6,17 @@ without dimensions ``Symbol("x")``.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import sympy
 
 from derivcheck.errors import UnsupportedOperation
 from derivcheck.notation.functions import functions
 from derivcheck.notation.sizes import Applied, Atom, Entry, Extreme, Floor, Index, Poly, Size
 from derivcheck.notation.terms import Add, Bracket, Func, Mul, Number, Over, Pow, Ref, SizeOf, Term
-
-if TYPE_CHECKING:
-    import sympy
 
 
 def to_sympy(term: Term, sizes: Mapping[str, int] | None = None) -> sympy.Expr:
@@ -47,15 +47,11 @@ def _convert(term: Term, sizes: tuple[tuple[str, int], ...]) -> Any:
 
 def size_symbol(name: str) -> Any:
     """The symbol of a size: a positive integer."""
-    import sympy
-
     return sympy.Symbol(name, integer=True, positive=True)
 
 
 def index_symbol(index: Index) -> Any:
     """The symbol of an index: a nonnegative integer."""
-    import sympy
-
     return sympy.Symbol(index.key, integer=True, nonnegative=True)
 
 
@@ -70,8 +66,6 @@ _F = _Expanded()
 
 
 def _function(name: str, args: tuple[Any, ...]) -> Any:
-    import sympy
-
     row = functions().get(name)
     if row is None:
         raise UnsupportedOperation(name, "there is no scalar function of that name")
@@ -84,9 +78,6 @@ def _function(name: str, args: tuple[Any, ...]) -> Any:
 @lru_cache(maxsize=1)
 def extremum_class() -> Any:
     """``Extremum(kind, body, (i, 0, N - 1), …)``: what SymPy lacks, a maximum over a range."""
-    import itertools
-
-    import sympy
 
     class Extremum(sympy.Expr):  # type: ignore[misc]
         """A maximum, minimum or the place of one over ranges of integers."""
@@ -133,8 +124,6 @@ def extremum_class() -> Any:
 
 class _Writer:
     def __init__(self, sizes: Mapping[str, int]) -> None:
-        import sympy
-
         self.sp, self.sizes = sympy, sizes
         self.memo: dict[Any, Any] = {}
 

@@ -210,7 +210,7 @@ class _Lines:
 
 def _build() -> Any:
     """The tree builders; a function because lark is imported only when there is text to read."""
-    from lark import Token, Transformer
+    from lark import Token, Transformer  # only where there is text to read
 
     def between(first: Any, last: Any) -> Span:
         start = first.start_pos if isinstance(first, Token) else first.span[0]
@@ -296,7 +296,7 @@ def _build() -> Any:
 
 @lru_cache(maxsize=1)
 def _parser() -> Any:
-    from lark import Lark
+    from lark import Lark  # only where there is text to read
 
     grammar = (files("derivcheck.notation") / "grammar.lark").read_text(encoding="utf-8")
     return Lark(
@@ -316,7 +316,7 @@ def read(text: str, start: str) -> Any:
     Raises:
         NotationError: the text is not index text; the message says where, what was found and what was expected.
     """
-    from lark.exceptions import UnexpectedCharacters, UnexpectedInput, UnexpectedToken
+    from lark.exceptions import UnexpectedCharacters, UnexpectedInput, UnexpectedToken  # see _build
 
     if not isinstance(text, str):
         raise NotationError(f"expected index text, found {type(text).__name__}")

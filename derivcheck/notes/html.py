@@ -8,6 +8,10 @@ from functools import lru_cache
 from importlib.resources import files
 from typing import Any
 
+from jinja2 import Environment
+from latex2mathml.converter import convert
+from markupsafe import Markup, escape
+
 from derivcheck.notation.program import Program
 from derivcheck.notes.captions import captions
 from derivcheck.notes.document import blocks
@@ -33,8 +37,6 @@ def to_html(
     >>> "<math" in to_html(f, adjoint(f))
     True
     """
-    from markupsafe import Markup
-
     words = captions(lang)
     shown = []
     for b in blocks(Latex, forward, adjoint, style, lang, sizes):
@@ -53,8 +55,6 @@ def mathml(latex: str, display: str = "block") -> str:
     The bold 1 is a letter of its own: browsers ignore ``mathvariant`` on a number.  A word is one text: letter by letter,
     ``ab`` would look as the product of a and b.
     """
-    from latex2mathml.converter import convert
-
     latex = _WORD.sub(lambda m: rf"\text{{{m[1].replace(chr(92), '')}}}", latex.replace(r"\mathbf{1}", "𝟏"))
     found: str = convert(latex, display=display)
     return found
@@ -62,15 +62,11 @@ def mathml(latex: str, display: str = "block") -> str:
 
 def _sentence(text: str) -> Any:
     """A sentence with its formulas between dollars drawn; everything else is escaped."""
-    from markupsafe import Markup, escape
-
     parts = text.split("$")
     return Markup("").join(Markup(mathml(p, "inline")) if k % 2 else escape(p) for k, p in enumerate(parts))
 
 
 @lru_cache(maxsize=1)
 def _template() -> Any:
-    from jinja2 import Environment
-
     text = (files("derivcheck.notes") / "page.html.jinja").read_text(encoding="utf-8")
     return Environment(autoescape=True).from_string(text)

@@ -24,6 +24,7 @@ from derivcheck.notation.sizes import Poly
 from derivcheck.notation.terms import NO_INDICES, Bracket
 from derivcheck.notation.walking import refs, subterms
 from derivcheck.operators.build import Builder
+from derivcheck.operators.families import load
 from derivcheck.operators.values import Value
 
 Meaning = Callable[..., Any]
@@ -173,8 +174,6 @@ def rows() -> dict[str, Row]:
     global _loaded
     if not _loaded:
         _loaded = True
-        from derivcheck.operators.families import load
-
         load()
     return _rows
 
