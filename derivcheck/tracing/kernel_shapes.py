@@ -63,8 +63,30 @@ def _recurrent(
             _equal(weight.shape, shape, "a weight")
 
 
-def recurrent_results(func: Any, args: Sequence[Any]) -> tuple[torch.Tensor, ...] | None:
-    """The results of a recurrent network on tensors without data, which torch finds step by step; None for other operators."""
+def _bilinear(x: torch.Tensor, y: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None = None) -> None:
+    """Two inputs that differ in their last dimension alone, and the weight between them."""
+    _equal(y.shape[:-1], x.shape[:-1], "the second input")
+    _equal(weight.shape[1:], [x.shape[-1], y.shape[-1]], "a weight")
+    if bias is not None:
+        _equal(bias.shape, weight.shape[:1], "the bias")
+
+
+def _along_time(x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor, pad: int = 0) -> None:
+    """A sequence and the kernel that moves along it."""
+    _equal(x.shape[2:], weight.shape[1:2], "the channels")
+    _equal(bias.shape, weight.shape[2:], "the bias")
+    if x.shape[0] + 2 * pad < weight.shape[0]:
+        raise RuntimeError(f"a kernel of {weight.shape[0]} is longer than {x.shape[0]} with padding {pad}")
+
+
+def results_alone(func: Any, args: Sequence[Any]) -> Any:
+    """The results on tensors without data of an operator whose shape function goes round a loop, as often as a size says; None
+    for other operators.  Its shapes are to be looked at before (:func:`refuse_as_the_kernel`)."""
+    if func is aten.bilinear.default:
+        return args[0].new_empty([*args[0].shape[:-1], args[2].shape[0]])
+    if func is aten.conv_tbc.default:
+        x, weight, pad = args[0], args[1], args[3] if len(args) > 3 else 0
+        return x.new_empty([x.shape[0] + 2 * pad - weight.shape[0] + 1, x.shape[1], weight.shape[2]])
     if _LOOKS.get(func) is not _recurrent:
         return None
     x, states = args[0], list(args[1]) if isinstance(args[1], (list, tuple)) else [args[1]]
@@ -88,4 +110,6 @@ _LOOKS: dict[Any, Callable[..., None]] = {
     aten.gru.input: _recurrent,
     aten.rnn_tanh.input: _recurrent,
     aten.rnn_relu.input: _recurrent,
+    aten.bilinear.default: _bilinear,
+    aten.conv_tbc.default: _along_time,
 }

@@ -21,7 +21,7 @@ from derivcheck.tracing.composites import PARTS, PERMUTES, VIEWS
 from derivcheck.tracing.constants import Constants
 from derivcheck.tracing.decimals import Decimals
 from derivcheck.tracing.decompositions import written_in_python
-from derivcheck.tracing.kernel_shapes import recurrent_results, refuse_as_the_kernel
+from derivcheck.tracing.kernel_shapes import refuse_as_the_kernel, results_alone
 from derivcheck.tracing.log import Escape, Place, outside
 from derivcheck.tracing.reads import leaves, rewatched
 from derivcheck.tracing.recording import Call, Frame, Meta, Recording, Tensor, operator_name
@@ -209,9 +209,9 @@ class Recorder(ProxyTorchDispatchMode):  # type: ignore[no-untyped-call]
                 raise self.refusal(func, place or here())
         try:
             refuse_as_the_kernel(func, args, kwargs)
-            out = recurrent_results(func, args) or NotImplemented
-            if out is NotImplemented and self.mode is not None:
-                out = shaped(self.mode, func, args, kwargs)
+            out = results_alone(func, args)
+            if out is None:
+                out = NotImplemented if self.mode is None else shaped(self.mode, func, args, kwargs)
             if out is NotImplemented:
                 out = func(*args, **kwargs)
         except DataDependentOutputException:  # an operator with a row that looks at its arguments (cov at its weights)
@@ -221,7 +221,10 @@ class Recorder(ProxyTorchDispatchMode):  # type: ignore[no-untyped-call]
             if repaired is None:
                 raise
             self.unfit = None
-            out = func(*made_of(repaired[0], "cpu"), **made_of(repaired[1], "cpu"))
+            made = made_of(repaired[0], "cpu")
+            out = results_alone(func, made)
+            if out is None:
+                out = func(*made, **made_of(repaired[1], "cpu"))
         results = tensors_in(out)
         if not any(a.alias_info for a in func._schema.arguments):
             given = {t.untyped_storage()._cdata for t in tensors_in((args, kwargs))}

@@ -24,10 +24,6 @@ from derivcheck.operators.row import Like, Row, Sample, rows
 
 SAID = {"infinite", "masked"}  # data that check refuses
 TIED = {"aten.mode.default"}  # among values that are as frequent torch takes another than the smallest
-#: Of which differences take long: here torch's autograd alone stands beside.
-LONG = {"aten.rnn_tanh.input", "aten.bilinear.default", "aten.conv_tbc.default"}
-#: A check of their samples takes a minute each; test_rows.py holds their values and gradients against torch.
-APART = {"aten.lstm.input", "aten.gru.input"}
 HANDS_ON = {"aten.lift.default", "aten.lift_fresh.default"}  # torch calls these itself
 
 
@@ -47,7 +43,7 @@ def _usual(s: Sample) -> bool:
 def _cases() -> list[tuple[str, Row, Sample]]:
     found: dict[int, tuple[str, Row, Sample]] = {}
     for name, row in rows().items():
-        if name.startswith("aten.") and not row.refused and name not in HANDS_ON | APART and id(row) not in found:
+        if name.startswith("aten.") and not row.refused and name not in HANDS_ON and id(row) not in found:
             s = next((s for s in row.samples if fits(name, s) and _usual(s)), None)
             if s is not None:
                 found[id(row)] = name, row, s
@@ -87,8 +83,8 @@ def test_check_knows_every_row(k: int, monkeypatch: pytest.MonkeyPatch) -> None:
         if found is None:
             return
         name = CASES[k][0]
-        whole = k % 20 == 7 and name not in TIED | LONG
-        report = dc.check(*found) if whole else check_at(*found, witnesses=name not in LONG)
+        whole = k % 20 == 7 and name not in TIED
+        report = dc.check(*found) if whole else check_at(*found)
     assert report.passed, str(report)
     assert all(w.agrees is not False for r in report for w in r.witnesses), str(report)
 

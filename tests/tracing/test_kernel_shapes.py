@@ -116,3 +116,30 @@ def test_the_states_of_a_recurrent_network_are_of_its_batch_and_layers(name: str
     x = {n: randn(1, 6, 2) for n in inputs}
     value, _ = d.compile()(x=randn(3, 6, 3), **x, grad_output=torch.ones(3, 6, 2, dtype=F64))
     assert value.shape == (3, 6, 2)
+
+
+def bilinear(x: Tensor, y: Tensor, w: Tensor, b: Tensor) -> Tensor:
+    return torch.bilinear(x, y, w, b)
+
+
+def along_time(x: Tensor, w: Tensor, b: Tensor) -> Tensor:
+    return torch.conv_tbc(x, w, b, 1)
+
+
+LOOPS = {  # torch finds their results by a loop over a size: inputs that fit, and inputs that do not
+    bilinear: (((2, 3), (2, 5), (7, 3, 5), (7,)), ((2, 3), (2, 4), (7, 3, 5), (7,))),
+    along_time: (((5, 2, 3), (3, 3, 4), (4,)), ((5, 2, 3), (3, 2, 4), (4,))),
+}
+
+
+@pytest.mark.parametrize("f", LOOPS)
+def test_results_without_a_loop_are_those_of_torch(f: Callable[..., Tensor]) -> None:
+    fit, unfit = ([randn(*shape) for shape in shapes] for shapes in LOOPS[f])
+    names = ("x", "y", "w", "b") if len(fit) > 3 else ("x", "w", "b")
+    d = dc.derive(f, **dict(zip(names, fit)))
+    larger = [randn(*(n + 2 for n in t.shape)) for t in fit]
+    for tensors in (fit, larger):
+        value, _ = d.compile()(**dict(zip(names, tensors)), grad_output=torch.ones_like(f(*tensors)))
+        torch.testing.assert_close(value, f(*tensors))
+    with pytest.raises(dc.InputError, match="expected"):
+        dc.derive(f, **dict(zip(names, unfit)))
