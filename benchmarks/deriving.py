@@ -42,7 +42,7 @@ FIRST_FROM_PROGRAM = """
     import time, sympy
     x, y = sympy.symbols("x y"); ((x + y) ** 2).diff(x) * 2
     from derivcheck.derivation.sweep import adjoint
-    from derivcheck.notation.parse import parse_program
+    from derivcheck.notation.text.parse import parse_program
     program = parse_program("y[n,o] := sum(i: x[n,i]*w[o,i]) + b[o]; L := sum(n,o: (y[n,o] - t[n,o])^2)/(N*out)",
                             {"x": "N in", "w": "out in", "b": "out", "t": "N out"})
     start = time.perf_counter(); adjoint(program); print((time.perf_counter() - start) * 1e3)

@@ -9,9 +9,9 @@ from typing import Any
 
 from derivcheck.derived import Derivation
 from derivcheck.errors import InputError, UnsupportedOperation
-from derivcheck.notation.parse import parse_program
-from derivcheck.notation.program import Program
-from derivcheck.notation.reads import inside
+from derivcheck.notation.program.program import Program
+from derivcheck.notation.program.reads import inside
+from derivcheck.notation.text.parse import parse_program
 
 
 def derive(

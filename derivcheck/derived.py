@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any
 from derivcheck.derivation.meant import gradient_of, meant
 from derivcheck.derivation.sweep import adjoint, apart
 from derivcheck.errors import InputError
-from derivcheck.notation.named import Named, spelled
-from derivcheck.notation.program import Definition, Path, Program
-from derivcheck.notation.substitution import inline
-from derivcheck.notation.terms import ONE, Ref, Term
-from derivcheck.notation.walking import transform
+from derivcheck.notation.program.definitions import Definition, Path
+from derivcheck.notation.program.names import Named, spelled
+from derivcheck.notation.program.program import Program
+from derivcheck.notation.terms.build import ONE
+from derivcheck.notation.terms.nodes import Ref, Term
+from derivcheck.notation.terms.substitute import inline, transform
 
 if TYPE_CHECKING:
     import sympy
@@ -66,7 +67,7 @@ class Gradient:
     @property
     def expr(self) -> sympy.Expr:
         """The gradient in SymPy (``Indexed``, ``Sum``, ``KroneckerDelta``), inlined down to the inputs."""
-        from derivcheck.notation.sympify import to_sympy  # what a derivation is read as is loaded when it is asked for
+        from derivcheck.notation.values.sympify import to_sympy  # what a derivation is read as is loaded when it is asked for
 
         term = self.term
         try:

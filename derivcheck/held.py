@@ -11,8 +11,8 @@ import torch
 
 from derivcheck.derived import Derivation
 from derivcheck.errors import InputError
-from derivcheck.notation.program import Program
-from derivcheck.notation.tables import tabled
+from derivcheck.notation.program.program import Program
+from derivcheck.notation.program.tables import tabled
 from derivcheck.proof.report import Proof
 from derivcheck.tracing.rational import exact
 

@@ -12,7 +12,8 @@ import torch
 from derivcheck.codegen.load import load
 from derivcheck.codegen.source import source
 from derivcheck.derivation.sweep import adjoint
-from derivcheck.notation.program import Input, Program
+from derivcheck.notation.program.definitions import Input
+from derivcheck.notation.program.program import Program
 
 
 def function(

@@ -16,10 +16,11 @@ from derivcheck.derive import derive
 from derivcheck.derived import Derivation
 from derivcheck.errors import DerivcheckError, InputError, NotationError
 from derivcheck.held import unrefuted, with_held
-from derivcheck.notation.program import Input, Program
-from derivcheck.notation.reads import inside
-from derivcheck.notation.sizes import Poly
-from derivcheck.notation.where import defined_where
+from derivcheck.notation.integers.polynomials import Poly
+from derivcheck.notation.program.definitions import Input
+from derivcheck.notation.program.program import Program
+from derivcheck.notation.program.reads import inside
+from derivcheck.notation.text.where import defined_where
 from derivcheck.proof.prove import prove_programs
 from derivcheck.proof.report import NotProved, Proof
 
@@ -177,7 +178,7 @@ def _claimed(
 
 def parse_claim(text: str, d: Derivation) -> Program:
     """Index text of a backward, over the names of the forward and its adjoint, each in its dimensions."""
-    from derivcheck.notation.parse import parse_program
+    from derivcheck.notation.text.parse import parse_program
 
     defined = set(re.findall(r"^\s*([^\W\d]\w*)[^\n;=]*?:?=", text.replace(";", "\n"), re.MULTILINE))
     known = _known(d)
@@ -192,7 +193,7 @@ def parse_claim(text: str, d: Derivation) -> Program:
 
 def parse_invariants(texts: list[str], d: Derivation, claimed: Program) -> Program | None:
     """Index text of invariants, over the names of the forward, its adjoint and the claim, each in its dimensions."""
-    from derivcheck.notation.parse import parse_program
+    from derivcheck.notation.text.parse import parse_program
 
     if not texts:
         return None

@@ -14,8 +14,8 @@ import torch
 from hypothesis import strategies as st
 
 from derivcheck.errors import InputError
-from derivcheck.notation.dims import parse_dims
-from derivcheck.notation.sizes import Poly
+from derivcheck.notation.integers.polynomials import Poly
+from derivcheck.notation.text.dims import parse_dims
 
 LAYOUTS = ("contiguous", "transposed", "strided", "expanded", "offset")
 DATA = ("normal", "offset", "constant", "wide", "sparse", "ties")

@@ -7,9 +7,10 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from derivcheck.notation.program import Program
-from derivcheck.notation.sizes import Entry, Index, Poly, Size
-from derivcheck.notation.terms import Add, Bracket, Func, Mul, Number, Over, Pow, Ref, SizeOf, Term
+from derivcheck.notation.integers.atoms import Entry
+from derivcheck.notation.integers.polynomials import Index, Poly, Size
+from derivcheck.notation.program.program import Program
+from derivcheck.notation.terms.nodes import Add, Bracket, Func, Mul, Number, Over, Pow, Ref, SizeOf, Term
 
 Element = tuple[int, ...]
 FUNCTIONS = {

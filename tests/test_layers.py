@@ -162,10 +162,8 @@ STANDING_CIRCLES: tuple[str, ...] = (
     "checking.check checking.modules",
     "cli.app cli.commands",
     "cli.run cli.screen",
-    "notation.contract notation.meaning",
     "proof.atoms proof.spelling",
     "checking.plot checking.report checking.table errors files",
-    "notation.brackets notation.dropped notation.program notation.substitution notation.terms notation.text notation.walking",
     "proof.induction proof.invariants proof.prover proof.report proof.said proof.second_route proof.steps proof.tex "
     "proof.unrolling",
     "proof.brackets proof.digits proof.domain proof.elementary proof.identical proof.kinks proof.labelling proof.normal "
@@ -177,7 +175,6 @@ UNREASONED: dict[str, str] = {
     "checking": "checking.case checking.check checking.conditioned checking.exact checking.found checking.modules "
     "checking.page checking.report checking.reproduce checking.scalar checking.table",
     "cli": "cli cli.app cli.commands cli.screen",
-    "notation": "notation.contract notation.program notation.terms",
     "proof": "proof.atoms proof.brackets proof.decimals proof.elementary proof.powers proof.ranges proof.report proof.space "
     "proof.substitution proof.sums",
     "prove": "prove",

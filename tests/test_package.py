@@ -47,7 +47,7 @@ def test_the_wheel_holds_the_package_and_nothing_else(built: Path) -> None:
     package = {str(p) for p in files if "__pycache__" not in p.parts}
     names = in_wheel(one(built, "dist/*.whl"))
     assert {n for n in names if ".dist-info/" not in n} == package
-    assert {"derivcheck/py.typed", "derivcheck/notation/grammar.lark"} <= package
+    assert {"derivcheck/py.typed", "derivcheck/notation/text/grammar.lark"} <= package
 
 
 def test_the_source_distribution_has_what_belongs_to_it(built: Path) -> None:

@@ -13,8 +13,8 @@ from torch import Tensor
 
 from derivcheck.derivation.sweep import adjoint
 from derivcheck.diagnosis.case import Case, case
-from derivcheck.notation.parse import parse_program
-from derivcheck.notation.program import Program
+from derivcheck.notation.program.program import Program
+from derivcheck.notation.text.parse import parse_program
 
 RELATIVE = {torch.float64: 1e-11, torch.float32: 2e-5, torch.bfloat16: 0.05}  # rounding, relative to the largest element
 

@@ -27,7 +27,7 @@ import torch
 
 from derivcheck.checking.live import array, tensor
 from derivcheck.checking.scalar import torch_function
-from derivcheck.notation.numbers import Bools, Mask, Positions, Whole
+from derivcheck.notation.values.numbers import Bools, Mask, Positions, Whole
 
 FLOAT64_UNIT = 2.0**-53
 #: The largest slope of a function that is bounded everywhere; used where the error is not small.

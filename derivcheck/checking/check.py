@@ -23,8 +23,8 @@ from derivcheck.checking.subject import Subject, Tensors, healthy, subject
 from derivcheck.checking.whole import judge_hidden
 from derivcheck.checking.witness import testify, value_row
 from derivcheck.errors import GradientMismatch, InputError
-from derivcheck.notation.terms import Func
-from derivcheck.notation.walking import subterms
+from derivcheck.notation.terms.nodes import Func
+from derivcheck.notation.terms.walk import subterms
 
 
 def check(
@@ -222,7 +222,7 @@ def upstreams(s: Subject, grad_output: Any, dtype: torch.dtype, seed: int) -> Up
         given = [torch.tensor(float(grad_output))]
     if given is not None and len(given) != len(names):
         raise InputError(f"grad_output has {len(given)} tensors; expected {len(names)}, one per floating-point output")
-    from derivcheck.notation.measure import measure
+    from derivcheck.notation.values.measure import measure
 
     sizes = measure(s.derivation.program, {n: tuple(t.shape) for n, t in s.tensors.items()})
     generator = torch.Generator().manual_seed(seed)

@@ -13,8 +13,8 @@ from derivcheck.checking.found import Run, Upstream, parse_backward
 from derivcheck.checking.subject import Subject, Tensors
 from derivcheck.checking.wide import computing_in
 from derivcheck.errors import DerivcheckError
-from derivcheck.notation.measure import measure
-from derivcheck.notation.program import Program
+from derivcheck.notation.program.program import Program
+from derivcheck.notation.values.measure import measure
 from derivcheck.tracing.dispatched import traced_with_gradients
 from derivcheck.tracing.trace import trace
 

@@ -27,8 +27,8 @@ from derivcheck.checking.shortcuts import in_full
 from derivcheck.checking.structure import cost
 from derivcheck.checking.subject import Subject, Tensors
 from derivcheck.errors import DerivcheckError
-from derivcheck.notation.meaning import evaluate
-from derivcheck.notation.program import Program
+from derivcheck.notation.program.program import Program
+from derivcheck.notation.values.evaluator import evaluate
 from derivcheck.proof.decimals import Digits
 
 MOST = 1e6  # times what it has to lose: beyond that a backward is of no use, however right its formula is
@@ -252,6 +252,6 @@ class _Exact:
 
 
 def _cost(program: Program, given: Mapping[str, torch.Tensor]) -> float:
-    from derivcheck.notation.measure import measure
+    from derivcheck.notation.values.measure import measure
 
     return cost(program, measure(program, {n: tuple(t.shape) for n, t in given.items()}))

@@ -27,9 +27,9 @@ import numpy.typing as npt
 from derivcheck.checking.bound import Bound
 from derivcheck.checking.live import Live
 from derivcheck.checking.structure import Colouring, batched, colouring, cost, degree, dependents, frozen, unreduced
-from derivcheck.notation.meaning import evaluate
-from derivcheck.notation.program import Program
-from derivcheck.notation.sizes import Index
+from derivcheck.notation.integers.polynomials import Index
+from derivcheck.notation.program.program import Program
+from derivcheck.notation.values.evaluator import evaluate
 
 Array = npt.NDArray[np.float64]
 Colours = npt.NDArray[np.int64]

@@ -10,12 +10,14 @@ from typing import Any
 import torch
 
 from derivcheck.errors import InputError
-from derivcheck.notation.dims import parse_input
-from derivcheck.notation.measure import measure
-from derivcheck.notation.program import Input, Program, Requirement
-from derivcheck.notation.sizes import Poly, Size, as_poly, size
-from derivcheck.notation.syntax import Call, Chain, Item, Name, Negative, Node, Num, Power
-from derivcheck.notation.where import Condition, known_names, of_sizes, parse_where
+from derivcheck.notation.integers.polynomials import Poly, Size, as_poly, size
+from derivcheck.notation.program.definitions import Input
+from derivcheck.notation.program.program import Program
+from derivcheck.notation.program.requirements import Requirement
+from derivcheck.notation.text.dims import parse_input
+from derivcheck.notation.text.syntax import Call, Chain, Item, Name, Negative, Node, Num, Power
+from derivcheck.notation.text.where import Condition, known_names, of_sizes, parse_where
+from derivcheck.notation.values.measure import measure
 from derivcheck.tracing.inputs import Named
 
 _RELATIONS: Mapping[str, Callable[[Any, Any], Any]] = {
@@ -128,7 +130,7 @@ def held_by_numbers(program: Program, sizes: Mapping[str, int], passed: Mapping[
     Code that is not read (``reference=`` says what it means) may take such a number for the size, as ``num_channels=4`` beside
     four channels: a kernel would reach beyond its tensors at another.
 
-    >>> from derivcheck.notation.parse import parse_program
+    >>> from derivcheck.notation.text.parse import parse_program
     >>> p = parse_program("y[n,c] := x[n,c]")
     >>> list(held_by_numbers(p, {"N": 3, "C": 4}, {"num_channels": 4, "eps": 1e-5}))
     ['C = 4, as num_channels']

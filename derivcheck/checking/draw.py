@@ -7,10 +7,13 @@ from collections.abc import Mapping, Sequence
 import torch
 
 from derivcheck.checking.kinds import Kind
-from derivcheck.notation.program import Input, Program, Requirement
-from derivcheck.notation.sizes import Entry, Index, Poly
-from derivcheck.notation.terms import Bracket, Ref
-from derivcheck.notation.walking import subterms
+from derivcheck.notation.integers.atoms import Entry
+from derivcheck.notation.integers.polynomials import Index, Poly
+from derivcheck.notation.program.definitions import Input
+from derivcheck.notation.program.program import Program
+from derivcheck.notation.program.requirements import Requirement
+from derivcheck.notation.terms.nodes import Bracket, Ref
+from derivcheck.notation.terms.walk import subterms
 
 
 def another(
@@ -111,8 +114,8 @@ def possible(program: Program, sizes: Mapping[str, int], least: int = 1) -> bool
 def fitting(program: Program, sizes: Mapping[str, int], free: Sequence[str], least: int = 1) -> dict[str, int] | None:
     """These sizes, or the nearest that the Program admits, with no others moved than the free ones; None where there are none.
 
-    >>> from derivcheck.notation.program import Requirement
-    >>> from derivcheck.notation.sizes import as_poly, size
+    >>> from derivcheck.notation.program.requirements import Requirement
+    >>> from derivcheck.notation.integers.polynomials import as_poly, size
     >>> even, tied = Requirement(size("T") % 2, "==", as_poly(0)), Requirement(size("S"), "==", size("T"))
     >>> fitting(Program((Input("x", (size("T"), size("S"))),), (), (), requires=(even, tied)), {"T": 7, "S": 3}, ["T", "S"])
     {'T': 6, 'S': 6}

@@ -18,9 +18,10 @@ from derivcheck.checking.draw import fitting, possible
 from derivcheck.checking.report import Witness
 from derivcheck.derived import Derivation
 from derivcheck.errors import DerivcheckError
-from derivcheck.notation.meaning import evaluate
-from derivcheck.notation.program import Input, Program
-from derivcheck.notation.symbolic import Symbolic
+from derivcheck.notation.program.definitions import Input
+from derivcheck.notation.program.program import Program
+from derivcheck.notation.values.evaluator import evaluate
+from derivcheck.notation.values.symbolic import Symbolic
 
 ELEMENTS = 40  # of all inputs together
 SIZES = (2, 3, 2, 1, 2, 3)

@@ -13,7 +13,7 @@ from derivcheck.checking.likeness import runs
 from derivcheck.checking.situations import at_sizes
 from derivcheck.checking.subject import Subject
 from derivcheck.errors import DerivcheckError
-from derivcheck.notation.measure import measure
+from derivcheck.notation.values.measure import measure
 
 
 def excluding(s: Subject, run: Run, upstream: Upstream, sizes: Mapping[str, int]) -> str:

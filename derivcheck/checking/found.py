@@ -17,9 +17,10 @@ from derivcheck.checking.own import own
 from derivcheck.checking.subject import Subject, Tensors
 from derivcheck.checking.wide import widened
 from derivcheck.errors import InputError
-from derivcheck.notation.meaning import evaluate
-from derivcheck.notation.program import Input, Program
-from derivcheck.notation.reads import inside
+from derivcheck.notation.program.definitions import Input
+from derivcheck.notation.program.program import Program
+from derivcheck.notation.program.reads import inside
+from derivcheck.notation.values.evaluator import evaluate
 from derivcheck.tracing.copies import same_layout
 
 Upstream = dict[str, torch.Tensor]
@@ -209,7 +210,7 @@ def parse_backward(s: Subject, text: str) -> Program:
     Raises:
         NotationError: text that cannot be read, or that defines no gradient.
     """
-    from derivcheck.notation.parse import parse_program
+    from derivcheck.notation.text.parse import parse_program
 
     program, adjoint = s.derivation.program, s.derivation.adjoint
     written = set(re.findall(r"[^\W\d]\w*", text))

@@ -16,9 +16,9 @@ from derivcheck.checking.report import Row
 from derivcheck.checking.scale import scales
 from derivcheck.checking.subject import Subject, Tensors
 from derivcheck.checking.typical import Typical
-from derivcheck.notation.meaning import evaluate
-from derivcheck.notation.measure import measure
-from derivcheck.notation.program import Program
+from derivcheck.notation.program.program import Program
+from derivcheck.notation.values.evaluator import evaluate
+from derivcheck.notation.values.measure import measure
 
 HALVES = (torch.bfloat16, torch.float16)
 CAP = 100.0  # how much more than the derived way another way of computing may round

@@ -11,8 +11,8 @@ from derivcheck.checking.compare import compare
 from derivcheck.checking.judge import bounds
 from derivcheck.checking.outputs import flat
 from derivcheck.checking.subject import Subject, Tensors
-from derivcheck.notation.meaning import evaluate
-from derivcheck.notation.measure import measure
+from derivcheck.notation.values.evaluator import evaluate
+from derivcheck.notation.values.measure import measure
 from derivcheck.tracing.copies import same_layout
 
 UNLIKE = 1e-6  # how far off, relative to the largest element, a forward's value has to be to be another function's

@@ -12,7 +12,7 @@ import torch
 
 from derivcheck.checking.scalar import torch_function
 from derivcheck.errors import InputError
-from derivcheck.notation.numbers import Bools, Mask, Positions, Whole
+from derivcheck.notation.values.numbers import Bools, Mask, Positions, Whole
 
 
 def array(tensor: torch.Tensor) -> Any:

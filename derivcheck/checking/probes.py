@@ -29,8 +29,8 @@ from derivcheck.checking.sides import Sides
 from derivcheck.checking.situations import Probe, places, situations
 from derivcheck.checking.subject import Subject, Tensors
 from derivcheck.errors import DerivcheckError
-from derivcheck.notation.meaning import evaluate
-from derivcheck.notation.measure import measure
+from derivcheck.notation.values.evaluator import evaluate
+from derivcheck.notation.values.measure import measure
 from derivcheck.tracing.copies import same_layout
 
 MOST = 3  # refusals of the forward that are told, each for another reason

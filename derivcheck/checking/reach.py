@@ -20,10 +20,10 @@ from derivcheck.checking.sides import SIGNS, Condition, Sides
 from derivcheck.checking.situations import Probe, equal_numbers, tied
 from derivcheck.checking.subject import Subject, Tensors
 from derivcheck.errors import DerivcheckError
-from derivcheck.notation.meaning import evaluate
-from derivcheck.notation.measure import measure
-from derivcheck.notation.sizes import Entry
-from derivcheck.notation.terms import Ref, SizeOf
+from derivcheck.notation.integers.atoms import Entry
+from derivcheck.notation.terms.nodes import Ref, SizeOf
+from derivcheck.notation.values.evaluator import evaluate
+from derivcheck.notation.values.measure import measure
 
 Attempt = Callable[[Probe], bool]
 ATTEMPTS = 24  # probes that are made for sides; those that a glance shows to take nothing new do not count

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from derivcheck.notation.digits import told_apart
+from derivcheck.notation.values.digits import told_apart
 
 FAULTS = ("wrong", "missing", "extra", "shape", "dtype", "changed input", "raised")
 NOT_REPRODUCED = "not reproduced"

@@ -21,7 +21,7 @@ from derivcheck.checking.spelling import EMBEDDED, number
 from derivcheck.checking.subject import Subject
 from derivcheck.codegen.source import source
 from derivcheck.errors import DerivcheckError, InputError
-from derivcheck.notation.program import Program
+from derivcheck.notation.program.program import Program
 
 RESERVED = ("show", "forward", "forward_and_gradients", "floating")
 

@@ -73,7 +73,7 @@ def torch_function(name: str) -> Callable[..., Any]:
         return found
     import sympy
 
-    from derivcheck.notation.functions import expression, functions
+    from derivcheck.notation.functions.table import expression, functions
 
     row = functions().get(name)
     if row is None:

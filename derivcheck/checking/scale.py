@@ -13,9 +13,10 @@ from typing import Any
 import torch
 
 from derivcheck.checking.bound import Bound, Pair
-from derivcheck.notation.meaning import evaluate
-from derivcheck.notation.numbers import Whole
-from derivcheck.notation.program import Definition, Input, Program
+from derivcheck.notation.program.definitions import Definition, Input
+from derivcheck.notation.program.program import Program
+from derivcheck.notation.values.evaluator import evaluate
+from derivcheck.notation.values.numbers import Whole
 
 
 def scales(d: Definition, program: Program, pairs: Mapping[str, Pair], sizes: Mapping[str, int]) -> torch.Tensor:

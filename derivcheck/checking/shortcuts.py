@@ -9,9 +9,11 @@ from dataclasses import replace
 
 from derivcheck.checking.subject import Subject
 from derivcheck.derived import Derivation
-from derivcheck.notation.program import Program
-from derivcheck.notation.terms import Add, Bracket, Func, Mul, Term, mul
-from derivcheck.notation.walking import subterms, transform
+from derivcheck.notation.program.program import Program
+from derivcheck.notation.terms.build import mul
+from derivcheck.notation.terms.nodes import Add, Bracket, Func, Mul, Term
+from derivcheck.notation.terms.substitute import transform
+from derivcheck.notation.terms.walk import subterms
 
 
 def in_full(s: Subject) -> Subject | None:

@@ -19,15 +19,17 @@ import torch
 
 from derivcheck.checking.live import array
 from derivcheck.errors import DerivcheckError
-from derivcheck.notation.domains import above_zero, has_infinity, told
-from derivcheck.notation.meaning import evaluate
-from derivcheck.notation.measure import measure
-from derivcheck.notation.program import Definition, Program
-from derivcheck.notation.sizes import Entry, Index, Poly, i_poly
-from derivcheck.notation.substitution import substitute
-from derivcheck.notation.terms import Add, Bracket, Number, Over, Ref, SizeOf, Term, add, is_negative, mul, neg
-from derivcheck.notation.text import term_text
-from derivcheck.notation.walking import subterms
+from derivcheck.notation.integers.atoms import Entry
+from derivcheck.notation.integers.polynomials import Index, Poly, i_poly
+from derivcheck.notation.program.definitions import Definition
+from derivcheck.notation.program.domains import above_zero, has_infinity, told
+from derivcheck.notation.program.program import Program
+from derivcheck.notation.terms.build import add, mul, neg
+from derivcheck.notation.terms.nodes import Add, Bracket, Number, Over, Ref, SizeOf, Term, is_negative
+from derivcheck.notation.terms.substitute import substitute
+from derivcheck.notation.terms.walk import subterms
+from derivcheck.notation.values.evaluator import evaluate
+from derivcheck.notation.values.measure import measure
 
 SIGNS = {">": {1}, ">=": {0, 1}, "<": {-1}, "<=": {-1, 0}, "==": {0}, "!=": {-1, 1}}
 OTHER = {">": "<=", ">=": "<", "<": ">=", "<=": ">", "==": "!=", "!=": "=="}
@@ -65,7 +67,7 @@ class Condition:
         if self.named:
             return self.named
         if self.extreme:
-            return f"a tie of {self.extreme.removeprefix('arg')} {term_text(self.shown or self.operand)}"
+            return f"a tie of {self.extreme.removeprefix('arg')} {self.shown or self.operand}"
         if isinstance(self.operand, SizeOf):  # labels
             poly = self.operand.value
             bound = -next((c for m, c in poly.terms if not m), 0)
@@ -74,7 +76,7 @@ class Condition:
         if _starts_negative(shown):
             shown, side = neg(shown), TURNED[side]
         rest, limit = apart(shown)
-        return f"{term_text(rest)} {side} {float(limit):g}"
+        return f"{rest} {side} {float(limit):g}"
 
 
 class Sides:
@@ -200,7 +202,7 @@ def _bands(conditions: Iterable[Condition]) -> Iterator[Condition]:
     for found in limits.values():
         for low, high in pairwise(sorted(found)):
             c = found[low]
-            rest, shown = apart(c.operand)[0], term_text(apart(c.shown or c.operand)[0])
+            rest, shown = apart(c.operand)[0], str(apart(c.shown or c.operand)[0])
             inside = mul(add(rest, Number(-low)), add(Number(high), neg(rest)))
             yield Condition(inside, place=c.place, named=f"{float(low):g} < {shown} < {float(high):g}")
 

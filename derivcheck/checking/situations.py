@@ -15,7 +15,7 @@ from derivcheck.checking.judge import HALVES, Derived
 from derivcheck.checking.kinds import fitted, rigid
 from derivcheck.checking.structure import cost
 from derivcheck.checking.subject import Subject, Tensors
-from derivcheck.notation.program import Input
+from derivcheck.notation.program.definitions import Input
 
 COPRIME = (5, 3, 7, 2, 11, 4, 13, 9)
 TAILS = (17, 19, 23, 11, 13, 9, 7, 5)  # beyond blocks of 4, 8 and 16, with something left over

@@ -11,10 +11,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from derivcheck.notation.program import Definition, Input, Program
-from derivcheck.notation.sizes import Index, i_poly
-from derivcheck.notation.terms import Add, Bracket, Func, Mul, Number, Over, Pow, Ref, SizeOf, Term, mul
-from derivcheck.notation.walking import refs, subterms, transform
+from derivcheck.notation.integers.polynomials import Index, i_poly
+from derivcheck.notation.program.definitions import Definition, Input
+from derivcheck.notation.program.program import Program
+from derivcheck.notation.terms.build import mul
+from derivcheck.notation.terms.nodes import Add, Bracket, Func, Mul, Number, Over, Pow, Ref, SizeOf, Term
+from derivcheck.notation.terms.substitute import transform
+from derivcheck.notation.terms.walk import refs, subterms
 
 SMALL = 1 << 12  # elements that an output may always be opened to
 Array = npt.NDArray[np.float64]
@@ -141,8 +144,8 @@ def compared(program: Program, name: str) -> bool:
 def degree(program: Program, name: str) -> float:
     """The degree of the outputs as polynomials in ``name``; infinite where they are none.
 
-    >>> from derivcheck.notation.sizes import size
-    >>> from derivcheck.notation.terms import power, ref
+    >>> from derivcheck.notation.integers.polynomials import size
+    >>> from derivcheck.notation.terms.build import power, ref
     >>> n = Index("n", size("N"))
     >>> square = Definition("y", (n,), power(ref("x", n), 2))
     >>> degree(Program((Input("x", (size("N"),)),), (square,), ("y",)), "x")

@@ -18,7 +18,7 @@ from derivcheck.checking.nested import Nested, by_name
 from derivcheck.checking.wide import computing_in, widened
 from derivcheck.derived import Derivation
 from derivcheck.errors import InputError
-from derivcheck.notation.measure import measure
+from derivcheck.notation.values.measure import measure
 from derivcheck.tracing.copies import module_copy
 from derivcheck.tracing.modules import identifier
 

@@ -11,8 +11,8 @@ import torch
 
 from derivcheck.checking.bound import unit
 from derivcheck.checking.live import Live
-from derivcheck.notation.meaning import evaluate
-from derivcheck.notation.program import Program
+from derivcheck.notation.program.program import Program
+from derivcheck.notation.values.evaluator import evaluate
 
 TIMES = 3.0  # how much worse than the derived way in the same arithmetic another right way may be
 SHARE = 0.04  # of the worst case, which another right way may use where the derived way happens to be exact

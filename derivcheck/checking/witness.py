@@ -35,8 +35,8 @@ from derivcheck.checking.structure import compared, dependents
 from derivcheck.checking.subject import Subject, Tensors
 from derivcheck.checking.wide import computing_in
 from derivcheck.errors import DerivcheckError, InputError, UnsupportedOperation
-from derivcheck.notation.meaning import evaluate
-from derivcheck.notation.terms import Ref
+from derivcheck.notation.terms.nodes import Ref
+from derivcheck.notation.values.evaluator import evaluate
 
 FINER = (0.07, 2.0**-9, 2.0**-18, 2.0**-27)  # how much shorter the steps are of which a disagreement is asked again
 JUDGED = 1e-3  # a difference whose own error is a larger part of the gradient's scale judges nothing

@@ -20,7 +20,7 @@ from derivcheck.cli.target import files_of, is_index_text, load_target
 from derivcheck.derive import derive
 from derivcheck.errors import InputError
 from derivcheck.files import Outputs, marked
-from derivcheck.notation.program import Program
+from derivcheck.notation.program.program import Program
 from derivcheck.tracing.modules import trace_module
 
 if TYPE_CHECKING:

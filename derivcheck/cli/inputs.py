@@ -14,8 +14,8 @@ from derivcheck.cli.target import is_index_text, load_target
 from derivcheck.derive import derive
 from derivcheck.derived import Derivation
 from derivcheck.errors import InputError
-from derivcheck.notation.dims import parse_input
-from derivcheck.notation.program import Program
+from derivcheck.notation.program.program import Program
+from derivcheck.notation.text.dims import parse_input
 
 PRIMES = (5, 3, 2, 7, 11, 13, 17, 19)
 

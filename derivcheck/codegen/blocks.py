@@ -12,10 +12,12 @@ from typing import NamedTuple
 from derivcheck.codegen.frame import Frame
 from derivcheck.codegen.graph import Value
 from derivcheck.codegen.reading import padded
-from derivcheck.notation.sizes import Index, Poly, as_poly, fresh, i_poly, nonnegative
-from derivcheck.notation.substitution import substitute
-from derivcheck.notation.terms import Bracket, Mul, Over, Ref, Term, mul
-from derivcheck.notation.walking import bound_indices, subterms
+from derivcheck.notation.integers.bounds import nonnegative
+from derivcheck.notation.integers.polynomials import Index, Poly, as_poly, fresh, i_poly
+from derivcheck.notation.terms.build import mul
+from derivcheck.notation.terms.nodes import Bracket, Mul, Over, Ref, Term
+from derivcheck.notation.terms.substitute import substitute
+from derivcheck.notation.terms.walk import bound_indices, subterms
 
 
 class Block(NamedTuple):

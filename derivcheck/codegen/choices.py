@@ -15,11 +15,12 @@ from derivcheck.codegen.frame import Choice, Frame
 from derivcheck.codegen.graph import Value
 from derivcheck.codegen.masks import mask, tells, where
 from derivcheck.codegen.numbers import is_number
-from derivcheck.notation.brackets import opposite
-from derivcheck.notation.sizes import Index
-from derivcheck.notation.substitution import substitute
-from derivcheck.notation.terms import Bracket, Mul, Ref, Term, mul
-from derivcheck.notation.walking import factors
+from derivcheck.notation.integers.polynomials import Index
+from derivcheck.notation.terms.brackets import opposite
+from derivcheck.notation.terms.build import mul
+from derivcheck.notation.terms.nodes import Bracket, Mul, Ref, Term
+from derivcheck.notation.terms.substitute import substitute
+from derivcheck.notation.terms.walk import factors
 
 
 def joined_choices(low: Frame, args: Sequence[Term]) -> list[Term | Value]:

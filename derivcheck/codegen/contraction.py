@@ -17,8 +17,9 @@ from derivcheck.codegen.graph import BOOL, FLOAT, INT, Node, Value
 from derivcheck.codegen.masks import implied, mask, masked
 from derivcheck.codegen.numbers import is_number
 from derivcheck.codegen.scatter import scatter
-from derivcheck.notation.sizes import Index, as_poly
-from derivcheck.notation.terms import ONE, Bracket, Mul, Number, Over, Pow, Term, mul, size_of
+from derivcheck.notation.integers.polynomials import Index, as_poly
+from derivcheck.notation.terms.build import ONE, mul, size_of
+from derivcheck.notation.terms.nodes import Bracket, Mul, Number, Over, Pow, Term
 
 
 def is_contraction(low: Frame, term: Term, bound: Sequence[Index]) -> bool:

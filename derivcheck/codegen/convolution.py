@@ -16,8 +16,8 @@ from derivcheck.codegen.graph import FLOAT, ONE_SIZE, Node, Value
 from derivcheck.codegen.grouping import grouped
 from derivcheck.codegen.positions import radix
 from derivcheck.codegen.reading import merged
-from derivcheck.notation.sizes import Index, Poly, fresh, i_poly
-from derivcheck.notation.terms import Bracket, Ref, Term
+from derivcheck.notation.integers.polynomials import Index, Poly, fresh, i_poly
+from derivcheck.notation.terms.nodes import Bracket, Ref, Term
 
 
 @dataclass

@@ -7,8 +7,10 @@ from collections.abc import Sequence
 from derivcheck.codegen.frame import Frame
 from derivcheck.codegen.graph import Node, Value
 from derivcheck.codegen.reading import padded
-from derivcheck.notation.sizes import Index, Poly, as_poly, i_poly
-from derivcheck.notation.terms import Bracket, Term, mul, summation
+from derivcheck.notation.integers.polynomials import Index, Poly, as_poly, i_poly
+from derivcheck.notation.terms.build import mul
+from derivcheck.notation.terms.nodes import Bracket, Term
+from derivcheck.notation.terms.substitute import summation
 
 
 def cumulative(

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Set
 
-from derivcheck.notation.terms import Func, Number, Pow, Term
-from derivcheck.notation.walking import subterms
+from derivcheck.notation.terms.nodes import Func, Number, Pow, Term
+from derivcheck.notation.terms.walk import subterms
 
 _POLES = frozenset({"log", "log1p", "inf", "tan", "lgamma", "digamma", "polygamma", "atanh"})
 
@@ -13,7 +13,7 @@ _POLES = frozenset({"log", "log1p", "inf", "tan", "lgamma", "digamma", "polygamm
 def may_be_infinite(term: Term, infinite: Set[str]) -> bool:
     """Whether a term may be infinite where its inputs are finite: a logarithm, a quotient, a tensor among ``infinite``.
 
-    >>> from derivcheck.notation.terms import func, ref
+    >>> from derivcheck.notation.terms.build import func, ref
     >>> may_be_infinite(func("log", ref("x")), frozenset()), may_be_infinite(func("tanh", ref("x")), frozenset())
     (True, False)
     """

@@ -14,8 +14,9 @@ from typing import NamedTuple
 from derivcheck.codegen.finite import may_be_infinite
 from derivcheck.codegen.graph import BOOL, FLOAT, INT, NUMBER, SCALAR, Graph, Node, Value
 from derivcheck.codegen.numbers import is_number, reciprocal
-from derivcheck.notation.sizes import Index, Poly, as_poly
-from derivcheck.notation.terms import MINUS_ONE, ONE, Bracket, Number, Term, mul, size_of
+from derivcheck.notation.integers.polynomials import Index, Poly, as_poly
+from derivcheck.notation.terms.build import MINUS_ONE, ONE, mul, size_of
+from derivcheck.notation.terms.nodes import Bracket, Number, Term
 
 
 class Choice(NamedTuple):

@@ -10,8 +10,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from derivcheck.notation.sizes import Index, Poly, as_poly
-from derivcheck.notation.terms import Number, Term, size_of
+from derivcheck.notation.integers.polynomials import Index, Poly, as_poly
+from derivcheck.notation.terms.build import size_of
+from derivcheck.notation.terms.nodes import Number, Term
 
 NUMBER, SCALAR, FLOAT, INT, BOOL = "number", "scalar", "float", "int", "bool"
 

@@ -10,9 +10,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from derivcheck.codegen.frame import Frame
-from derivcheck.notation.sizes import Floor, Index, Poly, exact_quotient, fresh, i_poly
-from derivcheck.notation.substitution import substitute
-from derivcheck.notation.terms import Bracket, Ref, Term
+from derivcheck.notation.integers.atoms import Floor, exact_quotient
+from derivcheck.notation.integers.polynomials import Index, Poly, fresh, i_poly
+from derivcheck.notation.terms.nodes import Bracket, Ref, Term
+from derivcheck.notation.terms.substitute import substitute
 
 
 @dataclass

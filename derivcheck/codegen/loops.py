@@ -14,12 +14,14 @@ from derivcheck.codegen.numbers import UNARY
 from derivcheck.codegen.scope import Scope
 from derivcheck.codegen.write import Writer
 from derivcheck.errors import UnsupportedOperation
-from derivcheck.notation.program import Definition
-from derivcheck.notation.recurrence import loop
-from derivcheck.notation.sizes import Atom, Index, Poly, Size, as_poly, i_poly, nonnegative
-from derivcheck.notation.substitution import substitute
-from derivcheck.notation.terms import ONE, ZERO, Bracket, Term
-from derivcheck.notation.walking import subterms, transform
+from derivcheck.notation.integers.bounds import nonnegative
+from derivcheck.notation.integers.polynomials import Atom, Index, Poly, Size, as_poly, i_poly
+from derivcheck.notation.program.definitions import Definition
+from derivcheck.notation.program.recurrence import loop
+from derivcheck.notation.terms.build import ONE, ZERO
+from derivcheck.notation.terms.nodes import Bracket, Term
+from derivcheck.notation.terms.substitute import substitute, transform
+from derivcheck.notation.terms.walk import subterms
 
 
 @dataclass

@@ -18,29 +18,12 @@ from derivcheck.codegen.masks import implied, mask, masked, where
 from derivcheck.codegen.numbers import as_fraction, is_number
 from derivcheck.codegen.reading import integer, read
 from derivcheck.errors import UnsupportedOperation
-from derivcheck.notation.program import Definition
-from derivcheck.notation.sizes import Index, as_poly
-from derivcheck.notation.terms import (
-    MINUS_ONE,
-    ONE,
-    ZERO,
-    Add,
-    Bracket,
-    Func,
-    Mul,
-    Number,
-    Over,
-    Pow,
-    Ref,
-    SizeOf,
-    Term,
-    add,
-    mul,
-    neg,
-    power,
-    summation,
-)
-from derivcheck.notation.walking import factors, subterms
+from derivcheck.notation.integers.polynomials import Index, as_poly
+from derivcheck.notation.program.definitions import Definition
+from derivcheck.notation.terms.build import MINUS_ONE, ONE, ZERO, add, mul, neg, power
+from derivcheck.notation.terms.nodes import Add, Bracket, Func, Mul, Number, Over, Pow, Ref, SizeOf, Term
+from derivcheck.notation.terms.substitute import summation
+from derivcheck.notation.terms.walk import factors, subterms
 
 
 class Lowering(Frame):

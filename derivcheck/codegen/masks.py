@@ -8,8 +8,9 @@ from derivcheck.codegen.frame import Frame
 from derivcheck.codegen.graph import BOOL, FLOAT, NUMBER, SCALAR, Value
 from derivcheck.codegen.positions import vanishing
 from derivcheck.codegen.reading import integer, read
-from derivcheck.notation.sizes import Index, Poly
-from derivcheck.notation.terms import Add, Bracket, Number, Ref, SizeOf, Term, add, is_negative, neg
+from derivcheck.notation.integers.polynomials import Index, Poly
+from derivcheck.notation.terms.build import add, neg
+from derivcheck.notation.terms.nodes import Add, Bracket, Number, Ref, SizeOf, Term, is_negative
 
 _FLIPPED = {">=": "<=", ">": "<", "<=": ">=", "<": ">", "==": "==", "!=": "!="}
 

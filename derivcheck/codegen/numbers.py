@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from fractions import Fraction
 
-from derivcheck.notation.functions import functions
-from derivcheck.notation.sizes import Applied, Atom, Entry, Extreme, Floor, Index, Poly, Size, as_poly
-from derivcheck.notation.terms import Add, Bracket, Func, Mul, Number, Over, Pow, Ref, SizeOf, Term, coefficient, neg, size_of
-from derivcheck.notation.walking import factors, subterms
+from derivcheck.notation.functions.table import functions
+from derivcheck.notation.integers.atoms import Applied, Entry, Extreme, Floor
+from derivcheck.notation.integers.polynomials import Atom, Index, Poly, Size, as_poly
+from derivcheck.notation.terms.build import coefficient, neg, size_of
+from derivcheck.notation.terms.nodes import Add, Bracket, Func, Mul, Number, Over, Pow, Ref, SizeOf, Term
+from derivcheck.notation.terms.walk import factors, subterms
 
 OR, COMPARE, AND, SUM, MATMUL, PRODUCT, UNARY, POWER, ATOM = range(9)
 Spelled = tuple[str, int]

@@ -6,7 +6,9 @@ from collections.abc import Sequence
 
 from derivcheck.codegen.frame import Frame
 from derivcheck.codegen.graph import ONE_SIZE
-from derivcheck.notation.sizes import Entry, Index, Poly, as_poly, nonnegative
+from derivcheck.notation.integers.atoms import Entry
+from derivcheck.notation.integers.bounds import nonnegative
+from derivcheck.notation.integers.polynomials import Index, Poly, as_poly
 
 
 def free_indices(low: Frame, p: Poly) -> frozenset[Index]:

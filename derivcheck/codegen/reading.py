@@ -12,20 +12,10 @@ from derivcheck.codegen.frame import Frame
 from derivcheck.codegen.graph import BOOL, INT, NUMBER, ONE_SIZE, Node, Value
 from derivcheck.codegen.positions import affine, alone, free_indices, inside, known, may_be_empty, radix, trusted
 from derivcheck.errors import UnsupportedOperation
-from derivcheck.notation.sizes import (
-    Atom,
-    Entry,
-    Extreme,
-    Floor,
-    Index,
-    Poly,
-    as_poly,
-    exact_quotient,
-    fresh,
-    i_poly,
-    nonnegative,
-)
-from derivcheck.notation.terms import size_of
+from derivcheck.notation.integers.atoms import Entry, Extreme, Floor, exact_quotient
+from derivcheck.notation.integers.bounds import nonnegative
+from derivcheck.notation.integers.polynomials import Atom, Index, Poly, as_poly, fresh, i_poly
+from derivcheck.notation.terms.build import size_of
 
 
 def read(low: Frame, name: str, at: tuple[Poly, ...]) -> Value:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from derivcheck.codegen.numbers import SUM, Speller
-from derivcheck.notation.program import Program, Requirement
-from derivcheck.notation.sizes import Poly, Size, as_poly
+from derivcheck.notation.integers.polynomials import Poly, Size, as_poly
+from derivcheck.notation.program.program import Program
+from derivcheck.notation.program.requirements import Requirement
 
 
 def required(forward: Program, filled: Iterable[Poly], numbers: Speller, variables: Mapping[str, str]) -> list[str]:

@@ -9,9 +9,11 @@ from derivcheck.codegen.graph import INT, Value
 from derivcheck.codegen.numbers import is_number
 from derivcheck.codegen.positions import trusted
 from derivcheck.codegen.reading import integer
-from derivcheck.notation.brackets import bracket
-from derivcheck.notation.sizes import Index, Poly, as_poly, i_poly
-from derivcheck.notation.terms import Bracket, Term, mul, summation
+from derivcheck.notation.integers.polynomials import Index, Poly, as_poly, i_poly
+from derivcheck.notation.terms.brackets import bracket
+from derivcheck.notation.terms.build import mul
+from derivcheck.notation.terms.nodes import Bracket, Term
+from derivcheck.notation.terms.substitute import summation
 
 
 def scatter(

@@ -9,9 +9,9 @@ from derivcheck.codegen.helpers import HELPERS
 from derivcheck.codegen.names import Names, identifier
 from derivcheck.codegen.numbers import Speller
 from derivcheck.errors import InputError
-from derivcheck.notation import limits
-from derivcheck.notation.program import Input
-from derivcheck.notation.sizes import Atom, Index, Poly, Size
+from derivcheck.notation.integers.polynomials import Atom, Index, Poly, Size
+from derivcheck.notation.program.definitions import Input
+from derivcheck.notation.text import limits
 
 
 class Scope:

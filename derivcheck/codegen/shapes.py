@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from derivcheck.codegen.numbers import UNARY, Speller
-from derivcheck.notation.program import Input
-from derivcheck.notation.sizes import Poly, Size, as_poly
+from derivcheck.notation.integers.polynomials import Poly, Size, as_poly
+from derivcheck.notation.program.definitions import Input
 
 
 @dataclass

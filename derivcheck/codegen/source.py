@@ -20,12 +20,13 @@ from derivcheck.codegen.shapes import find_sizes
 from derivcheck.codegen.spell import Spelling
 from derivcheck.codegen.write import Writer
 from derivcheck.errors import InputError
-from derivcheck.notation.program import Definition, Input, Program
-from derivcheck.notation.recurrence import groups
-from derivcheck.notation.sizes import Entry, Poly
-from derivcheck.notation.terms import Bracket
-from derivcheck.notation.text import term_text
-from derivcheck.notation.walking import subterms
+from derivcheck.notation.integers.atoms import Entry
+from derivcheck.notation.integers.polynomials import Poly
+from derivcheck.notation.program.definitions import Definition, Input
+from derivcheck.notation.program.program import Program
+from derivcheck.notation.program.recurrence import groups
+from derivcheck.notation.terms.nodes import Bracket
+from derivcheck.notation.terms.walk import subterms
 
 
 def source(
@@ -52,9 +53,9 @@ def source(
         UnsupportedOperation: a term that has no torch code.
         InputError: an input whose name cannot be a parameter.
 
-    >>> from derivcheck.notation.program import Definition, Input
-    >>> from derivcheck.notation.sizes import Index, size
-    >>> from derivcheck.notation.terms import power, ref
+    >>> from derivcheck.notation.program.definitions import Definition, Input
+    >>> from derivcheck.notation.integers.polynomials import Index, size
+    >>> from derivcheck.notation.terms.build import power, ref
     >>> n = Index("n", size("N"))
     >>> y = Definition("y", (n,), power(ref("x", n), 2))
     >>> text = source(Program((Input("x", (n.size,)),), (y,), ("y",)))
@@ -224,7 +225,7 @@ class File:
             for d in self.definitions:
                 if (d.name in names) == wanted:
                     at = f"[{', '.join(i.key for i in d.indices)}]" if d.indices else ""
-                    lines.append(f"    {_plain(f'{d.name}{at} = {term_text(d.term)}')}")
+                    lines.append(f"    {_plain(f'{d.name}{at} = {d.term}')}")
             if lines:
                 out += ["", f"{title}:", *(_clipped(x) for x in lines)]
         return [*out, '"""']

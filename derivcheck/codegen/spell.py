@@ -7,8 +7,9 @@ from typing import Any
 
 from derivcheck.codegen.graph import BOOL, INT, ONE_SIZE, Node
 from derivcheck.codegen.numbers import AND, ATOM, COMPARE, MATMUL, POWER, PRODUCT, SUM, UNARY, Speller
-from derivcheck.notation.functions import functions
-from derivcheck.notation.sizes import Poly, as_poly, nonnegative
+from derivcheck.notation.functions.table import functions
+from derivcheck.notation.integers.bounds import nonnegative
+from derivcheck.notation.integers.polynomials import Poly, as_poly
 
 Arg = Callable[[int, int], str]
 Spelled = tuple[str, int]

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from derivcheck.codegen.graph import Node
 from derivcheck.codegen.names import Names
 from derivcheck.codegen.spell import Spelling
-from derivcheck.notation.sizes import Index
+from derivcheck.notation.integers.polynomials import Index
 
 WIDTH = 76  # a longer part of an expression gets a line of its own
 DEEP = 40  # an expression of more levels is taken apart

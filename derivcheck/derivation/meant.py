@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from derivcheck.derivation.sweep import bar_names
-from derivcheck.notation.program import Program
+from derivcheck.notation.program.program import Program
 
 _BEFORE, _AFTER = ("grad_", "d_", "d"), ("_bar", "_grad")
 
@@ -16,7 +16,7 @@ def meant(program: Program, adjoint: Program) -> Mapping[str, str]:
     A name of the forward means the gradient of what bears it there, and never its value; a name of the adjoint is that
     definition.  Only a name that is neither is read as another spelling (see :func:`gradient_of`).
 
-    >>> from derivcheck.notation.parse import parse_program
+    >>> from derivcheck.notation.text.parse import parse_program
     >>> from derivcheck.derivation.sweep import adjoint
     >>> p = parse_program("h[n] := h_bar[n]^2; y[n] := sin(h[n])", {"h_bar": "N"})
     >>> [meant(p, adjoint(p))[n] for n in ("h_bar", "h", "y", "h_bar_bar_bar")]

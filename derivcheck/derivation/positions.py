@@ -10,18 +10,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from derivcheck.notation.brackets import bracket
-from derivcheck.notation.sizes import (
-    Atom,
-    Floor,
-    Index,
-    Poly,
-    PolyLike,
-    as_poly,
-    i_poly,
-)
-from derivcheck.notation.substitution import substitute
-from derivcheck.notation.terms import Term, mul, summation
+from derivcheck.notation.integers.atoms import Floor
+from derivcheck.notation.integers.polynomials import Atom, Index, Poly, PolyLike, as_poly, i_poly
+from derivcheck.notation.terms.brackets import bracket
+from derivcheck.notation.terms.build import mul
+from derivcheck.notation.terms.nodes import Term
+from derivcheck.notation.terms.substitute import substitute, summation
 
 
 def settle(targets: Sequence[Index], positions: Sequence[Poly], bound: Sequence[Index], body: Term) -> Term:
@@ -29,8 +23,8 @@ def settle(targets: Sequence[Index], positions: Sequence[Poly], bound: Sequence[
 
     ``targets`` may reuse an index of ``bound`` only where ``positions`` reads it at that very place.
 
-    >>> from derivcheck.notation.sizes import size
-    >>> from derivcheck.notation.terms import ref
+    >>> from derivcheck.notation.integers.polynomials import size
+    >>> from derivcheck.notation.terms.build import ref
     >>> n, o, a = Index("n", size("N")), Index("o", size("out")), Index("a", size("out"))
     >>> print(settle([a], [i_poly(o)], [n, o], ref("y_bar", n, o)))
     sum(n: y_bar[n, a])

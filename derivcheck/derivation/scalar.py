@@ -15,33 +15,17 @@ from typing import Any
 import sympy
 
 from derivcheck.errors import UnsupportedOperation
-from derivcheck.notation.brackets import bracket
-from derivcheck.notation.functions import functions
-from derivcheck.notation.terms import (
-    Add,
-    Func,
-    Mul,
-    Number,
-    Pow,
-    Ref,
-    Term,
-    add,
-    func,
-    is_negative,
-    mul,
-    neg,
-    number,
-    power,
-    ref,
-    sub,
-)
-from derivcheck.notation.walking import transform
+from derivcheck.notation.functions.table import functions
+from derivcheck.notation.terms.brackets import bracket
+from derivcheck.notation.terms.build import add, func, mul, neg, number, power, ref, sub
+from derivcheck.notation.terms.nodes import Add, Func, Mul, Number, Pow, Ref, Term, is_negative
+from derivcheck.notation.terms.substitute import transform
 
 
 def derivative(node: Term, child: int) -> Term:
     """``∂ node / ∂ child``, for a product, a power or a scalar function.
 
-    >>> from derivcheck.notation.terms import power, ref
+    >>> from derivcheck.notation.terms.build import power, ref
     >>> print(derivative(power(ref("x"), 3), 0))
     3*x^2
     >>> print(derivative(Func("sigmoid", (ref("x"),)), 0))

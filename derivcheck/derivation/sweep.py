@@ -15,29 +15,14 @@ from derivcheck.derivation.positions import settle
 from derivcheck.derivation.scalar import derivative
 from derivcheck.derivation.tidy import factored, in_own_names
 from derivcheck.errors import InputError, UnsupportedOperation
-from derivcheck.notation.brackets import bracket, opposite
-from derivcheck.notation.program import Definition, Input, Path, Program
-from derivcheck.notation.sizes import Index, Poly, Size, fresh, i_poly
-from derivcheck.notation.substitution import freshen, substitute
-from derivcheck.notation.terms import (
-    ONE,
-    ZERO,
-    Add,
-    Bracket,
-    Func,
-    Mul,
-    Number,
-    Over,
-    Pow,
-    Ref,
-    SizeOf,
-    Term,
-    add,
-    mul,
-    product,
-    ref,
-)
-from derivcheck.notation.walking import bound_indices
+from derivcheck.notation.integers.polynomials import Index, Poly, Size, fresh, i_poly
+from derivcheck.notation.program.definitions import Definition, Input, Path
+from derivcheck.notation.program.program import Program
+from derivcheck.notation.terms.brackets import bracket, opposite
+from derivcheck.notation.terms.build import ONE, ZERO, add, mul, ref
+from derivcheck.notation.terms.nodes import Add, Bracket, Func, Mul, Number, Over, Pow, Ref, SizeOf, Term
+from derivcheck.notation.terms.substitute import freshen, product, substitute
+from derivcheck.notation.terms.walk import bound_indices
 
 
 @dataclass(frozen=True)
@@ -67,8 +52,9 @@ def adjoint(program: Program, wrt: Iterable[str] | None = None) -> Program:
 
     Source: reverse mode as in Griewank & Walther, *Evaluating Derivatives*, 2nd ed. 2008, section 3.2.
 
-    >>> from derivcheck.notation.sizes import Index, size
-    >>> from derivcheck.notation.terms import ref, mul, summation
+    >>> from derivcheck.notation.integers.polynomials import Index, size
+    >>> from derivcheck.notation.terms.build import ref, mul
+    >>> from derivcheck.notation.terms.substitute import summation
     >>> n, i, o = Index("n", size("N")), Index("i", size("in")), Index("o", size("out"))
     >>> y = Definition("y", (n, o), summation([i], mul(ref("x", n, i), ref("w", o, i))))
     >>> f = Program((Input("x", (n.size, i.size)), Input("w", (o.size, i.size))), (y,), ("y",))

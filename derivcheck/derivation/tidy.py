@@ -9,10 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from fractions import Fraction
 
-from derivcheck.notation.program import Definition
-from derivcheck.notation.sizes import Index, Poly, i_poly
-from derivcheck.notation.terms import Add, Bracket, Func, Mul, Number, Over, Pow, Ref, SizeOf, Term, add, mul, power
-from derivcheck.notation.walking import factors, transform
+from derivcheck.notation.integers.polynomials import Index, Poly, i_poly
+from derivcheck.notation.program.definitions import Definition
+from derivcheck.notation.terms.build import add, mul, power
+from derivcheck.notation.terms.nodes import Add, Bracket, Func, Mul, Number, Over, Pow, Ref, SizeOf, Term
+from derivcheck.notation.terms.substitute import transform
+from derivcheck.notation.terms.walk import factors
 
 Binding = dict[Index, Poly]
 
@@ -20,8 +22,8 @@ Binding = dict[Index, Poly]
 def in_own_names(term: Term, definition: Definition) -> Term:
     """Replace what the definition computes, wherever it stands in the term, by a reference to it.
 
-    >>> from derivcheck.notation.sizes import size
-    >>> from derivcheck.notation.terms import func, ref
+    >>> from derivcheck.notation.integers.polynomials import size
+    >>> from derivcheck.notation.terms.build import func, ref
     >>> i = Index("i", size("N"))
     >>> y = Definition("y", (i,), func("tanh", ref("x", i)))
     >>> print(in_own_names(add(Number(1), mul(Number(-1), power(func("tanh", ref("x", i)), 2))), y))
@@ -175,7 +177,7 @@ def _positions(left: tuple[Poly, ...], right: tuple[Poly, ...], binding: Binding
 def factored(term: Term) -> Term:
     """Put factors that all addends share in front of the sum.
 
-    >>> from derivcheck.notation.terms import ref
+    >>> from derivcheck.notation.terms.build import ref
     >>> print(factored(add(mul(ref("P"), ref("g")), mul(Number(-1), ref("P"), ref("c")))))
     P*(g - c)
     """

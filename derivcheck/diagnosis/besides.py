@@ -14,7 +14,7 @@ from derivcheck.diagnosis.guess import Example, Guess, edited
 from derivcheck.diagnosis.paths import Edge, edges, taken
 from derivcheck.diagnosis.scale import Factor, factors_of, monomials, too_many
 from derivcheck.diagnosis.scene import Array, Scene
-from derivcheck.notation.terms import add, mul
+from derivcheck.notation.terms.build import add, mul
 
 EXAMPLE = Example(
     forward="count := sum(n, c: m[n,c]); L := sum(n, c: m[n,c]*(x[n,c] - t[n,c])^2)/count",

@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from derivcheck.notation.meaning import evaluate
-from derivcheck.notation.measure import measure
-from derivcheck.notation.program import Input, Program
+from derivcheck.notation.program.definitions import Input
+from derivcheck.notation.program.program import Program
+from derivcheck.notation.values.evaluator import evaluate
+from derivcheck.notation.values.measure import measure
 from derivcheck.tracing.copies import same_layout
 
 Tensors = Mapping[str, Tensor]

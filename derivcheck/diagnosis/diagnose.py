@@ -117,7 +117,7 @@ def diagnose(case: Case, seconds: float = 3.0) -> Diagnosis | None:
 
     >>> import torch
     >>> from derivcheck.derivation.sweep import adjoint
-    >>> from derivcheck.notation.parse import parse_program
+    >>> from derivcheck.notation.text.parse import parse_program
     >>> forward = parse_program("L := sum(n: (x[n] - t[n])^2)/N", {"x": "N", "t": "N"})
     >>> def backward(inputs, upstream):
     ...     return {"x": 2 * (inputs["x"] - inputs["t"]) * upstream["grad_output"]}

@@ -11,8 +11,10 @@ import numpy as np
 
 from derivcheck.diagnosis.guess import Example, Guess, Spot, edited, everywhere, place, short, spots
 from derivcheck.diagnosis.scene import Array, Scene, backward_definitions
-from derivcheck.notation.terms import Bracket, Mul, Number, Pow, Ref, SizeOf, Term, add, mul, neg, power
-from derivcheck.notation.walking import subterms, transform
+from derivcheck.notation.terms.build import add, mul, neg, power
+from derivcheck.notation.terms.nodes import Bracket, Mul, Number, Pow, Ref, SizeOf, Term
+from derivcheck.notation.terms.substitute import transform
+from derivcheck.notation.terms.walk import subterms
 
 EXAMPLE = Example(
     forward="r[n] := (sum(c: x[n,c]^2)/C + 1/1000)^(-1/2); y[n,c] := x[n,c]*r[n]*w[c]",

@@ -17,8 +17,10 @@ from derivcheck.diagnosis.guess import Example, Guess, edited, place, short
 from derivcheck.diagnosis.paths import Edge, taken, tiny
 from derivcheck.diagnosis.scale import Coefficient, because, divided_by, monomials
 from derivcheck.diagnosis.scene import Array, Scene, backward_definitions
-from derivcheck.notation.program import Definition
-from derivcheck.notation.terms import Add, Mul, Over, Term, add, mul, summation
+from derivcheck.notation.program.definitions import Definition
+from derivcheck.notation.terms.build import add, mul
+from derivcheck.notation.terms.nodes import Add, Mul, Over, Term
+from derivcheck.notation.terms.substitute import summation
 
 EXAMPLE = Example(
     forward="m[n] := sum(c, l: x[n,c,l])/(C*L); y[n,c,l] := x[n,c,l] - m[n] + m[n]^2*x[n,c,l]^2",

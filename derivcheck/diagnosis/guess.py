@@ -8,10 +8,12 @@ from functools import partial
 from typing import Any
 
 from derivcheck.diagnosis.scene import Array, Scene, backward_definitions
-from derivcheck.notation.program import Definition, Program
-from derivcheck.notation.sizes import Index
-from derivcheck.notation.terms import Over, Term, add
-from derivcheck.notation.walking import rebuild, transform
+from derivcheck.notation.integers.polynomials import Index
+from derivcheck.notation.program.definitions import Definition
+from derivcheck.notation.program.program import Program
+from derivcheck.notation.terms.build import add
+from derivcheck.notation.terms.nodes import Over, Term
+from derivcheck.notation.terms.substitute import rebuild, transform
 
 Put = Callable[[Term], Term]
 

@@ -12,8 +12,8 @@ from torch import Tensor
 
 from derivcheck.diagnosis.guess import Example, Guess
 from derivcheck.diagnosis.scene import Array, Scene
-from derivcheck.notation.meaning import evaluate
-from derivcheck.notation.sizes import Poly
+from derivcheck.notation.integers.polynomials import Poly
+from derivcheck.notation.values.evaluator import evaluate
 
 EXAMPLE = Example(
     forward="y[n, i < 2*L] := [i < L]*(x[n,i]*c[i] - x[n,i+L]) + [i >= L]*(x[n,i]*c[i-L] + x[n,i-L])",

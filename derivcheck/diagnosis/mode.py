@@ -11,11 +11,13 @@ from torch import Tensor
 from derivcheck.derivation.sweep import adjoint
 from derivcheck.diagnosis.guess import Example, Guess, reread
 from derivcheck.diagnosis.scene import Scene
-from derivcheck.notation.program import Definition, Input, Program
-from derivcheck.notation.sizes import Index, Poly
-from derivcheck.notation.substitution import rename
-from derivcheck.notation.terms import Add, Number, Pow, Ref, div, power, ref, size_of, sub, summation
-from derivcheck.notation.walking import subterms
+from derivcheck.notation.integers.polynomials import Index, Poly
+from derivcheck.notation.program.definitions import Definition, Input
+from derivcheck.notation.program.program import Program
+from derivcheck.notation.terms.build import div, power, ref, size_of, sub
+from derivcheck.notation.terms.nodes import Add, Number, Pow, Ref
+from derivcheck.notation.terms.substitute import rename, summation
+from derivcheck.notation.terms.walk import subterms
 
 EXAMPLE = Example(
     forward="y[n,c] := (x[n,c] - running_mean[c])*(running_var[c] + 1/1000)^(-1/2)",

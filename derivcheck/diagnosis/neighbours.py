@@ -12,10 +12,12 @@ from torch import Tensor
 
 from derivcheck.diagnosis.guess import Example, Guess, edited, forward_with, occurrences, place, reread, short, spots
 from derivcheck.diagnosis.scene import Scene
-from derivcheck.notation.program import Program
-from derivcheck.notation.sizes import Size, size
-from derivcheck.notation.terms import Add, Func, Number, Over, Pow, SizeOf, Term, add, div, func, mul, power, size_of
-from derivcheck.notation.walking import subterms, transform
+from derivcheck.notation.integers.polynomials import Size, size
+from derivcheck.notation.program.program import Program
+from derivcheck.notation.terms.build import add, div, func, mul, power, size_of
+from derivcheck.notation.terms.nodes import Add, Func, Number, Over, Pow, SizeOf, Term
+from derivcheck.notation.terms.substitute import transform
+from derivcheck.notation.terms.walk import subterms
 
 EXAMPLE = Example(
     forward="y[n] := gelu(x[n])",

@@ -15,8 +15,9 @@ import numpy as np
 from derivcheck.diagnosis.guess import Example, Guess, place, short
 from derivcheck.diagnosis.scale import Coefficient, because, divided_by, exactly, monomials
 from derivcheck.diagnosis.scene import Array, Scene, backward_definitions
-from derivcheck.notation.program import Definition, Path
-from derivcheck.notation.terms import Number, Term, add, mul, neg
+from derivcheck.notation.program.definitions import Definition, Path
+from derivcheck.notation.terms.build import add, mul, neg
+from derivcheck.notation.terms.nodes import Number, Term
 
 EXAMPLE = Example(
     forward="m := sum(n: x[n])/N; y[n] := (x[n] - m)^3",

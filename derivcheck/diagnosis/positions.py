@@ -22,11 +22,13 @@ from derivcheck.diagnosis.guess import (
     spots,
 )
 from derivcheck.diagnosis.scene import Array, Scene
-from derivcheck.notation.brackets import bracket
-from derivcheck.notation.program import Program
-from derivcheck.notation.sizes import Entry, Index, Poly, as_poly, i_poly
-from derivcheck.notation.terms import Bracket, Ref, Term, mul
-from derivcheck.notation.walking import subterms
+from derivcheck.notation.integers.atoms import Entry
+from derivcheck.notation.integers.polynomials import Index, Poly, as_poly, i_poly
+from derivcheck.notation.program.program import Program
+from derivcheck.notation.terms.brackets import bracket
+from derivcheck.notation.terms.build import mul
+from derivcheck.notation.terms.nodes import Bracket, Ref, Term
+from derivcheck.notation.terms.walk import subterms
 
 EXAMPLE = Example(
     forward="y[n,c] := x[n,c]*w[c]",

@@ -10,8 +10,9 @@ from derivcheck.diagnosis.neighbours import NEIGHBOURS, readings
 from derivcheck.diagnosis.paths import without_idle_paths
 from derivcheck.diagnosis.rows import moved
 from derivcheck.diagnosis.scene import Scene
-from derivcheck.notation.program import Definition
-from derivcheck.notation.terms import Add, Bracket, Func, Mul, Number, Pow, Ref, Term, add, func, mul, neg, power
+from derivcheck.notation.program.definitions import Definition
+from derivcheck.notation.terms.build import add, func, mul, neg, power
+from derivcheck.notation.terms.nodes import Add, Bracket, Func, Mul, Number, Pow, Ref, Term
 
 EXAMPLE = Example(
     forward="y[n] := tanh(a[n] + b[n])",

@@ -24,11 +24,13 @@ from derivcheck.diagnosis.guess import (
     spots,
 )
 from derivcheck.diagnosis.scene import Array, Scene
-from derivcheck.notation.brackets import bracket, opposite
-from derivcheck.notation.sizes import Entry, Index, Poly, fresh, i_poly
-from derivcheck.notation.substitution import substitute
-from derivcheck.notation.terms import MINUS_ONE, ONE, Add, Bracket, Mul, Over, Term, add, mul, product, summation
-from derivcheck.notation.walking import bound_indices, subterms, transform
+from derivcheck.notation.integers.atoms import Entry
+from derivcheck.notation.integers.polynomials import Index, Poly, fresh, i_poly
+from derivcheck.notation.terms.brackets import bracket, opposite
+from derivcheck.notation.terms.build import MINUS_ONE, ONE, add, mul
+from derivcheck.notation.terms.nodes import Add, Bracket, Mul, Over, Term
+from derivcheck.notation.terms.substitute import product, substitute, summation, transform
+from derivcheck.notation.terms.walk import bound_indices, subterms
 
 EXAMPLE = Example(
     forward="y[m,d] := E[ids[m],d]",

@@ -13,12 +13,14 @@ import numpy.typing as npt
 from derivcheck.derivation.sweep import adjoint
 from derivcheck.diagnosis.case import Case
 from derivcheck.errors import DerivcheckError
-from derivcheck.notation.meaning import evaluate
-from derivcheck.notation.program import Definition, Input, Program
-from derivcheck.notation.sizes import Index
-from derivcheck.notation.substitution import inline
-from derivcheck.notation.terms import Term, add
-from derivcheck.notation.walking import subterms
+from derivcheck.notation.integers.polynomials import Index
+from derivcheck.notation.program.definitions import Definition, Input
+from derivcheck.notation.program.program import Program
+from derivcheck.notation.terms.build import add
+from derivcheck.notation.terms.nodes import Term
+from derivcheck.notation.terms.substitute import inline
+from derivcheck.notation.terms.walk import subterms
+from derivcheck.notation.values.evaluator import evaluate
 
 Array = npt.NDArray[np.float64]
 LONG = 60  # nodes of a term that is still looked at place by place

@@ -13,28 +13,15 @@ from torch import Tensor
 from derivcheck.diagnosis.guess import Example, Guess, forward_with, occurrences, reread, short
 from derivcheck.diagnosis.scene import Array, Scene
 from derivcheck.errors import DerivcheckError
-from derivcheck.notation.brackets import bracket
-from derivcheck.notation.meaning import evaluate
-from derivcheck.notation.program import Definition, Input, Program
-from derivcheck.notation.sizes import Index, size
-from derivcheck.notation.terms import (
-    MINUS_ONE,
-    ONE,
-    Add,
-    Func,
-    Mul,
-    Number,
-    Over,
-    Ref,
-    SizeOf,
-    Term,
-    add,
-    func,
-    mul,
-    power,
-    ref,
-)
-from derivcheck.notation.walking import subterms, transform
+from derivcheck.notation.integers.polynomials import Index, size
+from derivcheck.notation.program.definitions import Definition, Input
+from derivcheck.notation.program.program import Program
+from derivcheck.notation.terms.brackets import bracket
+from derivcheck.notation.terms.build import MINUS_ONE, ONE, add, func, mul, power, ref
+from derivcheck.notation.terms.nodes import Add, Func, Mul, Number, Over, Ref, SizeOf, Term
+from derivcheck.notation.terms.substitute import transform
+from derivcheck.notation.terms.walk import subterms
+from derivcheck.notation.values.evaluator import evaluate
 
 EXAMPLE = Example(
     forward="y[n] := gelu(x[n])",

@@ -11,7 +11,7 @@ from torch import Tensor
 from derivcheck.diagnosis.factors import laid
 from derivcheck.diagnosis.guess import Example, Guess, edited, place
 from derivcheck.diagnosis.scene import Scene, backward_definitions
-from derivcheck.notation.terms import add, mul, power, ref
+from derivcheck.notation.terms.build import add, mul, power, ref
 
 EXAMPLE = Example(
     forward="r[n] := sum(c: x[n,c]^2)^(1/2); y[n,c] := w[c]*(x[n,c]/r[n])^3",

@@ -8,11 +8,12 @@ from derivcheck.derivation.scalar import derivative
 from derivcheck.diagnosis.guess import Example, Guess, edited, place, short
 from derivcheck.diagnosis.scene import Scene, backward_definitions
 from derivcheck.errors import DerivcheckError
-from derivcheck.notation.functions import functions
-from derivcheck.notation.sizes import Index, Poly, i_poly
-from derivcheck.notation.substitution import substitute
-from derivcheck.notation.terms import Func, Number, Term, add, mul
-from derivcheck.notation.walking import subterms
+from derivcheck.notation.functions.table import functions
+from derivcheck.notation.integers.polynomials import Index, Poly, i_poly
+from derivcheck.notation.terms.build import add, mul
+from derivcheck.notation.terms.nodes import Func, Number, Term
+from derivcheck.notation.terms.substitute import substitute
+from derivcheck.notation.terms.walk import subterms
 
 EXAMPLE = Example(
     forward="L := -sum(n, d: t[n,d]*logsigmoid(x[n,d]) + (1 - t[n,d])*logsigmoid(-x[n,d]))",

@@ -11,11 +11,13 @@ import numpy as np
 from derivcheck.diagnosis.guess import Example, Guess, Spot, edited, place, short, spots
 from derivcheck.diagnosis.paths import without_idle_paths
 from derivcheck.diagnosis.scene import Array, Scene
-from derivcheck.notation.brackets import bracket
-from derivcheck.notation.sizes import Index, exact_quotient, fresh, i_poly
-from derivcheck.notation.substitution import substitute
-from derivcheck.notation.terms import Mul, Over, Ref, SizeOf, Term, div, mul, power, size_of, summation
-from derivcheck.notation.walking import bound_indices, transform
+from derivcheck.notation.integers.atoms import exact_quotient
+from derivcheck.notation.integers.polynomials import Index, fresh, i_poly
+from derivcheck.notation.terms.brackets import bracket
+from derivcheck.notation.terms.build import div, mul, power, size_of
+from derivcheck.notation.terms.nodes import Mul, Over, Ref, SizeOf, Term
+from derivcheck.notation.terms.substitute import substitute, summation, transform
+from derivcheck.notation.terms.walk import bound_indices
 
 EXAMPLE = Example(
     forward="y[n,o] := x[n,o] + b[o]",

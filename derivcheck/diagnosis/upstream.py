@@ -11,7 +11,7 @@ from torch import Tensor
 
 from derivcheck.diagnosis.guess import Example, Guess
 from derivcheck.diagnosis.scene import Array, Scene
-from derivcheck.notation.meaning import evaluate
+from derivcheck.notation.values.evaluator import evaluate
 
 EXAMPLE = Example(
     forward="L := sum(n: (x[n] - t[n])^2)/N",

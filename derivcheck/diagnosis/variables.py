@@ -19,8 +19,9 @@ from derivcheck.diagnosis.guess import (
     spots,
 )
 from derivcheck.diagnosis.scene import Scene
-from derivcheck.notation.sizes import Poly
-from derivcheck.notation.terms import ONE, Add, Bracket, Mul, Number, Ref, Term, add, mul, neg, ref
+from derivcheck.notation.integers.polynomials import Poly
+from derivcheck.notation.terms.build import ONE, add, mul, neg, ref
+from derivcheck.notation.terms.nodes import Add, Bracket, Mul, Number, Ref, Term
 
 EXAMPLE = Example(
     forward="y[n] := tanh(x[n])",

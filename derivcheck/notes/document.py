@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from derivcheck.errors import InputError
-from derivcheck.notation.program import Program
-from derivcheck.notation.terms import Bracket
-from derivcheck.notation.walking import subterms
+from derivcheck.notation.program.program import Program
+from derivcheck.notation.terms.nodes import Bracket
+from derivcheck.notation.terms.walk import subterms
 from derivcheck.notes.captions import captions
 from derivcheck.notes.elements import element_blocks
 from derivcheck.notes.matrix import matrix_blocks

@@ -8,11 +8,13 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator
 
-from derivcheck.notation.program import Definition, Program
-from derivcheck.notation.sizes import Index, Size, i_poly
-from derivcheck.notation.substitution import substitute
-from derivcheck.notation.terms import Over, Term, add, mul
-from derivcheck.notation.walking import refs, subterms, transform
+from derivcheck.notation.integers.polynomials import Index, Size, i_poly
+from derivcheck.notation.program.definitions import Definition
+from derivcheck.notation.program.program import Program
+from derivcheck.notation.terms.build import add, mul
+from derivcheck.notation.terms.nodes import Over, Term
+from derivcheck.notation.terms.substitute import substitute, transform
+from derivcheck.notation.terms.walk import refs, subterms
 from derivcheck.notes.steps import Formula, at_sizes, first_number, gradient_definitions, short_form, without_upstream
 from derivcheck.notes.symbols import Symbols
 from derivcheck.notes.writing import Writer

@@ -12,7 +12,7 @@ from jinja2 import Environment
 from latex2mathml.converter import convert
 from markupsafe import Markup, escape
 
-from derivcheck.notation.program import Program
+from derivcheck.notation.program.program import Program
 from derivcheck.notes.captions import captions
 from derivcheck.notes.document import blocks
 from derivcheck.notes.ink import Latex
@@ -32,7 +32,7 @@ def to_html(
     """The derivation as an HTML page; ``source`` is torch code to show after it.
 
     >>> from derivcheck.derivation.sweep import adjoint
-    >>> from derivcheck.notation.parse import parse_program
+    >>> from derivcheck.notation.text.parse import parse_program
     >>> f = parse_program("y[n] := x[n]^2")
     >>> "<math" in to_html(f, adjoint(f))
     True

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from fractions import Fraction
 
-from derivcheck.notation.functions import functions
-from derivcheck.notation.sizes import Index
+from derivcheck.notation.functions.table import functions
+from derivcheck.notation.integers.polynomials import Index
 from derivcheck.notes.symbol import GREEK, Symbol, size_latex
 from derivcheck.notes.writing import ATOM, POWER, PRODUCT, Spelt, Writer
 

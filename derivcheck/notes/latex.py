@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 
 from derivcheck.errors import InputError
-from derivcheck.notation.program import Program
+from derivcheck.notation.program.program import Program
 from derivcheck.notes.captions import captions
 from derivcheck.notes.document import Block, blocks
 from derivcheck.notes.ink import Latex
@@ -39,7 +39,7 @@ def to_latex(
         InputError: an unknown style, language or size.
 
     >>> from derivcheck.derivation.sweep import adjoint
-    >>> from derivcheck.notation.parse import parse_program
+    >>> from derivcheck.notation.text.parse import parse_program
     >>> f = parse_program("y[n] := sum(k: A[n,k]*x[k])")
     >>> print(to_latex(f, adjoint(f, ["x"]), style="matrix"))
     \\begin{align*}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from derivcheck.notation.program import Program
+from derivcheck.notation.program.program import Program
 from derivcheck.notes.captions import captions
 from derivcheck.notes.document import blocks
 from derivcheck.notes.ink import Latex
@@ -22,7 +22,7 @@ def to_markdown(
     """The derivation as Markdown; ``source`` is torch code to show after it.
 
     >>> from derivcheck.derivation.sweep import adjoint
-    >>> from derivcheck.notation.parse import parse_program
+    >>> from derivcheck.notation.text.parse import parse_program
     >>> f = parse_program("y[n] := x[n]^2")
     >>> print(to_markdown(f, adjoint(f)).splitlines()[2])
     ## Forward

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from derivcheck.notation.program import Definition, Program
-from derivcheck.notation.sizes import Index
-from derivcheck.notation.terms import ONE, ZERO, Add, Bracket, Func, Mul, Number, Over, Pow, Ref, SizeOf, Term, is_negative, mul
+from derivcheck.notation.integers.polynomials import Index
+from derivcheck.notation.program.definitions import Definition
+from derivcheck.notation.program.program import Program
+from derivcheck.notation.terms.build import ONE, ZERO, mul
+from derivcheck.notation.terms.nodes import Add, Bracket, Func, Mul, Number, Over, Pow, Ref, SizeOf, Term, is_negative
 from derivcheck.notes.steps import Formula, first_number, gradient_definitions, short_form, without_upstream
 from derivcheck.notes.symbols import Symbols
 from derivcheck.notes.writing import PRODUCT, SUM, Writer

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from derivcheck.notation.program import Program
-from derivcheck.notation.sizes import Entry, Extreme, Floor, Index, Poly
-from derivcheck.notation.terms import Bracket, Func, Over, Ref, SizeOf, Term
-from derivcheck.notation.walking import subterms
+from derivcheck.notation.integers.atoms import Entry, Extreme, Floor
+from derivcheck.notation.integers.polynomials import Index, Poly
+from derivcheck.notation.program.program import Program
+from derivcheck.notation.terms.nodes import Bracket, Func, Over, Ref, SizeOf, Term
+from derivcheck.notation.terms.walk import subterms
 
 
 @dataclass
@@ -31,7 +32,7 @@ class Mentioned:
 def mentioned(forward: Program, adjoint: Program) -> Mentioned:
     """What the definitions of both mention.
 
-    >>> from derivcheck.notation.parse import parse_program
+    >>> from derivcheck.notation.text.parse import parse_program
     >>> p = parse_program("y[n] := sum(k: exp(A[n,k]))/M", {"A": "N K", "M": ""})
     >>> list(mentioned(p, p).sizes), list(mentioned(p, p).indices), list(mentioned(p, p).functions)
     (['N', 'K'], ['n', 'k'], ['exp'])

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from derivcheck.notation.sizes import Floor, Poly, as_poly
+from derivcheck.notation.integers.atoms import Floor
+from derivcheck.notation.integers.polynomials import Poly, as_poly
 
 
 def remainder(p: Poly) -> tuple[Poly, Poly, Poly] | None:
     """``(n, q, r)`` where an integer expression is ``n − q·⌊n/q⌋ + r``: n mod q, and the rest.
 
-    >>> from derivcheck.notation.sizes import size
+    >>> from derivcheck.notation.integers.polynomials import size
     >>> remainder(size("M") % 3 + 1)
     (M, 3, 1)
     """

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from derivcheck.notation.sizes import Poly
+from derivcheck.notation.integers.polynomials import Poly
 from derivcheck.notes.remainders import remainder
 
 #: The relation that holds when the two sides are exchanged, or both negated.
@@ -12,7 +12,7 @@ FLIPPED = {"==": "==", "!=": "!=", ">=": "<=", "<=": ">=", ">": "<", "<": ">"}
 def sides(p: Poly, relation: str) -> tuple[Poly, str, Poly]:
     """``p relation 0`` as ``left relation right``: nothing negative on either side, indices on the left.
 
-    >>> from derivcheck.notation.sizes import Index, i_poly, size
+    >>> from derivcheck.notation.integers.polynomials import Index, i_poly, size
     >>> k = i_poly(Index("k", size("N")))
     >>> sides(size("N") - 1 - k, ">="), sides(-k, ">="), sides(k - 3, "==")
     ((k, '<', N), (k, '<=', 0), (k, '==', 3))

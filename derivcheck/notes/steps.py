@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from derivcheck.notation.program import Definition, Program
-from derivcheck.notation.sizes import Entry, Index, Poly, Size, fresh, i_poly
-from derivcheck.notation.substitution import inline, substitute
-from derivcheck.notation.terms import ONE, Bracket, Over, Ref, SizeOf, Term, add
-from derivcheck.notation.walking import refs, subterms, transform
+from derivcheck.notation.integers.atoms import Entry
+from derivcheck.notation.integers.polynomials import Index, Poly, Size, fresh, i_poly
+from derivcheck.notation.program.definitions import Definition
+from derivcheck.notation.program.program import Program
+from derivcheck.notation.terms.build import ONE, add
+from derivcheck.notation.terms.nodes import Bracket, Over, Ref, SizeOf, Term
+from derivcheck.notation.terms.substitute import inline, substitute, transform
+from derivcheck.notation.terms.walk import refs, subterms
 from derivcheck.notes.ink import Latex, Unicode
 from derivcheck.notes.symbols import Symbols, symbols
 from derivcheck.notes.writing import Writer
@@ -43,7 +46,7 @@ def steps(forward: Program, adjoint: Program) -> tuple[Step, ...]:
         adjoint: its gradient.
 
     >>> from derivcheck.derivation.sweep import adjoint
-    >>> from derivcheck.notation.parse import parse_program
+    >>> from derivcheck.notation.text.parse import parse_program
     >>> f = parse_program("y[n] := x[n]^2; L := sum(n: y[n]*w[n])")
     >>> for s in steps(f, adjoint(f)):
     ...     print(s.text)

@@ -14,9 +14,9 @@ from dataclasses import dataclass, field, replace
 from itertools import chain, count
 
 from derivcheck.derivation.sweep import bar_names
-from derivcheck.notation.functions import functions
-from derivcheck.notation.program import Program
-from derivcheck.notation.sizes import Index
+from derivcheck.notation.functions.table import functions
+from derivcheck.notation.integers.polynomials import Index
+from derivcheck.notation.program.program import Program
 from derivcheck.notes.looks import Looks, plain
 from derivcheck.notes.mentioned import Mentioned, mentioned
 from derivcheck.notes.symbol import GREEK, Symbol, look, size_looks

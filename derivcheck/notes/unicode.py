@@ -5,9 +5,9 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Mapping
 
-from derivcheck.notation.program import Program
-from derivcheck.notation.sizes import Index, Size
-from derivcheck.notation.substitution import substitute
+from derivcheck.notation.integers.polynomials import Index, Size
+from derivcheck.notation.program.program import Program
+from derivcheck.notation.terms.substitute import substitute
 from derivcheck.notes.captions import captions
 from derivcheck.notes.document import Block, blocks
 from derivcheck.notes.ink import Unicode
@@ -21,7 +21,7 @@ def derivation_text(forward: Program, adjoint: Program, lang: str = "en", width:
     """Forward, gradients step by step, and what the derivation rests on.
 
     >>> from derivcheck.derivation.sweep import adjoint
-    >>> from derivcheck.notation.parse import parse_program
+    >>> from derivcheck.notation.text.parse import parse_program
     >>> f = parse_program("L := sum(n: (w*x[n] - y[n])^2)/N", {"w": "", "x": "N", "y": "N"})
     >>> print(derivation_text(f, adjoint(f, ["w"])))
     Forward
@@ -47,7 +47,7 @@ def shape_text(forward: Program, adjoint: Program, sizes: Mapping[str, int], lan
     """What the formulas become at given sizes: numbers for sizes, dimensions and sums of one element dropped.
 
     >>> from derivcheck.derivation.sweep import adjoint
-    >>> from derivcheck.notation.parse import parse_program
+    >>> from derivcheck.notation.text.parse import parse_program
     >>> f = parse_program("y[n,o] := sum(i: x[n,i]*W[o,i])", {"x": "N in", "W": "out in"})
     >>> print(shape_text(f, adjoint(f, ["W"]), {"N": 100, "in": 1, "out": 1}))
     At (N, in, out) = (100, 1, 1)

@@ -5,24 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from fractions import Fraction
 
-from derivcheck.notation.program import Definition
-from derivcheck.notation.sizes import Atom, Entry, Extreme, Floor, Index, Poly, Size, as_poly
-from derivcheck.notation.terms import (
-    Add,
-    Bracket,
-    Func,
-    Mul,
-    Number,
-    Over,
-    Pow,
-    Ref,
-    SizeOf,
-    Term,
-    add,
-    is_negative,
-    neg,
-    power,
-)
+from derivcheck.notation.integers.atoms import Entry, Extreme, Floor
+from derivcheck.notation.integers.polynomials import Atom, Index, Poly, Size, as_poly
+from derivcheck.notation.program.definitions import Definition
+from derivcheck.notation.terms.build import add, neg, power
+from derivcheck.notation.terms.nodes import Add, Bracket, Func, Mul, Number, Over, Pow, Ref, SizeOf, Term, is_negative
 from derivcheck.notes.remainders import remainder
 from derivcheck.notes.sides import FLIPPED, sides
 from derivcheck.notes.symbols import Symbols

@@ -6,8 +6,9 @@ from collections.abc import Callable
 from fractions import Fraction
 from typing import Any
 
-from derivcheck.notation.sizes import as_poly, i_poly
-from derivcheck.notation.terms import ONE, ZERO, Term, add, div, func, mul, neg, number, sub
+from derivcheck.notation.integers.polynomials import as_poly, i_poly
+from derivcheck.notation.terms.build import ONE, ZERO, add, div, func, mul, neg, number, sub
+from derivcheck.notation.terms.nodes import Term
 from derivcheck.operators.build import Builder
 from derivcheck.operators.row import floats, row, sample
 from derivcheck.operators.values import Value, is_one, test, where

@@ -5,7 +5,8 @@ from __future__ import annotations
 from fractions import Fraction
 from typing import Any
 
-from derivcheck.notation.terms import ONE, ZERO, Term, add, div, func, mul, number, power, size_of, sub
+from derivcheck.notation.terms.build import ONE, ZERO, add, div, func, mul, number, power, size_of, sub
+from derivcheck.notation.terms.nodes import Term
 from derivcheck.operators.build import Builder
 from derivcheck.operators.row import floats, ints, row, sample
 from derivcheck.operators.values import Value, as_integer, test, where

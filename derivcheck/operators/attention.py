@@ -8,9 +8,11 @@ from __future__ import annotations
 from fractions import Fraction
 from typing import Any
 
-from derivcheck.notation.brackets import bracket
-from derivcheck.notation.sizes import Poly, i_poly
-from derivcheck.notation.terms import Number, Term, add, div, extremum, func, mul, neg, power, size_of, sub, summation
+from derivcheck.notation.integers.polynomials import Poly, i_poly
+from derivcheck.notation.terms.brackets import bracket
+from derivcheck.notation.terms.build import add, div, func, mul, neg, power, size_of, sub
+from derivcheck.notation.terms.nodes import Number, Term
+from derivcheck.notation.terms.substitute import extremum, summation
 from derivcheck.operators.build import Builder
 from derivcheck.operators.row import bools, floats, row, sample
 from derivcheck.operators.values import Value, broadcast_dims, spread, where

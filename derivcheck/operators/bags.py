@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from derivcheck.notation.brackets import bracket
-from derivcheck.notation.sizes import Index, Poly, as_poly, extreme, i_poly
-from derivcheck.notation.substitution import substitute
-from derivcheck.notation.terms import ONE, Term, div, extremum, func, mul, neg, size_of, summation
+from derivcheck.notation.integers.atoms import extreme
+from derivcheck.notation.integers.polynomials import Index, Poly, as_poly, i_poly
+from derivcheck.notation.terms.brackets import bracket
+from derivcheck.notation.terms.build import ONE, div, func, mul, neg, size_of
+from derivcheck.notation.terms.nodes import Term
+from derivcheck.notation.terms.substitute import extremum, substitute, summation
 from derivcheck.operators.build import Builder
 from derivcheck.operators.gathering import axis_of
 from derivcheck.operators.row import floats, ints, row, sample

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from derivcheck.notation.terms import Term, add, mul, neg
+from derivcheck.notation.terms.build import add, mul, neg
+from derivcheck.notation.terms.nodes import Term
 from derivcheck.operators.build import Builder
 from derivcheck.operators.elementwise import HALF, clamped
 from derivcheck.operators.row import floats, row, sample

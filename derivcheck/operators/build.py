@@ -1,7 +1,8 @@
 """The Builder: collects the definitions that rows give, names them and their indices, and broadcasts.
 
->>> from derivcheck.notation.sizes import size
->>> from derivcheck.notation.terms import mul, summation
+>>> from derivcheck.notation.integers.polynomials import size
+>>> from derivcheck.notation.terms.build import mul
+>>> from derivcheck.notation.terms.substitute import summation
 >>> b = Builder(sizes=["N", "in", "out"])
 >>> x, w = Value("x", (size("N"), size("in"))), Value("w", (size("out"), size("in")))
 >>> n, o, i = b.indices((size("N"), size("out"), size("in")))
@@ -20,11 +21,14 @@ from fractions import Fraction
 from typing import Any, NoReturn
 
 from derivcheck.errors import UnsupportedOperation
-from derivcheck.notation.functions import functions
-from derivcheck.notation.program import Definition, Requirement, Spelling, simplest
-from derivcheck.notation.sizes import Atom, Index, Poly, PolyLike, as_poly, i_poly, surely_within
-from derivcheck.notation.substitution import substitute
-from derivcheck.notation.terms import Bracket, Ref, SizeOf, Term, func, neg, number, size_of
+from derivcheck.notation.functions.table import functions
+from derivcheck.notation.integers.atoms import surely_within
+from derivcheck.notation.integers.polynomials import Atom, Index, Poly, PolyLike, as_poly, i_poly
+from derivcheck.notation.program.definitions import Definition, Spelling
+from derivcheck.notation.program.requirements import Requirement, simplest
+from derivcheck.notation.terms.build import func, neg, number, size_of
+from derivcheck.notation.terms.nodes import Bracket, Ref, SizeOf, Term
+from derivcheck.notation.terms.substitute import substitute
 from derivcheck.operators.values import Value, as_integer, broadcast_dims, promoted, spread
 
 _RESERVED = {"torch", "math", "grad_output", "sum", "prod", "max", "min", "argmax", "argmin", "size", "input_shape"}
@@ -139,7 +143,7 @@ class Builder:
     def indices(self, dims: Sequence[Poly], hints: Sequence[str] | None = None) -> tuple[Index, ...]:
         """Indices over ``dims`` with readable names, distinct from all others of the operator at hand.
 
-        >>> from derivcheck.notation.sizes import as_poly, size
+        >>> from derivcheck.notation.integers.polynomials import as_poly, size
         >>> Builder(sizes=["N", "T", "d"]).indices((size("N"), size("T"), size("T"), size("d"), as_poly(3)))
         (n, t, s, e, i)
         """

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from derivcheck.notation.brackets import bracket, opposite
-from derivcheck.notation.sizes import as_poly, i_poly
-from derivcheck.notation.terms import MINUS_ONE, ONE, ZERO, add, div, mul, neg, power, size_of, sub, summation
+from derivcheck.notation.integers.polynomials import as_poly, i_poly
+from derivcheck.notation.terms.brackets import bracket, opposite
+from derivcheck.notation.terms.build import MINUS_ONE, ONE, ZERO, add, div, mul, neg, power, size_of, sub
+from derivcheck.notation.terms.substitute import summation
 from derivcheck.operators.build import Builder
 from derivcheck.operators.losses import MEAN, NONE, SUM, reduced, relu
 from derivcheck.operators.row import floats, ints, row, sample

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from derivcheck.notation.brackets import opposite
-from derivcheck.notation.terms import ZERO, Bracket, Ref, Term, add, func, mul, neg, sub
+from derivcheck.notation.terms.brackets import opposite
+from derivcheck.notation.terms.build import ZERO, add, func, mul, neg, sub
+from derivcheck.notation.terms.nodes import Bracket, Ref, Term
 from derivcheck.operators.build import Builder
 from derivcheck.operators.elementwise import absolute
 from derivcheck.operators.row import bools, floats, ints, row, sample

@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from derivcheck.notation.sizes import Index, Poly, as_poly, extreme, i_poly
-from derivcheck.notation.terms import ONE, Term, add, mul, neg, summation
+from derivcheck.notation.integers.atoms import extreme
+from derivcheck.notation.integers.polynomials import Index, Poly, as_poly, i_poly
+from derivcheck.notation.terms.build import ONE, add, mul, neg
+from derivcheck.notation.terms.nodes import Term
+from derivcheck.notation.terms.substitute import summation
 from derivcheck.operators.build import Builder
 from derivcheck.operators.row import floats, row, sample
 from derivcheck.operators.values import Position, Value, broadcast_dims, is_one, spread

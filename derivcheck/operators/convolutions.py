@@ -9,9 +9,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from derivcheck.derivation.positions import settle
-from derivcheck.notation.brackets import bracket
-from derivcheck.notation.sizes import Index, Poly, as_poly, i_poly
-from derivcheck.notation.terms import ONE, Term, add, mul, summation
+from derivcheck.notation.integers.polynomials import Index, Poly, as_poly, i_poly
+from derivcheck.notation.terms.brackets import bracket
+from derivcheck.notation.terms.build import ONE, add, mul
+from derivcheck.notation.terms.nodes import Term
+from derivcheck.notation.terms.substitute import summation
 from derivcheck.operators.build import Builder
 from derivcheck.operators.row import floats, row, sample
 from derivcheck.operators.values import Value, within

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from derivcheck.notation.sizes import Index, as_poly
-from derivcheck.notation.terms import MINUS_ONE, ONE, Term, div, mul, power, size_of, sub, summation
+from derivcheck.notation.integers.polynomials import Index, as_poly
+from derivcheck.notation.terms.build import MINUS_ONE, ONE, div, mul, power, size_of, sub
+from derivcheck.notation.terms.nodes import Term
+from derivcheck.notation.terms.substitute import summation
 from derivcheck.operators.build import Builder
 from derivcheck.operators.elementwise import HALF, clamped
 from derivcheck.operators.row import floats, ints, row, sample

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from derivcheck.notation.brackets import bracket
-from derivcheck.notation.sizes import Poly, PolyLike, as_poly, extreme, i_poly
-from derivcheck.notation.terms import ONE, ZERO, Term, add, div, func, mul, neg, size_of, sub
+from derivcheck.notation.integers.atoms import extreme
+from derivcheck.notation.integers.polynomials import Poly, PolyLike, as_poly, i_poly
+from derivcheck.notation.terms.brackets import bracket
+from derivcheck.notation.terms.build import ONE, ZERO, add, div, func, mul, neg, size_of, sub
+from derivcheck.notation.terms.nodes import Term
 from derivcheck.operators.build import Builder
 from derivcheck.operators.row import Dtype, bools, floats, ints, row, sample
 from derivcheck.operators.values import Value, as_integer, nonzero, spread

@@ -6,9 +6,11 @@ from collections.abc import Sequence
 from fractions import Fraction
 from typing import Any
 
-from derivcheck.notation.brackets import bracket
-from derivcheck.notation.sizes import Index, i_poly
-from derivcheck.notation.terms import ZERO, Term, add, div, extremum, mul, neg, power, sub, summation
+from derivcheck.notation.integers.polynomials import Index, i_poly
+from derivcheck.notation.terms.brackets import bracket
+from derivcheck.notation.terms.build import ZERO, add, div, mul, neg, power, sub
+from derivcheck.notation.terms.nodes import Term
+from derivcheck.notation.terms.substitute import extremum, summation
 from derivcheck.operators.build import Builder
 from derivcheck.operators.elementwise import absolute, clamped, root
 from derivcheck.operators.reductions import Axes, Reduction, over, shared_extreme

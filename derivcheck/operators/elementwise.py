@@ -6,7 +6,8 @@ from collections.abc import Callable
 from fractions import Fraction
 from typing import Any
 
-from derivcheck.notation.terms import ONE, ZERO, Bracket, Number, Term, add, div, func, mul, neg, number, power, sub
+from derivcheck.notation.terms.build import ONE, ZERO, add, div, func, mul, neg, number, power, sub
+from derivcheck.notation.terms.nodes import Bracket, Number, Term
 from derivcheck.operators.build import Builder
 from derivcheck.operators.row import Sample, floats, row, sample
 from derivcheck.operators.values import Value, either, test, where

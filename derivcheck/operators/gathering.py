@@ -9,9 +9,10 @@ import functools
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar, cast
 
-from derivcheck.notation.brackets import bracket, opposite
-from derivcheck.notation.sizes import Index, Poly, as_poly, i_poly, lower_bound, nonnegative
-from derivcheck.notation.terms import add, mul, size_of
+from derivcheck.notation.integers.bounds import lower_bound, nonnegative
+from derivcheck.notation.integers.polynomials import Index, Poly, as_poly, i_poly
+from derivcheck.notation.terms.brackets import bracket, opposite
+from derivcheck.notation.terms.build import add, mul, size_of
 from derivcheck.operators.build import Builder
 from derivcheck.operators.row import floats, ints, row, sample
 from derivcheck.operators.values import Value, broadcast_dims, numel, spread

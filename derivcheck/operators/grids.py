@@ -6,9 +6,11 @@ import itertools
 from collections.abc import Sequence
 from typing import Any
 
-from derivcheck.notation.brackets import bracket
-from derivcheck.notation.sizes import Index, Poly, as_poly, extreme, i_poly
-from derivcheck.notation.terms import ONE, ZERO, Number, Term, add, div, func, mul, neg, size_of, sub
+from derivcheck.notation.integers.atoms import extreme
+from derivcheck.notation.integers.polynomials import Index, Poly, as_poly, i_poly
+from derivcheck.notation.terms.brackets import bracket
+from derivcheck.notation.terms.build import ONE, ZERO, add, div, func, mul, neg, size_of, sub
+from derivcheck.notation.terms.nodes import Number, Term
 from derivcheck.operators.build import Builder
 from derivcheck.operators.elementwise import HALF
 from derivcheck.operators.images import cubic

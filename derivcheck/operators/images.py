@@ -8,9 +8,12 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
-from derivcheck.notation.brackets import bracket
-from derivcheck.notation.sizes import Index, Poly, as_poly, extreme, i_poly
-from derivcheck.notation.terms import ONE, Term, add, div, mul, number, power, size_of, sub, summation
+from derivcheck.notation.integers.atoms import extreme
+from derivcheck.notation.integers.polynomials import Index, Poly, as_poly, i_poly
+from derivcheck.notation.terms.brackets import bracket
+from derivcheck.notation.terms.build import ONE, add, div, mul, number, power, size_of, sub
+from derivcheck.notation.terms.nodes import Term
+from derivcheck.notation.terms.substitute import summation
 from derivcheck.operators.build import Builder
 from derivcheck.operators.row import floats, row, sample
 from derivcheck.operators.values import Value

@@ -9,9 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from derivcheck.notation.brackets import bracket
-from derivcheck.notation.sizes import Index, Poly, as_poly, i_poly
-from derivcheck.notation.terms import ONE, ZERO, Term, add, div, extremum, func, mul, neg, power, product, sub, summation
+from derivcheck.notation.integers.polynomials import Index, Poly, as_poly, i_poly
+from derivcheck.notation.terms.brackets import bracket
+from derivcheck.notation.terms.build import ONE, ZERO, add, div, func, mul, neg, power, sub
+from derivcheck.notation.terms.nodes import Term
+from derivcheck.notation.terms.substitute import extremum, product, summation
 from derivcheck.operators.build import Builder
 from derivcheck.operators.elementwise import HALF, absolute
 from derivcheck.operators.reshapes import digits, flat

@@ -6,24 +6,11 @@ from collections.abc import Callable
 from fractions import Fraction
 from typing import Any
 
-from derivcheck.notation.brackets import bracket
-from derivcheck.notation.sizes import Index, Poly, as_poly
-from derivcheck.notation.terms import (
-    MINUS_ONE,
-    ONE,
-    ZERO,
-    Number,
-    Term,
-    add,
-    div,
-    func,
-    mul,
-    neg,
-    power,
-    size_of,
-    sub,
-    summation,
-)
+from derivcheck.notation.integers.polynomials import Index, Poly, as_poly
+from derivcheck.notation.terms.brackets import bracket
+from derivcheck.notation.terms.build import MINUS_ONE, ONE, ZERO, add, div, func, mul, neg, power, size_of, sub
+from derivcheck.notation.terms.nodes import Number, Term
+from derivcheck.notation.terms.substitute import summation
 from derivcheck.operators.build import Builder
 from derivcheck.operators.elementwise import clamped
 from derivcheck.operators.row import Sample, floats, row, sample

@@ -10,8 +10,10 @@ from collections.abc import Sequence
 from fractions import Fraction
 from typing import Any
 
-from derivcheck.notation.sizes import Index, Poly, as_poly, i_poly
-from derivcheck.notation.terms import Number, Term, add, mul, power, size_of, sub, summation
+from derivcheck.notation.integers.polynomials import Index, Poly, as_poly, i_poly
+from derivcheck.notation.terms.build import add, mul, power, size_of, sub
+from derivcheck.notation.terms.nodes import Number, Term
+from derivcheck.notation.terms.substitute import summation
 from derivcheck.operators.build import Builder
 from derivcheck.operators.row import floats, row, sample
 from derivcheck.operators.values import Value, numel

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from derivcheck.notation.brackets import bracket
-from derivcheck.notation.sizes import Poly, PolyLike, as_poly, extreme, i_poly, nonnegative
-from derivcheck.notation.terms import mul, summation
+from derivcheck.notation.integers.atoms import extreme
+from derivcheck.notation.integers.bounds import nonnegative
+from derivcheck.notation.integers.polynomials import Poly, PolyLike, as_poly, i_poly
+from derivcheck.notation.terms.brackets import bracket
+from derivcheck.notation.terms.build import mul
+from derivcheck.notation.terms.substitute import summation
 from derivcheck.operators.build import Builder
 from derivcheck.operators.reshapes import digits, flat
 from derivcheck.operators.row import bools, floats, row, sample

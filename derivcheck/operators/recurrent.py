@@ -9,9 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from derivcheck.notation.brackets import bracket
-from derivcheck.notation.sizes import Index, Poly, as_poly, i_poly
-from derivcheck.notation.terms import ONE, Term, add, func, mul, sub, summation
+from derivcheck.notation.integers.polynomials import Index, Poly, as_poly, i_poly
+from derivcheck.notation.terms.brackets import bracket
+from derivcheck.notation.terms.build import ONE, add, func, mul, sub
+from derivcheck.notation.terms.nodes import Term
+from derivcheck.notation.terms.substitute import summation
 from derivcheck.operators.build import Builder
 from derivcheck.operators.row import floats, row, sample
 from derivcheck.operators.values import Value, where

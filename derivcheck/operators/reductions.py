@@ -8,10 +8,12 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
-from derivcheck.notation.brackets import opposite
-from derivcheck.notation.program import Spelling
-from derivcheck.notation.sizes import Index, Poly, as_poly
-from derivcheck.notation.terms import ZERO, Term, add, div, extremum, func, mul, power, product, size_of, sub, summation
+from derivcheck.notation.integers.polynomials import Index, Poly, as_poly
+from derivcheck.notation.program.definitions import Spelling
+from derivcheck.notation.terms.brackets import opposite
+from derivcheck.notation.terms.build import ZERO, add, div, func, mul, power, size_of, sub
+from derivcheck.notation.terms.nodes import Term
+from derivcheck.notation.terms.substitute import extremum, product, summation
 from derivcheck.operators.build import Builder
 from derivcheck.operators.elementwise import root
 from derivcheck.operators.row import Dtype, Sample, bools, floats, ints, row, sample

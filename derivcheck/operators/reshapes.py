@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from derivcheck.notation.sizes import Index, Poly, PolyLike, as_poly, exact_quotient, i_poly
-from derivcheck.notation.terms import ZERO
+from derivcheck.notation.integers.atoms import exact_quotient
+from derivcheck.notation.integers.polynomials import Index, Poly, PolyLike, as_poly, i_poly
+from derivcheck.notation.terms.build import ZERO
 from derivcheck.operators.build import Builder
 from derivcheck.operators.row import bools, floats, ints, row, sample
 from derivcheck.operators.values import Position, Value, is_one, numel

@@ -1,6 +1,6 @@
 """A row says what an operator means: forward only, one place, with samples to test it on.
 
->>> from derivcheck.notation.terms import add, mul
+>>> from derivcheck.notation.terms.build import add, mul
 >>> from derivcheck.operators.row import find, sample, floats, row
 >>> @row("mylib.scaled_add.default", samples=[sample(floats(2, 3), floats(3), scale=2)])
 ... def scaled_add(b, x, y, scale=1):
@@ -20,9 +20,9 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from derivcheck.errors import UnsupportedOperation
-from derivcheck.notation.sizes import Poly
-from derivcheck.notation.terms import NO_INDICES, Bracket
-from derivcheck.notation.walking import refs, subterms
+from derivcheck.notation.integers.polynomials import Poly
+from derivcheck.notation.terms.nodes import NO_INDICES, Bracket
+from derivcheck.notation.terms.walk import refs, subterms
 from derivcheck.operators.build import Builder
 from derivcheck.operators.families import load
 from derivcheck.operators.values import Value

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from derivcheck.notation.brackets import bracket
-from derivcheck.notation.sizes import Index, Poly, i_poly
-from derivcheck.notation.terms import ZERO, Term, add, extremum, func, mul, neg, size_of, sub, summation
+from derivcheck.notation.integers.polynomials import Index, Poly, i_poly
+from derivcheck.notation.terms.brackets import bracket
+from derivcheck.notation.terms.build import ZERO, add, func, mul, neg, size_of, sub
+from derivcheck.notation.terms.nodes import Term
+from derivcheck.notation.terms.substitute import extremum, summation
 from derivcheck.operators.build import Builder
 from derivcheck.operators.row import Dtype, floats, ints, row, sample
 from derivcheck.operators.values import Position, Value, finite, test, where

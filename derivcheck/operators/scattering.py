@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from derivcheck.notation.brackets import bracket, opposite
-from derivcheck.notation.program import NOT_TWICE, Spelling
-from derivcheck.notation.sizes import Index, Poly, as_poly, i_poly
-from derivcheck.notation.substitution import substitute
-from derivcheck.notation.terms import ONE, Bracket, Term, add, extremum, func, mul, neg, power, product, sub, summation
+from derivcheck.notation.integers.polynomials import Index, Poly, as_poly, i_poly
+from derivcheck.notation.program.definitions import Spelling
+from derivcheck.notation.program.program import NOT_TWICE
+from derivcheck.notation.terms.brackets import bracket, opposite
+from derivcheck.notation.terms.build import ONE, add, func, mul, neg, power, sub
+from derivcheck.notation.terms.nodes import Bracket, Term
+from derivcheck.notation.terms.substitute import extremum, product, substitute, summation
 from derivcheck.operators.build import Builder
 from derivcheck.operators.gathering import advanced, axis_of, covers, from_the_end, reaches, scalars_are_rows, unravelled
 from derivcheck.operators.row import bools, floats, ints, row, sample

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from derivcheck.notation.brackets import bracket
-from derivcheck.notation.sizes import Index, Poly, PolyLike, as_poly, i_poly, nonnegative
-from derivcheck.notation.terms import Term, add, mul
+from derivcheck.notation.integers.bounds import nonnegative
+from derivcheck.notation.integers.polynomials import Index, Poly, PolyLike, as_poly, i_poly
+from derivcheck.notation.terms.brackets import bracket
+from derivcheck.notation.terms.build import add, mul
+from derivcheck.notation.terms.nodes import Term
 from derivcheck.operators.build import Builder
 from derivcheck.operators.reshapes import digits, reshaped
 from derivcheck.operators.row import bools, floats, ints, row, sample

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from derivcheck.notation.sizes import Index, Poly, PolyLike, as_poly, exact_quotient, extreme, i_poly, nonnegative
+from derivcheck.notation.integers.atoms import exact_quotient, extreme
+from derivcheck.notation.integers.bounds import nonnegative
+from derivcheck.notation.integers.polynomials import Index, Poly, PolyLike, as_poly, i_poly
 from derivcheck.operators.build import Builder
 from derivcheck.operators.row import floats, ints, row, sample
 from derivcheck.operators.values import Position, Value

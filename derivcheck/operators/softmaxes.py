@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from derivcheck.notation.brackets import opposite
-from derivcheck.notation.sizes import Index
-from derivcheck.notation.terms import Term, add, div, extremum, func, mul, neg, number, sub, summation
+from derivcheck.notation.integers.polynomials import Index
+from derivcheck.notation.terms.brackets import opposite
+from derivcheck.notation.terms.build import add, div, func, mul, neg, number, sub
+from derivcheck.notation.terms.nodes import Term
+from derivcheck.notation.terms.substitute import extremum, summation
 from derivcheck.operators.build import Builder
 from derivcheck.operators.row import floats, row, sample
 from derivcheck.operators.values import Value, test

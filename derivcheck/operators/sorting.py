@@ -8,10 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from derivcheck.notation.brackets import bracket
-from derivcheck.notation.program import NO_TIES, Spelling
-from derivcheck.notation.sizes import Index, Poly, PolyLike, as_poly, extreme, i_poly
-from derivcheck.notation.terms import Bracket, Term, add, div, extremum, func, mul, size_of, summation
+from derivcheck.notation.integers.atoms import extreme
+from derivcheck.notation.integers.polynomials import Index, Poly, PolyLike, as_poly, i_poly
+from derivcheck.notation.program.definitions import Spelling
+from derivcheck.notation.program.program import NO_TIES
+from derivcheck.notation.terms.brackets import bracket
+from derivcheck.notation.terms.build import add, div, func, mul, size_of
+from derivcheck.notation.terms.nodes import Bracket, Term
+from derivcheck.notation.terms.substitute import extremum, summation
 from derivcheck.operators.build import Builder
 from derivcheck.operators.reductions import Reduction, over
 from derivcheck.operators.reshapes import digits

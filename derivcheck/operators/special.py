@@ -5,8 +5,10 @@ from __future__ import annotations
 from fractions import Fraction
 from typing import Any
 
-from derivcheck.notation.sizes import as_poly
-from derivcheck.notation.terms import ONE, ZERO, Bracket, Number, Term, add, func, mul, neg, number, sub, summation
+from derivcheck.notation.integers.polynomials import as_poly
+from derivcheck.notation.terms.build import ONE, ZERO, add, func, mul, neg, number, sub
+from derivcheck.notation.terms.nodes import Bracket, Number, Term
+from derivcheck.notation.terms.substitute import summation
 from derivcheck.operators.build import Builder
 from derivcheck.operators.elementwise import HALF
 from derivcheck.operators.reductions import Axes, over

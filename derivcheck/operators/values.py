@@ -1,7 +1,7 @@
 """Values, and the small vocabulary that rows are written in: brackets, selection, broadcasting.
 
->>> from derivcheck.notation.sizes import Index, size
->>> from derivcheck.notation.terms import ZERO
+>>> from derivcheck.notation.integers.polynomials import Index, size
+>>> from derivcheck.notation.terms.build import ZERO
 >>> x, i = Value("x", (size("N"),)), Index("i", size("N"))
 >>> print(where(test(">", x[i], ZERO), x[i], ZERO))
 [x[i] > 0]*x[i]
@@ -13,10 +13,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from derivcheck.notation.brackets import bracket, opposite
-from derivcheck.notation.sizes import Atom, Index, Poly, as_poly, entry
-from derivcheck.notation.substitution import substitute
-from derivcheck.notation.terms import ZERO, Add, Bracket, Mul, Number, SizeOf, Term, add, func, mul, neg, ref, size_of, sub
+from derivcheck.notation.integers.atoms import entry
+from derivcheck.notation.integers.polynomials import Atom, Index, Poly, as_poly
+from derivcheck.notation.terms.brackets import bracket, opposite
+from derivcheck.notation.terms.build import ZERO, add, func, mul, neg, ref, size_of, sub
+from derivcheck.notation.terms.nodes import Add, Bracket, Mul, Number, SizeOf, Term
+from derivcheck.notation.terms.substitute import substitute
 
 Position = Poly | Atom | int
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
-from derivcheck.notation.sizes import Index, Poly, PolyLike, as_poly, i_poly, size
+from derivcheck.notation.integers.polynomials import Index, Poly, PolyLike, as_poly, i_poly, size
 from derivcheck.operators.build import Builder
 from derivcheck.operators.row import bools, floats, ints, row, sample
 from derivcheck.operators.values import Position, Value, broadcast_dims, is_one, spread

@@ -24,7 +24,7 @@ from fractions import Fraction
 from hashlib import blake2b
 from typing import Any
 
-from derivcheck.notation.sizes import Index, Poly, Size
+from derivcheck.notation.integers.polynomials import Index, Poly, Size
 
 Rational = int | Fraction
 Monomial = frozenset[tuple["Atom", Rational]]

@@ -13,9 +13,10 @@ from typing import Any, Literal
 
 import numpy as np
 
-from derivcheck.notation.exact import Exact
-from derivcheck.notation.program import Definition, Program
-from derivcheck.notation.terms import Term
+from derivcheck.notation.program.definitions import Definition
+from derivcheck.notation.program.program import Program
+from derivcheck.notation.terms.nodes import Term
+from derivcheck.notation.values.exact import Exact
 from derivcheck.proof.choices import assignments
 from derivcheck.proof.claims import Claim
 from derivcheck.proof.counterexample import Counterexample

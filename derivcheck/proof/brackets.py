@@ -12,7 +12,7 @@ from functools import partial
 from math import gcd
 from typing import TYPE_CHECKING, Any
 
-from derivcheck.notation.sizes import Index, Poly, as_poly
+from derivcheck.notation.integers.polynomials import Index, Poly, as_poly
 from derivcheck.proof import polynomials
 from derivcheck.proof.atoms import BRACKETS, UNIT, Atom, Expression, Rational, frozen
 from derivcheck.proof.signatures import monomial_signature, signed

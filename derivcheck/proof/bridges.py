@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from derivcheck.notation.program import Definition
-from derivcheck.notation.sizes import Index, Poly, as_poly, i_poly
+from derivcheck.notation.integers.polynomials import Index, Poly, as_poly, i_poly
+from derivcheck.notation.program.definitions import Definition
 
 
 @dataclass(frozen=True)

@@ -10,10 +10,12 @@ import itertools
 from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
 
-from derivcheck.notation.program import Program, Requirement
-from derivcheck.notation.sizes import Extreme, Floor, Poly
-from derivcheck.notation.terms import Add, Bracket, Number, Ref, SizeOf
-from derivcheck.notation.walking import subterms
+from derivcheck.notation.integers.atoms import Extreme, Floor
+from derivcheck.notation.integers.polynomials import Poly
+from derivcheck.notation.program.program import Program
+from derivcheck.notation.program.requirements import Requirement
+from derivcheck.notation.terms.nodes import Add, Bracket, Number, Ref, SizeOf
+from derivcheck.notation.terms.walk import subterms
 
 LEVELS = 6  # of each size, how many values
 HIGHEST = 300  # no requirement is followed further
@@ -32,8 +34,8 @@ SPREAD = (
 def assignments(program: Program, most: int = 60) -> Iterator[dict[str, int]]:
     """Sizes to try, of those that the Program admits: the smallest first, some in which no two agree, some past each constant.
 
-    >>> from derivcheck.notation.parse import parse_program
-    >>> from derivcheck.notation.reads import inside
+    >>> from derivcheck.notation.text.parse import parse_program
+    >>> from derivcheck.notation.program.reads import inside
     >>> next(assignments(inside(parse_program("y[n] := x[7]*x[n]", {"x": "N"}))))
     {'N': 8}
     """

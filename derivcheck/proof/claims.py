@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 from derivcheck.derivation.meant import gradient_of, meant
 from derivcheck.errors import InputError
-from derivcheck.notation.domains import conditions
-from derivcheck.notation.program import NO_TIES, NOT_TWICE, Definition, Input, Program
+from derivcheck.notation.program.definitions import Definition, Input
+from derivcheck.notation.program.domains import conditions
+from derivcheck.notation.program.program import NO_TIES, NOT_TWICE, Program
 
 
 @dataclass(frozen=True)

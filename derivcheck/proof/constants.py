@@ -12,9 +12,10 @@ from fractions import Fraction
 from functools import lru_cache
 from math import isqrt, pi
 
-from derivcheck.notation.program import Program
-from derivcheck.notation.terms import Number, Term, func, mul, number, power
-from derivcheck.notation.walking import transform
+from derivcheck.notation.program.program import Program
+from derivcheck.notation.terms.build import func, mul, number, power
+from derivcheck.notation.terms.nodes import Number, Term
+from derivcheck.notation.terms.substitute import transform
 
 DIGITS = 14
 CLOSE = Fraction(1, 1 << 51)
@@ -23,7 +24,7 @@ CLOSE = Fraction(1, 1 << 51)
 def exact_constants(program: Program) -> tuple[Program, tuple[str, ...]]:
     """The Program with such constants replaced, and what was read as what.
 
-    >>> from derivcheck.notation.parse import parse_program
+    >>> from derivcheck.notation.text.parse import parse_program
     >>> p, read = exact_constants(parse_program("y[n] := 1.4142135623730951*x[n]", {"x": "N"}))
     >>> print(p.definitions[0].term, read)
     2^(1/2)*x[n] ('1.4142135623730951 is read as 2^(1/2)',)

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from derivcheck.derivation.scalar import meaning
-from derivcheck.notation.exact import Exact
+from derivcheck.notation.terms.nodes import Add, Mul, Number, Pow, Ref
+from derivcheck.notation.values.exact import Exact
 
 DIGITS = 60
 
@@ -61,7 +62,7 @@ def _real(mp: Any, value: Any) -> Any:
 
 
 def _function(name: str) -> Any:
-    from derivcheck.notation.functions import functions
+    from derivcheck.notation.functions.table import functions
 
     if name in _OWN:
         return _OWN[name]
@@ -86,20 +87,18 @@ _OWN: dict[str, Any] = {
 
 
 def _scalar(mp: Any, t: Any, args: Sequence[Any]) -> Any:
-    from derivcheck.notation import terms as T
-
-    if isinstance(t, T.Number):
+    if isinstance(t, Number):
         return mp.mpf(t.value.numerator) / t.value.denominator
-    if isinstance(t, T.Ref):
+    if isinstance(t, Ref):
         return args[int(t.name)]
     kids = [_scalar(mp, k, args) for k in t.children]
-    if isinstance(t, T.Add):
+    if isinstance(t, Add):
         return sum(kids, mp.mpf(0))
-    if isinstance(t, T.Mul):
+    if isinstance(t, Mul):
         total = mp.mpf(1)
         for k in kids:
             total = total * k
         return total
-    if isinstance(t, T.Pow):
+    if isinstance(t, Pow):
         return _real(mp, mp.power(kids[0], kids[1]))
     return _real(mp, _function(t.name)(mp, *kids))

@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from derivcheck.notation.sizes import Floor, Index, Poly, exact_quotient, i_poly
+from derivcheck.notation.integers.atoms import Floor, exact_quotient
+from derivcheck.notation.integers.polynomials import Index, Poly, i_poly
 from derivcheck.proof import brackets, polynomials, sums
 from derivcheck.proof.atoms import Expression, Monomial
 from derivcheck.proof.ranges import polys

@@ -9,11 +9,11 @@ from collections.abc import Iterator
 from itertools import permutations
 from typing import TYPE_CHECKING
 
-from derivcheck.notation.domains import runs_over, surely_above_zero
-from derivcheck.notation.program import Program
-from derivcheck.notation.sizes import i_poly
-from derivcheck.notation.substitution import inline
-from derivcheck.notation.terms import Ref, Term
+from derivcheck.notation.integers.polynomials import i_poly
+from derivcheck.notation.program.domains import runs_over, surely_above_zero
+from derivcheck.notation.program.program import Program
+from derivcheck.notation.terms.nodes import Ref, Term
+from derivcheck.notation.terms.substitute import inline
 from derivcheck.proof.atoms import Atom, Expression, free_in
 from derivcheck.proof.normal import of_term
 from derivcheck.proof.substitution import moved

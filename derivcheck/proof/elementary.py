@@ -7,8 +7,8 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from derivcheck.derivation.scalar import meaning
-from derivcheck.notation.functions import functions
-from derivcheck.notation.terms import Term
+from derivcheck.notation.functions.table import functions
+from derivcheck.notation.terms.nodes import Term
 from derivcheck.proof import brackets, polynomials, powers
 from derivcheck.proof.atoms import BRACKETS, UNIT, Atom, Expression, Monomial, Rational, frozen, whole
 from derivcheck.proof.signatures import EVEN, ODD, signed

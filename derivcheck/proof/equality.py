@@ -6,9 +6,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from time import perf_counter
 from typing import Any
 
-from derivcheck.notation.sizes import Index, Poly
-from derivcheck.notation.terms import Bracket, Func, Number, Over, Pow, Term
-from derivcheck.notation.walking import subterms
+from derivcheck.notation.integers.polynomials import Index, Poly
+from derivcheck.notation.terms.nodes import Bracket, Func, Number, Over, Pow, Term
+from derivcheck.notation.terms.walk import subterms
 from derivcheck.proof import polynomials
 from derivcheck.proof.kinks import leaves_equalities_out, whole
 from derivcheck.proof.normal import of_term, vanishes
@@ -72,8 +72,9 @@ def spaces(below: Mapping[str, Poly] | None, time_limit: float, terms: Iterable[
 def surely_equal(left: Term, right: Term, below: Mapping[str, Poly] | None = None, time_limit: float = 2.0) -> bool:
     """Whether two terms are equal for every size wherever both are defined (False: not known).
 
-    >>> from derivcheck.notation.sizes import size
-    >>> from derivcheck.notation.terms import ONE, div, func, ref, summation
+    >>> from derivcheck.notation.integers.polynomials import size
+    >>> from derivcheck.notation.terms.build import ONE, div, func, ref
+    >>> from derivcheck.notation.terms.substitute import summation
     >>> i, j = Index("i", size("N")), Index("j", size("N"))
     >>> surely_equal(summation([i], div(func("exp", ref("x", i)), summation([j], func("exp", ref("x", j))))), ONE)
     True
@@ -93,9 +94,10 @@ def surely_equal(left: Term, right: Term, below: Mapping[str, Poly] | None = Non
 def equal_at_small_sizes(left: Term, right: Term, below: Mapping[str, Poly] | None = None, time_limit: float = 2.0) -> bool:
     """Whether the small-size theorem says that two terms are equal for every size (False: not known).
 
-    >>> from derivcheck.notation.sizes import i_poly, size
-    >>> from derivcheck.notation.brackets import bracket
-    >>> from derivcheck.notation.terms import add, mul, ref, summation
+    >>> from derivcheck.notation.integers.polynomials import i_poly, size
+    >>> from derivcheck.notation.terms.brackets import bracket
+    >>> from derivcheck.notation.terms.build import add, mul, ref
+    >>> from derivcheck.notation.terms.substitute import summation
     >>> i, j = Index("i", size("N")), Index("j", size("N"))
     >>> lower, upper = (bracket(r, i_poly(i) - i_poly(j)) for r in (">=", "<"))
     >>> half = [summation([i, j], mul(b, ref("A", i, j))) for b in (lower, upper)]
@@ -113,8 +115,9 @@ def equal_at_small_sizes(left: Term, right: Term, below: Mapping[str, Poly] | No
 def equal_by_second_route(left: Term, right: Term, below: Mapping[str, Poly] | None = None, time_limit: float = 2.0) -> bool:
     """Whether two terms are equal by what is tried after the normal form: sums taken together, then the small-size theorem.
 
-    >>> from derivcheck.notation.sizes import size
-    >>> from derivcheck.notation.terms import ONE, add, div, neg, power, ref, sub, summation
+    >>> from derivcheck.notation.integers.polynomials import size
+    >>> from derivcheck.notation.terms.build import ONE, add, div, neg, power, ref, sub
+    >>> from derivcheck.notation.terms.substitute import summation
     >>> i = Index("i", size("N"))
     >>> less, more = add(ref("x", i), neg(ONE)), add(ref("x", i), ONE)
     >>> apart = sub(summation([i], div(ONE, less)), summation([i], div(ONE, more)))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from derivcheck.notation.sizes import Index
+from derivcheck.notation.integers.polynomials import Index
 from derivcheck.proof.atoms import Atom, Monomial, Rational, whole
 from derivcheck.proof.substitution import opened
 

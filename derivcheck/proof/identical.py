@@ -12,7 +12,7 @@ from fractions import Fraction
 from math import lcm
 from typing import TYPE_CHECKING
 
-from derivcheck.notation.sizes import Index, Poly, Size, as_poly
+from derivcheck.notation.integers.polynomials import Index, Poly, Size, as_poly
 from derivcheck.proof import brackets, polynomials
 from derivcheck.proof.atoms import BRACKETS, UNIT, Atom, Expression, Monomial, Rational, elements_in, free_of, whole
 from derivcheck.proof.powers import strictly
@@ -38,8 +38,8 @@ def identically_zero(space: Space, u: Expression, inputs: frozenset[str], depth:
         u: analytic in the elements of ``inputs``, and written in them alone.
         inputs: tensors of real numbers, whose elements are free of each other.
 
-    >>> from derivcheck.notation.parse import Scope, parse_input, parse_term
-    >>> from derivcheck.notation.sizes import Index, size
+    >>> from derivcheck.notation.text.parse import Scope, parse_input, parse_term
+    >>> from derivcheck.notation.integers.polynomials import Index, size
     >>> from derivcheck.proof.normal import of_term
     >>> from derivcheck.proof.space import Space
     >>> space, N = Space(), size("N")

@@ -10,10 +10,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from derivcheck.notation.program import Definition
-from derivcheck.notation.recurrence import loop
-from derivcheck.notation.sizes import i_poly
-from derivcheck.notation.terms import Add, Mul, Number, Over, Pow, Ref, Term
+from derivcheck.notation.integers.polynomials import i_poly
+from derivcheck.notation.program.definitions import Definition
+from derivcheck.notation.program.recurrence import loop
+from derivcheck.notation.terms.nodes import Add, Mul, Number, Over, Pow, Ref, Term
 from derivcheck.proof import brackets, polynomials
 from derivcheck.proof.atoms import BRACKETS, Expression, Monomial, Rational, elements_in
 from derivcheck.proof.space import Space
@@ -142,7 +142,7 @@ def _solved(space: Space, difference: Expression, prover: Prover, name: str) -> 
 def polynomial_in(definitions: Iterable[Definition], name: str) -> bool:
     """Whether the name is an input of which all definitions are polynomials, also those that depend on it through others.
 
-    >>> from derivcheck.notation.parse import parse_program
+    >>> from derivcheck.notation.text.parse import parse_program
     >>> p = parse_program("h[n] := g[n]^2*x[n]; y[n] := h[n]*exp(w[n]); z[n] := 1/(x[n]*w[n])")
     >>> [polynomial_in(p.definitions, n) for n in ("g", "x", "w")]
     [True, False, False]

@@ -6,11 +6,14 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from derivcheck.notation.brackets import bracket
-from derivcheck.notation.program import Definition, Program
-from derivcheck.notation.sizes import Entry, Floor, Index, Poly, PolyLike, as_poly, i_poly
-from derivcheck.notation.terms import Bracket, Ref, SizeOf, Term, size_of
-from derivcheck.notation.walking import transform
+from derivcheck.notation.integers.atoms import Entry, Floor
+from derivcheck.notation.integers.polynomials import Index, Poly, PolyLike, as_poly, i_poly
+from derivcheck.notation.program.definitions import Definition
+from derivcheck.notation.program.program import Program
+from derivcheck.notation.terms.brackets import bracket
+from derivcheck.notation.terms.build import size_of
+from derivcheck.notation.terms.nodes import Bracket, Ref, SizeOf, Term
+from derivcheck.notation.terms.substitute import transform
 
 Integers = Mapping[str, tuple[tuple[Index, ...], Poly]]
 

@@ -12,12 +12,13 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from derivcheck.errors import InputError, UnsupportedOperation
-from derivcheck.notation.brackets import bracket, opposite
-from derivcheck.notation.program import Definition, Program
-from derivcheck.notation.recurrence import loop
-from derivcheck.notation.sizes import i_poly
-from derivcheck.notation.substitution import rename, substitute
-from derivcheck.notation.terms import mul
+from derivcheck.notation.integers.polynomials import i_poly
+from derivcheck.notation.program.definitions import Definition
+from derivcheck.notation.program.program import Program
+from derivcheck.notation.program.recurrence import loop
+from derivcheck.notation.terms.brackets import bracket, opposite
+from derivcheck.notation.terms.build import mul
+from derivcheck.notation.terms.substitute import rename, substitute
 from derivcheck.proof.atoms import Expression
 from derivcheck.proof.counterexample import Counterexample
 from derivcheck.proof.equality import TIES

@@ -15,11 +15,12 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from derivcheck.notation.domains import above_zero
-from derivcheck.notation.program import Definition
-from derivcheck.notation.sizes import Poly, i_poly
-from derivcheck.notation.terms import Bracket, Func, Number, Over, Pow, Ref, Term, neg
-from derivcheck.notation.walking import subterms
+from derivcheck.notation.integers.polynomials import Poly, i_poly
+from derivcheck.notation.program.definitions import Definition
+from derivcheck.notation.program.domains import above_zero
+from derivcheck.notation.terms.build import neg
+from derivcheck.notation.terms.nodes import Bracket, Func, Number, Over, Pow, Ref, Term
+from derivcheck.notation.terms.walk import subterms
 from derivcheck.proof.atoms import Atom, Expression, Rational, elements_in, free_in
 from derivcheck.proof.atoms import whole as integral
 from derivcheck.proof.identical import identically_zero
@@ -133,7 +134,7 @@ def kinks(
         definitions: all definitions, each after those that it reads.
         own: the names of those of the forward and its gradient; None: all are.
 
-    >>> from derivcheck.notation.parse import parse_program
+    >>> from derivcheck.notation.text.parse import parse_program
     >>> p = parse_program("u[n] := x[n]*m[n] + 1; r[n] := [x[n] > 0]*x[n]; s := sum(n: r[n])", {"x": "N", "m": "N"})
     >>> found = kinks(["x"], {"x": "float", "m": "float"}, p.definitions)
     >>> sorted(found.moving), sorted(found.smooth)
@@ -166,7 +167,7 @@ def _smooth(t: Term, names: set[str], known: Mapping[str, Definition]) -> bool:
 def moving(inputs: Iterable[str], definitions: Iterable[Definition]) -> frozenset[str]:
     """The names that depend on some inputs, through whatever is computed of them.
 
-    >>> from derivcheck.notation.parse import parse_program
+    >>> from derivcheck.notation.text.parse import parse_program
     >>> p = parse_program("y[n] := 2*x[n]; z[n] := y[n]*m[n]; k[n] := 3*m[n]", {"x": "N", "m": "N"})
     >>> sorted(moving(["x"], p.definitions))
     ['x', 'y', 'z']

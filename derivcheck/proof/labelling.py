@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from derivcheck.notation.sizes import Index
+from derivcheck.notation.integers.polynomials import Index
 from derivcheck.proof.signatures import Part, poly_signature, refined
 
 if TYPE_CHECKING:

@@ -10,8 +10,9 @@ from collections.abc import Iterable
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
-from derivcheck.notation.sizes import Floor, Index, Poly, as_poly, exact_quotient, i_poly
-from derivcheck.notation.terms import Add, Bracket, Func, Mul, Number, Over, Pow, Ref, SizeOf, Term
+from derivcheck.notation.integers.atoms import Floor, exact_quotient
+from derivcheck.notation.integers.polynomials import Index, Poly, as_poly, i_poly
+from derivcheck.notation.terms.nodes import Add, Bracket, Func, Mul, Number, Over, Pow, Ref, SizeOf, Term
 from derivcheck.proof import brackets, elementary, polynomials, powers, sums
 from derivcheck.proof.atoms import EVERYWHERE, UNIT, Atom, Expression, Monomial, Rational, free_in, whole
 from derivcheck.proof.ranges import polys
@@ -25,8 +26,9 @@ if TYPE_CHECKING:
 def of_term(space: Space, term: Term) -> Expression:
     """The normal form of a term.
 
-    >>> from derivcheck.notation.sizes import size
-    >>> from derivcheck.notation.terms import mul, ref, summation
+    >>> from derivcheck.notation.integers.polynomials import size
+    >>> from derivcheck.notation.terms.build import mul, ref
+    >>> from derivcheck.notation.terms.substitute import summation
     >>> from derivcheck.proof.space import Space
     >>> space, i, j = Space(), Index("i", size("N")), Index("j", size("N"))
     >>> one = of_term(space, summation([i], mul(ref("x", i), ref("y", i))))

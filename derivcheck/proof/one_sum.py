@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from itertools import islice, permutations, product
 from typing import TYPE_CHECKING
 
-from derivcheck.notation.sizes import Index, Poly, i_poly
+from derivcheck.notation.integers.polynomials import Index, Poly, i_poly
 from derivcheck.proof import polynomials
 from derivcheck.proof.atoms import Expression, Monomial
 from derivcheck.proof.flattening import Flat, TooManyTerms, flat
@@ -28,7 +28,7 @@ ORDERS = 24
 def vanishes_under_one_sum(space: Space, expression: Expression) -> bool:
     """Whether the summands of all sums over the same ranges vanish together.
 
-    >>> from derivcheck.notation.parse import Scope, parse_input, parse_term
+    >>> from derivcheck.notation.text.parse import Scope, parse_input, parse_term
     >>> from derivcheck.proof.normal import of_term
     >>> from derivcheck.proof.space import Space
     >>> space, scope = Space(), Scope({"x": parse_input("x", "N")})

@@ -12,7 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from derivcheck.notation.program import Input, Program
+from derivcheck.notation.program.definitions import Input
+from derivcheck.notation.program.program import Program
 from derivcheck.proof.refute import alike
 from derivcheck.proof.samples import values_at
 

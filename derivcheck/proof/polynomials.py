@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
-from derivcheck.notation.sizes import Poly
+from derivcheck.notation.integers.polynomials import Poly
 from derivcheck.proof import brackets, partial, powers
 from derivcheck.proof.atoms import BRACKETS, UNIT, Atom, Expression, Monomial, Rational, whole
 from derivcheck.proof.space import OutOfTime

@@ -11,7 +11,7 @@ from math import ceil, gcd
 from typing import TYPE_CHECKING
 
 from derivcheck.errors import InputError
-from derivcheck.notation.sizes import Index, Size
+from derivcheck.notation.integers.polynomials import Index, Size
 from derivcheck.proof import brackets, polynomials
 from derivcheck.proof.atoms import BRACKETS, UNIT, Atom, Expression, Monomial, Rational, frozen, whole
 from derivcheck.proof.signatures import signed

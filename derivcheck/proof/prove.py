@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from derivcheck.notation.domains import partial
-from derivcheck.notation.dropped import listening
-from derivcheck.notation.program import Program
-from derivcheck.notation.terms import ONE, Ref, Term
-from derivcheck.notation.walking import transform
+from derivcheck.notation.program.domains import partial
+from derivcheck.notation.program.program import Program
+from derivcheck.notation.terms.build import ONE
+from derivcheck.notation.terms.dropped import listening
+from derivcheck.notation.terms.nodes import Ref, Term
+from derivcheck.notation.terms.substitute import transform
 from derivcheck.proof.constants import exact_constants
 from derivcheck.proof.integers import integers_of, written_out
 from derivcheck.proof.prover import Prover
@@ -43,7 +44,7 @@ def prove_programs(
             what is no recurrence.
 
     >>> from derivcheck.derivation.sweep import adjoint
-    >>> from derivcheck.notation.parse import parse_program
+    >>> from derivcheck.notation.text.parse import parse_program
     >>> f = parse_program("L := sum(n: x[n]^2)", {"x": "N"})
     >>> b = parse_program("x_bar[n] := 2*x[n]*grad_output", {"x": "N", "grad_output": ""})
     >>> prove_programs(f, adjoint(f), b).status

@@ -14,11 +14,12 @@ from time import perf_counter
 from typing import Any
 
 from derivcheck.errors import UnsupportedOperation
-from derivcheck.notation.domains import conditions
-from derivcheck.notation.program import Definition, Program
-from derivcheck.notation.sizes import Index, Poly, as_poly, i_poly
-from derivcheck.notation.substitution import rename
-from derivcheck.notation.terms import Ref
+from derivcheck.notation.integers.polynomials import Index, Poly, as_poly, i_poly
+from derivcheck.notation.program.definitions import Definition
+from derivcheck.notation.program.domains import conditions
+from derivcheck.notation.program.program import Program
+from derivcheck.notation.terms.nodes import Ref
+from derivcheck.notation.terms.substitute import rename
 from derivcheck.proof import invariants, polynomials
 from derivcheck.proof.atoms import Expression, elements_in
 from derivcheck.proof.audit import needed_terms, objection

@@ -10,7 +10,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from derivcheck.notation.sizes import Entry, Index, Poly, as_poly, exact_quotient, i_poly, lower_bound
+from derivcheck.notation.integers.atoms import Entry, exact_quotient
+from derivcheck.notation.integers.bounds import lower_bound
+from derivcheck.notation.integers.polynomials import Index, Poly, as_poly, i_poly
 from derivcheck.proof import brackets, polynomials
 from derivcheck.proof.atoms import EVERYWHERE, Atom, Expression, Monomial, Rational, free_of, word
 from derivcheck.proof.signatures import poly_signature

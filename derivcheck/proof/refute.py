@@ -14,11 +14,11 @@ from typing import Any
 import numpy as np
 
 from derivcheck.errors import DerivcheckError
-from derivcheck.notation.exact import Exact
-from derivcheck.notation.meaning import evaluate
-from derivcheck.notation.program import Program
-from derivcheck.notation.terms import Bracket, Over, Term
-from derivcheck.notation.walking import subterms
+from derivcheck.notation.program.program import Program
+from derivcheck.notation.terms.nodes import Bracket, Over, Term
+from derivcheck.notation.terms.walk import subterms
+from derivcheck.notation.values.evaluator import evaluate
+from derivcheck.notation.values.exact import Exact
 from derivcheck.proof.choices import assignments
 from derivcheck.proof.counterexample import Counterexample, Evidence
 from derivcheck.proof.decimals import DIGITS, Digits

@@ -8,7 +8,8 @@ from functools import cached_property
 from typing import Any
 
 from derivcheck.errors import DerivcheckError
-from derivcheck.notation.program import Definition, Program
+from derivcheck.notation.program.definitions import Definition
+from derivcheck.notation.program.program import Program
 from derivcheck.proof.counterexample import Counterexample
 from derivcheck.proof.invariants import Invariant
 

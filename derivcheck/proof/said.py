@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from derivcheck.notation.domains import conditions, conditions_of_outputs, dropped_conditions, has_infinity, tidied
+from derivcheck.notation.program.domains import conditions, conditions_of_outputs, dropped_conditions, has_infinity, tidied
 from derivcheck.proof.claims import assumed
 
 if TYPE_CHECKING:

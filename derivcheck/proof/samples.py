@@ -11,12 +11,14 @@ from typing import Any
 import numpy as np
 
 from derivcheck.errors import DerivcheckError
-from derivcheck.notation.float64 import WithHoles
-from derivcheck.notation.meaning import evaluate
-from derivcheck.notation.program import Input, Program
-from derivcheck.notation.sizes import Atom, Entry, Poly, Size
-from derivcheck.notation.terms import Add, Bracket, Number, SizeOf
-from derivcheck.notation.walking import subterms
+from derivcheck.notation.integers.atoms import Entry
+from derivcheck.notation.integers.polynomials import Atom, Poly, Size
+from derivcheck.notation.program.definitions import Input
+from derivcheck.notation.program.program import Program
+from derivcheck.notation.terms.nodes import Add, Bracket, Number, SizeOf
+from derivcheck.notation.terms.walk import subterms
+from derivcheck.notation.values.evaluator import evaluate
+from derivcheck.notation.values.float64 import WithHoles
 from derivcheck.proof.choices import apart
 
 ELEMENTS = 20000

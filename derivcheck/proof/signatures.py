@@ -10,8 +10,9 @@ from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
-from derivcheck.notation.sizes import Atom as PolyAtom
-from derivcheck.notation.sizes import Entry, Extreme, Floor, Index, Poly, Size
+from derivcheck.notation.integers.atoms import Entry, Extreme, Floor
+from derivcheck.notation.integers.polynomials import Atom as PolyAtom
+from derivcheck.notation.integers.polynomials import Index, Poly, Size
 from derivcheck.proof.atoms import Atom, Monomial, Rational, word
 
 if TYPE_CHECKING:

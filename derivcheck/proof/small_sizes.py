@@ -41,7 +41,7 @@ from itertools import product
 from math import floor, lcm, prod
 from typing import TYPE_CHECKING
 
-from derivcheck.notation.sizes import Index, Poly, Size, as_poly
+from derivcheck.notation.integers.polynomials import Index, Poly, Size, as_poly
 from derivcheck.proof.atoms import BRACKETS, Atom, Expression, Rational, free_in, whole
 from derivcheck.proof.flattening import Flat, TooManyTerms, flat
 from derivcheck.proof.normal import cleared
@@ -74,8 +74,8 @@ class Grid:
 def agreement(space: Space, expression: Expression) -> Grid | None:
     """Whether the expression is 0 on the grid that decides; None where the theorem does not apply (a sum over all integers).
 
-    >>> from derivcheck.notation.dims import parse_input
-    >>> from derivcheck.notation.parse import Scope, parse_term
+    >>> from derivcheck.notation.text.dims import parse_input
+    >>> from derivcheck.notation.text.parse import Scope, parse_term
     >>> from derivcheck.proof.normal import of_term
     >>> from derivcheck.proof.space import Space
     >>> space, scope = Space(), Scope({"x": parse_input("x", "N")})

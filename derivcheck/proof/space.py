@@ -8,7 +8,9 @@ from itertools import count
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
-from derivcheck.notation.sizes import Entry, Index, Poly, PolyLike, Size, i_poly, nonnegative
+from derivcheck.notation.integers.atoms import Entry
+from derivcheck.notation.integers.bounds import nonnegative
+from derivcheck.notation.integers.polynomials import Index, Poly, PolyLike, Size, i_poly
 from derivcheck.proof.atoms import (
     EVERYWHERE,
     NOTHING,

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from fractions import Fraction
 from typing import Any
 
-from derivcheck.notation.sizes import Index, Poly
+from derivcheck.notation.integers.polynomials import Index, Poly
 from derivcheck.proof.atoms import Atom, Expression, Monomial, Rational
 
 _LETTERS = "ijklmnopqrstuvw"
@@ -86,8 +86,8 @@ def expression_text(u: Expression, limit: int = 8, width: int = 160) -> str:
 def kink_text(u: Expression, same: Expression, indices: Iterable[Index]) -> tuple[str, str]:
     """A kink that is left out, in words, what it is up to names of indices: what must not be 0, and where it may.
 
-    >>> from derivcheck.notation.parse import Scope, parse_input, parse_term
-    >>> from derivcheck.notation.sizes import Index, size
+    >>> from derivcheck.notation.text.parse import Scope, parse_input, parse_term
+    >>> from derivcheck.notation.integers.polynomials import Index, size
     >>> from derivcheck.proof.normal import of_term
     >>> from derivcheck.proof.space import Space
     >>> space, N = Space(), size("N")
@@ -106,8 +106,8 @@ def kink_text(u: Expression, same: Expression, indices: Iterable[Index]) -> tupl
 def without_places(u: Expression) -> str:
     """What an expression is up to its sign and to where its elements stand.
 
-    >>> from derivcheck.notation.parse import Scope, parse_input, parse_term
-    >>> from derivcheck.notation.sizes import Index, size
+    >>> from derivcheck.notation.text.parse import Scope, parse_input, parse_term
+    >>> from derivcheck.notation.integers.polynomials import Index, size
     >>> from derivcheck.proof.normal import of_term
     >>> from derivcheck.proof.space import Space
     >>> space, N = Space(), size("N")

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from derivcheck.notation.sizes import i_poly
+from derivcheck.notation.integers.polynomials import i_poly
 from derivcheck.proof import polynomials
 from derivcheck.proof.atoms import Expression, free_in
 from derivcheck.proof.induction import summed_up

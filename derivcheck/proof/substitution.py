@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from derivcheck.notation.sizes import Entry, Extreme, Floor, Index, Poly, PolyLike, as_poly, i_poly
+from derivcheck.notation.integers.atoms import Entry, Extreme, Floor
+from derivcheck.notation.integers.polynomials import Index, Poly, PolyLike, as_poly, i_poly
 from derivcheck.proof import brackets, elementary, polynomials, powers
 from derivcheck.proof.atoms import NOTHING, UNIT, Atom, Expression, Monomial, Rational
 from derivcheck.proof.space import Unreduced, unlimited

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from math import ceil
 from typing import TYPE_CHECKING
 
-from derivcheck.notation.sizes import Index, Poly, i_poly
+from derivcheck.notation.integers.polynomials import Index, Poly, i_poly
 from derivcheck.proof import brackets, digits, elementary, polynomials, powers
 from derivcheck.proof.atoms import UNIT, Atom, Expression, Monomial, Rational, free_in, free_of, frozen, height_of, whole
 from derivcheck.proof.labelling import canonical_order

@@ -6,22 +6,10 @@ import re
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
-from derivcheck.notation.functions import functions
-from derivcheck.notation.program import Definition
-from derivcheck.notation.sizes import Poly
-from derivcheck.notation.terms import (
-    Add,
-    Bracket,
-    Func,
-    Mul,
-    Number,
-    Over,
-    Pow,
-    Ref,
-    SizeOf,
-    Term,
-    is_negative,
-)
+from derivcheck.notation.functions.table import functions
+from derivcheck.notation.integers.polynomials import Poly
+from derivcheck.notation.program.definitions import Definition
+from derivcheck.notation.terms.nodes import Add, Bracket, Func, Mul, Number, Over, Pow, Ref, SizeOf, Term, is_negative
 
 if TYPE_CHECKING:
     from derivcheck.proof.report import Proof
@@ -72,7 +60,7 @@ def _equation(claim: Definition, target: Definition) -> str:
 def term_latex(t: Term, level: int = _SUM) -> str:
     """A term in LaTeX.
 
-    >>> from derivcheck.notation.terms import func, mul, power, ref
+    >>> from derivcheck.notation.terms.build import func, mul, power, ref
     >>> print(term_latex(mul(func("exp", ref("s")), power(ref("Z"), -1))))
     \\frac{\\exp\\left(s\\right)}{Z}
     """

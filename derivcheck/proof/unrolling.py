@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from derivcheck.notation.recurrence import loop
-from derivcheck.notation.sizes import Index, Poly, as_poly, i_poly
+from derivcheck.notation.integers.polynomials import Index, Poly, as_poly, i_poly
+from derivcheck.notation.program.recurrence import loop
 from derivcheck.proof import brackets, polynomials
 from derivcheck.proof.atoms import Atom, Expression, Monomial, elements_in
 from derivcheck.proof.substitution import inlined, moved, replaced

@@ -18,8 +18,8 @@ import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from derivcheck.errors import UnsupportedOperation
-from derivcheck.notation.program import Requirement
-from derivcheck.notation.sizes import Poly, Size, as_poly, size
+from derivcheck.notation.integers.polynomials import Poly, Size, as_poly, size
+from derivcheck.notation.program.requirements import Requirement
 from derivcheck.tracing.compared import Conditions
 from derivcheck.tracing.expressions import Expressions
 from derivcheck.tracing.functional import Impure

@@ -8,8 +8,8 @@ from functools import lru_cache
 from typing import Any
 
 from derivcheck.errors import UnsupportedOperation
-from derivcheck.notation.program import Requirement, simplest
-from derivcheck.notation.sizes import Poly
+from derivcheck.notation.integers.polynomials import Poly
+from derivcheck.notation.program.requirements import Requirement, simplest
 from derivcheck.tracing.log import Comparison, Escape, Place
 from derivcheck.tracing.naming import statement
 from derivcheck.tracing.places import READERS, is_user

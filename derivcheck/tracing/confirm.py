@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from derivcheck.errors import UnsupportedOperation
-from derivcheck.notation.program import Program, Requirement
-from derivcheck.notation.sizes import Poly, as_poly, size
+from derivcheck.notation.integers.polynomials import Poly, as_poly, size
+from derivcheck.notation.program.program import Program
+from derivcheck.notation.program.requirements import Requirement
 from derivcheck.tracing.compared import path
 from derivcheck.tracing.explore import unknown
 from derivcheck.tracing.expressions import gives

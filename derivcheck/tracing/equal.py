@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from derivcheck.errors import InputError
-from derivcheck.notation.sizes import Poly, Size, as_poly, size
+from derivcheck.notation.integers.polynomials import Poly, Size, as_poly, size
 from derivcheck.tracing.assign import Traces
 from derivcheck.tracing.local import Local, flat, shaped
 from derivcheck.tracing.record import RecordingFailed

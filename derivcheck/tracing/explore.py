@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from derivcheck.errors import InputError, UnsupportedOperation
-from derivcheck.notation.program import Requirement
+from derivcheck.notation.program.requirements import Requirement
 from derivcheck.tracing.assign import Again, Subject
 from derivcheck.tracing.expressions import Expressions
 from derivcheck.tracing.gather import Gathering

@@ -3,7 +3,7 @@
 Nothing is fitted.  A number is the expression that it carried from where the code read a size, or the dimension of a tensor
 that it is in every recording, or it is the same in all of them; else it is unknown.
 
->>> from derivcheck.notation.sizes import size
+>>> from derivcheck.notation.integers.polynomials import size
 >>> known = Expressions([{"N": 6, "d": 4}, {"N": 9, "d": 7}, {"N": 1031, "d": 1049}])
 >>> known.learn(size("N") * size("d"))
 >>> print(known.dimension([24, 63, 1081519]), known.dimension([10, 16, 2080]))
@@ -17,11 +17,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from fractions import Fraction
 from typing import Any
 
-from derivcheck.notation.meaning import evaluate
-from derivcheck.notation.program import Definition, Program
-from derivcheck.notation.sizes import Poly, Size, as_poly, size
-from derivcheck.notation.substitution import substitute
-from derivcheck.notation.terms import Term
+from derivcheck.notation.integers.polynomials import Poly, Size, as_poly, size
+from derivcheck.notation.program.definitions import Definition
+from derivcheck.notation.program.program import Program
+from derivcheck.notation.terms.nodes import Term
+from derivcheck.notation.terms.substitute import substitute
+from derivcheck.notation.values.evaluator import evaluate
 from derivcheck.tracing.rational import exact
 from derivcheck.tracing.watched import Real, Watched, bare, sizes_of_term
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from derivcheck.errors import InputError, UnsupportedOperation
-from derivcheck.notation.program import Requirement
-from derivcheck.notation.sizes import Poly, Size, as_poly, size
+from derivcheck.notation.integers.polynomials import Poly, Size, as_poly, size
+from derivcheck.notation.program.requirements import Requirement
 from derivcheck.tracing.assign import Again, Traces, plans
 from derivcheck.tracing.compared import Conditions, branches, escapes, parted, path
 from derivcheck.tracing.equal import Equalities, named_line, said

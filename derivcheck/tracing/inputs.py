@@ -12,9 +12,9 @@ from typing import Any
 import torch
 
 from derivcheck.errors import InputError, UnsupportedOperation
-from derivcheck.notation.dims import parse_input
-from derivcheck.notation.program import Input
-from derivcheck.notation.sizes import Poly, size
+from derivcheck.notation.integers.polynomials import Poly, size
+from derivcheck.notation.program.definitions import Input
+from derivcheck.notation.text.dims import parse_input
 from derivcheck.tracing.assign import Spec, Subject
 from derivcheck.tracing.decompositions import decomposition
 from derivcheck.tracing.places import user_file

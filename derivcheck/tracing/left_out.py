@@ -9,11 +9,14 @@ from collections.abc import Mapping, Sequence
 import torch
 
 from derivcheck.errors import UnsupportedOperation
-from derivcheck.notation.domains import partial
-from derivcheck.notation.meaning import evaluate
-from derivcheck.notation.program import Definition, Program, Requirement
-from derivcheck.notation.sizes import Poly, as_poly, nonnegative
-from derivcheck.notation.terms import Bracket, Number, Pow, Ref, Term
+from derivcheck.notation.integers.bounds import nonnegative
+from derivcheck.notation.integers.polynomials import Poly, as_poly
+from derivcheck.notation.program.definitions import Definition
+from derivcheck.notation.program.domains import partial
+from derivcheck.notation.program.program import Program
+from derivcheck.notation.program.requirements import Requirement
+from derivcheck.notation.terms.nodes import Bracket, Number, Pow, Ref, Term
+from derivcheck.notation.values.evaluator import evaluate
 from derivcheck.operators.build import Builder
 from derivcheck.operators.values import as_integer
 from derivcheck.tracing.recording import Call

@@ -7,7 +7,7 @@ import os
 from dataclasses import dataclass, field
 from types import FrameType
 
-from derivcheck.notation.sizes import Poly
+from derivcheck.notation.integers.polynomials import Poly
 from derivcheck.tracing.places import READERS, user_file
 
 _OPPOSITE = {">": "<=", "<": ">=", ">=": "<", "<=": ">", "==": "!=", "!=": "=="}

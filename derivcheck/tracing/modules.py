@@ -22,8 +22,8 @@ import torch
 from torch import nn
 
 from derivcheck.errors import InputError
-from derivcheck.notation.dims import parse_dims, parse_input
-from derivcheck.notation.sizes import Poly, Size, as_poly, size
+from derivcheck.notation.integers.polynomials import Poly, Size, as_poly, size
+from derivcheck.notation.text.dims import parse_dims, parse_input
 from derivcheck.tracing.assign import Spec, Subject
 from derivcheck.tracing.copies import module_copy
 from derivcheck.tracing.decompositions import decomposition

@@ -15,7 +15,7 @@ from typing import Any, SupportsIndex
 
 import torch
 
-from derivcheck.notation.sizes import as_poly, size
+from derivcheck.notation.integers.polynomials import as_poly, size
 from derivcheck.tracing.log import Escape, Log, Place
 from derivcheck.tracing.places import HERE, READERS, TORCH, user_file
 from derivcheck.tracing.stands import Stands

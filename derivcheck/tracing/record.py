@@ -20,7 +20,7 @@ from torch._subclasses.functional_tensor import FunctionalTensor
 from torch.utils._mode_utils import no_dispatch
 
 from derivcheck.errors import UnsupportedOperation
-from derivcheck.notation.sizes import Poly
+from derivcheck.notation.integers.polynomials import Poly
 from derivcheck.tracing.functional import Functional
 from derivcheck.tracing.marks import Marks
 from derivcheck.tracing.python_calls import PythonCalls

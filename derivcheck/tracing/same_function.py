@@ -10,9 +10,10 @@ import numpy as np
 
 from derivcheck.derivation.sweep import adjoint
 from derivcheck.errors import DerivcheckError
-from derivcheck.notation.meaning import evaluate
-from derivcheck.notation.program import Input, Program
-from derivcheck.notation.sizes import as_poly
+from derivcheck.notation.integers.polynomials import as_poly
+from derivcheck.notation.program.definitions import Input
+from derivcheck.notation.program.program import Program
+from derivcheck.notation.values.evaluator import evaluate
 from derivcheck.tracing.expressions import Expressions
 from derivcheck.tracing.gather import Gathering
 from derivcheck.tracing.recording import Recording

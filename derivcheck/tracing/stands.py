@@ -18,7 +18,9 @@ from typing import Any
 
 import torch
 
-from derivcheck.notation.sizes import as_poly, extreme, nonnegative
+from derivcheck.notation.integers.atoms import extreme
+from derivcheck.notation.integers.bounds import nonnegative
+from derivcheck.notation.integers.polynomials import as_poly
 from derivcheck.tracing.watched import (
     Real,
     Watched,

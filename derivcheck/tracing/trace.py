@@ -21,7 +21,9 @@ from typing import Any
 import torch
 
 from derivcheck.errors import UnsupportedOperation
-from derivcheck.notation.program import Input, Program, Requirement
+from derivcheck.notation.program.definitions import Input
+from derivcheck.notation.program.program import Program
+from derivcheck.notation.program.requirements import Requirement
 from derivcheck.tracing.assign import Subject
 from derivcheck.tracing.confirm import confirmed
 from derivcheck.tracing.explore import explored

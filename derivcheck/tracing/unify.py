@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from derivcheck.errors import UnsupportedOperation
-from derivcheck.notation.sizes import Poly
+from derivcheck.notation.integers.polynomials import Poly
 from derivcheck.operators.build import Builder
 from derivcheck.operators.row import apply, find
 from derivcheck.operators.values import Value

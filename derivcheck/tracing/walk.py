@@ -11,13 +11,17 @@ from typing import Any
 import torch
 
 from derivcheck.errors import InputError, UnsupportedOperation
-from derivcheck.notation.domains import dropped_conditions
-from derivcheck.notation.dropped import listening
-from derivcheck.notation.functions import functions
-from derivcheck.notation.program import ASSUMES, Input, Program, Requirement
-from derivcheck.notation.sizes import Poly, Size, as_poly, nonnegative, size
-from derivcheck.notation.substitution import substitute
-from derivcheck.notation.terms import Term, number
+from derivcheck.notation.functions.table import functions
+from derivcheck.notation.integers.bounds import nonnegative
+from derivcheck.notation.integers.polynomials import Poly, Size, as_poly, size
+from derivcheck.notation.program.definitions import Input
+from derivcheck.notation.program.domains import dropped_conditions
+from derivcheck.notation.program.program import ASSUMES, Program
+from derivcheck.notation.program.requirements import Requirement
+from derivcheck.notation.terms.build import number
+from derivcheck.notation.terms.dropped import listening
+from derivcheck.notation.terms.nodes import Term
+from derivcheck.notation.terms.substitute import substitute
 from derivcheck.operators.build import Builder
 from derivcheck.operators.row import Row, apply, find
 from derivcheck.operators.values import Value

@@ -1,6 +1,6 @@
 """Numbers that carry the expression of sizes that they are, and note when the user's code compares them.
 
->>> from derivcheck.notation.sizes import size
+>>> from derivcheck.notation.integers.polynomials import size
 >>> log = Log()
 >>> n = Watched.of(7, size("N"), log)
 >>> (2 * n + 1) // 3
@@ -26,9 +26,12 @@ from typing import Any
 
 import torch
 
-from derivcheck.notation.domains import above_zero
-from derivcheck.notation.sizes import Poly, applied, as_poly, extreme, nonnegative
-from derivcheck.notation.terms import Term, add, div, func, mul, number, power, size_of, sub
+from derivcheck.notation.integers.atoms import applied, extreme
+from derivcheck.notation.integers.bounds import nonnegative
+from derivcheck.notation.integers.polynomials import Poly, as_poly
+from derivcheck.notation.program.domains import above_zero
+from derivcheck.notation.terms.build import add, div, func, mul, number, power, size_of, sub
+from derivcheck.notation.terms.nodes import Term
 from derivcheck.tracing.log import Log
 from derivcheck.tracing.rational import exact
 

@@ -209,9 +209,11 @@ def _whole(steps: float) -> str:
 
 
 def _square() -> Any:
-    from derivcheck.notation.program import Definition, Input, Program
-    from derivcheck.notation.sizes import Index, size
-    from derivcheck.notation.terms import number, power, ref, summation
+    from derivcheck.notation.integers.polynomials import Index, size
+    from derivcheck.notation.program.definitions import Definition, Input
+    from derivcheck.notation.program.program import Program
+    from derivcheck.notation.terms.build import number, power, ref
+    from derivcheck.notation.terms.substitute import summation
 
     n = Index("n", size("N"))
     return Program((Input("a", (n.size,)),), (Definition("y", (), summation([n], power(ref("a", n), number(2)))),), ("y",))

@@ -8,9 +8,13 @@ from typing import Any
 
 import torch
 
-from derivcheck.notation.program import Definition, Input, Program
-from derivcheck.notation.sizes import Index, entry, i_poly, size
-from derivcheck.notation.terms import Bracket, Number, Over, Term, add, div, func, mul, power, ref, size_of, sub, summation
+from derivcheck.notation.integers.atoms import entry
+from derivcheck.notation.integers.polynomials import Index, i_poly, size
+from derivcheck.notation.program.definitions import Definition, Input
+from derivcheck.notation.program.program import Program
+from derivcheck.notation.terms.build import add, div, func, mul, power, ref, size_of, sub
+from derivcheck.notation.terms.nodes import Bracket, Number, Over, Term
+from derivcheck.notation.terms.substitute import summation
 
 N, IN, OUT, D, V = size("N"), size("in"), size("out"), size("D"), size("V")
 n, i, o, d, k = Index("n", N), Index("i", IN), Index("o", OUT), Index("d", D), Index("k", D)

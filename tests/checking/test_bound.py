@@ -13,11 +13,14 @@ from hypothesis import strategies as st
 import derivcheck as dc
 from derivcheck.checking.bound import Bound, Pair, unit
 from derivcheck.checking.live import Live
-from derivcheck.notation.exact import Exact
-from derivcheck.notation.meaning import evaluate
-from derivcheck.notation.numbers import Mask
-from derivcheck.notation.program import Definition, Input, Program
-from derivcheck.notation.terms import Number, add, div, func, mul, number, power, ref, size_of, sub, summation
+from derivcheck.notation.program.definitions import Definition, Input
+from derivcheck.notation.program.program import Program
+from derivcheck.notation.terms.build import add, div, func, mul, number, power, ref, size_of, sub
+from derivcheck.notation.terms.nodes import Number
+from derivcheck.notation.terms.substitute import summation
+from derivcheck.notation.values.evaluator import evaluate
+from derivcheck.notation.values.exact import Exact
+from derivcheck.notation.values.numbers import Mask
 from tests.checking.forwards import FORWARDS, D, N, d, n
 
 HALF, SINGLE = torch.bfloat16, torch.float32

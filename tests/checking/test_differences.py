@@ -16,10 +16,10 @@ from derivcheck.checking.exact import exact
 from derivcheck.checking.structure import colouring, degree, unreduced
 from derivcheck.derivation.sweep import adjoint
 from derivcheck.derived import Derivation
-from derivcheck.notation.meaning import evaluate
-from derivcheck.notation.measure import measure
-from derivcheck.notation.program import Program
-from derivcheck.notation.terms import mul, number
+from derivcheck.notation.program.program import Program
+from derivcheck.notation.terms.build import mul, number
+from derivcheck.notation.values.evaluator import evaluate
+from derivcheck.notation.values.measure import measure
 from tests.checking.forwards import FORWARDS
 
 G = torch.Generator()
@@ -128,8 +128,8 @@ def test_exact_witness_is_exact() -> None:
 
 
 def test_exact_witness_takes_a_positive_point_where_a_root_wants_one() -> None:
-    from derivcheck.notation.program import Definition, Input
-    from derivcheck.notation.terms import div, power, ref
+    from derivcheck.notation.program.definitions import Definition, Input
+    from derivcheck.notation.terms.build import div, power, ref
     from tests.checking.forwards import N, n
 
     root = Definition("y", (n,), power(ref("x", n), div(number(1), number(2))))

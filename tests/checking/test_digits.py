@@ -7,7 +7,7 @@ import torch
 
 import derivcheck as dc
 from derivcheck.checking.page import page
-from derivcheck.notation.digits import told_apart
+from derivcheck.notation.values.digits import told_apart
 
 
 @pytest.mark.parametrize(

@@ -95,8 +95,9 @@ def test_gradients_of_inputs_not_asked_for_are_no_fault() -> None:
 
 
 def test_zero_gradient_may_be_missing_only_as_none() -> None:
-    from derivcheck.notation.program import Definition, Input, Program
-    from derivcheck.notation.terms import ref
+    from derivcheck.notation.program.definitions import Definition, Input
+    from derivcheck.notation.program.program import Program
+    from derivcheck.notation.terms.build import ref
     from tests.checking.forwards import N, n
 
     p = Program((Input("x", (N,)), Input("unused", (N,))), (Definition("y", (n,), ref("x", n)),), ("y",))

@@ -127,8 +127,10 @@ def test_subgradients_at_kinks_are_accepted_and_counted() -> None:
 
 def test_a_kink_within_rounding_counts_as_either_side() -> None:
     """0.1 + 0.2 − 0.3 is not 0 in float64: which side of the kink it is on is a matter of rounding, and said."""
-    from derivcheck.notation.program import Definition, Input, Program
-    from derivcheck.notation.terms import Bracket, add, mul, ref
+    from derivcheck.notation.program.definitions import Definition, Input
+    from derivcheck.notation.program.program import Program
+    from derivcheck.notation.terms.build import add, mul, ref
+    from derivcheck.notation.terms.nodes import Bracket
     from tests.checking.forwards import N, n
 
     s = add(ref("a", n), ref("b", n), ref("c", n))

@@ -7,10 +7,14 @@ from typing import Any
 
 import torch
 
-from derivcheck.notation.brackets import bracket, opposite
-from derivcheck.notation.program import Definition, Input, Program
-from derivcheck.notation.sizes import Entry, Index, Poly, PolyLike, as_poly, entry, i_poly, size
-from derivcheck.notation.terms import Number, Term, add, extremum, func, mul, neg, power, product, ref, size_of, summation
+from derivcheck.notation.integers.atoms import Entry, entry
+from derivcheck.notation.integers.polynomials import Index, Poly, PolyLike, as_poly, i_poly, size
+from derivcheck.notation.program.definitions import Definition, Input
+from derivcheck.notation.program.program import Program
+from derivcheck.notation.terms.brackets import bracket, opposite
+from derivcheck.notation.terms.build import add, func, mul, neg, power, ref, size_of
+from derivcheck.notation.terms.nodes import Number, Term
+from derivcheck.notation.terms.substitute import extremum, product, summation
 
 A, B, C = size("A"), size("B"), size("C")
 SIZES = (A, B, C, A * B, as_poly(2))

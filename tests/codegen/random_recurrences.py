@@ -6,10 +6,13 @@ from random import Random
 
 import torch
 
-from derivcheck.notation.brackets import bracket
-from derivcheck.notation.program import Definition, Input, Program
-from derivcheck.notation.sizes import Index, as_poly, i_poly, size
-from derivcheck.notation.terms import ONE, Term, add, func, mul, ref, sub, summation
+from derivcheck.notation.integers.polynomials import Index, as_poly, i_poly, size
+from derivcheck.notation.program.definitions import Definition, Input
+from derivcheck.notation.program.program import Program
+from derivcheck.notation.terms.brackets import bracket
+from derivcheck.notation.terms.build import ONE, add, func, mul, ref, sub
+from derivcheck.notation.terms.nodes import Term
+from derivcheck.notation.terms.substitute import summation
 
 T, B = size("T"), size("B")
 INPUTS = (Input("a", (T, B)), Input("c", (B, T)), Input("h0", (B,)), Input("w", (B, B)))

@@ -12,8 +12,8 @@ from derivcheck.codegen.load import load
 from derivcheck.codegen.source import source
 from derivcheck.derivation.sweep import adjoint
 from derivcheck.errors import UnsupportedOperation
-from derivcheck.notation.meaning import evaluate
-from derivcheck.notation.program import Program
+from derivcheck.notation.program.program import Program
+from derivcheck.notation.values.evaluator import evaluate
 from tests.codegen.random_programs import inputs, program
 from tests.codegen.random_recurrences import recurrence, recurrence_inputs
 

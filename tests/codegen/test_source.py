@@ -15,10 +15,14 @@ from derivcheck.codegen.load import load
 from derivcheck.codegen.source import source
 from derivcheck.derivation.sweep import adjoint
 from derivcheck.errors import InputError, UnsupportedOperation
-from derivcheck.notation.brackets import bracket
-from derivcheck.notation.program import Definition, Input, Program, Spelling
-from derivcheck.notation.sizes import Index, as_poly, entry, i_poly, size
-from derivcheck.notation.terms import ONE, Number, add, div, extremum, func, mul, neg, power, ref, size_of, sub, summation
+from derivcheck.notation.integers.atoms import entry
+from derivcheck.notation.integers.polynomials import Index, as_poly, i_poly, size
+from derivcheck.notation.program.definitions import Definition, Input, Spelling
+from derivcheck.notation.program.program import Program
+from derivcheck.notation.terms.brackets import bracket
+from derivcheck.notation.terms.build import ONE, add, div, func, mul, neg, power, ref, size_of, sub
+from derivcheck.notation.terms.nodes import Number
+from derivcheck.notation.terms.substitute import extremum, summation
 
 N, IN, OUT, T, D = size("N"), size("in"), size("out"), size("T"), size("d")
 n, i, o = Index("n", N), Index("i", IN), Index("o", OUT)
@@ -156,7 +160,7 @@ def test_convolution_and_its_gradients_are_convolutions():
     term = summation([c, u], mul(*inside, ref("x", b, c, place), ref("w", o, c, u)))
     long = (wide + 2 - u.size) // 2 + 1
     k_long = Index("k", long)
-    from derivcheck.notation.substitution import substitute
+    from derivcheck.notation.terms.substitute import substitute
 
     y = Definition("y", (b, o, k_long), substitute(term, {k: i_poly(k_long)}))
     p = Program((Input("x", (b.size, c.size, wide)), Input("w", (OUT, c.size, u.size))), (y,), ("y",))

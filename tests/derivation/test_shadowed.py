@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from derivcheck.derivation.sweep import adjoint
-from derivcheck.notation.meaning import evaluate
-from derivcheck.notation.parse import parse_program
+from derivcheck.notation.text.parse import parse_program
+from derivcheck.notation.values.evaluator import evaluate
 
 
 def test_softmax_with_one_letter_for_both_indices() -> None:

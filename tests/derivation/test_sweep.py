@@ -12,25 +12,14 @@ from hypothesis import strategies as st
 
 from derivcheck.derivation.sweep import adjoint
 from derivcheck.errors import InputError, UnsupportedOperation
-from derivcheck.notation.brackets import bracket
-from derivcheck.notation.program import Definition, Input, Program
-from derivcheck.notation.sizes import Index, Poly, entry, i_poly, size
-from derivcheck.notation.terms import (
-    ONE,
-    Term,
-    add,
-    extremum,
-    func,
-    mul,
-    neg,
-    number,
-    power,
-    product,
-    ref,
-    size_of,
-    sub,
-    summation,
-)
+from derivcheck.notation.integers.atoms import entry
+from derivcheck.notation.integers.polynomials import Index, Poly, i_poly, size
+from derivcheck.notation.program.definitions import Definition, Input
+from derivcheck.notation.program.program import Program
+from derivcheck.notation.terms.brackets import bracket
+from derivcheck.notation.terms.build import ONE, add, func, mul, neg, number, power, ref, size_of, sub
+from derivcheck.notation.terms.nodes import Term
+from derivcheck.notation.terms.substitute import extremum, product, summation
 from tests.reference import Element, Reference, central
 
 SIZES = {"N": 3, "K": 2, "M": 4}

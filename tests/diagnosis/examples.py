@@ -11,11 +11,11 @@ import torch
 from derivcheck.derivation.sweep import adjoint
 from derivcheck.diagnosis.case import Case, case
 from derivcheck.diagnosis.guess import Example
-from derivcheck.notation.meaning import evaluate
-from derivcheck.notation.measure import measure
-from derivcheck.notation.parse import parse_program
-from derivcheck.notation.program import Program
-from derivcheck.notation.sizes import Size
+from derivcheck.notation.integers.polynomials import Size
+from derivcheck.notation.program.program import Program
+from derivcheck.notation.text.parse import parse_program
+from derivcheck.notation.values.evaluator import evaluate
+from derivcheck.notation.values.measure import measure
 
 VALUES = {"N": 4, "C": 3, "L": 5, "in": 3, "out": 2, "V": 4, "M": 7, "D": 3}
 

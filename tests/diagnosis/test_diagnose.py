@@ -277,7 +277,7 @@ def test_few_numbers_of_low_precision_prove_nothing() -> None:
 
 def test_sizes_that_a_forward_does_not_admit_are_not_tried() -> None:
     from derivcheck.diagnosis.diagnose import _others
-    from derivcheck.notation.program import Program
+    from derivcheck.notation.program.program import Program
 
     wrong = named("weight_gradient_averaged_over_the_batch").case(0)
     shut = type("Shut", (Program,), {"admits": lambda self, sizes: sizes["N"] == 5})

@@ -8,14 +8,15 @@ import pytest
 import torch
 
 import derivcheck as dc
-from derivcheck.notation import limits
-from derivcheck.notation.dims import parse_dims, parse_input
-from derivcheck.notation.meaning import evaluate
-from derivcheck.notation.parse import parse_program
-from derivcheck.notation.program import Definition, Input, Program
-from derivcheck.notation.sizes import Index, size
-from derivcheck.notation.symbolic import Symbolic
-from derivcheck.notation.terms import ref
+from derivcheck.notation.integers.polynomials import Index, size
+from derivcheck.notation.program.definitions import Definition, Input
+from derivcheck.notation.program.program import Program
+from derivcheck.notation.terms.build import ref
+from derivcheck.notation.text import limits
+from derivcheck.notation.text.dims import parse_dims, parse_input
+from derivcheck.notation.text.parse import parse_program
+from derivcheck.notation.values.evaluator import evaluate
+from derivcheck.notation.values.symbolic import Symbolic
 
 X = {"x": "N"}
 MOD = "n % 2" + "".join(f" % {k}" for k in (3, 5, 7, 9, 11, 13, 15, 17, 19))

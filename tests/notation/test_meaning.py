@@ -12,37 +12,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from derivcheck.errors import InputError, UnsupportedOperation
-from derivcheck.notation.brackets import bracket
-from derivcheck.notation.exact import Exact
-from derivcheck.notation.float64_functions import numpy_function
-from derivcheck.notation.meaning import evaluate
-from derivcheck.notation.program import Definition, Input, Program
-from derivcheck.notation.sizes import Entry, Index, Poly, Size, entry, extreme, i_poly, size
-from derivcheck.notation.symbolic import Symbolic
-from derivcheck.notation.terms import (
-    ONE,
-    Add,
-    Bracket,
-    Func,
-    Mul,
-    Number,
-    Over,
-    Pow,
-    Ref,
-    SizeOf,
-    Term,
-    add,
-    div,
-    func,
-    mul,
-    number,
-    power,
-    product,
-    ref,
-    size_of,
-    sub,
-    summation,
-)
+from derivcheck.notation.functions.float64 import numpy_function
+from derivcheck.notation.integers.atoms import Entry, entry, extreme
+from derivcheck.notation.integers.polynomials import Index, Poly, Size, i_poly, size
+from derivcheck.notation.program.definitions import Definition, Input
+from derivcheck.notation.program.program import Program
+from derivcheck.notation.terms.brackets import bracket
+from derivcheck.notation.terms.build import ONE, add, div, func, mul, number, power, ref, size_of, sub
+from derivcheck.notation.terms.nodes import Add, Bracket, Func, Mul, Number, Over, Pow, Ref, SizeOf, Term
+from derivcheck.notation.terms.substitute import product, summation
+from derivcheck.notation.values.evaluator import evaluate
+from derivcheck.notation.values.exact import Exact
+from derivcheck.notation.values.symbolic import Symbolic
 
 N, M, D = size("N"), size("M"), size("D")
 n, m, d = Index("n", N), Index("m", M), Index("d", D)
@@ -336,7 +317,7 @@ def test_upstream_is_one_unless_given() -> None:
 def test_functions_against_many_digits(name: str) -> None:
     import sympy
 
-    from derivcheck.notation.functions import expression
+    from derivcheck.notation.functions.table import expression
 
     points = [-30.5, -3.25, -0.5, 1e-9, 0.75, 4.0, 35.0]
     if name in ("log1p", "lgamma", "digamma"):
@@ -348,16 +329,16 @@ def test_functions_against_many_digits(name: str) -> None:
 
 
 def test_a_row_of_the_users_own_needs_no_spelling() -> None:
-    from derivcheck.notation import functions
+    from derivcheck.notation.functions import table
 
     name = "test_meaning_quick_gelu"
-    if name not in functions.functions():
-        functions.function(name, "({0})", "", means=lambda sp, F, x: x * F.sigmoid(sp.Rational(1702, 1000) * x))
+    if name not in table.functions():
+        table.function(name, "({0})", "", means=lambda sp, F, x: x * F.sigmoid(sp.Rational(1702, 1000) * x))
     try:
         x = np.array([-1.5, 0.0, 2.0])
         np.testing.assert_allclose(numpy_function(name)(x), x / (1 + np.exp(-1.702 * x)))
     finally:
-        functions.functions().pop(name)
+        table.functions().pop(name)
 
 
 def test_large_linear_is_a_matrix_product() -> None:

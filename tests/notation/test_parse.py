@@ -15,36 +15,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from derivcheck.errors import NotationError
-from derivcheck.notation.brackets import bracket
-from derivcheck.notation.dims import parse_dims, parse_input
-from derivcheck.notation.groups import expand_groups
-from derivcheck.notation.meaning import evaluate
-from derivcheck.notation.parse import Scope, parse_program, parse_term
-from derivcheck.notation.program import Definition, Input, Program
-from derivcheck.notation.sizes import Index, Poly, as_poly, entry, extreme, i_poly, size
-from derivcheck.notation.syntax import read
-from derivcheck.notation.terms import (
-    Add,
-    Bracket,
-    Func,
-    Mul,
-    Number,
-    Over,
-    Pow,
-    SizeOf,
-    Term,
-    add,
-    extremum,
-    func,
-    mul,
-    neg,
-    power,
-    product,
-    ref,
-    size_of,
-    summation,
-)
-from derivcheck.notation.walking import subterms
+from derivcheck.notation.integers.atoms import entry, extreme
+from derivcheck.notation.integers.polynomials import Index, Poly, as_poly, i_poly, size
+from derivcheck.notation.program.definitions import Definition, Input
+from derivcheck.notation.program.program import Program
+from derivcheck.notation.terms.brackets import bracket
+from derivcheck.notation.terms.build import add, func, mul, neg, power, ref, size_of
+from derivcheck.notation.terms.nodes import Add, Bracket, Func, Mul, Number, Over, Pow, SizeOf, Term
+from derivcheck.notation.terms.substitute import extremum, product, summation
+from derivcheck.notation.terms.walk import subterms
+from derivcheck.notation.text.dims import parse_dims, parse_input
+from derivcheck.notation.text.groups import expand_groups
+from derivcheck.notation.text.parse import Scope, parse_program, parse_term
+from derivcheck.notation.text.syntax import read
+from derivcheck.notation.values.evaluator import evaluate
 
 N, K, V = size("N"), size("K"), size("V")
 TENSORS = {"x": Input("x", (N, K)), "w": Input("w", (K,)), "c": Input("c", ()), "ids": Input("ids", (N,), "int", K)}
@@ -346,6 +330,6 @@ def test_any_text_is_read_or_refused(text: str) -> None:
 
 
 def test_nothing_is_loaded_before_there_is_text() -> None:
-    code = "import sys, derivcheck.notation.parse; print('lark' in sys.modules, 'sympy' in sys.modules)"
+    code = "import sys, derivcheck.notation.text.parse; print('lark' in sys.modules, 'sympy' in sys.modules)"
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert out.stdout.split() == ["False", "False"]

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 import sympy
 
-from derivcheck.notation.functions import functions
-from derivcheck.notation.meaning import evaluate
-from derivcheck.notation.parse import parse_program
-from derivcheck.notation.program import Program
-from derivcheck.notation.sympify import to_sympy
+from derivcheck.notation.functions.table import functions
+from derivcheck.notation.program.program import Program
+from derivcheck.notation.text.parse import parse_program
+from derivcheck.notation.values.evaluator import evaluate
+from derivcheck.notation.values.sympify import to_sympy
 
 SIZES = {"N": 3, "K": 4}
 TEXTS = [

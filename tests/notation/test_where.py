@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from derivcheck.errors import InputError, NotationError
-from derivcheck.notation.sizes import as_poly, size
-from derivcheck.notation.where import known_names, of_sizes, parse_where
+from derivcheck.notation.integers.polynomials import as_poly, size
+from derivcheck.notation.text.where import known_names, of_sizes, parse_where
 
 SIZES = {n: size(n) for n in ("S", "T", "N")} | {"F": as_poly(5)}
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from derivcheck.derivation.sweep import adjoint
-from derivcheck.notation.parse import parse_program
-from derivcheck.notation.program import Program
+from derivcheck.notation.program.program import Program
+from derivcheck.notation.text.parse import parse_program
 
 LINEAR_TEXT = "y[n,o] := sum(i: input[n,i]*weight[o,i]) + bias[o]; loss := sum(n, o: (y[n,o] - target[n,o])^2)/(N*out)"
 LINEAR_DIMS = {"input": "N in", "weight": "out in", "bias": "out", "target": "N out"}

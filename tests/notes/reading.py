@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from derivcheck.notation.functions import expression, functions
+from derivcheck.notation.functions.table import expression, functions
 
 RELATIONS: dict[str, Callable[[Any, Any], bool]] = {
     "=": lambda a, b: a == b, "≠": lambda a, b: a != b, "≥": lambda a, b: a >= b, "≤": lambda a, b: a <= b,

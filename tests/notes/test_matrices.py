@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from derivcheck.derivation.sweep import adjoint
-from derivcheck.notation.meaning import evaluate
-from derivcheck.notation.parse import parse_program
-from derivcheck.notation.program import Program
+from derivcheck.notation.program.program import Program
+from derivcheck.notation.text.parse import parse_program
+from derivcheck.notation.values.evaluator import evaluate
 from derivcheck.notes.captions import captions
 from derivcheck.notes.ink import Latex
 from derivcheck.notes.matrix import Matrices

@@ -12,10 +12,13 @@ from collections.abc import Iterator
 import pytest
 
 from derivcheck.derivation.sweep import adjoint, apart
-from derivcheck.notation.parse import parse_program
-from derivcheck.notation.program import Definition, Input, Program
-from derivcheck.notation.sizes import Index, as_poly, i_poly, size
-from derivcheck.notation.terms import Term, add, func, mul, power, ref, size_of, summation
+from derivcheck.notation.integers.polynomials import Index, as_poly, i_poly, size
+from derivcheck.notation.program.definitions import Definition, Input
+from derivcheck.notation.program.program import Program
+from derivcheck.notation.terms.build import add, func, mul, power, ref, size_of
+from derivcheck.notation.terms.nodes import Term
+from derivcheck.notation.terms.substitute import summation
+from derivcheck.notation.text.parse import parse_program
 from derivcheck.notes.document import blocks
 from derivcheck.notes.html import mathml
 from derivcheck.notes.ink import Latex, Unicode

@@ -14,7 +14,7 @@ from latex2mathml.converter import convert
 
 from derivcheck.derivation.sweep import adjoint
 from derivcheck.errors import InputError
-from derivcheck.notation.parse import parse_program
+from derivcheck.notation.text.parse import parse_program
 from derivcheck.notes.html import to_html
 from derivcheck.notes.latex import gradient_latex, to_latex
 from derivcheck.notes.markdown import to_markdown

@@ -15,12 +15,13 @@ import pytest
 
 from derivcheck.derivation.sweep import adjoint, apart
 from derivcheck.errors import UnsupportedOperation
-from derivcheck.notation.meaning import evaluate
-from derivcheck.notation.parse import parse_program
-from derivcheck.notation.program import Definition, Program
-from derivcheck.notation.sizes import Index
-from derivcheck.notation.terms import Over
-from derivcheck.notation.walking import subterms
+from derivcheck.notation.integers.polynomials import Index
+from derivcheck.notation.program.definitions import Definition
+from derivcheck.notation.program.program import Program
+from derivcheck.notation.terms.nodes import Over
+from derivcheck.notation.terms.walk import subterms
+from derivcheck.notation.text.parse import parse_program
+from derivcheck.notation.values.evaluator import evaluate
 from derivcheck.notes import ink, writing
 from derivcheck.notes.document import blocks
 from derivcheck.notes.elements import _sample

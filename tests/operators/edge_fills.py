@@ -19,7 +19,7 @@ from derivcheck.codegen.load import load
 from derivcheck.codegen.source import source
 from derivcheck.derivation.sweep import adjoint
 from derivcheck.errors import UnsupportedOperation
-from derivcheck.notation.sizes import Poly
+from derivcheck.notation.integers.polynomials import Poly
 from derivcheck.operators.row import Dtype, Like, Row, Sample, rows
 
 INF, NAN = float("inf"), float("nan")

@@ -18,9 +18,9 @@ from rows_on_numbers import case, fits, overload
 from derivcheck.codegen.load import load
 from derivcheck.codegen.source import source
 from derivcheck.derivation.sweep import adjoint
-from derivcheck.notation.program import Program
-from derivcheck.notation.terms import Over
-from derivcheck.notation.walking import subterms
+from derivcheck.notation.program.program import Program
+from derivcheck.notation.terms.nodes import Over
+from derivcheck.notation.terms.walk import subterms
 from derivcheck.operators.row import Like, Row, Sample, rows
 
 INF, NAN = float("inf"), float("nan")

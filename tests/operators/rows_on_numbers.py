@@ -11,9 +11,10 @@ import numpy as np
 import torch
 
 from derivcheck.derivation.sweep import adjoint
-from derivcheck.notation.meaning import evaluate
-from derivcheck.notation.program import Input, Program
-from derivcheck.notation.sizes import Poly, as_poly, size
+from derivcheck.notation.integers.polynomials import Poly, as_poly, size
+from derivcheck.notation.program.definitions import Input
+from derivcheck.notation.program.program import Program
+from derivcheck.notation.values.evaluator import evaluate
 from derivcheck.operators.build import Builder
 from derivcheck.operators.row import Dtype, Like, Row, Sample, apply
 from derivcheck.operators.values import Value

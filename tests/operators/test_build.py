@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from derivcheck.errors import UnsupportedOperation
-from derivcheck.notation.sizes import as_poly, i_poly, size
-from derivcheck.notation.terms import ONE, ZERO, Bracket, Number, func, mul, neg
+from derivcheck.notation.integers.polynomials import as_poly, i_poly, size
+from derivcheck.notation.terms.build import ONE, ZERO, func, mul, neg
+from derivcheck.notation.terms.nodes import Bracket, Number
 from derivcheck.operators import row as rows_file
 from derivcheck.operators.build import Builder
 from derivcheck.operators.row import apply, find, row

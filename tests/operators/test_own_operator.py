@@ -9,7 +9,7 @@ import pytest
 import torch
 
 import derivcheck as dc
-from derivcheck.notation.terms import add, mul
+from derivcheck.notation.terms.build import add, mul
 from derivcheck.operators import row as rows_file
 from derivcheck.operators.build import Builder
 from derivcheck.operators.values import Value

@@ -14,7 +14,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from rows_on_numbers import Case, arrays, case, fits, sizes_of
 
 from derivcheck.derivation.sweep import adjoint
-from derivcheck.notation.meaning import evaluate
+from derivcheck.notation.values.evaluator import evaluate
 from derivcheck.operators.row import rows
 
 

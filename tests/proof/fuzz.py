@@ -20,9 +20,10 @@ from rich.console import Console
 from rich.progress import track
 
 from derivcheck.errors import DerivcheckError
-from derivcheck.notation.meaning import evaluate
-from derivcheck.notation.program import Definition, Program
-from derivcheck.notation.terms import Term
+from derivcheck.notation.program.definitions import Definition
+from derivcheck.notation.program.program import Program
+from derivcheck.notation.terms.nodes import Term
+from derivcheck.notation.values.evaluator import evaluate
 from derivcheck.proof.decimals import Digits
 from derivcheck.proof.equality import equal_by_second_route, surely_equal
 from tests.proof import polynomial_sums

@@ -15,11 +15,12 @@ from typing import Any
 import numpy as np
 
 from derivcheck.errors import DerivcheckError
-from derivcheck.notation.functions import functions
-from derivcheck.notation.parse import parse_program
-from derivcheck.notation.sizes import Index, Poly, Size
-from derivcheck.notation.terms import Add, Bracket, Func, Mul, Number, Over, Pow, Ref, SizeOf, Term, func, number
-from derivcheck.notation.walking import subterms
+from derivcheck.notation.functions.table import functions
+from derivcheck.notation.integers.polynomials import Index, Poly, Size
+from derivcheck.notation.terms.build import func, number
+from derivcheck.notation.terms.nodes import Add, Bracket, Func, Mul, Number, Over, Pow, Ref, SizeOf, Term
+from derivcheck.notation.terms.walk import subterms
+from derivcheck.notation.text.parse import parse_program
 from derivcheck.proof.report import Proof
 from tests.proof.random_claims import DIMS, INPUTS, Claim, R
 

@@ -12,29 +12,15 @@ from typing import Any
 
 import numpy as np
 
-from derivcheck.notation.brackets import bracket, opposite
-from derivcheck.notation.exact import Exact
-from derivcheck.notation.meaning import evaluate
-from derivcheck.notation.program import Definition, Program
-from derivcheck.notation.sizes import Index, Poly, i_poly
-from derivcheck.notation.substitution import substitute
-from derivcheck.notation.terms import (
-    ONE,
-    Bracket,
-    Mul,
-    Over,
-    Pow,
-    Term,
-    add,
-    mul,
-    neg,
-    number,
-    power,
-    ref,
-    size_of,
-    sub,
-    summation,
-)
+from derivcheck.notation.integers.polynomials import Index, Poly, i_poly
+from derivcheck.notation.program.definitions import Definition
+from derivcheck.notation.program.program import Program
+from derivcheck.notation.terms.brackets import bracket, opposite
+from derivcheck.notation.terms.build import ONE, add, mul, neg, number, power, ref, size_of, sub
+from derivcheck.notation.terms.nodes import Bracket, Mul, Over, Pow, Term
+from derivcheck.notation.terms.substitute import substitute, summation
+from derivcheck.notation.values.evaluator import evaluate
+from derivcheck.notation.values.exact import Exact
 from tests.proof.random_terms import (
     COLUMN,
     INPUTS,

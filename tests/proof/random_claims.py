@@ -7,31 +7,17 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
 
-from derivcheck.notation.brackets import bracket
-from derivcheck.notation.domains import dropped_conditions, partial
-from derivcheck.notation.dropped import listening
-from derivcheck.notation.program import Definition, Input, Program
-from derivcheck.notation.reads import inside
-from derivcheck.notation.sizes import Index, Poly, entry, i_poly, size
-from derivcheck.notation.terms import (
-    ONE,
-    ZERO,
-    Bracket,
-    Func,
-    Mul,
-    Ref,
-    Term,
-    add,
-    div,
-    func,
-    mul,
-    number,
-    power,
-    ref,
-    size_of,
-    sub,
-    summation,
-)
+from derivcheck.notation.integers.atoms import entry
+from derivcheck.notation.integers.polynomials import Index, Poly, i_poly, size
+from derivcheck.notation.program.definitions import Definition, Input
+from derivcheck.notation.program.domains import dropped_conditions, partial
+from derivcheck.notation.program.program import Program
+from derivcheck.notation.program.reads import inside
+from derivcheck.notation.terms.brackets import bracket
+from derivcheck.notation.terms.build import ONE, ZERO, add, div, func, mul, number, power, ref, size_of, sub
+from derivcheck.notation.terms.dropped import listening
+from derivcheck.notation.terms.nodes import Bracket, Func, Mul, Ref, Term
+from derivcheck.notation.terms.substitute import summation
 from derivcheck.proof.prove import prove_programs
 from derivcheck.proof.report import Proof
 from tests.proof.random_terms import Maker, distributed, renamed, shuffled, somewhere

@@ -7,36 +7,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
 
-from derivcheck.notation.brackets import bracket, opposite
-from derivcheck.notation.program import Input
-from derivcheck.notation.sizes import Entry, Index, Poly, as_poly, entry, i_poly, size
-from derivcheck.notation.substitution import substitute
-from derivcheck.notation.terms import (
-    ONE,
-    Add,
-    Bracket,
-    Func,
-    Mul,
-    Number,
-    Over,
-    Pow,
-    Ref,
-    SizeOf,
-    Term,
-    add,
-    div,
-    func,
-    mul,
-    neg,
-    number,
-    power,
-    product,
-    ref,
-    size_of,
-    sub,
-    summation,
-)
-from derivcheck.notation.walking import rebuild, subterms
+from derivcheck.notation.integers.atoms import Entry, entry
+from derivcheck.notation.integers.polynomials import Index, Poly, as_poly, i_poly, size
+from derivcheck.notation.program.definitions import Input
+from derivcheck.notation.terms.brackets import bracket, opposite
+from derivcheck.notation.terms.build import ONE, add, div, func, mul, neg, number, power, ref, size_of, sub
+from derivcheck.notation.terms.nodes import Add, Bracket, Func, Mul, Number, Over, Pow, Ref, SizeOf, Term
+from derivcheck.notation.terms.substitute import product, rebuild, substitute, summation
+from derivcheck.notation.terms.walk import subterms
 
 N, M = size("N"), size("M")
 INPUTS = (

@@ -2,10 +2,12 @@
 
 import pytest
 
-from derivcheck.notation.dims import parse_input
-from derivcheck.notation.parse import Scope, parse_term
-from derivcheck.notation.sizes import Index, size
-from derivcheck.notation.terms import Over, Term, mul, ref, summation
+from derivcheck.notation.integers.polynomials import Index, size
+from derivcheck.notation.terms.build import mul, ref
+from derivcheck.notation.terms.nodes import Over, Term
+from derivcheck.notation.terms.substitute import summation
+from derivcheck.notation.text.dims import parse_input
+from derivcheck.notation.text.parse import Scope, parse_term
 from derivcheck.proof.equality import surely_equal
 from derivcheck.proof.normal import of_term
 from derivcheck.proof.space import OutOfTime, Space

@@ -224,7 +224,7 @@ def test_bad_backwards(backward: Any, message: str) -> None:
 
 def test_a_backward_that_reads_what_the_forward_does_not_have() -> None:
     from derivcheck.derivation.sweep import adjoint
-    from derivcheck.notation.parse import parse_program
+    from derivcheck.notation.text.parse import parse_program
     from derivcheck.proof.prove import prove_programs
 
     f = parse_program("y[n] := x[n]^2", {"x": "N"})

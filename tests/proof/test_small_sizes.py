@@ -7,11 +7,13 @@ from typing import Any
 import pytest
 
 import derivcheck as dc
-from derivcheck.notation.brackets import bracket
-from derivcheck.notation.dims import parse_input
-from derivcheck.notation.parse import Scope, parse_term
-from derivcheck.notation.sizes import Index, i_poly, size
-from derivcheck.notation.terms import Term, add, mul, number, power, ref, size_of, sub, summation
+from derivcheck.notation.integers.polynomials import Index, i_poly, size
+from derivcheck.notation.terms.brackets import bracket
+from derivcheck.notation.terms.build import add, mul, number, power, ref, size_of, sub
+from derivcheck.notation.terms.nodes import Term
+from derivcheck.notation.terms.substitute import summation
+from derivcheck.notation.text.dims import parse_input
+from derivcheck.notation.text.parse import Scope, parse_term
 from derivcheck.proof import polynomials, small_sizes
 from derivcheck.proof.equality import AS_WRITTEN, MODES, equal_at_small_sizes, equal_by_second_route, surely_equal
 from derivcheck.proof.normal import of_term

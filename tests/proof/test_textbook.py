@@ -10,7 +10,7 @@ import pytest
 
 import derivcheck as dc
 from derivcheck.errors import InputError
-from derivcheck.notation.program import Program
+from derivcheck.notation.program.program import Program
 from derivcheck.operators.row import Like, Row, rows
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "operators"))

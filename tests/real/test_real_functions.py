@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 import derivcheck as dc
-from derivcheck.notation.dims import parse_dims
+from derivcheck.notation.text.dims import parse_dims
 from tests.real.functions import CASES, Case
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from derivcheck.notation.meaning import evaluate
+from derivcheck.notation.values.evaluator import evaluate
 from derivcheck.tracing.trace import Traced
 
 

@@ -184,7 +184,7 @@ def test_stopped_gradients_stay_stopped(how: str) -> None:
 
     program = trace(f, dims={"x": "N"}).program
     from derivcheck.derivation.sweep import adjoint
-    from derivcheck.notation.meaning import evaluate
+    from derivcheck.notation.values.evaluator import evaluate
 
     x = normal(3)
     found = evaluate(adjoint(program), {"x": x.numpy(), "grad_output": torch.ones(3).numpy()})["x_bar"]

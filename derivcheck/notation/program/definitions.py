@@ -1,0 +1,85 @@
+"""Inputs and definitions: what a Program is made of."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from derivcheck.notation.integers.polynomials import Index, Poly
+from derivcheck.notation.terms.nodes import Term
+
+
+@dataclass(frozen=True)
+class Input:
+    """A tensor that a Program reads.
+
+    Attributes:
+        dims: its sizes, one per dimension.
+        kind: ``float``, ``int`` or ``bool``; only ``float`` inputs have gradients.
+        below: for an ``int`` input used as a position, the size that its entries stay below, or None.
+        role: ``argument``, ``parameter``, ``buffer``, ``constant`` or ``upstream`` (a grad_output).
+    """
+
+    name: str
+    dims: tuple[Poly, ...]
+    kind: str = "float"
+    below: Poly | None = None
+    role: str = "argument"
+
+
+@dataclass(frozen=True)
+class Spelling:
+    """How torch itself computes a definition: a template with ``{}`` per name and ``{s:EXPR}``-free text.
+
+    >>> Spelling("torch.softmax({}, dim=-1)", ("S",)).text()
+    'torch.softmax(S, dim=-1)'
+    """
+
+    template: str
+    names: tuple[str, ...]
+
+    def text(self, names: Mapping[str, str] | None = None) -> str:
+        """The torch expression, with tensors renamed where ``names`` says so."""
+        return self.template.format(*(n if names is None else names.get(n, n) for n in self.names))
+
+
+@dataclass(frozen=True)
+class Definition:
+    """``name[indices] := term``.
+
+    Attributes:
+        stop: no gradient flows through it (``detach``, integer and boolean results, witnesses).
+        kind: ``float``, ``int`` or ``bool``.
+        rule: the operator or rule that it comes from, for the reader (``linear``, ``chain rule``).
+        place: ``file.py:line`` in the user's code, or None.
+        spelling: how torch computes it directly, where that is better than what is generated from the term.
+        paths: for an adjoint, its contributions, one per path of the chain rule; ``term`` is their sum, tidied.
+    """
+
+    name: str
+    indices: tuple[Index, ...]
+    term: Term
+    stop: bool = False
+    kind: str = "float"
+    rule: str = ""
+    place: str | None = None
+    spelling: Spelling | None = None
+    paths: tuple[Path, ...] = ()
+
+    @property
+    def dims(self) -> tuple[Poly, ...]:
+        """The sizes of its dimensions."""
+        return tuple(i.size for i in self.indices)
+
+    @property
+    def recurrent(self) -> bool:
+        """Whether it refers to itself (a scan)."""
+        return self.name in self.term.names
+
+
+@dataclass(frozen=True)
+class Path:
+    """One path of the chain rule: what flows from the adjoint of ``through`` into this one."""
+
+    through: str
+    term: Term

@@ -1,0 +1,39 @@
+"""What stands inside a term."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from derivcheck.notation.integers.polynomials import Index
+from derivcheck.notation.terms.nodes import Mul, Over, Ref, Term
+
+
+def subterms(term: Term) -> Iterable[Term]:
+    """The term and everything inside, each occurrence once, top down."""
+    seen: set[Term] = set()
+    stack = [term]
+    while stack:
+        t = stack.pop()
+        if t not in seen:
+            seen.add(t)
+            yield t
+            stack.extend(reversed(t.children))
+
+
+def factors(term: Term) -> tuple[Term, ...]:
+    """The factors of a product; anything else is its own."""
+    return term.args if isinstance(term, Mul) else (term,)
+
+
+def refs(term: Term) -> list[Ref]:
+    """The references in it (not those in positions), each once."""
+    return [t for t in subterms(term) if isinstance(t, Ref)]
+
+
+def bound_indices(term: Term) -> frozenset[Index]:
+    """All indices that a Σ, Π or extreme inside binds."""
+    found: set[Index] = set()
+    for t in subterms(term):
+        if isinstance(t, Over):
+            found.update(t.indices)
+    return frozenset(found)

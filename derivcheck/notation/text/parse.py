@@ -1,0 +1,152 @@
+"""Index text to terms and Programs: the way back from :mod:`derivcheck.notation.text`.
+
+A Program is definitions ``name[i, j] := term`` (``=`` will do), one a line or parted by ``;``::
+
+    y[n,o] := sum(i: x[n,i]*W[o,i]) + b[o]
+    L := sum(n, o: (y[n,o] - t[n,o])^2)/(N*out)
+
+``sum prod max min argmax argmin`` bind indices; ``[a <= b]`` is 1 where that holds, else 0; ``^`` or ``**`` is a
+power; ``size(n)`` is the size of an index.  Positions may be integer expressions (``x[2*i + u]``, ``x[i // d]``,
+``E[ids[n], d]``).  An index takes the size of the dimension in which it stands alone; where there is none,
+``i < H`` says it where the index is bound.  ``input x[N, in]``, ``output y`` and ``(no gradient)`` are read as they
+are printed.  What nothing defines is an input.  Outputs are what no other definition uses.
+
+>>> p = parse_program("y[n,o] := sum(i: x[n,i]*W[o,i])", {"x": "N in", "W": "out in"})
+>>> print(p)
+input  x[N, in]
+input  W[out, in]
+y[n, o] := sum(i: x[n, i]*W[o, i])
+output y
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+
+from derivcheck.errors import NotationError
+from derivcheck.notation.integers.polynomials import Index, Poly
+from derivcheck.notation.program.definitions import Input
+from derivcheck.notation.program.domains import dropped_conditions, partial
+from derivcheck.notation.program.program import Program
+from derivcheck.notation.terms.dropped import listening
+from derivcheck.notation.terms.nodes import Term
+from derivcheck.notation.text.dims import parse_input, size_expression
+from derivcheck.notation.text.groups import expand_groups
+from derivcheck.notation.text.reader import Reader
+from derivcheck.notation.text.resolve import Axis, Resolver
+from derivcheck.notation.text.syntax import Declare, Define, Item, complaint, read
+
+
+@dataclass(frozen=True)
+class Scope:
+    """What the names in a term mean: tensors with their dimensions and kinds, and the free indices."""
+
+    tensors: Mapping[str, Input]
+    indices: tuple[Index, ...] = ()
+
+    @classmethod
+    def of(cls, program: Program, indices: Iterable[Index] = ()) -> Scope:
+        """The tensors of a Program."""
+        tensors = {a.name: a for a in program.arguments}
+        tensors.update({d.name: Input(d.name, d.dims, d.kind) for d in program.definitions})
+        return cls(tensors, tuple(indices))
+
+
+def parse_term(text: str, scope: Scope) -> Term:
+    """A term whose names ``scope`` gives.
+
+    Raises:
+        NotationError: text that cannot be read, an unknown name, another number of positions than dimensions.
+
+    >>> x = parse_input("x", "N")
+    >>> print(parse_term("exp(x[n])/sum(n: exp(x[n]))", Scope({"x": x}, (Index("n", x.dims[0]),))))
+    exp(x[n])/sum(n: exp(x[n]))
+    """
+    tree = read(text, "term")
+    resolver = Resolver(text, scope.tensors.values(), closed=True)
+    free = {i.key: Axis(i.key, i.size, explicit=True) for i in scope.indices}
+    resolver.fallback = {i.key: i.size for i in scope.indices}
+    resolver.walk(tree, free)
+    resolver.settle()
+    return Reader(text, resolver).term(tree, {i.key: i for i in scope.indices})
+
+
+def parse_program(text: str, dims: Mapping[str, str] | None = None, groups: Mapping[str, int] | None = None) -> Program:
+    """A Program from index text.
+
+    Args:
+        text: definitions, and perhaps ``input`` and ``output`` lines.
+        dims: dimensions by input.  Without them each input's follow from the indices that it is used with: an index
+            whose size nothing tells gets the size of its name in upper case (``n`` runs below ``N``), the same name
+            the same size throughout.
+        groups: how many indices each star group ``*n`` stands for.
+
+    Raises:
+        NotationError: names what was found and what was expected, with line, column and the text.
+
+    >>> parse_program("y[n] := sum(k: A[n,k]*x[k])").dims("A")
+    (N, K)
+    """
+    statements = read(text, "program")
+    if groups is not None:
+        statements = expand_groups(statements, groups)
+    declared = {n: parse_input(n, t) for n, t in (dims or {}).items()}
+    defines = [s for s in statements if isinstance(s, Define)]
+    outputs: list[str] = []
+    for s in statements:
+        if isinstance(s, Declare):
+            _declare(text, s, declared, outputs)
+    if not defines and not outputs:
+        raise NotationError(f"the text defines nothing; expected lines such as 'y[n] := x[n]^2', found {text.strip()[:80]!r}")
+    closed = dims is not None or any(isinstance(s, Declare) and s.word == "input" for s in statements)
+    resolver = Resolver(text, declared.values(), closed)
+    resolver.definitions(defines)
+    resolver.settle()
+    if dims is not None:
+        _all_used(text, dims, resolver)
+    reader = Reader(text, resolver)
+    with listening() as heard:
+        definitions = tuple(reader.definition(d) for d in defines)
+    names = {d.name for d in definitions}
+    used: frozenset[str] = frozenset().union(*(d.term.names - {d.name} for d in definitions))
+    used = used.union(*(p.names for d in definitions for p in d.dims))
+    for o in outputs:
+        if o not in names and o not in resolver.inputs:
+            raise NotationError(f"output {o!r} is not defined; defined are {', '.join(d.name for d in definitions)}")
+    arguments = tuple(resolver.inputs.values())
+    outputs = outputs or [d.name for d in definitions if d.name not in used]
+    dropped = partial(heard, {d.name: d for d in definitions})
+    return Program(arguments, definitions, tuple(outputs), dropped_conditions(dropped, definitions), dropped=dropped)
+
+
+def _declare(text: str, s: Declare, declared: dict[str, Input], outputs: list[str]) -> None:
+    if s.word == "output":
+        outputs.extend(s.names)
+        return
+    if s.word != "input" or len(s.names) != 1:
+        raise complaint(text, s.span, f"found {s.word!r} before a name, expected 'input', 'output' or 'name[indices] := term'")
+    if s.kind not in ("", "float", "int", "bool"):
+        raise complaint(text, s.span, f"found kind {s.kind!r}, expected float, int or bool")
+    sizes = tuple(size_expression(x.value if isinstance(x, Item) else x, text) for x in s.sizes)
+    new = Input(s.names[0], sizes, s.kind or "float", None if s.below is None else size_expression(s.below, text))
+    old = declared.get(new.name)
+    if old is not None and (old.dims, old.kind) != (new.dims, new.kind):
+        raise complaint(
+            text, s.span, f"{new.name} is declared with dimensions {_listed(new.dims)}, but dims gives {_listed(old.dims)}"
+        )
+    declared.setdefault(new.name, new)
+
+
+def _all_used(text: str, dims: Mapping[str, str], resolver: Resolver) -> None:
+    for name in dims:
+        if name not in resolver.seen:
+            inferred = [n for n in resolver.inputs if n not in dims] or list(resolver.inputs)
+            near = get_close_matches(name, sorted(resolver.seen), 1)
+            advice = f"; did you mean {near[0]!r}?" if near else f"; it uses {', '.join(inferred)}"
+            raise NotationError(f"dims names {name!r}, which the text does not use{advice}")
+
+
+def _listed(dims: tuple[Poly, ...]) -> str:
+    return ", ".join(map(str, dims)) or "none"

@@ -1,0 +1,374 @@
+"""The meaning of a Program on numbers: each definition as an array.
+
+This is what a Program *says*, independent of the torch code that is generated from it.  It is generic
+over the numbers (:mod:`derivcheck.notation.values.numbers`): float64, exact rationals, SymPy expressions, and
+the (value, error) pairs of the rounding bound.
+
+>>> from derivcheck.notation.program.definitions import Definition, Input
+>>> from derivcheck.notation.integers.polynomials import Index, size
+>>> from derivcheck.notation.terms.build import mul, ref
+>>> from derivcheck.notation.terms.substitute import summation
+>>> N, n = size("N"), Index("n", size("N"))
+>>> dot = Definition("y", (), summation([n], mul(ref("a", n), ref("b", n))))
+>>> program = Program((Input("a", (N,)), Input("b", (N,))), (dot,), ("y",))
+>>> float(evaluate(program, {"a": [1.0, 2.0], "b": [3.0, 4.0]})["y"])
+11.0
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from fractions import Fraction
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from derivcheck.errors import InputError, UnsupportedOperation
+from derivcheck.notation.integers.atoms import Entry
+from derivcheck.notation.integers.polynomials import Atom, Index, Poly, Size
+from derivcheck.notation.program.definitions import Definition
+from derivcheck.notation.program.program import Program
+from derivcheck.notation.program.recurrence import groups, loop
+from derivcheck.notation.terms.nodes import Add, Bracket, Func, Mul, Number, Over, Pow, Ref, SizeOf, Term
+from derivcheck.notation.values.axes import Axes, Value
+from derivcheck.notation.values.contract import contract
+from derivcheck.notation.values.float64 import Numpy
+from derivcheck.notation.values.measure import measure
+from derivcheck.notation.values.numbers import Bools, Mask, Numbers, Whole
+
+DENSE = 1 << 22  # a sum of products is distributed over its addends where the whole would have more elements
+
+
+class Place(NamedTuple):
+    """Integers at positions, broadcast over ``axes``; ``open`` marks those that are not certain."""
+
+    values: Any
+    axes: tuple[Index, ...]
+    open: Bools | None = None
+
+
+def evaluate(
+    program: Program,
+    inputs: Mapping[str, Any],
+    sizes: Mapping[str, int] | None = None,
+    numbers: Numbers | None = None,
+) -> dict[str, Any]:
+    """Every definition of ``program`` on numbers.
+
+    Args:
+        inputs: an array (or torch tensor, list, number) per input; an upstream gradient without
+            dimensions may be left out and is 1.
+        sizes: sizes that no input's shape determines.
+        numbers: what to compute with; default float64.
+
+    Returns:
+        name -> array of shape ``dims``, for the definitions in order; float64 unless ``numbers`` says otherwise.
+
+    Raises:
+        InputError: a missing input, or shapes that clash.
+        UnsupportedOperation: a scalar function without a value in these numbers.
+    """
+    machine = Evaluation(program, inputs, sizes, numbers or Numpy())
+    with np.errstate(all="ignore"):
+        machine.run()
+    return {d.name: machine.arrays[d.name] for d in program.definitions}
+
+
+class Evaluation(Axes):
+    """One evaluation: the sizes, the arrays found so far, and the terms of the definition at hand."""
+
+    def __init__(self, program: Program, inputs: Mapping[str, Any], sizes: Mapping[str, int] | None, numbers: Numbers) -> None:
+        super().__init__(numbers)
+        self.program = program
+        self.arrays: dict[str, Any] = {}
+        self.wholes: dict[str, Whole] = {}
+        self.memo: dict[Term, Value] = {}
+        self.extents: dict[Index, int] = {}
+        shapes = {}
+        for argument in program.arguments:
+            name = argument.name
+            if name in inputs:
+                self.arrays[name] = numbers.given(inputs[name], name)
+            elif argument.role == "upstream" and not argument.dims:
+                self.arrays[name] = numbers.number(Fraction(1))
+            else:
+                raise InputError(f"{name} is missing; the inputs are {', '.join(program.inputs)}")
+            shapes[name] = numbers.shape(self.arrays[name])
+        self.sizes = measure(program, shapes, sizes)
+
+    # -- definitions ---------------------------------------------------------
+    def run(self) -> None:
+        for group in groups(self.program.definitions):
+            if len(group) == 1 and not group[0].recurrent:
+                self.arrays[group[0].name] = self.define(group[0])
+            else:
+                self.repeat(group)
+
+    def define(self, d: Definition) -> Any:
+        """The array of a definition, over all its indices that are not fixed."""
+        self.memo = {}
+        found = self.spread(self.value(d.term), tuple(i for i in d.indices if i not in self.fixed))
+        if d.kind == "int" and all(self.program.kind(n) == "int" for n in d.term.names):
+            found = self.numbers.integers(Whole(self.numbers.whole(found).values))  # integers of integers are exact
+        return self.numbers.held(found) if d.stop else found
+
+    def repeat(self, group: Sequence[Definition]) -> None:
+        """A recurrence: along one index where the references show one, else until nothing changes."""
+        for d in group:
+            self.set(d.name, self.numbers.zeros([self.extent(i) for i in d.indices]))
+        plan = loop(group)
+        if plan is not None and len({self.extent(d.indices[plan.axes[d.name]]) for d in group}) == 1:
+            first = group[0].indices[plan.axes[group[0].name]]
+            steps = range(self.extent(first))
+            for k in reversed(steps) if plan.down else steps:
+                for d in plan.order:
+                    axis = plan.axes[d.name]
+                    self.fixed = {d.indices[axis]: k}
+                    found = self.define(d)
+                    self.arrays[d.name] = self.numbers.put(self.arrays[d.name], axis, k, found)
+                    self.wholes.pop(d.name, None)
+            self.fixed = {}
+            return
+        most = sum(math.prod(self.extent(i) for i in d.indices) for d in group) + 2
+        for _ in range(most):
+            new = {}
+            for d in group:
+                new[d.name] = self.define(d)
+            settled = all(self.numbers.same(new[d.name], self.arrays[d.name]) for d in group)
+            for name, array in new.items():
+                self.set(name, array)
+            if settled:
+                return
+        raise InputError(f"{', '.join(d.name for d in group)} refer to each other without an end")
+
+    def set(self, name: str, array: Any) -> None:
+        self.arrays[name] = array
+        self.wholes.pop(name, None)
+
+    # -- sizes, positions, masks -------------------------------------------------
+    def extent(self, index: Index) -> int:
+        if index.size.indices:
+            raise UnsupportedOperation("a ragged index", f"the size of {index} is {index.size}")
+        known = self.extents.get(index)
+        if known is None:
+            known = self.extents[index] = int(self.place(index.size, ()).values)
+        return known
+
+    def whole(self, name: str) -> Whole:
+        found = self.wholes.get(name)
+        if found is None:
+            if name not in self.arrays:
+                raise InputError(f"nothing defines {name!r} before it is used as a position")
+            found = self.wholes[name] = self.numbers.whole(self.arrays[name])
+        return found
+
+    def axes_of(self, indices: Iterable[Index]) -> tuple[Index, ...]:
+        return tuple(sorted((i for i in indices if i not in self.fixed), key=lambda i: (i.key, id(i))))
+
+    def place(self, poly: Poly, axes: tuple[Index, ...] | None = None) -> Place:
+        """The integers that an expression is, over the indices in it (or over ``axes``, broadcastable)."""
+        if axes is None:
+            axes = self.axes_of(poly.indices)
+        doubt: list[Bools] = []
+        rank = len(axes)
+
+        def look(atom: Atom) -> Any:
+            if isinstance(atom, Size):
+                if atom.name not in self.sizes:
+                    raise InputError(f"the size {atom} is not determined by the inputs: give it with sizes=")
+                return self.sizes[atom.name]
+            if isinstance(atom, Index):
+                if atom in self.fixed:
+                    return self.fixed[atom]
+                k = axes.index(atom)
+                return np.arange(self.extent(atom)).reshape((1,) * k + (-1,) + (1,) * (rank - k - 1))
+            assert isinstance(atom, Entry)
+            source = self.whole(atom.name)
+            at = tuple(self._within(self.place(p, axes), n) for p, n in zip(atom.at, source.values.shape))
+            if 0 in source.values.shape:
+                return np.zeros((1,) * rank, dtype=np.int64)
+            if source.open is not None:
+                doubt.append(np.asarray(source.open[at]))
+            return source.values[at]
+
+        values = poly.evaluate(look)
+        opened = None if not doubt else np.logical_or.reduce(np.broadcast_arrays(*doubt))
+        return Place(values, axes, opened)
+
+    @staticmethod
+    def _within(place: Place, length: int) -> Any:
+        return np.clip(place.values, 0, max(length - 1, 0))
+
+    def mask(self, b: Bracket) -> tuple[Mask, tuple[Index, ...]]:
+        if isinstance(b.operand, Poly):
+            place = self.place(b.operand)
+            v = np.asarray(place.values)
+            holds = {"==": v == 0, "!=": v != 0, ">=": v >= 0, ">": v > 0}[b.relation]
+            shape = tuple(self.extent(i) for i in place.axes)
+            opened = None if place.open is None else np.broadcast_to(place.open, shape)
+            return Mask(np.broadcast_to(holds, shape), opened, bool(b.operand.names)), place.axes
+        inner = self.value(b.operand)
+        return self.numbers.compare(b.relation, inner.data), inner.axes
+
+    # -- terms -----------------------------------------------------------------------
+    def value(self, term: Term) -> Value:
+        found = self.memo.get(term)
+        if found is None:
+            found = self.memo[term] = self._value(term)
+        return found
+
+    def _value(self, term: Term) -> Value:
+        numbers = self.numbers
+        if isinstance(term, Number):
+            return Value(numbers.number(term.value), ())
+        if isinstance(term, SizeOf):
+            place = self.place(term.value)
+            shape = tuple(self.extent(i) for i in place.axes)
+            full = Whole(np.broadcast_to(np.asarray(place.values), shape), place.open)
+            return Value(numbers.integers(full), place.axes)
+        if isinstance(term, Ref):
+            return self.read(term)
+        if isinstance(term, Bracket):
+            mask, axes = self.mask(term)
+            return Value(numbers.indicator(mask), axes)
+        if isinstance(term, Add):
+            return self.addition([self.value(a) for a in term.args])
+        if isinstance(term, Mul):
+            return self.product(term.args)
+        if isinstance(term, Pow):
+            base = self.value(term.base)
+            if isinstance(term.exponent, Number):
+                return Value(numbers.power(base.data, term.exponent.value), base.axes)
+            return self.binary("power", base, self.value(term.exponent))
+        if isinstance(term, Func):
+            parts = [self.value(a) for a in term.args]
+            axes = self.union(p.axes for p in parts)
+            return Value(numbers.func(term.name, [self.align(p, axes) for p in parts]), axes)
+        assert isinstance(term, Over)
+        return self.reduce(term)
+
+    def addition(self, parts: Sequence[Value]) -> Value:
+        """``a + b + …``."""
+        total = parts[0]
+        for p in parts[1:]:
+            total = self.binary("add", total, p)
+        if len(parts) < 3:
+            return total
+        return Value(self.numbers.added(total.data, [self.align(p, total.axes) for p in parts]), total.axes)
+
+    def read(self, term: Ref) -> Value:
+        """``name[at]``: axes where a position is a plain index, gathered where it is an expression."""
+        numbers = self.numbers
+        if term.name not in self.arrays:
+            raise InputError(f"nothing defines {term.name!r} before it is used")
+        array = self.arrays[term.name]
+        shape = numbers.shape(array)
+        if len(shape) != len(term.at):
+            raise InputError(f"{term} has {len(term.at)} positions, but {term.name} has {len(shape)} dimensions")
+        if 0 not in shape and (cut := self.cut(term, shape)) is not None:
+            at, axes = cut
+            return Value(array if all(p == slice(None) for p in at) else numbers.take(array, at, None), axes)
+        axes = self.axes_of(frozenset().union(*(p.indices for p in term.at)))
+        lengths = tuple(self.extent(i) for i in axes)
+        if 0 in shape:
+            return Value(numbers.zeros(lengths), axes)
+        places = [self.place(p, axes) for p in term.at]
+        doubts = [p.open for p in places if p.open is not None]
+        doubt = np.broadcast_to(np.logical_or.reduce(np.broadcast_arrays(*doubts)), lengths) if doubts else None
+        at = tuple(np.broadcast_to(self._within(p, n), lengths) for p, n in zip(places, shape))
+        found = numbers.take(array, at, doubt)
+        if isinstance(numbers, Numpy) and numbers.holes:
+            outside = [np.asarray((p.values < 0) | (p.values >= n)) for p, n in zip(places, shape)]
+            if any(o.any() for o in outside):
+                there = np.logical_or.reduce(np.broadcast_arrays(*outside))
+                found = numbers.emptied(found, np.broadcast_to(there, lengths))
+        return Value(found, axes)
+
+    def cut(self, term: Ref, shape: tuple[int, ...]) -> tuple[tuple[Any, ...], tuple[Index, ...]] | None:
+        """The positions as numbers and slices where each is a constant or a plain index, met once; else None."""
+        at: list[Any] = []
+        axes: list[Index] = []
+        for p, n in zip(term.at, shape):
+            index = p.index
+            if not p.names and p.indices <= self.fixed.keys():
+                at.append(int(self._within(self.place(p, ()), n)))
+            elif index is not None and index not in axes and (extent := self.extent(index)) <= n:
+                at.append(slice(None) if extent == n else slice(0, extent))
+                axes.append(index)
+            else:
+                return None
+        return tuple(at), tuple(axes)
+
+    def product(self, factors: Sequence[Term]) -> Value:
+        """A product, elementwise; brackets select."""
+        brackets = [f for f in factors if isinstance(f, Bracket)]
+        rest = [self.value(f) for f in factors if not isinstance(f, Bracket)]
+        if not rest:
+            rest = [Value(self.numbers.number(Fraction(1)), ())]
+        total = rest[0]
+        for other in rest[1:]:
+            total = self.binary("mul", total, other)
+        for b in brackets:
+            total = self.select(b, total)
+        return total
+
+    def select(self, b: Bracket, value: Value) -> Value:
+        mask, where = self.mask(b)
+        axes = self.union((value.axes, where))
+        shape = [self.extent(i) if i in where else 1 for i in axes]
+        order = [where.index(i) for i in axes if i in where]
+
+        def laid(m: Bools) -> Bools:
+            return m.transpose(order).reshape(shape)
+
+        return Value(
+            self.numbers.where(Mask(laid(mask.holds), None if mask.open is None else laid(mask.open)), self.align(value, axes)),
+            axes,
+        )
+
+    def reduce(self, term: Over) -> Value:
+        if term.kind == "sum":
+            return self.total(term)
+        body = self.value(term.body)
+        axes = body.axes + tuple(i for i in term.indices if i not in body.axes)
+        data = self.spread(body, axes)
+        # row-major over the indices as they are listed
+        kept = tuple(i for i in axes if i not in term.indices)
+        data = self.align(Value(data, axes), kept + term.indices)
+        dims = tuple(range(len(kept), len(kept) + len(term.indices)))
+        if term.kind == "prod":
+            return Value(self.numbers.prod(data, dims), kept)
+        if 0 in (self.extent(i) for i in term.indices):
+            raise InputError(f"{term.kind} over {', '.join(map(str, term.indices))} has no elements")
+        if term.kind in ("max", "min"):
+            return Value(self.numbers.extreme(term.kind, data, dims), kept)
+        return Value(self.numbers.integers(self.numbers.place(term.kind, data, dims)), kept)
+
+    def total(self, term: Over) -> Value:
+        """``Σ``: a product under it is contracted pairwise, brackets select before anything is multiplied."""
+        indices, body = term.indices, term.body
+        if isinstance(body, Add):
+            dense = math.prod(self.extent(i) for i in self.axes_of(body.free | set(indices)))
+            if dense > DENSE and any(isinstance(a, Mul) for a in body.args):
+                parts = [self.value(Over("sum", indices, a)) for a in body.args]
+                for p in parts[1:]:
+                    parts[0] = self.binary("add", parts[0], p)
+                return parts[0]
+        factors = body.args if isinstance(body, Mul) else (body,)
+        values = [self.value(f) for f in factors if not isinstance(f, Bracket)]
+        for f in factors:
+            if isinstance(f, Bracket):
+                values = self.masked(values, f)
+        return contract(self, values, indices)
+
+    def masked(self, values: list[Value], b: Bracket) -> list[Value]:
+        """The factors with a bracket among them: laid on the smallest factor that has its axes where the others are finite."""
+        _, where = self.mask(b)
+        unsafe = [k for k, v in enumerate(values) if not self.numbers.finite(v.data)]
+        holders = [k for k, v in enumerate(values) if set(where) <= set(v.axes)]
+        if not holders and not unsafe:
+            return [*values, self.value(b)]
+        first = min(holders, key=lambda k: math.prod(self.numbers.shape(values[k].data)), default=None)
+        chosen: set[int | None] = set(unsafe) or {first}
+        return [self.select(b, v) if k in chosen else v for k, v in enumerate(values)]
