@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from derivcheck.errors import NotationError as NotationError
     from derivcheck.errors import UnsupportedOperation as UnsupportedOperation
     from derivcheck.errors import UnverifiedGradientError as UnverifiedGradientError
-    from derivcheck.operators.row import row as row
+    from derivcheck.operators.language.row import row as row
     from derivcheck.proof.report import NotProved as NotProved
     from derivcheck.prove import assert_proved as assert_proved
     from derivcheck.prove import prove as prove
@@ -47,7 +47,7 @@ _PUBLIC = {
     "prove": "derivcheck.prove",
     "assert_proved": "derivcheck.prove",
     "NotProved": "derivcheck.proof.report",
-    "row": "derivcheck.operators.row",
+    "row": "derivcheck.operators.language.row",
     "train": "derivcheck.training.train",
     "History": "derivcheck.training.history",
     "DerivcheckError": "derivcheck.errors",

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import sympy
     import torch
 
-    from derivcheck.notes.steps import Step
+    from derivcheck.notes.writing.steps import Step
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ class Gradient:
 
     def latex(self, lang: str = "en") -> str:
         """The gradient's line of the derivation, ``∂L/∂W_{jk} = …``, in LaTeX."""
-        from derivcheck.notes.latex import gradient_latex  # loaded when asked for
+        from derivcheck.notes.pages.latex import gradient_latex  # loaded when asked for
 
         return gradient_latex(self.derivation.program, self.derivation.adjoint, self.name, lang=lang)
 
@@ -190,7 +190,7 @@ class Derivation:
     @cached_property
     def steps(self) -> tuple[Step, ...]:
         """The chain rule in order: each step with what it defines, the rule used and the LaTeX."""
-        from derivcheck.notes.steps import steps  # loaded when asked for
+        from derivcheck.notes.writing.steps import steps  # loaded when asked for
 
         return steps(self.program, self.adjoint)
 
@@ -205,7 +205,7 @@ class Derivation:
 
     @cached_property
     def _source(self) -> str:
-        from derivcheck.codegen.source import source  # loaded when asked for
+        from derivcheck.codegen.file.source import source  # loaded when asked for
 
         return source(self.program, self.adjoint, name=self.name, values=self.values, wrt=self.wrt)
 
@@ -225,7 +225,7 @@ class Derivation:
 
     @cached_property
     def _compiled(self) -> Callable[..., tuple[Any, dict[str, Any]]]:
-        from derivcheck.codegen.load import load  # loaded when asked for
+        from derivcheck.codegen.file.load import load  # loaded when asked for
 
         run: Callable[..., tuple[Any, dict[str, Any]]] = load(self._source)
         values, ups, held = dict(self.values), self.upstream, self.held
@@ -290,19 +290,19 @@ class Derivation:
         \\frac{\\partial \\mathcal{L}}{\\partial x} &= A^{\\top} \\bar{y}
         \\end{align*}
         """
-        from derivcheck.notes.latex import to_latex  # loaded when asked for
+        from derivcheck.notes.pages.latex import to_latex  # loaded when asked for
 
         return to_latex(self.program, self.adjoint, style=style, lang=lang, sizes=sizes, full=full)
 
     def to_markdown(self, style: str = "index", lang: str = "en", sizes: Mapping[str, int] | None = None) -> str:
         """The derivation as Markdown with LaTeX formulas, and the generated code; arguments and errors as :meth:`to_latex`."""
-        from derivcheck.notes.markdown import to_markdown  # loaded when asked for
+        from derivcheck.notes.pages.markdown import to_markdown  # loaded when asked for
 
         return to_markdown(self.program, self.adjoint, style=style, lang=lang, sizes=sizes, source=self._source)
 
     def to_html(self, style: str = "index", lang: str = "en", sizes: Mapping[str, int] | None = None) -> str:
         """The derivation as one HTML page with MathML, which needs no network; arguments and errors as :meth:`to_latex`."""
-        from derivcheck.notes.html import to_html  # loaded when asked for
+        from derivcheck.notes.pages.html import to_html  # loaded when asked for
 
         return to_html(self.program, self.adjoint, style=style, lang=lang, sizes=sizes, source=self._source)
 
@@ -313,7 +313,7 @@ class Derivation:
         return self.to_html()
 
     def __str__(self) -> str:
-        from derivcheck.notes.unicode import derivation_text  # loaded when asked for
+        from derivcheck.notes.pages.unicode import derivation_text  # loaded when asked for
 
         return derivation_text(self.program, self.adjoint)
 

@@ -9,8 +9,8 @@ from typing import Any
 
 import torch
 
-from derivcheck.codegen.load import load
-from derivcheck.codegen.source import source
+from derivcheck.codegen.file.load import load
+from derivcheck.codegen.file.source import source
 from derivcheck.derivation.sweep import adjoint
 from derivcheck.notation.program.definitions import Input
 from derivcheck.notation.program.program import Program

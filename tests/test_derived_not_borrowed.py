@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from derivcheck.operators.row import rows
+from derivcheck.operators.language.row import rows
 
 PACKAGE = Path(__file__).parent.parent / "derivcheck"
 FILES = [p for room in ("operators", "derivation", "codegen", "notation") for p in sorted((PACKAGE / room).rglob("*.py"))]

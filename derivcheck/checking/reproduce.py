@@ -19,7 +19,7 @@ from derivcheck.checking.second import MARK
 from derivcheck.checking.snippets import statements_for
 from derivcheck.checking.spelling import EMBEDDED, number
 from derivcheck.checking.subject import Subject
-from derivcheck.codegen.source import source
+from derivcheck.codegen.file.source import source
 from derivcheck.errors import DerivcheckError, InputError
 from derivcheck.notation.program.program import Program
 

@@ -18,7 +18,7 @@ from rich.text import Text
 
 from derivcheck.checking.report import Report
 from derivcheck.derived import Derivation
-from derivcheck.notes.unicode import shape_text
+from derivcheck.notes.pages.unicode import shape_text
 
 if TYPE_CHECKING:
     from derivcheck.cli.run import Outcome, Settings

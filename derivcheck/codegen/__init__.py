@@ -1,0 +1,10 @@
+"""Programs into torch code, for every size.
+
+The rooms, in the order in which to read them; each may use those before it:
+
+- ``graph``: tensor operations as a graph in which equal ones are one node, and their torch text;
+- ``lowering``: terms into that graph, a rule a file;
+- ``file``: the file around it: sizes from shapes, loops, what is returned; and its text as a function.
+
+Nothing is run or timed here: all is decided from the terms, with the sizes as symbols.
+"""

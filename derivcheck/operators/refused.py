@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from derivcheck.operators.row import refuse
+from derivcheck.operators.language.row import refuse
 
 refuse(
     "aten.max_unpool2d.default",

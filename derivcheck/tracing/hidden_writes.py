@@ -2,7 +2,7 @@
 
 Autograd does not see such a write.  What later code reads has the new value, and the history of the old one: the new
 value comes with no gradient, and the gradient of the old one passes as it is.  ``derivcheck::unseen(new, old)`` stands for
-it in a recording; its row is in ``operators/creation.py``.
+it in a recording; its row is in ``operators/shapes/creation.py``.
 
 >>> import torch
 >>> old = torch.tensor([1.0, 3.0])

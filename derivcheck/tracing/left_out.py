@@ -17,8 +17,8 @@ from derivcheck.notation.program.program import Program
 from derivcheck.notation.program.requirements import Requirement
 from derivcheck.notation.terms.nodes import Bracket, Number, Pow, Ref, Term
 from derivcheck.notation.values.evaluator import evaluate
-from derivcheck.operators.build import Builder
-from derivcheck.operators.values import as_integer
+from derivcheck.operators.language.build import Builder
+from derivcheck.operators.language.values import as_integer
 from derivcheck.tracing.recording import Call
 from derivcheck.tracing.watched import sizes_of_term
 

@@ -10,9 +10,9 @@ import torch
 
 from derivcheck.errors import UnsupportedOperation
 from derivcheck.notation.integers.polynomials import Poly
-from derivcheck.operators.build import Builder
-from derivcheck.operators.row import apply, find
-from derivcheck.operators.values import Value
+from derivcheck.operators.language.build import Builder
+from derivcheck.operators.language.row import apply, find
+from derivcheck.operators.language.values import Value
 from derivcheck.tracing.expressions import Expressions, candidates
 from derivcheck.tracing.reads import leaves
 from derivcheck.tracing.recording import Call, Meta, Recording, Tensor

@@ -22,9 +22,9 @@ from derivcheck.notation.terms.build import number
 from derivcheck.notation.terms.dropped import listening
 from derivcheck.notation.terms.nodes import Term
 from derivcheck.notation.terms.substitute import substitute
-from derivcheck.operators.build import Builder
-from derivcheck.operators.row import Row, apply, find
-from derivcheck.operators.values import Value
+from derivcheck.operators.language.build import Builder
+from derivcheck.operators.language.row import Row, apply, find
+from derivcheck.operators.language.values import Value
 from derivcheck.tracing import naming
 from derivcheck.tracing.assign import Traces
 from derivcheck.tracing.compared import Conditions, tightest

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 
-from derivcheck.codegen.helpers import HELPERS
+from derivcheck.codegen.file.helpers import HELPERS
 
 scope: dict[str, Any] = {"torch": torch, "math": math}
 for _text in HELPERS.values():

@@ -8,8 +8,8 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from derivcheck.codegen.load import load
-from derivcheck.codegen.source import source
+from derivcheck.codegen.file.load import load
+from derivcheck.codegen.file.source import source
 from derivcheck.derivation.sweep import adjoint
 from derivcheck.errors import UnsupportedOperation
 from derivcheck.notation.program.program import Program

@@ -19,11 +19,11 @@ import torch
 sys.path.insert(0, str(Path(__file__).parent.parent / "operators"))
 from rows_on_numbers import Case, case, fits
 
-from derivcheck.codegen.load import load
-from derivcheck.codegen.source import source
+from derivcheck.codegen.file.load import load
+from derivcheck.codegen.file.source import source
 from derivcheck.derivation.sweep import adjoint
 from derivcheck.errors import UnsupportedOperation
-from derivcheck.operators.row import rows
+from derivcheck.operators.language.row import rows
 
 NAMES = [n for n in rows() if n.startswith("aten.")]
 

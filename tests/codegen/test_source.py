@@ -11,8 +11,8 @@ from fractions import Fraction
 import pytest
 import torch
 
-from derivcheck.codegen.load import load
-from derivcheck.codegen.source import source
+from derivcheck.codegen.file.load import load
+from derivcheck.codegen.file.source import source
 from derivcheck.derivation.sweep import adjoint
 from derivcheck.errors import InputError, UnsupportedOperation
 from derivcheck.notation.integers.atoms import entry

@@ -12,11 +12,11 @@ from derivcheck.derivation.sweep import adjoint
 from derivcheck.notation.program.program import Program
 from derivcheck.notation.text.parse import parse_program
 from derivcheck.notation.values.evaluator import evaluate
-from derivcheck.notes.captions import captions
-from derivcheck.notes.ink import Latex
-from derivcheck.notes.matrix import Matrices
-from derivcheck.notes.steps import first_number, gradient_definitions, without_upstream
-from derivcheck.notes.symbols import symbols
+from derivcheck.notes.pages.captions import captions
+from derivcheck.notes.pages.matrix import Matrices
+from derivcheck.notes.symbols.symbols import symbols
+from derivcheck.notes.writing.ink import Latex
+from derivcheck.notes.writing.steps import first_number, gradient_definitions, without_upstream
 from tests.notes.programs import ALL
 
 RELATIONS = (

@@ -19,17 +19,17 @@ from derivcheck.notation.terms.build import add, func, mul, power, ref, size_of
 from derivcheck.notation.terms.nodes import Term
 from derivcheck.notation.terms.substitute import summation
 from derivcheck.notation.text.parse import parse_program
-from derivcheck.notes.document import blocks
-from derivcheck.notes.html import mathml
-from derivcheck.notes.ink import Latex, Unicode
-from derivcheck.notes.latex import to_latex
-from derivcheck.notes.looks import Looks
-from derivcheck.notes.mentioned import mentioned
-from derivcheck.notes.steps import steps
-from derivcheck.notes.symbol import GREEK
-from derivcheck.notes.symbols import symbols
-from derivcheck.notes.unicode import derivation_text
-from derivcheck.notes.writing import Writer
+from derivcheck.notes.pages.document import blocks
+from derivcheck.notes.pages.html import mathml
+from derivcheck.notes.pages.latex import to_latex
+from derivcheck.notes.pages.unicode import derivation_text
+from derivcheck.notes.symbols.looks import Looks
+from derivcheck.notes.symbols.mentioned import mentioned
+from derivcheck.notes.symbols.symbol import GREEK
+from derivcheck.notes.symbols.symbols import symbols
+from derivcheck.notes.writing.ink import Latex, Unicode
+from derivcheck.notes.writing.steps import steps
+from derivcheck.notes.writing.writer import Writer
 from tests.notes.programs import ALL, pair
 from tests.proof.gallery import GALLERY
 

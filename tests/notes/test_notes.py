@@ -15,11 +15,11 @@ from latex2mathml.converter import convert
 from derivcheck.derivation.sweep import adjoint
 from derivcheck.errors import InputError
 from derivcheck.notation.text.parse import parse_program
-from derivcheck.notes.html import to_html
-from derivcheck.notes.latex import gradient_latex, to_latex
-from derivcheck.notes.markdown import to_markdown
-from derivcheck.notes.steps import steps
-from derivcheck.notes.unicode import derivation_text, shape_text
+from derivcheck.notes.pages.html import to_html
+from derivcheck.notes.pages.latex import gradient_latex, to_latex
+from derivcheck.notes.pages.markdown import to_markdown
+from derivcheck.notes.pages.unicode import derivation_text, shape_text
+from derivcheck.notes.writing.steps import steps
 from tests.notes.programs import ALL, linear, pair
 
 STYLES = ("index", "matrix", "scalar")

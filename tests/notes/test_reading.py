@@ -22,17 +22,18 @@ from derivcheck.notation.terms.nodes import Over
 from derivcheck.notation.terms.walk import subterms
 from derivcheck.notation.text.parse import parse_program
 from derivcheck.notation.values.evaluator import evaluate
-from derivcheck.notes import ink, writing
-from derivcheck.notes.document import blocks
-from derivcheck.notes.elements import _sample
-from derivcheck.notes.html import to_html
-from derivcheck.notes.ink import Latex, Unicode
-from derivcheck.notes.latex import formula_rows, to_latex
-from derivcheck.notes.markdown import to_markdown
-from derivcheck.notes.mentioned import mentioned
-from derivcheck.notes.steps import Formula, first_number, gradient_definitions
-from derivcheck.notes.symbols import symbols
-from derivcheck.notes.unicode import shape_text
+from derivcheck.notes.pages.document import blocks
+from derivcheck.notes.pages.elements import _sample
+from derivcheck.notes.pages.html import to_html
+from derivcheck.notes.pages.latex import formula_rows, to_latex
+from derivcheck.notes.pages.markdown import to_markdown
+from derivcheck.notes.pages.unicode import shape_text
+from derivcheck.notes.symbols.mentioned import mentioned
+from derivcheck.notes.symbols.symbols import symbols
+from derivcheck.notes.writing import ink
+from derivcheck.notes.writing import writer as writing
+from derivcheck.notes.writing.ink import Latex, Unicode
+from derivcheck.notes.writing.steps import Formula, first_number, gradient_definitions
 from tests.codegen import random_programs
 from tests.notes.programs import ALL
 from tests.notes.reading import Names, Reader

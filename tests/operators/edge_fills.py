@@ -15,12 +15,12 @@ sys.path.insert(0, str(Path(__file__).parent))
 from edge_points import FAMILIES
 from rows_on_numbers import case, draw, fits, overload
 
-from derivcheck.codegen.load import load
-from derivcheck.codegen.source import source
+from derivcheck.codegen.file.load import load
+from derivcheck.codegen.file.source import source
 from derivcheck.derivation.sweep import adjoint
 from derivcheck.errors import UnsupportedOperation
 from derivcheck.notation.integers.polynomials import Poly
-from derivcheck.operators.row import Dtype, Like, Row, Sample, rows
+from derivcheck.operators.language.row import Dtype, Like, Row, Sample, rows
 
 INF, NAN = float("inf"), float("nan")
 

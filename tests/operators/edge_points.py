@@ -15,13 +15,13 @@ import torch
 sys.path.insert(0, str(Path(__file__).parent))
 from rows_on_numbers import case, fits, overload
 
-from derivcheck.codegen.load import load
-from derivcheck.codegen.source import source
+from derivcheck.codegen.file.load import load
+from derivcheck.codegen.file.source import source
 from derivcheck.derivation.sweep import adjoint
 from derivcheck.notation.program.program import Program
 from derivcheck.notation.terms.nodes import Over
 from derivcheck.notation.terms.walk import subterms
-from derivcheck.operators.row import Like, Row, Sample, rows
+from derivcheck.operators.language.row import Like, Row, Sample, rows
 
 INF, NAN = float("inf"), float("nan")
 MIRRORED = (0.0, 1e-30, 1e-8, 1e-3, 0.3, 0.5, 1.0, 1.5, 2.0, 3.0, 5.0, 20.0, 40.0, 100.0, 1000.0, 1e30, INF)

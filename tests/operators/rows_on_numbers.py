@@ -15,9 +15,9 @@ from derivcheck.notation.integers.polynomials import Poly, as_poly, size
 from derivcheck.notation.program.definitions import Input
 from derivcheck.notation.program.program import Program
 from derivcheck.notation.values.evaluator import evaluate
-from derivcheck.operators.build import Builder
-from derivcheck.operators.row import Dtype, Like, Row, Sample, apply
-from derivcheck.operators.values import Value
+from derivcheck.operators.language.build import Builder
+from derivcheck.operators.language.row import Dtype, Like, Row, Sample, apply
+from derivcheck.operators.language.values import Value
 
 
 @dataclass

@@ -16,7 +16,7 @@ import torch
 sys.path.insert(0, str(Path(__file__).parent))
 from rows_on_numbers import overload
 
-from derivcheck.operators.row import find
+from derivcheck.operators.language.row import find
 from derivcheck.tracing.decompositions import decomposition
 
 INF, NAN = float("inf"), float("nan")

@@ -12,11 +12,11 @@ from derivcheck.errors import UnsupportedOperation
 from derivcheck.notation.integers.polynomials import as_poly, i_poly, size
 from derivcheck.notation.terms.build import ONE, ZERO, func, mul, neg
 from derivcheck.notation.terms.nodes import Bracket, Number
-from derivcheck.operators import row as rows_file
-from derivcheck.operators.build import Builder
-from derivcheck.operators.row import apply, find, row
-from derivcheck.operators.values import Value, broadcast_dims, where
-from derivcheck.operators.values import test as holds
+from derivcheck.operators.language import row as rows_file
+from derivcheck.operators.language.build import Builder
+from derivcheck.operators.language.row import apply, find, row
+from derivcheck.operators.language.values import Value, broadcast_dims, where
+from derivcheck.operators.language.values import test as holds
 
 N, M, T = size("N"), size("M"), size("T")
 

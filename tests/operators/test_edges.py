@@ -20,7 +20,7 @@ from kinks import CONDITIONS, KINKS, POINTS, At
 from many_digits import TRUTH, slope, true
 
 import derivcheck as dc
-from derivcheck.operators.row import Like
+from derivcheck.operators.language.row import Like
 
 DTYPES = (torch.float64, torch.float32)
 

@@ -10,9 +10,9 @@ import torch
 
 import derivcheck as dc
 from derivcheck.notation.terms.build import add, mul
-from derivcheck.operators import row as rows_file
-from derivcheck.operators.build import Builder
-from derivcheck.operators.values import Value
+from derivcheck.operators.language import row as rows_file
+from derivcheck.operators.language.build import Builder
+from derivcheck.operators.language.values import Value
 
 T = torch.Tensor
 

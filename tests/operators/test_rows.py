@@ -12,8 +12,8 @@ sys.path.insert(0, str(Path(__file__).parent))
 from rows_on_numbers import case, fits, gradients, values
 
 from derivcheck.errors import UnsupportedOperation
-from derivcheck.operators.build import Builder
-from derivcheck.operators.row import apply, rows
+from derivcheck.operators.language.build import Builder
+from derivcheck.operators.language.row import apply, rows
 
 
 def _cases():

@@ -20,7 +20,7 @@ from rows_on_numbers import case, fits, function
 import derivcheck as dc
 from derivcheck.checking import exact
 from derivcheck.checking.check import check_at
-from derivcheck.operators.row import Like, Row, Sample, rows
+from derivcheck.operators.language.row import Like, Row, Sample, rows
 
 SAID = {"infinite", "masked"}  # data that check refuses
 TIED = {"aten.mode.default"}  # among values that are as frequent torch takes another than the smallest

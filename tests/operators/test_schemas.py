@@ -14,7 +14,7 @@ import torch
 sys.path.insert(0, str(Path(__file__).parent))
 from rows_on_numbers import overload
 
-from derivcheck.operators.row import rows
+from derivcheck.operators.language.row import rows
 
 MADE = {"dtype", "layout", "device", "pin_memory", "memory_format", "non_blocking", "generator", "copy"}  # the tracer's matter
 NAMES = [n for n, r in rows().items() if n.startswith("aten.") and not r.refused]

@@ -15,7 +15,7 @@ from rows_on_numbers import Case, arrays, case, fits, sizes_of
 
 from derivcheck.derivation.sweep import adjoint
 from derivcheck.notation.values.evaluator import evaluate
-from derivcheck.operators.row import rows
+from derivcheck.operators.language.row import rows
 
 
 def first_samples() -> list[Any]:

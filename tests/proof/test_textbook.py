@@ -11,7 +11,7 @@ import pytest
 import derivcheck as dc
 from derivcheck.errors import InputError
 from derivcheck.notation.program.program import Program
-from derivcheck.operators.row import Like, Row, rows
+from derivcheck.operators.language.row import Like, Row, rows
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "operators"))
 from rows_on_numbers import case, fits

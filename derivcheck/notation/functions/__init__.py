@@ -1,5 +1,5 @@
-"""The scalar functions: one row each, in :mod:`table <derivcheck.notation.functions.table>`.
+"""The scalar functions: one row each, in ``table``.
 
 A row says what a function means (its SymPy expression), how torch, LaTeX and index text spell it, and where it is defined.  Its
-derivative is SymPy's; its values on float64 arrays stand in :mod:`float64 <derivcheck.notation.functions.float64>`.
+derivative is SymPy's; its values on float64 arrays stand in ``float64``.
 """

@@ -2,9 +2,9 @@
 
 Read in this order:
 
-- :mod:`polynomials <derivcheck.notation.integers.polynomials>`: what an atom is, sizes and indices, and ``+ - *`` of them;
-- :mod:`bounds <derivcheck.notation.integers.bounds>`: what is surely at least 0 at all sizes;
-- :mod:`atoms <derivcheck.notation.integers.atoms>`: entries of integer tensors, quotients (``//``), extremes.
+- ``polynomials``: what an atom is, sizes and indices, and ``+ - *`` of them;
+- ``bounds``: what is surely at least 0 at all sizes;
+- ``atoms``: entries of integer tensors, quotients (``//``), extremes.
 """
 
 import derivcheck.notation.integers.atoms  # noqa: F401  # it gives polynomials their division

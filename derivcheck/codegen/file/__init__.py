@@ -1,0 +1,6 @@
+"""A generated file: its text, and its text as a function.
+
+``source`` puts the file together in a ``scope`` of names;
+``shapes`` reads the sizes from the shapes, ``required`` refuses sizes at which the derivation does not hold, ``loops`` writes
+recurrences, ``helpers`` has the small functions at the end of a file.  ``load`` runs the text.
+"""

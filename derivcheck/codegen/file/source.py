@@ -1,0 +1,339 @@
+"""A Program and its adjoint as an importable file of torch code, for every size.
+
+The file needs torch alone.  It reads the sizes from the shapes, computes the forward and, after it, the
+gradient; what both need is computed once.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from derivcheck.codegen.file.helpers import HELPERS
+from derivcheck.codegen.file.loops import Loop, lower_group
+from derivcheck.codegen.file.required import required
+from derivcheck.codegen.file.scope import Scope
+from derivcheck.codegen.file.shapes import find_sizes
+from derivcheck.codegen.graph.nodes import Node
+from derivcheck.codegen.graph.spell import Spelling
+from derivcheck.codegen.graph.write import Writer
+from derivcheck.codegen.lowering.lower import Lowering
+from derivcheck.errors import InputError
+from derivcheck.notation.integers.atoms import Entry
+from derivcheck.notation.integers.polynomials import Poly
+from derivcheck.notation.program.definitions import Definition, Input
+from derivcheck.notation.program.program import Program
+from derivcheck.notation.program.recurrence import groups
+from derivcheck.notation.terms.nodes import Bracket
+from derivcheck.notation.terms.walk import subterms
+
+
+def source(
+    forward: Program,
+    adjoint: Program | None = None,
+    name: str = "derived",
+    values: Mapping[str, Any] | None = None,
+    wrt: Sequence[str] | None = None,
+) -> str:
+    """The torch code of a Program and its gradient.
+
+    Args:
+        forward: the Program.
+        adjoint: its gradient (:func:`derivcheck.derivation.sweep.adjoint`), or None for the forward alone.
+        name: what is computed, for the file's docstring.
+        values: names that have default values, said in the docstring.
+        wrt: the names of the inputs that the adjoint's outputs are the gradients of; found from their names if left out.
+
+    Returns:
+        The text of a file that defines ``forward_and_gradients(*, <inputs>) -> (value, grads)``, or ``forward`` alone.
+        All tensors are keyword arguments; gradients have the shape and dtype of their inputs.
+
+    Raises:
+        UnsupportedOperation: a term that has no torch code.
+        InputError: an input whose name cannot be a parameter.
+
+    >>> from derivcheck.notation.program.definitions import Definition, Input
+    >>> from derivcheck.notation.integers.polynomials import Index, size
+    >>> from derivcheck.notation.terms.build import power, ref
+    >>> n = Index("n", size("N"))
+    >>> y = Definition("y", (n,), power(ref("x", n), 2))
+    >>> text = source(Program((Input("x", (n.size,)),), (y,), ("y",)))
+    >>> print([line.strip() for line in text.splitlines() if "x**2" in line][0])
+    y = x**2
+    """
+    return File(forward, adjoint, name, values or {}, wrt).text()
+
+
+class File:
+    """One generated file in the making."""
+
+    def __init__(
+        self, forward: Program, adjoint: Program | None, name: str, values: Mapping[str, Any], wrt: Sequence[str] | None
+    ) -> None:
+        self.forward, self.adjoint, self.title, self.values = forward, adjoint, name, values
+        self.wrt = tuple(wrt) if wrt is not None else _wrt(forward, adjoint)
+        self.arguments = adjoint.arguments if adjoint is not None else forward.arguments
+        self.definitions = _together(forward, adjoint)
+        self.outputs = (*forward.outputs, *(adjoint.outputs if adjoint is not None else ()))
+        self.optional = [a.name for a in self.arguments if a.role == "upstream" and not a.dims]
+        self.scope = Scope(self.arguments)
+        self.scope.know([p for a in self.arguments for p in a.dims] + [p for d in self.definitions for p in d.dims])
+        self.variables, self.sizes, self.numbers = self.scope.variables, self.scope.sizes, self.scope.numbers
+
+    # -- text ------------------------------------------------------------------------------
+    def text(self) -> str:
+        items, low = self._lowered()
+        for d in self.definitions:
+            self.variables[d.name] = self.scope.names.new(d.name)
+        spelling = Spelling(self.numbers, self.variables, *self._like())
+        writer = Writer(spelling, self.scope.names)
+        writer.count([n for _, item in items for n in ([item] if isinstance(item, Node) else item.nodes())])
+        for name, item in items:
+            if isinstance(item, Node):
+                writer.define(self.variables[name], item)
+            else:
+                item.write(writer, self.scope)
+        return self._assemble(writer.blocks[0], required(self.forward, spelling.filled, self.numbers, self.variables))
+
+    def _lowered(self) -> tuple[list[tuple[str, Node | Loop]], Lowering]:
+        dims = {a.name: a.dims for a in self.arguments} | {d.name: d.dims for d in self.definitions}
+        kinds = {a.name: a.kind for a in self.arguments} | {d.name: d.kind for d in self.definitions}
+        below = {a.name: a.below for a in self.arguments if a.below is not None}
+        low = Lowering(dims, kinds, self.optional, _checked(self.definitions), below)
+        items: list[tuple[str, Node | Loop]] = []
+        for group in groups(_spelled_or_needed(self.definitions, self.outputs)):
+            if len(group) > 1 or (group[0].recurrent and group[0].spelling is None):
+                items.append((group[0].name, lower_group(low, group)))
+                continue
+            d = group[0]
+            if d.spelling is not None:
+                args = [low.graph.var(n, dims[n], "scalar" if n in low.scalars else kinds[n]) for n in d.spelling.names]
+                node = low.graph.node("spelled", args, (d.spelling.template,), d.dims, d.kind)
+            else:
+                node = low.define(d)
+            if node.kind == "scalar" and d.name in self.outputs:
+                node = low.tensor(node)
+            elif node.kind == "scalar":
+                low.scalars.add(d.name)
+            items.append((d.name, node))
+        return _live(items, self.outputs), low
+
+    def _like(self) -> tuple[str, str]:
+        """The dtype and the device of new tensors: the first floating argument's."""
+        given = [a for a in self.arguments if a.name not in self.optional]
+        floats = sorted((a for a in given if a.kind == "float"), key=lambda a: a.role != "argument")
+        dtype = f"{self.variables[floats[0].name]}.dtype" if floats else "torch.get_default_dtype()"
+        every = floats or given
+        return dtype, f"{self.variables[every[0].name]}.device" if every else "None"
+
+    def _assemble(self, body: list[str], needs: list[str]) -> str:
+        fixed = [a for a in self.arguments if a.name not in self.optional]
+        sizes = find_sizes(fixed, list(self.sizes), self.numbers, lambda n: self.variables[n])
+        lines = self._guard(sizes.lines, sizes.checks, fixed, sizes.free) + needs
+        for n in self.optional:
+            v = self.variables[n]
+            lines += [
+                f"if {v} is None:",
+                f"    {v} = 1.0",
+                f'elif getattr({v}, "shape", ()) != ():',
+                f'    raise ValueError(f"{n} has shape {{tuple({v}.shape)}}; expected a number, ()")',
+            ]
+        code_text = "\n".join(body)
+        for a in fixed:  # an index of 8 bits would be read as a mask; no copy where it is int64 already
+            v = self.variables[a.name]
+            if a.kind == "int" and re.search(rf"\b{re.escape(v)}\b", code_text):
+                lines.append(f"{v} = {v}.long()")
+        lines += body
+        lines += self._return()
+        parameters = [self.variables[a.name] for a in fixed] + [self.sizes[s] for s in sizes.free]
+        parameters += [f"{self.variables[n]}=None" for n in self.optional]
+        called = "forward_and_gradients" if self.adjoint is not None else "forward"
+        head = _signature(called, parameters)
+        code = [*head, *(f"    {line}" if line else "" for line in [*self._doc(), *lines])]
+        text = "\n".join(code)
+        imports = ["import torch"]
+        for module in ("builtins", "math"):
+            if f"{module}." in text or any(f"{module}." in HELPERS[h] for h in self.scope.used if h in HELPERS):
+                imports.insert(0, f"import {module}")
+        std = [i for i in imports if i != "import torch"]
+        top = [*sorted(std), *([""] if std else []), "import torch"]
+        helpers = "".join("\n\n" + HELPERS[h].strip("\n") + "\n" for h in HELPERS if h in self.scope.used)
+        return "\n".join([*self._module_doc(), "", *top, "", "", text, ""]) + helpers
+
+    def _guard(self, lines: list[str], checks: list[str], arguments: Sequence[Input], free: Sequence[str]) -> list[str]:
+        if not lines and not checks:
+            return []
+        self.scope.used["_shape_error"] = None
+        ok = self.scope.names.new("fits")
+        if sum(map(len, checks)) + 5 * len(checks) > 100:
+            fits = [f"{ok} = (", *(f"    {'and ' if k else ''}{c}" for k, c in enumerate(checks)), ")"]
+        else:
+            fits = [f"{ok} = {' and '.join(checks) or 'True'}"]
+        known = "{" + ", ".join(f'"{self.sizes[s]}": {self.sizes[s]}' for s in free) + "}"
+        parts = [
+            f'{self.variables[a.name]}=({self.variables[a.name]}, "{", ".join(self.numbers.poly(p) for p in a.dims)}"),'
+            for a in arguments
+        ]
+        return [
+            "try:",
+            *(f"    {x}" for x in [*lines, *fits]),
+            f"except {self.scope.use('ValueError')}:",
+            f"    {ok} = False",
+            f"if not {ok}:",
+            "    raise _shape_error(",
+            f"        {known},",
+            *(f"        {p}" for p in parts),
+            "    )",
+        ]
+
+    def _return(self) -> list[str]:
+        outs = [self.variables[o] for o in self.forward.outputs]
+        auto = self.forward.structure == "auto" and len(outs) == 1
+        value = outs[0] if auto else f"({', '.join(outs)}{',' if len(outs) == 1 else ''})"
+        if self.adjoint is None:
+            return [f"return {value}"]
+        pairs = [f'"{n}": {self.variables[o]}' for n, o in zip(self.wrt, self.adjoint.outputs)]
+        text = f"return {value}, {{{', '.join(pairs)}}}"
+        if len(text) <= 110:
+            return [text]
+        return ["grads = {", *(f"    {p}," for p in pairs), "}", f"return {value}, grads"]
+
+    def _doc(self) -> list[str]:
+        outs = ", ".join(f"{o}{self._shape(self.forward.dims(o))}" for o in self.forward.outputs)
+        if self.adjoint is None:
+            return [f'"""Returns {outs}."""']
+        return [f'"""Returns {outs} and the gradients in {", ".join(self.wrt) or "nothing"}, a dict by name."""']
+
+    def _shape(self, dims: Sequence[Poly]) -> str:
+        return f" ({', '.join(self.numbers.poly(p) for p in dims)})" if dims else ""
+
+    def _module_doc(self) -> list[str]:
+        first = (
+            f'"""{_plain(self.title)}: forward and gradients, derived once for every size.'
+            if self.adjoint is not None
+            else f'"""{_plain(self.title)}: the forward, for every size.'
+        )
+        out = [first, "", "Shapes:"]
+        for a in self.arguments:
+            kind = "" if a.kind == "float" else f", {a.kind}"
+            default = "; 1 if left out" if a.name in self.optional else "; has a default" if a.name in self.values else ""
+            out.append(f"    {a.name}: ({', '.join(self.numbers.poly(p) for p in a.dims)}){kind}{default}")
+        names = {d.name for d in self.forward.definitions}
+        for title, wanted in (("Forward", True), ("Gradient", False)):
+            lines = []
+            for d in self.definitions:
+                if (d.name in names) == wanted:
+                    at = f"[{', '.join(i.key for i in d.indices)}]" if d.indices else ""
+                    lines.append(f"    {_plain(f'{d.name}{at} = {d.term}')}")
+            if lines:
+                out += ["", f"{title}:", *(_clipped(x) for x in lines)]
+        return [*out, '"""']
+
+
+def _plain(text: str) -> str:
+    return text.replace("\\", "/").replace('"""', "'''")
+
+
+def _clipped(line: str, width: int = 118) -> str:
+    return line if len(line) <= width else line[: width - 1] + "…"
+
+
+def _signature(called: str, parameters: Sequence[str]) -> list[str]:
+    one = f"def {called}({'*, ' if parameters else ''}{', '.join(parameters)}):"
+    if len(one) <= 110:
+        return [one]
+    return [f"def {called}(", "    *,", *(f"    {p}," for p in parameters), "):"]
+
+
+def _wrt(forward: Program, adjoint: Program | None) -> tuple[str, ...]:
+    """The input that each output of the adjoint is the gradient of, from its name."""
+    found = []
+    for o in adjoint.outputs if adjoint is not None else ():
+        name = o
+        while name.endswith("_bar"):
+            name = name[: -len("_bar")]
+            if name in forward.inputs and name not in found:
+                break
+        found.append(name)
+    return tuple(found)
+
+
+def _together(forward: Program, adjoint: Program | None) -> list[Definition]:
+    """The definitions that the outputs need: the forward's, then the adjoint's own."""
+    own = {d.name: d for d in forward.definitions}
+    every = list(forward.definitions)
+    for d in adjoint.definitions if adjoint is not None else ():
+        mine = own.get(d.name)
+        if mine is None:
+            every.append(d)
+        elif mine.term is not d.term:
+            raise InputError(f"{d.name} means one thing in the forward and another in the adjoint: rename it")
+    return every
+
+
+def _spelled_or_needed(definitions: Sequence[Definition], outputs: Iterable[str]) -> list[Definition]:
+    """The definitions that the outputs need, where one that torch computes directly needs what its spelling names."""
+    wanted = set(outputs)
+    kept: list[Definition] = []
+    changed = True
+    while changed:  # more than once only where definitions refer to each other
+        kept = [d for d in definitions if d.name in wanted]
+        more = wanted.union(*(d.spelling.names if d.spelling is not None else d.term.names for d in kept))
+        more = more.union(*(p.names for d in kept for p in d.dims))
+        changed, wanted = more != wanted, more
+    return kept
+
+
+def _live(items: list[tuple[str, Node | Loop]], outputs: Iterable[str]) -> list[tuple[str, Node | Loop]]:
+    """Only what the outputs need."""
+    wanted = set(outputs)
+    kept = []
+    for name, item in reversed(items):
+        defines = {name} if isinstance(item, Node) else set(item.names())
+        if defines.isdisjoint(wanted):
+            continue
+        kept.append((name, item))
+        if isinstance(item, Loop):
+            item.needed = defines & wanted
+        for n in [item] if isinstance(item, Node) else item.nodes():
+            wanted |= _vars(n)
+    return list(reversed(kept))
+
+
+def _vars(node: Node) -> set[str]:
+    found: set[str] = set()
+    seen: set[Node] = set()
+    stack = [node]
+    while stack:
+        n = stack.pop()
+        if n in seen:
+            continue
+        seen.add(n)
+        if n.op in ("var", "step"):
+            found.add(n.params[0])
+        stack.extend(n.args)
+    return found
+
+
+def _checked(definitions: Iterable[Definition]) -> set[str]:
+    """Integer tensors whose entries a bracket tests (an ignored class, a padded place): they may lie out of range."""
+    found: set[str] = set()
+    for d in definitions:
+        for t in subterms(d.term):
+            if not isinstance(t, Bracket):
+                continue
+            if isinstance(t.operand, Poly):
+                p = t.operand
+                entries = [a for a in p.atoms() if isinstance(a, Entry)]
+                plain = (
+                    t.relation == "=="
+                    and len(entries) == 1
+                    and len(p.terms) == 2
+                    and any(Poly(((m, abs(c)),)).index is not None for m, c in p.terms)
+                )
+                if not plain:
+                    found |= p.names
+            else:
+                found |= t.operand.names
+    return found

@@ -1,0 +1,6 @@
+"""Tensor operations before they become text.
+
+``nodes`` makes the graph, ``spell`` has the torch text of
+each operation, ``write`` puts statements together: what is used twice gets a name.
+``numbers`` spells what Python knows when the code runs (sizes, rationals), ``names`` hands out identifiers.
+"""

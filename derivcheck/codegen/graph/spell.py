@@ -1,0 +1,303 @@
+"""The torch text of each operation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from derivcheck.codegen.graph.nodes import BOOL, INT, ONE_SIZE, Node
+from derivcheck.codegen.graph.numbers import AND, ATOM, COMPARE, MATMUL, POWER, PRODUCT, SUM, UNARY, Speller
+from derivcheck.notation.functions.table import functions
+from derivcheck.notation.integers.bounds import nonnegative
+from derivcheck.notation.integers.polynomials import Poly, as_poly
+
+Arg = Callable[[int, int], str]
+Spelled = tuple[str, int]
+
+_BINARY = {
+    "add": ("+", SUM, SUM, MATMUL),
+    "sub": ("-", SUM, SUM, MATMUL),
+    "mul": ("*", PRODUCT, PRODUCT, UNARY),
+    "div": ("/", PRODUCT, PRODUCT, UNARY),
+    "floordiv": ("//", PRODUCT, PRODUCT, UNARY),
+    "and": ("&", AND, AND, SUM),
+    "matmul": ("@", MATMUL, UNARY, UNARY),
+    "pow": ("**", POWER, ATOM, ATOM),
+}
+for _relation in (">=", ">", "<=", "<", "==", "!="):
+    _BINARY[_relation] = (_relation, COMPARE, AND, AND)
+
+
+class Spelling:
+    """Spells nodes; ``dtype`` and ``device`` are those of new tensors, ``filled`` the dimensions that must not be empty."""
+
+    def __init__(self, numbers: Speller, names: Mapping[str, str], dtype: str, device: str) -> None:
+        self.numbers, self.names, self.dtype, self.device = numbers, names, dtype, device
+        self.filled: dict[Poly, None] = {}
+
+    def node(self, node: Node, arg: Arg) -> Spelled:
+        """The text of a node; ``arg(k, level)`` is the text of its k-th argument."""
+        op, p = node.op, node.params
+        if op == "number":
+            return self.numbers._number(p[0])
+        if op == "var":
+            return self.names[p[0]], ATOM
+        if op in _BINARY:
+            sign, own, left, right = _BINARY[op]
+            space = "" if sign == "**" else " "
+            return f"{arg(0, left)}{space}{sign}{space}{arg(1, right)}", own
+        if op == "neg":
+            return f"-{arg(0, UNARY)}", UNARY
+        if op == "not":
+            return f"~{arg(0, UNARY)}", UNARY
+        method: Callable[[Node, tuple[Any, ...], Arg], str] = getattr(self, f"_{op}")
+        return method(node, p, arg), ATOM
+
+    def sizes(self, dims: tuple[Poly, ...]) -> str:
+        """A shape as a Python tuple."""
+        inner = ", ".join(self.numbers.poly(d) for d in dims)
+        return f"({inner},)" if len(dims) == 1 else f"({inner})"
+
+    def _p(self, poly: Poly, level: int = 0) -> str:
+        return self.numbers.poly(poly, level)
+
+    # -- leaves and kinds ---------------------------------------------------------------
+    def _arange(self, n: Node, p: tuple[Any, ...], arg: Arg) -> str:
+        return f"torch.arange({self._p(p[0])}, device={self.device})"
+
+    def _as_tensor(self, n: Node, p: tuple[Any, ...], arg: Arg) -> str:
+        kind = "torch.int64" if p[0] == INT else self.dtype
+        return f"torch.as_tensor({arg(0, 0)}, dtype={kind}, device={self.device})"
+
+    def _full(self, n: Node, p: tuple[Any, ...], arg: Arg) -> str:
+        dtype = "torch.int64" if p[1] == INT else self.dtype
+        where = f"dtype={dtype}, device={self.device}"
+        value = arg(0, 0)
+        if value in ("0", "1"):
+            return f"torch.{'ones' if value == '1' else 'zeros'}({self.sizes(p[0])}, {where})"
+        return f"torch.full({self.sizes(p[0])}, {value}, {where})"
+
+    def _to_float(self, n: Node, p: tuple[Any, ...], arg: Arg) -> str:
+        return f"{arg(0, ATOM)}.to({self.dtype})"
+
+    def _to_int(self, n: Node, p: tuple[Any, ...], arg: Arg) -> str:
+        return f"{arg(0, ATOM)}.long()"
+
+    def _step(self, n: Node, p: tuple[Any, ...], arg: Arg) -> str:
+        return f"{self.names[p[0] + ' steps']}[{self._p(p[1])}]"
+
+    def _spelled(self, n: Node, p: tuple[Any, ...], arg: Arg) -> str:
+        return str(p[0]).format(*(arg(k, ATOM) for k in range(len(n.args))))
+
+    # -- elementwise ------------------------------------------------------------------------
+    def _func(self, n: Node, p: tuple[Any, ...], arg: Arg) -> str:
+        row = functions()[p[0]]
+        texts = [arg(k, ATOM if "{}." in row.torch else 0) for k in range(len(n.args))]
+        if row.torch.startswith("_"):
+            self.numbers.use(row.torch.partition("(")[0])
+        return row.torch.format(*texts)
+
+    def _sqrt(self, n: Node, p: tuple[Any, ...], arg: Arg) -> str:
+        return f"torch.sqrt({arg(0, 0)})"
+
+    def _rsqrt(self, n: Node, p: tuple[Any, ...], arg: Arg) -> str:
+        return f"torch.rsqrt({arg(0, 0)})"
+
+    def _where(self, n: Node, p: tuple[Any, ...], arg: Arg) -> str:
+        return f"torch.where({arg(0, 0)}, {arg(1, 0)}, {arg(2, 0)})"
+
+    def _maximum(self, n: Node, p: tuple[Any, ...], arg: Arg) -> str:
+        return f"torch.maximum({arg(0, 0)}, {arg(1, 0)})"
+
+    def _minimum(self, n: Node, p: tuple[Any, ...], arg: Arg) -> str:
+        return f"torch.minimum({arg(0, 0)}, {arg(1, 0)})"
+
+    def _clamp(self, n: Node, p: tuple[Any, ...], arg: Arg) -> str:
+        top = self._p(p[1]) if nonnegative(p[1] - 1) else f"{self.numbers.use('max')}({self._p(p[1])}, 0)"
+        return f"{arg(0, ATOM)}.clamp({self._p(p[0])}, {top})"
+
+    def _clamp_by(self, n: Node, p: tuple[Any, ...], arg: Arg) -> str:
+        side, bound = ("min", p[0]) if p[0] is not None else ("max", p[1])
+        return f"{arg(0, ATOM)}.clamp({side}={self.numbers.number(bound)})"
+
+    # -- contractions -------------------------------------------------------------------------
+    def _addmm(self, n: Node, p: tuple[Any, ...], arg: Arg) -> str:
+        return f"torch.addmm({arg(0, 0)}, {arg(1, 0)}, {arg(2, 0)})"
+
+    def _dot(self, n: Node, p: tuple[Any, ...], arg: Arg) -> str:
+        return f"torch.dot({arg(0, 0)}, {arg(1, 0)})"
+
+    def _einsum(self, n: Node, p: tuple[Any, ...], arg: Arg) -> str:
+        return f'torch.einsum("{p[0]}", {arg(0, 0)}, {arg(1, 0)})'
+
+    def _convolved(self, n: Node, p: tuple[Any, ...], arg: Arg, name: str) -> str:
+        sizes, stride, offset, dilation, groups = p
+        options = f"stride={stride}, offset={self.sizes(offset)}, dilation={dilation}"
+        options += "" if groups is ONE_SIZE else f", groups={self._p(groups)}"
+        return f"{self.numbers.use(name)}({arg(0, 0)}, {arg(1, 0)}, {self.sizes(sizes)}, {options})"
+
+    def _conv(self, n: Node, p: tuple[Any, ...], arg: Arg) -> str:
+        return self._convolved(n, p, arg, "_conv")
+
+    def _conv_transpose(self, n: Node, p: tuple[Any, ...], arg: Arg) -> str:
+        return self._convolved(n, p, arg, "_conv_transpose")
+
+    # -- over dimensions ------------------------------------------------------------------------
+    def _over(self, n: Node, p: tuple[Any, ...], arg: Arg, name: str) -> str:
+        dims, keep = p
+        rank = n.args[0].rank
+        spots = [k - rank if k == rank - 1 else k for k in dims]
+        if len(spots) == rank and not keep and name not in ("amax", "amin"):
+            inside = ""
+        else:
+            inside = str(spots[0]) if len(spots) == 1 else f"({', '.join(map(str, spots))})"
+            inside += ", keepdim=True" if keep else ""
+        return f"{arg(0, ATOM)}.{name}({inside})"
+
+    def _sum(self, n: Node, p: tuple[Any, ...], arg: Arg) -> str:
+        return self._over(n, p, arg, "sum")
+
+    def _mean(self, n: Node, p: tuple[Any, ...], arg: Arg) -> str:
+        return self._over(n, p, arg, "mean")
+
+    def _amax(self, n: Node, p: tuple[Any, ...], arg: Arg) -> str:
+        return self._extreme(n, p[0], self._over(n, p, arg, "amax"))
+
+    def _amin(self, n: Node, p: tuple[Any, ...], arg: Arg) -> str:
+        return self._extreme(n, p[0], self._over(n, p, arg, "amin"))
+
+    def _prod(self, n: Node, p: tuple[Any, ...], arg: Arg) -> str:
+        return f"{arg(0, ATOM)}.prod({self._dim(n, p[0])})"
+
+    def _argmax(self, n: Node, p: tuple[Any, ...], arg: Arg) -> str:
+        return self._extreme(n, p, f"{arg(0, ATOM)}.argmax({self._dim(n, p[0])})")
+
+    def _argmin(self, n: Node, p: tuple[Any, ...], arg: Arg) -> str:
+        return self._extreme(n, p, f"{arg(0, ATOM)}.argmin({self._dim(n, p[0])})")
+
+    def _extreme(self, n: Node, dims: tuple[int, ...], text: str) -> str:
+        for k in dims:
+            p = n.args[0].dims[k]
+            if not p.indices and not nonnegative(p - 1, 0):
+                self.filled[p] = None
+        return text
+
+    @staticmethod
+    def _dim(n: Node, k: int) -> int:
+        return -1 if k == n.args[0].rank - 1 and k else k
+
+    # -- shapes --------------------------------------------------------------------------------------
+    def _permute(self, n: Node, p: tuple[Any, ...], arg: Arg) -> str:
+        order: tuple[int, ...] = p[0]
+        rank = len(order)
+        if order[:-2] == tuple(range(rank - 2)):
+            return f"{arg(0, ATOM)}.mT"
+        moved = [k for k in range(rank) if order[k] != k]
+        if len(moved) == 2:
+            return f"{arg(0, ATOM)}.transpose({moved[0]}, {moved[1]})"
+        return f"{arg(0, ATOM)}.permute({', '.join(map(str, order))})"
+
+    def _unsqueeze(self, n: Node, p: tuple[Any, ...], arg: Arg) -> str:
+        text, rank = arg(0, ATOM), n.rank
+        places: tuple[int, ...] = p[0]
+        if places == tuple(range(rank - len(places), rank)):
+            return text + ".unsqueeze(-1)" * len(places)
+        for k in places:
+            text += f".unsqueeze({k})"
+        return text
+
+    def _reshape(self, n: Node, p: tuple[Any, ...], arg: Arg) -> str:
+        new, old = n.dims, n.args[0].dims
+        head = 0
+        while head < min(len(new), len(old)) and new[head] is old[head]:
+            head += 1
+        tail = 0
+        while tail < min(len(new), len(old)) - head and new[-1 - tail] is old[-1 - tail]:
+            tail += 1
+        if len(new) - head - tail == 1 and len(old) - head - tail > 1:
+            end = len(old) - tail - 1
+            ends = f"({head})" if tail == 0 else f"({head}, {end})"
+            return f"{arg(0, ATOM)}.flatten{ends}"
+        if len(old) - head - tail == 1 and len(new) - head - tail > 1:
+            return f"{arg(0, ATOM)}.unflatten({-1 if tail == 0 else head}, {self.sizes(new[head : len(new) - tail])})"
+        return f"{arg(0, ATOM)}.reshape({self.sizes(new)})"
+
+    def _expand(self, n: Node, p: tuple[Any, ...], arg: Arg) -> str:
+        return f"{arg(0, ATOM)}.expand({self.sizes(p[0])})" if n.dims else arg(0, ATOM)
+
+    # -- positions ------------------------------------------------------------------------------------
+    def _select(self, n: Node, p: tuple[Any, ...], arg: Arg) -> str:
+        k, at = p
+        if k == n.args[0].rank - 1 and k > 0:
+            return f"{arg(0, ATOM)}[..., {self._p(at)}]"
+        return f"{arg(0, ATOM)}[{':, ' * k}{self._p(at)}]"
+
+    def _select_or_0(self, n: Node, p: tuple[Any, ...], arg: Arg) -> str:
+        k, at = p
+        return f"{self.numbers.use('_window')}({arg(0, 0)}, {k}, {self._p(at)}, 1).squeeze({k})"
+
+    def _slice(self, n: Node, p: tuple[Any, ...], arg: Arg) -> str:
+        k, start, length, step = p
+        first = "" if start is as_poly(0) else self._p(start)
+        end = start + step * (length - 1) + 1
+        last = "" if end is n.args[0].dims[k] else self._p(end)
+        space = " " if " " in first or " " in last else ""
+        by = "" if step is ONE_SIZE else f"{space}:{space}{self._p(step)}"
+        text = f"{first}{space if first else ''}:{space if last else ''}{last}{by}"
+        if k == n.args[0].rank - 1 and k > 0:
+            return f"{arg(0, ATOM)}[..., {text}]"
+        return f"{arg(0, ATOM)}[{':, ' * k}{text}]"
+
+    def _window(self, n: Node, p: tuple[Any, ...], arg: Arg) -> str:
+        k, start, length, step = p
+        by = "" if step is ONE_SIZE else f", {self._p(step)}"
+        return f"{self.numbers.use('_window')}({arg(0, 0)}, {k}, {self._p(start)}, {self._p(length)}{by})"
+
+    def _cat(self, n: Node, p: tuple[Any, ...], arg: Arg) -> str:
+        parts = ", ".join(arg(k, 0) for k in range(len(n.args)))
+        return f"torch.cat(({parts}), {self._last(n, p[0])})"
+
+    def _stack(self, n: Node, p: tuple[Any, ...], arg: Arg) -> str:
+        parts = ", ".join(arg(k, 0) for k in range(len(n.args)))
+        return f"torch.stack(({parts}), {self._last(n, p[0])})"
+
+    def _cumsum(self, n: Node, p: tuple[Any, ...], arg: Arg) -> str:
+        return f"{arg(0, ATOM)}.cumsum({self._dim(n, p[0])})"
+
+    @staticmethod
+    def _last(n: Node, k: int) -> int:
+        return -1 if k == n.rank - 1 and k else k
+
+    def _flip(self, n: Node, p: tuple[Any, ...], arg: Arg) -> str:
+        return f"{arg(0, ATOM)}.flip({self._dim(n, p[0])})"
+
+    def _diagonal(self, n: Node, p: tuple[Any, ...], arg: Arg) -> str:
+        j, k = p
+        if n.args[0].rank == 2:
+            return f"{arg(0, ATOM)}.diagonal()"
+        return f"{arg(0, ATOM)}.diagonal(dim1={j}, dim2={k})"
+
+    def _take(self, n: Node, p: tuple[Any, ...], arg: Arg) -> str:
+        at = p[0]
+        if len(n.args) == 2 and n.args[1].rank == 1:
+            return f"{arg(0, ATOM)}.index_select({at}, {arg(1, 0)})"
+        return f"{arg(0, ATOM)}[{':, ' * at}{', '.join(arg(k, 0) for k in range(1, len(n.args)))}]"
+
+    def _pick(self, n: Node, p: tuple[Any, ...], arg: Arg) -> str:
+        places = ", ".join(arg(k, 0) for k in range(1, len(n.args)))
+        return f"{self.numbers.use('_pick')}({arg(0, 0)}, {p[0]}, {places})"
+
+    def _scatter(self, n: Node, p: tuple[Any, ...], arg: Arg) -> str:
+        count = p[0]
+        dtype = "torch.int64" if n.kind in (INT, BOOL) else self.dtype
+        zeros = f"torch.zeros({self.sizes(n.dims)}, dtype={dtype}, device={self.device})"
+        if len(n.args) == 2 and n.args[1].op != "clamp":
+            spots, values = arg(1, 0), arg(0, 0)
+            if count > 1:
+                spots, values = f"{arg(1, ATOM)}.flatten()", f"{arg(0, ATOM)}.flatten(0, {count - 1})"
+            return f"{zeros}.index_add_(0, {spots}, {values})"
+        spots = ", ".join(arg(k, 0) for k in range(1, len(n.args)))
+        if any(a.op == "clamp" and not nonnegative(d - 1, least=0) for a, d in zip(n.args[1:], n.dims)):
+            one = "," if len(n.args) == 2 else ""
+            return f"{self.numbers.use('_accumulate')}({zeros}, ({spots}{one}), {arg(0, 0)})"
+        return f"{zeros}.index_put_(({spots}{',' if len(n.args) == 2 else ''}), {arg(0, 0)}, accumulate=True)"

@@ -1,0 +1,255 @@
+"""Sums of products: two factors at a time, through a matrix product where the indices allow it.
+
+Three factors in one einsum can cost thousands of times more than two steps, so the order of the steps is chosen
+when the code is generated, with every symbolic size taken to be 16.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from itertools import combinations
+
+from derivcheck.codegen.graph.nodes import BOOL, FLOAT, INT, Node, Value
+from derivcheck.codegen.graph.numbers import is_number
+from derivcheck.codegen.lowering.convolution import convolution
+from derivcheck.codegen.lowering.cumulative import cumulative
+from derivcheck.codegen.lowering.frame import Frame
+from derivcheck.codegen.lowering.masks import implied, mask, masked
+from derivcheck.codegen.lowering.scatter import scatter
+from derivcheck.notation.integers.polynomials import Index, as_poly
+from derivcheck.notation.terms.build import ONE, mul, size_of
+from derivcheck.notation.terms.nodes import Bracket, Mul, Number, Over, Pow, Term
+
+
+def is_contraction(low: Frame, term: Term, bound: Sequence[Index]) -> bool:
+    """Whether a product under a sum is better summed alone: no factor has all the indices, or a bracket scatters."""
+    if isinstance(term, Over):
+        return term.kind == "sum"
+    if not isinstance(term, Mul):
+        return False
+    factors = [f for f in term.args if not is_number(f, low.graph.fixed)]
+    every = frozenset().union(*(f.free for f in factors)) - low.graph.fixed
+    if every.isdisjoint(bound):
+        return False
+    if any(isinstance(f, Bracket) and f.relation == "==" for f in factors):
+        return True
+    return not any(f.free >= every for f in factors)
+
+
+def contract(low: Frame, indices: Sequence[Index], args: Sequence[Term]) -> Value:
+    """``Σ`` over ``indices`` of the product of ``args``."""
+    number, brackets, rest = low.parted(args)
+    for special in (convolution, scatter, cumulative) if brackets or len(rest) == 2 else ():
+        found = special(low, indices, number, brackets, rest)
+        if found is not None:
+            return found
+    bound = [i for i in indices if i not in low.graph.fixed]
+    terms = _grouped(rest)
+    left = [b for b in brackets if not implied(low, b, rest, all_of=len(terms) == 1)]
+    if not terms:
+        terms, left, first = [], left[1:], left[0] if left else None
+        values = [low.value(first)] if first is not None else []
+    else:
+        values = [low.value(t) for t in terms]
+    values = _masked(low, values, [low.unbounded(t) for t in terms], left)
+    for i in bound:
+        if not any(i in v.axes for v in values):
+            number = mul(number, size_of(i.size))
+    bound = [i for i in bound if any(i in v.axes for v in values)]
+    return _steps(low, values, bound, number)
+
+
+def _grouped(factors: Sequence[Term]) -> list[Term]:
+    """Factors over the same indices multiplied together; a divisor with a factor that has its indices."""
+    groups: list[list[Term]] = []
+    divisors = [f for f in factors if isinstance(f, Pow) and isinstance(f.exponent, Number) and f.exponent.value < 0]
+    for f in factors:
+        if f in divisors:
+            continue
+        for g in groups:
+            if g[0].free == f.free:
+                g.append(f)
+                break
+        else:
+            groups.append([f])
+    for f in divisors:
+        home = next((g for g in groups if g[0].free >= f.free), None)
+        if home is None:
+            groups.append([f])
+        else:
+            home.append(f)
+    return [mul(*g) for g in groups]
+
+
+def _masked(low: Frame, values: list[Value], unbounded: Sequence[bool], brackets: Sequence[Bracket]) -> list[Value]:
+    """The factors with the brackets among them.
+
+    A bracket selects in the smallest factor that has its indices, and in any that may be infinite.  One whose
+    indices no factor has is a 0-1 matrix of its own: a selection would need a tensor larger than any factor.
+    """
+    apart: dict[frozenset[Index], Value] = {}
+    for b in brackets:
+        want = b.free - low.graph.fixed
+        holders = [k for k, v in enumerate(values) if want <= set(v.axes)]
+        if holders:
+            first = min(holders, key=lambda k: len(values[k].axes))
+            chosen = {first, *(k for k in holders if k < len(unbounded) and unbounded[k])}
+            values = [masked(low, v, b) if k in chosen else v for k, v in enumerate(values)]
+        else:
+            found = mask(low, b)
+            apart[want] = low.binary("and", apart[want], found) if want in apart else found
+    return values + [low.as_float(m) for m in apart.values()]
+
+
+def _steps(low: Frame, values: list[Value], bound: list[Index], number: Term) -> Value:
+    scalars = [v for v in values if not v.axes]
+    values = [_matrix_kind(low, v) for v in values if v.axes]
+    while len(values) > 1:
+        a, b = min(combinations(range(len(values)), 2), key=lambda pair: _cost(values, pair, bound))
+        others = [v for k, v in enumerate(values) if k not in (a, b)]
+        ready = [i for i in bound if not any(i in v.axes for v in others)]
+        values = [*others, _pair(low, values[a], values[b], ready)]
+        bound = [i for i in bound if i not in ready]
+    result = total(low, values[0], bound) if values else Value(low.graph.number(ONE), ())
+    if result.node.op in ("sum", "mean") or not scalars:
+        result, number = low.scale(result, number), ONE
+    front: Value | None = None
+    for s in scalars:
+        front = s if front is None else low.binary("mul", front, s)
+    if front is not None:
+        result = low.binary("mul", low.scale(front, number), result)
+    return result
+
+
+def _matrix_kind(low: Frame, value: Value) -> Value:
+    """Integers and masks as floats, unless integers are what is being calculated."""
+    if value.node.kind in (INT, BOOL) and not low.integer_context:
+        return low.as_float(value)
+    return value
+
+
+def total(low: Frame, value: Value, indices: Sequence[Index]) -> Value:
+    """The sum of one factor over those of the indices that it has."""
+    dims = [value.axes.index(i) for i in indices if i in value.axes]
+    if not dims:
+        return value
+    return Value(low.graph.reduce("sum", value.node, dims), tuple(i for i in value.axes if i not in indices))
+
+
+def length(i: Index) -> int:
+    """A size to weigh costs with."""
+    try:
+        return max(int(i.size.evaluate(lambda a: 16)), 1)
+    except (ZeroDivisionError, TypeError):
+        return 16
+
+
+def _cost(values: Sequence[Value], pair: tuple[int, int], bound: Sequence[Index]) -> tuple[int, int]:
+    axes = set(values[pair[0]].axes) | set(values[pair[1]].axes)
+    others = {i for k, v in enumerate(values) if k not in pair for i in v.axes}
+    left = math.prod(length(i) for i in axes if i not in bound or i in others)
+    return math.prod(length(i) for i in axes), left
+
+
+def _pair(low: Frame, left: Value, right: Value, summed: Sequence[Index]) -> Value:
+    """One step: the product of two factors, summed over what nothing else needs."""
+    left = total(low, left, [i for i in summed if i not in right.axes])
+    right = total(low, right, [i for i in summed if i not in left.axes])
+    inner = [i for i in left.axes if i in right.axes and i in summed]
+    batch = [i for i in left.axes if i in right.axes and i not in summed]
+    rows = [i for i in left.axes if i not in right.axes]
+    columns = [i for i in right.axes if i not in left.axes]
+    if not inner:
+        return low.binary("mul", left, right)
+    if not rows and not columns:
+        if not batch and len(inner) == 1 and left.node.kind == FLOAT == right.node.kind:
+            return Value(low.graph.node("dot", (left.node, right.node), (), (), FLOAT), ())
+        return total(low, low.binary("mul", left, right), inner)
+    if left.node.kind != FLOAT or right.node.kind != FLOAT:
+        return total(low, low.binary("mul", left, right), inner)
+    order = low.place
+
+    def early(axes: Sequence[Index]) -> int:
+        return min((order.get(i, 99) for i in axes), default=100)
+
+    if early(columns) < early(rows):
+        left, right, rows, columns = right, left, columns, rows
+    if not batch:
+        left, right, inner = _flat(low, left, right, inner)
+    if len(inner) == 1:
+        found = _matrix(low, left, right, batch, rows, inner[0], columns)
+        if found is not None:
+            return found
+    return _einsum(low, left, right, batch, rows, columns)
+
+
+def _flat(low: Frame, left: Value, right: Value, inner: list[Index]) -> tuple[Value, Value, list[Index]]:
+    """Summed dimensions that stand together in both factors, as one dimension."""
+    if len(inner) < 2:
+        return left, right, inner
+    k, j = left.axes.index(inner[0]), right.axes.index(inner[0])
+    n = len(inner)
+    if left.axes[k : k + n] != tuple(inner) or right.axes[j : j + n] != tuple(inner):
+        return left, right, inner
+    size = as_poly(1)
+    for i in inner:
+        size = size * i.size
+    one = Index(inner[0].name, size, inner[0].serial)
+
+    def flat(v: Value, at: int) -> Value:
+        dims = [*v.node.dims[:at], size, *v.node.dims[at + n :]]
+        return Value(low.graph.reshape(v.node, dims), (*v.axes[:at], one, *v.axes[at + n :]))
+
+    return flat(left, k), flat(right, j), [one]
+
+
+def _matrix(
+    low: Frame, left: Value, right: Value, batch: list[Index], rows: list[Index], k: Index, columns: list[Index]
+) -> Value | None:
+    """The pair as ``left @ right``, where it is one."""
+    if not rows and len(columns) >= 1 and not batch:
+        left, right, rows, columns = right, left, columns, rows
+    if batch:
+        if len(rows) != 1 or len(columns) != 1:
+            return None
+        first = (*batch, *rows, k)
+        return _matmul(low, left, first, right, (*batch, k, *columns), (*batch, *rows, *columns))
+    if not columns:
+        return _matmul(low, left, (*rows, k), right, (k,), tuple(rows))
+    lead = right.axes[:-2]
+    if len(rows) == 1 and len(columns) > 1 and right.axes[-2:-1] == (k,):
+        return _matmul(low, left, (*rows, k), right, right.axes, (*lead, *rows, right.axes[-1]))
+    if len(columns) == 1:
+        return _matmul(low, left, (*rows, k), right, (k, *columns), (*rows, *columns))
+    if len(rows) == 1:
+        return _matmul(low, right, (*columns, k), left, (k, *rows), (*columns, *rows))
+    return None
+
+
+def _matmul(
+    low: Frame, left: Value, first: tuple[Index, ...], right: Value, second: tuple[Index, ...], out: tuple[Index, ...]
+) -> Value:
+    a, b = _laid(low, left, first), _laid(low, right, second)
+    return Value(low.graph.node("matmul", (a, b), (), tuple(i.size for i in out), FLOAT), out)
+
+
+def _laid(low: Frame, value: Value, axes: tuple[Index, ...]) -> Node:
+    return low.graph.permute(value.node, [value.axes.index(i) for i in axes])
+
+
+def _einsum(
+    low: Frame, left: Value, right: Value, batch: Sequence[Index], rows: Sequence[Index], columns: Sequence[Index]
+) -> Value:
+    out = tuple(sorted([*batch, *rows, *columns], key=lambda i: low.place.get(i, 99)))
+    letters: dict[Index, str] = {}
+    for i in (*left.axes, *right.axes):
+        if i not in letters:
+            wish = [i.name[0], *"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"]
+            letters[i] = next(c for c in wish if c.isascii() and c.isalpha() and c not in letters.values())
+
+    def spell(axes: Sequence[Index]) -> str:
+        return "".join(letters[i] for i in axes)
+
+    spec = f"{spell(left.axes)},{spell(right.axes)}->{spell(out)}"
+    return Value(low.graph.node("einsum", (left.node, right.node), (spec,), tuple(i.size for i in out), FLOAT), out)

@@ -1,0 +1,242 @@
+"""Convolutions: sums of products at positions ``s·i + t·u − p``, through torch's convolutions.
+
+Three tensors meet along each spatial dimension in one relation ``x = s·i + t·u − p``.  Whichever of the three
+is the output says which call it is: over ``u`` it is a convolution with stride s and dilation t, over ``i`` (the
+gradient of the kernel) one with stride t and dilation s, over both a transposed convolution.  The relation may
+stand in the sum in any solved form: ``x[s·i + u]``, ``w[x − s·i]`` or ``[x = s·i + t·u]``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from derivcheck.codegen.graph.nodes import FLOAT, ONE_SIZE, Node, Value
+from derivcheck.codegen.lowering.frame import Frame
+from derivcheck.codegen.lowering.grouping import grouped
+from derivcheck.codegen.lowering.positions import radix
+from derivcheck.codegen.lowering.reading import merged
+from derivcheck.notation.integers.polynomials import Index, Poly, fresh, i_poly
+from derivcheck.notation.terms.nodes import Bracket, Ref, Term
+
+
+@dataclass
+class Relation:
+    """``Σ coefficient·coordinate + constant = 0``; guards are the brackets that it makes superfluous."""
+
+    coefficients: dict[Index, int]
+    constant: Poly
+    guards: tuple[Poly, ...] = ()
+
+
+@dataclass
+class Line:
+    """One spatial dimension, ``x = stride·i + dilation·u − offset``: the coordinates and who holds them."""
+
+    x: Index
+    others: dict[str, tuple[Index, int]]  # holder → coordinate and its coefficient
+    holder: str
+    offset: Poly
+
+
+def convolution(
+    low: Frame, indices: Sequence[Index], number: Term, brackets: Sequence[Bracket], rest: Sequence[Term]
+) -> Value | None:
+    """The sum as a convolution, where it is one."""
+    if len(rest) != 2 or not all(isinstance(f, Ref) and _plain_tensor(low, f) for f in rest):
+        return None
+    sum_ = grouped(low, indices, brackets, rest)
+    a, b = (f for f in sum_.factors if isinstance(f, Ref))
+    bound = frozenset(sum_.indices)
+    if any(not isinstance(x, Bracket) for x in sum_.brackets):
+        return None
+    relations: list[Relation] = []
+    axes: dict[str, list[Index]] = {}
+    nodes: dict[str, Node] = {}
+    for key, f in (("a", a), ("b", b)):
+        found = _coordinates(low, f, relations, key)
+        if found is None:
+            return None
+        axes[key], nodes[key] = found
+    guards: list[Bracket] = []
+    for bracket in sum_.brackets:
+        assert isinstance(bracket, Bracket)
+        relation = _of_bracket(low, bracket)
+        if relation is not None:
+            relations.append(relation)
+        else:
+            guards.append(bracket)
+    free = frozenset().union(*(f.free for f in (*sum_.factors, *sum_.brackets))) - bound - low.graph.fixed
+    if not 1 <= len(relations) <= 3:
+        return None
+    lines = []
+    for r in relations:
+        line = _line(r, axes, free, bound)
+        if line is None:
+            return None
+        lines.append(line)
+    used = [i for line in lines for i in (line.x, *(i for i, _ in line.others.values()))]
+    if len(set(used)) != len(used) or len({line.holder for line in lines}) != 1:
+        return None
+    allowed = {g for r in relations for g in r.guards}
+    for line in lines:
+        position = -line.offset
+        for i, c in line.others.values():
+            position = position + c * i_poly(i)
+        allowed |= {position, line.x.size - 1 - position}
+    if any(g.relation != ">=" or g.operand not in allowed for g in guards):
+        return None
+    value = _emit(low, (a.name, b.name), nodes, axes, lines, used, free, bound)
+    if value is None:
+        return None
+    for whole, high, digit in reversed(sum_.merges):
+        value = merged(low, value, whole, high, digit)
+    return low.scale(value, number)
+
+
+def _plain_tensor(low: Frame, f: Ref) -> bool:
+    return f.name not in low.steps and f.name not in low.scalars and low.kinds.get(f.name) == "float"
+
+
+def _coordinates(low: Frame, f: Ref, relations: list[Relation], key: str) -> tuple[list[Index], Node] | None:
+    """The operand with an index per dimension: digits unfolded, a new index where it is read at ``c_1·a + c_2·b + k``."""
+    out: list[Index] = []
+    dims: list[Poly] = []
+    for k, (p, size) in enumerate(zip(f.at, low.dims[f.name])):
+        i = p.index
+        digits = radix(low, f.at, k)
+        if i is not None or digits is not None:
+            order = [i] if i is not None else digits[1] if digits is not None else []
+            total = _size(order)
+            if any(j in low.graph.fixed or j in out for j in order) or total is not size or digits and digits[0].terms:
+                return None
+            out += order
+            dims += [j.size for j in order]
+            continue
+        line = _two(low, p)
+        if line is None:
+            return None
+        q = fresh(Index(f"{key}{k}", size), [*p.indices, *low.place])
+        relations.append(Relation({q: 1, **{j: -c for j, c in line[0].items()}}, -line[1], (p, size - 1 - p)))
+        out.append(q)
+        dims.append(size)
+    return out, low.graph.reshape(low.graph.var(f.name, low.dims[f.name]), dims)
+
+
+def _two(low: Frame, p: Poly) -> tuple[dict[Index, int], Poly] | None:
+    """``c_1·a + c_2·b + k`` with integers c and a k that Python knows."""
+    rest = p
+    coefficients: dict[Index, int] = {}
+    for i in p.indices - low.graph.fixed:
+        found = rest.linear_in(i)
+        if found is None or not found[0]:
+            return None
+        coefficients[i], rest = found
+    if len(coefficients) != 2 or rest.indices - low.graph.fixed or rest.names:
+        return None
+    return coefficients, rest
+
+
+def _of_bracket(low: Frame, b: Bracket) -> Relation | None:
+    if b.relation != "==" or not isinstance(b.operand, Poly):
+        return None
+    rest = b.operand
+    coefficients: dict[Index, int] = {}
+    for i in rest.indices - low.graph.fixed:
+        found = rest.linear_in(i)
+        if found is None or not found[0]:
+            return None
+        coefficients[i], rest = found
+    if len(coefficients) != 3 or rest.names:
+        return None
+    return Relation(coefficients, rest)
+
+
+def _line(r: Relation, axes: dict[str, list[Index]], free: frozenset[Index], bound: frozenset[Index]) -> Line | None:
+    """The relation as ``x = s·i + t·u − p`` between the two operands and the output."""
+    holders: dict[str, Index] = {}
+    for i in r.coefficients:
+        mine = [k for k in ("a", "b") if i in axes[k]]
+        if len(mine) > 1 or (mine and i in free):
+            return None
+        if not mine and i not in free:
+            return None
+        who = mine[0] if mine else "out"
+        if who in holders:
+            return None
+        holders[who] = i
+    if len(holders) != 3:
+        return None
+    for who, x in holders.items():
+        e = r.coefficients[x]
+        others = {w: (i, -e * r.coefficients[i]) for w, i in holders.items() if w != who}
+        if e in (1, -1) and all(c > 0 for _, c in others.values()):
+            return Line(x, others, who, e * r.constant)
+    return None
+
+
+def _emit(
+    low: Frame,
+    names: tuple[str, str],
+    nodes: dict[str, Node],
+    axes: dict[str, list[Index]],
+    lines: Sequence[Line],
+    used: Sequence[Index],
+    free: frozenset[Index],
+    bound: frozenset[Index],
+) -> Value | None:
+    g = low.graph
+    rest = {k: [i for i in axes[k] if i not in used] for k in ("a", "b")}
+    both = [i for i in rest["a"] if i in rest["b"]]
+    shared, group = [i for i in both if i in bound], [i for i in both if i in free]
+    alone = {k: [i for i in rest[k] if i not in both] for k in ("a", "b")}
+    if any(i in bound for k in ("a", "b") for i in alone[k]):
+        return None
+    holder = lines[0].holder
+    transposed = holder == "out"
+    if transposed:
+        first = "b" if _is_gradient(names[1]) and not _is_gradient(names[0]) else "a"
+    else:
+        first = holder
+    second = "b" if first == "a" else "a"
+
+    def coordinate(line: Line, who: str) -> Index:
+        return line.x if line.holder == who else line.others[who][0]
+
+    def node(who: str, classes: Sequence[Sequence[Index]], merged: Sequence[Sequence[Index]]) -> Node:
+        order = [i for c in classes for i in c] + [coordinate(line, who) for line in lines]
+        turned = g.permute(nodes[who], [axes[who].index(i) for i in order])
+        shape = [_size(c) for c in merged] + [coordinate(line, who).size for line in lines]
+        return g.reshape(turned, shape)
+
+    n, o = alone[first], alone[second]
+    x = node(first, [n, group, shared], [n, [*group, *shared]])
+    if transposed:
+        w = node(second, [group, shared, o], [[*group, *shared], o])
+    else:
+        w = node(second, [group, o, shared], [[*group, *o], shared])
+    out = [coordinate(line, "out") for line in lines]
+    sizes = tuple(i.size for i in out)
+    stride_of = first if transposed else "out"
+    stride = tuple(line.others[stride_of][1] for line in lines)
+    dilation = tuple(line.others[second][1] for line in lines)
+    offset = tuple(line.offset for line in lines)
+    dims = (_size(n), _size([*group, *o]), *sizes)
+    made = g.node(
+        "conv_transpose" if transposed else "conv", (x, w), (sizes, stride, offset, dilation, _size(group)), dims, FLOAT
+    )
+    order = (*n, *group, *o, *out)
+    for i in order:
+        low.place.setdefault(i, len(low.place))
+    return Value(g.reshape(made, [i.size for i in order]), order)
+
+
+def _is_gradient(name: str) -> bool:
+    return name.endswith("_bar") or name.startswith("grad_")
+
+
+def _size(indices: Iterable[Index]) -> Poly:
+    total = ONE_SIZE
+    for i in indices:
+        total = total * i.size
+    return total

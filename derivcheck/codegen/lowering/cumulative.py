@@ -1,0 +1,58 @@
+"""Sums over all earlier or later places: ``Σ_j [j <= i]·v[j]`` is a cumulative sum, not a matrix of ones."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from derivcheck.codegen.graph.nodes import Node, Value
+from derivcheck.codegen.lowering.frame import Frame
+from derivcheck.codegen.lowering.reading import padded
+from derivcheck.notation.integers.polynomials import Index, Poly, as_poly, i_poly
+from derivcheck.notation.terms.build import mul
+from derivcheck.notation.terms.nodes import Bracket, Term
+from derivcheck.notation.terms.substitute import summation
+
+
+def cumulative(
+    low: Frame, indices: Sequence[Index], number: Term, brackets: Sequence[Bracket], rest: Sequence[Term]
+) -> Value | None:
+    """The sum as a cumulative one, where a bracket compares a summed index with one that nothing else has."""
+    bound = [i for i in indices if i not in low.graph.fixed]
+    for b in brackets:
+        others = [*(o for o in brackets if o is not b), *rest]
+        found = _compared(low, b, bound)
+        if found is None or any(found[1] in t.free for t in others):
+            continue
+        j, i, later, strict = found
+        value = low.value(summation([k for k in bound if k is not j], mul(number, *others)))
+        if j not in value.axes:
+            continue
+        k = value.axes.index(j)
+        node = low.tensor(value.node)
+        node = _flip(low, _cumsum(low, _flip(low, node, k), k), k) if later else _cumsum(low, node, k)
+        total = Value(node, tuple(i if x is j else x for x in value.axes))
+        return padded(low, total, k, as_poly(-1 if later else 1), i.size) if strict else total
+    return None
+
+
+def _compared(low: Frame, b: Bracket, bound: Sequence[Index]) -> tuple[Index, Index, bool, bool] | None:
+    """``(j, i, later, strict)`` for ``[i >= j]`` (earlier places and i itself), ``[j >= i]``, ``[i > j]`` or ``[j > i]``."""
+    if b.relation != ">=" or not isinstance(b.operand, Poly) or len(b.free - low.graph.fixed) != 2:
+        return None
+    for j in b.free:
+        for i in b.free:
+            if j not in bound or i in bound or i in low.graph.fixed or i.size is not j.size:
+                continue
+            for later in (False, True):
+                line = i_poly(j) - i_poly(i) if later else i_poly(i) - i_poly(j)
+                if b.operand is line or b.operand is line - 1:
+                    return j, i, later, b.operand is not line
+    return None
+
+
+def _cumsum(low: Frame, node: Node, k: int) -> Node:
+    return low.graph.node("cumsum", (node,), (k,), node.dims, node.kind)
+
+
+def _flip(low: Frame, node: Node, k: int) -> Node:
+    return low.graph.node("flip", (node,), (k,), node.dims, node.kind)

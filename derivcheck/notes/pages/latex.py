@@ -1,0 +1,122 @@
+"""A derivation in LaTeX: in indices, in matrices, or element by element."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from derivcheck.errors import InputError
+from derivcheck.notation.program.program import Program
+from derivcheck.notes.pages.captions import captions
+from derivcheck.notes.pages.document import Block, blocks
+from derivcheck.notes.symbols.symbols import symbols
+from derivcheck.notes.writing.ink import Latex
+from derivcheck.notes.writing.steps import Formula, first_number, gradient_definitions
+
+_WIDTH = 70  # visible characters before a sum is broken over lines
+_COMMAND = re.compile(r"\\(?:frac|left|right|mathcal|mathrm|mathit|operatorname|hat|bar|partial|text|mathbf)\b|[{}_^\\]")
+
+
+def to_latex(
+    forward: Program,
+    adjoint: Program,
+    style: str = "index",
+    lang: str = "en",
+    sizes: Mapping[str, int] | None = None,
+    full: bool = False,
+) -> str:
+    """The derivation in LaTeX.
+
+    Args:
+        forward: a Program.
+        adjoint: its gradient.
+        style: ``index`` (for every size), ``matrix``, or ``scalar`` (element by element at small ``sizes``).
+        lang: ``en`` or ``zh`` for the words.
+        sizes: sizes by name, for ``scalar``; default 2 for each size of the parameters.
+        full: a document that compiles (with xelatex in ``zh``, or where a name is not ASCII), instead of one ``align*``.
+
+    Raises:
+        InputError: an unknown style, language or size.
+
+    >>> from derivcheck.derivation.sweep import adjoint
+    >>> from derivcheck.notation.text.parse import parse_program
+    >>> f = parse_program("y[n] := sum(k: A[n,k]*x[k])")
+    >>> print(to_latex(f, adjoint(f, ["x"]), style="matrix"))
+    \\begin{align*}
+    &\\text{Forward} \\\\
+    y &= A x \\\\
+    &\\text{Gradients by the chain rule} \\\\
+    \\frac{\\partial \\mathcal{L}}{\\partial x} &= A^{\\top} \\bar{y}
+    \\end{align*}
+    """
+    parts = blocks(Latex, forward, adjoint, style, lang, sizes)
+    if full:
+        return document(parts, lang)
+    rows: list[str] = []
+    for b in parts:
+        rows.append(rf"&\text{{{_words(b.title)}}}")
+        for f in b.formulas:
+            rows.extend(formula_rows(f))
+    return "\\begin{align*}\n" + " \\\\\n".join(rows) + "\n\\end{align*}"
+
+
+def formula_rows(f: Formula) -> list[str]:
+    """A formula as rows of an alignment, long sums broken before their signs."""
+    rows: list[str] = []
+    for k, pieces in enumerate(f.rights):
+        rows.append((f.left if k == 0 else "") + " &= " + pieces[0])
+        for p in pieces[1:]:
+            if visible(rows[-1]) + visible(p) > _WIDTH:
+                rows.append(rf"&\quad {p}")
+            else:
+                rows[-1] += f" {p}"
+    if f.note:
+        note = rf"\text{{({f.note})}}"
+        if visible(rows[-1]) + len(f.note) > _WIDTH:
+            rows.append(rf"&\quad {note}")
+        else:
+            rows[-1] += rf" \quad {note}"
+    return [r.strip() for r in rows]
+
+
+def visible(text: str) -> int:
+    """About how many characters a reader sees."""
+    return len(_COMMAND.sub("", text).replace(" ", ""))
+
+
+def document(parts: list[Block], lang: str) -> str:
+    """A whole LaTeX document of the blocks."""
+    words = captions(lang)
+    lines = [r"\setlength{\parindent}{0pt}", r"\allowdisplaybreaks", r"\begin{document}", rf"\section*{{{words['title']}}}"]
+    for b in parts:
+        lines += [rf"\subsection*{{{_words(b.title)}}}", r"\begin{align*}"]
+        lines += [" \\\\\n".join(r for f in b.formulas for r in formula_rows(f)), r"\end{align*}"]
+        lines += [_words(s) + "\n" for s in b.sentences]
+    body = "\n".join([*lines, r"\end{document}"]) + "\n"
+    head = [r"\documentclass{article}", r"\usepackage{amsmath,amssymb}", r"\usepackage[margin=2.5cm]{geometry}"]
+    if not body.isascii():
+        head.append(r"\usepackage[fontset=fandol]{ctex}")
+    return "\n".join([*head, body])
+
+
+def _words(text: str) -> str:
+    """A sentence with formulas in dollars; signs outside them in LaTeX's spelling."""
+    parts = text.split("$")
+    for k in range(0, len(parts), 2):
+        parts[k] = parts[k].replace("_", r"\_").replace("⊙", r"$\odot$")
+    return "$".join(parts)
+
+
+def gradient_latex(forward: Program, adjoint: Program, name: str, lang: str = "en") -> str:
+    """The line of the derivation that gives the gradient in ``name``, ``∂L/∂W_{jk} = …``.
+
+    Raises:
+        InputError: ``name`` is nothing that the gradient is taken in.
+    """
+    captions(lang)
+    table = symbols(forward, adjoint)
+    w = Latex(table, first_number(forward, adjoint))
+    for d in gradient_definitions(forward, adjoint):
+        if table.adjoint_of.get(d.name) == name:
+            return Formula.of(d, w, forward, adjoint).line()
+    raise InputError(f"there is no gradient in {name!r}; gradients are {', '.join(sorted(table.adjoint_of.values()))}")

@@ -1,0 +1,231 @@
+"""The two inks of :class:`derivcheck.notes.writing.writer.Writer`: LaTeX, and Unicode for the terminal."""
+
+from __future__ import annotations
+
+import re
+from fractions import Fraction
+
+from derivcheck.notation.functions.table import functions
+from derivcheck.notation.integers.polynomials import Index
+from derivcheck.notes.symbols.symbol import GREEK, Symbol, size_latex
+from derivcheck.notes.writing.writer import ATOM, POWER, PRODUCT, Spelt, Writer
+
+_LATEX_RELATIONS = {"==": "=", "!=": r"\neq", ">=": r"\ge", ">": ">", "<": "<", "<=": r"\le"}
+_RELATIONS = {"==": "=", "!=": "≠", ">=": "≥", ">": ">", "<": "<", "<=": "≤"}
+_LATEX_BIG = {
+    "sum": r"\sum",
+    "prod": r"\prod",
+    "max": r"\max",
+    "min": r"\min",
+    "argmax": r"\operatorname{argmax}",
+    "argmin": r"\operatorname{argmin}",
+}
+_WORD = re.compile(r"\\(?:mathit|text|mathrm)\{")
+_ENDS_IN_WORD = re.compile(r"\\(?:mathit|text|mathrm)\{[^{}]*\}$")
+_SUPERSCRIPTS = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
+
+
+def _decimal(v: Fraction) -> str | None:
+    """The exact decimal spelling of a fraction, where it has a short one and its denominator is large."""
+    if v.denominator <= 1000:
+        return None
+    for digits in range(1, 17):
+        if (v * 10**digits).denominator == 1:
+            return f"{v.numerator * 10**digits // v.denominator}e-{digits}"
+    return None
+
+
+def _rounded(v: Fraction) -> str | None:
+    """A number of very many digits (a constant of torch's, the largest float): eight of them."""
+    return f"{float(v):.8g}" if v > 10**15 or v.denominator > 10**12 else None
+
+
+class Latex(Writer):
+    """LaTeX."""
+
+    times = r" "
+    small_times = r"\,"
+
+    def fraction(self, above: str, below: str, simple: bool) -> Spelt:
+        return rf"\frac{{{above}}}{{{below}}}", POWER
+
+    def wrap(self, text: str) -> str:
+        return rf"\left({text}\right)"
+
+    def joined(self, parts: list[str]) -> str:
+        """Factors side by side, words apart: ``ab`` is one name, ``a b`` a product."""
+        text = "".join(parts[:1])
+        for left, right in zip(parts, parts[1:]):
+            text += (r" \, " if _ENDS_IN_WORD.search(left) or _WORD.match(right) else self.times) + right
+        return text
+
+    def symbol(self, name: str) -> str:
+        """The symbol of a name."""
+        return self.symbols[name].latex()
+
+    def _with(self, symbol: str, subscripts: list[str], raised: list[str]) -> str:
+        if raised:  # beside a label in one superscript: TeX takes no second one on an accent
+            symbol = f"{symbol[:-1] if symbol.endswith(')}') else f'{symbol}^{{'}({','.join(raised)})}}"
+        if not subscripts:
+            return symbol
+        plain = all(len(s) == 1 or s.rstrip("'").isalpha() and len(s.rstrip("'")) == 1 for s in subscripts)
+        inside = ("" if plain else ",").join(subscripts)
+        return f"{symbol}_{inside}" if len(inside) == 1 else f"{symbol}_{{{inside}}}"
+
+    def element(self, name: str, subscripts: list[str], raised: list[str]) -> str:
+        return self._with(self.symbol(name), subscripts, raised)
+
+    def derivative(self, name: str, subscripts: list[str], raised: list[str]) -> str:
+        return rf"\frac{{\partial {self.symbols.loss.latex()}}}{{\partial {self.element(name, subscripts, raised)}}}"
+
+    def math(self, text: str) -> str:
+        return f"${text}$"
+
+    def partial(self, above: str, below: str) -> str:
+        return rf"\frac{{\partial {above}}}{{\partial {below}}}"
+
+    def sum_over(self, indices: list[str]) -> str:
+        return rf"\sum_{{{','.join(indices)}}}"
+
+    def index(self, i: Index) -> str:
+        name, serial = self.symbols.index(i)
+        return Symbol(name).latex() + ("'" * serial if serial <= 3 else f"^{{({serial})}}")
+
+    def size_name(self, name: str) -> str:
+        return size_latex(name)
+
+    def raise_to(self, base: str, exponent: str) -> str:
+        if ("^" in base or "'" in base) and not base.startswith(r"\left("):  # no second superscript on one letter
+            base = self.wrap(base)
+        return f"{base}^{exponent}" if len(exponent) == 1 else f"{base}^{{{exponent}}}"
+
+    def root(self, text: str, whole: bool) -> Spelt:
+        return rf"\sqrt{{{text}}}", ATOM
+
+    def bracket(self, left: str, relation: str, right: str) -> str:
+        return rf"\left[{left} {_LATEX_RELATIONS[relation]} {right}\right]"
+
+    def function(self, name: str, args: list[str]) -> Spelt:
+        row = functions().get(name)
+        shape = row.latex if row is not None else rf"\operatorname{{{name}}}"
+        if not args:
+            return shape, ATOM
+        if "{}" in shape:
+            return shape.format(*args), POWER
+        return rf"{shape}\left({', '.join(args)}\right)", ATOM
+
+    def big(self, kind: str, bounds: list[tuple[str, str, str]], body: str) -> str:
+        signs = [rf"{_LATEX_BIG[kind]}_{{{i}={low}}}^{{{high}}}" for i, low, high in bounds]
+        if kind not in ("sum", "prod"):
+            signs = [rf"{_LATEX_BIG[kind]}_{{{', '.join(i for i, _, _ in bounds)}}}"]
+        return r"\,".join(signs) + " " + body
+
+    def floor(self, above: str, below: str) -> str:
+        return rf"\left\lfloor {above}/{below}\right\rfloor"
+
+    def modulo(self, above: str, below: str) -> str:
+        return rf"{above} \bmod {below}"
+
+    def extreme(self, kind: str, args: list[str]) -> str:
+        name = rf"\{kind}" if kind in ("max", "min", "gcd") else rf"\operatorname{{{kind}}}".replace("_", r"\_")
+        return rf"{name}({', '.join(args)})"
+
+    def decimal(self, value: Fraction) -> Spelt:
+        found = _decimal(value)
+        if found is None and (long := _rounded(value)):
+            lead, _, exponent = long.partition("e")
+            tail = rf" \cdot 10^{{{int(exponent)}}}" if exponent else ""
+            return rf"{lead}\ldots{tail}", PRODUCT if tail else ATOM
+        if found is None:
+            return rf"\frac{{{value.numerator}}}{{{value.denominator}}}", PRODUCT
+        digits, _, exponent = found.partition("e-")
+        if len(digits) <= 2:
+            lead = "" if digits == "1" else rf"{digits} \cdot "
+            return rf"{lead}10^{{-{exponent}}}", PRODUCT if lead else POWER
+        return _shifted(digits, int(exponent)), ATOM
+
+
+def _shifted(digits: str, places: int) -> str:
+    digits = digits.rjust(places + 1, "0")
+    return f"{digits[:-places]}.{digits[-places:]}"
+
+
+class Unicode(Writer):
+    """Unicode mathematics for the terminal: ``∂L/∂W[j,k] = Σₙ ∂L/∂ŷ[n,j] · x[n,k]``."""
+
+    times = " · "
+    small_times = "·"
+
+    def fraction(self, above: str, below: str, simple: bool) -> Spelt:
+        return f"{above}/{below if simple else f'({below})'}", PRODUCT
+
+    def wrap(self, text: str) -> str:
+        return f"({text})"
+
+    def symbol(self, name: str) -> str:
+        """The symbol of a name."""
+        return self.symbols[name].unicode()
+
+    def _with(self, symbol: str, subscripts: list[str], raised: list[str]) -> str:
+        inside = ",".join([*raised, *subscripts])
+        return f"{symbol}[{inside}]" if inside else symbol
+
+    def element(self, name: str, subscripts: list[str], raised: list[str]) -> str:
+        return self._with(self.symbol(name), subscripts, raised)
+
+    def derivative(self, name: str, subscripts: list[str], raised: list[str]) -> str:
+        return f"∂{self.symbols.loss.unicode()}/∂{self.element(name, subscripts, raised)}"
+
+    def math(self, text: str) -> str:
+        return text
+
+    def partial(self, above: str, below: str) -> str:
+        return f"∂{above}/∂{below}"
+
+    def sum_over(self, indices: list[str]) -> str:
+        return f"Σ_{indices[0]}" if len(indices) == 1 and len(indices[0]) == 1 else f"Σ_{{{','.join(indices)}}}"
+
+    def index(self, i: Index) -> str:
+        name, serial = self.symbols.index(i)
+        return GREEK.get(name, name) + ("′" * serial if serial <= 3 else f"⁽{str(serial).translate(_SUPERSCRIPTS)}⁾")
+
+    def size_name(self, name: str) -> str:
+        return name
+
+    def raise_to(self, base: str, exponent: str) -> str:
+        if exponent.lstrip("-").isdigit():
+            return base + exponent.translate(_SUPERSCRIPTS)
+        return f"{base}^{exponent if exponent.isalnum() else f'({exponent})'}"
+
+    def root(self, text: str, whole: bool) -> Spelt:
+        return f"√{text if whole else f'({text})'}", POWER
+
+    def bracket(self, left: str, relation: str, right: str) -> str:
+        return f"[{left} {_RELATIONS[relation]} {right}]"
+
+    def function(self, name: str, args: list[str]) -> Spelt:
+        shown = {"pi": "π", "inf": "∞"}.get(name, name)
+        return (f"{shown}({', '.join(args)})" if args else shown), ATOM
+
+    def big(self, kind: str, bounds: list[tuple[str, str, str]], body: str) -> str:
+        names = ",".join(i for i, _, _ in bounds)
+        sign = {"sum": "Σ", "prod": "Π"}.get(kind, kind)
+        return f"{sign}_{names} {body}" if len(names) == 1 else f"{sign}_{{{names}}} {body}"
+
+    def floor(self, above: str, below: str) -> str:
+        return f"⌊{above}/{below}⌋"
+
+    def modulo(self, above: str, below: str) -> str:
+        return f"{above} mod {below}"
+
+    def extreme(self, kind: str, args: list[str]) -> str:
+        return f"{kind}({', '.join(args)})"
+
+    def decimal(self, value: Fraction) -> Spelt:
+        found = _decimal(value)
+        if found is None and (long := _rounded(value)):
+            return f"{long}…", ATOM
+        if found is None:
+            return f"{value.numerator}/{value.denominator}", PRODUCT
+        digits, _, exponent = found.partition("e-")
+        return (found if len(digits) <= 2 else _shifted(digits, int(exponent))), ATOM

@@ -1,0 +1,212 @@
+"""The chain rule in order, as data: one step per definition of the gradient."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from derivcheck.notation.integers.atoms import Entry
+from derivcheck.notation.integers.polynomials import Index, Poly, Size, fresh, i_poly
+from derivcheck.notation.program.definitions import Definition
+from derivcheck.notation.program.program import Program
+from derivcheck.notation.terms.build import ONE, add
+from derivcheck.notation.terms.nodes import Bracket, Over, Ref, SizeOf, Term
+from derivcheck.notation.terms.substitute import inline, substitute, transform
+from derivcheck.notation.terms.walk import refs, subterms
+from derivcheck.notes.symbols.symbols import Symbols, symbols
+from derivcheck.notes.writing.ink import Latex, Unicode
+from derivcheck.notes.writing.writer import Writer
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step of the chain rule.
+
+    Attributes:
+        name: the forward's name that the gradient is taken in (``weight``).
+        defines: the adjoint's definition (``weight_bar``).
+        rule: what it is derived from, in words (``chain rule through y``).
+        latex: the step in LaTeX, ``∂L/∂W = chain rule = formula``.
+        text: the step in Unicode.
+        definition: the definition itself.
+    """
+
+    name: str
+    defines: str
+    rule: str
+    latex: str
+    text: str
+    definition: Definition
+
+
+def steps(forward: Program, adjoint: Program) -> tuple[Step, ...]:
+    """The steps from the output back to the inputs.
+
+    Args:
+        forward: a Program.
+        adjoint: its gradient.
+
+    >>> from derivcheck.derivation.sweep import adjoint
+    >>> from derivcheck.notation.text.parse import parse_program
+    >>> f = parse_program("y[n] := x[n]^2; L := sum(n: y[n]*w[n])")
+    >>> for s in steps(f, adjoint(f)):
+    ...     print(s.text)
+    ∂L/∂y[n] = w[n]
+    ∂L/∂x[n] = ∂L/∂y[n] · ∂y[n]/∂x[n] = 2 · ∂L/∂y[n] · x[n] = 2 · w[n] · x[n]
+    ∂L/∂w[n] = y[n]
+    """
+    table = symbols(forward, adjoint)
+    first = first_number(forward, adjoint)
+    out = []
+    for d in gradient_definitions(forward, adjoint):
+        name = table.adjoint_of[d.name]
+        tex, plain = (Formula.of(d, w, forward, adjoint) for w in (Latex(table, first), Unicode(table, first)))
+        through = list(
+            dict.fromkeys(p.through for p in d.paths if p.through and not (table.scalar and p.through in forward.outputs))
+        )
+        shown = ", ".join(table[t].unicode() for t in through)
+        rule = f"chain rule through {shown}" if through else "derivative of the output" if d.paths else "no path reaches it"
+        out.append(Step(name, d.name, rule, tex.line(), plain.line(), d))
+    return tuple(out)
+
+
+def gradient_definitions(forward: Program, adjoint: Program) -> list[Definition]:
+    """The definitions of the adjoint that are not the forward's own."""
+    return [d for d in adjoint.definitions if d.name not in forward.names]
+
+
+@dataclass(frozen=True)
+class Formula:
+    """``left = right = right``: each right side in pieces that may stand on lines of their own."""
+
+    left: str
+    rights: tuple[tuple[str, ...], ...]
+    note: str = ""
+
+    def line(self) -> str:
+        """On one line."""
+        return " = ".join([self.left, *(" ".join(r) for r in self.rights)])
+
+    @classmethod
+    def of(cls, d: Definition, w: Writer, forward: Program, adjoint: Program) -> Formula:
+        """A gradient: the chain rule, the formula, and the formula with the adjoint before it put in."""
+        one = without_upstream(d.term, w.symbols)
+        rights: list[tuple[str, ...]] = []
+        rule = chain(d, w, forward, adjoint)
+        own = tuple(w.addends(one))
+        if rule and rule != own:
+            rights.append(rule)
+        rights.append(own)
+        put_in = short_form(one, d, adjoint, w.symbols)
+        if put_in is not None:
+            shown = tuple(w.addends(put_in))
+            if sum(map(len, shown)) < 150:
+                rights.append(shown)
+        return cls(w.head(d), tuple(rights))
+
+
+def without_upstream(term: Term, table: Symbols) -> Term:
+    """A scalar output's upstream gradient is 1 and not written."""
+    if not table.scalar:
+        return term
+    return transform(term, lambda t: ONE if isinstance(t, Ref) and t.name in table.upstream_of else t)
+
+
+def chain(d: Definition, w: Writer, forward: Program, adjoint: Program) -> tuple[str, ...]:
+    """The chain rule before anything is worked out, ``Σ ∂L/∂y · ∂y/∂x``; empty where there is none to show."""
+    pieces: list[str] = []
+    table = w.symbols
+    own = tuple(i_poly(i) for i in d.indices)
+    groups: dict[str, list[Term]] = {}
+    for p in d.paths:
+        groups.setdefault(p.through, []).append(p.term)
+    for name, terms in groups.items():
+        if not name or table.scalar and name in forward.outputs:
+            if len(groups) == 1:
+                return ()
+            text = " ".join(w.addends(without_upstream(add(*terms), table)))
+        else:
+            through = forward.definition(name)
+            taken = list(d.indices)
+            inner: list[Index] = []
+            for i in through.indices:
+                clash = any((i.name, i.serial) == (j.name, j.serial) for j in taken)
+                if clash and not all(_kept(i, t, table.adjoint_of_name(name), through) for t in terms):
+                    i = fresh(i, taken)
+                inner.append(i)
+                taken.append(i)
+            at = tuple(i_poly(i) for i in inner)
+            bound = [i for i in inner if i not in d.indices]
+            text = w.chain_product(table.adjoint_of_name(name), name, at, table.adjoint_of[d.name], own, bound)
+        pieces.append(text if not pieces else f"- {text[1:].lstrip()}" if text.startswith("-") else f"+ {text}")
+    return tuple(pieces)
+
+
+def _kept(i: Index, path: Term, bar: str, through: Definition) -> bool:
+    """Whether the path reads the through definition's adjoint at the target's own index ``i``: no sum over it."""
+    axis = through.indices.index(i)
+    seen = [t for t in refs(path) if t.name == bar]
+    return bool(seen) and all(len(t.at) > axis and t.at[axis].index is i for t in seen)
+
+
+def short_form(term: Term, d: Definition, adjoint: Program, table: Symbols) -> Term | None:
+    """The formula with the one adjoint in it replaced by its own formula; None where that is no shorter thought."""
+    meanings = {x.name: x for x in adjoint.definitions if x.name in table.adjoint_of and x.name != d.name}
+    inside = [r for r in refs(term) if r.name in table.adjoint_of]
+    if len({r.name for r in inside}) != 1 or len(inside) != 1 or inside[0].name not in meanings:
+        return None
+    before = meanings[inside[0].name]
+    body = without_upstream(before.term, table)
+    if (
+        before.recurrent
+        or any(isinstance(t, Over) for t in subterms(body))
+        or any(r.name in table.adjoint_of for r in refs(body))
+    ):
+        return None
+    return inline(term, {before.name: (before.indices, body)})
+
+
+def first_number(*programs: Program, numbered: bool = False) -> int:
+    """1, or 0 where positions are computed with (``x[k-1]``, ``[k == 0]``), since they count from 0.
+
+    ``numbered``: indices are replaced by numbers; then a comparison of indices, or with an integer tensor's entry, is such too.
+    """
+    for p in programs:
+        for d in p.definitions:
+            for t in subterms(d.term):
+                if isinstance(t, Ref) and any(_computed(q, numbered) for q in t.at):
+                    return 0
+                if isinstance(t, SizeOf) and t.free or isinstance(t, Over) and t.kind.startswith("arg"):
+                    return 0
+                if isinstance(t, Bracket) and isinstance(t.operand, Poly) and t.operand.constant is None:
+                    if numbered or not _difference(t.operand):
+                        return 0
+    return 1
+
+
+def _computed(p: Poly, numbered: bool) -> bool:
+    """Whether a position is no index alone, nor an entry of an integer tensor that stands for one."""
+    return p.index is None and (numbered or not isinstance(p.atom, Entry))
+
+
+def _difference(p: Poly) -> bool:
+    """``i - j`` means the same wherever counting starts."""
+    return (
+        all(len(m) == 1 and m[0][1] == 1 and isinstance(m[0][0], (Index, Entry)) for m, _ in p.terms)
+        and sum(c for _, c in p.terms) == 0
+    )
+
+
+def at_sizes(term: Term, sizes: dict[str, int]) -> Term:
+    """The term with numbers for sizes, and without sums over one element."""
+    values = {Size(n): v for n, v in sizes.items()}
+
+    def change(t: Term) -> Term:
+        if isinstance(t, Over) and t.kind in ("sum", "prod"):
+            single = [i for i in t.indices if i.size.constant == 1]
+            if single:
+                rest = tuple(i for i in t.indices if i not in single)
+                body = substitute(t.body, dict.fromkeys(single, 0))
+                return Over(t.kind, rest, body) if rest else body
+        return t
+
+    return transform(substitute(term, values), change)

@@ -1,0 +1,352 @@
+"""Terms as mathematics: what stands where is decided here, the ink (LaTeX, Unicode) by two subclasses."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from fractions import Fraction
+
+from derivcheck.notation.integers.atoms import Entry, Extreme, Floor
+from derivcheck.notation.integers.polynomials import Atom, Index, Poly, Size, as_poly
+from derivcheck.notation.program.definitions import Definition
+from derivcheck.notation.terms.build import add, neg, power
+from derivcheck.notation.terms.nodes import Add, Bracket, Func, Mul, Number, Over, Pow, Ref, SizeOf, Term, is_negative
+from derivcheck.notes.symbols.symbols import Symbols
+from derivcheck.notes.writing.remainders import remainder
+from derivcheck.notes.writing.sides import FLIPPED, sides
+
+SUM, PRODUCT, POWER, ATOM = range(4)
+Spelt = tuple[str, int]
+
+
+class Writer:
+    """Writes terms; subclasses give the ink.
+
+    Args:
+        symbols: the symbols of names.
+        first: the number of the first element in sums, 1 or 0 (0 where positions are computed with).
+        sizes: numbers for sizes; a dimension of size 1 is then dropped where it leads.
+        bare: index names that are not written (the sample index where every line is about one sample).
+        raised: index names that stand above, in brackets (the sample index in element-by-element notes).
+    """
+
+    def __init__(
+        self,
+        symbols: Symbols,
+        first: int = 1,
+        sizes: Mapping[str, int] | None = None,
+        bare: frozenset[str] = frozenset(),
+        raised: frozenset[str] = frozenset(),
+        elements: bool = False,
+        dims: Mapping[str, tuple[Poly, ...]] | None = None,
+    ) -> None:
+        self.symbols, self.first, self.sizes = symbols, first, dict(sizes or {})
+        self.bare, self.raised, self.elements, self.dims = bare, raised, elements, dims or {}
+
+    # -- ink, by the subclasses -------------------------------------------------------
+    times = " "
+
+    def fraction(self, above: str, below: str, simple: bool) -> Spelt:
+        """A quotient; ``simple`` where what stands below is one factor."""
+        raise NotImplementedError
+
+    def wrap(self, text: str) -> str:
+        """In round brackets."""
+        raise NotImplementedError
+
+    def element(self, name: str, subscripts: list[str], raised: list[str]) -> str:
+        """``name`` with positions."""
+        raise NotImplementedError
+
+    def derivative(self, name: str, subscripts: list[str], raised: list[str]) -> str:
+        """The partial derivative of the loss in an element of ``name``."""
+        raise NotImplementedError
+
+    def math(self, text: str) -> str:
+        """A formula inside a sentence."""
+        raise NotImplementedError
+
+    def partial(self, above: str, below: str) -> str:
+        """The derivative of one element in another."""
+        raise NotImplementedError
+
+    def sum_over(self, indices: list[str]) -> str:
+        """A sum sign over indices whose ranges are not written."""
+        raise NotImplementedError
+
+    def chain_product(
+        self, bar: str, through: str, at: tuple[Poly, ...], target: str, own: tuple[Poly, ...], bound: list[Index]
+    ) -> str:
+        """``Σ_bound ∂L/∂through[at] · ∂through[at]/∂target[own]``."""
+        local = self.partial(self.place(through, at), self.place(target, own))
+        if self.symbols.scalar and self.symbols.upstream_of.get(bar) == through:
+            return local
+        text = self.joined([self.place(bar, at), local])
+        return f"{self.sum_over([self.index(i) for i in bound])} {text}" if bound else text
+
+    def index(self, i: Index) -> str:
+        """An index."""
+        raise NotImplementedError
+
+    def size_name(self, name: str) -> str:
+        """A symbolic size."""
+        raise NotImplementedError
+
+    def raise_to(self, base: str, exponent: str) -> str:
+        """A power."""
+        raise NotImplementedError
+
+    def root(self, text: str, whole: bool) -> Spelt:
+        """A square root."""
+        raise NotImplementedError
+
+    def bracket(self, left: str, relation: str, right: str) -> str:
+        """An Iverson bracket."""
+        raise NotImplementedError
+
+    def function(self, name: str, args: list[str]) -> Spelt:
+        """A scalar function."""
+        raise NotImplementedError
+
+    def big(self, kind: str, bounds: list[tuple[str, str, str]], body: str) -> str:
+        """Σ and its kin: each bound an index, its first and its last value."""
+        raise NotImplementedError
+
+    def floor(self, above: str, below: str) -> str:
+        """A floored quotient."""
+        raise NotImplementedError
+
+    def modulo(self, above: str, below: str) -> str:
+        """The remainder of a division."""
+        raise NotImplementedError
+
+    def extreme(self, kind: str, args: list[str]) -> str:
+        """A maximum or minimum of integer expressions."""
+        raise NotImplementedError
+
+    def decimal(self, value: Fraction) -> Spelt:
+        """A number that is not whole."""
+        raise NotImplementedError
+
+    # -- integer expressions -----------------------------------------------------------
+    def poly(self, p: Poly, level: int = SUM) -> str:
+        """An integer expression."""
+        text, own = self._poly(p)
+        return self.wrap(text) if own < level else text
+
+    def _poly(self, p: Poly) -> Spelt:
+        p = self._at_sizes(p)
+        c = p.constant
+        if c is not None:
+            return str(c) if c >= 0 else f"-{-c}", ATOM if c >= 0 else SUM
+        found = remainder(p)
+        if found is not None:
+            above, below, rest = found
+            text = self.modulo(self.poly(above, PRODUCT), self.poly(below, PRODUCT))
+            return (text if not rest.terms else f"{self.poly(rest)} + {self.wrap(text)}"), SUM
+        parts = []
+        for m, k in p.terms:
+            factors = [self.raise_to(self.atom(a), str(e)) if e > 1 else self.atom(a) for a, e in m]
+            if abs(k) != 1 or not factors:
+                factors.insert(0, str(abs(k)))
+            parts.append((k < 0, self.small_times.join(factors), len(factors)))
+        parts.sort(key=lambda part: part[0])
+        text = ("-" if parts[0][0] else "") + parts[0][1]
+        for negative, part, _ in parts[1:]:
+            text += (" - " if negative else " + ") + part
+        if len(parts) > 1 or parts[0][0]:
+            return text, SUM
+        return text, PRODUCT if parts[0][2] > 1 else ATOM
+
+    small_times = " "
+
+    def atom(self, a: Atom) -> str:
+        """A size, an index, an entry of an integer tensor, a floored quotient, an extreme."""
+        if isinstance(a, Size):
+            return self.size_name(self.symbols.sizes.get(a.name, a.name))
+        if isinstance(a, Index):
+            return self.index(a)
+        if isinstance(a, Entry):
+            return self.place(a.name, a.at)
+        if isinstance(a, Floor):
+            return self.floor(self.poly(a.numerator, PRODUCT), self.poly(a.denominator, ATOM))
+        assert isinstance(a, Extreme)
+        return self.extreme(a.kind, [self.poly(p) for p in a.args])
+
+    # -- terms ---------------------------------------------------------------------------
+    def term(self, t: Term, level: int = SUM) -> str:
+        """The term, in brackets where it binds less than ``level``."""
+        text, own = self._spell(t)
+        return self.wrap(text) if own < level else text
+
+    def place(self, name: str, at: tuple[Poly, ...]) -> str:
+        """``name`` at positions: an element, a derivative or an upstream gradient."""
+        subscripts, raised = self._positions(name, at)
+        if name in self.symbols.adjoint_of:
+            return self.derivative(self.symbols.adjoint_of[name], subscripts, raised)
+        return self.element(name, subscripts, raised)
+
+    def _positions(self, name: str, at: tuple[Poly, ...]) -> tuple[list[str], list[str]]:
+        subscripts: list[str] = []
+        raised: list[str] = []
+        dims = self.dims.get(name, ())
+        for axis, p in enumerate(at):
+            i = p.index
+            if i is not None and i.name in self.bare:
+                continue
+            if i is not None and i.name in self.raised:
+                raised.append(self.index(i))
+                continue
+            length = self._at_sizes(dims[axis]) if axis < len(dims) else None
+            if length is as_poly(1) and (not subscripts or not self.elements):
+                continue
+            shown = self.poly(p + self.first if self.elements and p.constant is not None else p)
+            subscripts.append(shown)
+        return subscripts, raised
+
+    def _spell(self, t: Term) -> Spelt:
+        if isinstance(t, Number):
+            return self._number(t.value)
+        if isinstance(t, SizeOf):
+            return self._poly(t.value)
+        if isinstance(t, Ref):
+            return self.place(t.name, t.at), self.ref_level(t)
+        if isinstance(t, Bracket):
+            return self._bracket(t), ATOM
+        if isinstance(t, Add):
+            out = ""
+            for a in t.args:
+                text = self.term(a, SUM if is_negative(a) else PRODUCT)
+                out += text if not out else (f" - {text[1:].lstrip()}" if text.startswith("-") else f" + {text}")
+            return out, SUM
+        if isinstance(t, Mul):
+            return self._product(t.args)
+        if isinstance(t, Pow):
+            return self._power(t)
+        if isinstance(t, Func):
+            return self.function(t.name, [self.term(a) for a in t.args])
+        assert isinstance(t, Over)
+        bounds = [(self.index(i), *self._range(i.size)) for i in t.indices]
+        return self.big(t.kind, bounds, self.term(t.body, PRODUCT)), PRODUCT
+
+    def ref_level(self, t: Ref) -> int:
+        """How tightly a reference binds as a base of powers."""
+        return POWER if t.name in self.symbols.adjoint_of else ATOM
+
+    def _range(self, size: Poly) -> tuple[str, str]:
+        return str(self.first), self.poly(size - 1 + self.first)
+
+    def _number(self, v: Fraction) -> Spelt:
+        if v < 0:
+            return "-" + self._number(-v)[0], SUM
+        return (str(v.numerator), ATOM) if v.denominator == 1 and v <= 10**15 else self.decimal(v)
+
+    def _power(self, t: Pow) -> Spelt:
+        e = t.exponent
+        if isinstance(e, Number) and e.value < 0:
+            return self._product((t,))
+        if isinstance(e, Number) and e.value == Fraction(1, 2):
+            return self.root(self.term(t.base), self._spell(t.base)[1] == ATOM)
+        return self.raise_to(self.term(t.base, ATOM), self.term(e)), POWER
+
+    def _product(self, args: tuple[Term, ...]) -> Spelt:
+        """Numbers and sizes as one quotient in front, then the factors; one quotient of all where a factor divides."""
+        number = Fraction(1)
+        sizes_above: list[str] = []
+        sizes_below: list[str] = []
+        above: list[Term] = []
+        below: list[Term] = []
+        for a in args:
+            e = a.exponent.value if isinstance(a, Pow) and isinstance(a.exponent, Number) else Fraction(1)
+            base: Term = a.base if isinstance(a, Pow) and isinstance(a.exponent, Number) else a
+            if isinstance(a, Number):
+                number *= a.value
+            elif isinstance(base, SizeOf) and not a.free and not a.names and e.denominator == 1:
+                value = self._at_sizes(base.value)
+                if len(value.terms) == 1:  # 2/(2·N) is 1/N
+                    ((monomial, coefficient),) = value.terms
+                    number *= Fraction(coefficient) ** int(e)
+                    value = Poly(((monomial, 1),))
+                if value.constant is not None and (value.constant or e > 0):
+                    number *= Fraction(value.constant) ** int(e)
+                else:
+                    inner = power(SizeOf(value), abs(e))
+                    (sizes_above if e > 0 else sizes_below).append(
+                        self.term(inner, POWER if self._poly(value)[1] == SUM else PRODUCT)
+                    )
+            elif e < 0:
+                below.append(base if e == -1 else Pow(base, Number(-e)))
+            else:
+                above.append(a)
+        sign, number = ("-" if number < 0 else ""), abs(number)
+        whole = number.denominator == 1 or self.decimal(number)[1] != PRODUCT and not sizes_below and not below
+        top, bottom = (self._number(number)[0], "") if whole else (str(number.numerator), str(number.denominator))
+        front = [*([top] if top != "1" else []), *sizes_above]
+        under = [*([bottom] if bottom else []), *sizes_below]
+        above.sort(key=self._rank)
+        texts = [self._factor(a, last=k == len(above) - 1) for k, a in enumerate(above)]
+        if below:
+            parts = [*under, *(self.term(t, SUM if len(under) + len(below) == 1 else POWER) for t in below)]
+            simple = len(parts) == 1 and (bool(under) or self._spell(below[0])[1] >= POWER)
+            text, level = self.fraction(self.joined([*front, *texts]) or "1", self.joined(parts), simple)
+        elif under:
+            simple = len(under) == 1 and not any(c in under[0] for c in " ·+-")
+            text, level = self.fraction(self.small_times.join(front) or "1", self.small_times.join(under), simple)
+            if texts:
+                text, level = self.joined([text, *texts]), PRODUCT
+        else:
+            parts = [*front, *texts]
+            text = self.joined(parts) or "1"
+            level = PRODUCT if len(parts) > 1 or any(isinstance(a, Over) for a in above) else POWER if texts else ATOM
+        return sign + text, SUM if sign else level
+
+    def _at_sizes(self, p: Poly) -> Poly:
+        return p.substitute({Size(n): v for n, v in self.sizes.items()}) if self.sizes else p
+
+    def joined(self, parts: list[str]) -> str:
+        """Factors side by side."""
+        return self.times.join(parts)
+
+    def _factor(self, t: Term, last: bool) -> str:
+        if isinstance(t, Over) and not last:
+            return self.wrap(self.term(t))
+        return self.term(t, PRODUCT if isinstance(t, Over) else POWER)
+
+    def _rank(self, t: Term) -> int:
+        """Numbers first, then derivatives, parameters, the rest; Σ last."""
+        if isinstance(t, Over):
+            return 5
+        base = t.base if isinstance(t, Pow) else t
+        if isinstance(base, Ref):
+            if base.name in self.symbols.adjoint_of or base.name in self.symbols.upstream_of:
+                return 1
+            return 2 if base.name in self.symbols.parameters else 3
+        return 0 if isinstance(t, SizeOf) else 4 if isinstance(t, Bracket) else 3
+
+    # -- brackets ------------------------------------------------------------------------
+    def _bracket(self, b: Bracket) -> str:
+        if isinstance(b.operand, Poly):
+            left, relation, right = sides(b.operand, b.relation)
+            return self.bracket(self.poly(left), relation, self.poly(right))
+        operand = b.operand
+        if isinstance(operand, Add) and len(operand.args) > 1:
+            positive = [a for a in operand.args if not is_negative(a)]
+            negative = [a for a in operand.args if is_negative(a)]
+            if positive and negative:
+                return self.bracket(self.term(add(*positive)), b.relation, self.term(add(*map(neg, negative))))
+        if is_negative(operand):
+            return self.bracket(self.term(neg(operand)), FLIPPED[b.relation], "0")
+        return self.bracket(self.term(operand), b.relation, "0")
+
+    def addends(self, t: Term) -> list[str]:
+        """The term in pieces that may stand on lines of their own: the addends of a sum, each but the first with its sign."""
+        if not isinstance(t, Add):
+            return [self.term(t)]
+        out: list[str] = []
+        for a in t.args:
+            text = self.term(a, SUM if is_negative(a) else PRODUCT)
+            out.append(text if not out else f"- {text[1:].lstrip()}" if text.startswith("-") else f"+ {text}")
+        return out
+
+    def head(self, d: Definition) -> str:
+        """What a definition defines."""
+        return self.place(d.name, tuple(as_poly(i) for i in d.indices))

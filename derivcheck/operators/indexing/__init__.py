@@ -1,0 +1,1 @@
+"""Integer tensors inside positions: gather, scatter, bags of embeddings."""

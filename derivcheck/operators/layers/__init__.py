@@ -1,0 +1,1 @@
+"""Layers as their definitions: convolutions, pooling, normalisations, attention, recurrent layers, images."""

@@ -1,0 +1,1 @@
+"""Losses, with torch's reductions: of elements, and over classes."""

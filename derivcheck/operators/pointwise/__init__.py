@@ -1,0 +1,1 @@
+"""Element by element: arithmetic, scalar functions, activations, comparisons, bounds."""
