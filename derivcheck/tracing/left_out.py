@@ -40,6 +40,9 @@ def left_out(heard: Sequence[Term], b: Builder, constants: Mapping[str, torch.Te
         if divisor is not None:
             if not Requirement(divisor, ">=", as_poly(1)).implied(b.requires):
                 b.require(divisor, "!=", 0)
+        elif (under := _under_root(t)) is not None:
+            if not nonnegative(under, 0):
+                b.require(under, ">=", 0)
         elif not t.names and (t.free or sizes_of_term(t) or not _defined(t)):
             _refuse(call, f"{t} is no number")
     return tuple(t for t in found if t.names)
@@ -65,6 +68,14 @@ def _divisor(t: Term) -> Poly | None:
         return None
     found = as_integer(t.base)
     return None if found is None or found.constant is not None or nonnegative(found - 1, 0) else found
+
+
+def _under_root(t: Term) -> Poly | None:
+    """The integer expression of sizes, and not of positions, that a root is taken of."""
+    if not isinstance(t, Pow) or t.free or t.names or not isinstance(t.exponent, Number) or t.exponent.value < 0:
+        return None
+    found = as_integer(t.base)
+    return None if found is None or found.constant is not None else found
 
 
 def _defined(t: Term) -> bool:

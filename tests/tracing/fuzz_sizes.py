@@ -232,6 +232,15 @@ def _autograd(f: Function, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor,
     return out.detach(), g, torch.zeros_like(x) if grad is None else grad
 
 
+def _close(f: Function, x: torch.Tensor, found: torch.Tensor, wanted: torch.Tensor, what: str) -> bool:
+    """Equal to nine digits, or to what a change in the last three bits of the data does: ``sin(1e4*x)`` has fewer."""
+    if torch.allclose(found, wanted, rtol=1e-9, atol=1e-10, equal_nan=True):
+        return True
+    other = _autograd(f, x * (1 + 2**-49))[0 if what == "value" else 2]
+    allowed = 2 * (other - wanted).abs() + 1e-9 * wanted.abs() + 1e-10
+    return bool(((found - wanted).abs() <= allowed).all())
+
+
 def tried(seed: int, points: int = 10) -> Outcome:
     """Derive one random function and hold it against autograd."""
     f, text = function(seed)
@@ -264,7 +273,7 @@ def tried(seed: int, points: int = 10) -> Outcome:
         except Exception as e:
             return Outcome("crash", text, f"at {n, m}: {type(e).__name__}: {e}")
         for a, b, what in ((found, value, "value"), (grads["x"], want, "gradient")):
-            if a.shape != b.shape or a.dtype != b.dtype or not torch.allclose(a, b, rtol=1e-9, atol=1e-10, equal_nan=True):
+            if a.shape != b.shape or a.dtype != b.dtype or not _close(f, x, a, b, what):
                 return Outcome("silent", text, f"{what} at {n, m}; conditions {d.program.conditions}")
         held += 1
     return Outcome("agree" if held else "refused", text, "" if held else "at every size")

@@ -281,17 +281,61 @@ def test_a_number_that_never_changed_is_still_made_of_its_size(example: tuple[in
         torch.testing.assert_close(gradient(x=x)[0], f(x))
 
 
+def with_nothing(x: torch.Tensor) -> torch.Tensor:
+    return x[x.shape[0] // 2 : 1].square().mean()
+
+
 @pytest.mark.parametrize(
     "f",
     [
         lambda x: x.sum() / max(x.shape[0], 1),
         lambda x: x.sum() * math.sqrt(abs(x.numel() - x.shape[1]) + 1),
         lambda x: x.sum() * max(0, x.shape[0] - 1),
+        lambda x: x[: min(x.shape[0], 1)].mean(),
+        lambda x: torch.diagonal(x, 1).sum(),
+        lambda x: x[-256 : len(range(0, 31, 512))].mean(),
+        with_nothing,
     ],
 )
-def test_what_is_shorter_at_sizes_from_one_on_is_said(f: Any) -> None:
-    d = dc.derive(f, x=torch.rand(4, 5, dtype=torch.float64))
-    assert d.conditions and not d.program.admits({"N": 0, "M": 5})
-    for n in (1, 3, 9):
-        x = torch.rand(n, 5, dtype=torch.float64)
-        torch.testing.assert_close(d.compile()(x=x)[0], f(x))
+@pytest.mark.parametrize("rows", [1, 4])
+def test_what_is_shorter_at_sizes_from_one_on_keeps_its_length(f: Any, rows: int) -> None:
+    """A size may be 0: the derivation says what holds there too, or its condition excludes it."""
+    d = dc.derive(f, x=torch.rand(rows, 5, dtype=torch.float64))
+    for n in (0, 1, 2, 3, 9):
+        if d.program.admits({"N": n, "M": 5}):
+            x = torch.rand(n, 5, dtype=torch.float64, requires_grad=True)
+            value, grads = d.compile()(x=x.detach())
+            torch.testing.assert_close(value, f(x).detach(), equal_nan=True)
+            torch.testing.assert_close(grads["x"], torch.autograd.grad(f(x), x)[0], equal_nan=True)
+    assert d.program.admits({"N": rows, "M": 5})
+
+
+@pytest.mark.parametrize(
+    "f",
+    [
+        lambda x, w: (x.sum() + w.sum()) / (len(x) // 4),
+        lambda x, w: w.sum() / len(x) + x.sum(),
+        lambda x, w: (x.sum() + w.sum()) / math.sqrt(len(x) // 4),
+        lambda x, w: (x @ w).mean(),
+        lambda x, w: x[: len(x) // 4].mean() + w.sum(),
+        lambda x, w: (w * (1 / (1 + len(x)))).sum() / (len(x) // 2) + x.sum(),
+    ],
+)
+@pytest.mark.parametrize("n", [0, 1, 3, 4, 9])
+def test_a_divisor_that_vanishes_divides_as_torch_does(f: Any, n: int) -> None:
+    """1 stands for a divisor of 0 where nothing is divided, and nowhere else."""
+    draw = torch.Generator().manual_seed(n)
+    x, w = (torch.rand(*s, dtype=torch.float64, generator=draw).requires_grad_() for s in ((n, 2), (2, 3)))
+    d = dc.derive(f, x=torch.rand(9, 2, dtype=torch.float64), w=w.detach())
+    value, grads = d.compile()(x=x.detach(), w=w.detach())
+    torch.testing.assert_close(value, f(x, w).detach(), equal_nan=True)
+    for name, wanted in zip("xw", torch.autograd.grad(f(x, w), (x, w))):
+        torch.testing.assert_close(grads[name], wanted, equal_nan=True)
+
+
+def test_a_root_of_a_quotient_of_sizes_is_a_number() -> None:
+    d = dc.derive(lambda x: (x / math.sqrt(x.shape[1] // 4)).exp().sum(), x=torch.rand(3, 8, dtype=torch.float64))
+    x = torch.rand(2, 12, dtype=torch.float64)
+    torch.testing.assert_close(d.compile()(x=x)[0], (x / math.sqrt(3)).exp().sum())
+    below = dc.derive(lambda x: (x / math.sqrt(x.shape[1] - 5)).sum(), x=torch.rand(3, 8, dtype=torch.float64))
+    assert [c.partition(" at ")[0] for c in below.conditions] == ["M >= 5"]

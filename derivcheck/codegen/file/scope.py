@@ -23,15 +23,18 @@ class Scope:
         loops: the variable of each loop index.
         used: the helpers and modules that the text uses, in order.
         numbers: spells integer expressions in these variables.
+
+    Args:
+        bare: the sizes that may be 0 in a divisor whose value is used.
     """
 
-    def __init__(self, arguments: Sequence[Input]) -> None:
+    def __init__(self, arguments: Sequence[Input], bare: frozenset[Atom] = frozenset()) -> None:
         self.names = Names(identifier(a.name) for a in arguments)
         self.variables: dict[str, str] = {}
         self.sizes: dict[str, str] = {}
         self.used: dict[str, None] = {}
         self.loops: dict[Index, str] = {}
-        self.numbers = Speller(self._atom, self.use)
+        self.numbers = Speller(self._atom, self.use, bare)
         for a in arguments:
             self._parameter(a)
 

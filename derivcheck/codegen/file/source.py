@@ -15,6 +15,7 @@ from derivcheck.codegen.file.loops import Loop, lower_group
 from derivcheck.codegen.file.required import required
 from derivcheck.codegen.file.scope import Scope
 from derivcheck.codegen.file.shapes import find_sizes
+from derivcheck.codegen.graph.divisors import bare
 from derivcheck.codegen.graph.nodes import Node
 from derivcheck.codegen.graph.spell import Spelling
 from derivcheck.codegen.graph.write import Writer
@@ -77,7 +78,7 @@ class File:
         self.definitions = _together(forward, adjoint)
         self.outputs = (*forward.outputs, *(adjoint.outputs if adjoint is not None else ()))
         self.optional = [a.name for a in self.arguments if a.role == "upstream" and not a.dims]
-        self.scope = Scope(self.arguments)
+        self.scope = Scope(self.arguments, bare(self.definitions, {d.name for d in forward.definitions}, self.outputs))
         self.scope.know([p for a in self.arguments for p in a.dims] + [p for d in self.definitions for p in d.dims])
         self.variables, self.sizes, self.numbers = self.scope.variables, self.scope.sizes, self.scope.numbers
 

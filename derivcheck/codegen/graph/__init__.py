@@ -2,5 +2,6 @@
 
 ``nodes`` makes the graph, ``spell`` has the torch text of
 each operation, ``write`` puts statements together: what is used twice gets a name.
-``numbers`` spells what Python knows when the code runs (sizes, rationals), ``names`` hands out identifiers.
+``numbers`` spells what Python knows when the code runs (sizes, rationals), ``names`` hands out identifiers,
+``divisors`` tells which sizes in a divisor may be 0 while something is computed.
 """

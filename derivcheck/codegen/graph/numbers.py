@@ -8,7 +8,7 @@ from fractions import Fraction
 from derivcheck.notation.functions.table import functions
 from derivcheck.notation.integers.atoms import Applied, Entry, Extreme, Floor
 from derivcheck.notation.integers.polynomials import Atom, Index, Poly, Size, as_poly
-from derivcheck.notation.terms.build import coefficient, neg, size_of
+from derivcheck.notation.terms.build import coefficient, neg, power, size_of
 from derivcheck.notation.terms.nodes import Add, Bracket, Func, Mul, Number, Over, Pow, Ref, SizeOf, Term
 from derivcheck.notation.terms.walk import factors, subterms
 
@@ -58,10 +58,13 @@ def reciprocal(number: Term) -> Term | None:
 
 
 class Speller:
-    """Python text of integer expressions and numbers; ``name`` spells sizes and loop indices."""
+    """Python text of integer expressions and numbers; ``name`` spells sizes and loop indices.
 
-    def __init__(self, name: Callable[[Atom], str], use: Callable[[str], str]) -> None:
-        self.name, self.use = name, use
+    ``bare`` are the sizes that may be 0 in a divisor whose value is used (:mod:`derivcheck.codegen.graph.divisors`).
+    """
+
+    def __init__(self, name: Callable[[Atom], str], use: Callable[[str], str], bare: frozenset[Atom] = frozenset()) -> None:
+        self.name, self.use, self.bare = name, use, bare
 
     # -- integers --------------------------------------------------------------------
     def poly(self, p: Poly, level: int = OR) -> str:
@@ -145,6 +148,9 @@ class Speller:
             return self._quotient(term)
         if isinstance(term, Pow):
             if isinstance(term.exponent, Number):
+                if term.exponent.value < 0 and self._may_vanish(term.base):
+                    below = self.number(power(term.base, -term.exponent.value))
+                    return f"{self.use('_divide')}(1, {below})", ATOM
                 base = self.nonzero(term.base) if term.exponent.value < 0 else self.number(term.base, ATOM)
                 if term.exponent.value >= REAL:
                     base = f"{self.use('float')}({self.number(term.base)})"
@@ -171,11 +177,16 @@ class Speller:
         """A divisor: a product of sizes is at least 1, so that an empty tensor divides nothing by zero."""
         if isinstance(term, Number):
             return self.number(term, ATOM)
-        if isinstance(term, SizeOf):
-            p = term.value
-            if len(p.terms) == 1 and p.terms[0][1] > 0:
-                return f"{self.use('max')}({self.poly(p)}, 1)"
+        if isinstance(term, SizeOf) and not self._may_vanish(term):
+            return f"{self.use('max')}({self.poly(term.value)}, 1)"
         return self.number(term, ATOM)
+
+    def _may_vanish(self, term: Term) -> bool:
+        """Whether a divisor may be 0 where its quotient counts: a difference of sizes, a size that nothing is as long as."""
+        if not isinstance(term, SizeOf):
+            return not isinstance(term, Number)
+        p = term.value
+        return len(p.terms) != 1 or p.terms[0][1] < 0 or any(a in self.bare for a, _ in p.terms[0][0])
 
     def _quotient(self, term: Term) -> Spelled:
         c, above, below = fraction_of(term)
@@ -187,7 +198,7 @@ class Speller:
         if c < 0:
             text = "-" + text
         own = PRODUCT if len(top) > 1 else (UNARY if c < 0 else top[0][1])
-        sizes = [b for b in below if isinstance(b, SizeOf) and len(b.value.terms) == 1 and b.value.terms[0][1] > 0]
+        sizes = [b for b in below if isinstance(b, SizeOf) and not self._may_vanish(b)]
         others = [b for b in below if b not in sizes]
         bottoms: list[str] = []
         if sizes:

@@ -102,7 +102,8 @@ class Extreme(Atom):
         return found
 
     def nonnegative(self, least: int) -> bool:
-        return (any if self.kind == "max" else all)(nonnegative(p, least) for p in self.args)
+        signs = self.kind == "max" and any(-p in self.args for p in self.args)  # max(p, -p) is |p|
+        return signs or (any if self.kind == "max" else all)(nonnegative(p, least) for p in self.args)
 
 
 _FUNCTIONS: dict[str, Callable[..., int]] = {
@@ -149,8 +150,8 @@ def extreme(kind: str, *args: PolyLike) -> Poly:
         return as_poly(max(known) if kind == "max" else min(known))
     if len(polys) == 1:
         return polys[0]
-    for i, p in enumerate(polys):  # max(N, N - 3) is N
-        if all(nonnegative(p - q if kind == "max" else q - p) for j, q in enumerate(polys) if j != i):
+    for i, p in enumerate(polys):  # max(N, N - 3) is N; a size may be 0, so max(N, 1) is not
+        if all(nonnegative(p - q if kind == "max" else q - p, 0) for j, q in enumerate(polys) if j != i):
             return p
     return as_poly(Extreme(kind, polys))
 
@@ -231,6 +232,8 @@ def _without_multiples(numerator: Poly, denominator: Poly) -> Poly:
     if nonnegative(rest) and nonnegative(denominator - 1 - rest):
         return whole
     inner = rest.atom
+    if rest.constant is not None and denominator.constant is not None:
+        return whole + rest // denominator
     if isinstance(inner, Floor) and nonnegative(inner.denominator - 1):
         return whole + _without_multiples(inner.numerator, inner.denominator * denominator)
     return whole + as_poly(Floor(rest, denominator))

@@ -79,6 +79,8 @@ def slice_range(b: Builder, length: Poly, start: PolyLike | None, end: PolyLike 
         pass
     elif last.constant is None and b.holds(last, "<=", length):
         b.room(length, last)
+    elif not nonnegative(length - last, 0) and nonnegative(length - last) and b.holds(last, "<=", length):
+        b.require(length, ">=", last)  # x[:1] is a row where there is one
     else:
         last = extreme("min", last, length)
     count = -((first - last) // step)

@@ -1,0 +1,93 @@
+"""Which sizes in a divisor may be 0 while something is computed.
+
+The mean of an empty tensor has a gradient of no elements, or a sum of no elements: whatever a zero divisor gives there is
+lost, and 1 is written in its place, so that no infinity meets a zero.  A divisor that vanishes on its own, the ``N // 4``
+of ``x.sum()/(n // 4)`` at N = 3, divides as torch does.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Iterable, Iterator, Sequence
+
+from derivcheck.notation.integers.polynomials import Atom, Index, Poly, Size, as_poly
+from derivcheck.notation.program.definitions import Definition
+from derivcheck.notation.terms.build import MINUS_ONE
+from derivcheck.notation.terms.nodes import Bracket, Mul, Number, Over, Pow, Ref, SizeOf, Term
+
+Scope = tuple[Poly | Bracket, ...]  # the dimensions and the conditions under which a place is computed
+_OTHERS = 16  # what other sizes are taken for; no size is 0 but the one looked at
+
+
+def bare(definitions: Sequence[Definition], forward: Collection[str], outputs: Collection[str]) -> frozenset[Atom]:
+    """The sizes, quotients of sizes and the like that may be 0 in a divisor whose value is used.
+
+    Args:
+        forward: the names of the forward's definitions: a factor beside a sum is a factor of the sum there, and the mean of
+            nothing, which has a spelling of its own, is NaN; in a gradient it stands for a factor of each element, and of
+            no elements there is nothing to divide.
+    """
+    uses: dict[str, list[tuple[Definition, Scope]]] = {}
+    divisors: list[tuple[Definition, Scope, Atom]] = []
+    for d in definitions:
+        for term, scope in _places(d.term, (), d.name in forward):
+            if isinstance(term, Ref):
+                uses.setdefault(term.name, []).append((d, scope))
+            elif isinstance(term, Pow):
+                divisors += [(d, scope, a) for a in _atoms(term)]
+
+    def lost(atom: Atom, d: Definition, scope: Scope, seen: frozenset[str]) -> bool:
+        if d.name in seen or any(_vanishes(s, atom) for s in (*scope, *d.dims)):
+            return True
+        inner = seen | {d.name}
+        return d.name not in outputs and all(lost(atom, user, place, inner) for user, place in uses.get(d.name, ()))
+
+    return frozenset(a for d, scope, a in divisors if isinstance(a, Index) or not lost(a, d, scope, frozenset()))
+
+
+def _places(term: Term, scope: Scope, forward: bool) -> Iterator[tuple[Term, Scope]]:
+    """Each element that is read and each quotient, with what it is computed under."""
+    if isinstance(term, Ref) or isinstance(term, Pow) and isinstance(term.exponent, Number) and term.exponent.value < 0:
+        yield term, scope
+    for k in term.children:
+        inside = scope
+        if isinstance(term, Over):
+            inside += tuple(i.size for i in term.indices)
+        elif isinstance(term, Mul):
+            beside = [b for b in term.children if b is not k]
+            inside += tuple(b for b in beside if isinstance(b, Bracket))
+            summed = tuple(i.size for b in beside if isinstance(b, Over) for i in b.indices)
+            if not forward or _is_mean(term, summed):
+                inside += summed
+        yield from _places(k, inside, forward)
+
+
+def _is_mean(product: Mul, summed: tuple[Poly, ...]) -> bool:
+    """Whether the factors beside a sum divide by the number of its terms."""
+    below = [
+        k.base.value for k in product.children if isinstance(k, Pow) and k.exponent is MINUS_ONE and isinstance(k.base, SizeOf)
+    ]
+    total, divisor = math.prod(summed, start=as_poly(1)), math.prod(below, start=as_poly(1))
+    return bool(summed) and len(total.terms) == len(divisor.terms) == 1 and total.terms[0][0] == divisor.terms[0][0]
+
+
+def _atoms(quotient: Pow) -> Iterable[Atom]:
+    """What a product of sizes below a fraction is made of; other divisors are not taken for at least 1."""
+    base = quotient.base
+    if isinstance(base, SizeOf) and len(base.value.terms) == 1:
+        return [a for a, _ in base.value.terms[0][0]]
+    return ()
+
+
+def _vanishes(scope: Poly | Bracket, atom: Atom) -> bool:
+    """Whether nothing is computed where the atom is 0."""
+    p = scope.operand if isinstance(scope, Bracket) else scope
+    if not isinstance(p, Poly) or p.names:
+        return False
+    if not isinstance(scope, Bracket) and len(p.terms) == 1 and any(a == atom for a, _ in p.terms[0][0]):
+        return True
+    at_zero = p if isinstance(atom, Size) else Poly((m, c) for m, c in p.terms if all(a != atom for a, _ in m))
+    value = at_zero.evaluate(lambda a: 0 if a == atom or isinstance(a, Index) else _OTHERS)
+    if isinstance(scope, Bracket):
+        return bool(value < 0 if scope.relation == ">=" else value <= 0 if scope.relation == ">" else False)
+    return bool(value <= 0)
