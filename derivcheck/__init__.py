@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from derivcheck.errors import UnsupportedOperation as UnsupportedOperation
     from derivcheck.errors import UnverifiedGradientError as UnverifiedGradientError
     from derivcheck.operators.language.row import row as row
-    from derivcheck.proof.report import NotProved as NotProved
+    from derivcheck.proof.report.proof import NotProved as NotProved
     from derivcheck.prove import assert_proved as assert_proved
     from derivcheck.prove import prove as prove
     from derivcheck.training.history import History as History
@@ -46,7 +46,7 @@ _PUBLIC = {
     "Report": "derivcheck.checking.report",
     "prove": "derivcheck.prove",
     "assert_proved": "derivcheck.prove",
-    "NotProved": "derivcheck.proof.report",
+    "NotProved": "derivcheck.proof.report.proof",
     "row": "derivcheck.operators.language.row",
     "train": "derivcheck.training.train",
     "History": "derivcheck.training.history",

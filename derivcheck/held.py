@@ -13,7 +13,7 @@ from derivcheck.derived import Derivation
 from derivcheck.errors import InputError
 from derivcheck.notation.program.program import Program
 from derivcheck.notation.program.tables import tabled
-from derivcheck.proof.report import Proof
+from derivcheck.proof.report.proof import Proof
 from derivcheck.tracing.rational import exact
 
 LARGEST = 64  # elements of which each is written down

@@ -11,6 +11,9 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
+import torch
+
+from derivcheck.checking.check import check
 from derivcheck.checking.domain import domain_of
 from derivcheck.derive import derive
 from derivcheck.derived import Derivation
@@ -20,9 +23,11 @@ from derivcheck.notation.integers.polynomials import Poly
 from derivcheck.notation.program.definitions import Input
 from derivcheck.notation.program.program import Program
 from derivcheck.notation.program.reads import inside
+from derivcheck.notation.text.parse import parse_program
 from derivcheck.notation.text.where import defined_where
 from derivcheck.proof.prove import prove_programs
-from derivcheck.proof.report import NotProved, Proof
+from derivcheck.proof.report.proof import NotProved, Proof
+from derivcheck.tracing.trace import trace
 
 
 def prove(
@@ -54,7 +59,7 @@ def prove(
         time_limit: seconds after which what is open is undecided; tracing is not counted.
 
     Returns:
-        A :class:`~derivcheck.proof.report.Proof` with ``status``, ``explanation``, ``conditions``, ``counterexample``.
+        A :class:`~derivcheck.proof.report.proof.Proof` with ``status``, ``explanation``, ``conditions``, ``counterexample``.
 
     Raises:
         UnsupportedOperation: code that cannot be traced or derived.
@@ -107,8 +112,6 @@ def _assigned(d: Derivation, outputs: dict[str, str] | None) -> Iterator[dict[st
 
 def _diagnosis(d: Derivation, backward: Any, name: str, proof: Proof) -> str | None:
     """What the check says of the refuted claim on random numbers, at sizes that tell dimensions apart."""
-    from derivcheck.checking.check import check
-
     if isinstance(backward, Derivation):
         backward = backward.program
     primes = dict(zip(d.program.sizes(), (5, 3, 2, 7, 11, 13, 17, 19)))
@@ -126,8 +129,6 @@ def _diagnosis(d: Derivation, backward: Any, name: str, proof: Proof) -> str | N
 
 def _drawn(d: Derivation, sizes: Mapping[str, int]) -> dict[str, Any]:
     """Random tensors for the inputs that have no values of their own, the same ones each time."""
-    import torch
-
     generator = torch.Generator().manual_seed(0)
     found: dict[str, Any] = {}
     for a in d.program.arguments:
@@ -178,8 +179,6 @@ def _claimed(
 
 def parse_claim(text: str, d: Derivation) -> Program:
     """Index text of a backward, over the names of the forward and its adjoint, each in its dimensions."""
-    from derivcheck.notation.text.parse import parse_program
-
     defined = set(re.findall(r"^\s*([^\W\d]\w*)[^\n;=]*?:?=", text.replace(";", "\n"), re.MULTILINE))
     known = _known(d)
     lines = [_input_line(a) for n, a in known.items() if n not in defined]
@@ -193,8 +192,6 @@ def parse_claim(text: str, d: Derivation) -> Program:
 
 def parse_invariants(texts: list[str], d: Derivation, claimed: Program) -> Program | None:
     """Index text of invariants, over the names of the forward, its adjoint and the claim, each in its dimensions."""
-    from derivcheck.notation.text.parse import parse_program
-
     if not texts:
         return None
     known = {**_known(d), **{x.name: Input(x.name, x.dims, x.kind) for x in claimed.definitions}}
@@ -244,8 +241,6 @@ def _known(d: Derivation) -> dict[str, Input]:
 def _traced(
     backward: Callable[..., Any], d: Derivation, constants: Mapping[str, Any]
 ) -> tuple[Program, dict[str, str], Mapping[str, Any]]:
-    from derivcheck.tracing.trace import trace
-
     known = _known(d)
     try:
         parameters = inspect.signature(backward).parameters
@@ -279,8 +274,6 @@ def _traced(
 
 def _gradients(found: Any) -> dict[str, Any]:
     """What a backward returns, a tensor by name."""
-    import torch
-
     if not isinstance(found, Mapping):
         kind = "tensor" if isinstance(found, torch.Tensor) else type(found).__name__
         raise InputError(f"the backward returns a {kind}; expected a dict of gradients by name")

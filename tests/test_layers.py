@@ -162,12 +162,7 @@ STANDING_CIRCLES: tuple[str, ...] = (
     "checking.check checking.modules",
     "cli.app cli.commands",
     "cli.run cli.screen",
-    "proof.atoms proof.spelling",
     "checking.plot checking.report checking.table errors files",
-    "proof.induction proof.invariants proof.prover proof.report proof.said proof.second_route proof.steps proof.tex "
-    "proof.unrolling",
-    "proof.brackets proof.digits proof.domain proof.elementary proof.identical proof.kinks proof.labelling proof.normal "
-    "proof.partial proof.polynomials proof.powers proof.ranges proof.signatures proof.space proof.substitution proof.sums",
 )
 
 # Files in which an import inside a function still lacks its reason, by room.  Nothing may be added.
@@ -175,9 +170,6 @@ UNREASONED: dict[str, str] = {
     "checking": "checking.case checking.check checking.conditioned checking.exact checking.found checking.modules "
     "checking.page checking.report checking.reproduce checking.scalar checking.table",
     "cli": "cli cli.app cli.commands cli.screen",
-    "proof": "proof.atoms proof.brackets proof.decimals proof.elementary proof.powers proof.ranges proof.report proof.space "
-    "proof.substitution proof.sums",
-    "prove": "prove",
     "pytest_plugin": "pytest_plugin",
     "tracing": "tracing.decompositions tracing.dispatched",
     "training": "training.contraction",

@@ -29,7 +29,7 @@ from derivcheck.checking.subject import Subject, Tensors
 from derivcheck.errors import DerivcheckError
 from derivcheck.notation.program.program import Program
 from derivcheck.notation.values.evaluator import evaluate
-from derivcheck.proof.decimals import Digits
+from derivcheck.proof.numbers.decimals import Digits
 
 MOST = 1e6  # times what it has to lose: beyond that a backward is of no use, however right its formula is
 FINER = 2.0**10  # how much more than the ratio of the units may be left of an error in float64

@@ -11,10 +11,11 @@ from derivcheck.notation.terms.build import ONE
 from derivcheck.notation.terms.dropped import listening
 from derivcheck.notation.terms.nodes import Ref, Term
 from derivcheck.notation.terms.substitute import transform
-from derivcheck.proof.constants import exact_constants
-from derivcheck.proof.integers import integers_of, written_out
+from derivcheck.proof.claims.constants import exact_constants
+from derivcheck.proof.claims.integers import integers_of, written_out
+from derivcheck.proof.claims.sides import two_sides
 from derivcheck.proof.prover import Prover
-from derivcheck.proof.report import Proof
+from derivcheck.proof.report.proof import Proof
 
 
 def prove_programs(
@@ -67,7 +68,8 @@ def prove_programs(
         more = partial(heard, {d.name: d for d in p.definitions})
         exact.append(replace(new, dropped=tuple(dict.fromkeys((*p.dropped, *more)))))
         read.update(dict.fromkeys(said))
-    proof = Prover(exact[0], exact[1], exact[2], outputs or {o: o for o in claimed.outputs}, time_limit).run(exact[3])
+    sides = two_sides(exact[0], exact[1], exact[2], outputs or {o: o for o in claimed.outputs})
+    proof = Prover(sides, time_limit).run(exact[3])
     return replace(proof, conditions=(*read, *proof.conditions)) if read else proof
 
 

@@ -24,9 +24,9 @@ from derivcheck.notation.program.definitions import Definition
 from derivcheck.notation.program.program import Program
 from derivcheck.notation.terms.nodes import Term
 from derivcheck.notation.values.evaluator import evaluate
-from derivcheck.proof.decimals import Digits
-from derivcheck.proof.equality import equal_by_second_route, surely_equal
+from derivcheck.proof.numbers.decimals import Digits
 from tests.proof import polynomial_sums
+from tests.proof.equality import equal_by_second_route, surely_equal
 from tests.proof.judged_claims import fault
 from tests.proof.random_claims import Claim, claim, proof_of
 from tests.proof.random_terms import BELOW, COLUMN, INPUTS, ROW, Pair, pair

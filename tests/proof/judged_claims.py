@@ -21,7 +21,7 @@ from derivcheck.notation.terms.build import func, number
 from derivcheck.notation.terms.nodes import Add, Bracket, Func, Mul, Number, Over, Pow, Ref, SizeOf, Term
 from derivcheck.notation.terms.walk import subterms
 from derivcheck.notation.text.parse import parse_program
-from derivcheck.proof.report import Proof
+from derivcheck.proof.report.proof import Proof
 from tests.proof.random_claims import DIMS, INPUTS, Claim, R
 
 SIZES = (1, 2, 3, 9, 10, 12)

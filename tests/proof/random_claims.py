@@ -19,7 +19,7 @@ from derivcheck.notation.terms.dropped import listening
 from derivcheck.notation.terms.nodes import Bracket, Func, Mul, Ref, Term
 from derivcheck.notation.terms.substitute import summation
 from derivcheck.proof.prove import prove_programs
-from derivcheck.proof.report import Proof
+from derivcheck.proof.report.proof import Proof
 from tests.proof.random_terms import Maker, distributed, renamed, shuffled, somewhere
 
 N = size("N")

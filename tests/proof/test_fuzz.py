@@ -4,11 +4,13 @@ from typing import Any
 
 import pytest
 
-from derivcheck.proof import kinks, powers, prover
-from derivcheck.proof.atoms import elements_in
-from derivcheck.proof.domain import Domain
-from derivcheck.proof.identical import identically_zero
-from derivcheck.proof.kinks import Kinks
+from derivcheck.proof import prover
+from derivcheck.proof.assumptions import kinks
+from derivcheck.proof.assumptions.domain import Domain
+from derivcheck.proof.assumptions.identical import identically_zero
+from derivcheck.proof.assumptions.kinks import Kinks
+from derivcheck.proof.expressions.atoms import elements_in
+from derivcheck.proof.normal_form import signs
 from tests.proof.fuzz import Count, differs, judge_claim, judged, main
 from tests.proof.random_terms import pair
 
@@ -31,17 +33,17 @@ def test_what_is_called_equal_is_equal_on_numbers(chunk: int) -> None:
 
 def test_the_fuzz_finds_an_unsound_rule(monkeypatch: pytest.MonkeyPatch) -> None:
     """√(u²) = u is what a careless rule would say."""
-    monkeypatch.setattr(powers, "positive", lambda space, a, e: True)
+    monkeypatch.setattr(signs, "positive", lambda context, a, e: True)
     assert any(judged(range(k, k + 20), time_limit=0.2).unsound for k in range(3000, 5000, 20))
 
 
 @pytest.mark.parametrize(
     "careless",
     [
-        (Kinks, "meets", lambda self, space, u: {}),  # every comparison a kink, at each index
+        (Kinks, "meets", lambda self, context, u: {}),  # every comparison a kink, at each index
         # A comparison of m·x a kink wherever the mask is, as if it were never 0.
-        (kinks, "identically_zero", lambda space, u, inputs: identically_zero(space, u, inputs | elements_in(u))),
-        (Domain, "sign", lambda self, space, a: 1),  # the forward is defined for positive numbers alone
+        (kinks, "identically_zero", lambda context, u, inputs: identically_zero(context, u, inputs | elements_in(u))),
+        (Domain, "sign", lambda self, context, a: 1),  # the forward is defined for positive numbers alone
     ],
 )
 def test_the_fuzz_finds_a_careless_proof_of_a_claim(monkeypatch: pytest.MonkeyPatch, careless: tuple[Any, str, Any]) -> None:

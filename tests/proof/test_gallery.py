@@ -4,7 +4,7 @@ import pytest
 
 from derivcheck.derive import derive
 from derivcheck.proof.prove import prove_programs
-from derivcheck.proof.report import Proof
+from derivcheck.proof.report.proof import Proof
 from derivcheck.prove import parse_claim
 from tests.proof.gallery import GALLERY, Entry
 

@@ -8,9 +8,9 @@ from derivcheck.notation.terms.nodes import Over, Term
 from derivcheck.notation.terms.substitute import summation
 from derivcheck.notation.text.dims import parse_input
 from derivcheck.notation.text.parse import Scope, parse_term
-from derivcheck.proof.equality import surely_equal
-from derivcheck.proof.normal import of_term
-from derivcheck.proof.space import OutOfTime, Space
+from derivcheck.proof.expressions.context import OutOfTime
+from derivcheck.proof.normal_form.normal import new_context, of_term
+from tests.proof.equality import surely_equal
 
 N = size("N")
 INPUTS = {
@@ -130,21 +130,21 @@ def test_symmetric_contractions_are_labelled_within_the_budget() -> None:
 
 def test_a_strongly_regular_contraction_is_bounded() -> None:
     """Vertices that refinement cannot tell apart: the search stops at its budget, and may then say nothing."""
-    space = Space()
+    context = new_context()
     edges = [(i, (i + s) % 13) for i in range(13) for s in (1, 3, 4)]
     i = [Index(f"q{k}", N) for k in range(13)]
-    of_term(space, summation(i, mul(*(ref("A", i[a], i[b]) for a, b in edges))))
-    assert space._steps < 20_000
+    of_term(context, summation(i, mul(*(ref("A", i[a], i[b]) for a, b in edges))))
+    assert context.steps < 20_000
 
 
 def test_the_time_limit_ends_an_expansion() -> None:
     long = mul(*(term(f"(c + x[r] + {k})^9") for k in range(9)))
     with pytest.raises(OutOfTime):
-        of_term(Space(deadline=0.0), long)
+        of_term(new_context(deadline=0.0), long)
     assert not surely_equal(long, term("c"), time_limit=0.05)
 
 
 def test_the_constant_of_an_empty_range_is_a_condition() -> None:
-    space = Space()
-    of_term(space, Over("sum", (Index("i", N - 3),), ref("c")))
-    assert list(space.conditions) == ["N - 3 ≥ 0"]
+    context = new_context()
+    of_term(context, Over("sum", (Index("i", N - 3),), ref("c")))
+    assert list(context.conditions) == ["N - 3 ≥ 0"]

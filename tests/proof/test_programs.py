@@ -6,9 +6,9 @@ from dataclasses import replace
 import pytest
 
 from derivcheck.derive import derive
+from derivcheck.proof.claims.sides import two_sides
+from derivcheck.proof.numbers.refute import compared
 from derivcheck.proof.prove import prove_programs
-from derivcheck.proof.prover import Prover
-from derivcheck.proof.refute import compared
 from derivcheck.prove import parse_claim
 from tests.proof.gallery import GALLERY, Entry
 from tests.proof.random_terms import LAWS, MISTAKES, Maker, other_name, somewhere
@@ -34,9 +34,9 @@ def test_a_changed_claim_is_proved_only_where_it_is_right(entry: Entry) -> None:
         changed = replace(right.definitions[place], term=term)
         claim = replace(right, definitions=(*right.definitions[:place], changed, *right.definitions[place + 1 :]))
         proof = prove_programs(d.program, d.adjoint, claim, time_limit=1.0)
-        prover = Prover(d.program, d.adjoint, claim, {o: o for o in claim.outputs}, 1.0)
-        pairs = [(c.name, c.claim, c.target) for c in prover.claims]
-        wrong = compared(prover.program, pairs, 0.3).refuted
+        sides = two_sides(d.program, d.adjoint, claim, {o: o for o in claim.outputs})
+        pairs = [(c.name, c.claim, c.target) for c in sides.claims]
+        wrong = compared(sides.together, pairs, 0.3).refuted
         verdicts += [p.status for p in proof.parts]
         for part in proof.parts:
             assert part.status != "proved" or part.name not in wrong, f"round {k}: {term}\n{proof}"

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 
 import derivcheck as dc
 from derivcheck.errors import InputError
-from derivcheck.proof.report import NotProved
+from derivcheck.proof.report.proof import NotProved
 
 NORM = {"x": "N C", "w": "C", "b": "C"}
 

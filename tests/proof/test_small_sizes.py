@@ -14,11 +14,12 @@ from derivcheck.notation.terms.nodes import Term
 from derivcheck.notation.terms.substitute import summation
 from derivcheck.notation.text.dims import parse_input
 from derivcheck.notation.text.parse import Scope, parse_term
-from derivcheck.proof import polynomials, small_sizes
-from derivcheck.proof.equality import AS_WRITTEN, MODES, equal_at_small_sizes, equal_by_second_route, surely_equal
-from derivcheck.proof.normal import of_term
-from derivcheck.proof.small_sizes import Grid, agreement
-from derivcheck.proof.space import Space
+from derivcheck.proof.expressions.polynomials import minus
+from derivcheck.proof.normal_form.modes import AS_WRITTEN
+from derivcheck.proof.normal_form.normal import new_context, of_term
+from derivcheck.proof.second_route import small_sizes
+from derivcheck.proof.second_route.small_sizes import Grid, agreement
+from tests.proof.equality import equal_at_small_sizes, equal_by_second_route, surely_equal
 from tests.proof.polynomial_sums import differs, pair
 from tests.proof.random_terms import Pair
 
@@ -32,8 +33,8 @@ def term(text: str) -> Term:
 
 
 def grid(left: str, right: str) -> Grid | None:
-    space = Space(top=(ROW,), **MODES[AS_WRITTEN])
-    return agreement(space, polynomials.plus(of_term(space, term(left)), polynomials.scaled(of_term(space, term(right)), -1)))
+    context = new_context(AS_WRITTEN, top=(ROW,))
+    return agreement(context, minus(of_term(context, term(left)), of_term(context, term(right))))
 
 
 # What the normal form leaves open, and at which sizes the theorem looks.

@@ -1,0 +1,456 @@
+"""What a normal form is a polynomial of: atoms, each of which is one object per meaning.
+
+An *expression* is a dictionary ``monomial → coefficient``; a *monomial* is a frozen set of ``(atom, exponent)``
+pairs with rational exponents; an *atom* is closed: the indices that a Σ inside binds bear canonical names, so two
+equal sums are one atom.  Each kind of atom is a class:
+
+    Element     x[n, k]
+    Whole       a size, an index or an entry, N, i, ids[n], used as a number
+    Equal       [p = 0] of an integer polynomial
+    Least       [p ≥ 0] of an integer polynomial
+    Above       [u > 0] of an expression
+    Root        a prime, to a fractional power
+    Exp         e^m of a monomial
+    Base        an expression of many terms, to a negative or fractional power
+    Apply       tanh(u), log(u)
+    Sigma       Σ of a monomial, one connected component
+    Reduction   Π, max, min, argmax, argmin of an expression
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from fractions import Fraction
+
+from derivcheck.notation.integers.atoms import Entry
+from derivcheck.notation.integers.polynomials import Atom as Integer
+from derivcheck.notation.integers.polynomials import Index, Poly, Size, as_poly
+from derivcheck.proof.expressions.signatures import Colours, Part, integer_signature, poly_signature, refined, word
+
+Rational = int | Fraction
+Monomial = frozenset[tuple["Atom", Rational]]
+Expression = dict[Monomial, Rational]
+Frozen = frozenset[tuple[Monomial, Rational]]  # an expression as a value that can stand inside an atom
+
+UNIT: Monomial = frozenset()
+
+# The size of an index that runs over all integers; brackets beside it say where.
+EVERYWHERE = Size("ℤ")
+
+ODD = frozenset(("tanh", "sin", "tan", "asin", "atan", "sinh", "asinh", "atanh", "erf"))
+EVEN = frozenset(("cos", "cosh"))
+_LETTERS = "ijklmnopqrstuvw"
+LEVEL = 1000  # serials of bound indices: 1000 times how deep sums are nested in theirs, plus a place
+
+
+@dataclass(frozen=True, eq=False, repr=False, slots=True)
+class Atom:
+    """An indivisible factor.  Interned by its :class:`~derivcheck.proof.expressions.context.Context`: equal is identical.
+
+    Attributes:
+        free: the free indices.
+        names: the tensors in it, also those that stand in positions.
+        elements: the tensors whose elements it holds.
+        height: how deep sums are nested in it.
+        signature: what does not depend on how bound indices are called.
+    """
+
+    free: frozenset[Index] = field(init=False)
+    names: frozenset[str] = field(init=False)
+    elements: frozenset[str] = field(init=False)
+    height: int = field(init=False)
+    signature: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        tensor, bound = self.tensor(), self.binds()
+        elements = {tensor} if tensor is not None else set[str]()
+        free, names, height = set[Index](), set(elements), 0
+        for p in self.positions():
+            free |= p.indices
+            names |= p.names
+        for m in self.inside():
+            for a, _ in m:
+                free |= a.free
+                names |= a.names
+                elements |= a.elements
+                height = max(height, a.height)
+        free -= set(bound)
+        for i in bound:
+            free |= i.size.indices
+            names |= i.size.names
+        set_ = object.__setattr__
+        set_(self, "free", frozenset(free))
+        set_(self, "names", frozenset(names))
+        set_(self, "elements", frozenset(elements))
+        set_(self, "height", height + (1 if bound else 0))
+        set_(self, "signature", self._signature({}))
+
+    def tensor(self) -> str | None:
+        """The tensor of which it is an element."""
+        return None
+
+    def positions(self) -> tuple[Poly, ...]:
+        """The integer polynomials that stand in it directly."""
+        return ()
+
+    def inside(self) -> Iterable[Monomial]:
+        """The monomials of the expressions that stand in it."""
+        return ()
+
+    def binds(self) -> tuple[Index, ...]:
+        """The indices that it binds."""
+        return ()
+
+    def every_position(self) -> Iterator[Poly]:
+        """The integer polynomials in it: positions, brackets, integers used as numbers, also further inside."""
+        for p in self.positions():
+            yield from _with_entries(p)
+        for m in self.inside():
+            for a, _ in m:
+                yield from a.every_position()
+
+    def elements_of(self, name: str) -> Iterator[Element]:
+        """The elements of a tensor in it."""
+        if name in self.elements:
+            for m in self.inside():
+                for a, _ in m:
+                    yield from a.elements_of(name)
+
+    def coloured(self, colours: Colours) -> int:
+        """The signature with colours in place of indices."""
+        return self.signature if not colours or self.free.isdisjoint(colours) else self._signature(colours)
+
+    def _signature(self, colours: Colours) -> int:
+        raise NotImplementedError
+
+
+@dataclass(frozen=True, eq=False, repr=False, slots=True)
+class Element(Atom):
+    """``x[n, k]``: an element of a tensor."""
+
+    name: str
+    at: tuple[Poly, ...]
+
+    def tensor(self) -> str:
+        return self.name
+
+    def positions(self) -> tuple[Poly, ...]:
+        return self.at
+
+    def elements_of(self, name: str) -> Iterator[Element]:
+        if name == self.name:
+            yield self
+
+    def _signature(self, colours: Colours) -> int:
+        return hash((word(f"element {self.name}"), *(poly_signature(p, colours) for p in self.at)))
+
+    def __repr__(self) -> str:
+        return f"{self.name}[{', '.join(map(str, self.at))}]" if self.at else self.name
+
+
+@dataclass(frozen=True, eq=False, repr=False, slots=True)
+class Whole(Atom):
+    """A size, an index or an entry that is used as a number."""
+
+    integer: Integer
+
+    def tensor(self) -> str | None:
+        return self.integer.name if isinstance(self.integer, Entry) else None
+
+    def positions(self) -> tuple[Poly, ...]:
+        return (as_poly(self.integer),)
+
+    def _signature(self, colours: Colours) -> int:
+        return hash((word("whole"), integer_signature(self.integer, colours)))
+
+    def __repr__(self) -> str:
+        return str(self.integer)
+
+
+@dataclass(frozen=True, eq=False, repr=False, slots=True)
+class Iverson(Atom):
+    """A bracket: 1 where what it says holds, else 0, so that its square is itself."""
+
+
+@dataclass(frozen=True, eq=False, repr=False, slots=True)
+class Equal(Iverson):
+    """``[p = 0]`` of an integer polynomial."""
+
+    poly: Poly
+
+    def positions(self) -> tuple[Poly, ...]:
+        return (self.poly,)
+
+    def _signature(self, colours: Colours) -> int:
+        return hash((word("equal"), poly_signature(self.poly, colours) + poly_signature(-self.poly, colours)))
+
+    def __repr__(self) -> str:
+        return f"[{self.poly} == 0]"
+
+
+@dataclass(frozen=True, eq=False, repr=False, slots=True)
+class Least(Iverson):
+    """``[p ≥ 0]`` of an integer polynomial."""
+
+    poly: Poly
+
+    def positions(self) -> tuple[Poly, ...]:
+        return (self.poly,)
+
+    def _signature(self, colours: Colours) -> int:
+        return hash((word("least"), poly_signature(self.poly, colours)))
+
+    def __repr__(self) -> str:
+        return f"[{self.poly} >= 0]"
+
+
+@dataclass(frozen=True, eq=False, repr=False, slots=True)
+class Above(Iverson):
+    """``[u > 0]`` of an expression."""
+
+    terms: Frozen
+
+    def inside(self) -> Iterable[Monomial]:
+        return (m for m, _ in self.terms)
+
+    def _signature(self, colours: Colours) -> int:
+        return hash((word("above"), expression_signature(self.terms, colours)))
+
+    def __repr__(self) -> str:
+        return f"[{expression_text(dict(self.terms))} > 0]"
+
+
+@dataclass(frozen=True, eq=False, repr=False, slots=True)
+class Root(Atom):
+    """A prime, which stands to a fractional power."""
+
+    prime: int
+
+    def _signature(self, colours: Colours) -> int:
+        return hash((word("root"), self.prime))
+
+    def __repr__(self) -> str:
+        return str(self.prime)
+
+
+@dataclass(frozen=True, eq=False, repr=False, slots=True)
+class Exp(Atom):
+    """``e^m`` of a monomial; its coefficient is the exponent of the atom."""
+
+    monomial: Monomial
+
+    def inside(self) -> Iterable[Monomial]:
+        return (self.monomial,)
+
+    def _signature(self, colours: Colours) -> int:
+        return hash((word("exp"), monomial_signature(self.monomial, colours)))
+
+    def __repr__(self) -> str:
+        return f"exp({monomial_text(self.monomial, 1)})"
+
+
+@dataclass(frozen=True, eq=False, repr=False, slots=True)
+class Base(Atom):
+    """An expression of many terms, which stands to a negative or fractional power."""
+
+    terms: Frozen
+
+    def inside(self) -> Iterable[Monomial]:
+        return (m for m, _ in self.terms)
+
+    def _signature(self, colours: Colours) -> int:
+        return hash((word("base"), _either_sign(self.terms, colours)))
+
+    def __repr__(self) -> str:
+        return f"({expression_text(dict(self.terms))})"
+
+
+@dataclass(frozen=True, eq=False, repr=False, slots=True)
+class Apply(Atom):
+    """A scalar function of expressions."""
+
+    function: str
+    args: tuple[Frozen, ...]
+
+    def inside(self) -> Iterable[Monomial]:
+        return (m for terms in self.args for m, _ in terms)
+
+    def _signature(self, colours: Colours) -> int:
+        of = _either_sign if self.function in ODD or self.function in EVEN else expression_signature
+        return hash((word(f"apply {self.function}"), *(of(terms, colours) for terms in self.args)))
+
+    def __repr__(self) -> str:
+        args = ", ".join(expression_text(dict(terms)) for terms in self.args)
+        return f"{self.function}({args})" if args else self.function
+
+
+@dataclass(frozen=True, eq=False, repr=False, slots=True)
+class Sigma(Atom):
+    """Σ of a monomial over bound indices, which its factors connect."""
+
+    bound: tuple[Index, ...]
+    monomial: Monomial
+
+    def inside(self) -> Iterable[Monomial]:
+        return (self.monomial,)
+
+    def binds(self) -> tuple[Index, ...]:
+        return self.bound
+
+    def _signature(self, colours: Colours) -> int:
+        inner = refined(self.bound, factor_parts(self.monomial), colours)
+        return hash((word("sigma"), monomial_signature(self.monomial, {**colours, **inner})))
+
+    def __repr__(self) -> str:
+        return f"sum({_bound(self.bound)}: {_lettered(monomial_text(self.monomial, 1), self.bound)})"
+
+
+@dataclass(frozen=True, eq=False, repr=False, slots=True)
+class Reduction(Atom):
+    """Π, an extreme, or the place of one (``prod``, ``max``, ``argmax`` …) of an expression over bound indices."""
+
+    kind: str
+    bound: tuple[Index, ...]
+    terms: Frozen
+
+    def inside(self) -> Iterable[Monomial]:
+        return (m for m, _ in self.terms)
+
+    def binds(self) -> tuple[Index, ...]:
+        return self.bound
+
+    def _signature(self, colours: Colours) -> int:
+        inner = refined(self.bound, term_parts(self.terms), colours)
+        return hash((word(f"over {self.kind}"), expression_signature(self.terms, {**colours, **inner})))
+
+    def __repr__(self) -> str:
+        return f"{self.kind}({_bound(self.bound)}: {_lettered(expression_text(dict(self.terms)), self.bound)})"
+
+
+def _with_entries(p: Poly) -> Iterator[Poly]:
+    yield p
+    for x in p.atoms():
+        if isinstance(x, Entry):
+            for q in x.at:
+                yield from _with_entries(q)
+
+
+# -- signatures --------------------------------------------------------------------
+def monomial_signature(m: Monomial, colours: Colours) -> int:
+    """The signature of a monomial."""
+    total = 0
+    for a, e in m:
+        total += hash((a.coloured(colours), e))
+    return hash((total, 5))
+
+
+def expression_signature(terms: Iterable[tuple[Monomial, Rational]], colours: Colours) -> int:
+    """The signature of a frozen expression."""
+    total = 0
+    for m, c in terms:
+        total += hash((monomial_signature(m, colours), c))
+    return hash((total, 7))
+
+
+def _both_signs(terms: Iterable[tuple[Monomial, Rational]], colours: Colours) -> tuple[int, int]:
+    """The signatures of an expression and of its negative."""
+    up = down = 0
+    for m, c in terms:
+        s = monomial_signature(m, colours)
+        up += hash((s, c))
+        down += hash((s, -c))
+    return hash((up, 7)), hash((down, 7))
+
+
+def _either_sign(terms: Iterable[tuple[Monomial, Rational]], colours: Colours) -> int:
+    return sum(_both_signs(terms, colours))
+
+
+def signed(terms: Iterable[tuple[Monomial, Rational]]) -> bool:
+    """Whether the expression, rather than its negative, is the one that is kept."""
+    up, down = _both_signs(terms, {})
+    return up <= down
+
+
+def factor_parts(m: Monomial) -> list[Part]:
+    """The factors of a monomial as what refinement looks at."""
+
+    def part(a: Atom, e: Rational) -> Part:
+        return a.free, lambda colours: hash((a.coloured(colours), e))
+
+    return [part(a, e) for a, e in m]
+
+
+def term_parts(terms: Iterable[tuple[Monomial, Rational]]) -> list[Part]:
+    """The monomials of an expression as what refinement looks at."""
+
+    def part(m: Monomial, c: Rational) -> Part:
+        return free_of(m), lambda colours: hash((monomial_signature(m, colours), c))
+
+    return [part(m, c) for m, c in terms]
+
+
+# -- what stands in them -------------------------------------------------------------
+def free_of(monomial: Iterable[tuple[Atom, Rational]]) -> frozenset[Index]:
+    """The free indices of a monomial."""
+    return frozenset[Index]().union(*(a.free for a, _ in monomial))
+
+
+def free_in(expression: Iterable[Monomial]) -> frozenset[Index]:
+    """The free indices of an expression."""
+    return frozenset[Index]().union(*(a.free for m in expression for a, _ in m))
+
+
+def elements_in(expression: Iterable[Monomial]) -> frozenset[str]:
+    """The tensors whose elements stand in an expression, not those in positions."""
+    return frozenset[str]().union(*(a.elements for m in expression for a, _ in m))
+
+
+def height_of(monomial: Iterable[tuple[Atom, Rational]]) -> int:
+    """How deep the sums inside are nested."""
+    return max((a.height for a, _ in monomial), default=0)
+
+
+def unlimited(index: Index) -> bool:
+    """Whether the index runs over all integers."""
+    return index.size.atom is EVERYWHERE
+
+
+# -- text ------------------------------------------------------------------------------
+def _lettered(text: str, bound: tuple[Index, ...]) -> str:
+    for j in bound:
+        level, place = divmod(j.serial, LEVEL)
+        text = text.replace(j.key, _LETTERS[place % len(_LETTERS)] + ("" if level <= 1 else "'" * (level - 1)))
+    return text
+
+
+def _bound(bound: tuple[Index, ...]) -> str:
+    return _lettered(", ".join(j.key for j in bound), bound)
+
+
+def monomial_text(m: Monomial, c: Rational) -> str:
+    """A monomial with its coefficient."""
+    parts: list[str] = []
+    for a, e in m:
+        text = repr(a)
+        if e != 1:
+            text += f"^{e}" if isinstance(e, int) and e > 0 else f"^({e})"
+        parts.append(text)
+    parts.sort()
+    if c != 1 or not parts:
+        parts.insert(0, str(c) if isinstance(c, int) or c.denominator == 1 else f"({c})")
+    return "*".join(parts)
+
+
+def expression_text(u: Expression, limit: int = 8, width: int = 160) -> str:
+    """An expression; a long one is cut short."""
+    if not u:
+        return "0"
+    parts = sorted((monomial_text(m, c) for m, c in u.items()), key=lambda t: (not t[0].isalpha(), t))
+    kept = parts[:limit]
+    while len(kept) > 1 and sum(map(len, kept)) > width:
+        kept.pop()
+    text = " + ".join(p if len(p) <= 2 * width else f"{p[: 2 * width]}…" for p in kept)
+    text = text.replace("+ -1*", "- ").replace("+ -", "- ")
+    return text if len(parts) == len(kept) else f"{text} + … ({len(parts)} terms)"

@@ -1,0 +1,94 @@
+"""Numbers that do not depend on what bound indices are called: what canonical labelling compares.
+
+A signature replaces the indices in ``colours`` by their colours.  Equal up to renaming implies equal signatures; two
+different things may share one, which costs completeness of a proof and never its soundness.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache, lru_cache
+from hashlib import blake2b
+
+from derivcheck.notation.integers.atoms import Entry, Extreme, Floor
+from derivcheck.notation.integers.polynomials import Atom as Integer
+from derivcheck.notation.integers.polynomials import Index, Poly, Size
+
+Colours = Mapping[Index, int]
+Part = tuple[frozenset[Index], Callable[[Colours], int]]  # the free indices of a part, and its signature
+
+# The small numbers hashed beside signatures (3, 5, 7, 11, 17, 99) keep apart what is built alike of the same parts.
+
+
+@cache
+def word(text: str) -> int:
+    """A number for a text, the same in each run."""
+    return int.from_bytes(blake2b(text.encode(), digest_size=7).digest(), "big")
+
+
+def poly_signature(p: Poly, colours: Colours) -> int:
+    """The signature of an integer polynomial."""
+    return _plain_signature(p) if not colours or p.indices.isdisjoint(colours) else _coloured_signature(p, colours)
+
+
+def _coloured_signature(p: Poly, colours: Colours) -> int:
+    total = 0
+    for m, c in p.terms:
+        inner = 0
+        for a, e in m:
+            inner += hash((integer_signature(a, colours), e))
+        total += hash((inner, c))
+    return hash((total, 11))
+
+
+@lru_cache(maxsize=1 << 16)
+def _plain_signature(p: Poly) -> int:
+    return _coloured_signature(p, {})
+
+
+def integer_signature(a: Integer, colours: Colours) -> int:
+    """The signature of a size, an index, or what else an integer polynomial is made of."""
+    if isinstance(a, Index):
+        found = colours.get(a)
+        return found if found is not None else word(f"index {a.name} {a.serial}")
+    if isinstance(a, Size):
+        return word(f"size {a.name}")
+    if isinstance(a, Entry):
+        return hash((word(f"entry {a.name}"), *(poly_signature(p, colours) for p in a.at)))
+    if isinstance(a, Floor):
+        return hash((3, poly_signature(a.numerator, colours), poly_signature(a.denominator, colours)))
+    if isinstance(a, Extreme):
+        return hash((word(a.kind), sum(poly_signature(p, colours) for p in a.args)))
+    raise TypeError(type(a).__name__)
+
+
+def refined(
+    bound: Sequence[Index], parts: Sequence[Part], outer: Colours, start: Mapping[Index, int] | None = None
+) -> dict[Index, int]:
+    """Colours of the bound indices: refined by the parts that they stand in, until no more are told apart.
+
+    Args:
+        outer: colours of indices further out.
+        start: colours to refine; without them each index starts with that of its size.
+    """
+    colours = dict(start) if start else {i: hash((poly_signature(i.size, outer), 1)) for i in bound}
+    if len(bound) == 1 and not start:
+        return {bound[0]: 17}
+    touching = {i: [f for free, f in parts if i in free] for i in bound}
+    kinds = len(set(colours.values()))
+    for _ in range(len(bound)):
+        if kinds == len(bound):
+            break
+        everything: dict[Index, int] = {**outer, **colours}
+        new: dict[Index, int] = {}
+        for i in bound:
+            own = everything[i]
+            everything[i] = hash((own, 99))  # the index itself is told apart from others of its colour
+            new[i] = hash((own, sum(hash((f(everything), 3)) for f in touching[i])))
+            everything[i] = own
+        now = len(set(new.values()))
+        colours = new
+        if now == kinds:
+            break
+        kinds = now
+    return colours

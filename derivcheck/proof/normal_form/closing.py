@@ -1,0 +1,66 @@
+"""One connected component of a sum as an atom: its ranges in whole sizes, its bound indices named canonically."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from derivcheck.notation.integers.polynomials import Index, i_poly
+from derivcheck.proof.expressions.atoms import LEVEL, Expression, Monomial, Sigma, factor_parts, free_of, height_of, unlimited
+from derivcheck.proof.expressions.context import Context, Unreduced
+from derivcheck.proof.expressions.labelling import canonical_order
+from derivcheck.proof.expressions.polynomials import add_into
+from derivcheck.proof.normal_form.brackets import SPLIT_AT_MOST
+from derivcheck.proof.normal_form.products import of_poly, times
+from derivcheck.proof.normal_form.substitution import substituted
+
+
+def finished(context: Context, bound: list[Index], m: Monomial) -> Expression:
+    """A component that is spelled as it is kept."""
+    found = _in_whole_sizes(context, bound, m)
+    return closed(context, bound, m) if found is None else found
+
+
+def _in_whole_sizes(context: Context, here: list[Index], m: Monomial) -> Expression | None:
+    """``Σ_{i<N−1} f = Σ_{i<N} f − f(N−1)``: ranges are measured in whole sizes."""
+    if not context.mode.ranges:
+        return None
+    for i in here:
+        if unlimited(i) or i.size.constant is not None:
+            continue
+        c = next((k for q, k in i.size.terms if not q), 0)
+        plain = i.size - c
+        if not c or abs(c) > SPLIT_AT_MOST or not context.holds(i.size) or not context.holds(plain):
+            continue
+        context.used("Σ_{i<N+1} f = Σ_{i<N} f + f(N)")
+        j = context.temporary(plain)
+        rest = [k for k in here if k is not i]
+        total = dict(context.rules.summed(context, [*rest, j], substituted(context, m, {i: i_poly(j)})))
+        for k in range(abs(c)):
+            place = plain + k if c > 0 else plain - 1 - k
+            add_into(total, context.rules.summed(context, rest, substituted(context, m, {i: place})), 1 if c > 0 else -1)
+        return total
+    return None
+
+
+def closed(context: Context, bound: Sequence[Index], m: Monomial) -> Expression:
+    """One connected component as an atom, its bound indices named canonically."""
+    order = canonical_order(context, bound, factor_parts(m))
+    names = canonical_names(order, height_of(m) + 1)
+    renamed = substituted(context, m, {i: i_poly(j) for i, j in names.items()})
+    total: Expression = {}
+    for new, c in renamed.items():
+        free = free_of(new)
+        kept = tuple(j for j in names.values() if j in free)
+        part: Expression = context.one(Sigma, kept, new) if kept else {new: 1}
+        for j in names.values():
+            if j not in free:
+                if unlimited(j):
+                    raise Unreduced("a sum over all integers")
+                part = times(context, part, of_poly(context, j.size))
+        add_into(total, part, c)
+    return total
+
+
+def canonical_names(order: Sequence[Index], level: int) -> dict[Index, Index]:
+    """Names for bound indices by their order and by how deep sums are nested in theirs."""
+    return {i: Index("#", i.size, level * LEVEL + k) for k, i in enumerate(order)}

@@ -1,0 +1,67 @@
+"""How far a normal form goes, from what is cheap to what opens the most, and which of these can tell more of some terms."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from derivcheck.notation.integers.polynomials import Poly
+from derivcheck.notation.terms.build import neg
+from derivcheck.notation.terms.nodes import Bracket, Func, Number, Over, Pow, Ref, Term
+from derivcheck.notation.terms.walk import subterms
+from derivcheck.proof.expressions.context import PLAIN, Mode
+
+EXPANDED = Mode(expand=True)
+RANGES = Mode(ranges=True)
+EXPANDED_RANGES = Mode(expand=True, ranges=True)
+AWAY_FROM_KINKS = Mode(expand=True, ranges=True, ties=True)  # a condition
+# for the second route, which wants each index in the range that it was written with
+AS_WRITTEN = Mode(shifts=False)
+AS_WRITTEN_EXPANDED = Mode(shifts=False, expand=True)
+
+
+def modes(terms: Iterable[Term], kinds: Mapping[str, str] | None = None) -> list[Mode]:
+    """Which modes can tell more: without functions or quotients ``expand`` opens nothing, without ranges ``ranges``.
+
+    Args:
+        kinds: the kind of each tensor that is not of real numbers.
+    """
+    everything = {t for term in terms for t in subterms(term)}
+    expand = any(_expands(t) for t in everything)
+    ranges = any(_ranges(t) for t in everything)
+    found = [m for m in (PLAIN, EXPANDED, RANGES, EXPANDED_RANGES) if (expand or not m.expand) and (ranges or not m.ranges)]
+    compared = any(
+        isinstance(t, Bracket) and isinstance(t.operand, Term) and not _integral(t.operand, kinds or {}) for t in everything
+    )
+    return [*found, AWAY_FROM_KINKS] if compared and _leaves_equalities_out(everything, kinds or {}) else found
+
+
+def _expands(t: Term) -> bool:
+    if isinstance(t, Bracket):
+        return isinstance(t.operand, Term)
+    if isinstance(t, Pow):
+        return not isinstance(t.exponent, Number) or t.exponent.value < 0 or t.exponent.value.denominator != 1
+    return isinstance(t, Func) and t.name not in ("exp", "log", "sin", "cos", "erf") or isinstance(t, Over) and t.kind == "prod"
+
+
+def _ranges(t: Term) -> bool:
+    if isinstance(t, Bracket):
+        return isinstance(t.operand, Poly) and t.relation == ">="
+    return isinstance(t, Over) and any(not m for i in t.indices for m, _ in i.size.terms)
+
+
+def _integral(t: Term, kinds: Mapping[str, str]) -> bool:
+    """Whether it is an element of a boolean or integer tensor."""
+    return isinstance(t, Ref) and kinds.get(t.name, "float") != "float"
+
+
+def _leaves_equalities_out(everything: Iterable[Term], kinds: Mapping[str, str]) -> bool:
+    """Whether every equality of real numbers is that of a kink, so that it may be left out where the kinks are."""
+    ordered: set[Term] = set()
+    equal: list[Term] = []
+    for t in everything:
+        if isinstance(t, Bracket) and isinstance(t.operand, Term) and not _integral(t.operand, kinds):
+            if t.relation in (">", ">="):
+                ordered |= {t.operand, neg(t.operand)}
+            else:
+                equal.append(t.operand)
+    return all(e in ordered for e in equal)

@@ -1,0 +1,169 @@
+"""Inputs at which two formulas are compared: small rationals, far enough for every bracket."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping
+from fractions import Fraction
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from derivcheck.errors import DerivcheckError
+from derivcheck.notation.integers.atoms import Entry
+from derivcheck.notation.integers.polynomials import Atom, Poly, Size
+from derivcheck.notation.program.definitions import Input
+from derivcheck.notation.program.program import Program
+from derivcheck.notation.terms.nodes import Add, Bracket, Number, SizeOf
+from derivcheck.notation.terms.walk import subterms
+from derivcheck.notation.values.evaluator import evaluate
+from derivcheck.notation.values.float64 import WithHoles
+from derivcheck.proof.numbers.sizes_to_try import apart
+
+ELEMENTS = 20000
+MARKS = 9
+LARGE = 1000  # what a bracket compares with beyond this is out of reach
+PRIMES = (7, 11, 13, 17, 19, 23, 29, 31, 37, 41)
+
+
+def sample(
+    program: Program,
+    sizes: Mapping[str, int],
+    seed: int,
+    positive: bool,
+    stretch: int | Fraction = 1,
+    masks: frozenset[str] = frozenset(),
+    held: tuple[int, ...] = (0,),
+) -> dict[str, Any] | None:
+    """Small rational inputs of those sizes; None where a dimension would not be positive.
+
+    Args:
+        stretch: how many times larger the numbers are than usual.
+        masks: inputs some of whose elements are 0, or one of ``held``.
+    """
+    rng = random.Random(seed)
+    out: dict[str, Any] = {}
+    for place, a in enumerate(program.arguments):
+        shape = tuple(p.at(sizes) for p in a.dims)
+        if any(n < 1 for n in shape) or np.prod(shape, dtype=float) > ELEMENTS:
+            return None
+        drawn = _drawn(a, shape, sizes, rng, PRIMES[place % len(PRIMES)], positive)
+        if a.kind == "float":
+            drawn = np.asarray(drawn * stretch, dtype=object)
+            if a.name in masks:
+                at = np.array([rng.random() < 0.4 for _ in range(drawn.size)], dtype=bool).reshape(shape)
+                drawn[at] = [Fraction(rng.choice(held)) for _ in range(int(at.sum()))]
+        out[a.name] = drawn
+    return out
+
+
+def beside(inputs: Mapping[str, Any], still: frozenset[str] = frozenset()) -> dict[str, Any]:
+    """The inputs a little further, each real number by a step of its own; masks stay, and zeros, which they are made of."""
+    rng = random.Random(7)
+    step = np.vectorize(lambda v: v and v + Fraction(rng.choice((1, -1)) * rng.randrange(1, 10**6), 10**9 + 7), otypes=[object])
+    moved = [n for n, v in inputs.items() if np.asarray(v).dtype == object and np.size(v) and n not in still]
+    return {**inputs, **{n: step(inputs[n]) for n in moved}}
+
+
+def marks(program: Program) -> tuple[int, ...]:
+    """What a mask of numbers may be made of: 0, 1, −1 and the integers in the code."""
+    found = {0, 1, -1}
+    for d in program.definitions:
+        whole = (t.value for t in subterms(d.term) if isinstance(t, Number) and t.value.denominator == 1)
+        found.update(int(s * v) for v in whole for s in (1, -1) if abs(v) < LARGE)
+    return tuple(sorted(found, key=lambda v: (abs(v), v)))[:MARKS]
+
+
+def reach(program: Program) -> int:
+    """How far the numbers have to go to be on either side of every bracket: twice the largest one that is compared with."""
+    found = [1]
+    for d in program.definitions:
+        for t in subterms(d.term):
+            if isinstance(t, Bracket) and isinstance(t.operand, Add):
+                found += [int(2 * abs(c.value)) for c in t.operand.args if isinstance(c, Number) and abs(c.value) < LARGE]
+    return max(found)
+
+
+def _drawn(a: Input, shape: tuple[int, ...], sizes: Mapping[str, int], rng: random.Random, over: int, positive: bool) -> Any:
+    """Numbers over a prime of their own: what a kink compares is then hardly ever equal."""
+    count = int(np.prod(shape, dtype=int))
+    if a.kind == "int":
+        top = a.below.at(sizes) if a.below is not None else 1
+        return np.array([rng.randrange(max(top, 1)) for _ in range(count)], dtype=np.int64).reshape(shape)
+    if a.kind == "bool":
+        return np.array([rng.random() < 0.6 for _ in range(count)]).reshape(shape)
+    most = 3 * over // 2
+    choices = [v for v in range(1 if positive else -most, most + 1) if v % over]
+    values = np.empty(count, dtype=object)
+    left: list[int] = []
+    for k in range(count):
+        if not left:
+            left = rng.sample(choices, len(choices))
+        values[k] = Fraction(left.pop(), over)
+    return values.reshape(shape)
+
+
+def values_at(program: Program, sizes: Mapping[str, int], inputs: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Every input and definition in float64; None where they cannot be evaluated, or write where nothing is."""
+    values = _values(program, sizes, inputs)
+    return None if values is None or _astray(program, values, sizes) else values
+
+
+def writes_astray(program: Program, sizes: Mapping[str, int], inputs: Mapping[str, Any]) -> bool:
+    """Whether it can be evaluated in float64, and writes where nothing is."""
+    values = _values(program, sizes, inputs)
+    return values is not None and _astray(program, values, sizes)
+
+
+def _values(program: Program, sizes: Mapping[str, int], inputs: Mapping[str, Any]) -> dict[str, Any] | None:
+    floats = {n: v.astype(float) if v.dtype == object else v for n, v in inputs.items()}
+    try:
+        return {**floats, **evaluate(program, floats, sizes, WithHoles())}
+    except (DerivcheckError, ArithmeticError, IndexError, ValueError, TypeError):
+        return None
+
+
+def _astray(program: Program, values: Mapping[str, Any], sizes: Mapping[str, int]) -> bool:
+    """Whether an integer that is computed of real numbers (``floor(u)``) is a place that is not there: torch raises then."""
+    computed = {d.name for d in program.definitions if d.kind == "int" and not isinstance(d.term, SizeOf)}
+    if not computed:
+        return False
+    for t in {t for d in program.definitions if not d.term.names.isdisjoint(computed) for t in subterms(d.term)}:
+        if not isinstance(t, Bracket) or t.relation != "==" or not isinstance(t.operand, Poly):
+            continue
+        for i in t.operand.indices:
+            found = t.operand.linear_in(i)
+            if found is None or found[0] not in (1, -1) or found[1].names.isdisjoint(computed):
+                continue
+            place = -found[0] * found[1]
+            axes = sorted(place.indices, key=lambda j: j.key)
+            grid = dict(zip(axes, np.meshgrid(*(np.arange(j.size.at(sizes)) for j in axes), indexing="ij")))
+            at = np.asarray(place.evaluate(partial(_look, grid, values, sizes)))
+            if ((at < 0) | (at >= i.size.at(sizes))).any():
+                return True
+    return False
+
+
+def _look(grid: Mapping[Any, Any], values: Mapping[str, Any], sizes: Mapping[str, int], a: Atom) -> Any:
+    if isinstance(a, Size):
+        return sizes[a.name]
+    if isinstance(a, Entry):
+        at = tuple(np.asarray(p.evaluate(partial(_look, grid, values, sizes))).astype(int) for p in a.at)
+        return np.asarray(values[a.name])[at].astype(int)
+    return grid[a]
+
+
+def spread(program: Program) -> tuple[dict[str, int], dict[str, Any], dict[str, Any]] | None:
+    """Sizes of which no two agree where that is possible, inputs, and the values there: finite somewhere."""
+    for round_, sizes in enumerate(apart(program)):
+        for positive in (False, True):
+            inputs = sample(program, sizes, 11 * round_ + 5, positive)
+            if inputs is None:
+                break
+            values = values_at(program, sizes, inputs)
+            if values is None:
+                return None
+            if all(np.isfinite(np.asarray(v, dtype=float)).all() for v in values.values()):
+                return sizes, inputs, values
+    return None
