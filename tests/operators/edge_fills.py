@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 sys.path.insert(0, str(Path(__file__).parent))
-from edge_points import FAMILIES
+from edge_points import FAMILIES, LOSSES
 from rows_on_numbers import case, draw, fits, overload
 
 from derivcheck.codegen.file.load import load
@@ -135,7 +135,7 @@ def wholes(every: bool) -> Iterator[tuple[int, Whole]]:
     """Rows that are not element by element: the first sample of each meaning, or every sample of every overload."""
     seen = set()
     for name, row in rows().items():
-        if not name.startswith("aten.") or row.refused or row.family in FAMILIES and row.family != "losses":
+        if not name.startswith("aten.") or row.refused or row.family in FAMILIES and row.family not in LOSSES:
             continue
         for k, s in enumerate(s for s in row.samples if fits(name, s)):
             if not every and (k or (row.means, row.name) in seen):

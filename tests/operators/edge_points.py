@@ -30,7 +30,8 @@ TWO = (0.0, -0.0, 1e-30, -1e-30, 0.25, 0.5, -0.5, 1.0, -1.0, 2.0, -3.0, 100.0, -
 THREE = (0.0, 1.0, -1.0, 2.0, 0.3, INF, NAN)
 #: Where an operator takes no others: torch raises beyond.
 DOMAINS = {"binary_cross_entropy": lambda point: all(0 <= v <= 1 for v in point)}
-FAMILIES = ("arithmetic", "elementwise", "bounds", "activations", "comparisons", "special", "losses")
+LOSSES = ("pointwise_losses", "class_losses")
+FAMILIES = ("arithmetic", "elementwise", "bounds", "activations", "comparisons", "special", *LOSSES)
 RTOL = {torch.float64: 1e-9, torch.float32: 1e-4}
 
 

@@ -208,7 +208,8 @@ class Speller:
             bottoms.append(f"{self.use('max')}({self._poly(total, real=True)[0]}, 1)")
         if c.denominator != 1:
             bottoms.append(str(c.denominator))
-        bottoms += [self.number(b, ATOM) for b in others]
+        alone = len(others) == 1 and not bottoms
+        bottoms += [self.number(b, OR if alone else ATOM) for b in others]
         if not bottoms:
             return text, own
         if others:  # a difference of sizes may be zero: torch divides, Python raises
