@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 from derivcheck.derivation.meant import gradient_of, meant
 from derivcheck.derivation.sweep import adjoint, apart
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     import sympy
     import torch
 
+    from derivcheck.notes.pages.style import Options
     from derivcheck.notes.writing.steps import Step
 
 
@@ -78,8 +79,10 @@ class Gradient:
     def latex(self, lang: str = "en") -> str:
         """The gradient's line of the derivation, ``∂L/∂W_{jk} = …``, in LaTeX."""
         from derivcheck.notes.pages.latex import gradient_latex  # loaded when asked for
+        from derivcheck.notes.pages.style import Style  # loaded when asked for
 
-        return gradient_latex(self.derivation.program, self.derivation.adjoint, self.name, lang=lang)
+        Style(lang=lang)  # no words stand in it; a language that there is not is refused as elsewhere
+        return gradient_latex(self.derivation.program, self.derivation.adjoint, self.name)
 
 
 class Derivation:
@@ -268,7 +271,12 @@ class Derivation:
         return function(self.program, self.wrt, self.upstream, self.held, self.name)
 
     def to_latex(
-        self, style: str = "index", lang: str = "en", sizes: Mapping[str, int] | None = None, full: bool = False
+        self,
+        style: str = "index",
+        lang: str = "en",
+        sizes: Mapping[str, int] | None = None,
+        full: bool = False,
+        **more: Unpack[Options],
     ) -> str:
         """The derivation in LaTeX.
 
@@ -276,6 +284,7 @@ class Derivation:
             style: ``index`` (for every size), ``matrix``, or ``scalar`` (written out element by element at small ``sizes``).
             lang: ``en`` or ``zh``.
             sizes: sizes by name, for ``scalar``; default 2 for each size of the parameters.
+            only: names whose gradients are shown, with the steps that lead to them; default all.
             full: a whole document that compiles (xelatex for ``zh`` and for names beyond ASCII), not one ``align*``.
 
         Raises:
@@ -291,20 +300,27 @@ class Derivation:
         \\end{align*}
         """
         from derivcheck.notes.pages.latex import to_latex  # loaded when asked for
+        from derivcheck.notes.pages.style import Style  # loaded when asked for
 
-        return to_latex(self.program, self.adjoint, style=style, lang=lang, sizes=sizes, full=full)
+        return to_latex(self.program, self.adjoint, Style(style, lang, sizes, **more), full)
 
-    def to_markdown(self, style: str = "index", lang: str = "en", sizes: Mapping[str, int] | None = None) -> str:
+    def to_markdown(
+        self, style: str = "index", lang: str = "en", sizes: Mapping[str, int] | None = None, **more: Unpack[Options]
+    ) -> str:
         """The derivation as Markdown with LaTeX formulas, and the generated code; arguments and errors as :meth:`to_latex`."""
         from derivcheck.notes.pages.markdown import to_markdown  # loaded when asked for
+        from derivcheck.notes.pages.style import Style  # loaded when asked for
 
-        return to_markdown(self.program, self.adjoint, style=style, lang=lang, sizes=sizes, source=self._source)
+        return to_markdown(self.program, self.adjoint, Style(style, lang, sizes, **more), self._source)
 
-    def to_html(self, style: str = "index", lang: str = "en", sizes: Mapping[str, int] | None = None) -> str:
+    def to_html(
+        self, style: str = "index", lang: str = "en", sizes: Mapping[str, int] | None = None, **more: Unpack[Options]
+    ) -> str:
         """The derivation as one HTML page with MathML, which needs no network; arguments and errors as :meth:`to_latex`."""
         from derivcheck.notes.pages.html import to_html  # loaded when asked for
+        from derivcheck.notes.pages.style import Style  # loaded when asked for
 
-        return to_html(self.program, self.adjoint, style=style, lang=lang, sizes=sizes, source=self._source)
+        return to_html(self.program, self.adjoint, Style(style, lang, sizes, **more), self._source)
 
     def _repr_latex_(self) -> str:
         return self.to_latex()

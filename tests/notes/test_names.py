@@ -22,6 +22,7 @@ from derivcheck.notation.text.parse import parse_program
 from derivcheck.notes.pages.document import blocks
 from derivcheck.notes.pages.html import mathml
 from derivcheck.notes.pages.latex import to_latex
+from derivcheck.notes.pages.style import Style
 from derivcheck.notes.pages.unicode import derivation_text
 from derivcheck.notes.symbols.looks import Looks
 from derivcheck.notes.symbols.mentioned import mentioned
@@ -102,7 +103,7 @@ def lefts(forward: Program, back: Program, drawn_too: bool = False) -> list[str]
         (Latex, "scalar", "en", twos),
     ]
     for ink, style, lang, sizes in [*ways, *([(Latex, "scalar", "zh", None)] if drawn_too else [])]:
-        left = [f.left for b in blocks(ink, forward, back, style, lang, sizes) for f in b.formulas]
+        left = [f.left for b in blocks(ink, forward, back, Style(style, lang, sizes)) for f in b.formulas]
         if ink is Latex and drawn_too:
             found += [f"{style} HTML: {t}" for t, c in Counter(map(mathml, left)).items() if c > 1]
         found += [f"{style} {ink.__name__}: {t}" for t, c in Counter(map(normal, left)).items() if c > 1]
@@ -155,7 +156,7 @@ def test_a_size_called_like_a_tensor_is_called_so_throughout() -> None:
     forward, back = pair("y[n] := sum(k: C[n,k]*x[k])/M_1", {"C": "N C", "x": "C", "M_1": ""})
     assert "for every size (N, C_size)" in derivation_text(forward, back)
     for style in STYLES:
-        text = to_latex(forward, back, style=style)
+        text = to_latex(forward, back, Style(style))
         assert r"\text{Forward (at C\_size = 2)}" in text or style != "scalar"
         assert not re.search(r"(?<!\\)_size", text)
 

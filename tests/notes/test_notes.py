@@ -12,12 +12,14 @@ from xml.etree import ElementTree
 import pytest
 from latex2mathml.converter import convert
 
+import derivcheck as dc
 from derivcheck.derivation.sweep import adjoint
 from derivcheck.errors import InputError
 from derivcheck.notation.text.parse import parse_program
 from derivcheck.notes.pages.html import to_html
 from derivcheck.notes.pages.latex import gradient_latex, to_latex
 from derivcheck.notes.pages.markdown import to_markdown
+from derivcheck.notes.pages.style import Style
 from derivcheck.notes.pages.unicode import derivation_text, shape_text
 from derivcheck.notes.writing.steps import steps
 from tests.notes.programs import ALL, linear, pair
@@ -62,7 +64,7 @@ def well_formed(latex: str) -> None:
 def test_every_formula_is_valid(name: str, style: str) -> None:
     forward, back = ALL[name]()
     for lang in ("en", "zh"):
-        well_formed(to_latex(forward, back, style=style, lang=lang))
+        well_formed(to_latex(forward, back, Style(style, lang=lang)))
 
 
 @pytest.mark.parametrize("name", ALL)
@@ -97,12 +99,12 @@ def test_the_tutorial_at_each_of_its_shapes() -> None:
         (2, 3): [r"\hat{y}_3 &= w_{31} x_1 + w_{32} x_2 + b_3"],
     }
     for (inner, outer), lines in expected.items():
-        text = squeezed(to_latex(forward, back, style="scalar", sizes={"in": inner, "out": outer}))
+        text = squeezed(to_latex(forward, back, Style("scalar", sizes={"in": inner, "out": outer})))
         for line in lines:
             assert line + r" \\" in text
         assert r"\sum_{n=1}^{N}" in text
         assert text.count(r"}{\partial w") == inner * outer and text.count(r"}{\partial b") == outer
-    one = squeezed(to_latex(forward, back, style="scalar", sizes={"in": 1, "out": 1}))
+    one = squeezed(to_latex(forward, back, Style("scalar", sizes={"in": 1, "out": 1})))
     residual = r"\left(\hat{y}^{(n)} - y^{(n)}\right)"
     assert rf"\frac{{2}}{{N}} \sum_{{n=1}}^{{N}} {residual} x^{{(n)}}" in one
     assert r"\mathcal{L} &= \frac{1}{N} \sum_{n=1}^{N}" in one
@@ -116,7 +118,7 @@ def test_index_and_matrix_forms_of_the_main_job() -> None:
         in index
     )
     assert r"\frac{\partial \mathcal{L}}{\partial W_{jk}} &=" in index
-    matrix = squeezed(to_latex(forward, back, style="matrix"))
+    matrix = squeezed(to_latex(forward, back, Style("matrix")))
     assert r"\hat{Y} &= X W^{\top} + \mathbf{1} b^{\top}" in matrix
     assert r"\frac{2}{N\,\mathrm{out}} \left(\hat{Y} - Y\right)^{\top} X" in matrix
     assert "grad_output" not in index + matrix and r"\text{(" not in matrix
@@ -125,19 +127,19 @@ def test_index_and_matrix_forms_of_the_main_job() -> None:
 def test_what_has_no_matrix_form_says_so() -> None:
     for name in ("scan", "gather"):
         forward, back = ALL[name]()
-        assert r"\text{(in indices)}" in to_latex(forward, back, style="matrix")
-        assert to_latex(forward, back, style="matrix", full=True).count("no matrix form was found") == 1
-        assert "没有矩阵形式" in to_latex(forward, back, style="matrix", lang="zh", full=True)
-    assert "no matrix form" not in to_latex(*linear(), style="matrix", full=True)
+        assert r"\text{(in indices)}" in to_latex(forward, back, Style("matrix"))
+        assert to_latex(forward, back, Style("matrix"), full=True).count("no matrix form was found") == 1
+        assert "没有矩阵形式" in to_latex(forward, back, Style("matrix", lang="zh"), full=True)
+    assert "no matrix form" not in to_latex(*linear(), style=Style("matrix"), full=True)
 
 
 def test_labels_sizes_and_zeros_print_plainly() -> None:
     forward, back = pair("y_2[n,c] := x[n,c]*w[n,c]", {"x": "N C", "w": "N C"})
     assert r"\bar{y}^{(2)}_{nc} w_{nc}" in to_latex(forward, back)
-    assert r"\bar{Y}^{(2)} \odot W" in to_latex(forward, back, style="matrix")
+    assert r"\bar{Y}^{(2)} \odot W" in to_latex(forward, back, Style("matrix"))
     forward, back = linear()
-    assert r"\frac{1}{N} \left(\hat{y}^{(n)}_1" in squeezed(to_latex(forward, back, style="scalar", sizes={"in": 1, "out": 2}))
-    assert "𝟏" in to_html(forward, back, style="matrix")
+    assert r"\frac{1}{N} \left(\hat{y}^{(n)}_1" in squeezed(to_latex(forward, back, Style("scalar", sizes={"in": 1, "out": 2})))
+    assert "𝟏" in to_html(forward, back, Style("matrix"))
 
 
 def test_names_print_apart() -> None:
@@ -202,7 +204,7 @@ class Page(HTMLParser):
 def test_html_needs_no_network_and_escapes(style: str) -> None:
     forward, back = linear()
     page = Page()
-    text = to_html(forward, back, style=style, lang="zh", source="if a < b: print('<script>')")
+    text = to_html(forward, back, Style(style, lang="zh"), source="if a < b: print('<script>')")
     page.feed(text)
     assert not page.open and not page.addresses
     assert page.count["math"] >= 7 and "script" not in page.count
@@ -240,7 +242,7 @@ def test_what_a_derivation_rests_on_is_printed() -> None:
 def test_refusals(given: dict[str, object], says: str) -> None:
     forward, back = linear()
     with pytest.raises(InputError) as caught:
-        to_latex(forward, back, **given)  # type: ignore[arg-type]
+        to_latex(forward, back, Style(**given))  # type: ignore[arg-type]
     assert says in str(caught.value)
     with pytest.raises(InputError, match="no gradient in 'q'"):
         gradient_latex(forward, back, "q")
@@ -249,7 +251,7 @@ def test_refusals(given: dict[str, object], says: str) -> None:
 @pytest.mark.parametrize("style", STYLES)
 def test_a_document_compiles(style: str, tmp_path: Path) -> None:
     forward, back = linear()
-    text = to_latex(forward, back, style=style, full=True)
+    text = to_latex(forward, back, Style(style), full=True)
     assert text.startswith(r"\documentclass") and text.rstrip().endswith(r"\end{document}")
     assert text.count(r"\begin{") == text.count(r"\end{") and text.isascii()
     if shutil.which("pdflatex") is None:
@@ -293,3 +295,18 @@ def test_a_remainder_is_written_as_one() -> None:
     assert "x[ids[k] mod N]²" in text and "[ids[k] mod N = n]" in text and "⌊" not in text
     assert r"\mathit{ids}_k \bmod N" in latex and "floor" not in latex
     well_formed(latex)
+
+
+@pytest.mark.parametrize("style", STYLES)
+def test_only_some_gradients_are_shown(style: str) -> None:
+    text = "y[n,o] := sum(i: x[n,i]*W[o,i]) + b[o]; L := sum(n,o: (y[n,o] - t[n,o])^2)"
+    d = dc.derive(text, dims={"x": "N in", "W": "out in", "b": "out", "t": "N out"})
+    shown, whole = d.to_latex(style, only=["W"]), d.to_latex(style)
+    heads = [row.partition("&=")[0] for row in shown.splitlines()]
+    assert any(r"{\partial W" in h or r"{\partial w" in h for h in heads), heads
+    assert not any(r"{\partial b" in h for h in heads) and r"{\partial b" in whole
+    assert any(r"{\partial y" in h or r"{\partial Y" in h for h in heads), "the step that leads there"
+    for page in (d.to_markdown(style, only="b"), d.to_html(style, only="b")):
+        assert len(page) < len(d.to_html(style))
+    with pytest.raises(InputError, match="only names 'q'; gradients are x, W, b, t"):
+        d.to_latex(style, only=["q"])

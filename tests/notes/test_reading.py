@@ -27,6 +27,7 @@ from derivcheck.notes.pages.elements import _sample
 from derivcheck.notes.pages.html import to_html
 from derivcheck.notes.pages.latex import formula_rows, to_latex
 from derivcheck.notes.pages.markdown import to_markdown
+from derivcheck.notes.pages.style import Style
 from derivcheck.notes.pages.unicode import shape_text
 from derivcheck.notes.symbols.mentioned import mentioned
 from derivcheck.notes.symbols.symbols import symbols
@@ -64,7 +65,7 @@ class Printed:
         letter = self.w.index(Index(sample, 1)) if sample else ""
         self.names = Names(named, lengths, getattr(table.loss, spelt)(), first, style == "scalar", letter)
         given = {n: sizes[n] for n in (*forward.sizes(), *back.sizes())} if style == "scalar" else None
-        formulas = [f for b in blocks(pen, forward, back, style, sizes=given) for f in b.formulas]
+        formulas = [f for b in blocks(pen, forward, back, Style(style, sizes=given)) for f in b.formulas]
         definitions = [*forward.definitions, *gradient_definitions(forward, back)]
         every = [i for d in definitions for i in indices_of(d)]
         self.lines = [

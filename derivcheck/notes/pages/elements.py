@@ -15,34 +15,33 @@ from derivcheck.notation.terms.build import add, mul
 from derivcheck.notation.terms.nodes import Over, Term
 from derivcheck.notation.terms.substitute import substitute, transform
 from derivcheck.notation.terms.walk import refs, subterms
+from derivcheck.notes.pages.style import Style
 from derivcheck.notes.symbols.symbols import Symbols
-from derivcheck.notes.writing.steps import Formula, at_sizes, first_number, gradient_definitions, short_form, without_upstream
+from derivcheck.notes.writing.steps import (
+    Block,
+    Formula,
+    at_sizes,
+    first_number,
+    gradient_definitions,
+    short_form,
+    without_upstream,
+)
 from derivcheck.notes.writing.writer import Writer
 
 LARGEST = 6
-Parts = tuple[str, tuple[Formula, ...], tuple[str, ...]]
 
 
-def element_blocks(
-    ink: type[Writer], table: Symbols, forward: Program, adjoint: Program, words: dict[str, str], sizes: dict[str, int]
-) -> list[Parts]:
+def element_blocks(ink: type[Writer], table: Symbols, forward: Program, adjoint: Program, style: Style) -> list[Block]:
     """Forward and gradients at a small shape; without ``sizes``, 2 for every size of the parameters."""
-    sizes = sizes or default_sizes(forward)
+    words, sizes = style.words, dict(style.sizes or default_sizes(forward))
     dims = {a.name: a.dims for a in adjoint.arguments} | {d.name: d.dims for d in (*forward.definitions, *adjoint.definitions)}
     first = first_number(forward, adjoint, numbered=True)
     sample = _sample(forward, adjoint, sizes)
 
     def writer(bare: bool) -> Writer:
-        own = frozenset((sample,)) if sample else frozenset()
-        return ink(
-            table,
-            first,
-            sizes,
-            bare=own if bare else frozenset(),
-            raised=frozenset() if bare else own,
-            elements=True,
-            dims=dims,
-        )
+        own, none = frozenset((sample,)) if sample else frozenset(), frozenset[str]()
+        above = {"bare": own, "raised": none} if bare else {"bare": none, "raised": own}
+        return ink(table, first, sizes, elements=True, dims=dims, **above)
 
     plain, raised = writer(True), writer(False)
     ahead: list[Formula] = []
@@ -69,13 +68,11 @@ def element_blocks(
     said = []
     if per_sample and sample:
         said.append(words["sample"].format(index=plain.math(raised.index(Index(sample, 1)))))
-    if not table.scalar:
-        for up, name in table.upstream_of.items():
-            said.append(words["upstream"].format(bar=plain.math(plain.place(up, ())), name=plain.math(plain.place(name, ()))))
+    said += table.of_upstream(words["upstream"], lambda name: plain.math(plain.place(name, ())))
     if not first:
         said.append(words["zero"])
     at = f" ({words['shape'].format(sizes=where)})" if where else ""
-    return [(words["forward"] + at, tuple(ahead), tuple(said)), (words["gradients"] + at, tuple(back), ())]
+    return [Block(words["forward"] + at, tuple(ahead), tuple(said)), Block(words["gradients"] + at, tuple(back))]
 
 
 def default_sizes(forward: Program) -> dict[str, int]:

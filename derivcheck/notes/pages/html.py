@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from functools import lru_cache
 from importlib.resources import files
 from typing import Any
@@ -13,22 +12,15 @@ from latex2mathml.converter import convert
 from markupsafe import Markup, escape
 
 from derivcheck.notation.program.program import Program
-from derivcheck.notes.pages.captions import captions
 from derivcheck.notes.pages.document import blocks
 from derivcheck.notes.pages.latex import formula_rows
+from derivcheck.notes.pages.style import Style
 from derivcheck.notes.writing.ink import Latex
 
 _WORD = re.compile(r"\\math(?:it|rm)\{([^{}]*)\}")
 
 
-def to_html(
-    forward: Program,
-    adjoint: Program,
-    style: str = "index",
-    lang: str = "en",
-    sizes: Mapping[str, int] | None = None,
-    source: str = "",
-) -> str:
+def to_html(forward: Program, adjoint: Program, style: Style | None = None, source: str = "") -> str:
     """The derivation as an HTML page; ``source`` is torch code to show after it.
 
     >>> from derivcheck.derivation.sweep import adjoint
@@ -37,14 +29,15 @@ def to_html(
     >>> "<math" in to_html(f, adjoint(f))
     True
     """
-    words = captions(lang)
+    style = style or Style()
+    words = style.words
     shown = []
-    for b in blocks(Latex, forward, adjoint, style, lang, sizes):
+    for b in blocks(Latex, forward, adjoint, style):
         formulas = [Markup(mathml("\\begin{align*}" + " \\\\ ".join(formula_rows(f)) + "\\end{align*}")) for f in b.formulas]
         shown.append({"title": b.title, "formulas": formulas, "sentences": [_sentence(s) for s in b.sentences]})
     lists = ((words["conditions"], forward.conditions), (words["certificate"], forward.notes))
     page: str = _template().render(
-        lang=lang, title=words["title"], blocks=shown, lists=lists, code=words["code"], source=source.rstrip()
+        lang=style.lang, title=words["title"], blocks=shown, lists=lists, code=words["code"], source=source.rstrip()
     )
     return page + "\n"
 

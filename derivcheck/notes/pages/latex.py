@@ -3,45 +3,35 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 
 from derivcheck.errors import InputError
 from derivcheck.notation.program.program import Program
-from derivcheck.notes.pages.captions import captions
-from derivcheck.notes.pages.document import Block, blocks
+from derivcheck.notes.pages.document import blocks
+from derivcheck.notes.pages.style import Style
 from derivcheck.notes.symbols.symbols import symbols
 from derivcheck.notes.writing.ink import Latex
-from derivcheck.notes.writing.steps import Formula, first_number, gradient_definitions
+from derivcheck.notes.writing.steps import Block, Formula, first_number, gradient_definitions
 
 _WIDTH = 70  # visible characters before a sum is broken over lines
 _COMMAND = re.compile(r"\\(?:frac|left|right|mathcal|mathrm|mathit|operatorname|hat|bar|partial|text|mathbf)\b|[{}_^\\]")
 
 
-def to_latex(
-    forward: Program,
-    adjoint: Program,
-    style: str = "index",
-    lang: str = "en",
-    sizes: Mapping[str, int] | None = None,
-    full: bool = False,
-) -> str:
+def to_latex(forward: Program, adjoint: Program, style: Style | None = None, full: bool = False) -> str:
     """The derivation in LaTeX.
 
     Args:
         forward: a Program.
         adjoint: its gradient.
-        style: ``index`` (for every size), ``matrix``, or ``scalar`` (element by element at small ``sizes``).
-        lang: ``en`` or ``zh`` for the words.
-        sizes: sizes by name, for ``scalar``; default 2 for each size of the parameters.
+        style: how it is shown; default in indices and English.
         full: a document that compiles (with xelatex in ``zh``, or where a name is not ASCII), instead of one ``align*``.
 
     Raises:
-        InputError: an unknown style, language or size.
+        InputError: a size or a name of the style that is not there.
 
     >>> from derivcheck.derivation.sweep import adjoint
     >>> from derivcheck.notation.text.parse import parse_program
     >>> f = parse_program("y[n] := sum(k: A[n,k]*x[k])")
-    >>> print(to_latex(f, adjoint(f, ["x"]), style="matrix"))
+    >>> print(to_latex(f, adjoint(f, ["x"]), Style("matrix")))
     \\begin{align*}
     &\\text{Forward} \\\\
     y &= A x \\\\
@@ -49,9 +39,10 @@ def to_latex(
     \\frac{\\partial \\mathcal{L}}{\\partial x} &= A^{\\top} \\bar{y}
     \\end{align*}
     """
-    parts = blocks(Latex, forward, adjoint, style, lang, sizes)
+    style = style or Style()
+    parts = blocks(Latex, forward, adjoint, style)
     if full:
-        return document(parts, lang)
+        return document(parts, style)
     rows: list[str] = []
     for b in parts:
         rows.append(rf"&\text{{{_words(b.title)}}}")
@@ -84,10 +75,14 @@ def visible(text: str) -> int:
     return len(_COMMAND.sub("", text).replace(" ", ""))
 
 
-def document(parts: list[Block], lang: str) -> str:
+def document(parts: list[Block], style: Style) -> str:
     """A whole LaTeX document of the blocks."""
-    words = captions(lang)
-    lines = [r"\setlength{\parindent}{0pt}", r"\allowdisplaybreaks", r"\begin{document}", rf"\section*{{{words['title']}}}"]
+    lines = [
+        r"\setlength{\parindent}{0pt}",
+        r"\allowdisplaybreaks",
+        r"\begin{document}",
+        rf"\section*{{{style.words['title']}}}",
+    ]
     for b in parts:
         lines += [rf"\subsection*{{{_words(b.title)}}}", r"\begin{align*}"]
         lines += [" \\\\\n".join(r for f in b.formulas for r in formula_rows(f)), r"\end{align*}"]
@@ -107,13 +102,12 @@ def _words(text: str) -> str:
     return "$".join(parts)
 
 
-def gradient_latex(forward: Program, adjoint: Program, name: str, lang: str = "en") -> str:
+def gradient_latex(forward: Program, adjoint: Program, name: str) -> str:
     """The line of the derivation that gives the gradient in ``name``, ``∂L/∂W_{jk} = …``.
 
     Raises:
         InputError: ``name`` is nothing that the gradient is taken in.
     """
-    captions(lang)
     table = symbols(forward, adjoint)
     w = Latex(table, first_number(forward, adjoint))
     for d in gradient_definitions(forward, adjoint):

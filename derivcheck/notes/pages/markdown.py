@@ -2,23 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from derivcheck.notation.program.program import Program
-from derivcheck.notes.pages.captions import captions
 from derivcheck.notes.pages.document import blocks
 from derivcheck.notes.pages.latex import formula_rows
+from derivcheck.notes.pages.style import Style
 from derivcheck.notes.writing.ink import Latex
 
 
-def to_markdown(
-    forward: Program,
-    adjoint: Program,
-    style: str = "index",
-    lang: str = "en",
-    sizes: Mapping[str, int] | None = None,
-    source: str = "",
-) -> str:
+def to_markdown(forward: Program, adjoint: Program, style: Style | None = None, source: str = "") -> str:
     """The derivation as Markdown; ``source`` is torch code to show after it.
 
     >>> from derivcheck.derivation.sweep import adjoint
@@ -27,9 +18,10 @@ def to_markdown(
     >>> print(to_markdown(f, adjoint(f)).splitlines()[2])
     ## Forward
     """
-    words = captions(lang)
+    style = style or Style()
+    words = style.words
     lines = [f"# {words['title']}"]
-    for b in blocks(Latex, forward, adjoint, style, lang, sizes):
+    for b in blocks(Latex, forward, adjoint, style):
         lines += ["", f"## {b.title}"]
         for f in b.formulas:
             rows = " \\\\\n".join(formula_rows(f))

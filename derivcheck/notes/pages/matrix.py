@@ -6,6 +6,7 @@ indices that they read.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from derivcheck.notation.integers.polynomials import Index
@@ -13,11 +14,11 @@ from derivcheck.notation.program.definitions import Definition
 from derivcheck.notation.program.program import Program
 from derivcheck.notation.terms.build import ONE, ZERO, mul
 from derivcheck.notation.terms.nodes import Add, Bracket, Func, Mul, Number, Over, Pow, Ref, SizeOf, Term, is_negative
+from derivcheck.notes.pages.style import Style
 from derivcheck.notes.symbols.symbols import Symbols
-from derivcheck.notes.writing.steps import Formula, first_number, gradient_definitions, short_form, without_upstream
+from derivcheck.notes.writing.steps import Block, Formula, first_number, gradient_definitions, short_form, without_upstream
 from derivcheck.notes.writing.writer import PRODUCT, SUM, Writer
 
-Parts = tuple[str, tuple[Formula, ...], tuple[str, ...]]
 _TERM, _FACTOR, _POSTFIX, _WHOLE = range(4)  # sum or elementwise product, matrix product, transpose or power, symbol
 
 
@@ -27,8 +28,9 @@ class _Text:
     level: int = _WHOLE
 
 
-def matrix_blocks(ink: type[Writer], table: Symbols, forward: Program, adjoint: Program, words: dict[str, str]) -> list[Parts]:
+def matrix_blocks(ink: type[Writer], table: Symbols, forward: Program, adjoint: Program, style: Style) -> list[Block]:
     """Forward and gradients in matrices; lines without a matrix form in indices, marked so."""
+    words = style.words
     m = Matrices(ink(table, first_number(forward, adjoint)), table)
     ahead = [m.formula(d, [d.term], words) for d in forward.definitions]
     back = []
@@ -42,10 +44,8 @@ def matrix_blocks(ink: type[Writer], table: Symbols, forward: Program, adjoint: 
         said.append(words["ones"])
     if r"\odot" in texts or "circ" in texts:
         said.append(words["hadamard"])
-    if not table.scalar:
-        for up, name in table.upstream_of.items():
-            said.append(words["upstream"].format(bar=m.w.math(m.symbol(up)), name=m.w.math(m.symbol(name))))
-    return [(words["forward"], tuple(ahead), ()), (words["gradients"], tuple(back), tuple(said))]
+    said += table.of_upstream(words["upstream"], lambda name: m.w.math(m.symbol(name)))
+    return [Block(words["forward"], tuple(ahead)), Block(words["gradients"], tuple(back), tuple(said))]
 
 
 class Matrices:
@@ -60,7 +60,7 @@ class Matrices:
             return rf"\frac{{\partial {self.table.loss.latex()}}}{{\partial {self.symbol(self.table.adjoint_of[name])}}}"
         return self.table[name].latex()
 
-    def formula(self, d: Definition, terms: list[Term], words: dict[str, str]) -> Formula:
+    def formula(self, d: Definition, terms: list[Term], words: Mapping[str, str]) -> Formula:
         """The definition in matrices, or in indices with a note."""
         for row, column, left in self._frames(d):
             found = [self.matrix(t, row, column) for t in terms]

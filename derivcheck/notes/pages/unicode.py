@@ -8,16 +8,24 @@ from collections.abc import Mapping
 from derivcheck.notation.integers.polynomials import Index, Size
 from derivcheck.notation.program.program import Program
 from derivcheck.notation.terms.substitute import substitute
-from derivcheck.notes.pages.captions import captions
-from derivcheck.notes.pages.document import Block, blocks
+from derivcheck.notes.pages.document import blocks
+from derivcheck.notes.pages.style import Style
 from derivcheck.notes.symbols.symbols import symbols
 from derivcheck.notes.writing.ink import Unicode
-from derivcheck.notes.writing.steps import Formula, at_sizes, first_number, gradient_definitions, short_form, without_upstream
+from derivcheck.notes.writing.steps import (
+    Block,
+    Formula,
+    at_sizes,
+    first_number,
+    gradient_definitions,
+    short_form,
+    without_upstream,
+)
 
 WIDTH = 80
 
 
-def derivation_text(forward: Program, adjoint: Program, lang: str = "en", width: int = WIDTH) -> str:
+def derivation_text(forward: Program, adjoint: Program, style: Style | None = None, width: int = WIDTH) -> str:
     """Forward, gradients step by step, and what the derivation rests on.
 
     >>> from derivcheck.derivation.sweep import adjoint
@@ -30,12 +38,13 @@ def derivation_text(forward: Program, adjoint: Program, lang: str = "en", width:
     Gradients by the chain rule, for every size N
       ∂L/∂w = 2/N · Σ_n (w · x[n] - y[n]) · x[n]
     """
-    words = captions(lang)
-    ahead, back = blocks(Unicode, forward, adjoint, "index", lang)
+    style = style or Style()
+    words = style.words
+    ahead, back = blocks(Unicode, forward, adjoint, style)
     called = symbols(forward, adjoint).sizes
     sizes = [called.get(s, s) for s in forward.sizes()]
     every = words["every"].format(sizes=f"({', '.join(sizes)})" if len(sizes) > 1 else sizes[0]) if sizes else ""
-    title = back.title + ((", " if lang == "en" else ",") + every if every else "")
+    title = back.title + ((", " if style.lang == "en" else ",") + every if every else "")
     parts = [_block(ahead, width), _block(Block(title, back.formulas, back.sentences), width)]
     for heading, lines in ((words["conditions"], forward.conditions), (words["certificate"], forward.notes)):
         if lines:
@@ -43,7 +52,7 @@ def derivation_text(forward: Program, adjoint: Program, lang: str = "en", width:
     return "\n\n".join(parts)
 
 
-def shape_text(forward: Program, adjoint: Program, sizes: Mapping[str, int], lang: str = "en", width: int = WIDTH) -> str:
+def shape_text(forward: Program, adjoint: Program, sizes: Mapping[str, int], width: int = WIDTH) -> str:
     """What the formulas become at given sizes: numbers for sizes, dimensions and sums of one element dropped.
 
     >>> from derivcheck.derivation.sweep import adjoint
@@ -54,7 +63,7 @@ def shape_text(forward: Program, adjoint: Program, sizes: Mapping[str, int], lan
       y[n] = x[n] · W
       ∂L/∂W = Σ_n ȳ[n] · x[n]
     """
-    words = captions(lang)
+    words = Style().words
     table = symbols(forward, adjoint)
     dims = {a.name: a.dims for a in adjoint.arguments} | {d.name: d.dims for d in (*forward.definitions, *adjoint.definitions)}
     first = first_number(forward, adjoint, numbered=True)

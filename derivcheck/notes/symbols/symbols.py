@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from itertools import chain, count
 
@@ -76,6 +76,11 @@ class Symbols:
             if of == name:
                 return bar
         return f"{name}_bar"
+
+    def of_upstream(self, sentence: str, written: Callable[[str], str]) -> list[str]:
+        """The sentence (with ``{bar}`` and ``{name}``) of each upstream gradient; a scalar output's is 1 and not told of."""
+        pairs = () if self.scalar else self.upstream_of.items()
+        return [sentence.format(bar=written(up), name=written(name)) for up, name in pairs]
 
     def index(self, i: Index) -> tuple[str, int]:
         """The letter of an index and how many primes follow it."""

@@ -104,6 +104,15 @@ class Formula:
         return cls(w.head(d), tuple(rights))
 
 
+@dataclass(frozen=True)
+class Block:
+    """A heading, formulas below it, and sentences after them."""
+
+    title: str
+    formulas: tuple[Formula, ...]
+    sentences: tuple[str, ...] = ()
+
+
 def without_upstream(term: Term, table: Symbols) -> Term:
     """A scalar output's upstream gradient is 1 and not written."""
     if not table.scalar:
