@@ -222,30 +222,10 @@ class Speller:
         row = functions()[term.name]
         if row.arity == 0:
             return row.torch, ATOM
-        if row.means is None and row.sympy in _MATH:
-            return f"math.{_MATH[row.sympy]}({', '.join(self.number(a) for a in term.args)})", ATOM
+        if row.math:
+            return f"math.{row.name}({', '.join(self.number(a) for a in term.args)})", ATOM
         inner = ", ".join(f"torch.tensor({self.number(a)}, dtype=torch.float64)" for a in term.args)
         return f"{row.torch.format(inner)}.item()", ATOM
-
-
-_MATH = {
-    "exp": "exp",
-    "log": "log",
-    "sin": "sin",
-    "cos": "cos",
-    "tan": "tan",
-    "asin": "asin",
-    "acos": "acos",
-    "atan": "atan",
-    "sinh": "sinh",
-    "cosh": "cosh",
-    "tanh": "tanh",
-    "asinh": "asinh",
-    "acosh": "acosh",
-    "atanh": "atanh",
-    "erf": "erf",
-    "loggamma": "lgamma",
-}
 
 
 def rational(value: Fraction) -> Spelled:

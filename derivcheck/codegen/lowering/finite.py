@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Set
 
+from derivcheck.notation.functions.table import functions
 from derivcheck.notation.terms.nodes import Func, Number, Pow, Term
 from derivcheck.notation.terms.walk import subterms
-
-_POLES = frozenset({"log", "log1p", "inf", "tan", "lgamma", "digamma", "polygamma", "atanh"})
 
 
 def may_be_infinite(term: Term, infinite: Set[str]) -> bool:
@@ -20,7 +19,8 @@ def may_be_infinite(term: Term, infinite: Set[str]) -> bool:
     if not infinite.isdisjoint(term.names):
         return True
     return any(
-        isinstance(t, Func) and t.name in _POLES or isinstance(t, Pow) and not _positive(t.exponent) for t in subterms(term)
+        functions()[t.name].pole if isinstance(t, Func) else isinstance(t, Pow) and not _positive(t.exponent)
+        for t in subterms(term)
     )
 
 

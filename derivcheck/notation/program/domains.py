@@ -22,8 +22,6 @@ from derivcheck.notation.terms.walk import factors, subterms
 SHORT = 30  # a formula in inputs alone is told instead of the name that the user gave it
 LONGEST = 400
 STEPS = 200
-LOGARITHMS = {"log": 0, "log2": 0, "log10": 0, "log1p": 1}
-POSITIVE = ("exp", "sigmoid", "softplus", "cosh", "pi", "i0", "exp2")
 MADE_UP = re.compile(r"claimed .*|(z|[a-z]+_\d+)(_bar|_detached)*")
 
 Known = Mapping[str, Definition]
@@ -153,7 +151,8 @@ def above_zero(t: Term, known: Known, strict: bool = True, depth: int = 12) -> b
     if isinstance(t, SizeOf):
         return _whole_above_zero(t.value, strict)
     if isinstance(t, Func):
-        return t.name in POSITIVE
+        row = functions().get(t.name)
+        return row is not None and row.positive
     if isinstance(t, Bracket):
         return not strict
     if isinstance(t, Add):
@@ -225,8 +224,8 @@ def surely_above_zero(program: Program) -> tuple[Term, ...]:
     for t in always_read(program):
         if isinstance(t, Pow) and not (isinstance(t.exponent, Number) and t.exponent.value.denominator == 1):
             found[t.base] = None
-        elif isinstance(t, Func) and t.name in LOGARITHMS:
-            found[add(*t.args, number(LOGARITHMS[t.name]))] = None
+        elif isinstance(t, Func) and (shift := functions()[t.name].logarithm) is not None:
+            found[add(*t.args, number(shift))] = None
     return tuple(t for t in found if t.names)
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from derivcheck.errors import UnsupportedOperation
+from derivcheck.notation.functions.table import functions
 from derivcheck.notation.values.float64 import Numpy
 from derivcheck.notation.values.numbers import Mask, Whole
 
@@ -86,30 +87,11 @@ class Exact(Numpy):
 
     def one_value(self, name: str, values: Sequence[Any]) -> Any:
         """A scalar function of single numbers."""
-        rational: dict[str, Fraction | int] = {
-            "exp": 1,
-            "cos": 1,
-            "cosh": 1,
-            "sin": 0,
-            "tan": 0,
-            "sinh": 0,
-            "tanh": 0,
-            "asin": 0,
-            "atan": 0,
-            "asinh": 0,
-            "atanh": 0,
-            "erf": 0,
-            "expm1": 0,
-            "log1p": 0,
-            "silu": 0,
-            "gelu": 0,
-            "gelu_tanh": 0,
-            "sigmoid": Fraction(1, 2),
-        }
         if any(v is None for v in values):
             return None
-        if len(values) == 1 and values[0] == 0 and name in rational:
-            return Fraction(rational[name])
+        row = functions().get(name)
+        if len(values) == 1 and values[0] == 0 and row is not None and row.at_zero is not None:
+            return Fraction(row.at_zero)
         if name == "log" and values[0] == 1:
             return Fraction(0)
         raise UnsupportedOperation(name, "its value is not rational")
