@@ -184,7 +184,7 @@ class Speller:
     def _may_vanish(self, term: Term) -> bool:
         """Whether a divisor may be 0 where its quotient counts: a difference of sizes, a size that nothing is as long as."""
         if not isinstance(term, SizeOf):
-            return not isinstance(term, Number)
+            return any(isinstance(t, SizeOf) for t in subterms(term))  # log(2), pi^(1/2): never 0
         p = term.value
         return len(p.terms) != 1 or p.terms[0][1] < 0 or any(a in self.bare for a, _ in p.terms[0][0])
 
@@ -199,7 +199,8 @@ class Speller:
             text = "-" + text
         own = PRODUCT if len(top) > 1 else (UNARY if c < 0 else top[0][1])
         sizes = [b for b in below if isinstance(b, SizeOf) and not self._may_vanish(b)]
-        others = [b for b in below if b not in sizes]
+        constants = [b for b in below if not isinstance(b, SizeOf) and not self._may_vanish(b)]
+        others = [b for b in below if b not in sizes and b not in constants]
         bottoms: list[str] = []
         if sizes:
             total = as_poly(1)
@@ -208,6 +209,7 @@ class Speller:
             bottoms.append(f"{self.use('max')}({self._poly(total, real=True)[0]}, 1)")
         if c.denominator != 1:
             bottoms.append(str(c.denominator))
+        bottoms += [self.number(b, ATOM) for b in constants]
         alone = len(others) == 1 and not bottoms
         bottoms += [self.number(b, OR if alone else ATOM) for b in others]
         if not bottoms:
