@@ -1,33 +1,34 @@
-"""The exact witness: the forward at a small shape, one symbol per element, differentiated by SymPy.
+"""The exact witness: the forward at a small shape, written out element by element, in exact numbers.
 
-It expands ``Σ`` into plain sums, so nothing of the index calculus is used; the derived adjoint is then
-evaluated exactly at the same rational point and must be the same number (to 40 digits where a function is not rational).
+It expands ``Σ`` into plain sums of dual numbers (:mod:`~derivcheck.checking.dual`), whose functions SymPy differentiates, so
+nothing of the index calculus is used; the derived adjoint is then evaluated at the same rational point and must be the same
+number (to 40 digits where a function is not rational).
 """
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from fractions import Fraction
+from math import prod
 from typing import Any
 
+import mpmath  # type: ignore[import-untyped]
 import numpy as np
 
 from derivcheck.checking.draw import fitting, possible
+from derivcheck.checking.dual import Dual, Duals
 from derivcheck.checking.report import Witness
+from derivcheck.checking.structure import cost
 from derivcheck.derived import Derivation
 from derivcheck.errors import DerivcheckError
-from derivcheck.notation.program.definitions import Input
 from derivcheck.notation.program.program import Program
 from derivcheck.notation.values.evaluator import evaluate
-from derivcheck.notation.values.symbolic import Symbolic
 
 ELEMENTS = 40  # of all inputs together
 SIZES = (2, 3, 2, 1, 2, 3)
-DIGITS = 40
-OPERATIONS = 2000  # of an expression that is still differentiated
-SECONDS = 3.0  # of the processor, for the whole of it; it is done once per derivation
+DIGITS, KEPT = 60, 40  # that are computed with, and that have to agree
+OPERATIONS = 2e5  # of the forward for all slopes together, and of the adjoint
+SECONDS = 2.0  # of the processor, for the whole of it; it is done once per derivation
 
 _known: dict[tuple[Program, Program, tuple[str, ...]], dict[str, Witness] | None] = {}
 
@@ -39,7 +40,8 @@ def exact(derivation: Derivation, name: str) -> Witness | None:
         if len(_known) > 256:
             _known.clear()
         try:
-            _known[key] = _compare(derivation)
+            with mpmath.workdps(DIGITS):
+                _known[key] = _compare(derivation)
         except (DerivcheckError, ArithmeticError, TypeError, AttributeError, ValueError, RecursionError):
             _known[key] = None
     found = _known[key]
@@ -50,110 +52,77 @@ def _compare(derivation: Derivation) -> dict[str, Witness] | None:
     sizes = small_sizes(derivation.program)
     if sizes is None:
         return None
-    end = time.process_time() + SECONDS
-    for signs in (True, False):  # a logarithm or a root may want everything positive
-        found = _at(derivation, sizes, signs, end)
-        if found is None or any(w.agrees is not None for w in found.values()):
-            return found
-    return found
+    best, most = _at(derivation, sizes, signs=True)
+    if most is not None and most < sum(prod(p.at(sizes) for p in derivation.program.dims(n)) for n in derivation.wrt):
+        positive, judged = _at(derivation, sizes, signs=False)  # a logarithm or a root may want everything positive
+        best = positive if judged is not None and judged > most else best
+    return best
 
 
-def _at(derivation: Derivation, sizes: dict[str, int], signs: bool, end: float) -> dict[str, Witness] | None:
-    """The comparison at one rational point, of both signs or positive."""
-    import sympy
-
+def _at(derivation: Derivation, sizes: dict[str, int], signs: bool) -> tuple[dict[str, Witness] | None, int | None]:
+    """The comparison at one rational point, of both signs or positive, and how many elements it could be made in."""
     program = derivation.program
-    point: dict[Any, Any] = {}
-    symbols: dict[str, Any] = {}
+    seeded: dict[str, Any] = {}
     values: dict[str, Any] = {}
     picks = (Fraction(n, d) for n, d in rationals())
+    count = 0
     for a in program.arguments:
         shape = tuple(p.at(sizes) for p in a.dims)
         below = a.below.at(sizes) if a.below is not None else 2
-        names, numbers = np.empty(shape, dtype=object), np.empty(shape, dtype=object)
+        seeds, numbers = np.empty(shape, dtype=object), np.empty(shape, dtype=object)
         for k, at in enumerate(np.ndindex(*shape)):
+            value = Fraction(k % max(below, 1))
             if a.kind == "float":
-                names[at] = sympy.Symbol(f"{a.name}{list(at)}", real=True)  # x[1, 0] is not x_1[0]
                 value = next(picks)
                 value = value if signs and a.role != "constant" else abs(value)
-                numbers[at] = point[names[at]] = sympy.Rational(value.numerator, value.denominator)
-            else:
-                names[at] = numbers[at] = sympy.Integer(k % max(below, 1))
-        symbols[a.name], values[a.name] = names, numbers
-    if len(point) > ELEMENTS:
-        return None
-
-    def numbers_of(digits: int | None) -> Symbolic:
-        return Symbolic(point, digits, seconds=end - time.process_time())
-
-    frozen = [d for d in program.definitions if d.stop]
-    if frozen:  # what no gradient flows through is a number
-        still = evaluate(program, values, sizes, numbers_of(None))
-        symbols.update({d.name: still[d.name] for d in frozen})
-    moving = replace(
-        program,
-        arguments=(*program.arguments, *(Input(d.name, d.dims, d.kind) for d in frozen)),
-        definitions=tuple(d for d in program.definitions if not d.stop),
-    )
-    forward = evaluate(moving, symbols, sizes, numbers_of(None))
-    total, ups = _weighted(derivation, {**symbols, **forward}, picks)
-    if total is None or sympy.count_ops(total) > OPERATIONS:
-        return None
-    derived = evaluate(derivation.adjoint, {**values, **ups}, sizes, numbers_of(DIGITS))
+            numbers[at] = Dual(value)
+            seeds[at] = Dual(value, {(a.name, at): Fraction(1)}) if a.name in derivation.wrt else numbers[at]
+            count += a.kind == "float"
+        seeded[a.name], values[a.name] = seeds, numbers
+    if count > ELEMENTS or cost(program, sizes) * count + cost(derivation.adjoint, sizes) > OPERATIONS:
+        return None, None
+    arithmetic = Duals(DIGITS, SECONDS)
+    forward = evaluate(program, seeded, sizes, arithmetic)
+    total, ups = _weighted(derivation, {**seeded, **forward}, picks)
+    derived = evaluate(derivation.adjoint, {**values, **ups}, sizes, arithmetic)
     where = "at " + ", ".join(f"{n}={v}" for n, v in sizes.items()) if sizes else "exactly"
-    out = {}
+    out, judged = {}, 0
     for name, bar in zip(derivation.wrt, derivation.adjoint.outputs):
-        apart: list[float] = []
-        elements = list(np.ndindex(*symbols[name].shape))
-        for at in elements:
-            if time.process_time() > end:
-                break
-            off = _apart(_placed(sympy.diff(total, symbols[name][at]), point), derived[bar][at])
-            if off is not None:
-                apart.append(off)
+        elements = list(np.ndindex(*values[name].shape))
+        pairs = ((total.slopes.get((name, at), Fraction(0)), derived[bar][at]) for at in elements)
+        apart = [off for right, found in pairs if (off := _apart(right, found)) is not None]
         note = where if len(apart) == len(elements) else f"{where}, {len(apart)} of {len(elements)} elements"
+        judged += len(apart)
         out[name] = Witness("SymPy", not any(apart) if apart or not elements else None, max(apart, default=0.0), 0.0, note)
-    return out
+    return out, judged
 
 
-def _placed(term: Any, point: Mapping[Any, Any]) -> Any:
-    """The value of a term at a point.  ``subs`` compares each symbol with every part; ``xreplace`` looks it up."""
-    import sympy
-
-    return term.subs(point) if term.has(sympy.Derivative, sympy.Subs) else term.xreplace(point)
-
-
-def _weighted(derivation: Derivation, arrays: Mapping[str, Any], picks: Iterator[Fraction]) -> tuple[Any, dict[str, Any]]:
-    """``Σ g·output`` with rational upstream gradients, and these by name; None where an output has no value."""
-    import sympy
-
-    total: Any = sympy.Integer(0)
+def _weighted(derivation: Derivation, arrays: Mapping[str, Any], picks: Iterator[Fraction]) -> tuple[Dual, dict[str, Any]]:
+    """``Σ g·output`` with rational upstream gradients, and these by name; 0 where an output has no value."""
+    total = Dual(Fraction(0))
     ups: dict[str, Any] = {}
     floats = [o for o in derivation.program.outputs if derivation.program.kind(o) == "float"]
     for o, up in zip(floats, derivation.upstream):
         g = np.empty(arrays[o].shape, dtype=object)
         for at in np.ndindex(*g.shape):
-            if arrays[o][at] is None:
-                return None, {}
-            value = next(picks)
-            g[at] = sympy.Rational(value.numerator, value.denominator)
-            total += g[at] * arrays[o][at]
+            there = arrays[o][at] is not None
+            g[at] = Dual(next(picks) if there else Fraction(0))
+            total = total + g[at] * arrays[o][at] if there else total
         ups[up] = g
     return total, ups
 
 
 def _apart(right: Any, found: Any) -> float | None:
-    """0 where the numbers are equal, or agree to all digits but the last few; None where there is no real number to compare."""
+    """0 where the numbers are equal, or agree to all digits but the last few; None where there is no number to compare."""
     if found is None:
         return None
-    difference = right - found
-    if difference.is_Rational:
-        return abs(float(difference))
-    a, b = right.evalf(DIGITS), found.evalf(DIGITS)
-    if not (a.is_Float or a.is_Rational) or not (b.is_Float or b.is_Rational):
-        return None
+    if isinstance(right, Fraction) and isinstance(found.value, Fraction):
+        return float(abs(right - found.value))
+    a, b = (mpmath.mpf(v.numerator) / v.denominator if isinstance(v, Fraction) else v for v in (right, found.value))
     off = abs(a - b)
-    return 0.0 if off <= max(abs(a), abs(b), 1) * 10 ** (8 - DIGITS) else float(off)
+    if not mpmath.isfinite(off):
+        return None
+    return 0.0 if off <= max(abs(a), abs(b), 1) * mpmath.mpf(10) ** (8 - KEPT) else float(off)
 
 
 def small_sizes(program: Program) -> dict[str, int] | None:

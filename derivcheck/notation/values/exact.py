@@ -56,6 +56,9 @@ class Exact(Numpy):
         out.fill(self.exactly(Fraction(0)))
         return out
 
+    def put(self, a: Any, axis: int, k: int, value: Any) -> Any:
+        return super().put(a, axis, k, value if value.ndim else value.item())  # an array of objects would hold the array
+
     def _map(self, f: Callable[..., Any], *arrays: Any) -> Any:
         arrays = np.broadcast_arrays(*arrays)
         out = np.empty(arrays[0].shape, dtype=object)

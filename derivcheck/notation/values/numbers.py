@@ -1,7 +1,7 @@
 """The numbers that a term can be evaluated on: what :func:`derivcheck.notation.values.evaluator.evaluate` asks of them.
 
-Integers (positions, masks, witnesses) are NumPy arrays whatever the numbers are.  The kinds here are ``Numpy`` (float64),
-``Exact`` (rational numbers) and ``Symbolic`` (SymPy expressions), a file each.
+Integers (positions, masks, witnesses) are NumPy arrays whatever the numbers are.  The kinds here are ``Numpy`` (float64)
+and ``Exact`` (rational numbers), a file each.
 """
 
 from __future__ import annotations
