@@ -61,7 +61,7 @@ ANY_SIZE = (
     "reductions",
     "softmaxes",
     "contractions",
-    "losses",
+    "pointwise_losses",
     "class_losses",
     "distances",
     "scans",
