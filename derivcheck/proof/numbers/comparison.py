@@ -15,7 +15,7 @@ from derivcheck.proof.claims.lemmas import Lemma
 from derivcheck.proof.claims.sides import Sides
 from derivcheck.proof.numbers.names_to_open import needed_names
 from derivcheck.proof.numbers.refute import alike, compared
-from derivcheck.proof.numbers.samples import spread
+from derivcheck.proof.numbers.samples import Point, spread
 from derivcheck.proof.report.counterexample import Counterexample, Evidence
 
 # Seconds for claims that one choice of sizes has shown to differ, and for all that are not proved.
@@ -37,8 +37,8 @@ class Numbers:
         self._asked: set[bool] = set()
 
     @cached_property
-    def _point(self) -> tuple[dict[str, int], dict[str, Any], dict[str, Any]] | None:
-        """Sizes, inputs and all values there; None where nothing can be evaluated."""
+    def _point(self) -> tuple[Point, dict[str, Any]] | None:
+        """Sizes and inputs, and all values there; None where nothing can be evaluated."""
         try:
             return spread(self.sides.together)
         except UnsupportedOperation:
@@ -47,7 +47,7 @@ class Numbers:
     @property
     def values(self) -> dict[str, Any] | None:
         """The values of every name at the one choice of sizes."""
-        return None if self._point is None else self._point[2]
+        return None if self._point is None else self._point[1]
 
     def those_alike(self, d: Definition, candidates: Iterable[Definition]) -> list[Definition]:
         """Of some definitions those with the values of this one; all where there are no values."""
@@ -60,12 +60,11 @@ class Numbers:
         """The names that have to be written out besides the claim's own; none where numbers do not tell."""
         if self._point is None:
             return []
-        sizes, inputs, _ = self._point
         known = {x.claim.name: Ref(x.target.name, x.at) for x in lemmas if x.claim.name != claim}
         program = self.sides.together
         definitions = tuple(replace(d, term=known.get(d.name, d.term)) for d in program.definitions)
         order = self.sides.order.__getitem__
-        found = needed_names(replace(program, definitions=definitions), claim, target, sizes, inputs, order)
+        found = needed_names(replace(program, definitions=definitions), claim, target, self._point[0], order)
         return [] if found is None else ["*", *found]
 
     def suspicious(self, c: Claim) -> bool:
@@ -82,14 +81,10 @@ class Numbers:
         if suspicious in self._asked:
             return
         self._asked.add(suspicious)
-        pairs = [
-            (c.name, c.claim, c.target)
-            for c in claims
-            if self.sides.dims(c.claim) == self.sides.dims(c.target) and not self.refuted(c)
-            if not suspicious or self.suspicious(c)
-        ]
+        open_ = [c for c in claims if self.sides.dims(c.claim) == self.sides.dims(c.target) and not self.refuted(c)]
+        open_ = [c for c in open_ if self.suspicious(c)] if suspicious else open_
         try:
-            found = compared(self.sides.together, pairs, SUSPICIOUS if suspicious else OPEN, self.masks)
+            found = compared(self.sides.together, open_, SUSPICIOUS if suspicious else OPEN, self.masks)
         except UnsupportedOperation:
             return
         before = self.evidence or Evidence((), None)

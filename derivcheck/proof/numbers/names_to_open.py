@@ -6,33 +6,31 @@ place; the latest name is tried first, so that what it would bring in is never l
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 
 from derivcheck.notation.program.definitions import Input
 from derivcheck.notation.program.program import Program
 from derivcheck.proof.numbers.refute import alike
-from derivcheck.proof.numbers.samples import values_at
+from derivcheck.proof.numbers.samples import Point, values_at
 
 
 def needed_names(
-    program: Program, left: str, right: str, sizes: Mapping[str, int], inputs: Mapping[str, Any], order: Callable[[str], Any]
+    program: Program, left: str, right: str, point: Point, order: Callable[[str], tuple[bool, int]]
 ) -> list[str] | None:
     """The definitions that must be written out for ``left`` and ``right`` to agree; None where numbers do not tell.
 
     Args:
         program: defines both.
-        sizes, inputs: where to look.
+        point: where to look.
         order: which names to try first, as a key; the largest first.
     """
     rng = np.random.default_rng(3)
     current = program.needed([n for n in (left, right) if n not in program.inputs])
-    given = dict(inputs)
     opened: list[str] = []
-    start = values_at(current, sizes, given)
+    start = values_at(current, point)
     if start is None or not alike(start[left], start[right]):
         return None
     while True:
@@ -45,17 +43,17 @@ def needed_names(
             return opened
         name = max(names, key=order)
         d = current.definition(name)
-        shape = tuple(p.at(sizes) for p in d.dims)
+        shape = tuple(p.at(point.sizes) for p in d.dims)
         closed = replace(
             current,
             arguments=(*current.arguments, Input(name, d.dims)),
             definitions=tuple(x for x in current.definitions if x.name != name),
         )
-        trial = {**given, name: rng.uniform(0.3, 1.7, shape)}
-        values = values_at(closed, sizes, trial)
+        trial = replace(point, inputs={**point.inputs, name: rng.uniform(0.3, 1.7, shape)})
+        values = values_at(closed, trial)
         same = values is not None and alike(values[left], values[right], 1e-8) and bool(np.isfinite(values[left]).all())
         if same or d.recurrent:
-            given = trial
+            point = trial
             current = closed.needed([n for n in (left, right) if n not in closed.inputs])
         else:
             opened.append(name)

@@ -6,8 +6,8 @@ function is not rational.  A difference that is not confirmed refutes nothing.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from fractions import Fraction
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from time import perf_counter
 from typing import Any
 
@@ -19,65 +19,55 @@ from derivcheck.notation.terms.nodes import Bracket, Over, Term
 from derivcheck.notation.terms.walk import subterms
 from derivcheck.notation.values.evaluator import evaluate
 from derivcheck.notation.values.exact import Exact
+from derivcheck.proof.claims.claim import Claim
 from derivcheck.proof.numbers.decimals import DIGITS, Digits
-from derivcheck.proof.numbers.samples import beside, reach, sample, values_at, writes_astray
+from derivcheck.proof.numbers.samples import Draw, Point, beside, draws, points, reach, sample, values_at, writes_astray
 from derivcheck.proof.numbers.sizes_to_try import assignments
 from derivcheck.proof.report.counterexample import Counterexample, Evidence
 
-# Where not all of the forward is defined at numbers of both signs: positive ones, those below 1/2, those above 1.
-UNTIL_DEFINED = ((True, Fraction(1, 3)), (True, 4))
 
-
-def compared(
-    program: Program, pairs: Sequence[tuple[str, str, str]], seconds: float = 0.6, masks: frozenset[str] = frozenset()
-) -> Evidence:
+def compared(program: Program, claims: Sequence[Claim], seconds: float = 0.6, masks: frozenset[str] = frozenset()) -> Evidence:
     """Compare definitions of a Program on numbers.
 
     Args:
         program: one Program that defines both sides; where one of its outputs is not defined nothing is compared.
-        pairs: (the gradient's public name, the definition that claims it, the definition that is it).
         masks: inputs that may be 0 in whole regions (see :mod:`~derivcheck.proof.assumptions.kinks`).
     """
     far = reach(program)
-    start = perf_counter()
+    end = perf_counter() + seconds
     tried: list[dict[str, int]] = []
-    first: Counterexample | None = None
-    refuted: set[str] = set()
+    found: dict[str, Counterexample] = {}
+
+    def still_open() -> list[Claim]:
+        return [c for c in claims if c.name not in found]
+
     for round_, sizes in enumerate(assignments(program)):
-        if perf_counter() - start > seconds and tried:
+        if perf_counter() > end and tried:
             break
-        open_ = [p for p in pairs if p[0] not in refuted]
-        told = False
-        wide, zeroed = (far, masks) if round_ % 2 else (1, frozenset[str]())
-        for positive, stretch in ((False, wide), (True, wide), *UNTIL_DEFINED):
-            inputs = sample(program, sizes, 7 * round_ + 1, positive, stretch, zeroed)
-            if inputs is None:
-                break
-            found = _at(program, open_, sizes, inputs)
-            if found is None:
-                continue
-            told = True
-            for name, claimed, gradient in found:
-                example = lasting(program, name, claimed, gradient, sizes, inputs, zeroed)
-                if example is not None:
-                    first = first or example
-                    refuted.add(name)
-            break
-        if told:
+        every = draws(far, masks) if round_ % 2 else draws()
+        differ = _first_told(program, still_open(), points(program, sizes, 7 * round_ + 1, every))
+        if differ is not None:
             tried.append(sizes)
-        if len(refuted) == len(pairs):
+            found.update(differ)
+        if len(found) == len(claims):
             break
-    ends = (*tried[:1], *tried[-1:])
-    variants = [(sizes, stretch, zeroed) for sizes in ends for stretch, zeroed in ((1, frozenset[str]()), (far, masks))]
-    for sizes, stretch, zeroed in variants if perf_counter() - start < seconds else ():  # what float64 does not show
-        for name, claimed, gradient in [p for p in pairs if p[0] not in refuted]:
-            inputs = sample(program, sizes, 5, False, stretch, zeroed)
-            astray = inputs is None or writes_astray(program, sizes, inputs)
-            example = None if inputs is None or astray else lasting(program, name, claimed, gradient, sizes, inputs, zeroed)
-            if example is not None and _clear(example):
-                first = first or example
-                refuted.add(name)
-    return Evidence(tuple(tried), first, frozenset(refuted))
+    for sizes in (*tried[:1], *tried[-1:]) if still_open() and perf_counter() < end else ():  # what float64 does not show
+        for draw in (Draw(), Draw(False, far, masks)):
+            point = sample(program, sizes, 5, draw)
+            if point is not None and not writes_astray(program, point):
+                examples = {c.name: lasting(program, c, point) for c in still_open()}
+                found.update({n: e for n, e in examples.items() if e is not None and _clear(e)})
+    return Evidence(tuple(tried), next(iter(found.values()), None), frozenset(found))
+
+
+def _first_told(program: Program, claims: Sequence[Claim], every: Iterable[Point]) -> dict[str, Counterexample] | None:
+    """Where claims differ at the first point at which something can be told; None where nothing can."""
+    for point in every:
+        differ = _differing(program, claims, point)
+        if differ is not None:
+            examples = {c.name: lasting(program, c, point) for c in differ}
+            return {n: e for n, e in examples.items() if e is not None}
+    return None
 
 
 def _clear(c: Counterexample) -> bool:
@@ -95,53 +85,49 @@ def alike(a: Any, b: Any, tolerance: float = 1e-9) -> bool:
     return bool((np.abs(a - b) <= tolerance * scale).all())
 
 
-def _at(program: Program, pairs: Sequence[tuple[str, str, str]], sizes: Mapping[str, int], inputs: Mapping[str, Any]) -> Any:
-    values = values_at(program, sizes, inputs)
+def finite_at(program: Program, point: Point) -> dict[str, Any] | None:
+    """The values in float64; None where one of the Program's outputs is not defined."""
+    values = values_at(program, point)
     if values is None or any(np.isnan(np.asarray(values[n], dtype=float)).any() for n in program.outputs):
         return None
-    differ = []
-    usable = False
-    for pair in pairs:
-        a, b = np.asarray(values[pair[1]], dtype=float), np.asarray(values[pair[2]], dtype=float)
-        fine = np.isfinite(a) & np.isfinite(b)
-        if not fine.any():
-            continue
-        usable = True
-        scale = max(float(np.abs(b[fine]).max()), float(np.abs(a[fine]).max()), 1e-6)
-        if (np.abs(a[fine] - b[fine]) > 1e-7 * scale).any():
-            differ.append(pair)
-    return differ if usable else None
+    return values
 
 
-def lasting(
-    program: Program,
-    name: str,
-    claimed: str,
-    gradient: str,
-    sizes: Mapping[str, int],
-    inputs: Mapping[str, Any],
-    still: frozenset[str] = frozenset(),
-) -> Counterexample | None:
+def _differing(program: Program, claims: Sequence[Claim], point: Point) -> list[Claim] | None:
+    """The claims that differ from the gradient in float64; None where nothing can be told."""
+    values = finite_at(program, point)
+    told = [differs(values[c.claim], values[c.target]) for c in claims] if values is not None else []
+    return [c for c, t in zip(claims, told) if t] if any(t is not None for t in told) else None
+
+
+def differs(claim: Any, gradient: Any) -> bool | None:
+    """Whether two arrays differ in float64 where both are finite; None where they nowhere are."""
+    a, b = np.asarray(claim, dtype=float), np.asarray(gradient, dtype=float)
+    fine = np.isfinite(a) & np.isfinite(b)
+    if not fine.any():
+        return None
+    scale = max(float(np.abs(b[fine]).max()), float(np.abs(a[fine]).max()), 1e-6)
+    return bool((np.abs(a[fine] - b[fine]) > 1e-7 * scale).any())
+
+
+def lasting(program: Program, c: Claim, point: Point) -> Counterexample | None:
     """The element where they differ, here and close by: at a tie that a step leaves, any subgradient is as good."""
-    here = confirmed(program, name, claimed, gradient, sizes, inputs)
+    here = _confirmed(program, c, point)
     if here is None or not _compares(program):
         return here
-    close = beside(inputs, still)
-    if _far_apart(program, claimed, gradient, sizes, close, here.index):
+    close = beside(point)
+    if _far_apart(program, c, close, here.index):
         return here
-    near = confirmed(program, name, claimed, gradient, sizes, close)
+    near = _confirmed(program, c, close)
     return here if near is not None and near.index == here.index else near
 
 
-def _far_apart(
-    program: Program, claimed: str, gradient: str, sizes: Mapping[str, int], inputs: Mapping[str, Any], at: tuple[int, ...]
-) -> bool:
+def _far_apart(program: Program, c: Claim, point: Point, at: tuple[int, ...]) -> bool:
     """Whether float64 tells the two apart at one element, by more than its rounding."""
-    needed = program.needed([n for n in (claimed, gradient, *program.outputs) if n not in program.inputs])
-    values = values_at(needed, sizes, inputs)
+    values = values_at(only(program, c.claim, c.target), point)
     if values is None:
         return False
-    a, b = (np.asarray(values[n], dtype=float) for n in (claimed, gradient))
+    a, b = (np.asarray(values[n], dtype=float) for n in (c.claim, c.target))
     scale = max(float(np.abs(v[np.isfinite(v)]).max(initial=1e-6)) for v in (a, b))
     return bool(abs(a[at] - b[at]) > 1e-6 * scale)
 
@@ -155,19 +141,17 @@ def _compares(program: Program) -> bool:
     )
 
 
-def confirmed(
-    program: Program, name: str, claimed: str, gradient: str, sizes: Mapping[str, int], inputs: Mapping[str, Any]
-) -> Counterexample | None:
+def _confirmed(program: Program, c: Claim, point: Point) -> Counterexample | None:
     """The element where they differ, exactly or with many digits; None where that is not confirmed."""
-    needed = program.needed([n for n in (claimed, gradient, *program.outputs) if n not in program.inputs])
-    rational = pair_at(needed, claimed, gradient, sizes, inputs, Exact())
+    needed = only(program, c.claim, c.target)
+    rational = pair_at(needed, c, point, Exact())
     if rational is not None:
         for at in np.ndindex(*rational[1].shape):
             u, v = rational[0][at], rational[1][at]
             if u is not None and v is not None and u != v:
-                return Counterexample(dict(sizes), name, at, u, v, dict(inputs), True)
+                return Counterexample(dict(point.sizes), c.name, at, u, v, dict(point.inputs), True)
         return None
-    short, long = (pair_at(needed, claimed, gradient, sizes, inputs, Digits(n)) for n in (DIGITS, 2 * DIGITS))
+    short, long = (pair_at(needed, c, point, Digits(n)) for n in (DIGITS, 2 * DIGITS))
     if short is None or long is None:
         return None
     for at in np.ndindex(*long[1].shape):
@@ -177,21 +161,24 @@ def confirmed(
         gap = abs(u - v)
         # a gap that is rounding changes with the digits; one that is not stays
         if gap and abs((u - v) - (p - q)) <= 1e-9 * gap:
-            return Counterexample(dict(sizes), name, at, u, v, dict(inputs), False)
+            return Counterexample(dict(point.sizes), c.name, at, u, v, dict(point.inputs), False)
     return None
 
 
-def pair_at(
-    program: Program, claimed: str, gradient: str, sizes: Mapping[str, int], inputs: Mapping[str, Any], numbers: Exact
-) -> tuple[Any, Any] | None:
-    """The values of the two definitions in such numbers; None stands for an element that is not defined."""
+def only(program: Program, *names: str) -> Program:
+    """The definitions that these names and the outputs need."""
+    return replace(program.needed([n for n in (*names, *program.outputs) if n not in program.inputs]), outputs=program.outputs)
+
+
+def pair_at(program: Program, c: Claim, point: Point, numbers: Exact) -> tuple[Any, Any] | None:
+    """The values of claim and gradient in such numbers; None stands for an element that is not defined."""
     try:
         values = {
-            **{n: numbers.given(v, n) for n, v in inputs.items() if np.asarray(v).dtype == object},
-            **evaluate(program, inputs, sizes, numbers),
+            **{n: numbers.given(v, n) for n, v in point.inputs.items() if np.asarray(v).dtype == object},
+            **evaluate(program, point.inputs, point.sizes, numbers),
         }
     except (DerivcheckError, ArithmeticError, IndexError, ValueError, TypeError, AttributeError):
         return None
-    if any(v is None for n in program.outputs if n not in (claimed, gradient) for v in np.ravel(values[n])):
+    if any(v is None for n in program.outputs if n not in (c.claim, c.target) for v in np.ravel(values[n])):
         return None
-    return values[claimed], values[gradient]
+    return values[c.claim], values[c.target]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import partial
 from typing import Any
@@ -27,43 +28,71 @@ LARGE = 1000  # what a bracket compares with beyond this is out of reach
 PRIMES = (7, 11, 13, 17, 19, 23, 29, 31, 37, 41)
 
 
-def sample(
-    program: Program,
-    sizes: Mapping[str, int],
-    seed: int,
-    positive: bool,
-    stretch: int | Fraction = 1,
-    masks: frozenset[str] = frozenset(),
-    held: tuple[int, ...] = (0,),
-) -> dict[str, Any] | None:
-    """Small rational inputs of those sizes; None where a dimension would not be positive.
+@dataclass(frozen=True)
+class Draw:
+    """How inputs are drawn.
 
-    Args:
-        stretch: how many times larger the numbers are than usual.
+    Attributes:
+        positive: real numbers are above 0.
+        stretch: how many times larger they are than usual.
         masks: inputs some of whose elements are 0, or one of ``held``.
     """
+
+    positive: bool = False
+    stretch: int | Fraction = 1
+    masks: frozenset[str] = frozenset()
+    held: tuple[int, ...] = (0,)
+
+
+@dataclass(frozen=True)
+class Point:
+    """Where two formulas are compared: sizes, inputs of those sizes, and which of these are masks."""
+
+    sizes: Mapping[str, int]
+    inputs: Mapping[str, Any]
+    masks: frozenset[str] = frozenset()
+
+
+def draws(stretch: int = 1, masks: Iterable[str] = (), held: tuple[int, ...] = (0,)) -> list[Draw]:
+    """Numbers of both signs, and until all of the forward is defined: positive ones, those below 1/2, those above 1."""
+    signs = ((False, stretch), (True, stretch), (True, Fraction(1, 3)), (True, 4))
+    return [Draw(positive, wide, frozenset(masks), held) for positive, wide in signs]
+
+
+def points(program: Program, sizes: Mapping[str, int], seed: int, every: Iterable[Draw]) -> Iterator[Point]:
+    """Small rational inputs of those sizes, drawn in these ways; none where a dimension would not be positive."""
+    for draw in every:
+        point = sample(program, sizes, seed, draw)
+        if point is None:
+            return
+        yield point
+
+
+def sample(program: Program, sizes: Mapping[str, int], seed: int, draw: Draw) -> Point | None:
+    """Small rational inputs of those sizes; None where a dimension would not be positive."""
     rng = random.Random(seed)
     out: dict[str, Any] = {}
     for place, a in enumerate(program.arguments):
         shape = tuple(p.at(sizes) for p in a.dims)
         if any(n < 1 for n in shape) or np.prod(shape, dtype=float) > ELEMENTS:
             return None
-        drawn = _drawn(a, shape, sizes, rng, PRIMES[place % len(PRIMES)], positive)
+        drawn = _drawn(a, shape, sizes, rng, PRIMES[place % len(PRIMES)], draw.positive)
         if a.kind == "float":
-            drawn = np.asarray(drawn * stretch, dtype=object)
-            if a.name in masks:
+            drawn = np.asarray(drawn * draw.stretch, dtype=object)
+            if a.name in draw.masks:
                 at = np.array([rng.random() < 0.4 for _ in range(drawn.size)], dtype=bool).reshape(shape)
-                drawn[at] = [Fraction(rng.choice(held)) for _ in range(int(at.sum()))]
+                drawn[at] = [Fraction(rng.choice(draw.held)) for _ in range(int(at.sum()))]
         out[a.name] = drawn
-    return out
+    return Point(sizes, out, draw.masks)
 
 
-def beside(inputs: Mapping[str, Any], still: frozenset[str] = frozenset()) -> dict[str, Any]:
+def beside(point: Point) -> Point:
     """The inputs a little further, each real number by a step of its own; masks stay, and zeros, which they are made of."""
     rng = random.Random(7)
     step = np.vectorize(lambda v: v and v + Fraction(rng.choice((1, -1)) * rng.randrange(1, 10**6), 10**9 + 7), otypes=[object])
-    moved = [n for n, v in inputs.items() if np.asarray(v).dtype == object and np.size(v) and n not in still]
-    return {**inputs, **{n: step(inputs[n]) for n in moved}}
+    inputs = point.inputs
+    moved = [n for n, v in inputs.items() if np.asarray(v).dtype == object and np.size(v) and n not in point.masks]
+    return replace(point, inputs={**inputs, **{n: step(inputs[n]) for n in moved}})
 
 
 def marks(program: Program) -> tuple[int, ...]:
@@ -104,22 +133,22 @@ def _drawn(a: Input, shape: tuple[int, ...], sizes: Mapping[str, int], rng: rand
     return values.reshape(shape)
 
 
-def values_at(program: Program, sizes: Mapping[str, int], inputs: Mapping[str, Any]) -> dict[str, Any] | None:
+def values_at(program: Program, point: Point) -> dict[str, Any] | None:
     """Every input and definition in float64; None where they cannot be evaluated, or write where nothing is."""
-    values = _values(program, sizes, inputs)
-    return None if values is None or _astray(program, values, sizes) else values
+    values = _values(program, point)
+    return None if values is None or _astray(program, values, point.sizes) else values
 
 
-def writes_astray(program: Program, sizes: Mapping[str, int], inputs: Mapping[str, Any]) -> bool:
+def writes_astray(program: Program, point: Point) -> bool:
     """Whether it can be evaluated in float64, and writes where nothing is."""
-    values = _values(program, sizes, inputs)
-    return values is not None and _astray(program, values, sizes)
+    values = _values(program, point)
+    return values is not None and _astray(program, values, point.sizes)
 
 
-def _values(program: Program, sizes: Mapping[str, int], inputs: Mapping[str, Any]) -> dict[str, Any] | None:
-    floats = {n: v.astype(float) if v.dtype == object else v for n, v in inputs.items()}
+def _values(program: Program, point: Point) -> dict[str, Any] | None:
+    floats = {n: v.astype(float) if v.dtype == object else v for n, v in point.inputs.items()}
     try:
-        return {**floats, **evaluate(program, floats, sizes, WithHoles())}
+        return {**floats, **evaluate(program, floats, point.sizes, WithHoles())}
     except (DerivcheckError, ArithmeticError, IndexError, ValueError, TypeError):
         return None
 
@@ -154,16 +183,13 @@ def _look(grid: Mapping[Any, Any], values: Mapping[str, Any], sizes: Mapping[str
     return grid[a]
 
 
-def spread(program: Program) -> tuple[dict[str, int], dict[str, Any], dict[str, Any]] | None:
-    """Sizes of which no two agree where that is possible, inputs, and the values there: finite somewhere."""
+def spread(program: Program) -> tuple[Point, dict[str, Any]] | None:
+    """Sizes of which no two agree where that is possible, inputs, and all values there: finite."""
     for round_, sizes in enumerate(apart(program)):
-        for positive in (False, True):
-            inputs = sample(program, sizes, 11 * round_ + 5, positive)
-            if inputs is None:
-                break
-            values = values_at(program, sizes, inputs)
+        for point in points(program, sizes, 11 * round_ + 5, (Draw(), Draw(positive=True))):
+            values = values_at(program, point)
             if values is None:
                 return None
             if all(np.isfinite(np.asarray(v, dtype=float)).all() for v in values.values()):
-                return sizes, inputs, values
+                return point, values
     return None

@@ -18,6 +18,7 @@ from derivcheck.notation.program.recurrence import loop
 from derivcheck.notation.terms.brackets import bracket, opposite
 from derivcheck.notation.terms.build import mul
 from derivcheck.notation.terms.substitute import rename, substitute
+from derivcheck.proof.claims.claim import Claim
 from derivcheck.proof.claims.forms import Forms
 from derivcheck.proof.claims.sides import Sides, public
 from derivcheck.proof.expressions.atoms import Expression
@@ -93,7 +94,7 @@ def _failing(sides: Sides, v: Definition) -> Invariant:
     program = replace(sides.together, definitions=(*sides.together.definitions, offered, made, *masked))
     for where in at:
         try:
-            evidence = compared(program, [(name, f"offered {where}", f"made {where}")])
+            evidence = compared(program, [Claim(name, f"offered {where}", f"made {where}")])
         except UnsupportedOperation:
             break
         if evidence.counterexample is not None:
