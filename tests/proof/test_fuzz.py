@@ -9,7 +9,7 @@ from derivcheck.proof.assumptions import kinks
 from derivcheck.proof.assumptions.domain import Domain
 from derivcheck.proof.assumptions.identical import identically_zero
 from derivcheck.proof.assumptions.kinks import Kinks
-from derivcheck.proof.expressions.atoms import elements_in
+from derivcheck.proof.expressions.polynomials import elements_in
 from derivcheck.proof.normal_form import signs
 from tests.proof.fuzz import Count, differs, judge_claim, judged, main
 from tests.proof.random_terms import pair

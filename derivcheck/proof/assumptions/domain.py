@@ -12,8 +12,9 @@ from derivcheck.notation.program.domains import runs_over, surely_above_zero
 from derivcheck.notation.program.program import Program
 from derivcheck.notation.terms.nodes import Ref, Term
 from derivcheck.notation.terms.substitute import inline
-from derivcheck.proof.expressions.atoms import Base, Element, Expression, free_in
+from derivcheck.proof.expressions.atoms import Base, Element, Expression
 from derivcheck.proof.expressions.context import Context
+from derivcheck.proof.expressions.polynomials import free_in
 from derivcheck.proof.normal_form.normal import of_term
 from derivcheck.proof.normal_form.substitution import renamed
 

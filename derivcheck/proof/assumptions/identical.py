@@ -26,11 +26,9 @@ from derivcheck.proof.expressions.atoms import (
     Root,
     Sigma,
     Whole,
-    elements_in,
-    free_of,
 )
 from derivcheck.proof.expressions.context import Context
-from derivcheck.proof.expressions.polynomials import whole
+from derivcheck.proof.expressions.polynomials import elements_in, free_of, whole
 from derivcheck.proof.normal_form import brackets
 from derivcheck.proof.normal_form.products import product, times
 from derivcheck.proof.normal_form.signs import strictly

@@ -21,20 +21,9 @@ from derivcheck.notation.terms.nodes import Bracket, Func, Number, Over, Pow, Re
 from derivcheck.notation.terms.walk import subterms
 from derivcheck.proof.assumptions.identical import identically_zero
 from derivcheck.proof.assumptions.kink_text import kink_text, named, without_places
-from derivcheck.proof.expressions.atoms import (
-    Above,
-    Apply,
-    Atom,
-    Base,
-    Element,
-    Expression,
-    Rational,
-    Reduction,
-    elements_in,
-    free_in,
-)
+from derivcheck.proof.expressions.atoms import Above, Apply, Atom, Base, Element, Expression, Rational, Reduction
 from derivcheck.proof.expressions.context import Context, Unreduced
-from derivcheck.proof.expressions.polynomials import whole
+from derivcheck.proof.expressions.polynomials import elements_in, free_in, whole
 from derivcheck.proof.normal_form.normal import of_term
 from derivcheck.proof.normal_form.signs import all_positive, strictly
 from derivcheck.proof.normal_form.substitution import inlined, renamed

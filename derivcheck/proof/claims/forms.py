@@ -9,9 +9,9 @@ from derivcheck.notation.program.recurrence import Loop, loop
 from derivcheck.notation.terms.substitute import rename
 from derivcheck.proof.claims.lemmas import Lemma, long_indices
 from derivcheck.proof.claims.sides import Sides
-from derivcheck.proof.expressions.atoms import Element, Expression, elements_in
+from derivcheck.proof.expressions.atoms import Element, Expression
 from derivcheck.proof.expressions.context import Context
-from derivcheck.proof.expressions.polynomials import minus
+from derivcheck.proof.expressions.polynomials import elements_in, minus
 from derivcheck.proof.normal_form.brackets import least
 from derivcheck.proof.normal_form.normal import of_term
 from derivcheck.proof.normal_form.products import times

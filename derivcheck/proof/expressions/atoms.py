@@ -26,7 +26,18 @@ from fractions import Fraction
 from derivcheck.notation.integers.atoms import Entry
 from derivcheck.notation.integers.polynomials import Atom as Integer
 from derivcheck.notation.integers.polynomials import Index, Poly, Size, as_poly
-from derivcheck.proof.expressions.signatures import Colours, Part, integer_signature, poly_signature, refined, word
+from derivcheck.proof.expressions.signatures import (
+    Colours,
+    either_sign,
+    expression_signature,
+    factor_parts,
+    integer_signature,
+    monomial_signature,
+    poly_signature,
+    refined,
+    term_parts,
+    word,
+)
 
 Rational = int | Fraction
 Monomial = frozenset[tuple["Atom", Rational]]
@@ -260,7 +271,7 @@ class Base(Atom):
         return (m for m, _ in self.terms)
 
     def _signature(self, colours: Colours) -> int:
-        return hash((word("base"), _either_sign(self.terms, colours)))
+        return hash((word("base"), either_sign(self.terms, colours)))
 
     def __repr__(self) -> str:
         return f"({expression_text(dict(self.terms))})"
@@ -277,7 +288,7 @@ class Apply(Atom):
         return (m for terms in self.args for m, _ in terms)
 
     def _signature(self, colours: Colours) -> int:
-        of = _either_sign if self.function in ODD or self.function in EVEN else expression_signature
+        of = either_sign if self.function in ODD or self.function in EVEN else expression_signature
         return hash((word(f"apply {self.function}"), *(of(terms, colours) for terms in self.args)))
 
     def __repr__(self) -> str:
@@ -334,82 +345,6 @@ def _with_entries(p: Poly) -> Iterator[Poly]:
         if isinstance(x, Entry):
             for q in x.at:
                 yield from _with_entries(q)
-
-
-# -- signatures --------------------------------------------------------------------
-def monomial_signature(m: Monomial, colours: Colours) -> int:
-    """The signature of a monomial."""
-    total = 0
-    for a, e in m:
-        total += hash((a.coloured(colours), e))
-    return hash((total, 5))
-
-
-def expression_signature(terms: Iterable[tuple[Monomial, Rational]], colours: Colours) -> int:
-    """The signature of a frozen expression."""
-    total = 0
-    for m, c in terms:
-        total += hash((monomial_signature(m, colours), c))
-    return hash((total, 7))
-
-
-def _both_signs(terms: Iterable[tuple[Monomial, Rational]], colours: Colours) -> tuple[int, int]:
-    """The signatures of an expression and of its negative."""
-    up = down = 0
-    for m, c in terms:
-        s = monomial_signature(m, colours)
-        up += hash((s, c))
-        down += hash((s, -c))
-    return hash((up, 7)), hash((down, 7))
-
-
-def _either_sign(terms: Iterable[tuple[Monomial, Rational]], colours: Colours) -> int:
-    return sum(_both_signs(terms, colours))
-
-
-def signed(terms: Iterable[tuple[Monomial, Rational]]) -> bool:
-    """Whether the expression, rather than its negative, is the one that is kept."""
-    up, down = _both_signs(terms, {})
-    return up <= down
-
-
-def factor_parts(m: Monomial) -> list[Part]:
-    """The factors of a monomial as what refinement looks at."""
-
-    def part(a: Atom, e: Rational) -> Part:
-        return a.free, lambda colours: hash((a.coloured(colours), e))
-
-    return [part(a, e) for a, e in m]
-
-
-def term_parts(terms: Iterable[tuple[Monomial, Rational]]) -> list[Part]:
-    """The monomials of an expression as what refinement looks at."""
-
-    def part(m: Monomial, c: Rational) -> Part:
-        return free_of(m), lambda colours: hash((monomial_signature(m, colours), c))
-
-    return [part(m, c) for m, c in terms]
-
-
-# -- what stands in them -------------------------------------------------------------
-def free_of(monomial: Iterable[tuple[Atom, Rational]]) -> frozenset[Index]:
-    """The free indices of a monomial."""
-    return frozenset[Index]().union(*(a.free for a, _ in monomial))
-
-
-def free_in(expression: Iterable[Monomial]) -> frozenset[Index]:
-    """The free indices of an expression."""
-    return frozenset[Index]().union(*(a.free for m in expression for a, _ in m))
-
-
-def elements_in(expression: Iterable[Monomial]) -> frozenset[str]:
-    """The tensors whose elements stand in an expression, not those in positions."""
-    return frozenset[str]().union(*(a.elements for m in expression for a, _ in m))
-
-
-def height_of(monomial: Iterable[tuple[Atom, Rational]]) -> int:
-    """How deep the sums inside are nested."""
-    return max((a.height for a, _ in monomial), default=0)
 
 
 def unlimited(index: Index) -> bool:

@@ -46,7 +46,7 @@ class _Search:
         split: list[tuple[int, Index, dict[Index, int]]] = []
         tried: list[Index] = []
         for i in cell:
-            if any(self._swap(colours, i, j) for j in tried):
+            if any(self._swap(i, j) for j in tried):
                 continue
             tried.append(i)
             new = refined(self.bound, self.parts, {}, {**colours, i: hash((colours[i], 12345))})
@@ -56,7 +56,7 @@ class _Search:
             if s == lowest and (self.best is None or self.leaves < LEAVES):
                 self.visit(new)
 
-    def _swap(self, colours: Mapping[Index, int], i: Index, j: Index) -> bool:
+    def _swap(self, i: Index, j: Index) -> bool:
         """Whether exchanging two indices maps the parts onto themselves (the others told apart by name)."""
         names = {b: hash((k, 5)) for k, b in enumerate(self.bound)}
         other = {**names, i: names[j], j: names[i]}

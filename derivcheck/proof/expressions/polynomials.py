@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
+from derivcheck.notation.integers.polynomials import Index
 from derivcheck.proof.expressions.atoms import UNIT, Atom, Expression, Frozen, Monomial, Rational
 
 
@@ -93,3 +94,23 @@ def common_factors(terms: Expression, atoms: set[Atom]) -> dict[Atom, Rational]:
         now = {a: own.get(a, 0) for a in atoms}
         shared = now if shared is None else {a: min(shared[a], now[a]) for a in atoms}
     return {a: e for a, e in (shared or {}).items() if e}
+
+
+def free_of(monomial: Iterable[tuple[Atom, Rational]]) -> frozenset[Index]:
+    """The free indices of a monomial."""
+    return frozenset[Index]().union(*(a.free for a, _ in monomial))
+
+
+def free_in(expression: Iterable[Monomial]) -> frozenset[Index]:
+    """The free indices of an expression."""
+    return frozenset[Index]().union(*(a.free for m in expression for a, _ in m))
+
+
+def elements_in(expression: Iterable[Monomial]) -> frozenset[str]:
+    """The tensors whose elements stand in an expression, not those in positions."""
+    return frozenset[str]().union(*(a.elements for m in expression for a, _ in m))
+
+
+def height_of(monomial: Iterable[tuple[Atom, Rational]]) -> int:
+    """How deep the sums inside are nested."""
+    return max((a.height for a, _ in monomial), default=0)

@@ -6,9 +6,11 @@ different things may share one, which costs completeness of a proof and never it
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from fractions import Fraction
 from functools import cache, lru_cache
 from hashlib import blake2b
+from typing import Protocol
 
 from derivcheck.notation.integers.atoms import Entry, Extreme, Floor
 from derivcheck.notation.integers.polynomials import Atom as Integer
@@ -16,6 +18,22 @@ from derivcheck.notation.integers.polynomials import Index, Poly, Size
 
 Colours = Mapping[Index, int]
 Part = tuple[frozenset[Index], Callable[[Colours], int]]  # the free indices of a part, and its signature
+
+
+class Coloured(Protocol):
+    """What has a signature: an atom."""
+
+    @property
+    def free(self) -> frozenset[Index]:
+        """The free indices."""
+
+    def coloured(self, colours: Colours) -> int:
+        """The signature with colours in place of indices."""
+
+
+Number = int | Fraction
+Factors = Iterable[tuple[Coloured, Number]]
+Terms = Iterable[tuple[Factors, Number]]
 
 # The small numbers hashed beside signatures (3, 5, 7, 11, 17, 99) keep apart what is built alike of the same parts.
 
@@ -60,6 +78,61 @@ def integer_signature(a: Integer, colours: Colours) -> int:
     if isinstance(a, Extreme):
         return hash((word(a.kind), sum(poly_signature(p, colours) for p in a.args)))
     raise TypeError(type(a).__name__)
+
+
+def monomial_signature(m: Factors, colours: Colours) -> int:
+    """The signature of a monomial."""
+    total = 0
+    for a, e in m:
+        total += hash((a.coloured(colours), e))
+    return hash((total, 5))
+
+
+def expression_signature(terms: Terms, colours: Colours) -> int:
+    """The signature of a frozen expression."""
+    total = 0
+    for m, c in terms:
+        total += hash((monomial_signature(m, colours), c))
+    return hash((total, 7))
+
+
+def _both_signs(terms: Terms, colours: Colours) -> tuple[int, int]:
+    """The signatures of an expression and of its negative."""
+    up = down = 0
+    for m, c in terms:
+        s = monomial_signature(m, colours)
+        up += hash((s, c))
+        down += hash((s, -c))
+    return hash((up, 7)), hash((down, 7))
+
+
+def either_sign(terms: Terms, colours: Colours) -> int:
+    """The signature that an expression and its negative have in common."""
+    return sum(_both_signs(terms, colours))
+
+
+def signed(terms: Terms) -> bool:
+    """Whether the expression, rather than its negative, is the one that is kept."""
+    up, down = _both_signs(terms, {})
+    return up <= down
+
+
+def factor_parts(m: Factors) -> list[Part]:
+    """The factors of a monomial as what refinement looks at."""
+
+    def part(a: Coloured, e: Number) -> Part:
+        return a.free, lambda colours: hash((a.coloured(colours), e))
+
+    return [part(a, e) for a, e in m]
+
+
+def term_parts(terms: Terms) -> list[Part]:
+    """The monomials of an expression as what refinement looks at."""
+
+    def part(m: Factors, c: Number) -> Part:
+        return frozenset[Index]().union(*(a.free for a, _ in m)), lambda colours: hash((monomial_signature(m, colours), c))
+
+    return [part(m, c) for m, c in terms]
 
 
 def refined(

@@ -24,8 +24,6 @@ from derivcheck.proof.expressions.atoms import (
     Least,
     Monomial,
     Rational,
-    monomial_signature,
-    signed,
     unlimited,
 )
 from derivcheck.proof.expressions.context import Context
@@ -40,6 +38,7 @@ from derivcheck.proof.expressions.polynomials import (
     whole,
     without,
 )
+from derivcheck.proof.expressions.signatures import monomial_signature, signed
 from derivcheck.proof.normal_form.cases import by_cases
 from derivcheck.proof.normal_form.products import times
 from derivcheck.proof.normal_form.signs import strictly

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from derivcheck.notation.integers.polynomials import Index, i_poly
-from derivcheck.proof.expressions.atoms import LEVEL, Expression, Monomial, Sigma, factor_parts, free_of, height_of, unlimited
+from derivcheck.proof.expressions.atoms import LEVEL, Expression, Monomial, Sigma, unlimited
 from derivcheck.proof.expressions.context import Context, Unreduced
 from derivcheck.proof.expressions.labelling import canonical_order
-from derivcheck.proof.expressions.polynomials import add_into
+from derivcheck.proof.expressions.polynomials import add_into, free_of, height_of
+from derivcheck.proof.expressions.signatures import factor_parts
 from derivcheck.proof.normal_form.brackets import SPLIT_AT_MOST
 from derivcheck.proof.normal_form.products import of_poly, times
 from derivcheck.proof.normal_form.substitution import substituted

@@ -18,7 +18,6 @@ from derivcheck.proof.expressions.atoms import (
     Monomial,
     Rational,
     Root,
-    signed,
 )
 from derivcheck.proof.expressions.context import Context, Unreduced
 from derivcheck.proof.expressions.polynomials import (
@@ -33,6 +32,7 @@ from derivcheck.proof.expressions.polynomials import (
     single,
     whole,
 )
+from derivcheck.proof.expressions.signatures import signed
 from derivcheck.proof.normal_form.cases import by_cases, cases
 from derivcheck.proof.normal_form.powers import extracted, power, primes
 from derivcheck.proof.normal_form.products import times

@@ -10,9 +10,10 @@ from fractions import Fraction
 from math import ceil, gcd, lcm
 
 from derivcheck.errors import InputError
-from derivcheck.proof.expressions.atoms import UNIT, Atom, Base, Expression, Iverson, Monomial, Rational, Root, signed
+from derivcheck.proof.expressions.atoms import UNIT, Atom, Base, Expression, Iverson, Monomial, Rational, Root
 from derivcheck.proof.expressions.context import Context, OutOfTime, Unreduced
 from derivcheck.proof.expressions.polynomials import common_factors, frozen, of_atom, plain, scaled, whole
+from derivcheck.proof.expressions.signatures import signed
 from derivcheck.proof.normal_form import signs
 from derivcheck.proof.normal_form.cases import by_cases
 from derivcheck.proof.normal_form.products import product, times

@@ -8,24 +8,14 @@ plainest positions is kept.  ``Σ_{i<N} [i ≥ 1]·x[i]·y[i−1]`` and ``Σ_{i<
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import dataclass
 
 from derivcheck.notation.integers.atoms import Entry, exact_quotient
 from derivcheck.notation.integers.bounds import lower_bound
 from derivcheck.notation.integers.polynomials import Index, Poly, as_poly, i_poly
-from derivcheck.proof.expressions.atoms import (
-    EVERYWHERE,
-    Atom,
-    Element,
-    Expression,
-    Least,
-    Monomial,
-    Rational,
-    free_of,
-    unlimited,
-)
+from derivcheck.proof.expressions.atoms import EVERYWHERE, Atom, Element, Expression, Least, Monomial, Rational, unlimited
 from derivcheck.proof.expressions.context import Context, Unreduced
-from derivcheck.proof.expressions.polynomials import single
+from derivcheck.proof.expressions.polynomials import free_of, single
 from derivcheck.proof.expressions.signatures import poly_signature, word
 from derivcheck.proof.normal_form import brackets
 from derivcheck.proof.normal_form.closing import finished
@@ -33,69 +23,71 @@ from derivcheck.proof.normal_form.products import product, times
 from derivcheck.proof.normal_form.substitution import substituted
 
 
+@dataclass(frozen=True)
+class _Spelling:
+    """A sum over another index.
+
+    Attributes:
+        index: the new index; None where one place alone is left, or none.
+        body: what is summed over it.
+        rank: how plain it is, the plainest first.
+        parted: whether a range was split at its end.
+    """
+
+    index: Index | None
+    body: Expression
+    rank: tuple[int, ...] = ()
+    parted: bool = False
+
+
 def ranged(context: Context, bound: Sequence[Index], m: Monomial) -> Expression | None:
     """The component with its shifted indices respelled, or None where nothing is shifted."""
-
     current, indices = m, list(bound)
-    changed = False
-    for i in list(bound):
+    for i in bound:
         found = _respelled(context, i, [j for j in indices if j is not i], current)
         if found is None:
             continue
-        if found == "empty":
-            return {}
-        new, body, again = found
-        changed = True
+        new = found.index
         if new is None:
-            return context.rules.summed(context, [j for j in indices if j is not i], body)
-        one = single(body)
-        if again or one is None or one[1] != 1:
-            return context.rules.summed(context, [new if j is i else j for j in indices], body)
+            return context.rules.summed(context, [j for j in indices if j is not i], found.body)
         indices = [new if j is i else j for j in indices]
+        one = single(found.body)
+        if found.parted or one is None or one[1] != 1:
+            return context.rules.summed(context, indices, found.body)
         current = one[0]
-    if not changed:
+    if indices == list(bound):
         return None
     if not all(i in free_of(current) for i in indices):
         return context.rules.summed(context, indices, {current: 1})
     return finished(context, indices, current)
 
 
-def _respelled(context: Context, i: Index, others: list[Index], m: Monomial) -> Any:
+def _respelled(context: Context, i: Index, others: list[Index], m: Monomial) -> _Spelling | None:
+    """The plainest spelling of the sum over one index; None where it has no range to respell."""
     limits = [a for a, _ in m if isinstance(a, Least) and _slope(a.poly, i) is not None]
-    rest = frozenset((a, e) for a, e in m if a not in limits)
-    seen: dict[Poly, None] = {}
-    for a, _ in rest:
-        if i not in a.free:
-            continue
-        for p in a.every_position():
-            if i in p.indices:
-                if any(x.indices and i in x.indices and not isinstance(x, (Index, Entry)) for x in p.atoms()):
-                    return None  # a quotient: not to be shifted
-                seen[p] = None
-    shifts = [q for q in dict.fromkeys(_own_digit(p, i) for p in seen) if q.index is not i and _slope(q, i) is not None]
+    rest = m - {(a, 1) for a in limits}
+    positions = dict.fromkeys(p for a, _ in rest if i in a.free for p in a.every_position() if i in p.indices)
+    for p in positions:
+        if any(i in x.indices and not isinstance(x, (Index, Entry)) for x in p.atoms()):
+            return None  # a quotient: not to be shifted
+    shifts = [q for q in dict.fromkeys(_own_digit(p, i) for p in positions) if q.index is not i and _slope(q, i) is not None]
     if not limits and not shifts and not unlimited(i):
         return None
     constraints = [a.poly for a in limits]
     if not unlimited(i):
         constraints += [i_poly(i), i.size - 1 - i_poly(i)]
-    if not seen:  # only counted: any end may be the first place
+    if not positions:  # only counted: any end may be the first place
         shifts = [c for c in constraints if c.index is not i and _slope(c, i) is not None]
-    elif not any(_slope(p, i) for p in seen):  # stands with a factor alone, as in 2·i: the ends of its range are offered
+    elif not any(_slope(p, i) for p in positions):  # stands with a factor alone, as in 2·i: the ends of its range are offered
         shifts = [a.poly for a in limits if a.poly.index is not i]
-    best: tuple[Any, ...] | None = None
-    for p in [i_poly(i), *shifts]:
+    best: _Spelling | None = None
+    for p in (i_poly(i), *shifts):
         found = _spelled(context, i, others, rest, constraints, p)
-        if found is None:
-            continue
-        if found[0] == "empty":
-            return "empty"
-        if found[0] == "pinned":
-            return None, found[1], True
-        if best is None or found[0] < best[0]:
+        if found is not None and found.index is None:
+            return found
+        if found is not None and (best is None or found.rank < best.rank):
             best = found
-    if best is None:
-        return None
-    return best[1], best[2], best[3]
+    return best
 
 
 def _own_digit(p: Poly, i: Index) -> Poly:
@@ -117,35 +109,30 @@ def _slope(p: Poly, i: Index) -> tuple[int, Poly] | None:
     return found if found is not None and found[0] in (1, -1) else None
 
 
-def _spelled(context: Context, i: Index, others: list[Index], rest: Monomial, constraints: list[Poly], p: Poly) -> Any:
-    """The sum with ``p`` as its index: how plain it is, the new index and the body."""
+def _spelled(
+    context: Context, i: Index, others: list[Index], rest: Monomial, constraints: list[Poly], p: Poly
+) -> _Spelling | None:
+    """The sum with ``p``, a position ``±i + r``, as its index; None where it has none."""
     slope = _slope(p, i)
     assert slope is not None
-    s, offset = slope
+    sign, offset = slope
     new = context.temporary(as_poly(EVERYWHERE))
-    moves = {i: s * (i_poly(new) - offset)}
-    every = list(dict.fromkeys(c.substitute(moves) for c in constraints))
+    every = list(dict.fromkeys(c.substitute({i: sign * (i_poly(new) - offset)}) for c in constraints))
     limits = _needed(context, every)
     if limits is None:
-        return "empty", None
-    for k, c in enumerate(limits):
-        for d in limits[k + 1 :]:
-            if c + d is as_poly(0):
-                slope_c = _slope(c, new)
-                assert slope_c is not None
-                place = s * (-slope_c[0] * slope_c[1] - offset)
-                keep = [x.substitute({new: -slope_c[0] * slope_c[1]}) for x in limits if x is not c and x is not d]
-                body = product(context, [substituted(context, rest, {i: place}), *(brackets.least(context, x) for x in keep)])
-                return "pinned", body
+        return _Spelling(None, {})
+    place = _one_place(limits, new)
+    if place is not None:
+        left = [c.substitute({new: place}) for c in limits]
+        body = substituted(context, rest, {i: sign * (place - offset)})
+        return _Spelling(None, product(context, [body, *(brackets.least(context, c) for c in left)]))
     size = _size(context, new, every)
     if size is not None:
-        sized = context.temporary(size)
-        moves = {i: s * (i_poly(sized) - offset)}
-        left = _needed(context, [c.substitute({new: i_poly(sized)}) for c in every])
-        assert left is not None
-        new, limits = sized, left
+        everywhere, new = new, context.temporary(size)
+        limits = _needed(context, [c.substitute({everywhere: i_poly(new)}) for c in every])
+        assert limits is not None
     try:
-        body = substituted(context, rest, moves)
+        body = substituted(context, rest, {i: sign * (i_poly(new) - offset)})
     except Unreduced:
         return None
     parted = False
@@ -155,16 +142,20 @@ def _spelled(context: Context, i: Index, others: list[Index], rest: Monomial, co
             limit = brackets.split(context, c)
             parted = parted or limit != context.one(Least, c)
         body = times(context, body, limit)
-    odd = sum(
-        len(q.terms)
-        for m in body
-        for a, _ in m
-        if new in a.free and not isinstance(a, Least)
-        for q in a.every_position()
-        if new in q.indices and q.index is not new
-    )
-    score = sum(_share(context, a, e, new, others) for m in body for a, e in m if new in a.free)
-    return (odd, len(limits), score, poly_signature(new.size, {})), new, body, parted
+    own = [(a, e) for m in body for a, e in m if new in a.free]
+    shifted = (q for a, _ in own if not isinstance(a, Least) for q in a.every_position() if new in q.indices)
+    odd = sum(len(q.terms) for q in shifted if q.index is not new)
+    score = sum(_share(a, e, new, others) for a, e in own)
+    return _Spelling(new, body, (odd, len(limits), score, poly_signature(new.size, {})), parted)
+
+
+def _one_place(limits: list[Poly], i: Index) -> Poly | None:
+    """The place of an index that two limits leave alone: ``p ≥ 0`` and ``−p ≥ 0``."""
+    for k, c in enumerate(limits):
+        slope = _slope(c, i)
+        if slope is not None and any(c + d is as_poly(0) for d in limits[k + 1 :]):
+            return -slope[0] * slope[1]
+    return None
 
 
 def _splits(limit: Poly, i: Index) -> bool:
@@ -174,7 +165,7 @@ def _splits(limit: Poly, i: Index) -> bool:
     return others or (slope is not None and slope[0] > 0)
 
 
-def _share(context: Context, a: Atom, e: Rational, i: Index, others: Sequence[Index]) -> int:
+def _share(a: Atom, e: Rational, i: Index, others: Sequence[Index]) -> int:
     """How the index stands in an atom, whatever the other bound indices do: each index is respelled by itself."""
     colours = {i: 1, **dict.fromkeys(others, 2)}
     if isinstance(a, Element):
@@ -211,7 +202,7 @@ def _size(context: Context, new: Index, limits: list[Poly]) -> Poly | None:
     ends = [c + i_poly(new) for c in limits if (_slope(c, new) or (0,))[0] == -1]
     fixed = [e for e in ends if not e.indices]
     if not fixed:
-        fixed = [f for f in (_furthest(context, e) for e in ends) if f is not None]
+        fixed = [f for f in (_furthest(e) for e in ends) if f is not None]
     fixed = [f for f in fixed if context.holds(f + 1)]
     if not fixed:
         return None
@@ -223,7 +214,7 @@ def _size(context: Context, new: Index, limits: list[Poly]) -> Poly | None:
     return best + 1
 
 
-def _furthest(context: Context, end: Poly) -> Poly | None:
+def _furthest(end: Poly) -> Poly | None:
     """The largest value of an end over the indices in it."""
     if any(unlimited(j) or EVERYWHERE.name in j.size.sizes() for j in end.indices):
         return None

@@ -15,12 +15,11 @@ from derivcheck.proof.expressions.atoms import (
     Rational,
     Reduction,
     expression_text,
-    height_of,
-    term_parts,
 )
 from derivcheck.proof.expressions.context import Context
 from derivcheck.proof.expressions.labelling import canonical_order
-from derivcheck.proof.expressions.polynomials import frozen, of_atom, single, whole
+from derivcheck.proof.expressions.polynomials import frozen, height_of, of_atom, single, whole
+from derivcheck.proof.expressions.signatures import term_parts
 from derivcheck.proof.normal_form import brackets, elementary
 from derivcheck.proof.normal_form.cases import assuming
 from derivcheck.proof.normal_form.closing import canonical_names

@@ -6,20 +6,9 @@ from collections.abc import Iterable, Sequence
 from math import ceil
 
 from derivcheck.notation.integers.polynomials import Index, Poly
-from derivcheck.proof.expressions.atoms import (
-    UNIT,
-    Atom,
-    Equal,
-    Expression,
-    Least,
-    Monomial,
-    Rational,
-    Sigma,
-    free_of,
-    unlimited,
-)
+from derivcheck.proof.expressions.atoms import UNIT, Atom, Equal, Expression, Least, Monomial, Rational, Sigma, unlimited
 from derivcheck.proof.expressions.context import Context, Unreduced
-from derivcheck.proof.expressions.polynomials import add_into, single
+from derivcheck.proof.expressions.polynomials import add_into, free_of, single
 from derivcheck.proof.normal_form import brackets, digits
 from derivcheck.proof.normal_form.closing import finished
 from derivcheck.proof.normal_form.products import of_poly, product, times

@@ -7,9 +7,9 @@ from fractions import Fraction
 
 from derivcheck.notation.integers.atoms import Floor, exact_quotient
 from derivcheck.notation.integers.polynomials import Index, Poly, i_poly
-from derivcheck.proof.expressions.atoms import Base, Expression, Rational, free_in, unlimited
+from derivcheck.proof.expressions.atoms import Base, Expression, Rational, unlimited
 from derivcheck.proof.expressions.context import Context
-from derivcheck.proof.expressions.polynomials import add_into
+from derivcheck.proof.expressions.polynomials import add_into, free_in
 from derivcheck.proof.normal_form.powers import power
 from derivcheck.proof.normal_form.products import times
 from derivcheck.proof.normal_form.substitution import moved

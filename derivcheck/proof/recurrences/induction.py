@@ -14,8 +14,8 @@ from derivcheck.notation.integers.polynomials import i_poly
 from derivcheck.notation.program.definitions import Definition
 from derivcheck.notation.terms.nodes import Add, Mul, Number, Over, Pow, Ref, Term
 from derivcheck.proof.claims.forms import Forms
-from derivcheck.proof.expressions.atoms import Element, Expression, Iverson, Monomial, Rational, elements_in, monomial_text
-from derivcheck.proof.expressions.polynomials import minus
+from derivcheck.proof.expressions.atoms import Element, Expression, Iverson, Monomial, Rational, monomial_text
+from derivcheck.proof.expressions.polynomials import elements_in, minus
 from derivcheck.proof.normal_form import brackets
 from derivcheck.proof.normal_form.products import times
 from derivcheck.proof.normal_form.substitution import renamed

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from derivcheck.notation.integers.polynomials import i_poly
 from derivcheck.proof.claims.forms import Forms
-from derivcheck.proof.expressions.atoms import Expression, free_in, unlimited
-from derivcheck.proof.expressions.polynomials import minus
+from derivcheck.proof.expressions.atoms import Expression, unlimited
+from derivcheck.proof.expressions.polynomials import free_in, minus
 from derivcheck.proof.normal_form.substitution import moved
 from derivcheck.proof.normal_form.vanishing import cleared
 from derivcheck.proof.recurrences.induction import summed_up

@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 from derivcheck.notation.integers.polynomials import Index, Poly, PolyLike, as_poly, i_poly
 from derivcheck.proof.claims.forms import Forms
-from derivcheck.proof.expressions.atoms import Atom, Element, Equal, Expression, Monomial, elements_in
-from derivcheck.proof.expressions.polynomials import add_into
+from derivcheck.proof.expressions.atoms import Atom, Element, Equal, Expression, Monomial
+from derivcheck.proof.expressions.polynomials import add_into, elements_in
 from derivcheck.proof.normal_form import brackets
 from derivcheck.proof.normal_form.products import times
 from derivcheck.proof.normal_form.substitution import moved, replaced

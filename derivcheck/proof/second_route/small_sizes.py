@@ -41,20 +41,9 @@ from itertools import product
 from math import floor, lcm, prod
 
 from derivcheck.notation.integers.polynomials import Index, Poly, Size, as_poly
-from derivcheck.proof.expressions.atoms import (
-    Atom,
-    Element,
-    Equal,
-    Expression,
-    Iverson,
-    Least,
-    Rational,
-    Whole,
-    free_in,
-    unlimited,
-)
+from derivcheck.proof.expressions.atoms import Atom, Element, Equal, Expression, Iverson, Least, Rational, Whole, unlimited
 from derivcheck.proof.expressions.context import Context
-from derivcheck.proof.expressions.polynomials import single, whole
+from derivcheck.proof.expressions.polynomials import free_in, single, whole
 from derivcheck.proof.normal_form.substitution import substituted
 from derivcheck.proof.normal_form.vanishing import cleared
 from derivcheck.proof.second_route.flattening import Flat, TooManyTerms, flat
