@@ -1,20 +1,18 @@
-"""Terms, equations and words of a proof in LaTeX."""
+"""Words and equations of a proof in LaTeX: SymPy prints the terms."""
 
 from __future__ import annotations
 
 import re
-from fractions import Fraction
+from typing import Any
 
-from derivcheck.notation.functions.table import functions
-from derivcheck.notation.integers.polynomials import Poly
+from sympy.printing.latex import LatexPrinter
+from sympy.printing.precedence import PRECEDENCE
+
+from derivcheck.notation.integers.polynomials import i_poly
 from derivcheck.notation.program.definitions import Definition
-from derivcheck.notation.terms.nodes import Add, Bracket, Func, Mul, Number, Over, Pow, Ref, SizeOf, Term, is_negative
+from derivcheck.notation.terms.nodes import Ref, Term
+from derivcheck.notation.values.sympify import to_sympy
 from derivcheck.proof.claims.sides import public
-
-_SUM, _PRODUCT, _POWER = range(3)
-_OVER = {"sum": r"\sum", "prod": r"\prod", "max": r"\max", "min": r"\min", "argmax": r"\arg\max", "argmin": r"\arg\min"}
-_SIGN = {"==": "=", "!=": r"\ne", ">=": r"\ge", ">": ">"}
-
 
 _SYMBOLS = {
     "≥": r"$\ge$", "≤": r"$\le$", "≠": r"$\ne$", "Σ": r"$\sum$", "Π": r"$\prod$", "·": r"$\cdot$", "−": "$-$",
@@ -34,102 +32,45 @@ def words(text: str) -> str:
 
 def equation(claim: Definition, target: Definition) -> str:
     """``target = what it is derived to be = what is claimed``."""
-    left = _ref(target.name, [i.key for i in target.indices])
-    return rf"{left} = {term_latex(target.term)} = {term_latex(claim.term)}"
+    element = Ref(target.name, tuple(map(i_poly, target.indices)))
+    return " = ".join(map(term_latex, (element, target.term, claim.term)))
 
 
-def term_latex(t: Term, level: int = _SUM) -> str:
+def term_latex(t: Term) -> str:
     """A term in LaTeX.
 
-    >>> from derivcheck.notation.terms.build import func, mul, ref
-    >>> from derivcheck.notation.terms.build import power
-    >>> print(term_latex(mul(func("exp", ref("s")), power(ref("Z"), -1))))
-    \\frac{\\exp\\left(s\\right)}{Z}
+    >>> from derivcheck.notation.text.parse import Scope, parse_input, parse_term
+    >>> scope = Scope({"x": parse_input("x", "N"), "y_bar": parse_input("y_bar", "")})
+    >>> print(term_latex(parse_term("y_bar*sum(n: x[n]^2)", scope)))
+    \\bar{y} \\sum_{n=0}^{N - 1} {x}_{n}^{2}
     """
-    text, own = _spell(t)
-    return rf"\left({text}\right)" if own < level else text
+    return str(_Printer().doprint(to_sympy(t)))
 
 
-def _spell(t: Term) -> tuple[str, int]:
-    if isinstance(t, Number):
-        return _number(t.value), _POWER if t.value >= 0 and t.value.denominator == 1 else _SUM
-    if isinstance(t, SizeOf):
-        return _poly(t.value), _POWER if t.value.atom is not None else _SUM
-    if isinstance(t, Ref):
-        return _ref(t.name, [_poly(p) for p in t.at]), _POWER
-    if isinstance(t, Bracket):
-        operand = _poly(t.operand) if isinstance(t.operand, Poly) else term_latex(t.operand)
-        return rf"\left[{operand} {_SIGN[t.relation]} 0\right]", _POWER
-    if isinstance(t, Add):
-        out = ""
-        for a in t.args:
-            text = term_latex(a, _SUM if is_negative(a) else _PRODUCT)
-            out += text if not out or text.startswith("-") else f" + {text}"
-        return out, _SUM
-    if isinstance(t, Mul):
-        return _product(t)
-    if isinstance(t, Pow):
-        if isinstance(t.exponent, Number) and t.exponent.value == -1:
-            return rf"\frac{{1}}{{{term_latex(t.base)}}}", _POWER
-        return rf"{{{term_latex(t.base, _POWER)}}}^{{{term_latex(t.exponent)}}}", _PRODUCT
-    if isinstance(t, Func):
-        row = functions().get(t.name)
-        name = row.latex if row else rf"\operatorname{{{_escaped(t.name)}}}"
-        return (rf"{name}\left({', '.join(map(term_latex, t.args))}\right)" if t.args else name), _POWER
-    if isinstance(t, Over):
-        bound = ", ".join(_letter(i.key) for i in t.indices)
-        return rf"{_OVER[t.kind]}_{{{bound}}} {term_latex(t.body, _PRODUCT)}", _PRODUCT
-    raise TypeError(f"not a term: {type(t).__name__}")
+class _Printer(LatexPrinter):  # type: ignore[misc]
+    """SymPy's, with Iverson brackets, and the names of tensors and indices as notes have them."""
 
+    def _print_Symbol(self, expr: Any, style: str = "plain") -> str:
+        return _name(public(expr.name))
 
-def _product(t: Mul) -> tuple[str, int]:
-    above: list[str] = []
-    below: list[str] = []
-    factors: list[Term] = []
-    sign = ""
-    for a in t.args:
-        if isinstance(a, Number):
-            sign = "-" if a.value < 0 else sign
-            if abs(a.value.numerator) != 1:
-                above.append(str(abs(a.value.numerator)))
-            if a.value.denominator != 1:
-                below.append(str(a.value.denominator))
-        elif isinstance(a, Pow) and isinstance(a.exponent, Number) and a.exponent.value < 0:
-            e = -a.exponent.value
-            below.append(term_latex(a.base, _POWER) + (f"^{{{_number(e)}}}" if e != 1 else ""))
-        else:
-            factors.append(a)
-    factors.sort(key=lambda a: isinstance(a, Over))  # a sum ends the product: it needs no parentheses there
-    above += [term_latex(a, _PRODUCT if isinstance(a, Over) and a is factors[-1] else _POWER) for a in factors]
-    top = r" \, ".join(above) or "1"
-    if not below:
-        return sign + top, _SUM if sign else _PRODUCT
-    return rf"{sign}\frac{{{top}}}{{{r' '.join(below)}}}", _SUM if sign else _PRODUCT
+    def _print_Extremum(self, expr: Any) -> str:
+        kind, body, *limits = expr.args
+        head = (r"\arg" if kind.name.startswith("arg") else "") + rf"\{kind.name.removeprefix('arg')}"
+        return rf"{head}_{{{', '.join(self._print(i) for i, *_ in limits)}}} {self.parenthesize(body, PRECEDENCE['Mul'])}"
 
-
-def _number(v: Fraction) -> str:
-    return str(v.numerator) if v.denominator == 1 else rf"{'-' if v < 0 else ''}\frac{{{abs(v.numerator)}}}{{{v.denominator}}}"
-
-
-def _ref(name: str, at: list[str]) -> str:
-    head = _name(name)
-    return f"{head}_{{{', '.join(map(_letter, at))}}}" if at else head
+    def _print_Piecewise(self, expr: Any) -> str:
+        (body, condition), *others = expr.args
+        if [tuple(o) for o in others] != [(0, True)]:
+            return str(super()._print_Piecewise(expr))
+        factor = "" if body == 1 else f" {self.parenthesize(body, PRECEDENCE['Mul'])}"
+        return rf"\left[{self._print(condition)}\right]{factor}"
 
 
 def _name(name: str) -> str:
-    name = public(name)
+    """A name: ``x_bar`` is x̄, ``k_1`` an index of that name, longer ones are upright."""
     if name.endswith("_bar"):
         return rf"\bar{{{_name(name.removesuffix('_bar'))}}}"
-    return name if len(name) == 1 else rf"\mathrm{{{_escaped(name)}}}"
-
-
-def _letter(text: str) -> str:
-    return re.sub(r"(\w+?)_(\d+)\b", r"\1_{\2}", text)
-
-
-def _poly(p: Poly) -> str:
-    return _letter(str(p)).replace("*", r" \, ").replace("//", r" \mathbin{/\!/} ")
-
-
-def _escaped(text: str) -> str:
-    return text.replace("_", r"\_")
+    letter = re.fullmatch(r"([^\W\d_])_(\d+)", name)
+    if letter:
+        return f"{letter[1]}_{{{letter[2]}}}"
+    return name if len(name) == 1 else rf"\mathrm{{{name.replace('_', chr(92) + '_')}}}"
