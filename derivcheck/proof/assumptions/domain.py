@@ -26,6 +26,7 @@ class Domain:
     """What is above 0 wherever a Program is defined: tensors by name, and expressions."""
 
     def __init__(self, program: Program) -> None:
+        """Everything above 0, also what its definitions say of others."""
         needed = program.needed(program.outputs)
         known = {d.name: (d.indices, d.term) for d in needed.definitions if not d.recurrent}
         dims = {n: program.dims(n) for n in program.names}

@@ -98,6 +98,7 @@ class Kinks:
         return all(self._smooth_atom(context, a, e) for m in u for a, e in m)
 
     def _smooth_atom(self, context: Context, a: Atom, e: Rational) -> bool:
+        """Whether a power of an atom is analytic in the inputs."""
         if isinstance(a, Element):
             return a.name in self.smooth
         if (

@@ -133,6 +133,7 @@ class Forms:
         return self.plain._grounded[name]
 
     def _stays_inside(self, name: str, indices: tuple[Index, ...]) -> bool:
+        """Whether each reference of a recurrence to itself stands beside brackets that keep it inside."""
         for m in self.form(name):
             for a, _ in m:
                 if name not in a.elements:

@@ -47,6 +47,7 @@ def written_out(program: Program, integers: Integers, below: Mapping[str, Poly])
 
 
 def _settled(p: Poly, integers: Integers, below: Mapping[str, Poly]) -> Poly:
+    """A position with integer definitions written out, and quotients of entries below a size simplified."""
     if not p.names:
         return p
     moves: dict[Any, PolyLike] = {}

@@ -74,6 +74,7 @@ class Atom:
     signature: int = field(init=False)
 
     def __post_init__(self) -> None:
+        """What is known of it without looking inside again."""
         tensor, bound = self.tensor(), self.binds()
         elements = {tensor} if tensor is not None else set[str]()
         free, names, height = set[Index](), set(elements), 0

@@ -34,6 +34,7 @@ class _Search:
         self.leaves = 0
 
     def visit(self, colours: Mapping[Index, int]) -> None:
+        """Tell one index after another of the smallest cell apart, as long as the budget lasts."""
         self.context.tick()
         cells: dict[int, list[Index]] = {}
         for i in self.bound:

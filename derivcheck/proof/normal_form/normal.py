@@ -39,6 +39,7 @@ def of_term(context: Context, term: Term) -> Expression:
 
 
 def _of_term(context: Context, t: Term) -> Expression:
+    """The normal form of a term from those of its parts."""
     if isinstance(t, Number):
         return number(plain(t.value))
     if isinstance(t, SizeOf):
@@ -74,6 +75,7 @@ def _power(context: Context, base: Expression, exponent: Expression) -> Expressi
 
 
 def _bracket(context: Context, t: Bracket) -> Expression:
+    """A bracket of integers or of real numbers, each relation by the three that are kept: = 0, ≥ 0, > 0."""
     if isinstance(t.operand, Poly):
         if t.relation in ("==", "!="):
             found = brackets.equal(context, t.operand)
@@ -98,6 +100,7 @@ def _complement(u: Expression) -> Expression:
 
 
 def _over(context: Context, t: Over) -> Expression:
+    """A sum or another reduction of a term."""
     body = of_term(context, t.body)
     if t.kind != "sum":
         return reductions.reduced(context, t.kind, t.indices, body)

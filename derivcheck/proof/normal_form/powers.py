@@ -40,6 +40,7 @@ def power(context: Context, base: Expression, exponent: Rational) -> Expression:
 
 
 def _power(context: Context, base: Expression, r: Rational) -> Expression:
+    """A power of an expression that is not 0, to an exponent that is neither 0 nor 1."""
     if len(base) == 1:
         ((m, c),) = base.items()
         return _of_monomial(context, m, c, r)

@@ -29,6 +29,7 @@ def summed(context: Context, bound: Sequence[Index], expression: Expression) -> 
 
 
 def _of_monomial(context: Context, bound: tuple[Index, ...], m: Monomial) -> Expression:
+    """The sum of one term: what has no bound index stands before it."""
     context.tick()
     free = free_of(m)
     here = [i for i in bound if i in free]
@@ -69,6 +70,7 @@ def _inner(context: Context, here: list[Index], m: Monomial) -> Expression:
 
 
 def _open_sums(context: Context, here: list[Index], m: Monomial) -> Expression | None:
+    """``Σ f · Σ g = Σ Σ f·g``: factors that are sums themselves, with their indices."""
     inner = [(a, e) for a, e in m if isinstance(a, Sigma) and 0 < e <= COPIES]
     if not inner:
         return None
@@ -90,6 +92,7 @@ def _open_sums(context: Context, here: list[Index], m: Monomial) -> Expression |
 
 
 def _delta(context: Context, here: list[Index], m: Monomial) -> Expression | None:
+    """``Σ_i [i = e]·f(i) = [0 ≤ e < N]·f(e)``."""
     for a, _ in m:
         found = _solved(a.poly, here) if isinstance(a, Equal) else None
         if found is None:

@@ -34,6 +34,7 @@ class Digits(Exact):
         )
 
     def one_power(self, base: Any, exponent: Any) -> Any:
+        """A power; None where it is not a real number."""
         if base is None or exponent is None:
             return None
         if isinstance(exponent, Fraction):
@@ -45,6 +46,7 @@ class Digits(Exact):
         return None if base <= 0 else self.mp.power(base, exponent)
 
     def one_value(self, name: str, values: Sequence[Any]) -> Any:
+        """A scalar function; None where it is not a real number."""
         if any(v is None for v in values):
             return None
         if name == "inf":  # masks add it; exp(−inf) is 0 again

@@ -74,6 +74,7 @@ def size_names(program: Program) -> tuple[str, ...]:
 
 
 def _levels(count: int, most: int) -> Iterator[tuple[int, ...]]:
+    """Places on the ladders of so many sizes: small ones first, then those of which no two agree."""
     if not count:
         yield ()
         return

@@ -133,6 +133,7 @@ def polynomial_in(definitions: Iterable[Definition], name: str) -> bool:
 
 
 def _polynomial(t: Term, name: str) -> bool:
+    """Whether a term is a polynomial of the elements of a tensor."""
     if name not in t.names:
         return True
     if isinstance(t, Ref):

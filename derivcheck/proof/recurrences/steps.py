@@ -26,6 +26,7 @@ def by_steps(forms: Forms, difference: Expression) -> bool:
 
 
 def _vanishes(forms: Forms, part: Expression) -> bool:
+    """The same for a part without denominators."""
     if not part:
         return True
     for i in sorted(free_in(part), key=lambda i: i.key):

@@ -147,6 +147,7 @@ class _Sum:
 
     # -- reading -------------------------------------------------------------------
     def _read(self, t: Flat) -> _Read:
+        """A term with each factor as what the theorem knows: a size, a number, a comparison, a symbol."""
         coefficient = Fraction(t.coefficient)
         sizes: dict[str, int] = {}
         numbers: list[tuple[Index, int]] = []
@@ -223,6 +224,7 @@ class _Sum:
 
     # -- expanding -------------------------------------------------------------------
     def _vanishes(self, terms: Sequence[_Read], sizes: Mapping[Poly, int]) -> bool:
+        """Whether the terms add up to 0 at these sizes, at every value of the free indices."""
         named = {p.atom.name: n for p, n in sizes.items() if isinstance(p.atom, Size)}
         for values in product(*(range(sizes[i.size]) for i in self.free)):
             total: dict[object, int] = {}
@@ -235,6 +237,7 @@ class _Sum:
     def _add(
         self, total: dict[object, int], t: _Read, at: dict[Index, int], sizes: Mapping[Poly, int], named: Mapping[str, int]
     ) -> None:
+        """Add a term, written out over its bound indices, to the polynomial in the symbols."""
         front = int(t.coefficient) * prod(named[n] ** e for n, e in t.sizes.items())
         for values in assignments(t.bound, t.order, at, sizes):
             self.context.tick()
