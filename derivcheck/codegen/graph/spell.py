@@ -27,6 +27,10 @@ _BINARY = {
 for _relation in (">=", ">", "<=", "<", "==", "!="):
     _BINARY[_relation] = (_relation, COMPARE, AND, AND)
 
+_PREFIX = {"neg": "-", "not": "~"}
+_CALLS = frozenset({"sqrt", "rsqrt", "where", "maximum", "minimum", "addmm", "dot"})  # torch's, of the arguments alone
+_ALONG = frozenset({"sum", "mean", "amax", "amin", "prod", "argmax", "argmin", "cumsum", "flip"})  # methods, along dimensions
+
 
 class Spelling:
     """Spells nodes; ``dtype`` and ``device`` are those of new tensors, ``filled`` the dimensions that must not be empty."""
@@ -46,10 +50,12 @@ class Spelling:
             sign, own, left, right = _BINARY[op]
             space = "" if sign == "**" else " "
             return f"{arg(0, left)}{space}{sign}{space}{arg(1, right)}", own
-        if op == "neg":
-            return f"-{arg(0, UNARY)}", UNARY
-        if op == "not":
-            return f"~{arg(0, UNARY)}", UNARY
+        if op in _PREFIX:
+            return f"{_PREFIX[op]}{arg(0, UNARY)}", UNARY
+        if op in _CALLS:
+            return f"torch.{op}({', '.join(arg(k, 0) for k in range(len(node.args)))})", ATOM
+        if op in _ALONG:
+            return self._along(node, op, arg), ATOM
         method: Callable[[Node, tuple[Any, ...], Arg], str] = getattr(self, f"_{op}")
         return method(node, p, arg), ATOM
 
@@ -97,21 +103,6 @@ class Spelling:
             self.numbers.use(row.torch.partition("(")[0])
         return row.torch.format(*texts)
 
-    def _sqrt(self, n: Node, p: tuple[Any, ...], arg: Arg) -> str:
-        return f"torch.sqrt({arg(0, 0)})"
-
-    def _rsqrt(self, n: Node, p: tuple[Any, ...], arg: Arg) -> str:
-        return f"torch.rsqrt({arg(0, 0)})"
-
-    def _where(self, n: Node, p: tuple[Any, ...], arg: Arg) -> str:
-        return f"torch.where({arg(0, 0)}, {arg(1, 0)}, {arg(2, 0)})"
-
-    def _maximum(self, n: Node, p: tuple[Any, ...], arg: Arg) -> str:
-        return f"torch.maximum({arg(0, 0)}, {arg(1, 0)})"
-
-    def _minimum(self, n: Node, p: tuple[Any, ...], arg: Arg) -> str:
-        return f"torch.minimum({arg(0, 0)}, {arg(1, 0)})"
-
     def _clamp(self, n: Node, p: tuple[Any, ...], arg: Arg) -> str:
         top = self._p(p[1]) if nonnegative(p[1] - 1) else f"{self.numbers.use('max')}({self._p(p[1])}, 0)"
         return f"{arg(0, ATOM)}.clamp({self._p(p[0])}, {top})"
@@ -121,70 +112,32 @@ class Spelling:
         return f"{arg(0, ATOM)}.clamp({side}={self.numbers.number(bound)})"
 
     # -- contractions -------------------------------------------------------------------------
-    def _addmm(self, n: Node, p: tuple[Any, ...], arg: Arg) -> str:
-        return f"torch.addmm({arg(0, 0)}, {arg(1, 0)}, {arg(2, 0)})"
-
-    def _dot(self, n: Node, p: tuple[Any, ...], arg: Arg) -> str:
-        return f"torch.dot({arg(0, 0)}, {arg(1, 0)})"
-
     def _einsum(self, n: Node, p: tuple[Any, ...], arg: Arg) -> str:
         return f'torch.einsum("{p[0]}", {arg(0, 0)}, {arg(1, 0)})'
 
-    def _convolved(self, n: Node, p: tuple[Any, ...], arg: Arg, name: str) -> str:
+    def _convolved(self, n: Node, p: tuple[Any, ...], arg: Arg) -> str:
         sizes, stride, offset, dilation, groups = p
         options = f"stride={stride}, offset={self.sizes(offset)}, dilation={dilation}"
         options += "" if groups is ONE_SIZE else f", groups={self._p(groups)}"
-        return f"{self.numbers.use(name)}({arg(0, 0)}, {arg(1, 0)}, {self.sizes(sizes)}, {options})"
+        return f"{self.numbers.use('_' + n.op)}({arg(0, 0)}, {arg(1, 0)}, {self.sizes(sizes)}, {options})"
 
-    def _conv(self, n: Node, p: tuple[Any, ...], arg: Arg) -> str:
-        return self._convolved(n, p, arg, "_conv")
-
-    def _conv_transpose(self, n: Node, p: tuple[Any, ...], arg: Arg) -> str:
-        return self._convolved(n, p, arg, "_conv_transpose")
+    _conv = _conv_transpose = _convolved
 
     # -- over dimensions ------------------------------------------------------------------------
-    def _over(self, n: Node, p: tuple[Any, ...], arg: Arg, name: str) -> str:
-        dims, keep = p
+    def _along(self, n: Node, name: str, arg: Arg) -> str:
+        """A method along one dimension, or over several with ``keepdim``; an extreme needs an element there."""
+        over = isinstance(n.params[0], tuple)
+        dims, keep = n.params if over else (n.params, False)
         rank = n.args[0].rank
-        spots = [k - rank if k == rank - 1 else k for k in dims]
-        if len(spots) == rank and not keep and name not in ("amax", "amin"):
-            inside = ""
-        else:
-            inside = str(spots[0]) if len(spots) == 1 else f"({', '.join(map(str, spots))})"
-            inside += ", keepdim=True" if keep else ""
-        return f"{arg(0, ATOM)}.{name}({inside})"
-
-    def _sum(self, n: Node, p: tuple[Any, ...], arg: Arg) -> str:
-        return self._over(n, p, arg, "sum")
-
-    def _mean(self, n: Node, p: tuple[Any, ...], arg: Arg) -> str:
-        return self._over(n, p, arg, "mean")
-
-    def _amax(self, n: Node, p: tuple[Any, ...], arg: Arg) -> str:
-        return self._extreme(n, p[0], self._over(n, p, arg, "amax"))
-
-    def _amin(self, n: Node, p: tuple[Any, ...], arg: Arg) -> str:
-        return self._extreme(n, p[0], self._over(n, p, arg, "amin"))
-
-    def _prod(self, n: Node, p: tuple[Any, ...], arg: Arg) -> str:
-        return f"{arg(0, ATOM)}.prod({self._dim(n, p[0])})"
-
-    def _argmax(self, n: Node, p: tuple[Any, ...], arg: Arg) -> str:
-        return self._extreme(n, p, f"{arg(0, ATOM)}.argmax({self._dim(n, p[0])})")
-
-    def _argmin(self, n: Node, p: tuple[Any, ...], arg: Arg) -> str:
-        return self._extreme(n, p, f"{arg(0, ATOM)}.argmin({self._dim(n, p[0])})")
-
-    def _extreme(self, n: Node, dims: tuple[int, ...], text: str) -> str:
-        for k in dims:
-            p = n.args[0].dims[k]
-            if not p.indices and not nonnegative(p - 1, 0):
-                self.filled[p] = None
-        return text
-
-    @staticmethod
-    def _dim(n: Node, k: int) -> int:
-        return -1 if k == n.args[0].rank - 1 and k else k
+        if name.endswith(("max", "min")):
+            sizes = (n.args[0].dims[k] for k in dims)
+            self.filled.update(dict.fromkeys(p for p in sizes if not p.indices and not nonnegative(p - 1, 0)))
+        if over and len(dims) == rank and not keep and name in ("sum", "mean"):
+            return f"{arg(0, ATOM)}.{name}()"
+        last = 0 if over else 1  # of a vector, only a reduction counts its one dimension from the end
+        spots = [-1 if k == rank - 1 and k >= last else k for k in dims]
+        inside = str(spots[0]) if len(spots) == 1 else f"({', '.join(map(str, spots))})"
+        return f"{arg(0, ATOM)}.{name}({inside}{', keepdim=True' if keep else ''})"
 
     # -- shapes --------------------------------------------------------------------------------------
     def _permute(self, n: Node, p: tuple[Any, ...], arg: Arg) -> str:
@@ -253,23 +206,11 @@ class Spelling:
         by = "" if step is ONE_SIZE else f", {self._p(step)}"
         return f"{self.numbers.use('_window')}({arg(0, 0)}, {k}, {self._p(start)}, {self._p(length)}{by})"
 
-    def _cat(self, n: Node, p: tuple[Any, ...], arg: Arg) -> str:
+    def _joined(self, n: Node, p: tuple[Any, ...], arg: Arg) -> str:
         parts = ", ".join(arg(k, 0) for k in range(len(n.args)))
-        return f"torch.cat(({parts}), {self._last(n, p[0])})"
+        return f"torch.{n.op}(({parts}), {-1 if p[0] == n.rank - 1 and p[0] else p[0]})"
 
-    def _stack(self, n: Node, p: tuple[Any, ...], arg: Arg) -> str:
-        parts = ", ".join(arg(k, 0) for k in range(len(n.args)))
-        return f"torch.stack(({parts}), {self._last(n, p[0])})"
-
-    def _cumsum(self, n: Node, p: tuple[Any, ...], arg: Arg) -> str:
-        return f"{arg(0, ATOM)}.cumsum({self._dim(n, p[0])})"
-
-    @staticmethod
-    def _last(n: Node, k: int) -> int:
-        return -1 if k == n.rank - 1 and k else k
-
-    def _flip(self, n: Node, p: tuple[Any, ...], arg: Arg) -> str:
-        return f"{arg(0, ATOM)}.flip({self._dim(n, p[0])})"
+    _cat = _stack = _joined
 
     def _diagonal(self, n: Node, p: tuple[Any, ...], arg: Arg) -> str:
         j, k = p
