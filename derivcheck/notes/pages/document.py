@@ -33,7 +33,7 @@ def index_blocks(ink: type[Writer], table: Symbols, forward: Program, adjoint: P
     w = ink(table, first)
     ahead = [Formula(w.head(d), (tuple(w.addends(d.term)),), words["stop"] if d.stop else "") for d in forward.definitions]
     back = [Formula.of(d, w, forward, adjoint) for d in gradient_definitions(forward, adjoint)]
-    said = table.of_upstream(words["upstream"], lambda name: w.math(w.place(name, ())))
+    said = table.of_upstream(words["upstream"], lambda name: w.formula.format(w.place(name, ())))
     terms = (without_upstream(d.term, table) for p in (forward, adjoint) for d in p.definitions)
     if any(isinstance(t, Bracket) for term in terms for t in subterms(term)):
         said.append(words["bracket"])

@@ -67,8 +67,8 @@ def element_blocks(ink: type[Writer], table: Symbols, forward: Program, adjoint:
     where = ", ".join(f"{table.sizes.get(n, n)} = {v}" for n, v in sizes.items())
     said = []
     if per_sample and sample:
-        said.append(words["sample"].format(index=plain.math(raised.index(Index(sample, 1)))))
-    said += table.of_upstream(words["upstream"], lambda name: plain.math(plain.place(name, ())))
+        said.append(words["sample"].format(index=plain.formula.format(raised.index(Index(sample, 1)))))
+    said += table.of_upstream(words["upstream"], lambda name: plain.formula.format(plain.place(name, ())))
     if not first:
         said.append(words["zero"])
     at = f" ({words['shape'].format(sizes=where)})" if where else ""

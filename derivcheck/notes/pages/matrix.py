@@ -44,7 +44,7 @@ def matrix_blocks(ink: type[Writer], table: Symbols, forward: Program, adjoint: 
         said.append(words["ones"])
     if r"\odot" in texts or "circ" in texts:
         said.append(words["hadamard"])
-    said += table.of_upstream(words["upstream"], lambda name: m.w.math(m.symbol(name)))
+    said += table.of_upstream(words["upstream"], lambda name: m.w.formula.format(m.symbol(name)))
     return [Block(words["forward"], tuple(ahead)), Block(words["gradients"], tuple(back), tuple(said))]
 
 
@@ -213,7 +213,7 @@ class Matrices:
             return None if inner is None else _Text(self.w.function(t.name, [inner.text])[0], _WHOLE)
         if isinstance(t, Bracket) and isinstance(t.operand, Term):
             inner = self.matrix(t.operand, row, column)
-            return None if inner is None else _Text(self.w.bracket(inner.text, t.relation, "0"), _WHOLE)
+            return None if inner is None else _Text(self.w.bracketed(inner.text, t.relation, "0"), _WHOLE)
         return None if t.free else self._scalar(t)
 
     def _reference(self, t: Ref, row: Index | None, column: Index | None) -> _Text | None:

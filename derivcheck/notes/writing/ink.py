@@ -10,8 +10,6 @@ from derivcheck.notation.integers.polynomials import Index
 from derivcheck.notes.symbols.symbol import GREEK, Symbol, size_latex
 from derivcheck.notes.writing.writer import ATOM, POWER, PRODUCT, Spelt, Writer
 
-_LATEX_RELATIONS = {"==": "=", "!=": r"\neq", ">=": r"\ge", ">": ">", "<": "<", "<=": r"\le"}
-_RELATIONS = {"==": "=", "!=": "≠", ">=": "≥", ">": ">", "<": "<", "<=": "≤"}
 _LATEX_BIG = {
     "sum": r"\sum",
     "prod": r"\prod",
@@ -43,14 +41,18 @@ def _rounded(v: Fraction) -> str | None:
 class Latex(Writer):
     """LaTeX."""
 
-    times = r" "
+    times = " "
     small_times = r"\,"
+    wrapped = r"\left({}\right)"
+    formula = "${}$"
+    partial = r"\frac{{\partial {}}}{{\partial {}}}"
+    floor = r"\left\lfloor {}/{}\right\rfloor"
+    modulo = r"{} \bmod {}"
+    bracket = r"\left[{} {} {}\right]"
+    relations = {"==": "=", "!=": r"\neq", ">=": r"\ge", ">": ">", "<": "<", "<=": r"\le"}
 
     def fraction(self, above: str, below: str, simple: bool) -> Spelt:
         return rf"\frac{{{above}}}{{{below}}}", POWER
-
-    def wrap(self, text: str) -> str:
-        return rf"\left({text}\right)"
 
     def joined(self, parts: list[str]) -> str:
         """Factors side by side, words apart: ``ab`` is one name, ``a b`` a product."""
@@ -59,11 +61,10 @@ class Latex(Writer):
             text += (r" \, " if _ENDS_IN_WORD.search(left) or _WORD.match(right) else self.times) + right
         return text
 
-    def symbol(self, name: str) -> str:
-        """The symbol of a name."""
-        return self.symbols[name].latex()
+    def drawn(self, symbol: Symbol) -> str:
+        return symbol.latex()
 
-    def _with(self, symbol: str, subscripts: list[str], raised: list[str]) -> str:
+    def placed(self, symbol: str, subscripts: list[str], raised: list[str]) -> str:
         if raised:  # beside a label in one superscript: TeX takes no second one on an accent
             symbol = f"{symbol[:-1] if symbol.endswith(')}') else f'{symbol}^{{'}({','.join(raised)})}}"
         if not subscripts:
@@ -71,18 +72,6 @@ class Latex(Writer):
         plain = all(len(s) == 1 or s.rstrip("'").isalpha() and len(s.rstrip("'")) == 1 for s in subscripts)
         inside = ("" if plain else ",").join(subscripts)
         return f"{symbol}_{inside}" if len(inside) == 1 else f"{symbol}_{{{inside}}}"
-
-    def element(self, name: str, subscripts: list[str], raised: list[str]) -> str:
-        return self._with(self.symbol(name), subscripts, raised)
-
-    def derivative(self, name: str, subscripts: list[str], raised: list[str]) -> str:
-        return rf"\frac{{\partial {self.symbols.loss.latex()}}}{{\partial {self.element(name, subscripts, raised)}}}"
-
-    def math(self, text: str) -> str:
-        return f"${text}$"
-
-    def partial(self, above: str, below: str) -> str:
-        return rf"\frac{{\partial {above}}}{{\partial {below}}}"
 
     def sum_over(self, indices: list[str]) -> str:
         return rf"\sum_{{{','.join(indices)}}}"
@@ -96,14 +85,11 @@ class Latex(Writer):
 
     def raise_to(self, base: str, exponent: str) -> str:
         if ("^" in base or "'" in base) and not base.startswith(r"\left("):  # no second superscript on one letter
-            base = self.wrap(base)
+            base = self.wrapped.format(base)
         return f"{base}^{exponent}" if len(exponent) == 1 else f"{base}^{{{exponent}}}"
 
     def root(self, text: str, whole: bool) -> Spelt:
         return rf"\sqrt{{{text}}}", ATOM
-
-    def bracket(self, left: str, relation: str, right: str) -> str:
-        return rf"\left[{left} {_LATEX_RELATIONS[relation]} {right}\right]"
 
     def function(self, name: str, args: list[str]) -> Spelt:
         row = functions().get(name)
@@ -119,12 +105,6 @@ class Latex(Writer):
         if kind not in ("sum", "prod"):
             signs = [rf"{_LATEX_BIG[kind]}_{{{', '.join(i for i, _, _ in bounds)}}}"]
         return r"\,".join(signs) + " " + body
-
-    def floor(self, above: str, below: str) -> str:
-        return rf"\left\lfloor {above}/{below}\right\rfloor"
-
-    def modulo(self, above: str, below: str) -> str:
-        return rf"{above} \bmod {below}"
 
     def extreme(self, kind: str, args: list[str]) -> str:
         name = rf"\{kind}" if kind in ("max", "min", "gcd") else rf"\operatorname{{{kind}}}".replace("_", r"\_")
@@ -155,32 +135,23 @@ class Unicode(Writer):
 
     times = " · "
     small_times = "·"
+    wrapped = "({})"
+    formula = "{}"
+    partial = "∂{}/∂{}"
+    floor = "⌊{}/{}⌋"
+    modulo = "{} mod {}"
+    bracket = "[{} {} {}]"
+    relations = {"==": "=", "!=": "≠", ">=": "≥", ">": ">", "<": "<", "<=": "≤"}
 
     def fraction(self, above: str, below: str, simple: bool) -> Spelt:
         return f"{above}/{below if simple else f'({below})'}", PRODUCT
 
-    def wrap(self, text: str) -> str:
-        return f"({text})"
+    def drawn(self, symbol: Symbol) -> str:
+        return symbol.unicode()
 
-    def symbol(self, name: str) -> str:
-        """The symbol of a name."""
-        return self.symbols[name].unicode()
-
-    def _with(self, symbol: str, subscripts: list[str], raised: list[str]) -> str:
+    def placed(self, symbol: str, subscripts: list[str], raised: list[str]) -> str:
         inside = ",".join([*raised, *subscripts])
         return f"{symbol}[{inside}]" if inside else symbol
-
-    def element(self, name: str, subscripts: list[str], raised: list[str]) -> str:
-        return self._with(self.symbol(name), subscripts, raised)
-
-    def derivative(self, name: str, subscripts: list[str], raised: list[str]) -> str:
-        return f"∂{self.symbols.loss.unicode()}/∂{self.element(name, subscripts, raised)}"
-
-    def math(self, text: str) -> str:
-        return text
-
-    def partial(self, above: str, below: str) -> str:
-        return f"∂{above}/∂{below}"
 
     def sum_over(self, indices: list[str]) -> str:
         return f"Σ_{indices[0]}" if len(indices) == 1 and len(indices[0]) == 1 else f"Σ_{{{','.join(indices)}}}"
@@ -200,9 +171,6 @@ class Unicode(Writer):
     def root(self, text: str, whole: bool) -> Spelt:
         return f"√{text if whole else f'({text})'}", POWER
 
-    def bracket(self, left: str, relation: str, right: str) -> str:
-        return f"[{left} {_RELATIONS[relation]} {right}]"
-
     def function(self, name: str, args: list[str]) -> Spelt:
         shown = {"pi": "π", "inf": "∞"}.get(name, name)
         return (f"{shown}({', '.join(args)})" if args else shown), ATOM
@@ -211,12 +179,6 @@ class Unicode(Writer):
         names = ",".join(i for i, _, _ in bounds)
         sign = {"sum": "Σ", "prod": "Π"}.get(kind, kind)
         return f"{sign}_{names} {body}" if len(names) == 1 else f"{sign}_{{{names}}} {body}"
-
-    def floor(self, above: str, below: str) -> str:
-        return f"⌊{above}/{below}⌋"
-
-    def modulo(self, above: str, below: str) -> str:
-        return f"{above} mod {below}"
 
     def extreme(self, kind: str, args: list[str]) -> str:
         return f"{kind}({', '.join(args)})"

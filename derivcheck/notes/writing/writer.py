@@ -10,6 +10,7 @@ from derivcheck.notation.integers.polynomials import Atom, Index, Poly, Size, as
 from derivcheck.notation.program.definitions import Definition
 from derivcheck.notation.terms.build import add, neg, power
 from derivcheck.notation.terms.nodes import Add, Bracket, Func, Mul, Number, Over, Pow, Ref, SizeOf, Term, is_negative
+from derivcheck.notes.symbols.symbol import Symbol
 from derivcheck.notes.symbols.symbols import Symbols
 from derivcheck.notes.writing.remainders import remainder
 from derivcheck.notes.writing.sides import FLIPPED, sides
@@ -43,30 +44,26 @@ class Writer:
         self.bare, self.raised, self.elements, self.dims = bare, raised, elements, dims or {}
 
     # -- ink, by the subclasses -------------------------------------------------------
-    times = " "
+    times = " "  # between factors
+    small_times = " "  # between factors of an integer expression
+    wrapped: str  # in round brackets
+    formula: str  # inside a sentence
+    partial: str  # the derivative of one element in another
+    floor: str  # of a quotient
+    modulo: str  # the remainder of a division
+    bracket: str  # Iverson's: left, relation, right
+    relations: Mapping[str, str]
 
     def fraction(self, above: str, below: str, simple: bool) -> Spelt:
         """A quotient; ``simple`` where what stands below is one factor."""
         raise NotImplementedError
 
-    def wrap(self, text: str) -> str:
-        """In round brackets."""
+    def drawn(self, symbol: Symbol) -> str:
+        """A symbol."""
         raise NotImplementedError
 
-    def element(self, name: str, subscripts: list[str], raised: list[str]) -> str:
-        """``name`` with positions."""
-        raise NotImplementedError
-
-    def derivative(self, name: str, subscripts: list[str], raised: list[str]) -> str:
-        """The partial derivative of the loss in an element of ``name``."""
-        raise NotImplementedError
-
-    def math(self, text: str) -> str:
-        """A formula inside a sentence."""
-        raise NotImplementedError
-
-    def partial(self, above: str, below: str) -> str:
-        """The derivative of one element in another."""
+    def placed(self, symbol: str, subscripts: list[str], raised: list[str]) -> str:
+        """A symbol with positions."""
         raise NotImplementedError
 
     def sum_over(self, indices: list[str]) -> str:
@@ -77,7 +74,7 @@ class Writer:
         self, bar: str, through: str, at: tuple[Poly, ...], target: str, own: tuple[Poly, ...], bound: list[Index]
     ) -> str:
         """``Σ_bound ∂L/∂through[at] · ∂through[at]/∂target[own]``."""
-        local = self.partial(self.place(through, at), self.place(target, own))
+        local = self.partial.format(self.place(through, at), self.place(target, own))
         if self.symbols.scalar and self.symbols.upstream_of.get(bar) == through:
             return local
         text = self.joined([self.place(bar, at), local])
@@ -99,24 +96,12 @@ class Writer:
         """A square root."""
         raise NotImplementedError
 
-    def bracket(self, left: str, relation: str, right: str) -> str:
-        """An Iverson bracket."""
-        raise NotImplementedError
-
     def function(self, name: str, args: list[str]) -> Spelt:
         """A scalar function."""
         raise NotImplementedError
 
     def big(self, kind: str, bounds: list[tuple[str, str, str]], body: str) -> str:
         """Σ and its kin: each bound an index, its first and its last value."""
-        raise NotImplementedError
-
-    def floor(self, above: str, below: str) -> str:
-        """A floored quotient."""
-        raise NotImplementedError
-
-    def modulo(self, above: str, below: str) -> str:
-        """The remainder of a division."""
         raise NotImplementedError
 
     def extreme(self, kind: str, args: list[str]) -> str:
@@ -131,7 +116,7 @@ class Writer:
     def poly(self, p: Poly, level: int = SUM) -> str:
         """An integer expression."""
         text, own = self._poly(p)
-        return self.wrap(text) if own < level else text
+        return self.wrapped.format(text) if own < level else text
 
     def _poly(self, p: Poly) -> Spelt:
         p = self._at_sizes(p)
@@ -141,8 +126,8 @@ class Writer:
         found = remainder(p)
         if found is not None:
             above, below, rest = found
-            text = self.modulo(self.poly(above, PRODUCT), self.poly(below, PRODUCT))
-            return (text if not rest.terms else f"{self.poly(rest)} + {self.wrap(text)}"), SUM
+            text = self.modulo.format(self.poly(above, PRODUCT), self.poly(below, PRODUCT))
+            return (text if not rest.terms else f"{self.poly(rest)} + {self.wrapped.format(text)}"), SUM
         parts = []
         for m, k in p.terms:
             factors = [self.raise_to(self.atom(a), str(e)) if e > 1 else self.atom(a) for a, e in m]
@@ -157,8 +142,6 @@ class Writer:
             return text, SUM
         return text, PRODUCT if parts[0][2] > 1 else ATOM
 
-    small_times = " "
-
     def atom(self, a: Atom) -> str:
         """A size, an index, an entry of an integer tensor, a floored quotient, an extreme."""
         if isinstance(a, Size):
@@ -168,7 +151,7 @@ class Writer:
         if isinstance(a, Entry):
             return self.place(a.name, a.at)
         if isinstance(a, Floor):
-            return self.floor(self.poly(a.numerator, PRODUCT), self.poly(a.denominator, ATOM))
+            return self.floor.format(self.poly(a.numerator, PRODUCT), self.poly(a.denominator, ATOM))
         assert isinstance(a, Extreme)
         return self.extreme(a.kind, [self.poly(p) for p in a.args])
 
@@ -176,14 +159,14 @@ class Writer:
     def term(self, t: Term, level: int = SUM) -> str:
         """The term, in brackets where it binds less than ``level``."""
         text, own = self._spell(t)
-        return self.wrap(text) if own < level else text
+        return self.wrapped.format(text) if own < level else text
 
     def place(self, name: str, at: tuple[Poly, ...]) -> str:
         """``name`` at positions: an element, a derivative or an upstream gradient."""
         subscripts, raised = self._positions(name, at)
-        if name in self.symbols.adjoint_of:
-            return self.derivative(self.symbols.adjoint_of[name], subscripts, raised)
-        return self.element(name, subscripts, raised)
+        of = self.symbols.adjoint_of.get(name)
+        text = self.placed(self.drawn(self.symbols[of or name]), subscripts, raised)
+        return text if of is None else self.partial.format(self.drawn(self.symbols.loss), text)
 
     def _positions(self, name: str, at: tuple[Poly, ...]) -> tuple[list[str], list[str]]:
         subscripts: list[str] = []
@@ -308,7 +291,7 @@ class Writer:
 
     def _factor(self, t: Term, last: bool) -> str:
         if isinstance(t, Over) and not last:
-            return self.wrap(self.term(t))
+            return self.wrapped.format(self.term(t))
         return self.term(t, PRODUCT if isinstance(t, Over) else POWER)
 
     def _rank(self, t: Term) -> int:
@@ -323,19 +306,23 @@ class Writer:
         return 0 if isinstance(t, SizeOf) else 4 if isinstance(t, Bracket) else 3
 
     # -- brackets ------------------------------------------------------------------------
+    def bracketed(self, left: str, relation: str, right: str) -> str:
+        """An Iverson bracket."""
+        return self.bracket.format(left, self.relations[relation], right)
+
     def _bracket(self, b: Bracket) -> str:
         if isinstance(b.operand, Poly):
             left, relation, right = sides(b.operand, b.relation)
-            return self.bracket(self.poly(left), relation, self.poly(right))
+            return self.bracketed(self.poly(left), relation, self.poly(right))
         operand = b.operand
         if isinstance(operand, Add) and len(operand.args) > 1:
             positive = [a for a in operand.args if not is_negative(a)]
             negative = [a for a in operand.args if is_negative(a)]
             if positive and negative:
-                return self.bracket(self.term(add(*positive)), b.relation, self.term(add(*map(neg, negative))))
+                return self.bracketed(self.term(add(*positive)), b.relation, self.term(add(*map(neg, negative))))
         if is_negative(operand):
-            return self.bracket(self.term(neg(operand)), FLIPPED[b.relation], "0")
-        return self.bracket(self.term(operand), b.relation, "0")
+            return self.bracketed(self.term(neg(operand)), FLIPPED[b.relation], "0")
+        return self.bracketed(self.term(operand), b.relation, "0")
 
     def addends(self, t: Term) -> list[str]:
         """The term in pieces that may stand on lines of their own: the addends of a sum, each but the first with its sign."""
