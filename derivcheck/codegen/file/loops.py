@@ -16,6 +16,7 @@ from derivcheck.codegen.lowering.lower import Lowering
 from derivcheck.errors import UnsupportedOperation
 from derivcheck.notation.integers.bounds import nonnegative
 from derivcheck.notation.integers.polynomials import Atom, Index, Poly, Size, as_poly, i_poly
+from derivcheck.notation.integers.relations import holds
 from derivcheck.notation.program.definitions import Definition
 from derivcheck.notation.program.recurrence import loop
 from derivcheck.notation.terms.build import ONE, ZERO
@@ -150,8 +151,8 @@ def _branches(
         return Branch(steps)
     assert isinstance(condition, Bracket)
     made: list[Branch | None] = []
-    for holds in (True, False):
-        truths = (*known, (condition, holds))
+    for answer in (True, False):
+        truths = (*known, (condition, answer))
         decided = _decided(k, truths, [t for term in terms.values() for t in subterms(term) if _on_index(t, k)])
         if decided is None:
             made.append(None)
@@ -222,4 +223,4 @@ def _holds(b: Bracket, k: Index, i: int, n: int) -> bool:
         return i if a is k else n
 
     v = int(b.operand.evaluate(look)) if b.operand is not as_poly(0) else 0
-    return {"==": v == 0, "!=": v != 0, ">=": v >= 0, ">": v > 0}[b.relation]
+    return bool(holds(b.relation, v))

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from derivcheck.notation.integers.bounds import numel
 from derivcheck.notation.integers.polynomials import Index, Poly, as_poly
 from derivcheck.notation.terms.build import size_of
 from derivcheck.notation.terms.nodes import Number, Term
@@ -118,7 +119,11 @@ class Graph:
         """``sum(x)/number`` as ``mean(x)`` where the number is how many are summed."""
         if total.op == "sum" and total.kind == FLOAT and total.args[0].kind == FLOAT:
             (x,), (dims, keep) = total.args, total.params
-            if size_of(count(x, dims)) is divisor and divisor.free <= self.fixed and not isinstance(divisor, Number):
+            if (
+                size_of(numel(x.dims[k] for k in dims)) is divisor
+                and divisor.free <= self.fixed
+                and not isinstance(divisor, Number)
+            ):
                 return self.node("mean", (x,), (dims, keep), total.dims, FLOAT)
         return None
 
@@ -172,14 +177,6 @@ class Graph:
 
 
 _KEEPS = ("sum", "mean", "amax", "amin")
-
-
-def count(x: Node, dims: Sequence[int]) -> Poly:
-    """How many elements a reduction over these dimensions gathers."""
-    total = ONE_SIZE
-    for k in dims:
-        total = total * x.dims[k]
-    return total
 
 
 def broadcast(left: Sequence[Poly], right: Sequence[Poly]) -> tuple[Poly, ...]:

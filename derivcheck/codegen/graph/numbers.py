@@ -7,7 +7,8 @@ from fractions import Fraction
 
 from derivcheck.notation.functions.table import functions
 from derivcheck.notation.integers.atoms import Applied, Entry, Extreme, Floor
-from derivcheck.notation.integers.polynomials import Atom, Index, Poly, Size, as_poly
+from derivcheck.notation.integers.bounds import numel
+from derivcheck.notation.integers.polynomials import Atom, Index, Poly, Size
 from derivcheck.notation.terms.build import coefficient, neg, power, size_of
 from derivcheck.notation.terms.nodes import Add, Bracket, Func, Mul, Number, Over, Pow, Ref, SizeOf, Term
 from derivcheck.notation.terms.walk import factors, subterms
@@ -49,12 +50,8 @@ def reciprocal(number: Term) -> Term | None:
     c, above, below = fraction_of(number)
     if c != 1 or above or not below:
         return None
-    total = as_poly(1)
-    for b in below:
-        if not isinstance(b, SizeOf):
-            return None
-        total = total * b.value
-    return size_of(total)
+    sizes = [b.value for b in below if isinstance(b, SizeOf)]
+    return size_of(numel(sizes)) if len(sizes) == len(below) else None
 
 
 class Speller:
@@ -203,9 +200,7 @@ class Speller:
         others = [b for b in below if b not in sizes and b not in constants]
         bottoms: list[str] = []
         if sizes:
-            total = as_poly(1)
-            for b in sizes:
-                total = total * b.value
+            total = numel(b.value for b in sizes)
             bottoms.append(f"{self.use('max')}({self._poly(total, real=True)[0]}, 1)")
         if c.denominator != 1:
             bottoms.append(str(c.denominator))

@@ -17,7 +17,8 @@ from derivcheck.codegen.lowering.cumulative import cumulative
 from derivcheck.codegen.lowering.frame import Frame
 from derivcheck.codegen.lowering.masks import implied, mask, masked
 from derivcheck.codegen.lowering.scatter import scatter
-from derivcheck.notation.integers.polynomials import Index, as_poly
+from derivcheck.notation.integers.bounds import numel
+from derivcheck.notation.integers.polynomials import Index
 from derivcheck.notation.terms.build import ONE, mul, size_of
 from derivcheck.notation.terms.nodes import Bracket, Mul, Number, Over, Pow, Term
 
@@ -192,9 +193,7 @@ def _flat(low: Frame, left: Value, right: Value, inner: list[Index]) -> tuple[Va
     n = len(inner)
     if left.axes[k : k + n] != tuple(inner) or right.axes[j : j + n] != tuple(inner):
         return left, right, inner
-    size = as_poly(1)
-    for i in inner:
-        size = size * i.size
+    size = numel(i.size for i in inner)
     one = Index(inner[0].name, size, inner[0].serial)
 
     def flat(v: Value, at: int) -> Value:

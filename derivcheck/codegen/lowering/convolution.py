@@ -8,14 +8,15 @@ stand in the sum in any solved form: ``x[s·i + u]``, ``w[x − s·i]`` or ``[x 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from derivcheck.codegen.graph.nodes import FLOAT, ONE_SIZE, Node, Value
+from derivcheck.codegen.graph.nodes import FLOAT, Node, Value
 from derivcheck.codegen.lowering.frame import Frame
 from derivcheck.codegen.lowering.grouping import grouped
 from derivcheck.codegen.lowering.positions import radix
 from derivcheck.codegen.lowering.reading import merged
+from derivcheck.notation.integers.bounds import numel
 from derivcheck.notation.integers.polynomials import Index, Poly, fresh, i_poly
 from derivcheck.notation.terms.nodes import Bracket, Ref, Term
 
@@ -107,13 +108,13 @@ def _coordinates(low: Frame, f: Ref, relations: list[Relation], key: str) -> tup
         digits = radix(low, f.at, k)
         if i is not None or digits is not None:
             order = [i] if i is not None else digits[1] if digits is not None else []
-            total = _size(order)
+            total = numel(j.size for j in order)
             if any(j in low.graph.fixed or j in out for j in order) or total is not size or digits and digits[0].terms:
                 return None
             out += order
             dims += [j.size for j in order]
             continue
-        line = _two(low, p)
+        line = _combination(low, p, 2)
         if line is None:
             return None
         q = fresh(Index(f"{key}{k}", size), [*p.indices, *low.place])
@@ -123,8 +124,8 @@ def _coordinates(low: Frame, f: Ref, relations: list[Relation], key: str) -> tup
     return out, low.graph.reshape(low.graph.var(f.name, low.dims[f.name]), dims)
 
 
-def _two(low: Frame, p: Poly) -> tuple[dict[Index, int], Poly] | None:
-    """``c_1·a + c_2·b + k`` with integers c and a k that Python knows."""
+def _combination(low: Frame, p: Poly, count: int) -> tuple[dict[Index, int], Poly] | None:
+    """``c_1·a + c_2·b + … + k`` with so many indices, integers c and a k that Python knows."""
     rest = p
     coefficients: dict[Index, int] = {}
     for i in p.indices - low.graph.fixed:
@@ -132,24 +133,15 @@ def _two(low: Frame, p: Poly) -> tuple[dict[Index, int], Poly] | None:
         if found is None or not found[0]:
             return None
         coefficients[i], rest = found
-    if len(coefficients) != 2 or rest.indices - low.graph.fixed or rest.names:
-        return None
-    return coefficients, rest
+    return (coefficients, rest) if len(coefficients) == count and not rest.names else None
 
 
 def _of_bracket(low: Frame, b: Bracket) -> Relation | None:
+    """``[x = s·i + t·u − p]`` as a relation of three coordinates."""
     if b.relation != "==" or not isinstance(b.operand, Poly):
         return None
-    rest = b.operand
-    coefficients: dict[Index, int] = {}
-    for i in rest.indices - low.graph.fixed:
-        found = rest.linear_in(i)
-        if found is None or not found[0]:
-            return None
-        coefficients[i], rest = found
-    if len(coefficients) != 3 or rest.names:
-        return None
-    return Relation(coefficients, rest)
+    found = _combination(low, b.operand, 3)
+    return None if found is None else Relation(*found)
 
 
 def _line(r: Relation, axes: dict[str, list[Index]], free: frozenset[Index], bound: frozenset[Index]) -> Line | None:
@@ -206,7 +198,7 @@ def _emit(
     def node(who: str, classes: Sequence[Sequence[Index]], merged: Sequence[Sequence[Index]]) -> Node:
         order = [i for c in classes for i in c] + [coordinate(line, who) for line in lines]
         turned = g.permute(nodes[who], [axes[who].index(i) for i in order])
-        shape = [_size(c) for c in merged] + [coordinate(line, who).size for line in lines]
+        shape = [numel(i.size for i in c) for c in merged] + [coordinate(line, who).size for line in lines]
         return g.reshape(turned, shape)
 
     n, o = alone[first], alone[second]
@@ -221,9 +213,13 @@ def _emit(
     stride = tuple(line.others[stride_of][1] for line in lines)
     dilation = tuple(line.others[second][1] for line in lines)
     offset = tuple(line.offset for line in lines)
-    dims = (_size(n), _size([*group, *o]), *sizes)
+    dims = (numel(i.size for i in n), numel(i.size for i in (*group, *o)), *sizes)
     made = g.node(
-        "conv_transpose" if transposed else "conv", (x, w), (sizes, stride, offset, dilation, _size(group)), dims, FLOAT
+        "conv_transpose" if transposed else "conv",
+        (x, w),
+        (sizes, stride, offset, dilation, numel(i.size for i in group)),
+        dims,
+        FLOAT,
     )
     order = (*n, *group, *o, *out)
     for i in order:
@@ -233,10 +229,3 @@ def _emit(
 
 def _is_gradient(name: str) -> bool:
     return name.endswith("_bar") or name.startswith("grad_")
-
-
-def _size(indices: Iterable[Index]) -> Poly:
-    total = ONE_SIZE
-    for i in indices:
-        total = total * i.size
-    return total

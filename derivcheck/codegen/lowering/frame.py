@@ -6,7 +6,6 @@ terms (:mod:`derivcheck.codegen.lowering.lower`) provides.
 
 from __future__ import annotations
 
-import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
@@ -14,7 +13,8 @@ from typing import NamedTuple
 from derivcheck.codegen.graph.nodes import BOOL, FLOAT, INT, NUMBER, SCALAR, Graph, Node, Value
 from derivcheck.codegen.graph.numbers import is_number, reciprocal
 from derivcheck.codegen.lowering.finite import may_be_infinite
-from derivcheck.notation.integers.polynomials import Index, Poly, as_poly
+from derivcheck.notation.integers.bounds import numel
+from derivcheck.notation.integers.polynomials import Index, Poly
 from derivcheck.notation.terms.build import MINUS_ONE, ONE, mul, size_of
 from derivcheck.notation.terms.nodes import Bracket, Number, Term
 
@@ -127,7 +127,7 @@ class Frame(ABC):
             return Value(g.number(mul(number, node.params[0])), ())
         if node.op == "sum" and node.kind == FLOAT:
             times = node.args[0].dims
-            total = size_of(math.prod((times[k] for k in node.params[0]), start=as_poly(1)))
+            total = size_of(numel(times[k] for k in node.params[0]))
             rest = mul(number, total)
             if isinstance(rest, Number) and not isinstance(total, Number):
                 mean = g.mean_of(node, total)

@@ -6,7 +6,6 @@ own order does not fit.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 from derivcheck.codegen.graph.nodes import BOOL, FLOAT, INT, NUMBER, SCALAR, Node, Value, broadcast
@@ -18,7 +17,8 @@ from derivcheck.codegen.lowering.frame import Frame
 from derivcheck.codegen.lowering.masks import implied, mask, masked, where
 from derivcheck.codegen.lowering.reading import integer, read
 from derivcheck.errors import UnsupportedOperation
-from derivcheck.notation.integers.polynomials import Index, as_poly
+from derivcheck.notation.integers.bounds import numel
+from derivcheck.notation.integers.polynomials import Index
 from derivcheck.notation.program.definitions import Definition
 from derivcheck.notation.terms.build import MINUS_ONE, ONE, ZERO, add, mul, neg, power
 from derivcheck.notation.terms.nodes import Add, Bracket, Func, Mul, Number, Over, Pow, Ref, SizeOf, Term
@@ -240,7 +240,7 @@ class Lowering(Frame):
             return Value(self.graph.reduce("amax" if term.kind == "max" else "amin", node, dims), kept)
         shape = [i.size for i in kept]
         if len(term.indices) > 1:
-            node = self.graph.reshape(node, [*shape, math.prod((i.size for i in term.indices), start=as_poly(1))])
+            node = self.graph.reshape(node, [*shape, numel(i.size for i in term.indices)])
         kind = node.kind if term.kind == "prod" else INT
         found = Value(self.graph.node(term.kind, (node,), (first,), shape, kind), kept)
         return found if term.kind == "prod" else self.as_float(found)

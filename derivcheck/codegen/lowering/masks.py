@@ -9,10 +9,9 @@ from derivcheck.codegen.lowering.frame import Frame
 from derivcheck.codegen.lowering.positions import vanishing
 from derivcheck.codegen.lowering.reading import integer, read
 from derivcheck.notation.integers.polynomials import Index, Poly
+from derivcheck.notation.integers.relations import FLIPPED
 from derivcheck.notation.terms.build import add, neg
 from derivcheck.notation.terms.nodes import Add, Bracket, Number, Ref, SizeOf, Term, is_negative
-
-_FLIPPED = {">=": "<=", ">": "<", "<=": ">=", "<": ">", "==": "==", "!=": "!="}
 
 
 def mask(low: Frame, b: Bracket, order: tuple[Index, ...] = ()) -> Value:
@@ -38,7 +37,7 @@ def _of_position(low: Frame, relation: str, p: Poly, axes: tuple[Index, ...] | N
 
 def _compare(low: Frame, relation: str, left: Value, right: Value, order: tuple[Index, ...] | None = None) -> Value:
     if left.node.kind == NUMBER:
-        left, right, relation = right, left, _FLIPPED[relation]
+        left, right, relation = right, left, FLIPPED[relation]
     axes = order or low.union([left.axes, right.axes])
     a, b = low.align(left, axes), low.align(right, axes)
     if a.kind == NUMBER:
@@ -55,7 +54,7 @@ def _of_term(low: Frame, relation: str, operand: Term) -> Value:
     if isinstance(operand, Add) and numbers:  # [a − b + 1 ≥ 0] is a − b ≥ −1: 1 + a would lose the 1 where a is large
         left, right = add(*(a for a in operand.args if not isinstance(a, Number))), neg(numbers[0])
         if is_negative(left.args[0] if isinstance(left, Add) else left):
-            left, right, relation = neg(left), neg(right), _FLIPPED[relation]
+            left, right, relation = neg(left), neg(right), FLIPPED[relation]
         return _compare(low, relation, _exact(low, left), Value(low.graph.number(right), ()))
     if isinstance(operand, Add):  # [a − b ≥ 0] is a ≥ b: no cancellation, and inf meets inf as torch has it
         above = [a for a in operand.args if not is_negative(a)]
@@ -63,7 +62,7 @@ def _of_term(low: Frame, relation: str, operand: Term) -> Value:
         if above and below:
             return _compare(low, relation, _exact(low, add(*above)), _exact(low, add(*below)))
     if is_negative(operand):
-        return _compare(low, _FLIPPED[relation], _exact(low, neg(operand)), Value(low.graph.number(Number(0)), ()))
+        return _compare(low, FLIPPED[relation], _exact(low, neg(operand)), Value(low.graph.number(Number(0)), ()))
     return _compare(low, relation, _exact(low, operand), Value(low.graph.number(Number(0)), ()))
 
 

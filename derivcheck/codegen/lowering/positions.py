@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from derivcheck.codegen.graph.nodes import ONE_SIZE
 from derivcheck.codegen.lowering.frame import Frame
 from derivcheck.notation.integers.atoms import Entry
-from derivcheck.notation.integers.bounds import nonnegative
+from derivcheck.notation.integers.bounds import nonnegative, sloped
 from derivcheck.notation.integers.polynomials import Index, Poly, as_poly
 
 
@@ -27,16 +27,10 @@ def affine(low: Frame, p: Poly) -> tuple[Poly, Index, Poly] | None:
     if len(free) != 1:
         return None
     (i,) = free
-    slope, rest = [], []
-    for m, c in p.terms:
-        if (i, 1) in m:
-            slope.append((tuple((a, e) for a, e in m if a is not i), c))
-        else:
-            rest.append((m, c))
-    s, r = Poly(slope), Poly(rest)
-    if not s.terms or not known(low, s) or not known(low, r):
+    found = sloped(p, i)
+    if found is None or not found[0].terms or not all(known(low, q) for q in found):
         return None
-    return s, i, r
+    return found[0], i, found[1]
 
 
 def alone(low: Frame, positions: Sequence[Poly], k: int) -> bool:

@@ -13,7 +13,7 @@ from derivcheck.codegen.lowering.frame import Frame
 from derivcheck.codegen.lowering.positions import affine, alone, free_indices, inside, known, may_be_empty, radix, trusted
 from derivcheck.errors import UnsupportedOperation
 from derivcheck.notation.integers.atoms import Entry, Extreme, Floor, exact_quotient
-from derivcheck.notation.integers.bounds import nonnegative
+from derivcheck.notation.integers.bounds import nonnegative, numel
 from derivcheck.notation.integers.polynomials import Atom, Index, Poly, as_poly, fresh, i_poly
 from derivcheck.notation.terms.build import size_of
 
@@ -106,10 +106,7 @@ def _read(low: Frame, node: Node, positions: list[Poly]) -> Value:
         found = radix(low, positions, k)
         if found is not None:
             start, order = found
-            total = ONE_SIZE
-            for i in order:
-                total = total * i.size
-            node = _window(low, node, k, start, total, ONE_SIZE)
+            node = _window(low, node, k, start, numel(i.size for i in order), ONE_SIZE)
             node = g.reshape(node, [*node.dims[:k], *(i.size for i in order), *node.dims[k + 1 :]])
             positions[k : k + 1] = [i_poly(i) for i in order]
     for k, p in enumerate(positions):  # slices

@@ -1,10 +1,20 @@
-"""What an integer expression surely is, at all sizes: at least 0, at most another.  False says: not known."""
+"""What an integer expression surely is, at all sizes: at least 0, at most another.  False says: not known.
+
+Also how many elements sizes make, and a line in one index.
+"""
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterable
 from functools import lru_cache
 
 from derivcheck.notation.integers.polynomials import Index, Poly, Size, as_poly
+
+
+def numel(sizes: Iterable[Poly]) -> Poly:
+    """The product of sizes: the number of elements."""
+    return math.prod(sizes, start=as_poly(1))
 
 
 def lower_bound(poly: Poly, least: int = 1) -> Poly | None:
@@ -14,7 +24,7 @@ def lower_bound(poly: Poly, least: int = 1) -> Poly | None:
     """
     bound = poly
     for i in sorted(poly.indices, key=lambda a: a.key):
-        found = _degree_one(bound, i)
+        found = sloped(bound, i)
         if found is None:
             return None
         slope, rest = found
@@ -27,7 +37,7 @@ def lower_bound(poly: Poly, least: int = 1) -> Poly | None:
     return bound
 
 
-def _degree_one(poly: Poly, i: Index) -> tuple[Poly, Poly] | None:
+def sloped(poly: Poly, i: Index) -> tuple[Poly, Poly] | None:
     """``(slope, rest)`` with ``poly = slope·i + rest``, both free of ``i``; None where it is not of that form."""
     slope, rest = [], []
     for m, c in poly.terms:

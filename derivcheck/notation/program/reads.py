@@ -15,6 +15,7 @@ from derivcheck.errors import NotationError
 from derivcheck.notation.integers.atoms import Entry, Extreme, Floor
 from derivcheck.notation.integers.bounds import lower_bound, nonnegative
 from derivcheck.notation.integers.polynomials import Atom, Index, Poly, Size
+from derivcheck.notation.integers.relations import holds
 from derivcheck.notation.program.program import Program
 from derivcheck.notation.program.requirements import Requirement
 from derivcheck.notation.terms.nodes import Bracket, Over, Ref, SizeOf, Term
@@ -185,7 +186,7 @@ def _violated(gap: Poly, r: Read) -> str | None:
 def _true(g: Bracket, sizes: Mapping[str, int], at: Mapping[Index, int]) -> bool:
     assert isinstance(g.operand, Poly)
     v = _value(g.operand, sizes, at)
-    return {"==": v == 0, "!=": v != 0, ">=": v >= 0, ">": v > 0}[g.relation]
+    return bool(holds(g.relation, v))
 
 
 def _value(p: Poly, sizes: Mapping[str, int], at: Mapping[Index, int]) -> int:

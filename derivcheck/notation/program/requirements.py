@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from derivcheck.notation.integers.atoms import Extreme, surely_within
 from derivcheck.notation.integers.bounds import nonnegative
 from derivcheck.notation.integers.polynomials import Poly, as_poly
-
-_RELATIONS = {
-    ">": operator.gt, "<": operator.lt, ">=": operator.ge, "<=": operator.le, "==": operator.eq, "!=": operator.ne
-}  # fmt: skip
+from derivcheck.notation.integers.relations import FLIPPED, RELATIONS
 
 
 @dataclass(frozen=True)
@@ -31,7 +27,7 @@ class Requirement:
 
     def holds(self, sizes: Mapping[str, int]) -> bool:
         """Whether it holds at these sizes."""
-        return bool(_RELATIONS[self.relation](self.left.at(sizes), self.right.at(sizes)))
+        return bool(RELATIONS[self.relation](self.left.at(sizes), self.right.at(sizes)))
 
     @property
     def always(self) -> bool:
@@ -64,9 +60,6 @@ class Requirement:
         return f"{self.left} {self.relation} {self.right}"
 
 
-_TURNED = {"<": ">", ">": "<", "<=": ">=", ">=": "<=", "==": "==", "!=": "!="}
-
-
 def simplest(needs: Requirement) -> Requirement:
     """``min(a, b) == a`` as ``a <= b``; a number on the right.
 
@@ -86,7 +79,7 @@ def simplest(needs: Requirement) -> Requirement:
         taken = Poly((m, -c) for m, c in needs.left.terms if c < 0)
         needs = Requirement(needs.left + taken, needs.relation, taken)
     if all(c < 0 for p in (needs.left, needs.right) for _, c in p.terms):
-        needs = Requirement(-needs.left, _TURNED[needs.relation], -needs.right)
+        needs = Requirement(-needs.left, FLIPPED[needs.relation], -needs.right)
     if needs.left.constant is not None and needs.right.constant is None:
-        return Requirement(needs.right, _TURNED[needs.relation], needs.left)
+        return Requirement(needs.right, FLIPPED[needs.relation], needs.left)
     return needs

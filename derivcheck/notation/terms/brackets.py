@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from derivcheck.notation.integers.bounds import nonnegative
 from derivcheck.notation.integers.polynomials import Poly, PolyLike, as_poly
+from derivcheck.notation.integers.relations import holds
 from derivcheck.notation.terms.build import ONE, ZERO, add, neg
 from derivcheck.notation.terms.nodes import Bracket, Number, SizeOf, Term
 
@@ -14,15 +15,7 @@ def bracket(relation: str, operand: PolyLike | Term, least: int = 1) -> Term:
     ``relation`` may also be ``<`` or ``<=``.
     """
     if isinstance(operand, Number):
-        holds = {
-            "==": operand.value == 0,
-            "!=": operand.value != 0,
-            ">=": operand.value >= 0,
-            ">": operand.value > 0,
-            "<": operand.value < 0,
-            "<=": operand.value <= 0,
-        }
-        return ONE if holds[relation] else ZERO
+        return ONE if holds(relation, operand.value) else ZERO
     if isinstance(operand, SizeOf):
         operand = operand.value
     if isinstance(operand, Term):

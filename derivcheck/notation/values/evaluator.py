@@ -27,6 +27,7 @@ import numpy as np
 from derivcheck.errors import InputError, UnsupportedOperation
 from derivcheck.notation.integers.atoms import Entry
 from derivcheck.notation.integers.polynomials import Atom, Index, Poly, Size
+from derivcheck.notation.integers.relations import holds
 from derivcheck.notation.program.definitions import Definition
 from derivcheck.notation.program.program import Program
 from derivcheck.notation.program.recurrence import groups, loop
@@ -204,10 +205,9 @@ class Evaluation(Axes):
         if isinstance(b.operand, Poly):
             place = self.place(b.operand)
             v = np.asarray(place.values)
-            holds = {"==": v == 0, "!=": v != 0, ">=": v >= 0, ">": v > 0}[b.relation]
             shape = tuple(self.extent(i) for i in place.axes)
             opened = None if place.open is None else np.broadcast_to(place.open, shape)
-            return Mask(np.broadcast_to(holds, shape), opened, bool(b.operand.names)), place.axes
+            return Mask(np.broadcast_to(holds(b.relation, v), shape), opened, bool(b.operand.names)), place.axes
         inner = self.value(b.operand)
         return self.numbers.compare(b.relation, inner.data), inner.axes
 

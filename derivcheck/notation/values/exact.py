@@ -11,6 +11,7 @@ import numpy as np
 
 from derivcheck.errors import UnsupportedOperation
 from derivcheck.notation.functions.table import functions
+from derivcheck.notation.integers.relations import holds
 from derivcheck.notation.values.float64 import Numpy
 from derivcheck.notation.values.numbers import Mask, Whole
 
@@ -106,15 +107,8 @@ class Exact(Numpy):
         return self._map(lambda u, v: None if u is None or v is None else u * v, a, b)
 
     def compare(self, relation: str, a: Any) -> Mask:
-        tests: dict[str, Callable[[Any], bool]] = {
-            "==": lambda v: v == 0,
-            "!=": lambda v: v != 0,
-            ">=": lambda v: v >= 0,
-            ">": lambda v: v > 0,
-        }
-        return Mask(
-            np.array([v is not None and bool(tests[relation](self.sign(v))) for v in a.ravel()], dtype=bool).reshape(a.shape)
-        )
+        found = [v is not None and bool(holds(relation, self.sign(v))) for v in a.ravel()]
+        return Mask(np.array(found, dtype=bool).reshape(a.shape))
 
     def sign(self, value: Any) -> Any:
         """A number that compares with 0 as the value does."""

@@ -10,6 +10,7 @@ import numpy as np
 
 from derivcheck.errors import InputError
 from derivcheck.notation.functions.float64 import numpy_function
+from derivcheck.notation.integers.relations import holds
 from derivcheck.notation.values.numbers import Bools, Mask, Positions, Whole
 
 
@@ -111,7 +112,7 @@ class Numpy:
         return np.asarray(numpy_function(name)(*args), dtype=self.dtype)
 
     def compare(self, relation: str, a: Any) -> Mask:
-        return Mask(np.asarray({"==": a == 0, "!=": a != 0, ">=": a >= 0, ">": a > 0}[relation], dtype=bool))
+        return Mask(np.asarray(holds(relation, a), dtype=bool))
 
     def where(self, mask: Mask, a: Any) -> Any:
         return np.where(mask.holds, a, 0.0)

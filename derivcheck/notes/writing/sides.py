@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from derivcheck.notation.integers.polynomials import Poly
+from derivcheck.notation.integers.relations import FLIPPED
 from derivcheck.notes.writing.remainders import remainder
-
-#: The relation that holds when the two sides are exchanged, or both negated.
-FLIPPED = {"==": "==", "!=": "!=", ">=": "<=", "<=": ">=", ">": "<", "<": ">"}
 
 
 def sides(p: Poly, relation: str) -> tuple[Poly, str, Poly]:

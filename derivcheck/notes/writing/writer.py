@@ -7,13 +7,14 @@ from fractions import Fraction
 
 from derivcheck.notation.integers.atoms import Entry, Extreme, Floor
 from derivcheck.notation.integers.polynomials import Atom, Index, Poly, Size, as_poly
+from derivcheck.notation.integers.relations import FLIPPED
 from derivcheck.notation.program.definitions import Definition
 from derivcheck.notation.terms.build import add, neg, power
 from derivcheck.notation.terms.nodes import Add, Bracket, Func, Mul, Number, Over, Pow, Ref, SizeOf, Term, is_negative
 from derivcheck.notes.symbols.symbol import Symbol
 from derivcheck.notes.symbols.symbols import Symbols
 from derivcheck.notes.writing.remainders import remainder
-from derivcheck.notes.writing.sides import FLIPPED, sides
+from derivcheck.notes.writing.sides import sides
 
 SUM, PRODUCT, POWER, ATOM = range(4)
 Spelt = tuple[str, int]

@@ -9,13 +9,13 @@ import functools
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar, cast
 
-from derivcheck.notation.integers.bounds import lower_bound, nonnegative
+from derivcheck.notation.integers.bounds import lower_bound, nonnegative, numel
 from derivcheck.notation.integers.polynomials import Index, Poly, as_poly, i_poly
 from derivcheck.notation.terms.brackets import bracket, opposite
 from derivcheck.notation.terms.build import add, mul, size_of
 from derivcheck.operators.language.build import Builder
 from derivcheck.operators.language.row import floats, ints, row, sample
-from derivcheck.operators.language.values import Value, broadcast_dims, numel, spread
+from derivcheck.operators.language.values import Value, broadcast_dims, spread
 
 F = TypeVar("F", bound=Callable[..., Any])
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from derivcheck.notation.integers.bounds import numel
 from derivcheck.notation.integers.polynomials import Index, Poly, as_poly, i_poly
 from derivcheck.notation.program.definitions import Spelling
 from derivcheck.notation.program.program import NOT_TWICE
@@ -23,7 +24,7 @@ from derivcheck.operators.indexing.gathering import (
 )
 from derivcheck.operators.language.build import Builder
 from derivcheck.operators.language.row import bools, floats, ints, row, sample
-from derivcheck.operators.language.values import Value, numel, spread, where
+from derivcheck.operators.language.values import Value, spread, where
 
 
 @row(

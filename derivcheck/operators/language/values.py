@@ -9,7 +9,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -181,14 +181,6 @@ def spread(dims: Sequence[Poly], at: Sequence[Position]) -> tuple[Poly, ...]:
     """The positions in a tensor of ``dims`` that broadcasting reads for the last of the positions ``at``."""
     places = [as_poly(p) for p in at][len(at) - len(dims) :]
     return tuple(as_poly(0) if is_one(d) else p for d, p in zip(dims, places))
-
-
-def numel(dims: Iterable[Poly]) -> Poly:
-    """The product of sizes."""
-    total = as_poly(1)
-    for d in dims:
-        total = total * d
-    return total
 
 
 def promoted(*operands: Any) -> str:

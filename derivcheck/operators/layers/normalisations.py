@@ -10,13 +10,14 @@ from collections.abc import Sequence
 from fractions import Fraction
 from typing import Any
 
+from derivcheck.notation.integers.bounds import numel
 from derivcheck.notation.integers.polynomials import Index, Poly, as_poly, i_poly
 from derivcheck.notation.terms.build import add, mul, power, size_of, sub
 from derivcheck.notation.terms.nodes import Number, Term
 from derivcheck.notation.terms.substitute import summation
 from derivcheck.operators.language.build import Builder
 from derivcheck.operators.language.row import floats, row, sample
-from derivcheck.operators.language.values import Value, numel
+from derivcheck.operators.language.values import Value
 
 _MINUS_HALF = Number(Fraction(-1, 2))
 

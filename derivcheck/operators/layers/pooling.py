@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from derivcheck.notation.integers.bounds import numel
 from derivcheck.notation.integers.polynomials import Index, Poly, as_poly, i_poly
 from derivcheck.notation.terms.brackets import bracket
 from derivcheck.notation.terms.build import ONE, func, mul, neg, power, size_of
@@ -12,7 +13,7 @@ from derivcheck.notation.terms.nodes import Term
 from derivcheck.notation.terms.substitute import extremum, summation
 from derivcheck.operators.language.build import Builder
 from derivcheck.operators.language.row import floats, row, sample
-from derivcheck.operators.language.values import Value, numel, where, within
+from derivcheck.operators.language.values import Value, where, within
 
 _LETTERS = ("uvw", "pqr")
 

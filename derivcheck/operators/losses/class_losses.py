@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+from derivcheck.notation.integers.bounds import numel
 from derivcheck.notation.integers.polynomials import as_poly, i_poly
 from derivcheck.notation.terms.brackets import bracket, opposite
 from derivcheck.notation.terms.build import MINUS_ONE, ONE, ZERO, add, div, mul, neg, power, size_of, sub
 from derivcheck.notation.terms.substitute import summation
 from derivcheck.operators.language.build import Builder
 from derivcheck.operators.language.row import floats, ints, row, sample
-from derivcheck.operators.language.values import Value, numel
+from derivcheck.operators.language.values import Value
 from derivcheck.operators.losses.pointwise_losses import MEAN, NONE, SUM, reduced, relu
 from derivcheck.operators.sums.softmaxes import log_softmax_terms
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from fractions import Fraction
 from typing import Any
 
+from derivcheck.notation.integers.bounds import numel
 from derivcheck.notation.integers.polynomials import Index, Poly, as_poly
 from derivcheck.notation.terms.brackets import bracket
 from derivcheck.notation.terms.build import MINUS_ONE, ONE, ZERO, add, div, func, mul, neg, power, size_of, sub
@@ -13,7 +14,7 @@ from derivcheck.notation.terms.nodes import Number, Term
 from derivcheck.notation.terms.substitute import summation
 from derivcheck.operators.language.build import Builder
 from derivcheck.operators.language.row import Sample, floats, row, sample
-from derivcheck.operators.language.values import Value, numel, spread, test, where
+from derivcheck.operators.language.values import Value, spread, test, where
 from derivcheck.operators.pointwise.elementwise import clamped
 
 HALF = Number(Fraction(1, 2))

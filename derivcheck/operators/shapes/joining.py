@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from derivcheck.notation.integers.bounds import nonnegative
+from derivcheck.notation.integers.bounds import nonnegative, numel
 from derivcheck.notation.integers.polynomials import Index, Poly, PolyLike, as_poly, i_poly
 from derivcheck.notation.terms.brackets import bracket
 from derivcheck.notation.terms.build import add, mul
 from derivcheck.notation.terms.nodes import Term
 from derivcheck.operators.language.build import Builder
 from derivcheck.operators.language.row import bools, floats, ints, row, sample
-from derivcheck.operators.language.values import Position, Value, is_one, numel, promoted, spread, within
+from derivcheck.operators.language.values import Position, Value, is_one, promoted, spread, within
 from derivcheck.operators.shapes.reshapes import digits, reshaped
 from derivcheck.operators.shapes.slices import beside
 from derivcheck.operators.shapes.slices import diagonal as diagonal_of

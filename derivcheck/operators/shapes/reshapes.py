@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from derivcheck.notation.integers.atoms import exact_quotient
+from derivcheck.notation.integers.bounds import numel
 from derivcheck.notation.integers.polynomials import Index, Poly, PolyLike, as_poly, i_poly
 from derivcheck.notation.terms.build import ZERO
 from derivcheck.operators.language.build import Builder
 from derivcheck.operators.language.row import bools, floats, ints, row, sample
-from derivcheck.operators.language.values import Position, Value, is_one, numel
+from derivcheck.operators.language.values import Position, Value, is_one
 from derivcheck.operators.shapes.views import S2, S3, S4, S5, viewed
 
 

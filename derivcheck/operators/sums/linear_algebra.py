@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from derivcheck.notation.integers.bounds import numel
 from derivcheck.notation.integers.polynomials import Index, Poly, as_poly, i_poly
 from derivcheck.notation.terms.brackets import bracket
 from derivcheck.notation.terms.build import ONE, ZERO, add, div, func, mul, neg, power, sub
@@ -16,7 +17,7 @@ from derivcheck.notation.terms.nodes import Term
 from derivcheck.notation.terms.substitute import extremum, product, summation
 from derivcheck.operators.language.build import Builder
 from derivcheck.operators.language.row import floats, row, sample
-from derivcheck.operators.language.values import Position, Value, broadcast_dims, numel, spread, test
+from derivcheck.operators.language.values import Position, Value, broadcast_dims, spread, test
 from derivcheck.operators.pointwise.elementwise import HALF, absolute
 from derivcheck.operators.shapes.reshapes import digits, flat
 

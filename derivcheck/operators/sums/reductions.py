@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
+from derivcheck.notation.integers.bounds import numel
 from derivcheck.notation.integers.polynomials import Index, Poly, as_poly
 from derivcheck.notation.program.definitions import Spelling
 from derivcheck.notation.terms.brackets import opposite
@@ -16,7 +17,7 @@ from derivcheck.notation.terms.nodes import Bracket, Term
 from derivcheck.notation.terms.substitute import extremum, product, summation
 from derivcheck.operators.language.build import Builder
 from derivcheck.operators.language.row import Dtype, Sample, bools, floats, ints, row, sample
-from derivcheck.operators.language.values import Position, Value, finite, nonzero, not_a_number, numel, test
+from derivcheck.operators.language.values import Position, Value, finite, nonzero, not_a_number, test
 from derivcheck.operators.pointwise.elementwise import root
 
 Axes = int | Sequence[int] | None

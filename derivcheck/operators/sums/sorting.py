@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from derivcheck.notation.integers.atoms import extreme
+from derivcheck.notation.integers.bounds import numel
 from derivcheck.notation.integers.polynomials import Index, Poly, PolyLike, as_poly, i_poly
 from derivcheck.notation.program.definitions import Spelling
 from derivcheck.notation.program.program import NO_TIES
@@ -18,7 +19,7 @@ from derivcheck.notation.terms.nodes import Bracket, Term
 from derivcheck.notation.terms.substitute import extremum, summation
 from derivcheck.operators.language.build import Builder
 from derivcheck.operators.language.row import floats, row, sample
-from derivcheck.operators.language.values import Position, Value, not_a_number, numel, test, where
+from derivcheck.operators.language.values import Position, Value, not_a_number, test, where
 from derivcheck.operators.shapes.reshapes import digits
 from derivcheck.operators.sums.reductions import Reduction, over
 
