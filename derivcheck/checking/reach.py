@@ -29,6 +29,7 @@ Attempt = Callable[[Probe], bool]
 ATTEMPTS = 24  # probes that are made for sides; those that a glance shows to take nothing new do not count
 PICKS = 3  # elements of an operand that are tried
 STEPS = 4  # Newton's
+SOLVED = 8000  # definitions of operands that are evaluated for them
 ALONE = 6  # inputs that are flipped one at a time, where all at once leave the domain
 
 
@@ -43,7 +44,7 @@ class Reach:
         self.s, self.sides, self.attempt = s, sides, attempt
         self.generator = torch.Generator().manual_seed(seed + 43)
         self.arguments = {a.name: a for a in s.derivation.program.arguments}
-        self.left = ATTEMPTS
+        self.left, self.room = ATTEMPTS, SOLVED
         self.dropped: list[str] = []  # sides for which the budget left nothing
 
     def mixed(self, data: Tensors, ups: Upstream) -> None:
@@ -70,6 +71,8 @@ class Reach:
                     break
                 self.left -= 1
                 self._try(name, made, ups)
+            if self.room <= 0 and (c, side) in {*self.sides.open}:
+                self.dropped.append(c.said(side))
 
     @staticmethod
     def signs(c: Condition, side: str) -> set[int]:
@@ -159,11 +162,14 @@ class Reach:
         program = self.sides.program.needed((name,))
 
         def operand(given: Tensors) -> torch.Tensor:
+            self.room -= len(program.definitions)
             found: torch.Tensor = evaluate(program, given, self._sizes(data), Live())[name]
             return found.reshape(-1)
 
         for n in (m for m in self._movable(data) if m in program.inputs):
             for _ in range(PICKS):
+                if self.room <= 0:
+                    return
                 try:
                     moved = self._moved(n, sign, data, operand)
                 except (DerivcheckError, RuntimeError, ValueError, IndexError):
@@ -176,22 +182,21 @@ class Reach:
         """The input after some steps towards the sign in one element of the operand; None where it does not move that."""
         at, goal = -1, 0.0
         x = data[n].detach().cpu().double()
-        for _ in range(STEPS):
+        for step in range(STEPS + 1):
             leaf = x.clone().requires_grad_()
             u = operand({**data, n: leaf})
             if at < 0:
                 at = int(torch.randint(u.numel(), (1,), generator=self.generator))
                 goal = sign * (abs(float(u[at].detach())) / 2 + 1e-2)
             here = float(u[at].detach())
-            if not u.requires_grad:
+            if step and (here > 0) - (here < 0) == sign:
+                return x
+            if step == STEPS or not u.requires_grad:
                 return None
             (slope,) = torch.autograd.grad(u[at], leaf, allow_unused=True)
             if slope is None or not bool(torch.isfinite(slope).all()) or not bool((slope != 0).any()):
                 return None
             x = x + (goal - here) / float((slope * slope).sum()) * slope
-            reached = float(operand({**data, n: x})[at])
-            if (reached > 0) - (reached < 0) == sign:
-                return x
         return None
 
 

@@ -85,7 +85,8 @@ class Traces:
     def resolve(self, poly: Poly) -> Poly:
         """An integer expression with identified and fixed sizes put in."""
         for _ in range(20):
-            new = poly.substitute({Size(n): p for n, p in self.meaning.items()})
+            known = {Size(n): self.meaning[n] for n in poly.sizes() if n in self.meaning}
+            new = poly.substitute(known) if known else poly
             if new is poly:
                 break
             poly = new
@@ -213,7 +214,7 @@ class Traces:
         found, wrote = self._recorded(code, names, repair, upto)
         if repair is None and upto is None and names:
             self._made[key] = found
-            self.pure = self.plain and not wrote and not found.functions and not found.constants
+            self.pure = self.plain and not wrote and not found.functions
         return found
 
     def _called(self, shapes: Mapping[str, tuple[int, ...]], full: Mapping[str, int], run: Run) -> Any:

@@ -15,6 +15,8 @@ from derivcheck.tracing.recorder import Enough, Repair
 from derivcheck.tracing.recording import Call, Recording
 
 MULTIPLES = 12  # sizes of which another is tried to be a multiple
+APART = (1, 5, 2, 7, 3, 11, 4, 13, 6, 17)  # by how much sizes that are to differ from one another grow
+LAST = 6  # operators before the one that failed, whose sizes are suspected
 _KERNELS = ("k", "kh", "kw", "kd")
 
 
@@ -45,7 +47,7 @@ class Equalities:
                 del self.traces.meaning[n]
         for n in hidden:
             self.traces.meaning[n] = as_poly(base[n])
-        if not hidden and not self.search(attempt, len(e.recording.calls)):
+        if not hidden and not self.search(attempt, len(e.recording.calls), e):
             why = first_line(e.cause)
             raise InputError(f"the traced code raises at other sizes than its example's{said(e.place)}: {why}") from e.cause
 
@@ -165,15 +167,19 @@ class Equalities:
             return calls > before or spoken and calls == before and complaints[0] < complaints[1]
         return True
 
-    def search(self, attempt: int, upto: int | None = None) -> bool:
-        """Find sizes that cannot vary alone, by varying them from the example; identify, scale or fix one of them."""
+    def search(self, attempt: int, upto: int | None = None, failed: RecordingFailed | None = None) -> bool:
+        """Find sizes that cannot vary alone, by varying them from the example; identify, scale or fix one of them.
+
+        Args:
+            failed: where the code failed with all sizes apart: the sizes that it met there are looked at first.
+        """
         base = self.traces.base()
         names = self.traces.free()
 
         def vary(group: Sequence[str], steps: Sequence[int] = (1, 2)) -> bool:
             return all(self.traces.works({**base, **{n: base[n] + d for n in group}}, upto) for d in steps)
 
-        bad = [n for n in names if not vary([n], (1,))]
+        bad = [n for n in self._suspects(names, failed, upto) if not vary([n], (1,))]
         if self._below(bad, upto):
             return True
         groups: dict[int, list[str]] = {}
@@ -195,7 +201,7 @@ class Equalities:
                     return True
         for group in groups.values():
             for block in [group, *([n] for n in group)] if len(group) > 1 else [group]:
-                for k in _divisors(base[block[0]]):
+                for k in _divisors(base[block[0]]) if vary(block, (base[block[0]],)) else ():  # a multiple of any of them
                     if vary(block, (k, 2 * k)):
                         fresh = f"{block[0]}__{k}"
                         if self.traces.example is not None:
@@ -210,6 +216,24 @@ class Equalities:
         for n in bad:
             self.traces.meaning[n] = as_poly(base[n])
         return bool(bad)
+
+    def _suspects(self, names: Sequence[str], failed: RecordingFailed | None, upto: int | None) -> list[str]:
+        """The sizes that may not vary alone: those met where the code failed, if it runs with all others apart from the
+        example's, and from one another."""
+        if failed is None:
+            return list(names)
+        now, base = self.traces.apart(), self.traces.base()
+        last = failed.recording.calls[-LAST:]
+        values = flat(shaped([[c.args, c.kwargs, c.out] for c in last], failed.recording))
+        if failed.call is not None:
+            values += flat(shaped([failed.call.args, failed.call.kwargs], failed.recording))
+        met = {*values, *(int(v) for v in re.findall(r"\d+", str(failed.cause)))}
+        suspects = [n for n in names if now[n] in met or any(n in p.sizes() and p.at(now) in met for p in self.traces.known())]
+        others = [n for n in names if n not in suspects]
+        apart = {n: base[n] + APART[k % len(APART)] * (1 + k // len(APART)) for k, n in enumerate(others)}
+        if suspects and others and self.traces.works({**base, **apart}, upto):
+            return suspects
+        return list(names)
 
     def _below(self, bad: Sequence[str], upto: int | None) -> bool:
         """Keep sizes that cannot grow alone below those that they equal in the example, if the code then runs: an index of

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import torch
@@ -59,7 +60,7 @@ def _unified(traces: Gathering) -> Unified:
     try:
         return unify(traces.recordings, traces.expressions, known)
     except Unknown as e:
-        culprits = _culprits(traces) or traces.free() if traces.given and traces.example is not None else []
+        culprits = _culprits(traces, traces.free()) or traces.free() if traces.given and traces.example is not None else []
         if not culprits:
             raise unknown(e) from None
         _fix(traces, culprits, f"{e.what} is no function of it that derivcheck knows")
@@ -83,9 +84,11 @@ def unknown(e: Unknown) -> UnsupportedOperation:
 def _differs(traces: Gathering, e: Differs) -> None:
     """Other sizes run other code: fix the size where that is the operator's or a broadcast's nature, else refuse."""
     operator, place = (e.call.operator, e.call.place) if e.call is not None else ("the traced code", None)
-    culprits = _culprits(traces)
+    base = traces.base()
+    ones = [n for n in base if base[n] <= 1] if traces.example is not None else []
+    small = _culprits(traces, ones)
+    culprits = small or _culprits(traces, [n for n in base if n not in ones])
     if traces.example is not None:
-        small = [n for n in culprits if traces.base()[n] <= 1]
         within = all(r.torch_calls == traces.recordings[0].torch_calls for r in traces.recordings)  # not the user's own loop
         own = traces.given or e.count or within or e.call is None or not e.call.frames
         chosen = small or (culprits or (traces.free() if traces.given else []) if own else [])
@@ -107,15 +110,15 @@ def _fix(traces: Gathering, names: list[str], why: str) -> None:
         traces.fix(n, f"{shown(n)} = {traces.example[n]}: {why}")
 
 
-def _culprits(traces: Gathering) -> list[str]:
-    """The sizes that change which operators run when they alone change."""
+def _culprits(traces: Gathering, names: Iterable[str]) -> list[str]:
+    """Those of the sizes that change which operators run when they alone change."""
     base = traces.base()
     try:
         plain = traces.at(base)
     except (RecordingFailed, UnsupportedOperation):
         return []
     found = []
-    for n in traces.free():
+    for n in names:
         for step in (1, 2, 3):
             try:
                 other = traces.at({**base, n: base[n] + step})

@@ -82,6 +82,8 @@ class Functional(FunctionalTensorMode):  # type: ignore[no-untyped-call]
                     here(),
                     "Derive outside of autocast: the derivation is over the reals, and its code runs in any type.",
                 )
+            if func is torch.ops.aten.detach_.default and self._fresh(args[0]):
+                return args[0]
             if func._schema.is_mutable:
                 self.wrote = True
                 if self.pure:
@@ -130,6 +132,12 @@ class Functional(FunctionalTensorMode):  # type: ignore[no-untyped-call]
             }
         self._flow(func, args, kwargs, out)
         return out
+
+    def _fresh(self, t: torch.Tensor) -> bool:
+        """Whether ``torch.tensor(...)`` has just made this of numbers, and detaches it: nothing flows through it."""
+        number = self.recorder.number_of(t)
+        made = None if number is None else self.recorder.computed.made_by(number)
+        return made is not None and made.func is torch.ops.aten.lift_fresh.default
 
     def _broadcast(self, types: Any, args: Any) -> Any:
         """Tensors broadcast; those that do not fit are handed on, for the operator that takes them to say which sizes must be

@@ -19,6 +19,7 @@ from derivcheck.notation.integers.polynomials import as_poly, size
 from derivcheck.tracing.log import Escape, Log, Place
 from derivcheck.tracing.places import HERE, READERS, TORCH, user_file
 from derivcheck.tracing.stands import Stands
+from derivcheck.tracing.types_read import asks_for_types
 from derivcheck.tracing.watched import Real, Watched, bare
 
 _SHAPE, _NBYTES = torch.Tensor.shape.__get__, torch.Tensor.nbytes.__get__  # type: ignore[attr-defined]
@@ -98,8 +99,8 @@ class Reads:
 
     @property
     def asks_for_types(self) -> bool:
-        """Whether code that reads a size mentions the type of something: a watched number's is not ``int``."""
-        return any(not {"type", "__class__"}.isdisjoint(c.co_names) for c in self.readers)
+        """Whether code that reads a size goes by the type of something: a watched number's is not ``int``."""
+        return any(asks_for_types(c) for c in self.readers)
 
     def _layout(self, value: Any, t: torch.Tensor, dims: list[Any], number: int) -> Any:
         """Strides of a contiguous tensor are products of its sizes; others, and offsets, are looked up by their values."""

@@ -43,3 +43,32 @@ def _decides(code: CodeType, at: int) -> bool:
         if i.opname.startswith(_HANDED):
             return any(j.opname in ("LOAD_METHOD", "LOAD_ATTR") and j.argval == "get" for j in same_line)
     return False
+
+
+_SAID = ("LOAD", "PUSH_NULL", "PRECALL", "CALL", "KW_NAMES", "FORMAT_VALUE", "BUILD_STRING", "COPY", "CACHE")
+
+
+@lru_cache(maxsize=4096)
+def asks_for_types(code: CodeType) -> bool:
+    """Whether code mentions the type of something other than to say it in what it raises.
+
+    >>> def f(x):
+    ...     if x.ndim != 2:
+    ...         raise ValueError(f"a {type(x)}")
+    >>> def g(x):
+    ...     return type(x.shape[0]) is int
+    >>> asks_for_types(f.__code__), asks_for_types(g.__code__)
+    (False, True)
+    """
+    if {"type", "__class__"}.isdisjoint(code.co_names):
+        return False
+    if "builtins" in code.co_names:
+        return True
+    instructions = list(dis.get_instructions(code))
+    for k, i in enumerate(instructions):
+        named = i.argval == "type" and i.opname in ("LOAD_GLOBAL", "LOAD_NAME")  # and no attribute: x.device.type
+        if named or i.argval == "__class__":
+            end = next((j.opname for j in instructions[k:] if not j.opname.startswith(_SAID)), "")
+            if end != "RAISE_VARARGS":
+                return True
+    return False

@@ -13,6 +13,7 @@ import derivcheck as dc
 from derivcheck.tracing.gather import Gathering
 from derivcheck.tracing.inputs import function_subject
 from derivcheck.tracing.shapes_alone import _FUNCTIONS
+from derivcheck.tracing.types_read import asks_for_types
 from tests.tracing.meant import normal
 
 T = torch.Tensor
@@ -30,7 +31,14 @@ def attention(x: T, w: T) -> T:
     return F.mse_loss(F.layer_norm(torch.matmul(q, k[0]), (x.shape[0],)).relu(), torch.ones(x.shape[0], x.shape[0]).to(x))
 
 
-@pytest.mark.parametrize("f", [mixed, attention])
+def weighted(x: T, w: T) -> T:
+    weights = torch.tensor([0.2, 0.7, 0.1], dtype=x.dtype, device=x.device)
+    if type(x) is not torch.Tensor and not isinstance(x, T):
+        raise TypeError(f"expected a tensor, got {type(x)}")
+    return weights[0] * (x @ w.T).sum() + (weights * x[:, :1]).exp().mean()
+
+
+@pytest.mark.parametrize("f", [mixed, attention, weighted])
 @pytest.mark.parametrize("sizes", [(5, 4), (1, 1), (2, 2), (1031, 3095)])
 def test_a_plain_recording_is_the_same(f: Callable[..., T], sizes: tuple[int, int]) -> None:
     subject, example, _ = function_subject(f, {"x": normal(5, 4), "w": normal(4, 4)}, {}, {})
@@ -94,3 +102,30 @@ def test_a_derivation_calls_the_function_a_few_times() -> None:
     model.register_forward_hook(lambda *args: calls.append(None))
     dc.derive(model, loss=torch.nn.MSELoss())
     assert len(calls) <= 5
+
+
+def refuses(x: T) -> T:
+    if x.dim() != 1:
+        raise TypeError(f"a {type(x)} of {x.dim()} dimensions")
+    return x * x.shape[0]
+
+
+def goes_by_it(x: T) -> T:
+    n = x.shape[0]
+    return x * n if type(n) is int else x
+
+
+def goes_by_its_name(x: T) -> T:
+    return x * {"int": 2}.get(f"{type(x.shape[0]).__name__}", 3)
+
+
+def has_a_kind(x: T) -> T:
+    return x * x.shape[0] if x.device.type == "cpu" else x
+
+
+@pytest.mark.parametrize("f, asks", [(refuses, False), (has_a_kind, False), (goes_by_it, True), (goes_by_its_name, True)])
+def test_a_type_that_is_said_in_an_error_decides_nothing(f: Callable[..., T], asks: bool) -> None:
+    assert asks_for_types(f.__code__) == asks
+    x = normal(5 if asks else 3)  # its size is fixed where it asks
+    value, _ = dc.derive(f, x=normal(5)).compile()(x=x, grad_output=torch.ones_like(x))
+    torch.testing.assert_close(value, f(x))
