@@ -25,46 +25,32 @@ def full(b: Builder, size: Sequence[PolyLike], fill_value: Any, **made: Any) -> 
     return _filled(b, size, b.number(fill_value))
 
 
-@row("aten.ones.default", samples=[sample([2, 3])])
-def ones(b: Builder, size: Sequence[PolyLike], **made: Any) -> Value:
-    """z[*n] = 1"""
-    return _filled(b, size, ONE)
+def _constant(name: str, value: Term) -> None:
+    """Register a tensor of one number: of a size, like another tensor, and of a size and another's type."""
+
+    def plain(b: Builder, size: Sequence[PolyLike], **made: Any) -> Value:
+        return _filled(b, size, value)
+
+    def like(b: Builder, input: Value, **made: Any) -> Value:
+        return _filled(b, input.dims, value, input.kind)
+
+    def new(b: Builder, input: Value, size: Sequence[PolyLike], **made: Any) -> Value:
+        return _filled(b, size, value, input.kind)
+
+    for f, full, arguments in ((plain, name, [[2, 3]]), (like, f"{name}_like", [_X]), (new, f"new_{name}", [_X, [5, 7]])):
+        f.__doc__, f.__module__ = f"z[*n] = {value}", __name__
+        row(f"aten.{full}.default", samples=[sample(*arguments)])(f)
 
 
-@row("aten.zeros.default", samples=[sample([2, 3])])
-def zeros(b: Builder, size: Sequence[PolyLike], **made: Any) -> Value:
-    """z[*n] = 0"""
-    return _filled(b, size, ZERO)
+_X = floats(2, 3)
+_constant("ones", ONE)
+_constant("zeros", ZERO)
 
 
 @row("aten.full_like.default", samples=[sample(floats(2, 3), 2.5)])
 def full_like(b: Builder, input: Value, fill_value: Any, **made: Any) -> Value:
     """z[*n] = v"""
     return _filled(b, input.dims, b.number(fill_value), input.kind)
-
-
-@row("aten.ones_like.default", samples=[sample(floats(2, 3))])
-def ones_like(b: Builder, input: Value, **made: Any) -> Value:
-    """z[*n] = 1"""
-    return _filled(b, input.dims, ONE, input.kind)
-
-
-@row("aten.zeros_like.default", samples=[sample(floats(2, 3))])
-def zeros_like(b: Builder, input: Value, **made: Any) -> Value:
-    """z[*n] = 0"""
-    return _filled(b, input.dims, ZERO, input.kind)
-
-
-@row("aten.new_zeros.default", samples=[sample(floats(2, 3), [5, 7])])
-def new_zeros(b: Builder, input: Value, size: Sequence[PolyLike], **made: Any) -> Value:
-    """z[*n] = 0"""
-    return _filled(b, size, ZERO, input.kind)
-
-
-@row("aten.new_ones.default", samples=[sample(floats(2, 3), [5, 7])])
-def new_ones(b: Builder, input: Value, size: Sequence[PolyLike], **made: Any) -> Value:
-    """z[*n] = 1"""
-    return _filled(b, size, ONE, input.kind)
 
 
 @row("aten.new_full.default", samples=[sample(floats(2, 3), [5, 7], 2.5)])

@@ -212,32 +212,6 @@ def _amax(b: Builder, kind: str, input: Value, dim: Axes, keepdim: bool) -> Valu
     return shared_extreme(b, kind, r, input[r.at], spelling)
 
 
-@row("aten.amax.default", gives="m", samples=_EXTREME)
-def amax(b: Builder, input: Value, dim: Axes = (), keepdim: bool = False) -> Value:
-    """m[*n] = max(*k: x[*n, *k]); ties share the gradient"""
-    return _amax(b, "max", input, dim, keepdim)
-
-
-@row("aten.amin.default", gives="m", samples=_EXTREME)
-def amin(b: Builder, input: Value, dim: Axes = (), keepdim: bool = False) -> Value:
-    """m[*n] = min(*k: x[*n, *k]); ties share the gradient"""
-    return _amax(b, "min", input, dim, keepdim)
-
-
-@row(
-    "aten.max.default", gives="m", samples=[sample(floats(2, 3)), sample(floats(3, 5, values="ties")), sample(ints(5, below=9))]
-)
-def max_(b: Builder, input: Value) -> Value:
-    """m = max(*k: x[*k]); ties share the gradient"""
-    return _amax(b, "max", input, None, False)
-
-
-@row("aten.min.default", gives="m", samples=[sample(floats(2, 3)), sample(floats(3, 5, values="ties"))])
-def min_(b: Builder, input: Value) -> Value:
-    """m = min(*k: x[*k]); ties share the gradient"""
-    return _amax(b, "min", input, None, False)
-
-
 @row(
     "aten.aminmax.default",
     gives="m",
@@ -265,41 +239,42 @@ _WITNESSED = [
 ]
 
 
-@row("aten.max.dim", gives="m", samples=_WITNESSED)
-def max_dim(b: Builder, input: Value, dim: int, keepdim: bool = False) -> tuple[Value, Value]:
-    """m[*n] = x[*n, best[*n]] with best[*n] = argmax(k: x[*n, k])"""
-    return _witness(b, "max", input, dim, keepdim)
-
-
-@row("aten.min.dim", gives="m", samples=_WITNESSED)
-def min_dim(b: Builder, input: Value, dim: int, keepdim: bool = False) -> tuple[Value, Value]:
-    """m[*n] = x[*n, best[*n]] with best[*n] = argmin(k: x[*n, k])"""
-    return _witness(b, "min", input, dim, keepdim)
-
-
 def _arg(b: Builder, kind: str, input: Value, dim: int | None, keepdim: bool) -> Value:
     r = over(b, input.dims, dim, keepdim)
     return b.give(r.out, extremum(kind, r.inner, input[r.at]) if r.inner else ZERO, kind="int")
 
 
-@row(
-    "aten.argmax.default",
-    gives="best",
-    samples=[sample(floats(2, 3)), sample(floats(2, 3, 5), 1), sample(floats(2, 3, 5), 1, True)],
-)
-def argmax(b: Builder, input: Value, dim: int | None = None, keepdim: bool = False) -> Value:
-    """best[*n] = argmax(k: x[*n, k])"""
-    return _arg(b, "argmax", input, dim, keepdim)
+_ARGUED = [sample(floats(2, 3)), sample(floats(2, 3, 5), 1), sample(floats(2, 3, 5), 1, True)]
+_WHOLE = [sample(floats(2, 3)), sample(floats(3, 5, values="ties")), sample(ints(5, below=9))]
 
 
-@row(
-    "aten.argmin.default",
-    gives="best",
-    samples=[sample(floats(2, 3)), sample(floats(2, 3, 5), 1), sample(floats(2, 3, 5), 1, True)],
-)
-def argmin(b: Builder, input: Value, dim: int | None = None, keepdim: bool = False) -> Value:
-    """best[*n] = argmin(k: x[*n, k])"""
-    return _arg(b, "argmin", input, dim, keepdim)
+def _extremes(kind: str) -> None:
+    """Register ``amax``, ``max``, ``max`` along a dimension and ``argmax``, or those of the minimum."""
+
+    def some(b: Builder, input: Value, dim: Axes = (), keepdim: bool = False) -> Value:
+        return _amax(b, kind, input, dim, keepdim)
+
+    def whole(b: Builder, input: Value) -> Value:
+        return _amax(b, kind, input, None, False)
+
+    def along(b: Builder, input: Value, dim: int, keepdim: bool = False) -> tuple[Value, Value]:
+        return _witness(b, kind, input, dim, keepdim)
+
+    def place(b: Builder, input: Value, dim: int | None = None, keepdim: bool = False) -> Value:
+        return _arg(b, f"arg{kind}", input, dim, keepdim)
+
+    for f, name, gives, samples, text in (
+        (some, f"a{kind}.default", "m", _EXTREME, f"m[*n] = {kind}(*k: x[*n, *k]); ties share the gradient"),
+        (whole, f"{kind}.default", "m", _WHOLE, f"m = {kind}(*k: x[*k]); ties share the gradient"),
+        (along, f"{kind}.dim", "m", _WITNESSED, f"m[*n] = x[*n, best[*n]] with best[*n] = arg{kind}(k: x[*n, k])"),
+        (place, f"arg{kind}.default", "best", _ARGUED, f"best[*n] = arg{kind}(k: x[*n, k])"),
+    ):
+        f.__doc__, f.__module__ = text, __name__
+        row(f"aten.{name}", gives=gives, samples=samples)(f)
+
+
+_extremes("max")
+_extremes("min")
 
 
 @row(
