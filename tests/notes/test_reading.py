@@ -31,7 +31,6 @@ from derivcheck.notes.pages.style import Style
 from derivcheck.notes.pages.unicode import shape_text
 from derivcheck.notes.symbols.mentioned import mentioned
 from derivcheck.notes.symbols.symbols import symbols
-from derivcheck.notes.writing import ink
 from derivcheck.notes.writing import writer as writing
 from derivcheck.notes.writing.ink import Latex, Unicode
 from derivcheck.notes.writing.steps import Formula, first_number, gradient_definitions
@@ -236,8 +235,8 @@ def test_a_printer_that_errs_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(writing, "sides", wrong)
         assert any(misprints(f, sizes=SMALL) for f in programs)
     monkeypatch.undo()
-    for table in (ink._RELATIONS, ink._LATEX_RELATIONS):
-        monkeypatch.setitem(table, "<=", table[">="])
+    for table in (Unicode.relations, Latex.relations):
+        monkeypatch.setitem(table, "<=", table[">="])  # type: ignore[arg-type]
         assert any(misprints(f, sizes=SMALL) for f in programs)
         monkeypatch.undo()
 

@@ -12,14 +12,14 @@ from itertools import combinations, islice, product
 from typing import Any
 
 from derivcheck.errors import NotationError
-from derivcheck.notation.integers.atoms import Entry, Extreme, Floor
+from derivcheck.notation.integers.atoms import Entry, Floor
 from derivcheck.notation.integers.bounds import lower_bound, nonnegative
 from derivcheck.notation.integers.polynomials import Atom, Index, Poly, Size
 from derivcheck.notation.integers.relations import holds
 from derivcheck.notation.program.program import Program
 from derivcheck.notation.program.requirements import Requirement
-from derivcheck.notation.terms.nodes import Bracket, Over, Ref, SizeOf, Term
-from derivcheck.notation.terms.walk import factors, subterms
+from derivcheck.notation.terms.nodes import Bracket, Over, Ref, Term
+from derivcheck.notation.terms.walk import factors, polys, subterms
 
 LARGE = (7, 5, 6, 8, 9)  # sizes at which a read is tried out
 FAR = 64  # a constant beyond this is out of reach
@@ -110,28 +110,20 @@ def _denominators(program: Program) -> Iterator[Poly]:
 
 
 def _polys(t: Term) -> Sequence[Poly]:
-    if isinstance(t, Ref):
-        return t.at
-    if isinstance(t, SizeOf):
-        return (t.value,)
-    if isinstance(t, Over):
-        return [i.size for i in t.indices]
-    return (t.operand,) if isinstance(t, Bracket) and isinstance(t.operand, Poly) else ()
+    """The integer expressions of a node; of a reduction, the sizes that it runs over."""
+    return [i.size for i in t.indices] if isinstance(t, Over) else polys(t)
 
 
 def _elements(t: Term) -> Iterator[tuple[str, Sequence[Poly]]]:
+    """Each element that a node reads, also inside positions."""
     if isinstance(t, Ref):
         yield t.name, t.at
-    polys = [] if isinstance(t, Over) else list(_polys(t))
-    while polys:
-        for a in polys.pop().atoms():
+    waiting = list(polys(t))
+    while waiting:
+        for a in waiting.pop().atoms():
             if isinstance(a, Entry):
                 yield a.name, a.at
-                polys += a.at
-            elif isinstance(a, Floor):
-                polys += (a.numerator, a.denominator)
-            elif isinstance(a, Extreme):
-                polys += a.args
+            waiting += a.parts
 
 
 def _holds(gap: Poly, guards: Sequence[Bracket]) -> bool:

@@ -11,7 +11,8 @@ from functools import partial
 from derivcheck.notation.integers.atoms import Entry
 from derivcheck.notation.integers.polynomials import Index, Poly
 from derivcheck.notation.program.definitions import Definition, Input
-from derivcheck.notation.terms.nodes import Bracket, Over, Ref, SizeOf, Term, listed
+from derivcheck.notation.terms.nodes import Over, Ref, Term, listed
+from derivcheck.notation.terms.walk import polys
 
 Dims = Mapping[str, tuple[Poly, ...]]
 
@@ -66,15 +67,9 @@ def _places(term: Term, i: Index) -> Iterator[tuple[str, tuple[Poly, ...]]]:
             if kid not in seen:
                 seen.add(kid)
                 walk.append(kid)
-        polys: tuple[Poly, ...] = ()
         if isinstance(t, Ref):
             yield t.name, t.at
-            polys = t.at
-        elif isinstance(t, SizeOf):
-            polys = (t.value,)
-        elif isinstance(t, Bracket) and isinstance(t.operand, Poly):
-            polys = (t.operand,)
-        stack = list(polys)
+        stack = list(polys(t))
         while stack:
             for a in stack.pop().atoms():
                 if isinstance(a, Entry):

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from derivcheck.notation.integers.polynomials import Index
-from derivcheck.notation.terms.nodes import Mul, Over, Ref, Term
+from derivcheck.notation.integers.polynomials import Index, Poly
+from derivcheck.notation.terms.nodes import Bracket, Mul, Over, Ref, SizeOf, Term
 
 
 def subterms(term: Term) -> Iterable[Term]:
@@ -23,6 +23,15 @@ def subterms(term: Term) -> Iterable[Term]:
 def factors(term: Term) -> tuple[Term, ...]:
     """The factors of a product; anything else is its own."""
     return term.args if isinstance(term, Mul) else (term,)
+
+
+def polys(term: Term) -> tuple[Poly, ...]:
+    """The integer expressions directly in a node: positions, a size, what a bracket compares."""
+    if isinstance(term, Ref):
+        return term.at
+    if isinstance(term, SizeOf):
+        return (term.value,)
+    return (term.operand,) if isinstance(term, Bracket) and isinstance(term.operand, Poly) else ()
 
 
 def refs(term: Term) -> list[Ref]:

@@ -8,7 +8,7 @@ from fractions import Fraction
 from typing import Any
 
 from derivcheck.errors import NotationError
-from derivcheck.notation.text.syntax import At, Call, Chain, Compare, Define, Item, Name, Negative, Node, Num, Power, Star
+from derivcheck.notation.text.syntax import At, Call, Chain, Define, Item, Name, Node, Num, Star, changed
 
 
 def expand_groups(tree: Any, ranks: Mapping[str, int]) -> Any:
@@ -27,6 +27,7 @@ def expand_groups(tree: Any, ranks: Mapping[str, int]) -> Any:
         return [expand_groups(t, ranks) for t in tree]
 
     def spread(items: tuple[Node, ...]) -> tuple[Node, ...]:
+        """Items with each star group as its indices."""
         out: list[Node] = []
         for x in items:
             if isinstance(x, Star):
@@ -41,34 +42,21 @@ def expand_groups(tree: Any, ranks: Mapping[str, int]) -> Any:
         return tuple(out)
 
     def expand(n: Any) -> Any:
+        """A node with the groups in it written out."""
         if isinstance(n, At):
             places = spread(n.places)
             return replace(n, places=places) if places else Name(n.span, n.name)
-        if isinstance(n, Item):
-            return replace(n, value=expand(n.value), below=n.below and expand(n.below))
-        if isinstance(n, Chain):
-            return replace(n, operands=tuple(map(expand, n.operands)))
-        if isinstance(n, Negative):
-            return replace(n, operand=expand(n.operand))
-        if isinstance(n, Power):
-            return replace(n, base=expand(n.base), exponent=expand(n.exponent))
-        if isinstance(n, Call):
-            items = spread(n.items)
-            body = None if n.body is None else expand(n.body)
-            if n.name == "size" and any(isinstance(x, Star) for x in n.items):
-                sizes = tuple(Call(n.span, "size", (x,)) for x in items)
-                return (
-                    Chain(n.span, ("*",) * (len(sizes) - 1), sizes)
-                    if len(sizes) > 1
-                    else sizes[0]
-                    if sizes
-                    else Num(n.span, Fraction(1))
-                )
-            return body if body is not None and not items else replace(n, items=items, body=body)
-        if isinstance(n, Compare):
-            return replace(n, sides=tuple(map(expand, n.sides)))
         if isinstance(n, Define):
             return replace(n, items=spread(n.items), body=expand(n.body))
-        return n
+        if not isinstance(n, Call):
+            return changed(n, expand)
+        items = spread(n.items)
+        if n.name == "size" and any(isinstance(x, Star) for x in n.items):
+            sizes = tuple(Call(n.span, "size", (x,)) for x in items)
+            if len(sizes) > 1:
+                return Chain(n.span, ("*",) * (len(sizes) - 1), sizes)
+            return sizes[0] if sizes else Num(n.span, Fraction(1))
+        body = None if n.body is None else expand(n.body)
+        return body if body is not None and not items else replace(n, items=items, body=body)
 
     return expand(tree)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from fractions import Fraction
 from functools import lru_cache
 from importlib.resources import files
@@ -369,29 +369,18 @@ def _expected(terminals: Any) -> str:
 
 def children(node: Node) -> Iterator[Node]:
     """The nodes directly inside, in reading order."""
-    if isinstance(node, (At,)):
-        yield from node.places
-    elif isinstance(node, Item):
-        yield node.value
-        if node.below is not None:
-            yield node.below
-    elif isinstance(node, Chain):
-        yield from node.operands
-    elif isinstance(node, Negative):
-        yield node.operand
-    elif isinstance(node, Power):
-        yield node.base
-        yield node.exponent
-    elif isinstance(node, Call):
-        yield from node.items
-        if node.body is not None:
-            yield node.body
-    elif isinstance(node, Compare):
-        yield from node.sides
-    elif isinstance(node, Define):
-        yield from node.items
-        yield node.body
-    elif isinstance(node, Declare):
-        yield from node.sizes
-        if node.below is not None:
-            yield node.below
+    for f in fields(node):
+        value = getattr(node, f.name)
+        yield from (x for x in (value if isinstance(value, tuple) else (value,)) if isinstance(x, Node))
+
+
+def changed(node: Node, change: Callable[[Node], Node]) -> Node:
+    """The same node with a change made to those directly inside."""
+    new: dict[str, Any] = {}
+    for f in fields(node):
+        value = getattr(node, f.name)
+        if isinstance(value, Node):
+            new[f.name] = change(value)
+        elif isinstance(value, tuple) and value and isinstance(value[0], Node):
+            new[f.name] = tuple(map(change, value))
+    return replace(node, **new) if new else node

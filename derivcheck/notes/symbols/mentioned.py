@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from derivcheck.notation.integers.atoms import Entry, Extreme, Floor
 from derivcheck.notation.integers.polynomials import Index, Poly
 from derivcheck.notation.program.program import Program
-from derivcheck.notation.terms.nodes import Bracket, Func, Over, Ref, SizeOf, Term
-from derivcheck.notation.terms.walk import subterms
+from derivcheck.notation.terms.nodes import Func, Over, Term
+from derivcheck.notation.terms.walk import polys, subterms
 
 
 @dataclass
@@ -59,17 +57,8 @@ def _term(term: Term, found: Mentioned, seen: set[Poly]) -> None:
             for i in t.indices:
                 _index(i, found, seen)
         else:
-            for q in _polys(t):
+            for q in polys(t):
                 _integers(q, found, seen)
-
-
-def _polys(t: Term) -> Iterator[Poly]:
-    if isinstance(t, Ref):
-        yield from t.at
-    elif isinstance(t, SizeOf):
-        yield t.value
-    elif isinstance(t, Bracket) and isinstance(t.operand, Poly):
-        yield t.operand
 
 
 def _index(i: Index, found: Mentioned, seen: set[Poly]) -> None:
@@ -85,7 +74,5 @@ def _integers(p: Poly, found: Mentioned, seen: set[Poly]) -> None:
     for a in p.atoms():
         if isinstance(a, Index):
             _index(a, found, seen)
-        for q in a.at if isinstance(a, Entry) else (a.numerator, a.denominator) if isinstance(a, Floor) else ():
-            _integers(q, found, seen)
-        for q in a.args if isinstance(a, Extreme) else ():
+        for q in a.parts:
             _integers(q, found, seen)
