@@ -14,7 +14,7 @@ from derivcheck.errors import InputError
 from derivcheck.notation.program.program import Program
 from derivcheck.notation.program.tables import tabled
 from derivcheck.proof.report.proof import Proof
-from derivcheck.tracing.rational import exact
+from derivcheck.tracing.watching.rational import exact
 
 LARGEST = 64  # elements of which each is written down
 

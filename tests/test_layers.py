@@ -171,7 +171,7 @@ UNREASONED: dict[str, str] = {
     "checking.page checking.report checking.reproduce checking.scalar checking.table",
     "cli": "cli cli.app cli.commands cli.screen",
     "pytest_plugin": "pytest_plugin",
-    "tracing": "tracing.decompositions tracing.dispatched",
+    "tracing": "tracing.recording.decompositions tracing.dispatched",
     "training": "training.contraction",
 }
 

@@ -18,7 +18,7 @@ from derivcheck.notation.text.dims import parse_input
 from derivcheck.notation.text.syntax import Call, Chain, Item, Name, Negative, Node, Num, Power
 from derivcheck.notation.text.where import Condition, known_names, of_sizes, parse_where
 from derivcheck.notation.values.measure import measure
-from derivcheck.tracing.inputs import Named
+from derivcheck.tracing.program.inputs import Named
 
 _RELATIONS: Mapping[str, Callable[[Any, Any], Any]] = {
     ">": torch.gt, "<": torch.lt, ">=": torch.ge, "<=": torch.le, "==": torch.eq, "!=": torch.ne

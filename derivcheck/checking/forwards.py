@@ -9,8 +9,8 @@ import torch
 
 from derivcheck.derived import Derivation
 from derivcheck.errors import DerivcheckError, UnsupportedOperation
-from derivcheck.tracing.inputs import Named
 from derivcheck.tracing.modules import trace_module
+from derivcheck.tracing.program.inputs import Named
 from derivcheck.tracing.trace import Traced, trace
 
 SIZES = ("every", "some", "given")

@@ -21,7 +21,7 @@ from derivcheck.notation.program.definitions import Input
 from derivcheck.notation.program.program import Program
 from derivcheck.notation.program.reads import inside
 from derivcheck.notation.values.evaluator import evaluate
-from derivcheck.tracing.copies import same_layout
+from derivcheck.tracing.program.copies import same_layout
 
 Upstream = dict[str, torch.Tensor]
 Run = Callable[[Tensors, Upstream], Mapping[str, "torch.Tensor | None"]]

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from derivcheck.errors import InputError
-from derivcheck.tracing.stack import forward_of
+from derivcheck.tracing.recording.stack import forward_of
 
 
 def function_of(forward: Any) -> Any:

@@ -13,7 +13,7 @@ from derivcheck.checking.outputs import flat
 from derivcheck.checking.subject import Subject, Tensors
 from derivcheck.notation.values.evaluator import evaluate
 from derivcheck.notation.values.measure import measure
-from derivcheck.tracing.copies import same_layout
+from derivcheck.tracing.program.copies import same_layout
 
 UNLIKE = 1e-6  # how far off, relative to the largest element, a forward's value has to be to be another function's
 

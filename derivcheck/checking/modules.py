@@ -11,7 +11,7 @@ import torch
 from derivcheck.checking.outputs import flat
 from derivcheck.checking.report import Report, Row
 from derivcheck.errors import InputError
-from derivcheck.tracing.copies import module_copy
+from derivcheck.tracing.program.copies import module_copy
 
 
 def check_modules(

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from derivcheck.errors import InputError
-from derivcheck.tracing.inputs import fill, holds_tensors, slots
+from derivcheck.tracing.program.inputs import fill, holds_tensors, slots
 
 
 @dataclass(frozen=True)

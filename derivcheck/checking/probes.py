@@ -31,7 +31,7 @@ from derivcheck.checking.subject import Subject, Tensors
 from derivcheck.errors import DerivcheckError
 from derivcheck.notation.values.evaluator import evaluate
 from derivcheck.notation.values.measure import measure
-from derivcheck.tracing.copies import same_layout
+from derivcheck.tracing.program.copies import same_layout
 
 MOST = 3  # refusals of the forward that are told, each for another reason
 GLANCE = {torch.float64: 1e-9, torch.float32: 1e-4}  # how far off, relative to the largest element, a glance sees nothing

@@ -19,8 +19,8 @@ from derivcheck.checking.wide import computing_in, widened
 from derivcheck.derived import Derivation
 from derivcheck.errors import InputError
 from derivcheck.notation.values.measure import measure
-from derivcheck.tracing.copies import module_copy
 from derivcheck.tracing.modules import identifier
+from derivcheck.tracing.program.copies import module_copy
 
 Tensors = dict[str, torch.Tensor]
 

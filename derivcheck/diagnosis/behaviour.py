@@ -9,7 +9,7 @@ from torch import Tensor
 
 from derivcheck.diagnosis.guess import Example, Guess
 from derivcheck.diagnosis.scene import Array, Scene, _array
-from derivcheck.tracing.copies import same_layout
+from derivcheck.tracing.program.copies import same_layout
 
 
 def _in_place(grad_output: Tensor, x: Tensor, w: Tensor) -> dict[str, Tensor]:

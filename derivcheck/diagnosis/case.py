@@ -12,7 +12,7 @@ from derivcheck.notation.program.definitions import Input
 from derivcheck.notation.program.program import Program
 from derivcheck.notation.values.evaluator import evaluate
 from derivcheck.notation.values.measure import measure
-from derivcheck.tracing.copies import same_layout
+from derivcheck.tracing.program.copies import same_layout
 
 Tensors = Mapping[str, Tensor]
 Run = Callable[[Tensors, Tensors], Mapping[str, "Tensor | None"]]

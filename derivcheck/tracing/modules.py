@@ -24,15 +24,15 @@ from torch import nn
 from derivcheck.errors import InputError
 from derivcheck.notation.integers.polynomials import Poly, Size, as_poly, size
 from derivcheck.notation.text.dims import parse_dims, parse_input
-from derivcheck.tracing.assign import Spec, Subject
-from derivcheck.tracing.copies import module_copy
-from derivcheck.tracing.decompositions import decomposition
-from derivcheck.tracing.inputs import Named, closed_over, copied, fill, input_slots, module_names, spec_of
-from derivcheck.tracing.known import Known, example_inputs, known_sizes
-from derivcheck.tracing.record import Run
-from derivcheck.tracing.recorder import scripted
+from derivcheck.tracing.program.apply_rows import has_row
+from derivcheck.tracing.program.copies import module_copy
+from derivcheck.tracing.program.inputs import Named, closed_over, copied, fill, input_slots, module_names, spec_of
+from derivcheck.tracing.program.torch_modules import Known, example_inputs, known_sizes
+from derivcheck.tracing.recording.decompositions import decomposition
+from derivcheck.tracing.recording.dispatch import scripted
+from derivcheck.tracing.recording.run import Run
+from derivcheck.tracing.sizes.assign import Spec, Subject
 from derivcheck.tracing.trace import Traced, program_of
-from derivcheck.tracing.walk import has_row
 
 _CLASS_LOSSES = (nn.CrossEntropyLoss, nn.NLLLoss)
 

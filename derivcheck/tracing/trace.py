@@ -24,13 +24,13 @@ from derivcheck.errors import UnsupportedOperation
 from derivcheck.notation.program.definitions import Input
 from derivcheck.notation.program.program import Program
 from derivcheck.notation.program.requirements import Requirement
-from derivcheck.tracing.assign import Subject
-from derivcheck.tracing.confirm import confirmed
-from derivcheck.tracing.explore import explored
-from derivcheck.tracing.gather import Gathering
-from derivcheck.tracing.inputs import Named, closed_over, function_subject
-from derivcheck.tracing.unify import Unified
-from derivcheck.tracing.walk import Walk
+from derivcheck.tracing.program.apply_rows import Walk
+from derivcheck.tracing.program.inputs import Named, closed_over, function_subject
+from derivcheck.tracing.sizes.assign import Subject
+from derivcheck.tracing.sizes.confirm import confirmed
+from derivcheck.tracing.sizes.explore import explored
+from derivcheck.tracing.sizes.gather import Gathering
+from derivcheck.tracing.sizes.unify import Unified
 
 
 @dataclass(frozen=True)

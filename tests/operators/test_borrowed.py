@@ -17,7 +17,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from rows_on_numbers import overload
 
 from derivcheck.operators.language.row import find
-from derivcheck.tracing.decompositions import decomposition
+from derivcheck.tracing.recording.decompositions import decomposition
 
 INF, NAN = float("inf"), float("nan")
 Arguments = Callable[..., tuple[Any, ...]]

@@ -10,10 +10,10 @@ import torch
 import torch.nn.functional as F
 
 import derivcheck as dc
-from derivcheck.tracing.gather import Gathering
-from derivcheck.tracing.inputs import function_subject
-from derivcheck.tracing.shapes_alone import _FUNCTIONS
-from derivcheck.tracing.types_read import asks_for_types
+from derivcheck.tracing.program.inputs import function_subject
+from derivcheck.tracing.recording.shapes_alone import _FUNCTIONS
+from derivcheck.tracing.recording.types_read import asks_for_types
+from derivcheck.tracing.sizes.gather import Gathering
 from tests.tracing.meant import normal
 
 T = torch.Tensor

@@ -1,0 +1,158 @@
+"""The user's own names: which variable a result is assigned to, and what sizes are called.
+
+A result bears the name of the variable that the statement assigns in which it is the last one computed; a function's
+last result bears the name that its caller assigns.
+"""
+
+from __future__ import annotations
+
+import ast
+import linecache
+from collections.abc import Iterable, Sequence
+from functools import lru_cache
+
+from derivcheck.tracing.recording.data import Call, Frame, Tensor
+
+
+@lru_cache(maxsize=512)
+def _statements(file: str, stamp: float) -> dict[int, ast.stmt]:
+    """The innermost statement on each line of a file."""
+    try:
+        tree = ast.parse("".join(linecache.getlines(file)))
+    except (SyntaxError, ValueError, RecursionError):
+        return {}
+    lines: dict[int, ast.stmt] = {}
+    for node in ast.walk(tree):  # breadth first: an inner statement overwrites an outer one
+        if isinstance(node, ast.stmt):
+            last = node.end_lineno or node.lineno
+            if isinstance(
+                node, (ast.FunctionDef, ast.ClassDef, ast.If, ast.For, ast.While, ast.With, ast.Try, ast.AsyncFunctionDef)
+            ):
+                last = node.lineno
+            for line in range(node.lineno, last + 1):
+                lines[line] = node
+    return lines
+
+
+def statement(frame: Frame) -> ast.stmt | None:
+    """The statement that a frame stands in, where its source is at hand."""
+    linecache.checkcache(frame.file)
+    cached = linecache.cache.get(frame.file)
+    stamp = float(cached[1] or 0) if cached is not None and len(cached) > 1 and isinstance(cached[1], (int, float)) else 0.0
+    return _statements(frame.file, stamp).get(frame.line)
+
+
+def _targets(node: ast.stmt | None) -> list[str] | None:
+    if isinstance(node, ast.Assign) and len(node.targets) == 1:
+        target = node.targets[0]
+    elif isinstance(node, (ast.AugAssign, ast.AnnAssign)):
+        target = node.target
+    else:
+        return None
+    if isinstance(target, ast.Name):
+        return [target.id]
+    if isinstance(target, (ast.Tuple, ast.List)) and all(isinstance(e, ast.Name) for e in target.elts):
+        return [e.id for e in target.elts if isinstance(e, ast.Name)]
+    return None
+
+
+def names(calls: Sequence[Call]) -> list[list[str | None]]:
+    """The user's names for the results of each call."""
+    found: list[list[str | None]] = []
+    for k, call in enumerate(calls):
+        numbers = _results(call.out)
+        hints: list[str | None] = [None] * len(numbers)
+        after = calls[k + 1].frames if k + 1 < len(calls) else ()
+        for depth, frame in enumerate(call.frames):
+            if _goes_on(frame, depth, call.frames, after):
+                break
+            node = statement(frame)
+            targets = _targets(node)
+            if targets is not None:
+                if len(targets) == len(numbers):
+                    hints = list(targets)
+                elif len(targets) == 1 and numbers:
+                    hints[0] = targets[0]
+                break
+            if not isinstance(node, (ast.Return, ast.Expr)):
+                break
+        found.append([None if h is not None and h.startswith("__") or h == "_" else h for h in hints])
+    return found
+
+
+def _goes_on(frame: Frame, depth: int, frames: Sequence[Frame], after: Sequence[Frame]) -> bool:
+    """Whether the next call is of the same run of the same statement."""
+    if len(after) < len(frames) - depth:
+        return False
+    other = after[len(after) - (len(frames) - depth)]
+    return (
+        other.call == frame.call
+        and other.file == frame.file
+        and _same_statement(frame, other)
+        and other.instruction >= frame.instruction
+        and (
+            other.instruction > frame.instruction
+            or len(after) > len(frames) - depth
+            or depth > 0
+            or frame is not frames[0]
+            or len(after) == len(frames) - depth
+        )
+    )
+
+
+def _same_statement(a: Frame, b: Frame) -> bool:
+    if a.line == b.line:
+        return True
+    one, two = statement(a), statement(b)
+    return one is not None and one is two
+
+
+def _results(out: object) -> list[int]:
+    if isinstance(out, Tensor):
+        return [out.number]
+    if isinstance(out, (list, tuple)):
+        return [n for o in out for n in _results(o)]
+    return []
+
+
+# What the sizes of an operator's arguments are called in the field: argument position -> names of its axes, from the left
+# ("..." stands for any number of leading axes).
+_FIELD: dict[str, dict[int, tuple[str, ...]]] = {
+    "linear": {1: ("out", "in"), 0: ("N", "T", "in")},
+    "embedding": {0: ("V", "E"), 1: ("N", "T")},
+    "conv1d": {1: ("C_out", "C", "k"), 0: ("N", "C", "T")},
+    "conv2d": {1: ("C_out", "C", "kh", "kw"), 0: ("N", "C", "H", "W")},
+    "conv3d": {1: ("C_out", "C", "kd", "kh", "kw"), 0: ("N", "C", "D", "H", "W")},
+    "conv_transpose1d": {1: ("C", "C_out", "k"), 0: ("N", "C", "T")},
+    "conv_transpose2d": {1: ("C", "C_out", "kh", "kw"), 0: ("N", "C", "H", "W")},
+    "batch_norm": {0: ("N", "C", "H", "W"), 1: ("C",)},
+    "group_norm": {0: ("N", "C", "H", "W")},
+    "scaled_dot_product_attention": {0: ("N", "h", "T", "d"), 1: ("N", "h", "S", "d"), 2: ("N", "h", "S", "e")},
+    "cross_entropy_loss": {0: ("N", "C")},
+    "addmm": {1: ("N", "in"), 2: ("in", "out")},
+}
+_SPARE = ("N", "M", "K", "P", "Q", "R", "L", "U", "G", "J", "A", "B", "C", "D", "F", "H", "I", "S", "T", "W", "X", "Y", "Z")
+
+
+def field_names(operator: str, position: int, rank: int) -> tuple[str, ...]:
+    """The field's names for the axes of an operator's argument, or ()."""
+    parts = operator.split(".")
+    wanted = _FIELD.get(parts[1] if len(parts) > 1 else operator, {}).get(position, ())
+    if not wanted:
+        return ()
+    if rank == len(wanted):
+        return wanted
+    if rank < len(wanted):  # x of linear: the last axes
+        return wanted[:1] + wanted[len(wanted) - rank + 1 :] if rank > 1 else wanted[-1:]
+    return ()
+
+
+def spare_names(taken: Iterable[str]) -> Iterable[str]:
+    """Names for sizes that nothing else names."""
+    used = set(taken)
+    yield from (n for n in _SPARE if n not in used)
+    k = 1
+    while True:
+        if f"D{k}" not in used:
+            yield f"D{k}"
+        k += 1

@@ -1,0 +1,84 @@
+"""What the traced code did with numbers made of sizes: the comparisons that it made, and where one became a plain number."""
+
+from __future__ import annotations
+
+import math
+import os
+from dataclasses import dataclass, field
+from types import FrameType
+
+from derivcheck.notation.integers.polynomials import Poly
+from derivcheck.tracing.watching.whose_code import READERS, user_file
+
+_OPPOSITE = {">": "<=", "<": ">=", ">=": "<", "<=": ">", "==": "!=", "!=": "=="}
+
+
+@dataclass(frozen=True)
+class Place:
+    """A line of the traced code."""
+
+    file: str
+    line: int
+
+    @staticmethod
+    def of(frame: FrameType) -> Place:
+        """The line that a frame stands at."""
+        return Place(frame.f_code.co_filename, frame.f_lineno)
+
+    def __str__(self) -> str:
+        return f"{os.path.basename(self.file)}:{self.line}"
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A comparison that the code made: ``left relation right`` came out as ``outcome``; ``loop``: it ended a loop."""
+
+    relation: str
+    left: Poly
+    right: Poly
+    outcome: bool
+    place: Place
+    loop: bool = False
+
+    @property
+    def held(self) -> str:
+        """The relation that held."""
+        return self.relation if self.outcome else _OPPOSITE[self.relation]
+
+    def __str__(self) -> str:
+        return f"{self.left} {self.held} {self.right}"
+
+
+@dataclass(frozen=True)
+class Escape:
+    """A number made of ``sizes`` that became a plain one, which nothing watches; ``what`` did it, in words."""
+
+    sizes: frozenset[str]
+    what: str
+    place: Place
+
+
+@dataclass
+class Log:
+    """What the code did with sizes."""
+
+    comparisons: list[Comparison] = field(default_factory=list)
+    escapes: list[Escape] = field(default_factory=list)
+
+    def escaped(self, sizes: frozenset[str], what: str, frame: FrameType) -> None:
+        """A number made of these sizes is not watched any more."""
+        self.escapes.append(Escape(sizes, what, Place.of(outside(frame))))
+
+    def noted(self, relation: str, left: Poly, right: Poly, outcome: bool, frame: FrameType, loop: bool = False) -> None:
+        """A comparison was made."""
+        common = math.gcd(*(c for p in (left, right) for _, c in p.terms)) or 1
+        left, right = (Poly((m, c // common) for m, c in p.terms) for p in (left, right))
+        self.comparisons.append(Comparison(relation, left, right, outcome, Place.of(outside(frame)), loop))
+
+
+def outside(frame: FrameType) -> FrameType:
+    """The frame that asked: the user's, or that of torch's own Python that computes with sizes."""
+    f: FrameType | None = frame
+    while f is not None and not (user_file(f.f_code.co_filename) or f.f_code.co_filename.startswith(READERS)):
+        f = f.f_back
+    return frame if f is None else f
