@@ -180,6 +180,8 @@ class Speller:
 
     def _may_vanish(self, term: Term) -> bool:
         """Whether a divisor may be 0 where its quotient counts: a difference of sizes, a size that nothing is as long as."""
+        if isinstance(term, Number):
+            return term.value == 0
         if not isinstance(term, SizeOf):
             return any(isinstance(t, SizeOf) for t in subterms(term))  # log(2), pi^(1/2): never 0
         p = term.value
