@@ -26,7 +26,8 @@ from derivcheck.operators.language.build import Builder
 from derivcheck.operators.language.row import Row, apply, find
 from derivcheck.operators.language.values import Value
 from derivcheck.tracing.program.left_out import left_out
-from derivcheck.tracing.recording.data import Tensor, naming, operator_name
+from derivcheck.tracing.recording import naming
+from derivcheck.tracing.recording.data import Tensor, operator_name
 from derivcheck.tracing.sizes.assign import Traces
 from derivcheck.tracing.sizes.compared import Conditions, tightest
 from derivcheck.tracing.sizes.precision import no_rounding, overflows
