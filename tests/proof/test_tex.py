@@ -37,6 +37,12 @@ def test_a_refutation_in_latex() -> None:
         ("sum(n: [x[n] > 0])", r"\sum_{n=0}^{N - 1} \left[{x}_{n} > 0\right]"),
         ("max(n: x[n] + 1)", r"\max_{n} \left({x}_{n} + 1\right)"),
         ("argmin(n: x[n])", r"\arg\min_{n} {x}_{n}"),
+        (
+            "sigmoid(x[0]) - silu(grad_output)",
+            r"\sigma{\left({x}_{0} \right)} - \operatorname{silu}{\left(\mathrm{grad\_output} \right)}",
+        ),
+        ("1 - x[0]", "1 - {x}_{0}"),
+        ("x[1] - x[0]", "{x}_{1} - {x}_{0}"),
         ("tanh(grad_output)/N", r"\frac{\tanh{\left(\mathrm{grad\_output} \right)}}{N}"),
     ],
 )

@@ -20,12 +20,13 @@ from derivcheck.notation.integers.polynomials import Atom, Index, Poly, Size
 from derivcheck.notation.terms.nodes import Add, Bracket, Func, Mul, Number, Over, Pow, Ref, SizeOf, Term
 
 
-def to_sympy(term: Term, sizes: Mapping[str, int] | None = None) -> sympy.Expr:
+def to_sympy(term: Term, sizes: Mapping[str, int] | None = None, *, named: bool = False) -> sympy.Expr:
     """A term as a SymPy expression.
 
     Args:
         term: any term.
         sizes: numbers for symbolic sizes, by name; others stay symbols.
+        named: for reading: scalar functions that SymPy lacks stay names, rather than what they mean.
 
     Returns:
         An unevaluated expression: ``.doit()`` writes sums out where the sizes are numbers.  An extreme over indices is
@@ -39,12 +40,12 @@ def to_sympy(term: Term, sizes: Mapping[str, int] | None = None) -> sympy.Expr:
     >>> to_sympy(summation([n], ref("x", n)), {"N": 2}).doit()
     x[0] + x[1]
     """
-    return _convert(term, tuple(sorted((sizes or {}).items())))
+    return _convert(term, tuple(sorted((sizes or {}).items())), named)
 
 
 @lru_cache(maxsize=2048)
-def _convert(term: Term, sizes: tuple[tuple[str, int], ...]) -> Any:
-    return _Writer(dict(sizes)).term(term)
+def _convert(term: Term, sizes: tuple[tuple[str, int], ...], named: bool) -> Any:
+    return _Writer(dict(sizes), named).term(term)
 
 
 def size_symbol(name: str) -> Any:
@@ -125,8 +126,8 @@ def extremum_class() -> Any:
 
 
 class _Writer:
-    def __init__(self, sizes: Mapping[str, int]) -> None:
-        self.sp, self.sizes = sympy, sizes
+    def __init__(self, sizes: Mapping[str, int], named: bool = False) -> None:
+        self.sp, self.sizes, self.named = sympy, sizes, named
         self.memo: dict[Any, Any] = {}
 
     def poly(self, p: Poly) -> Any:
@@ -178,7 +179,8 @@ class _Writer:
         if isinstance(t, Pow):
             return self.term(t.base) ** self.term(t.exponent)
         if isinstance(t, Func):
-            return _function(t.name, tuple(map(self.term, t.args)))
+            args = tuple(map(self.term, t.args))
+            return sp.Function(t.name)(*args) if self.named and functions()[t.name].means else _function(t.name, args)
         assert isinstance(t, Over)
         limits = [(index_symbol(i), 0, self.poly(i.size) - 1) for i in t.indices]
         body = self.term(t.body)

@@ -19,7 +19,7 @@ from derivcheck.proof.normal_form.normal import of_term
 from derivcheck.proof.normal_form.substitution import renamed
 
 INDICES = 3  # of an expression that is looked for
-ROUNDS = 12
+ROUNDS = 12  # definitions that are written out, one inside another
 
 
 class Domain:

@@ -39,7 +39,7 @@ VARYING = frozenset(
     "exp log sin cos tan asin acos atan sinh cosh tanh asinh acosh atanh erf erfc sigmoid softplus logsigmoid silu gelu "
     "gelu_tanh log1p expm1 exp2 log2 log10 lgamma digamma".split()
 )
-DEPTH = 4
+DEPTH = 4  # equations of indices, one solved inside another
 
 Groups = dict[Monomial, Poly]
 

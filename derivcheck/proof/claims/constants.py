@@ -17,8 +17,8 @@ from derivcheck.notation.terms.build import func, mul, number, power
 from derivcheck.notation.terms.nodes import Number, Term
 from derivcheck.notation.terms.substitute import transform
 
-DIGITS = 14
-CLOSE = Fraction(1, 1 << 51)
+DIGITS = 14  # a constant with fewer is meant as it stands
+CLOSE = Fraction(1, 1 << 51)  # a float64 lies within half of it, relatively
 
 
 def exact_constants(program: Program) -> tuple[Program, tuple[str, ...]]:

@@ -13,7 +13,7 @@ from derivcheck.notation.integers.polynomials import Index
 from derivcheck.proof.expressions.context import Context
 from derivcheck.proof.expressions.signatures import Part, poly_signature, refined
 
-LEAVES = 64
+LEAVES = 64  # labellings that are compared
 
 
 def canonical_order(context: Context, bound: Sequence[Index], parts: Sequence[Part]) -> list[Index]:

@@ -35,7 +35,7 @@ Number = int | Fraction
 Factors = Iterable[tuple[Coloured, Number]]
 Terms = Iterable[tuple[Factors, Number]]
 
-# The small numbers hashed beside signatures (3, 5, 7, 11, 17, 99) keep apart what is built alike of the same parts.
+# The small numbers that are hashed beside signatures, here and in labelling, keep apart what is built alike of the same parts.
 
 
 @cache

@@ -43,7 +43,7 @@ from derivcheck.proof.normal_form.cases import by_cases
 from derivcheck.proof.normal_form.products import times
 from derivcheck.proof.normal_form.signs import strictly
 
-SPLIT_AT_MOST = 6
+SPLIT_AT_MOST = 6  # places at an end that are written out one by one
 
 
 def equal(context: Context, p: Poly) -> Expression:

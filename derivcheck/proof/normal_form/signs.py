@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from derivcheck.notation.functions.table import functions
 from derivcheck.notation.integers.polynomials import Index, Size
 from derivcheck.proof.expressions.atoms import (
     EVERYWHERE,
@@ -35,7 +36,7 @@ def positive(context: Context, a: Atom, e: Rational) -> bool:
     if isinstance(a, Sigma):
         return all(positive(context, b, f) or isinstance(b, Iverson) for b, f in a.monomial)
     if isinstance(a, Apply):
-        return a.function in ("sigmoid", "softplus", "cosh", "pi")
+        return functions()[a.function].positive
     return not whole(e)
 
 

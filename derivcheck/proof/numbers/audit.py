@@ -24,10 +24,10 @@ from derivcheck.proof.numbers.samples import Draw, Point, draws, marks, points, 
 from derivcheck.proof.numbers.sizes_to_try import assignments
 from derivcheck.proof.report.counterexample import Counterexample
 
-SMALLEST, FURTHER = 4, 6
+SMALLEST, FURTHER = 4, 6  # choices of sizes: the smallest, and so many among the others
 # Where it is looked for what is not defined: numbers of both signs, positive, negative; the others only until all is defined.
 ANYWHERE = (Draw(), Draw(positive=True), Draw(positive=True, stretch=-1), *draws()[2:])
-GENERAL = 3
+GENERAL = 3  # of these, those that are always tried
 LARGEST = 10**40  # beyond it, or an infinity, nothing is a number here
 NOWHERE = "proved by the rules, but numbers could be asked nowhere: no admitted sizes were found, or no values there"
 

@@ -13,7 +13,7 @@ from derivcheck.notation.functions.table import functions
 from derivcheck.notation.terms.nodes import Add, Mul, Number, Pow, Ref
 from derivcheck.notation.values.exact import Exact
 
-DIGITS = 60
+DIGITS = 60  # far beyond the 16 of float64, so that what cancels shows
 
 
 class Digits(Exact):

@@ -22,8 +22,8 @@ from derivcheck.notation.values.evaluator import evaluate
 from derivcheck.notation.values.float64 import WithHoles
 from derivcheck.proof.numbers.sizes_to_try import apart
 
-ELEMENTS = 20000
-MARKS = 9
+ELEMENTS = 20_000  # of an input: larger ones take long
+MARKS = 9  # values that masks of numbers are made of
 LARGE = 1000  # what a bracket compares with beyond this is out of reach
 PRIMES = (7, 11, 13, 17, 19, 23, 29, 31, 37, 41)
 

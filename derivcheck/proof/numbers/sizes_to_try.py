@@ -101,7 +101,7 @@ def _past(program: Program, names: tuple[str, ...], ladder: Mapping[str, tuple[i
 def _ladder(names: tuple[str, ...], requires: tuple[Requirement, ...]) -> dict[str, tuple[int, ...]] | None:
     """The smallest admitted values of each size, the others being the smallest that are admitted; None where none was found."""
     at = dict.fromkeys(names, 1)
-    for _ in range(4 * len(names) + 4):
+    for _ in range(4 * len(names) + 4):  # mending one requirement may break another: each size is moved a few times
         broken = next((r for r in requires if not _holds(r, at)), None)
         if broken is None:
             break

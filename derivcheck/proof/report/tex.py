@@ -8,6 +8,7 @@ from typing import Any
 from sympy.printing.latex import LatexPrinter
 from sympy.printing.precedence import PRECEDENCE
 
+from derivcheck.notation.functions.table import functions
 from derivcheck.notation.integers.polynomials import i_poly
 from derivcheck.notation.program.definitions import Definition
 from derivcheck.notation.terms.nodes import Ref, Term
@@ -44,7 +45,7 @@ def term_latex(t: Term) -> str:
     >>> print(term_latex(parse_term("y_bar*sum(n: x[n]^2)", scope)))
     \\bar{y} \\sum_{n=0}^{N - 1} {x}_{n}^{2}
     """
-    return str(_Printer().doprint(to_sympy(t)))
+    return str(_Printer().doprint(to_sympy(t, named=True)))
 
 
 class _Printer(LatexPrinter):  # type: ignore[misc]
@@ -52,6 +53,15 @@ class _Printer(LatexPrinter):  # type: ignore[misc]
 
     def _print_Symbol(self, expr: Any, style: str = "plain") -> str:
         return _name(public(expr.name))
+
+    def _as_ordered_terms(self, expr: Any, order: Any = None) -> list[Any]:
+        terms = super()._as_ordered_terms(expr, order=order)
+        return sorted(terms, key=lambda t: bool(t.could_extract_minus_sign()))  # x − y rather than −y + x
+
+    def _hprint_Function(self, func: str) -> str:
+        row = functions().get(func)
+        named = row is not None and "{}" not in row.latex  # else it is a template
+        return row.latex if row is not None and named else str(super()._hprint_Function(func))
 
     def _print_Extremum(self, expr: Any) -> str:
         kind, body, *limits = expr.args

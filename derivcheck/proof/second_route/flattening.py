@@ -10,8 +10,8 @@ from derivcheck.proof.expressions.context import Context
 from derivcheck.proof.expressions.polynomials import whole
 from derivcheck.proof.normal_form.substitution import opened
 
-TERMS = 2_000
-COPIES = 6
+TERMS = 2_000  # of a product of sums that is opened
+COPIES = 6  # the largest power of a sum that is opened
 
 
 class TooManyTerms(Exception):

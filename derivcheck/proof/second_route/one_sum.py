@@ -19,7 +19,7 @@ from derivcheck.proof.normal_form.substitution import Substitution
 from derivcheck.proof.normal_form.vanishing import vanishes
 from derivcheck.proof.second_route.flattening import Flat, TooManyTerms, flat
 
-ORDERS = 24
+ORDERS = 24  # of indices of one size that are tried
 
 
 def vanishes_under_one_sum(context: Context, expression: Expression) -> bool:
