@@ -37,6 +37,8 @@ class Function:
         at_zero: its value at 0 where that is rational, for the exact numbers.
         pole: it may be infinite where its arguments are finite.
         positive: it is above 0 wherever it is defined.
+        parity: 1 where f(−x) = f(x), −1 where f(−x) = −f(x), else 0.
+        step: it is constant between jumps.
         logarithm: where it is defined, its argument plus this is above 0.
     """
 
@@ -53,6 +55,8 @@ class Function:
     at_zero: Fraction | int | None = None
     pole: bool = False
     positive: bool = False
+    parity: int = 0
+    step: bool = False
     logarithm: int | None = None
 
 
@@ -84,18 +88,18 @@ _more: dict[str, Any]
 for _name, _numpy, _latex, _more in (
     ("exp", "exp", r"\exp", {"at_zero": 1, "positive": True}),
     ("log", "log", r"\log", {"domain": "> 0", "pole": True, "logarithm": 0}),
-    ("sin", "sin", r"\sin", {"at_zero": 0}),
-    ("cos", "cos", r"\cos", {"at_zero": 1}),
-    ("tan", "tan", r"\tan", {"domain": "cos({}) ≠ 0", "pole": True, "at_zero": 0}),
-    ("asin", "arcsin", r"\arcsin", {"domain": "in [-1, 1]", "at_zero": 0}),
+    ("sin", "sin", r"\sin", {"at_zero": 0, "parity": -1}),
+    ("cos", "cos", r"\cos", {"at_zero": 1, "parity": 1}),
+    ("tan", "tan", r"\tan", {"domain": "cos({}) ≠ 0", "pole": True, "at_zero": 0, "parity": -1}),
+    ("asin", "arcsin", r"\arcsin", {"domain": "in [-1, 1]", "at_zero": 0, "parity": -1}),
     ("acos", "arccos", r"\arccos", {"domain": "in [-1, 1]"}),
-    ("atan", "arctan", r"\arctan", {"at_zero": 0}),
-    ("sinh", "sinh", r"\sinh", {"at_zero": 0}),
-    ("cosh", "cosh", r"\cosh", {"at_zero": 1, "positive": True}),
-    ("tanh", "tanh", r"\tanh", {"at_zero": 0}),
-    ("asinh", "arcsinh", r"\operatorname{arsinh}", {"at_zero": 0}),
+    ("atan", "arctan", r"\arctan", {"at_zero": 0, "parity": -1}),
+    ("sinh", "sinh", r"\sinh", {"at_zero": 0, "parity": -1}),
+    ("cosh", "cosh", r"\cosh", {"at_zero": 1, "positive": True, "parity": 1}),
+    ("tanh", "tanh", r"\tanh", {"at_zero": 0, "parity": -1}),
+    ("asinh", "arcsinh", r"\operatorname{arsinh}", {"at_zero": 0, "parity": -1}),
     ("acosh", "arccosh", r"\operatorname{arcosh}", {"domain": "≥ 1"}),
-    ("atanh", "arctanh", r"\operatorname{artanh}", {"domain": "in (-1, 1)", "pole": True, "at_zero": 0}),
+    ("atanh", "arctanh", r"\operatorname{artanh}", {"domain": "in (-1, 1)", "pole": True, "at_zero": 0, "parity": -1}),
 ):
     function(_name, latex=_latex, sympy=_name, float64=_numpy, math=True, **_more)
 
@@ -106,9 +110,9 @@ function("digamma", latex=r"\psi", sympy="digamma", float64=each(numerics.digamm
 function("polygamma", latex=r"\psi^{{({})}}({})", sympy="polygamma", arity=2, float64=numerics.polygamma, **_GAMMA)
 
 # The error function's kin.
-function("erf", sympy="erf", float64=each(math.erf), math=True, at_zero=0)
+function("erf", sympy="erf", float64=each(math.erf), math=True, at_zero=0, parity=-1)
 function("erfc", means=lambda sp, F, x: 1 - sp.erf(x), float64=each(math.erfc))
-_ERFINV: dict[str, Any] = {"latex": r"\operatorname{erf}^{-1}", "domain": "in (-1, 1)", "pole": True}
+_ERFINV: dict[str, Any] = {"latex": r"\operatorname{erf}^{-1}", "domain": "in (-1, 1)", "pole": True, "parity": -1}
 function("erfinv", sympy="erfinv", float64=each(numerics.erfinv), **_ERFINV)
 
 # Activations.
@@ -217,7 +221,8 @@ function(
 
 def _bessel(order: int) -> None:
     name = f"i{order}"
-    own: dict[str, Any] = {"float64": each(numerics.bessel(order)), "positive": order == 0}
+    parity = 1 if order == 0 else -1
+    own: dict[str, Any] = {"float64": each(numerics.bessel(order)), "positive": order == 0, "parity": parity}
     function(name, f"torch.special.{name}({{}})", f"I_{order}", means=lambda sp, F, x: sp.besseli(order, x), **own)
     function(
         f"{name}e",
@@ -226,6 +231,7 @@ def _bessel(order: int) -> None:
         means=lambda sp, F, x: sp.exp(-sp.Abs(x)) * sp.besseli(order, x),
         stable=_by_scaled_bessel,
         float64=each(numerics.bessel(order, scaled=True)),
+        parity=parity,
     )
 
 
@@ -256,7 +262,11 @@ function(
 )
 # sin(πx)/(πx) and its slope, in which cos(πx) and sin(πx)/(πx) cancel near 0.
 function(
-    "sinc", means=lambda sp, F, x: sp.sin(sp.pi * x) / (sp.pi * x), stable=lambda sp, F, e, x: F.sinc_slope(x), float64="sinc"
+    "sinc",
+    means=lambda sp, F, x: sp.sin(sp.pi * x) / (sp.pi * x),
+    stable=lambda sp, F, e, x: F.sinc_slope(x),
+    float64="sinc",
+    parity=1,
 )
 function(
     "sinc_slope",
@@ -264,15 +274,18 @@ function(
     r"\operatorname{sinc}'",
     means=lambda sp, F, x: sp.cos(sp.pi * x) / x - sp.sin(sp.pi * x) / (sp.pi * x**2),
     float64=numerics.sinc_slope,
+    parity=-1,
 )
 # Steps: constant between jumps, used in definitions through which no gradient flows.
-function("floor", sympy="floor", float64="floor")
-function("ceil", sympy="ceiling", float64="ceil")
-function("trunc", means=lambda sp, F, x: sp.sign(x) * sp.floor(sp.Abs(x)), float64="trunc")
+function("floor", sympy="floor", float64="floor", step=True)
+function("ceil", sympy="ceiling", float64="ceil", step=True)
+function("trunc", means=lambda sp, F, x: sp.sign(x) * sp.floor(sp.Abs(x)), float64="trunc", parity=-1, step=True)
 function(
     "round",  # half to even
     means=lambda sp, F, x: sp.floor(x + sp.S.Half) + sp.ceiling((2 * x - 1) / 4) - sp.floor((2 * x - 1) / 4) - 1,
     float64="rint",
+    parity=-1,
+    step=True,
 )
 # Constants are functions of no argument.
 function("pi", "math.pi", r"\pi", 0, sympy="pi", float64=lambda np: np.float64(math.pi), positive=True)

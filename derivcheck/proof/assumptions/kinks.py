@@ -14,6 +14,7 @@ from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 
+from derivcheck.notation.functions.table import functions
 from derivcheck.notation.integers.polynomials import Poly
 from derivcheck.notation.program.definitions import Definition
 from derivcheck.notation.program.domains import above_zero
@@ -28,7 +29,6 @@ from derivcheck.proof.normal_form.normal import of_term
 from derivcheck.proof.normal_form.signs import all_positive, strictly
 from derivcheck.proof.normal_form.substitution import inlined, renamed
 
-STEPS = ("floor", "ceil", "trunc", "round", "inf")
 LONGEST = 200  # terms of a comparison that is looked into
 
 
@@ -101,17 +101,16 @@ class Kinks:
         """Whether a power of an atom is analytic in the inputs."""
         if isinstance(a, Element):
             return a.name in self.smooth
-        if (
-            isinstance(a, Above)
-            or isinstance(a, Apply)
-            and a.function in STEPS
-            or isinstance(a, Reduction)
-            and a.kind != "prod"
-        ):
+        if isinstance(a, Above) or isinstance(a, Apply) and _jumps(a.function) or isinstance(a, Reduction) and a.kind != "prod":
             return False
         if isinstance(a, Base) and not whole(e) and not _positive(context, dict(a.terms)):
             return False  # a root of what reaches 0: √(x²) − x is 0 in a half
         return all(self._smooth_atom(context, b, f) for m in a.inside() for b, f in m)
+
+
+def _jumps(function: str) -> bool:
+    """Whether a function is constant between jumps, or infinite."""
+    return functions()[function].step or function == "inf"
 
 
 def _positive(context: Context, u: Expression) -> bool:
@@ -156,7 +155,7 @@ def _smooth(t: Term, names: set[str], known: Mapping[str, Definition]) -> bool:
     if isinstance(t, Pow):
         e = t.exponent
         return isinstance(e, Number) and e.value.denominator == 1 or above_zero(t.base, known)
-    return not isinstance(t, Func) or t.name not in STEPS
+    return not isinstance(t, Func) or not _jumps(t.name)
 
 
 def moving(inputs: Iterable[str], definitions: Iterable[Definition]) -> frozenset[str]:

@@ -23,6 +23,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
 
+from derivcheck.notation.functions.table import functions
 from derivcheck.notation.integers.atoms import Entry
 from derivcheck.notation.integers.polynomials import Atom as Integer
 from derivcheck.notation.integers.polynomials import Index, Poly, Size, as_poly
@@ -49,8 +50,6 @@ UNIT: Monomial = frozenset()
 # The size of an index that runs over all integers; brackets beside it say where.
 EVERYWHERE = Size("ℤ")
 
-ODD = frozenset(("tanh", "sin", "tan", "asin", "atan", "sinh", "asinh", "atanh", "erf"))
-EVEN = frozenset(("cos", "cosh"))
 _LETTERS = "ijklmnopqrstuvw"
 LEVEL = 1000  # serials of bound indices: 1000 times how deep sums are nested in theirs, plus a place
 
@@ -289,7 +288,7 @@ class Apply(Atom):
         return (m for terms in self.args for m, _ in terms)
 
     def _signature(self, colours: Colours) -> int:
-        of = either_sign if self.function in ODD or self.function in EVEN else expression_signature
+        of = either_sign if functions()[self.function].parity else expression_signature
         return hash((word(f"apply {self.function}"), *(of(terms, colours) for terms in self.args)))
 
     def __repr__(self) -> str:

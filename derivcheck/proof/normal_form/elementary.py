@@ -6,8 +6,6 @@ from fractions import Fraction
 
 from derivcheck.notation.functions.table import functions
 from derivcheck.proof.expressions.atoms import (
-    EVEN,
-    ODD,
     UNIT,
     Apply,
     Atom,
@@ -27,6 +25,7 @@ from derivcheck.proof.expressions.polynomials import (
     minus,
     number,
     of_atom,
+    plain,
     plus,
     scaled,
     single,
@@ -145,19 +144,17 @@ def apply(context: Context, name: str, args: list[Expression]) -> Expression:
         split = by_cases(context, args[0], lambda v: apply(context, name, [v]))
         if split is not None:
             return split
-    expand, row = context.mode.expand, functions().get(name)
-    if row is not None and row.means is not None and (expand or name in ALWAYS) and name not in OPAQUE:
+    expand, row = context.mode.expand, functions()[name]
+    if row.means is not None and (expand or name in ALWAYS) and name not in OPAQUE:
         context.used(f"{name} by its definition")
         return context.rules.by_definition(context, name, args)
     if expand and name in ("tanh", "sinh", "cosh"):
         context.used(f"{name} through exp")
         return _hyperbolic(context, name, args[0])
-    if len(args) == 1 and (name in ODD or name in EVEN):
-        if not args[0]:
-            return {} if name in ODD else {UNIT: 1}
-        if not signed(args[0].items()):
-            turned = context.one(Apply, name, (frozen(scaled(args[0], -1)),))
-            return scaled(turned, -1) if name in ODD else turned
+    if row.at_zero is not None and not args[0]:
+        return number(plain(row.at_zero))
+    if row.parity and not signed(args[0].items()):
+        return scaled(context.one(Apply, name, (frozen(scaled(args[0], -1)),)), row.parity)
     return context.one(Apply, name, tuple(frozen(a) for a in args))
 
 
