@@ -103,6 +103,7 @@ class Derivation:
         name: str = "derived",
         fixed: Iterable[str] = (),
     ) -> None:
+        """See the class; ``wrt`` and what the adjoint would clash with are settled here."""
         floats = tuple(a.name for a in program.arguments if a.kind == "float")
         self.wrt: tuple[str, ...] = floats if wrt is None else (wrt,) if isinstance(wrt, str) else tuple(wrt)
         for n in self.wrt:
@@ -228,6 +229,7 @@ class Derivation:
 
     @cached_property
     def _compiled(self) -> Callable[..., tuple[Any, dict[str, Any]]]:
+        """The generated code with the values that inputs default to."""
         from derivcheck.codegen.file.load import load  # loaded when asked for
 
         run: Callable[..., tuple[Any, dict[str, Any]]] = load(self._source)
@@ -238,6 +240,7 @@ class Derivation:
         together = ups[0].rpartition("_")[0] if len(ups) > 1 else ""
 
         def with_values(**given: Any) -> tuple[Any, dict[str, Any]]:
+            """The generated function, called with what is left out put in."""
             if together and together in given:  # a flat tuple, with an entry per floating-point output
                 entries = given.pop(together)
                 if len(entries) != len(ups):

@@ -49,6 +49,7 @@ def function(
     back_all, back_again = _backward(program, wrt, True)[0], _backward(program, wrt, False)[0]
 
     def forward(ctx: Any, *args: Any) -> Any:
+        """The values, and what the backward needs of them."""
         if len(args) != len(names):
             raise TypeError(f"{title}.apply takes {len(names)} inputs ({', '.join(names)}); found {len(args)}")
         if held and own is not None:
@@ -69,6 +70,7 @@ def function(
         return outputs[0] if single else tuple(outputs)
 
     def backward(ctx: Any, *grad_outputs: Any) -> Any:
+        """The gradients of those inputs that need one."""
         saved = ctx.saved_tensors
         given = dict(zip(names, saved))
         ups = dict(zip(upstream, (grad_outputs[k] for k in floats)))
@@ -104,6 +106,7 @@ def _forward(program: Program, wrt: tuple[str, ...]) -> tuple[Callable[..., Any]
 
 @lru_cache(maxsize=256)
 def _backward(program: Program, wrt: tuple[str, ...], from_kept: bool) -> tuple[Callable[..., Any], tuple[str, ...]]:
+    """The generated gradient, and the names of the values that it takes from the forward."""
     back = adjoint(program, wrt)
     kept = _kept(program, wrt) if from_kept else ()
     if kept:

@@ -84,6 +84,7 @@ def _plain(equations: list[tuple[Index, Poly]], left: list[Index]) -> Solution |
 
 
 def _affine(equations: list[tuple[Index, Poly]], left: list[Index]) -> Solution | None:
+    """``p = ±i + rest``: the bound index is ``±(a − rest)``."""
     for a, p in equations:
         for i in left:
             found = p.linear_in(i)
@@ -125,6 +126,7 @@ def _digits(equations: list[tuple[Index, Poly]], left: list[Index]) -> Solution 
 
 
 def _radix_order(places: list[tuple[Index, Poly]]) -> list[Index] | None:
+    """The indices by their weights, the leading one first; None where these are no mixed radix."""
     weights = {w: i for i, w in places}
     order: list[Index] = []
     weight = as_poly(1)

@@ -72,6 +72,7 @@ def _power_derivative(exponent: Fraction) -> Term:
 
 @lru_cache(maxsize=4096)
 def _skeleton_derivative(name: str, arity: int, child: int) -> Term:
+    """The derivative of a product, a power or a function in one argument, over slots."""
     xs = _symbols(arity)
     if name == "mul":
         return _term(sympy.Mul(*xs).diff(xs[child]))

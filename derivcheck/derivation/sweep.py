@@ -24,6 +24,8 @@ from derivcheck.notation.terms.nodes import Add, Bracket, Func, Mul, Number, Ove
 from derivcheck.notation.terms.substitute import freshen, product, substitute
 from derivcheck.notation.terms.walk import bound_indices
 
+NOTHING = ""  # no path reaches a definition: its adjoint is 0, is not defined, and is not handed on
+
 
 @dataclass(frozen=True)
 class _Share:
@@ -88,12 +90,13 @@ def apart(program: Program, wrt: Iterable[str]) -> Program:
 
 class _Sweep:
     def __init__(self, program: Program, wrt: tuple[str, ...]) -> None:
+        """See :func:`adjoint`."""
         self.forward = program
         self.wrt = wrt
         self.active = _active(program, wrt)
         self.paths: dict[str, list[Path]] = {}
         self.shares: dict[str, list[tuple[str, tuple[Index, ...], _Share]]] = {}
-        self.alias: dict[str, str] = {}  # adjoint name → the input that it simply is
+        self.alias: dict[str, str] = {}  # adjoint name → the input that it simply is, or NOTHING
         self.out: list[Definition] = []
         self.bar_name = bar_names(program)
         self.upstream = self._upstream()
@@ -111,6 +114,7 @@ class _Sweep:
         return found
 
     def run(self) -> Program:
+        """Sweep, last definition first, and close the adjoints of the inputs."""
         order = self.forward.definitions
         for group in reversed(_groups(order)):
             self._group(group)
@@ -128,6 +132,7 @@ class _Sweep:
 
     # -- one definition, or one group of mutually recursive ones -------------
     def _group(self, group: Sequence[Definition]) -> None:
+        """One definition, or several that refer to each other; those hand on before they are closed, for their adjoints do too."""
         live = [d for d in group if d.name in self.active and (self.shares.get(d.name) or d.name in self.upstream)]
         if len(group) > 1 or group[0].recurrent:
             live = [d for d in group if d.name in self.active] if live else []
@@ -139,7 +144,7 @@ class _Sweep:
             self._finish(d.name, self._indices(d.name), d.rule, d.place)
         if not recurrent:
             for d in live:
-                if self.alias.get(self.bar_name[d.name]) != "":
+                if self.alias.get(self.bar_name[d.name]) != NOTHING:
                     self._spread(d, self.alias.get(self.bar_name[d.name], self.bar_name[d.name]))
 
     def _indices(self, name: str) -> tuple[Index, ...]:
@@ -178,13 +183,14 @@ class _Sweep:
             )
 
     def _finish(self, name: str, targets: tuple[Index, ...], rule: str, place: str | None = None) -> None:
+        """Close an adjoint: the sum of its paths, tidied."""
         bar = self.bar_name[name]
         paths: list[Path] = [Path("", ref(u.name, *targets)) for u in self.upstream.get(name, ())]
         for through, own, share in self.shares.get(name, ()):
             paths.append(Path(through, _path(targets, own, share)))
         paths = [p for p in paths if p.term is not ZERO]
         if not paths and name not in self.wrt:
-            self.alias[bar] = ""
+            self.alias[bar] = NOTHING
             return
         if len(paths) == 1 and not paths[0].through and name not in self.wrt:
             self.alias[bar] = self.upstream[name][0].name
@@ -267,6 +273,7 @@ def _walk(
     own: frozenset[Index],
     d: Definition,
 ) -> None:
+    """Go down to every reference that a gradient flows to, with the local derivative and the sums on the way."""
     if t.names.isdisjoint(active):
         return
     if isinstance(t, Ref):

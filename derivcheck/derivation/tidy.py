@@ -65,8 +65,9 @@ def _number(term: Term) -> Fraction:
 
 
 def _replaced(t: Term, pattern: dict[Term | None, Fraction], number: Fraction, d: Definition) -> Term:
+    """The product with the body of a definition in it written by its name, as often as it stands there."""
     bases = [b for b in pattern if b is not None]
-    for _ in range(8):
+    for _ in range(8):  # each turn writes the name once more; a product has few such factors
         have = _powers(t)
         lead = _number(t)
         found = _find(bases, pattern, have, {}, d)
@@ -94,6 +95,7 @@ def _replaced(t: Term, pattern: dict[Term | None, Fraction], number: Fraction, d
 def _find(
     bases: list[Term], pattern: dict[Term | None, Fraction], have: dict[Term | None, Fraction], binding: Binding, d: Definition
 ) -> tuple[Binding, list[tuple[Term, Term]]] | None:
+    """The powers of a product that make up the pattern, and which element of the definition they are."""
     if not bases:
         return binding, []
     first = bases[0]
@@ -158,6 +160,7 @@ def _children(left: tuple[Term, ...], right: tuple[Term, ...], binding: Binding,
 
 
 def _positions(left: tuple[Poly, ...], right: tuple[Poly, ...], binding: Binding, open_: frozenset[Index]) -> Binding | None:
+    """Bind the open indices so that the positions on the left become those on the right."""
     new = dict(binding)
     for p, q in zip(left, right):
         i = p.index

@@ -94,6 +94,7 @@ class Loop:
                 writer.line(f"{scope.variables[d.name]} = {text}")
 
     def _branch(self, b: Branch, writer: Writer, scope: Scope, variable: str) -> None:
+        """Write one step: its definitions, or ``if`` and ``else``."""
         if b.condition is None:
             for name, node in b.steps:
                 writer.define(f"{scope.variables[f'{name} steps']}[{variable}]", node)
@@ -141,6 +142,7 @@ def _branches(
     known: tuple[tuple[Bracket, bool], ...],
     axes: Mapping[str, int],
 ) -> Branch:
+    """Lower one step, a branch for each answer to a condition on the loop index; ``known`` are the answers so far."""
     condition = next((t for term in terms.values() for t in subterms(term) if _on_index(t, k)), None)
     if condition is None:
         steps = []

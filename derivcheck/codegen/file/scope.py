@@ -29,6 +29,7 @@ class Scope:
     """
 
     def __init__(self, arguments: Sequence[Input], bare: frozenset[Atom] = frozenset()) -> None:
+        """The inputs keep their names; everything else steps aside."""
         self.names = Names(identifier(a.name) for a in arguments)
         self.variables: dict[str, str] = {}
         self.sizes: dict[str, str] = {}

@@ -72,6 +72,7 @@ class File:
     def __init__(
         self, forward: Program, adjoint: Program | None, name: str, values: Mapping[str, Any], wrt: Sequence[str] | None
     ) -> None:
+        """Gather what is to be written, and give inputs and sizes their names."""
         self.forward, self.adjoint, self.title, self.values = forward, adjoint, name, values
         self.wrt = tuple(wrt) if wrt is not None else _wrt(forward, adjoint)
         self.arguments = adjoint.arguments if adjoint is not None else forward.arguments
@@ -84,6 +85,7 @@ class File:
 
     # -- text ------------------------------------------------------------------------------
     def text(self) -> str:
+        """The text: lowered first, so that it is known what is used twice, then written."""
         items, low = self._lowered()
         for d in self.definitions:
             self.variables[d.name] = self.scope.names.new(d.name)
@@ -98,6 +100,7 @@ class File:
         return self._assemble(writer.blocks[0], required(self.forward, spelling.filled, self.numbers, self.variables))
 
     def _lowered(self) -> tuple[list[tuple[str, Node | Loop]], Lowering]:
+        """Each definition that is needed as a node or a loop, in order."""
         dims = {a.name: a.dims for a in self.arguments} | {d.name: d.dims for d in self.definitions}
         kinds = {a.name: a.kind for a in self.arguments} | {d.name: d.kind for d in self.definitions}
         below = {a.name: a.below for a in self.arguments if a.below is not None}
@@ -129,6 +132,7 @@ class File:
         return dtype, f"{self.variables[every[0].name]}.device" if every else "None"
 
     def _assemble(self, body: list[str], needs: list[str]) -> str:
+        """The whole file around the statements."""
         fixed = [a for a in self.arguments if a.name not in self.optional]
         sizes = find_sizes(fixed, list(self.sizes), self.numbers, lambda n: self.variables[n])
         lines = self._guard(sizes.lines, sizes.checks, fixed, sizes.free) + needs
@@ -163,6 +167,7 @@ class File:
         return "\n".join([*self._module_doc(), "", *top, "", "", text, ""]) + helpers
 
     def _guard(self, lines: list[str], checks: list[str], arguments: Sequence[Input], free: Sequence[str]) -> list[str]:
+        """Read the sizes and check the shapes; the error names the first input that does not fit."""
         if not lines and not checks:
             return []
         self.scope.used["_shape_error"] = None
@@ -189,6 +194,7 @@ class File:
         ]
 
     def _return(self) -> list[str]:
+        """The value, and the gradients by name."""
         outs = [self.variables[o] for o in self.forward.outputs]
         auto = self.forward.structure == "auto" and len(outs) == 1
         value = outs[0] if auto else f"({', '.join(outs)}{',' if len(outs) == 1 else ''})"
@@ -210,6 +216,7 @@ class File:
         return f" ({', '.join(self.numbers.poly(p) for p in dims)})" if dims else ""
 
     def _module_doc(self) -> list[str]:
+        """The file's docstring: shapes, forward and gradient in index text."""
         first = (
             f'"""{_plain(self.title)}: forward and gradients, derived once for every size.'
             if self.adjoint is not None
@@ -303,6 +310,7 @@ def _live(items: list[tuple[str, Node | Loop]], outputs: Iterable[str]) -> list[
 
 
 def _vars(node: Node) -> set[str]:
+    """The names that a node reads."""
     found: set[str] = set()
     seen: set[Node] = set()
     stack = [node]

@@ -101,6 +101,7 @@ class Graph:
         return self.node(op, (left, right), (), broadcast(left.dims, right.dims), joined(left, right))
 
     def _fused(self, op: str, left: Node, right: Node) -> Node | None:
+        """A sum with a matrix product as ``addmm``, a quotient of a sum as ``mean``; None where it is neither."""
         if op == "add":
             for product, other in ((left, right), (right, left)):
                 if (

@@ -69,6 +69,7 @@ class Speller:
         return _wrap(self._poly(p), level)
 
     def _poly(self, p: Poly, real: bool = False) -> Spelled:
+        """An integer expression; ``real``: it is used as a number, and a high power is a float."""
         c = p.constant
         if c is not None:
             return str(c), ATOM if c >= 0 else UNARY
@@ -84,6 +85,7 @@ class Speller:
         return out, SUM
 
     def _monomial(self, monomial: tuple[tuple[Atom, int], ...], k: int, real: bool) -> Spelled:
+        """A product of a coefficient and powers of atoms."""
         factors: list[Spelled] = [(str(k), ATOM)] if k != 1 or not monomial else []
         for atom, e in monomial:
             text = self._atom(atom)
@@ -95,6 +97,7 @@ class Speller:
         return " * ".join(_wrap(f, UNARY if k else PRODUCT) for k, f in enumerate(factors)), PRODUCT
 
     def _atom(self, atom: Atom) -> Spelled:
+        """A size, an index, a quotient or an extreme; an entry of a tensor is no Python number."""
         if isinstance(atom, (Size, Index)):
             return self.name(atom), ATOM
         if isinstance(atom, Floor):
@@ -120,6 +123,7 @@ class Speller:
         return _wrap(self._number(term), level)
 
     def _number(self, term: Term) -> Spelled:
+        """A number by its kind."""
         if isinstance(term, Number):
             return rational(term.value)
         if isinstance(term, SizeOf):
@@ -188,6 +192,7 @@ class Speller:
         return len(p.terms) != 1 or p.terms[0][1] < 0 or any(a in self.bare for a, _ in p.terms[0][0])
 
     def _quotient(self, term: Term) -> Spelled:
+        """A number with divisors: sizes that count elements as at least 1, others divided as torch divides."""
         c, above, below = fraction_of(term)
         top: list[Spelled] = []
         if abs(c.numerator) != 1 or not above:

@@ -141,6 +141,7 @@ class Spelling:
 
     # -- shapes --------------------------------------------------------------------------------------
     def _permute(self, n: Node, p: tuple[Any, ...], arg: Arg) -> str:
+        """``.mT`` or ``.transpose`` where that is all."""
         order: tuple[int, ...] = p[0]
         rank = len(order)
         if order[:-2] == tuple(range(rank - 2)):
@@ -160,6 +161,7 @@ class Spelling:
         return text
 
     def _reshape(self, n: Node, p: tuple[Any, ...], arg: Arg) -> str:
+        """``flatten`` or ``unflatten`` where only neighbours are joined or split."""
         new, old = n.dims, n.args[0].dims
         head = 0
         while head < min(len(new), len(old)) and new[head] is old[head]:
@@ -190,6 +192,7 @@ class Spelling:
         return f"{self.numbers.use('_window')}({arg(0, 0)}, {k}, {self._p(at)}, 1).squeeze({k})"
 
     def _slice(self, n: Node, p: tuple[Any, ...], arg: Arg) -> str:
+        """Basic slicing; what is the whole length is left out."""
         k, start, length, step = p
         first = "" if start is as_poly(0) else self._p(start)
         end = start + step * (length - 1) + 1
@@ -229,6 +232,7 @@ class Spelling:
         return f"{self.numbers.use('_pick')}({arg(0, 0)}, {p[0]}, {places})"
 
     def _scatter(self, n: Node, p: tuple[Any, ...], arg: Arg) -> str:
+        """Add into zeros: by ``index_add_`` along one dimension, else by ``index_put_``."""
         count = p[0]
         dtype = "torch.int64" if n.kind in (INT, BOOL) else self.dtype
         zeros = f"torch.zeros({self.sizes(n.dims)}, dtype={dtype}, device={self.device})"

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from derivcheck.codegen.graph.nodes import Value
-from derivcheck.codegen.lowering.frame import Frame
+from derivcheck.codegen.lowering.frame import LAST, Frame
 from derivcheck.codegen.lowering.reading import padded
 from derivcheck.notation.integers.bounds import nonnegative
 from derivcheck.notation.integers.polynomials import Index, Poly, as_poly, fresh, i_poly
@@ -79,7 +79,7 @@ def blocked(low: Frame, args: Sequence[Term]) -> Value | None:
     if sum(len(list(subterms(f))) for f in rest) < 2:
         return None
     term = mul(*args)
-    for a in sorted(term.free - low.graph.fixed, key=lambda i: low.place.get(i, 99)):
+    for a in sorted(term.free - low.graph.fixed, key=lambda i: low.place.get(i, LAST)):
         found = block(low, term, a)
         if found is not None:
             value = _inner(low, found)
@@ -94,7 +94,7 @@ def concatenated(low: Frame, args: Sequence[Term]) -> tuple[Value, list[Term]] |
     if len(candidates) < 2:
         return None
     every = frozenset().union(*(t.free for t in candidates)) - low.graph.fixed
-    for a in sorted(every, key=lambda i: low.place.get(i, 99)):
+    for a in sorted(every, key=lambda i: low.place.get(i, LAST)):
         found = {t: b for t in candidates if a in t.free and (b := block(low, t, a)) is not None}
         if len(found) < 2:
             continue
@@ -116,6 +116,7 @@ def concatenated(low: Frame, args: Sequence[Term]) -> tuple[Value, list[Term]] |
 
 
 def _cat(low: Frame, a: Index, groups: Sequence[Sequence[Block]]) -> Value:
+    """The groups side by side: ``stack`` where each is one place, else ``cat``; those at one start are added up first."""
     parts: list[Value] = []
     for group in groups:
         one = _renamed(_inner(low, group[0]), group[0])

@@ -14,7 +14,7 @@ from derivcheck.codegen.graph.nodes import BOOL, FLOAT, INT, Node, Value
 from derivcheck.codegen.graph.numbers import is_number
 from derivcheck.codegen.lowering.convolution import convolution
 from derivcheck.codegen.lowering.cumulative import cumulative
-from derivcheck.codegen.lowering.frame import Frame
+from derivcheck.codegen.lowering.frame import LAST, Frame
 from derivcheck.codegen.lowering.masks import implied, mask, masked
 from derivcheck.codegen.lowering.scatter import scatter
 from derivcheck.notation.integers.bounds import numel
@@ -104,6 +104,7 @@ def _masked(low: Frame, values: list[Value], unbounded: Sequence[bool], brackets
 
 
 def _steps(low: Frame, values: list[Value], bound: list[Index], number: Term) -> Value:
+    """Multiply two factors at a time, the cheapest pair first, and sum over what no other factor needs."""
     scalars = [v for v in values if not v.axes]
     values = [_matrix_kind(low, v) for v in values if v.axes]
     while len(values) > 1:
@@ -172,7 +173,7 @@ def _pair(low: Frame, left: Value, right: Value, summed: Sequence[Index]) -> Val
     order = low.place
 
     def early(axes: Sequence[Index]) -> int:
-        return min((order.get(i, 99) for i in axes), default=100)
+        return min((order.get(i, LAST) for i in axes), default=LAST + 1)
 
     if early(columns) < early(rows):
         left, right, rows, columns = right, left, columns, rows
@@ -240,7 +241,8 @@ def _laid(low: Frame, value: Value, axes: tuple[Index, ...]) -> Node:
 def _einsum(
     low: Frame, left: Value, right: Value, batch: Sequence[Index], rows: Sequence[Index], columns: Sequence[Index]
 ) -> Value:
-    out = tuple(sorted([*batch, *rows, *columns], key=lambda i: low.place.get(i, 99)))
+    """The pair by ``einsum``, with letters like the names of the indices."""
+    out = tuple(sorted([*batch, *rows, *columns], key=lambda i: low.place.get(i, LAST)))
     letters: dict[Index, str] = {}
     for i in (*left.axes, *right.axes):
         if i not in letters:

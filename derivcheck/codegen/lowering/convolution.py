@@ -177,6 +177,7 @@ def _emit(
     free: frozenset[Index],
     bound: frozenset[Index],
 ) -> Value | None:
+    """The call: batch, groups and channels from the indices that are no coordinates, then the result's dimensions."""
     g = low.graph
     rest = {k: [i for i in axes[k] if i not in used] for k in ("a", "b")}
     both = [i for i in rest["a"] if i in rest["b"]]

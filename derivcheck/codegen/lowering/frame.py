@@ -18,6 +18,8 @@ from derivcheck.notation.integers.polynomials import Index, Poly
 from derivcheck.notation.terms.build import MINUS_ONE, ONE, mul, size_of
 from derivcheck.notation.terms.nodes import Bracket, Number, Term
 
+LAST = 99  # where an index stands that the definition at hand has not: after all that it has
+
 
 class Choice(NamedTuple):
     """The conditions under which a tensor is not 0, over its indices."""
@@ -45,6 +47,7 @@ class Frame(ABC):
         checked: Iterable[str] = (),
         below: Mapping[str, Poly] | None = None,
     ) -> None:
+        """Start a graph for tensors of these dimensions and kinds."""
         self.graph = Graph()
         self.dims, self.kinds = dict(dims), dict(kinds)
         self.scalars, self.checked = set(scalars), frozenset(checked)

@@ -51,6 +51,7 @@ def grouped(low: Frame, indices: Sequence[Index], brackets: Sequence[Bracket], f
 
 
 def _new(low: Frame, out: Grouped, like: Index, size: Poly) -> Index:
+    """An index of that size beside those that are there, in the place of ``like``."""
     used = {
         *low.place,
         *out.indices,
@@ -82,6 +83,7 @@ def _digit(low: Frame, out: Grouped) -> tuple[Index, Poly] | None:
 
 
 def _split(low: Frame, out: Grouped, a: Index, d: Poly) -> tuple[Index, Index]:
+    """The index as two digits, and where the output has it, a merge to make afterwards."""
     count = exact_quotient(a.size, d)
     assert count is not None
     f, r = _new(low, out, a, count), _new(low, out, a, d)

@@ -73,6 +73,7 @@ class Lowering(Frame):
         return found
 
     def _value(self, term: Term) -> Value:
+        """A node by its kind, through the rule for it."""
         g = self.graph
         if is_number(term, g.fixed):
             return Value(g.number(term), ())

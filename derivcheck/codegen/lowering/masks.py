@@ -23,6 +23,7 @@ def mask(low: Frame, b: Bracket, order: tuple[Index, ...] = ()) -> Value:
 
 
 def _of_position(low: Frame, relation: str, p: Poly, axes: tuple[Index, ...] | None) -> Value:
+    """A comparison of integers with nothing negative on either side, and a number alone on the right."""
     above = Poly((m, k) for m, k in p.terms if k > 0)
     below = Poly((m, -k) for m, k in p.terms if k < 0)
     if relation == ">=":
@@ -36,6 +37,7 @@ def _of_position(low: Frame, relation: str, p: Poly, axes: tuple[Index, ...] | N
 
 
 def _compare(low: Frame, relation: str, left: Value, right: Value, order: tuple[Index, ...] | None = None) -> Value:
+    """Two sides compared, over the indices of both."""
     if left.node.kind == NUMBER:
         left, right, relation = right, left, FLIPPED[relation]
     axes = order or low.union([left.axes, right.axes])
@@ -47,6 +49,7 @@ def _compare(low: Frame, relation: str, left: Value, right: Value, order: tuple[
 
 
 def _of_term(low: Frame, relation: str, operand: Term) -> Value:
+    """A comparison of numbers, written so that it loses no digits and infinities compare as in torch."""
     if isinstance(operand, Ref) and relation in ("==", "!=", ">") and low.kinds.get(operand.name) == "bool":
         value = read(low, operand.name, operand.at)
         return value if relation != "==" else Value(low.graph.unary("not", value.node), value.axes)

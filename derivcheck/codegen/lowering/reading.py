@@ -96,6 +96,7 @@ def merged(low: Frame, value: Value, a: Index, f: Index, r: Index) -> Value:
 
 
 def _read(low: Frame, node: Node, positions: list[Poly]) -> Value:
+    """Views first, one dimension after the other: what Python knows, digits, slices, diagonals; then indexing."""
     g = low.graph
     for k in reversed(range(len(positions))):  # positions that Python knows
         p = positions[k]
@@ -148,6 +149,7 @@ def padded(low: Frame, value: Value, k: int, start: Poly, length: Poly) -> Value
 
 
 def _diagonals(low: Frame, node: Node, positions: list[Poly]) -> tuple[Node, list[Poly]]:
+    """Two dimensions that are read at one index, as one."""
     while True:
         pair = next(
             (
@@ -266,6 +268,7 @@ def integer(low: Frame, p: Poly) -> Value:
 
 
 def _atom(low: Frame, a: Atom) -> Value:
+    """An atom as an integer tensor."""
     g = low.graph
     if isinstance(a, Index):
         if a.size.indices - g.fixed:

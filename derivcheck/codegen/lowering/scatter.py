@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from derivcheck.codegen.graph.nodes import INT, Value
 from derivcheck.codegen.graph.numbers import is_number
-from derivcheck.codegen.lowering.frame import Frame
+from derivcheck.codegen.lowering.frame import LAST, Frame
 from derivcheck.codegen.lowering.positions import trusted
 from derivcheck.codegen.lowering.reading import integer
 from derivcheck.notation.integers.polynomials import Index, Poly, as_poly, i_poly
@@ -31,7 +31,7 @@ def scatter(
     if not used:
         return None
     summed = frozenset().union(*(p.indices for p in targets.values())) - low.graph.fixed
-    kept = sorted(summed - frozenset(bound), key=lambda i: low.place.get(i, 99))  # output indices that choose the place too
+    kept = sorted(summed - frozenset(bound), key=lambda i: low.place.get(i, LAST))  # output indices that choose the place too
     inner = [i for i in bound if i not in summed]  # summed before scattering
     left = [b for b in brackets if b not in used]
     guards: list[Term] = []
@@ -63,7 +63,7 @@ def _target(
     """``(a, p)`` where the bracket says ``a = p`` for a free index that nothing else reads."""
     if b.relation != "==" or not isinstance(b.operand, Poly) or is_number(b, low.graph.fixed):
         return None
-    for a in sorted(b.operand.indices - low.graph.fixed, key=lambda i: low.place.get(i, 99)):
+    for a in sorted(b.operand.indices - low.graph.fixed, key=lambda i: low.place.get(i, LAST)):
         if a in bound or a in taken or any(a in t.free for t in (*others, *rest)):
             continue
         line = b.operand.linear_in(a)

@@ -94,7 +94,7 @@ def erfinv(y: float) -> float:
     log = math.log1p(-y * y)
     half = 2 / (math.pi * 0.147) + log / 2
     x = math.copysign(math.sqrt(math.sqrt(half * half - log / 0.147) - half), y)
-    for _ in range(4):
+    for _ in range(4):  # quadratic from two digits: the last bit is right
         error = math.erf(x) - y if abs(y) < 0.5 else math.copysign(1, y) * (1 - abs(y) - math.erfc(abs(x)))
         x -= error * math.sqrt(math.pi) / 2 * math.exp(x * x)
     return x
@@ -107,6 +107,7 @@ def bessel(order: int, scaled: bool = False) -> Callable[[float], float]:
     """
 
     def value(x: float) -> float:
+        """Its value at x."""
         y = abs(x)
         total = part = 1.0
         if y <= 30:
@@ -154,7 +155,7 @@ def ndtri(p: float) -> float:
     if p > 0.5:
         return -ndtri(1 - p)
     target, x = math.log(p), -math.sqrt(max(-2 * math.log(2 * p), 0.0))
-    for _ in range(60):
+    for _ in range(60):  # ends by the step, but for tails whose slope is lost
         slope = math.sqrt(2 / math.pi) / erfcx(-x / math.sqrt(2))
         step = (log_ndtr(x) - target) / slope
         x -= step

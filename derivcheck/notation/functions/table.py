@@ -220,6 +220,7 @@ function(
 
 
 def _bessel(order: int) -> None:
+    """Register ``I_n`` of order 0 or 1, and the same times ``exp(−|x|)``."""
     name = f"i{order}"
     parity = 1 if order == 0 else -1
     own: dict[str, Any] = {"float64": each(numerics.bessel(order)), "positive": order == 0, "parity": parity}

@@ -92,6 +92,7 @@ class Extreme(Atom):
         return f"{self.kind}({', '.join(map(str, self.args))})"
 
     def evaluated(self, value: Callable[[Atom], Any]) -> Any:
+        """The extreme of its parts; of arrays element by element, by ``+ *`` and comparisons alone."""
         found, *others = (p.evaluate(value) for p in self.args)
         for w in others:
             less = w < found if self.kind == "min" else w > found

@@ -167,6 +167,7 @@ class Poly:
     _sizes: frozenset[str] | None
 
     def __new__(cls, terms: Iterable[tuple[Monomial, int]]) -> Poly:
+        """The polynomial of these terms; monomials are in order, so that equal ones are one object."""
         ordered = tuple(terms)
         if len(ordered) > 1:
             ordered = tuple(sorted(ordered, key=_term_order))
@@ -204,6 +205,7 @@ class Poly:
         return as_poly(other) + (-self)
 
     def __mul__(self, other: PolyLike) -> Poly:
+        """The product, multiplied out."""
         right = as_poly(other)
         if self is _ONE or right is _ONE:
             return right if self is _ONE else self
@@ -330,6 +332,7 @@ class Poly:
         return int(self.evaluate(look))
 
     def __str__(self) -> str:
+        """Its text, with what is added before what is taken away."""
         if self._text is None:
             parts = []
             for m, c in self.terms:
@@ -354,6 +357,7 @@ def _term_order(term: tuple[Monomial, int]) -> tuple[int, int, str, tuple[int, .
 
 
 def _times(left: Monomial, right: Monomial) -> Monomial:
+    """The product of two monomials, its atoms in order."""
     if not left:
         return right
     if not right:

@@ -77,6 +77,7 @@ def inside(program: Program) -> Program:
 
 
 def _reads(program: Program) -> Iterator[Read]:
+    """Every element that the terms read, with the brackets that guard it."""
     dims = {a.name: a.dims for a in program.arguments} | {d.name: d.dims for d in program.definitions}
     for term, dropped in (*((d.term, False) for d in program.definitions), *((t, True) for t in program.dropped)):
         waiting: list[tuple[Term, tuple[Bracket, ...]]] = [(term, ())]

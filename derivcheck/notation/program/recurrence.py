@@ -89,6 +89,7 @@ def _entries(term: Term) -> list[Entry]:
 
 
 def _along(group: Sequence[Definition], uses: list[tuple[Definition, Ref | Entry]], axes: dict[str, int]) -> Loop | None:
+    """The loop along these dimensions, where each use is an earlier step, or the same step of what comes before; else None."""
     signs = set()
     same: dict[str, set[str]] = {d.name: set() for d in group}
     for d, r in uses:

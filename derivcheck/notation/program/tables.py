@@ -36,6 +36,7 @@ def tabled(program: Program, tables: Mapping[str, Any]) -> Program:
 
 
 def _definition(a: Input, table: Any) -> Definition:
+    """The tensor as a sum of its numbers, each in brackets that are 1 at its place."""
     indices = tuple(Index(LETTERS[k % 8], p, k // 8) for k, p in enumerate(a.dims))
     places = list(np.ndindex(*table.shape))
     values = [table[at] for at in places]

@@ -53,6 +53,7 @@ class Term:
 
 
 def _intern(cls: type, key: tuple[Any, ...], free: frozenset[Index], names: frozenset[str]) -> Any:
+    """The one node of that class with these parts."""
     found: Any = _interned.get((cls, key))
     if found is None:
         found = object.__new__(cls)
@@ -168,6 +169,7 @@ class Mul(Term):
         return self.args
 
     def spelled(self, bind: Binder) -> Spelled:
+        """What divides stands below one stroke; a minus sign stands in front."""
         above: list[str] = []
         below: list[str] = []
         sign = ""

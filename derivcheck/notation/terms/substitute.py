@@ -113,6 +113,7 @@ def substitute(term: Term, values: Mapping[Any, PolyLike]) -> Term:
 
 
 def _substitute(term: Term, values: dict[Any, PolyLike], arriving: frozenset[Index], memo: dict[Term, Term]) -> Term:
+    """The work of :func:`substitute`; ``arriving`` are the indices that bound ones must step aside for."""
     found = memo.get(term)
     if found is not None:
         return found
@@ -187,6 +188,7 @@ def freshen(term: Term, used: Iterable[Index]) -> Term:
     taken = list(used)
 
     def change(t: Term) -> Term:
+        """A reduction whose indices do not clash."""
         if not isinstance(t, Over):
             return t
         moves: dict[Any, PolyLike] = {}

@@ -122,6 +122,7 @@ def parse_program(text: str, dims: Mapping[str, str] | None = None, groups: Mapp
 
 
 def _declare(text: str, s: Declare, declared: dict[str, Input], outputs: list[str]) -> None:
+    """Take an ``input`` or ``output`` line; what ``dims=`` says of the same name must agree."""
     if s.word == "output":
         outputs.extend(s.names)
         return

@@ -77,6 +77,7 @@ class Integers:
         return None
 
     def _chain(self, n: Chain, env: Env) -> Poly | None:
+        """A chain of operators as an integer expression; None where it is not one."""
         if "/" in n.operators:
             return None
         total = self.poly(n.operands[0], env)

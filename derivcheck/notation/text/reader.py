@@ -78,6 +78,7 @@ class Reader(Integers):
         raise complaint(self.text, n.span, "a star group stands only in brackets and before ':'")
 
     def _arithmetic(self, n: Chain, env: Env) -> Term:
+        """A chain of operators as a term; ``//`` and ``%`` stand between integer expressions."""
         if n.operators[0] in "+-":
             parts = [self.term(n.operands[0], env)]
             for op, x in zip(n.operators, n.operands[1:]):
@@ -119,6 +120,7 @@ class Reader(Integers):
         return t
 
     def _compare(self, n: Compare, env: Env) -> Term:
+        """``a < b <= c`` as a product of brackets."""
         factors = []
         for relation, left, right in zip(n.relations, n.sides, n.sides[1:]):
             sign = "==" if relation == "=" else relation
@@ -130,6 +132,7 @@ class Reader(Integers):
         return self._bounded(n, mul(*factors))
 
     def _call(self, n: Call, env: Env) -> Term:
+        """A reduction over indices, an integer function or a scalar function."""
         if n.body is not None:
             bound, inner = self._bind(n.items, env)
             body = self.term(n.body, inner)

@@ -75,6 +75,7 @@ class Resolver:
     """Finds sizes and kinds; :meth:`walk` each body, then :meth:`settle`."""
 
     def __init__(self, text: str, declared: Iterable[Input], closed: bool) -> None:
+        """Start from what ``dims=`` and the declarations say; ``closed``: no other tensors are expected."""
         self.text, self.closed = text, closed
         self.inputs: dict[str, Input] = {a.name: a for a in declared}
         self.axes: dict[str, list[Axis]] = {
@@ -198,6 +199,7 @@ class Resolver:
                     self._integers.setdefault(s.name, s.span)
 
     def _use(self, n: At, env: Env) -> None:
+        """A tensor read at positions: it has that many dimensions, and an index alone there has the size of its dimension."""
         self.seen.add(n.name)
         axes = self.axes.get(n.name)
         if axes is None:
@@ -228,6 +230,7 @@ class Resolver:
                 self._below.setdefault(inner.name, axis)
 
     def _join(self, index: Axis, axis: Axis, where: Name) -> None:
+        """Two axes have one size; refused where both are known and differ."""
         a, b = index.root, axis.root
         if a is b:
             return
@@ -300,6 +303,7 @@ class Resolver:
         return size(f"{key}_size" if taken else upper)
 
     def _new_input(self, name: str, first: Node) -> None:
+        """An input that only its uses tell of, once they tell every size of it."""
         dims: list[Poly] = []
         for k, axis in enumerate(self.axes[name]):
             if axis.root.value is None:
@@ -315,6 +319,7 @@ class Resolver:
         self.inputs[name] = Input(name, tuple(dims), "int" if integer else "float", below)
 
     def _settle_bare(self, n: Name, position: bool) -> None:
+        """What a name without brackets is: a tensor without dimensions, a size or a constant."""
         name = n.name
         axes = self.axes.get(name)
         if axes is not None or name in self.inputs:
@@ -337,6 +342,7 @@ class Resolver:
             self.inputs[name] = Input(name, ())
 
     def _unknown(self, name: str) -> str:
+        """The refusal of a name that is nothing, with the nearest that is something."""
         known = [*self.inputs, *self.heads, *sorted(self.sizes)]
         near = get_close_matches(name, known, 1)
         advice = (

@@ -188,6 +188,7 @@ class _Lines:
     _leads = frozenset({"PLUS", "MINUS", "STAR", "OVER", "_POWER", "ASSIGN", "EQUAL"})
 
     def process(self, stream: Iterator[Any]) -> Iterator[Any]:
+        """Newlines end a definition, but not inside brackets, after an operator or before one; too long words are refused."""
         depth, before, pending = 0, "", None
         for token in stream:
             kind = token.type
@@ -266,6 +267,7 @@ def _build() -> Any:
             return Define((c[0].start_pos, c[0].end_pos), str(c[0]), tuple(items), body, mark)
 
         def declaration(self, c: list[Any]) -> Node:
+            """``input x[N, in] int < V`` or ``output y``."""
             sizes: tuple[Node, ...] = ()
             below, names = None, []
             for x in c[1:]:
@@ -296,6 +298,7 @@ def _build() -> Any:
 
 @lru_cache(maxsize=1)
 def _parser() -> Any:
+    """The parser; one for all starts, built once."""
     from lark import Lark  # only where there is text to read
 
     grammar = (files("derivcheck.notation.text") / "grammar.lark").read_text(encoding="utf-8")

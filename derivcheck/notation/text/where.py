@@ -130,6 +130,7 @@ def defined_where(condition: Condition, dims: Mapping[str, tuple[Poly, ...]], si
     at = tuple(i_poly(i) for i in indices)
 
     def term(node: Node) -> Term:
+        """A side of a condition at the place at hand."""
         if isinstance(node, Num):
             return number(node.value)
         if isinstance(node, Item):

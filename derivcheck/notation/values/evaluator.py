@@ -80,6 +80,7 @@ class Evaluation(Axes):
     """One evaluation: the sizes, the arrays found so far, and the terms of the definition at hand."""
 
     def __init__(self, program: Program, inputs: Mapping[str, Any], sizes: Mapping[str, int] | None, numbers: Numbers) -> None:
+        """Take the inputs as these numbers, and the sizes from their shapes."""
         super().__init__(numbers)
         self.program = program
         self.arrays: dict[str, Any] = {}
@@ -175,6 +176,7 @@ class Evaluation(Axes):
         rank = len(axes)
 
         def look(atom: Atom) -> Any:
+            """The value of an atom: a size, a range over its axis, or the entries of an integer tensor."""
             if isinstance(atom, Size):
                 if atom.name not in self.sizes:
                     raise InputError(f"the size {atom} is not determined by the inputs: give it with sizes=")
@@ -202,6 +204,7 @@ class Evaluation(Axes):
         return np.clip(place.values, 0, max(length - 1, 0))
 
     def mask(self, b: Bracket) -> tuple[Mask, tuple[Index, ...]]:
+        """Where a bracket holds, over the indices in it."""
         if isinstance(b.operand, Poly):
             place = self.place(b.operand)
             v = np.asarray(place.values)
@@ -219,6 +222,7 @@ class Evaluation(Axes):
         return found
 
     def _value(self, term: Term) -> Value:
+        """The value of a node from those of its children."""
         numbers = self.numbers
         if isinstance(term, Number):
             return Value(numbers.number(term.value), ())
@@ -314,6 +318,7 @@ class Evaluation(Axes):
         return total
 
     def select(self, b: Bracket, value: Value) -> Value:
+        """The value where a bracket holds, 0 elsewhere."""
         mask, where = self.mask(b)
         axes = self.union((value.axes, where))
         shape = [self.extent(i) if i in where else 1 for i in axes]
@@ -328,6 +333,7 @@ class Evaluation(Axes):
         )
 
     def reduce(self, term: Over) -> Value:
+        """A reduction: the indices that it runs over come last, in their order, and are folded."""
         if term.kind == "sum":
             return self.total(term)
         body = self.value(term.body)

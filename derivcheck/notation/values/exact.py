@@ -24,6 +24,7 @@ class Exact(Numpy):
     hole: Any = None
 
     def given(self, array: Any, name: str) -> Any:
+        """An input, each number exactly as it is stored."""
         if hasattr(array, "detach"):
             array = array.detach().cpu()
             array = (array.double() if array.is_floating_point() else array).numpy()
@@ -122,6 +123,7 @@ class Exact(Numpy):
         return self.sum(self.mul(a[:, :, :, None], b[:, None, :, :]), (2,))
 
     def _fold(self, f: Callable[[list[Any]], Any], a: Any, dims: tuple[int, ...]) -> Any:
+        """Reduce the dimensions by a function of the list of their numbers, row-major."""
         kept = [k for k in range(a.ndim) if k not in dims]
         shape = tuple(a.shape[k] for k in kept)
         count = math.prod(a.shape[k] for k in dims)

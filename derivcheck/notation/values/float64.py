@@ -33,6 +33,7 @@ class Numpy:
         return found
 
     def given(self, array: Any, name: str) -> Any:
+        """An input as float64, from a tensor, an array or lists."""
         if hasattr(array, "detach"):  # a torch tensor, without importing torch
             array = array.detach().cpu()
             array = array.double() if array.is_floating_point() else array
@@ -98,6 +99,7 @@ class Numpy:
         return self._array(a * b)
 
     def power(self, a: Any, exponent: Any) -> Any:
+        """``a ** exponent``; squares, reciprocals and roots by their own operations."""
         if not isinstance(exponent, Fraction):
             return np.power(a, exponent)
         if exponent.denominator == 1:

@@ -91,6 +91,7 @@ def _settle(poly: Poly, known: Mapping[str, int]) -> Poly:
 
 
 def _solve(poly: Poly, name: str, extent: int) -> int | None:
+    """The size at which the dimension has that extent: by division where it is linear, else the smallest that fits."""
     atom: Atom = Size(name)
     line = poly.linear_in(atom)
     if line is not None and line[0] and line[1].constant is not None:

@@ -104,6 +104,7 @@ def extremum_class() -> Any:
             return None
 
         def doit(self, **hints: Any) -> Any:
+            """Write the extreme out over its ranges, where they are numbers; the first place wins among equals."""
             limits = [lim.doit() for lim in self.args[2:]]
             if not all(low.is_Integer and high.is_Integer for _, low, high in limits):
                 return self
@@ -136,6 +137,7 @@ class _Writer:
         return sp.Add(*(sp.Mul(sp.Integer(c), *(self.atom(a) ** e for a, e in m)) for m, c in p.terms))
 
     def atom(self, a: Atom) -> Any:
+        """An atom as a SymPy expression."""
         sp = self.sp
         if isinstance(a, Size):
             return sp.Integer(self.sizes[a.name]) if a.name in self.sizes else size_symbol(a.name)
@@ -163,6 +165,7 @@ class _Writer:
         return found
 
     def _term(self, t: Term) -> Any:
+        """A node as a SymPy expression."""
         sp = self.sp
         if isinstance(t, Number):
             return sp.Rational(t.value.numerator, t.value.denominator)

@@ -132,6 +132,7 @@ def _written_out(term: Term) -> Term:
     """Sums and products over few elements as sums and products."""
 
     def change(t: Term) -> Term:
+        """A reduction over few elements, written out."""
         if not isinstance(t, Over) or t.kind not in ("sum", "prod"):
             return t
         few = [i for i in t.indices if _small(i)]

@@ -74,6 +74,7 @@ class Matrices:
         return Formula(self.w.head(d), texts, words["indexform"])
 
     def _frames(self, d: Definition) -> list[tuple[Index | None, Index | None, str]]:
+        """What a definition may be as a matrix: its row index, its column index and what stands on the left."""
         name = self.symbol(d.name)
         if not d.indices:
             return [(None, None, name)]
@@ -115,6 +116,7 @@ class Matrices:
         return self._scaled(scalars, body)
 
     def _sum(self, t: Add, row: Index | None, column: Index | None) -> _Text | None:
+        """A sum, where every addend is a matrix of that form."""
         out = ""
         for a in t.args:
             found = self.matrix(a, row, column)
@@ -148,6 +150,7 @@ class Matrices:
         return _Text(text.strip(), _FACTOR)
 
     def _scaled(self, scalars: list[Term], body: _Text) -> _Text:
+        """A matrix with numbers in front."""
         scale = mul(*scalars)
         if scale is ONE:
             return body
@@ -195,6 +198,7 @@ class Matrices:
         return t.text if t.level > _TERM else rf"\left({t.text}\right)"
 
     def _one(self, t: Term, row: Index | None, column: Index | None) -> _Text | None:
+        """One factor as a matrix of rows and columns."""
         if isinstance(t, Ref):
             return self._reference(t, row, column)
         if isinstance(t, Over):
@@ -217,6 +221,7 @@ class Matrices:
         return None if t.free else self._scalar(t)
 
     def _reference(self, t: Ref, row: Index | None, column: Index | None) -> _Text | None:
+        """A tensor as it is, or turned."""
         at = tuple(p.index for p in t.at)
         if any(i is None for i in at) or len(set(at)) != len(at):
             return None
@@ -274,6 +279,7 @@ class Matrices:
         return self.matrix(mul(*factors), row, column)
 
     def _double(self, t: Over, row: Index | None, column: Index | None) -> _Text | None:
+        """A sum over both indices: a norm, an inner product, or ones on both sides."""
         if row is not None or column is not None:
             return None
         body = t.body

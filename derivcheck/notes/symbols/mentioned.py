@@ -50,6 +50,7 @@ def mentioned(forward: Program, adjoint: Program) -> Mentioned:
 
 
 def _term(term: Term, found: Mentioned, seen: set[Poly]) -> None:
+    """Add what a term mentions."""
     for t in subterms(term):
         if isinstance(t, Func):
             found.functions[t.name] = None
@@ -67,6 +68,7 @@ def _index(i: Index, found: Mentioned, seen: set[Poly]) -> None:
 
 
 def _integers(p: Poly, found: Mentioned, seen: set[Poly]) -> None:
+    """Add what an integer expression mentions."""
     if p in seen:
         return
     seen.add(p)

@@ -111,6 +111,7 @@ class Latex(Writer):
         return rf"{name}({', '.join(args)})"
 
     def decimal(self, value: Fraction) -> Spelt:
+        """A power of ten or a decimal where that is short, a quotient where not."""
         found = _decimal(value)
         if found is None and (long := _rounded(value)):
             lead, _, exponent = long.partition("e")

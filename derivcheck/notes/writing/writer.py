@@ -41,6 +41,7 @@ class Writer:
         elements: bool = False,
         dims: Mapping[str, tuple[Poly, ...]] | None = None,
     ) -> None:
+        """See the class for what the options mean."""
         self.symbols, self.first, self.sizes = symbols, first, dict(sizes or {})
         self.bare, self.raised, self.elements, self.dims = bare, raised, elements, dims or {}
 
@@ -120,6 +121,7 @@ class Writer:
         return self.wrapped.format(text) if own < level else text
 
     def _poly(self, p: Poly) -> Spelt:
+        """An integer expression; a remainder is written as one."""
         p = self._at_sizes(p)
         c = p.constant
         if c is not None:
@@ -170,6 +172,7 @@ class Writer:
         return text if of is None else self.partial.format(self.drawn(self.symbols.loss), text)
 
     def _positions(self, name: str, at: tuple[Poly, ...]) -> tuple[list[str], list[str]]:
+        """The subscripts, and the indices that stand above."""
         subscripts: list[str] = []
         raised: list[str] = []
         dims = self.dims.get(name, ())
@@ -188,6 +191,7 @@ class Writer:
         return subscripts, raised
 
     def _spell(self, t: Term) -> Spelt:
+        """A term and how tightly it binds."""
         if isinstance(t, Number):
             return self._number(t.value)
         if isinstance(t, SizeOf):
@@ -312,6 +316,7 @@ class Writer:
         return self.bracket.format(left, self.relations[relation], right)
 
     def _bracket(self, b: Bracket) -> str:
+        """A condition with nothing negative on either side."""
         if isinstance(b.operand, Poly):
             left, relation, right = sides(b.operand, b.relation)
             return self.bracketed(self.poly(left), relation, self.poly(right))

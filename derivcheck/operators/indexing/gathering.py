@@ -36,6 +36,7 @@ def scalars_are_rows(f: F) -> F:
 
     @functools.wraps(f)
     def wrapped(b: Builder, input: Value, dim: Any, index: Value, *rest: Any, **named: Any) -> Value:
+        """The row on tensors of one dimension, where a tensor has none."""
         if input.rank and index.rank:
             return cast(Value, f(b, input, dim, index, *rest, **named))
         deep = input.rank if b.rule != "gather" else index.rank

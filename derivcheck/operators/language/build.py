@@ -51,6 +51,7 @@ class Builder:
         reserved: Iterable[str] = (),
         traced: Sequence[Mapping[str, int]] = (),
     ) -> None:
+        """Start without definitions; see the class for the names that are taken."""
         self.traced = traced
         self.definitions: list[Definition] = []
         self.conditions: list[str] = []
@@ -193,6 +194,7 @@ class Builder:
     def _add(
         self, name: str, indices: Sequence[Index], term: Term, rule: str, stop: bool, kind: str, spelling: Spelling | None
     ) -> Value:
+        """Add a definition; what is made of positions alone melts into its uses."""
         halted = stop or kind != "float"
         if kind == "int":
             whole = as_integer(term)

@@ -140,6 +140,7 @@ def row(*names: str, samples: Sequence[Sample] = (), where: str = "", gives: str
     """
 
     def register(means: F) -> F:
+        """Add the row under each of its names."""
         added = Row(tuple(names), means, tuple(samples), where, gives, means.__module__.rpartition(".")[2], textbook)
         for name in names:
             if name.count(".") < 2:

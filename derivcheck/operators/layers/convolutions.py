@@ -43,6 +43,7 @@ def _tuple(values: Sequence[Any]) -> str:
 def _convolution(
     b: Builder, x: Value, w: Value, bias: Value | None, stride: Any, padding: Any, dilation: Any, groups: Any, rank: int
 ) -> Value:
+    """A sum over channels and kernel at strided positions, zero outside."""
     s, d = _each(stride, rank), _each(dilation, rank)
     kernel = w.dims[2:]
     if isinstance(padding, str):
@@ -88,6 +89,7 @@ def _transposed(
     dilation: Any,
     rank: int,
 ) -> Value:
+    """Each input element into the places that the kernel reaches from it: a sum with solved positions."""
     s, d, pads, more = _each(stride, rank), _each(dilation, rank), _each(padding, rank), _each(extra, rank)
     batch, space, kernel = x.dims[: x.rank - rank - 1], x.dims[x.rank - rank :], w.dims[2:]
     out = [

@@ -29,6 +29,7 @@ class _Axis:
 
 
 def _axes(b: Builder, x: Value, output_size: Any, scales: Any, rank: int) -> list[_Axis]:
+    """The resampled dimensions, from the output size or the scale factors."""
     space = x.dims[2:]
     found = []
     for k in range(rank):

@@ -152,6 +152,7 @@ def _batch_norm(
     batch: bool,
     eps: Any,
 ) -> Value:
+    """By the statistics of the batch, or by those given."""
     at, c, over = _channels(b, input)
     if batch or mean is None or var is None:
         centre, rstd = _moments(b, input, (c,), over, [i_poly(i) for i in at], eps)

@@ -29,6 +29,7 @@ class _Windows:
     def __init__(
         self, b: Builder, x: Value, rank: int, kernel: Any, stride: Any, padding: Any, dilation: Any, ceil: bool, flat: bool
     ) -> None:
+        """The windows over the last ``rank`` dimensions; ``flat``: a window is run through by one index."""
         self.kernel = _each(kernel, rank)
         self.stride = _each(stride, rank) if stride is not None and stride != [] else self.kernel
         self.pad, self.dilation = _each(padding, rank), _each(dilation, rank)
@@ -86,6 +87,7 @@ def _starts_outside(count: Poly, n: Poly, s: Poly, p: Poly) -> bool:
 def _average(
     b: Builder, x: Value, rank: int, kernel: Any, stride: Any, padding: Any, ceil: bool, include: bool, divisor: Any
 ) -> Value:
+    """The sum of a window divided by the divisor, its size, or how many of its elements there are."""
     w = _Windows(b, x, rank, kernel, stride, padding, 1, ceil, flat=False)
     places = w.places([i_poly(u) for u in w.over])
     guards = w.guards(places)
@@ -136,6 +138,7 @@ def avg_pool(
 def _maximum(
     b: Builder, x: Value, rank: int, kernel: Any, stride: Any, padding: Any, dilation: Any, ceil: bool
 ) -> tuple[Value, Value]:
+    """The largest of a window through its witness, and where it stands in the input."""
     w = _Windows(b, x, rank, kernel, stride, padding, dilation, ceil, flat=True)
     b.assume("no two elements of a pooling window are both its maximum (torch takes the first)")
     f = w.over[0]

@@ -129,6 +129,7 @@ class _Layer:
         weights: Sequence[Value | None],
         backwards: bool,
     ) -> None:
+        """One layer in one direction, from its state at the start."""
         self.b, self.kind, self.x, self.weights = b, kind, x, weights[:4]
         time, *batch, _ = x.dims
         w_hh, self.projection = weights[1], weights[4] if len(weights) > 4 else None
@@ -152,6 +153,7 @@ class _Layer:
         return where(self.first, self.start[k][(self.slot, *self.n, unit)], state[(self.before, *self.n, unit)])
 
     def _define(self) -> list[Value]:
+        """The gates and the state, a recurrence over time."""
         b, at = self.b, (self.t, *self.n, self.j)
         dims = tuple(i.size for i in at)
         names = {k: b.unique(k) for k in _STATES[self.kind]}
@@ -159,6 +161,7 @@ class _Layer:
         sizes = (self.x.dims[-1], self.state)
 
         def gate(g: int) -> tuple[Term, Term]:
+            """A gate before its function: from the input and from the state before."""
             h = values["h"]
             return _gate(
                 b,
@@ -218,6 +221,7 @@ def _sequence(
     bidirectional: bool,
     batch_first: bool,
 ) -> tuple[Value, ...]:
+    """All layers in all directions, and the states at the end."""
     if train and dropout != 0 and num_layers > 1:
         b.refuse("dropout between recurrent layers in training", "Set dropout=0 or call eval().")
     directions = 2 if bidirectional else 1
@@ -264,6 +268,7 @@ def _sequence(
 
 
 def _sequence_samples(kind: str, gates: int, states: int) -> list[Any]:
+    """Samples of one and two layers, one and two directions, with and without biases."""
     h, only = 4, f"aten.{kind}.input"
 
     def weights(layers: int, directions: int, biases: bool) -> list[Any]:
@@ -276,6 +281,7 @@ def _sequence_samples(kind: str, gates: int, states: int) -> list[Any]:
         return out
 
     def one(layers: int, directions: int, biases: bool, first: bool, shape: tuple[int, ...]) -> Any:
+        """A sample with its states and weights."""
         state = floats(layers * directions, 2, h) if len(shape) == 3 else floats(layers * directions, h)
         hx: Any = [state] * states if states > 1 else state
         return sample(

@@ -32,6 +32,7 @@ def reduced(b: Builder, at: tuple[Index, ...], term: Term, reduction: int, count
 
 
 def _pointwise(b: Builder, f: Callable[..., Term], reduction: int, *operands: Any) -> Value:
+    """The loss of elements that broadcast, reduced."""
     dims: list[Poly] = []
     values = [o for o in operands if isinstance(o, Value)]
     rank = max(v.rank for v in values)
@@ -235,6 +236,7 @@ def poisson_nll_loss(b: Builder, input: Value, target: Value, log_input: bool, f
     """loss = mean of exp(x) - t*x, or x - t*log(x + eps)"""
 
     def f(x: Term, t: Term) -> Term:
+        """The loss of one element."""
         if log_input:
             value = sub(func("exp", x), mul(t, x))
         else:

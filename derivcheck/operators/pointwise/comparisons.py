@@ -15,6 +15,8 @@ from derivcheck.operators.pointwise.elementwise import absolute
 
 
 def _comparison(name: str, relation: str, also: str = "") -> None:
+    """Register a comparison of tensors and numbers."""
+
     def means(b: Builder, input: Any, other: Any) -> Value:
         return b.elementwise(compared, input, other, kind="bool")
 
@@ -68,6 +70,8 @@ for _name, _relation, _also in [
 
 
 def _logic(name: str, f: Callable[[Term, Term], Term], text: str, also: tuple[str, ...] = ()) -> None:
+    """Register a function of truth values."""
+
     def means(b: Builder, input: Any, other: Any) -> Value:
         if b.rule.startswith("bitwise") and promoted(input, other) != "bool":
             b.refuse("bits of integers have no row")

@@ -47,6 +47,8 @@ def erfinv(b: Builder, input: Value) -> Value:
 
 
 def _bessel(order: int) -> None:
+    """Register ``i0`` or ``i1``, and the same times ``exp(−|x|)``."""
+
     def value(name: str, x: Term) -> Term:
         if order == 0:
             return func(name, x)

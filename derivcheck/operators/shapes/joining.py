@@ -246,6 +246,7 @@ def _within_one_turn(b: Builder, by: Poly, length: Poly) -> Poly:
 
 
 def _rolled(b: Builder, x: Value, axis: int, shift: PolyLike, last: bool) -> Value:
+    """One dimension turned by ``shift``; ``last``: it is the result."""
     length = x.dims[axis]
     by = _within_one_turn(b, as_poly(shift), length)
     at = b.indices(b.dims(x.dims) if last else x.dims)

@@ -68,6 +68,7 @@ def _mirrored(x: Value, at: tuple[Position, ...], axis: int, k: Poly, mode: str)
 
 
 def _extended(b: Builder, x: Value, pad: Sequence[PolyLike], mode: str) -> Value:
+    """Reflection, replication or wrapping, one dimension after the other."""
     sides = _sides(x, pad)
     if not sides:
         return x

@@ -217,6 +217,7 @@ def _no_error(b: Builder, a: Value) -> Value:
 
 
 def _solve(b: Builder, a: Value, right: Value, left: bool) -> Value:
+    """``x`` with ``A·x = b`` for a vector or the columns of a matrix."""
     vector = right.rank == 1 or (right.rank == a.rank - 1 and right.dims == a.dims[:-1])
     if not left:
         b.refuse("it solves x*A = b", "Transpose both sides")
@@ -277,6 +278,7 @@ def solve_triangular(
 
 
 def _triangular(b: Builder, a: Value, right: Value, upper: bool, unit: bool, flipped: bool = False) -> Value:
+    """``x`` of a triangular system; ``flipped``: of the transposed matrix."""
     batch = broadcast_dims(a.dims[:-2], right.dims[:-2])
     *n, i, c = b.indices(b.dims((*batch, *right.dims[-2:])))
 

@@ -296,6 +296,7 @@ def logsumexp(b: Builder, input: Value, dim: Axes, keepdim: bool = False) -> Val
 
 # -- variance -------------------------------------------------------------------------
 def _variance(b: Builder, input: Value, dim: Axes, correction: Any, keepdim: bool, deviation: bool) -> tuple[Value, Value]:
+    """``(variance or its root, mean)``."""
     r = over(b, input.dims, dim, keepdim)
     c = 1 if correction is None else correction
     b.require(r.count, ">=", c if isinstance(c, (int, Poly)) else math.ceil(c))  # torch divides by 0 where less is left
@@ -313,6 +314,7 @@ def _variance(b: Builder, input: Value, dim: Axes, correction: Any, keepdim: boo
 
 
 def _variances(name: str) -> None:
+    """Register the three overloads of ``var``, ``std``, ``var_mean`` or ``std_mean``."""
     deviation, means = name.startswith("std"), name.endswith("mean")
 
     def result(b: Builder, pair: tuple[Value, Value], input: Value, dim: Axes, keepdim: bool) -> Any:

@@ -81,6 +81,7 @@ def logcumsumexp(b: Builder, input: Value, dim: int) -> Value:
 
 
 def _extreme(b: Builder, kind: str, input: Value, dim: int) -> tuple[Value, Value]:
+    """The extreme so far and its place, by looking back."""
     at = b.indices(b.dims(input.dims))
     if not at:
         return b.give(at, input[()]), b.give(at, size_of(0), 1, kind="int")

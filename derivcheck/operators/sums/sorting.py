@@ -53,6 +53,7 @@ def _places(b: Builder, x: Value, axis: int, descending: bool, holes: bool = Fal
 
 
 def _sorted(b: Builder, x: Value, dim: int, descending: bool, count: PolyLike | None = None) -> tuple[Value, Value]:
+    """The elements in order, and their places; only the first ``count`` where it is given."""
     if not x.rank:
         return b.give((), x[()], kind=x.kind), b.give((), size_of(0), 1, kind="int")
     axis = dim % x.rank
