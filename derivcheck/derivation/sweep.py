@@ -18,6 +18,7 @@ from derivcheck.errors import InputError, UnsupportedOperation
 from derivcheck.notation.integers.polynomials import Index, Poly, Size, fresh, i_poly
 from derivcheck.notation.program.definitions import Definition, Input, Path
 from derivcheck.notation.program.program import Program
+from derivcheck.notation.program.recurrence import groups
 from derivcheck.notation.terms.brackets import bracket, opposite
 from derivcheck.notation.terms.build import ONE, ZERO, add, mul, ref
 from derivcheck.notation.terms.nodes import Add, Bracket, Func, Mul, Number, Over, Pow, Ref, SizeOf, Term
@@ -116,7 +117,7 @@ class _Sweep:
     def run(self) -> Program:
         """Sweep, last definition first, and close the adjoints of the inputs."""
         order = self.forward.definitions
-        for group in reversed(_groups(order)):
+        for group in reversed(groups(order)):
             self._group(group)
         for name in self.wrt:
             self._finish(name, self._indices(name), rule="chain rule")
@@ -132,7 +133,7 @@ class _Sweep:
 
     # -- one definition, or one group of mutually recursive ones -------------
     def _group(self, group: Sequence[Definition]) -> None:
-        """One definition, or several that refer to each other; those hand on before they are closed, for their adjoints do too."""
+        """One definition, or several that refer to each other; those hand on before they are closed: their adjoints do, too."""
         live = [d for d in group if d.name in self.active and (self.shares.get(d.name) or d.name in self.upstream)]
         if len(group) > 1 or group[0].recurrent:
             live = [d for d in group if d.name in self.active] if live else []
@@ -242,19 +243,6 @@ def _active(program: Program, wrt: tuple[str, ...]) -> frozenset[str]:
                 found.add(d.name)
                 changed = True
     return frozenset(found)
-
-
-def _groups(definitions: Sequence[Definition]) -> list[list[Definition]]:
-    """Definitions in order, with mutually recursive ones together."""
-    place = {d.name: k for k, d in enumerate(definitions)}
-    groups: list[list[Definition]] = []
-    end = -1
-    for k, d in enumerate(definitions):
-        if k > end:
-            groups.append([])
-        groups[-1].append(d)
-        end = max([end, k, *(place[n] for n in d.term.names if n in place)])
-    return groups
 
 
 def _shares(d: Definition, active: frozenset[str]) -> list[_Share]:

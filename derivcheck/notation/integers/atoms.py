@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import operator
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import lru_cache
 from typing import Any, cast
 
@@ -171,6 +171,16 @@ def applied(kind: str, *args: PolyLike) -> Poly:
     if all(c is not None for c in known):
         return as_poly(_FUNCTIONS[kind](*known))
     return as_poly(Applied(kind, polys))
+
+
+def entries(polys: Iterable[Poly]) -> Iterator[Entry]:
+    """The elements of integer tensors in integer expressions, also inside each other."""
+    waiting = list(polys)
+    while waiting:
+        for a in waiting.pop().atoms():
+            if isinstance(a, Entry):
+                yield a
+            waiting += a.parts
 
 
 # -- quotients -------------------------------------------------------------------

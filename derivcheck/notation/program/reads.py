@@ -12,7 +12,7 @@ from itertools import combinations, islice, product
 from typing import Any
 
 from derivcheck.errors import NotationError
-from derivcheck.notation.integers.atoms import Entry, Floor
+from derivcheck.notation.integers.atoms import Entry, Floor, entries
 from derivcheck.notation.integers.bounds import lower_bound, nonnegative
 from derivcheck.notation.integers.polynomials import Atom, Index, Poly, Size
 from derivcheck.notation.integers.relations import holds
@@ -119,12 +119,7 @@ def _elements(t: Term) -> Iterator[tuple[str, Sequence[Poly]]]:
     """Each element that a node reads, also inside positions."""
     if isinstance(t, Ref):
         yield t.name, t.at
-    waiting = list(polys(t))
-    while waiting:
-        for a in waiting.pop().atoms():
-            if isinstance(a, Entry):
-                yield a.name, a.at
-            waiting += a.parts
+    yield from ((e.name, e.at) for e in entries(polys(t)))
 
 
 def _holds(gap: Poly, guards: Sequence[Bracket]) -> bool:

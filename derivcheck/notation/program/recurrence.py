@@ -6,11 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import islice, product
 
-from derivcheck.notation.integers.atoms import Entry, Extreme, Floor
-from derivcheck.notation.integers.polynomials import Poly
+from derivcheck.notation.integers.atoms import Entry, entries
 from derivcheck.notation.program.definitions import Definition
-from derivcheck.notation.terms.nodes import Bracket, Ref, SizeOf, Term
-from derivcheck.notation.terms.walk import refs, subterms
+from derivcheck.notation.terms.nodes import Ref
+from derivcheck.notation.terms.walk import polys, refs, subterms
 
 
 def groups(definitions: Sequence[Definition]) -> list[list[Definition]]:
@@ -53,7 +52,7 @@ def loop(group: Sequence[Definition]) -> Loop | None:
     uses: list[tuple[Definition, Ref | Entry]] = []
     for d in group:
         mine: list[Ref | Entry] = [r for r in refs(d.term) if r.name in names]
-        mine += [e for e in _entries(d.term) if e.name in names]
+        mine += dict.fromkeys(e for e in entries(p for t in subterms(d.term) for p in polys(t)) if e.name in names)
         if (d.term.names & names) - {r.name for r in mine}:
             return None
         uses.extend((d, r) for r in mine)
@@ -63,29 +62,6 @@ def loop(group: Sequence[Definition]) -> Loop | None:
         if found is not None:
             return found
     return None
-
-
-def _entries(term: Term) -> list[Entry]:
-    """The elements of integer tensors that stand in its positions, also inside each other."""
-    found: dict[Entry, None] = {}
-    polys: list[Poly] = []
-    for t in subterms(term):
-        if isinstance(t, Ref):
-            polys += t.at
-        elif isinstance(t, SizeOf):
-            polys.append(t.value)
-        elif isinstance(t, Bracket) and isinstance(t.operand, Poly):
-            polys.append(t.operand)
-    while polys:
-        for a in polys.pop().atoms():
-            if isinstance(a, Entry):
-                found[a] = None
-                polys += a.at
-            elif isinstance(a, Floor):
-                polys += (a.numerator, a.denominator)
-            elif isinstance(a, Extreme):
-                polys += a.args
-    return list(found)
 
 
 def _along(group: Sequence[Definition], uses: list[tuple[Definition, Ref | Entry]], axes: dict[str, int]) -> Loop | None:

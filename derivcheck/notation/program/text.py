@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 
-from derivcheck.notation.integers.atoms import Entry
+from derivcheck.notation.integers.atoms import entries
 from derivcheck.notation.integers.polynomials import Index, Poly
 from derivcheck.notation.program.definitions import Definition, Input
 from derivcheck.notation.terms.nodes import Over, Ref, Term, listed
@@ -69,9 +69,4 @@ def _places(term: Term, i: Index) -> Iterator[tuple[str, tuple[Poly, ...]]]:
                 walk.append(kid)
         if isinstance(t, Ref):
             yield t.name, t.at
-        stack = list(polys(t))
-        while stack:
-            for a in stack.pop().atoms():
-                if isinstance(a, Entry):
-                    yield a.name, a.at
-                stack.extend(a.parts)
+        yield from ((e.name, e.at) for e in entries(polys(t)))
