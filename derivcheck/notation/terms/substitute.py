@@ -96,6 +96,17 @@ def transform(term: Term, change: Callable[[Term], Term]) -> Term:
     return change(term)
 
 
+def with_polys(node: Term, change: Callable[[Poly], Poly]) -> Term:
+    """A node with the integer expressions that stand directly in it changed."""
+    if isinstance(node, Ref):
+        return Ref(node.name, tuple(map(change, node.at)))
+    if isinstance(node, SizeOf):
+        return size_of(change(node.value))
+    if isinstance(node, Bracket) and isinstance(node.operand, Poly):
+        return bracket(node.relation, change(node.operand))
+    return node
+
+
 def substitute(term: Term, values: Mapping[Any, PolyLike]) -> Term:
     """Replace free indices and sizes by integer expressions; bound indices step aside (no capture).
 
@@ -155,13 +166,8 @@ def rename(term: Term, names: Mapping[str, str]) -> Term:
         return term
 
     def change(t: Term) -> Term:
-        if isinstance(t, Ref):
-            return Ref(names.get(t.name, t.name), tuple(p.rename(names) for p in t.at))
-        if isinstance(t, SizeOf):
-            return size_of(t.value.rename(names))
-        if isinstance(t, Bracket) and isinstance(t.operand, Poly):
-            return bracket(t.relation, t.operand.rename(names))
-        return t
+        t = with_polys(t, lambda p: p.rename(names))
+        return Ref(names.get(t.name, t.name), t.at) if isinstance(t, Ref) else t
 
     return transform(term, change)
 

@@ -10,10 +10,8 @@ from derivcheck.notation.integers.atoms import Entry, Floor
 from derivcheck.notation.integers.polynomials import Index, Poly, PolyLike, as_poly, i_poly
 from derivcheck.notation.program.definitions import Definition
 from derivcheck.notation.program.program import Program
-from derivcheck.notation.terms.brackets import bracket
-from derivcheck.notation.terms.build import size_of
-from derivcheck.notation.terms.nodes import Bracket, Ref, SizeOf, Term
-from derivcheck.notation.terms.substitute import transform
+from derivcheck.notation.terms.nodes import SizeOf, Term
+from derivcheck.notation.terms.substitute import transform, with_polys
 
 Integers = Mapping[str, tuple[tuple[Index, ...], Poly]]
 
@@ -32,13 +30,7 @@ def written_out(program: Program, integers: Integers, below: Mapping[str, Poly])
     """
 
     def change(t: Term) -> Term:
-        if isinstance(t, Ref):
-            return Ref(t.name, tuple(_settled(p, integers, below) for p in t.at))
-        if isinstance(t, SizeOf):
-            return size_of(_settled(t.value, integers, below))
-        if isinstance(t, Bracket) and isinstance(t.operand, Poly):
-            return bracket(t.relation, _settled(t.operand, integers, below))
-        return t
+        return with_polys(t, lambda p: _settled(p, integers, below))
 
     if not integers and not below:
         return program

@@ -14,8 +14,8 @@ from derivcheck.notation.integers.atoms import Extreme, Floor
 from derivcheck.notation.integers.polynomials import Poly
 from derivcheck.notation.program.program import Program
 from derivcheck.notation.program.requirements import Requirement
-from derivcheck.notation.terms.nodes import Add, Bracket, Number, Ref, SizeOf
-from derivcheck.notation.terms.walk import subterms
+from derivcheck.notation.terms.nodes import Add, Number, SizeOf
+from derivcheck.notation.terms.walk import polys, subterms
 
 LEVELS = 6  # of each size, how many values
 HIGHEST = 300  # no requirement is followed further
@@ -153,16 +153,9 @@ def _constants(program: Program) -> tuple[list[int], list[int]]:
     for d in program.definitions:
         found.update(abs(c) for i in d.indices for c in _numbers(i.size))
         for t in subterms(d.term):
-            polys: tuple[Poly, ...] = ()
-            if isinstance(t, Ref):
-                polys = t.at
-            elif isinstance(t, SizeOf):
-                polys = (t.value,)
-            elif isinstance(t, Bracket) and isinstance(t.operand, Poly):
-                polys = (t.operand,)
             if isinstance(t, Add) and any(isinstance(a, SizeOf) for a in t.args):
                 found.update(abs(int(a.value)) for a in t.args if isinstance(a, Number))
-            found.update(abs(c) for p in polys for c in _numbers(p))
+            found.update(abs(c) for p in polys(t) for c in _numbers(p))
     return sorted(c for c in found if c <= CONSTANT), sorted(c for c in found if CONSTANT < c <= LARGEST)[:2]
 
 
@@ -174,6 +167,3 @@ def _numbers(p: Poly) -> Iterator[int]:
         for a, _ in m:
             for inner in (a.numerator, a.denominator) if isinstance(a, Floor) else a.args if isinstance(a, Extreme) else ():
                 yield from _numbers(inner)
-
-
-__all__ = ["SPREAD", "apart", "assignments", "size_names"]
