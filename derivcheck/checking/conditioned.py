@@ -176,13 +176,19 @@ def _times(s: Subject, name: str, g: torch.Tensor, tensors: Tensors, upstream: U
 
 
 def _usual(s: Subject, name: str, tensors: Tensors, upstream: Upstream, right: Derived) -> float:
+    """What a gradient of such numbers is in size: here, or at the caller's own data, of which a probe may pick what saturates."""
+    here = _ratio(s, name, tensors, upstream, right.sizes)
+    return here if tensors is s.tensors else max(here, _ratio(s, name, s.tensors, upstream, None))
+
+
+def _ratio(s: Subject, name: str, tensors: Tensors, upstream: Upstream, sizes: Mapping[str, int] | None) -> float:
     program = s.derivation.program
-    x = float(tensors[name].abs().max()) if name in tensors else 0.0
+    x = float(tensors[name].abs().max()) if name in tensors and tensors[name].numel() else 0.0
     if not x:
         return 0.0
     values = {n: t for n, t in tensors.items() if n in program.inputs}
     numbers = Bound(torch.float64)
-    forward = evaluate(program, values, right.sizes, numbers)
+    forward = evaluate(program, values, sizes, numbers)
     floats = [o for o in program.outputs if program.kind(o) == "float"]
     outs = [forward[o] if o in forward else numbers.given(values[o], o) for o in floats]
     return sum(_largest(g) * _largest(o.value) for g, o in zip(upstream.values(), outs)) / x

@@ -254,6 +254,8 @@ def page() -> str:
         "  what is given there says nothing.",
         "- A real number 0 has no sign: the sign of a zero is not carried.",
         "- Results beneath the smallest normal number may be 0.",
+        "- Antialiased resizing to a width of one pixel: torch 2.13's CPU kernel repeats the first row, ours does not",
+        "  ([findings](../findings/antialiased_width_of_one.sh)).",
         "- The gradient of std divides by the root of the variance, torch's by std: where the variance is beyond the type's",
         "  numbers (float32: deviations above 1e19 or below 1e-19), it is 0.",
         "",

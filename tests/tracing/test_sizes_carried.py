@@ -339,3 +339,44 @@ def test_a_root_of_a_quotient_of_sizes_is_a_number() -> None:
     torch.testing.assert_close(d.compile()(x=x)[0], (x / math.sqrt(3)).exp().sum())
     below = dc.derive(lambda x: (x / math.sqrt(x.shape[1] - 5)).sum(), x=torch.rand(3, 8, dtype=torch.float64))
     assert [c.partition(" at ")[0] for c in below.conditions] == ["M >= 5"]
+
+
+def resized(**options: Any) -> Any:
+    return lambda x: torch.nn.functional.interpolate(x[None, None], **options)
+
+
+@pytest.mark.parametrize(
+    "f",
+    [
+        lambda x: torch.fft.fftshift(x),
+        lambda x: torch.fft.ifftshift(x, dim=1) * torch.fft.fftshift(x, dim=(0,)),
+        lambda x: torch.linalg.vander(x),
+        lambda x: torch.linalg.vander(x, N=3),
+        resized(scale_factor=0.5, mode="area"),
+        resized(scale_factor=(1.5, 2.0), mode="nearest", recompute_scale_factor=True),
+        resized(scale_factor=1.5, mode="bilinear", antialias=True),
+        resized(scale_factor=0.5, mode="bicubic", antialias=True),
+        lambda x: x * torch.sym_int(x.shape[0] * 0.5) - torch.sym_float(x.shape[1]),
+        lambda x: x * torch.sym_max(x.shape[0], 7),
+        lambda x: torch.linalg.tensorsolve(x @ x.mT + 9 * torch.eye(len(x)), x[:, 0]),
+    ],
+)
+def test_numbers_that_torch_computes_within_are_functions_of_the_sizes(f: Any) -> None:
+    d = dc.derive(f, x=torch.rand(6, 8, dtype=torch.float64))
+    for n, m in ((6, 8), (4, 5), (7, 4), (9, 9)):  # to a width of one torch resizes wrongly: docs/conventions.md
+        x = torch.rand(n, m, dtype=torch.float64, requires_grad=True)
+        out = f(x)
+        value, grads = d.compile()(x=x.detach(), grad_output=torch.ones_like(out))
+        torch.testing.assert_close(value, out.detach())
+        torch.testing.assert_close(grads["x"], torch.autograd.grad(out.sum(), x)[0])
+
+
+def test_a_roll_of_nothing_is_nothing() -> None:
+    d = dc.derive(lambda x: x.roll(1, 0).sum(), x=torch.rand(0, 4, dtype=torch.float64))
+    assert d.compile()(x=torch.rand(0, 4, dtype=torch.float64))[0] == 0
+
+
+@pytest.mark.parametrize("f", [lambda x: torch.frexp(x)[0], lambda x: torch.nextafter(x, x + 1)])
+def test_an_operator_that_is_decomposed_into_itself_is_refused(f: Any) -> None:
+    with pytest.raises(dc.UnsupportedOperation, match="it has no row and no decomposition"):
+        dc.derive(f, x=torch.rand(3))

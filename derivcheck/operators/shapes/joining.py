@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from derivcheck.notation.integers.atoms import extreme
 from derivcheck.notation.integers.bounds import nonnegative, numel
 from derivcheck.notation.integers.polynomials import Index, Poly, PolyLike, as_poly, i_poly
 from derivcheck.notation.terms.brackets import bracket
@@ -236,6 +237,8 @@ def _within_one_turn(b: Builder, by: Poly, length: Poly) -> Poly:
     forward = nonnegative(by, 0) or by.constant is None and b.holds(by, ">=", 0)
     turn = by if forward else -by
     if b.traced and not (b.holds(turn, ">=", 0) and b.holds(turn, "<=", length)):
+        if not b.holds(length, ">=", 1):  # of nothing, the example
+            return by % extreme("max", length, 1)
         b.require(length, ">=", 1)
         return by % length
     if not nonnegative(turn, 0):

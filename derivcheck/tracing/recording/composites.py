@@ -100,6 +100,47 @@ def _narrow(dims: Dims, x: Any, dim: int, start: Any, length: Any) -> Made:
     return (aten.slice.Tensor, (x, dim, first, first + length)) if whole else None
 
 
+def _shifted(dims: Dims, x: Any, dim: Any = None, inverse: bool = False) -> Made:
+    axes = list(range(len(dims))) if dim is None else [dim] if isinstance(dim, int) else list(dim)
+    return aten.roll.default, (x, [(dims[a] + inverse) // 2 for a in axes], axes)
+
+
+def _powers(x: Any, grown: Any, ones: Any) -> Any:
+    """The powers of each element side by side: 1, and as many more as the last of the shape ``grown`` says."""
+    powers = aten.cumprod.default(aten.expand.default(aten.unsqueeze.default(x, -1), grown), -1)
+    return aten.cat.default([aten.new_ones.default(powers, ones), powers], -1)
+
+
+def _vandermonde(dims: Dims, x: Any, *, N: Any = None) -> Made:
+    if not dims:
+        return None
+    count = dims[-1] if N is None else N
+    return (_powers, (x, [*dims, count - 1], [*dims, 1])) if count > 1 else None  # noted: torch raises where it is not
+
+
+def _solved(x: Any, other: Any, order: Any, square: Any, shape: Any) -> Any:
+    """A linear system in several dimensions, solved as one of two."""
+    flat = aten.reshape.default(aten.permute.default(x, order), square)
+    return aten.reshape.default(aten.linalg_solve.default(flat, aten.reshape.default(other, square[:1])), shape)
+
+
+def _tensor_solved(dims: Dims, x: Any, other: Any, moved: Any = None) -> Made:
+    last = [a % len(dims) for a in moved or ()]
+    order = [*(a for a in range(len(dims)) if a not in last), *last]
+    shape = [dims[a] for a in order[other.dim() :]]
+    return _solved, (x, other, order, [prod(shape)] * 2, shape)
+
+
+def _resized(into: Any) -> Callable[..., Made]:
+    def made(dims: Dims, x: Any, output_size: Any, align_corners: bool, scale_factors: Any) -> Made:
+        if scale_factors is None or output_size is not None:
+            return None
+        lengths = [(n * s).__trunc__() for n, s in zip(dims[2:], scale_factors)]
+        return into, (x, lengths, align_corners, *scale_factors)
+
+    return made
+
+
 COMPOSITES: dict[Any, Callable[..., Made]] = {
     aten.reshape.default: _reshape,
     aten.flatten.using_ints: _flatten,
@@ -109,6 +150,12 @@ COMPOSITES: dict[Any, Callable[..., Made]] = {
     aten.unsafe_chunk.default: _chunk,
     aten.tensor_split.sections: _sections,
     aten.narrow.default: _narrow,
+    aten.fft_fftshift.default: _shifted,
+    aten.fft_ifftshift.default: lambda dims, x, dim=None: _shifted(dims, x, dim, inverse=True),
+    aten.linalg_vander.default: _vandermonde,
+    aten.linalg_tensorsolve.default: _tensor_solved,
+    aten._upsample_bilinear2d_aa.vec: _resized(aten._upsample_bilinear2d_aa.default),
+    aten._upsample_bicubic2d_aa.vec: _resized(aten._upsample_bicubic2d_aa.default),
 }
 _ORDERS = (
     "t.default",

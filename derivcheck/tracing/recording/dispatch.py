@@ -93,6 +93,8 @@ class Recorder(ProxyTorchDispatchMode):  # type: ignore[no-untyped-call]
         if not self.outer or "data" in refused.reason or "value" in refused.reason:
             return refused
         name, where = self.outer[0]
+        if refused.operator == name:  # its decomposition is a prim, which calls it again
+            return unsupported(func, where or place)
         return UnsupportedOperation(
             name,
             f"it has no row, and its decomposition needs {refused.operator}, which has none either",
@@ -195,7 +197,7 @@ class Recorder(ProxyTorchDispatchMode):  # type: ignore[no-untyped-call]
             replacement = self.decompositions(func)
             if replacement is None and (replacement := written_in_python(func)) is not None:
                 self.recording.functions.setdefault(func._schema.name, place)
-            if replacement is not None:
+            if replacement is not None and all(name != call.operator for name, _ in self.outer):  # a prim may call itself
                 self.outer.append((call.operator, place))
                 with self, self.calls:
                     out = replacement(*rewatched(args, kwargs, self.given), **kwargs)

@@ -18,6 +18,7 @@ from derivcheck.tracing.recording.slicing import GETITEM, SETITEM, sliced, whole
 from derivcheck.tracing.recording.stack import frames_of, here
 from derivcheck.tracing.recording.types_read import READS, decides
 from derivcheck.tracing.watching.log import Place
+from derivcheck.tracing.watching.stands import SYMBOLIC
 from derivcheck.tracing.watching.watched import Real, Watched
 from derivcheck.tracing.watching.whose_code import user_file
 
@@ -55,6 +56,8 @@ class PythonCalls(TorchFunctionMode):
             if read is not None:  # most of these are torch's own
                 return self._type(read, func, args)
             kwargs = kwargs or {}
+            if func in SYMBOLIC and carried(args):
+                return SYMBOLIC[func](*args)
             self.recording.torch_calls.append(getattr(func, "__name__", ""))
             args, kwargs = self.marks.cut(args), {n: self.marks.cut(v) for n, v in (kwargs or {}).items()}
             if func in LAYOUT and by_user(sys._getframe(1)):

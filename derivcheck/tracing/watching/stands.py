@@ -247,6 +247,14 @@ _IN_BUILTINS: dict[str, Any] = {
 }  # fmt: skip
 _BY_NAME: dict[int, Any] = {id(getattr(math, n)): stand for n, stand in _IN_MATH.items()}
 
+#: What torch's own Python asks of a number that may be a size.
+SYMBOLIC: dict[Any, Callable[..., Any]] = {
+    torch.sym_int: _int,
+    torch.sym_float: _float,
+    torch.sym_min: _IN_BUILTINS["min"],
+    torch.sym_max: _IN_BUILTINS["max"],
+}
+
 
 _found: dict[int, tuple[int, list[str]]] = {}
 
