@@ -18,7 +18,7 @@ from derivcheck.notation.terms.nodes import Term
 from derivcheck.notation.terms.substitute import substitute, summation
 
 
-def settle(targets: Sequence[Index], positions: Sequence[Poly], bound: Sequence[Index], body: Term) -> Term:
+def solve(targets: Sequence[Index], positions: Sequence[Poly], bound: Sequence[Index], body: Term) -> Term:
     """``Σ_bound Π_l [targets_l = positions_l] · body`` with the deltas solved.
 
     ``targets`` may reuse an index of ``bound`` only where ``positions`` reads it at that very place.
@@ -26,10 +26,10 @@ def settle(targets: Sequence[Index], positions: Sequence[Poly], bound: Sequence[
     >>> from derivcheck.notation.integers.polynomials import size
     >>> from derivcheck.notation.terms.build import ref
     >>> n, o, a = Index("n", size("N")), Index("o", size("out")), Index("a", size("out"))
-    >>> print(settle([a], [i_poly(o)], [n, o], ref("y_bar", n, o)))
+    >>> print(solve([a], [i_poly(o)], [n, o], ref("y_bar", n, o)))
     sum(n: y_bar[n, a])
     >>> k, j = Index("k", size("K")), Index("j", size("N"))
-    >>> print(settle([j], [i_poly(n) + i_poly(k)], [n, k], ref("g", n)))
+    >>> print(solve([j], [i_poly(n) + i_poly(k)], [n, k], ref("g", n)))
     sum(k: [j - k >= 0]*g[j - k])
     """
     equations: list[tuple[Index, Poly]] = list(zip(targets, positions))
@@ -42,7 +42,7 @@ def settle(targets: Sequence[Index], positions: Sequence[Poly], bound: Sequence[
             left.remove(a)
             equations.remove((a, p))
 
-    def solve(moves: dict[Atom, PolyLike]) -> None:
+    def put_in(moves: dict[Atom, PolyLike]) -> None:
         nonlocal body, equations
         body = substitute(body, moves)
         equations = [(a, p.substitute(moves)) for a, p in equations]
@@ -59,7 +59,7 @@ def settle(targets: Sequence[Index], positions: Sequence[Poly], bound: Sequence[
             if found is not None:
                 moves, used, conditions = found
                 equations = [e for e in equations if e not in used]
-                solve(moves)
+                put_in(moves)
                 guards.extend(conditions)
                 progress = True
                 break

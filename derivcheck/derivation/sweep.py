@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from derivcheck.derivation.positions import settle
+from derivcheck.derivation.positions import solve
 from derivcheck.derivation.scalar import derivative
 from derivcheck.derivation.tidy import factored, in_own_names
 from derivcheck.errors import InputError, UnsupportedOperation
@@ -29,7 +29,7 @@ NOTHING = ""  # no path reaches a definition: its adjoint is 0, is not defined, 
 
 
 @dataclass(frozen=True)
-class _Share:
+class _Contribution:
     """What one reference receives from one definition: the local derivative under the sums that it stands in."""
 
     target: str
@@ -96,7 +96,7 @@ class _Sweep:
         self.wrt = wrt
         self.active = _active(program, wrt)
         self.paths: dict[str, list[Path]] = {}
-        self.shares: dict[str, list[tuple[str, tuple[Index, ...], _Share]]] = {}
+        self.contributions: dict[str, list[tuple[str, tuple[Index, ...], _Contribution]]] = {}
         self.alias: dict[str, str] = {}  # adjoint name → the input that it simply is, or NOTHING
         self.out: list[Definition] = []
         self.bar_name = bar_names(program)
@@ -120,7 +120,7 @@ class _Sweep:
         for group in reversed(groups(order)):
             self._group(group)
         for name in self.wrt:
-            self._finish(name, self._indices(name), rule="chain rule")
+            self._close(name, self._indices(name), rule="chain rule")
         outputs = tuple(self.bar_name[n] for n in self.wrt)
         ups = tuple(u for o in dict.fromkeys(self.forward.outputs) for u in self.upstream.get(o, ()))
         ups = tuple(sorted(ups, key=lambda u: (len(u.name), u.name)))
@@ -134,19 +134,19 @@ class _Sweep:
     # -- one definition, or one group of mutually recursive ones -------------
     def _group(self, group: Sequence[Definition]) -> None:
         """One definition, or several that refer to each other; those hand on before they are closed: their adjoints do, too."""
-        live = [d for d in group if d.name in self.active and (self.shares.get(d.name) or d.name in self.upstream)]
+        live = [d for d in group if d.name in self.active and (self.contributions.get(d.name) or d.name in self.upstream)]
         if len(group) > 1 or group[0].recurrent:
             live = [d for d in group if d.name in self.active] if live else []
         recurrent = len(group) > 1 or (len(live) == 1 and live[0].recurrent)
         if recurrent:
             for d in live:
-                self._spread(d, self.bar_name[d.name])
+                self._propagate(d, self.bar_name[d.name])
         for d in reversed(live):
-            self._finish(d.name, self._indices(d.name), d.rule, d.place)
+            self._close(d.name, self._indices(d.name), d.rule, d.place)
         if not recurrent:
             for d in live:
                 if self.alias.get(self.bar_name[d.name]) != NOTHING:
-                    self._spread(d, self.alias.get(self.bar_name[d.name], self.bar_name[d.name]))
+                    self._propagate(d, self.alias.get(self.bar_name[d.name], self.bar_name[d.name]))
 
     def _indices(self, name: str) -> tuple[Index, ...]:
         """Readable indices for the adjoint of a name: the definition's own, or those of the first reference to it."""
@@ -155,7 +155,7 @@ class _Sweep:
                 return d.indices
         dims = self.forward.argument(name).dims
         chosen: list[Index] = []
-        shares = self.shares.get(name, ())
+        shares = self.contributions.get(name, ())
         for axis, length in enumerate(dims):
             pick: Index | None = None
             for _, _own, share in shares:
@@ -174,20 +174,20 @@ class _Sweep:
             chosen.append(pick)
         return tuple(chosen)
 
-    def _spread(self, d: Definition, bar: str) -> None:
+    def _propagate(self, d: Definition, bar: str) -> None:
         """Hand the adjoint of ``d`` on to what it refers to."""
         cotangent = ref(bar, *d.indices)
-        for share in _shares(d, self.active):
+        for share in _contributions(d, self.active):
             local = in_own_names(share.local, d)
-            self.shares.setdefault(share.target, []).append(
-                (d.name, d.indices, _Share(share.target, share.at, share.bound, mul(cotangent, local)))
+            self.contributions.setdefault(share.target, []).append(
+                (d.name, d.indices, _Contribution(share.target, share.at, share.bound, mul(cotangent, local)))
             )
 
-    def _finish(self, name: str, targets: tuple[Index, ...], rule: str, place: str | None = None) -> None:
+    def _close(self, name: str, targets: tuple[Index, ...], rule: str, place: str | None = None) -> None:
         """Close an adjoint: the sum of its paths, tidied."""
         bar = self.bar_name[name]
         paths: list[Path] = [Path("", ref(u.name, *targets)) for u in self.upstream.get(name, ())]
-        for through, own, share in self.shares.get(name, ()):
+        for through, own, share in self.contributions.get(name, ()):
             paths.append(Path(through, _path(targets, own, share)))
         paths = [p for p in paths if p.term is not ZERO]
         if not paths and name not in self.wrt:
@@ -215,7 +215,7 @@ def bar_names(program: Program) -> dict[str, str]:
     return found
 
 
-def _path(targets: tuple[Index, ...], own: tuple[Index, ...], share: _Share) -> Term:
+def _path(targets: tuple[Index, ...], own: tuple[Index, ...], share: _Contribution) -> Term:
     """One contribution over the target's indices."""
     bound = [*own, *share.bound]
     body, positions = share.local, share.at
@@ -229,7 +229,7 @@ def _path(targets: tuple[Index, ...], own: tuple[Index, ...], share: _Share) -> 
                 positions = tuple(p.substitute(move) for p in positions)
                 bound[bound.index(b)] = c
     body = freshen(body, targets)
-    return settle(targets, positions, bound, body)
+    return solve(targets, positions, bound, body)
 
 
 def _active(program: Program, wrt: tuple[str, ...]) -> frozenset[str]:
@@ -245,11 +245,11 @@ def _active(program: Program, wrt: tuple[str, ...]) -> frozenset[str]:
     return frozenset(found)
 
 
-def _shares(d: Definition, active: frozenset[str]) -> list[_Share]:
+def _contributions(d: Definition, active: frozenset[str]) -> list[_Contribution]:
     """The references in a definition with their local derivatives, those at one place added up."""
     found: dict[tuple[Ref, tuple[Index, ...]], list[Term]] = {}
     _walk(d.term, ONE, (), active, found, frozenset(d.indices), d)
-    return [_Share(r.name, r.at, bound, add(*locals_)) for (r, bound), locals_ in found.items()]
+    return [_Contribution(r.name, r.at, bound, add(*locals_)) for (r, bound), locals_ in found.items()]
 
 
 def _walk(

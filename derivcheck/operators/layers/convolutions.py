@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from derivcheck.derivation.positions import settle
+from derivcheck.derivation.positions import solve
 from derivcheck.notation.integers.polynomials import Index, Poly, as_poly, i_poly
 from derivcheck.notation.terms.brackets import bracket
 from derivcheck.notation.terms.build import ONE, add, mul
@@ -108,7 +108,7 @@ def _transposed(
         row_ = (i_poly(o) // w.dims[1]) * (w.dims[0] // g) + i_poly(c)
         column = i_poly(o) % w.dims[1]
     body = mul(x[(*n, row_, *i)], w[(row_, column, *u)])
-    term = summation([c], settle(q, places, [*i, *u], body))
+    term = summation([c], solve(q, places, [*i, *u], body))
     spelling = None
     if _literal(s, d, pads, more, groups):
         operands = (x, w) if bias is None else (x, w, bias)
@@ -297,5 +297,5 @@ def col2im(b: Builder, input: Value, output_size: Any, kernel_size: Any, dilatio
     body = input[(*n, row_, i_poly(p[0]) * blocks[1] + i_poly(p[1]))]
     deltas = [bracket("==", i_poly(q) - place) for q, place in zip((q0, q1), places)]
     if all(t.constant == 1 for t in s):
-        return b.give((*n, c, q0, q1), settle((q0, q1), places, [*p, *u], body))
+        return b.give((*n, c, q0, q1), solve((q0, q1), places, [*p, *u], body))
     return b.give((*n, c, q0, q1), summation([*p, *u], mul(*deltas, body)))
