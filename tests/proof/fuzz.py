@@ -197,8 +197,8 @@ def main(arguments: list[str]) -> int:
         print(f"UNSOUND seed {p.seed}\n  {p.left}\n  {p.right}")
     for c, wrong in count.wrong[:10]:
         print(f"UNSOUND claim of seed {c.seed}: {wrong}\n  {c.left}\n  {c.right}\n  dropped: {c.of_right}")
-    for p, error in count.failed[:10]:
-        print(f"FAILED seed {p.seed} {error}\n  {p.left}\n  {p.right}")
+    for f, error in count.failed[:10]:
+        print(f"FAILED seed {f.seed} {error}\n  {f.left}\n  {f.right}")
     if "-v" in arguments:
         for p in count.missed[:40]:
             print(f"missed seed {p.seed}\n  {p.left}\n  {p.right}")

@@ -63,7 +63,7 @@ class Claims:
 
     def leaf(self, free: list[Index], names: str = "xxxym") -> Term:
         if self.rng.random() < 0.1:
-            return number(self.rng.choice([1, 2, -1, Fraction(1, 2), 3]))
+            return number(Fraction(self.rng.choice([2, 4, -2, 1, 6]), 2))
         if self.rng.random() < 0.12:
             return ref("w", self.place(free), self.place(free))
         return ref(self.rng.choice(names), self.place(free))
@@ -95,12 +95,13 @@ class Claims:
         """What is not defined everywhere."""
         rng = self.rng
         u = self.leaf(free) if rng.random() < 0.6 else add(self.leaf(free), self.leaf(free))
-        return rng.choice([
+        ways: list[Callable[[], Term]] = [
             lambda: func("log", u), lambda: power(u, Fraction(1, 2)), lambda: power(u, -1), lambda: power(u, Fraction(-1, 2)),
             lambda: func(rng.choice(["log1p", "acosh", "atanh", "tan", "lgamma"]), u),
             lambda: func("log", mul(u, self.leaf(free))), lambda: func("log", div(u, self.leaf(free))),
             lambda: power(u, self.leaf(free)), lambda: power(mul(u, u), Fraction(1, 2)),
-        ])()  # fmt: skip
+        ]  # fmt: skip
+        return rng.choice(ways)()
 
     def term(self, free: list[Index], depth: int) -> Term:
         rng = self.rng

@@ -50,7 +50,11 @@ def test_the_fuzz_finds_a_careless_proof_of_a_claim(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(prover, "objection", lambda *_: None)  # no numbers asked of a proof: they would object
     monkeypatch.setattr(*careless)
     count = Count()
-    assert any(judge_claim(count, seed, 0.5) or count.wrong for seed in range(90, 600))
+    for seed in range(90, 600):
+        judge_claim(count, seed, 0.5)
+        if count.wrong:
+            break
+    assert count.wrong
 
 
 def test_an_error_in_a_rule_is_counted_and_shown(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

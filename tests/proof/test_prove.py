@@ -234,19 +234,19 @@ def test_a_backward_that_reads_what_the_forward_does_not_have() -> None:
         prove_programs(f, adjoint(f), parse_program("x_bar[n] := x[n]", {"x": "M"}))
 
 
-def test_a_backward_with_a_branch_on_a_size_is_not_proved_at_all_sizes():
-    def backward(grad_output, x):
+def test_a_backward_with_a_branch_on_a_size_is_not_proved_at_all_sizes() -> None:
+    def backward(grad_output: Any, x: Any) -> dict[str, Any]:
         return {"x": 2 * grad_output * (1 if x.shape[0] <= 100 else 3)}
 
     proof = dc.prove(lambda x: 2 * x, backward, dims={"x": "N"})
     assert proof.status == "undecided" and "proved where N <= 100" in proof.explanation
 
 
-def test_a_branch_that_the_forward_has_too_or_that_every_size_takes_is_no_limit():
-    def forward(x):
+def test_a_branch_that_the_forward_has_too_or_that_every_size_takes_is_no_limit() -> None:
+    def forward(x: Any) -> Any:
         return 2 * x if x.shape[0] > 2 else 3 * x
 
-    def backward(grad_output, x):
+    def backward(grad_output: Any, x: Any) -> dict[str, Any]:
         if x.shape[0] < 1:
             return {"x": 5 * grad_output}
         return {"x": 2 * grad_output if x.shape[0] > 2 else 3 * grad_output}
@@ -255,13 +255,13 @@ def test_a_branch_that_the_forward_has_too_or_that_every_size_takes_is_no_limit(
 
 
 @pytest.mark.parametrize("factor", ["(1 + 1/10000000000)", "(1 - 1/10^11)"])
-def test_an_error_below_float64_is_refuted_exactly(factor):
+def test_an_error_below_float64_is_refuted_exactly(factor: str) -> None:
     for forward, backward in (("y[n] := x[n]^3", "3*x[n]^2"), ("y[n] := sin(x[n])", "cos(x[n])")):
         proof = dc.prove(forward, f"x_bar[n] := {backward}*grad_output[n]*{factor}", dims={"x": "N"})
         assert proof.status == "refuted"
 
 
-def test_a_constant_written_as_a_float_refutes_nothing():
+def test_a_constant_written_as_a_float_refutes_nothing() -> None:
     proof = dc.prove("y[n] := x[n]^3", "x_bar[n] := 3*x[n]^2*grad_output[n]*(1 + 1/10^17)", dims={"x": "N"})
     assert proof.status == "undecided"
 

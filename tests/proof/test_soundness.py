@@ -254,7 +254,8 @@ def test_outside_its_domain_a_function_refutes_nothing(f: str) -> None:
     """The gradient of f(x) twice over, one half written so that the rules do not see it."""
 
     def forward(x: Tensor) -> Tensor:
-        return x * getattr(torch, f)(x)
+        applied: Tensor = getattr(torch, f)(x)
+        return x * applied
 
     d = dc.derive(forward, dims={"x": "N"})
     proof = dc.prove(forward, f"x_bar[n] := ({d.gradients['x'].definition.term})*cos(sin(x[n]) - sin(x[n]))", dims={"x": "N"})

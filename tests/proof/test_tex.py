@@ -5,7 +5,8 @@ import re
 import pytest
 
 import derivcheck as dc
-from derivcheck.notation.text.parse import Scope, parse_input, parse_term
+from derivcheck.notation.text.dims import parse_input
+from derivcheck.notation.text.parse import Scope, parse_term
 from derivcheck.proof.report.tex import term_latex
 
 SCOPE = Scope({"x": parse_input("x", "N"), "grad_output": parse_input("grad_output", "")})

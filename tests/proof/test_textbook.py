@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import sys
-from pathlib import Path
 
 import pytest
 
@@ -12,9 +10,7 @@ import derivcheck as dc
 from derivcheck.errors import InputError
 from derivcheck.notation.program.program import Program
 from derivcheck.operators.language.row import Like, Row, rows
-
-sys.path.insert(0, str(Path(__file__).parent.parent / "operators"))
-from rows_on_numbers import case, fits
+from tests.operators.rows_on_numbers import case, fits
 
 TEXTBOOKS = {n: r for n, r in rows().items() if r.textbook and n == r.names[0]}
 

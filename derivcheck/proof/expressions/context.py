@@ -153,16 +153,16 @@ class Context:
         self.conditions.setdefault(condition)
 
     # -- atoms --------------------------------------------------------------------
-    def atom(self, kind: Callable[P, A], *data: P.args, **_: P.kwargs) -> A:
+    def atom(self, kind: Callable[P, A], *data: P.args, **named: P.kwargs) -> A:
         """The atom of that kind and content: one object."""
         found: A | None = self._atoms.get((kind, data))
         if found is None:
-            found = self._atoms[kind, data] = kind(*data)  # type: ignore[call-arg]
+            found = self._atoms[kind, data] = kind(*data, **named)
         return found
 
-    def one(self, kind: Callable[P, A], *data: P.args, **_: P.kwargs) -> Expression:
+    def one(self, kind: Callable[P, A], *data: P.args, **named: P.kwargs) -> Expression:
         """The atom as an expression."""
-        return of_atom(self.atom(kind, *data))  # type: ignore[call-arg]
+        return of_atom(self.atom(kind, *data, **named))
 
     def temporary(self, size: PolyLike) -> Index:
         """A new index that stands nowhere else."""

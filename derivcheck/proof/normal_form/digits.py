@@ -26,11 +26,10 @@ def levelled(context: Context, here: list[Index], m: Monomial) -> Expression | N
     for i in dict.fromkeys(i for i, _, _ in quotients):
         own = {(numerator, d) for j, numerator, d in quotients if j is i}
         found = {_levels(i, numerator, d) for numerator, d in own}
-        if len(found) != 1 or None in found:
+        levels = found.pop()
+        if found or levels is None or levels == (1, 0, 0):
             continue
-        ((slope, before, after),) = found  # type: ignore[misc]
-        if (slope, before, after) == (1, 0, 0):
-            continue
+        slope, before, after = levels
         context.used("Σ_i f((i + c) // d) = Σ_j [j >= c]·f(j // d)")
         j = context.temporary(i.size + before + after)
         place = i_poly(j) - before

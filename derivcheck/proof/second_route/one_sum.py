@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from itertools import islice, permutations, product
 
 from derivcheck.notation.integers.polynomials import Index, Poly, i_poly
-from derivcheck.proof.expressions.atoms import Expression, Monomial, unlimited
+from derivcheck.proof.expressions.atoms import Expression, unlimited
 from derivcheck.proof.expressions.context import Context
 from derivcheck.proof.expressions.polynomials import add_into, scaled
 from derivcheck.proof.normal_form import products
@@ -70,10 +70,6 @@ def _spellings(context: Context, t: Flat, common: Sequence[Index]) -> list[Expre
     for order in islice(orders, ORDERS):
         pairs = zip((i for same in order for i in same), (j for p in sizes for j in common if j.size is p))
         rename = Substitution(context, {i: i_poly(j) for i, j in pairs})
-        factors: list[Expression] = [rename.monomial(_one(f)) for f in t.factors]
+        factors: list[Expression] = [rename.monomial(frozenset((f,))) for f in t.factors]
         found.append(scaled(products.product(context, factors), t.coefficient))
     return found
-
-
-def _one(factor: object) -> Monomial:
-    return frozenset((factor,))  # type: ignore[arg-type]
