@@ -13,7 +13,9 @@ True
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping
+from itertools import count
 from typing import Any, ClassVar, Union, cast
 from weakref import WeakValueDictionary
 
@@ -288,13 +290,7 @@ class Poly:
         new = {a: a.substituted(values) for a in self.atoms()}
         if all(p.atom is a for a, p in new.items()):
             return self
-        total = as_poly(0)
-        for m, c in self.terms:
-            part = as_poly(c)
-            for a, e in m:
-                part = part * new[a] ** e
-            total = total + part
-        return total
+        return sum((math.prod((new[a] ** e for a, e in m), start=as_poly(c)) for m, c in self.terms), as_poly(0))
 
     def rename(self, names: Mapping[str, str]) -> Poly:
         """Rename integer tensors inside entries."""
@@ -395,7 +391,5 @@ def i_poly(index: Index) -> Poly:
 def fresh(index: Index, used: Iterable[Index]) -> Index:
     """An index like this one that is not among ``used``: the smallest free serial, so that it is repeatable."""
     taken = {(u.name, u.serial) for u in used}
-    serial = index.serial
-    while (index.name, serial) in taken:
-        serial += 1
+    serial = next(s for s in count(index.serial) if (index.name, s) not in taken)
     return index if serial == index.serial else Index(index.name, index.size, serial)
