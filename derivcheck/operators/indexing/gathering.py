@@ -16,6 +16,7 @@ from derivcheck.notation.terms.build import add, mul, size_of
 from derivcheck.operators.language.build import Builder
 from derivcheck.operators.language.row import floats, ints, row, sample
 from derivcheck.operators.language.values import Value, broadcast_dims, spread
+from derivcheck.operators.shapes.reshapes import digits
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -206,15 +207,7 @@ def take(b: Builder, input: Value, index: Value) -> Value:
     """y[*i] = x[ids[*i]], x read as one row"""
     at = b.indices(index.dims)
     place = from_the_end(b, index, input).entry(*at)
-    return b.give(at, input[tuple(unravelled(place, input.dims))])
-
-
-def unravelled(flat: Poly, dims: Sequence[Poly]) -> list[Poly]:
-    found: list[Poly] = []
-    for d in reversed(dims):
-        found.insert(0, flat if len(found) == len(dims) - 1 else flat % d)
-        flat = flat // d
-    return found
+    return b.give(at, input[tuple(digits(place, input.dims))])
 
 
 @row(
@@ -231,8 +224,8 @@ def take_along_dim(b: Builder, input: Value, indices: Value, dim: Any = None) ->
     """y[*i] = x[.., ids[*i], ..], the other dimensions broadcast"""
     if dim is None:
         at = b.indices((numel(indices.dims),))
-        place = indices.entry(*unravelled(i_poly(at[0]), indices.dims))
-        return b.give(at, input[tuple(unravelled(place, input.dims))])
+        place = indices.entry(*digits(i_poly(at[0]), indices.dims))
+        return b.give(at, input[tuple(digits(place, input.dims))])
     axis = axis_of(dim, input.rank)
     shape = list(broadcast_dims((*input.dims[:axis], as_poly(1), *input.dims[axis + 1 :]), indices.dims))
     shape[axis] = indices.dims[axis]

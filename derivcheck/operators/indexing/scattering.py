@@ -20,11 +20,11 @@ from derivcheck.operators.indexing.gathering import (
     from_the_end,
     reaches,
     scalars_are_rows,
-    unravelled,
 )
 from derivcheck.operators.language.build import Builder
 from derivcheck.operators.language.row import bools, floats, ints, row, sample
 from derivcheck.operators.language.values import Value, spread, where
+from derivcheck.operators.shapes.reshapes import digits
 
 
 @row(
@@ -246,7 +246,7 @@ def put(b: Builder, input: Value, index: Value, source: Value, accumulate: bool 
     place = numel(()) * 0
     for i in over:
         place = place * i.size + i_poly(i)
-    value = source[over] if source.dims == index.dims else source[tuple(unravelled(place, source.dims))]
+    value = source[over] if source.dims == index.dims else source[tuple(digits(place, source.dims))]
     arriving = summation(over, mul(hit, value))
     if accumulate:
         return b.give(at, add(input[at], arriving))

@@ -10,6 +10,7 @@ from typing import Any
 
 from derivcheck.derivation.positions import solve
 from derivcheck.notation.integers.polynomials import Index, Poly, as_poly, i_poly
+from derivcheck.notation.program.definitions import Spelling
 from derivcheck.notation.terms.brackets import bracket
 from derivcheck.notation.terms.build import ONE, add, mul
 from derivcheck.notation.terms.nodes import Term
@@ -38,6 +39,13 @@ def _literal(*values: Any) -> bool:
 
 def _tuple(values: Sequence[Any]) -> str:
     return f"({', '.join(str(as_poly(v)) for v in values)}{',' if len(values) == 1 else ''})"
+
+
+def _call(b: Builder, name: str, x: Value, w: Value, bias: Value | None, options: str) -> Spelling | None:
+    """torch's own call."""
+    operands = (x, w) if bias is None else (x, w, bias)
+    slots = "{}, {}, None" if bias is None else "{}, {}, {}"
+    return b.spell(f"torch.nn.functional.{name}({slots}, {options})", *operands)
 
 
 def _convolution(
@@ -70,10 +78,8 @@ def _convolution(
     term = summation([c, *u], mul(*guards, x[(*n, channel, *places)], w[(o, c, *u)]))
     spelling = None
     if spelled_padding and _literal(s, d, groups):
-        operands = (x, w) if bias is None else (x, w, bias)
-        slots = ", ".join(["{}"] * len(operands)) + ("" if bias is not None else ", None")
         options = f"stride={_tuple(s)}, padding={spelled_padding}, dilation={_tuple(d)}, groups={as_poly(groups)}"
-        spelling = b.spell(f"torch.nn.functional.conv{rank}d({slots}, {options})", *operands)
+        spelling = _call(b, f"conv{rank}d", x, w, bias, options)
     return b.give(at, term if bias is None else add(term, bias[o]), spelling=spelling)
 
 
@@ -111,11 +117,8 @@ def _transposed(
     term = summation([c], solve(q, places, [*i, *u], body))
     spelling = None
     if _literal(s, d, pads, more, groups):
-        operands = (x, w) if bias is None else (x, w, bias)
-        slots = ", ".join(["{}"] * len(operands)) + ("" if bias is not None else ", None")
         options = f"stride={_tuple(s)}, padding={_tuple(pads)}, output_padding={_tuple(more)}, "
-        options += f"groups={g}, dilation={_tuple(d)}"
-        spelling = b.spell(f"torch.nn.functional.conv_transpose{rank}d({slots}, {options})", *operands)
+        spelling = _call(b, f"conv_transpose{rank}d", x, w, bias, f"{options}groups={g}, dilation={_tuple(d)}")
     return b.give(at, term if bias is None else add(term, bias[o]), spelling=spelling)
 
 

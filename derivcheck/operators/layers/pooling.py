@@ -14,6 +14,7 @@ from derivcheck.notation.terms.substitute import extremum, summation
 from derivcheck.operators.language.build import Builder
 from derivcheck.operators.language.row import floats, row, sample
 from derivcheck.operators.language.values import Value, where, within
+from derivcheck.operators.shapes.reshapes import digits
 
 _LETTERS = ("uvw", "pqr")
 
@@ -63,12 +64,7 @@ class _Windows:
 
     def digits(self, flat: Poly) -> list[Poly]:
         """A window's flat element as offsets, last dimension fastest."""
-        found: list[Poly] = []
-        for k in reversed(self.kernel):
-            last = len(found) == len(self.kernel) - 1
-            found.insert(0, flat if last else flat % k)
-            flat = flat // k
-        return found
+        return digits(flat, self.kernel)
 
 
 def _extent(n: Poly, k: Poly, s: Poly, p: Poly, d: Poly, ceil: bool) -> Poly:
@@ -259,18 +255,11 @@ def adaptive_max_pool(b: Builder, input: Value, output_size: Any) -> tuple[Value
     at, n, over, space, starts, ends = _bins(b, input, output_size, int(b.rule[-2]), flat=True)
     b.assume("no two elements of a pooling window are both its maximum (torch takes the first)")
 
-    def split(flat: Poly) -> list[Poly]:
-        found: list[Poly] = []
-        for h in reversed(space):
-            found.insert(0, flat if len(found) == len(space) - 1 else flat % h)
-            flat = flat // h
-        return found
-
-    places = split(i_poly(over[0]))
+    places = digits(i_poly(over[0]), space)
     inside: list[Term] = []
     for q, s, e in zip(places, starts, ends):
         inside += [bracket(">=", q - s), bracket(">=", e - 1 - q)]
     candidate = where(mul(*inside), input[(*n, *places)], neg(func("inf")))
     best = b.define("best", at, extremum("argmax", over, candidate), kind="int")
-    y = b.give(at, input[(*n, *split(best.entry(*at)))])
+    y = b.give(at, input[(*n, *digits(best.entry(*at), space))])
     return y, b.give(at, size_of(best.entry(*at)), 1, kind="int")
