@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from derivcheck.notation.integers.bounds import numel
-from derivcheck.notation.integers.polynomials import Index, Poly, as_poly, i_poly
+from derivcheck.notation.integers.polynomials import Index, Poly, i_poly
 from derivcheck.notation.program.definitions import Spelling
 from derivcheck.notation.program.program import NOT_TWICE
 from derivcheck.notation.terms.brackets import bracket, opposite
@@ -24,7 +24,7 @@ from derivcheck.operators.indexing.gathering import (
 from derivcheck.operators.language.build import Builder
 from derivcheck.operators.language.row import bools, floats, ints, row, sample
 from derivcheck.operators.language.values import Value, spread, where
-from derivcheck.operators.shapes.reshapes import digits
+from derivcheck.operators.shapes.reshapes import digits, flat
 
 
 @row(
@@ -239,14 +239,8 @@ def put(b: Builder, input: Value, index: Value, source: Value, accumulate: bool 
         b.require(numel(source.dims), "==", numel(index.dims))
     at = b.indices(input.dims)
     over = b.indices(index.dims)
-    flat = as_poly(0)
-    for a in at:
-        flat = flat * a.size + i_poly(a)
-    hit = bracket("==", flat - from_the_end(b, index, input).entry(*over))
-    place = numel(()) * 0
-    for i in over:
-        place = place * i.size + i_poly(i)
-    value = source[over] if source.dims == index.dims else source[tuple(digits(place, source.dims))]
+    hit = bracket("==", flat(at) - from_the_end(b, index, input).entry(*over))
+    value = source[over] if source.dims == index.dims else source[tuple(digits(flat(over), source.dims))]
     arriving = summation(over, mul(hit, value))
     if accumulate:
         return b.give(at, add(input[at], arriving))
