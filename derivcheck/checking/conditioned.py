@@ -176,7 +176,7 @@ def _times(s: Subject, name: str, g: torch.Tensor, tensors: Tensors, upstream: U
 
 
 def _usual(s: Subject, name: str, tensors: Tensors, upstream: Upstream, right: Derived) -> float:
-    """What a gradient of such numbers is in size: here, or at the caller's data; a probe may pick what saturates."""
+    """What a gradient of such numbers is in size, here or at the caller's own data: a probe may pick what saturates."""
     here = _ratio(s, name, tensors, upstream, right.sizes)
     return here if tensors is s.tensors else max(here, _ratio(s, name, s.tensors, upstream, None))
 
