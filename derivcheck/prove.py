@@ -21,6 +21,7 @@ from derivcheck.errors import DerivcheckError, InputError, NotationError
 from derivcheck.held import unrefuted, with_held
 from derivcheck.notation.integers.polynomials import Poly
 from derivcheck.notation.program.definitions import Input
+from derivcheck.notation.program.positions import bounded, bounds
 from derivcheck.notation.program.program import Program
 from derivcheck.notation.program.reads import inside
 from derivcheck.notation.text.parse import parse_program
@@ -77,7 +78,9 @@ def prove(
     fixed.update({n: v for n, v in inputs.items() if not hasattr(v, "shape") and n not in fixed})
     if where is not None:
         d = _within(d, where)
+    d, below = _bounded(d, {**dict(enumerate(args)), **d.values, **inputs})
     claimed, outputs, held = _claimed(backward, d, fixed)
+    claimed = bounded(claimed, below)
     offered = parse_invariants([invariant] if isinstance(invariant, str) else list(invariant), d, claimed)
     forward_, adjoint_, claimed, others = with_held(d, claimed, held)
     attempt = functools.partial(prove_programs, forward_, adjoint_, claimed, invariants=offered, time_limit=time_limit)
@@ -91,6 +94,16 @@ def prove(
         return proof
     wrong = next(p.name for p in proof.parts if p.status == "refuted")
     return replace(proof, diagnose=functools.partial(_diagnosis, d, backward, wrong, proof))
+
+
+def _bounded(d: Derivation, examples: Mapping[Any, Any]) -> tuple[Derivation, dict[str, Poly]]:
+    """The derivation for integer tensors that are positions, and below what they stay; an example may say otherwise."""
+    from_the_end = {n for n, t in examples.items() if isinstance(t, torch.Tensor) and bool((t < 0).any())}
+    numbered = any(isinstance(n, int) and not examples[n].is_floating_point() for n in from_the_end)
+    below = {} if numbered else {n: p for n, p in bounds(d.program).items() if n not in from_the_end}
+    if not below:
+        return d, below
+    return Derivation(bounded(d.program, below), d.wrt, d.values, name=d.name, fixed=d.fixed), below
 
 
 def _within(d: Derivation, where: str) -> Derivation:

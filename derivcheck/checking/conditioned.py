@@ -58,6 +58,24 @@ class Rounding:
         if s.native:
             blame(rows)
 
+    def finer(
+        self, s: Subject, run: Run, row: Row, found: Found, tensors: Tensors, upstream: Upstream, right: Derived
+    ) -> torch.Tensor | None:
+        """The gradient in float64, where what it has lost in the given type is within the rounding of the way it is written."""
+        g = found.gradients.get(row.name)
+        double = _in_double(s, run, tensors, upstream).get(row.name) if right.dtype is not torch.float64 else None
+        claim = self.claims.at(s, run, tensors, upstream)
+        given = None if claim is None else claim.given({**tensors, **upstream})
+        if g is None or double is None or claim is None or given is None:
+            return None
+        try:
+            pairs = evaluate(claim.program, bounds(s, given, right.dtype), None, Bound(right.dtype))
+            mine = pairs[claim.outputs[row.name]].error
+        except (DerivcheckError, RuntimeError, ValueError, TypeError, KeyError):
+            return None
+        rounded = compare(g, double, right.tolerance(row.bar) + (0.0 if mine is None else mine))
+        return double if rounded.holds else None
+
     def _in_full(
         self, s: Subject, run: Run, rows: list[Row], found: Found, tensors: Tensors, upstream: Upstream, right: Derived
     ) -> None:

@@ -158,13 +158,10 @@ class _Prober:
             if row.faulty and p.lenient not in ("", "sound") and _lenient(row, found, expected, p.lenient):
                 continue
             if row.verdict == "wrong" and p.kinks:
-                g = found.gradients[row.name]
-                assert g is not None
                 if _undefined(self.s, expected):
                     self.left.append(p.name)
                     continue
-                at = (t, row.bar, g, p.tensors, p.upstream, expected, self.dtype)
-                if between(*at) and between(*at, nudge=NARROW):
+                if self._another_side(p, row, found, expected, t, mine):
                     self.subgradients += row.wrong
                     continue
             if row.faulty:
@@ -175,6 +172,22 @@ class _Prober:
         if self.sides.open and (not p.lenient or p.reaching):
             self.sides.take(self.sides.at(p.tensors), p.name)
         return True
+
+    def _another_side(self, p: Probe, row: Row, found: Found, expected: Derived, t: Subject, run: Run) -> bool:
+        """Whether the gradient is that of another side of the kinks, as it is or but for the rounding of how it is written."""
+
+        def beside(g: torch.Tensor) -> bool:
+            at = (t, row.bar, g, p.tensors, p.upstream, expected, self.dtype)
+            return between(*at) and between(*at, nudge=NARROW)
+
+        g, rounding = found.gradients[row.name], self.s.rounding
+        assert g is not None
+        if beside(g):
+            return True
+        if rounding is None:
+            return False
+        finer = rounding.finer(t, run, row, found, p.tensors, p.upstream, expected)
+        return finer is not None and beside(finer)
 
     def write(self, report: Report, dropped: Sequence[str], long: Sequence[str]) -> None:
         """What the report says of the probes."""

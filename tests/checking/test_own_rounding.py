@@ -169,3 +169,30 @@ def test_a_loop_too_long_to_trace_is_judged_by_float64() -> None:
         lambda x: x.var(-1, unbiased=False), data, lambda **given: backward(**given, factor=1.5), dtype=torch.bfloat16
     )
     assert wrong["x"].verdict == "wrong"
+
+
+def _softplus(x: torch.Tensor) -> torch.Tensor:
+    return torch.log1p(torch.exp(-x.abs())) + x.clamp(min=0)
+
+
+def test_a_kink_and_its_own_rounding_in_one_gradient() -> None:
+    """At 0 autograd's side of two kinks, elsewhere digits lost in saturation: neither alone explains the difference."""
+    data = {"x": (5 * normal(6, 9)).bfloat16()}
+    right = dc.check(_softplus, data, lambda grad_output, x: {"x": grad_output * (1 - torch.exp(-_softplus(x)))})
+    assert right.passed, str(right)
+    wrong = dc.check(_softplus, data, lambda grad_output, x: {"x": grad_output * (1 - torch.exp(-2 * _softplus(x)))})
+    assert wrong["x"].verdict == "wrong"
+
+
+@pytest.mark.parametrize("scale", [50, 200])
+def test_a_probe_that_picks_what_saturates(scale: float) -> None:
+    """Where every element is 1e-40, those of the data say what a gradient of such numbers is."""
+    data = {"x": scale * normal(6, 9, seed=6)}
+
+    def by_tanh(grad_output: torch.Tensor, x: torch.Tensor) -> Tensors:
+        y = (1 + torch.tanh(x / 2)) / 2
+        return {"x": grad_output * y * (1 - y)}
+
+    report = dc.check(torch.sigmoid, data, by_tanh, seed=6)
+    assert report.passed, str(report)
+    assert not dc.check(torch.sigmoid, data, lambda grad_output, x: {"x": by_tanh(grad_output, x)["x"] * 1.01}).passed
