@@ -31,7 +31,7 @@ class Lengths:
     def __init__(self, s: Subject, upstream: Upstream, sizes: Mapping[str, int], usual: Mapping[str, int]) -> None:
         self.s, self.upstream, self.sizes, self.usual = s, upstream, sizes, usual
         self.free = changeable(s, sizes)
-        self.price = pricing(s.derivation.adjoint)
+        self.price = pricing(s.derivation.adjoint.definitions)
         self.overhead = DEFINITION * len(s.derivation.adjoint.definitions)
         self.dropped: list[str] = []  # lengths for which the budget left nothing
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from itertools import count as numbers_from
 from typing import Any
@@ -23,9 +23,9 @@ SMALL = 1 << 12  # elements that an output may always be opened to
 Array = npt.NDArray[np.float64]
 
 
-def dependents(program: Program, name: str) -> list[Definition]:
-    """The definitions through which ``name`` flows: not those that stop gradients."""
-    found = {name}
+def dependents(program: Program, *names: str) -> list[Definition]:
+    """The definitions through which any of these flows: not those that stop gradients."""
+    found = {*names}
     changed = True
     while changed:
         changed = False
@@ -41,26 +41,27 @@ def _float_names(term: Term) -> set[str]:
 
 
 def unreduced(
-    program: Program, upstream: Mapping[str, Any], name: str, sizes: Mapping[str, int]
+    program: Program, upstream: Mapping[str, Any], inputs: Iterable[str], sizes: Mapping[str, int]
 ) -> tuple[Program, dict[str, Array]]:
-    """The Program of what ``name`` flows through, its outputs without their last sum, and the weight of each output element.
+    """The Program of what these flow through, its outputs without their last sum, and the weight of each output element.
 
-    What does not depend on ``name`` becomes an input.
+    What does not depend on them becomes an input.
     """
-    flows = dependents(program, name)
+    inputs = tuple(inputs)
+    flows = dependents(program, *inputs)
     names = {d.name for d in flows}
     floats = [o for o in program.outputs if program.kind(o) == "float"]
     weights: dict[str, Array] = {}
     last: list[Definition] = []
     spare = (f"output_{k}" for k in numbers_from())
     for o, g in zip(floats, upstream.values()):
-        if o not in names and o != name:
+        if o not in names and o not in inputs:
             continue
         dims = program.dims(o)
         indices = program.definition(o).indices if o in names else tuple(Index(f"a{k}", p) for k, p in enumerate(dims))
         term: Term = program.definition(o).term if o in names else Ref(o, tuple(i_poly(i) for i in indices))
         label = next(n for n in spare if n not in program.names)
-        inner, body = _opened(term, names | {name})
+        inner, body = _opened(term, names.union(inputs))
         arrays = [math.prod(p.at(sizes) for p in program.dims(r.name)) for r in refs(body)]
         if _volume(indices + inner, sizes) > max(4 * max(arrays, default=0), SMALL):  # a matrix product stays one
             inner, body = (), term
@@ -73,7 +74,7 @@ def unreduced(
         inside |= {d.name for d in more}
         needed = needed.union(*(d.term.names for d in more))
     kept = [d for d in flows if d.name in inside]
-    every = needed | {name} | {n for d in (*kept, *last) for p in d.dims for n in p.names}
+    every = needed.union(inputs) | {n for d in (*kept, *last) for p in d.dims for n in p.names}
     arguments = [a for a in program.arguments if a.name in every]
     arguments += [Input(d.name, d.dims, d.kind) for d in program.definitions if d.name in every and d.name not in inside]
     return Program(tuple(arguments), (*kept, *last), tuple(weights)), weights
@@ -94,14 +95,14 @@ def _opened(term: Term, moving: set[str]) -> tuple[tuple[Index, ...], Term]:
     return (), term
 
 
-def frozen(program: Program, name: str) -> tuple[Program, Program]:
+def frozen(program: Program, *names: str) -> tuple[Program, Program]:
     """The same Program with every ``[a = b]`` of moving numbers as an input, and the Program that gives these inputs.
 
     Equality of real numbers does not survive any step, however small: an even share among ties is defined at the
     point, and so is its derivative.  Not so where the same definition compares the numbers by ``>`` too: it then says
     itself what it is beside the tie.
     """
-    moving = {name} | {d.name for d in dependents(program, name)}
+    moving = {*names} | {d.name for d in dependents(program, *names)}
     found: dict[Term, Definition] = {}
     ordered: set[Any] = set()
 
@@ -257,14 +258,14 @@ def _tie(d: Definition, p: int, ties: Mapping[str, list[int | None]]) -> int | N
     return found.pop() if len(found) == 1 else None
 
 
-def batched(program: Program, name: str, colour: Index) -> Program:
-    """The same Program for many values of ``name`` at once: ``colour`` is a new first index of all that depends on it."""
-    moving = {name} | {d.name for d in dependents(program, name)}
+def batched(program: Program, names: Collection[str], colour: Index) -> Program:
+    """The same Program for many values of these at once: ``colour`` is a new first index of all that depends on them."""
+    moving = {*names} | {d.name for d in dependents(program, *names)}
 
     def change(t: Term) -> Term:
         return Ref(t.name, (i_poly(colour), *t.at)) if isinstance(t, Ref) and t.name in moving else t
 
-    arguments = tuple(replace(a, dims=(colour.size, *a.dims)) if a.name == name else a for a in program.arguments)
+    arguments = tuple(replace(a, dims=(colour.size, *a.dims)) if a.name in names else a for a in program.arguments)
     definitions = tuple(
         replace(d, indices=(colour, *d.indices), term=transform(d.term, change), paths=()) if d.name in moving else d
         for d in program.definitions
@@ -274,13 +275,13 @@ def batched(program: Program, name: str, colour: Index) -> Program:
 
 def cost(program: Program, sizes: Mapping[str, int]) -> float:
     """Roughly how many multiplications one evaluation for one colour costs."""
-    return pricing(program)(sizes)
+    return pricing(program.definitions)(sizes)
 
 
-def pricing(program: Program) -> Callable[[Mapping[str, int]], float]:
-    """:func:`cost` at many sizes: the Program is walked once."""
+def pricing(definitions: Iterable[Definition]) -> Callable[[Mapping[str, int]], float]:
+    """:func:`cost` at many sizes: the definitions are walked once."""
     parts: list[tuple[tuple[Index, ...], int]] = []
-    for d in program.definitions:
+    for d in definitions:
         nodes = list(subterms(d.term))
         parts.append((d.indices, len(nodes) + 20 * sum(isinstance(t, Func) for t in nodes)))
         parts += [(tuple(set(d.indices) | set(t.indices)), 1) for t in nodes if isinstance(t, Over)]

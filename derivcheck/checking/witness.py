@@ -19,7 +19,7 @@ import torch
 
 from derivcheck.checking.bound import FLOAT64_UNIT, Bound
 from derivcheck.checking.compare import compare
-from derivcheck.checking.differences import Difference, difference
+from derivcheck.checking.differences import Difference, difference, differences
 from derivcheck.checking.engine import functions
 from derivcheck.checking.exact import exact, small_sizes
 from derivcheck.checking.found import Upstream
@@ -66,8 +66,13 @@ def testify(s: Subject, rows: list[Row], upstream: Upstream, right: Derived, see
         base = evaluate(s.derivation.program, {n: array(t) for n, t in tensors.items()}, sure.sizes)
     inputs = {n: array(t) for n, t in tensors.items()}
     flows = {n: array(g) for n, g in ups.items()}
+    try:
+        with np.errstate(all="ignore"):
+            moved = differences(s.derivation.program, inputs, flows, s.wrt, base, sure.sizes, seed)
+    except UnsupportedOperation:  # of one of them: each is asked by itself
+        moved = {}
     for name in s.wrt:
-        seen[name].append(_difference(s, name, inputs, flows, base, sure, outputs[name], seed))
+        seen[name].append(_difference(s, name, moved.get(name), inputs, flows, base, sure, outputs[name], seed))
         shown = exact(s.derivation, name)
         if shown is not None:
             if shown.agrees is False and s.call is not None and not _takes(s, upstream, small_sizes(s.derivation.program)):
@@ -172,11 +177,19 @@ def _flow(s: Subject, leaves: Tensors, outs: list[torch.Tensor], upstream: Upstr
 
 
 def _difference(
-    s: Subject, name: str, inputs: dict[str, Any], upstream: dict[str, Any], base: Any, right: Derived, bar: str, seed: int
+    s: Subject,
+    name: str,
+    found: Difference | None,
+    inputs: dict[str, Any],
+    upstream: dict[str, Any],
+    base: Any,
+    right: Derived,
+    bar: str,
+    seed: int,
 ) -> Witness:
     try:
         with np.errstate(all="ignore"):
-            d = difference(s.derivation.program, inputs, upstream, name, base, right.sizes, seed)
+            d = found or difference(s.derivation.program, inputs, upstream, name, base, right.sizes, seed)
     except UnsupportedOperation as refused:
         return Witness("differences", None, note=str(refused))
     expected = array(right.value(bar))

@@ -11,7 +11,7 @@ from torch import nn
 
 import derivcheck as dc
 from derivcheck.checking.check import check, check_at
-from derivcheck.checking.differences import difference
+from derivcheck.checking.differences import difference, differences
 from derivcheck.checking.exact import exact
 from derivcheck.checking.structure import colouring, degree, unreduced
 from derivcheck.derivation.sweep import adjoint
@@ -76,7 +76,7 @@ def test_colours(name: str, wrt: str, shape: tuple[int, ...], count: int) -> Non
     f = FORWARDS[name]
     inputs = arrays(name, shape)
     sizes = measure(f.program, {k: v.shape for k, v in inputs.items()})
-    opened, _ = unreduced(f.program, upstream(f.program, inputs), wrt, sizes)
+    opened, _ = unreduced(f.program, upstream(f.program, inputs), (wrt,), sizes)
     assert colouring(opened, wrt, inputs[wrt].shape, sizes).count == count
 
 
@@ -98,6 +98,47 @@ def test_large_tensors_are_sampled_and_said() -> None:
     found = difference(f.program, inputs, {"grad_output": np.array(1.0)}, "w", evaluate(f.program, inputs), sizes, budget=5e4)
     assert 0 < found.sampled < found.count == 240 and found.note == f"{found.sampled} of 240 elements"
     assert int(np.isfinite(found.value).sum()) == found.sampled
+
+
+@pytest.mark.parametrize("name", FORWARDS)
+@pytest.mark.parametrize("budget", [3e7, 2e3])
+def test_inputs_moved_together_are_as_each_by_itself(name: str, budget: float) -> None:
+    """In one evaluation each has its own rows, steps and sample."""
+    f = FORWARDS[name]
+    inputs = {n: t.numpy() for n, t in f.data(G.manual_seed(3), (5, 4, 3)).items()}
+    sizes = measure(f.program, {n: a.shape for n, a in inputs.items()})
+    ups, base = upstream(f.program, inputs), evaluate(f.program, inputs)
+    together = differences(f.program, inputs, ups, f.wrt, base, sizes, budget=budget)
+    for n in f.wrt:
+        alone = difference(f.program, inputs, ups, n, base, sizes, budget=budget)
+        assert (together[n].sampled, together[n].exact) == (alone.sampled, alone.exact)
+        np.testing.assert_array_equal(np.isnan(together[n].value), np.isnan(alone.value))
+        room = 8 * (together[n].error + alone.error)
+        assert bool((np.abs(together[n].value - alone.value) <= room)[~np.isnan(alone.value)].all())
+
+
+def test_a_network_is_moved_in_few_evaluations(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And a gradient of it that is off by 1e-8 in one element is contradicted."""
+    layers = nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 4), nn.Tanh(), nn.Linear(4, 2), nn.Tanh()).double()
+    d = dc.derive(layers, torch.randn(2, 3, dtype=torch.float64))
+    data = {n: np.asarray(v) for n, v in d.values.items()} | {"input": np.linspace(-1, 1, 6).reshape(2, 3)}
+    ups, sizes = {"grad_output": np.array([[1.0, -2.0], [0.5, 3.0]])}, measure(d.program, {n: a.shape for n, a in data.items()})
+    runs: list[int] = []
+    plain = evaluate
+
+    def counted(program: Program, *args: Any, **kwargs: Any) -> Any:
+        runs.append(len(program.definitions))
+        return plain(program, *args, **kwargs)
+
+    monkeypatch.setattr("derivcheck.checking.differences.evaluate", counted)
+    found = differences(d.program, data, ups, d.wrt, plain(d.program, data), sizes)
+    assert len(runs) < 2 * len(d.wrt)
+    right = plain(d.adjoint, {**data, **ups})
+    for n, bar in zip(d.wrt, d.adjoint.outputs):
+        off = right[bar].copy()
+        off.flat[0] += 1e-8 * np.abs(off).max()
+        assert bool((np.abs(found[n].value - right[bar]) <= 8 * found[n].error + 1e-13).all())
+        assert not bool((np.abs(found[n].value - off) <= 8 * found[n].error + 1e-13).all())
 
 
 def test_a_wrong_derivation_is_contradicted() -> None:
