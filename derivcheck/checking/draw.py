@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import torch
 
@@ -16,6 +17,20 @@ from derivcheck.notation.terms.nodes import Bracket, Ref
 from derivcheck.notation.terms.walk import subterms
 
 
+class Range(NamedTuple):
+    """The least and the greatest of some numbers, and their mean size."""
+
+    low: float
+    high: float
+    spread: float
+
+
+def range_of(sample: torch.Tensor) -> Range:
+    """The range of a tensor's numbers."""
+    values = sample.detach().double()
+    return Range(float(values.min()), float(values.max()), float(values.abs().mean()))
+
+
 def another(
     program: Program,
     argument: Input,
@@ -23,6 +38,7 @@ def another(
     sizes: Mapping[str, int],
     generator: torch.Generator,
     kinds: Sequence[Kind] = (),
+    within: Range | None = None,
 ) -> torch.Tensor:
     """A tensor for this input at other sizes.
 
@@ -30,6 +46,7 @@ def another(
         argument: the input with its dimensions.
         sample: what the user gave; its range, sign and type are kept.
         kinds: what else is kept of it.
+        within: the sample's range, where it is known.
 
     Returns:
         A tensor of the sample's type on its device.
@@ -39,15 +56,13 @@ def another(
         return sample if tuple(sample.shape) == shape else sample.flatten()[:1].expand(shape).clone()
     if not sample.is_floating_point():
         return _integers(program, argument, sample, shape, sizes, generator)
-    values = sample.detach().double().cpu().flatten()
     drawn = torch.randn(shape, generator=generator, dtype=torch.float64)
-    if bool((values > 0).all()):
-        low, high = float(values.min()), float(values.max())
+    low, high, spread = within or range_of(sample)
+    if low > 0:
         low, high = (low, high) if high > low else (low / 2, 2 * low)
         new = low + (high - low) * torch.rand(shape, generator=generator, dtype=torch.float64)
     else:
-        spread = float(values.abs().mean()) or 1.0
-        new = drawn * spread
+        new = drawn * (spread or 1.0)
     for kind in kinds if new.numel() else ():
         new = kind.fit(new)
     return new.to(sample.device, sample.dtype)

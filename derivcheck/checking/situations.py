@@ -300,7 +300,7 @@ def at_sizes(s: Subject, sizes: dict[str, int], upstream: Upstream, generator: t
     free = [n for n in s.tensors if n in known and not _kept(s, known[n])]
 
     def draw(names: Iterable[str]) -> Tensors:
-        return {n: another(program, known[n], s.tensors[n], sizes, generator, s.kinds.get(n, ())) for n in names}
+        return {n: another(program, known[n], s.tensors[n], sizes, generator, s.kinds.get(n, ()), s.range(n)) for n in names}
 
     tensors = s.tensors | draw(free)
     for k in range(ATTEMPTS):

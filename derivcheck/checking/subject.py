@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from derivcheck.checking.domain import Domain, domain_of, held_by_numbers, named_dims
+from derivcheck.checking.draw import Range, range_of
 from derivcheck.checking.forwards import derived_from, derived_from_module
 from derivcheck.checking.function import arguments, function_of, plain
 from derivcheck.checking.kinds import Kind, kinds_of
@@ -67,6 +68,13 @@ class Subject:
     forward: Any = None  # what the caller gave
     digits: dict[str, float] = field(default_factory=dict)  # by how much torch's own kernels are off, of the terms added
     rounding: Any = None  # judges by the arithmetic of the backward under test (conditioned.Rounding)
+    ranges: dict[str, Range] = field(default_factory=dict)
+
+    def range(self, name: str) -> Range | None:
+        """The range of an input's numbers, for data like them; None where it has none."""
+        if name not in self.ranges and self.tensors[name].is_floating_point() and self.tensors[name].numel():
+            self.ranges[name] = range_of(self.tensors[name])
+        return self.ranges.get(name)
 
 
 def subject(

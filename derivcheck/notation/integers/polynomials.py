@@ -320,6 +320,9 @@ class Poly:
         11
         """
 
+        if isinstance(lone := self.atom, Size):  # most dimensions
+            return int(sizes[lone.name])
+
         def look(a: Atom) -> int:
             if isinstance(a, Size):
                 return sizes[a.name]

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 from derivcheck.errors import InputError
 from derivcheck.notation.integers.polynomials import Poly
 from derivcheck.notation.program.definitions import Definition, Input, Path, Spelling
+from derivcheck.notation.program.recurrence import groups
 from derivcheck.notation.program.requirements import Requirement
 from derivcheck.notation.program.text import program_text
 from derivcheck.notation.terms.nodes import Term
@@ -50,6 +52,11 @@ class Program:
     def assumptions(self) -> tuple[str, ...]:
         """What the Program assumes of the data, from its notes."""
         return tuple(n.removeprefix(ASSUMES) for n in self.notes if n.startswith(ASSUMES))
+
+    @cached_property
+    def groups(self) -> list[list[Definition]]:
+        """The definitions in order, those that depend on each other together."""
+        return groups(self.definitions)
 
     @property
     def inputs(self) -> tuple[str, ...]:

@@ -30,7 +30,7 @@ from derivcheck.notation.integers.polynomials import Atom, Index, Poly, Size
 from derivcheck.notation.integers.relations import holds
 from derivcheck.notation.program.definitions import Definition
 from derivcheck.notation.program.program import Program
-from derivcheck.notation.program.recurrence import groups, loop
+from derivcheck.notation.program.recurrence import loop
 from derivcheck.notation.terms.nodes import Add, Bracket, Func, Mul, Number, Over, Pow, Ref, SizeOf, Term
 from derivcheck.notation.values.axes import Axes, Value
 from derivcheck.notation.values.contract import contract
@@ -101,7 +101,7 @@ class Evaluation(Axes):
 
     # -- definitions ---------------------------------------------------------
     def run(self) -> None:
-        for group in groups(self.program.definitions):
+        for group in self.program.groups:
             if len(group) == 1 and not group[0].recurrent:
                 self.arrays[group[0].name] = self.define(group[0])
             else:
@@ -150,11 +150,16 @@ class Evaluation(Axes):
 
     # -- sizes, positions, masks -------------------------------------------------
     def extent(self, index: Index) -> int:
-        if index.size.indices:
-            raise UnsupportedOperation("a ragged index", f"the size of {index} is {index.size}")
         known = self.extents.get(index)
         if known is None:
-            known = self.extents[index] = int(self.place(index.size, ()).values)
+            size = index.size.atom
+            if index.size.indices:
+                raise UnsupportedOperation("a ragged index", f"the size of {index} is {index.size}")
+            if isinstance(size, Size) and size.name in self.sizes:
+                known = self.sizes[size.name]
+            else:
+                known = int(self.place(index.size, ()).values)
+            self.extents[index] = known
         return known
 
     def whole(self, name: str) -> Whole:

@@ -48,6 +48,10 @@ def measure(program: Program, shapes: Mapping[str, Shape], sizes: Mapping[str, i
     while open_dims:
         left = []
         for name, k, poly, extent in open_dims:
+            if isinstance(lone := poly.atom, Size) and known.get(lone.name, extent) == extent:  # most dimensions
+                if lone.name not in known:
+                    known[lone.name], source[lone.name] = extent, f"dimension {k} of {name}"
+                continue
             unknown = sorted(poly.sizes() - known.keys())
             if len(unknown) > 1:
                 left.append((name, k, poly, extent))
