@@ -29,7 +29,10 @@ class UnsupportedOperation(DerivcheckError, NotImplementedError):
     Attributes:
         operator: the operator's name, for example ``aten.sort``.
         place: ``file.py:line`` of the user's code, or None.
+        anywhere: it is refused whatever the sizes: it was met at those of the example.
     """
+
+    anywhere = False
 
     def __init__(self, operator: str, reason: str = "it has no row", place: str | None = None, instead: str = "") -> None:
         self.operator, self.reason, self.place = operator, reason, place

@@ -48,6 +48,8 @@ def _derived(traced: Callable[[str], Traced]) -> Derivation:
             found = traced(sizes)
         except UnsupportedOperation as error:
             refused = error
+            if error.anywhere:
+                break
             continue
         return Derivation(found.program, found.wrt, found.values, name=found.name, fixed=found.fixed)
     assert refused is not None

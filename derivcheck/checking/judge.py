@@ -106,7 +106,10 @@ class Sample:
 def derived(
     s: Subject, tensors: Tensors, upstream: Upstream, dtype: torch.dtype, coarse: bool = False, decided: bool = False
 ) -> Derived:
-    """Evaluate the adjoint with its rounding bound in ``dtype`` (the flags: see :class:`~derivcheck.checking.bound.Bound`)."""
+    """Evaluate the adjoint with its rounding bound in ``dtype`` (the flags: see :class:`~derivcheck.checking.bound.Bound`).
+
+    The forward's outputs are evaluated with it: most of the way to them is the adjoint's own.
+    """
     adjoint = s.derivation.adjoint
     given = {
         a.name: (upstream if a.name in upstream else tensors)[a.name]
@@ -116,7 +119,7 @@ def derived(
     numbers = Bound(dtype, coarse, decided)
     sizes = measure(adjoint, {n: tuple(t.shape) for n, t in given.items()})
     bounded = bounds(s, given, dtype)
-    pairs = evaluate(adjoint, bounded, sizes, numbers)
+    pairs = evaluate(s.whole, bounded, sizes, numbers)
     for n, t in bounded.items():
         pairs.setdefault(n, numbers.given(t, n))
     usual = Typical(adjoint, given, dict(sizes), dtype) if dtype in HALVES else None

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cache
 from itertools import chain
 
 import numpy as np
@@ -281,9 +282,11 @@ class _Known:
 
     def _derived(self, p: Probe) -> Derived | None:
         same = next((found for q, found in self.kept.values() if q.tensors is p.tensors), None)
+        dtype = next((t.dtype for t in p.tensors.values() if t.is_floating_point()), self.dtype)
+        right = cache(lambda: derived(self.s, p.tensors, p.upstream, dtype))
         try:
             if self.s.call is not None and same is None:
-                found = likeness(self.s, p.tensors)
+                found = likeness(self.s, p.tensors, lambda: right().pairs)
                 if found.unlike and self.other_sizes(p) and not self.s.derivation.program.assumptions:
                     self.unlike.append(found.unlike)
                 if found.foreign and not p.lenient:
@@ -292,8 +295,7 @@ class _Known:
                     self._refuses(p, found.refused)
                 if not found.alike:
                     return None
-            dtype = next((t.dtype for t in p.tensors.values() if t.is_floating_point()), self.dtype)
-            return derived(self.s, p.tensors, p.upstream, dtype)
+            return right()
         except (DerivcheckError, RuntimeError, ValueError, IndexError, TypeError):
             return None
 

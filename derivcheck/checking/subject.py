@@ -19,6 +19,7 @@ from derivcheck.checking.nested import Nested, by_name
 from derivcheck.checking.wide import computing_in, widened
 from derivcheck.derived import Derivation
 from derivcheck.errors import InputError
+from derivcheck.notation.program.program import Program
 from derivcheck.notation.values.measure import measure
 from derivcheck.tracing.modules import identifier
 from derivcheck.tracing.program.copies import module_copy
@@ -69,6 +70,17 @@ class Subject:
     digits: dict[str, float] = field(default_factory=dict)  # by how much torch's own kernels are off, of the terms added
     rounding: Any = None  # judges by the arithmetic of the backward under test (conditioned.Rounding)
     ranges: dict[str, Range] = field(default_factory=dict)
+    _whole: tuple[Derivation, Program] | None = None
+
+    @property
+    def whole(self) -> Program:
+        """The adjoint, and what else it takes to the forward's outputs."""
+        if self._whole is None or self._whole[0] is not self.derivation:
+            forward, adjoint = self.derivation.program, self.derivation.adjoint
+            outputs = tuple(o for o in forward.outputs if o not in adjoint.names)
+            more = tuple(d for d in forward.needed(outputs).definitions if d.name not in adjoint.names) if outputs else ()
+            self._whole = self.derivation, replace(adjoint, definitions=(*adjoint.definitions, *more))
+        return self._whole[1]
 
     def range(self, name: str) -> Range | None:
         """The range of an input's numbers, for data like them; None where it has none."""

@@ -123,3 +123,15 @@ def test_a_branch_on_data_is_refused_all_the_same() -> None:
 def test_gradcheck_of_a_loop() -> None:
     leaves = [t.requires_grad_() for t in (randn(4, 3), randn(3, 3, seed=1))]
     assert dc.gradcheck(chain, leaves)
+
+
+def test_what_is_refused_at_the_example_is_not_tried_at_other_sizes() -> None:
+    calls = []
+
+    def f(x: Tensor) -> Tensor:
+        calls.append(x.shape)
+        return torch.linalg.svdvals(x).sum() * x.shape[0]
+
+    with pytest.raises(dc.UnsupportedOperation, match="svd") as refused:
+        dc.check(f, {"x": torch.randn(3, 4, dtype=torch.float64)})
+    assert refused.value.anywhere and len(calls) == 1

@@ -26,6 +26,9 @@ class Gathering(Traces):
         if self.example is not None:
             try:
                 example = self._first_run(self.base())
+            except UnsupportedOperation as refused:
+                refused.anywhere = True
+                raise
             except RecordingFailed as e:
                 self._blame(e)
                 raise InputError(
