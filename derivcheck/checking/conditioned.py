@@ -99,7 +99,7 @@ class Rounding:
         for row in rows:
             g = found.gradients.get(row.name)
             if row.verdict == "wrong" and row.name in bars and g is not None:
-                times = _times(s, row.name, g, tensors, upstream, right)
+                times = _times(s, row.name, g, tensors, upstream, right, ours=bool(row.where))
                 if times <= MOST:
                     with_times[row.name] = times
         if not with_times:
@@ -174,7 +174,9 @@ class Rounding:
                 row.note = f"the way it is written loses {lost}: subtract before multiplying"
 
 
-def _times(s: Subject, name: str, g: torch.Tensor, tensors: Tensors, upstream: Upstream, right: Derived) -> float:
+def _times(
+    s: Subject, name: str, g: torch.Tensor, tensors: Tensors, upstream: Upstream, right: Derived, ours: bool = False
+) -> float:
     """The largest error beside what rounding does to the largest of the gradient's elements, or to any such numbers.
 
     The latter is ``u · max|g| · max|y| / max|x|``, of the size that a gradient of these numbers has where nothing saturates.
@@ -183,6 +185,8 @@ def _times(s: Subject, name: str, g: torch.Tensor, tensors: Tensors, upstream: U
     error = (g.detach().double().cpu() - right.value(bar)).abs()
     bound = right.tolerance(bar)
     judged = torch.isfinite(bound) & torch.isfinite(right.value(bar))
+    if ours:  # at data of ours a root of less than nothing is judged by its own bound alone
+        judged = judged & torch.isfinite(error)
     if not bool(judged.any()):
         return 0.0
     worst, least = (float(torch.where(judged, t, 0.0).max()) for t in (error, bound))
