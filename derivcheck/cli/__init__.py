@@ -8,7 +8,7 @@ import sys
 
 def main() -> None:
     """Entry point of the command; exits 0 (holds), 1 (a gradient is wrong), 2 (bad usage or input) or 3 (undecided)."""
-    from derivcheck.cli.app import app
+    from derivcheck.cli.app import app  # typer is loaded when a command runs
 
     signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))  # so that what is being written is cleared away
     app(prog_name="derivcheck")

@@ -14,9 +14,8 @@ from typing import Annotated, Any, Literal
 import typer
 
 from derivcheck import __version__
+from derivcheck.cli.status import BAD_INPUT, HOLDS, UNDECIDED, WRONG
 from derivcheck.errors import DerivcheckError, GradientMismatch, UnverifiedGradientError
-
-HOLDS, WRONG, BAD_INPUT, UNDECIDED = 0, 1, 2, 3
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -103,7 +102,8 @@ def run(
 
     Example: derivcheck run --data linnerud.csv --target Weight --target Waist --standardize --epochs 500
     """
-    from derivcheck.cli.run import Settings, main_job
+    from derivcheck.cli.outcome import Settings  # torch is loaded when a command runs
+    from derivcheck.cli.run import main_job  # and so is what it runs
 
     return main_job(
         Settings(
@@ -133,7 +133,7 @@ def derive(target: Target, loss: Loss = "", dims: Dims = "", const: Const = None
 
     Example: derivcheck derive 'torch.nn:Linear(3, 2)' --loss torch.nn:MSELoss
     """
-    from derivcheck.cli.commands import show_derivation
+    from derivcheck.cli.commands import show_derivation  # torch is loaded when a command runs
 
     return show_derivation(target, loss, dims, const or [])
 
@@ -152,7 +152,7 @@ def code(
 
     Example: derivcheck code layers.py:rms_norm --dims 'x: N C; w: C' --const eps=1e-5 --out rms_norm_grad.py
     """
-    from derivcheck.cli.commands import show_code
+    from derivcheck.cli.commands import show_code  # torch is loaded when a command runs
 
     return show_code(target, loss, dims, const or [], out, force)
 
@@ -180,7 +180,7 @@ def check(
 
     Example: derivcheck check layers.py:forward --backward layers.py:backward --dims 'x: N in; W: out in'
     """
-    from derivcheck.cli.commands import run_check
+    from derivcheck.cli.commands import run_check  # torch is loaded when a command runs
 
     return run_check(
         target,
@@ -216,7 +216,7 @@ def prove(
 
     Example: derivcheck prove layers.py:forward layers.py:backward --dims 'x: N in; W: out in'
     """
-    from derivcheck.cli.commands import run_proof
+    from derivcheck.cli.commands import run_proof  # torch is loaded when a command runs
 
     return run_proof(target, backward, dims, where, const or [], invariant or [], json)
 
@@ -239,6 +239,6 @@ def notes(
 
     Example: derivcheck notes 'torch.nn:Linear(2, 1)' --loss torch.nn:MSELoss --style matrix --out linear.md
     """
-    from derivcheck.cli.commands import write_notes
+    from derivcheck.cli.commands import write_notes  # torch is loaded when a command runs
 
     return write_notes(target, loss, dims, const or [], format, style, lang, sizes, out, force)

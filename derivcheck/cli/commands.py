@@ -14,8 +14,8 @@ from rich.console import Console
 from rich.syntax import Syntax
 
 from derivcheck.checking.check import check
-from derivcheck.cli.app import HOLDS, UNDECIDED, WRONG
 from derivcheck.cli.inputs import declared, derivation_of, random_inputs, read_constants, read_dims, read_sizes
+from derivcheck.cli.status import HOLDS, UNDECIDED, WRONG
 from derivcheck.cli.target import files_of, is_index_text, load_target
 from derivcheck.derive import derive
 from derivcheck.errors import InputError
@@ -141,7 +141,7 @@ def run_proof(
     target: str, backward: str, dims: str, where: str, const: Sequence[str], invariants: Sequence[str], as_json: bool
 ) -> int:
     """Prove a hand-written gradient: 0 proved, 1 refuted, 3 undecided."""
-    from derivcheck.prove import prove
+    from derivcheck.prove import prove  # the proofs are loaded where one is asked for
 
     forward = target if is_index_text(target) else load_target(target)
     under_test = backward if is_index_text(backward) else load_target(backward, "BACKWARD")

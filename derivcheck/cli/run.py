@@ -7,8 +7,8 @@ import json
 import math
 import platform
 import warnings
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Callable
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,12 +19,12 @@ from torch import nn
 
 from derivcheck import __version__
 from derivcheck.checking.report import Report
+from derivcheck.cli.outcome import Fit, Outcome, Settings, differences
 from derivcheck.cli.screen import Screen
 from derivcheck.cli.target import files_of, load_target
 from derivcheck.derived import Derivation
 from derivcheck.errors import InputError, UnverifiedGradientError
 from derivcheck.files import REPORT, Outputs, digest, marked, usable_folder, written_by_us
-from derivcheck.training.contraction import Contraction
 from derivcheck.training.data import Table, read_table
 from derivcheck.training.device import choose_device
 from derivcheck.training.history import History, histories_csv
@@ -32,46 +32,6 @@ from derivcheck.training.plots import fit_png, loss_png
 from derivcheck.training.train import Plan, prepare, train
 
 FILES = (REPORT, "fit.png", "loss.png", "derivation.md", "derivation.tex", "gradients.py", "history.csv")
-Fit = tuple[torch.Tensor, torch.Tensor]  # weight (out, in), bias (out,)
-
-
-@dataclass(frozen=True)
-class Settings:
-    """The options of the command."""
-
-    data: Path | None = None
-    targets: tuple[str, ...] = ()
-    features: tuple[str, ...] = ()
-    sep: str = ","
-    standardize: bool = False
-    epochs: int = 50
-    lr: float = 0.1
-    optimizer: str = "sgd"
-    dtype: str = "float64"
-    device: str = "auto"
-    seed: int = 0
-    batch_size: int | None = None
-    gradient: str = "derived"
-    out: Path = Path("derivcheck-out")
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """Everything that a run found, for the screen and the files.
-
-    Attributes:
-        true: what the data were made with, where that is known.
-        best: least squares.
-        histories, fits: by label; the first is the run that was asked for.
-    """
-
-    table: Table
-    true: Fit | None
-    best: Fit
-    floor: float
-    histories: Mapping[str, History]
-    fits: Mapping[str, Fit]
-    contraction: Contraction | None
 
 
 def main_job(settings: Settings, force: bool = False) -> int:
@@ -196,14 +156,6 @@ def _train(
 def _label(gradient: Any, optimizer: str) -> str:
     name = gradient if isinstance(gradient, str) else getattr(gradient, "__name__", "own")
     return f"{name}, {'SGD' if optimizer == 'sgd' else 'Adam'}"
-
-
-def differences(outcome: Outcome) -> dict[str, float]:
-    """By how much the first two runs differ: in the parameters, and in the losses."""
-    first, second = list(outcome.histories)[:2]
-    parameters = max(float((a - b).abs().max()) for a, b in zip(outcome.fits[first], outcome.fits[second]))
-    losses = zip(outcome.histories[first].losses, outcome.histories[second].losses)
-    return {"parameters": parameters, "losses": max((abs(a - b) for a, b in losses), default=0.0)}
 
 
 def _files(settings: Settings, derivation: Derivation, reports: tuple[Report, ...], outcome: Outcome) -> dict[str, str | bytes]:

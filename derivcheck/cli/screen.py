@@ -6,7 +6,6 @@ import ast
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import torch
 from rich import box
@@ -17,11 +16,9 @@ from rich.table import Table as Grid
 from rich.text import Text
 
 from derivcheck.checking.report import Report
+from derivcheck.cli.outcome import Outcome, Settings, differences
 from derivcheck.derived import Derivation
 from derivcheck.notes.pages.unicode import shape_text
-
-if TYPE_CHECKING:
-    from derivcheck.cli.run import Outcome, Settings
 
 SHOWN = 12  # parameters in the table; beyond that their distance to least squares says more
 
@@ -74,8 +71,6 @@ class Screen:
 
     def outcome(self, outcome: Outcome, settings: Settings) -> None:
         """True, learned and least squares, and why."""
-        from derivcheck.cli.run import differences
-
         self._head("5  What was learned, and why")
         columns = {**({"true": outcome.true} if outcome.true else {}), **outcome.fits, "least squares": outcome.best}
         grid = Grid(box=box.SIMPLE_HEAD, pad_edge=False)
