@@ -8,5 +8,6 @@ Read in this order:
 - ``recurrence``: definitions that refer to themselves;
 - ``domains``: where terms are defined;
 - ``reads``: elements that are not there;
+- ``positions``: what integer tensors are positions in;
 - ``tables``, ``names``: tensors of known numbers, names of parameters.
 """

@@ -25,7 +25,8 @@ def bounds(program: Program) -> dict[str, Poly]:
     """What each integer tensor without a bound is a position in, or is compared with the positions of.
 
     >>> from derivcheck.notation.text.parse import parse_program
-    >>> {n: str(p) for n, p in bounds(parse_program("y[k, m] := E[ids[k], m]", {"E": "N M", "ids": "K"})).items()}
+    >>> p = parse_program("input E[N, M]; input ids[K] int; y[k, m] := E[ids[k], m]")
+    >>> {name: str(below) for name, below in bounds(p).items()}
     {'ids': 'N'}
     """
     unbound = {a.name: (a.name, None) for a in program.arguments if a.kind == "int" and a.below is None}
