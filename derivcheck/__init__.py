@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from derivcheck.errors import NotationError as NotationError
     from derivcheck.errors import UnsupportedOperation as UnsupportedOperation
     from derivcheck.errors import UnverifiedGradientError as UnverifiedGradientError
+    from derivcheck.kernels.cuda.read import cuda as cuda
     from derivcheck.operators.language.row import row as row
     from derivcheck.proof.report.proof import NotProved as NotProved
     from derivcheck.prove import assert_proved as assert_proved
@@ -47,6 +48,7 @@ _PUBLIC = {
     "prove": "derivcheck.prove",
     "assert_proved": "derivcheck.prove",
     "NotProved": "derivcheck.proof.report.proof",
+    "cuda": "derivcheck.kernels.cuda.read",
     "row": "derivcheck.operators.language.row",
     "train": "derivcheck.training.train",
     "History": "derivcheck.training.history",

@@ -51,6 +51,13 @@ def derive(
     if isinstance(forward, Derivation):
         _unused("a derivation", loss=loss, target=target)
         return forward if wrt is None else Derivation(forward.program, wrt, forward.values, name=forward.name)
+    kernels = sys.modules.get("derivcheck.kernels.cuda.function")
+    if kernels is not None and isinstance(forward, kernels.DeviceFunction):
+        given = {n: v for n, v in (constants or {}).items() if n in forward.parameters}
+        forward = forward.given(**given) if given else forward
+        constants = {n: v for n, v in (constants or {}).items() if n not in given}
+        dims = {**forward.dims, **(dims or {})} if not args and not inputs else dims
+        wrt = wrt if wrt is not None else forward.wrt
     if isinstance(forward, Program):
         _unused("a Program", loss=loss, target=target)
         return Derivation(forward, wrt)

@@ -26,6 +26,7 @@ LAYERS = (  # top first
     ("diagnosis",),
     ("derive", "derived", "layer"),  # the facade: one room in three files
     ("tracing", "codegen", "notes", "proof"),
+    ("kernels",),  # source that runs nowhere else, as torch functions
     ("operators",),
     ("derivation",),
     ("notation",),
@@ -50,6 +51,7 @@ LIBRARIES = {
         "derived",
         "layer",
         "tracing",
+        "kernels",
     },
     "sympy": {"notation", "derivation", "proof", "checking", "derived", "cli"},
     "matplotlib": {"training/plots.py", "checking/plot.py"},

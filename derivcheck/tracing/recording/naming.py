@@ -11,6 +11,7 @@ import linecache
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 
+from derivcheck.kernels.lines import statements
 from derivcheck.tracing.recording.data import Call, Frame, Tensor
 
 
@@ -36,6 +37,9 @@ def _statements(file: str, stamp: float) -> dict[int, ast.stmt]:
 
 def statement(frame: Frame) -> ast.stmt | None:
     """The statement that a frame stands in, where its source is at hand."""
+    kernel = statements(frame.file)
+    if kernel is not None:
+        return kernel.get(frame.line)
     linecache.checkcache(frame.file)
     cached = linecache.cache.get(frame.file)
     stamp = float(cached[1] or 0) if cached is not None and len(cached) > 1 and isinstance(cached[1], (int, float)) else 0.0

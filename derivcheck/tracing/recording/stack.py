@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 import torch
 
+from derivcheck.kernels.lines import AT, line_of
 from derivcheck.tracing.recording.data import Frame
 from derivcheck.tracing.watching.whose_code import user_file
 
@@ -30,6 +31,9 @@ def frames_of(start: FrameType | None) -> tuple[tuple[Frame, ...], type | None]:
         file = code.co_filename
         if user_file(file):
             found.append(Frame(file, f.f_lineno, code.co_name, id(f), f.f_lasti))
+        elif code is AT:
+            line, order = line_of(f)
+            found.append(Frame(line.file, line.line, line.function, line.call, order))
         elif code is _RUN:
             break
         f = f.f_back

@@ -1,0 +1,241 @@
+"""Operators of the language on numbers, vectors and matrices, in the order and of the types that the source says."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable
+from functools import reduce
+from typing import Any
+
+import torch
+
+from derivcheck.kernels.cuda.types import BOOL, INT, UINT, Matrix, Scalar, Type, Vector
+from derivcheck.kernels.cuda.values import FLOATS, Aggregate, Number, Refused, Value, mapped
+
+_COMPARISONS: dict[str, Callable[[Any, Any], Any]] = {
+    "<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge, "==": operator.eq, "!=": operator.ne,
+}  # fmt: skip
+_BITS: dict[str, Callable[[Any, Any], Any]] = {
+    "&": operator.and_, "|": operator.or_, "^": operator.xor, "<<": operator.lshift, ">>": operator.rshift,
+}  # fmt: skip
+_UNSIGNED = 2**32
+
+
+def binary(op: str, a: Value, b: Value) -> Value:
+    """``a op b``."""
+    if isinstance(a, Number) and isinstance(b, Number):
+        return of_numbers(op, a, b)
+    return _of_aggregates(op, a, b)
+
+
+def of_numbers(op: str, a: Number, b: Number) -> Number:
+    """``a op b`` of two numbers, with the usual conversions; what is known stays known."""
+    x, y = a.value, b.value
+    if op in _COMPARISONS:
+        return Number(_COMPARISONS[op](*_alike(x, y)), BOOL)
+    if op in ("&&", "||"):
+        return _logical(op, truth(a), truth(b))
+    kind = max(a.type, b.type, INT, key=lambda t: t.rank)
+    if op in _BITS:
+        return _bits(op, a, b, kind)
+    if op in ("/", "%") and not kind.real:
+        return _divided(op, a, b, kind)
+    if op == "%":
+        raise Refused("% of floating-point numbers", "C++ has none", "Use fmodf.")
+    x, y = (_real(v) if kind.real else _whole(v) for v in (x, y))
+    return _wrapped(_computed(op, x, y), kind)
+
+
+def _computed(op: str, x: Any, y: Any) -> Any:
+    """Addition, subtraction, multiplication, division; 0 and 1 that the source tells are left out."""
+    if op == "+":
+        return y if _is(x, 0) else x if _is(y, 0) else x + y
+    if op == "-":
+        return x if _is(y, 0) else -y if _is(x, 0) else x - y
+    if op == "*":
+        return 0.0 if _is(x, 0) or _is(y, 0) else y if _is(x, 1) else x if _is(y, 1) else x * y
+    if op == "/":
+        if _is(y, 0):
+            raise Refused("a division by 0", "the divisor is the number 0")
+        return 0.0 if _is(x, 0) else x if _is(y, 1) else x / y
+    raise Refused(f"operator {op}", "it is not read")
+
+
+def _is(x: Any, n: int) -> bool:
+    return not isinstance(x, torch.Tensor) and x == n
+
+
+def _wrapped(value: Any, kind: Scalar) -> Number:
+    if isinstance(value, torch.Tensor):
+        return Number(value, kind)
+    if kind.real:
+        return Number(float(value), kind)
+    return Number(int(value) % _UNSIGNED if kind == UINT else int(value), kind)
+
+
+def _divided(op: str, a: Number, b: Number, kind: Scalar) -> Number:
+    x, y = a.value, b.value
+    if a.known and b.known:
+        if y == 0:
+            raise Refused(f"{op} by 0", "the divisor is the number 0")
+        quotient = abs(x) // abs(y) * (1 if (x < 0) == (y < 0) else -1)
+        return Number(int(quotient if op == "/" else x - quotient * y), kind)
+    if any(isinstance(v, torch.Tensor) and v.is_floating_point() for v in (x, y)):
+        raise Refused(f"{op} of whole numbers", "a whole number that is not given is read as a real one", "Give it a value.")
+    return Number(x // y if op == "/" else x % y, kind)
+
+
+def _bits(op: str, a: Number, b: Number, kind: Scalar) -> Number:
+    if kind.real:
+        raise Refused(f"operator {op} of floating-point numbers", "C++ has none")
+    if a.type == BOOL and b.type == BOOL and op in ("&", "|"):
+        return _logical("&&" if op == "&" else "||", a, b)
+    if a.known and b.known:
+        return _wrapped(_BITS[op](int(a.value), int(b.value)), kind)
+    raise Refused(f"operator {op}", "bits of a number that depends on data are not read")
+
+
+def _logical(op: str, a: Number, b: Number) -> Number:
+    for known, other in ((a, b), (b, a)):
+        if known.known:
+            return other if bool(known.value) == (op == "&&") else known
+    return Number(a.value & b.value if op == "&&" else a.value | b.value, BOOL)
+
+
+def truth(a: Value) -> Number:
+    """A number as a condition."""
+    if not isinstance(a, Number):
+        raise Refused("a condition", "it is no number")
+    if a.known:
+        return Number(bool(a.value), BOOL)
+    return a if a.value.dtype == torch.bool else Number(a.value != 0, BOOL)
+
+
+def negated(a: Value) -> Number:
+    """``!a``."""
+    t = truth(a)
+    return Number(not t.value if t.known else ~t.value, BOOL)
+
+
+def minus(a: Value) -> Value:
+    """``-a``."""
+
+    def leaf(v: Value) -> Value:
+        if not isinstance(v, Number):
+            raise Refused("operator -", "it is taken of what is no number")
+        kind = max(v.type, INT, key=lambda t: t.rank)
+        x = _real(v.value) if kind.real else _whole(v.value)
+        return _wrapped(-x, kind)
+
+    return mapped(leaf, a)
+
+
+def _alike(x: Any, y: Any) -> tuple[Any, Any]:
+    if any(isinstance(v, torch.Tensor) and v.dtype == torch.bool for v in (x, y)):
+        return _whole(x), _whole(y)
+    return x, y
+
+
+def _whole(x: Any) -> Any:
+    if isinstance(x, torch.Tensor):
+        return x.to(torch.int64) if x.dtype == torch.bool else x
+    return int(x) if isinstance(x, bool) else x
+
+
+def _real(x: Any) -> Any:
+    if isinstance(x, torch.Tensor) and not x.is_floating_point():
+        return x.to(FLOATS[-1])
+    return x if isinstance(x, torch.Tensor) else float(x)
+
+
+def convert(v: Number, kind: Scalar) -> Number:
+    """A number as another type has it."""
+    if v.type == kind:
+        return v
+    x = v.value
+    if kind == BOOL:
+        return truth(v)
+    if kind.real:
+        return Number(_real(x), kind)
+    if not v.type.real:
+        return _wrapped(_whole(x), kind)
+    if v.known:
+        return _wrapped(int(x), kind)
+    return Number(torch.trunc(x), kind)
+
+
+def converted(v: Value, kind: Type) -> Value:
+    """A value as it is stored in a variable of a type: numbers are converted, all else has to be of that type."""
+    if isinstance(kind, Scalar) and isinstance(v, Number):
+        return convert(v, kind)
+    return v
+
+
+# -- vectors and matrices ------------------------------------------------------------
+
+
+def _of_aggregates(op: str, a: Value, b: Value) -> Value:
+    kinds = tuple(v.type if isinstance(v, (Number, Aggregate)) else None for v in (a, b))
+    if None in kinds or any(isinstance(k, Vector) and not k.glm for k in kinds):
+        raise Refused(f"operator {op} of {_words(kinds[0])} and {_words(kinds[1])}", "the source defines no such operator")
+    if op == "*" and any(isinstance(k, Matrix) for k in kinds):
+        return product(a, b)
+    if op == "==" and kinds[0] == kinds[1]:
+        return reduce(lambda x, y: of_numbers("&&", x, y), (of_numbers("==", x, y) for x, y in zip(_flat(a), _flat(b))))
+    if op not in ("+", "-", "*", "/"):
+        raise Refused(f"operator {op} of {_words(kinds[0])} and {_words(kinds[1])}", "it is not read")
+    if isinstance(a, Number):
+        return mapped(lambda y: binary(op, a, y), b)
+    if isinstance(b, Number):
+        return mapped(lambda x: binary(op, x, b), a)
+    if kinds[0] != kinds[1]:
+        raise Refused(f"operator {op} of {_words(kinds[0])} and {_words(kinds[1])}", "their sizes differ")
+    return mapped(lambda x, y: binary(op, x, y), a, b)
+
+
+def _words(kind: Type | None) -> str:
+    if isinstance(kind, Vector):
+        return f"a vector of {kind.n}"
+    if isinstance(kind, Matrix):
+        return f"a matrix of {kind.columns} columns"
+    return "a number" if isinstance(kind, Scalar) else "a value"
+
+
+def _flat(a: Value) -> tuple[Any, ...]:
+    return tuple(x for v in a.items for x in _flat(v)) if isinstance(a, Aggregate) else (a,)
+
+
+def rows_of(m: Aggregate) -> list[tuple[Any, ...]]:
+    """The rows of a matrix."""
+    return list(zip(*(c.items for c in m.items if isinstance(c, Aggregate))))
+
+
+def matrix(columns: list[list[Any]]) -> Aggregate:
+    """The matrix of columns of numbers."""
+    kind = Matrix(len(columns), len(columns[0]))
+    return Aggregate(kind, tuple(Aggregate(kind.column, tuple(c)) for c in columns))
+
+
+def dot(xs: Any, ys: Any) -> Number:
+    """The sum of the products, from the left."""
+    return reduce(lambda s, p: of_numbers("+", s, p), (of_numbers("*", x, y) for x, y in zip(xs, ys)))
+
+
+def product(a: Value, b: Value) -> Value:
+    """The products that have a matrix in them; a vector on the left is a row."""
+    if isinstance(a, Number) or isinstance(b, Number):
+        scalar, m = (a, b) if isinstance(a, Number) else (b, a)
+        return mapped(lambda x: binary("*", scalar, x), m)
+    assert isinstance(a, Aggregate) and isinstance(b, Aggregate)
+    inner = len(a.items)
+    outer = len(b.items[0].items) if isinstance(b.type, Matrix) and isinstance(b.items[0], Aggregate) else len(b.items)
+    if isinstance(a.type, Vector):
+        if outer != inner:
+            raise Refused("operator * of a vector and a matrix", "their sizes differ")
+        return Aggregate(Vector(len(b.items)), tuple(dot(a.items, c.items) for c in b.items if isinstance(c, Aggregate)))
+    if outer != inner:
+        raise Refused("operator * of two matrices", "their sizes differ")
+    rows = rows_of(a)
+    if isinstance(b.type, Vector):
+        return Aggregate(Vector(len(rows)), tuple(dot(r, b.items) for r in rows))
+    return matrix([[dot(r, c.items) for r in rows] for c in b.items if isinstance(c, Aggregate)])

@@ -1,0 +1,77 @@
+"""Assignments: what is written, converted to the type of the variable, with the operators that change one."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from derivcheck.kernels.cuda.arithmetic import binary, converted
+from derivcheck.kernels.cuda.construct import braced, constructed
+from derivcheck.kernels.cuda.expressions import Expressions
+from derivcheck.kernels.cuda.memory import moved
+from derivcheck.kernels.cuda.scopes import Scope
+from derivcheck.kernels.cuda.syntax import text
+from derivcheck.kernels.cuda.types import INT, Array, Auto, Matrix, Pointer, Scalar, Struct, Type, Vector
+from derivcheck.kernels.cuda.values import Aggregate, Braces, Number, Ref, Refused, Value
+
+if TYPE_CHECKING:
+    from tree_sitter import Node
+
+ADDS = {"+=": "+", "-=": "-"}
+
+
+class Assignments(Expressions):
+    """Reads assignments."""
+
+    def stored(self, found: Value, kind: Type) -> Value:
+        """A value as a variable of a type holds it."""
+        if isinstance(found, Braces):
+            return braced(kind, found)
+        if isinstance(kind, Scalar) and not isinstance(found, Number):
+            raise Refused("an assignment", "a number was expected")
+        if isinstance(kind, (Vector, Matrix)) and isinstance(found, Number):
+            return constructed(kind, [found])
+        if isinstance(kind, (Vector, Matrix, Struct)) and isinstance(found, Aggregate) and found.type != kind:
+            if not (isinstance(kind, Vector) and isinstance(found.type, Vector) and found.type.n == kind.n):
+                raise Refused("an assignment", "the types of its sides differ")
+        return found if isinstance(kind, Auto) else converted(found, kind)
+
+    def _assignment_expression(self, node: Node, scope: Scope) -> Value:
+        left, right = node.child_by_field_name("left"), node.child_by_field_name("right")
+        op = text(node.child_by_field_name("operator")) or "="
+        assert left is not None and right is not None
+        at = self.place(left, scope)
+        if at is None:
+            raise Refused(text(left)[:40], "it is assigned to, and is no variable")
+        given = self.value(right, scope)
+        if op != "=":
+            given = self._changed(at, op, given, scope)
+        if isinstance(given, Aggregate) and isinstance(given.type, Array) and isinstance(at.type, Pointer):
+            given = self.address(right, scope) or given
+        new = self.stored(given, at.type)
+        self.memory.write(at, new)
+        return new
+
+    def _changed(self, at: Ref, op: str, given: Value, scope: Scope) -> Value:
+        plain = op.removesuffix("=")
+        if isinstance(at.type, Pointer):
+            return self._of_pointers(plain, self.memory.read(at), given)
+        own = self.own_operator(op, (at, given), scope)
+        if own is not None:
+            return self.memory.read(at)
+        old = self.memory.old(at) if op in ADDS else self.memory.read(at)
+        own = self.own_operator(plain, (old, given), scope)
+        return own if own is not None else binary(plain, old, given)
+
+    def _update_expression(self, node: Node, scope: Scope) -> Value:
+        argument, op = node.child_by_field_name("argument"), text(node.child_by_field_name("operator"))
+        at = self.place(argument, scope)  # type: ignore[arg-type]
+        if at is None:
+            raise Refused(text(node), "it changes no variable")
+        before = self.memory.read(at)
+        one = Number(1, INT)
+        if isinstance(at.type, Pointer):
+            after: Value = moved(before, 1 if op == "++" else -1, self.memory)
+        else:
+            after = self.stored(binary(op[0], before, one), at.type)
+        self.memory.write(at, after)
+        return after if text(node).startswith(op) else before

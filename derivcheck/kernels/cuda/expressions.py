@@ -1,0 +1,373 @@
+"""Expressions: what each kind of node is worth."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from derivcheck.kernels.cuda import mathematics
+from derivcheck.kernels.cuda.arithmetic import binary, convert, minus, negated, truth
+from derivcheck.kernels.cuda.construct import braced, constructed
+from derivcheck.kernels.cuda.literals import literal
+from derivcheck.kernels.cuda.memory import Memory, moved, part, settled
+from derivcheck.kernels.cuda.scopes import Scope, Types
+from derivcheck.kernels.cuda.syntax import Sources, text
+from derivcheck.kernels.cuda.types import BOOL, INT, Array, Matrix, Pointer, Struct, Type, Vector
+from derivcheck.kernels.cuda.values import Aggregate, Braces, Null, Number, Ref, Refused, Value, chosen
+
+if TYPE_CHECKING:
+    from tree_sitter import Node
+
+_SWIZZLE = {**dict(zip("xyzw", range(4))), **dict(zip("rgba", range(4)))}
+
+
+class Expressions:
+    """Reads expressions; :class:`~derivcheck.kernels.cuda.machine.Machine` adds statements and calls."""
+
+    def __init__(self, sources: Sources) -> None:
+        self.sources, self.memory = sources, Memory()
+        self.types = Types(sources, self.counted)
+        self.steps = 0
+
+    def counted(self, node: Node, scope: Scope) -> int:
+        """The whole number that an expression is worth."""
+        found = self.value(node, scope)
+        if not isinstance(found, Number) or not found.known or found.type.real:
+            raise Refused(f"the number {text(node)}", "the source does not tell it", "Give it a value.")
+        return int(found.value)
+
+    def value(self, node: Node, scope: Scope) -> Value:
+        """What an expression is worth."""
+        rule: Callable[[Node, Scope], Value] | None = getattr(self, f"_{node.type}", None)
+        if rule is None:
+            raise Refused(named_construct(node), "it is not read")
+        return rule(node, scope)
+
+    def number(self, node: Node, scope: Scope) -> Number:
+        """The number that an expression is worth."""
+        found = self.value(node, scope)
+        if not isinstance(found, Number):
+            raise Refused(text(node)[:40], "a number was expected")
+        return found
+
+    def condition(self, node: Node, scope: Scope) -> Number:
+        """An expression as a condition."""
+        found = self.value(node, scope)
+        if isinstance(found, (Ref, Null)):
+            return Number(isinstance(found, Ref), BOOL)
+        return truth(found)
+
+    # -- leaves ------------------------------------------------------------------------
+
+    def _number_literal(self, node: Node, scope: Scope) -> Value:
+        return literal(text(node))
+
+    def _true(self, node: Node, scope: Scope) -> Value:
+        return Number(True, BOOL)
+
+    def _false(self, node: Node, scope: Scope) -> Value:
+        return Number(False, BOOL)
+
+    def _null(self, node: Node, scope: Scope) -> Value:
+        return Null()
+
+    def _type_identifier(self, node: Node, scope: Scope) -> Value:
+        return self._identifier(node, scope)
+
+    def _identifier(self, node: Node, scope: Scope) -> Value:
+        name = text(node)
+        found = scope.variable(name)
+        if found is not None:
+            return self._decayed(found)
+        known = scope.number(name)
+        if known is None:
+            known = self._global(name, scope)
+        if known is None and scope.this is not None and isinstance(scope.this.type, Struct):
+            k = scope.this.type.index(name)
+            if k is not None:
+                return self._decayed(part(scope.this, k, scope.this.type.fields[k][1]))
+        if known is None:
+            raise Refused(f"{name!r}", "nothing defines it", "Give the file that does with include=.")
+        return known
+
+    def _qualified_identifier(self, node: Node, scope: Scope) -> Value:
+        name = text(node).replace(" ", "")
+        found = self._global(name, scope) or self._global(name.rpartition("::")[2], scope)
+        if found is None:
+            raise Refused(f"{name!r}", "nothing defines it", "Give the file that does with include=.")
+        return found
+
+    def _decayed(self, ref: Ref) -> Value:
+        """What a variable is worth: an array stands for itself, and is read where its elements are."""
+        return self.memory.raw(ref) if isinstance(ref.type, Array) else self.memory.read(ref)
+
+    def _global(self, name: str, scope: Scope) -> Value | None:
+        sources = self.sources
+        if name in sources.macros:
+            return self._macro(name, scope)
+        if name in sources.constants:
+            declaration, declarator, _ = sources.constants[name]
+            kind = self.types.read(declaration.child_by_field_name("type"), scope)  # type: ignore[arg-type]
+            kind = self.types.declared(kind, declarator.child_by_field_name("declarator"), scope)
+            given = declarator.child_by_field_name("value")
+            found = self.value(given, scope) if given is not None else Braces(())
+            return self.stored(found, kind)
+        if name in sources.enums:
+            node, before = sources.enums[name]
+            if node is not None:
+                return self.value(node, scope)
+            last = self._global(before, scope) if before is not None else Number(-1, INT)
+            return binary("+", last, Number(1, INT)) if last is not None else None
+        return mathematics.constant(name)
+
+    def _macro(self, name: str, scope: Scope) -> Value:
+        """A macro that stands for an expression; it is read as one."""
+        node, _ = self.sources.macros[name]
+        body = text(node.child_by_field_name("value")).strip()
+        self.steps += 1
+        if self.steps > 1_000_000:
+            raise Refused(f"macro {name}", "it does not end")
+        tree = self.parsed(f"auto _ = {body};")
+        found = tree.named_children[0] if len(tree.named_children) == 1 and not tree.has_error else None
+        value = found.child_by_field_name("declarator") if found is not None else None
+        inner = value.child_by_field_name("value") if value is not None else None
+        if inner is None:
+            raise Refused(f"macro {name}", "it stands for more than an expression")
+        return self.value(inner, scope)
+
+    def parsed(self, source: str) -> Node:
+        """The syntax tree of a piece of source."""
+        raise NotImplementedError
+
+    # -- places ------------------------------------------------------------------------
+
+    def place(self, node: Node, scope: Scope) -> Ref | None:
+        """The place that an expression names, None where it is a value only."""
+        kind = node.type
+        if kind == "identifier":
+            return self._variable(text(node), scope)
+        if kind == "parenthesized_expression":
+            return self.place(node.named_children[0], scope)
+        if kind == "subscript_expression":
+            return self._element(node, scope)
+        if kind == "field_expression":
+            return self._field(node, scope)
+        if kind == "pointer_expression" and text(node).startswith("*"):
+            found = self.value(node.child_by_field_name("argument"), scope)  # type: ignore[arg-type]
+            return self._pointed(found)
+        return None
+
+    def _variable(self, name: str, scope: Scope) -> Ref | None:
+        found = scope.variable(name)
+        if found is None and scope.this is not None and isinstance(scope.this.type, Struct):
+            k = scope.this.type.index(name)
+            return None if k is None else part(scope.this, k, scope.this.type.fields[k][1])
+        return found
+
+    def _pointed(self, pointer: Value) -> Ref:
+        if isinstance(pointer, Aggregate) and isinstance(pointer.type, Array):
+            raise Refused("operator *", "of an array; write a[0]")
+        if not isinstance(pointer, Ref):
+            raise Refused("operator *", "what it is taken of points to nothing")
+        return pointer
+
+    def _index(self, node: Node, scope: Scope) -> Any:
+        found = self.number(node, scope)
+        if found.type.real:
+            raise Refused(f"[{text(node)}]", "a position is a whole number")
+        if not found.known:
+            raise Refused(
+                f"[{text(node)}]", "the position depends on what is not given", "Give whole numbers a value, as in name=3."
+            )
+        return int(found.value)
+
+    def _element(self, node: Node, scope: Scope) -> Ref | None:
+        base = node.child_by_field_name("argument")
+        indices = node.child_by_field_name("indices")
+        if base is None or indices is None or len(indices.named_children) != 1:
+            raise Refused(text(node)[:40], "it is not read")
+        at = self.place(base, scope)
+        k = self._index(indices.named_children[0], scope)
+        if at is None:
+            found = self.value(base, scope)
+            return moved(found, k, self.memory) if isinstance(found, Ref) else None
+        if isinstance(at.type, Pointer):
+            return moved(self.memory.read(at), k, self.memory)
+        return part(at, k, element_type(at.type, k))
+
+    def _field(self, node: Node, scope: Scope) -> Ref | None:
+        base, field = node.child_by_field_name("argument"), text(node.child_by_field_name("field"))
+        assert base is not None
+        arrow = any(c.type == "->" for c in node.children)
+        if arrow:
+            at: Ref | None = scope.this if base.type == "this" else self._pointed(self.value(base, scope))
+        else:
+            at = self.place(base, scope)
+        if at is None:
+            return None
+        kind = at.type
+        if isinstance(kind, Struct):
+            k = kind.index(field)
+            if k is None:
+                raise Refused(f".{field}", f"{kind.name} has no such field")
+            return part(at, k, kind.fields[k][1])
+        if isinstance(kind, Vector) and field in _SWIZZLE and _SWIZZLE[field] < kind.n:
+            return part(at, _SWIZZLE[field], kind.of)
+        raise Refused(f".{field}", "it is not read")
+
+    # -- what is read from places ----------------------------------------------------------
+
+    def _subscript_expression(self, node: Node, scope: Scope) -> Value:
+        at = self.place(node, scope)
+        if at is not None:
+            return self._decayed(at)
+        base, indices = node.child_by_field_name("argument"), node.child_by_field_name("indices")
+        found = self.value(base, scope)  # type: ignore[arg-type]
+        k = self._index(indices.named_children[0], scope)  # type: ignore[union-attr]
+        if not isinstance(found, Aggregate) or not 0 <= k < len(found.items):
+            raise Refused(text(node)[:40], "there is no such element")
+        return settled(found.items[k])
+
+    def _field_expression(self, node: Node, scope: Scope) -> Value:
+        at = self.place(node, scope)
+        if at is not None:
+            return self._decayed(at)
+        found = self.value(node.child_by_field_name("argument"), scope)  # type: ignore[arg-type]
+        field = text(node.child_by_field_name("field"))
+        kind = found.type if isinstance(found, Aggregate) else None
+        k = kind.index(field) if isinstance(kind, Struct) else _SWIZZLE.get(field)
+        if not isinstance(found, Aggregate) or k is None or k >= len(found.items):
+            raise Refused(f".{field}", "it is not read")
+        return settled(found.items[k])
+
+    def _pointer_expression(self, node: Node, scope: Scope) -> Value:
+        argument = node.child_by_field_name("argument")
+        assert argument is not None
+        if text(node).startswith("&"):
+            at = self.place(argument, scope)
+            if at is None:
+                raise Refused(text(node)[:40], "it is the address of no variable")
+            return Ref(at.cell, (*at.path, 0), at.type.of) if isinstance(at.type, Array) else at
+        if argument.type == "this" and scope.this is not None:
+            return self.memory.read(scope.this)
+        return self._decayed(self._pointed(self.value(argument, scope)))
+
+    # -- operators -------------------------------------------------------------------------
+
+    def _parenthesized_expression(self, node: Node, scope: Scope) -> Value:
+        return self.value(node.named_children[0], scope)
+
+    def _condition_clause(self, node: Node, scope: Scope) -> Value:
+        return self.value(node.child_by_field_name("value") or node.named_children[-1], scope)
+
+    def _binary_expression(self, node: Node, scope: Scope) -> Value:
+        left, right = node.child_by_field_name("left"), node.child_by_field_name("right")
+        op = text(node.child_by_field_name("operator"))
+        assert left is not None and right is not None
+        if op in ("&&", "||"):
+            a = self.condition(left, scope)
+            if a.known and bool(a.value) == (op == "||"):
+                return a
+            return binary(op, a, self.condition(right, scope))
+        x, y = self.value(left, scope), self.value(right, scope)
+        if isinstance(x, (Ref, Null)) or isinstance(y, (Ref, Null)):
+            return self._of_pointers(op, x, y)
+        if op == "+" and any(isinstance(v, Aggregate) and isinstance(v.type, Array) for v in (x, y)):
+            return self._of_pointers(op, self.address(left, scope) or x, self.address(right, scope) or y)
+        own = self.own_operator(op, (x, y), scope)
+        return own if own is not None else binary(op, x, y)
+
+    def address(self, node: Node, scope: Scope) -> Value | None:
+        """The address of the first element, where an expression names an array."""
+        at = self.place(node, scope)
+        return Ref(at.cell, (*at.path, 0), at.type.of) if at is not None and isinstance(at.type, Array) else None
+
+    def own_operator(self, op: str, given: tuple[Value, ...], scope: Scope) -> Value | None:
+        """The value of an operator that the source defines, None where it defines none for these types."""
+        raise NotImplementedError
+
+    def _of_pointers(self, op: str, x: Value, y: Value) -> Value:
+        if op in ("==", "!=") and all(isinstance(v, (Ref, Null)) or _zero(v) for v in (x, y)):
+            same = x == y if isinstance(x, Ref) and isinstance(y, Ref) else isinstance(x, Ref) == isinstance(y, Ref)
+            return Number(same == (op == "=="), BOOL)
+        if op in ("&&", "||"):
+            return binary(op, *(Number(isinstance(v, Ref), BOOL) if isinstance(v, (Ref, Null)) else v for v in (x, y)))
+        if op in ("+", "-"):
+            pointer, by = (x, y) if isinstance(x, Ref) else (y, x)
+            if isinstance(by, Number) and (op == "+" or pointer is x):
+                return moved(pointer, by.value if op == "+" else -by.value, self.memory)
+        raise Refused(f"operator {op} of pointers", "it is not read")
+
+    def _unary_expression(self, node: Node, scope: Scope) -> Value:
+        op, argument = text(node.child_by_field_name("operator")), node.child_by_field_name("argument")
+        assert argument is not None
+        if op == "!":
+            return negated(self.condition(argument, scope))
+        found = self.value(argument, scope)
+        if op in ("-", "+"):
+            own = self.own_operator(op, (found,), scope)
+            if own is not None:
+                return own
+            if isinstance(found, Aggregate) and isinstance(found.type, Vector) and not found.type.glm:
+                raise Refused(f"operator {op} of a vector", "the source defines no such operator")
+            return minus(found) if op == "-" else found
+        raise Refused(f"operator {op}", "it is not read")
+
+    def _conditional_expression(self, node: Node, scope: Scope) -> Value:
+        asked, yes, no = (node.child_by_field_name(n) for n in ("condition", "consequence", "alternative"))
+        assert asked is not None and yes is not None and no is not None
+        c = self.condition(asked, scope)
+        if c.known:
+            return self.value(yes if c.value else no, scope)
+        a, b = self.value(yes, scope), self.value(no, scope)
+        if isinstance(a, Number) and isinstance(b, Number):
+            kind = max(a.type, b.type, key=lambda t: t.rank)
+            a, b = convert(a, kind), convert(b, kind)
+        return chosen(c.value, settled(a), settled(b))
+
+    def _comma_expression(self, node: Node, scope: Scope) -> Value:
+        left, right = node.child_by_field_name("left"), node.child_by_field_name("right")
+        self.value(left, scope)  # type: ignore[arg-type]
+        return self.value(right, scope)  # type: ignore[arg-type]
+
+    def _initializer_list(self, node: Node, scope: Scope) -> Value:
+        return Braces(tuple(self.value(n, scope) for n in node.named_children if n.type != "comment"))
+
+    def _compound_literal_expression(self, node: Node, scope: Scope) -> Value:
+        kind, given = node.child_by_field_name("type"), node.child_by_field_name("value")
+        found = self.value(given, scope)  # type: ignore[arg-type]
+        assert isinstance(found, Braces)
+        return braced(self.types.read(kind, scope), found)  # type: ignore[arg-type]
+
+    def _cast_expression(self, node: Node, scope: Scope) -> Value:
+        kind, given = node.child_by_field_name("type"), node.child_by_field_name("value")
+        return constructed(self.types.read(kind, scope), [self.value(given, scope)])  # type: ignore[arg-type]
+
+    def stored(self, found: Value, kind: Type) -> Value:
+        """A value as a variable of a type holds it."""
+        raise NotImplementedError
+
+
+def element_type(kind: Type, k: int) -> Type:
+    """The type of an element."""
+    if isinstance(kind, (Array, Vector)):
+        return kind.of
+    if isinstance(kind, Matrix):
+        return kind.column
+    raise Refused(f"[{k}]", "it is taken of what has no elements")
+
+
+def _zero(v: Value) -> bool:
+    return isinstance(v, Number) and v.known and v.value == 0
+
+
+_NAMES = {
+    "while_statement": "while", "do_statement": "do", "goto_statement": "goto", "lambda_expression": "a lambda",
+    "switch_statement": "switch", "gnu_asm_expression": "inline assembly", "new_expression": "new",
+    "delete_expression": "delete", "sizeof_expression": "sizeof", "string_literal": "a text", "try_statement": "try",
+    "throw_statement": "throw", "char_literal": "a character", "for_range_loop": "a for over a range",
+}  # fmt: skip
+
+
+def named_construct(node: Node) -> str:
+    return _NAMES.get(node.type, node.type.replace("_", " "))

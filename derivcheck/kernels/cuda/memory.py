@@ -1,0 +1,145 @@
+"""Memory while a function is read: a cell per variable, reads and writes of parts of it, and its two ways brought together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import torch
+
+from derivcheck.kernels.cuda.types import Array, Scalar, Type, Vector
+from derivcheck.kernels.cuda.values import (
+    Aggregate,
+    Load,
+    Null,
+    Number,
+    ReadsBefore,
+    Ref,
+    Refused,
+    Start,
+    Unset,
+    Value,
+    chosen,
+    get,
+    mapped,
+    put,
+    type_of,
+)
+
+Store = dict[int, Value]
+
+
+class Memory:
+    """The cells, and which parameters were added to before anything was written to them."""
+
+    def __init__(self) -> None:
+        self.store: Store = {}
+        self.added: dict[str, None] = {}
+        self.outputs: dict[int, str] = {}
+        self.writers: dict[str, dict[tuple[tuple[int, ...], str], None]] = {}
+        self.line = ""
+        self._next = 0
+
+    def new(self, value: Value, kind: Type) -> Ref:
+        """A cell with a value in it."""
+        self._next += 1
+        self.store[self._next] = value
+        return Ref(self._next, (), kind)
+
+    @property
+    def mark(self) -> int:
+        """What cells that are made from now on lie above."""
+        return self._next
+
+    def forget(self, mark: int) -> None:
+        """Drop the cells above a mark."""
+        self.store = {c: v for c, v in self.store.items() if c <= mark}
+
+    def raw(self, ref: Ref) -> Value:
+        """What lies at a place, whether it was written or not."""
+        return get(self.store[ref.cell], ref.path)
+
+    def read(self, ref: Ref) -> Value:
+        """The value at a place; an output that was added to is an input as well, where it is read."""
+        owner = self.outputs.get(ref.cell)
+        if owner in self.added:
+            raise ReadsBefore(owner)
+        return settled(self.raw(ref))
+
+    def old(self, ref: Ref) -> Value:
+        """The value at a place that is about to be added to: what was not written yet starts from zero."""
+
+        def leaf(v: Value) -> Value:
+            if isinstance(v, Start):
+                self.added[v.owner] = None
+                return Number(0, ref.type if isinstance(ref.type, Scalar) else _REAL)
+            return settled(v)
+
+        return mapped(leaf, self.raw(ref))
+
+    def write(self, ref: Ref, value: Value) -> None:
+        """Put a value at a place; of results it is kept which line did."""
+        if ref.cell in self.outputs:
+            self.writers.setdefault(self.outputs[ref.cell], {})[ref.path, self.line] = None
+        self.store[ref.cell] = put(self.store[ref.cell], ref.path, value)
+
+    def joined(self, condition: torch.Tensor, yes: Store, no: Store) -> Store:
+        """The cells after an ``if``, whichever way it went."""
+        found = {}
+        for cell in yes.keys() & no.keys():
+            a, b = yes[cell], no[cell]
+            found[cell] = a if a is b else chosen(condition, a, b)
+        return found
+
+
+_REAL = Scalar("float")
+
+
+def settled(value: Value) -> Value:
+    """A value that may be used: elements are loaded, and what was not written is refused."""
+
+    def leaf(v: Value) -> Value:
+        if isinstance(v, Load):
+            return v.take()
+        if isinstance(v, Start):
+            raise ReadsBefore(v.owner)
+        if isinstance(v, Unset):
+            how = "may not have been" if v.partly else "was not"
+            raise Refused("a variable", f"it is read and {how} written before", "Give it a value where it is declared.")
+        return v
+
+    if not any(isinstance(v, (Load, Start, Unset)) for v in _leaves(value)):
+        return value
+    return mapped(leaf, value)
+
+
+def _leaves(value: Value) -> Iterable[Value]:
+    if isinstance(value, Aggregate):
+        for v in value.items:
+            yield from _leaves(v)
+    else:
+        yield value
+
+
+def part(ref: Ref, k: int, kind: Type) -> Ref:
+    """The k-th part of a place."""
+    return Ref(ref.cell, (*ref.path, k), kind)
+
+
+def moved(pointer: Value, by: Any, memory: Memory) -> Ref:
+    """``pointer + by``."""
+    if isinstance(pointer, Null):
+        raise Refused("the null pointer", "it points to nothing")
+    if not isinstance(pointer, Ref):
+        raise Refused("pointer arithmetic", "this is no pointer")
+    if isinstance(by, torch.Tensor):
+        raise Refused("a position that depends on data", "it is not known where that is", "Give whole numbers a value.")
+    if by == 0:
+        return pointer
+    around = get(memory.store[pointer.cell], pointer.path[:-1]) if pointer.path else None
+    if not isinstance(around, Aggregate) or not isinstance(around.type, (Array, Vector)):
+        raise Refused("pointer arithmetic", "it leaves the object that is pointed to")
+    return Ref(pointer.cell, (*pointer.path[:-1], pointer.path[-1] + int(by)), pointer.type)
+
+
+__all__ = ["Memory", "Store", "moved", "part", "settled", "type_of"]

@@ -1,0 +1,49 @@
+"""Values as tensors over the threads, their own dimensions last."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterator
+
+import torch
+
+from derivcheck.kernels.cuda.types import BOOL, FLOAT
+from derivcheck.kernels.cuda.values import Aggregate, Load, Number, Start, Unset, Value, as_tensor
+
+
+def stacked(value: Value, shape: tuple[int, ...], like: torch.Tensor) -> torch.Tensor:
+    """A value as a tensor over the threads, its own dimensions last."""
+    flat = [_whole(v, like) for v in itertools.islice(_in_order(value), math.prod(shape))]
+    return folded(flat, shape, like.dim())
+
+
+def _in_order(value: Value) -> Iterator[Value]:
+    """The leaves of a value, as they lie in memory."""
+    if isinstance(value, Aggregate):
+        for v in value.items:
+            yield from _in_order(v)
+    else:
+        yield value
+
+
+def folded(parts: list[torch.Tensor], shape: tuple[int, ...], rank: int) -> torch.Tensor:
+    """Tensors over the threads, which lie in memory one after the other, as one tensor of a shape."""
+    if not shape:
+        return parts[0]
+    step = len(parts) // shape[0]
+    return torch.stack([folded(parts[k * step : (k + 1) * step], shape[1:], rank) for k in range(shape[0])], rank)
+
+
+def _whole(value: Value, like: torch.Tensor) -> torch.Tensor:
+    if isinstance(value, Load):
+        value = value.take()
+    if isinstance(value, (Start, Unset)):
+        value = Number(0.0, FLOAT)
+    assert isinstance(value, Number)
+    if value.known:
+        if value.type == BOOL:
+            return torch.full_like(like, value.value, dtype=torch.bool)
+        return torch.full_like(like, float(value.value))
+    t = value.value if value.type == BOOL else as_tensor(value.value, like.dtype)
+    return t if t.dim() == like.dim() else t.expand_as(like)

@@ -1,0 +1,149 @@
+// What of the language is read, one function each; g++ compiles the same text.
+#define HALF 0.5f
+#define TWICE (2 * 2 / 2)
+enum Mode { PLAIN = 0, SQUARED, CUBED = 7 };
+__device__ const float WEIGHTS[] = {0.25f, -1.5f, 3.0f};
+using vec3 = glm::vec3;
+typedef float scalar;
+
+struct Pose {
+    vec3 t;
+    float scale = 2.f;
+    __device__ vec3 moved(vec3 p) const { return scale * p + t; }
+};
+
+namespace inner {
+inline __device__ float helper(float x, float k = 3.f) { return x * k; }
+} // namespace inner
+
+__device__ float3 operator+(const float3& a, const float3& b) { return make_float3(a.x + b.x, a.y + b.y, a.z + b.z); }
+__device__ float3 operator*(float s, const float3& a) { return make_float3(s * a.x, s * a.y, s * a.z); }
+__device__ void operator+=(float3& a, const float3& b) { a.x += b.x; a.y += b.y; a.z += b.z; }
+
+__device__ float own_operators(float x, float y) {
+    float3 a = make_float3(x, y, 1.f);
+    a += x * (a + a);
+    return a.x * a.y + a.z;
+}
+
+__device__ float early_return(float x, float y) {
+    if (x > 0.5f) {
+        return y;
+    }
+    if (y > 0.5f) {
+        if (x > 0.25f)
+            return x * y;
+        y = x;
+    } else
+        y += 1.f;
+    return y - x;
+}
+
+__device__ float nested_exits(float x, float y) {
+    float total = 0.f;
+    for (int i = 0; i < 4; ++i) {
+        if (i == 2) continue;
+        if (x * i > 1.f) break;
+        if (y * i > 1.2f) return -total;
+        if (x > 0.6f) {
+            total += 3.f;
+            continue;
+        }
+        total += i * y;
+    }
+    return total + x;
+}
+
+__device__ float break_after_return(float x, float y) {
+    float s = 1.f;
+    for (int i = 0; i < 3; i++) {
+        if (x > 0.7f) break;
+        if (y > 0.7f) return s * 10.f;
+        s += x;
+        if (s > 2.f) break;
+        s *= 2.f;
+    }
+    return s;
+}
+
+__device__ float conditions(float x, float y) {
+    bool a = x > y, b = !(x > 0.5f) || y < 0.3f;
+    float z = a && b ? x : (a ? y : 2);
+    return z * (a != b) + (x > 0.2f) * y;
+}
+
+__device__ float overloaded(float x) { return x * 2.f; }
+__device__ float overloaded(vec3 x) { return x.x + x.y * x.z; }
+__device__ float overloaded(float x, float y) { return x - y; }
+__device__ float overloads(float x, float y) { return overloaded(x) + overloaded(vec3(x, y, 1.f)) * overloaded(x, y); }
+
+template <typename T, int N> __device__ T power(T x) {
+    T p = 1;
+    for (int i = 0; i < N; i++) p *= x;
+    return p;
+}
+__device__ float templates(float x) { return power<float, 3>(x) + power<float, TWICE>(x); }
+
+__device__ void swap_parts(float& a, float& b) {
+    float t = a;
+    a = b;
+    b = t;
+}
+__device__ float references(float x, float y) {
+    swap_parts(x, y);
+    float& r = x;
+    r += 1.f;
+    return x * x - y;
+}
+
+__device__ void pointers(const float* p, float* out) {
+    const float* q = p + 1;
+    float rest[2][3] = {{1.f, 2.f, 3.f}, {4.f}};
+    for (int i = 0; i < 3; i++) {
+        out[i] = *(q + i) * rest[1][0] + rest[0][i];
+    }
+    *(out + 3) = q[2] - p[0];
+    out[4] = rest[1][1];
+}
+
+__device__ float structs(vec3 p, float x) {
+    Pose pose;
+    pose.t = vec3(x);
+    pose.t.y = 0.f;
+    Pose other = {p, x};
+    vec3 m = pose.moved(p) + other.moved(vec3(1.f, x, 0.f));
+    return m.x * m.y - m.z;
+}
+
+__device__ float integers(float x) {
+    int n = 7 / 2 + -7 % 4 + (5 << 1) + (6 & 3);
+    unsigned int u = 3u;
+    u *= n;
+    int mode = CUBED - SQUARED;
+    return x * (n / 2) + (float)u + static_cast<float>(mode) + 7 / 2.f + 1 / 2;
+}
+
+__device__ float constants(scalar x) {
+    float s = 0.f;
+    for (int i = 2; i >= 0; i--) s = s * x + WEIGHTS[i];
+    return s + HALF + inner::helper(x) + inner::helper(x, 1.f);
+}
+
+__device__ glm::mat2 matrices(glm::mat2 A, glm::vec2 v) {
+    glm::mat2 B(2.f);
+    B[0][1] = v.x;
+    glm::vec2 w = A * v;
+    B[1] += w;
+    return glm::transpose(A) * B + glm::outerProduct(v, w);
+}
+
+__device__ float functions(float x, float y) {
+    float a = expf(-x) + sqrtf(y) + fminf(x, y) * fmaxf(x, 0.3f) + fabsf(x - y) + powf(x, 3.f);
+    return fmaf(a, x, y) + rsqrtf(x) + __expf(y) + min(x, 0.4f);
+}
+
+__device__ void changed(float& x, float y) {
+    x = x * y;
+    x++;
+    x /= 2.f;
+}
