@@ -19,6 +19,8 @@ from derivcheck.derive import derive
 from derivcheck.derived import Derivation
 from derivcheck.errors import DerivcheckError, InputError, NotationError
 from derivcheck.held import unrefuted, with_held
+from derivcheck.kernels.cuda.function import DeviceFunction
+from derivcheck.kernels.pairing import pair, with_constants
 from derivcheck.notation.integers.polynomials import Poly
 from derivcheck.notation.program.definitions import Input
 from derivcheck.notation.program.positions import bounded, bounds
@@ -43,6 +45,8 @@ def prove(
     where: str | None = None,
     invariant: str | Iterable[str] = (),
     time_limit: float = 5.0,
+    grads: Mapping[str, str] | None = None,
+    outputs: Iterable[str] | None = None,
     **inputs: Any,
 ) -> Proof:
     """Whether a hand-written backward is the gradient for every size, and how that is known.
@@ -58,6 +62,8 @@ def prove(
         invariant: index text that says what a recurrence always is, as in ``R[t] := sum(s: [s >= t]*x[s])``, over the names
             of the forward, the backward and the adjoint; one or several.  Each is proved by induction before it is used.
         time_limit: seconds after which what is open is undecided; tracing is not counted.
+        grads, outputs: of a backward of CUDA source, what its names are the gradient of where they do not tell
+            (``{"dL_dmean3D": "mean3D"}``), and the results of the forward that the loss depends on.
 
     Returns:
         A :class:`~derivcheck.proof.report.proof.Proof` with ``status``, ``explanation``, ``conditions``, ``counterexample``.
@@ -73,18 +79,22 @@ def prove(
     >>> print(prove("y[n] := x[n]^2", "x_bar[n] := x[n]*grad_output[n]", dims={"x": "N"}).counterexample.sizes)
     {'N': 1}
     """
+    if isinstance(backward, DeviceFunction):
+        return _of_kernels(forward, backward, dims, constants, wrt, where, invariant, time_limit, grads, outputs)
+    if grads is not None or outputs is not None:
+        raise InputError("grads= and outputs= belong to a backward of CUDA source; leave them out")
     d = derive(forward, *args, loss=loss, target=target, dims=dims, constants=constants, wrt=wrt, **inputs)
     fixed = dict(constants or {})
     fixed.update({n: v for n, v in inputs.items() if not hasattr(v, "shape") and n not in fixed})
     if where is not None:
         d = _within(d, where)
     d, below = _bounded(d, {**dict(enumerate(args)), **d.values, **inputs})
-    claimed, outputs, held = _claimed(backward, d, fixed)
+    claimed, claims, held = _claimed(backward, d, fixed)
     claimed = bounded(claimed, below)
     offered = parse_invariants([invariant] if isinstance(invariant, str) else list(invariant), d, claimed)
     forward_, adjoint_, claimed, others = with_held(d, claimed, held)
     attempt = functools.partial(prove_programs, forward_, adjoint_, claimed, invariants=offered, time_limit=time_limit)
-    first, *again = _assigned(d, outputs)
+    first, *again = _assigned(d, claims)
     proof = attempt(outputs=first)
     if proof.status == "refuted":
         proof = next((p for p in (attempt(outputs=names) for names in again) if p.status != "refuted"), proof)
@@ -104,6 +114,30 @@ def _bounded(d: Derivation, examples: Mapping[Any, Any]) -> tuple[Derivation, di
     if not below:
         return d, below
     return Derivation(bounded(d.program, below), d.wrt, d.values, name=d.name, fixed=d.fixed), below
+
+
+def _of_kernels(
+    forward: Any,
+    backward: DeviceFunction,
+    dims: Mapping[str, str] | None,
+    constants: Mapping[str, Any] | None,
+    wrt: Iterable[str] | None,
+    where: str | None,
+    invariant: str | Iterable[str],
+    time_limit: float,
+    grads: Mapping[str, str] | None,
+    outputs: Iterable[str] | None,
+) -> Proof:
+    """The proof of a backward of CUDA source, brought together with its forward by names."""
+    forward, backward, rest = with_constants(forward, backward, constants)
+    found = pair(forward, backward, grads, outputs)
+    named = {**(found.dims or {}), **(dims or {})}
+    how: dict[str, Any] = {"where": where, "invariant": invariant, "time_limit": time_limit, "constants": rest or None}
+    proof = prove(found.forward, found.backward, dims=named, wrt=tuple(wrt) if wrt is not None else found.wrt, **how)
+    wrong = proof.counterexample
+    line = found.lines(wrong.name, wrong.index) if wrong is not None else None
+    written = [f"{wrong.name}{list(wrong.index)} is written at {line}"] if wrong is not None and line is not None else []
+    return replace(proof, notes=(*written, *found.notes, *proof.notes))
 
 
 def _within(d: Derivation, where: str) -> Derivation:

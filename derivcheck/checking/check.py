@@ -23,6 +23,8 @@ from derivcheck.checking.subject import Subject, Tensors, healthy, subject
 from derivcheck.checking.whole import judge_hidden
 from derivcheck.checking.witness import testify, value_row
 from derivcheck.errors import GradientMismatch, InputError
+from derivcheck.kernels.cuda.function import DeviceFunction
+from derivcheck.kernels.pairing import pair
 from derivcheck.notation.terms.nodes import Func
 from derivcheck.notation.terms.walk import subterms
 
@@ -44,6 +46,8 @@ def check(
     where: str | None = None,
     strict: bool = False,
     order: int | None = None,
+    grads: Mapping[str, str] | None = None,
+    outputs: Iterable[str] | None = None,
 ) -> Report:
     """Check a gradient: derived against what the backward under test returns, elementwise, and against other witnesses.
 
@@ -66,6 +70,7 @@ def check(
         where: what the forward is made for, in these sizes and in the inputs, ``"T % 2 == 0, sigma > 0, det(A) > 0"``.  Probes
             stay within both, and the report repeats them.
         strict: pass only where nothing is left open (``report.limits``).
+        grads, outputs: of a backward of CUDA source, as :func:`derivcheck.prove` takes them.
         order: 1: the gradient alone; 2 or None: also the gradient's own gradient, where an ``autograd.Function`` offers one.
 
     Returns:
@@ -94,9 +99,19 @@ def check(
             raise InputError("dims= and where= speak of a forward's own inputs; check each module by itself to give them")
         how: dict[str, Any] = {"dtype": dtype, "device": device, "seed": seed, "tolerance": tolerance}
         return check_modules(forward, inputs, **how, strict=strict, order=order)
+    brought: tuple[str, ...] = ()
+    if isinstance(backward, DeviceFunction):
+        found = pair(forward, backward, grads, outputs)
+        forward, backward, brought = found.forward, found.backward, found.notes
+        wrt = found.wrt if wrt is None else wrt
+    elif grads is not None or outputs is not None:
+        raise InputError("grads= and outputs= belong to a backward of CUDA source; leave them out")
+    if wrt is None and isinstance(forward, DeviceFunction):
+        wrt = forward.wrt
     s = subject(forward, inputs, reference, wrt, dtype, device, dims, where)
     report = examine(s, backward, grad_output, dtype, seed, tolerance, hostile=True, witnesses=True, order=order)
     report.strict = strict
+    report.notes += brought
     return report
 
 

@@ -20,6 +20,7 @@ from derivcheck.cli.target import files_of, is_index_text, load_target
 from derivcheck.derive import derive
 from derivcheck.errors import InputError
 from derivcheck.files import Outputs, marked
+from derivcheck.kernels.cuda.function import DeviceFunction
 from derivcheck.notation.program.program import Program
 from derivcheck.tracing.modules import trace_module
 
@@ -99,8 +100,14 @@ def run_check(
     elif isinstance(forward, str):
         forward = derive(forward, dims=named)
         program = forward.program
-    elif named:
-        program = declared(named)
+    elif named or isinstance(forward, DeviceFunction):
+        if isinstance(forward, DeviceFunction):
+            forward = forward.given(**{n: v for n, v in constants.items() if n in forward.parameters})
+            named, constants = (
+                {**forward.dims, **(named or {})},
+                {n: v for n, v in constants.items() if n not in forward.parameters},
+            )
+        program = declared(named or {})
     else:
         raise InputError(f"{target!r} is a function: name its dimensions with --dims, as in 'x: N in; W: out in'")
     chosen = _fixed(program, values) | read_sizes(sizes)

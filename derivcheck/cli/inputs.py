@@ -14,6 +14,7 @@ from derivcheck.cli.target import is_index_text, load_target
 from derivcheck.derive import derive
 from derivcheck.derived import Derivation
 from derivcheck.errors import InputError
+from derivcheck.kernels.cuda.function import DeviceFunction
 from derivcheck.notation.program.program import Program
 from derivcheck.notation.text.dims import parse_input
 
@@ -81,7 +82,7 @@ def derivation_of(target: str, loss: str = "", dims: str = "", const: Sequence[s
         return derive(forward, loss=goal, dims=named, constants=constants)
     if goal is not None:
         raise InputError(f"--loss goes with a module; {target!r} is a function, which can call its loss itself")
-    if not named and not isinstance(forward, Derivation):
+    if not named and not isinstance(forward, (Derivation, DeviceFunction)):
         raise InputError(f"{target!r} is a function: name its dimensions with --dims, as in 'x: N in; W: out in'")
     return derive(forward, dims=named, constants=constants)
 

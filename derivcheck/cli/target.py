@@ -16,6 +16,9 @@ from types import ModuleType
 from typing import Any
 
 from derivcheck.errors import InputError
+from derivcheck.kernels.cuda.read import cuda
+
+KERNELS = (".cu", ".cuh", ".c", ".h")
 
 
 def load_target(text: str, option: str = "TARGET") -> Any:
@@ -33,6 +36,10 @@ def load_target(text: str, option: str = "TARGET") -> Any:
             f"{option} {text!r} names nothing; expected package.module:name, path/to/file.py:name, or index text with :="
         )
     name, arguments, keywords = _call(rest, text, option)
+    if place.endswith(KERNELS):
+        if arguments:
+            raise InputError(f"{option} {text!r}: give parameters by name, as in {name}(degree=3)")
+        return cuda(Path(place), name, **(keywords or {}))
     found: Any = _module(place, option)
     for part in name.split("."):
         if not hasattr(found, part):
@@ -71,9 +78,10 @@ def is_index_text(text: str) -> bool:
 
 def _split(text: str) -> tuple[str, str]:
     """The module or file, and what stands after the colon."""
-    if ".py:" in text:
-        place, _, rest = text.partition(".py:")
-        return place + ".py", rest
+    for ending in (".py", *KERNELS):
+        if f"{ending}:" in text:
+            place, _, rest = text.partition(f"{ending}:")
+            return place + ending, rest
     head, bracket, tail = text.partition("(")
     place, _, name = head.rpartition(":")
     return place, name + bracket + tail
