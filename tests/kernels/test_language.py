@@ -77,6 +77,18 @@ REFUSED: dict[str, tuple[str, str]] = {
     "sizes": (body("glm::vec3 a(x); glm::vec2 b(x);\nreturn glm::dot(a + b, a);"), "their sizes differ"),
     "bool": (body("return b ? x : 0.f;", "float f(float x, bool b)"), "Give it a value, as in name=True"),
     "type": (body("cudaTextureObject_t t;\nreturn x;"), "type cudaTextureObject_t at <cuda>:2"),
+    "change under a condition": (body("float y = 1.f;\nreturn x > 0.f ? y++ : y;"), "operator ?: at <cuda>:3"),
+    "change behind &&": (body("if (x > 0.f && n++ > 0) x = 1.f;\nreturn x;"), "it changes a variable under a condition"),
+    "macro of two values": (
+        "#define K 1\n#define K 2\n" + body("return x * K;"),
+        "'K' at <cuda>:4 cannot be derived: it is defined twice",
+    ),
+    "variable of the file": (
+        "__device__ float g = 1.f;\n" + body("return x * g;"),
+        "'g' at <cuda>:3 cannot be derived: nothing defines it",
+    ),
+    "wrap around": (body("unsigned int u = 0u;\nu -= 1;\nreturn x * u;"), "an unsigned number at <cuda>:3"),
+    "reference to another type": (body("int k = 3;\nfloat& r = k;\nreturn x * r;"), "the reference r at <cuda>:3"),
     "null": (body("float* q = nullptr;\nreturn x + *q;"), "it is taken of points to nothing"),
 }
 

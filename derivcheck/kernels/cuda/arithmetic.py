@@ -70,7 +70,9 @@ def _wrapped(value: Any, kind: Scalar) -> Number:
         return Number(value, kind)
     if kind.real:
         return Number(float(value), kind)
-    return Number(int(value) % _UNSIGNED if kind == UINT else int(value), kind)
+    if kind == UINT and not 0 <= value < _UNSIGNED:
+        raise Refused("an unsigned number", f"it wraps around at {int(value)}")
+    return Number(int(value), kind)
 
 
 def _divided(op: str, a: Number, b: Number, kind: Scalar) -> Number:
@@ -82,7 +84,7 @@ def _divided(op: str, a: Number, b: Number, kind: Scalar) -> Number:
         return Number(int(quotient if op == "/" else x - quotient * y), kind)
     if any(isinstance(v, torch.Tensor) and v.is_floating_point() for v in (x, y)):
         raise Refused(f"{op} of whole numbers", "a whole number that is not given is read as a real one", "Give it a value.")
-    return Number(x // y if op == "/" else x % y, kind)
+    raise Refused(f"{op} of whole numbers", "they depend on data", "Give them a value.")
 
 
 def _bits(op: str, a: Number, b: Number, kind: Scalar) -> Number:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from derivcheck.kernels.cuda import mathematics
 from derivcheck.kernels.cuda.arithmetic import binary, convert, minus, negated, truth
@@ -18,6 +18,7 @@ from derivcheck.kernels.cuda.values import Aggregate, Braces, Null, Number, Ref,
 if TYPE_CHECKING:
     from tree_sitter import Node
 
+R = TypeVar("R")
 _SWIZZLE = {**dict(zip("xyzw", range(4))), **dict(zip("rgba", range(4)))}
 
 
@@ -42,6 +43,17 @@ class Expressions:
         if rule is None:
             raise Refused(named_construct(node), "it is not read")
         return rule(node, scope)
+
+    def unchanged(self, run: Callable[[], R], op: str) -> R:
+        """``run()``, which is taken under a condition, and may change no variable that was there before."""
+        memory = self.memory
+        before, memory.lowest = memory.lowest, memory.mark + 1
+        first = memory.lowest
+        found = run()
+        if memory.lowest < first:
+            raise Refused(f"operator {op}", "it changes a variable under a condition", "Write it with if.")
+        memory.lowest = before
+        return found
 
     def number(self, node: Node, scope: Scope) -> Number:
         """The number that an expression is worth."""
@@ -103,6 +115,8 @@ class Expressions:
 
     def _global(self, name: str, scope: Scope) -> Value | None:
         sources = self.sources
+        if name in sources.twice:
+            raise Refused(f"{name!r}", "it is defined twice, and differently")
         if name in sources.macros:
             return self._macro(name, scope)
         if name in sources.constants:
@@ -266,9 +280,9 @@ class Expressions:
         assert left is not None and right is not None
         if op in ("&&", "||"):
             a = self.condition(left, scope)
-            if a.known and bool(a.value) == (op == "||"):
-                return a
-            return binary(op, a, self.condition(right, scope))
+            if a.known:
+                return a if bool(a.value) == (op == "||") else self.condition(right, scope)
+            return binary(op, a, self.unchanged(lambda: self.condition(right, scope), op))
         x, y = self.value(left, scope), self.value(right, scope)
         if isinstance(x, (Ref, Null)) or isinstance(y, (Ref, Null)):
             return self._of_pointers(op, x, y)
@@ -319,7 +333,7 @@ class Expressions:
         c = self.condition(asked, scope)
         if c.known:
             return self.value(yes if c.value else no, scope)
-        a, b = self.value(yes, scope), self.value(no, scope)
+        a, b = (self.unchanged(lambda way=way: self.value(way, scope), "?:") for way in (yes, no))  # type: ignore[misc]
         if isinstance(a, Number) and isinstance(b, Number):
             kind = max(a.type, b.type, key=lambda t: t.rank)
             a, b = convert(a, kind), convert(b, kind)

@@ -17,7 +17,7 @@ def literal(written: str) -> Number:
     plain = written.replace("'", "").lower()
     if plain[:1] in "+-" and plain:  # the parser takes a sign for a part of the number
         found = literal(plain[1:])
-        return Number(-found.value % 2**32 if found.type == UINT else -found.value, found.type) if plain[0] == "-" else found
+        return Number(-found.value, INT if found.type == UINT else found.type) if plain[0] == "-" else found
     try:
         if re.fullmatch(r"0x[0-9a-f]+[ul]*", plain):
             return Number(int(plain.rstrip("ul"), 16), UINT if "u" in plain[2:] else INT)

@@ -38,6 +38,7 @@ class Memory:
         self.outputs: dict[int, str] = {}
         self.writers: dict[str, dict[tuple[tuple[int, ...], str], None]] = {}
         self.line = ""
+        self.lowest = 0  # the lowest cell that was written since this was set
         self._next = 0
 
     def new(self, value: Value, kind: Type) -> Ref:
@@ -81,6 +82,7 @@ class Memory:
         """Put a value at a place; of results it is kept which line did."""
         if ref.cell in self.outputs:
             self.writers.setdefault(self.outputs[ref.cell], {})[ref.path, self.line] = None
+        self.lowest = min(self.lowest, ref.cell)
         self.store[ref.cell] = put(self.store[ref.cell], ref.path, value)
 
     def joined(self, condition: torch.Tensor, yes: Store, no: Store) -> Store:

@@ -140,9 +140,11 @@ class Statements(Assignments):
         name = declared_name(inner)
         if is_reference(inner) and given is not None:
             place = self.place(given, scope)
-            if place is not None:
+            if place is not None and (isinstance(kind, Auto) or place.type == kind):
                 scope.variables[name] = place
                 return
+            if place is not None and not is_const(node):
+                raise Refused(f"the reference {name}", "it refers to a variable of another type")
         scope.variables[name] = self.memory.new(*self._initial(kind, given, scope))
 
     def _arguments(self, declarator: Node) -> list[Node]:

@@ -80,6 +80,7 @@ class Sources:
     constants: dict[str, tuple[Node, Node, str]] = field(default_factory=dict)
     enums: dict[str, tuple[Node | None, str | None]] = field(default_factory=dict)
     macros: dict[str, tuple[Node, str]] = field(default_factory=dict)
+    twice: set[str] = field(default_factory=set)
     errors: list[str] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
 
@@ -220,7 +221,10 @@ def _take(node: Node, found: Sources, file: str, template: Node | None, owner: s
     elif kind == "declaration":
         _declaration(node, found, file)
     elif kind == "preproc_def":
-        found.macros[text(node.child_by_field_name("name"))] = (node, file)
+        macro = text(node.child_by_field_name("name"))
+        if macro in found.macros and text(found.macros[macro][0]).split() != text(node).split():
+            found.twice.add(macro)
+        found.macros[macro] = (node, file)
     elif kind == "ERROR":
         found.errors.append(f"{place(file, node)} is not read as C++")
 
@@ -281,11 +285,16 @@ def _declaration(node: Node, found: Sources, file: str) -> None:
     if kind is not None and kind.type == "enum_specifier":
         _enum(kind, found)
     for d in node.children_by_field_name("declarator"):
-        if d.type == "init_declarator" and kind is not None:
+        fixed = any(c.type == "type_qualifier" and text(c) in ("const", "constexpr") for c in node.children)
+        fixed = fixed or "__constant__" in text(node).split()
+        if d.type == "init_declarator" and kind is not None and fixed:
             inner = d.child_by_field_name("declarator")
             while inner is not None and inner.type != "identifier":
                 inner = inner.child_by_field_name("declarator")
-            found.constants[text(inner)] = (node, d, file)
+            name = text(inner)
+            if name in found.constants and text(found.constants[name][1]).split() != text(d).split():
+                found.twice.add(name)
+            found.constants[name] = (node, d, file)
 
 
 def refuse_errors(f: Function) -> None:
