@@ -5,10 +5,7 @@ Every message names the input, what was found, what was expected, and what to do
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from derivcheck.checking.report import Report
+from typing import Any
 
 
 class DerivcheckError(Exception):
@@ -44,7 +41,7 @@ class UnsupportedOperation(DerivcheckError, NotImplementedError):
 class GradientMismatch(DerivcheckError, AssertionError):
     """A gradient that does not hold; ``.report`` tells which and why."""
 
-    def __init__(self, report: Report | Any) -> None:
+    def __init__(self, report: Any) -> None:
         self.report = report
         super().__init__(str(report))
 
@@ -56,7 +53,7 @@ class UnverifiedGradientError(DerivcheckError):
         history: of a run that had begun, what it did; else None.
     """
 
-    def __init__(self, message: str, report: Report | Any = None) -> None:
+    def __init__(self, message: str, report: Any = None) -> None:
         self.report = report
         self.history: Any = None
         super().__init__(message)

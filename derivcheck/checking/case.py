@@ -10,7 +10,7 @@ import torch
 
 from derivcheck.checking.found import Run
 from derivcheck.checking.judge import Sample
-from derivcheck.checking.report import Row
+from derivcheck.checking.row import Row
 from derivcheck.checking.subject import Subject
 
 

@@ -14,9 +14,11 @@ from derivcheck.checking.case import case_of
 from derivcheck.checking.conditioned import Rounding
 from derivcheck.checking.found import Run, Upstream, as_it_is, native, runner, writes
 from derivcheck.checking.judge import Derived, Sample, derived, judge, narrower
+from derivcheck.checking.modules import check_modules
 from derivcheck.checking.outputs import flat
 from derivcheck.checking.probes import probe
-from derivcheck.checking.report import Report, Row
+from derivcheck.checking.report import Report
+from derivcheck.checking.row import Row
 from derivcheck.checking.second import second_order
 from derivcheck.checking.single import hint
 from derivcheck.checking.subject import Subject, Tensors, healthy, subject
@@ -93,12 +95,10 @@ def check(
     if order not in (None, 1, 2):
         raise InputError(f"order is {order!r}; expected 1 (the gradient alone), or 2 or None (its own gradient as well)")
     if per_module:
-        from derivcheck.checking.modules import check_modules
-
         if dims is not None or where is not None:
             raise InputError("dims= and where= speak of a forward's own inputs; check each module by itself to give them")
         how: dict[str, Any] = {"dtype": dtype, "device": device, "seed": seed, "tolerance": tolerance}
-        return check_modules(forward, inputs, **how, strict=strict, order=order)
+        return check_modules(forward, inputs, check, **how, strict=strict, order=order)
     brought: tuple[str, ...] = ()
     if isinstance(backward, DeviceFunction):
         found = pair(forward, backward, grads, outputs)

@@ -22,7 +22,7 @@ from derivcheck.checking.found import Found, Run, Upstream
 from derivcheck.checking.judge import CAP, Derived, bounds, derived, doubled
 from derivcheck.checking.live import array
 from derivcheck.checking.native import blame, forgive
-from derivcheck.checking.report import Row
+from derivcheck.checking.row import Row
 from derivcheck.checking.shortcuts import in_full
 from derivcheck.checking.structure import cost
 from derivcheck.checking.subject import Subject, Tensors

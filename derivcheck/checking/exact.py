@@ -17,7 +17,7 @@ import numpy as np
 
 from derivcheck.checking.draw import fitting, possible
 from derivcheck.checking.dual import Dual, Duals
-from derivcheck.checking.report import Witness
+from derivcheck.checking.row import Witness
 from derivcheck.checking.structure import cost
 from derivcheck.derived import Derivation
 from derivcheck.errors import DerivcheckError

@@ -12,7 +12,7 @@ import torch
 from derivcheck.checking.bound import Bound, Pair, unit
 from derivcheck.checking.compare import Comparison, compare
 from derivcheck.checking.found import Found, Run, Upstream, find
-from derivcheck.checking.report import Row
+from derivcheck.checking.row import Row
 from derivcheck.checking.scale import scales
 from derivcheck.checking.subject import Subject, Tensors
 from derivcheck.checking.typical import Typical

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import torch
 
 from derivcheck.checking.outputs import flat
-from derivcheck.checking.report import Report, Row
+from derivcheck.checking.report import Report
+from derivcheck.checking.row import Row
 from derivcheck.errors import InputError
 from derivcheck.tracing.program.copies import module_copy
 
@@ -17,6 +18,7 @@ from derivcheck.tracing.program.copies import module_copy
 def check_modules(
     model: torch.nn.Module,
     inputs: Mapping[str, Any],
+    check: Callable[..., Report],
     *,
     dtype: torch.dtype = torch.float64,
     device: str | torch.device = "cpu",
@@ -27,14 +29,15 @@ def check_modules(
 ) -> Report:
     """Check every submodule that has an ``autograd.Function`` or a backward hook of its own.
 
+    Args:
+        check: :func:`~derivcheck.checking.check.check`, which judges each.
+
     Returns:
         One report, a row per module and gradient (``blocks.1.norm: weight``).
 
     Raises:
         InputError: not a module, or no submodule has a backward of its own.
     """
-    from derivcheck.checking.check import check
-
     if not isinstance(model, torch.nn.Module):
         raise InputError(f"per_module=True takes a module; found {type(model).__name__}")
     work = module_copy(model).to(device).to(dtype)

@@ -12,7 +12,7 @@ from derivcheck.checking.compare import compare
 from derivcheck.checking.found import Found, Run, Upstream, find
 from derivcheck.checking.judge import CAP, HALVES, Derived, derived, doubled
 from derivcheck.checking.kinks import between
-from derivcheck.checking.report import Row
+from derivcheck.checking.row import Row
 from derivcheck.checking.subject import Subject, Tensors
 
 DIGITS = 1e-6  # of the terms added: what a kernel may be off without being called wrong

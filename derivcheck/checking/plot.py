@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import io
 import math
+from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from matplotlib import colors, rc_context
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from derivcheck.checking.row import Row
 from derivcheck.files import Outputs, marked, marked_png
 
-if TYPE_CHECKING:
-    from derivcheck.checking.report import Report
 
-
-def plot(report: Report, path: str | None = None) -> Figure:
+def plot(report: Iterable[Row], path: str | None = None) -> Figure:
     """A picture per faulty gradient: white within the bound, darker the further above it.
 
     Args:
@@ -65,7 +64,7 @@ def _write(figure: Figure, path: Path) -> None:
     outputs.write({path: image})
 
 
-def images(report: Report) -> dict[str, Any]:
+def images(report: Iterable[Row]) -> dict[str, Any]:
     """name → ``|error| / bound`` of a faulty gradient, a float64 array of two dimensions."""
     out: dict[str, Any] = {}
     for row in report:

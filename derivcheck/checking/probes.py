@@ -25,7 +25,8 @@ from derivcheck.checking.lengths import Lengths
 from derivcheck.checking.likeness import likeness
 from derivcheck.checking.live import array
 from derivcheck.checking.reach import Reach
-from derivcheck.checking.report import NOT_REPRODUCED, Report, Row
+from derivcheck.checking.report import Report
+from derivcheck.checking.row import NOT_REPRODUCED, Row
 from derivcheck.checking.sides import Sides
 from derivcheck.checking.situations import Probe, places, situations
 from derivcheck.checking.subject import Subject, Tensors

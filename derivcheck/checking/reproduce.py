@@ -14,7 +14,8 @@ from derivcheck.checking import wide
 from derivcheck.checking.carry import Carrier
 from derivcheck.checking.found import as_it_is, intermediates, parse_backward, runner
 from derivcheck.checking.judge import Sample
-from derivcheck.checking.report import Report, Row
+from derivcheck.checking.report import Report
+from derivcheck.checking.row import Row
 from derivcheck.checking.second import MARK
 from derivcheck.checking.snippets import statements_for
 from derivcheck.checking.spelling import EMBEDDED, number

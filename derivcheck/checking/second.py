@@ -15,7 +15,7 @@ from derivcheck.checking.engine import overheard
 from derivcheck.checking.found import Upstream, runner
 from derivcheck.checking.judge import Sample, derived, judge
 from derivcheck.checking.outputs import flat
-from derivcheck.checking.report import Row
+from derivcheck.checking.row import Row
 from derivcheck.checking.subject import Subject, Tensors
 from derivcheck.derived import Derivation
 from derivcheck.errors import DerivcheckError

@@ -8,7 +8,7 @@ import torch
 
 from derivcheck.checking.found import Run, Upstream
 from derivcheck.checking.judge import derived, judge
-from derivcheck.checking.report import Row
+from derivcheck.checking.row import Row
 from derivcheck.checking.subject import Subject
 from derivcheck.errors import DerivcheckError
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable
+from typing import Any
 
-if TYPE_CHECKING:
-    from derivcheck.checking.report import Report
+from derivcheck.checking.row import Row
 
 COLOURS = {
     "passed": "green",
@@ -16,7 +16,7 @@ COLOURS = {
 }
 
 
-def table(report: Report) -> Any:
+def table(report: Iterable[Row]) -> Any:
     """A row per gradient: error, bound and verdict, then what each witness says of the derived gradient."""
     from rich import box
     from rich.table import Table

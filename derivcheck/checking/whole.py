@@ -21,7 +21,7 @@ from derivcheck.checking.bound import Bound, unit
 from derivcheck.checking.found import Run, Upstream, find
 from derivcheck.checking.judge import HALVES, Sample, derived, doubled, judge
 from derivcheck.checking.likeness import runs
-from derivcheck.checking.report import Row
+from derivcheck.checking.row import Row
 from derivcheck.checking.situations import at_sizes
 from derivcheck.checking.subject import Subject, Tensors
 from derivcheck.checking.typical import Typical

@@ -28,7 +28,7 @@ from derivcheck.checking.likeness import runs
 from derivcheck.checking.live import Live, array
 from derivcheck.checking.native import DIGITS, at_kinks, share
 from derivcheck.checking.outputs import dense, flat
-from derivcheck.checking.report import NOT_REPRODUCED, Row, Witness
+from derivcheck.checking.row import NOT_REPRODUCED, Row, Witness
 from derivcheck.checking.situations import at_sizes
 from derivcheck.checking.slopes import slope_along
 from derivcheck.checking.structure import compared, dependents

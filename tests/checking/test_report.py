@@ -13,7 +13,8 @@ import torch
 
 import derivcheck as dc
 from derivcheck.checking.check import check, check_at
-from derivcheck.checking.report import Report, Row
+from derivcheck.checking.report import Report
+from derivcheck.checking.row import Row
 from derivcheck.errors import InputError
 from tests.checking.forwards import FORWARDS, Tensors
 

@@ -1,0 +1,132 @@
+"""A row of a report: what was found of one gradient, and what each witness says of the derived one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+FAULTS = ("wrong", "missing", "extra", "shape", "dtype", "changed input", "raised")
+NOT_REPRODUCED = "not reproduced"
+
+
+@dataclass
+class Witness:
+    """What another way of finding a gradient says of the derived one.
+
+    Attributes:
+        name: ``autograd``, ``differences``, ``SymPy`` or ``direction``.
+        agrees: None where it could not be judged.
+        max_error: the largest difference from the derived gradient.
+        tolerance: the bound at that element.
+        note: what it covered (``all 512 elements``, ``64 of 16384 elements``).
+    """
+
+    name: str
+    agrees: bool | None
+    max_error: float = 0.0
+    tolerance: float = 0.0
+    note: str = ""
+
+
+@dataclass
+class Row:
+    """The finding of one gradient (an input's, or a named intermediate's).
+
+    Attributes:
+        name: the input's name, or the intermediate's (``y_bar``).
+        verdict: see the module.
+        max_error: the largest error of an element.
+        tolerance: the error that rounding explains, at the worst element.
+        worst_index: where the error is most above its bound.
+        found, expected: both values there.
+        wrong, count: elements above their bound, and all.
+        sensitivity: the smallest error, relative to the gradient's norm, that would have been seen.
+        witnesses: what the other ways say of the derived gradient.
+        where: the probe that showed it, with its sizes.
+        note: one more sentence.
+        bar: what defines the derived gradient in the adjoint.
+        advice: what to do about it, where that is not to mend the gradient.
+    """
+
+    name: str
+    verdict: str = "passed"
+    max_error: float = 0.0
+    tolerance: float = 0.0
+    worst_index: tuple[int, ...] | None = None
+    found: float | None = None
+    expected: float | None = None
+    wrong: int = 0
+    count: int = 0
+    aside: int = 0
+    sensitivity: float = 0.0
+    witnesses: list[Witness] = field(default_factory=list)
+    where: str = ""
+    note: str = ""
+    bar: str = ""
+    advice: str = ""
+    _diagnose: Callable[[], Any] | None = field(default=None, repr=False)
+    _diagnosis: Any = field(default=None, repr=False)
+    sample: Any = field(default=None, repr=False)  # the run that showed it
+
+    @property
+    def passed(self) -> bool:
+        """Whether the gradient holds."""
+        return self.verdict == "passed"
+
+    @property
+    def faulty(self) -> bool:
+        """Whether it is surely not right."""
+        return self.verdict in FAULTS
+
+    @property
+    def diagnosis(self) -> Any:
+        """Why it is wrong, in one sentence, or None.  Looked for when asked for the first time."""
+        if self._diagnose is not None:
+            self._diagnosis, self._diagnose = self._diagnose(), None
+        return self._diagnosis
+
+    def sentence(self) -> str:
+        """What is the matter, in one line."""
+        if self.passed:
+            return f"{self.name}: passed, largest error {self.max_error:.2g}" + (f" ({self.note})" if self.note else "")
+        if self.verdict in ("missing", "extra", "shape", "dtype", "changed input", "raised"):
+            return f"{self.name}: {self.verdict}: {self.note}"
+        if self.verdict == "wrong":
+            return f"{self.name}: wrong in {self.wrong} of {self.count} elements" + (f" ({self.note})" if self.note else "")
+        return f"{self.name}: {self.verdict}" + (f": {self.note}" if self.note else "")
+
+    def to_dict(self) -> dict[str, Any]:
+        """As plain data for JSON; the diagnosis included."""
+        return {
+            "name": self.name,
+            "verdict": self.verdict,
+            "passed": self.passed,
+            "max_error": _plain(self.max_error),
+            "tolerance": _plain(self.tolerance),
+            "worst_index": None if self.worst_index is None else list(self.worst_index),
+            "found": _plain(self.found),
+            "expected": _plain(self.expected),
+            "wrong": self.wrong,
+            "count": self.count,
+            "set_aside": self.aside,
+            "smallest_error_seen": _plain(self.sensitivity),
+            "where": self.where,
+            "note": self.note,
+            "diagnosis": None if self.passed or self.diagnosis is None else str(self.diagnosis),
+            "witnesses": [
+                {
+                    "name": w.name,
+                    "agrees": w.agrees,
+                    "max_error": _plain(w.max_error),
+                    "tolerance": _plain(w.tolerance),
+                    "note": w.note,
+                }
+                for w in self.witnesses
+            ],
+        }
+
+
+def _plain(x: float | None) -> float | str | None:
+    """A float that JSON can hold: infinities and NaN as text."""
+    return x if x is None or x == x and abs(x) != float("inf") else str(x)
