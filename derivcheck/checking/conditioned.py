@@ -99,7 +99,9 @@ class Rounding:
         for row in rows:
             g = found.gradients.get(row.name)
             if row.verdict == "wrong" and row.name in bars and g is not None:
-                times = _times(s, row.name, g, tensors, upstream, right, ours=bool(row.where))
+                times = _times(
+                    s, row.name, g, tensors, upstream, right, ours=bool(row.where) and right.dtype is not torch.float64
+                )
                 if times <= MOST:
                     with_times[row.name] = times
         if not with_times:
@@ -185,7 +187,7 @@ def _times(
     error = (g.detach().double().cpu() - right.value(bar)).abs()
     bound = right.tolerance(bar)
     judged = torch.isfinite(bound) & torch.isfinite(right.value(bar))
-    if ours:  # at data of ours a root of less than nothing is judged by its own bound alone
+    if ours:  # at data of ours a root of less than nothing is judged by its own bound, and by what float64 makes of it
         judged = judged & torch.isfinite(error)
     if not bool(judged.any()):
         return 0.0
