@@ -196,3 +196,20 @@ def test_a_probe_that_picks_what_saturates(scale: float) -> None:
     report = dc.check(torch.sigmoid, data, by_tanh, seed=6)
     assert report.passed, str(report)
     assert not dc.check(torch.sigmoid, data, lambda grad_output, x: {"x": by_tanh(grad_output, x)["x"] * 1.01}).passed
+
+
+def test_what_is_a_little_more_than_rounding_is_no_rounding() -> None:
+    """Just beyond the bound in bfloat16, and as far off in float64: wrong, and not right but ill-conditioned."""
+    data = {"x": normal(8, 16).bfloat16(), "w": normal(5, 16).bfloat16()}
+
+    def right(grad_output: torch.Tensor, x: torch.Tensor, w: torch.Tensor) -> Tensors:
+        return {"x": grad_output @ w, "w": grad_output.T @ x}
+
+    row = dc.check(F.linear, data, right, dtype=torch.bfloat16)["w"]
+    assert row.passed
+
+    def off(grad_output: torch.Tensor, x: torch.Tensor, w: torch.Tensor) -> Tensors:
+        found = right(grad_output, x, w)
+        return {"x": found["x"], "w": found["w"] * (1 + 3 * row.sensitivity)}
+
+    assert dc.check(F.linear, data, off, dtype=torch.bfloat16)["w"].verdict == "wrong"
