@@ -21,10 +21,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    import torch
+    import torch  # a suite that asks for nothing loads nothing
 
     from derivcheck.checking.report import Report
-    from derivcheck.files import Outputs
+    from derivcheck.files import Outputs  # a suite that asks for nothing loads nothing
 
 _REPORTS = pytest.StashKey[list[dict[str, Any]]]()
 _KINDS = ("dtypes", "devices", "shapes", "layouts")
@@ -49,7 +49,7 @@ class Variant:
     @property
     def torch_dtype(self) -> torch.dtype:
         """The torch type."""
-        import torch
+        import torch  # a suite that asks for nothing loads nothing
 
         found = getattr(torch, self.dtype, None)
         if not isinstance(found, torch.dtype):
@@ -58,9 +58,9 @@ class Variant:
 
     def randn(self, *shape: int, seed: int = 0) -> torch.Tensor:
         """Normal data of that shape in this variant's type, device and layout."""
-        import torch
+        import torch  # a suite that asks for nothing loads nothing
 
-        from derivcheck.strategies import laid_out
+        from derivcheck.strategies import laid_out  # a suite that asks for nothing loads nothing
 
         x = torch.randn(shape or self.shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
         return laid_out(x.to(self.torch_dtype).to(self.device), self.layout)
@@ -85,7 +85,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.stash[_REPORTS] = []
     file = config.getoption("--derivcheck-report")
     if file and not hasattr(config, "workerinput"):
-        from derivcheck.errors import InputError
+        from derivcheck.errors import InputError  # a suite that asks for nothing loads nothing
 
         try:
             _outputs(file)[0].ask()
@@ -120,7 +120,7 @@ def gradient_variant(request: pytest.FixtureRequest) -> Variant:
     """The combination of type, device, shape and layout that this run of the test is for."""
     variant: Variant = getattr(request, "param", Variant())
     if variant.device != "cpu":
-        import torch
+        import torch  # a suite that asks for nothing loads nothing
 
         there = torch.cuda.is_available() if variant.device.startswith("cuda") else torch.backends.mps.is_available()
         if not there:
@@ -134,8 +134,8 @@ def check_gradients(request: pytest.FixtureRequest, gradient_variant: Variant) -
 
     It takes the arguments of :func:`derivcheck.check` and returns the report.
     """
-    from derivcheck.checking.check import check
-    from derivcheck.errors import GradientMismatch
+    from derivcheck.checking.check import check  # a suite that asks for nothing loads nothing
+    from derivcheck.errors import GradientMismatch  # a suite that asks for nothing loads nothing
 
     def run(forward: Any, inputs: Any, backward: Any = None, **options: Any) -> Report:
         options.setdefault("dtype", gradient_variant.torch_dtype)
@@ -184,8 +184,8 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     if output is not None:
         output["derivcheck_reports"] = reports
         return
-    from derivcheck.checking.page import page
-    from derivcheck.files import marked
+    from derivcheck.checking.page import page  # a suite that asks for nothing loads nothing
+    from derivcheck.files import marked  # a suite that asks for nothing loads nothing
 
     outputs, json_file, html_file = _outputs(file)
     text = json.dumps({"reports": reports}, indent=1) + "\n"
@@ -194,7 +194,7 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 
 def _outputs(file: str) -> tuple[Outputs, Path, Path]:
     """The two files of the report."""
-    from derivcheck.files import Outputs
+    from derivcheck.files import Outputs  # a suite that asks for nothing loads nothing
 
     json_file = Path(file)
     html_file = json_file.with_suffix(".html")

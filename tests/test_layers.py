@@ -163,13 +163,7 @@ def test_downward_imports_pass() -> None:
 STANDING_CIRCLES: tuple[str, ...] = ()
 
 # Files in which an import inside a function still lacks its reason, by room.  Nothing may be added.
-UNREASONED: dict[str, str] = {
-    "checking": "checking.case checking.check checking.conditioned checking.found "
-    "checking.page checking.report checking.reproduce checking.scalar checking.table",
-    "pytest_plugin": "pytest_plugin",
-    "tracing": "tracing.recording.decompositions tracing.dispatched",
-    "training": "training.contraction",
-}
+UNREASONED: dict[str, str] = {}
 
 
 def name_of(path: Path) -> str:

@@ -12,6 +12,8 @@ from derivcheck.checking.found import Run
 from derivcheck.checking.judge import Sample
 from derivcheck.checking.row import Row
 from derivcheck.checking.subject import Subject
+from derivcheck.diagnosis.case import Case
+from derivcheck.diagnosis.diagnose import diagnose
 
 
 def case_of(s: Subject, run: Run, row: Row, sample: Sample) -> Callable[[], Any]:
@@ -19,9 +21,6 @@ def case_of(s: Subject, run: Run, row: Row, sample: Sample) -> Callable[[], Any]
     tensors, upstream, right, found = sample.tensors, sample.upstream, sample.right, sample.found
 
     def look() -> Any:
-        from derivcheck.diagnosis.case import Case
-        from derivcheck.diagnosis.diagnose import diagnose
-
         d = s.derivation
         outputs = dict(zip(d.wrt, d.adjoint.outputs))
         if f"{row.name}_bar" not in d.adjoint.outputs:

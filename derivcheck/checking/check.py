@@ -18,6 +18,7 @@ from derivcheck.checking.modules import check_modules
 from derivcheck.checking.outputs import flat
 from derivcheck.checking.probes import probe
 from derivcheck.checking.report import Report
+from derivcheck.checking.reproduce import reproduction
 from derivcheck.checking.row import Row
 from derivcheck.checking.second import second_order
 from derivcheck.checking.single import hint
@@ -29,6 +30,7 @@ from derivcheck.kernels.cuda.function import DeviceFunction
 from derivcheck.kernels.pairing import pair
 from derivcheck.notation.terms.nodes import Func
 from derivcheck.notation.terms.walk import subterms
+from derivcheck.notation.values.measure import measure
 
 
 def check(
@@ -237,8 +239,6 @@ def upstreams(s: Subject, grad_output: Any, dtype: torch.dtype, seed: int) -> Up
         given = [torch.tensor(float(grad_output))]
     if given is not None and len(given) != len(names):
         raise InputError(f"grad_output has {len(given)} tensors; expected {len(names)}, one per floating-point output")
-    from derivcheck.notation.values.measure import measure
-
     sizes = measure(s.derivation.program, {n: tuple(t.shape) for n, t in s.tensors.items()})
     generator = torch.Generator().manual_seed(seed)
     out: Upstream = {}
@@ -279,8 +279,6 @@ def _explain(
             row._diagnose = case_of(s, run, row, row.sample)
     first = next((r for r in rows if r.faulty), None)
     if first is not None:
-        from derivcheck.checking.reproduce import reproduction
-
         report.reproduce = lambda: reproduction(s, backward, first, report)
 
 

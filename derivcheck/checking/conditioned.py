@@ -29,6 +29,7 @@ from derivcheck.checking.subject import Subject, Tensors
 from derivcheck.errors import DerivcheckError
 from derivcheck.notation.program.program import Program
 from derivcheck.notation.values.evaluator import evaluate
+from derivcheck.notation.values.measure import measure
 from derivcheck.proof.numbers.decimals import Digits
 
 MOST = 1e6  # times what it has to lose: beyond that a backward is of no use, however right its formula is
@@ -285,6 +286,4 @@ class _Exact:
 
 
 def _cost(program: Program, given: Mapping[str, torch.Tensor]) -> float:
-    from derivcheck.notation.values.measure import measure
-
     return cost(program, measure(program, {n: tuple(t.shape) for n, t in given.items()}))

@@ -20,6 +20,7 @@ from derivcheck.errors import InputError
 from derivcheck.notation.program.definitions import Input
 from derivcheck.notation.program.program import Program
 from derivcheck.notation.program.reads import inside
+from derivcheck.notation.text.parse import parse_program
 from derivcheck.notation.values.evaluator import evaluate
 from derivcheck.tracing.program.copies import same_layout
 
@@ -210,8 +211,6 @@ def parse_backward(s: Subject, text: str) -> Program:
     Raises:
         NotationError: text that cannot be read, or that defines no gradient.
     """
-    from derivcheck.notation.text.parse import parse_program
-
     program, adjoint = s.derivation.program, s.derivation.adjoint
     written = set(re.findall(r"[^\W\d]\w*", text))
     known = [*adjoint.arguments, *(Input(d.name, d.dims, d.kind) for d in program.definitions)]

@@ -22,7 +22,7 @@ def page(reports: Iterable[Mapping[str, Any]]) -> str:
 
 @lru_cache(maxsize=1)
 def _template() -> Any:
-    from jinja2 import Environment, PackageLoader
+    from jinja2 import Environment, PackageLoader  # loaded for a page alone
 
     environment = Environment(
         loader=PackageLoader("derivcheck.checking"), autoescape=True, trim_blocks=True, lstrip_blocks=True

@@ -155,7 +155,7 @@ class Report:
 
     def table(self) -> Any:
         """The report as a table for a terminal (``rich``)."""
-        from derivcheck.checking.table import table
+        from derivcheck.checking.table import table  # loads rich
 
         return table(self)
 
@@ -164,7 +164,7 @@ class Report:
 
     def plot(self, path: str | None = None) -> Any:
         """``|error| / bound`` of each faulty gradient as a matplotlib Figure; written to ``path`` where that is given."""
-        from derivcheck.checking.plot import plot
+        from derivcheck.checking.plot import plot  # loads matplotlib
 
         return plot(self, path)
 

@@ -13,10 +13,11 @@ import torch
 from derivcheck.checking import wide
 from derivcheck.checking.carry import Carrier
 from derivcheck.checking.found import as_it_is, intermediates, parse_backward, runner
-from derivcheck.checking.judge import Sample
+from derivcheck.checking.judge import Sample, derived, judge
 from derivcheck.checking.report import Report
 from derivcheck.checking.row import Row
 from derivcheck.checking.second import MARK
+from derivcheck.checking.situations import small
 from derivcheck.checking.snippets import statements_for
 from derivcheck.checking.spelling import EMBEDDED, number
 from derivcheck.checking.subject import Subject
@@ -384,9 +385,6 @@ def _small(s: Subject, backward: Any, row: Row) -> tuple[Sample, Row]:
     sample: Sample = row.sample
     if sum(t.numel() for t in sample.tensors.values()) <= EMBEDDED or sample.situated:
         return sample, row
-    from derivcheck.checking.judge import derived, judge
-    from derivcheck.checking.situations import small
-
     try:
         found = small(s, sample.upstream, sample.right.sizes, torch.Generator().manual_seed(0))
         if found is not None:

@@ -71,9 +71,9 @@ def torch_function(name: str) -> Callable[..., Any]:
     found = _TORCH.get(name)
     if found is not None:
         return found
-    import sympy
+    import sympy  # loaded when a scalar derivative is asked for
 
-    from derivcheck.notation.functions.table import expression, functions
+    from derivcheck.notation.functions.table import expression, functions  # loads SymPy
 
     row = functions().get(name)
     if row is None:

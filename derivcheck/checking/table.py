@@ -18,9 +18,9 @@ COLOURS = {
 
 def table(report: Iterable[Row]) -> Any:
     """A row per gradient: error, bound and verdict, then what each witness says of the derived gradient."""
-    from rich import box
-    from rich.table import Table
-    from rich.text import Text
+    from rich import box  # loaded for a table alone
+    from rich.table import Table  # loaded for a table alone
+    from rich.text import Text  # loaded for a table alone
 
     names = list(dict.fromkeys(w.name for r in report for w in r.witnesses))
     out = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=0)  # 80 columns hold it

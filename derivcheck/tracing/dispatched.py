@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -36,8 +37,6 @@ def traced_with_gradients(run: Callable[[dict[str, Any]], Sequence[Any]], tensor
 
     def dispatched(**named: Any) -> Any:
         return graph(*(named[n] for n in names))
-
-    import inspect
 
     dispatched.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
         [inspect.Parameter(n, inspect.Parameter.POSITIONAL_OR_KEYWORD) for n in names]

@@ -15,6 +15,11 @@ from typing import Any
 import torch
 
 from derivcheck.derived import Derivation
+from derivcheck.notation.integers.polynomials import Index, size
+from derivcheck.notation.program.definitions import Definition, Input
+from derivcheck.notation.program.program import Program
+from derivcheck.notation.terms.build import number, power, ref
+from derivcheck.notation.terms.substitute import summation
 
 LARGEST = 1500  # parameters: beyond that the dense Hessian costs more than the answer is worth
 _Product = Callable[[torch.Tensor], torch.Tensor]
@@ -209,11 +214,5 @@ def _whole(steps: float) -> str:
 
 
 def _square() -> Any:
-    from derivcheck.notation.integers.polynomials import Index, size
-    from derivcheck.notation.program.definitions import Definition, Input
-    from derivcheck.notation.program.program import Program
-    from derivcheck.notation.terms.build import number, power, ref
-    from derivcheck.notation.terms.substitute import summation
-
     n = Index("n", size("N"))
     return Program((Input("a", (n.size,)),), (Definition("y", (), summation([n], power(ref("a", n), number(2)))),), ("y",))
