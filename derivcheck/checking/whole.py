@@ -33,6 +33,7 @@ SCALES = (1.0, 0.25, 0.0625, 2.0**-6)
 DRAWS = 8
 LARGE = 1 << 12  # elements beyond which half as many draws tell as much
 SEEN = 0.02  # of the gradient's norm: what a check of half precision has to see, element by element or as a whole
+EXACT = 1e-4  # of the gradient's norm: far above what float64 loses, far below what half precision shows
 TIMES = 3.0  # how much more than the derived way another right way may round
 DEVIATIONS = 5.0  # of a mean from 0, in its own deviation, that no chance explains
 
@@ -163,7 +164,8 @@ def _as_a_whole(
 def _by_its_own_rounding(s: Subject, run: Run, name: str, samples: list[Sample]) -> Figures | None:
     """The figures beside what rounding makes of the way that it is written; None where that is not known.
 
-    What the backward's own Program gives in this type, less what it gives in float64, is rounding; a fault is in both.
+    What the backward's own Program gives in this type, less what it gives in float64, is rounding; what it gives in float64
+    has to be the gradient, or no rounding excuses it.
     """
     figures, bars = Figures(), dict(zip(s.derivation.wrt, s.derivation.adjoint.outputs))
     for sample in samples:
@@ -178,10 +180,15 @@ def _by_its_own_rounding(s: Subject, run: Run, name: str, samples: list[Sample])
         except (DerivcheckError, RuntimeError, ValueError, KeyError):
             return None
         rounded = Typical(claim.program, given, sizes, sample.right.dtype).value(claim.outputs[name])
-        if rounded is None or rounded.shape != expected.shape:
+        if rounded is None or rounded.shape != expected.shape or not _same(exact, expected):
             return None
         figures.add(found.detach().double().cpu(), expected + rounded - exact, expected)
     return figures
+
+
+def _same(a: torch.Tensor, b: torch.Tensor) -> bool:
+    """Whether two gradients in float64 are one, but for what float64 rounds of numbers that half precision can tell."""
+    return bool(torch.linalg.vector_norm(a - b) <= EXACT * torch.linalg.vector_norm(b))
 
 
 def _by_elements(

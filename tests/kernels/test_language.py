@@ -48,6 +48,17 @@ REFUSED: dict[str, tuple[str, str]] = {
     "shared": (body("__shared__ float s[4];\ns[0] = x; return s[0];"), "__shared__ memory at <cuda>:2"),
     "assembly": (body('asm("nop;"); return x;'), "inline assembly at <cuda>:2"),
     "lambda": (body("auto g = [](float y) { return y; };\nreturn g(x);"), "a lambda at <cuda>:2"),
+    "macro with parameters": (
+        "#define max(a, b) ((a) < (b) ? (a) : (b))\n" + body("return max(x, 0.5f);"),
+        "macro max() at <cuda>:3 cannot be derived: macros with parameters are not read",
+    ),
+    "macro in place of a function": (
+        "#define sqrtf other\n" + body("return sqrtf(x);"),
+        "macro sqrtf at <cuda>:3 cannot be derived: it stands for a function",
+    ),
+    "static": (body("static float s = 0.f; s += x; return s;"), "static at <cuda>:2"),
+    "fewer bits": (body("unsigned char c = 300; return c * x;"), "type unsigned char at <cuda>:2"),
+    "beyond 32 bits": (body("int i = 2147483647; i = i + 1; return i * x;"), "it is beyond 32 bits, at 2147483648"),
     "unknown call": (body("x += 1.f;\nreturn mystery(x);"), "mystery() at <cuda>:3 cannot be derived: nothing defines it"),
     "unknown name": (body("return x + MYSTERY;"), "'MYSTERY' at <cuda>:2 cannot be derived: nothing defines it"),
     "atomic": (body("atomicAdd(&x, 1.f); return x;"), "atomicAdd() at <cuda>:2"),
@@ -136,6 +147,13 @@ def test_tensors_that_do_not_fit_are_named() -> None:
         f()
     with pytest.raises(InputError, match="f takes no 'w'; it takes v"):
         f(v=torch.ones(5, 3), w=1)
+
+
+def test_a_macro_of_an_included_file_is_not_passed_over(tmp_path: Path) -> None:
+    (tmp_path / "macros.h").write_text("#define fmaxf(a, b) ((a) < (b) ? (a) : (b))\n")
+    (tmp_path / "f.cu").write_text('#include "macros.h"\n' + body("return fmaxf(x, 0.5f);", "float f(float x)"))
+    with pytest.raises(UnsupportedOperation, match="macros with parameters are not read"):
+        _ = dc.cuda(tmp_path / "f.cu", "f").outputs
 
 
 def test_an_include_is_read_with_the_file(tmp_path: Path) -> None:

@@ -27,22 +27,30 @@ def bare(definitions: Sequence[Definition], forward: Collection[str], outputs: C
             nothing, which has a spelling of its own, is NaN; in a gradient it stands for a factor of each element, and of
             no elements there is nothing to divide.
     """
-    uses: dict[str, list[tuple[Definition, Scope]]] = {}
-    divisors: list[tuple[Definition, Scope, Atom]] = []
+    reads: dict[str, list[tuple[str, Scope]]] = {d.name: [] for d in definitions}
+    divisors: list[tuple[str, Scope, Atom]] = []
     for d in definitions:
         for term, scope in _places(d.term, (), d.name in forward):
             if isinstance(term, Ref):
-                uses.setdefault(term.name, []).append((d, scope))
+                reads[d.name].append((term.name, scope))
             elif isinstance(term, Pow):
-                divisors += [(d, scope, a) for a in _atoms(term)]
+                divisors += [(d.name, scope, a) for a in _atoms(term)]
 
-    def lost(atom: Atom, d: Definition, scope: Scope, seen: frozenset[str]) -> bool:
-        if d.name in seen or any(_vanishes(s, atom) for s in (*scope, *d.dims)):
-            return True
-        inner = seen | {d.name}
-        return d.name not in outputs and all(lost(atom, user, place, inner) for user, place in uses.get(d.name, ()))
+    def used(atom: Atom) -> set[str]:
+        """The definitions that an output is made of where the atom is 0, each in a place that is computed there."""
+        there = {d.name for d in definitions if not any(_vanishes(p, atom) for p in d.dims)}
+        found = there.intersection(outputs)
+        waiting = list(found)
+        while waiting:
+            more = {n for n, scope in reads[waiting.pop()] if not any(_vanishes(s, atom) for s in scope)}
+            waiting += (more & there) - found
+            found |= more & there
+        return found
 
-    return frozenset(a for d, scope, a in divisors if isinstance(a, Index) or not lost(a, d, scope, frozenset()))
+    uses = {a: used(a) for a in {a for _, _, a in divisors} if not isinstance(a, Index)}
+    return frozenset(
+        a for name, scope, a in divisors if isinstance(a, Index) or name in uses[a] and not any(_vanishes(s, a) for s in scope)
+    )
 
 
 def _places(term: Term, scope: Scope, forward: bool) -> Iterator[tuple[Term, Scope]]:

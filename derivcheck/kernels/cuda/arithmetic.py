@@ -72,6 +72,8 @@ def _wrapped(value: Any, kind: Scalar) -> Number:
         return Number(float(value), kind)
     if kind == UINT and not 0 <= value < _UNSIGNED:
         raise Refused("an unsigned number", f"it wraps around at {int(value)}")
+    if kind == INT and not -_UNSIGNED // 2 <= value < _UNSIGNED // 2:
+        raise Refused("a whole number", f"it is beyond 32 bits, at {int(value)}")
     return Number(int(value), kind)
 
 

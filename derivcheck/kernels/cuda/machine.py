@@ -222,6 +222,10 @@ class Machine(Statements):
         if function.type == "primitive_type":
             return self.construction(self.types.read(function, scope), given, scope)
         name, template = _split(function)
+        if name in self.sources.patterns:
+            raise Refused(f"macro {name}()", "macros with parameters are not read", "Write it as a __device__ function.")
+        if name in self.sources.macros:
+            raise Refused(f"macro {name}", "it stands for a function", "Call the function by its own name.")
         if name in _CASTS and template is not None:
             return constructed(self.types.read(template.named_children[0], scope), [self.value(given[0], scope)])
         own = self._own(name, template, given, scope)

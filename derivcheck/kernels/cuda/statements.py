@@ -116,12 +116,17 @@ class Statements(Assignments):
     def _do_declaration(self, node: Node, scope: Scope) -> tuple[Exits, bool]:
         if "__shared__" in words_of(node):
             return self.at(node, scope, self._shared)
+        if any(text(c) == "static" for c in node.children) and not is_const(node):
+            return self.at(node, scope, self._kept)
         for d in node.children_by_field_name("declarator"):
             self.at(d, scope, lambda d=d: self._declare(node, d, scope), declared_name(d))  # type: ignore[misc]
         return [], True
 
     def _shared(self) -> tuple[Exits, bool]:
         raise Refused("__shared__ memory", "what other threads write is not read", "Read the function that it is used in.")
+
+    def _kept(self) -> tuple[Exits, bool]:
+        raise Refused("static", "the variable keeps its value from call to call", "Pass it as a parameter.")
 
     def _declare(self, node: Node, declarator: Node, scope: Scope) -> None:
         given = declarator.child_by_field_name("value") if declarator.type == "init_declarator" else None

@@ -80,6 +80,7 @@ class Sources:
     constants: dict[str, tuple[Node, Node, str]] = field(default_factory=dict)
     enums: dict[str, tuple[Node | None, str | None]] = field(default_factory=dict)
     macros: dict[str, tuple[Node, str]] = field(default_factory=dict)
+    patterns: set[str] = field(default_factory=set)  # macros with parameters, which are not read
     twice: set[str] = field(default_factory=set)
     errors: list[str] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
@@ -225,6 +226,8 @@ def _take(node: Node, found: Sources, file: str, template: Node | None, owner: s
         if macro in found.macros and text(found.macros[macro][0]).split() != text(node).split():
             found.twice.add(macro)
         found.macros[macro] = (node, file)
+    elif kind == "preproc_function_def":
+        found.patterns.add(text(node.child_by_field_name("name")))
     elif kind == "ERROR":
         found.errors.append(f"{place(file, node)} is not read as C++")
 

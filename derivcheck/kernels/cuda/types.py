@@ -92,9 +92,9 @@ Type: TypeAlias = Scalar | Vector | Matrix | Struct | Array | Pointer | Void | A
 
 _NUMBERS = {
     BOOL: "bool",
-    INT: "int|short|long|char|int8_t|int16_t|int32_t|int64_t|long long|signed|long int|long long int|ptrdiff_t",
-    UINT: "unsigned|unsigned int|uint|uint8_t|uint16_t|uint32_t|uint64_t|size_t|unsigned long|unsigned long long|unsigned char"
-    "|unsigned short|uchar|unsigned long long int|unsigned long int|uint8|uint32",
+    INT: "int|long|int32_t|int64_t|long long|signed|long int|long long int|ptrdiff_t",  # of fewer bits, they wrap around sooner
+    UINT: "unsigned|unsigned int|uint|uint32_t|uint64_t|size_t|unsigned long|unsigned long long|unsigned long long int"
+    "|unsigned long int|uint32",
     FLOAT: "float",
     DOUBLE: "double|long double",
 }
