@@ -380,3 +380,11 @@ def test_a_roll_of_nothing_is_nothing() -> None:
 def test_an_operator_that_is_decomposed_into_itself_is_refused(f: Any) -> None:
     with pytest.raises(dc.UnsupportedOperation, match="it has no row and no decomposition"):
         dc.derive(f, x=torch.rand(3))
+
+
+def test_pieces_of_a_flattened_matrix_are_not_made_by_the_million() -> None:
+    def first_pieces(x: T) -> T:
+        return (x.flatten().reshape(-1, 1).split(2, 0)[0] ** 2).sum()
+
+    d = dc.derive(first_pieces, x=normal(6, 5))
+    same_as_autograd(d, first_pieces, x=normal(6, 5))

@@ -47,6 +47,10 @@ class Enough(Exception):
     recording: Recording
 
 
+class Crowded(Enough):
+    """An operator would cut a tensor into more pieces than the code of a layer looks at."""
+
+
 class Recorder(ProxyTorchDispatchMode):  # type: ignore[no-untyped-call]
     """Receives functional operators on fake tensors.  Only an infrastructure mode may stand in this slot."""
 
@@ -209,6 +213,8 @@ class Recorder(ProxyTorchDispatchMode):  # type: ignore[no-untyped-call]
                     return out
             if func.namespace != "prim":
                 raise self.refusal(func, place or here())
+        if self.upto is not None and _pieces(func, args) > _MOST_PIECES:
+            raise Crowded
         try:
             refuse_as_the_kernel(func, args, kwargs)
             out = results_alone(func, args)
@@ -239,6 +245,18 @@ class Recorder(ProxyTorchDispatchMode):  # type: ignore[no-untyped-call]
             raise Enough
         self.current = None
         return out
+
+
+_MOST_PIECES = 10_000  # far sizes make millions of the rows of a flattened matrix
+
+
+def _pieces(func: Any, args: Any) -> int:
+    """How many tensors an operator cuts its first one into, where a size says it."""
+    split, unbind = torch.ops.aten.split.Tensor, torch.ops.aten.unbind.int
+    if func not in (split, unbind) or not args[0].dim():
+        return 1
+    each, rest = (max(1, args[1]), args[2:]) if func is split else (1, args[1:])
+    return -(-int(args[0].shape[rest[0] if rest else 0]) // int(each))
 
 
 REALS = "it computes with complex numbers, and derivcheck derives over the reals"

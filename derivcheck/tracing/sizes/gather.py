@@ -8,7 +8,7 @@ from derivcheck.errors import InputError, UnsupportedOperation
 from derivcheck.notation.integers.polynomials import Poly, Size, as_poly, size
 from derivcheck.notation.program.requirements import Requirement
 from derivcheck.tracing.recording.data import Recording
-from derivcheck.tracing.recording.dispatch import Enough
+from derivcheck.tracing.recording.dispatch import Crowded, Enough
 from derivcheck.tracing.recording.run import RecordingFailed
 from derivcheck.tracing.sizes.assign import Again, Traces, plans
 from derivcheck.tracing.sizes.compared import Conditions, branches, escapes, parted, path
@@ -251,6 +251,8 @@ class Gathering(Traces):
         first = self.recordings[0]
         try:
             return self.at(sizes, upto=4 * len(first.calls) + 64)
+        except Crowded:
+            return None
         except Enough as e:
             return None if parted(e.recording, first) else self.at(sizes)
 
