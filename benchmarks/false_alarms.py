@@ -22,7 +22,7 @@ import torch.nn.functional as F
 
 import derivcheck as dc
 from derivcheck.checking.check import examine
-from derivcheck.checking.subject import Subject
+from derivcheck.checking.subject.subject import Subject
 from derivcheck.derived import Derivation
 
 Tensors = dict[str, torch.Tensor]

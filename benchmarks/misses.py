@@ -27,7 +27,7 @@ from benchmarks.false_alarms import (
     _softmax_backward,
 )
 from derivcheck.checking.check import examine
-from derivcheck.checking.subject import Subject
+from derivcheck.checking.subject.subject import Subject
 from derivcheck.derived import Derivation
 
 Tensors = dict[str, torch.Tensor]

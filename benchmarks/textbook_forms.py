@@ -20,7 +20,7 @@ import torch
 import torch.nn.functional as F
 
 import derivcheck as dc
-from derivcheck.checking.report import Report
+from derivcheck.checking.report.report import Report
 
 Tensor = torch.Tensor
 TYPES = {"float64": torch.float64, "float32": torch.float32, "bfloat16": torch.bfloat16}

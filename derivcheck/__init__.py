@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from derivcheck.checking.check import assert_gradients as assert_gradients
     from derivcheck.checking.check import check as check
     from derivcheck.checking.gradcheck import gradcheck as gradcheck
-    from derivcheck.checking.report import Report as Report
+    from derivcheck.checking.report.report import Report as Report
     from derivcheck.derive import derive as derive
     from derivcheck.derived import Derivation as Derivation
     from derivcheck.errors import DerivcheckError as DerivcheckError
@@ -44,7 +44,7 @@ _PUBLIC = {
     "check": "derivcheck.checking.check",
     "assert_gradients": "derivcheck.checking.check",
     "gradcheck": "derivcheck.checking.gradcheck",
-    "Report": "derivcheck.checking.report",
+    "Report": "derivcheck.checking.report.report",
     "prove": "derivcheck.prove",
     "assert_proved": "derivcheck.prove",
     "NotProved": "derivcheck.proof.report.proof",

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 from derivcheck.checking.check import check
-from derivcheck.checking.domain import domain_of
+from derivcheck.checking.subject.domain import domain_of
 from derivcheck.derive import derive
 from derivcheck.derived import Derivation
 from derivcheck.errors import DerivcheckError, InputError, NotationError

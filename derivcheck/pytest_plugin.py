@@ -23,7 +23,7 @@ import pytest
 if TYPE_CHECKING:
     import torch  # a suite that asks for nothing loads nothing
 
-    from derivcheck.checking.report import Report
+    from derivcheck.checking.report.report import Report
     from derivcheck.files import Outputs  # a suite that asks for nothing loads nothing
 
 _REPORTS = pytest.StashKey[list[dict[str, Any]]]()
@@ -184,7 +184,7 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     if output is not None:
         output["derivcheck_reports"] = reports
         return
-    from derivcheck.checking.page import page  # a suite that asks for nothing loads nothing
+    from derivcheck.checking.report.page import page  # a suite that asks for nothing loads nothing
     from derivcheck.files import marked  # a suite that asks for nothing loads nothing
 
     outputs, json_file, html_file = _outputs(file)

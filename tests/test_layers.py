@@ -54,7 +54,7 @@ LIBRARIES = {
         "kernels",
     },
     "sympy": {"notation", "derivation", "proof", "checking", "derived", "cli"},
-    "matplotlib": {"training/plots.py", "checking/plot.py"},
+    "matplotlib": {"training/plots.py", "checking/report/plot.py"},
 }
 
 
@@ -142,11 +142,11 @@ def test_every_room_is_there() -> None:
         ("derivation", "def f():\n    from derivcheck.operators import row", "above"),
         (
             "notation",
-            "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from derivcheck.checking import report",
+            "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from derivcheck.checking.report import report",
             "above",
         ),
         ("training", "from derivcheck.nowhere import x", "no layer"),
-        ("errors", "from derivcheck.checking.report import Report", "above"),
+        ("errors", "from derivcheck.checking.report.report import Report", "above"),
     ],
 )
 def test_the_test_can_fail(room: str, source: str, word: str) -> None:

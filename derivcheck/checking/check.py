@@ -9,22 +9,22 @@ from typing import Any
 
 import torch
 
-from derivcheck.checking.bound import DIGITS
-from derivcheck.checking.case import case_of
-from derivcheck.checking.conditioned import Rounding
-from derivcheck.checking.found import Run, Upstream, as_it_is, native, runner, writes
-from derivcheck.checking.judge import Derived, Sample, derived, judge, narrower
+from derivcheck.checking.arithmetic.bound import DIGITS
+from derivcheck.checking.backward.found import Run, Upstream, as_it_is, native, runner, writes
 from derivcheck.checking.modules import check_modules
-from derivcheck.checking.outputs import flat
-from derivcheck.checking.probes import probe
-from derivcheck.checking.report import Report
-from derivcheck.checking.reproduce import reproduction
-from derivcheck.checking.row import Row
+from derivcheck.checking.probing.probes import probe
+from derivcheck.checking.probing.whole import judge_hidden
+from derivcheck.checking.report.report import Report
+from derivcheck.checking.report.row import Row
+from derivcheck.checking.reproducing.reproduce import reproduction
 from derivcheck.checking.second import second_order
-from derivcheck.checking.single import hint
-from derivcheck.checking.subject import Subject, Tensors, healthy, subject
-from derivcheck.checking.whole import judge_hidden
-from derivcheck.checking.witness import testify, value_row
+from derivcheck.checking.subject.outputs import flat
+from derivcheck.checking.subject.subject import Subject, Tensors, healthy, subject
+from derivcheck.checking.verdict.case import case_of
+from derivcheck.checking.verdict.conditioned import Rounding
+from derivcheck.checking.verdict.judge import Derived, Sample, derived, judge, narrower
+from derivcheck.checking.verdict.single import hint
+from derivcheck.checking.witnesses.witness import testify, value_row
 from derivcheck.errors import GradientMismatch, InputError
 from derivcheck.kernels.cuda.function import DeviceFunction
 from derivcheck.kernels.pairing import pair
@@ -78,7 +78,7 @@ def check(
         order: 1: the gradient alone; 2 or None: also the gradient's own gradient, where an ``autograd.Function`` offers one.
 
     Returns:
-        A :class:`~derivcheck.checking.report.Report`; ``docs/verdicts.md`` says what each verdict means.
+        A :class:`~derivcheck.checking.report.report.Report`; ``docs/verdicts.md`` says what each verdict means.
 
     Raises:
         InputError: data that cannot be checked (NaN, infinity, an empty batch), names and shapes that do not fit, an order

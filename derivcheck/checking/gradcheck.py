@@ -10,8 +10,8 @@ from typing import Any
 import torch
 
 from derivcheck.checking.check import check, check_at
-from derivcheck.checking.fast import agrees
-from derivcheck.checking.function import function_of, positional
+from derivcheck.checking.subject.function import function_of, positional
+from derivcheck.checking.witnesses.fast import agrees
 from derivcheck.errors import GradientMismatch, InputError, UnsupportedOperation
 
 LINES = 4  # random directions of what cannot be derived
@@ -44,9 +44,9 @@ def gradcheck(
     arithmetic.  Float32, bfloat16 and float16 inputs are checked in their own type.
 
     With ``fast_mode`` the gradient is looked at where it is given alone: autograd's gradient against differences of ``func``
-    along a random direction of each input, to some nine digits (:mod:`~derivcheck.checking.fast`), and nothing is derived;
-    where that does not settle it, the derived gradient at these data does.  Without it: every probe.  A function that cannot
-    be derived is compared with differences along several lines, and a UserWarning says that no more was done.
+    along a random direction of each input, to some nine digits (:mod:`~derivcheck.checking.witnesses.fast`), and nothing is
+    derived; where that does not settle it, the derived gradient at these data does.  Without it: every probe.  A function that
+    cannot be derived is compared with differences along several lines, and a UserWarning says that no more was done.
 
     Args:
         func: a function of tensors, or ``SomeFunction.apply``.

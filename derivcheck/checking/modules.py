@@ -8,9 +8,9 @@ from typing import Any
 
 import torch
 
-from derivcheck.checking.outputs import flat
-from derivcheck.checking.report import Report
-from derivcheck.checking.row import Row
+from derivcheck.checking.report.report import Report
+from derivcheck.checking.report.row import Row
+from derivcheck.checking.subject.outputs import flat
 from derivcheck.errors import InputError
 from derivcheck.tracing.program.copies import module_copy
 

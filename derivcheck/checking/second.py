@@ -10,13 +10,13 @@ from dataclasses import replace
 
 import torch
 
-from derivcheck.checking.conditioned import Rounding
-from derivcheck.checking.engine import overheard
-from derivcheck.checking.found import Upstream, runner
-from derivcheck.checking.judge import Sample, derived, judge
-from derivcheck.checking.outputs import flat
-from derivcheck.checking.row import Row
-from derivcheck.checking.subject import Subject, Tensors
+from derivcheck.checking.backward.engine import overheard
+from derivcheck.checking.backward.found import Upstream, runner
+from derivcheck.checking.report.row import Row
+from derivcheck.checking.subject.outputs import flat
+from derivcheck.checking.subject.subject import Subject, Tensors
+from derivcheck.checking.verdict.conditioned import Rounding
+from derivcheck.checking.verdict.judge import Sample, derived, judge
 from derivcheck.derived import Derivation
 from derivcheck.errors import DerivcheckError
 

@@ -25,7 +25,7 @@ from derivcheck.notation.program.program import Program
 from derivcheck.tracing.modules import trace_module
 
 if TYPE_CHECKING:
-    from derivcheck.checking.report import Report
+    from derivcheck.checking.report.report import Report
 
 
 def show_derivation(target: str, loss: str, dims: str, const: Sequence[str]) -> int:

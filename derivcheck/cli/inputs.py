@@ -8,8 +8,8 @@ from typing import Any
 
 import torch
 
-from derivcheck.checking.domain import domain_of
-from derivcheck.checking.draw import fitting
+from derivcheck.checking.subject.domain import domain_of
+from derivcheck.checking.subject.draw import fitting
 from derivcheck.cli.target import is_index_text, load_target
 from derivcheck.derive import derive
 from derivcheck.derived import Derivation

@@ -18,7 +18,7 @@ import torch
 from torch import nn
 
 from derivcheck import __version__
-from derivcheck.checking.report import Report
+from derivcheck.checking.report.report import Report
 from derivcheck.cli.outcome import Fit, Outcome, Settings, differences
 from derivcheck.cli.screen import Screen
 from derivcheck.cli.target import files_of, load_target

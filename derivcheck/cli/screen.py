@@ -15,7 +15,7 @@ from rich.syntax import Syntax
 from rich.table import Table as Grid
 from rich.text import Text
 
-from derivcheck.checking.report import Report
+from derivcheck.checking.report.report import Report
 from derivcheck.cli.outcome import Outcome, Settings, differences
 from derivcheck.derived import Derivation
 from derivcheck.notes.pages.unicode import shape_text

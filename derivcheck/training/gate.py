@@ -8,9 +8,9 @@ from collections.abc import Callable, Mapping, Sequence
 import torch
 
 from derivcheck.checking.check import examine
-from derivcheck.checking.report import Report
-from derivcheck.checking.row import NOT_REPRODUCED
-from derivcheck.checking.subject import Subject
+from derivcheck.checking.report.report import Report
+from derivcheck.checking.report.row import NOT_REPRODUCED
+from derivcheck.checking.subject.subject import Subject
 from derivcheck.errors import UnverifiedGradientError
 from derivcheck.training.gradients import Setting
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import torch
 
-    from derivcheck.checking.report import Report
+    from derivcheck.checking.report.report import Report
 
 
 @dataclass

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from derivcheck.checking.report import Report
+from derivcheck.checking.report.report import Report
 from derivcheck.derive import derive
 from derivcheck.errors import DerivcheckError, InputError, UnverifiedGradientError
 from derivcheck.training.contraction import Contraction, contraction, largest_eigenvalue

@@ -10,10 +10,10 @@ import torch
 from torch import nn
 
 import derivcheck as dc
+from derivcheck.checking.arithmetic.structure import colouring, degree, unreduced
 from derivcheck.checking.check import check, check_at
-from derivcheck.checking.differences import difference, differences
-from derivcheck.checking.exact import exact
-from derivcheck.checking.structure import colouring, degree, unreduced
+from derivcheck.checking.witnesses.differences import difference, differences
+from derivcheck.checking.witnesses.exact import exact
 from derivcheck.derivation.sweep import adjoint
 from derivcheck.derived import Derivation
 from derivcheck.notation.program.program import Program
@@ -130,7 +130,7 @@ def test_a_network_is_moved_in_few_evaluations(monkeypatch: pytest.MonkeyPatch) 
         runs.append(len(program.definitions))
         return plain(program, *args, **kwargs)
 
-    monkeypatch.setattr("derivcheck.checking.differences.evaluate", counted)
+    monkeypatch.setattr("derivcheck.checking.witnesses.differences.evaluate", counted)
     found = differences(d.program, data, ups, d.wrt, plain(d.program, data), sizes)
     assert len(runs) < 2 * len(d.wrt)
     right = plain(d.adjoint, {**data, **ups})

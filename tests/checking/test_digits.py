@@ -6,7 +6,7 @@ import pytest
 import torch
 
 import derivcheck as dc
-from derivcheck.checking.page import page
+from derivcheck.checking.report.page import page
 from derivcheck.notation.values.digits import told_apart
 
 

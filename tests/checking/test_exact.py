@@ -14,8 +14,8 @@ from torch import Tensor, nn
 
 import derivcheck as dc
 from derivcheck.checking.check import check_at
-from derivcheck.checking.dual import Dual, Duals, _slope
-from derivcheck.checking.exact import exact
+from derivcheck.checking.witnesses.dual import Dual, Duals, _slope
+from derivcheck.checking.witnesses.exact import exact
 from derivcheck.derived import Derivation
 from derivcheck.notation.functions.table import functions
 from derivcheck.notation.terms.build import mul, number

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 import derivcheck as dc
-from derivcheck.checking.fast import agrees
+from derivcheck.checking.witnesses.fast import agrees
 
 
 def tensor(*shape: int, seed: int = 0) -> Tensor:

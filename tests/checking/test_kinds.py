@@ -8,7 +8,7 @@ import pytest
 import torch
 
 import derivcheck as dc
-from derivcheck.checking.kinds import kinds_of
+from derivcheck.checking.subject.kinds import kinds_of
 
 
 def normal(*shape: int, seed: int = 0) -> torch.Tensor:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from derivcheck.checking.check import check
-from derivcheck.checking.lengths import LENGTHS
+from derivcheck.checking.probing.lengths import LENGTHS
 
 Gradients = dict[str, Tensor]
 Condition = Callable[[Tensor, Tensor, Tensor], bool]

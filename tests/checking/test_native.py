@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 
 import derivcheck as dc
-from derivcheck.checking.report import Report
+from derivcheck.checking.report.report import Report
 
 
 def normal(*shape: int, seed: int = 0) -> torch.Tensor:

@@ -9,7 +9,7 @@ import torch
 
 import derivcheck as dc
 from derivcheck.checking.check import check, check_at, examine
-from derivcheck.checking.subject import subject
+from derivcheck.checking.subject.subject import subject
 from tests.checking.forwards import FORWARDS, Tensors
 
 G = torch.Generator()

@@ -12,8 +12,8 @@ from torch.nn import functional as F
 
 import derivcheck as dc
 from derivcheck.checking.check import check
-from derivcheck.checking.sides import Sides
-from derivcheck.checking.subject import subject
+from derivcheck.checking.probing.sides import Sides
+from derivcheck.checking.subject.subject import subject
 
 Gradients = dict[str, Tensor]
 

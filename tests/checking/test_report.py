@@ -13,8 +13,8 @@ import torch
 
 import derivcheck as dc
 from derivcheck.checking.check import check, check_at
-from derivcheck.checking.report import Report
-from derivcheck.checking.row import Row
+from derivcheck.checking.report.report import Report
+from derivcheck.checking.report.row import Row
 from derivcheck.errors import InputError
 from tests.checking.forwards import FORWARDS, Tensors
 

@@ -20,8 +20,8 @@ import torch
 from torch import nn
 
 import derivcheck as dc
-from derivcheck.checking.carry import Carrier
 from derivcheck.checking.check import check, check_at
+from derivcheck.checking.reproducing.carry import Carrier
 from derivcheck.errors import InputError
 from tests.checking import kinds_of_code as kinds
 

@@ -14,9 +14,9 @@ from typer.testing import CliRunner
 import derivcheck as dc
 from derivcheck.checking import check as checks
 from derivcheck.checking.check import check, examine
-from derivcheck.checking.report import Report
-from derivcheck.checking.row import FAULTS, Row
-from derivcheck.checking.subject import subject
+from derivcheck.checking.report.report import Report
+from derivcheck.checking.report.row import FAULTS, Row
+from derivcheck.checking.subject.subject import subject
 from derivcheck.cli import commands
 from derivcheck.cli.app import app
 from derivcheck.training import gate

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 import derivcheck as dc
-from derivcheck.checking.whole import Figures
+from derivcheck.checking.probing.whole import Figures
 
 Tensors = dict[str, torch.Tensor]
 

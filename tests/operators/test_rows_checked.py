@@ -18,8 +18,8 @@ sys.path.insert(0, str(Path(__file__).parent))
 from rows_on_numbers import case, fits, function
 
 import derivcheck as dc
-from derivcheck.checking import exact
 from derivcheck.checking.check import check_at
+from derivcheck.checking.witnesses import exact
 from derivcheck.operators.language.row import Like, Row, Sample, rows
 
 SAID = {"infinite", "masked"}  # data that check refuses

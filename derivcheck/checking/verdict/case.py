@@ -1,0 +1,63 @@
+"""From a wrong row to the case that a diagnosis starts from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any
+
+import torch
+
+from derivcheck.checking.backward.found import Run
+from derivcheck.checking.report.row import Row
+from derivcheck.checking.subject.subject import Subject
+from derivcheck.checking.verdict.judge import Sample
+from derivcheck.diagnosis.case import Case
+from derivcheck.diagnosis.diagnose import diagnose
+
+
+def case_of(s: Subject, run: Run, row: Row, sample: Sample) -> Callable[[], Any]:
+    """A function that diagnoses this row when it is called."""
+    tensors, upstream, right, found = sample.tensors, sample.upstream, sample.right, sample.found
+
+    def look() -> Any:
+        d = s.derivation
+        outputs = dict(zip(d.wrt, d.adjoint.outputs))
+        if f"{row.name}_bar" not in d.adjoint.outputs:
+            return None  # an input of that name stands in its way
+        program = d.program
+        inputs = {a.name: _double(tensors[a.name]) for a in program.arguments if a.name in tensors}
+
+        def backward(
+            given: Mapping[str, torch.Tensor], ups: Mapping[str, torch.Tensor], dtype: torch.dtype = right.dtype
+        ) -> dict[str, torch.Tensor | None]:
+            some = next(iter(tensors.values()))
+
+            def back(t: torch.Tensor) -> torch.Tensor:
+                return t.to(some.device, dtype) if t.is_floating_point() and t.dtype != dtype else t.to(some.device)
+
+            full = {n: t for n, t in tensors.items() if n not in given}
+            return dict(run({**full, **{n: back(t) for n, t in given.items()}}, {n: back(t) for n, t in ups.items()}))
+
+        case = Case(
+            name=row.name,
+            forward=program,
+            adjoint=d.adjoint,
+            inputs=inputs,
+            upstream={n: _double(g) for n, g in upstream.items()},
+            sizes=dict(right.sizes),
+            derived={n: right.value(out) for n, out in outputs.items()},
+            found={n: None if g is None else _double(g) for n in d.wrt for g in (found.get(n),)},
+            tolerance={n: right.tolerance(out) for n, out in outputs.items()},
+            backward=backward,
+            fixed=frozenset(a.name for a in program.arguments if a.role in ("constant", "buffer")),
+            double=partial(backward, dtype=torch.float64),
+        )
+        return diagnose(case)
+
+    return look
+
+
+def _double(t: torch.Tensor) -> torch.Tensor:
+    t = t.detach().cpu()
+    return t.double() if t.is_floating_point() else t

@@ -1,0 +1,53 @@
+"""Subgradients: at a kink, any value between the one-sided derivatives is as good as another."""
+
+from __future__ import annotations
+
+import torch
+
+from derivcheck.checking.backward.found import Upstream
+from derivcheck.checking.subject.subject import Subject, Tensors
+from derivcheck.checking.verdict.judge import Derived, derived
+
+TRIES = 12
+NUDGE = 1e-4
+NARROW = 1e-14  # a regime that is narrower than NUDGE is no kink: so short a step stays in it
+
+
+def between(
+    s: Subject,
+    bar: str,
+    g: torch.Tensor,
+    tensors: Tensors,
+    upstream: Upstream,
+    right: Derived,
+    dtype: torch.dtype,
+    nudge: float = NUDGE,
+) -> bool:
+    """Whether ``g`` lies, element by element, between derived gradients at points a little off the kinks.
+
+    Away from kinks these all agree to the nudge, so a gradient that is wrong there stays wrong.  So do its sums: what a tie
+    shares out between the tied is the same on every side, however it is shared.
+    """
+    sides = [right.value(bar)]
+    generator = torch.Generator().manual_seed(1)
+    for _ in range(TRIES):
+        moved = {}
+        for n, t in tensors.items():
+            if t.is_floating_point():
+                noise = torch.randn(t.shape, generator=generator, dtype=torch.float64).to(t.device)
+                moved[n] = t.double() + nudge * max(float(t.abs().max()), 1e-3) * noise
+            else:
+                moved[n] = t
+        sides.append(derived(s, moved, upstream, dtype).value(bar))
+    value = g.detach().double().cpu()
+    slack = right.tolerance(bar) + 20 * nudge * float(torch.nan_to_num(right.value(bar)).abs().max())
+    slack = torch.where(torch.isfinite(slack), slack, torch.inf)
+    low, high = torch.stack(sides).aminmax(dim=0)
+    if not bool(((value >= low - slack) & (value <= high + slack)).all()):  # NaN is between nothing
+        return False
+    for dims in [(k,) for k in range(value.ndim)] + [tuple(range(value.ndim))]:
+        low, high = torch.stack([side.sum(dims) for side in sides]).aminmax(dim=0)
+        room, total = slack.sum(dims), value.sum(dims)
+        if bool(((high - low <= room) & ((total < low - room) | (total > high + room))).any()):
+            return False
+    return True
