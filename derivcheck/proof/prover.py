@@ -25,10 +25,14 @@ from derivcheck.proof.claims.wording import defined_in_part, how, said
 from derivcheck.proof.expressions.atoms import Expression, expression_text
 from derivcheck.proof.expressions.context import PLAIN, Facts, Mode, OutOfTime, Unreduced
 from derivcheck.proof.expressions.polynomials import minus
+from derivcheck.proof.normal_form.elements import each_element
 from derivcheck.proof.normal_form.modes import (
     AS_WRITTEN,
     AS_WRITTEN_EXPANDED,
     AWAY_FROM_KINKS,
+    ELEMENTS,
+    ELEMENTS_AWAY_FROM_KINKS,
+    ELEMENTS_EXPANDED,
     EXPANDED,
     EXPANDED_RANGES,
     RANGES,
@@ -46,11 +50,12 @@ from derivcheck.proof.report.proof import Part, Proof
 from derivcheck.proof.second_route.order import second_route
 
 # What is opened, in which mode, from cheap to dear: the claim's own names, those that numbers show to be needed, all.
-LEMMA_STAGES = (("claim", PLAIN), ("needed", PLAIN), ("needed", EXPANDED))
+LEMMA_STAGES = (("claim", PLAIN), ("needed", PLAIN), ("needed", EXPANDED), ("needed", ELEMENTS))
 STAGES = (
     *LEMMA_STAGES,
     ("needed", RANGES),
     *(("all", mode) for mode in (PLAIN, EXPANDED, RANGES, EXPANDED_RANGES, AWAY_FROM_KINKS)),
+    *(("all", mode) for mode in (ELEMENTS, ELEMENTS_EXPANDED, ELEMENTS_AWAY_FROM_KINKS)),
 )
 CANDIDATES = 8  # definitions of the derivation that one of the claim is held against
 
@@ -212,8 +217,8 @@ class Prover:
                 names = needed
             try:
                 forms = self.forms(mode)
-                opened, left = forms.emptied(forms.difference(claim, target), names)
-                if not left or names is None and (by_invariant(forms, left) or by_steps(forms, left)):
+                opened, left = self._emptied(forms, forms.difference(claim, target), names)
+                if not left:
                     forms.proves = True
                     return how(mode, opened), ""
             except (OutOfTime, RecursionError):
@@ -226,6 +231,16 @@ class Prover:
             return None, rest
         written = (AS_WRITTEN, AS_WRITTEN_EXPANDED) if EXPANDED in self.modes else (AS_WRITTEN,)
         return second_route(map(self.forms, written), claim, target, rest)
+
+    def _emptied(self, forms: Forms, difference: Expression, names: list[str] | None) -> tuple[list[str], Expression]:
+        """The names that were written out, and what is left: of the first element where something is."""
+        opened: list[str] = []
+        for part in each_element(forms.context, difference) if forms.context.mode.elements else [difference]:
+            more, left = forms.emptied(part, names)
+            opened += more
+            if left and not (names is None and (by_invariant(forms, left) or by_steps(forms, left))):
+                return opened, left
+        return opened, {}
 
     # -- what a proof leaves out ----------------------------------------------------------
     def _limited(self, p: Part) -> Part:

@@ -22,6 +22,8 @@ def how(mode: Mode, opened: list[str], by: str = "") -> str:
         words.append(f"with {', '.join(names[:NAMED])}{more} written out")
     if mode.expand:
         words.append("functions written through exp")
+    if mode.elements:
+        words.append("element by element")
     if mode.ties:
         words.append("away from kinks")
     elif mode.ranges:

@@ -36,12 +36,14 @@ class Mode:
         ranges: write ``[p + c ≥ 0]`` through ``[p ≥ 0]`` and deltas, so that sums split at their ends.
         ties: take it that what the bracket of a kink compares is never equal: a condition.
         shifts: respell shifted and reflected indices, so that equal sums are spelled alike.
+        elements: write out what runs over a literal number of places, element by element.
     """
 
     expand: bool = False
     ranges: bool = False
     ties: bool = False
     shifts: bool = True
+    elements: bool = False
 
 
 PLAIN = Mode()

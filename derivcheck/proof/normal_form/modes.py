@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 
 from derivcheck.notation.integers.polynomials import Poly
 from derivcheck.notation.terms.build import neg
@@ -14,6 +15,9 @@ EXPANDED = Mode(expand=True)
 RANGES = Mode(ranges=True)
 EXPANDED_RANGES = Mode(expand=True, ranges=True)
 AWAY_FROM_KINKS = Mode(expand=True, ranges=True, ties=True)  # a condition
+ELEMENTS = Mode(elements=True)
+ELEMENTS_EXPANDED = Mode(elements=True, expand=True)
+ELEMENTS_AWAY_FROM_KINKS = Mode(elements=True, expand=True, ranges=True, ties=True)
 # for the second route, which wants each index in the range that it was written with
 AS_WRITTEN = Mode(shifts=False)
 AS_WRITTEN_EXPANDED = Mode(shifts=False, expand=True)
@@ -32,7 +36,17 @@ def modes(terms: Iterable[Term], kinds: Mapping[str, str] | None = None) -> list
     compared = any(
         isinstance(t, Bracket) and isinstance(t.operand, Term) and not _integral(t.operand, kinds or {}) for t in everything
     )
-    return [*found, AWAY_FROM_KINKS] if compared and _leaves_equalities_out(everything, kinds or {}) else found
+    if compared and _leaves_equalities_out(everything, kinds or {}):
+        found.append(AWAY_FROM_KINKS)
+    return [*found, *(replace(m, elements=True) for m in found if not m.ranges or m.ties)] if _literal(everything) else found
+
+
+def _literal(everything: Iterable[Term]) -> bool:
+    """Whether something runs over a literal number of places, more than one."""
+    indices = {
+        i for t in everything for i in (t.free if isinstance(t, (Ref, Bracket)) else t.indices if isinstance(t, Over) else ())
+    }
+    return any(i.size.constant is not None and i.size.constant > 1 for i in indices)
 
 
 def _expands(t: Term) -> bool:

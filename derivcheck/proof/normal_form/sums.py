@@ -11,6 +11,7 @@ from derivcheck.proof.expressions.context import Context, Unreduced
 from derivcheck.proof.expressions.polynomials import add_into, free_of, single
 from derivcheck.proof.normal_form import brackets, digits
 from derivcheck.proof.normal_form.closing import finished
+from derivcheck.proof.normal_form.elements import is_literal, places
 from derivcheck.proof.normal_form.products import of_poly, product, times
 from derivcheck.proof.normal_form.ranges import ranged
 from derivcheck.proof.normal_form.substitution import opened, substituted
@@ -22,7 +23,15 @@ def summed(context: Context, bound: Sequence[Index], expression: Expression) -> 
     """``Σ`` of an expression over some indices."""
     if not bound:
         return expression
-    total: Expression = {}
+    literal = next(filter(is_literal, bound), None) if context.mode.elements else None
+    if literal is not None:
+        context.used("Σ_{i<2} f(i) = f(0) + f(1)")
+        rest = [i for i in bound if i is not literal]
+        total: Expression = {}
+        for each in places(context, expression, literal):
+            add_into(total, summed(context, rest, each))
+        return total
+    total = {}
     for m, c in expression.items():
         add_into(total, _of_monomial(context, tuple(bound), m), c)
     return total
