@@ -9,8 +9,8 @@ from typing import Any
 
 import torch
 
-from derivcheck.checking.arithmetic.bound import DIGITS
-from derivcheck.checking.backward.found import Run, Upstream, as_it_is, native, runner, writes
+from derivcheck.checking.arithmetic.function_errors import DIGITS
+from derivcheck.checking.backward.found import Run, as_it_is, native, runner, writes
 from derivcheck.checking.modules import check_modules
 from derivcheck.checking.probing.probes import probe
 from derivcheck.checking.probing.whole import judge_hidden
@@ -19,10 +19,11 @@ from derivcheck.checking.report.row import Row
 from derivcheck.checking.reproducing.reproduce import reproduction
 from derivcheck.checking.second import second_order
 from derivcheck.checking.subject.outputs import flat
-from derivcheck.checking.subject.subject import Subject, Tensors, healthy, subject
+from derivcheck.checking.subject.subject import Subject, Tensors, Upstream, healthy, subject
 from derivcheck.checking.verdict.case import case_of
 from derivcheck.checking.verdict.conditioned import Rounding
-from derivcheck.checking.verdict.judge import Derived, Sample, derived, judge, narrower
+from derivcheck.checking.verdict.derived import Derived, Sample, derived
+from derivcheck.checking.verdict.judge import judge, narrower
 from derivcheck.checking.verdict.single import hint
 from derivcheck.checking.witnesses.witness import testify, value_row
 from derivcheck.errors import GradientMismatch, InputError

@@ -11,12 +11,13 @@ from dataclasses import replace
 import torch
 
 from derivcheck.checking.backward.engine import overheard
-from derivcheck.checking.backward.found import Upstream, runner
+from derivcheck.checking.backward.found import runner
 from derivcheck.checking.report.row import Row
 from derivcheck.checking.subject.outputs import flat
-from derivcheck.checking.subject.subject import Subject, Tensors
+from derivcheck.checking.subject.subject import Subject, Tensors, Upstream
 from derivcheck.checking.verdict.conditioned import Rounding
-from derivcheck.checking.verdict.judge import Sample, derived, judge
+from derivcheck.checking.verdict.derived import Sample, derived
+from derivcheck.checking.verdict.judge import judge
 from derivcheck.derived import Derivation
 from derivcheck.errors import DerivcheckError
 

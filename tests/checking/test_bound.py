@@ -11,8 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import derivcheck as dc
-from derivcheck.checking.arithmetic.bound import Bound, Pair, unit
+from derivcheck.checking.arithmetic.bound import Bound
 from derivcheck.checking.arithmetic.live import Live
+from derivcheck.checking.arithmetic.pairs import Pair, unit
 from derivcheck.notation.program.definitions import Definition, Input
 from derivcheck.notation.program.program import Program
 from derivcheck.notation.terms.build import add, div, func, mul, number, power, ref, size_of, sub

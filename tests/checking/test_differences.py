@@ -10,10 +10,10 @@ import torch
 from torch import nn
 
 import derivcheck as dc
-from derivcheck.checking.arithmetic.structure import colouring, degree, unreduced
 from derivcheck.checking.check import check, check_at
 from derivcheck.checking.witnesses.differences import difference, differences
 from derivcheck.checking.witnesses.exact import exact
+from derivcheck.checking.witnesses.structure import colouring, degree, unreduced
 from derivcheck.derivation.sweep import adjoint
 from derivcheck.derived import Derivation
 from derivcheck.notation.program.program import Program

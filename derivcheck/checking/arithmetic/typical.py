@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import torch
 
-from derivcheck.checking.arithmetic.bound import unit
 from derivcheck.checking.arithmetic.live import Live
+from derivcheck.checking.arithmetic.pairs import unit
 from derivcheck.notation.program.program import Program
 from derivcheck.notation.values.evaluator import evaluate
 

@@ -9,8 +9,8 @@ from typing import Any
 
 import torch
 
-from derivcheck.checking.backward.found import Run, Upstream, parse_backward
-from derivcheck.checking.subject.subject import Subject, Tensors
+from derivcheck.checking.backward.found import Run, parse_backward
+from derivcheck.checking.subject.subject import Subject, Tensors, Upstream
 from derivcheck.checking.subject.wide import computing_in
 from derivcheck.errors import DerivcheckError
 from derivcheck.notation.program.program import Program

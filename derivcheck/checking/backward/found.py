@@ -14,7 +14,7 @@ from derivcheck.checking.arithmetic.live import Live
 from derivcheck.checking.backward.engine import functions
 from derivcheck.checking.backward.own import own
 from derivcheck.checking.subject.outputs import dense, flat
-from derivcheck.checking.subject.subject import Subject, Tensors
+from derivcheck.checking.subject.subject import Subject, Tensors, Upstream
 from derivcheck.checking.subject.wide import widened
 from derivcheck.errors import InputError
 from derivcheck.notation.program.definitions import Input
@@ -24,7 +24,6 @@ from derivcheck.notation.text.parse import parse_program
 from derivcheck.notation.values.evaluator import evaluate
 from derivcheck.tracing.program.copies import same_layout
 
-Upstream = dict[str, torch.Tensor]
 Run = Callable[[Tensors, Upstream], Mapping[str, "torch.Tensor | None"]]
 
 

@@ -6,11 +6,12 @@ from collections.abc import Mapping
 
 import torch
 
-from derivcheck.checking.backward.found import Run, Upstream
-from derivcheck.checking.probing.situations import at_sizes
+from derivcheck.checking.backward.found import Run
 from derivcheck.checking.subject.draw import possible
-from derivcheck.checking.subject.subject import Subject
-from derivcheck.checking.verdict.judge import derived, judge
+from derivcheck.checking.subject.elsewhere import at_sizes
+from derivcheck.checking.subject.subject import Subject, Upstream
+from derivcheck.checking.verdict.derived import derived
+from derivcheck.checking.verdict.judge import judge
 from derivcheck.checking.verdict.likeness import runs
 from derivcheck.errors import DerivcheckError
 from derivcheck.notation.values.measure import measure

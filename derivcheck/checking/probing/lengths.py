@@ -9,12 +9,12 @@ from collections.abc import Iterator, Mapping
 
 import torch
 
-from derivcheck.checking.arithmetic.structure import pricing
-from derivcheck.checking.backward.found import Upstream
-from derivcheck.checking.probing.situations import WORK, Probe, at_sizes, changeable
+from derivcheck.checking.arithmetic.cost import pricing
+from derivcheck.checking.arithmetic.pairs import HALVES
+from derivcheck.checking.probing.situations import WORK, Probe
 from derivcheck.checking.subject.draw import fitting
-from derivcheck.checking.subject.subject import Subject
-from derivcheck.checking.verdict.judge import HALVES
+from derivcheck.checking.subject.elsewhere import at_sizes, changeable
+from derivcheck.checking.subject.subject import Subject, Upstream
 
 LENGTHS = (4, 32, 7, 64, 16, 2, 8, 128, 3, 5, 6, 9, 129)  # what has found most comes first
 FEW = (7, 16, 64)  # in half precision, where each is judged in full

@@ -18,7 +18,7 @@ import torch
 
 from derivcheck.checking.arithmetic.compare import compare
 from derivcheck.checking.arithmetic.live import array
-from derivcheck.checking.backward.found import Found, Run, Upstream, find
+from derivcheck.checking.backward.found import Found, Run, find
 from derivcheck.checking.probing.excluding import excluding
 from derivcheck.checking.probing.lengths import Lengths
 from derivcheck.checking.probing.reach import Reach
@@ -26,8 +26,9 @@ from derivcheck.checking.probing.sides import Sides
 from derivcheck.checking.probing.situations import Probe, places, situations
 from derivcheck.checking.report.report import Report
 from derivcheck.checking.report.row import NOT_REPRODUCED, Row
-from derivcheck.checking.subject.subject import Subject, Tensors
-from derivcheck.checking.verdict.judge import CAP, Derived, Sample, derived, judge
+from derivcheck.checking.subject.subject import Subject, Tensors, Upstream
+from derivcheck.checking.verdict.derived import CAP, Derived, Sample, derived
+from derivcheck.checking.verdict.judge import judge
 from derivcheck.checking.verdict.kinks import NARROW, between
 from derivcheck.checking.verdict.likeness import likeness
 from derivcheck.errors import DerivcheckError

@@ -13,12 +13,11 @@ from itertools import combinations
 import torch
 
 from derivcheck.checking.arithmetic.live import Live
-from derivcheck.checking.backward.found import Upstream
 from derivcheck.checking.probing.sides import SIGNS, Condition, Sides
 from derivcheck.checking.probing.situations import Probe, equal_numbers, tied
 from derivcheck.checking.subject.draw import another, limit
 from derivcheck.checking.subject.kinds import fitted, rigid
-from derivcheck.checking.subject.subject import Subject, Tensors
+from derivcheck.checking.subject.subject import Subject, Tensors, Upstream
 from derivcheck.errors import DerivcheckError
 from derivcheck.notation.integers.atoms import Entry
 from derivcheck.notation.terms.nodes import Ref, SizeOf

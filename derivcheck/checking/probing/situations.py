@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import combinations
 
 import torch
 
-from derivcheck.checking.arithmetic.structure import cost
-from derivcheck.checking.backward.found import Upstream
-from derivcheck.checking.subject.draw import another, fitting, free_sizes, possible
+from derivcheck.checking.arithmetic.cost import cost
+from derivcheck.checking.arithmetic.pairs import HALVES
+from derivcheck.checking.subject.draw import another, fitting, possible
+from derivcheck.checking.subject.elsewhere import at_sizes, changeable, coprime_sizes, kept
 from derivcheck.checking.subject.kinds import fitted, rigid
-from derivcheck.checking.subject.subject import Subject, Tensors
-from derivcheck.checking.verdict.judge import HALVES, Derived
-from derivcheck.notation.program.definitions import Input
+from derivcheck.checking.subject.subject import Subject, Tensors, Upstream
+from derivcheck.checking.verdict.derived import Derived
 
-COPRIME = (5, 3, 7, 2, 11, 4, 13, 9)
 TAILS = (17, 19, 23, 11, 13, 9, 7, 5)  # beyond blocks of 4, 8 and 16, with something left over
 LENGTHS = (  # for each, the lengths in the order in which they are tried
     ("odd tails", (TAILS, (9, 7, 11, 13, 5, 3, 7, 5))),
@@ -27,7 +26,6 @@ LENGTHS = (  # for each, the lengths in the order in which they are tried
 SIZES = ("coprime sizes", *(name for name, _ in LENGTHS))
 WORK = 4e6  # multiplications that one run of the adjoint may cost at other sizes
 LONG = (1031, 131, 37)  # more than a block of a kernel, with something left over
-ATTEMPTS = 24  # at data that the user's own conditions hold of
 LARGE = 1 << 14  # elements beyond which probes run at small sizes, where the forward takes them
 WIDE, NARROW = 20.0, 6.0  # powers of two, up and down, of an upstream gradient of all magnitudes; in half precision
 
@@ -123,7 +121,7 @@ def _layouts(s: Subject, data: Tensors, ups: Upstream, other: Upstream, generato
         yield Probe("expanded upstream", data, {n: _expanded(g, generator) for n, g in ups.items()}, glanced=True)
     if any(g.ndim > 1 for g in ups.values()) and not s.native:
         yield Probe("transposed upstream", data, {n: _transposed(g) for n, g in other.items()}, numbers=(data, other))
-    own = {a.name for a in s.derivation.program.arguments if _kept(s, a)}  # these stand in memory as the module made them
+    own = {a.name for a in s.derivation.program.arguments if kept(s, a)}  # these stand in memory as the module made them
     floats = [n for n, t in data.items() if t.is_floating_point() and n not in own]
     apart = {n: _strided(t) if n in floats else t for n, t in data.items()}
     yield Probe("non-contiguous inputs", apart, ups, numbers=(data, ups))
@@ -264,61 +262,6 @@ def _unbounded(s: Subject, data: Tensors) -> list[str]:
     """Inputs that may be of either sign, as far as their values tell, and that need not be of a kind."""
     free = [n for n in s.wrt if n in data and n not in rigid(s.kinds)]
     return [n for n in free if data[n].numel() > 1 and bool((data[n] <= 0).any())]
-
-
-def changeable(s: Subject, sizes: Mapping[str, int]) -> list[str]:
-    """The sizes that a probe may change."""
-    program = s.derivation.program
-    own = ("parameter", "buffer") if s.module is not None else ()
-    fixed = frozenset(a.name for a in program.arguments if a.name in s.held or a.role in ("constant", *own))
-    return [n for n in free_sizes(program, fixed) if n in sizes]
-
-
-def coprime_sizes(s: Subject, sizes: Mapping[str, int]) -> dict[str, int] | None:
-    """Small sizes without a common factor for what may be changed; None where nothing may."""
-    free = changeable(s, sizes)
-    for shift in range(3):
-        wanted = dict(sizes) | {n: COPRIME[(k + shift) % len(COPRIME)] for k, n in enumerate(free)}
-        found = fitting(s.derivation.program, wanted, free) if free else None
-        if found is not None:
-            return found
-    return None
-
-
-def small(
-    s: Subject, upstream: Upstream, sizes: Mapping[str, int], generator: torch.Generator
-) -> tuple[Tensors, Upstream] | None:
-    """Data of the same kind at small sizes."""
-    found = coprime_sizes(s, sizes)
-    return None if found is None else at_sizes(s, found, upstream, generator)
-
-
-def at_sizes(s: Subject, sizes: dict[str, int], upstream: Upstream, generator: torch.Generator) -> tuple[Tensors, Upstream]:
-    """Data of the same kind as the subject's, and upstream gradients, at other sizes (a module keeps its parameters)."""
-    program, adjoint = s.derivation.program, s.derivation.adjoint
-    known = {a.name: a for a in program.arguments}
-    free = [n for n in s.tensors if n in known and not _kept(s, known[n])]
-
-    def draw(names: Iterable[str]) -> Tensors:
-        return {n: another(program, known[n], s.tensors[n], sizes, generator, s.kinds.get(n, ()), s.range(n)) for n in names}
-
-    tensors = s.tensors | draw(free)
-    for k in range(ATTEMPTS):
-        broken = s.domain.broken(tensors, sizes)
-        if broken is None:
-            break
-        shrunk = 0.5 ** (k // 4)  # a condition may be one on the whole of it
-        new = draw(m for m in free if m in broken.names)
-        tensors |= {n: t * shrunk if t.is_floating_point() else t for n, t in new.items()}
-    ups = {}
-    for n, g in upstream.items():
-        shape = tuple(p.at(sizes) for p in adjoint.argument(n).dims)
-        ups[n] = torch.randn(shape, generator=generator, dtype=torch.float64).to(g.device, g.dtype)
-    return tensors, ups
-
-
-def _kept(s: Subject, a: Input) -> bool:
-    return a.name in s.held or s.module is not None and a.role in ("parameter", "buffer")
 
 
 def _random(upstream: Upstream, generator: torch.Generator) -> Upstream:

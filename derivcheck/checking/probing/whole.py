@@ -17,13 +17,15 @@ from dataclasses import dataclass, field
 
 import torch
 
-from derivcheck.checking.arithmetic.bound import Bound, unit
+from derivcheck.checking.arithmetic.bound import Bound
+from derivcheck.checking.arithmetic.pairs import HALVES, unit
 from derivcheck.checking.arithmetic.typical import Typical
-from derivcheck.checking.backward.found import Run, Upstream, find
-from derivcheck.checking.probing.situations import at_sizes
+from derivcheck.checking.backward.found import Run, find
 from derivcheck.checking.report.row import Row
-from derivcheck.checking.subject.subject import Subject, Tensors
-from derivcheck.checking.verdict.judge import HALVES, Sample, derived, doubled, judge
+from derivcheck.checking.subject.elsewhere import at_sizes
+from derivcheck.checking.subject.subject import Subject, Tensors, Upstream
+from derivcheck.checking.verdict.derived import Sample, derived, doubled
+from derivcheck.checking.verdict.judge import judge
 from derivcheck.checking.verdict.likeness import runs
 from derivcheck.errors import DerivcheckError
 from derivcheck.notation.values.evaluator import evaluate

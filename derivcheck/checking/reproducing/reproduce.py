@@ -11,7 +11,6 @@ from typing import Any
 import torch
 
 from derivcheck.checking.backward.found import as_it_is, intermediates, parse_backward, runner
-from derivcheck.checking.probing.situations import small
 from derivcheck.checking.report.report import Report
 from derivcheck.checking.report.row import Row
 from derivcheck.checking.reproducing.carry import Carrier
@@ -19,8 +18,10 @@ from derivcheck.checking.reproducing.snippets import statements_for
 from derivcheck.checking.reproducing.spelling import EMBEDDED, number
 from derivcheck.checking.second import MARK
 from derivcheck.checking.subject import wide
+from derivcheck.checking.subject.elsewhere import small
 from derivcheck.checking.subject.subject import Subject
-from derivcheck.checking.verdict.judge import Sample, derived, judge
+from derivcheck.checking.verdict.derived import Sample, derived
+from derivcheck.checking.verdict.judge import judge
 from derivcheck.codegen.file.source import source
 from derivcheck.errors import DerivcheckError, InputError
 from derivcheck.notation.program.program import Program

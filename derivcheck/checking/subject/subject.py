@@ -25,6 +25,7 @@ from derivcheck.tracing.modules import identifier
 from derivcheck.tracing.program.copies import module_copy
 
 Tensors = dict[str, torch.Tensor]
+Upstream = dict[str, torch.Tensor]  # an upstream gradient per floating-point output
 
 
 @dataclass

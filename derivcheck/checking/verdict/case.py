@@ -11,7 +11,7 @@ import torch
 from derivcheck.checking.backward.found import Run
 from derivcheck.checking.report.row import Row
 from derivcheck.checking.subject.subject import Subject
-from derivcheck.checking.verdict.judge import Sample
+from derivcheck.checking.verdict.derived import Sample
 from derivcheck.diagnosis.case import Case
 from derivcheck.diagnosis.diagnose import diagnose
 

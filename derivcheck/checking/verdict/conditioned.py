@@ -15,15 +15,16 @@ from typing import Any
 import numpy as np
 import torch
 
-from derivcheck.checking.arithmetic.bound import FLOAT64_UNIT, Bound, unit
+from derivcheck.checking.arithmetic.bound import Bound
 from derivcheck.checking.arithmetic.compare import compare
+from derivcheck.checking.arithmetic.cost import cost
 from derivcheck.checking.arithmetic.live import array
-from derivcheck.checking.arithmetic.structure import cost
+from derivcheck.checking.arithmetic.pairs import FLOAT64_UNIT, unit
 from derivcheck.checking.backward.claim import Claim, Claims
-from derivcheck.checking.backward.found import Found, Run, Upstream
+from derivcheck.checking.backward.found import Found, Run
 from derivcheck.checking.report.row import Row
-from derivcheck.checking.subject.subject import Subject, Tensors
-from derivcheck.checking.verdict.judge import CAP, Derived, bounds, derived, doubled
+from derivcheck.checking.subject.subject import Subject, Tensors, Upstream
+from derivcheck.checking.verdict.derived import CAP, Derived, bounds, derived, doubled
 from derivcheck.checking.verdict.native import blame, forgive
 from derivcheck.checking.verdict.shortcuts import in_full
 from derivcheck.errors import DerivcheckError

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import torch
 
-from derivcheck.checking.backward.found import Upstream
-from derivcheck.checking.subject.subject import Subject, Tensors
-from derivcheck.checking.verdict.judge import Derived, derived
+from derivcheck.checking.subject.subject import Subject, Tensors, Upstream
+from derivcheck.checking.verdict.derived import Derived, derived
 
 TRIES = 12
 NUDGE = 1e-4

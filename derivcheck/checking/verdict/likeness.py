@@ -7,11 +7,12 @@ from dataclasses import dataclass
 
 import torch
 
-from derivcheck.checking.arithmetic.bound import Bound, Pair
+from derivcheck.checking.arithmetic.bound import Bound
 from derivcheck.checking.arithmetic.compare import compare
+from derivcheck.checking.arithmetic.pairs import Pair
 from derivcheck.checking.subject.outputs import flat
 from derivcheck.checking.subject.subject import Subject, Tensors
-from derivcheck.checking.verdict.judge import bounds
+from derivcheck.checking.verdict.derived import bounds
 from derivcheck.notation.values.evaluator import evaluate
 from derivcheck.notation.values.measure import measure
 from derivcheck.tracing.program.copies import same_layout

@@ -9,10 +9,11 @@ from __future__ import annotations
 import torch
 
 from derivcheck.checking.arithmetic.compare import compare
-from derivcheck.checking.backward.found import Found, Run, Upstream, find
+from derivcheck.checking.arithmetic.pairs import HALVES
+from derivcheck.checking.backward.found import Found, Run, find
 from derivcheck.checking.report.row import Row
-from derivcheck.checking.subject.subject import Subject, Tensors
-from derivcheck.checking.verdict.judge import CAP, HALVES, Derived, derived, doubled
+from derivcheck.checking.subject.subject import Subject, Tensors, Upstream
+from derivcheck.checking.verdict.derived import CAP, Derived, derived, doubled
 from derivcheck.checking.verdict.kinks import between
 
 DIGITS = 1e-6  # of the terms added: what a kernel may be off without being called wrong

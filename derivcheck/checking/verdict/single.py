@@ -6,10 +6,11 @@ from collections.abc import Mapping
 
 import torch
 
-from derivcheck.checking.backward.found import Run, Upstream
+from derivcheck.checking.backward.found import Run
 from derivcheck.checking.report.row import Row
-from derivcheck.checking.subject.subject import Subject
-from derivcheck.checking.verdict.judge import derived, judge
+from derivcheck.checking.subject.subject import Subject, Upstream
+from derivcheck.checking.verdict.derived import derived
+from derivcheck.checking.verdict.judge import judge
 from derivcheck.errors import DerivcheckError
 
 SIZES = (1e-9, 1e-5)  # of the largest element, between which an error may be float32's

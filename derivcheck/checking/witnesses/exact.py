@@ -15,7 +15,7 @@ from typing import Any
 import mpmath  # type: ignore[import-untyped]
 import numpy as np
 
-from derivcheck.checking.arithmetic.structure import cost
+from derivcheck.checking.arithmetic.cost import cost
 from derivcheck.checking.report.row import Witness
 from derivcheck.checking.subject.draw import fitting, possible
 from derivcheck.checking.witnesses.dual import Dual, Duals

@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from derivcheck.checking.arithmetic.bound import FLOAT64_UNIT
+from derivcheck.checking.arithmetic.pairs import FLOAT64_UNIT
 from derivcheck.checking.witnesses.slopes import slope_along
 
 FIRST = (9, 15)  # short steps meet few kinks, shorter ones fewer

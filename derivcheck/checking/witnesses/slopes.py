@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import torch
 
-from derivcheck.checking.arithmetic.bound import FLOAT64_UNIT
+from derivcheck.checking.arithmetic.pairs import FLOAT64_UNIT
 
 
 def slope_along(

@@ -17,23 +17,24 @@ from typing import Any
 import numpy as np
 import torch
 
-from derivcheck.checking.arithmetic.bound import FLOAT64_UNIT, Bound
+from derivcheck.checking.arithmetic.bound import Bound
 from derivcheck.checking.arithmetic.compare import compare
 from derivcheck.checking.arithmetic.live import Live, array
-from derivcheck.checking.arithmetic.structure import compared, dependents
+from derivcheck.checking.arithmetic.pairs import FLOAT64_UNIT
 from derivcheck.checking.backward.engine import functions
-from derivcheck.checking.backward.found import Upstream
-from derivcheck.checking.probing.situations import at_sizes
 from derivcheck.checking.report.row import NOT_REPRODUCED, Row, Witness
+from derivcheck.checking.subject.elsewhere import at_sizes
 from derivcheck.checking.subject.outputs import dense, flat
-from derivcheck.checking.subject.subject import Subject, Tensors
+from derivcheck.checking.subject.subject import Subject, Tensors, Upstream
 from derivcheck.checking.subject.wide import computing_in
-from derivcheck.checking.verdict.judge import CAP, Derived, derived, fill
+from derivcheck.checking.verdict.derived import CAP, Derived, derived
+from derivcheck.checking.verdict.judge import fill
 from derivcheck.checking.verdict.likeness import runs
 from derivcheck.checking.verdict.native import DIGITS, at_kinks, share
 from derivcheck.checking.witnesses.differences import Difference, difference, differences
 from derivcheck.checking.witnesses.exact import exact, small_sizes
 from derivcheck.checking.witnesses.slopes import slope_along
+from derivcheck.checking.witnesses.structure import compared, dependents
 from derivcheck.errors import DerivcheckError, InputError, UnsupportedOperation
 from derivcheck.notation.terms.nodes import Ref
 from derivcheck.notation.values.evaluator import evaluate

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from itertools import count as numbers_from
 from typing import Any
@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from derivcheck.checking.arithmetic.cost import volume
 from derivcheck.notation.integers.polynomials import Index, i_poly
 from derivcheck.notation.program.definitions import Definition, Input
 from derivcheck.notation.program.program import Program
@@ -63,7 +64,7 @@ def unreduced(
         label = next(n for n in spare if n not in program.names)
         inner, body = _opened(term, names.union(inputs))
         arrays = [math.prod(p.at(sizes) for p in program.dims(r.name)) for r in refs(body)]
-        if _volume(indices + inner, sizes) > max(4 * max(arrays, default=0), SMALL):  # a matrix product stays one
+        if volume(indices + inner, sizes) > max(4 * max(arrays, default=0), SMALL):  # a matrix product stays one
             inner, body = (), term
         last.append(Definition(label, indices + inner, body))
         g = np.asarray(g, dtype=np.float64)
@@ -145,12 +146,13 @@ def compared(program: Program, name: str) -> bool:
 def degree(program: Program, name: str) -> float:
     """The degree of the outputs as polynomials in ``name``; infinite where they are none.
 
-    >>> from derivcheck.notation.integers.polynomials import size
-    >>> from derivcheck.notation.terms.build import power, ref
-    >>> n = Index("n", size("N"))
-    >>> square = Definition("y", (n,), power(ref("x", n), 2))
-    >>> degree(Program((Input("x", (size("N"),)),), (square,), ("y",)), "x")
-    2
+        >>> from derivcheck.checking.arithmetic.cost import volume
+    from derivcheck.notation.integers.polynomials import size
+        >>> from derivcheck.notation.terms.build import power, ref
+        >>> n = Index("n", size("N"))
+        >>> square = Definition("y", (n,), power(ref("x", n), 2))
+        >>> degree(Program((Input("x", (size("N"),)),), (square,), ("y",)), "x")
+        2
     """
     of: dict[str, float] = {name: 1}
     for d in program.definitions:
@@ -271,22 +273,3 @@ def batched(program: Program, names: Collection[str], colour: Index) -> Program:
         for d in program.definitions
     )
     return replace(program, arguments=arguments, definitions=definitions)
-
-
-def cost(program: Program, sizes: Mapping[str, int]) -> float:
-    """Roughly how many multiplications one evaluation for one colour costs."""
-    return pricing(program.definitions)(sizes)
-
-
-def pricing(definitions: Iterable[Definition]) -> Callable[[Mapping[str, int]], float]:
-    """:func:`cost` at many sizes: the definitions are walked once."""
-    parts: list[tuple[tuple[Index, ...], int]] = []
-    for d in definitions:
-        nodes = list(subterms(d.term))
-        parts.append((d.indices, len(nodes) + 20 * sum(isinstance(t, Func) for t in nodes)))
-        parts += [(tuple(set(d.indices) | set(t.indices)), 1) for t in nodes if isinstance(t, Over)]
-    return lambda sizes: sum((float(times * _volume(indices, sizes)) for indices, times in parts), 0.0)
-
-
-def _volume(indices: tuple[Index, ...], sizes: Mapping[str, int]) -> float:
-    return math.prod(i.size.at(sizes) if not i.size.names and not i.size.indices else 16 for i in indices)
