@@ -269,32 +269,32 @@ def mean_over(scene: Scene) -> dict[str, Fraction]:
 
 def divided_by(scene: Scene, term: Term) -> dict[str, Fraction]:
     """The sizes that a term of the adjoint is divided by as a whole, with their powers."""
-    return {n: -e for n, e in _sizes(scene, term).items() if e < 0}
+    return {n: -e for n, e in _sizes(scene, term, frozenset({f"{scene.name}_bar"})).items() if e < 0}
 
 
-def _sizes(scene: Scene, term: Term) -> dict[str, Fraction]:
-    """The powers of sizes that are factors of a term, followed back along the chain rule."""
+def _sizes(scene: Scene, term: Term, seen: frozenset[str]) -> dict[str, Fraction]:
+    """The powers of sizes that are factors of a term, followed back along the chain rule; none of adjoints seen already."""
     if isinstance(term, Mul):
         found: dict[str, Fraction] = {}
         for a in term.args:
-            for n, e in _sizes(scene, a).items():
+            for n, e in _sizes(scene, a, seen).items():
                 found[n] = found.get(n, Fraction(0)) + e
         return found
     if isinstance(term, Add):
-        every = [_sizes(scene, a) for a in term.args]
+        every = [_sizes(scene, a, seen) for a in term.args]
         return {n: max(f.get(n, Fraction(0)) for f in every) for n in every[0]}
     if isinstance(term, Over):
-        return _sizes(scene, term.body) if term.kind == "sum" else {}
+        return _sizes(scene, term.body, seen) if term.kind == "sum" else {}
     if isinstance(term, Pow) and isinstance(term.exponent, Number):
         return (
-            {n: e * term.exponent.value for n, e in _sizes(scene, term.base).items()}
+            {n: e * term.exponent.value for n, e in _sizes(scene, term.base, seen).items()}
             if isinstance(term.base, (SizeOf, Mul))
             else {}
         )
     if isinstance(term, SizeOf) and len(term.value.terms) == 1:
         return {a.name: Fraction(k) for a, k in term.value.terms[0][0] if isinstance(a, Size)}
-    if isinstance(term, Ref) and term.name.endswith("_bar") and term.name not in scene.case.forward.names:
-        return _sizes(scene, scene.program.definition(term.name).term) if term.name != f"{scene.name}_bar" else {}
+    if isinstance(term, Ref) and term.name.endswith("_bar") and term.name not in {*scene.case.forward.names, *seen}:
+        return _sizes(scene, scene.program.definition(term.name).term, seen | {term.name})  # a recurrence leads back to itself
     return {}
 
 

@@ -88,6 +88,14 @@ def kernel_not_turned(grad_output: Tensor, x: Tensor, w: Tensor) -> dict[str, Te
     return {"x": F.conv2d(grad_output, w.transpose(0, 1), padding=1)}
 
 
+def cumprod(x: Tensor) -> Tensor:
+    return torch.cumprod(x, 0)
+
+
+def twice_the_recurrence(grad_output: Tensor, x: Tensor) -> dict[str, Tensor]:
+    return {"x": 2 * (grad_output * cumprod(x)).flip(0).cumsum(0).flip(0) / x}
+
+
 CASES: list[tuple[Callable[..., Any], dict[str, Tensor], Callable[..., Any], str, str]] = [
     (mse, {"x": drawn(5, 3), "w": drawn(2, 3), "b": drawn(2), "t": drawn(5, 2)}, mse_divided_by_the_batch, "w",
      "divided by N, but the mean is over N·out"),
@@ -99,6 +107,7 @@ CASES: list[tuple[Callable[..., Any], dict[str, Tensor], Callable[..., Any], str
     (max_pool, {"x": drawn(2, 3, 6)}, every_element_of_the_window, "x", "every element that best chooses from"),
     (half_detached, {"x": drawn(5, 3), "w": drawn(3)}, not_detached, "x", "detached in the forward, but a gradient flows"),
     (conv, {"x": drawn(2, 3, 6, 5), "w": drawn(4, 3, 3, 3)}, kernel_not_turned, "x", "w is flipped over its last two axes"),
+    (cumprod, {"x": drawn(5)}, twice_the_recurrence, "x", "2× too large at every size tried"),
 ]  # fmt: skip
 
 
