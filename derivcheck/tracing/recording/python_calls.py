@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from types import FrameType
 from typing import Any
 
 import torch
@@ -26,6 +27,7 @@ _DATA_GET = torch.Tensor.data.__get__  # type: ignore[attr-defined]
 _INSIDE = ("it takes gradients inside the traced code", "dc.derive(d.adjoint) gives second derivatives.")
 _HOOKED = ("a hook changes gradients on their way, so that they are not the function's", "Leave the hook out.")
 _NUMBERS = ("it takes the tensor's values out of torch (data-dependent)", "Keep it a tensor, or pass the values as a constant.")
+_COPIED = ("the copy is apart from autograd's graph: no gradient passes it", "Write x.clone(), or x.detach().clone().")
 _REFUSED: dict[Any, tuple[str, str, str]] = {
     torch.autograd.grad: ("torch.autograd.grad", *_INSIDE),
     torch.autograd.backward: ("torch.autograd.backward", *_INSIDE),
@@ -35,6 +37,8 @@ _REFUSED: dict[Any, tuple[str, str, str]] = {
     torch.Tensor.numpy: ("Tensor.numpy", *_NUMBERS),
     torch.Tensor.__array__: ("Tensor.numpy", *_NUMBERS),
     torch.Tensor.tolist: ("Tensor.tolist", *_NUMBERS),
+    torch.Tensor.__deepcopy__: ("copy.deepcopy", *_COPIED),
+    torch.Tensor.__reduce_ex__: ("copy.copy", *_COPIED),
 }
 
 
@@ -132,10 +136,13 @@ class PythonCalls(TorchFunctionMode):
     def _type(self, name: str, func: Any, args: Any) -> Any:
         """A type, a device that the code reads; one by which it may choose is noted."""
         value = func(*args)
-        frame = sys._getframe(2)
+        self.note(name, value, sys._getframe(2))
+        return value
+
+    def note(self, name: str, value: Any, frame: FrameType) -> None:
+        """Note what this frame has just read of a tensor's type, if it is the user's code and may choose by it."""
         if user_file(frame.f_code.co_filename) and decides(frame):
             self.recording.chosen_by[name, str(value)] = str(Place.of(frame))
-        return value
 
     def _called(self, func: Any, args: Any, kwargs: Any) -> Any:
         """The call with plain numbers; what they are made of is handed to the operators that it comes to."""

@@ -28,6 +28,8 @@ from derivcheck.tracing.recording.marks import Marks
 from derivcheck.tracing.recording.python_calls import PythonCalls
 from derivcheck.tracing.recording.reads import Reads
 from derivcheck.tracing.recording.stack import place_of, run_code
+from derivcheck.tracing.recording.types_read import noticing
+from derivcheck.tracing.recording.unseen import unseen_refused
 from derivcheck.tracing.watching.watched import Watched
 
 _OWN = (torch.nn.functional, torch.functional)
@@ -103,6 +105,7 @@ def record(code: Callable[[Run], Any], run: Run) -> Recording:
         UnsupportedOperation: an operator that cannot be derived.
     """
     recording, recorder = run.recording, run.recorder
+    calls = PythonCalls(recorder, run.reads, run.marks)
     quiet = not _LOG.disabled
     _LOG.disabled = True  # it prints a traceback for each size that does not fit; trying those is the point here
     try:
@@ -110,13 +113,15 @@ def record(code: Callable[[Run], Any], run: Run) -> Recording:
             run.reads.stands.watching((*map(vars, _OWN), *run.modules)) if run.watch else nullcontext(),
             _as_written(),
             _eager(),
+            unseen_refused(run.functional),
             torch.enable_grad(),
             enable_python_dispatcher(),
             run.mode,
             nullcontext() if run.functional.pure else recorder,
             run.functional,
             run.marks.listening(),
-            PythonCalls(recorder, run.reads, run.marks),
+            calls,
+            noticing(calls.note),
         ):
             try:
                 out = run_code(code, run)

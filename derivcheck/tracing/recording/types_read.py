@@ -7,11 +7,16 @@ kept beside comparisons may.
 from __future__ import annotations
 
 import dis
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import lru_cache
 from types import CodeType, FrameType
 from typing import Any
 
 import torch
+from torch._subclasses.fake_tensor import FakeTensor
+from torch._subclasses.functional_tensor import FunctionalTensor
 
 READS: dict[Any, str] = {
     getattr(torch.Tensor, n).__get__: n
@@ -22,14 +27,44 @@ _HANDED = ("CALL", "PRECALL", "KW_NAMES", "RETURN")
 _KINDS = ("is_floating_point", "is_complex")  # the same for all types that are derived
 
 
+_OWN = ((FakeTensor, "device"), (FunctionalTensor, "layout"))  # properties in Python, which torch's functions do not pass
+
+
+@contextmanager
+def noticing(note: Callable[[str, Any, FrameType], None]) -> Iterator[None]:
+    """``note(name, value, frame)`` where code reads what tensors without data answer in Python."""
+    before = [(kind, name, vars(kind)[name]) for kind, name in _OWN]
+
+    def noticed(name: str, answer: Any) -> property:
+        def read(tensor: torch.Tensor) -> Any:
+            value = answer.__get__(tensor, type(tensor))
+            note(name, value, sys._getframe(1))
+            return value
+
+        return property(read)
+
+    for kind, name, answer in before:
+        setattr(kind, name, noticed(name, answer))
+    try:
+        yield
+    finally:
+        for kind, name, answer in before:
+            setattr(kind, name, answer)
+
+
 def decides(frame: FrameType) -> bool:
     """Whether what a frame has just read may decide what it computes."""
     return _decides(frame.f_code, frame.f_lasti)
 
 
+@lru_cache(maxsize=1024)
+def _instructions(code: CodeType) -> tuple[dis.Instruction, ...]:
+    return tuple(dis.get_instructions(code))
+
+
 @lru_cache(maxsize=4096)
 def _decides(code: CodeType, at: int) -> bool:
-    instructions = list(dis.get_instructions(code))
+    instructions = _instructions(code)
     start = next(k for k, i in enumerate(instructions) if i.offset >= at)
     lines = [i.positions.lineno if i.positions else None for i in instructions]
     same_line = [i for i, line in zip(instructions, lines) if line == lines[start]]
@@ -64,7 +99,7 @@ def asks_for_types(code: CodeType) -> bool:
         return False
     if "builtins" in code.co_names:
         return True
-    instructions = list(dis.get_instructions(code))
+    instructions = _instructions(code)
     for k, i in enumerate(instructions):
         named = i.argval == "type" and i.opname in ("LOAD_GLOBAL", "LOAD_NAME")  # and no attribute: x.device.type
         if named or i.argval == "__class__":

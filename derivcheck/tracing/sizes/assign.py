@@ -69,7 +69,7 @@ class Traces:
     watch: bool = True
     low: set[str] = field(default_factory=set)  # of sizes that are equal in the example those that are to be the smallest
     plain: bool = True  # code that writes to no tensor is recorded as it is
-    pure: bool = False  # the code was seen to write to none
+    pure: bool | None = None  # whether the code was seen to write to none
     plan: int = 0
     kind: int = 0
     within: tuple[Requirement, ...] = ()  # of the sizes that the code is meant for
@@ -205,16 +205,22 @@ class Traces:
         if repair is None and upto is None and key in self._made:  # the sizes' names changed, and no shape
             return self._made[key]
         code = partial(self._called, shapes, full)
-        if self.pure and not names:
+        if self.pure or names and self.plain and self.pure is None:
             try:
-                return self._recorded(code, False, repair, upto, pure=True)[0]
+                found, wrote = self._recorded(code, names, repair, upto, pure=True)
+                if not wrote and not (names and found.functions):
+                    return self._kept(found, key, names, True) if repair is None and upto is None else found
             except (RecordingFailed, UnsupportedOperation, Impure) as e:  # said from a full recording
                 if trying and isinstance(e, RecordingFailed):
                     raise
         found, wrote = self._recorded(code, names, repair, upto)
-        if repair is None and upto is None and names:
-            self._made[key] = found
-            self.pure = self.plain and not wrote and not found.functions
+        pure = self.plain and not wrote and not found.functions
+        return self._kept(found, key, names, pure) if repair is None and upto is None else found
+
+    def _kept(self, found: Recording, key: Any, names: bool, pure: bool) -> Recording:
+        """A recording with names is made once, and tells whether the code writes."""
+        if names:
+            self._made[key], self.pure = found, pure
         return found
 
     def _called(self, shapes: Mapping[str, tuple[int, ...]], full: Mapping[str, int], run: Run) -> Any:
