@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import pytest
 import torch
 import torch.nn.functional as F
+from torch._subclasses.fake_tensor import FakeTensorMode
 
 import derivcheck as dc
 from derivcheck.tracing.program.inputs import function_subject
-from derivcheck.tracing.recording.shapes_alone import _FUNCTIONS
+from derivcheck.tracing.recording.shapes_alone import _FUNCTIONS, _POINTWISE, shaped
 from derivcheck.tracing.recording.types_read import asks_for_types
 from derivcheck.tracing.sizes.gather import Gathering
 from tests.tracing.meant import normal
@@ -129,3 +131,37 @@ def test_a_type_that_is_said_in_an_error_decides_nothing(f: Callable[..., T], as
     x = normal(5 if asks else 3)  # its size is fixed where it asks
     value, _ = dc.derive(f, x=normal(5)).compile()(x=x, grad_output=torch.ones_like(x))
     torch.testing.assert_close(value, f(x))
+
+
+def test_elementwise_shapes_are_those_of_torchs_own_shape_functions() -> None:
+    mode = FakeTensorMode(allow_non_fake_inputs=True)
+    shapes = [(4, 5), (5,), (4, 1), (), (3, 4, 5), (0, 5), (1, 1)]
+    answered = 0
+    with mode:
+        tensors = [torch.empty(s, dtype=d) for s in shapes for d in (torch.float64, torch.float32, torch.int64, torch.bool)]
+        tensors += [torch.empty(5, 4, dtype=torch.float64).t(), torch.empty(4, 1, dtype=torch.float64).expand(4, 5)]
+    for func in _POINTWISE:
+        given = [[t, *rest] for t in tensors for rest in _others(func, tensors)]
+        for args in given:
+            try:
+                wanted = func(*args)
+            except (RuntimeError, NotImplementedError):
+                with suppress(RuntimeError, NotImplementedError):
+                    assert shaped(mode, func, args, {}) is NotImplemented
+                continue
+            found = shaped(mode, func, args, {})
+            if found is not NotImplemented:
+                answered += 1
+                assert (found.shape, found.dtype, found.stride()) == (wanted.shape, wanted.dtype, wanted.stride()), (func, args)
+    assert answered > 500
+
+
+def _others(func: Any, tensors: list[T]) -> list[list[Any]]:
+    """Further arguments of an elementwise operator: by its schema tensors or numbers."""
+    kinds = [str(a.type) for a in func._schema.arguments[1:] if not a.has_default_value() or "Optional" in str(a.type)]
+    if not kinds:
+        return [[]]
+    if kinds[0].startswith("Tensor"):
+        some = tensors[:: 3 if len(kinds) == 1 else 5]
+        return [[a] for a in some] if len(kinds) == 1 else [[a, b] for a in some for b in tensors[::7]]
+    return [[2, *[3] * (len(kinds) - 1)], [0.5, *[1.5] * (len(kinds) - 1)]]
