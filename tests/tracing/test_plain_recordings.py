@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
@@ -165,3 +166,61 @@ def _others(func: Any, tensors: list[T]) -> list[list[Any]]:
         some = tensors[:: 3 if len(kinds) == 1 else 5]
         return [[a] for a in some] if len(kinds) == 1 else [[a, b] for a in some for b in tensors[::7]]
     return [[2, *[3] * (len(kinds) - 1)], [0.5, *[1.5] * (len(kinds) - 1)]]
+
+
+@pytest.mark.parametrize("writes", [False, True])
+@pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy])
+def test_a_copy_apart_from_autograds_graph_is_refused(copied: Callable[[T], T], writes: bool) -> None:
+    def f(x: T) -> T:
+        y = x.clone()
+        if writes:
+            y[0] = 0
+        return (copied(x) * y).sum()
+
+    with pytest.raises(dc.UnsupportedOperation, match=r"apart from autograd's graph.*Write x.clone\(\)"):
+        dc.derive(f, x=normal(4, 3))
+
+
+def test_tensors_that_exchange_what_they_are_are_followed() -> None:
+    def f(x: T) -> T:
+        a, b = x.clone(), 2 * x
+        torch.utils.swap_tensors(a, b)
+        return (a * x).sum()
+
+    value, grads = dc.derive(f, x=normal(4, 3)).compile()(x=torch.ones(2, 2, dtype=torch.float64))
+    assert value == 8 and (grads["x"] == 4).all()
+
+
+def swallowed(x: T) -> T:
+    y = x.clone()
+    try:
+        y[0] = 0
+    except Exception:  # must not meet what our own recording raises at a write
+        return x.sum()
+    return (y * y).sum()
+
+
+def test_a_write_within_try_is_not_lost() -> None:
+    x = normal(4, 3).requires_grad_()
+    value, grads = dc.derive(swallowed, x=normal(5, 2)).compile()(x=x.detach())
+    torch.testing.assert_close((value, grads["x"]), (swallowed(x), *torch.autograd.grad(swallowed(x), x)))
+
+
+@pytest.mark.parametrize(
+    "what, f",
+    [
+        ("device = cpu", lambda x: x.sum() if x.device.type == "cpu" else x.mean()),
+        ("layout = torch.strided", lambda x: x.sum() if x.layout == torch.strided else x.mean()),
+        ("dtype = torch.float64", lambda x: x.sum() if x.dtype == torch.float64 else x.mean()),
+    ],
+)
+@pytest.mark.parametrize("writes", [False, True])
+def test_what_the_code_chooses_by_is_a_condition(what: str, f: Callable[[T], T], writes: bool) -> None:
+    def g(x: T) -> T:
+        if not writes:
+            return f(x)
+        y = x.clone()
+        y[0] = 1
+        return f(y)
+
+    assert any(c.startswith(what) for c in dc.derive(g, x=normal(4, 3)).program.conditions)

@@ -160,11 +160,13 @@ class Index(Atom):
 class Poly:
     """An integer polynomial over atoms.  Build with ``+ - * //`` from :func:`size`, indices and ints."""
 
-    __slots__ = ("terms", "indices", "names", "_text", "_sizes", "__weakref__")
+    __slots__ = ("terms", "indices", "names", "atom", "index", "_text", "_sizes", "__weakref__")
     floored: ClassVar[Callable[[Poly, Poly], Poly]]  # ``//``; set beside the atom that it makes, which needs polynomials
     terms: tuple[tuple[Monomial, int], ...]
     indices: frozenset[Index]
     names: frozenset[str]
+    atom: Atom | None  # if this is one atom with coefficient 1
+    index: Index | None  # if this is one index
     _text: str | None
     _sizes: frozenset[str] | None
 
@@ -180,6 +182,8 @@ class Poly:
             atoms = [a for m, _ in ordered for a, _ in m]
             found.indices = frozenset().union(*(a.indices for a in atoms))
             found.names = frozenset().union(*(a.names for a in atoms))
+            lone = atoms[0] if len(atoms) == 1 and ordered == ((((atoms[0], 1),), 1),) else None
+            found.atom, found.index = lone, lone if isinstance(lone, Index) else None
             _interned[cls, ordered] = found
         return cast(Poly, found)
 
@@ -240,21 +244,6 @@ class Poly:
         if len(self.terms) == 1 and not self.terms[0][0]:
             return self.terms[0][1]
         return None
-
-    @property
-    def atom(self) -> Atom | None:
-        """The atom if this is one atom with coefficient 1, else None."""
-        if len(self.terms) == 1 and self.terms[0][1] == 1:
-            m = self.terms[0][0]
-            if len(m) == 1 and m[0][1] == 1:
-                return m[0][0]
-        return None
-
-    @property
-    def index(self) -> Index | None:
-        """The index if this is one index, else None."""
-        found = self.atom
-        return found if isinstance(found, Index) else None
 
     def atoms(self) -> list[Atom]:
         """The atoms that stand in it directly, in order, each once."""

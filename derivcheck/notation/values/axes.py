@@ -55,5 +55,7 @@ class Axes(ABC):
         return data if self.numbers.shape(data) == shape else self.numbers.expand(data, shape)
 
     def binary(self, operation: str, left: Value, right: Value) -> Value:
+        if left.axes == right.axes or not right.axes or not left.axes:  # they broadcast as they are
+            return Value(getattr(self.numbers, operation)(left.data, right.data), left.axes or right.axes)
         axes = self.union((left.axes, right.axes))
         return Value(getattr(self.numbers, operation)(self.align(left, axes), self.align(right, axes)), axes)

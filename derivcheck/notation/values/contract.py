@@ -26,7 +26,8 @@ def contract(machine: Axes, factors: list[Value], indices: tuple[Index, ...]) ->
     values = [v for v in values if v.axes]
     summed = [i for i in summed if i not in missing]
     while len(values) > 1:
-        left, right = min(combinations(range(len(values)), 2), key=lambda pair: _cost(machine, values, pair, summed))
+        pairs = list(combinations(range(len(values)), 2))
+        left, right = min(pairs, key=lambda pair: _cost(machine, values, pair, summed)) if len(pairs) > 1 else pairs[0]
         others = [v for k, v in enumerate(values) if k not in (left, right)]
         ready = [i for i in summed if not any(i in v.axes for v in others)]
         values = [*others, _pair(machine, values[left], values[right], ready)]

@@ -71,7 +71,7 @@ def _elementwise(func: Any, args: Any) -> tuple[tuple[int, ...], torch.dtype] | 
         return None
     widest = max(shapes, key=len)
     if any(s != widest for s in shapes):
-        widest = tuple(torch.broadcast_shapes(*shapes))
+        widest = tuple(torch.broadcast_shapes(*shapes))  # type: ignore[no-untyped-call]
     return widest, torch.bool if _POINTWISE[func] else kind
 
 

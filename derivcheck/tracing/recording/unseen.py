@@ -10,7 +10,7 @@ import torch
 
 from derivcheck.tracing.recording.functional import Functional, Impure
 
-_SCRIPTED = (torch._C.ScriptFunction, torch._C.ScriptMethod)
+_SCRIPTED: tuple[Any, ...] = (torch._C.ScriptFunction, torch._C.ScriptMethod)
 
 
 @contextmanager
@@ -22,18 +22,18 @@ def unseen_refused(functional: Functional) -> Iterator[None]:
     def scripted(*_: Any, **__: Any) -> None:
         raise RuntimeError("the TorchScript interpreter is not watched")  # the words of torch's own error
 
-    def swapped(*tensors: Any) -> None:
+    def swapped(*tensors: Any) -> Any:
         functional.wrote = True
         if functional.pure:
             raise Impure
-        swap(*tensors)
+        return swap(*tensors)
 
     for kind in _SCRIPTED:
-        kind.__call__ = scripted  # type: ignore[method-assign]
-    torch._C._swap_tensor_impl = swapped
+        kind.__call__ = scripted
+    torch._C._swap_tensor_impl = swapped  # type: ignore[assignment]
     try:
         yield
     finally:
         for kind, call in zip(_SCRIPTED, calls):
-            kind.__call__ = call  # type: ignore[method-assign]
+            kind.__call__ = call
         torch._C._swap_tensor_impl = swap
