@@ -224,3 +224,14 @@ def test_what_the_code_chooses_by_is_a_condition(what: str, f: Callable[[T], T],
         return f(y)
 
     assert any(c.startswith(what) for c in dc.derive(g, x=normal(4, 3)).program.conditions)
+
+
+def test_a_tensor_without_data_is_of_the_type_that_the_code_asks_for() -> None:
+    def by_type(x: T) -> T:
+        y = 2 * x
+        return (
+            y.sum() * {torch.Tensor: 5}.get(type(y), 3) if type(x) is torch.Tensor and isinstance(type(x), type) else x.mean()
+        )
+
+    value, grads = dc.derive(by_type, x=normal(4, 3)).compile()(x=torch.ones(2, 2, dtype=torch.float64))
+    assert value == 40 and (grads["x"] == 10).all()

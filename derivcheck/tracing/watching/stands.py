@@ -1,7 +1,7 @@
 """What stands for Python's own functions while the code runs, so that numbers made of sizes stay watched through them.
 
 ``min``, ``max``, ``len``, ``range``, ``operator.index`` and the functions of :mod:`math` are replaced where they live;
-``int``, ``float`` and what a module imported by name (``from math import sqrt``) in the modules that read sizes.
+``int``, ``float``, ``type`` and what a module imported by name (``from math import sqrt``) in the modules that read sizes.
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ from types import FrameType
 from typing import Any
 
 import torch
+from torch._subclasses.fake_tensor import FakeTensor
+from torch._subclasses.functional_tensor import FunctionalTensor
 
 from derivcheck.notation.integers.atoms import extreme
 from derivcheck.notation.integers.bounds import nonnegative
@@ -109,6 +111,11 @@ def _float(*args: Any) -> float:
     return float_of(args[0]) if args and type(args[0]) is Watched else float(*args)
 
 
+def _type(*args: Any, **kwargs: Any) -> Any:
+    """What code compares with ``torch.Tensor``: a tensor without data is none of its own kind there."""
+    return torch.Tensor if _LEN(args) == 1 and type(args[0]) in (FakeTensor, FunctionalTensor) else type(*args, **kwargs)
+
+
 class Steps:
     """A range that ends where a size says.  That a loop over it goes round so often is noted when one does."""
 
@@ -180,7 +187,7 @@ def _poly(value: Any) -> Any:
 
 _CLASSES: dict[Any, Any] = {
     kind: _Stand(kind.__name__, (), {"kind": kind, "made": staticmethod(stand)})
-    for kind, stand in ((int, _int), (float, _float), (range, _range))
+    for kind, stand in ((int, _int), (float, _float), (range, _range), (type, _type))
 }
 
 
@@ -283,7 +290,7 @@ class Stands:
             stand = _BY_NAME.get(id(names.get(name)))
             if stand is not None:
                 self._put(names, name, stand)
-        for kind in (int, float):
+        for kind in (int, float, type):
             if kind.__name__ not in names:
                 self._put(names, kind.__name__, _CLASSES[kind])
 
