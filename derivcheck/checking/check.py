@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -14,7 +15,7 @@ from derivcheck.checking.backward.found import Run, as_it_is, native, runner, wr
 from derivcheck.checking.modules import check_modules
 from derivcheck.checking.probing.probes import probe
 from derivcheck.checking.probing.whole import judge_hidden
-from derivcheck.checking.report.report import Report
+from derivcheck.checking.report.report import Note, Report
 from derivcheck.checking.report.row import Row
 from derivcheck.checking.reproducing.reproduce import reproduction
 from derivcheck.checking.second import second_order
@@ -23,8 +24,9 @@ from derivcheck.checking.subject.subject import Subject, Tensors, Upstream, heal
 from derivcheck.checking.verdict.case import case_of
 from derivcheck.checking.verdict.conditioned import Rounding
 from derivcheck.checking.verdict.derived import Derived, Sample, derived
-from derivcheck.checking.verdict.judge import judge, narrower
-from derivcheck.checking.verdict.single import hint
+from derivcheck.checking.verdict.judge import judge
+from derivcheck.checking.verdict.single import hints
+from derivcheck.checking.verdict.verdict import narrowed, not_reproduced, noted, witnessed
 from derivcheck.checking.witnesses.witness import testify, value_row
 from derivcheck.errors import GradientMismatch, InputError
 from derivcheck.kernels.cuda.function import DeviceFunction
@@ -113,9 +115,7 @@ def check(
         wrt = forward.wrt
     s = subject(forward, inputs, reference, wrt, dtype, device, dims, where)
     report = examine(s, backward, grad_output, dtype, seed, tolerance, hostile=True, witnesses=True, order=order)
-    report.strict = strict
-    report.notes += brought
-    return report
+    return replace(report, strict=strict, notes=[*report.notes, *brought])
 
 
 def check_at(
@@ -165,67 +165,99 @@ def examine(
     witnesses: bool,
     order: int | None = None,
 ) -> Report:
-    """The check of a subject."""
-    s.allowance = tolerance
-    s.dirty = backward is None and writes(s)
-    run = runner(s, backward)
+    """The check of a subject: each step gives values, which are joined here."""
+    s = replace(s, allowance=tolerance, dirty=backward is None and writes(s))
     upstream = upstreams(s, grad_output, dtype, seed)
-    s.native = native(s, backward)
-    s.rounding = None if backward is None and s.call is None else Rounding(s, backward)
+    s = replace(s, native=native(s, backward))
+    s = replace(s, rounding=None if backward is None and s.call is None else Rounding(s, backward))
+    run = runner(s, backward)
     right = derived(s, s.tensors, upstream, dtype)
     rows, found = judge(s, run, s.tensors, upstream, right)
     if dtype is torch.float64:
-        narrower(rows, as_it_is(s, backward, s.tensors, upstream), s.tensors)
+        rows = narrowed(rows, as_it_is(s, backward, s.tensors, upstream), s.tensors)
         sizes = {r.name: float(right.value(r.bar).abs().max()) for r in rows if r.verdict == "wrong" and r.bar}
-        hint(s, run, rows, upstream, sizes)
-    report = Report(s.name, rows, _name(dtype), str(next(iter(s.tensors.values())).device), seed, s.domain.called(right.sizes))
-    if s.domain.said:
-        report.notes.append(f"within {s.domain.said}")
-    if s.widened:
-        casts = ", ".join(sorted(_name(d) for d in s.widened))
-        report.notes.append(f"the code's casts to {casts} were taken as float64; dtype= checks it as it is")
-    if s.hooked:
-        report.notes.append(f"the hooks on {', '.join(s.hooked)} were not run: what they make of a gradient is not checked")
-    if s.kinds and hostile:
-        said = "; ".join(f"{n} {', '.join(k.name for k in kinds)}" for n, kinds in s.kinds.items())
-        report.notes.append(f"kept in every probe: {said}")
-    if s.left_out:
-        report.notes.append(f"torch cannot differentiate in {', '.join(s.left_out)}: no gradient was asked there")
-    if s.derivation.fixed:
-        report.leave_open(f"fixed at {'; '.join(s.derivation.fixed)}; other such sizes were not checked")
-    apart = [a.name for a in s.derivation.program.arguments if a.role == "parameter" and a.name in s.held]
-    if apart:
-        report.notes.append(f"no gradient was asked in {', '.join(apart)}: {s.name} holds them itself, and they are no inputs")
-    conditions = [c for c in s.derivation.conditions if c not in s.domain.conditions]
-    if conditions:
-        report.notes.append(f"within the conditions: {'; '.join(conditions)}")
-    if tolerance is not None:
-        report.notes.append(f"tolerance={tolerance:g} was used, beyond what rounding explains")
-    at_kinks = right.kinks(s.derivation.adjoint.outputs)
-    if at_kinks:
-        report.notes.append(f"{at_kinks} elements stand at a kink within rounding; either side counts as right there")
-    if s.call is not None:
-        row = value_row(s, right, dtype)
-        if row is not None:
-            rows.insert(0, row)
+        said = hints(s, run, rows, upstream, sizes)
+        rows = [noted(r, said[r.name]) if r.verdict == "wrong" and r.name in said else r for r in rows]
+    notes = [*_about(s, right, hostile)]
+    value = value_row(s, right, dtype) if s.call is not None else None
+    rows = rows if value is None else [value, *rows]
     if witnesses:
-        testify(s, rows, upstream, right, seed, tested=backward is None)
+        told = testify(s, upstream, right, seed, tested=backward is None)
+        rows = _put(rows, {r.name: witnessed(r, told[r.name]) for r in rows if r.name in told})
+    reached: Mapping[str, str] = {}
     if hostile:
         twice = order != 1 and not any(r.faulty for r in rows)
         more, note = second_order(s, upstream, dtype, seed) if twice else ([], "")
-        rows.extend(more)
-        report.notes.extend([note] if note else [])
+        rows = [*rows, *more]
+        notes += [Note(note)] if note else []
         with warnings.catch_warnings(action="ignore"):  # of sizes and data that are not the caller's
-            again = partial(runner, backward=backward)
-            probe(s, run, report, upstream, right, dtype, seed, again, written=callable(backward))
-            judge_hidden(s, run, rows, upstream, dtype, seed)
+            if not any(r.faulty for r in rows):  # what is wrong on the data itself no probe says more of
+                again = partial(runner, backward=backward)
+                probed = probe(s, run, upstream, right, dtype, seed, again, written=callable(backward))
+                rows = _put(rows, probed.wrong) + ([not_reproduced(probed.unlike)] if probed.unlike else [])
+                notes, reached = [*notes, *probed.notes], probed.reached
+            rows = _put(rows, judge_hidden(s, run, rows, upstream, dtype, seed))
+    notes += _of_torch(s)
+    rows = _explained(s, run, rows, Sample(s.tensors, upstream, right, found.gradients))
+    first = next((r for r in rows if r.faulty), None)
+    return Report(
+        s.name,
+        rows,
+        _name(dtype),
+        str(next(iter(s.tensors.values())).device),
+        seed,
+        s.domain.called(right.sizes),
+        [n.text for n in notes],
+        [n.text for n in notes if n.open],
+        dict(reached),
+        reproduce=None if first is None else partial(reproduction, s, backward, first, seed),
+    )
+
+
+def _put(rows: Sequence[Row], new: Mapping[str, Row]) -> list[Row]:
+    """The rows with others in place of the last of the same name, whose witnesses they keep; what has no place comes last."""
+    last = {r.name: k for k, r in enumerate(rows)}
+    here = [new[r.name] if r.name in new and last[r.name] == k else r for k, r in enumerate(rows)]
+    kept = [n if n.witnesses else replace(n, witnesses=r.witnesses) for n, r in zip(here, rows)]
+    return kept + [row for name, row in new.items() if name not in last]
+
+
+def _about(s: Subject, right: Derived, hostile: bool) -> Iterator[Note]:
+    """What the reader should know of the subject and its data."""
+    if s.domain.said:
+        yield Note(f"within {s.domain.said}")
+    if s.widened:
+        casts = ", ".join(sorted(_name(d) for d in s.widened))
+        yield Note(f"the code's casts to {casts} were taken as float64; dtype= checks it as it is")
+    if s.hooked:
+        yield Note(f"the hooks on {', '.join(s.hooked)} were not run: what they make of a gradient is not checked")
+    if s.kinds and hostile:
+        said = "; ".join(f"{n} {', '.join(k.name for k in kinds)}" for n, kinds in s.kinds.items())
+        yield Note(f"kept in every probe: {said}")
+    if s.left_out:
+        yield Note(f"torch cannot differentiate in {', '.join(s.left_out)}: no gradient was asked there")
+    if s.derivation.fixed:
+        yield Note(f"fixed at {'; '.join(s.derivation.fixed)}; other such sizes were not checked", open=True)
+    apart = [a.name for a in s.derivation.program.arguments if a.role == "parameter" and a.name in s.held]
+    if apart:
+        yield Note(f"no gradient was asked in {', '.join(apart)}: {s.name} holds them itself, and they are no inputs")
+    conditions = [c for c in s.derivation.conditions if c not in s.domain.conditions]
+    if conditions:
+        yield Note(f"within the conditions: {'; '.join(conditions)}")
+    if s.allowance is not None:
+        yield Note(f"tolerance={s.allowance:g} was used, beyond what rounding explains")
+    at_kinks = right.kinks(s.derivation.adjoint.outputs)
+    if at_kinks:
+        yield Note(f"{at_kinks} elements stand at a kink within rounding; either side counts as right there")
+
+
+def _of_torch(s: Subject) -> Iterator[Note]:
+    """What torch's own kernels and its engine do, as far as it was met."""
     for name, off in s.digits.items():
-        report.leave_open(f"torch's own: the gradient in {name} is off by {off:.0e} of the terms that it adds up")
+        yield Note(f"torch's own: the gradient in {name} is off by {off:.0e} of the terms that it adds up", open=True)
     if any(isinstance(t, Func) and t.name in DIGITS for d in s.derivation.adjoint.definitions for t in subterms(d.term)):
-        report.leave_open("torch's own: trigamma has nine digits")
-    report.notes.extend(s.remarks.values())
-    _explain(s, backward, run, rows, upstream, right, report, found.gradients)
-    return report
+        yield Note("torch's own: trigamma has nine digits", open=True)
+    yield from map(Note, s.remarks.values())
 
 
 def upstreams(s: Subject, grad_output: Any, dtype: torch.dtype, seed: int) -> Upstream:
@@ -262,25 +294,15 @@ def _name(dtype: torch.dtype) -> str:
     return str(dtype).removeprefix("torch.")
 
 
-def _explain(
-    s: Subject,
-    backward: Any,
-    run: Run,
-    rows: list[Row],
-    upstream: Upstream,
-    right: Derived,
-    report: Report,
-    found: Mapping[str, Any],
-) -> None:
-    """Give each faulty row the means to a diagnosis, used only when it is asked for."""
-    for row in rows:
-        if row.faulty and row.sample is None:
-            row.sample = Sample(s.tensors, upstream, right, found)
-        if row.faulty and row.verdict != "raised" and row.name in s.wrt and row.sample is not None:
-            row._diagnose = case_of(s, run, row, row.sample)
-    first = next((r for r in rows if r.faulty), None)
-    if first is not None:
-        report.reproduce = lambda: reproduction(s, backward, first, report)
+def _explained(s: Subject, run: Run, rows: Iterable[Row], sample: Sample) -> list[Row]:
+    """The faulty rows with the means to a diagnosis, used only when it is asked for; ``sample`` is of the data itself."""
+
+    def one(row: Row) -> Row:
+        row = row if row.sample is not None else replace(row, sample=sample)
+        looked = row.verdict != "raised" and row.name in s.wrt
+        return replace(row, _diagnose=case_of(s, run, row, row.sample)) if looked else row
+
+    return [one(r) if r.faulty else r for r in rows]
 
 
 __all__ = ["Tensors", "assert_gradients", "check", "check_at"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -67,9 +68,7 @@ def check_modules(
         given = {n: v.detach() if isinstance(v, torch.Tensor) else v for n, v in values.items()}
         how: dict[str, Any] = {"dtype": dtype, "device": device, "seed": seed, "tolerance": tolerance, "order": order}
         report = check(work.get_submodule(name), given, **how)
-        for row in report:
-            row.name = f"{name}: {row.name}" if name else row.name
-            rows.append(row)
+        rows += [replace(row, name=f"{name}: {row.name}") if name else row for row in report]
         notes += [f"{name}: {n}" for n in report.notes if not n.startswith("held")]
         limits += [f"{name}: {n}" for n in report.limits]
         taken |= {f"{name}: {side}": by for side, by in report.reached.items()}

@@ -18,6 +18,7 @@ from derivcheck.checking.subject.subject import Subject, Tensors, Upstream
 from derivcheck.checking.verdict.conditioned import Rounding
 from derivcheck.checking.verdict.derived import Sample, derived
 from derivcheck.checking.verdict.judge import judge
+from derivcheck.checking.verdict.verdict import differentiated
 from derivcheck.derived import Derivation
 from derivcheck.errors import DerivcheckError
 
@@ -72,7 +73,7 @@ def second_order(s: Subject, upstream: Upstream, dtype: torch.dtype, seed: int) 
             function=None,
             meaning=None,
         )
-        t.rounding = Rounding(t, None)
+        t = replace(t, rounding=Rounding(t, None))
         names = t.derivation.upstream
         ups = {
             n: torch.randn(tensors[m].shape, generator=generator, dtype=torch.float64).to(tensors[m].device, dtype)
@@ -82,11 +83,6 @@ def second_order(s: Subject, upstream: Upstream, dtype: torch.dtype, seed: int) 
     except DerivcheckError as refused:
         return [], f"double backward was not checked: {refused}"
     rows, gave = judge(t, runner(t, None), tensors, ups, right, "double backward")
-    bad = [r for r in rows if r.faulty]
-    for r in bad:
-        r.name += MARK
-        r.sample = Sample(tensors, ups, right, gave.gradients, s)
-        if r.verdict == "missing":
-            r.verdict, r.wrong = "wrong", r.count
-            r.note = "what the backward uses is a constant to autograd: save the inputs, not what was computed from them"
+    sample = Sample(tensors, ups, right, gave.gradients, s)
+    bad = [differentiated(r, MARK, sample) for r in rows if r.faulty]
     return bad, "" if bad else "its double backward holds"

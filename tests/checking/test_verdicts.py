@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+import dataclasses
 import re
 from pathlib import Path
 from typing import Any
@@ -129,3 +131,27 @@ def test_a_derivation_that_is_not_the_forward_is_not_reproduced() -> None:
     s.call = lambda tensors: tensors["x"].sin() * 1.001
     found = examine(s, lambda grad_output, x: {"x": grad_output * x.cos()}, None, torch.float64, 0, None, False, False)
     assert [r.verdict for r in found.failures] == ["not reproduced"] and not found.passed and not found.faulty
+
+
+# -- one place ---------------------------------------------------------------------------
+CHECKING = Path(checks.__file__).parent
+
+
+def decides(source: str) -> list[int]:
+    """The lines at which a verdict is written: a new row, another verdict of a row."""
+    calls = [n for n in ast.walk(ast.parse(source)) if isinstance(n, ast.Call)]
+    makes = [c for c in calls if getattr(c.func, "id", "") == "Row" or any(k.arg == "verdict" for k in c.keywords)]
+    return sorted(c.lineno for c in makes)
+
+
+def test_a_verdict_is_decided_in_one_file_alone() -> None:
+    """The steps of a check return values; what they come to is decided where all of it can be read."""
+    where = {p.relative_to(CHECKING).as_posix(): decides(p.read_text(encoding="utf-8")) for p in CHECKING.rglob("*.py")}
+    assert [name for name, lines in where.items() if lines] == ["verdict/verdict.py"]
+    assert decides("rows.append(Row('x', 'wrong'))\nreplace(row, verdict='passed')\nreplace(row, note='')") == [1, 2]
+
+
+def test_a_finding_is_a_value() -> None:
+    found = row("passed")
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        found.verdict = "wrong"  # type: ignore[misc]

@@ -27,7 +27,7 @@ from derivcheck.tracing.program.copies import same_layout
 Run = Callable[[Tensors, Upstream], Mapping[str, "torch.Tensor | None"]]
 
 
-@dataclass
+@dataclass(frozen=True)
 class Found:
     """What one run of the backward under test gave.
 
@@ -35,13 +35,13 @@ class Found:
         gradients: name -> what was returned (None: nothing).
         changed: inputs that it writes into, each with what to say of it.
         raised: what it raised, or "".
-        reshaped: name -> the shape of a one-element gradient that was not the input's shape.
+        complaints: what an autograd.Function within returned that does not fit, each with what to say of it.
     """
 
-    gradients: dict[str, torch.Tensor | None]
-    changed: dict[str, str] = field(default_factory=dict)
+    gradients: Mapping[str, torch.Tensor | None]
+    changed: Mapping[str, str] = field(default_factory=dict)
     raised: str = ""
-    reshaped: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    complaints: Mapping[str, str] = field(default_factory=dict)
 
 
 def runner(s: Subject, backward: Any) -> Run:
@@ -124,6 +124,7 @@ def find(
         for n in s.wrt:
             if n in given:
                 given[n].requires_grad_()
+    s.complaints.clear()  # of other runs
     versions = {n: t._version for n, t in {**given, **ups}.items()}
     try:
         with torch.set_grad_enabled(not leaves and torch.is_grad_enabled()):
@@ -133,14 +134,14 @@ def find(
     except Exception as error:  # a backward's faults are findings
         text = str(error).strip().splitlines()
         return Found({}, raised=f"{type(error).__name__}: {text[0] if text else ''}"[:200])
-    found = Found(out)
+    changed = {}
     for n, t in [*tensors.items(), *upstream.items()]:
         now = given.get(n, ups.get(n))
         if not _same(now, t):
-            found.changed[n] = f"the backward writes into {n}"
+            changed[n] = f"the backward writes into {n}"
         elif now is not None and now._version != versions[n]:
-            found.changed[n] = f"the backward writes into {n}, and puts back what was there: work on a copy"
-    return found
+            changed[n] = f"the backward writes into {n}, and puts back what was there: work on a copy"
+    return Found(out, changed, complaints=dict(s.complaints))
 
 
 def _run_before(run: Run, given: Tensors, ups: Upstream, before: tuple[Tensors, Upstream]) -> None:

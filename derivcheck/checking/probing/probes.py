@@ -8,7 +8,7 @@ derived gradient at that very data.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
 from itertools import chain
@@ -24,10 +24,10 @@ from derivcheck.checking.probing.lengths import Lengths
 from derivcheck.checking.probing.reach import Reach
 from derivcheck.checking.probing.sides import Sides
 from derivcheck.checking.probing.situations import Probe, places, situations
-from derivcheck.checking.report.report import Report
-from derivcheck.checking.report.row import NOT_REPRODUCED, Row
+from derivcheck.checking.report.report import Note
+from derivcheck.checking.report.row import Row
 from derivcheck.checking.subject.subject import Subject, Tensors, Upstream
-from derivcheck.checking.verdict.derived import CAP, Derived, Sample, derived
+from derivcheck.checking.verdict.derived import CAP, Derived, Sample, Trial, derived
 from derivcheck.checking.verdict.judge import judge
 from derivcheck.checking.verdict.kinks import NARROW, between
 from derivcheck.checking.verdict.likeness import likeness
@@ -41,44 +41,55 @@ GLANCE = {torch.float64: 1e-9, torch.float32: 1e-4}  # how far off, relative to 
 COARSE = 1e-2  # how far off, relative to the largest element, a gradient in another type has to be to count
 
 
+@dataclass(frozen=True)
+class Probed:
+    """What the probes showed.
+
+    Attributes:
+        wrong: the first faulty row of each gradient, in the order in which they were found.
+        unlike: the sizes at which the forward is another function than its derivation, or ``""``.
+        notes: what was probed, and what was left open.
+        reached: each side of each condition -> what first took it.
+    """
+
+    wrong: Mapping[str, Row]
+    unlike: str
+    notes: tuple[Note, ...]
+    reached: Mapping[str, str]
+
+
 def probe(
     s: Subject,
     run: Run,
-    report: Report,
     upstream: Upstream,
     right: Derived,
     dtype: torch.dtype,
     seed: int,
     again: Callable[[Subject], Run],
     written: bool = False,
-) -> None:
-    """Run every probe; a row that a probe shows to be wrong takes the place of the one that passed.
-
-    The report learns what was probed, which sides of the conditions were taken, and what was left open.
+) -> Probed:
+    """Run every probe.
 
     Args:
         again: the backward under test as another subject runs it.
         written: see :func:`~derivcheck.checking.probing.situations.situations`.
     """
-    if report.faulty:
-        return  # wrong on the data itself: no probe says more
     program, adjoint = s.derivation.program, s.derivation.adjoint
     sides = Sides(program, adjoint, s.derivation.upstream)
     sides.take(sides.at(s.tensors), "the data")
-    prober = _Prober(s, run, report.rows, again, dtype, _Known(s, dtype), sides, upstream)
+    prober = _Prober(s, run, again, dtype, _Known(s, dtype), sides, upstream)
     where = places(s, upstream, right, seed)
     prober.known.keep(Probe("", s.tensors, upstream), right)
     lengths = Lengths(s, upstream, right.sizes, where.coprime or right.sizes)
     for p in chain(situations(s, upstream, right, seed, written, where), lengths):
-        if prober.stopped:
-            break
         if not (p.glanced and prober.agrees(p)):
             prober.attempt(p)
     search = Reach(s, sides, seed, prober.attempt)
     search.mixed(where.data, where.ups)
     for data, ups in where.bases if sides.open else ():
         search.directed(data, ups)
-    prober.write(report, search.dropped, lengths.dropped)
+    unlike = next(iter(prober.known.unlike), "")
+    return Probed(prober.wrong, unlike, tuple(prober.notes(search.dropped, lengths.dropped)), sides.reached())
 
 
 @dataclass
@@ -87,22 +98,17 @@ class _Prober:
 
     s: Subject
     run: Run
-    rows: list[Row]
     again: Callable[[Subject], Run]
     dtype: torch.dtype
     known: _Known
     sides: Sides
     upstream: Upstream
+    wrong: dict[str, Row] = field(default_factory=dict)
     done: list[str] = field(default_factory=list)
     left: list[str] = field(default_factory=list)
     own: dict[str, str] = field(default_factory=dict)  # what torch's own autograd raised, and where
     refused: dict[str, str] = field(default_factory=dict)  # what the backward raised at data made for a side
     subgradients: int = 0
-
-    @property
-    def stopped(self) -> bool:
-        """Whether a gradient is wrong whatever the data: no probe says more."""
-        return any(r.faulty and not r.where for r in self.rows)
 
     def agrees(self, p: Probe) -> bool:
         """Whether a glance sees no difference: the gradients beside the adjoint's value, as a whole."""
@@ -115,7 +121,7 @@ class _Prober:
             values = evaluate(adjoint, {n: t for n, t in {**p.tensors, **p.upstream}.items() if n in adjoint.inputs})
         except (DerivcheckError, ArithmeticError, ValueError, IndexError):
             return False
-        if found.raised or found.changed or s.complaints:
+        if found.raised or found.changed or found.complaints:
             return False
         for name, bar in zip(s.derivation.wrt, adjoint.outputs):
             g, expected = found.gradients.get(name), values.get(bar)
@@ -167,10 +173,10 @@ class _Prober:
                 if self._another_side(p, row, found, expected, t, mine):
                     self.subgradients += row.wrong
                     continue
-            if row.faulty:
-                if elsewhere and not any(r.faulty and r.name == row.name for r in self.rows):
-                    row.advice = excluding(self.s, self.run, self.upstream, expected.sizes)
-                _take(self.rows, row, Sample(p.tensors, p.upstream, expected, found.gradients, p.subject, p.before, p.leaves))
+            if row.faulty and row.name not in self.wrong:
+                advice = excluding(self.s, self.run, self.upstream, expected.sizes) if elsewhere else ""
+                sample = Sample(p.tensors, p.upstream, expected, found.gradients, p.subject, p.before, p.leaves)
+                self.wrong[row.name] = replace(row, advice=advice, sample=sample)
         self.done.append(p.name)
         if self.sides.open and (not p.lenient or p.reaching):
             self.sides.take(self.sides.at(p.tensors), p.name)
@@ -189,36 +195,35 @@ class _Prober:
             return True
         if rounding is None:
             return False
-        finer = rounding.finer(t, run, row, found, p.tensors, p.upstream, expected)
+        finer = rounding.finer(Trial(t, run, p.tensors, p.upstream, expected, found.gradients), row)
         return finer is not None and beside(finer)
 
-    def write(self, report: Report, dropped: Sequence[str], long: Sequence[str]) -> None:
+    def notes(self, dropped: Sequence[str], long: Sequence[str]) -> Iterator[Note]:
         """What the report says of the probes."""
-        if self.known.unlike:
-            said = f"the derivation does not reproduce the forward at {self.known.unlike[0]}"
-            self.rows.append(Row("forward", verdict=NOT_REPRODUCED, note=f"{said}: a fault of derivcheck, please report it"))
-        report.reached.update(self.sides.reached())
-        if self.done and not any(r.faulty for r in self.rows):
+        if self.done and not self.wrong:
             for side in self.sides.never():
                 within = any(re.search(rf"\b{n}\b", side) for n in self.s.domain.restricted)
-                say = report.notes.append if within else report.leave_open
-                say(f"never reached: {side}" + (" (where= restricts it)" if within else ""))
+                yield Note(f"never reached: {side}" + (" (where= restricts it)" if within else ""), open=not within)
             for why, name in list(self.refused.items())[:MOST]:
-                report.leave_open(f"never reached: {name}, where the backward raises {why}")
-            report.notes.append(f"held under {len(self.done)} probes: {', '.join(dict.fromkeys(self.done))}")
+                yield Note(f"never reached: {name}, where the backward raises {why}", open=True)
+            yield Note(f"held under {len(self.done)} probes: {_listed(self.done)}")
         if self.left:
-            report.notes.append(f"could not be run: {', '.join(dict.fromkeys(self.left))}")
-        if self.known.foreign:
-            others = f", and in {len(self.known.foreign) - 1} more probes" if len(self.known.foreign) > 1 else ""
-            report.leave_open(f"not judged where the forward is not what the reference means: {self.known.foreign[0]}{others}")
-        report.leave_open(*self.own.values(), *(said for _, said in list(self.known.refused.values())[:MOST]))
+            yield Note(f"could not be run: {_listed(self.left)}")
+        if foreign := self.known.foreign:
+            others = f", and in {len(foreign) - 1} more probes" if len(foreign) > 1 else ""
+            yield Note(f"not judged where the forward is not what the reference means: {foreign[0]}{others}", open=True)
+        for said in (*self.own.values(), *(said for _, said in list(self.known.refused.values())[:MOST])):
+            yield Note(said, open=True)
         if dropped:
-            report.notes.append(f"not tried, for there were too many: data for {', '.join(dict.fromkeys(dropped))}")
+            yield Note(f"not tried, for there were too many: data for {_listed(dropped)}")
         if long:
-            report.notes.append(f"not tried, for their work: sizes of {', '.join(dict.fromkeys(long))}")
-        if self.subgradients:
-            n = self.subgradients
-            report.notes.append(f"{n} elements at a kink take another subgradient than the derived one: accepted")
+            yield Note(f"not tried, for their work: sizes of {_listed(long)}")
+        if n := self.subgradients:
+            yield Note(f"{n} elements at a kink take another subgradient than the derived one: accepted")
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(dict.fromkeys(names))
 
 
 @dataclass
@@ -323,15 +328,3 @@ def _lenient(row: Row, found: Found, expected: Derived, how: str) -> bool:
     value, tolerance = expected.value(row.bar), expected.tolerance(row.bar)
     largest = float(value.abs().max()) if value.numel() else 0.0
     return compare(g, value, CAP * tolerance + COARSE * largest).holds
-
-
-def _take(rows: list[Row], new: Row, sample: Sample) -> None:
-    """Put a row that a probe showed to be faulty in the place of the one that passed."""
-    new.sample = sample
-    for k, old in enumerate(rows):
-        if old.name == new.name:
-            if not old.faulty:
-                new.witnesses = old.witnesses
-                rows[k] = new
-            return
-    rows.append(new)

@@ -12,8 +12,8 @@ wrong does not.  Three figures are held against what the derived gradient, compu
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
 
 import torch
 
@@ -27,6 +27,7 @@ from derivcheck.checking.subject.subject import Subject, Tensors, Upstream
 from derivcheck.checking.verdict.derived import Sample, derived, doubled
 from derivcheck.checking.verdict.judge import judge
 from derivcheck.checking.verdict.likeness import runs
+from derivcheck.checking.verdict.verdict import as_a_whole, shown_elsewhere
 from derivcheck.errors import DerivcheckError
 from derivcheck.notation.values.evaluator import evaluate
 from derivcheck.notation.values.measure import measure
@@ -88,26 +89,26 @@ def _root(squares: list[float]) -> float:
     return math.sqrt(sum(squares) / max(1, len(squares)))
 
 
-def judge_hidden(s: Subject, run: Run, rows: list[Row], upstream: Upstream, dtype: torch.dtype, seed: int) -> None:
-    """Judge again the rows of which rounding hides too much."""
+def judge_hidden(
+    s: Subject, run: Run, rows: Iterable[Row], upstream: Upstream, dtype: torch.dtype, seed: int
+) -> dict[str, Row]:
+    """The rows of which rounding hides too much, as other data show them."""
     half = dtype in HALVES
     hidden = [r for r in rows if r.verdict == "vacuous" or half and r.passed and r.sensitivity > SEEN]
     open_ = {r.name: r for r in hidden if r.name in s.wrt}
+    shown: dict[str, Row] = {}
     for scale in SCALES:
         if not open_:
-            return
+            break
         if half:
             found = _as_a_whole(s, run, set(open_), upstream, dtype, seed, scale)
         else:
             found = _by_elements(s, run, set(open_), upstream, dtype, seed, scale) if scale < 1 else {}
         for name, new in found.items():
             row = open_.pop(name)
-            if not new.faulty:
-                note = new.note if scale < 1 or half else row.note
-                row.verdict, row.note = "passed", note
-            elif not (half and s.native):  # kernels of torch's own round as they like there
-                new.witnesses = row.witnesses
-                rows[rows.index(row)] = new
+            if not (new.faulty and half and s.native):  # kernels of torch's own round as they like there
+                shown[name] = shown_elsewhere(row, new, new.note if scale < 1 or half else row.note)
+    return shown
 
 
 def _drawn(
@@ -157,9 +158,8 @@ def _as_a_whole(
             f = own
         if f.telling:
             fault, times = f.fault(dtype), "" if scale == 1 else f" of the data times {scale:g}"
-            said = fault or f"as a whole within what rounding makes, over {len(f.bias)} draws{times}"
-            rows[n] = Row(n, "wrong" if fault else "passed", note=said, bar=bars[n], sample=kept[0], sensitivity=SEEN)
-            rows[n].count = rows[n].wrong = right.value(bars[n]).numel()
+            said = f"as a whole within what rounding makes, over {len(f.bias)} draws{times}"
+            rows[n] = as_a_whole(n, bars[n], fault, said, right.value(bars[n]).numel(), kept[0], SEEN)
     return rows
 
 
@@ -205,10 +205,6 @@ def _by_elements(
         found, gave = judge(s, run, tensors, ups, right, where)
     except (DerivcheckError, RuntimeError, ValueError):
         return {}
-    told = {r.name: r for r in found if r.name in names and r.verdict != "vacuous"}
-    for r in told.values():
-        if r.faulty:
-            r.sample = Sample(tensors, ups, right, gave.gradients)
-        else:
-            r.note = f"rounding hides it at the data themselves, not at {where}"
-    return told
+    sample, note = Sample(tensors, ups, right, gave.gradients), f"rounding hides it at the data themselves, not at {where}"
+    told = [r for r in found if r.name in names and r.verdict != "vacuous"]
+    return {r.name: replace(r, sample=sample) if r.faulty else replace(r, note=note) for r in told}

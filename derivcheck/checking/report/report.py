@@ -17,6 +17,14 @@ from derivcheck.checking.report.row import Row
 from derivcheck.notation.values.digits import told_apart
 
 
+@dataclass(frozen=True)
+class Note:
+    """A sentence for the reader; ``open``: of what a pass leaves open."""
+
+    text: str
+    open: bool = False
+
+
 @dataclass
 class Report:
     """All findings of a check.

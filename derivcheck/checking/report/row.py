@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 FAULTS = ("wrong", "missing", "extra", "shape", "dtype", "changed input", "raised")
 NOT_REPRODUCED = "not reproduced"
 
 
-@dataclass
+@dataclass(frozen=True)
 class Witness:
     """What another way of finding a gradient says of the derived one.
 
@@ -29,13 +30,13 @@ class Witness:
     note: str = ""
 
 
-@dataclass
+@dataclass(frozen=True)
 class Row:
     """The finding of one gradient (an input's, or a named intermediate's).
 
     Attributes:
         name: the input's name, or the intermediate's (``y_bar``).
-        verdict: see the module.
+        verdict: see :mod:`~derivcheck.checking.report.report`; decided in :mod:`~derivcheck.checking.verdict.verdict` alone.
         max_error: the largest error of an element.
         tolerance: the error that rounding explains, at the worst element.
         worst_index: where the error is most above its bound.
@@ -60,13 +61,12 @@ class Row:
     count: int = 0
     aside: int = 0
     sensitivity: float = 0.0
-    witnesses: list[Witness] = field(default_factory=list)
+    witnesses: tuple[Witness, ...] = ()
     where: str = ""
     note: str = ""
     bar: str = ""
     advice: str = ""
     _diagnose: Callable[[], Any] | None = field(default=None, repr=False)
-    _diagnosis: Any = field(default=None, repr=False)
     sample: Any = field(default=None, repr=False)  # the run that showed it
 
     @property
@@ -79,12 +79,15 @@ class Row:
         """Whether it is surely not right."""
         return self.verdict in FAULTS
 
-    @property
+    @cached_property
     def diagnosis(self) -> Any:
         """Why it is wrong, in one sentence, or None.  Looked for when asked for the first time."""
-        if self._diagnose is not None:
-            self._diagnosis, self._diagnose = self._diagnose(), None
-        return self._diagnosis
+        return None if self._diagnose is None else self._diagnose()
+
+    @property
+    def _diagnosis(self) -> Any:
+        """The diagnosis, where somebody has asked for it."""
+        return vars(self).get("diagnosis")
 
     def sentence(self) -> str:
         """What is the matter, in one line."""

@@ -11,7 +11,6 @@ from typing import Any
 import torch
 
 from derivcheck.checking.backward.found import as_it_is, intermediates, parse_backward, runner
-from derivcheck.checking.report.report import Report
 from derivcheck.checking.report.row import Row
 from derivcheck.checking.reproducing.carry import Carrier
 from derivcheck.checking.reproducing.snippets import statements_for
@@ -29,7 +28,7 @@ from derivcheck.notation.program.program import Program
 RESERVED = ("show", "forward", "forward_and_gradients", "floating")
 
 
-def reproduction(s: Subject, backward: Any, row: Row, report: Report) -> str:
+def reproduction(s: Subject, backward: Any, row: Row, seed: int) -> str:
     """The text of the file for one faulty row.
 
     Raises:
@@ -41,7 +40,7 @@ def reproduction(s: Subject, backward: Any, row: Row, report: Report) -> str:
     if inner := sorted(intermediates(s, backward)):
         raise InputError(f"no reproducer can be written: the backward takes {inner[0]}, which the forward computes on its way")
     sample, row = _small(s, backward, row)
-    return _Reproduction(sample.subject or s, backward, row, sample, report.seed).text()
+    return _Reproduction(sample.subject or s, backward, row, sample, seed).text()
 
 
 class _Reproduction:

@@ -9,7 +9,8 @@ and nobody misses it.  A hundred times that passes, up to a million times is rig
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -19,14 +20,14 @@ from derivcheck.checking.arithmetic.bound import Bound
 from derivcheck.checking.arithmetic.compare import compare
 from derivcheck.checking.arithmetic.cost import cost
 from derivcheck.checking.arithmetic.live import array
-from derivcheck.checking.arithmetic.pairs import FLOAT64_UNIT, unit
+from derivcheck.checking.arithmetic.pairs import FLOAT64_UNIT, Pair, unit
 from derivcheck.checking.backward.claim import Claim, Claims
-from derivcheck.checking.backward.found import Found, Run
 from derivcheck.checking.report.row import Row
 from derivcheck.checking.subject.subject import Subject, Tensors, Upstream
-from derivcheck.checking.verdict.derived import CAP, Derived, bounds, derived, doubled
-from derivcheck.checking.verdict.native import blame, forgive
+from derivcheck.checking.verdict.derived import CAP, Derived, Trial, bounds, derived, doubled
+from derivcheck.checking.verdict.native import blamed, forgiven
 from derivcheck.checking.verdict.shortcuts import in_full
+from derivcheck.checking.verdict.verdict import Opinion, reconsidered
 from derivcheck.errors import DerivcheckError
 from derivcheck.notation.program.program import Program
 from derivcheck.notation.values.evaluator import evaluate
@@ -48,147 +49,135 @@ class Rounding:
         self.claims = Claims(s, backward)
         self.left = SECONDS
 
-    def reconsider(
-        self, s: Subject, run: Run, rows: list[Row], found: Found, tensors: Tensors, upstream: Upstream, right: Derived
-    ) -> None:
-        """Change the verdict of each wrong row that the backward's own rounding explains."""
-        if s.native:
-            forgive(s, run, rows, found, tensors, upstream, right)
-        self._by_rounding(s, run, rows, found, tensors, upstream, right)
-        if not s.native and any(r.verdict == "wrong" for r in rows):
-            self._in_full(s, run, rows, found, tensors, upstream, right)
-        if s.native:
-            blame(rows)
+    def reconsider(self, t: Trial, rows: Sequence[Row]) -> list[Row]:
+        """The rows, the wrong ones with what the backward's own rounding explains."""
+        if t.s.native:
+            rows = reconsidered(rows, forgiven(t, rows))
+        rows = reconsidered(rows, self._by_rounding(t, rows))
+        if t.s.native:
+            return blamed(rows)
+        full = in_full(t.s) if any(r.verdict == "wrong" for r in rows) else None
+        if full is not None:  # against the gradient of functions that torch shortens, in full
+            t = replace(t, s=full, right=derived(full, t.tensors, t.upstream, t.right.dtype))
+            rows = reconsidered(rows, _of_the_function_itself(t, rows))
+            rows = reconsidered(rows, self._by_rounding(t, rows))
+        return rows
 
-    def finer(
-        self, s: Subject, run: Run, row: Row, found: Found, tensors: Tensors, upstream: Upstream, right: Derived
-    ) -> torch.Tensor | None:
+    def finer(self, t: Trial, row: Row) -> torch.Tensor | None:
         """The gradient in float64, where what it has lost in the given type is within the rounding of the way it is written."""
-        g = found.gradients.get(row.name)
-        double = _in_double(s, run, tensors, upstream).get(row.name) if right.dtype is not torch.float64 else None
-        claim = self.claims.at(s, run, tensors, upstream)
-        given = None if claim is None else claim.given({**tensors, **upstream})
-        if g is None or double is None or claim is None or given is None:
+        g, right = t.gradients.get(row.name), t.right
+        double = _in_double(t).get(row.name) if right.dtype is not torch.float64 else None
+        own = None if g is None or double is None else self._own(t)
+        mine = None if own is None else own.pairs.get(own.claim.outputs.get(row.name, ""))
+        if g is None or double is None or mine is None:
             return None
-        try:
-            pairs = evaluate(claim.program, bounds(s, given, right.dtype), None, Bound(right.dtype))
-            mine = pairs[claim.outputs[row.name]].error
-        except (DerivcheckError, RuntimeError, ValueError, TypeError, KeyError):
-            return None
-        rounded = compare(g, double, right.tolerance(row.bar) + (0.0 if mine is None else mine))
+        rounded = compare(g, double, right.tolerance(row.bar) + (0.0 if mine.error is None else mine.error))
         return double if rounded.holds else None
 
-    def _in_full(
-        self, s: Subject, run: Run, rows: list[Row], found: Found, tensors: Tensors, upstream: Upstream, right: Derived
-    ) -> None:
-        """Hold it against the gradient of functions that torch shortens, in full."""
-        t = in_full(s)
-        if t is None:
-            return
-        full = derived(t, tensors, upstream, right.dtype)
-        for row in rows:
-            g = found.gradients.get(row.name)
-            if row.verdict == "wrong" and row.bar in full.pairs and g is not None:
-                if compare(g, full.value(row.bar), full.tolerance(row.bar)).holds:
-                    row.verdict, row.wrong, row.note = "passed", 0, "of softplus itself, which torch takes as linear beyond 20"
-        self._by_rounding(t, run, rows, found, tensors, upstream, full)
+    def _own(self, t: Trial) -> _Own | None:
+        """The backward's own Program at these data, with its rounding; None where that is not known."""
+        claim = self.claims.at(t.s, t.run, t.tensors, t.upstream)
+        given = None if claim is None else claim.given(t.every)
+        if claim is None or given is None:
+            return None
+        try:
+            return _Own(claim, given, evaluate(claim.program, bounds(t.s, given, t.right.dtype), None, Bound(t.right.dtype)))
+        except (DerivcheckError, RuntimeError, ValueError, TypeError, KeyError):
+            return _Own(claim, given, {})
 
-    def _by_rounding(
-        self, s: Subject, run: Run, rows: list[Row], found: Found, tensors: Tensors, upstream: Upstream, right: Derived
-    ) -> None:
-        bars = dict(zip(s.derivation.wrt, s.derivation.adjoint.outputs))
-        with_times = {}
-        for row in rows:
-            g = found.gradients.get(row.name)
-            if row.verdict == "wrong" and row.name in bars and g is not None:
-                times = _times(
-                    s, row.name, g, tensors, upstream, right, ours=bool(row.where) and right.dtype is not torch.float64
-                )
-                if times <= MOST:
-                    with_times[row.name] = times
-        if not with_times:
-            return
-        double = _in_double(s, run, tensors, upstream) if right.dtype is not torch.float64 else {}
+    def _by_rounding(self, t: Trial, rows: Sequence[Row]) -> dict[str, Opinion]:
+        """What is right by the rounding of the way it is written, and what only seems so."""
+        right, narrow = t.right, t.right.dtype is not torch.float64
+        asked = [(r, t.gradients.get(r.name)) for r in rows if r.verdict == "wrong" and r.name in t.bars]
+        wrong = [(r, g) for r, g in asked if g is not None]
+        times = {r.name: _times(t, r.name, g, ours=bool(r.where) and narrow) for r, g in wrong}
+        times = {n: x for n, x in times.items() if x <= MOST}
+        if not times:
+            return {}
+        double = _in_double(t) if narrow else {}
+        found: dict[str, Opinion] = {}
         fine: Derived | None = None  # the same numbers in float64: what is right there to many digits only rounds here
-        for row in rows:
-            if row.name in with_times and row.name in double and row.verdict == "wrong":
-                bar, g = bars[row.name], found.gradients[row.name]
-                assert g is not None
+        for row, g in wrong:
+            if row.name in times and row.name in double:
+                bar = t.bars[row.name]
                 error = (g.detach().double().cpu() - right.value(bar)).abs()
-                size = max(_largest(error) / unit(right.dtype), _usual(s, row.name, tensors, upstream, right))
+                size = max(_largest(error) / unit(right.dtype), _usual(t, row.name))
                 shrunk = size * FINER * FLOAT64_UNIT  # as rounding does in a finer type
                 if fine is None:
-                    fine = derived(s, doubled(tensors), doubled(upstream), torch.float64)
+                    fine = derived(t.s, doubled(t.tensors), doubled(t.upstream), torch.float64)
                 if not compare(double[row.name], fine.value(bar), fine.tolerance(bar) + shrunk).holds:
-                    row.note = "it is as wrong in float64, so this is no rounding"
-                    del with_times[row.name]
-        if with_times:
-            self._by_its_own(s, run, rows, with_times, double, found, tensors, upstream, right)
+                    found[row.name] = Opinion("it is as wrong in float64, so this is no rounding", excuses=False)
+        judged = [r for r, _ in wrong if r.name in times and r.name not in found]
+        return found | (self._by_its_own(t, judged, times, double) if judged else {})
 
     def _by_its_own(
-        self,
-        s: Subject,
-        run: Run,
-        rows: list[Row],
-        times: Mapping[str, float],
-        double: Mapping[str, torch.Tensor],
-        found: Found,
-        tensors: Tensors,
-        upstream: Upstream,
-        right: Derived,
-    ) -> None:
-        claim = self.claims.at(s, run, tensors, upstream)
-        given = None if claim is None else claim.given({**tensors, **upstream})
-        if claim is None or given is None:  # a loop over a long axis, say
-            for row in rows:
-                if row.name in times and row.name in double and row.verdict == "wrong":
-                    row.verdict, row.wrong = "right but ill-conditioned", 0
-                    row.note = f"in {str(right.dtype).removeprefix('torch.')} it loses digits; it is right in float64"
-            return
-        try:
-            pairs = evaluate(claim.program, bounds(s, given, right.dtype), None, Bound(right.dtype))
-        except (DerivcheckError, RuntimeError, ValueError, TypeError, KeyError):
-            return
+        self, t: Trial, rows: Sequence[Row], times: Mapping[str, float], double: Mapping[str, torch.Tensor]
+    ) -> dict[str, Opinion]:
+        own, right = self._own(t), t.right
+        if own is None:  # a loop over a long axis, say
+            kind = str(right.dtype).removeprefix("torch.")
+            said = Opinion(f"in {kind} it loses digits; it is right in float64", ill=True)
+            return {r.name: said for r in rows if r.name in double}
+        found: dict[str, Opinion] = {}
         exact: _Exact | None = None
         for row in rows:
-            out, g = claim.outputs.get(row.name), found.gradients.get(row.name)
-            if row.name not in times or out not in pairs or g is None or pairs[out].value.shape != g.shape:
-                continue
-            mine = pairs[out].error
-            mine = None if mine is None else torch.where(torch.isnan(mine), torch.inf, mine)  # of a root of less than nothing
-            error = (g.detach().double().cpu() - right.value(row.bar)).abs()
             bound = right.tolerance(row.bar)
-            if mine is None:
-                continue
-            numbers = torch.isfinite(error)
-            if row.where:  # at data that nobody gave its own way may lose everything
-                numbers = numbers | torch.isinf(mine)
-            if not bool((numbers & ~(error > mine + bound)).all()):  # NaN is no rounding
+            if not own.explains(row, t.gradients[row.name], right.value(row.bar), bound):
                 continue
             if exact is None:
                 start = time.process_time()
-                exact = _Exact(s, claim, given, tensors, upstream, right, self.left > 0)
+                exact = _Exact(t, own, self.left > 0)
                 self.left -= time.process_time() - start
+            lost = f"{times[row.name]:.0f} times what it has to"
             if not exact.agrees(row.name, row.bar, bound):
-                row.note = "it hides behind its own rounding; exact arithmetic shows the difference"
-                continue
-            row.wrong = 0
-            if times[row.name] <= CAP:
-                row.verdict, row.note = "passed", "within the rounding of the way it is written, not of the derived one"
+                said = Opinion("it hides behind its own rounding; exact arithmetic shows the difference", excuses=False)
+            elif times[row.name] <= CAP:
+                said = Opinion("within the rounding of the way it is written, not of the derived one")
             else:
-                row.verdict = "right but ill-conditioned"
-                lost = f"{times[row.name]:.0f} times what it has to"
-                row.note = f"the way it is written loses {lost}: subtract before multiplying"
+                said = Opinion(f"the way it is written loses {lost}: subtract before multiplying", ill=True)
+            found[row.name] = said
+        return found
 
 
-def _times(
-    s: Subject, name: str, g: torch.Tensor, tensors: Tensors, upstream: Upstream, right: Derived, ours: bool = False
-) -> float:
+@dataclass(frozen=True)
+class _Own:
+    """The backward's own Program at some data: its inputs, and its definitions with their rounding (none where it has none)."""
+
+    claim: Claim
+    given: Mapping[str, torch.Tensor]
+    pairs: Mapping[str, Pair]
+
+    def explains(self, row: Row, g: torch.Tensor | None, value: torch.Tensor, bound: torch.Tensor) -> bool:
+        """Whether its own rounding, beside that of the derived way, is as large as the error."""
+        pair = self.pairs.get(self.claim.outputs.get(row.name, ""))
+        if pair is None or pair.error is None or g is None or pair.value.shape != g.shape:
+            return False
+        mine = torch.where(torch.isnan(pair.error), torch.inf, pair.error)  # of a root of less than nothing
+        error = (g.detach().double().cpu() - value).abs()
+        numbers = torch.isfinite(error)
+        if row.where:  # at data that nobody gave its own way may lose everything
+            numbers = numbers | torch.isinf(mine)
+        return bool((numbers & ~(error > mine + bound)).all())  # NaN is no rounding
+
+
+def _of_the_function_itself(t: Trial, rows: Iterable[Row]) -> dict[str, Opinion]:
+    """What is the gradient of the functions in full."""
+    said = Opinion("of softplus itself, which torch takes as linear beyond 20")
+
+    def holds(r: Row) -> bool:
+        g = t.gradients.get(r.name)
+        inside = g is not None and r.bar in t.right.pairs
+        return inside and compare(g, t.right.value(r.bar), t.right.tolerance(r.bar)).holds  # type: ignore[arg-type]
+
+    return {r.name: said for r in rows if r.verdict == "wrong" and holds(r)}
+
+
+def _times(t: Trial, name: str, g: torch.Tensor, ours: bool = False) -> float:
     """The largest error beside what rounding does to the largest of the gradient's elements, or to any such numbers.
 
     The latter is ``u · max|g| · max|y| / max|x|``, of the size that a gradient of these numbers has where nothing saturates.
     """
-    bar = s.derivation.gradient_named(name) or name
+    bar, right = t.s.derivation.gradient_named(name) or name, t.right
     error = (g.detach().double().cpu() - right.value(bar)).abs()
     bound = right.tolerance(bar)
     judged = torch.isfinite(bound) & torch.isfinite(right.value(bar))
@@ -196,18 +185,18 @@ def _times(
         judged = judged & torch.isfinite(error)
     if not bool(judged.any()):
         return 0.0
-    worst, least = (float(torch.where(judged, t, 0.0).max()) for t in (error, bound))
+    worst, least = (float(torch.where(judged, of, 0.0).max()) for of in (error, bound))
     if not np.isfinite(worst):
         return float("inf")
     if bool((error <= CAP * bound)[judged].all()):
         return CAP
-    return worst / max(least, unit(right.dtype) * _usual(s, name, tensors, upstream, right), 5e-324)
+    return worst / max(least, unit(right.dtype) * _usual(t, name), 5e-324)
 
 
-def _usual(s: Subject, name: str, tensors: Tensors, upstream: Upstream, right: Derived) -> float:
+def _usual(t: Trial, name: str) -> float:
     """What a gradient of such numbers is in size, here or at the caller's own data: a probe may pick what saturates."""
-    here = _ratio(s, name, tensors, upstream, right.sizes)
-    return here if tensors is s.tensors else max(here, _ratio(s, name, s.tensors, upstream, None))
+    here = _ratio(t.s, name, t.tensors, t.upstream, t.right.sizes)
+    return here if t.tensors is t.s.tensors else max(here, _ratio(t.s, name, t.s.tensors, t.upstream, None))
 
 
 def _ratio(s: Subject, name: str, tensors: Tensors, upstream: Upstream, sizes: Mapping[str, int] | None) -> float:
@@ -228,44 +217,34 @@ def _largest(t: torch.Tensor) -> float:
     return float(finite.max()) if finite.numel() else 0.0
 
 
-def _in_double(s: Subject, run: Run, tensors: Tensors, upstream: Upstream) -> dict[str, torch.Tensor]:
+def _in_double(t: Trial) -> dict[str, torch.Tensor]:
     """What the backward gives for the same numbers in float64; nothing where it does not run there."""
     try:
-        found = run(doubled(tensors), doubled(upstream))
+        found = t.run(doubled(t.tensors), doubled(t.upstream))
     except Exception:  # code of one type
         return {}
-    return {n: g for n, g in found.items() if isinstance(g, torch.Tensor) and n in tensors and g.shape == tensors[n].shape}
+    fits = {n: g for n, g in found.items() if isinstance(g, torch.Tensor) and n in t.tensors}
+    return {n: g for n, g in fits.items() if g.shape == t.tensors[n].shape}
 
 
 class _Exact:
     """The backward's own Program and the derived one on the same numbers, without the rounding of either."""
 
-    def __init__(
-        self,
-        s: Subject,
-        claim: Claim,
-        given: Mapping[str, torch.Tensor],
-        tensors: Tensors,
-        upstream: Upstream,
-        right: Derived,
-        affordable: bool,
-    ) -> None:
-        self.claim, self.right, self.wide = claim, right, right.dtype is not torch.float64
-        self.scale = max((_largest(g) for g in upstream.values()), default=0.0)
+    def __init__(self, t: Trial, own: _Own, affordable: bool) -> None:
+        self.claim, self.wide = own.claim, t.right.dtype is not torch.float64
+        self.scale = max((_largest(g) for g in t.upstream.values()), default=0.0)
         self.own: Mapping[str, Any] = {}
         self.derived: Mapping[str, Any] = {}
-        adjoint = s.derivation.adjoint
-        every = {**tensors, **upstream}
         if self.wide:
-            self.own = evaluate(claim.program, given, None, Bound(torch.float64))
-            self.sure = derived(s, doubled(tensors), doubled(upstream), torch.float64)
+            self.own = evaluate(self.claim.program, own.given, None, Bound(torch.float64))
+            self.sure = derived(t.s, doubled(t.tensors), doubled(t.upstream), torch.float64)
             return
-        sizes = dict(right.sizes)
-        if affordable and cost(adjoint, sizes) + _cost(claim.program, given) <= EXACTLY:
+        adjoint, sizes = t.s.derivation.adjoint, dict(t.right.sizes)
+        if affordable and cost(adjoint, sizes) + _cost(self.claim.program, own.given) <= EXACTLY:
             numbers = Digits(DIGITS)
             try:
-                self.own = evaluate(claim.program, given, None, numbers)
-                mine = {a.name: every[a.name] for a in adjoint.arguments if a.name in every}
+                self.own = evaluate(self.claim.program, own.given, None, numbers)
+                mine = {a.name: t.every[a.name] for a in adjoint.arguments if a.name in t.every}
                 self.derived = evaluate(adjoint, mine, sizes, numbers)
             except (DerivcheckError, ArithmeticError, TypeError, AttributeError, ValueError, KeyError):
                 self.own = {}

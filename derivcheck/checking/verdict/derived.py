@@ -12,6 +12,7 @@ from derivcheck.checking.arithmetic.bound import Bound
 from derivcheck.checking.arithmetic.pairs import HALVES, Pair, unit
 from derivcheck.checking.arithmetic.scale import scales
 from derivcheck.checking.arithmetic.typical import Typical
+from derivcheck.checking.backward.found import Run
 from derivcheck.checking.subject.subject import Subject, Tensors, Upstream
 from derivcheck.notation.program.program import Program
 from derivcheck.notation.values.evaluator import evaluate
@@ -20,13 +21,14 @@ from derivcheck.notation.values.measure import measure
 CAP = 100.0  # how much more than the derived way another way of computing may round
 
 
-@dataclass
+@dataclass(frozen=True)
 class Derived:
     """The derived gradient at one set of tensors: every definition of the adjoint as a (value, error) pair."""
 
     pairs: Mapping[str, Pair]
     sizes: Mapping[str, int]
     dtype: torch.dtype
+    adjoint: Program
     open: int = 0
     allowance: float | None = None
     typical: Typical | None = None
@@ -65,14 +67,37 @@ class Derived:
         narrow = self.decided()
         return sum(int((self.tolerance(n) > 2 * narrow.tolerance(n)).sum()) for n in names)
 
-    def scale(self, name: str, program: Program) -> torch.Tensor:
+    def scale(self, name: str) -> torch.Tensor:
         """``Σ|terms|`` of a definition, elementwise: the scale of the numbers that it adds up."""
         if name not in self._scales:
+            program = self.adjoint
             given = name in program.inputs
             self._scales[name] = (
                 self.value(name).abs() if given else scales(program.definition(name), program, self.pairs, self.sizes)
             )
         return self._scales[name]
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One run of the backward under test: where, what is derived there, and what it gave."""
+
+    s: Subject
+    run: Run
+    tensors: Tensors
+    upstream: Upstream
+    right: Derived
+    gradients: Mapping[str, torch.Tensor | None]
+
+    @property
+    def every(self) -> dict[str, torch.Tensor]:
+        """The tensors and the upstream gradients."""
+        return {**self.tensors, **self.upstream}
+
+    @property
+    def bars(self) -> dict[str, str]:
+        """What defines each gradient in the adjoint."""
+        return dict(zip(self.s.derivation.wrt, self.s.derivation.adjoint.outputs))
 
 
 @dataclass(frozen=True)
@@ -119,7 +144,7 @@ def derived(
         pairs.setdefault(n, numbers.given(t, n))
     usual = Typical(adjoint, given, dict(sizes), dtype) if dtype in HALVES else None
     again = cache(lambda: derived(s, tensors, upstream, dtype, coarse, decided=True)) if numbers.open else None
-    return Derived(pairs, sizes, dtype, numbers.open, s.allowance, usual, again)
+    return Derived(pairs, sizes, dtype, adjoint, numbers.open, s.allowance, usual, again)
 
 
 def bounds(s: Subject, tensors: Mapping[str, torch.Tensor], dtype: torch.dtype) -> dict[str, torch.Tensor | Pair]:

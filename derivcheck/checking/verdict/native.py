@@ -6,48 +6,66 @@ wrong, and said to be torch's.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
+from functools import cache
+
 import torch
 
 from derivcheck.checking.arithmetic.compare import compare
 from derivcheck.checking.arithmetic.pairs import HALVES
-from derivcheck.checking.backward.found import Found, Run, find
+from derivcheck.checking.backward.found import Found, find
 from derivcheck.checking.report.row import Row
 from derivcheck.checking.subject.subject import Subject, Tensors, Upstream
-from derivcheck.checking.verdict.derived import CAP, Derived, derived, doubled
+from derivcheck.checking.verdict.derived import CAP, Derived, Trial, derived, doubled
 from derivcheck.checking.verdict.kinks import between
+from derivcheck.checking.verdict.verdict import Opinion, noted
 
 DIGITS = 1e-6  # of the terms added: what a kernel may be off without being called wrong
 NUDGES = {torch.float64: 1e-9, torch.float32: 1e-6}  # how far beside a kink its sides are looked at
 
 
-def forgive(s: Subject, run: Run, rows: list[Row], found: Found, tensors: Tensors, upstream: Upstream, right: Derived) -> None:
+def forgiven(t: Trial, rows: Iterable[Row]) -> dict[str, Opinion]:
     """torch's own kernels are said, not blamed, where they accumulate in half precision or round more than they have to."""
-    coarse = derived(s, tensors, upstream, right.dtype, coarse=True) if right.dtype in HALVES else None
-    bars = dict(zip(s.derivation.wrt, s.derivation.adjoint.outputs))
-    wide: tuple[Found, Derived] | None = None
+    s, right = t.s, t.right
+    coarse = derived(s, t.tensors, t.upstream, right.dtype, coarse=True) if right.dtype in HALVES else None
+
+    @cache
+    def wide() -> tuple[Found, Derived]:
+        double, ups = doubled(t.tensors), doubled(t.upstream)
+        return find(s, t.run, double, ups), derived(s, double, ups, torch.float64)
+
+    found: dict[str, Opinion] = {}
     for row in rows:
-        g = found.gradients.get(row.name)
-        if row.verdict != "wrong" or row.name not in bars or g is None:
-            continue
-        expected, bound = right.value(row.bar), right.tolerance(row.bar)
-        if compare(g, expected, CAP * bound).holds:
-            _passed(row, "torch's own kernel rounds more than the derived way")
-        elif coarse is not None and compare(g, expected, coarse.tolerance(row.bar)).holds:
-            _passed(row, f"torch's own kernel accumulates in {_type(right.dtype)}: {row.max_error:.1e} off")
-        elif right.dtype is not torch.float64 and coarse is None and _digits(s, row, g, right):
-            continue
-        elif right.dtype is not torch.float64:
-            if wide is None:
-                double, ups = doubled(tensors), doubled(upstream)
-                wide = find(s, run, double, ups), derived(s, double, ups, torch.float64)
-            again, exact = wide[0].gradients.get(row.name), wide[1]
-            if again is not None and compare(again, exact.value(row.bar), CAP * exact.tolerance(row.bar)).holds:
-                row.verdict = "right but ill-conditioned"
-                row.note = f"torch's own kernel loses its digits in {_type(right.dtype)}; it is right in float64"
-        else:
-            _digits(s, row, g, right)
-        if row.verdict == "wrong" and at_kinks(s, g, row.bar, tensors, upstream, right):
-            _passed(row, f"{row.wrong} elements at a kink, where torch's choice counts")
+        g = t.gradients.get(row.name)
+        if row.verdict == "wrong" and row.name in t.bars and g is not None:
+            said = _rounds(t, row, g, coarse, wide)
+            if said is None and at_kinks(s, g, row.bar, t.tensors, t.upstream, right):
+                said = Opinion(f"{row.wrong} elements at a kink, where torch's choice counts")
+            if said is not None:
+                found[row.name] = said
+    return found
+
+
+def _rounds(
+    t: Trial, row: Row, g: torch.Tensor, coarse: Derived | None, wide: Callable[[], tuple[Found, Derived]]
+) -> Opinion | None:
+    """Whether it rounds more than it has to, or approximates: in this type, or in this type alone."""
+    right = t.right
+    kind = str(right.dtype).removeprefix("torch.")
+    expected, bound = right.value(row.bar), right.tolerance(row.bar)
+    if compare(g, expected, CAP * bound).holds:
+        return Opinion("torch's own kernel rounds more than the derived way")
+    if coarse is not None and compare(g, expected, coarse.tolerance(row.bar)).holds:
+        return Opinion(f"torch's own kernel accumulates in {kind}: {row.max_error:.1e} off")
+    if coarse is None and (off := share(g, right, row.bar)) <= DIGITS:
+        t.s.digits[row.name] = max(off, t.s.digits.get(row.name, 0.0))
+        return Opinion(f"torch's own: {off:.1e} of the terms added off")
+    if right.dtype is not torch.float64:
+        found, exact = wide()
+        again = found.gradients.get(row.name)
+        if again is not None and compare(again, exact.value(row.bar), CAP * exact.tolerance(row.bar)).holds:
+            return Opinion(f"torch's own kernel loses its digits in {kind}; it is right in float64", ill=True)
+    return None
 
 
 def at_kinks(s: Subject, g: torch.Tensor, bar: str, tensors: Tensors, upstream: Upstream, right: Derived) -> bool:
@@ -56,33 +74,15 @@ def at_kinks(s: Subject, g: torch.Tensor, bar: str, tensors: Tensors, upstream: 
     return nudge is not None and between(s, bar, g, tensors, upstream, right, right.dtype, nudge)
 
 
-def blame(rows: list[Row]) -> None:
-    """Say of what is still wrong whose it is."""
-    for row in rows:
-        if row.verdict == "wrong":
-            row.note = f"{row.note}; " * bool(row.note) + "torch's own kernel, as no code under test takes part"
+def blamed(rows: Iterable[Row]) -> list[Row]:
+    """What is still wrong, with whose it is."""
+    own = "torch's own kernel, as no code under test takes part"
+    return [noted(r, own) if r.verdict == "wrong" else r for r in rows]
 
 
-def share(g: torch.Tensor, right: Derived, bar: str, s: Subject) -> float:
+def share(g: torch.Tensor, right: Derived, bar: str) -> float:
     """The largest error of an element, as a part of the terms that it adds up."""
     error = (g.detach().double().cpu() - right.value(bar)).abs()
-    scale = right.scale(bar, s.derivation.adjoint)
+    scale = right.scale(bar)
     over = error > right.tolerance(bar)
     return float(torch.where(over, error / scale.clamp(min=1e-300), 0.0).nan_to_num(torch.inf).max()) if error.numel() else 0.0
-
-
-def _digits(s: Subject, row: Row, g: torch.Tensor, right: Derived) -> bool:
-    off = share(g, right, row.bar, s)
-    if off > DIGITS:
-        return False
-    s.digits[row.name] = max(off, s.digits.get(row.name, 0.0))
-    _passed(row, f"torch's own: {off:.1e} of the terms added off")
-    return True
-
-
-def _passed(row: Row, note: str) -> None:
-    row.verdict, row.note, row.wrong = "passed", note, 0
-
-
-def _type(dtype: torch.dtype) -> str:
-    return str(dtype).removeprefix("torch.")

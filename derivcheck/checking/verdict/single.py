@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import torch
 
@@ -16,8 +16,8 @@ from derivcheck.errors import DerivcheckError
 SIZES = (1e-9, 1e-5)  # of the largest element, between which an error may be float32's
 
 
-def hint(s: Subject, run: Run, rows: list[Row], upstream: Upstream, largest: Mapping[str, float]) -> None:
-    """Say of wrong rows that they hold in float32, where they do.
+def hints(s: Subject, run: Run, rows: Iterable[Row], upstream: Upstream, largest: Mapping[str, float]) -> dict[str, str]:
+    """What to say of wrong rows that hold in float32.
 
     Args:
         largest: name -> the size of the gradient's largest element.
@@ -25,7 +25,7 @@ def hint(s: Subject, run: Run, rows: list[Row], upstream: Upstream, largest: Map
     near = [r for r in rows if r.verdict == "wrong" and r.name in largest and not r.where]
     near = [r for r in near if SIZES[0] * largest[r.name] < r.max_error < SIZES[1] * largest[r.name]]
     if not near:
-        return
+        return {}
     tensors, ups = (
         {n: t.to(torch.float32) if t.is_floating_point() and n not in s.held else t for n, t in given.items()}
         for given in (s.tensors, upstream)
@@ -33,9 +33,7 @@ def hint(s: Subject, run: Run, rows: list[Row], upstream: Upstream, largest: Map
     try:
         found, _ = judge(s, run, tensors, ups, derived(s, tensors, ups, torch.float32))
     except (DerivcheckError, RuntimeError, ValueError):
-        return
+        return {}
     holds = {r.name for r in found if r.passed}
-    for row in near:
-        if row.name in holds:
-            said = "its error is of float32's size, and in float32 it holds: dtype=torch.float32 checks it there"
-            row.note = f"{row.note}; {said}" if row.note else said
+    said = "its error is of float32's size, and in float32 it holds: dtype=torch.float32 checks it there"
+    return {r.name: said for r in near if r.name in holds}

@@ -22,15 +22,15 @@ from derivcheck.checking.arithmetic.compare import compare
 from derivcheck.checking.arithmetic.live import Live, array
 from derivcheck.checking.arithmetic.pairs import FLOAT64_UNIT
 from derivcheck.checking.backward.engine import functions
-from derivcheck.checking.report.row import NOT_REPRODUCED, Row, Witness
+from derivcheck.checking.report.row import Row, Witness
 from derivcheck.checking.subject.elsewhere import at_sizes
 from derivcheck.checking.subject.outputs import dense, flat
 from derivcheck.checking.subject.subject import Subject, Tensors, Upstream
 from derivcheck.checking.subject.wide import computing_in
 from derivcheck.checking.verdict.derived import CAP, Derived, derived
-from derivcheck.checking.verdict.judge import fill
 from derivcheck.checking.verdict.likeness import runs
 from derivcheck.checking.verdict.native import DIGITS, at_kinks, share
+from derivcheck.checking.verdict.verdict import of_value
 from derivcheck.checking.witnesses.differences import Difference, difference, differences
 from derivcheck.checking.witnesses.exact import exact, small_sizes
 from derivcheck.checking.witnesses.slopes import slope_along
@@ -43,12 +43,11 @@ FINER = (0.07, 2.0**-9, 2.0**-18, 2.0**-27)  # how much shorter the steps are of
 JUDGED = 1e-3  # a difference whose own error is a larger part of the gradient's scale judges nothing
 
 
-def testify(s: Subject, rows: list[Row], upstream: Upstream, right: Derived, seed: int, tested: bool) -> None:
-    """Ask every witness about the derived gradient and write what they say into the rows."""
+def testify(s: Subject, upstream: Upstream, right: Derived, seed: int, tested: bool) -> dict[str, tuple[Witness, ...]]:
+    """What every witness says of each derived gradient."""
     tensors = {n: _double(t) for n, t in s.tensors.items()}
     ups = {n: _double(g) for n, g in upstream.items()}
     sure = right if right.dtype is torch.float64 else derived(s, tensors, ups, torch.float64)
-    by_name = {r.name: r for r in rows if r.name in s.wrt}
     outputs = dict(zip(s.derivation.wrt, s.derivation.adjoint.outputs))
     seen: dict[str, list[Witness]] = {n: [] for n in s.wrt}
     for name, g in _autograd(s, tensors, ups, tested).items():
@@ -56,7 +55,7 @@ def testify(s: Subject, rows: list[Row], upstream: Upstream, right: Derived, see
         c = compare(g, value, tolerance)
         if not c.holds:  # torch's kernels may round more than the derived way (logsumexp of large numbers)
             c = compare(g, value, CAP * tolerance)
-        off = 0.0 if c.holds else share(g, sure, outputs[name], s)
+        off = 0.0 if c.holds else share(g, sure, outputs[name])
         said = f"torch's own: {off:.1e} of the terms added off" if not c.holds and off <= DIGITS else ""
         if off > DIGITS and at_kinks(s, g, outputs[name], tensors, ups, sure):
             said = "at a kink it takes another subgradient"
@@ -80,13 +79,7 @@ def testify(s: Subject, rows: list[Row], upstream: Upstream, right: Derived, see
                 shown = replace(shown, agrees=None, note=f"the forward does not take these sizes ({shown.note})")
             seen[name].append(shown)
     along = _direction(s, tensors, ups, sure, outputs, seed)
-    for name, row in by_name.items():
-        row.witnesses = seen[name] + ([along] if along is not None else [])
-        against = [w for w in row.witnesses if w.agrees is False]
-        if against and not (row.faulty and row.verdict != "wrong"):
-            # something contradicts the derived gradient itself: nothing may be said of the one under test
-            row.verdict = "undecided"
-            row.note = f"the derived gradient and {', '.join(w.name for w in against)} disagree"
+    return {n: (*said, *([along] if along is not None else [])) for n, said in seen.items()}
 
 
 def _takes(s: Subject, upstream: Upstream, sizes: dict[str, int] | None) -> bool:
@@ -108,26 +101,15 @@ def value_row(s: Subject, right: Derived, dtype: torch.dtype) -> Row | None:
             )
     program = s.derivation.program
     floats = [o for o in program.outputs if program.kind(o) == "float"]
-    worst: Row | None = None
+    row: Row | None = None
     for name, out in zip(floats, first):
-        row = Row("value" if len(floats) == 1 else f"value {name}", count=out.numel())
-        pair = right.pairs[name]
-        if tuple(out.shape) != tuple(pair.value.shape):
-            row.verdict, row.note = "shape", f"found shape {tuple(out.shape)}, expected {tuple(pair.value.shape)}"
+        value, error, *_ = right.pairs[name]
+        error = torch.zeros_like(value) if error is None else error
+        called = "value" if len(floats) == 1 else f"value {name}"
+        row = of_value(called, out, value, error, Bound(dtype).unit, reference=s.meaning is not None)
+        if not row.passed:
             return row
-        error = torch.zeros_like(pair.value) if pair.error is None else pair.error
-        fill(row, compare(out, pair.value, error + pair.value.abs() * (Bound(dtype).unit)), pair.value, error)
-        if row.verdict == "wrong":
-            row.note = (
-                "the forward's value is not what the reference means"
-                if s.meaning
-                else "the trace does not reproduce the forward"
-            )
-            if s.meaning is None:
-                row.verdict = NOT_REPRODUCED
-            return row
-        worst = row
-    return worst if s.meaning is not None else None
+    return row if s.meaning is not None else None
 
 
 def _run(call: Callable[[Tensors], Any], tensors: Tensors) -> list[torch.Tensor]:
