@@ -75,7 +75,7 @@ class Claims:
     def _written(self, run: Run, tensors: Tensors, upstream: Upstream) -> Claim:
         s, backward = self.s, self.backward
         if isinstance(backward, (str, Program)):
-            program = _closed(s, backward if isinstance(backward, Program) else parse_backward(s, backward))
+            program = closed(s, parse_backward(s, backward))
             return Claim(program, {s.derivation.gradient_named(o) or o: o for o in program.outputs})
         gradients, returned = _flat(inspect.unwrap(run), tensors, upstream, s.wrt)
         every: dict[str, Any] = {**tensors, **upstream}
@@ -91,8 +91,8 @@ class Claims:
         return Claim(d.program, dict(zip(returned, d.program.outputs)), d.values)
 
 
-def _closed(s: Subject, program: Program) -> Program:
-    """With the forward's intermediates that it reads."""
+def closed(s: Subject, program: Program) -> Program:
+    """A backward in index notation with the forward's definitions that it reads."""
     forward = s.derivation.program
     inner = {a.name for a in program.arguments} & {d.name for d in forward.definitions}
     if not inner:

@@ -183,7 +183,7 @@ def _generated(s: Subject) -> Run:
 
 def _written(s: Subject, backward: str | Program) -> Run:
     """A backward in index notation; ``<name>_bar`` and ``<name>`` both name a gradient."""
-    program = backward if isinstance(backward, Program) else parse_backward(s, backward)
+    program = parse_backward(s, backward)
     forward = s.derivation.program
     inner = {a.name for a in program.arguments} & {d.name for d in forward.definitions}
 
@@ -205,12 +205,14 @@ def _written(s: Subject, backward: str | Program) -> Run:
     return run
 
 
-def parse_backward(s: Subject, text: str) -> Program:
-    """Index text of a backward, over the forward's inputs and definitions and its upstream gradients.
+def parse_backward(s: Subject, text: str | Program) -> Program:
+    """Index text of a backward, over the forward's inputs and definitions and its upstream gradients; a Program as it is.
 
     Raises:
         NotationError: text that cannot be read, or that defines no gradient.
     """
+    if isinstance(text, Program):
+        return text
     program, adjoint = s.derivation.program, s.derivation.adjoint
     written = set(re.findall(r"[^\W\d]\w*", text))
     known = [*adjoint.arguments, *(Input(d.name, d.dims, d.kind) for d in program.definitions)]
