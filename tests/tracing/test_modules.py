@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import pytest
@@ -183,3 +184,29 @@ def test_changed_attributes_change_the_derivation() -> None:
 def test_inputs_that_do_not_fit_are_named(module: nn.Module, kwargs: dict[str, Any], message: str) -> None:
     with pytest.raises(InputError, match=message):
         trace_module(module, **kwargs)
+
+
+class Attention(nn.Module):
+    """Queries, keys and values of one linear layer, in two heads, and a residual path."""
+
+    def __init__(self, d: int) -> None:
+        super().__init__()
+        self.qkv, self.out = nn.Linear(d, 3 * d), nn.Linear(d, d)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        b, t, d = x.shape
+        q, k, v = (p.view(b, t, 2, d // 2).transpose(1, 2) for p in self.qkv(x).chunk(3, -1))
+        return x + self.out((q @ k.mT / math.sqrt(d // 2)).softmax(-1).matmul(v).transpose(1, 2).reshape(b, t, d))
+
+
+@pytest.mark.parametrize("blocks", [1, 2, 3, 4])
+def test_the_width_of_a_stack_of_attentions_stays_a_symbol(blocks: int) -> None:
+    traced = trace_module(nn.Sequential(*(Attention(8) for _ in range(blocks))).double(), (normal(3, 5, 8),))
+    assert not any(p.isdigit() for n in traced.values for p in dims(traced, n))
+    wider = nn.Sequential(*(Attention(6) for _ in range(blocks))).double()
+    named = {"_" + n.replace(".", "_"): n for n, _ in wider.named_parameters()}
+
+    def code(input: torch.Tensor, **tensors: torch.Tensor) -> Any:
+        return torch.func.functional_call(wider, {named[n]: t for n, t in tensors.items()}, (input,))
+
+    same(traced, code, {"input": normal(2, 4, 6), **{n: wider.get_parameter(m).detach() for n, m in named.items()}})

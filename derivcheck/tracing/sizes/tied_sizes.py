@@ -104,7 +104,14 @@ class Equalities:
         return repair
 
     def identify(self, found: list[tuple[str, Poly]]) -> bool:
-        """Make sizes and expressions equal; False where nothing was new."""
+        """Make sizes and expressions equal; False where nothing was new.
+
+        Sizes are fixed only where no others are to be equal: a number that was computed may have been one of theirs by chance.
+        """
+        equal = [(n, p) for n, p in found if p.constant is None]
+        return self._made_equal(equal) or self._made_equal([(n, p) for n, p in found if p.constant is not None])
+
+    def _made_equal(self, found: list[tuple[str, Poly]]) -> bool:
         changed = False
         for n, poly in found:
             left, right = self.traces.resolve(size(n)), self.traces.resolve(poly)
@@ -209,7 +216,9 @@ class Equalities:
                         for n in block:
                             self.traces.meaning[n] = k * size(fresh)
                         return True
-        if any(self._multiple(n, [m for m in names if m != n], upto) for n in bad):
+        met = self._met(names, failed, len(failed.recording.calls)) if failed is not None else []
+        others = sorted(names, key=lambda m: (m not in met, -base[m]))  # what the code met before it failed comes first
+        if any(self._multiple(n, [m for m in others if m != n], upto) for n in bad):
             return True
         if not bad:  # only together do they fail: fix the smallest
             bad = sorted(names, key=lambda k: base[k])[:1]
@@ -222,18 +231,21 @@ class Equalities:
         example's, and from one another."""
         if failed is None:
             return list(names)
-        now, base = self.traces.apart(), self.traces.base()
-        last = failed.recording.calls[-LAST:]
-        values = flat(shaped([[c.args, c.kwargs, c.out] for c in last], failed.recording))
-        if failed.call is not None:
-            values += flat(shaped([failed.call.args, failed.call.kwargs], failed.recording))
-        met = {*values, *(int(v) for v in re.findall(r"\d+", str(failed.cause)))}
-        suspects = [n for n in names if now[n] in met or any(n in p.sizes() and p.at(now) in met for p in self.traces.known())]
+        base, suspects = self.traces.base(), self._met(names, failed, LAST)
         others = [n for n in names if n not in suspects]
         apart = {n: base[n] + APART[k % len(APART)] * (1 + k // len(APART)) for k, n in enumerate(others)}
         if suspects and others and self.traces.works({**base, **apart}, upto):
             return suspects
         return list(names)
+
+    def _met(self, names: Sequence[str], failed: RecordingFailed, last: int) -> list[str]:
+        """The sizes that stand in the last operators before the code failed, or in what it said."""
+        now, calls = self.traces.apart(), failed.recording.calls
+        values = flat(shaped([[c.args, c.kwargs, c.out] for c in calls[max(0, len(calls) - last) :]], failed.recording))
+        if failed.call is not None:
+            values += flat(shaped([failed.call.args, failed.call.kwargs], failed.recording))
+        met = {*values, *(int(v) for v in re.findall(r"\d+", str(failed.cause)))}
+        return [n for n in names if now[n] in met or any(n in p.sizes() and p.at(now) in met for p in self.traces.known())]
 
     def _below(self, bad: Sequence[str], upto: int | None) -> bool:
         """Keep sizes that cannot grow alone below those that they equal in the example, if the code then runs: an index of
@@ -250,7 +262,7 @@ class Equalities:
         """Identify a size with a multiple of another (``nn.Linear(d, 3*d)``), if the code then runs at other sizes: at any, or
         at those of one remainder (``d // heads``)."""
         base = self.traces.base()
-        for m in sorted(others, key=lambda k: -base[k])[:MULTIPLES]:
+        for m in others[:MULTIPLES]:
             factor, rest = divmod(base[name], base[m])
             if not rest and factor > 1 and base[m] > 1:
                 steps = (1, *_divisors(base[m])[:6])
