@@ -19,6 +19,7 @@ import torch
 
 from derivcheck.errors import InputError
 from derivcheck.kernels.cuda.function import DeviceFunction
+from derivcheck.kernels.cuda.kernel import Kernel
 from derivcheck.kernels.cuda.results import folded
 from derivcheck.kernels.cuda.statements import RESULT
 
@@ -85,6 +86,7 @@ def pair(
         InputError: a name that tells nothing, with what it may mean.
     """
     asked = dict(grads or {})
+    backward = _shaped(forward, backward, asked)
     own = isinstance(forward, DeviceFunction)
     inputs = forward.inputs if own else _parameters(forward)
     results = forward.outputs if own else (RESULT,)
@@ -102,6 +104,8 @@ def pair(
     notes += [f"{n} is the gradient of {x}" + (", from 0" if n in backward.shapes.added else "") for n, x in given.items()]
     left = [r for r in results if r not in chosen]
     notes += [f"the loss does not depend on {', '.join(left)}"] if left else []
+    for f in (forward, backward):
+        notes += [a for a in (f.assumed if isinstance(f, Kernel) else ()) if a not in notes]
 
     def claimed(**tensors: Any) -> dict[str, torch.Tensor]:
         ups = tensors.pop("grad_output", None)
@@ -114,8 +118,16 @@ def pair(
             local = {**variables, **found}
         arguments = {n: values[n] if n in values else local[n] for n in backward.inputs if n not in taken}
         for n, r in taken.items():
-            arguments[n] = ups[chosen.index(r)] if r in chosen else _zeros(forward, r, ups[0], len(backward.batch))
-        back = backward.results(**arguments)
+            if r in chosen:
+                arguments[n] = ups[chosen.index(r)]
+            elif isinstance(forward, Kernel):
+                arguments[n] = forward.zeros(r, values, ups[0])
+            else:
+                arguments[n] = _zeros(forward, r, ups[0], len(backward.batch))
+        if isinstance(backward, Kernel):
+            back = backward.like(arguments, {n: values[x] for n, x in given.items() if n not in arguments})
+        else:
+            back = backward.results(**arguments)
         return {x: _like(back[n], values[x], len(backward.batch)) for n, x in given.items()}
 
     upstream = ["grad_output"] if len(chosen) == 1 else [f"grad_output_{k}" for k in range(len(chosen))]
@@ -126,10 +138,26 @@ def pair(
     def lines(name: str, at: tuple[int, ...]) -> str | None:
         """Which lines write an element of a gradient."""
         output = next(n for n, x in given.items() if x == name)
+        if isinstance(backward, Kernel):
+            return backward.line(output)
         where = at[len(backward.batch) :]
         return backward.line(output, where if len(where) == len(backward.shapes.outputs[output]) else ())
 
     return Pair(alone, claimed, forward.dims if own else None, tuple(given.values()), tuple(notes), lines)
+
+
+def _shaped(forward: Any, backward: DeviceFunction, asked: Mapping[str, str]) -> DeviceFunction:
+    """A kernel whose pointers are shaped as those of the forward that they are called after."""
+    if not (isinstance(backward, Kernel) and isinstance(forward, Kernel)):
+        return backward
+    dims = {**forward.dims, **forward.output_dims}
+    real = {n: d for n, d in dims.items() if ":" not in d}
+    found = {}
+    for n in backward.parameters:
+        of = n if n in dims else asked.get(n) or among(n, real)
+        if of in dims:
+            found[n] = dims[of]
+    return backward.shaped(found)
 
 
 def _zeros(forward: Any, result: str, like: torch.Tensor, rank: int) -> torch.Tensor:
@@ -243,6 +271,8 @@ def _given(backward: DeviceFunction, asked: Mapping[str, str], inputs: tuple[str
     unknown: list[str] = []
     for n in backward.outputs:
         of = asked.get(n) or among(n, inputs)
+        if of is None and isinstance(forward, Kernel) and among(n, forward.outputs) is not None:
+            continue  # the gradient of what the forward saves, on the way
         if of is None:
             unknown.append(n)
         else:

@@ -18,6 +18,10 @@
 #define fabsf std::fabs
 #define powf std::pow
 #define fmaf std::fma
+#define sinf std::sin
+#define cosf std::cos
+#define tanhf std::tanh
+#define logf std::log
 
 using std::max;
 using std::min;

@@ -83,11 +83,16 @@ def _template(f: DeviceFunction) -> list[str]:
 
 def compiled(functions: Sequence[DeviceFunction], text: str, folder: Path, real: str = "double") -> ctypes.CDLL:
     """The functions of a text, compiled by g++ with ``float`` as it is, or as ``double``."""
+    return built(text, "".join(map(_call, functions)), folder, real)
+
+
+def built(text: str, calls: str, folder: Path, real: str) -> ctypes.CDLL:
+    """A text with what calls it, compiled."""
     text = re.sub(r"^\s*#\s*include.*$", "", text, flags=re.MULTILINE)
     if real == "double":
         text = re.sub(r"(?<=[0-9.])f\b", "", text)
     text = re.sub(r"\bfloat\b", "real", text)
-    source = f'using real = {real};\n#include "{HEADER}"\n{text}\n' + "".join(map(_call, functions))
+    source = f'using real = {real};\n#include "{HEADER}"\n{text}\n{calls}'
     path = folder / f"functions_{real}.cpp"
     path.write_text(source)
     library = path.with_suffix(".so")

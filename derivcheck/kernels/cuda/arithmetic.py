@@ -11,6 +11,9 @@ import torch
 
 from derivcheck.kernels.cuda.types import BOOL, INT, UINT, Matrix, Scalar, Type, Vector
 from derivcheck.kernels.cuda.values import FLOATS, Aggregate, Number, Refused, Value, mapped
+from derivcheck.kernels.lanes.carried import Carried, Larger
+from derivcheck.kernels.lanes.lanes import facts_of, with_facts
+from derivcheck.kernels.lanes.wholes import Symbolic, Whole, comparison, operation
 
 _COMPARISONS: dict[str, Callable[[Any, Any], Any]] = {
     "<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge, "==": operator.eq, "!=": operator.ne,
@@ -31,6 +34,8 @@ def binary(op: str, a: Value, b: Value) -> Value:
 def of_numbers(op: str, a: Number, b: Number) -> Number:
     """``a op b`` of two numbers, with the usual conversions; what is known stays known."""
     x, y = a.value, b.value
+    if any(isinstance(v, Symbolic) for v in (x, y)):
+        return _symbolic(op, a, b)
     if op in _COMPARISONS:
         return Number(_COMPARISONS[op](*_alike(x, y)), BOOL)
     if op in ("&&", "||"):
@@ -44,6 +49,56 @@ def of_numbers(op: str, a: Number, b: Number) -> Number:
         raise Refused("% of floating-point numbers", "C++ has none", "Use fmodf.")
     x, y = (_real(v) if kind.real else _whole(v) for v in (x, y))
     return _wrapped(_computed(op, x, y), kind)
+
+
+def _symbolic(op: str, a: Number, b: Number) -> Number:
+    """``a op b`` where one of them is a whole number as an expression, or what a loop carries."""
+    if any(isinstance(v.value, (Carried, Larger)) for v in (a, b)):
+        return _carried(op, a, b)
+    kind = max(a.type, b.type, INT, key=lambda t: t.rank)
+    if op in ("&&", "||"):
+        return _logical(op, truth(a), truth(b))
+    if all(isinstance(v.value, (Whole, int)) for v in (a, b)):
+        if kind == UINT:
+            a, b = convert(a, UINT), convert(b, UINT)
+        if op in _COMPARISONS:
+            return Number(comparison(op, a.value, b.value), BOOL)
+        return _wrapped(operation(op, a.value, b.value, kind == UINT), kind)
+    a, b = (Number(v.value.tensor(), v.type) if isinstance(v.value, Whole) else v for v in (a, b))
+    return of_numbers(op, a, b)
+
+
+_KEPT = {">": "max", ">=": "max", "<": "min", "<=": "min"}
+_TURNED = {">": "<", ">=": "<=", "<": ">", "<=": ">="}
+
+
+def _carried(op: str, a: Number, b: Number) -> Number:
+    """``a op b`` where a loop carries one of them."""
+    x, y = a.value, b.value
+    kind = max(a.type, b.type, key=lambda t: t.rank)
+    if isinstance(y, Carried) and not isinstance(x, Symbolic):
+        if op in _KEPT:
+            return Number(Larger(y, x, _KEPT[op]), BOOL)
+        if op in "+*":
+            return Number(y.then(op, x), kind)
+    if isinstance(x, Carried) and not isinstance(y, Symbolic):
+        if op in _KEPT:
+            return Number(Larger(x, y, _KEPT[_TURNED[op]]), BOOL)
+        if op in "+*":
+            return Number(x.then(op, y), kind)
+        if op == "-":
+            return Number(x.then("+", -y), kind)
+        if op == "/":
+            return Number(x.then("*", 1 / y), kind)
+    for v, other in ((x, b), (y, a)):
+        if isinstance(v, Carried):
+            if isinstance(other.value, Whole) and kind.real:
+                changed = Number(_real(other.value), kind)
+                return _carried(op, *((a, changed) if v is x else (changed, b)))
+            raise v.refuse()
+        if isinstance(v, Larger):
+            raise v.carried.refuse()
+    raise AssertionError(op)
 
 
 def _computed(op: str, x: Any, y: Any) -> Any:
@@ -66,7 +121,7 @@ def _is(x: Any, n: int) -> bool:
 
 
 def _wrapped(value: Any, kind: Scalar) -> Number:
-    if isinstance(value, torch.Tensor):
+    if isinstance(value, (torch.Tensor, Symbolic)):
         return Number(value, kind)
     if kind.real:
         return Number(float(value), kind)
@@ -103,7 +158,13 @@ def _logical(op: str, a: Number, b: Number) -> Number:
     for known, other in ((a, b), (b, a)):
         if known.known:
             return other if bool(known.value) == (op == "&&") else known
-    return Number(a.value & b.value if op == "&&" else a.value | b.value, BOOL)
+    for v in (a.value, b.value):
+        if isinstance(v, Larger):
+            raise v.carried.refuse()
+    (yes_a, no_a), (yes_b, no_b) = facts_of(a.value), facts_of(b.value)
+    if op == "&&":
+        return Number(with_facts(a.value & b.value, yes_a + yes_b, ()), BOOL)
+    return Number(with_facts(a.value | b.value, (), no_a + no_b), BOOL)
 
 
 def truth(a: Value) -> Number:
@@ -112,13 +173,24 @@ def truth(a: Value) -> Number:
         raise Refused("a condition", "it is no number")
     if a.known:
         return Number(bool(a.value), BOOL)
+    if isinstance(a.value, Whole):
+        return Number(comparison("!=", a.value, 0), BOOL)
+    if isinstance(a.value, Carried):
+        raise a.value.refuse()
+    if isinstance(a.value, Larger):
+        return a
     return a if a.value.dtype == torch.bool else Number(a.value != 0, BOOL)
 
 
 def negated(a: Value) -> Number:
     """``!a``."""
     t = truth(a)
-    return Number(not t.value if t.known else ~t.value, BOOL)
+    if t.known:
+        return Number(not t.value, BOOL)
+    if isinstance(t.value, Larger):
+        raise t.value.carried.refuse()
+    yes, no = facts_of(t.value)
+    return Number(with_facts(~t.value, no, yes), BOOL)
 
 
 def minus(a: Value) -> Value:
@@ -128,6 +200,8 @@ def minus(a: Value) -> Value:
         if not isinstance(v, Number):
             raise Refused("operator -", "it is taken of what is no number")
         kind = max(v.type, INT, key=lambda t: t.rank)
+        if isinstance(v.value, Symbolic):
+            return of_numbers("-", Number(0, kind), v)
         x = _real(v.value) if kind.real else _whole(v.value)
         return _wrapped(-x, kind)
 
@@ -147,6 +221,8 @@ def _whole(x: Any) -> Any:
 
 
 def _real(x: Any) -> Any:
+    if isinstance(x, Whole):
+        return x.tensor().to(FLOATS[-1])
     if isinstance(x, torch.Tensor) and not x.is_floating_point():
         return x.to(FLOATS[-1])
     return x if isinstance(x, torch.Tensor) else float(x)
@@ -157,8 +233,14 @@ def convert(v: Number, kind: Scalar) -> Number:
     if v.type == kind:
         return v
     x = v.value
+    if isinstance(x, Carried):
+        if v.type.real and kind.real:
+            return Number(x, kind)
+        raise x.refuse()
     if kind == BOOL:
         return truth(v)
+    if kind == UINT and isinstance(x, Whole) and not x.lanes.nonnegative(x.poly):
+        raise Refused("an unsigned number", f"it may wrap around: {x} may be below 0")
     if kind.real:
         return Number(_real(x), kind)
     if not v.type.real:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from derivcheck.kernels.cuda.arithmetic import binary, converted
+from derivcheck.kernels.cuda.arithmetic import binary, converted, minus
 from derivcheck.kernels.cuda.construct import braced, constructed
 from derivcheck.kernels.cuda.expressions import Expressions
 from derivcheck.kernels.cuda.memory import moved
 from derivcheck.kernels.cuda.scopes import Scope
 from derivcheck.kernels.cuda.syntax import text
 from derivcheck.kernels.cuda.types import INT, Array, Auto, Matrix, Pointer, Scalar, Struct, Type, Vector
-from derivcheck.kernels.cuda.values import Aggregate, Braces, Number, Ref, Refused, Value
+from derivcheck.kernels.cuda.values import Aggregate, Braces, Number, Ref, Refused, Unset, Value
+from derivcheck.kernels.lanes.flat import Flat
 
 if TYPE_CHECKING:
     from tree_sitter import Node
@@ -44,12 +45,20 @@ class Assignments(Expressions):
             raise Refused(text(left)[:40], "it is assigned to, and is no variable")
         given = self.value(right, scope)
         if op != "=":
+            if op in ADDS and self._added(at, op, given):
+                return Unset()
             given = self._changed(at, op, given, scope)
         if isinstance(given, Aggregate) and isinstance(given.type, Array) and isinstance(at.type, Pointer):
             given = self.address(right, scope) or given
         new = self.stored(given, at.type)
         self.memory.write(at, new)
         return new
+
+    def _added(self, at: Ref, op: str, given: Value) -> bool:
+        """Something added to memory behind a pointer."""
+        if not isinstance(self.memory.store[at.cell], Flat) or isinstance(at.type, Pointer):
+            return False
+        return self.memory.add(at, self.stored(minus(given) if op == "-=" else given, at.type))
 
     def _changed(self, at: Ref, op: str, given: Value, scope: Scope) -> Value:
         plain = op.removesuffix("=")

@@ -27,6 +27,9 @@ def constructed(kind: Type, given: Sequence[Value]) -> Value:
     if isinstance(kind, Matrix):
         return _matrix(kind, given)
     if isinstance(kind, Pointer) and len(given) == 1 and isinstance(given[0], (Ref, Null)):
+        of = given[0].type if isinstance(given[0], Ref) else kind.to
+        if of != kind.to and not (isinstance(of, Scalar) and isinstance(kind.to, Scalar) and of.real and kind.to.real):
+            raise Refused("a cast of a pointer", "the memory is read as of another type")
         return given[0]
     if not given:
         return filled(kind, Number(0, INT))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -10,10 +11,13 @@ from derivcheck.kernels.cuda.arithmetic import binary, convert, minus, negated, 
 from derivcheck.kernels.cuda.construct import braced, constructed
 from derivcheck.kernels.cuda.literals import literal
 from derivcheck.kernels.cuda.memory import Memory, moved, part, settled
+from derivcheck.kernels.cuda.named import named_construct
 from derivcheck.kernels.cuda.scopes import Scope, Types
 from derivcheck.kernels.cuda.syntax import Sources, text
 from derivcheck.kernels.cuda.types import BOOL, INT, Array, Matrix, Pointer, Struct, Type, Vector
 from derivcheck.kernels.cuda.values import Aggregate, Braces, Null, Number, Ref, Refused, Value, chosen
+from derivcheck.kernels.lanes.lanes import Lanes
+from derivcheck.kernels.lanes.wholes import Whole
 
 if TYPE_CHECKING:
     from tree_sitter import Node
@@ -27,6 +31,9 @@ class Expressions:
 
     def __init__(self, sources: Sources) -> None:
         self.sources, self.memory = sources, Memory()
+        self.lanes: Lanes | None = None  # of a kernel: the axes that are open
+        self.groups: dict[str, str] = {}
+        self.left: dict[int, set[str]] = {}  # after an if that threads beyond a bound leave by
         self.types = Types(sources, self.counted)
         self.steps = 0
 
@@ -189,11 +196,17 @@ class Expressions:
         found = self.number(node, scope)
         if found.type.real:
             raise Refused(f"[{text(node)}]", "a position is a whole number")
+        if isinstance(found.value, Whole):
+            return found.value
         if not found.known:
             raise Refused(
                 f"[{text(node)}]", "the position depends on what is not given", "Give whole numbers a value, as in name=3."
             )
         return int(found.value)
+
+    def where(self, c: Number, holds: bool) -> contextlib.AbstractContextManager[None]:
+        """What is read under a condition."""
+        return contextlib.nullcontext() if self.lanes is None else self.lanes.under(c.value, holds)
 
     def _element(self, node: Node, scope: Scope) -> Ref | None:
         base = node.child_by_field_name("argument")
@@ -207,6 +220,8 @@ class Expressions:
             return moved(found, k, self.memory) if isinstance(found, Ref) else None
         if isinstance(at.type, Pointer):
             return moved(self.memory.read(at), k, self.memory)
+        if isinstance(k, Whole):
+            raise Refused(f"[{k}]", "an array of its own is read at literal positions only", "Give whole numbers a value.")
         return part(at, k, element_type(at.type, k))
 
     def _field(self, node: Node, scope: Scope) -> Ref | None:
@@ -281,8 +296,10 @@ class Expressions:
         if op in ("&&", "||"):
             a = self.condition(left, scope)
             if a.known:
-                return a if bool(a.value) == (op == "||") else self.condition(right, scope)
-            return binary(op, a, self.unchanged(lambda: self.condition(right, scope), op))
+                return a if bool(a.value) == (op == "||") else self.behind(right, scope)
+            with self.where(a, op == "&&"):
+                b = self.unchanged(lambda: self.condition(right, scope), op)
+            return binary(op, a, b)
         x, y = self.value(left, scope), self.value(right, scope)
         if isinstance(x, (Ref, Null)) or isinstance(y, (Ref, Null)):
             return self._of_pointers(op, x, y)
@@ -290,6 +307,10 @@ class Expressions:
             return self._of_pointers(op, self.address(left, scope) or x, self.address(right, scope) or y)
         own = self.own_operator(op, (x, y), scope)
         return own if own is not None else binary(op, x, y)
+
+    def behind(self, right: Node, scope: Scope) -> Number:
+        """The right side of ``&&`` or ``||``, where the left side lets it be asked."""
+        return self.condition(right, scope)
 
     def address(self, node: Node, scope: Scope) -> Value | None:
         """The address of the first element, where an expression names an array."""
@@ -333,11 +354,14 @@ class Expressions:
         c = self.condition(asked, scope)
         if c.known:
             return self.value(yes if c.value else no, scope)
-        a, b = (self.unchanged(lambda way=way: self.value(way, scope), "?:") for way in (yes, no))  # type: ignore[misc]
+        with self.where(c, True):
+            a = settled(self.unchanged(lambda: self.value(yes, scope), "?:"))
+        with self.where(c, False):
+            b = settled(self.unchanged(lambda: self.value(no, scope), "?:"))
         if isinstance(a, Number) and isinstance(b, Number):
             kind = max(a.type, b.type, key=lambda t: t.rank)
             a, b = convert(a, kind), convert(b, kind)
-        return chosen(c.value, settled(a), settled(b))
+        return chosen(c.value, a, b)
 
     def _comma_expression(self, node: Node, scope: Scope) -> Value:
         left, right = node.child_by_field_name("left"), node.child_by_field_name("right")
@@ -373,15 +397,3 @@ def element_type(kind: Type, k: int) -> Type:
 
 def _zero(v: Value) -> bool:
     return isinstance(v, Number) and v.known and v.value == 0
-
-
-_NAMES = {
-    "while_statement": "while", "do_statement": "do", "goto_statement": "goto", "lambda_expression": "a lambda",
-    "switch_statement": "switch", "gnu_asm_expression": "inline assembly", "new_expression": "new",
-    "delete_expression": "delete", "sizeof_expression": "sizeof", "string_literal": "a text", "try_statement": "try",
-    "throw_statement": "throw", "char_literal": "a character", "for_range_loop": "a for over a range",
-}  # fmt: skip
-
-
-def named_construct(node: Node) -> str:
-    return _NAMES.get(node.type, node.type.replace("_", " "))

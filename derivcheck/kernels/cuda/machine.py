@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from derivcheck.kernels.cuda import mathematics, syntax
 from derivcheck.kernels.cuda.construct import constructed
+from derivcheck.kernels.cuda.loops import Loops
 from derivcheck.kernels.cuda.memory import moved, part, settled, type_of
+from derivcheck.kernels.cuda.overloads import fit, fits
 from derivcheck.kernels.cuda.scopes import Scope, declared_name, is_const, is_reference
-from derivcheck.kernels.cuda.statements import Statements
 from derivcheck.kernels.cuda.syntax import Function, text
 from derivcheck.kernels.cuda.types import (
     FLOAT,
@@ -48,7 +49,7 @@ class Argument:
         return self.place.type if self.place is not None else type_of(self.value)
 
 
-class Machine(Statements):
+class Machine(Loops):
     """Reads functions."""
 
     calls = 0
@@ -169,7 +170,7 @@ class Machine(Statements):
 
     def chosen(self, name: str, given: Sequence[Argument]) -> Function | None:
         """The function that a call means, of those of its name."""
-        found = [f for f in self.sources.functions.get(name, []) if _fits(f, len(given))]
+        found = [f for f in self.sources.functions.get(name, []) if fits(f, len(given))]
         if len(found) <= 1:
             return found[0] if found else None
         rated = sorted(((self._rating(f, given), k) for k, f in enumerate(found)), reverse=True)
@@ -194,8 +195,8 @@ class Machine(Statements):
                 kind = self.types.declared(kind, p.child_by_field_name("declarator"), scope)
             except Refused:
                 return -1
-            total += _fit(kind, a.type) - (1 if f.template else 0)
-            if _fit(kind, a.type) < 0:
+            total += fit(kind, a.type) - (1 if f.template else 0)
+            if fit(kind, a.type) < 0:
                 return -1000
         return total
 
@@ -218,7 +219,8 @@ class Machine(Statements):
         assert function is not None and listed is not None
         given = [n for n in listed.named_children if n.type != "comment"]
         if function.type == "field_expression":
-            return self._method(function, given, scope)
+            own_thread = self.thread_call(function, scope)
+            return own_thread if own_thread is not None else self._method(function, given, scope)
         if function.type == "primitive_type":
             return self.construction(self.types.read(function, scope), given, scope)
         name, template = _split(function)
@@ -315,9 +317,13 @@ class Machine(Statements):
             at = self.place(given[0], scope)
             if at is not None and isinstance(at.type, Vector):
                 return part(at, 0, at.type.of)
+        if name in ("atomicAdd", "gpuAtomicAdd") and self.lanes is not None and len(given) == 2:
+            return self.atomic(given, scope)
         if name in _ATOMIC:
             raise Refused(f"{name}()", "what other threads add is not read in a __device__ function")
         if name in ("__syncthreads", "__syncwarp", "assert"):
+            if self.lanes is not None and name != "assert" and (self.lanes.masks or self.lanes.active):
+                raise Refused(f"{name}()", "some threads do not come here: they have left, or a condition keeps them off")
             return Unset()
         if not mathematics.known_function(name):
             raise Refused(f"{name}()", "nothing defines it", "Give the file that does with include=.")
@@ -342,27 +348,6 @@ class Machine(Statements):
         return aggregate_of(kind, leaf)
 
 
-def _fits(f: Function, count: int) -> bool:
-    needed = sum(1 for p in f.parameters if p.child_by_field_name("default_value") is None)
-    return needed <= count <= len(f.parameters)
-
-
-def _fit(kind: Type, given: Type | None) -> int:
-    """How well an argument of a type fits a parameter of another."""
-    if isinstance(kind, Auto):
-        return 1
-    if given == kind:
-        return 3
-    if isinstance(kind, Scalar) and isinstance(given, Scalar):
-        return 2 if kind.real == given.real else 1
-    if isinstance(kind, (Pointer, Array)) and isinstance(given, (Pointer, Array)):
-        inner, other = (t.to if isinstance(t, Pointer) else t.of for t in (kind, given))
-        return 3 if inner == other else 1 if isinstance(inner, Auto) else -1
-    if isinstance(kind, Pointer) and given is None:
-        return 1
-    return -1
-
-
 def _fit_of(machine: Machine, f: Function, k: int, a: Argument) -> int:
     """How well an argument fits the k-th parameter."""
     if k >= len(f.parameters):
@@ -374,7 +359,7 @@ def _fit_of(machine: Machine, f: Function, k: int, a: Argument) -> int:
         p.child_by_field_name("declarator"),
         scope,
     )
-    found = _fit(kind, a.type)
+    found = fit(kind, a.type)
     return 2 if found == 1 and isinstance(kind, (Scalar, Auto)) else found
 
 

@@ -15,7 +15,9 @@ import torch
 
 from derivcheck.kernels.cuda.arithmetic import binary, convert, dot, matrix, minus, of_numbers, rows_of
 from derivcheck.kernels.cuda.types import BOOL, DOUBLE, FLOAT, INT, UINT, Matrix, Scalar, Vector
-from derivcheck.kernels.cuda.values import Aggregate, Number, Refused, Value, chosen, mapped
+from derivcheck.kernels.cuda.values import Aggregate, Number, Refused, Value, chosen, leaves, mapped
+from derivcheck.kernels.lanes.carried import Carried
+from derivcheck.kernels.lanes.wholes import Whole
 
 _RADIAN = Number(math.pi / 180, FLOAT)
 ONE, ZERO = Number(1.0, FLOAT), Number(0.0, FLOAT)
@@ -66,6 +68,8 @@ def _unary(name: str) -> Callable[[Number], Number]:
 
 
 def _abs(x: Number) -> Number:
+    if isinstance(x.value, Whole):
+        return _select(of_numbers(">=", x, Number(0, INT)), x, minus(x))  # type: ignore[return-value]
     return Number(abs(x.value), x.type)
 
 
@@ -80,6 +84,12 @@ def _greatest(x: Number, y: Number) -> Number:
 def _extreme(x: Number, y: Number, plain: Callable[..., Any], both: Callable[..., Any], bound: str) -> Number:
     kind = max(x.type, y.type, key=lambda t: t.rank)
     a, b = (convert(v, kind).value for v in (x, y))
+    for v, other in ((a, b), (b, a)):
+        if isinstance(v, Carried):
+            return Number(v.then("max" if bound == "min" else "min", other), kind)
+    if any(isinstance(v, Whole) for v in (a, b)):
+        first = of_numbers("<=" if bound == "max" else ">=", Number(a, kind), Number(b, kind))
+        return _select(first, Number(a, kind), Number(b, kind))  # type: ignore[return-value]
     if x.known and y.known:
         return Number(plain(a, b), kind)
     if x.known or y.known:
@@ -298,6 +308,9 @@ def known_function(name: str) -> bool:
 def called(name: str, arguments: list[Value]) -> Value:
     """The value of a function of the math library or of glm."""
     name = plain(name)
+    for v in (x for a in arguments for x in (leaves(a))):
+        if isinstance(v, Number) and isinstance(v.value, Carried) and name not in ("fmax", "fmin", "max", "min"):
+            raise v.value.refuse()
     try:
         if name in WHOLE and not (name == "length" and all(isinstance(a, Number) for a in arguments)):
             return WHOLE[name](*arguments)
@@ -332,5 +345,5 @@ _CONSTANTS = {
     "M_E": math.e, "M_SQRT2": math.sqrt(2), "M_SQRT1_2": math.sqrt(0.5), "M_LN2": math.log(2), "M_LN10": math.log(10),
     "M_LOG2E": 1 / math.log(2), "M_2_SQRTPI": 2 / math.sqrt(math.pi), "CUDART_PI_F": math.pi,
     "INT_MAX": 2**31 - 1, "FLT_MAX": 3.4028234663852886e38, "FLT_EPSILON": 2.0**-23, "FLT_MIN": 2.0**-126,
-    "DBL_EPSILON": 2.0**-52,
+    "DBL_EPSILON": 2.0**-52, "INFINITY": math.inf, "warpSize": 32,
 }  # fmt: skip

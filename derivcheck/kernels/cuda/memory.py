@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from derivcheck.kernels.cuda.pointers import loaded, moved_flat, put_flat
 from derivcheck.kernels.cuda.types import Array, Scalar, Type, Vector
 from derivcheck.kernels.cuda.values import (
     Aggregate,
@@ -25,6 +26,8 @@ from derivcheck.kernels.cuda.values import (
     put,
     type_of,
 )
+from derivcheck.kernels.lanes.flat import Flat
+from derivcheck.kernels.lanes.wholes import Whole
 
 Store = dict[int, Value]
 
@@ -38,6 +41,7 @@ class Memory:
         self.outputs: dict[int, str] = {}
         self.writers: dict[str, dict[tuple[tuple[int, ...], str], None]] = {}
         self.line = ""
+        self.written: set[int] = set()
         self.lowest = 0  # the lowest cell that was written since this was set
         self._next = 0
 
@@ -58,7 +62,8 @@ class Memory:
 
     def raw(self, ref: Ref) -> Value:
         """What lies at a place, whether it was written or not."""
-        return get(self.store[ref.cell], ref.path)
+        held = self.store[ref.cell]
+        return loaded(held, ref, self.line) if isinstance(held, Flat) else get(held, ref.path)
 
     def read(self, ref: Ref) -> Value:
         """The value at a place; an output that was added to is an input as well, where it is read."""
@@ -82,10 +87,25 @@ class Memory:
         """Put a value at a place; of results it is kept which line did."""
         if ref.cell in self.outputs:
             self.writers.setdefault(self.outputs[ref.cell], {})[ref.path, self.line] = None
+        held = self.store[ref.cell]
+        if isinstance(held, Flat):
+            self.lowest = min(self.lowest, ref.cell)
+            put_flat(held, ref, value, self.line)
+            return
         self.lowest = min(self.lowest, ref.cell)
+        self.written.add(ref.cell)
         self.store[ref.cell] = put(self.store[ref.cell], ref.path, value)
 
-    def joined(self, condition: torch.Tensor, yes: Store, no: Store) -> Store:
+    def add(self, ref: Ref, value: Value, atomic: bool = False) -> bool:
+        """Add to flat memory; False where this is none."""
+        held = self.store[ref.cell]
+        if not isinstance(held, Flat):
+            return False
+        self.lowest = min(self.lowest, ref.cell)
+        put_flat(held, ref, value, self.line, "atomic" if atomic else "add")
+        return True
+
+    def joined(self, condition: Any, yes: Store, no: Store) -> Store:
         """The cells after an ``if``, whichever way it went."""
         found = {}
         for cell in yes.keys() & no.keys():
@@ -134,7 +154,9 @@ def moved(pointer: Value, by: Any, memory: Memory) -> Ref:
         raise Refused("the null pointer", "it points to nothing")
     if not isinstance(pointer, Ref):
         raise Refused("pointer arithmetic", "this is no pointer")
-    if isinstance(by, torch.Tensor):
+    if isinstance(memory.store[pointer.cell], Flat):
+        return moved_flat(pointer, by)
+    if isinstance(by, (torch.Tensor, Whole)):
         raise Refused("a position that depends on data", "it is not known where that is", "Give whole numbers a value.")
     if by == 0:
         return pointer

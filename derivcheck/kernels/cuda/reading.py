@@ -59,8 +59,8 @@ class Shapes:
         writers: which lines write to an output: the way to the part that is written, and the line.
     """
 
-    inputs: dict[str, tuple[int, ...]] = field(default_factory=dict)
-    outputs: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    inputs: dict[str, tuple[Any, ...]] = field(default_factory=dict)
+    outputs: dict[str, tuple[Any, ...]] = field(default_factory=dict)
     floating: tuple[str, ...] = ()
     added: tuple[str, ...] = ()
     writers: dict[str, tuple[tuple[tuple[int, ...], str], ...]] = field(default_factory=dict)

@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING, TypeVar
 from derivcheck.errors import UnsupportedOperation
 from derivcheck.kernels.cuda.arithmetic import binary, negated
 from derivcheck.kernels.cuda.assignments import Assignments
-from derivcheck.kernels.cuda.expressions import named_construct
 from derivcheck.kernels.cuda.memory import Store, type_of
+from derivcheck.kernels.cuda.named import named_construct
 from derivcheck.kernels.cuda.scopes import Scope, declared_name, is_const, is_reference, words_of
 from derivcheck.kernels.cuda.syntax import text
 from derivcheck.kernels.cuda.types import BOOL, Array, Auto, Pointer, Struct, Type
 from derivcheck.kernels.cuda.values import Aggregate, Braces, Null, Number, Refused, Unset, Value, chosen, filled
+from derivcheck.kernels.lanes.refused import Found, MemoryFault
 from derivcheck.kernels.lines import Line, at
 
 if TYPE_CHECKING:
@@ -75,9 +76,13 @@ class Statements(Assignments):
         line = Line(scope.function.file, node.start_point[0] + 1, scope.function.name, scope.call, name)
         before, self.memory.line = self.memory.line, line.place
         try:
-            return at(line, run)
+            found = at(line, run)
+            self.met_elsewhere()
+            return found
         except Refused as e:
             raise UnsupportedOperation(e.construct, e.reason, line.place, e.instead) from None
+        except Found as e:
+            raise MemoryFault(f"{line.place}: {e}") from None
         except RecursionError:
             raise UnsupportedOperation(scope.function.name, "its calls do not end", line.place) from None
         finally:
@@ -209,7 +214,7 @@ class Statements(Assignments):
         yes, no = node.child_by_field_name("consequence"), node.child_by_field_name("alternative")
         assert clause is not None and yes is not None
         inside = clause.child_by_field_name("value") or clause.named_children[-1]
-        c = self.at(clause, scope, lambda: self.condition(inside, scope))
+        c = self.at(clause, scope, lambda: self._asked(node, inside, scope))
         if c.known:
             if c.value:
                 return self.statement(yes, scope)
@@ -221,6 +226,18 @@ class Statements(Assignments):
             clause,
             scope,
         )
+
+    def _asked(self, node: Node, inside: Node, scope: Scope) -> Number:
+        """The condition of an ``if``."""
+        c = self.condition(inside, scope)
+        self.guard(node, inside, scope)
+        return c
+
+    def guard(self, node: Node, clause: Node, scope: Scope) -> None:
+        """What the condition of an ``if`` says of threads."""
+
+    def met_elsewhere(self) -> None:
+        """After a statement that is no ``if``."""
 
     def _do_else_clause(self, node: Node, scope: Scope) -> tuple[Exits, bool]:
         return self.statements(node.named_children, scope)
@@ -236,13 +253,14 @@ class Statements(Assignments):
         """Both ways, brought together."""
         before = self.memory.store
         self.memory.store = dict(before)
-        exits_yes, on_yes = yes()
+        with self.where(c, True):
+            exits_yes, on_yes = yes()
         store_yes, self.memory.store = self.memory.store, dict(before)
-        exits_no, on_no = no()
+        with self.where(c, False):
+            exits_no, on_no = no()
         store_no = self.memory.store
-        other = negated(c)
         exits = [replace(x, condition=both(c, x.condition)) for x in exits_yes]
-        exits += [replace(x, condition=both(other, x.condition)) for x in exits_no]
+        exits += [replace(x, condition=both(negated(c), x.condition)) for x in exits_no]
         if on_yes and on_no:
             self.memory.store = self.at(node, scope, lambda: self.memory.joined(c.value, store_yes, store_no))
         else:

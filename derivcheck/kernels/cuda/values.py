@@ -13,14 +13,11 @@ from typing import Any, TypeAlias
 import torch
 
 from derivcheck.kernels.cuda.types import BOOL, Array, Matrix, Pointer, Scalar, Struct, Type, Vector
-
-
-class Refused(Exception):
-    """What is not read: a construct, why, and what to do instead; the statement adds its place."""
-
-    def __init__(self, construct: str, reason: str, instead: str = "") -> None:
-        super().__init__(construct)
-        self.construct, self.reason, self.instead = construct, reason, instead
+from derivcheck.kernels.lanes.carried import Carried, Larger
+from derivcheck.kernels.lanes.flat import Flat
+from derivcheck.kernels.lanes.lanes import Lanes
+from derivcheck.kernels.lanes.refused import Refused as Refused
+from derivcheck.kernels.lanes.wholes import Symbolic, Whole, poly_of, whole
 
 
 class ReadsBefore(Exception):
@@ -33,7 +30,7 @@ class ReadsBefore(Exception):
 
 @dataclass(frozen=True, eq=False)
 class Number:
-    """A number of a C type: ``value`` is a Python number or a tensor."""
+    """A number of a C type: ``value`` is a Python number, a tensor, or an expression (a whole number, what a loop carries)."""
 
     value: Any
     type: Scalar
@@ -41,7 +38,7 @@ class Number:
     @property
     def known(self) -> bool:
         """Whether the source tells it."""
-        return not isinstance(self.value, torch.Tensor)
+        return not isinstance(self.value, (torch.Tensor, Symbolic))
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,7 +68,7 @@ class Ref:
     """A place in memory: a variable, the way to a part of it, and what lies there.  A pointer's value is one, too."""
 
     cell: int
-    path: tuple[int, ...]
+    path: tuple[Any, ...]
     type: Type
 
 
@@ -94,7 +91,7 @@ class Braces:
     items: tuple[Value, ...]
 
 
-Value: TypeAlias = Number | Aggregate | Start | Unset | Ref | Null | Load | Braces
+Value: TypeAlias = Number | Aggregate | Start | Unset | Ref | Null | Load | Braces | Flat
 
 _PARTLY = Unset(partly=True)
 
@@ -157,7 +154,7 @@ def mapped(f: Callable[..., Value], *values: Value) -> Value:
     return Aggregate(first.type, tuple(mapped(f, *row) for row in rows))
 
 
-def chosen(condition: torch.Tensor, yes: Value, no: Value) -> Value:
+def chosen(condition: Any, yes: Value, no: Value) -> Value:
     """``condition ? yes : no``, leaf by leaf."""
     if yes is no:
         return yes
@@ -175,8 +172,27 @@ def chosen(condition: torch.Tensor, yes: Value, no: Value) -> Value:
         kind = max(yes.type, no.type, key=lambda t: t.rank)
         if yes.known and no.known and yes.value == no.value:
             return Number(yes.value, kind)
+        if any(isinstance(v, Symbolic) for v in (condition, yes.value, no.value)):
+            return Number(_symbolic(condition, yes.value, no.value), kind)
         return Number(_where(condition, yes.value, no.value), kind)
     raise Refused("a choice between two pointers", "which memory is meant depends on data")
+
+
+def _symbolic(condition: Any, yes: Any, no: Any) -> Any:
+    """A choice that a loop carries, or of whole numbers."""
+    if isinstance(condition, Larger):
+        return condition.kept(yes, no)
+    if isinstance(yes, Carried):
+        return yes.chosen(condition, no, True)
+    if isinstance(no, Carried):
+        return no.chosen(condition, yes, False)
+    if not all(isinstance(v, (Whole, int)) for v in (yes, no)):
+        yes, no = (v.tensor() if isinstance(v, Whole) else v for v in (yes, no))
+        return _where(condition, yes, no)
+    a, b = poly_of(yes), poly_of(no)
+    lanes = next(v.lanes for v in (yes, no) if isinstance(v, Whole))
+    assert isinstance(lanes, Lanes)
+    return whole(a if a is b else lanes.datum("?", torch.where(condition, lanes.tensor(a), lanes.tensor(b))), lanes)
 
 
 def _where(condition: torch.Tensor, yes: Any, no: Any) -> torch.Tensor:

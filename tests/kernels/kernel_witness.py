@@ -1,0 +1,122 @@
+"""The witness of kernels: the same text, compiled by g++; a launch is a loop over the grid, one thread after another."""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from derivcheck.kernels.cuda.kernel import Kernel
+from derivcheck.kernels.cuda.kernel_reading import KernelReading
+from derivcheck.kernels.cuda.types import BOOL, Pointer, Scalar
+from derivcheck.kernels.lanes.hints import Hints
+from derivcheck.notation.integers.polynomials import Size, as_poly
+from tests.kernels.witness import Results, _name, built
+
+LAUNCH = """
+struct Dim3 { unsigned int x, y, z; };
+static Dim3 threadIdx, blockIdx, blockDim, gridDim;
+template <class T, class U> static T atomicAdd(T *p, U v) { T old = *p; *p += v; return old; }
+namespace cooperative_groups {
+struct Grid { unsigned int thread_rank() const { return blockIdx.x * blockDim.x + threadIdx.x; } };
+static Grid this_grid() { return {}; }
+}
+"""
+FOR = (
+    "for (blockIdx.y = 0; blockIdx.y < gridDim.y; blockIdx.y++) for (blockIdx.x = 0; blockIdx.x < gridDim.x; blockIdx.x++) "
+    "for (threadIdx.y = 0; threadIdx.y < blockDim.y; threadIdx.y++) "
+    "for (threadIdx.x = 0; threadIdx.x < blockDim.x; threadIdx.x++)"
+)
+
+
+def _parameters(f: Kernel) -> list[Any]:
+    return KernelReading(f.subject, None, None, Hints(), {}).parameters()
+
+
+def _c(kind: Any) -> str:
+    return "bool" if kind == BOOL else _name(kind)
+
+
+def _call(f: Kernel) -> str:
+    kinds = {p.name: p.type for p in _parameters(f)}
+    declared = [f"{_c(t.to)} *{n}" if isinstance(t, Pointer) else f"{_c(t)} {n}" for n, t in kinds.items()]
+    given = ", ".join(p.name for p in _parameters(f))
+    head = f'extern "C" void call_{f.name}(int *grid_, {", ".join(declared)}) {{'
+    launch = "gridDim = {(unsigned)grid_[0], (unsigned)grid_[1], 1}; blockDim = {(unsigned)grid_[2], (unsigned)grid_[3], 1};"
+    return f"{head}\n  {launch}\n  {FOR if f.function.kernel else ''} {f.name}({given});\n}}\n"
+
+
+def compiled(functions: Sequence[Kernel], text: str, folder: Path, real: str = "double") -> ctypes.CDLL:
+    """The kernels of a text, compiled by g++."""
+    return built(LAUNCH + text, "".join(map(_call, functions)), folder, real)
+
+
+def drawn(f: Kernel, sizes: Mapping[str, int]) -> dict[str, torch.Tensor]:
+    """Inputs on which nothing divides by 0."""
+    torch.manual_seed(0)
+    memory, found = f.memory, {}
+    for n, shape in memory.inputs.items():
+        counts = [memory.hints.product(as_poly(d)).at(sizes) for d in shape]
+        kind = memory.kinds.get(n)
+        if kind == "int":
+            below = memory.hints.below[n].at(sizes) if n in memory.hints.below else 3
+            found[n] = torch.randint(0, below, counts)
+        else:
+            t = torch.rand(counts, dtype=torch.float64) * 0.8 + 0.1
+            found[n] = t > 0.5 if kind == "bool" else t
+    return found
+
+
+def called(library: ctypes.CDLL, f: Kernel, inputs: Mapping[str, torch.Tensor], sizes: Mapping[str, int], real: str) -> Results:
+    """The results of a compiled kernel by name; what is only written starts from 0."""
+    number = ctypes.c_double if real == "double" else ctypes.c_float
+    memory, arguments, held = f.memory, [], {}
+    for p in _parameters(f):
+        if isinstance(p.type, Pointer):
+            shape = memory.inputs.get(p.name, memory.outputs.get(p.name))
+            if shape is None:
+                arguments.append((number * 1)())
+                continue
+            counts = [memory.hints.product(as_poly(d)).at(sizes) for d in shape]
+            flat = inputs[p.name].reshape(-1).tolist() if p.name in inputs else [0] * int(torch.Size(counts).numel())
+            kind = p.type.to
+            while not isinstance(kind, Scalar):
+                kind = kind.of
+            c = number if kind.real else ctypes.c_bool if kind == BOOL else ctypes.c_int
+            held[p.name] = (c * max(len(flat), 1))(*flat), counts
+            arguments.append(held[p.name][0])
+        elif p.name in f.fixed and not isinstance(f.fixed[p.name], str):
+            arguments.append(number(f.fixed[p.name]) if p.type.real else ctypes.c_int(f.fixed[p.name]))
+        elif p.type.real:
+            arguments.append(number(float(inputs[p.name])))
+        else:
+            arguments.append(ctypes.c_int(memory.hints.product(as_poly(Size(p.name))).at(sizes)))
+    getattr(library, f"call_{f.name}")((ctypes.c_int * 4)(*_grid(f, sizes)), *arguments)
+    return {n: torch.tensor(list(held[n][0]), dtype=torch.float64).reshape(held[n][1]) for n in f.outputs}
+
+
+def _grid(f: Kernel, sizes: Mapping[str, int]) -> tuple[int, int, int, int]:
+    """Blocks and threads: more threads than there is work for."""
+    hints, found = f.memory.hints, {}
+    for name, (top, how) in hints.bounds.items():
+        strides = (*hints.strides.get(name, ()), as_poly(1))
+        count = hints.product(top * strides[0]).at(sizes)
+        found[name] = count if how == "launch" else -(-count // 3)
+    x, y = (found.get(f"idx.{d}", found.get(f"blockIdx.{d}", 1)) for d in "xy")
+    return (x, y, *(3 if f"idx.{d}" in hints.bounds else 1 for d in "xy"))
+
+
+def apart(f: Kernel, library: ctypes.CDLL, sizes: Mapping[str, int], real: str = "double") -> list[str]:
+    """The results in which the reader and the compiler differ."""
+    close = 1e-12 if real == "double" else 2e-4
+    inputs = drawn(f, sizes)
+    shaped = {n: torch.zeros([f.memory.hints.product(as_poly(d)).at(sizes) for d in s]) for n, s in f.memory.outputs.items()}
+    mine, theirs = f.like(inputs, shaped), called(library, f, inputs, sizes, real)
+    return [n for n, t in theirs.items() if t.shape != mine[n].shape or not _near(mine[n].double(), t, close)]
+
+
+def _near(a: torch.Tensor, b: torch.Tensor, close: float) -> bool:
+    return torch.allclose(a, b, rtol=close, atol=close)
