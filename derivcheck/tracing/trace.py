@@ -26,6 +26,7 @@ from derivcheck.notation.program.program import Program
 from derivcheck.notation.program.requirements import Requirement
 from derivcheck.tracing.program.apply_rows import Walk
 from derivcheck.tracing.program.inputs import Named, closed_over, function_subject
+from derivcheck.tracing.program.titles import titles
 from derivcheck.tracing.sizes.assign import Subject
 from derivcheck.tracing.sizes.confirm import confirmed
 from derivcheck.tracing.sizes.explore import explored
@@ -133,11 +134,11 @@ def program_of(
             "Derive its forward as a function of its own; dc.check compares the two.",
         )
     walk = Walk(traces, unified, dict(closed or {}), dict(values or {}), dict(late or {}))
-    titles = {} if symbolic else walk.titles(preferred or {})
+    titled = {} if symbolic else titles(traces, unified, walk.names, preferred or {})
 
     def applied(other: Gathering, recorded: Unified) -> Program:
         return Walk(other, recorded, dict(closed or {}), dict(values or {}), dict(late or {})).program({})
 
-    program = confirmed(traces, unified, titles, walk.program(titles), applied)
+    program = confirmed(traces, unified, titled, walk.program(titled), applied)
     wrt = tuple(a.name for a in program.arguments if a.kind == "float" and a.role in ("argument", "parameter"))
     return Traced(program, wrt, walk.values, name, tuple(dict.fromkeys(traces.fixed.values())))

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import keyword
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from fractions import Fraction
 from typing import Any
@@ -11,12 +10,11 @@ from typing import Any
 import torch
 
 from derivcheck.errors import InputError, UnsupportedOperation
-from derivcheck.notation.functions.table import functions
 from derivcheck.notation.integers.bounds import nonnegative
 from derivcheck.notation.integers.polynomials import Poly, Size, as_poly, size
 from derivcheck.notation.program.definitions import Input
 from derivcheck.notation.program.domains import dropped_conditions
-from derivcheck.notation.program.program import ASSUMES, Program
+from derivcheck.notation.program.program import Program
 from derivcheck.notation.program.requirements import Requirement
 from derivcheck.notation.terms.build import number
 from derivcheck.notation.terms.dropped import listening
@@ -26,12 +24,12 @@ from derivcheck.operators.language.build import Builder
 from derivcheck.operators.language.row import Row, apply, find
 from derivcheck.operators.language.values import Value
 from derivcheck.tracing.program.left_out import left_out
+from derivcheck.tracing.program.notes import notes
 from derivcheck.tracing.recording import naming
 from derivcheck.tracing.recording.data import Tensor, operator_name
 from derivcheck.tracing.sizes.assign import Traces
 from derivcheck.tracing.sizes.compared import Conditions, tightest
 from derivcheck.tracing.sizes.precision import no_rounding, overflows
-from derivcheck.tracing.sizes.spoken import shown
 from derivcheck.tracing.sizes.unify import Step, Unified
 from derivcheck.tracing.watching.decimals import rounded
 from derivcheck.tracing.watching.rational import exact
@@ -46,7 +44,6 @@ _SAME = {
     "aten.lift.default",
     "aten.detach_copy.default",
 }
-_RESERVED = {"grad_output", "torch", "math", "self"}
 
 
 def has_row(func: Any) -> bool:
@@ -66,40 +63,6 @@ class Walk:
         self.said: list[str] = []
         self.names = naming.names(self.recording.calls)
         self.by_number = {k: n for n, k in self.recording.inputs.items()}
-
-    # -- what sizes are called --
-    def titles(self, preferred: Mapping[str, str]) -> dict[str, Poly]:
-        """Readable names for the internal ones (``x.0``), the field's own where an operator is known."""
-        taken = {s.name for s in self.traces.subject.specs} | set(self.recording.inputs) | _RESERVED
-        taken |= {h for hints in self.names for h in hints if h} | set(functions())
-        taken |= {n for n in keyword.kwlist if n not in ("in",)}
-        chosen: dict[str, str] = {}
-        free = set(self.traces.free())
-
-        def claim(symbol: str, title: str) -> None:
-            if symbol not in chosen and title not in taken:
-                chosen[symbol] = title
-                taken.add(title)
-
-        for symbol, title in preferred.items():
-            atom = self.traces.resolve(size(symbol)).atom
-            if isinstance(atom, Size) and atom.name in free:
-                claim(atom.name, title)
-        for step in self.unified.steps:
-            for position, arg in enumerate(step.args):
-                if not isinstance(arg, Tensor):
-                    continue
-                dims = self.unified.dims[arg.number]
-                for p, title in zip(dims, naming.field_names(step.call.operator, position, len(dims))):
-                    if isinstance(p.atom, Size):
-                        claim(p.atom.name, title)
-        spare = iter(naming.spare_names(taken | {"C", "V"}))
-        for symbol in self.traces.free():
-            if symbol not in chosen:
-                claim(symbol, next(spare))
-        for k, symbol in enumerate(self.traces.free()):
-            chosen.setdefault(symbol, f"D_{k}")
-        return {symbol: size(title) for symbol, title in chosen.items()}
 
     def program(self, titles: Mapping[str, Poly]) -> Program:
         rename = {Size(n): p for n, p in titles.items()}
@@ -140,7 +103,7 @@ class Walk:
             definitions,
             tuple(outputs),
             tuple(dict.fromkeys([*plain, *words])),
-            tuple(self.notes(sizes)),
+            tuple(notes(traces, rename, b, sizes, self.said)),
             requires=tuple(dict.fromkeys([*b.requires, *needs])),
             dropped=tuple(dropped),
             only=tuple(key for key in self.recording.chosen_by if key[0] in ("dtype", "device")),
@@ -368,41 +331,6 @@ class Walk:
         kept = tightest(list(dict.fromkeys(found)))
         types = [f"{name} = {value} at {place}" for (name, value), place in first.chosen_by.items()]
         return [r for r, _ in kept], [*(f"{r} at {place}" for r, place in kept), *types]
-
-    def notes(self, sizes: Sequence[str]) -> list[str]:
-        traces = self.traces
-        out = [f"traced at {len(traces.recordings)} size assignments"]
-        soft = traces.subject.soft
-        fixed = [f"{shown(n)} = {p.constant}" for n, p in traces.meaning.items() if p.constant is not None and n not in soft]
-        if sizes:
-            within = " within the conditions" if self.b.requires else ""
-            out.insert(0, f"holds for every {', '.join(map(str, sizes))}{within}")
-        if fixed:
-            out.append(f"fixed sizes: {', '.join(fixed)}")
-        groups: dict[str, list[str]] = {}
-        for n, p in traces.meaning.items():
-            if p.constant is None and n not in soft:
-                groups.setdefault(str(traces.resolve(p).substitute(self.rename)), []).append(shown(n))
-        for title, members in groups.items():
-            roots = [shown(str(r)) for r, p in ((a.name, q) for a, q in self.rename.items()) if str(p) == title]
-            out.append(
-                f"{' = '.join([*roots, *members])} (the code needs them equal)" if roots else f"{' = '.join(members)} = {title}"
-            )
-        out += [*traces.notes, *self.said]
-        for which, place in self.recording.functions.items():
-            out.append(
-                f"{which if '::' in which else f'autograd.Function {which}'}{f' at {place}' if place else ''}: "
-                "derived from its forward, not its backward"
-            )
-        for n in self.recording.written:
-            if n in {s.name for s in traces.subject.specs if s.role == "buffer"}:
-                out.append(f"{n} is updated by the code; the update is not an output here")
-            else:
-                out.append(f"{n} is changed in place by the code; gradients are with respect to its value before")
-        for place in self.recording.unseen:
-            out.append(f"the change in place under no_grad at {place} passes the gradient as if it were not there, as in torch")
-        out += [f"{ASSUMES}{a}" for a in [*self.b.assumptions, *self.recording.assumptions]]
-        return out
 
 
 def _has_data(t: torch.Tensor) -> bool:

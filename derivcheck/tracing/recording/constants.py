@@ -8,7 +8,9 @@ import torch
 from torch.utils._mode_utils import no_dispatch
 
 from derivcheck.tracing.recording.data import Call, Recording, Tensor
-from derivcheck.tracing.watching.watched import Real, Watched, sizes_in
+from derivcheck.tracing.watching.carried import sizes_in
+from derivcheck.tracing.watching.real import Real
+from derivcheck.tracing.watching.watched import Watched
 
 _MOST = 1 << 20
 

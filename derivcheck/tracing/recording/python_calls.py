@@ -19,8 +19,9 @@ from derivcheck.tracing.recording.slicing import GETITEM, SETITEM, sliced, whole
 from derivcheck.tracing.recording.stack import frames_of, here
 from derivcheck.tracing.recording.types_read import READS, decides
 from derivcheck.tracing.watching.log import Place
+from derivcheck.tracing.watching.real import Real
 from derivcheck.tracing.watching.stands import SYMBOLIC
-from derivcheck.tracing.watching.watched import Real, Watched
+from derivcheck.tracing.watching.watched import Watched
 from derivcheck.tracing.watching.whose_code import user_file
 
 _DATA_GET = torch.Tensor.data.__get__  # type: ignore[attr-defined]

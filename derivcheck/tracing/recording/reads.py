@@ -17,9 +17,11 @@ import torch
 
 from derivcheck.notation.integers.polynomials import as_poly, size
 from derivcheck.tracing.recording.types_read import asks_for_types
+from derivcheck.tracing.watching.carried import bare
 from derivcheck.tracing.watching.log import Escape, Log, Place
+from derivcheck.tracing.watching.real import Real
 from derivcheck.tracing.watching.stands import Stands
-from derivcheck.tracing.watching.watched import Real, Watched, bare
+from derivcheck.tracing.watching.watched import Watched
 from derivcheck.tracing.watching.whose_code import HERE, READERS, TORCH, user_file
 
 _SHAPE, _NBYTES = torch.Tensor.shape.__get__, torch.Tensor.nbytes.__get__  # type: ignore[attr-defined]

@@ -23,19 +23,9 @@ from torch._subclasses.functional_tensor import FunctionalTensor
 from derivcheck.notation.integers.atoms import extreme
 from derivcheck.notation.integers.bounds import nonnegative
 from derivcheck.notation.integers.polynomials import as_poly
-from derivcheck.tracing.watching.watched import (
-    Real,
-    Watched,
-    bare,
-    chosen,
-    float_of,
-    greatest_divisor,
-    logarithm2,
-    raised,
-    scalar,
-    sizes_in,
-    whole_root,
-)
+from derivcheck.tracing.watching.carried import bare, sizes_in
+from derivcheck.tracing.watching.real import Real, float_of, logarithm2, raised, scalar
+from derivcheck.tracing.watching.watched import Watched, chosen, greatest_divisor, poly_of, whole_root
 
 _LEN, _INDEX, _MIN, _MAX, _RANGE, _LOG = len, operator.index, min, max, range, math.log
 _watched = (Watched, Real)
@@ -127,7 +117,7 @@ class Steps:
             self.log.noted(">" if bare(step) > 0 else "<", step.poly, as_poly(0), True, sys._getframe(3))
 
     def _gap(self) -> tuple[Any, Any]:
-        by, gap = _poly(self.step), _poly(self.stop) - _poly(self.start)
+        by, gap = poly_of(self.step), poly_of(self.stop) - poly_of(self.start)
         return (by, gap) if bare(self.step) > 0 else (-by, -gap)
 
     def length(self) -> Any:
@@ -179,10 +169,6 @@ def _range(*args: Any) -> Any:
         return _RANGE(*args)
     start, stop, step = (0, args[0], 1) if _LEN(args) == 1 else (*args, 1)[:3]
     return Steps(start, stop, step)
-
-
-def _poly(value: Any) -> Any:
-    return value.poly if type(value) is Watched else as_poly(value)
 
 
 _CLASSES: dict[Any, Any] = {
