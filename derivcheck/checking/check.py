@@ -11,6 +11,7 @@ from typing import Any
 import torch
 
 from derivcheck.checking.arithmetic.function_errors import DIGITS
+from derivcheck.checking.arithmetic.pairs import type_name
 from derivcheck.checking.backward.found import Run, as_it_is, native, runner, writes
 from derivcheck.checking.modules import check_modules
 from derivcheck.checking.probing.probes import probe
@@ -33,7 +34,7 @@ from derivcheck.kernels.cuda.function import DeviceFunction
 from derivcheck.kernels.pairing import pair
 from derivcheck.notation.terms.nodes import Func
 from derivcheck.notation.terms.walk import subterms
-from derivcheck.notation.values.measure import measure
+from derivcheck.notation.values.measure import sizes_of
 
 
 def check(
@@ -203,7 +204,7 @@ def examine(
     return Report(
         s.name,
         rows,
-        _name(dtype),
+        type_name(dtype),
         str(next(iter(s.tensors.values())).device),
         seed,
         s.domain.called(right.sizes),
@@ -227,7 +228,7 @@ def _about(s: Subject, right: Derived, hostile: bool) -> Iterator[Note]:
     if s.domain.said:
         yield Note(f"within {s.domain.said}")
     if s.widened:
-        casts = ", ".join(sorted(_name(d) for d in s.widened))
+        casts = ", ".join(sorted(type_name(d) for d in s.widened))
         yield Note(f"the code's casts to {casts} were taken as float64; dtype= checks it as it is")
     if s.hooked:
         yield Note(f"the hooks on {', '.join(s.hooked)} were not run: what they make of a gradient is not checked")
@@ -272,7 +273,7 @@ def upstreams(s: Subject, grad_output: Any, dtype: torch.dtype, seed: int) -> Up
         given = [torch.tensor(float(grad_output))]
     if given is not None and len(given) != len(names):
         raise InputError(f"grad_output has {len(given)} tensors; expected {len(names)}, one per floating-point output")
-    sizes = measure(s.derivation.program, {n: tuple(t.shape) for n, t in s.tensors.items()})
+    sizes = sizes_of(s.derivation.program, s.tensors)
     generator = torch.Generator().manual_seed(seed)
     out: Upstream = {}
     for k, name in enumerate(names):
@@ -288,10 +289,6 @@ def upstreams(s: Subject, grad_output: Any, dtype: torch.dtype, seed: int) -> Up
             g = torch.randn(shape, generator=generator, dtype=torch.float64).to(some.device, dtype)
         out[name] = g
     return out
-
-
-def _name(dtype: torch.dtype) -> str:
-    return str(dtype).removeprefix("torch.")
 
 
 def _explained(s: Subject, run: Run, rows: Iterable[Row], sample: Sample) -> list[Row]:

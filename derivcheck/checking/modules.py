@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from derivcheck.checking.arithmetic.pairs import type_name
 from derivcheck.checking.report.report import Report
 from derivcheck.checking.report.row import Row
 from derivcheck.checking.subject.outputs import flat
@@ -72,7 +73,7 @@ def check_modules(
         notes += [f"{name}: {n}" for n in report.notes if not n.startswith("held")]
         limits += [f"{name}: {n}" for n in report.limits]
         taken |= {f"{name}: {side}": by for side, by in report.reached.items()}
-    kind = str(dtype).removeprefix("torch.")
+    kind = type_name(dtype)
     return Report(type(model).__name__, rows, kind, str(device), seed, {}, notes, limits, taken, strict)
 
 

@@ -20,7 +20,7 @@ from derivcheck.notation.terms.brackets import bracket
 from derivcheck.notation.terms.build import MINUS_ONE, ONE, add, func, mul, power, ref
 from derivcheck.notation.terms.nodes import Add, Func, Mul, Number, Over, Ref, SizeOf, Term
 from derivcheck.notation.terms.substitute import transform
-from derivcheck.notation.terms.walk import subterms
+from derivcheck.notation.terms.walk import refs, subterms
 from derivcheck.notation.values.evaluator import evaluate
 
 EXAMPLE = Example(
@@ -117,21 +117,17 @@ def _functions(node: Term) -> Iterator[tuple[tuple[str, ...], Term, list[Term]]]
     if isinstance(node, Mul):
         arguments = dict.fromkeys(t for a in node.args for t in subterms(a) if isinstance(t, Ref))
         for x in arguments:
-            own = [a for a in node.args if not a.names or set(_refs(a)) == {x}]
+            own = [a for a in node.args if not a.names or set(refs(a)) == {x}]
             for part in (own, [a for a in own if a.names]):
                 if name := recognised(mul(*part), x):
                     yield RAMPS if name in RAMPS else STEPS, x, [a for a in node.args if a not in part]
                     break
     elif isinstance(node, Add):
-        arguments = dict.fromkeys(_refs(node))
+        arguments = dict.fromkeys(refs(node))
         if len(arguments) == 1:
             x = next(iter(arguments))
             if name := recognised(node, x):
                 yield RAMPS if name in RAMPS else STEPS, x, []
-
-
-def _refs(term: Term) -> list[Ref]:
-    return [t for t in subterms(term) if isinstance(t, Ref)]
 
 
 @lru_cache(maxsize=1024)

@@ -9,17 +9,12 @@ from typing import Any
 import torch
 from torch import nn
 
+from derivcheck.checking.subject.subject import called
 from derivcheck.derived import Derivation
 from derivcheck.errors import InputError
-from derivcheck.tracing.modules import identifier
 
 Tensors = Mapping[str, torch.Tensor]
 Step = Callable[[torch.Tensor, torch.Tensor], tuple[torch.Tensor, Tensors]]
-
-
-def program_name(dotted: str) -> str:
-    """What a parameter is called in the Program: ``0.weight`` is ``_0_weight``."""
-    return identifier(dotted.replace(".", "_"))
 
 
 class Setting:
@@ -39,7 +34,7 @@ class Setting:
     ) -> None:
         self.module, self.loss, self.derivation, self.trained = module, loss, derivation, trained
         inputs = derivation.program.inputs
-        state = {program_name(n): (n, t) for n, t in [*module.named_parameters(), *module.named_buffers()]}
+        state = {called(n): (n, t) for n, t in [*module.named_parameters(), *module.named_buffers()]}
         self.held = {n: t for n, (_, t) in state.items() if n in inputs}
         self.dotted = {n: dotted for n, (dotted, _) in state.items() if n in inputs}
         free = [n for n in inputs if n not in self.held and n not in derivation.values]

@@ -13,12 +13,13 @@ import torch
 from torch import nn
 
 from derivcheck.checking.report.report import Report
+from derivcheck.checking.subject.subject import called
 from derivcheck.derive import derive
 from derivcheck.errors import DerivcheckError, InputError, UnverifiedGradientError
 from derivcheck.training.contraction import Contraction, contraction, largest_eigenvalue
 from derivcheck.training.device import choose_device
 from derivcheck.training.gate import Backward, at_one, verify
-from derivcheck.training.gradients import Setting, Step, program_name
+from derivcheck.training.gradients import Setting, Step
 from derivcheck.training.history import History
 from derivcheck.training.inputs import fits_together, usable_parameters, usable_recheck, usable_settings, usable_tensor
 from derivcheck.training.recheck import Recheck
@@ -144,7 +145,7 @@ def prepare(
         loss.to(place)
     x, y = x.detach().to(place), y.detach().to(place)
     shape = fits_together(module, loss, x, y)
-    trained = {program_name(n): p for n, p in module.named_parameters() if p.requires_grad}
+    trained = {called(n): p for n, p in module.named_parameters() if p.requires_grad}
     target = None if y.is_floating_point() and tuple(y.shape) == shape else y[:size]  # None: shaped like the output, by name
     derivation = derive(module, x[:size], loss=loss, target=target, wrt=tuple(trained))
     setting = Setting(module, loss, derivation, trained, x[:size])

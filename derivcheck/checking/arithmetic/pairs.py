@@ -20,6 +20,11 @@ def unit(dtype: torch.dtype) -> float:
     return torch.finfo(dtype).eps / 2
 
 
+def type_name(dtype: torch.dtype) -> str:
+    """A type as a report calls it: ``float32``."""
+    return str(dtype).removeprefix("torch.")
+
+
 class Pair(NamedTuple):
     """A value with its error; None where the value is exact."""
 

@@ -14,7 +14,7 @@ from derivcheck.checking.subject.subject import Subject, Tensors, Upstream
 from derivcheck.checking.subject.wide import computing_in
 from derivcheck.errors import DerivcheckError
 from derivcheck.notation.program.program import Program
-from derivcheck.notation.values.measure import measure
+from derivcheck.notation.values.measure import sizes_of
 from derivcheck.tracing.dispatched import traced_with_gradients
 from derivcheck.tracing.trace import trace
 
@@ -37,7 +37,7 @@ class Claim:
         every = {**tensors, **self.held}
         try:
             given = {a.name: every[a.name] for a in self.program.arguments}
-            sizes = measure(self.program, {n: tuple(t.shape) for n, t in given.items()})
+            sizes = sizes_of(self.program, given)
             return given if self.program.admits(sizes) else None
         except (DerivcheckError, KeyError):
             return None

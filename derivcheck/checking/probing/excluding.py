@@ -14,13 +14,13 @@ from derivcheck.checking.verdict.derived import derived
 from derivcheck.checking.verdict.judge import judge
 from derivcheck.checking.verdict.likeness import runs
 from derivcheck.errors import DerivcheckError
-from derivcheck.notation.values.measure import measure
+from derivcheck.notation.values.measure import sizes_of
 
 
 def excluding(s: Subject, run: Run, upstream: Upstream, sizes: Mapping[str, int]) -> str:
     """A sentence that says how dims= or where= leave out the sizes that alone make the gradient fail, if there are such."""
     program = s.derivation.program
-    given = measure(program, {n: tuple(t.shape) for n, t in s.tensors.items()})
+    given = sizes_of(program, s.tensors)
     moved = [n for n, v in sizes.items() if given.get(n) != v]
     guilty = [n for n in moved if len(moved) > 1 and _fails(s, run, upstream, {**given, n: sizes[n]})] or moved
     there, here = (s.domain.called({n: at[n] for n in guilty}) for at in (sizes, given))

@@ -33,7 +33,7 @@ from derivcheck.checking.verdict.kinks import NARROW, between
 from derivcheck.checking.verdict.likeness import likeness
 from derivcheck.errors import DerivcheckError
 from derivcheck.notation.values.evaluator import evaluate
-from derivcheck.notation.values.measure import measure
+from derivcheck.notation.values.measure import sizes_of
 from derivcheck.tracing.program.copies import same_layout
 
 MOST = 3  # refusals of the forward that are told, each for another reason
@@ -247,7 +247,7 @@ class _Known:
 
     def sizes(self, p: Probe) -> dict[str, int]:
         """The sizes of a probe."""
-        return measure(self.s.derivation.program, {n: tuple(t.shape) for n, t in p.tensors.items()})
+        return sizes_of(self.s.derivation.program, p.tensors)
 
     def expected(self, p: Probe) -> Derived | None:
         """What is derived at a probe's data, or None where the forward or the derivation does not run there."""

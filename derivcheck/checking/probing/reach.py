@@ -22,7 +22,7 @@ from derivcheck.errors import DerivcheckError
 from derivcheck.notation.integers.atoms import Entry
 from derivcheck.notation.terms.nodes import Ref, SizeOf
 from derivcheck.notation.values.evaluator import evaluate
-from derivcheck.notation.values.measure import measure
+from derivcheck.notation.values.measure import sizes_of
 
 Attempt = Callable[[Probe], bool]
 ATTEMPTS = 24  # probes that are made for sides; those that a glance shows to take nothing new do not count
@@ -89,7 +89,7 @@ class Reach:
             return None
         equal = t.numel() > 1 and equal_numbers(t)
         if not t.is_floating_point():
-            sizes = measure(self.s.derivation.program, {m: tuple(v.shape) for m, v in data.items()})
+            sizes = sizes_of(self.s.derivation.program, data)
             new = another(self.s.derivation.program, a, t, sizes, self.generator) if equal else t
             if equal and torch.equal(new, t) and t.dtype is not torch.bool:  # a number, not a place
                 new = t + torch.randint(3, t.shape, generator=self.generator).to(t)
@@ -153,7 +153,7 @@ class Reach:
             yield {**data, c.label: torch.where(some.to(t.device), torch.full_like(t, v), t)}
 
     def _sizes(self, data: Tensors) -> dict[str, int]:
-        return dict(measure(self.s.derivation.program, {m: tuple(v.shape) for m, v in data.items() if m in self.arguments}))
+        return dict(sizes_of(self.s.derivation.program, data))
 
     def _solved(self, c: Condition, sign: int, data: Tensors) -> Iterator[Tensors]:
         """An input moved to where an element of the operand has the sign."""

@@ -29,7 +29,7 @@ from derivcheck.notation.terms.nodes import Add, Bracket, Number, Over, Ref, Siz
 from derivcheck.notation.terms.substitute import substitute
 from derivcheck.notation.terms.walk import subterms
 from derivcheck.notation.values.evaluator import evaluate
-from derivcheck.notation.values.measure import measure
+from derivcheck.notation.values.measure import sizes_of
 
 SIGNS = {">": {1}, ">=": {0, 1}, "<": {-1}, "<=": {-1, 0}, "==": {0}, "!=": {-1, 1}}
 OTHER = {">": "<=", ">=": "<", "<": ">=", "<=": ">", "==": "!=", "!=": "=="}
@@ -114,7 +114,7 @@ class Sides:
             return {}
         given = {n: tensors[n] for n in self.program.inputs if n in tensors}
         try:
-            sizes = measure(self.program, {n: tuple(t.shape) for n, t in given.items()})
+            sizes = sizes_of(self.program, given)
             if max(prod(p.at(sizes) for p in self.program.dims(n)) for n in self.names) > DENSE:
                 return {}
             found = evaluate(self.program, {n: array(t) for n, t in given.items()}, sizes)

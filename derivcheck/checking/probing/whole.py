@@ -30,7 +30,7 @@ from derivcheck.checking.verdict.likeness import runs
 from derivcheck.checking.verdict.verdict import as_a_whole, shown_elsewhere
 from derivcheck.errors import DerivcheckError
 from derivcheck.notation.values.evaluator import evaluate
-from derivcheck.notation.values.measure import measure
+from derivcheck.notation.values.measure import sizes_of
 
 SCALES = (1.0, 0.25, 0.0625, 2.0**-6)
 DRAWS = 8
@@ -177,7 +177,7 @@ def _by_its_own_rounding(s: Subject, run: Run, name: str, samples: list[Sample])
         if claim is None or given is None or found is None or name not in claim.outputs:
             return None
         try:
-            sizes = measure(claim.program, {n: tuple(t.shape) for n, t in given.items()})
+            sizes = sizes_of(claim.program, given)
             exact = evaluate(claim.program, doubled(given), sizes, Bound(torch.float64))[claim.outputs[name]].value
         except (DerivcheckError, RuntimeError, ValueError, KeyError):
             return None

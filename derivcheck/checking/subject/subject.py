@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from derivcheck.checking.arithmetic.pairs import type_name
 from derivcheck.checking.subject.domain import Domain, domain_of, held_by_numbers, named_dims
 from derivcheck.checking.subject.draw import Range, range_of
 from derivcheck.checking.subject.forwards import derived_from, derived_from_module
@@ -20,7 +21,7 @@ from derivcheck.checking.subject.wide import computing_in, widened
 from derivcheck.derived import Derivation
 from derivcheck.errors import InputError
 from derivcheck.notation.program.program import Program
-from derivcheck.notation.values.measure import measure
+from derivcheck.notation.values.measure import sizes_of
 from derivcheck.tracing.modules import identifier
 from derivcheck.tracing.program.copies import module_copy
 
@@ -258,7 +259,7 @@ def _assemble(
 def _hold(s: Subject) -> None:
     """Keep the sizes that code which is not read may know by a number that it is given."""
     d = s.derivation
-    sizes = measure(d.program, {n: tuple(t.shape) for n, t in s.tensors.items() if n in d.program.inputs})
+    sizes = sizes_of(d.program, s.tensors)
     held = held_by_numbers(d.program, sizes, s.passed)
     if held:
         program = replace(d.program, requires=(*d.program.requires, *held.values()))
@@ -274,7 +275,7 @@ def _restrict(s: Subject, dims: Mapping[str, str] | None, where: str | None) -> 
     d = s.derivation
     program, s.domain = domain_of(d.program, dims, where, s.passed)
     s.derivation = Derivation(program, d.wrt, d.values, name=d.name, fixed=d.fixed)
-    sizes = measure(program, {n: tuple(t.shape) for n, t in s.tensors.items() if n in program.inputs})
+    sizes = sizes_of(program, s.tensors)
     outside = next((str(r) for r in program.requires if not r.holds(sizes)), None) or s.domain.broken(s.tensors, sizes)
     if outside is not None:
         here = ", ".join(f"{n} = {v}" for n, v in s.domain.called(sizes).items())
@@ -299,11 +300,7 @@ def healthy(name: str, t: torch.Tensor, infinite: bool = False) -> None:
 
 
 def _type(t: torch.Tensor) -> str:
-    return _type_name(t.dtype)
-
-
-def _type_name(dtype: torch.dtype) -> str:
-    return str(dtype).removeprefix("torch.")
+    return type_name(t.dtype)
 
 
 def _device(device: str | torch.device) -> torch.device:

@@ -20,7 +20,7 @@ from derivcheck.checking.arithmetic.bound import Bound
 from derivcheck.checking.arithmetic.compare import compare
 from derivcheck.checking.arithmetic.cost import cost
 from derivcheck.checking.arithmetic.live import array
-from derivcheck.checking.arithmetic.pairs import FLOAT64_UNIT, Pair, unit
+from derivcheck.checking.arithmetic.pairs import FLOAT64_UNIT, Pair, type_name, unit
 from derivcheck.checking.backward.claim import Claim, Claims
 from derivcheck.checking.report.row import Row
 from derivcheck.checking.subject.subject import Subject, Tensors, Upstream
@@ -31,7 +31,7 @@ from derivcheck.checking.verdict.verdict import Opinion, reconsidered
 from derivcheck.errors import DerivcheckError
 from derivcheck.notation.program.program import Program
 from derivcheck.notation.values.evaluator import evaluate
-from derivcheck.notation.values.measure import measure
+from derivcheck.notation.values.measure import sizes_of
 from derivcheck.proof.numbers.decimals import Digits
 
 MOST = 1e6  # times what it has to lose: beyond that a backward is of no use, however right its formula is
@@ -115,7 +115,7 @@ class Rounding:
     ) -> dict[str, Opinion]:
         own, right = self._own(t), t.right
         if own is None:  # a loop over a long axis, say
-            kind = str(right.dtype).removeprefix("torch.")
+            kind = type_name(right.dtype)
             said = Opinion(f"in {kind} it loses digits; it is right in float64", ill=True)
             return {r.name: said for r in rows if r.name in double}
         found: dict[str, Opinion] = {}
@@ -266,4 +266,4 @@ class _Exact:
 
 
 def _cost(program: Program, given: Mapping[str, torch.Tensor]) -> float:
-    return cost(program, measure(program, {n: tuple(t.shape) for n, t in given.items()}))
+    return cost(program, sizes_of(program, given))

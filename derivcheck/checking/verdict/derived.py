@@ -16,7 +16,7 @@ from derivcheck.checking.backward.found import Run
 from derivcheck.checking.subject.subject import Subject, Tensors, Upstream
 from derivcheck.notation.program.program import Program
 from derivcheck.notation.values.evaluator import evaluate
-from derivcheck.notation.values.measure import measure
+from derivcheck.notation.values.measure import sizes_of
 
 CAP = 100.0  # how much more than the derived way another way of computing may round
 
@@ -137,7 +137,7 @@ def derived(
         if a.name in upstream or a.name in tensors
     }
     numbers = Bound(dtype, coarse, decided)
-    sizes = measure(adjoint, {n: tuple(t.shape) for n, t in given.items()})
+    sizes = sizes_of(adjoint, given)
     bounded = bounds(s, given, dtype)
     pairs = evaluate(s.whole, bounded, sizes, numbers)
     for n, t in bounded.items():

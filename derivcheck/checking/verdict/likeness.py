@@ -14,7 +14,7 @@ from derivcheck.checking.subject.outputs import flat
 from derivcheck.checking.subject.subject import Subject, Tensors
 from derivcheck.checking.verdict.derived import bounds
 from derivcheck.notation.values.evaluator import evaluate
-from derivcheck.notation.values.measure import measure
+from derivcheck.notation.values.measure import sizes_of
 from derivcheck.tracing.program.copies import same_layout
 
 UNLIKE = 1e-6  # how far off, relative to the largest element, a forward's value has to be to be another function's
@@ -62,7 +62,7 @@ def likeness(s: Subject, tensors: Tensors, values: Callable[[], Mapping[str, Pai
     if not all(_finite(o) for o in outs) and all(_finite(o) for o in _own_outputs(s)):
         return Likeness(False)  # beyond the forward's domain
     program = s.derivation.program
-    sizes = measure(program, {n: tuple(t.shape) for n, t in tensors.items()})
+    sizes = sizes_of(program, tensors)
     if not program.admits(sizes):
         return Likeness(False)
     dtype = next(t.dtype for t in tensors.values() if t.is_floating_point())

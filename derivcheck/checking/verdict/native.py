@@ -12,7 +12,7 @@ from functools import cache
 import torch
 
 from derivcheck.checking.arithmetic.compare import compare
-from derivcheck.checking.arithmetic.pairs import HALVES
+from derivcheck.checking.arithmetic.pairs import HALVES, type_name
 from derivcheck.checking.backward.found import Found, find
 from derivcheck.checking.report.row import Row
 from derivcheck.checking.subject.subject import Subject, Tensors, Upstream
@@ -51,7 +51,7 @@ def _rounds(
 ) -> Opinion | None:
     """Whether it rounds more than it has to, or approximates: in this type, or in this type alone."""
     right = t.right
-    kind = str(right.dtype).removeprefix("torch.")
+    kind = type_name(right.dtype)
     expected, bound = right.value(row.bar), right.tolerance(row.bar)
     if compare(g, expected, CAP * bound).holds:
         return Opinion("torch's own kernel rounds more than the derived way")

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 
 from derivcheck.checking.arithmetic.compare import Comparison, compare
+from derivcheck.checking.arithmetic.pairs import type_name
 from derivcheck.checking.arithmetic.typical import Typical
 from derivcheck.checking.report.row import NOT_REPRODUCED, Row, Witness
 from derivcheck.checking.verdict.derived import Derived, Sample
@@ -201,7 +202,7 @@ def _compared(row: Row, c: Comparison, expected: torch.Tensor, tolerance: torch.
 
 
 def _of_type(row: Row, found: torch.dtype, expected: torch.dtype) -> Row:
-    said = [str(t).removeprefix("torch.") for t in (found, expected)]
+    said = [type_name(t) for t in (found, expected)]
     return replace(row, verdict="dtype", note=f"found {said[0]}, expected {said[1]}")
 
 

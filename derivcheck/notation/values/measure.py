@@ -7,6 +7,7 @@ each dimension with one unknown size left gives that size, and every other dimen
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from derivcheck.errors import InputError
 from derivcheck.notation.integers.polynomials import Atom, Poly, Size, as_poly
@@ -79,6 +80,11 @@ def measure(program: Program, shapes: Mapping[str, Shape], sizes: Mapping[str, i
             )
         open_dims = left
     return known
+
+
+def sizes_of(program: Program, arrays: Mapping[str, Any]) -> dict[str, int]:
+    """:func:`measure` of arrays or tensors."""
+    return measure(program, {n: a.shape for n, a in arrays.items()})
 
 
 def _count(n: int) -> str:

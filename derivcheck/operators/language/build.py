@@ -26,7 +26,7 @@ from derivcheck.notation.integers.atoms import surely_within
 from derivcheck.notation.integers.polynomials import Atom, Index, Poly, PolyLike, as_poly, i_poly
 from derivcheck.notation.program.definitions import Definition, Spelling
 from derivcheck.notation.program.requirements import Requirement, simplest
-from derivcheck.notation.terms.build import func, neg, number, size_of
+from derivcheck.notation.terms.build import func, mul, neg, number, size_of
 from derivcheck.notation.terms.nodes import Bracket, Ref, SizeOf, Term
 from derivcheck.notation.terms.substitute import substitute
 from derivcheck.operators.language.values import Value, as_integer, broadcast_dims, promoted, spread
@@ -272,6 +272,10 @@ class Builder:
         return self.spell(template.format(*given), *values)
 
     # -- arithmetic ------------------------------------------------------------------
+    def scaled(self, factor: Any, term: Term) -> Term:
+        """A term times a scalar argument, such as ``alpha``."""
+        return term if factor == 1 else mul(self.number(factor), term)
+
     def number(self, value: Any) -> Term:
         """A scalar argument as a term."""
         if isinstance(value, Term):

@@ -21,10 +21,6 @@ _BROADCASTS = [
 ]
 
 
-def _scaled(b: Builder, alpha: Any, term: Term) -> Term:
-    return term if alpha == 1 else mul(b.number(alpha), term)
-
-
 @row(
     "aten.add.Tensor",
     "aten.add.Scalar",
@@ -37,7 +33,7 @@ def _scaled(b: Builder, alpha: Any, term: Term) -> Term:
 )
 def add_(b: Builder, input: Any, other: Any, alpha: Any = 1) -> Value:
     """z[*n] = x[*n] + alpha*y[*n]"""
-    return b.elementwise(lambda x, y: add(x, _scaled(b, alpha, y)), input, other)
+    return b.elementwise(lambda x, y: add(x, b.scaled(alpha, y)), input, other)
 
 
 @row(
@@ -47,7 +43,7 @@ def add_(b: Builder, input: Any, other: Any, alpha: Any = 1) -> Value:
 )
 def sub_(b: Builder, input: Any, other: Any, alpha: Any = 1) -> Value:
     """z[*n] = x[*n] - alpha*y[*n]"""
-    return b.elementwise(lambda x, y: sub(x, _scaled(b, alpha, y)), input, other)
+    return b.elementwise(lambda x, y: sub(x, b.scaled(alpha, y)), input, other)
 
 
 @row(
@@ -57,7 +53,7 @@ def sub_(b: Builder, input: Any, other: Any, alpha: Any = 1) -> Value:
 )
 def rsub(b: Builder, input: Any, other: Any, alpha: Any = 1) -> Value:
     """z[*n] = y[*n] - alpha*x[*n]"""
-    return b.elementwise(lambda x, y: sub(y, _scaled(b, alpha, x)), input, other)
+    return b.elementwise(lambda x, y: sub(y, b.scaled(alpha, x)), input, other)
 
 
 @row(
@@ -207,10 +203,10 @@ def lerp(b: Builder, input: Value, end: Value, weight: Any) -> Value:
 @row("aten.addcmul.default", samples=[sample(floats(2, 3), floats(3), floats(2, 1), value=0.5)])
 def addcmul(b: Builder, input: Value, tensor1: Value, tensor2: Value, *, value: Any = 1) -> Value:
     """z[*n] = x[*n] + a*u[*n]*v[*n]"""
-    return b.elementwise(lambda x, u, v: add(x, _scaled(b, value, mul(u, v))), input, tensor1, tensor2)
+    return b.elementwise(lambda x, u, v: add(x, b.scaled(value, mul(u, v))), input, tensor1, tensor2)
 
 
 @row("aten.addcdiv.default", samples=[sample(floats(2, 3), floats(3), floats(2, 1, values="positive"), value=0.5)])
 def addcdiv(b: Builder, input: Value, tensor1: Value, tensor2: Value, *, value: Any = 1) -> Value:
     """z[*n] = x[*n] + a*u[*n]/v[*n]"""
-    return b.elementwise(lambda x, u, v: add(x, _scaled(b, value, div(u, v))), input, tensor1, tensor2)
+    return b.elementwise(lambda x, u, v: add(x, b.scaled(value, div(u, v))), input, tensor1, tensor2)

@@ -15,10 +15,6 @@ from derivcheck.operators.language.row import floats, row, sample
 from derivcheck.operators.language.values import Position, Value, broadcast_dims, is_one, spread
 
 
-def _times(b: Builder, factor: Any, term: Term) -> Term:
-    return term if factor == 1 else mul(b.number(factor), term)
-
-
 @row(
     "aten.linear.default",
     gives="y",
@@ -58,13 +54,13 @@ def _product(b: Builder, x: Value, y: Value, extra: Value | None = None, beta: A
     m, n = at[len(batch) : len(batch) + len(rows)], at[len(at) - len(columns) :]
     left = x[(*spread(x.dims[:-2], lead), *m, k)]
     right = y[(*spread(y.dims[:-2], lead), k, *n)]
-    term = _times(b, alpha, summation([k], mul(left, right)))
+    term = b.scaled(alpha, summation([k], mul(left, right)))
     if extra is not None and beta == 0:  # not read, and yet it has to fit
         for have, index in zip(extra.dims, at[len(at) - extra.rank :]):
             if have.constant != 1:
                 b.require(have, "==", index.size)
     if extra is not None and beta != 0:
-        term = add(term, _times(b, beta, extra[spread(extra.dims, at)]))
+        term = add(term, b.scaled(beta, extra[spread(extra.dims, at)]))
     return b.give(at, term)
 
 
@@ -146,8 +142,8 @@ def addbmm(b: Builder, input: Value, batch1: Value, batch2: Value, *, beta: Any 
     """y[i, j] = beta*c[i, j] + alpha*sum(n, k: x[n, i, k]*w[n, k, j])"""
     i, j = b.indices(b.dims((batch1.dims[1], batch2.dims[2])))
     n, k = b.indices((batch1.dims[0], batch1.dims[2]))
-    term = _times(b, alpha, summation([n, k], mul(batch1[n, i, k], batch2[n, k, j])))
-    return b.give((i, j), term if beta == 0 else add(term, _times(b, beta, input[spread(input.dims, (i, j))])))
+    term = b.scaled(alpha, summation([n, k], mul(batch1[n, i, k], batch2[n, k, j])))
+    return b.give((i, j), term if beta == 0 else add(term, b.scaled(beta, input[spread(input.dims, (i, j))])))
 
 
 @row("aten.outer.default", "aten.ger.default", gives="y", samples=[sample(floats(2), floats(3))])
@@ -161,8 +157,8 @@ def outer(b: Builder, input: Value, vec2: Value) -> Value:
 def addr(b: Builder, input: Value, vec1: Value, vec2: Value, *, beta: Any = 1, alpha: Any = 1) -> Value:
     """y[i, j] = beta*c[i, j] + alpha*x[i]*w[j]"""
     i, j = b.indices((vec1.dims[0], vec2.dims[0]))
-    term = _times(b, alpha, mul(vec1[i], vec2[j]))
-    return b.give((i, j), term if beta == 0 else add(term, _times(b, beta, input[spread(input.dims, (i, j))])))
+    term = b.scaled(alpha, mul(vec1[i], vec2[j]))
+    return b.give((i, j), term if beta == 0 else add(term, b.scaled(beta, input[spread(input.dims, (i, j))])))
 
 
 @row(

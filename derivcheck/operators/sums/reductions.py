@@ -73,6 +73,11 @@ def over(b: Builder, dims: Sequence[Poly], dim: Axes = None, keepdim: bool = Fal
     return Reduction(tuple(out), tuple(inner), tuple(at), axes)
 
 
+def line(at: Sequence[Index], axis: int, p: Position) -> tuple[Position, ...]:
+    """The same position with another place along one axis."""
+    return (*at[:axis], p, *at[axis + 1 :])
+
+
 _ALL = (sample(floats(2, 3, 5)), sample(floats()), sample(floats(1, 3)))
 _SOME = (
     sample(floats(2, 3, 5), [0, 2]),

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from derivcheck.notation.integers.polynomials import Index, Poly, i_poly
+from derivcheck.notation.integers.polynomials import Poly, i_poly
 from derivcheck.notation.terms.brackets import bracket
 from derivcheck.notation.terms.build import ZERO, add, func, mul, neg, size_of, sub
 from derivcheck.notation.terms.nodes import Term
 from derivcheck.notation.terms.substitute import extremum, summation
 from derivcheck.operators.language.build import Builder
 from derivcheck.operators.language.row import Dtype, floats, ints, row, sample
-from derivcheck.operators.language.values import Position, Value, finite, test, where
+from derivcheck.operators.language.values import Value, finite, test, where
+from derivcheck.operators.sums.reductions import line
 
 _SCANS = [
     sample(floats(5), 0),
@@ -21,10 +22,6 @@ _SCANS = [
     sample(floats(), 0),
     sample(floats(1), 0),
 ]
-
-
-def _line(at: tuple[Index, ...], axis: int, p: Position) -> tuple[Position, ...]:
-    return (*at[:axis], p, *at[axis + 1 :])
 
 
 @row(
@@ -40,7 +37,7 @@ def cumsum(b: Builder, input: Value, dim: int, *, dtype: Any = None) -> Value:
     axis = dim % input.rank
     j = b.index(input.dims[axis])
     spelling = b.spell(f"torch.cumsum({{}}, dim={axis})", input) if input.kind == "float" else None
-    term = summation([j], mul(bracket(">=", i_poly(at[axis]) - i_poly(j)), input[_line(at, axis, j)]))
+    term = summation([j], mul(bracket(">=", i_poly(at[axis]) - i_poly(j)), input[line(at, axis, j)]))
     return b.give(at, term, kind="float" if input.kind == "float" else "int", spelling=spelling)
 
 
@@ -54,7 +51,7 @@ def cumprod(b: Builder, input: Value, dim: int, *, dtype: Any = None) -> Value:
     k = i_poly(at[axis])
 
     def term(p: Value) -> Term:
-        before = add(bracket("==", k), mul(bracket(">=", k - 1), p[_line(at, axis, k - 1)]))
+        before = add(bracket("==", k), mul(bracket(">=", k - 1), p[line(at, axis, k - 1)]))
         return mul(before, input[at])
 
     return b.recur(b.named(), at, term)
@@ -72,7 +69,7 @@ def logcumsumexp(b: Builder, input: Value, dim: int) -> Value:
     axis = dim % input.rank
     j = b.index(input.dims[axis])
     so_far = bracket(">=", i_poly(at[axis]) - i_poly(j))
-    x = input[_line(at, axis, j)]
+    x = input[line(at, axis, j)]
     top = b.define("top", at, extremum("max", [j], where(so_far, x, neg(func("inf")))), stop=True)
     m = b.define("m", at, mul(finite(top[at]), top[at]), stop=True)
     total = b.define("total", at, summation([j], mul(so_far, func("exp", sub(x, m[at])))))[at]
@@ -93,12 +90,12 @@ def _extreme(b: Builder, kind: str, input: Value, dim: int) -> tuple[Value, Valu
     steps = b.define(
         "back",
         at,
-        extremum(f"arg{kind}", [back], where(bracket(">=", earlier), input[_line(at, axis, earlier)], out)),
+        extremum(f"arg{kind}", [back], where(bracket(">=", earlier), input[line(at, axis, earlier)], out)),
         stop=True,
         kind="int",
     )
     place: Poly = k - steps.entry(*at)
-    return b.give(at, input[_line(at, axis, place)]), b.give(at, size_of(place), 1, kind="int")
+    return b.give(at, input[line(at, axis, place)]), b.give(at, size_of(place), 1, kind="int")
 
 
 _EXTREMES = [sample(floats(5, 3), 0), sample(floats(3, 5, values="ties"), 1), sample(floats(), 0)]
@@ -129,6 +126,6 @@ def diff(
         last = step == n - 1
         at = b.indices(b.dims(dims) if last else dims)
         k = i_poly(at[axis])
-        term = sub(x[_line(at, axis, k + 1)], x[_line(at, axis, k)])
+        term = sub(x[line(at, axis, k + 1)], x[line(at, axis, k)])
         x = b.give(at, term) if last else b.define("d", at, term)
     return x

@@ -6,11 +6,9 @@ rank k is found.  No gradient flows through either; the values are ``x[place[k]]
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from derivcheck.notation.integers.atoms import extreme
 from derivcheck.notation.integers.bounds import numel
-from derivcheck.notation.integers.polynomials import Index, Poly, PolyLike, as_poly, i_poly
+from derivcheck.notation.integers.polynomials import Poly, PolyLike, as_poly, i_poly
 from derivcheck.notation.program.definitions import Spelling
 from derivcheck.notation.program.program import NO_TIES
 from derivcheck.notation.terms.brackets import bracket
@@ -19,15 +17,11 @@ from derivcheck.notation.terms.nodes import Bracket, Term
 from derivcheck.notation.terms.substitute import extremum, summation
 from derivcheck.operators.language.build import Builder
 from derivcheck.operators.language.row import floats, row, sample
-from derivcheck.operators.language.values import Position, Value, not_a_number, test, where
+from derivcheck.operators.language.values import Value, not_a_number, test, where
 from derivcheck.operators.shapes.reshapes import digits
-from derivcheck.operators.sums.reductions import Reduction, over
+from derivcheck.operators.sums.reductions import Reduction, line, over
 
 _NUMBERS = "no element is NaN (torch's median is NaN then)"
-
-
-def _line(at: Sequence[Index], axis: int, p: Position) -> tuple[Position, ...]:
-    return (*at[:axis], p, *at[axis + 1 :])
 
 
 def _places(b: Builder, x: Value, axis: int, descending: bool, holes: bool = False) -> Value:
@@ -35,7 +29,7 @@ def _places(b: Builder, x: Value, axis: int, descending: bool, holes: bool = Fal
     b.assume(NO_TIES)
     at = b.indices(x.dims)
     i, j = b.index(x.dims[axis]), at[axis]
-    mine, other = x[at], x[_line(at, axis, i)]
+    mine, other = x[at], x[line(at, axis, i)]
     earlier, later = bracket(">=", i_poly(j) - i_poly(i) - 1), bracket(">=", i_poly(i) - i_poly(j) - 1)
     order = ">" if descending else "<"
     before = add(mul(earlier, test(order + "=", other, mine)), mul(later, test(order, other, mine)))
@@ -63,7 +57,7 @@ def _sorted(b: Builder, x: Value, dim: int, descending: bool, count: PolyLike | 
         b.room(x.dims[axis], count)
         dims[axis] = as_poly(count)
     at = b.indices(b.dims(dims))
-    value = b.give(at, x[_line(at, axis, place.entry(*at))], kind=x.kind)
+    value = b.give(at, x[line(at, axis, place.entry(*at))], kind=x.kind)
     return value, b.give(at, size_of(place.entry(*at)), 1, kind="int")
 
 
@@ -142,8 +136,8 @@ def _ranked(b: Builder, x: Value, dim: int, keepdim: bool, which: Poly) -> tuple
     b.room(x.dims[axis], which + 1)
     place = _places(b, x, axis, False)
     r = over(b, x.dims, axis, keepdim)
-    p = place.entry(*_line(r.at, axis, which))
-    return b.give(r.out, x[_line(r.at, axis, p)], kind=x.kind), b.give(r.out, size_of(p), 1, kind="int")
+    p = place.entry(*line(r.at, axis, which))
+    return b.give(r.out, x[line(r.at, axis, p)], kind=x.kind), b.give(r.out, size_of(p), 1, kind="int")
 
 
 @row(
@@ -212,8 +206,8 @@ def nanmedian_dim(b: Builder, input: Value, dim: int, keepdim: bool = False) -> 
     axis = dim % input.rank
     place = _places(b, input, axis, False, holes=True)
     r = over(b, input.dims, axis, keepdim)
-    p = place.entry(*_line(r.at, axis, _middle(b, input, axis, r)))
-    return b.give(r.out, input[_line(r.at, axis, p)]), b.give(r.out, size_of(p), 1, kind="int")
+    p = place.entry(*line(r.at, axis, _middle(b, input, axis, r)))
+    return b.give(r.out, input[line(r.at, axis, p)]), b.give(r.out, size_of(p), 1, kind="int")
 
 
 @row(
@@ -251,10 +245,10 @@ def mode(b: Builder, input: Value, dim: int = -1, keepdim: bool = False) -> tupl
     b.assume(NO_TIES)
     at = b.indices(input.dims)
     i = b.index(input.dims[axis])
-    times = b.define("times", at, summation([i], test("==", input[_line(at, axis, i)], input[at])), stop=True, kind="int")
+    times = b.define("times", at, summation([i], test("==", input[line(at, axis, i)], input[at])), stop=True, kind="int")
     r = over(b, input.dims, axis, keepdim)
     most = b.define("most", r.kept, extremum("max", r.inner, size_of(times.entry(*r.at))), stop=True, kind="int")
     often = bracket("==", times.entry(*r.at) - most.entry(*r.kept))
     best = b.define("best", r.kept, extremum("argmin", r.inner, where(often, input[r.at], func("inf"))), stop=True, kind="int")
     p = best.entry(*r.kept)
-    return b.give(r.out, input[_line(r.at, axis, p)], kind=input.kind), b.give(r.out, size_of(p), 1, kind="int")
+    return b.give(r.out, input[line(r.at, axis, p)], kind=input.kind), b.give(r.out, size_of(p), 1, kind="int")

@@ -26,7 +26,7 @@ from derivcheck.operators.language.values import Value
 from derivcheck.tracing.program.left_out import left_out
 from derivcheck.tracing.program.notes import notes
 from derivcheck.tracing.recording import naming
-from derivcheck.tracing.recording.data import Tensor, operator_name
+from derivcheck.tracing.recording.data import Tensor, operator_name, tensors_in
 from derivcheck.tracing.sizes.assign import Traces
 from derivcheck.tracing.sizes.compared import Conditions, tightest
 from derivcheck.tracing.sizes.precision import no_rounding, overflows
@@ -133,7 +133,7 @@ class Walk:
     def step(self, step: Step, hints: list[str | None], cache: dict[Any, Any]) -> None:
         call, b = step.call, self.b
         operator = call.operator
-        numbers = _numbers(call.out)
+        numbers = [t.number for t in tensors_in(call.out)]
         if operator in _SAME and len(numbers) == 1:
             same = self.value(step.args[0])
             if call.stop:
@@ -288,7 +288,7 @@ class Walk:
     # -- the end --
     def outputs(self) -> list[str]:
         found: list[str] = []
-        tensors = _leaves(self.recording.output)
+        tensors = tensors_in(self.recording.output)
         if not tensors:
             raise InputError("the traced function returns no tensor; a derivation needs at least one output")
         for t in tensors:
@@ -335,24 +335,6 @@ class Walk:
 
 def _has_data(t: torch.Tensor) -> bool:
     return t.device.type != "meta" and type(t) in (torch.Tensor, torch.nn.Parameter)
-
-
-def _numbers(out: Any) -> list[int]:
-    if isinstance(out, Tensor):
-        return [out.number]
-    if isinstance(out, (list, tuple)):
-        return [n for o in out for n in _numbers(o)]
-    return []
-
-
-def _leaves(out: Any) -> list[Tensor]:
-    if isinstance(out, Tensor):
-        return [out]
-    if isinstance(out, dict):
-        return [t for v in out.values() for t in _leaves(v)]
-    if isinstance(out, (list, tuple)):
-        return [t for v in out for t in _leaves(v)]
-    return []
 
 
 def _key(value: Any) -> Any:

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch.utils._mode_utils import no_dispatch
 
-from derivcheck.tracing.recording.data import Call, Recording, Tensor
+from derivcheck.tracing.recording.data import Call, Recording, Tensor, tensors_in
 from derivcheck.tracing.watching.carried import sizes_in
 from derivcheck.tracing.watching.real import Real
 from derivcheck.tracing.watching.watched import Watched
@@ -65,7 +65,7 @@ class Constants:
             args, kwargs = self._filled(call.args), self._filled(call.kwargs)
         except KeyError:
             return None
-        for n in _numbers([call.args, call.kwargs]):
+        for n in (t.number for t in tensors_in([call.args, call.kwargs])):
             sizes |= self._sizes.get(n, frozenset())
         if sum(v.numel() for v in _leaves([args, kwargs])) > _MOST:
             return None
@@ -84,14 +84,6 @@ class Constants:
         if isinstance(value, (list, tuple)):
             return [self._filled(v) for v in value]
         return {k: self._filled(v) for k, v in value.items()} if isinstance(value, dict) else value
-
-
-def _numbers(value: Any) -> list[int]:
-    if isinstance(value, Tensor):
-        return [value.number]
-    if isinstance(value, dict):
-        value = list(value.values())
-    return [n for v in value for n in _numbers(v)] if isinstance(value, (list, tuple)) else []
 
 
 def _leaves(value: Any) -> list[torch.Tensor]:

@@ -121,3 +121,11 @@ class Recording:
 def operator_name(func: Any) -> str:
     """``aten.linear.default`` of an overload."""
     return str(func)
+
+
+def tensors_in(value: Any) -> list[Tensor]:
+    """The tensors in an argument or a result, in order."""
+    if isinstance(value, Tensor):
+        return [value]
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, (list, tuple)) else ()
+    return [t for v in inner for t in tensors_in(v)]

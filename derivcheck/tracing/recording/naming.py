@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from functools import lru_cache
 
 from derivcheck.kernels.lines import statements
-from derivcheck.tracing.recording.data import Call, Frame, Tensor
+from derivcheck.tracing.recording.data import Call, Frame, tensors_in
 
 
 @lru_cache(maxsize=512)
@@ -64,7 +64,7 @@ def names(calls: Sequence[Call]) -> list[list[str | None]]:
     """The user's names for the results of each call."""
     found: list[list[str | None]] = []
     for k, call in enumerate(calls):
-        numbers = _results(call.out)
+        numbers = [t.number for t in tensors_in(call.out)]
         hints: list[str | None] = [None] * len(numbers)
         after = calls[k + 1].frames if k + 1 < len(calls) else ()
         for depth, frame in enumerate(call.frames):
@@ -109,14 +109,6 @@ def _same_statement(a: Frame, b: Frame) -> bool:
         return True
     one, two = statement(a), statement(b)
     return one is not None and one is two
-
-
-def _results(out: object) -> list[int]:
-    if isinstance(out, Tensor):
-        return [out.number]
-    if isinstance(out, (list, tuple)):
-        return [n for o in out for n in _results(o)]
-    return []
 
 
 # What the sizes of an operator's arguments are called in the field: argument position -> names of its axes, from the left

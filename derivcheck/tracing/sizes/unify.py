@@ -13,7 +13,7 @@ from derivcheck.notation.integers.polynomials import Poly
 from derivcheck.operators.language.build import Builder
 from derivcheck.operators.language.row import apply, find
 from derivcheck.operators.language.values import Value
-from derivcheck.tracing.recording.data import Call, Meta, Recording, Tensor
+from derivcheck.tracing.recording.data import Call, Meta, Recording, Tensor, tensors_in
 from derivcheck.tracing.recording.reads import leaves
 from derivcheck.tracing.sizes.expressions import Expressions, candidates
 
@@ -85,7 +85,7 @@ def unify(recordings: Sequence[Recording], known: Expressions, inputs: dict[int,
 
     for k, call in enumerate(first.calls):
         calls = [r.calls[k] for r in recordings]
-        outs = [_numbers(c.out) for c in calls]
+        outs = [[t.number for t in tensors_in(c.out)] for c in calls]
         if any(len(o) != len(outs[0]) for o in outs):
             raise Differs("it gives another number of tensors at other sizes", call, count=True)
         if any(o != outs[0] for o in outs):
@@ -99,7 +99,7 @@ def unify(recordings: Sequence[Recording], known: Expressions, inputs: dict[int,
             shapes = [v for n in outs[0] for v in zip(*(r.metas[n].shape for r in recordings))]
             plain = all(known.dimension(v) is not None for v in shapes) and not _by_arithmetic(call, shapes)
             meant = {} if plain else _meant(steps[-1], outs[0], dims, first.metas, known)
-            near = {known.values(p): p for t in _numbers(args) for p in dims[t] if p.constant is None}
+            near = {known.values(p): p for t in (t.number for t in tensors_in(args)) for p in dims[t] if p.constant is None}
             settle(max(outs[0]) + 1, call, meant, near)
     settle(len(first.metas), None, {})
     return Unified(steps, dims, [m.kind for m in first.metas])
@@ -241,11 +241,3 @@ class _Merge:
         if found is None:
             raise Unknown(f"its {what}", values, self.call)
         return found
-
-
-def _numbers(out: Any) -> list[int]:
-    if isinstance(out, Tensor):
-        return [out.number]
-    if isinstance(out, (list, tuple)):
-        return [n for o in out for n in _numbers(o)]
-    return []
