@@ -13,7 +13,6 @@ from torch._subclasses.functional_tensor import FunctionalTensor
 import derivcheck as dc
 from derivcheck.errors import GradientMismatch, InputError
 
-
 TRACED = (FakeTensor, FunctionalTensor)  # what a trace runs the code on
 
 
