@@ -20,11 +20,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import nn
 from torch.nn import functional as F
 
 import derivcheck as dc
 from derivcheck.checking.check import check
+from tests.gallery import LAYERS
 
 Run = Callable[[], Any]
 Tensors = Mapping[str, torch.Tensor]
@@ -71,25 +71,15 @@ def randn(*shape: int) -> torch.Tensor:
 
 def linear(n: int, i: int, o: int) -> Case:
     """Linear + MSE with a hand-written backward."""
-
-    def forward(input: Any, weight: Any, bias: Any, target: Any) -> Any:
-        return F.mse_loss(F.linear(input, weight, bias), target)
-
-    def backward(grad_output: Any, input: Any, weight: Any, bias: Any, target: Any) -> Tensors:
-        g = grad_output * 2 * (input @ weight.T + bias - target) / target.numel()
-        return {"input": g @ weight, "weight": g.T @ input, "bias": g.sum(0), "target": -g}
-
-    tensors = {"input": randn(n, i), "weight": randn(o, i), "bias": randn(o), "target": randn(n, o)}
-    return Case(f"Linear+MSE ({n},{i},{o})", forward, tensors, dc.derive(nn.Linear(4, 3), loss=nn.MSELoss()), backward)
+    layer = LAYERS["mse"]
+    tensors = {"x": randn(n, i), "w": randn(o, i), "b": randn(o), "y": randn(n, o)}
+    return Case(f"Linear+MSE ({n},{i},{o})", layer.forward, tensors, dc.derive(layer.forward, dims=layer.dims), layer.backward)
 
 
 def layer_norm(n: int, c: int) -> Case:
     """LayerNorm."""
     tensors = {"x": randn(n, c), "w": randn(c), "b": randn(c)}
-
-    def forward(x: Any, w: Any, b: Any) -> Any:
-        return F.layer_norm(x, (x.shape[-1],), w, b)
-
+    forward = LAYERS["layer norm"].forward
     return Case(f"LayerNorm ({n},{c})", forward, tensors, dc.derive(forward, **tensors))
 
 
@@ -109,7 +99,7 @@ def failing(case: Case) -> float:
     backward = case.backward
 
     def wrong(**tensors: Any) -> Tensors:
-        return {n: g * (2 if n == "weight" else 1) for n, g in backward(**tensors).items()}
+        return {n: g * (2 if n == "w" else 1) for n, g in backward(**tensors).items()}
 
     def fail() -> None:
         assert not check(case.derivation, case.tensors, wrong).passed

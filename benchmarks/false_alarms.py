@@ -24,6 +24,7 @@ import derivcheck as dc
 from derivcheck.checking.check import examine
 from derivcheck.checking.subject.subject import Subject
 from derivcheck.derived import Derivation
+from tests.gallery import LAYERS as GALLERY
 
 Tensors = dict[str, torch.Tensor]
 DTYPES = (torch.float64, torch.float32, torch.bfloat16, torch.float16)
@@ -31,36 +32,13 @@ KINDS = ("normal", "offset", "constant", "wide", "sparse")
 
 
 @dataclass
-class Layer:
+class Case:
     """A forward, the shapes of its inputs at several sizes, and a hand-written backward where one is tried too."""
 
     forward: Callable[..., Any]
     shapes: tuple[dict[str, tuple[int, ...]], ...]
     ints: dict[str, int]  # integer inputs and what they stay below
     backward: Callable[..., Tensors] | None = None
-
-
-def _norm_backward(grad_output: Any, x: Any, w: Any, b: Any) -> Tensors:
-    mean = x.mean(-1, keepdim=True)
-    rstd = torch.rsqrt((x - mean).square().mean(-1, keepdim=True) + 1e-5)
-    xhat = (x - mean) * rstd
-    h = grad_output * w
-    dx = rstd * (h - h.mean(-1, keepdim=True) - xhat * (h * xhat).mean(-1, keepdim=True))
-    return {"x": dx, "w": (grad_output * xhat).sum(0), "b": grad_output.sum(0)}
-
-
-def _softmax_backward(grad_output: Any, x: Any) -> Tensors:
-    p = torch.softmax(x, -1)
-    return {"x": p * (grad_output - (p * grad_output).sum(-1, keepdim=True))}
-
-
-def _linear_backward(grad_output: Any, x: Any, w: Any, b: Any) -> Tensors:
-    return {"x": grad_output @ w, "w": grad_output.T @ x, "b": grad_output.sum(0)}
-
-
-def _gelu_backward(grad_output: Any, x: Any) -> Tensors:
-    cdf = 0.5 * (1 + torch.erf(x * 2**-0.5))
-    return {"x": grad_output * (cdf + x * torch.exp(-0.5 * x * x) * 0.3989422804014327)}
 
 
 def _square(*sizes: tuple[int, ...], **names: str) -> tuple[dict[str, tuple[int, ...]], ...]:
@@ -70,43 +48,39 @@ def _square(*sizes: tuple[int, ...], **names: str) -> tuple[dict[str, tuple[int,
 
 S2 = ((4, 5), (33, 64), (512, 128), (64, 512))
 S3 = ((4, 5, 3), (33, 64, 20), (128, 512, 64), (512, 64, 128))
-LAYERS: dict[str, Layer] = {
-    "linear": Layer(lambda x, w, b: F.linear(x, w, b), _square(*S3, x="a b", w="c b", b="c"), {}, _linear_backward),
-    "mse of linear": Layer(
-        lambda x, w, b, y: F.mse_loss(F.linear(x, w, b), y), _square(*S3, x="a b", w="c b", b="c", y="a c"), {}
-    ),
-    "layer_norm": Layer(
-        lambda x, w, b: F.layer_norm(x, (x.shape[-1],), w, b), _square(*S2, x="a b", w="b", b="b"), {}, _norm_backward
-    ),
-    "rms_norm": Layer(
-        lambda x, w: x * torch.rsqrt(x.square().mean(-1, keepdim=True) + 1e-5) * w, _square(*S2, x="a b", w="b"), {}
-    ),
-    "softmax": Layer(lambda x: torch.softmax(x, -1), _square(*S2, x="a b"), {}, _softmax_backward),
-    "log_softmax": Layer(lambda x: F.log_softmax(x, -1), _square(*S2, x="a b"), {}),
-    "logsumexp": Layer(lambda x: torch.logsumexp(x, -1), _square(*S2, x="a b"), {}),
-    "cross_entropy": Layer(lambda x, t: F.cross_entropy(x, t), _square(*S2, x="a b", t="a"), {"t": 1}),
-    "gelu": Layer(lambda x: F.gelu(x), _square(*S2, x="a b"), {}, _gelu_backward),
-    "silu": Layer(lambda x: F.silu(x), _square(*S2, x="a b"), {}),
-    "tanh mlp": Layer(lambda x, w: torch.tanh(x @ w.T), _square(*S3, x="a b", w="c b"), {}),
-    "relu mlp": Layer(lambda x, w: torch.relu(x @ w.T), _square(*S3, x="a b", w="c b"), {}),
-    "embedding": Layer(
-        lambda table, ids: F.embedding(ids, table),
+LAYERS: dict[str, Case] = {
+    "linear": Case(GALLERY["linear"].forward, _square(*S3, x="a b", w="c b", b="c"), {}, GALLERY["linear"].backward),
+    "mse of linear": Case(GALLERY["mse"].forward, _square(*S3, x="a b", w="c b", b="c", y="a c"), {}),
+    "layer_norm": Case(GALLERY["layer norm"].forward, _square(*S2, x="a b", w="b", b="b"), {}, GALLERY["layer norm"].backward),
+    "rms_norm": Case(GALLERY["rms norm"].forward, _square(*S2, x="a b", w="b"), {}),
+    "softmax": Case(GALLERY["softmax"].forward, _square(*S2, x="a b"), {}, GALLERY["softmax"].backward),
+    "log_softmax": Case(lambda x: F.log_softmax(x, -1), _square(*S2, x="a b"), {}),
+    "logsumexp": Case(lambda x: torch.logsumexp(x, -1), _square(*S2, x="a b"), {}),
+    "cross_entropy": Case(lambda x, t: F.cross_entropy(x, t), _square(*S2, x="a b", t="a"), {"t": 1}),
+    "gelu": Case(GALLERY["gelu"].forward, _square(*S2, x="a b"), {}, GALLERY["gelu"].backward),
+    "silu": Case(lambda x: F.silu(x), _square(*S2, x="a b"), {}),
+    "tanh mlp": Case(lambda x, w: torch.tanh(x @ w.T), _square(*S3, x="a b", w="c b"), {}),
+    "relu mlp": Case(GALLERY["relu of linear"].forward, _square(*S3, x="a b", w="c b"), {}),
+    "embedding": Case(
+        GALLERY["embedding"].forward,
         _square((4, 5, 7), (1000, 16, 3), (512, 64, 50), ids="a", table="c b"),
         {"ids": 0},
+        GALLERY["embedding"].backward,
     ),
-    "bmm": Layer(
+    "bmm": Case(
         lambda x, y: torch.bmm(x, y), _square((2, 3, 4, 5), (4, 32, 64, 16), (2, 128, 128, 64), x="a b c", y="a c d"), {}
     ),
-    "attention": Layer(
-        lambda q, k, v: torch.softmax(q @ k.transpose(-1, -2) * 0.25, -1) @ v,
+    "attention": Case(
+        GALLERY["attention"].forward,
         _square((2, 3, 4), (4, 32, 16), (2, 128, 32), q="a b c", k="a b c", v="a b c"),
         {},
+        GALLERY["attention"].backward,
     ),
 }
 
 
 def tensors_of(
-    layer: Layer, shapes: dict[str, tuple[int, ...]], kind: str, dtype: torch.dtype, contiguous: bool, seed: int
+    layer: Case, shapes: dict[str, tuple[int, ...]], kind: str, dtype: torch.dtype, contiguous: bool, seed: int
 ) -> Tensors:
     """The data of a case."""
     g = torch.Generator().manual_seed(seed)
@@ -131,7 +105,7 @@ def tensors_of(
     return out
 
 
-def cases(seeds: int, smallest: bool) -> Iterator[tuple[str, Layer, Derivation, Tensors, str]]:
+def cases(seeds: int, smallest: bool) -> Iterator[tuple[str, Case, Derivation, Tensors, str]]:
     """Every case: its name, layer, derivation and data."""
     for name, layer in LAYERS.items():
         d = None

@@ -20,51 +20,22 @@ from typing import Any
 import torch
 
 import derivcheck as dc
-from benchmarks.false_alarms import (
-    _gelu_backward,
-    _linear_backward,
-    _norm_backward,
-    _softmax_backward,
-)
 from derivcheck.checking.check import examine
 from derivcheck.checking.subject.subject import Subject
 from derivcheck.derived import Derivation
+from tests.gallery import LAYERS
 
 Tensors = dict[str, torch.Tensor]
 PART = {torch.float64: 1e-9, torch.float32: 1e-4, torch.bfloat16: 5e-2}
 
 
-def _mse_backward(grad_output: Any, x: Any, w: Any, b: Any, y: Any) -> Tensors:
-    g = grad_output * 2 * (x @ w.T + b - y) / y.numel()
-    return {"x": g @ w, "w": g.T @ x, "b": g.sum(0), "y": -g}
-
-
-def _attention_backward(grad_output: Any, q: Any, k: Any, v: Any) -> Tensors:
-    P = torch.softmax(q @ k.mT * 0.25, -1)
-    dP = grad_output @ v.mT
-    dS = P * (dP - (P * dP).sum(-1, keepdim=True)) * 0.25
-    return {"q": dS @ k, "k": dS.mT @ q, "v": P.mT @ grad_output}
-
-
-FORWARDS: dict[str, tuple[Callable[..., Any], Callable[..., Tensors], dict[str, tuple[int, ...]]]] = {
-    "linear": (lambda x, w, b: torch.nn.functional.linear(x, w, b), _linear_backward, {"x": (6, 5), "w": (4, 5), "b": (4,)}),
-    "mse": (
-        lambda x, w, b, y: torch.nn.functional.mse_loss(torch.nn.functional.linear(x, w, b), y),
-        _mse_backward,
-        {"x": (6, 5), "w": (4, 5), "b": (4,), "y": (6, 4)},
-    ),
-    "layer_norm": (
-        lambda x, w, b: torch.nn.functional.layer_norm(x, (x.shape[-1],), w, b),
-        _norm_backward,
-        {"x": (6, 8), "w": (8,), "b": (8,)},
-    ),
-    "softmax": (lambda x: torch.softmax(x, -1), _softmax_backward, {"x": (6, 8)}),
-    "gelu": (lambda x: torch.nn.functional.gelu(x), _gelu_backward, {"x": (6, 8)}),
-    "attention": (
-        lambda q, k, v: torch.softmax(q @ k.transpose(-1, -2) * 0.25, -1) @ v,
-        _attention_backward,
-        {"q": (2, 5, 4), "k": (2, 5, 4), "v": (2, 5, 4)},
-    ),
+SHAPES: dict[str, dict[str, tuple[int, ...]]] = {
+    "linear": {"x": (6, 5), "w": (4, 5), "b": (4,)},
+    "mse": {"x": (6, 5), "w": (4, 5), "b": (4,), "y": (6, 4)},
+    "layer norm": {"x": (6, 8), "w": (8,), "b": (8,)},
+    "softmax": {"x": (6, 8)},
+    "gelu": {"x": (6, 8)},
+    "attention": {"q": (2, 5, 4), "k": (2, 5, 4), "v": (2, 5, 4)},
 }
 
 
@@ -129,8 +100,8 @@ def main() -> int:
     mutants: Counter[str] = Counter()
     missed: dict[str, Counter[str]] = {k: Counter() for k in ("check", "gradcheck slow", "gradcheck fast", "assert_close")}
     right: dict[str, set[str]] = {"gradcheck slow": set(), "gradcheck fast": set()}
-    for name, (forward, backward, shapes) in FORWARDS.items():
-        d = None
+    for name, shapes in SHAPES.items():
+        forward, backward, d = LAYERS[name].forward, LAYERS[name].backward, None
         for dtype, part in PART.items():
             kind = str(dtype).removeprefix("torch.")
             for seed in range(3):
@@ -187,12 +158,12 @@ def main() -> int:
     print(f"\n{sum(mutants.values())} mutants ({took:.0f} s)")
     print(f"{'missed of':16}" + "".join(f"{k} {mutants[k]:>5}   " for k in kinds))
     for checker, counts in missed.items():
-        usable = {k: sum(f"{n} {k}" in right[checker] for n in FORWARDS) for k in kinds} if checker in right else None
+        usable = {k: sum(f"{n} {k}" in right[checker] for n in SHAPES) for k in kinds} if checker in right else None
         cells = "".join(f"{counts[k]:>{len(k) + 6}}   " for k in kinds)
         more = (
             ""
             if usable is None
-            else f"   (passes the right backward of {', '.join(f'{v} of {len(FORWARDS)} in {k}' for k, v in usable.items())})"
+            else f"   (passes the right backward of {', '.join(f'{v} of {len(SHAPES)} in {k}' for k, v in usable.items())})"
         )
         print(f"{checker:16}{cells}{more}")
     return sum(missed["check"].values())

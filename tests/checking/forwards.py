@@ -1,4 +1,4 @@
-"""Forwards for the tests of checking: Programs by hand, each with a right backward in torch."""
+"""Forwards for the tests of checking: Programs by hand of layers of the gallery, with its backwards; and a recurrence."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from derivcheck.notation.program.program import Program
 from derivcheck.notation.terms.build import add, div, func, mul, power, ref, size_of, sub
 from derivcheck.notation.terms.nodes import Bracket, Number, Over, Term
 from derivcheck.notation.terms.substitute import summation
+from tests.gallery import LAYERS
 
 N, IN, OUT, D, V = size("N"), size("in"), size("out"), size("D"), size("V")
 n, i, o, d, k = Index("n", N), Index("i", IN), Index("o", OUT), Index("d", D), Index("k", D)
@@ -32,6 +33,11 @@ class Forward:
     wrt: tuple[str, ...]
 
 
+def _of(name: str, program: Program, data: Callable[[torch.Generator, tuple[int, ...]], Tensors]) -> Forward:
+    layer = LAYERS[name]
+    return Forward(program, layer.backward, data, layer.forward, layer.wrt)
+
+
 def randn(*shape: int, g: torch.Generator) -> torch.Tensor:
     return torch.randn(shape, generator=g, dtype=torch.float64)
 
@@ -46,18 +52,11 @@ def _linear() -> Forward:
         Input("y", (N, OUT)),
     )
 
-    def backward(grad_output: Any, x: Any, w: Any, b: Any, y: Any) -> Tensors:
-        g = grad_output * 2 * (x @ w.T + b - y) / y.numel()
-        return {"x": g @ w, "w": g.T @ x, "b": g.sum(0), "y": -g}
-
     def data(g: torch.Generator, s: tuple[int, ...]) -> Tensors:
         a, b, c = (*s, 3, 2)[:3]
         return {"x": randn(a, b, g=g), "w": randn(c, b, g=g), "b": randn(c, g=g), "y": randn(a, c, g=g)}
 
-    def native(x: Any, w: Any, b: Any, y: Any) -> Any:
-        return torch.nn.functional.mse_loss(torch.nn.functional.linear(x, w, b), y)
-
-    return Forward(Program(arguments, (yhat, loss), ("L",)), backward, data, native, ("x", "w", "b", "y"))
+    return _of("mse", Program(arguments, (yhat, loss), ("L",)), data)
 
 
 def _norm() -> Forward:
@@ -68,20 +67,10 @@ def _norm() -> Forward:
     y = Definition("y", (n, d), add(mul(gap, ref("rstd", n), ref("w", d)), ref("b", d)))
     arguments = (Input("x", (N, D)), Input("w", (D,), role="parameter"), Input("b", (D,), role="parameter"))
 
-    def backward(grad_output: Any, x: Any, w: Any, b: Any) -> Tensors:
-        rstd = torch.rsqrt(x.var(-1, unbiased=False, keepdim=True) + 1e-5)
-        xhat = (x - x.mean(-1, keepdim=True)) * rstd
-        h = grad_output * w
-        dx = rstd * (h - h.mean(-1, keepdim=True) - xhat * (h * xhat).mean(-1, keepdim=True))
-        return {"x": dx, "w": (grad_output * xhat).sum(0), "b": grad_output.sum(0)}
-
     def data(g: torch.Generator, s: tuple[int, ...]) -> Tensors:
         return {"x": randn(*s[:2], g=g), "w": randn(s[1], g=g), "b": randn(s[1], g=g)}
 
-    def native(x: Any, w: Any, b: Any) -> Any:
-        return torch.nn.functional.layer_norm(x, (x.shape[-1],), w, b, 1e-5)
-
-    return Forward(Program(arguments, (mean, var, rstd, y), ("y",)), backward, data, native, ("x", "w", "b"))
+    return _of("layer norm", Program(arguments, (mean, var, rstd, y), ("y",)), data)
 
 
 def _softmax() -> Forward:
@@ -89,88 +78,40 @@ def _softmax() -> Forward:
     e = Definition("e", (n, d), func("exp", sub(ref("x", n, d), ref("top", n))))
     p = Definition("P", (n, d), div(ref("e", n, d), summation([k], ref("e", n, k))))
 
-    def backward(grad_output: Any, x: Any) -> Tensors:
-        P = torch.softmax(x, -1)
-        return {"x": P * (grad_output - (P * grad_output).sum(-1, keepdim=True))}
-
-    return Forward(
-        Program((Input("x", (N, D)),), (top, e, p), ("P",)),
-        backward,
-        lambda g, s: {"x": randn(*s[:2], g=g)},
-        lambda x: torch.softmax(x, -1),
-        ("x",),
-    )
+    return _of("softmax", Program((Input("x", (N, D)),), (top, e, p), ("P",)), lambda g, s: {"x": randn(*s[:2], g=g)})
 
 
 def _relu() -> Forward:
     y = Definition("y", (n, o), mul(Bracket(">", ref("h", n, o)), ref("h", n, o)))
     h = Definition("h", (n, o), summation([i], mul(ref("x", n, i), ref("w", o, i))))
 
-    def backward(grad_output: Any, x: Any, w: Any) -> Tensors:
-        g = grad_output * (x @ w.T > 0)
-        return {"x": g @ w, "w": g.T @ x}
-
     def data(g: torch.Generator, s: tuple[int, ...]) -> Tensors:
         a, b, c = (*s, 3, 2)[:3]
         return {"x": randn(a, b, g=g), "w": randn(c, b, g=g)}
 
-    return Forward(
-        Program((Input("x", (N, IN)), Input("w", (OUT, IN))), (h, y), ("y",)),
-        backward,
-        data,
-        lambda x, w: torch.relu(torch.nn.functional.linear(x, w)),
-        ("x", "w"),
-    )
+    return _of("relu of linear", Program((Input("x", (N, IN)), Input("w", (OUT, IN))), (h, y), ("y",)), data)
 
 
 def _embedding() -> Forward:
     y = Definition("y", (n, d), ref("table", entry("ids", n), d))
 
-    def backward(grad_output: Any, table: Any, ids: Any) -> Tensors:
-        return {"table": torch.zeros_like(table).index_add_(0, ids, grad_output)}
-
     def data(g: torch.Generator, s: tuple[int, ...]) -> Tensors:
         return {"table": randn(7, s[1], g=g), "ids": torch.randint(7, (s[0],), generator=g)}
 
-    return Forward(
-        Program((Input("table", (V, D)), Input("ids", (N,), "int", below=V)), (y,), ("y",)),
-        backward,
-        data,
-        lambda table, ids: torch.nn.functional.embedding(ids, table),
-        ("table",),
-    )
+    return _of("embedding", Program((Input("table", (V, D)), Input("ids", (N,), "int", below=V)), (y,), ("y",)), data)
 
 
 def _gelu() -> Forward:
     y = Definition("y", (n, d), func("gelu", ref("x", n, d)))
 
-    def backward(grad_output: Any, x: Any) -> Tensors:
-        cdf = (1 + torch.erf(x / 2**0.5)) / 2
-        return {"x": grad_output * (cdf + x * torch.exp(-x * x / 2) / (2 * torch.pi) ** 0.5)}
-
-    return Forward(
-        Program((Input("x", (N, D)),), (y,), ("y",)),
-        backward,
-        lambda g, s: {"x": randn(*s[:2], g=g)},
-        torch.nn.functional.gelu,
-        ("x",),
-    )
+    return _of("gelu", Program((Input("x", (N, D)),), (y,), ("y",)), lambda g, s: {"x": randn(*s[:2], g=g)})
 
 
 def _maximum() -> Forward:
     where = Definition("where", (n,), Over("argmax", (d,), ref("x", n, d)), stop=True, kind="int")
     y = Definition("y", (n,), ref("x", n, entry("where", n)))
 
-    def backward(grad_output: Any, x: Any) -> Tensors:
-        return {"x": torch.zeros_like(x).scatter(1, x.argmax(1, keepdim=True), grad_output[:, None])}
-
-    return Forward(
-        Program((Input("x", (N, D)),), (where, y), ("y",)),
-        backward,
-        lambda g, s: {"x": randn(*s[:2], g=g)},
-        lambda x: x.max(1).values,
-        ("x",),
-    )
+    return _of("maximum", Program((Input("x", (N, D)),), (where, y), ("y",)), lambda g, s: {"x": randn(*s[:2], g=g)})
 
 
 def _decay() -> Forward:

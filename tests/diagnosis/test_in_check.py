@@ -11,28 +11,21 @@ import torch.nn.functional as F
 from torch import Tensor
 
 import derivcheck as dc
+from tests.gallery import (
+    LAYERS,
+    divided_by_the_batch,
+    elementwise,
+    layer_norm,
+    linear,
+    mean_held,
+    mse,
+    softmax,
+    strides_ignored,
+)
 
 
 def drawn(*shape: int) -> Tensor:
     return torch.randn(*shape, dtype=torch.float64, generator=torch.Generator().manual_seed(sum(shape)))
-
-
-def mse(x: Tensor, w: Tensor, b: Tensor, t: Tensor) -> Tensor:
-    return F.mse_loss(F.linear(x, w, b), t)
-
-
-def mse_divided_by_the_batch(grad_output: Tensor, x: Tensor, w: Tensor, b: Tensor, t: Tensor) -> dict[str, Tensor]:
-    e = grad_output * 2 * (x @ w.T + b - t) / x.shape[0]
-    return {"x": e @ w, "w": e.T @ x, "b": e.sum(0), "t": -e}
-
-
-def softmax(x: Tensor) -> Tensor:
-    return F.softmax(x, -1)
-
-
-def softmax_elementwise(grad_output: Tensor, x: Tensor) -> dict[str, Tensor]:
-    y = x.softmax(-1)
-    return {"x": grad_output * y * (1 - y)}
 
 
 def cross_entropy(x: Tensor, t: Tensor) -> Tensor:
@@ -41,26 +34,6 @@ def cross_entropy(x: Tensor, t: Tensor) -> Tensor:
 
 def ignored_rows_not_zero(grad_output: Tensor, x: Tensor, t: Tensor) -> dict[str, Tensor]:
     return {"x": grad_output * (x.softmax(-1) - F.one_hot(t, x.shape[1])) / (t != 2).sum()}
-
-
-def layer_norm(x: Tensor, w: Tensor, b: Tensor) -> Tensor:
-    return F.layer_norm(x, (x.shape[-1],), w, b)
-
-
-def frozen_mean(grad_output: Tensor, x: Tensor, w: Tensor, b: Tensor) -> dict[str, Tensor]:
-    mean = x.mean(-1, keepdim=True)
-    rstd = (x.var(-1, unbiased=False, keepdim=True) + 1e-5).rsqrt()
-    k, h = (x - mean) * rstd, grad_output * w
-    return {"x": rstd * (h - k * (h * k).mean(-1, keepdim=True)), "w": (grad_output * k).sum(0), "b": grad_output.sum(0)}
-
-
-def linear(x: Tensor, w: Tensor) -> Tensor:
-    return F.linear(x, w)
-
-
-def strides_ignored(grad_output: Tensor, x: Tensor, w: Tensor) -> dict[str, Tensor]:
-    g = torch.as_strided(grad_output, grad_output.shape, (grad_output.shape[1], 1))
-    return {"x": g @ w, "w": g.T @ x}
 
 
 def max_pool(x: Tensor) -> Tensor:
@@ -97,13 +70,12 @@ def twice_the_recurrence(grad_output: Tensor, x: Tensor) -> dict[str, Tensor]:
 
 
 CASES: list[tuple[Callable[..., Any], dict[str, Tensor], Callable[..., Any], str, str]] = [
-    (mse, {"x": drawn(5, 3), "w": drawn(2, 3), "b": drawn(2), "t": drawn(5, 2)}, mse_divided_by_the_batch, "w",
-     "divided by N, but the mean is over N·out"),
-    (softmax, {"x": drawn(5, 7)}, softmax_elementwise, "x", "as if elementwise"),
+    (mse, LAYERS["mse"].data(), divided_by_the_batch, "w", "divided by N, but the mean is over N·out"),
+    (softmax, {"x": drawn(5, 7)}, elementwise, "x", "as if elementwise"),
     (cross_entropy, {"x": drawn(5, 7), "t": torch.tensor([1, 2, 6, 0, 2])}, ignored_rows_not_zero, "x",
      "rows with t[n] = 2 must be 0"),
-    (layer_norm, {"x": drawn(5, 7), "w": drawn(7), "b": drawn(7)}, frozen_mean, "x", "the path through mean is left out"),
-    (linear, {"x": drawn(5, 3), "w": drawn(2, 3)}, strides_ignored, "w", "its strides are ignored"),
+    (layer_norm, {"x": drawn(5, 7), "w": drawn(7), "b": drawn(7)}, mean_held, "x", "the path through mean is left out"),
+    (linear, LAYERS["linear"].data(), strides_ignored, "w", "its strides are ignored"),
     (max_pool, {"x": drawn(2, 3, 6)}, every_element_of_the_window, "x", "every element that best chooses from"),
     (half_detached, {"x": drawn(5, 3), "w": drawn(3)}, not_detached, "x", "detached in the forward, but a gradient flows"),
     (conv, {"x": drawn(2, 3, 6, 5), "w": drawn(4, 3, 3, 3)}, kernel_not_turned, "x", "w is flipped over its last two axes"),

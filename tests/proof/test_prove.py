@@ -5,25 +5,13 @@ from typing import Any
 
 import pytest
 import torch
-import torch.nn.functional as F
 
 import derivcheck as dc
 from derivcheck.errors import InputError
 from derivcheck.proof.report.proof import NotProved
+from tests.gallery import layer_norm, layer_norm_backward
 
 NORM = {"x": "N C", "w": "C", "b": "C"}
-
-
-def layer_norm(x: torch.Tensor, w: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
-    return F.layer_norm(x, (x.shape[-1],), w, b)
-
-
-def layer_norm_backward(grad_output: torch.Tensor, x: torch.Tensor, w: torch.Tensor, **_: Any) -> dict[str, torch.Tensor]:
-    centred = x - x.mean(-1, keepdim=True)
-    rstd = torch.rsqrt((centred * centred).mean(-1, keepdim=True) + 1e-5)
-    h, g = centred * rstd, grad_output * w
-    x_grad = rstd * (g - g.mean(-1, keepdim=True) - h * (g * h).mean(-1, keepdim=True))
-    return {"x": x_grad, "w": (grad_output * h).sum(0), "b": grad_output.sum(0)}
 
 
 def test_torch_code_is_proved() -> None:
@@ -34,9 +22,9 @@ def test_torch_code_is_proved() -> None:
 
 
 def test_torch_code_with_a_mistake_is_refuted() -> None:
-    def forgets(grad_output: torch.Tensor, x: torch.Tensor, w: torch.Tensor, **rest: Any) -> dict[str, torch.Tensor]:
-        found = layer_norm_backward(grad_output, x, w, **rest)
-        return {**found, "w": found["w"] / x.shape[0]}
+    def forgets(grad_output: torch.Tensor, **inputs: torch.Tensor) -> dict[str, torch.Tensor]:
+        found = layer_norm_backward(grad_output, **inputs)
+        return {**found, "w": found["w"] / inputs["x"].shape[0]}
 
     proof = dc.prove(layer_norm, forgets, dims=NORM)
     assert proof.status == "refuted"
