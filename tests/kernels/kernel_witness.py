@@ -61,7 +61,9 @@ def drawn(f: Kernel, sizes: Mapping[str, int]) -> dict[str, torch.Tensor]:
     for n, shape in memory.inputs.items():
         counts = [memory.hints.product(as_poly(d)).at(sizes) for d in shape]
         kind = memory.kinds.get(n)
-        if kind == "int":
+        if n in memory.numbers:
+            found[n] = torch.tensor(7.0, dtype=torch.float64)
+        elif kind == "int":
             below = memory.hints.below[n].at(sizes) if n in memory.hints.below else 3
             found[n] = torch.randint(0, below, counts)
         else:
@@ -93,7 +95,10 @@ def called(library: ctypes.CDLL, f: Kernel, inputs: Mapping[str, torch.Tensor], 
         elif p.type.real:
             arguments.append(number(float(inputs[p.name])))
         else:
-            arguments.append(ctypes.c_int(memory.hints.product(as_poly(Size(p.name))).at(sizes)))
+            number_ = p.name in memory.numbers
+            arguments.append(
+                ctypes.c_int(int(inputs[p.name]) if number_ else memory.hints.product(as_poly(Size(p.name))).at(sizes))
+            )
     getattr(library, f"call_{f.name}")((ctypes.c_int * 4)(*_grid(f, sizes)), *arguments)
     return {n: torch.tensor(list(held[n][0]), dtype=torch.float64).reshape(held[n][1]) for n in f.outputs}
 

@@ -124,3 +124,65 @@ void both(float* out, float* mid, const float* x, int N) {
         out[i] = m * x[i] + (float)i / N;
     }
 }
+
+enum Shape { FLAT, ROUND = 4, HOLLOW };
+
+__global__ void switched(float* out, const float* x, const Shape shape, int width, int N) {
+    int i = blockIdx.x * blockDim.x + threadIdx.x;
+    if (i >= N || x[i] < 0.2f || x[i] > 0.8f) return;
+    float y = x[i] / width;
+    switch (shape) {
+    case FLAT:
+        y = 0.f;
+        break;
+    case Shape::ROUND: {
+        if (x[i] > 0.5f) break;
+        y = y * y;
+    }
+    case HOLLOW:
+        y += 1.f;
+        break;
+    default:
+        y = -1.f;
+    }
+    out[i] = y;
+}
+
+__attribute__((noinline)) void normalised(float* out, const float* x, int N, int C) {
+    namespace cg = cooperative_groups;
+    for (int n = 0; n < N; n++) {
+        float total = 0.0f;
+        for (int c = 0; c < C; c++) total += (double)(expf(x[n * C + c]));
+        float inv = total == 0.0f ? 0.0f : 1.0f / total;
+        for (int c = 0; c < C; c++) out[n * C + c] = expf(x[n * C + c]) * inv;
+    }
+}
+
+void unless_zero(float* out, const float* x, int N, int C) {
+    for (int n = 0; n < N; n++) {
+        float total = 0.0f, above = 0.0f;
+        for (int c = 0; c < C; c++) {
+            total += x[n * C + c] - 0.5f;
+            if (x[n * C + c] > 0.7f) above += expf(x[n * C + c]);
+        }
+        out[n] = above == 0.0f ? 1.0f : total / above;
+    }
+}
+
+void overwritten(float* out, float* corner, const float* x, int N, int T) {
+    for (int n = 0; n < N; n++) {
+        for (int t = 0; t < T; t++) {
+            out[t] = x[n * T + t] * n;
+            corner[0] = x[n * T + t];
+        }
+        corner[1] = x[n * T];
+    }
+}
+
+void crossed(float* out, const float* x, int N, int T) {
+    for (int n = 0; n < N; n++) {
+        for (int t = 0; t < T; t++) {
+            out[n * T + t] = x[n * T + t] * x[t * N + n];
+        }
+    }
+}

@@ -16,13 +16,14 @@ from tests.kernels.kernel_witness import apart, compiled, drawn
 from tests.kernels.test_witness import needs_gxx
 
 FORMS = Path(__file__).parent / "kernels.cu"
+GIVEN: dict[str, dict[str, int]] = {"switched": {"shape": 4}}
 LAYERS = Path(__file__).parents[2] / "examples" / "layers" / "layers.c"
 
 
 def kernels(file: Path) -> list[Kernel]:
     """Every kernel of a file."""
-    names = re.findall(r"^(?:__global__ )?void (\w+)\(", file.read_text(), re.MULTILINE)
-    return [dc.cuda(file, n) for n in names]
+    names = re.findall(r"^(?:__\w+__ |__attribute__.* )?void (\w+)\(", file.read_text(), re.MULTILINE)
+    return [dc.cuda(file, n, **GIVEN.get(n, {})) for n in names]
 
 
 def sized(f: Kernel, numbers: tuple[int, ...]) -> dict[str, int]:
@@ -119,6 +120,15 @@ def test_what_is_taken_for_granted_is_said() -> None:
     assert block.assumed == ("blockDim.x = 1, since threadIdx.x is not asked for",)
 
 
+def test_a_sum_of_exponentials_is_above_zero() -> None:
+    """The guard of a division is left out where it cannot happen, and there alone."""
+    sure, unsure = (str(dc.derive(dc.cuda(FORMS, n)).program) for n in ("normalised", "unless_zero"))
+    assert "== 0]" not in sure
+    assert "== 0]" in unsure
+    text = LAYERS.read_text().replace("a[s] /= total;", "a[s] *= total == 0.0f ? 0.0f : 1.0f / total;")
+    assert dc.prove(dc.cuda(text, "attention"), dc.cuda(text, "attention_backward"), time_limit=60.0).status == "proved"
+
+
 def test_dimensions_are_found_or_said() -> None:
     f = dc.cuda(FORMS, "digits")
     assert (f.dims, f.output_dims) == ({"x": "B T C", "w": "C T"}, {"out": "B T C"})
@@ -144,7 +154,7 @@ FAULTS: dict[str, tuple[str, str]] = {
     "one thread too many": (kernel("if (i > N) return;\nout[i] = x[i];"), "<cuda>:4: x[1] is read out of bounds: it has 1"),
     "no guard": (kernel("out[i] = x[i];"), "<cuda>:3: x[1] is read out of bounds: it has 1 elements (N)"),
     "read before the guard": (kernel("float v = x[i];\nif (i < N) out[i] = v;"), "<cuda>:3: x[1] is read out of bounds"),
-    "written after the guard": (kernel("if (i < N) {\nout[i] = x[i];\n}\nout[0] = 1.f;"), "<cuda>:6: out[…] is written before"),
+    "written after the guard": (kernel("if (i < N) {\nout[i] = x[i];\n}\nout[i] = 1.f;"), "<cuda>:6: out[…] is written where"),
     "the neighbour": (kernel("if (i >= N) return;\nout[i] = x[i + 1];"), "<cuda>:4: x[1] is read out of bounds"),
     "the other neighbour": (kernel("if (i >= N) return;\nout[i] = x[i - 1];"), "<cuda>:4: x[-1] is read out of bounds"),
     "a turn too many": (
@@ -175,7 +185,7 @@ REFUSED: dict[str, tuple[str, str]] = {
     "a running sum": (loop("s += x[i];\nout[i] = s;", "float s = 0.f;"), "'s' at <cuda>:5 cannot be derived: it is carried"),
     "a running sum in memory": (loop("if (i > 0) out[i] = out[i - 1] + x[i];"), "a turn may depend on others"),
     "the last turn": (loop("s = x[i];", "float s = 0.f;", "out[0] = s;"), "it holds what the last turn of a loop left there"),
-    "a place for all turns": (loop("out[0] = x[i];"), "every turn of the loop writes to the same place"),
+    "one of the turns": (loop("if (x[i] > 0.f) out[0] = x[i];"), "which turn of the loop writes last depends on data"),
     "two places that meet": (loop("out[i] = x[i];\nout[N - 1 - i] = 2.f;"), "a turn may depend on others"),
     "break": (loop("if (x[i] > 1.f) break;\nout[i] = x[i];"), "break at <cuda>:3"),
     "return": (loop("if (x[i] > 1.f) return;\nout[i] = x[i];"), "return at <cuda>:3"),
@@ -215,6 +225,14 @@ REFUSED: dict[str, tuple[str, str]] = {
     "a remainder of data": (
         "void f(float* out, const float* x, const int* ids, int N) {\nfor (int i = 0; i < N; i++) out[i] = x[ids[i] % N];\n}",
         "whole numbers are divided",
+    ),
+    "a switch over what is not given": (
+        "void f(float* out, int N, int m) {\nfor (int i = 0; i < N; i++) {\nswitch (m) { case 0: out[i] = 1.f; }\n}\n}",
+        "switch at <cuda>:3 cannot be derived: what it is taken of is not given",
+    ),
+    "a bound in a choice": (
+        kernel("float v = i < N ? x[i] : 0.f;\nif (i < N) out[i] = v;"),
+        "where nothing bounds the thread's",
     ),
     "no shape": (loop("out[i] = x[i * i];"), "it is not seen how x is shaped"),
 }

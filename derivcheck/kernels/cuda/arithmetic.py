@@ -36,6 +36,8 @@ def of_numbers(op: str, a: Number, b: Number) -> Number:
     x, y = a.value, b.value
     if any(isinstance(v, Symbolic) for v in (x, y)):
         return _symbolic(op, a, b)
+    if op in ("==", "!=", ">", "<=") and _is(y, 0) and above_zero(x) and isinstance(x, torch.Tensor):
+        return Number(op in ("!=", ">"), BOOL)
     if op in _COMPARISONS:
         return Number(_COMPARISONS[op](*_alike(x, y)), BOOL)
     if op in ("&&", "||"):
@@ -48,7 +50,10 @@ def of_numbers(op: str, a: Number, b: Number) -> Number:
     if op == "%":
         raise Refused("% of floating-point numbers", "C++ has none", "Use fmodf.")
     x, y = (_real(v) if kind.real else _whole(v) for v in (x, y))
-    return _wrapped(_computed(op, x, y), kind)
+    found = _wrapped(_computed(op, x, y), kind)
+    if op in "+*/" and above_zero(x, op == "+" and above_zero(y)) and above_zero(y, op == "+" and above_zero(x)):
+        as_above_zero(found.value)
+    return found
 
 
 def _symbolic(op: str, a: Number, b: Number) -> Number:
@@ -99,6 +104,24 @@ def _carried(op: str, a: Number, b: Number) -> Number:
         if isinstance(v, Larger):
             raise v.carried.refuse()
     raise AssertionError(op)
+
+
+def above_zero(x: Any, or_zero: bool = False) -> bool:
+    """Whether a number is surely above 0, as a real number: an exponential, a sum of them ….
+
+    >>> above_zero(0.5), above_zero(0.0), above_zero(0.0, or_zero=True), above_zero(torch.ones(2))
+    (True, False, True, False)
+    """
+    if isinstance(x, torch.Tensor):
+        return getattr(x, "_above_zero", False)
+    return isinstance(x, (int, float)) and (x > 0 or or_zero and x == 0)
+
+
+def as_above_zero(x: Any) -> Any:
+    """Mark a tensor whose elements are above 0."""
+    if isinstance(x, torch.Tensor):
+        x._above_zero = True  # type: ignore[attr-defined]
+    return x
 
 
 def _computed(op: str, x: Any, y: Any) -> Any:

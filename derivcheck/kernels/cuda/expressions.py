@@ -298,7 +298,7 @@ class Expressions:
             if a.known:
                 return a if bool(a.value) == (op == "||") else self.behind(right, scope)
             with self.where(a, op == "&&"):
-                b = self.unchanged(lambda: self.condition(right, scope), op)
+                b = self.unchanged(lambda: self.behind(right, scope), op)
             return binary(op, a, b)
         x, y = self.value(left, scope), self.value(right, scope)
         if isinstance(x, (Ref, Null)) or isinstance(y, (Ref, Null)):

@@ -30,12 +30,14 @@ class Memory(Shapes):
         kinds: of inputs that are no real numbers: ``int`` or ``bool``.
         below: of whole numbers that are positions, what they are below.
         sizes: the sizes that are met.
+        numbers: whole numbers that are no size.
         hints: what later readings take over.
     """
 
     kinds: dict[str, str] = field(default_factory=dict)
     below: dict[str, str] = field(default_factory=dict)
     sizes: tuple[str, ...] = ()
+    numbers: frozenset[str] = frozenset()
     hints: Hints = field(default_factory=Hints)
 
 
@@ -142,6 +144,8 @@ class Kernel(DeviceFunction):
         open_: list[tuple[str, Poly, Any]] = []
         for n, shape in (*memory.inputs.items(), *memory.outputs.items()):
             t = known.get(n)
+            if n in memory.numbers:
+                sizes[n] = t
             if not isinstance(t, torch.Tensor):
                 continue
             if t.dim() != len(shape):
@@ -209,7 +213,13 @@ class Kernel(DeviceFunction):
         found.floating = tuple(floating)
         found.added = tuple(n for n, flat in run.flats.items() if flat.added)
         found.below = {n: str(b) for n, b in hints.below.items() if n in found.inputs}
-        found.sizes = sizes
+        told = {
+            n for s in (*found.inputs.values(), *found.outputs.values()) for d in s for n in hints.product(as_poly(d)).sizes()
+        }
+        plain = [n for n in sizes if n not in told and n not in run.lanes.measured and n in self.parameters]
+        found.numbers = frozenset(plain)
+        found.inputs.update((n, ()) for n in plain)  # a whole number that is no size: read as a real one
+        found.sizes = tuple(n for n in sizes if n not in plain)
         return found
 
     def _shape(self, name: str, shape: tuple[Poly, ...]) -> tuple[Poly, ...]:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import contextlib
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 
-from derivcheck.kernels.cuda.arithmetic import of_numbers
+from derivcheck.kernels.cuda.arithmetic import as_above_zero, of_numbers
 from derivcheck.kernels.cuda.mathematics import called
 from derivcheck.kernels.cuda.scopes import Scope, declared_name
 from derivcheck.kernels.cuda.statements import Exits
@@ -140,8 +140,9 @@ class Loops(Threads):
             refuse_meeting([v for v in self.memory.store.values() if isinstance(v, Flat)], axis)
         self._unseen(carried, mark)
         self.memory.written = written | self.memory.written
+        some_turn = lanes.nonnegative(head.end - 1 - head.start)
         for cell, (before, token) in carried.items():
-            self.memory.store[cell] = self._summed(before, token, self.memory.store[cell], axes, mask)
+            self.memory.store[cell] = self._summed(before, token, self.memory.store[cell], axes, mask, some_turn)
         lanes.close(axes, key)
         outer = scope.variable(head.name)
         if outer is not None and not head.declared:
@@ -205,13 +206,13 @@ class Loops(Threads):
             self.memory.store[ref.cell] = token
         return found
 
-    def _summed(self, before: Value, token: Value, after: Value, axes: list[Axis], mask: torch.Tensor | None) -> Value:
+    def _summed(self, before: Value, token: Value, after: Value, axes: list[Axis], mask: Any, some_turn: bool) -> Value:
         """A variable after the loop."""
         if after is token:
             return before
         if isinstance(before, Aggregate) and isinstance(after, Aggregate) and isinstance(token, Aggregate):
             rows = zip(before.items, token.items, after.items)
-            return Aggregate(before.type, tuple(self._summed(*row, axes, mask) for row in rows))
+            return Aggregate(before.type, tuple(self._summed(*row, axes, mask, some_turn) for row in rows))
         if isinstance(before, Load):
             before = before.take()
         value = after.value if isinstance(after, Number) else None
@@ -223,6 +224,8 @@ class Loops(Threads):
         start = before.value
         total = value.total(axes, mask, self.lanes, start, FLOATS[-1])
         if value.op in "+*":
+            if value.above_zero and some_turn:
+                as_above_zero(total)
             return of_numbers(value.op, before, Number(total, before.type))
         if isinstance(start, float) and start in (float("inf"), float("-inf")):
             return Number(total, before.type)

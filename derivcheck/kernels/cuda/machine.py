@@ -223,6 +223,10 @@ class Machine(Loops):
             return own_thread if own_thread is not None else self._method(function, given, scope)
         if function.type == "primitive_type":
             return self.construction(self.types.read(function, scope), given, scope)
+        if function.type == "parenthesized_expression" and len(given) == 1:  # ``(T)(x)``
+            cast = self.types.find(text(function).strip("()"), scope)
+            if cast is not None:
+                return constructed(cast, [self.value(given[0], scope)])
         name, template = _split(function)
         if name in self.sources.patterns:
             raise Refused(f"macro {name}()", "macros with parameters are not read", "Write it as a __device__ function.")

@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 
-from derivcheck.kernels.cuda.arithmetic import binary, convert, dot, matrix, minus, of_numbers, rows_of
+from derivcheck.kernels.cuda.arithmetic import as_above_zero, binary, convert, dot, matrix, minus, of_numbers, rows_of
 from derivcheck.kernels.cuda.types import BOOL, DOUBLE, FLOAT, INT, UINT, Matrix, Scalar, Vector
 from derivcheck.kernels.cuda.values import Aggregate, Number, Refused, Value, chosen, leaves, mapped
 from derivcheck.kernels.lanes.carried import Carried
@@ -62,7 +62,9 @@ def _unary(name: str) -> Callable[[Number], Number]:
     def f(x: Number) -> Number:
         kind = _kind(x)
         v = convert(x, kind).value
-        return Number(tensors(v) if isinstance(v, torch.Tensor) else float(plain(v)), kind)
+        if not isinstance(v, torch.Tensor):
+            return Number(float(plain(v)), kind)
+        return Number(as_above_zero(tensors(v)) if name in ("exp", "exp2") else tensors(v), kind)
 
     return f
 

@@ -7,7 +7,20 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from derivcheck.kernels.cuda.syntax import Function, Sources, text
-from derivcheck.kernels.cuda.types import FLOAT, Array, Auto, Matrix, Pointer, Scalar, Struct, Type, Vector, Void, known_type
+from derivcheck.kernels.cuda.types import (
+    FLOAT,
+    INT,
+    Array,
+    Auto,
+    Matrix,
+    Pointer,
+    Scalar,
+    Struct,
+    Type,
+    Vector,
+    Void,
+    known_type,
+)
 from derivcheck.kernels.cuda.values import Ref, Refused, Value
 
 if TYPE_CHECKING:
@@ -113,6 +126,8 @@ class Types:
             return self.struct(last, scope)
         if last in self.sources.aliases and (name == last or known_type(name) is None):
             return self.read(self.sources.aliases[last], scope)
+        if last in self.sources.enumerations:
+            return INT
         found = known_type(" ".join(name.split()))
         if found is None:
             raise Refused(f"type {name}", "it is not known", "Give the file that defines it with include=.")

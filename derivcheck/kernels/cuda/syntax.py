@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -81,6 +82,7 @@ class Sources:
     enums: dict[str, tuple[Node | None, str | None]] = field(default_factory=dict)
     macros: dict[str, tuple[Node, str]] = field(default_factory=dict)
     patterns: set[str] = field(default_factory=set)  # macros with parameters, which are not read
+    enumerations: set[str] = field(default_factory=set)
     twice: set[str] = field(default_factory=set)
     errors: list[str] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
@@ -138,7 +140,7 @@ def read_sources(source: str | Path, include: Iterable[str | Path] = ()) -> Sour
     parser = _parser()
     if isinstance(source, str) and is_text(source):
         found = Sources("<cuda>")
-        _collect(parser.parse(source.encode()).root_node, found, "<cuda>")
+        _collect(parser.parse(_plain(source.encode())).root_node, found, "<cuda>")
         return found
     path = Path(source)
     found, seen = Sources(str(path)), set[Path]()
@@ -148,7 +150,7 @@ def read_sources(source: str | Path, include: Iterable[str | Path] = ()) -> Sour
         if path.resolve() in seen:
             return
         seen.add(path.resolve())
-        root = parser.parse(_bytes(path)).root_node
+        root = parser.parse(_plain(_bytes(path))).root_node
         for name in _included(root):
             near = (d / name for d in (path.parent, *folders, path.parent.parent / "include"))
             other = next((p for p in near if p.is_file()), None)
@@ -163,6 +165,11 @@ def read_sources(source: str | Path, include: Iterable[str | Path] = ()) -> Sour
             read(more, [])
     read(path, [d for d in folders if d.is_dir()])
     return found
+
+
+def _plain(source: bytes) -> bytes:
+    """The source with what only compilers mind left blank: ``__attribute__((…))``."""
+    return re.sub(rb"__attribute__\s*\(\([^\n]*?\)\)", lambda m: b" " * len(m[0]), source)
 
 
 def _bytes(path: Path) -> bytes:
@@ -273,6 +280,8 @@ def _struct(node: Node, found: Sources, file: str, name: str = "") -> None:
 
 def _enum(node: Node, found: Sources) -> None:
     body, last = node.child_by_field_name("body"), None
+    if body is not None:
+        found.enumerations.add(text(node.child_by_field_name("name")))
     for e in body.named_children if body is not None else ():
         if e.type == "enumerator":
             name = text(e.child_by_field_name("name"))

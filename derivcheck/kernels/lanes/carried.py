@@ -28,12 +28,14 @@ class Carried(Symbolic):
         owner: which loop and which part of the variable it is.
         op: ``+``, ``*``, ``max``, ``min``; empty: nothing yet.
         value: what is added, multiplied by, or compared.
+        above_zero: whether that is surely above 0.
     """
 
     name: str
     owner: object
     op: str = ""
     value: Any = None
+    above_zero: bool = False
 
     def refuse(self) -> Refused:
         """Its use in any other way."""
@@ -47,9 +49,10 @@ class Carried(Symbolic):
         """The same after one more step."""
         if self.op not in ("", op) or isinstance(value, Carried):
             raise self.refuse()
+        sure = getattr(value, "_above_zero", False)
         if not self.op:
-            return replace(self, op=op, value=value)
-        return replace(self, value=combined(op, self.value, value))
+            return replace(self, op=op, value=value, above_zero=sure)
+        return replace(self, value=combined(op, self.value, value), above_zero=sure and self.above_zero)
 
     def chosen(self, condition: torch.Tensor, other: Any, holds: bool) -> Carried:
         """It where the condition holds (or does not), the other one elsewhere."""
@@ -64,7 +67,7 @@ class Carried(Symbolic):
             raise self.refuse()
         a, b = (NEUTRAL[op] if x.value is None else x.value for x in (self, other))
         yes, no = (a, b) if holds else (b, a)
-        return replace(self, op=op, value=_where(condition, yes, no))
+        return replace(self, op=op, value=_where(condition, yes, no), above_zero=False)
 
     def total(self, axes: list[Axis], mask: torch.Tensor | None, lanes: Lanes, before: Any, dtype: torch.dtype) -> Any:
         """What is done to the variable over all turns."""

@@ -6,6 +6,7 @@ Dimensions of a literal size that are only met at literal positions (``out[3*n +
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,7 +17,7 @@ from derivcheck.kernels.lanes.digits import digits, inferred
 from derivcheck.kernels.lanes.lanes import Axis, Lanes
 from derivcheck.kernels.lanes.outside import refuse_outside
 from derivcheck.kernels.lanes.refused import Found, Refused
-from derivcheck.kernels.lanes.tensors import arranged, axes_of, depends, first, own_axis, position, spread, summed, taken
+from derivcheck.kernels.lanes.tensors import arranged, axes_of, depends, last, own_axis, position, spread, summed, taken
 from derivcheck.kernels.lanes.wholes import Datum
 from derivcheck.notation.integers.polynomials import Index, Poly, Size, as_poly
 
@@ -90,6 +91,8 @@ class Flat:
             if not (lanes.nonnegative(digit) and lanes.nonnegative(dim - 1 - digit)):
                 self._bounded(digit, dim)
                 lanes.along(place, self.dims)
+                if kind == "read" and not self.inner and self._within(place):
+                    return self._flattened(place, line)
                 refuse_outside(self.name, place, self.dims, k, lanes, kind)
         self._guarded(found, kind)
         whole = (*found, *map(as_poly, path))
@@ -101,6 +104,19 @@ class Flat:
         at = tuple(whole[k] for k in free)
         self.log.append(Access(kind, key, whole, tuple(lanes.axes), line))
         return key, at
+
+    def _within(self, place: Poly) -> bool:
+        """Whether a position lies inside, in whichever row."""
+        total = math.prod(self.dims or (), start=as_poly(1))
+        return self.lanes.nonnegative(place) and self.lanes.nonnegative(total - 1 - place)
+
+    def _flattened(self, place: Poly, line: str) -> tuple[tuple[int, ...], tuple[Poly, ...]]:
+        """A position that its strides do not cut as the dimensions are."""
+        for k in self.literal:
+            self._join(k)
+        self._guarded((place,), "read")
+        self.log.append(Access("read", (), (place,) * len(self.all), tuple(self.lanes.axes), line))
+        return (), (place,)
 
     def _shape(self, place: Poly) -> None:
         """The dimensions, found from the first position; literal positions alone are counted."""
@@ -138,8 +154,10 @@ class Flat:
         lanes = self.lanes
         for a in lanes.axes:
             if a.thread and lanes.hints.bounds.get(a.thread, (0, ""))[1] == "guard" and a.thread not in lanes.active:
-                how = "read" if kind == "read" else "written"
-                raise Found(f"{self.name}[…] is {how} before the thread's index is bounded: threads beyond the guard take part")
+                how = f"is {'read' if kind == 'read' else 'written'} where nothing bounds the thread's index"
+                if self.name in lanes.hints.given and not lanes.met and any(a.index in d.indices for d in found):
+                    raise Found(f"{self.name}[…] {how}: threads beyond {lanes.total(a.thread)} go out of bounds")
+                raise Refused(f"{self.name}[…]", f"it {how}, and threads beyond {lanes.total(a.thread)} take part")
 
     def _bounded(self, digit: Poly, dim: Poly) -> None:
         """A whole number from memory that is a position lies below the dimension: that is a condition."""
@@ -197,9 +215,12 @@ class Flat:
         if found is None or self.starts and key not in self.parts:
             return None
         masks = tuple(self.lanes.masks)  # kept with what was read, so that the numbers of these objects stay theirs
+        dims = [self.all[k] for k in self.free]
+        if len(at) != len(dims):
+            found, dims = found.reshape(-1), [math.prod(dims, start=as_poly(1))]
         asked = place, path, len(self.lanes.axes), tuple(map(id, masks))
         if asked not in self.seen:
-            self.seen[asked] = taken(found, at, [self.all[k] for k in self.free], self.lanes), masks
+            self.seen[asked] = taken(found, at, dims, self.lanes), masks
         return self.seen[asked][0]
 
     def store(self, place: Poly, path: tuple[int, ...], value: torch.Tensor, line: str, kind: str) -> None:
@@ -239,18 +260,21 @@ class Flat:
         """What is written, where several lanes write to one place: the same from all, or one lane alone."""
         lanes = self.lanes
         pinned = [a for a in missing if _pinned(a, lanes)]
-        for a in missing:
-            if a in pinned or not lanes.probing:
+        for a in missing if lanes.probing else ():
+            masked = mask is not None and depends(mask, a.place)
+            if a in pinned or not masked and not depends(value, a.place):
                 continue
-            if depends(value, a.place) or mask is not None and depends(mask, a.place):
-                if a.thread:
-                    raise Found(f"threads that differ in {a.thread} write different values to one place of {self.name}")
-                raise Refused(f"{self.name}[…]", "every turn of the loop writes to the same place", "Write after the loop.")
+            if a.thread:
+                raise Found(f"threads that differ in {a.thread} write different values to one place of {self.name}")
+            if masked or not lanes.nonnegative(a.index.size - 1):
+                raise Refused(
+                    f"{self.name}[…]", "which turn of the loop writes last depends on data or sizes", "Write after the loop."
+                )
         if pinned and mask is not None:
             value = summed(torch.where(mask, value, torch.zeros((), dtype=value.dtype)), pinned, lanes)
             mask = summed(mask.to(torch.int64), pinned, lanes) > 0
         rest = [a for a in missing if a not in pinned]
-        return first(value, rest), None if mask is None else first(mask, rest)
+        return last(value, rest, lanes), None if mask is None else last(mask, rest, lanes)
 
     def _placed(
         self,

@@ -54,6 +54,7 @@ class Lanes:
         self.active: set[str] = set()
         self.met: list[Guard] = []
         self.serial = 0
+        self.measured: set[str] = set()  # sizes of axes and memory, which are no mere numbers
         self.opaque = 0  # conditions on what a loop carries, under which nothing is written
         self.threads: dict[str, Poly] = {}
         self.loops: dict[str, Poly] = {}
@@ -251,7 +252,8 @@ class Lanes:
         return found if isinstance(found, torch.Tensor) else torch.full((), found, dtype=torch.int64)
 
     def size(self, p: Poly) -> Any:
-        """The number that an expression of sizes is."""
+        """The number that an expression of sizes is, as the length of an axis."""
+        self.measured |= p.sizes()
         return p.evaluate(self._value)
 
     def _value(self, a: Atom) -> Any:

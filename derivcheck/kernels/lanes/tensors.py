@@ -30,11 +30,12 @@ def summed(t: torch.Tensor, axes: Iterable[Axis], lanes: Lanes) -> torch.Tensor:
     return spread(t, gone, lanes).sum([-(a.place + 1) for a in gone], keepdim=True)
 
 
-def first(t: torch.Tensor, axes: Iterable[Axis]) -> torch.Tensor:
-    """The first lane of axes along which nothing varies; they stay as dimensions of size 1."""
+def last(t: torch.Tensor, axes: Iterable[Axis], lanes: Lanes) -> torch.Tensor:
+    """The last lane of axes: what is left when all of them wrote; they stay as dimensions of size 1."""
     for a in axes:
         if t.dim() > a.place:
-            t = t.narrow(-(a.place + 1), 0, 1)
+            t = spread(t, [a], lanes)
+            t = t.narrow(t.dim() - a.place - 1, lanes.size(a.index.size) - 1, 1)
     return t
 
 

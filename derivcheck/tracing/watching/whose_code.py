@@ -9,9 +9,10 @@ import torch
 
 TORCH = os.path.dirname(torch.__file__) + os.sep
 HERE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))) + os.sep
-READERS = tuple(
-    TORCH + part for part in ("nn" + os.sep, "functional.py", "_decomp", "_refs", "_prims_common", "distributions")
-)  # torch's own Python that computes with sizes
+READERS = (
+    *(TORCH + part for part in ("nn" + os.sep, "functional.py", "_decomp", "_refs", "_prims_common", "distributions")),
+    os.path.join(HERE, "kernels", "cuda", "kernel.py"),
+)  # torch's own Python that computes with sizes, and the reader of kernels, which does so for the source
 _STANDARD = os.path.dirname(os.__file__) + os.sep
 
 
