@@ -81,7 +81,7 @@ MUTANTS: tuple[tuple[Path, str, str, str, str], ...] = (
     (LAYERS, "attention", "(same - a[u])", "same", "missing term"),
     (LAYERS, "attention", "dk[i] += q[i] * ds[s] * scale", "dk[i] += q[i] * ds[s]", "missing term"),
     (LAYERS, "attention", "dv[i] += a[s] * g[i]", "dv[i] += a[t] * g[i]", "wrong row"),
-    (LAYERS, "attention", "*dq = dx + b * T * 3 * C + t * 3 * C + h * hs", "*dq = dx + b * T * 3 * C + t * 3 * C + h * hs + C", "stride"),
+    (LAYERS, "attention", "*dq = dx + b * T * 3 * C + t * 3 * C", "*dq = dx + b * T * 3 * C + C + t * 3 * C", "stride"),
     (LAYERS, "attention", "da[s] += v[i] * g[i]", "da[s] += v[i] * dout[b * T * C + t * C + i]", "stride"),
     (LAYERS, "attention", "*v = x + b * T * 3 * C + s * 3", "*v = x + b * T * 3 * C + t * 3", "wrong row"),
     (LAYERS, "cross_entropy", "(p[n * V + v] - hit)", "p[n * V + v]", "missing term"),
