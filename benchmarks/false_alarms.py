@@ -65,7 +65,6 @@ LAYERS: dict[str, Case] = {
         GALLERY["embedding"].forward,
         _square((4, 5, 7), (1000, 16, 3), (512, 64, 50), ids="a", table="c b"),
         {"ids": 0},
-        GALLERY["embedding"].backward,
     ),
     "bmm": Case(
         lambda x, y: torch.bmm(x, y), _square((2, 3, 4, 5), (4, 32, 64, 16), (2, 128, 128, 64), x="a b c", y="a c d"), {}
@@ -74,7 +73,6 @@ LAYERS: dict[str, Case] = {
         GALLERY["attention"].forward,
         _square((2, 3, 4), (4, 32, 16), (2, 128, 32), q="a b c", k="a b c", v="a b c"),
         {},
-        GALLERY["attention"].backward,
     ),
 }
 
