@@ -121,7 +121,7 @@ def op_entries() -> Iterator[tuple[str, Callable[[int], Iterator[Sample]]]]:
     from torch.testing._internal.common_methods_invocations import op_db
 
     for op in op_db:
-        if op.supports_autograd and torch.float64 in op.supported_dtypes("cpu"):
+        if op.supports_autograd and torch.float64 in op.supported_dtypes("cpu"):  # type: ignore[no-untyped-call]
             name = op.name + (f".{op.variant_test_name}" if op.variant_test_name else "")
             yield name, lambda most, op=op: _op_samples(op, most)  # type: ignore[misc]
 

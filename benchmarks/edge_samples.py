@@ -6,15 +6,11 @@ puts the figure into docs/coverage.md, apart from that of PyTorch's own samples.
 
 from __future__ import annotations
 
-import sys
 import time
 import warnings
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
-
-sys.path.insert(0, str(Path(__file__).parent.parent / "tests" / "operators"))
 
 
 @dataclass(frozen=True)
@@ -33,8 +29,8 @@ class Figure:
 
 def element_by_element() -> Figure:
     """Every point of the grid, in float64 and float32."""
-    from conventions import OURS, OWN
-    from edge_points import differences, grid, pointwise
+    from tests.operators.conventions import OURS, OWN
+    from tests.operators.edge_points import differences, grid, pointwise
 
     forms = pointwise()
     found = [d for p in forms for dtype in (torch.float64, torch.float32) for d in differences(p, dtype)]
@@ -45,8 +41,8 @@ def element_by_element() -> Figure:
 
 def whole_tensors() -> Figure:
     """Every sample of every other row, all its tensors and each alone."""
-    from edge_fills import FINITE, INFINITE, SIZES, swept, wholes
-    from said_of_tensors import FILLED
+    from tests.operators.edge_fills import FINITE, INFINITE, SIZES, swept, wholes
+    from tests.operators.said_of_tensors import FILLED
 
     fills = len(FINITE) + len(INFINITE)
     tried = list(wholes(True))

@@ -52,7 +52,7 @@ class Form:
 
 
 FORMS: list[Form] = []
-X = {"x": (6, 9)}
+X: dict[str, tuple[int, ...]] = {"x": (6, 9)}
 
 
 def forms(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from derivcheck.notation.integers.atoms import Entry
@@ -13,7 +13,7 @@ from derivcheck.notation.program.program import Program
 from derivcheck.notation.terms.nodes import Add, Bracket, Func, Mul, Number, Over, Pow, Ref, SizeOf, Term
 
 Element = tuple[int, ...]
-FUNCTIONS = {
+FUNCTIONS: dict[str, Callable[..., float]] = {
     "exp": math.exp,
     "log": math.log,
     "sin": math.sin,
@@ -123,6 +123,6 @@ def central(
         moved = {k: dict(v) for k, v in tensors.items()}
         moved[name][at] += shift
         out = Reference(program, {**moved, **frozen}, sizes).all(program.outputs[0])
-        return sum(upstream[p] * v for p, v in out.items())
+        return sum((upstream[p] * v for p, v in out.items()), 0.0)
 
     return (loss(h) - loss(-h)) / (2 * h)

@@ -8,6 +8,7 @@ readers of types only (a report in errors.py, a step in the facade) is listed wi
 from __future__ import annotations
 
 import ast
+import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
@@ -254,3 +255,25 @@ def test_the_tests_of_files_can_fail() -> None:
     assert circles(among(across, "room")) == [frozenset("xy")]
     assert unreasoned("def f():\n    import torch") == [2]
     assert unreasoned("def f():\n    import torch  # slow to load\n    # slow, too\n    import sympy\nimport ast") == []
+
+
+# -- helpers -----------------------------------------------------------------------
+ROOT = PACKAGE.parent
+UNTYPED = "tests/kernels"  # its helpers are not checked yet
+
+
+def helpers() -> set[str]:
+    """The files of tests/ and benchmarks/ that another of them imports."""
+    paths = [p.relative_to(ROOT) for d in ("tests", "benchmarks") for p in (ROOT / d).rglob("*.py")]
+    files = {p.with_suffix("").as_posix().replace("/", "."): p.as_posix() for p in paths}
+    found: set[str] = set()
+    for name, path in files.items():
+        for _, module, _ in imports((ROOT / path).read_text(encoding="utf-8")):
+            found |= {files[m] for m in (module, module.rpartition(".")[0]) if m in files and m != name}
+    return found
+
+
+def test_mypy_reads_what_tests_and_benchmarks_share() -> None:
+    read = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["mypy"]["files"]
+    assert [h for h in sorted(helpers()) if not h.startswith((UNTYPED, *read))] == []
+    assert [f for f in read if not (ROOT / f).exists()] == []

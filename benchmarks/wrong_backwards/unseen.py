@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from benchmarks.wrong_backwards.wrong import Wrong
 
 
-class _AnyKind(tuple):
+class _AnyKind(tuple[str, ...]):
     """Kinds that hold every kind."""
 
     def __contains__(self, kind: object) -> bool:

@@ -93,7 +93,7 @@ def _relu() -> Forward:
 
 
 def _embedding() -> Forward:
-    y = Definition("y", (n, d), ref("table", entry("ids", n), d))
+    y = Definition("y", (n, d), ref("table", entry("ids", i_poly(n)), d))
 
     def data(g: torch.Generator, s: tuple[int, ...]) -> Tensors:
         return {"table": randn(7, s[1], g=g), "ids": torch.randint(7, (s[0],), generator=g)}
@@ -109,7 +109,7 @@ def _gelu() -> Forward:
 
 def _maximum() -> Forward:
     where = Definition("where", (n,), Over("argmax", (d,), ref("x", n, d)), stop=True, kind="int")
-    y = Definition("y", (n,), ref("x", n, entry("where", n)))
+    y = Definition("y", (n,), ref("x", n, entry("where", i_poly(n))))
 
     return _of("maximum", Program((Input("x", (N, D)),), (where, y), ("y",)), lambda g, s: {"x": randn(*s[:2], g=g)})
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from fractions import Fraction
 from random import Random
 from typing import Any
 
@@ -16,6 +18,8 @@ from derivcheck.notation.terms.build import add, func, mul, neg, power, ref, siz
 from derivcheck.notation.terms.nodes import Number, Term
 from derivcheck.notation.terms.substitute import extremum, product, summation
 
+EXPONENTS = [Fraction(-1), Fraction(-2), Fraction(-1, 2), Fraction(1, 2)]
+SIGNS: list[Callable[[Term], Term]] = [neg, lambda t: t]
 A, B, C = size("A"), size("B"), size("C")
 SIZES = (A, B, C, A * B, as_poly(2))
 INPUTS = (
@@ -117,7 +121,7 @@ class Maker:
         roll = r.random()
         deeper = depth - 1
         if roll < 0.2:
-            return add(self.term(free, deeper), r.choice([neg, lambda t: t])(self.term(free, deeper)))
+            return add(self.term(free, deeper), r.choice(SIGNS)(self.term(free, deeper)))
         if roll < 0.4:
             return mul(self.term(free, deeper), self.term(free, deeper))
         if roll < 0.47:
@@ -129,7 +133,8 @@ class Maker:
             return func(r.choice(["tanh", "sigmoid", "sin"]), self.term(free, deeper))
         if roll < 0.63:
             return power(
-                add(Number(2), power(self.term(free, deeper), 2)), r.choice([-1, -2, Number(-1).value / 2, Number(1).value / 2])
+                add(Number(2), power(self.term(free, deeper), 2)),
+                r.choice(EXPONENTS),
             )
         if roll < 0.66:
             return extremum(r.choice(["max", "min"]), [i := self.index(r.choice((A, B)))], self.term([*free, i], deeper))

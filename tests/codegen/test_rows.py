@@ -6,24 +6,20 @@ torch's own call for the forward left out, so that what is generated from the te
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
-sys.path.insert(0, str(Path(__file__).parent.parent / "operators"))
-from rows_on_numbers import Case, case, fits
-
 from derivcheck.codegen.file.load import load
 from derivcheck.codegen.file.source import source
 from derivcheck.derivation.sweep import adjoint
 from derivcheck.errors import UnsupportedOperation
 from derivcheck.operators.language.row import rows
+from tests.operators.rows_on_numbers import Case, case, fits
 
 NAMES = [n for n in rows() if n.startswith("aten.")]
 

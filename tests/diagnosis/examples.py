@@ -42,7 +42,8 @@ def example_case(example: Example, backward: str | Callable[..., Any]) -> Case:
     back = adjoint(forward)
     generator = torch.Generator().manual_seed(3)
     sizes = dict(VALUES)
-    for name, value in (example.special or {}).items():
+    special = example.special or {}
+    for name, value in special.items():
         for p, n in zip(forward.dims(name), torch.tensor(value).shape):
             atom = p.atom
             if isinstance(atom, Size):
@@ -50,8 +51,8 @@ def example_case(example: Example, backward: str | Callable[..., Any]) -> Case:
     inputs = {}
     for a in forward.arguments:
         shape = tuple(p.at(sizes) for p in a.dims)
-        if a.name in (example.special or {}):
-            value = torch.tensor(example.special[a.name])
+        if a.name in special:
+            value = torch.tensor(special[a.name])
             inputs[a.name] = value.double() if value.is_floating_point() else value
         else:
             inputs[a.name] = torch.randn(shape, generator=generator, dtype=torch.float64)

@@ -138,7 +138,7 @@ class Reader:
                 self.need(")")
                 return (max if kind == "max" else min)(values)
         if self.take("⌊"):
-            value = math.floor(self.sum())
+            value = float(math.floor(self.sum()))
             self.need("⌋")
             return value
         if self.take("("):

@@ -6,14 +6,12 @@
 from __future__ import annotations
 
 import math
-import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parent))
-from kinks import CONDITIONS, KINKS, POINTS
-from said_of_tensors import FILLED
+from tests.operators.kinks import CONDITIONS, KINKS, POINTS
+from tests.operators.said_of_tensors import FILLED
 
 Point = tuple[float, ...]
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "conventions.md"
@@ -231,7 +229,7 @@ def _named(found: dict[str, list[float]]) -> str:
     return _words(found["x"]) if list(found) == ["x"] else "; ".join(f"{k}: {_words(v)}" for k, v in found.items())
 
 
-def _table(head: tuple[str, ...], lines: list[tuple[str, ...]]) -> list[str]:
+def _table(head: tuple[str, ...], lines: Sequence[tuple[str, ...]]) -> list[str]:
     rows = ["| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines]
     return ["| " + " | ".join(head) + " |", "|" + "---|" * len(head), *rows, ""]
 

@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import torch
-
-sys.path.insert(0, str(Path(__file__).parent))
-from edge_points import FAMILIES, LOSSES
-from rows_on_numbers import case, draw, fits, overload
 
 from derivcheck.codegen.file.load import load
 from derivcheck.codegen.file.source import source
@@ -21,6 +15,8 @@ from derivcheck.derivation.sweep import adjoint
 from derivcheck.errors import UnsupportedOperation
 from derivcheck.notation.integers.polynomials import Poly
 from derivcheck.operators.language.row import Dtype, Like, Row, Sample, rows
+from tests.operators.edge_points import FAMILIES, LOSSES
+from tests.operators.rows_on_numbers import case, draw, fits, overload
 
 INF, NAN = float("inf"), float("nan")
 

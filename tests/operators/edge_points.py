@@ -3,17 +3,12 @@
 from __future__ import annotations
 
 import itertools
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from pathlib import Path
 from typing import Any
 
 import torch
-
-sys.path.insert(0, str(Path(__file__).parent))
-from rows_on_numbers import case, fits, overload
 
 from derivcheck.codegen.file.load import load
 from derivcheck.codegen.file.source import source
@@ -22,6 +17,7 @@ from derivcheck.notation.program.program import Program
 from derivcheck.notation.terms.nodes import Over
 from derivcheck.notation.terms.walk import subterms
 from derivcheck.operators.language.row import Like, Row, Sample, rows
+from tests.operators.rows_on_numbers import case, fits, overload
 
 INF, NAN = float("inf"), float("nan")
 MIRRORED = (0.0, 1e-30, 1e-8, 1e-3, 0.3, 0.5, 1.0, 1.5, 2.0, 3.0, 5.0, 20.0, 40.0, 100.0, 1000.0, 1e30, INF)

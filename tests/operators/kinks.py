@@ -56,7 +56,8 @@ def _pair(
 
 
 def _matrix(x: torch.Tensor) -> torch.Tensor:
-    return x.unflatten(0, (2, 2))
+    made: torch.Tensor = x.unflatten(0, (2, 2))  # type: ignore[no-untyped-call]
+    return made
 
 
 #: At kinks and ties, where torch and ours are the same.

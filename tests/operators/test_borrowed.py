@@ -5,19 +5,15 @@ An operator that torch itself writes in others (CompositeImplicit) runs the same
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
-sys.path.insert(0, str(Path(__file__).parent))
-from rows_on_numbers import overload
-
 from derivcheck.operators.language.row import find
 from derivcheck.tracing.recording.decompositions import decomposition
+from tests.operators.rows_on_numbers import overload
 
 INF, NAN = float("inf"), float("nan")
 Arguments = Callable[..., tuple[Any, ...]]

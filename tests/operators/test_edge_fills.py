@@ -7,16 +7,13 @@ overload, and each tensor alone.
 from __future__ import annotations
 
 import os
-import sys
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import torch
 
-sys.path.insert(0, str(Path(__file__).parent))
-from edge_fills import Off, filled, off, swept, wholes
-from said_of_tensors import FILLED
+from tests.operators.edge_fills import Off, filled, off, swept, wholes
+from tests.operators.said_of_tensors import FILLED
 
 EVERY = os.environ.get("DERIVCHECK_EDGES") == "all"
 

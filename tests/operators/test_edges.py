@@ -3,24 +3,20 @@
 from __future__ import annotations
 
 import math
-import sys
 from dataclasses import replace
 from functools import lru_cache
-from pathlib import Path
 from typing import Any
 
 import mpmath as mp
 import pytest
 import torch
 
-sys.path.insert(0, str(Path(__file__).parent))
-from conventions import OURS, OWN, PAGE, page
-from edge_points import RTOL, Difference, Pointwise, differences, grid, on_ours, pointwise
-from kinks import CONDITIONS, KINKS, POINTS, At
-from many_digits import TRUTH, slope, true
-
 import derivcheck as dc
 from derivcheck.operators.language.row import Like
+from tests.operators.conventions import OURS, OWN, PAGE, page
+from tests.operators.edge_points import RTOL, Difference, Pointwise, differences, grid, on_ours, pointwise
+from tests.operators.kinks import CONDITIONS, KINKS, POINTS, At
+from tests.operators.many_digits import TRUTH, slope, true
 
 DTYPES = (torch.float64, torch.float32)
 

@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parent))
-from rows_on_numbers import case, fits, gradients, values
 
 from derivcheck.errors import UnsupportedOperation
 from derivcheck.operators.language.build import Builder
 from derivcheck.operators.language.row import apply, rows
+from tests.operators.rows_on_numbers import case, fits, gradients, values
 
 
 def _cases():

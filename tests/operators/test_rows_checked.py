@@ -5,22 +5,18 @@ Every row is checked at its sample's data, one in twenty under all probes too.  
 
 from __future__ import annotations
 
-import sys
 import warnings
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
-sys.path.insert(0, str(Path(__file__).parent))
-from rows_on_numbers import case, fits, function
-
 import derivcheck as dc
 from derivcheck.checking.check import check_at
 from derivcheck.checking.witnesses import exact
 from derivcheck.operators.language.row import Like, Row, Sample, rows
+from tests.operators.rows_on_numbers import case, fits, function
 
 SAID = {"infinite", "masked"}  # data that check refuses
 TIED = {"aten.mode.default"}  # among values that are as frequent torch takes another than the smallest

@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import inspect
-import sys
 from fractions import Fraction
-from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
-sys.path.insert(0, str(Path(__file__).parent))
-from rows_on_numbers import overload
-
 from derivcheck.operators.language.row import rows
+from tests.operators.rows_on_numbers import overload
 
 MADE = {"dtype", "layout", "device", "pin_memory", "memory_format", "non_blocking", "generator", "copy"}  # the tracer's matter
 NAMES = [n for n, r in rows().items() if n.startswith("aten.") and not r.refused]

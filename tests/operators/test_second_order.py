@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
-sys.path.insert(0, str(Path(__file__).parent))
-from rows_on_numbers import Case, arrays, case, fits, sizes_of
-
 from derivcheck.derivation.sweep import adjoint
 from derivcheck.notation.values.evaluator import evaluate
 from derivcheck.operators.language.row import rows
+from tests.operators.rows_on_numbers import Case, arrays, case, fits, sizes_of
 
 
 def first_samples() -> list[Any]:

@@ -77,7 +77,7 @@ def gpt2_block(
     n, t, c = x.shape
     heads = 2
     h = F.layer_norm(x, (c,), g1, b1)
-    q, k, v = (h @ w_qkv.T + b_qkv).split(c, dim=2)
+    q, k, v = (h @ w_qkv.T + b_qkv).split(c, dim=2)  # type: ignore[no-untyped-call]
     q = q.view(n, t, heads, c // heads).transpose(1, 2)
     k = k.view(n, t, heads, c // heads).transpose(1, 2)
     v = v.view(n, t, heads, c // heads).transpose(1, 2)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -35,9 +37,8 @@ def hold_against_autograd(run: Any, data: dict[str, torch.Tensor], reference: An
     for have, o in zip(value if isinstance(out, tuple) else [value], outs, strict=True):
         torch.testing.assert_close(have, o.detach(), rtol=1e-10, atol=1e-10)
     for (name, x), w in zip(leaves.items(), want, strict=True):
-        torch.testing.assert_close(
-            grads[name], torch.zeros_like(x) if w is None else w, rtol=1e-8, atol=1e-10, msg=lambda m, n=name: f"{n}: {m}"
-        )
+        right = torch.zeros_like(x) if w is None else w
+        torch.testing.assert_close(grads[name], right, rtol=1e-8, atol=1e-10, msg=partial("{}: {}".format, name))
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -48,7 +49,7 @@ def test_one_derivation_is_right_at_every_size(name: str) -> None:
         hold_against_autograd(run, tensors(case, sizes, seed), lambda leaves: case.f(**leaves))
 
 
-MODULES = {
+MODULES: dict[str, tuple[Callable[[int], nn.Module], Callable[[int], torch.Tensor]]] = {
     "transformer encoder layer": (
         lambda k: nn.TransformerEncoderLayer(4 * k, 2, 3 * k + 1, dropout=0.0, batch_first=True),
         lambda k: torch.randn(k, k + 2, 4 * k, dtype=torch.float64),
