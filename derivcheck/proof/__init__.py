@@ -1,6 +1,7 @@
 """The proof room: is a hand-written backward the gradient, for every size?
 
-``prove.py`` takes Programs, ``prover.py`` is the order of a proof.  The rooms, each of which sees those below it alone:
+``prove.py`` takes Programs, ``prover.py`` is the order of a proof, ``clock.py`` shares its time
+out.  The rooms, each of which sees those below it alone:
 
     recurrences     scans, by induction of one step; the invariants that a user offers
     second_route    what is tried where the normal form leaves something: agreement at a few sizes, which decides all

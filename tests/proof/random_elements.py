@@ -123,7 +123,7 @@ def _cased(t: Term, m: Maker) -> Term:
     return add(mul(on, t), mul(sub(ONE, on), t))
 
 
-def _other_side(t: Term, m: Maker) -> Term:
+def other_side(t: Term, m: Maker) -> Term:
     """``[u > 0]`` as ``1 − [−u ≥ 0]``."""
     if isinstance(t, Bracket) and isinstance(t.operand, Term):
         return sub(ONE, bracket(">" if t.relation == ">=" else ">=", neg(t.operand)))
@@ -131,7 +131,7 @@ def _other_side(t: Term, m: Maker) -> Term:
 
 
 LAWS: tuple[Callable[[Term, Maker], Term], ...] = (
-    _spelt, _spelt, _spelt, _stacked, _stacked, _cased, _other_side, shuffled, renamed, distributed,
+    _spelt, _spelt, _spelt, _stacked, _stacked, _cased, other_side, shuffled, renamed, distributed,
 )  # fmt: skip
 
 
@@ -147,16 +147,16 @@ def _transposed(t: Term, m: Maker) -> Term:
     return Ref(t.name, tuple(reversed(t.at))) if isinstance(t, Ref) and t.name == "S" else t
 
 
-def _flipped(t: Term, m: Maker) -> Term:
+def flipped(t: Term, m: Maker) -> Term:
     """``[−u > 0]`` for ``[u > 0]``."""
     return bracket(t.relation, neg(t.operand)) if isinstance(t, Bracket) and isinstance(t.operand, Term) else t
 
 
-def _unmasked(t: Term, m: Maker) -> Term:
+def unmasked(t: Term, m: Maker) -> Term:
     return ONE if isinstance(t, Bracket) and isinstance(t.operand, Term) else t
 
 
-def _exponent(t: Term, m: Maker) -> Term:
+def exponent(t: Term, m: Maker) -> Term:
     return power(t.base, t.exponent.value + 1) if isinstance(t, Pow) and isinstance(t.exponent, Number) else t
 
 
@@ -165,7 +165,7 @@ def _negative(t: Term, m: Maker) -> Term:
 
 
 MISTAKES: tuple[Callable[[Term, Maker], Term], ...] = (
-    coefficient, dropped, off_by_one, other_name, _moved, _moved, _transposed, _flipped, _unmasked, _exponent, _negative,
+    coefficient, dropped, off_by_one, other_name, _moved, _moved, _transposed, flipped, unmasked, exponent, _negative,
 )  # fmt: skip
 
 

@@ -11,12 +11,12 @@ from collections.abc import Iterator
 
 from derivcheck.notation.integers.polynomials import Poly
 from derivcheck.proof.assumptions.varying import Groups, Inputs, groups_of, holds
-from derivcheck.proof.expressions.atoms import UNIT, Element, Expression, Monomial
+from derivcheck.proof.expressions.atoms import UNIT, Atom, Element, Expression, Monomial
 from derivcheck.proof.expressions.context import Context
-from derivcheck.proof.expressions.polynomials import elements_in, free_of
+from derivcheck.proof.expressions.polynomials import elements_in, free_in, free_of
 from derivcheck.proof.normal_form.brackets import equal, solve
 from derivcheck.proof.normal_form.products import product, times
-from derivcheck.proof.normal_form.substitution import moved
+from derivcheck.proof.normal_form.substitution import moved, replaced
 
 DEPTH = 4  # equations of indices, one solved inside another
 
@@ -53,6 +53,30 @@ def identically_zero(context: Context, u: Expression, inputs: frozenset[str], de
             if found is not None:
                 return found
     return None
+
+
+def apart(context: Context, u: Expression, inputs: frozenset[str]) -> tuple[Expression, frozenset[str]]:
+    """An expression in which the components of a tensor are tensors of their own, and the names of all: those are free of each
+    other, as its other elements are.
+
+    >>> from derivcheck.notation.text.dims import parse_input
+    >>> from derivcheck.notation.text.parse import Scope, parse_term
+    >>> from derivcheck.notation.integers.polynomials import Index, size
+    >>> from derivcheck.proof.normal_form.normal import new_context, of_term
+    >>> context, scope = new_context(), Scope({"x": parse_input("x", "N 3")}, (Index("n", size("N")),))
+    >>> u, names = apart(context, of_term(context, parse_term("x[n, 0]/x[n, 2] + 1", scope)), frozenset("x"))
+    >>> sorted(names), sorted(elements_in(u))
+    (['x', 'x[_, 0]', 'x[_, 2]'], ['x[_, 0]', 'x[_, 2]'])
+    """
+    free, new = free_in(u), dict[Atom, Expression]()
+    for name in inputs & elements_in(u):
+        found = {x for m in u for x in _elements(m, name)}
+        axes = [k for k in range(len(next(iter(found)).at)) if all(x.at[k].constant is not None for x in found)]
+        if axes and all(x.free <= free for x in found):
+            for x in found:
+                places = ", ".join(str(p) if k in axes else "_" for k, p in enumerate(x.at))
+                new[x] = context.one(Element, f"{name}[{places}]", tuple(p for k, p in enumerate(x.at) if k not in axes))
+    return replaced(context, u, new), inputs | {n for v in new.values() for n in elements_in(v)}
 
 
 def _gap(known: Inputs, groups: Groups, own: Monomial, name: str) -> Poly | None:

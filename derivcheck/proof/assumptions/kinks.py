@@ -20,7 +20,7 @@ from derivcheck.notation.program.definitions import Definition
 from derivcheck.notation.program.domains import above_zero
 from derivcheck.notation.terms.nodes import Bracket, Func, Number, Over, Pow, Ref, Term
 from derivcheck.notation.terms.walk import subterms
-from derivcheck.proof.assumptions.identical import identically_zero
+from derivcheck.proof.assumptions.identical import apart, identically_zero
 from derivcheck.proof.assumptions.kink_text import kink_text, named, without_places
 from derivcheck.proof.expressions.atoms import Above, Apply, Atom, Base, Element, Expression, Rational, Reduction
 from derivcheck.proof.expressions.context import Context, Unreduced
@@ -61,7 +61,9 @@ class Kinks:
         if context.compared is not None:  # what the forward compares is collected
             context.compared.add(form)
             return None
-        return identically_zero(context, written, self.inputs & self.moving) if form in self._compared(context) else None
+        if form not in self._compared(context):
+            return None
+        return identically_zero(context, *apart(context, written, self.inputs & self.moving))
 
     def _compared(self, context: Context) -> set[str]:
         """What the forward and its gradient compare with 0, but for the places."""

@@ -47,6 +47,10 @@ class Forms:
         self._forms: dict[str, Expression] = {}
         self._grounded: dict[str, bool] = {}
 
+    def afresh(self) -> Forms:
+        """The same with nothing made yet, for what holds in one case alone."""
+        return Forms(self.sides, self.context, self.lemmas, self.alias, self.plain)
+
     def form(self, name: str) -> Expression:
         """The normal form of a definition, over its own indices, with lemmas used."""
         found = self._forms.get(name)
@@ -99,17 +103,21 @@ class Forms:
         Returns:
             The names that were written out, and what is left.
         """
-        sides = self.sides
         opened: list[str] = []
         while not vanishes(self.context, difference):
-            plain = (n for n in elements_in(difference) if n in sides.definitions and not sides.recurrent(n))
-            open_ = (n for n in plain if names is None or n in names or n not in sides.derived)
-            name = max(open_, key=sides.order.__getitem__, default=None)
+            name = self.next_name(difference, names)
             if name is None:
                 return opened, difference
             opened.append(name)
             difference = self.written_out(difference, name)
         return opened, {}
+
+    def next_name(self, difference: Expression, names: Collection[str] | None = None) -> str | None:
+        """The name that is written out next, of the claim's and these (None: all)."""
+        sides = self.sides
+        plain = (n for n in elements_in(difference) if n in sides.definitions and not sides.recurrent(n))
+        open_ = (n for n in plain if names is None or n in names or n not in sides.derived)
+        return max(open_, key=sides.order.__getitem__, default=None)
 
     def left(self, difference: Expression) -> Expression:
         """What is left of a difference with every name written out."""

@@ -22,7 +22,9 @@ def how(mode: Mode, opened: list[str], by: str = "") -> str:
         words.append(f"with {', '.join(names[:NAMED])}{more} written out")
     if mode.expand:
         words.append("functions written through exp")
-    if mode.elements:
+    if mode.cases:
+        words.append("case by case")
+    elif mode.elements:
         words.append("element by element")
     if mode.ties:
         words.append("away from kinks")

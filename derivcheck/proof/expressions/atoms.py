@@ -24,7 +24,7 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 
 from derivcheck.notation.functions.table import functions
-from derivcheck.notation.integers.atoms import Entry
+from derivcheck.notation.integers.atoms import Entry, Floor
 from derivcheck.notation.integers.polynomials import Atom as Integer
 from derivcheck.notation.integers.polynomials import Index, Poly, Size, as_poly
 from derivcheck.proof.expressions.signatures import (
@@ -63,6 +63,8 @@ class Atom:
         names: the tensors in it, also those that stand in positions.
         elements: the tensors whose elements it holds.
         height: how deep sums are nested in it.
+        divides: whether a quotient of integers stands in it.
+        compares: whether a comparison of real numbers does.
         signature: what does not depend on how bound indices are called.
     """
 
@@ -70,6 +72,8 @@ class Atom:
     names: frozenset[str] = field(init=False)
     elements: frozenset[str] = field(init=False)
     height: int = field(init=False)
+    divides: bool = field(init=False)
+    compares: bool = field(init=False)
     signature: int = field(init=False)
 
     def __post_init__(self) -> None:
@@ -77,15 +81,18 @@ class Atom:
         tensor, bound = self.tensor(), self.binds()
         elements = {tensor} if tensor is not None else set[str]()
         free, names, height = set[Index](), set(elements), 0
+        divides, compares = False, isinstance(self, Above)
         for p in self.positions():
             free |= p.indices
             names |= p.names
+            divides = divides or any(isinstance(x, Floor) for q in _with_entries(p) for x in q.atoms())
         for m in self.inside():
             for a, _ in m:
                 free |= a.free
                 names |= a.names
                 elements |= a.elements
                 height = max(height, a.height)
+                divides, compares = divides or a.divides, compares or a.compares
         free -= set(bound)
         for i in bound:
             free |= i.size.indices
@@ -95,6 +102,8 @@ class Atom:
         set_(self, "names", frozenset(names))
         set_(self, "elements", frozenset(elements))
         set_(self, "height", height + (1 if bound else 0))
+        set_(self, "divides", divides)
+        set_(self, "compares", compares)
         set_(self, "signature", self._signature({}))
 
     def tensor(self) -> str | None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from itertools import count
 from time import perf_counter
 from typing import Any, ParamSpec, Protocol, TypeVar
@@ -37,6 +38,8 @@ class Mode:
         ties: take it that what the bracket of a kink compares is never equal: a condition.
         shifts: respell shifted and reflected indices, so that equal sums are spelled alike.
         elements: write out what runs over a literal number of places, element by element.
+        cases: look at each case of a comparison by itself.
+        signs: compare a product with 0 by the signs of its factors.
     """
 
     expand: bool = False
@@ -44,6 +47,8 @@ class Mode:
     ties: bool = False
     shifts: bool = True
     elements: bool = False
+    cases: bool = False
+    signs: bool = False
 
 
 PLAIN = Mode()
@@ -89,6 +94,13 @@ class Domain(Protocol):
         """1 where the atom is surely above 0, −1 where it is surely below, else 0."""
 
 
+class Assumptions(Protocol):
+    """What one case of a proof assumes (see :mod:`derivcheck.proof.normal_form.assumed`)."""
+
+    def told(self, u: Expression) -> bool | None:
+        """Whether ``u > 0``; None where that is not assumed."""
+
+
 @dataclass(frozen=True)
 class Facts:
     """What is known of the tensors.
@@ -117,6 +129,7 @@ class Context:
         conditions: what the rewritings assume, in words.
         used_rules: how often each rewriting was used.
         left_out: the kinks that are left out, in words.
+        assumed: what the case assumes that is looked at; None: nothing.
     """
 
     def __init__(
@@ -131,6 +144,7 @@ class Context:
         self.terms: dict[Any, Expression] = {}  # what was made before: of terms, of powers, of pairs of brackets
         self.powers: dict[tuple[Frozen, Rational], Expression] = {}
         self.together: dict[tuple[Atom, Atom], Expression | None] = {}
+        self.assumed: Assumptions | None = None
         self.compared: set[str] | None = None  # comparisons that are collected, not left out
         self.compared_by_forward: set[str] | None = None
         self._atoms: dict[Any, Any] = {}
@@ -170,6 +184,17 @@ class Context:
         """A new index that stands nowhere else."""
         return Index("~", size, next(self._serial))
 
+    @contextmanager
+    def assuming(self, assumed: Assumptions) -> Iterator[None]:
+        """Look at one case; what is made of terms meanwhile holds in it alone, and is not kept."""
+        before = self.assumed, self.terms, self.powers, self.together, self._signs, self._meetings
+        self.assumed, self.terms, self.powers, self.together = assumed, {}, {}, {}
+        self._signs, self._meetings = {}, {}
+        try:
+            yield
+        finally:
+            self.assumed, self.terms, self.powers, self.together, self._signs, self._meetings = before
+
     # -- kinks and domain -----------------------------------------------------------
     def meets(self, u: Expression) -> Expression | None:
         """Where the two sides of a kink are the same for all inputs; None where ``[u > 0]`` is no kink."""
@@ -182,7 +207,13 @@ class Context:
 
     def collecting(self) -> Context:
         """A context like this one in which comparisons are collected, and no kink is left out."""
-        found = Context(self.rules, Mode(expand=True, ties=True), self.facts, self.top, self.deadline)
+        found = Context(
+            self.rules,
+            replace(self.mode, expand=True, ranges=False, ties=True, shifts=True),
+            self.facts,
+            self.top,
+            self.deadline,
+        )
         found.compared = set()
         return found
 

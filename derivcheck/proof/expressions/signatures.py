@@ -44,6 +44,20 @@ def word(text: str) -> int:
     return int.from_bytes(blake2b(text.encode(), digest_size=7).digest(), "big")
 
 
+_START = word("number")  # so that 0 counts, too
+
+
+@cache
+def _multiplier(c: Number) -> int:
+    return word(f"times {c}") | 1
+
+
+def _mixed(signature: int, c: Number) -> int:
+    """The signature of a part with its number.  Of a pair, ``hash((s, 1)) − hash((s, −1))`` is one of a few numbers whatever s
+    is, so that ``a − b`` and ``b − a`` would often have one signature."""
+    return hash(((signature ^ _START) * _multiplier(c), c))
+
+
 def poly_signature(p: Poly, colours: Colours) -> int:
     """The signature of an integer polynomial."""
     return _plain_signature(p) if not colours or p.indices.isdisjoint(colours) else _coloured_signature(p, colours)
@@ -54,8 +68,8 @@ def _coloured_signature(p: Poly, colours: Colours) -> int:
     for m, c in p.terms:
         inner = 0
         for a, e in m:
-            inner += hash((integer_signature(a, colours), e))
-        total += hash((inner, c))
+            inner += _mixed(integer_signature(a, colours), e)
+        total += _mixed(inner, c)
     return hash((total, 11))
 
 
@@ -84,7 +98,7 @@ def monomial_signature(m: Factors, colours: Colours) -> int:
     """The signature of a monomial."""
     total = 0
     for a, e in m:
-        total += hash((a.coloured(colours), e))
+        total += _mixed(a.coloured(colours), e)
     return hash((total, 5))
 
 
@@ -92,7 +106,7 @@ def expression_signature(terms: Terms, colours: Colours) -> int:
     """The signature of a frozen expression."""
     total = 0
     for m, c in terms:
-        total += hash((monomial_signature(m, colours), c))
+        total += _mixed(monomial_signature(m, colours), c)
     return hash((total, 7))
 
 
@@ -101,8 +115,8 @@ def _both_signs(terms: Terms, colours: Colours) -> tuple[int, int]:
     up = down = 0
     for m, c in terms:
         s = monomial_signature(m, colours)
-        up += hash((s, c))
-        down += hash((s, -c))
+        up += _mixed(s, c)
+        down += _mixed(s, -c)
     return hash((up, 7)), hash((down, 7))
 
 

@@ -142,6 +142,9 @@ def above(context: Context, u: Expression) -> Expression:
         signs = rest - masks
         if c < 0 and not signs:
             return {}
+        if len(signs) > 1 and context.mode.signs:
+            first = next(iter(signs))
+            return times(context, {masks: 1}, _same_sign(context, of_atom(*first), {signs - {first}: 1 if c > 0 else -1}))
         inside: Expression = {UNIT: 1} if not signs else _above(context, {signs: 1 if c > 0 else -1})
         return times(context, {masks: 1}, inside)
     known = context.sign(context.atom(Base, frozen(u))) if context.facts.domain is not None else 0
@@ -150,13 +153,20 @@ def above(context: Context, u: Expression) -> Expression:
     cases = by_cases(context, u, partial(above, context)) if context.mode.expand else None
     if cases is not None:
         return cases
+    shared = common_factors(u, {a for m in u for a, _ in m if strictly(a) or context.mode.signs and not isinstance(a, Iverson)})
+    turning = frozenset((a, e) for a, e in shared.items() if not strictly(a) and e > 0)
+    if turning:
+        return _same_sign(context, {turning: 1}, {without(m, dict(turning)): c for m, c in u.items()})
     scale = min(abs(Fraction(c)) for c in u.values())
-    shared = common_factors(u, {a for m in u for a, _ in m if strictly(a)})
+    shared = {a: e for a, e in shared.items() if strictly(a)}
     return _above(context, {without(m, shared): plain(c / scale) for m, c in u.items()})
 
 
 def _above(context: Context, u: Expression) -> Expression:
     """``[u > 0]``; where it is a kink, one of the two sides is kept: ``[u > 0] = 1 − [u is 0 for all inputs] − [−u > 0]``."""
+    told = None if context.assumed is None else context.assumed.told(u)
+    if told is not None:
+        return {UNIT: 1} if told else {}
     same = context.meets(u) if context.mode.ties else None
     if same is not None:
         context.leave_out(u, same)
@@ -164,6 +174,14 @@ def _above(context: Context, u: Expression) -> Expression:
             below = context.one(Above, frozen(scaled(u, -1)))
             return minus(minus({UNIT: 1}, same), below)
     return context.one(Above, frozen(u))
+
+
+def _same_sign(context: Context, u: Expression, v: Expression) -> Expression:
+    """``[u·v > 0]``: both are above 0, or both below."""
+    total: Expression = {}
+    for sign in (1, -1):
+        add_into(total, times(context, above(context, scaled(u, sign)), above(context, scaled(v, sign))))
+    return total
 
 
 def _parity(e: Rational) -> Rational:

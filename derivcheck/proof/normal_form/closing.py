@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from derivcheck.notation.integers.polynomials import Index, i_poly
-from derivcheck.proof.expressions.atoms import LEVEL, Expression, Monomial, Sigma, unlimited
+from derivcheck.proof.expressions.atoms import LEVEL, Equal, Expression, Monomial, Sigma, unlimited
 from derivcheck.proof.expressions.context import Context, Unreduced
 from derivcheck.proof.expressions.labelling import canonical_order
 from derivcheck.proof.expressions.polynomials import add_into, free_of, height_of
 from derivcheck.proof.expressions.signatures import factor_parts
-from derivcheck.proof.normal_form.brackets import SPLIT_AT_MOST
+from derivcheck.proof.normal_form.brackets import SPLIT_AT_MOST, solve
 from derivcheck.proof.normal_form.products import of_poly, times
 from derivcheck.proof.normal_form.substitution import substituted
 
@@ -50,6 +50,10 @@ def closed(context: Context, bound: Sequence[Index], m: Monomial) -> Expression:
     renamed = substituted(context, m, {i: i_poly(j) for i, j in names.items()})
     total: Expression = {}
     for new, c in renamed.items():
+        if len(renamed) > 1 and any(isinstance(a, Equal) and solve(a.poly, names.values()) for a, _ in new):
+            # by its new names the other side of a kink is kept, but for where the two are the same: that leaves one place
+            add_into(total, context.rules.summed(context, list(names.values()), {new: 1}), c)
+            continue
         free = free_of(new)
         kept = tuple(j for j in names.values() if j in free)
         part: Expression = context.one(Sigma, kept, new) if kept else {new: 1}

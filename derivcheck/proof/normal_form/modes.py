@@ -18,6 +18,8 @@ AWAY_FROM_KINKS = Mode(expand=True, ranges=True, ties=True)  # a condition
 ELEMENTS = Mode(elements=True)
 ELEMENTS_EXPANDED = Mode(elements=True, expand=True)
 ELEMENTS_AWAY_FROM_KINKS = Mode(elements=True, expand=True, ranges=True, ties=True)
+CASES = Mode(expand=True, elements=True, cases=True)
+CASES_OF_SIGNS = replace(CASES, signs=True)
 # for the second route, which wants each index in the range that it was written with
 AS_WRITTEN = Mode(shifts=False)
 AS_WRITTEN_EXPANDED = Mode(shifts=False, expand=True)
@@ -33,12 +35,12 @@ def modes(terms: Iterable[Term], kinds: Mapping[str, str] | None = None) -> list
     expand = any(_expands(t) for t in everything)
     ranges = any(_ranges(t) for t in everything)
     found = [m for m in (PLAIN, EXPANDED, RANGES, EXPANDED_RANGES) if (expand or not m.expand) and (ranges or not m.ranges)]
-    compared = any(
-        isinstance(t, Bracket) and isinstance(t.operand, Term) and not _integral(t.operand, kinds or {}) for t in everything
-    )
+    compared = comparisons_in(everything, kinds or {})
     if compared and _leaves_equalities_out(everything, kinds or {}):
         found.append(AWAY_FROM_KINKS)
-    return [*found, *(replace(m, elements=True) for m in found if not m.ranges or m.ties)] if _literal(everything) else found
+    if _literal(everything):
+        found += [replace(m, elements=True) for m in found if not m.ranges or m.ties]
+    return [*found, CASES, CASES_OF_SIGNS] if compared else found
 
 
 def _literal(everything: Iterable[Term]) -> bool:
@@ -66,6 +68,11 @@ def _ranges(t: Term) -> bool:
 def _integral(t: Term, kinds: Mapping[str, str]) -> bool:
     """Whether it is an element of a boolean or integer tensor."""
     return isinstance(t, Ref) and kinds.get(t.name, "float") != "float"
+
+
+def comparisons_in(terms: Iterable[Term], kinds: Mapping[str, str]) -> int:
+    """How many comparisons of real numbers there are."""
+    return sum(isinstance(t, Bracket) and isinstance(t.operand, Term) and not _integral(t.operand, kinds) for t in terms)
 
 
 def _leaves_equalities_out(everything: Iterable[Term], kinds: Mapping[str, str]) -> bool:

@@ -18,21 +18,39 @@ from derivcheck.proof.expressions.atoms import (
 )
 from derivcheck.proof.expressions.context import Context
 from derivcheck.proof.expressions.labelling import canonical_order
-from derivcheck.proof.expressions.polynomials import frozen, height_of, of_atom, single, whole
+from derivcheck.proof.expressions.polynomials import frozen, height_of, minus, of_atom, plus, scaled, single, whole
 from derivcheck.proof.expressions.signatures import term_parts
 from derivcheck.proof.normal_form import brackets, elementary
 from derivcheck.proof.normal_form.cases import assuming
 from derivcheck.proof.normal_form.closing import canonical_names
+from derivcheck.proof.normal_form.elements import places
 from derivcheck.proof.normal_form.powers import power
 from derivcheck.proof.normal_form.products import product, times
 from derivcheck.proof.normal_form.substitution import moved, renamed
 
 WRITTEN_OUT = 6  # factors of a product over a number of places
+COMPARED = 4  # of an extreme
 
 
 def reduced(context: Context, kind: str, bound: Sequence[Index], body: Expression) -> Expression:
     """``Π`` or an extreme of an expression over some indices."""
-    return _product(context, list(bound), body) if kind == "prod" else _atom(context, kind, bound, body)
+    if kind == "prod":
+        return _product(context, list(bound), body)
+    if kind in ("max", "min") and context.mode.elements and all(i.size.constant in range(1, COMPARED + 1) for i in bound):
+        return _compared(context, kind, list(bound), body)
+    return _atom(context, kind, bound, body)
+
+
+def _compared(context: Context, kind: str, bound: list[Index], body: Expression) -> Expression:
+    """An extreme over a few places by comparisons: ``max(u, v) = v + [u > v]·(u − v)``."""
+    if not bound:
+        return body
+    context.used("max(u, v) = v + [u > v]·(u - v)")
+    first, *others = (_compared(context, kind, bound[1:], u) for u in places(context, body, bound[0]))
+    for u in others:
+        gap = minus(first, u)
+        first = plus(u, times(context, brackets.above(context, scaled(gap, 1 if kind == "max" else -1)), gap))
+    return first
 
 
 def _atom(context: Context, kind: str, bound: Sequence[Index], body: Expression) -> Expression:

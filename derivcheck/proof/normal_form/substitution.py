@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from derivcheck.notation.integers.atoms import Entry, Extreme, Floor
@@ -57,6 +57,11 @@ def inlined(context: Context, expression: Expression, meanings: Meanings) -> Exp
 def replaced(context: Context, expression: Expression, single: Mapping[Atom, Expression]) -> Expression:
     """An expression with some elements, at their places alone, replaced by expressions."""
     return Substitution(context, {}, {}, single).expression(expression)
+
+
+def resettled(context: Context, expression: Expression) -> Expression:
+    """An expression with its comparisons as what is assumed says that they are."""
+    return _Resettling(context, {}).expression(expression)
 
 
 def opened(context: Context, a: Sigma) -> tuple[list[Index], Expression]:
@@ -172,8 +177,30 @@ class Substitution:
     def _within(self, bound: tuple[Index, ...]) -> tuple[list[Index], Substitution]:
         """New indices for bound ones, and the replacement that moves these as well."""
         new = [self.context.temporary(self.place(i.size)) for i in bound]
-        moves = {**self.moves, **{i: i_poly(j) for i, j in zip(bound, new)}}
-        return new, Substitution(self.context, moves, self.meanings, self.single)
+        return new, self._inner({**self.moves, **{i: i_poly(j) for i, j in zip(bound, new)}})
+
+    def _inner(self, moves: Mapping[Index, PolyLike]) -> Substitution:
+        """The same replacement that moves these indices."""
+        return Substitution(self.context, moves, self.meanings, self.single)
+
+
+class _Resettling(Substitution):
+    """Comparisons made again; what holds none stays."""
+
+    def _spares(self, a: Atom) -> bool:
+        return not a.compares and super()._spares(a)
+
+    def _inner(self, moves: Mapping[Index, PolyLike]) -> Substitution:
+        return _Resettling(self.context, moves)
+
+
+def comparisons(a: Atom) -> Iterator[Above]:
+    """The comparisons in an atom, those inside others first."""
+    for m in a.inside() if a.compares else ():
+        for b, _ in m:
+            yield from comparisons(b)
+    if isinstance(a, Above):
+        yield a
 
 
 def _inner_atoms(p: Poly) -> list[Any]:

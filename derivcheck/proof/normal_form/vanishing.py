@@ -25,7 +25,7 @@ def vanishes(context: Context, expression: Expression) -> bool:
 def _in_digits(context: Context, expression: Expression) -> Expression:
     """A free index below ``H·d`` of which ``i // d`` is used is written as ``h·d + e``: every place is, in one way."""
     free = free_in(expression)
-    for p in (p for m in expression for a, _ in m for p in a.every_position()):
+    for p in (p for a in dict.fromkeys(a for m in expression for a, _ in m if a.divides) for p in a.every_position()):
         found = _digits(p, free)
         if found is not None:
             i, high, low = found

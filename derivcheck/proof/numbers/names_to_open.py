@@ -6,8 +6,9 @@ place; the latest name is tried first, so that what it would bring in is never l
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -28,32 +29,39 @@ def needed_names(
         order: which names to try first, as a key; the largest first.
     """
     rng = np.random.default_rng(3)
-    current = program.needed([n for n in (left, right) if n not in program.inputs])
-    opened: list[str] = []
-    start = values_at(current, point)
+    start = values_at(program.needed([n for n in (left, right) if n not in program.inputs]), point)
     if start is None or not alike(start[left], start[right]):
         return None
+    values = start
+    known = {d.name: d for d in program.definitions}
+    inputs = {**{a.name: a for a in program.arguments}, **{n: Input(n, d.dims, d.kind) for n, d in known.items()}}
+    place = {n: k for k, n in enumerate(known)}
+    written = [n for n in (left, right) if n in known]
+    closed: set[str] = set()
+
+    def alike_where_random(names: Sequence[str]) -> dict[str, Any] | None:
+        """The values with random ones for some names, if the two still agree."""
+        trial = {**values, **{n: rng.uniform(0.3, 1.7, np.shape(values[n])) for n in names}}
+        arguments = tuple(inputs[n] for n in here)
+        definitions = tuple(known[n] for n in sorted(written, key=place.__getitem__))
+        small = replace(program, arguments=arguments, definitions=definitions, outputs=())
+        found = values_at(small, replace(point, inputs={n: np.asarray(trial[n]) for n in here}))
+        if found is None:
+            return None
+        a, b = {**trial, **found}[left], {**trial, **found}[right]
+        return trial if alike(a, b, 1e-8) and bool(np.isfinite(a).all()) else None
+
     while True:
-        names = [
-            d.name for d in current.definitions if d.name not in (left, right) and d.name not in opened and d.kind == "float"
-        ]
-        direct = {n for d in current.definitions if d.name in (left, right) or d.name in opened for n in d.term.names}
-        names = [n for n in names if n in direct]
-        if not names:
-            return opened
-        name = max(names, key=order)
-        d = current.definition(name)
-        shape = tuple(p.at(point.sizes) for p in d.dims)
-        closed = replace(
-            current,
-            arguments=(*current.arguments, Input(name, d.dims)),
-            definitions=tuple(x for x in current.definitions if x.name != name),
-        )
-        trial = replace(point, inputs={**point.inputs, name: rng.uniform(0.3, 1.7, shape)})
-        values = values_at(closed, trial)
-        same = values is not None and alike(values[left], values[right], 1e-8) and bool(np.isfinite(values[left]).all())
-        if same or d.recurrent:
-            point = trial
-            current = closed.needed([n for n in (left, right) if n not in closed.inputs])
-        else:
-            opened.append(name)
+        here = {n for w in written for n in known[w].term.names} - set(written)
+        names = [n for n in here if n in known and n not in closed and known[n].kind == "float" and not known[n].recurrent]
+        names.sort(key=order, reverse=True)
+        fine, wrong, best = 0, None, values  # so many of the latest may stand as they are; so many may not
+        while wrong is None and fine < len(names) or wrong is not None and wrong - fine > 1:
+            count = (1 if not fine else len(names)) if wrong is None else (fine + wrong) // 2
+            trial = alike_where_random(names[:count])
+            fine, wrong, best = (fine, count, best) if trial is None else (count, wrong, trial)
+        if wrong is None:
+            return written[len({left, right} & known.keys()) :]
+        closed.update(names[:fine])
+        values = best
+        written.append(names[fine])
