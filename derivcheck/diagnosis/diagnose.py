@@ -37,6 +37,8 @@ from derivcheck.diagnosis.variables import variables
 from derivcheck.diagnosis.zeros import zeros
 from derivcheck.errors import DerivcheckError, InputError
 
+# In the order in which they are asked: what running the backward shows, then what is cheap; the first that other sizes confirm
+# is said.
 FAMILIES: tuple[Family, ...] = (
     missing,
     behaviour,

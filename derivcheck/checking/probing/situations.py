@@ -68,6 +68,7 @@ class Places:
     Attributes:
         data, ups: the caller's; where they are large, data of the same kind at small sizes.
         coprime: the small sizes, and less: data at these; None where no size may be changed.
+        generator: of all that is drawn: a probe that draws from it in the middle changes the data of those after it.
     """
 
     data: Tensors

@@ -81,7 +81,7 @@ def document(parts: list[Block], style: Style) -> str:
         r"\setlength{\parindent}{0pt}",
         r"\allowdisplaybreaks",
         r"\begin{document}",
-        rf"\section*{{{style.words['title']}}}",
+        rf"\section*{{{_words(style.words['title'])}}}",
     ]
     for b in parts:
         lines += [rf"\subsection*{{{_words(b.title)}}}", r"\begin{align*}"]
@@ -98,7 +98,9 @@ def _words(text: str) -> str:
     """A sentence with formulas in dollars; signs outside them in LaTeX's spelling."""
     parts = text.split("$")
     for k in range(0, len(parts), 2):
-        parts[k] = parts[k].replace("_", r"\_").replace("⊙", r"$\odot$")
+        for sign in "_&%#":
+            parts[k] = parts[k].replace(sign, f"\\{sign}")
+        parts[k] = parts[k].replace("⊙", r"$\odot$")
     return "$".join(parts)
 
 
