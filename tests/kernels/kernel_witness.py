@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,63 @@ struct Grid { unsigned int thread_rank() const { return blockIdx.x * blockDim.x 
 static Grid this_grid() { return {}; }
 }
 """
+GROUPS = """
+#include <barrier>
+#include <mutex>
+#include <thread>
+#include <vector>
+struct Dim3 { unsigned int x, y, z; };
+static thread_local Dim3 threadIdx, blockIdx;
+static Dim3 blockDim, gridDim;
+static std::mutex adding;
+template <class T, class U> static T atomicAdd(T *p, U v) {
+    std::lock_guard<std::mutex> own(adding);
+    T old = *p;
+    *p += v;
+    return old;
+}
+static std::barrier<> *block_barrier, *warp_barrier[8];
+static real held[256];
+static void __syncthreads() { block_barrier->arrive_and_wait(); }
+static real from(int lane, real v) {
+    int first = threadIdx.x / 32 * 32;
+    held[threadIdx.x] = v;
+    warp_barrier[threadIdx.x / 32]->arrive_and_wait();
+    real found = held[first + (lane < 32 ? lane : threadIdx.x % 32)];
+    warp_barrier[threadIdx.x / 32]->arrive_and_wait();
+    return found;
+}
+static real __shfl_down_sync(unsigned, real v, int by) { return from(threadIdx.x % 32 + by, v); }
+static real __shfl_xor_sync(unsigned, real v, int by) { return from((threadIdx.x % 32) ^ by, v); }
+static real __shfl_sync(unsigned, real v, int lane) { return from(lane, v); }
+namespace cooperative_groups {
+struct thread_block {};
+static thread_block this_thread_block() { return {}; }
+template <int N> struct thread_block_tile {
+    int thread_rank() const { return threadIdx.x % N; }
+    int size() const { return N; }
+    int meta_group_size() const { return blockDim.x / N; }
+    int meta_group_rank() const { return threadIdx.x / N; }
+};
+template <int N> static thread_block_tile<N> tiled_partition(thread_block) { return {}; }
+template <class T> struct plus { real operator()(real a, real b) const { return a + b; } };
+template <class T> struct greater { real operator()(real a, real b) const { return a > b ? a : b; } };
+template <class F> static real reduce(thread_block_tile<32>, real v, F f) {
+    for (int by = 1; by < 32; by *= 2) v = f(v, __shfl_xor_sync(0, v, by));
+    return v;
+}
+}
+template <class F> static void launch(F f) {
+    for (unsigned b = 0; b < gridDim.x; b++) {
+        std::barrier<> all(blockDim.x), w0(32), w1(32);
+        block_barrier = &all, warp_barrier[0] = &w0, warp_barrier[1] = &w1;
+        std::vector<std::thread> threads;
+        for (unsigned t = 0; t < blockDim.x; t++)
+            threads.emplace_back([=] { threadIdx = {t, 0, 0}, blockIdx = {b, 0, 0}; f(); });
+        for (auto &t : threads) t.join();
+    }
+}
+"""
 FOR = (
     "for (blockIdx.y = 0; blockIdx.y < gridDim.y; blockIdx.y++) for (blockIdx.x = 0; blockIdx.x < gridDim.x; blockIdx.x++) "
     "for (threadIdx.y = 0; threadIdx.y < blockDim.y; threadIdx.y++) "
@@ -44,14 +102,20 @@ def _call(f: Kernel) -> str:
     kinds = {p.name: p.type for p in _parameters(f)}
     declared = [f"{_c(t.to)} *{n}" if isinstance(t, Pointer) else f"{_c(t)} {n}" for n, t in kinds.items()]
     given = ", ".join(p.name for p in _parameters(f))
+    grouped = bool(f.memory.hints.groups)
     head = f'extern "C" void call_{f.name}(int *grid_, {", ".join(declared)}) {{'
     launch = "gridDim = {(unsigned)grid_[0], (unsigned)grid_[1], 1}; blockDim = {(unsigned)grid_[2], (unsigned)grid_[3], 1};"
+    if grouped:
+        return f"{head}\n  {launch}\n  launch([=] {{ {f.name}({given}); }});\n}}\n"
     return f"{head}\n  {launch}\n  {FOR if f.function.kernel else ''} {f.name}({given});\n}}\n"
 
 
 def compiled(functions: Sequence[Kernel], text: str, folder: Path, real: str = "double") -> ctypes.CDLL:
-    """The kernels of a text, compiled by g++."""
-    return built(LAUNCH + text, "".join(map(_call, functions)), folder, real)
+    """The kernels of a text, compiled by g++; groups of threads are threads of the system, with barriers."""
+    if any(f.memory.hints.groups for f in functions):
+        text = re.sub(r"extern __shared__ (\w+) (\w+)\[\]", r"static \1 \2[1024]", text).replace("__shared__", "static")
+        return built(text, "".join(map(_call, functions)), folder, real, GROUPS)
+    return built(text, "".join(map(_call, functions)), folder, real, LAUNCH)
 
 
 def drawn(f: Kernel, sizes: Mapping[str, int]) -> dict[str, torch.Tensor]:
@@ -105,7 +169,11 @@ def called(library: ctypes.CDLL, f: Kernel, inputs: Mapping[str, torch.Tensor], 
 
 def _grid(f: Kernel, sizes: Mapping[str, int]) -> tuple[int, int, int, int]:
     """Blocks and threads: more threads than there is work for."""
-    hints, found = f.memory.hints, {}
+    hints, found = f.memory.hints, dict[str, int]()
+    if hints.groups:
+        (name, (top, _)) = next(iter(hints.bounds.items()))
+        count = hints.product(top).at(sizes)
+        return (-(-count // 2) if name == "warp" else count, 1, 64, 1)
     for name, (top, how) in hints.bounds.items():
         strides = (*hints.strides.get(name, ()), as_poly(1))
         count = hints.product(top * strides[0]).at(sizes)

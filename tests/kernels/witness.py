@@ -86,17 +86,28 @@ def compiled(functions: Sequence[DeviceFunction], text: str, folder: Path, real:
     return built(text, "".join(map(_call, functions)), folder, real)
 
 
-def built(text: str, calls: str, folder: Path, real: str) -> ctypes.CDLL:
+def built(text: str, calls: str, folder: Path, real: str, head: str = "") -> ctypes.CDLL:
     """A text with what calls it, compiled."""
     text = re.sub(r"^\s*#\s*include.*$", "", text, flags=re.MULTILINE)
     if real == "double":
         text = re.sub(r"(?<=[0-9.])f\b", "", text)
     text = re.sub(r"\bfloat\b", "real", text)
-    source = f'using real = {real};\n#include "{HEADER}"\n{text}\n{calls}'
+    source = f'using real = {real};\n#include "{HEADER}"\n{head}\n{text}\n{calls}'
     path = folder / f"functions_{real}.cpp"
     path.write_text(source)
     library = path.with_suffix(".so")
-    command = [str(GXX), "-std=c++17", "-O1", "-ffp-contract=off", "-fpermissive", "-w", "-shared", "-fPIC", str(path)]
+    command = [
+        str(GXX),
+        "-std=c++20",
+        "-pthread",
+        "-O1",
+        "-ffp-contract=off",
+        "-fpermissive",
+        "-w",
+        "-shared",
+        "-fPIC",
+        str(path),
+    ]
     subprocess.run([*command, "-o", str(library)], check=True, capture_output=True, text=True)
     return ctypes.CDLL(str(library))
 

@@ -12,7 +12,8 @@ import torch
 from derivcheck.kernels.cuda.types import BOOL, INT, UINT, Matrix, Scalar, Type, Vector
 from derivcheck.kernels.cuda.values import FLOATS, Aggregate, Number, Refused, Value, mapped
 from derivcheck.kernels.lanes.carried import Carried, Larger
-from derivcheck.kernels.lanes.lanes import facts_of, with_facts
+from derivcheck.kernels.lanes.facts import facts_of, with_facts
+from derivcheck.kernels.lanes.groups import First, IsFirst, Part, Shifted, unwrapped
 from derivcheck.kernels.lanes.wholes import Symbolic, Whole, comparison, operation
 
 _COMPARISONS: dict[str, Callable[[Any, Any], Any]] = {
@@ -58,6 +59,12 @@ def of_numbers(op: str, a: Number, b: Number) -> Number:
 
 def _symbolic(op: str, a: Number, b: Number) -> Number:
     """``a op b`` where one of them is a whole number as an expression, or what a loop carries."""
+    for x, y in ((a, b), (b, a)):
+        if isinstance(x.value, Part) and isinstance(y.value, Shifted):
+            return Number(x.value.joined(op, y.value), x.type)
+        if isinstance(x.value, (Part, Shifted, First)):
+            plain = Number(unwrapped(x.value), x.type)
+            return of_numbers(op, plain, b) if x is a else of_numbers(op, a, plain)
     if any(isinstance(v.value, (Carried, Larger)) for v in (a, b)):
         return _carried(op, a, b)
     kind = max(a.type, b.type, INT, key=lambda t: t.rank)
@@ -184,6 +191,8 @@ def _logical(op: str, a: Number, b: Number) -> Number:
     for v in (a.value, b.value):
         if isinstance(v, Larger):
             raise v.carried.refuse()
+        if isinstance(v, IsFirst):
+            raise Refused(f"operator {op}", "a condition on the first lane and on data", "Write one if in the other.")
     (yes_a, no_a), (yes_b, no_b) = facts_of(a.value), facts_of(b.value)
     if op == "&&":
         return Number(with_facts(a.value & b.value, yes_a + yes_b, ()), BOOL)
@@ -200,7 +209,7 @@ def truth(a: Value) -> Number:
         return Number(comparison("!=", a.value, 0), BOOL)
     if isinstance(a.value, Carried):
         raise a.value.refuse()
-    if isinstance(a.value, Larger):
+    if isinstance(a.value, (Larger, IsFirst)):
         return a
     return a if a.value.dtype == torch.bool else Number(a.value != 0, BOOL)
 
@@ -212,6 +221,8 @@ def negated(a: Value) -> Number:
         return Number(not t.value, BOOL)
     if isinstance(t.value, Larger):
         raise t.value.carried.refuse()
+    if isinstance(t.value, IsFirst):
+        raise Refused("operator !", "what all lanes but the first one do is not read")
     yes, no = facts_of(t.value)
     return Number(with_facts(~t.value, no, yes), BOOL)
 
@@ -256,10 +267,10 @@ def convert(v: Number, kind: Scalar) -> Number:
     if v.type == kind:
         return v
     x = v.value
-    if isinstance(x, Carried):
+    if isinstance(x, (Carried, Part, First, Shifted)):
         if v.type.real and kind.real:
             return Number(x, kind)
-        raise x.refuse()
+        raise (x.part if isinstance(x, Shifted) else x).refuse()
     if kind == BOOL:
         return truth(v)
     if kind == UINT and isinstance(x, Whole) and not x.lanes.nonnegative(x.poly):

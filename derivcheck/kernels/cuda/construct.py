@@ -107,3 +107,12 @@ def _matrix(kind: Matrix, given: Sequence[Value]) -> Value:
     if len(items) != kind.columns * kind.rows or not all(isinstance(i, Number) for i in items):
         raise Refused("a constructor", f"a matrix of {kind.columns * kind.rows} entries is made of {len(items)} numbers")
     return aggregate_of(kind, lambda path: converted(items[path[0] * kind.rows + path[1]], FLOAT))
+
+
+def element_type(kind: Type, k: int) -> Type:
+    """The type of an element."""
+    if isinstance(kind, (Array, Vector)):
+        return kind.of
+    if isinstance(kind, Matrix):
+        return kind.column
+    raise Refused(f"[{k}]", "it is taken of what has no elements")

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from derivcheck.kernels.cuda import mathematics
 from derivcheck.kernels.cuda.arithmetic import binary, convert, minus, negated, truth
-from derivcheck.kernels.cuda.construct import braced, constructed
+from derivcheck.kernels.cuda.construct import braced, constructed, element_type
 from derivcheck.kernels.cuda.literals import literal
 from derivcheck.kernels.cuda.memory import Memory, moved, part, settled
 from derivcheck.kernels.cuda.named import named_construct
 from derivcheck.kernels.cuda.scopes import Scope, Types
 from derivcheck.kernels.cuda.syntax import Sources, text
-from derivcheck.kernels.cuda.types import BOOL, INT, Array, Matrix, Pointer, Struct, Type, Vector
+from derivcheck.kernels.cuda.types import BOOL, INT, Array, Pointer, Struct, Type, Vector
 from derivcheck.kernels.cuda.values import Aggregate, Braces, Null, Number, Ref, Refused, Value, chosen
 from derivcheck.kernels.lanes.lanes import Lanes
 from derivcheck.kernels.lanes.wholes import Whole
@@ -33,6 +33,7 @@ class Expressions:
         self.sources, self.memory = sources, Memory()
         self.lanes: Lanes | None = None  # of a kernel: the axes that are open
         self.groups: dict[str, str] = {}
+        self.parameters: frozenset[str] = frozenset()
         self.left: dict[int, set[str]] = {}  # after an if that threads beyond a bound leave by
         self.types = Types(sources, self.counted)
         self.steps = 0
@@ -384,15 +385,6 @@ class Expressions:
     def stored(self, found: Value, kind: Type) -> Value:
         """A value as a variable of a type holds it."""
         raise NotImplementedError
-
-
-def element_type(kind: Type, k: int) -> Type:
-    """The type of an element."""
-    if isinstance(kind, (Array, Vector)):
-        return kind.of
-    if isinstance(kind, Matrix):
-        return kind.column
-    raise Refused(f"[{k}]", "it is taken of what has no elements")
 
 
 def _zero(v: Value) -> bool:

@@ -9,10 +9,11 @@ import torch
 
 from derivcheck.errors import InputError, UnsupportedOperation
 from derivcheck.kernels.cuda.reading import Parameter, Reading, Shapes, Subject
+from derivcheck.kernels.cuda.scopes import declared_name
 from derivcheck.kernels.cuda.syntax import place
 from derivcheck.kernels.cuda.types import BOOL, Array, Pointer, Scalar, Type, shape_of
 from derivcheck.kernels.cuda.values import FLOATS, Number, Ref, Refused, Value
-from derivcheck.kernels.lanes.apart import refuse_meeting
+from derivcheck.kernels.lanes.apart import refuse_meeting, refuse_shared
 from derivcheck.kernels.lanes.flat import Flat
 from derivcheck.kernels.lanes.hints import Hints
 from derivcheck.kernels.lanes.lanes import Lanes
@@ -31,7 +32,8 @@ class KernelReading(Reading):
         super().__init__(f, inputs, shapes)
         self.rank, self.hints = 0, hints
         self.lanes = Lanes(hints, sizes, self.probing)
-        self.machine.lanes = self.lanes
+        self.machine.lanes = self.machine.memory.lanes = self.lanes
+        self.machine.parameters = frozenset(declared_name(p.child_by_field_name("declarator")) for p in f.function.parameters)
         self.flats: dict[str, Flat] = {}
         self.scalars: list[tuple[str, tuple[Poly, ...], str]] = []
 
@@ -42,6 +44,8 @@ class KernelReading(Reading):
         try:
             for axis in self.lanes.axes:
                 refuse_meeting(self.flats.values(), axis)
+            if self.hints.groups:
+                refuse_shared(self.flats.values(), self.hints.groups)
         except Found as e:
             raise MemoryFault(f"{where}: {e}") from None
         except Refused as e:
@@ -52,7 +56,9 @@ class KernelReading(Reading):
 
     def _alone(self) -> None:
         """What a kernel takes for granted by what it does not ask for."""
-        used = self.lanes.threads
+        used = {*self.lanes.threads, *self.hints.groups}
+        if "warp" in used or self.hints.warps:
+            return
         for name, other, size in (("blockIdx.x", "threadIdx.x", "blockDim.x"), ("threadIdx.x", "blockIdx.x", "gridDim.x")):
             if name in used and other not in used:
                 self.hints.assumed[f"{size} = 1, since {other} is not asked for"] = None
@@ -101,9 +107,7 @@ class KernelReading(Reading):
             flat.source = self._source(p.name, flat)
         self.flats[p.name] = flat
         memory = self.machine.memory
-        memory._next += 1
-        memory.store[memory._next] = flat
-        return memory.new(Ref(memory._next, (as_poly(0),), of), Pointer(of))
+        return memory.new(Ref(memory.hold(flat), (as_poly(0),), of), Pointer(of))
 
     def _dims(self, name: str, inner: int) -> tuple[Poly, ...] | None:
         dims = self.hints.dims.get(name)

@@ -37,6 +37,7 @@ class Range:
     end: Poly
     declared: bool
     threads: str = ""  # of a grid-stride loop: the index whose threads share the turns
+    group: str = ""  # of a loop whose turns the lanes of a group share: the place of a lane
 
 
 class Loops(Threads):
@@ -76,7 +77,17 @@ class Loops(Threads):
         start, end = self.number(given, scope), self.number(right, scope)
         if start.known and end.known or start.type.real or end.type.real:
             return None
-        a, b = (self.lanes.settled(poly_of(v.value)) if _fits(v) else None for v in (start, end))  # type: ignore[union-attr]
+        assert self.lanes is not None
+        head = (
+            Range(name, kind, as_poly(0), self.lanes.settled(poly_of(end.value)), first.type == "declaration")
+            if _fits(end)
+            else None
+        )
+        if head is not None and _fits(start) and op == "<" and step.type == "assignment_expression":
+            shared = self.shared_range(head, poly_of(start.value), self._stride(step, name, scope))
+            if shared is not None:
+                return shared
+        a, b = (self.lanes.settled(poly_of(v.value)) if _fits(v) else None for v in (start, end))
         if a is None or b is None:
             raise Refused("for", f"how long it goes on depends on data: {text(asked)}")
         return self._stepped(node, Range(name, kind, a, b, first.type == "declaration"), op, scope)
@@ -108,6 +119,14 @@ class Loops(Threads):
         found = self.number(step.child_by_field_name("right"), scope)  # type: ignore[arg-type]
         return poly_of(found.value) if _fits(found) else None
 
+    def shared_range(self, head: Range, start: Poly, stride: Poly | None) -> Range | None:
+        """A loop whose turns the lanes of a group share; None for another one."""
+        return None
+
+    def parted(self, name: str, value: Carried, total: torch.Tensor, before: Number, group: str) -> Number:
+        """What each lane of a group has after its turns of a loop."""
+        raise NotImplementedError
+
     # -- the turns ------------------------------------------------------------------------------
 
     def _turns(self, node: Node, head: Range, scope: Scope) -> None:
@@ -116,7 +135,9 @@ class Loops(Threads):
         assert lanes is not None and body is not None
         carried = self._carry(node, head, scope)
         key = f"{head.name} of {scope.function.name}:{node.start_byte}"
-        index, axes = lanes.open(head.name, self._most(head.end, lanes), key)
+        if head.group and (lanes.masks or lanes.first or any(a.thread == head.group for a in lanes.axes)):
+            raise Refused(f"for over {head.name}", "the lanes of a group share its turns, and not all of them come here")
+        index, axes = lanes.open(head.name, self._most(head.end, lanes), key, head.group or None)
         inner = scope.inner()
         own = self.memory.new(Number(whole(index, lanes), head.type), head.type)
         inner.variables[head.name] = own
@@ -142,7 +163,7 @@ class Loops(Threads):
         self.memory.written = written | self.memory.written
         some_turn = lanes.nonnegative(head.end - 1 - head.start)
         for cell, (before, token) in carried.items():
-            self.memory.store[cell] = self._summed(before, token, self.memory.store[cell], axes, mask, some_turn)
+            self.memory.store[cell] = self._summed(before, token, self.memory.store[cell], axes, mask, some_turn, head.group)
         lanes.close(axes, key)
         outer = scope.variable(head.name)
         if outer is not None and not head.declared:
@@ -206,13 +227,15 @@ class Loops(Threads):
             self.memory.store[ref.cell] = token
         return found
 
-    def _summed(self, before: Value, token: Value, after: Value, axes: list[Axis], mask: Any, some_turn: bool) -> Value:
+    def _summed(
+        self, before: Value, token: Value, after: Value, axes: list[Axis], mask: Any, some_turn: bool, group: str
+    ) -> Value:
         """A variable after the loop."""
         if after is token:
             return before
         if isinstance(before, Aggregate) and isinstance(after, Aggregate) and isinstance(token, Aggregate):
             rows = zip(before.items, token.items, after.items)
-            return Aggregate(before.type, tuple(self._summed(*row, axes, mask, some_turn) for row in rows))
+            return Aggregate(before.type, tuple(self._summed(*row, axes, mask, some_turn, group) for row in rows))
         if isinstance(before, Load):
             before = before.take()
         value = after.value if isinstance(after, Number) else None
@@ -223,6 +246,8 @@ class Loops(Threads):
         assert isinstance(after, Number) and self.lanes is not None
         start = before.value
         total = value.total(axes, mask, self.lanes, start, FLOATS[-1])
+        if group:
+            return self.parted(value.name, value, total, before, group)
         if value.op in "+*":
             if value.above_zero and some_turn:
                 as_above_zero(total)

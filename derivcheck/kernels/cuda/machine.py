@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from derivcheck.kernels.cuda import mathematics, syntax
 from derivcheck.kernels.cuda.construct import constructed
-from derivcheck.kernels.cuda.loops import Loops
+from derivcheck.kernels.cuda.cooperative import Cooperative
 from derivcheck.kernels.cuda.memory import moved, part, settled, type_of
 from derivcheck.kernels.cuda.overloads import fit, fits
 from derivcheck.kernels.cuda.scopes import Scope, declared_name, is_const, is_reference
@@ -49,7 +49,7 @@ class Argument:
         return self.place.type if self.place is not None else type_of(self.value)
 
 
-class Machine(Loops):
+class Machine(Cooperative):
     """Reads functions."""
 
     calls = 0
@@ -234,6 +234,9 @@ class Machine(Loops):
             raise Refused(f"macro {name}", "it stands for a function", "Call the function by its own name.")
         if name in _CASTS and template is not None:
             return constructed(self.types.read(template.named_children[0], scope), [self.value(given[0], scope)])
+        of_group = self.group_call(name, given, scope)
+        if of_group is not None:
+            return of_group
         own = self._own(name, template, given, scope)
         if own is not None:
             return own[0]
@@ -326,9 +329,7 @@ class Machine(Loops):
         if name in _ATOMIC:
             raise Refused(f"{name}()", "what other threads add is not read in a __device__ function")
         if name in ("__syncthreads", "__syncwarp", "assert"):
-            if self.lanes is not None and name != "assert" and (self.lanes.masks or self.lanes.active):
-                raise Refused(f"{name}()", "some threads do not come here: they have left, or a condition keeps them off")
-            return Unset()
+            return self.barrier(name) if self.lanes is not None and name != "assert" else Unset()
         if not mathematics.known_function(name):
             raise Refused(f"{name}()", "nothing defines it", "Give the file that does with include=.")
         return mathematics.called(name, [settled(self.value(n, scope)) for n in given])

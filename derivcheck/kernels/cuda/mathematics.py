@@ -17,6 +17,7 @@ from derivcheck.kernels.cuda.arithmetic import as_above_zero, binary, convert, d
 from derivcheck.kernels.cuda.types import BOOL, DOUBLE, FLOAT, INT, UINT, Matrix, Scalar, Vector
 from derivcheck.kernels.cuda.values import Aggregate, Number, Refused, Value, chosen, leaves, mapped
 from derivcheck.kernels.lanes.carried import Carried
+from derivcheck.kernels.lanes.groups import First, Part, Shifted, unwrapped
 from derivcheck.kernels.lanes.wholes import Whole
 
 _RADIAN = Number(math.pi / 180, FLOAT)
@@ -87,6 +88,8 @@ def _extreme(x: Number, y: Number, plain: Callable[..., Any], both: Callable[...
     kind = max(x.type, y.type, key=lambda t: t.rank)
     a, b = (convert(v, kind).value for v in (x, y))
     for v, other in ((a, b), (b, a)):
+        if isinstance(v, Part):
+            return Number(v.joined("max" if bound == "min" else "min", other), kind)
         if isinstance(v, Carried):
             return Number(v.then("max" if bound == "min" else "min", other), kind)
     if any(isinstance(v, Whole) for v in (a, b)):
@@ -310,6 +313,7 @@ def known_function(name: str) -> bool:
 def called(name: str, arguments: list[Value]) -> Value:
     """The value of a function of the math library or of glm."""
     name = plain(name)
+    arguments = [_alone(a, name, arguments) for a in arguments]
     for v in (x for a in arguments for x in (leaves(a))):
         if isinstance(v, Number) and isinstance(v.value, Carried) and name not in ("fmax", "fmin", "max", "min"):
             raise v.value.refuse()
@@ -321,6 +325,15 @@ def called(name: str, arguments: list[Value]) -> Value:
         if isinstance(e, TypeError) and "positional" not in str(e) and "argument" not in str(e):
             raise
         raise Refused(f"{name}()", "it cannot be taken of these arguments") from None
+
+
+def _alone(a: Value, name: str, beside: list[Value]) -> Value:
+    """A number that a group of threads shares, as one that may be used."""
+    if not isinstance(a, Number) or not isinstance(a.value, (Part, Shifted, First)):
+        return a
+    if name in ("fmax", "fmin", "max", "min") and any(isinstance(b, Number) and isinstance(b.value, Shifted) for b in beside):
+        return a
+    return Number(unwrapped(a.value), a.type)
 
 
 def _elementwise(name: str, arguments: list[Value]) -> Value:

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from derivcheck.kernels.cuda.pointers import loaded, moved_flat, put_flat
+from derivcheck.kernels.cuda.pointers import loaded, moved_flat, put_flat, put_shared, taken_shared
 from derivcheck.kernels.cuda.types import Array, Scalar, Type, Vector
 from derivcheck.kernels.cuda.values import (
     Aggregate,
@@ -27,6 +27,7 @@ from derivcheck.kernels.cuda.values import (
     type_of,
 )
 from derivcheck.kernels.lanes.flat import Flat
+from derivcheck.kernels.lanes.groups import Shared
 from derivcheck.kernels.lanes.wholes import Whole
 
 Store = dict[int, Value]
@@ -41,6 +42,7 @@ class Memory:
         self.outputs: dict[int, str] = {}
         self.writers: dict[str, dict[tuple[tuple[int, ...], str], None]] = {}
         self.line = ""
+        self.lanes: Any = None
         self.written: set[int] = set()
         self.lowest = 0  # the lowest cell that was written since this was set
         self._next = 0
@@ -50,6 +52,12 @@ class Memory:
         self._next += 1
         self.store[self._next] = value
         return Ref(self._next, (), kind)
+
+    def hold(self, memory: Flat | Shared) -> int:
+        """A cell for memory that pointers point into."""
+        self._next += 1
+        self.store[self._next] = memory
+        return self._next
 
     @property
     def mark(self) -> int:
@@ -63,6 +71,8 @@ class Memory:
     def raw(self, ref: Ref) -> Value:
         """What lies at a place, whether it was written or not."""
         held = self.store[ref.cell]
+        if isinstance(held, Shared):
+            return taken_shared(held, ref, self.lanes)
         return loaded(held, ref, self.line) if isinstance(held, Flat) else get(held, ref.path)
 
     def read(self, ref: Ref) -> Value:
@@ -88,9 +98,12 @@ class Memory:
         if ref.cell in self.outputs:
             self.writers.setdefault(self.outputs[ref.cell], {})[ref.path, self.line] = None
         held = self.store[ref.cell]
-        if isinstance(held, Flat):
+        if isinstance(held, (Flat, Shared)):
             self.lowest = min(self.lowest, ref.cell)
-            put_flat(held, ref, value, self.line)
+            if isinstance(held, Shared):
+                put_shared(held, ref, value, self.lanes)
+            else:
+                put_flat(held, ref, value, self.line)
             return
         self.lowest = min(self.lowest, ref.cell)
         self.written.add(ref.cell)
@@ -99,6 +112,8 @@ class Memory:
     def add(self, ref: Ref, value: Value, atomic: bool = False) -> bool:
         """Add to flat memory; False where this is none."""
         held = self.store[ref.cell]
+        if isinstance(held, Shared):
+            raise Refused(f"{held.name}[…]", "what is added to shared memory is not read but for a tree")
         if not isinstance(held, Flat):
             return False
         self.lowest = min(self.lowest, ref.cell)
@@ -154,7 +169,7 @@ def moved(pointer: Value, by: Any, memory: Memory) -> Ref:
         raise Refused("the null pointer", "it points to nothing")
     if not isinstance(pointer, Ref):
         raise Refused("pointer arithmetic", "this is no pointer")
-    if isinstance(memory.store[pointer.cell], Flat):
+    if isinstance(memory.store[pointer.cell], (Flat, Shared)):
         return moved_flat(pointer, by)
     if isinstance(by, (torch.Tensor, Whole)):
         raise Refused("a position that depends on data", "it is not known where that is", "Give whole numbers a value.")

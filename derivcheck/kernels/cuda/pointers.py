@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from derivcheck.kernels.cuda.types import BOOL, Matrix, Scalar, Type, Vector
+from derivcheck.kernels.cuda.types import BOOL, FLOAT, Matrix, Scalar, Type, Vector
 from derivcheck.kernels.cuda.values import FLOATS, Aggregate, Load, Number, ReadsBefore, Ref, Refused, Value, aggregate_of
 from derivcheck.kernels.lanes.carried import Carried
 from derivcheck.kernels.lanes.flat import Flat, full
-from derivcheck.kernels.lanes.wholes import Whole, poly_of, whole
+from derivcheck.kernels.lanes.groups import BLOCK, Part, Shared, unwrapped
+from derivcheck.kernels.lanes.wholes import Symbolic, Whole, poly_of, whole
 
 
 def moved_flat(pointer: Ref, by: Any) -> Ref:
@@ -46,15 +47,33 @@ def put_flat(flat: Flat, ref: Ref, value: Value, line: str, kind: str = "write")
         return
     if isinstance(value, Load):
         value = value.take()
+    shared = False
     if not isinstance(value, Number):
         raise Refused(f"{flat.name}[…]", "what is written is no number")
-    if isinstance(value.value, Carried):
-        raise value.value.refuse()
-    found = value.value.tensor() if isinstance(value.value, Whole) else value.value
+    number = value.value
+    if isinstance(number, Carried):
+        raise number.refuse()
+    if isinstance(number, Part) and kind == "atomic" and number.op == "+" and len(number.steps) == 5:
+        number, shared = number.total, True  # each lane adds its part
+    elif isinstance(number, Symbolic) and not isinstance(number, Whole):
+        number = unwrapped(number)
+    found = number.tensor() if isinstance(number, Whole) else number
     if kind in ("add", "atomic") and not value.type.real:
         raise Refused(f"{flat.name}[…]", "whole numbers are not added in memory")
     tensor = full(found, FLOATS[-1] if value.type.real else flat.dtype)
-    flat.store(poly_of(ref.path[0]), tuple(ref.path[1:]), tensor, line, kind)
+    flat.store(poly_of(ref.path[0]), tuple(ref.path[1:]), tensor, line, kind, shared)
+
+
+def put_shared(held: Shared, ref: Ref, value: Value, lanes: Any) -> None:
+    """Each thread puts a number at its own place of shared memory."""
+    if not isinstance(value, Number):
+        raise Refused(f"{held.name}[…]", "what is written is no number")
+    held.put(value.value, poly_of(ref.path[0]) is lanes.own(BLOCK) and not lanes.masks and not lanes.first)
+
+
+def taken_shared(held: Shared, ref: Ref, lanes: Any) -> Value:
+    """What a tree left at place 0 of shared memory."""
+    return Number(held.take(poly_of(ref.path[0]).constant == 0, lanes.first > 0), FLOAT)
 
 
 def _plain(kind: Type) -> Type:

@@ -8,13 +8,14 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from derivcheck.kernels.cuda.scopes import Scope
-from derivcheck.kernels.cuda.statements import Exits, Statements
+from derivcheck.kernels.cuda.statements import Exits
+from derivcheck.kernels.cuda.switches import Switches
 from derivcheck.kernels.cuda.syntax import text
 from derivcheck.kernels.cuda.types import UINT
 from derivcheck.kernels.cuda.values import Number, Ref, Refused, Unset, Value
-from derivcheck.kernels.lanes.lanes import PARTS, raw
+from derivcheck.kernels.lanes.lanes import PARTS
 from derivcheck.kernels.lanes.wholes import whole
-from derivcheck.notation.integers.polynomials import Poly, size
+from derivcheck.notation.integers.polynomials import Poly
 
 if TYPE_CHECKING:
     from tree_sitter import Node
@@ -23,7 +24,7 @@ _OWN = ("threadIdx", "blockIdx", "blockDim", "gridDim")
 _GROUPS = {"this_grid": "grid", "this_thread_block": "block"}
 
 
-class Threads(Statements):
+class Threads(Switches):
     """Reads the indices of threads, atomics, and statements under guards."""
 
     def whole(self, p: Poly) -> Number:
@@ -35,20 +36,25 @@ class Threads(Statements):
         base, field = text(node.child_by_field_name("argument")), text(node.child_by_field_name("field"))
         if base in _OWN and self.lanes is not None and scope.variable(base) is None and field in ("x", "y", "z"):
             name = f"{base}.{field}"
-            return self.whole(raw(name) if name in PARTS else size(name))
+            return self.whole(self.lanes.own(name) if name in PARTS else self.lanes.count(name))
         return super()._field_expression(node, scope)
 
-    def thread_call(self, function: Node, scope: Scope) -> Number | None:
+    def thread_call(self, function: Node, scope: Scope) -> Value | None:
         """``cg::this_grid().thread_rank()`` and its like; None for another call."""
         if self.lanes is None or function.type != "field_expression":
             return None
         base, name = function.child_by_field_name("argument"), text(function.child_by_field_name("field"))
-        group = self.group_of(base, scope)
-        if group == "grid" and name == "thread_rank":
-            return self.whole(self.lanes.thread("idx.x"))
-        if group == "block" and name == "thread_rank":
-            return self.whole(raw("threadIdx.x"))
+        if name == "sync" and self.group_of(base, scope) in ("block", "warp"):
+            return self.barrier("__syncthreads" if self.group_of(base, scope) == "block" else "__syncwarp")
+        return self.group_number(self.group_of(base, scope), name)
+
+    def group_number(self, group: str | None, name: str) -> Number | None:
+        """What a group says of a thread: its rank, the group's size …."""
         return None
+
+    def barrier(self, name: str) -> Value:
+        """``__syncthreads()``: everything that was written can be read."""
+        raise NotImplementedError
 
     def group_of(self, node: Node | None, scope: Scope) -> str | None:
         """Which group of threads an expression is."""

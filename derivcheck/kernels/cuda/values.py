@@ -15,6 +15,7 @@ import torch
 from derivcheck.kernels.cuda.types import BOOL, Array, Matrix, Pointer, Scalar, Struct, Type, Vector
 from derivcheck.kernels.lanes.carried import Carried, Larger
 from derivcheck.kernels.lanes.flat import Flat
+from derivcheck.kernels.lanes.groups import IsFirst, Shared
 from derivcheck.kernels.lanes.lanes import Lanes
 from derivcheck.kernels.lanes.refused import Refused as Refused
 from derivcheck.kernels.lanes.wholes import Symbolic, Whole, poly_of, whole
@@ -91,7 +92,7 @@ class Braces:
     items: tuple[Value, ...]
 
 
-Value: TypeAlias = Number | Aggregate | Start | Unset | Ref | Null | Load | Braces | Flat
+Value: TypeAlias = Number | Aggregate | Start | Unset | Ref | Null | Load | Braces | Flat | Shared
 
 _PARTLY = Unset(partly=True)
 
@@ -180,6 +181,8 @@ def chosen(condition: Any, yes: Value, no: Value) -> Value:
 
 def _symbolic(condition: Any, yes: Any, no: Any) -> Any:
     """A choice that a loop carries, or of whole numbers."""
+    if isinstance(condition, IsFirst):
+        raise Refused("a variable", "the first lane alone changes it", "Write to memory instead.")
     if isinstance(condition, Larger):
         return condition.kept(yes, no)
     if isinstance(yes, Carried):

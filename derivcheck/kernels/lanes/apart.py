@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable
 
 from derivcheck.kernels.lanes.flat import Access, Flat
@@ -17,6 +18,32 @@ def refuse_meeting(memory: Iterable[Flat], axis: Axis) -> None:
         for group in _groups(flat, seen):
             if any(a.kind != "read" for a in group) and not _apart(group, axis):
                 _refuse(flat, group, axis)
+
+
+def refuse_shared(memory: Iterable[Flat], groups: Iterable[str]) -> None:
+    """Refuse memory in which lanes of a group meet without a barrier between: each owns the places of its own turns."""
+    lanes = frozenset(groups)
+    for flat in memory:
+        for a, b in itertools.combinations(flat.log, 2):
+            if a.epoch != b.epoch or {a.kind, b.kind} <= {"read"} or {a.kind, b.kind} <= {"atomic"}:
+                continue
+            if a.key != b.key and not flat.joined:
+                continue
+            mine, theirs = _owner(a, lanes), _owner(b, lanes)
+            if mine != theirs or mine is None and a.first != b.first:
+                raise Found(f"{flat.name} is met at {a.line} and at {b.line} by other lanes of a group: a barrier is missing")
+    for flat in memory:
+        for a in flat.log:
+            if a.kind in ("add", "atomic") and _owner(a, lanes) is None and not a.first and not a.shared:
+                raise Found(f"every lane of the group adds to {flat.name} ({a.line})")
+
+
+def _owner(a: Access, lanes: frozenset[str]) -> int | None:
+    """Which digit of a position is the lane's own turn of a loop that the group shares; -1: it is in such a loop, elsewhere."""
+    own = [x.index for x in a.axes if x.thread in lanes]
+    if not own:
+        return None
+    return next((k for k, d in enumerate(a.digits) if d.index is own[-1]), -1)
 
 
 def _groups(flat: Flat, seen: list[Access]) -> list[list[Access]]:

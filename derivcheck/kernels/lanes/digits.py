@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from derivcheck.kernels.lanes.lanes import coefficient, parted, quotient
+from derivcheck.kernels.lanes.parts import coefficient, parted, quotient
 from derivcheck.kernels.lanes.refused import Refused
 from derivcheck.kernels.lanes.wholes import Datum
 from derivcheck.notation.integers.polynomials import Atom, Index, Poly, Size, as_poly

@@ -8,7 +8,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -33,6 +33,9 @@ class Access:
     digits: tuple[Poly, ...]
     axes: tuple[Axis, ...]
     line: str
+    epoch: int = 0
+    first: bool = False
+    shared: bool = False
 
 
 @dataclass
@@ -102,7 +105,7 @@ class Flat:
         free = self.free
         key = tuple(int(whole[k].constant or 0) for k in self.literal)
         at = tuple(whole[k] for k in free)
-        self.log.append(Access(kind, key, whole, tuple(lanes.axes), line))
+        self.log.append(Access(kind, key, whole, tuple(lanes.axes), line, lanes.epoch, lanes.first > 0))
         return key, at
 
     def _within(self, place: Poly) -> bool:
@@ -115,7 +118,7 @@ class Flat:
         for k in self.literal:
             self._join(k)
         self._guarded((place,), "read")
-        self.log.append(Access("read", (), (place,) * len(self.all), tuple(self.lanes.axes), line))
+        self.log.append(Access("read", (), (place,) * len(self.all), tuple(self.lanes.axes), line, self.lanes.epoch))
         return (), (place,)
 
     def _shape(self, place: Poly) -> None:
@@ -145,7 +148,7 @@ class Flat:
             axis = own_axis(digit, lanes)
             if index is None or axis is None or axis.thread is None or not axis.thread.startswith("blockIdx"):
                 continue
-            if axis.thread not in lanes.hints.bounds and self.name in lanes.hints.given:
+            if axis.thread not in lanes.hints.bounds and dim is not index.size:
                 lanes.hints.assumed[f"the grid has {dim} blocks ({axis.thread})"] = None
                 raise lanes.hints.learn("bounds", axis.thread, (dim, "launch"))
 
@@ -223,11 +226,15 @@ class Flat:
             self.seen[asked] = taken(found, at, dims, self.lanes), masks
         return self.seen[asked][0]
 
-    def store(self, place: Poly, path: tuple[int, ...], value: torch.Tensor, line: str, kind: str) -> None:
-        """Write at a position, or add."""
+    def store(
+        self, place: Poly, path: tuple[int, ...], value: torch.Tensor, line: str, kind: str, shared: bool = False
+    ) -> None:
+        """Write at a position, or add; ``shared``: what all lanes of a group add together."""
         if self.lanes.opaque:
             raise Refused(f"{self.name}[…]", "it is written under a condition on what a loop carries")
         key, at = self.at(place, path, line, kind)
+        if shared:
+            self.log[-1] = replace(self.log[-1], shared=True)
         self.writers[key, line] = None
         self.seen.clear()
         lanes, dims = self.lanes, [self.all[k] for k in self.free]

@@ -23,6 +23,9 @@ class Hints:
         dims: the dimensions of memory behind a pointer, outermost first, as they were found from positions.
         given: of which pointers the user (or the forward) says the dimensions.
         assumed: what is taken for granted, in words.
+        below: of whole numbers from memory that are positions, what they are below.
+        groups: the place of a thread in its group, where the lanes of the group share the turns of loops.
+        warps: whether threads are counted in warps.
     """
 
     threads: dict[str, None] = field(default_factory=dict)
@@ -34,11 +37,13 @@ class Hints:
     given: frozenset[str] = frozenset()
     assumed: dict[str, None] = field(default_factory=dict)
     below: dict[str, Poly] = field(default_factory=dict)
+    groups: dict[str, None] = field(default_factory=dict)
+    warps: dict[str, None] = field(default_factory=dict)
 
     def learn(self, which: str, key: str, value: Any) -> Again:
         """Note it, and what to raise: the source is read again."""
         getattr(self, which)[key] = value
-        if which in ("strides", "bounds", "parts"):  # what was found from positions before is found again
+        if which in ("strides", "bounds", "parts", "groups", "warps"):  # what was found from positions before is found again
             self.dims = {n: d for n, d in self.dims.items() if n in self.given}
         return Again(f"{which} {key}")
 

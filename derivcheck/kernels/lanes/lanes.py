@@ -14,14 +14,16 @@ from typing import Any
 
 import torch
 
+from derivcheck.kernels.lanes.facts import facts_of, told_by, with_facts
+from derivcheck.kernels.lanes.groups import IsFirst
 from derivcheck.kernels.lanes.hints import Hints
+from derivcheck.kernels.lanes.parts import coefficient, descending, parted, quotient
 from derivcheck.kernels.lanes.ranges import nonnegative
 from derivcheck.kernels.lanes.refused import Refused
 from derivcheck.kernels.lanes.wholes import Datum, Symbolic
 from derivcheck.notation.integers.polynomials import Atom, Index, Poly, Size, as_poly
 
 _COMPARE = {"<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge, "==": operator.eq, "!=": operator.ne}
-Facts = tuple[Poly, ...]
 
 
 @dataclass(frozen=True)
@@ -55,6 +57,8 @@ class Lanes:
         self.met: list[Guard] = []
         self.serial = 0
         self.measured: set[str] = set()  # sizes of axes and memory, which are no mere numbers
+        self.first = 0  # conditions that the first lane of a group alone fulfils
+        self.epoch = 0  # barriers that were passed
         self.opaque = 0  # conditions on what a loop carries, under which nothing is written
         self.threads: dict[str, Poly] = {}
         self.loops: dict[str, Poly] = {}
@@ -76,7 +80,7 @@ class Lanes:
             found, above = found + as_poly(index) * stride, stride
         self.threads[name] = found
 
-    def open(self, name: str, size: Poly, key: str) -> tuple[Poly, list[Axis]]:
+    def open(self, name: str, size: Poly, key: str, thread: str | None = None) -> tuple[Poly, list[Axis]]:
         """The index of a loop, and its axes, the leftmost ones: one, or one for each of its digits."""
         self.serial += 1
         strides = (*self.hints.strides.get(key, ()), as_poly(1))
@@ -86,7 +90,7 @@ class Lanes:
             if count is None:
                 raise Refused(f"for over {name}", f"its length {size} is no multiple of {stride}")
             index = Index(name if len(strides) == 1 else f"{name}/{k}", count, self.serial)
-            self.axes.append(Axis(index, len(self.axes)))
+            self.axes.append(Axis(index, len(self.axes), thread))
             found, above = found + as_poly(index) * stride, stride
         self.loops[key] = found
         return found, self.axes[first:]
@@ -111,8 +115,10 @@ class Lanes:
     def under(self, condition: Any, holds: bool) -> Iterator[None]:
         """Where a condition holds (or does not)."""
         marks = len(self.facts), len(self.masks)
-        opaque = isinstance(condition, Symbolic)
+        alone = isinstance(condition, IsFirst)
+        opaque = isinstance(condition, Symbolic) and not alone or alone and not holds
         self.opaque += opaque
+        self.first += alone and holds
         if isinstance(condition, torch.Tensor):
             yes, no = facts_of(condition)
             self.facts += yes if holds else no
@@ -121,6 +127,7 @@ class Lanes:
             yield
         finally:
             self.opaque -= opaque
+            self.first -= alone and holds
             del self.facts[marks[0] :], self.masks[marks[1] :]
 
     @property
@@ -139,7 +146,13 @@ class Lanes:
 
     def divided(self, p: Poly, by: Poly) -> tuple[Poly, Poly]:
         """``(q, r)`` with ``p = q·by + r`` and ``0 <= r < by``, ``p >= 0``: whole numbers are cut off as C cuts them off."""
-        p, by = self.settled(p), self.settled(by)
+        by = self.settled(by)
+        if not all(isinstance(a, Size) or isinstance(a, Index) and a.name in PARTS for a in p.atoms()):
+            p = self.settled(p)
+        in_block = _named(p, "threadIdx.x") is not None or Size("blockDim.x") in p.atoms()
+        if by.constant == 32 and not self.hints.warps and in_block:
+            self.hints.assumed["blockDim.x is a multiple of 32"] = None
+            raise self.hints.learn("warps", "warps", None)
         q, r = parted(p, by)
         if self.nonnegative(r) and self.nonnegative(by - 1 - r):
             if self.nonnegative(q):
@@ -164,7 +177,7 @@ class Lanes:
             if alone is None:
                 continue
             by = by * (*old, as_poly(1))[alone]
-            ordered = _descending({*old, by})
+            ordered = descending({*old, by})
             if ordered is None or by in old:
                 raise Refused(f"({p}) / …", "the divisors of this index are no multiples of each other")
             if name in self.hints.bounds:
@@ -222,27 +235,29 @@ class Lanes:
 
     def fused(self, p: Poly) -> Poly:
         """``blockIdx.x*blockDim.x + threadIdx.x`` as one index."""
-        for d in "xyz":
-            thread, block = (_named(p, f"{n}.{d}") for n in ("threadIdx", "blockIdx"))
+        for of_thread, of_block, count, joined in _JOINED:
+            thread, block = _named(p, of_thread), _named(p, of_block)
             if thread is None or block is None:
                 continue
             mine, theirs = coefficient(p, thread), coefficient(p, block)
             if mine is None or theirs is None:
                 continue
             per = quotient(theirs, mine)
-            own = as_poly(Size(f"blockDim.{d}"))
+            own = as_poly(Size(count))
             if per is None or not (per is own or not any("." in n for n in per.sizes())):
                 continue
             if per is not own:
-                self.hints.assumed[f"the blocks have blockDim.{d} = {per}"] = None
+                self.hints.assumed[f"the blocks have {count} = {per}"] = None
             rest = p - mine * as_poly(thread) - theirs * as_poly(block)
-            return self.fused(rest + mine * self.thread(f"idx.{d}"))
+            return self.fused(rest + mine * self.thread(joined))
         return p
 
     def settled(self, p: Poly) -> Poly:
         """A position in which the index of a thread in its block stands by itself."""
         for a in p.atoms():
-            if isinstance(a, Index) and a.name in PARTS and a.serial == 0 and a.size.atom is Size(PARTS[a.name]):
+            if isinstance(a, Index) and a.name in PARTS and a.serial == 0 and a.size is PARTS[a.name]:
+                if a.name in self.hints.groups:
+                    raise Refused(a.name, "lanes share the turns of a loop, and the place of a lane is used otherwise")
                 p = p.substitute({a: self.thread(a.name)})
         return p
 
@@ -280,10 +295,21 @@ class Lanes:
 
     # -- comparisons ----------------------------------------------------------------------------
 
-    def compared(self, op: str, d: Poly) -> bool | torch.Tensor:
+    def own(self, name: str) -> Poly:
+        """``threadIdx.x`` …, in warps and lanes where there are warps."""
+        return raw("warpIdx") * 32 + raw("laneIdx") if name == "threadIdx.x" and self.hints.warps else raw(name)
+
+    def count(self, name: str) -> Poly:
+        """``blockDim.x`` …, in warps where there are warps."""
+        return as_poly(Size("warpDim")) * 32 if name == "blockDim.x" and self.hints.warps else as_poly(Size(name))
+
+    def compared(self, op: str, d: Poly) -> bool | torch.Tensor | IsFirst:
         """``d op 0``."""
+        for name in self.hints.groups:
+            if op == "==" and (d is raw(name) or -d is raw(name)):
+                return IsFirst(name)
         d = self.settled(d)
-        yes, no = _facts(op, d)
+        yes, no = told_by(op, d)
         if op not in ("==", "!="):
             guard = self._guard(yes[0], no[0])
             if guard is not None:
@@ -314,98 +340,41 @@ class Lanes:
                     if least is None:
                         continue
                     if name not in self.hints.bounds:
-                        self.hints.assumed[f"the grid has at least {bound} threads, {_said(name)}"] = None
+                        self.hints.assumed[f"the grid has at least {bound} {_said(name)}"] = None
                         raise self.hints.learn("bounds", name, (least, "guard"))
                     if self.hints.bounds[name] == (least, "guard"):
                         return Guard(name, inside)
         return None
 
 
-PARTS = {f"{n}Idx.{d}": f"{m}Dim.{d}" for n, m in (("thread", "block"), ("block", "grid")) for d in "xyz"}
+PARTS: dict[str, Poly] = {
+    **{f"{n}Idx.{d}": as_poly(Size(f"{m}Dim.{d}")) for n, m in (("thread", "block"), ("block", "grid")) for d in "xyz"},
+    "warpIdx": as_poly(Size("warpDim")),
+    "laneIdx": as_poly(32),
+}
+_JOINED = (
+    *((f"threadIdx.{d}", f"blockIdx.{d}", f"blockDim.{d}", f"idx.{d}") for d in "xyz"),
+    ("warpIdx", "blockIdx.x", "warpDim", "warp"),
+)
 
 
 def raw(name: str) -> Poly:
     """``blockIdx.x``, before it is known whether it stands by itself."""
-    return as_poly(Index(name, as_poly(Size(PARTS[name]))))
+    return as_poly(Index(name, PARTS[name]))
 
 
 def _named(p: Poly, name: str) -> Index | None:
-    return next((a for a in p.atoms() if isinstance(a, Index) and a.name == name and a.size.atom is Size(PARTS[name])), None)
+    return next((a for a in p.atoms() if isinstance(a, Index) and a.name == name and a.size is PARTS[name]), None)
 
 
 _UNBOUNDED = {
     "idx.x": "threads", "idx.y": "threads_y", "idx.z": "threads_z", "blockIdx.x": "blocks", "blockIdx.y": "blocks_y",
-    "blockIdx.z": "blocks_z",
+    "blockIdx.z": "blocks_z", "warp": "warps",
 }  # fmt: skip
 
 
 def _said(name: str) -> str:
-    return "one for each" if name.endswith(".x") else f"one for each ({name[-1]})"
-
-
-def _facts(op: str, d: Poly) -> tuple[Facts, Facts]:
-    """What is at least 0 where ``d op 0`` holds, and where it does not."""
-    if op == "<":
-        return (-d - 1,), (d,)
-    if op == ">=":
-        return (d,), (-d - 1,)
-    if op == ">":
-        return (d - 1,), (-d,)
-    if op == "<=":
-        return (-d,), (d - 1,)
-    return ((d, -d), ()) if op == "==" else ((), (d, -d))
-
-
-def facts_of(t: Any) -> tuple[Facts, Facts]:
-    """What is known where a condition holds, and where it does not."""
-    found: tuple[Facts, Facts] = getattr(t, "_facts", ((), ()))
-    return found
-
-
-def with_facts(t: torch.Tensor, yes: Facts, no: Facts) -> torch.Tensor:
-    """A condition, with what is known where it holds and where it does not."""
-    if yes or no:
-        t._facts = yes, no  # type: ignore[attr-defined]
-    return t
-
-
-def coefficient(p: Poly, a: Atom) -> Poly | None:
-    """What an atom is multiplied by, None where it stands in a power."""
-    found = []
-    for m, c in p.terms:
-        powers = dict(m)
-        if a in powers:
-            if powers[a] != 1:
-                return None
-            found.append((tuple(x for x in m if x[0] is not a), c))
-    return Poly(found)
-
-
-def parted(p: Poly, by: Poly) -> tuple[Poly, Poly]:
-    """``(q, r)`` with ``p = q·by + r``, term by term; ``by`` is one term."""
-    if len(by.terms) != 1:
-        return as_poly(0), p
-    (monomial, k), q, r = by.terms[0], as_poly(0), as_poly(0)
-    for m, c in p.terms:
-        powers = dict(m)
-        if all(powers.get(a, 0) >= e for a, e in monomial):
-            left = tuple((a, e - dict(monomial).get(a, 0)) for a, e in m if e > dict(monomial).get(a, 0))
-            q = q + Poly(((left, c // k),) if c // k else ())
-            r = r + Poly(((m, c % k),) if c % k else ())
-        else:
-            r = r + Poly(((m, c),))
-    return q, r
-
-
-def quotient(p: Poly, by: Poly) -> Poly | None:
-    """``p / by`` where it is a polynomial."""
-    if p is by:
-        return as_poly(1)
-    q, r = parted(p, by)
-    return q if r.constant == 0 else None
-
-
-def _descending(strides: set[Poly]) -> tuple[Poly, ...] | None:
-    """Strides in order, each a multiple of the next."""
-    ordered = sorted(strides, key=lambda s: sum(e for m, _ in s.terms for _, e in m) * 1000 + abs(s.terms[0][1]), reverse=True)
-    return tuple(ordered) if all(quotient(a, b) is not None for a, b in zip(ordered, ordered[1:])) else None
+    if name == "warp":
+        return "warps, one for each"
+    of = "blocks" if name.startswith("block") else "threads"
+    return f"{of}, one for each" if name.endswith(".x") else f"{of}, one for each ({name[-1]})"

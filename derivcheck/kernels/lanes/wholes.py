@@ -41,7 +41,7 @@ class Context(Protocol):
 
     def tensor(self, p: Poly) -> torch.Tensor: ...
 
-    def compared(self, op: str, d: Poly) -> bool | torch.Tensor: ...
+    def compared(self, op: str, d: Poly) -> Any: ...
 
 
 class Whole(Symbolic):
@@ -100,7 +100,7 @@ def operation(op: str, x: Any, y: Any, unsigned: bool) -> int | Whole:
     raise Refused(f"operator {op}", "bits of a number that is not given are not read")
 
 
-def comparison(op: str, x: Any, y: Any) -> bool | torch.Tensor:
+def comparison(op: str, x: Any, y: Any) -> Any:
     """``x op y`` as a condition; where the ranges decide it, it is known."""
     lanes = next(v.lanes for v in (x, y) if isinstance(v, Whole))
     return lanes.compared(op, poly_of(x) - poly_of(y))
