@@ -67,7 +67,9 @@ def unrefuted(proof: Proof, names: tuple[str, ...]) -> Proof:
     """A refutation at other numbers than those that the code holds is none."""
     why = f"the example has other numbers in {', '.join(names)} than the code holds"
     shown = [p.status == "refuted" and not p.detail for p in proof.parts]
-    parts = tuple(replace(p, status="undecided", detail=why) if s else p for p, s in zip(proof.parts, shown))
+    parts = tuple(
+        replace(p, status="undecided", detail=why, counterexample=None) if s else p for p, s in zip(proof.parts, shown)
+    )
     return replace(proof, parts=parts, counterexample=None, tried=())
 
 

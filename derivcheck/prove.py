@@ -134,9 +134,9 @@ def _of_kernels(
     named = {**(found.dims or {}), **(dims or {})}
     how: dict[str, Any] = {"where": where, "invariant": invariant, "time_limit": time_limit, "constants": rest or None}
     proof = prove(found.forward, found.backward, dims=named, wrt=tuple(wrt) if wrt is not None else found.wrt, **how)
-    wrong = proof.counterexample
-    line = found.lines(wrong.name, wrong.index) if wrong is not None else None
-    written = [f"{wrong.name}{list(wrong.index)} is written at {line}"] if wrong is not None and line is not None else []
+    wrong = [p.counterexample for p in proof.parts if p.counterexample is not None]
+    lines = ((w, found.lines(w.name, w.index)) for w in wrong)
+    written = [f"{w.name}{list(w.index)} is written at {line}" for w, line in lines if line is not None]
     return replace(proof, notes=(*written, *found.notes, *proof.notes))
 
 

@@ -48,6 +48,7 @@ from derivcheck.proof.normal_form.normal import new_context, of_term
 from derivcheck.proof.normal_form.vanishing import vanishes
 from derivcheck.proof.numbers.audit import objection
 from derivcheck.proof.numbers.comparison import Numbers
+from derivcheck.proof.recurrences.hypothesis import by_hypothesis
 from derivcheck.proof.recurrences.induction import by_invariant
 from derivcheck.proof.recurrences.invariants import checked, tested
 from derivcheck.proof.recurrences.steps import by_steps
@@ -138,8 +139,9 @@ class Prover:
         contexts = [f.context for mode, f in self._forms.items() if f.proves or mode == PLAIN]
         every = {r for f in self._forms.values() for r in f.context.used_rules}
         evidence = self.numbers.evidence
+        examples = evidence.examples if evidence else {}
         return Proof(
-            parts,
+            tuple(replace(p, counterexample=examples.get(p.name)) if p.status == "refuted" else p for p in parts),
             conditions=tuple(said(self.sides, contexts, self.leaned, cancelled)),
             rules=tuple(sorted(every)) if any(p.status == "proved" for p in parts) else (),
             counterexample=evidence.counterexample if evidence else None,
@@ -329,7 +331,7 @@ class Prover:
         for part in each_element(forms.context, difference) if forms.context.mode.elements else [difference]:
             more, left = forms.emptied(part, names)
             opened += more
-            if left and not (names is None and (by_invariant(forms, left) or by_steps(forms, left))):
+            if left and not (names is None and any(by(forms, left) for by in (by_invariant, by_steps, by_hypothesis))):
                 return opened, left
         return opened, {}
 

@@ -299,3 +299,39 @@ def test_quotients_inside_a_sum_are_brought_over_one_denominator(forward: str, r
     assert proof.status == "proved" and proof["c"].detail == "under one sum", str(proof)
     assert any("≠ 0" in c for c in proof.conditions)
     assert dc.prove(f"y[n] := {forward}", f"c_bar := sum(n: {wrong})", dims=dims).status == "refuted"
+
+
+def test_every_wrong_gradient_has_its_own_line() -> None:
+    claim = "x_bar[n] := 2*w[n]*z[n]*grad_output[n]; w_bar[n] := x[n]*grad_output[n]; z_bar[n] := x[n]*w[n]*grad_output[n]"
+    proof = dc.prove("y[n] := x[n]*w[n]*z[n]", claim, dims={"x": "N", "w": "N", "z": "N"})
+    assert [p.status for p in proof.parts] == ["refuted", "refuted", "proved"]
+    for name in ("x", "w"):
+        example = proof[name].counterexample
+        assert example is not None and example.name == name and example.claimed != example.gradient
+        assert sum(str(example) in line for line in proof.explanation.splitlines()) == 1
+    assert proof["z"].counterexample is None and proof.counterexample is proof["x"].counterexample
+    parts = json.loads(json.dumps(proof.to_dict()))["parts"]
+    assert [p.get("counterexample", {}).get("name") for p in parts] == ["x", "w", None]
+
+
+def test_a_hard_gradient_leaves_time_for_an_easy_one() -> None:
+    """The hard one comes first, and would take all the time."""
+
+    def forward(x: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+        y = x
+        for _ in range(9):
+            y = torch.tanh(y * y + x) * torch.sigmoid(y + 1)
+        return y * torch.exp(b)
+
+    def backward(grad_output: torch.Tensor, x: torch.Tensor, b: torch.Tensor) -> dict[str, torch.Tensor]:
+        y = x
+        slope = torch.ones_like(x)
+        for _ in range(9):
+            t, s = torch.tanh(y * y + x), torch.sigmoid(y + 1)
+            slope = (1 - t * t) * (2 * y * slope + 1) * s + t * s * (1 - s) * slope
+            y = t * s
+        return {"x": grad_output * torch.exp(b) * slope, "b": grad_output * y * torch.exp(b)}
+
+    proof = dc.prove(forward, backward, dims={"x": "N", "b": "N"}, time_limit=1.5)
+    assert proof["b"].status == "proved", str(proof)
+    assert proof["x"].status in ("proved", "undecided")

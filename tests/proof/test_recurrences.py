@@ -6,6 +6,7 @@ from torch import Tensor
 
 import derivcheck as dc
 from derivcheck.errors import InputError
+from derivcheck.proof.numbers.comparison import Numbers
 
 RNN = "h[t] := tanh(x[t] + [t >= 1]*u*h[t-1])"
 THROUGH_TIME = """d[t] := (grad_output[t] + [t <= T - 2]*u*d[t+1])*(1 - h[t]^2)
@@ -132,3 +133,47 @@ def test_an_invariant_of_what_is_no_recurrence_is_refused() -> None:
         dc.prove(SCAN, FORWARD_MODE, dims=DIMS, invariant="u[k] := d")
     with pytest.raises(InputError, match=r"the invariant of A has dimensions \(\), expected \(K\)"):
         dc.prove(SCAN, FORWARD_MODE, dims=DIMS, invariant="A := d")
+
+
+COLOURS = "T[p,k] := [k == 0] + [k >= 1]*T[p,k-1]*(1 - a[p,k-1])\nC[p,h] := sum(k: T[p,k]*a[p,k]*c[k,h])"
+BEHIND = """A[p,k,h] := [k <= K-2]*(a[p,k+1]*c[k+1,h] + (1 - a[p,k+1])*A[p,k+1,h])
+a_bar[p,k] := T[p,k]*sum(h: (c[k,h] - A[p,k,h])*grad_output[p,h])
+c_bar[k,h] := sum(p: a[p,k]*T[p,k]*grad_output[p,h])"""
+BEFORE = """S[p,k,h] := T[p,k]*a[p,k]*c[k,h] + [k >= 1]*S[p,k-1,h]
+a_bar[p,k] := sum(h: (T[p,k]*c[k,h] - (C[p,h] - S[p,k,h])/(1 - a[p,k]))*grad_output[p,h])"""
+
+
+@pytest.mark.parametrize("colours", ["H", "3"])
+@pytest.mark.parametrize("backward", [BEHIND, BEFORE])
+def test_blending_of_any_number_of_colours(colours: str, backward: str) -> None:
+    proof = dc.prove(COLOURS, backward, dims={"a": "P K", "c": f"K {colours}"}, time_limit=15.0)
+    assert proof.status == "proved", str(proof)
+
+
+def test_blending_of_colours_one_by_one() -> None:
+    behind = "".join(f"A{h}[p,k] := [k <= K-2]*(a[p,k+1]*c[k+1,{h}] + (1 - a[p,k+1])*A{h}[p,k+1])\n" for h in range(3))
+    claim = behind + "a_bar[p,k] := T[p,k]*(" + " + ".join(f"(c[k,{h}] - A{h}[p,k])*grad_output[p,{h}]" for h in range(3)) + ")"
+    dims = {"a": "P K", "c": "K 3"}
+    assert dc.prove(COLOURS, claim, dims=dims, wrt=["a"], time_limit=15.0).status == "proved"
+    other = claim.replace("- A1[p,k])", "- A2[p,k] + A1[p,k]*c[k,0])")
+    assert dc.prove(COLOURS, other, dims=dims, wrt=["a"]).status == "refuted"
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("(1 - a[p,k+1])*A", "A"),
+        ("a[p,k+1]*c[k+1,h]", "a[p,k]*c[k+1,h]"),
+        ("c[k,h] - A", "c[k,h] + A"),
+        ("k <= K-2", "k <= K-3"),
+        ("a[p,k+1]*c[k+1,h]", "c[k+1,h]"),
+    ],
+)
+def test_blending_of_colours_with_a_mistake(monkeypatch: pytest.MonkeyPatch, old: str, new: str) -> None:
+    """Numbers refute it; where none is asked, induction does not prove it."""
+    dims = {"a": "P K", "c": "K H"}
+    wrong = BEHIND.replace(old, new)
+    assert wrong != BEHIND and dc.prove(COLOURS, wrong, dims=dims)["a"].status == "refuted"
+    monkeypatch.setattr(Numbers, "suspicious", lambda self, c: False)
+    monkeypatch.setattr(Numbers, "ask", lambda self, claims, suspicious: None)
+    assert dc.prove(COLOURS, wrong, dims=dims)["a"].status == "undecided"

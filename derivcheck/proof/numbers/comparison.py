@@ -74,7 +74,7 @@ class Numbers:
 
     def refuted(self, c: Claim) -> bool:
         """Whether a comparison has refuted the claim."""
-        return self.evidence is not None and c.name in self.evidence.refuted
+        return self.evidence is not None and c.name in self.evidence.examples
 
     def ask(self, claims: Sequence[Claim], suspicious: bool) -> None:
         """Compare, once, the claims that are suspicious, or all that are not refuted."""
@@ -87,11 +87,10 @@ class Numbers:
             found = compared(self.sides.together, open_, SUSPICIOUS if suspicious else OPEN, self.masks)
         except UnsupportedOperation:
             return
-        before = self.evidence or Evidence((), None)
-        example = before.counterexample or found.counterexample
-        self.evidence = Evidence((*before.tried, *found.tried), example, before.refuted | found.refuted)
+        before = self.evidence or Evidence(())
+        self.evidence = Evidence((*before.tried, *found.tried), {**before.examples, **found.examples})
 
     def show(self, example: Counterexample) -> None:
-        """Keep a counterexample, if there is none yet."""
-        before = self.evidence or Evidence((), None)
-        self.evidence = replace(before, counterexample=before.counterexample or example)
+        """Keep a counterexample."""
+        before = self.evidence or Evidence(())
+        self.evidence = replace(before, examples={**before.examples, example.name: example})

@@ -57,7 +57,7 @@ def compared(program: Program, claims: Sequence[Claim], seconds: float = 0.6, ma
             if point is not None and not writes_astray(program, point):
                 examples = {c.name: lasting(program, c, point) for c in still_open()}
                 found.update({n: e for n, e in examples.items() if e is not None and _clear(e)})
-    return Evidence(tuple(tried), next(iter(found.values()), None), frozenset(found))
+    return Evidence(tuple(tried), found)
 
 
 def _first_told(program: Program, claims: Sequence[Claim], every: Iterable[Point]) -> dict[str, Counterexample] | None:

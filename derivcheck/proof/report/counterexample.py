@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any
 
@@ -45,6 +46,11 @@ class Counterexample:
             "inputs": {n: _plain(v) for n, v in self.inputs.items()},
         }
 
+    @property
+    def told(self) -> str:
+        """The example, and how its numbers were made."""
+        return f"{self}" + (" (exact)" if self.exact else " (60 digits)")
+
     def __str__(self) -> str:
         at = f"[{', '.join(map(str, self.index))}]" if self.index else ""
         sizes = ", ".join(f"{n} = {v}" for n, v in self.sizes.items())
@@ -55,11 +61,15 @@ class Counterexample:
 
 @dataclass(frozen=True)
 class Evidence:
-    """How far two formulas were compared on numbers: the sizes tried, an example where they differ, all that differ."""
+    """How far two formulas were compared on numbers: the sizes tried, and of each gradient that differs an example."""
 
     tried: tuple[dict[str, int], ...]
-    counterexample: Counterexample | None
-    refuted: frozenset[str] = frozenset()
+    examples: Mapping[str, Counterexample] = field(default_factory=dict)
+
+    @property
+    def counterexample(self) -> Counterexample | None:
+        """The first example where they differ."""
+        return next(iter(self.examples.values()), None)
 
 
 def _number(v: Any) -> str:

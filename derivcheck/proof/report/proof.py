@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -25,6 +25,7 @@ class Part:
         status: ``proved``, ``refuted`` or ``undecided``.
         opened: the names that had to be replaced by what they mean.
         detail: how it was proved, or what resisted.
+        counterexample: where it is wrong, of a refuted one that numbers show.
     """
 
     name: str
@@ -32,6 +33,16 @@ class Part:
     opened: tuple[str, ...] = ()
     detail: str = ""
     seconds: float = 0.0
+    counterexample: Counterexample | None = None
+
+    def __str__(self) -> str:
+        shown = self.detail or (self.counterexample.told if self.counterexample is not None else "")
+        return f"{self.name}: {self.status}" + (f", {shown}" if shown else "")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data, ready for JSON."""
+        example = {} if self.counterexample is None else {"counterexample": self.counterexample.to_dict()}
+        return {"name": self.name, "status": self.status, "opened": list(self.opened), "detail": self.detail, **example}
 
 
 @dataclass(frozen=True)
@@ -94,11 +105,11 @@ class Proof:
             agrees = _sizes(self.tried)
             lines.append(f"undecided: the gradient of {open_}" + (f"; agrees on numbers at {agrees}" if agrees else ""))
         if self.counterexample is not None:
-            lines.append(f"  {self.counterexample}" + (" (exact)" if self.counterexample.exact else " (60 digits)"))
+            lines.append(f"  {self.counterexample.told}")
         if self.diagnosis is not None:
             lines.append(f"  likely: {self.diagnosis}")
-        for p in self.parts:
-            lines.append(f"  {p.name}: {p.status}" + (f", {p.detail}" if p.detail else ""))
+        for p in self.parts:  # the first example stands above
+            lines.append(f"  {replace(p, counterexample=None) if p.counterexample is self.counterexample else p}")
         if self.status == "proved":
             if self.conditions:
                 lines.append("under these conditions: " + "; ".join(self.conditions))
@@ -132,7 +143,7 @@ class Proof:
         """Plain data, ready for JSON."""
         return {
             "status": self.status,
-            "parts": [{"name": p.name, "status": p.status, "opened": list(p.opened), "detail": p.detail} for p in self.parts],
+            "parts": [p.to_dict() for p in self.parts],
             "diagnosis": self.diagnosis,
             "conditions": list(self.conditions),
             "rules": list(self.rules),
