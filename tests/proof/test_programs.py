@@ -35,7 +35,7 @@ def test_a_changed_claim_is_proved_only_where_it_is_right(entry: Entry) -> None:
         claim = replace(right, definitions=(*right.definitions[:place], changed, *right.definitions[place + 1 :]))
         proof = prove_programs(d.program, d.adjoint, claim, time_limit=1.0)
         sides = two_sides(d.program, d.adjoint, claim, {o: o for o in claim.outputs})
-        wrong = compared(sides.together, sides.claims, 0.3).refuted
+        wrong = compared(sides.together, sides.claims, 0.3).examples
         verdicts += [p.status for p in proof.parts]
         for part in proof.parts:
             assert part.status != "proved" or part.name not in wrong, f"round {k}: {term}\n{proof}"
