@@ -227,8 +227,8 @@ def _about(s: Subject, right: Derived, hostile: bool) -> Iterator[Note]:
     """What the reader should know of the subject and its data."""
     if s.domain.said:
         yield Note(f"within {s.domain.said}")
-    if s.widened:
-        casts = ", ".join(sorted(type_name(d) for d in s.widened))
+    if s.met.casts:
+        casts = ", ".join(sorted(type_name(d) for d in s.met.casts))
         yield Note(f"the code's casts to {casts} were taken as float64; dtype= checks it as it is")
     if s.hooked:
         yield Note(f"the hooks on {', '.join(s.hooked)} were not run: what they make of a gradient is not checked")
@@ -254,11 +254,11 @@ def _about(s: Subject, right: Derived, hostile: bool) -> Iterator[Note]:
 
 def _of_torch(s: Subject) -> Iterator[Note]:
     """What torch's own kernels and its engine do, as far as it was met."""
-    for name, off in s.digits.items():
+    for name, off in s.met.digits.items():
         yield Note(f"torch's own: the gradient in {name} is off by {off:.0e} of the terms that it adds up", open=True)
     if any(isinstance(t, Func) and t.name in DIGITS for d in s.derivation.adjoint.definitions for t in subterms(d.term)):
         yield Note("torch's own: trigamma has nine digits", open=True)
-    yield from map(Note, s.remarks.values())
+    yield from map(Note, s.met.remarks.values())
 
 
 def upstreams(s: Subject, grad_output: Any, dtype: torch.dtype, seed: int) -> Upstream:

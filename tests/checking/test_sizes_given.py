@@ -134,4 +134,4 @@ def test_what_is_refused_at_the_example_is_not_tried_at_other_sizes() -> None:
 
     with pytest.raises(dc.UnsupportedOperation, match="svd") as refused:
         dc.check(f, {"x": torch.randn(3, 4, dtype=torch.float64)})
-    assert refused.value.anywhere and len(calls) == 1
+    assert refused.value.anywhere and {*calls} == {(3, 4)}

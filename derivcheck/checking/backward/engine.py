@@ -40,7 +40,7 @@ def overheard(s: Subject, outs: list[torch.Tensor]) -> Iterator[Heard]:
         def backward(ctx: Any, *grads: Any) -> Any:
             double = any(g is not None and g.dtype is torch.float64 for g in grads)
             with computing_in(torch.float64 if double else torch.float32) as widening:  # the engine runs it outside of any mode
-                widening.met = s.widened
+                widening.met = s.met.casts
                 found = original(ctx, *grads)
             heard[c] = values = found if isinstance(found, tuple) else (found,)
             if c is not s.function and len(values) == len(ctx.next_functions):  # every input is a tensor
@@ -69,7 +69,7 @@ def _complain(s: Subject, name: str, values: tuple[Any, ...], inputs: Any) -> No
     for k, (g, (after, slot)) in enumerate(zip(values, inputs)):
         expected = None if not isinstance(g, torch.Tensor) or after is None else tuple(after._input_metadata[slot].shape)
         if expected is not None and summed(s, f"{name}'s gradient of its input {k}", g, expected) is None:
-            s.complaints[f"{name} input {k}"] = f"found shape {tuple(g.shape)}, expected {expected}"
+            s.met.complaints[f"{name} input {k}"] = f"found shape {tuple(g.shape)}, expected {expected}"
 
 
 def summed(s: Subject, what: str, g: torch.Tensor, shape: tuple[int, ...]) -> torch.Tensor | None:
@@ -78,7 +78,7 @@ def summed(s: Subject, what: str, g: torch.Tensor, shape: tuple[int, ...]) -> to
         return g
     if len(g.shape) < len(shape) or any(m not in (1, n) for m, n in zip(shape[::-1], tuple(g.shape)[::-1])):
         return None
-    s.remarks.setdefault(what, f"{what} has shape {tuple(g.shape)}; torch's engine sums it to {shape}")
+    s.met.remarks.setdefault(what, f"{what} has shape {tuple(g.shape)}; torch's engine sums it to {shape}")
     return g.sum_to_size(shape)
 
 

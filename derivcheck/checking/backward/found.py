@@ -54,7 +54,7 @@ def runner(s: Subject, backward: Any) -> Run:
         short = {n: n if n in inputs.values() else inputs.get(d.gradient_named(n) or "", n) for n in out}
         return {n if m != n and m in out else m: out[n] for n, m in short.items()}
 
-    return widened(named, s.held, s.widened)
+    return widened(named, s.held, s.met.casts)
 
 
 def as_it_is(s: Subject, backward: Any, tensors: Tensors, upstream: Upstream) -> Mapping[str, torch.Tensor | None]:
@@ -124,7 +124,7 @@ def find(
         for n in s.wrt:
             if n in given:
                 given[n].requires_grad_()
-    s.complaints.clear()  # of other runs
+    s.met.complaints.clear()  # of other runs
     versions = {n: t._version for n, t in {**given, **ups}.items()}
     try:
         with torch.set_grad_enabled(not leaves and torch.is_grad_enabled()):
@@ -141,7 +141,7 @@ def find(
             changed[n] = f"the backward writes into {n}"
         elif now is not None and now._version != versions[n]:
             changed[n] = f"the backward writes into {n}, and puts back what was there: work on a copy"
-    return Found(out, changed, complaints=dict(s.complaints))
+    return Found(out, changed, complaints=dict(s.met.complaints))
 
 
 def _run_before(run: Run, given: Tensors, ups: Upstream, before: tuple[Tensors, Upstream]) -> None:

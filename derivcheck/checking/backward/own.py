@@ -37,14 +37,13 @@ def own(s: Subject) -> Callable[[Tensors, Tensors], Gradients]:
             except RuntimeError as error:
                 if not misshapen(s, heard, tensors):
                     found = _through_backward(s, tensors, upstream, error)
-                    s.accumulates, s.remarks["own"] = True, THROUGH
+                    s.met.accumulates, s.met.remarks["own"] = True, THROUGH
                     return found
         found = returned(s, heard, tensors) or dict(zip(s.wrt, grads))
         if s.function is None and any(found[n] is None for n in s.wrt) and functions(outs):
             accumulated = _through_backward(s, tensors, upstream, None)
-            s.accumulates = any(found[n] is None and accumulated[n] is not None for n in s.wrt)
-            if s.accumulates:
-                s.remarks["own"] = THROUGH
+            if any(found[n] is None and accumulated[n] is not None for n in s.wrt):
+                s.met.accumulates, s.met.remarks["own"] = True, THROUGH
                 return accumulated
         return found
 

@@ -239,7 +239,7 @@ def _ways(s: Subject, data: Tensors, ups: Upstream, written: bool) -> Iterator[P
     for n in list(ups)[:6] if len(ups) > 1 else ():
         alone = {m: g if m == n else torch.zeros_like(g) for m, g in ups.items()}
         yield Probe(f"a loss of {n} alone", data, alone, subject=replace(s, unused=frozenset(ups) - {n}))
-    if s.accumulates:  # whether its parameters get gradients hangs on its inputs' requiring one, as torch says of such
+    if s.met.accumulates:  # whether its parameters get gradients hangs on its inputs' requiring one, as torch says of such
         return
     for n in s.wrt[:6] if len(s.wrt) > 1 else ():
         yield Probe(f"gradient in {n} alone", data, ups, subject=replace(s, wrt=(n,)))

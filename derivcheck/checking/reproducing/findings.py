@@ -53,7 +53,7 @@ def finding(script: Script, call: list[str]) -> list[str]:
 def _situated(script: Script, call: list[str]) -> list[str]:
     """The call as the situation has it: with another run before it, without a graph, casts taken as float64."""
     sample, lines = script.sample, list(call)
-    if script.double and script.s.widened and script.backward is not None:
+    if script.double and script.s.met.casts and script.backward is not None:
         script.file.imports["from torch.overrides import TorchFunctionMode"] = None
         script.file.parts.extend(statements_for(wide, "Widening").values())
         lines = ["with Widening():", *(f"    {line}" for line in "\n".join(lines).split("\n"))]

@@ -30,13 +30,31 @@ Upstream = dict[str, torch.Tensor]  # an upstream gradient per floating-point ou
 
 
 @dataclass
+class Met:
+    """What was met while the code ran, for the notes of a report; a subject and its variants share it.
+
+    Attributes:
+        casts: the types to which the code casts, taken as float64.
+        complaints: what inner autograd.Functions returned that does not fit.
+        remarks: what the engine made right, a sentence each.
+        digits: by how much torch's own kernels are off, of the terms added.
+        accumulates: its backward leaves gradients in ``.grad`` itself: ``torch.autograd.grad`` does not see them.
+    """
+
+    casts: set[torch.dtype] = field(default_factory=set)
+    complaints: dict[str, str] = field(default_factory=dict)
+    remarks: dict[str, str] = field(default_factory=dict)
+    digits: dict[str, float] = field(default_factory=dict)
+    accumulates: bool = False
+
+
+@dataclass
 class Subject:
-    """A forward with its tensors.
+    """A forward with its tensors.  Its steps make variants of it (``replace``); what its runs meet goes into ``met``.
 
     Attributes:
         derivation: the forward Program and its gradient.
         call: the user's own code as a function of the named tensors; None where there is a derivation alone.
-        own: whether ``call`` has a backward of its own that is under test when no other is given.
         tensors: every input of the Program, in the type and on the device of the check.
         wrt: what the gradient is taken in.
         name: what to call it in a report.
@@ -52,25 +70,21 @@ class Subject:
     function: Any = None
     passed: Mapping[str, Any] = field(default_factory=dict)
     order: tuple[str, ...] = ()  # the parameters of an autograd.Function's forward, the inputs of a module's
-    complaints: dict[str, str] = field(default_factory=dict)  # what inner autograd.Functions returned that does not fit
-    remarks: dict[str, str] = field(default_factory=dict)  # what the engine made right, a sentence each
     native: bool = False  # the backward under test is that of torch's own kernels alone
     allowance: float | None = None  # a relative error that the caller allows beyond rounding
     dirty: bool = False  # the code changes its inputs in place: it is given copies of leaves
     retained: bool = False  # a Function's backward runs twice through one graph, and the second is judged
     unused: frozenset[str] = frozenset()  # upstream gradients of outputs that a loss does not use: autograd gives none
     module: torch.nn.Module | None = None  # the copy of a module, whose parameters fix their sizes
-    widened: set[torch.dtype] = field(default_factory=set)  # the types to which the code casts, taken as float64
     held: frozenset[str] = frozenset()  # inputs of the Program that the code holds itself: they keep their values
-    accumulates: bool = False  # its backward leaves gradients in .grad itself: torch.autograd.grad does not see them
     nested: Nested = field(default_factory=Nested)  # the inputs as the caller has them
     domain: Domain = field(default_factory=Domain)  # the data that it is made for
     hooked: tuple[str, ...] = ()  # parameters whose hooks the check does not run
     kinds: Mapping[str, tuple[Kind, ...]] = field(default_factory=dict)  # what the data are of, and probes keep
     left_out: tuple[str, ...] = ()  # inputs in which torch cannot differentiate the code
     forward: Any = None  # what the caller gave
-    digits: dict[str, float] = field(default_factory=dict)  # by how much torch's own kernels are off, of the terms added
     rounding: Any = None  # judges by the arithmetic of the backward under test (conditioned.Rounding)
+    met: Met = field(default_factory=Met)
     ranges: dict[str, Range] = field(default_factory=dict)
     _whole: tuple[Derivation, Program] | None = None
 
@@ -113,23 +127,25 @@ def subject(
     """
     with computing_in(dtype) as widening:
         s = _subject(forward, inputs, reference, wrt, dtype, device, dims)
-    if reference is not None:
-        _hold(s)
-    if dims is not None or where is not None:
-        _restrict(s, dims, where)
-    s.call, s.meaning = (None if c is None else widened(c, s.held) for c in (s.call, s.meaning))
-    s.widened = widening.met
-    s.forward = forward
+    s = s if reference is None else _held(s)
+    s = s if dims is None and where is None else _restricted(s, dims, where)
+    call, meaning = (None if c is None else widened(c, s.held) for c in (s.call, s.meaning))
     own = {a.name for a in s.derivation.program.arguments if a.role == "parameter"} | s.held  # zeros and ones, as they start
-    s.kinds = {n: kinds for n, t in s.tensors.items() if n not in own and (kinds := kinds_of(t))}
-    if isinstance(forward, torch.nn.Module):
-        s.hooked = tuple(n for n, p in forward.named_parameters() if p._backward_hooks)
+    kinds = {n: kinds for n, t in s.tensors.items() if n not in own and (kinds := kinds_of(t))}
+    named = forward.named_parameters() if isinstance(forward, torch.nn.Module) else ()
+    hooked = tuple(n for n, p in named if p._backward_hooks)
+    s = replace(s, call=call, meaning=meaning, kinds=kinds, hooked=hooked, forward=forward, met=Met(widening.met))
     if wrt is None and s.call is not None and s.function is None and len(s.wrt) > 1:
-        s.left_out = undifferentiable(s.call, s.tensors, s.wrt)
-    if s.left_out:
-        d, s.wrt = s.derivation, tuple(n for n in s.wrt if n not in s.left_out)
-        s.derivation = Derivation(d.program, s.wrt, d.values, name=d.name, fixed=d.fixed)
+        left_out = undifferentiable(s.call, s.tensors, s.wrt)
+        asked = tuple(n for n in s.wrt if n not in left_out)
+        s = replace(_derived_in(s, s.derivation.program, asked), wrt=asked, left_out=left_out) if left_out else s
     return s
+
+
+def _derived_in(s: Subject, program: Program, wrt: Sequence[str], fixed: Iterable[str] = ()) -> Subject:
+    """The same with another Program, or in other inputs."""
+    d = s.derivation
+    return replace(s, derivation=Derivation(program, wrt, d.values, name=d.name, fixed=(*d.fixed, *fixed)))
 
 
 def _subject(
@@ -200,8 +216,7 @@ def _subject(
         )
     meaning = None if reference is None else _keyword(reference, nested)
     s = _assemble(derivation, call, values, given, wants_grad, wrt, name, passed)
-    s.meaning, s.function, s.order, s.module, s.nested = meaning, function, order, module, nested
-    return s
+    return replace(s, meaning=meaning, function=function, order=order, module=module, nested=nested)
 
 
 def _assemble(
@@ -256,30 +271,28 @@ def _assemble(
     return Subject(derivation, call, kept, chosen, name, passed=passed, held=frozenset(held & kept.keys()))
 
 
-def _hold(s: Subject) -> None:
-    """Keep the sizes that code which is not read may know by a number that it is given."""
+def _held(s: Subject) -> Subject:
+    """With the sizes kept that code which is not read may know by a number that it is given."""
     d = s.derivation
-    sizes = sizes_of(d.program, s.tensors)
-    held = held_by_numbers(d.program, sizes, s.passed)
-    if held:
-        program = replace(d.program, requires=(*d.program.requires, *held.values()))
-        s.derivation = Derivation(program, d.wrt, d.values, name=d.name, fixed=(*d.fixed, *held))
+    held = held_by_numbers(d.program, sizes_of(d.program, s.tensors), s.passed)
+    if not held:
+        return s
+    return _derived_in(s, replace(d.program, requires=(*d.program.requires, *held.values())), d.wrt, held)
 
 
-def _restrict(s: Subject, dims: Mapping[str, str] | None, where: str | None) -> None:
-    """Take the user's domain into the Program and for the probes.
+def _restricted(s: Subject, dims: Mapping[str, str] | None, where: str | None) -> Subject:
+    """With the user's domain in the Program and for the probes.
 
     Raises:
         InputError: it does not fit the inputs, or the data given are not within.
     """
-    d = s.derivation
-    program, s.domain = domain_of(d.program, dims, where, s.passed)
-    s.derivation = Derivation(program, d.wrt, d.values, name=d.name, fixed=d.fixed)
+    program, domain = domain_of(s.derivation.program, dims, where, s.passed)
     sizes = sizes_of(program, s.tensors)
-    outside = next((str(r) for r in program.requires if not r.holds(sizes)), None) or s.domain.broken(s.tensors, sizes)
+    outside = next((str(r) for r in program.requires if not r.holds(sizes)), None) or domain.broken(s.tensors, sizes)
     if outside is not None:
-        here = ", ".join(f"{n} = {v}" for n, v in s.domain.called(sizes).items())
+        here = ", ".join(f"{n} = {v}" for n, v in domain.called(sizes).items())
         raise InputError(f"the data given are not within dims= and where=: {outside} does not hold ({here})")
+    return replace(_derived_in(s, program, s.derivation.wrt), domain=domain)
 
 
 def healthy(name: str, t: torch.Tensor, infinite: bool = False) -> None:

@@ -58,7 +58,7 @@ def _rounds(
     if coarse is not None and compare(g, expected, coarse.tolerance(row.bar)).holds:
         return Opinion(f"torch's own kernel accumulates in {kind}: {row.max_error:.1e} off")
     if coarse is None and (off := share(g, right, row.bar)) <= DIGITS:
-        t.s.digits[row.name] = max(off, t.s.digits.get(row.name, 0.0))
+        t.s.met.digits[row.name] = max(off, t.s.met.digits.get(row.name, 0.0))
         return Opinion(f"torch's own: {off:.1e} of the terms added off")
     if right.dtype is not torch.float64:
         found, exact = wide()

@@ -135,7 +135,7 @@ def _autograd(s: Subject, tensors: Tensors, upstream: Upstream, tested: bool) ->
             text = str(error).strip().splitlines()
             why = f"{type(error).__name__}: {text[0] if text else ''}"[:160]
             if "leaf Variable" not in why:  # it changes its inputs in place, which leaves do not let it
-                s.remarks["autograd"] = f"torch's autograd of the code is no witness, for it raises {why}"
+                s.met.remarks["autograd"] = f"torch's autograd of the code is no witness, for it raises {why}"
     leaves, program = _leaves(s, tensors), s.derivation.program
     values = evaluate(program, {n: t for n, t in leaves.items() if n in program.inputs}, None, Live())
     outs = [values[o] if o in values else leaves[o] for o in program.outputs if program.kind(o) == "float"]
