@@ -13,6 +13,7 @@ from derivcheck.checking.report.row import Row
 from derivcheck.checking.subject.subject import Subject, Tensors, Upstream
 from derivcheck.checking.verdict import verdict
 from derivcheck.checking.verdict.derived import Derived, Trial
+from derivcheck.checking.verdict.steps import by_differences
 
 
 def judge(
@@ -42,6 +43,8 @@ def judge(
     found = replace(found, gradients={n: _usable(s, n, g, right) for n, g in found.gradients.items()})
     if s.rounding is not None and any(r.verdict == "wrong" for r in rows):
         rows = s.rounding.reconsider(Trial(s, run, tensors, upstream, right, found.gradients), rows)
+    if any(r.verdict in ("wrong", "vacuous") for r in rows):
+        rows = by_differences(Trial(s, run, tensors, upstream, right, found.gradients), rows)
     rows += [verdict.misfit(name, note, where) for name, note in found.complaints.items()]
     rows += [verdict.extra(n, what, s.wrt, where) for n, what in _unasked(s, found, {*s.wrt, *steps}, tensors).items()]
     return verdict.changed(rows, found.changed, where), found

@@ -154,6 +154,12 @@ def as_a_whole(name: str, bar: str, fault: str, note: str, count: int, sample: S
     return Row(name, verdict, note=fault or note, bar=bar, sample=sample, sensitivity=seen, count=count, wrong=count)
 
 
+def settled(row: Row, note: str, seen: float) -> Row:
+    """A gradient that holds by something else than the derived one, which would have seen an error of this size."""
+    row = replace(row, verdict="passed", note=note, sensitivity=seen, max_error=0.0, tolerance=0.0)
+    return replace(row, worst_index=None, found=None, expected=None, wrong=0, aside=0)
+
+
 def shown_elsewhere(row: Row, new: Row, note: str) -> Row:
     """A gradient of which rounding hid too much, as other data show it."""
     return replace(new, witnesses=row.witnesses) if new.faulty else replace(row, verdict="passed", note=note)

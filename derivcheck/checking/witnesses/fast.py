@@ -13,7 +13,7 @@ from typing import Any
 import torch
 
 from derivcheck.checking.arithmetic.pairs import FLOAT64_UNIT
-from derivcheck.checking.witnesses.slopes import slope_along
+from derivcheck.checking.arithmetic.slopes import slope_along
 
 FIRST = (9, 15)  # short steps meet few kinks, shorter ones fewer
 ENOUGH = 1e-8  # an error of the differences, relative to the terms, that needs no further step

@@ -21,6 +21,7 @@ from derivcheck.checking.arithmetic.bound import Bound
 from derivcheck.checking.arithmetic.compare import compare
 from derivcheck.checking.arithmetic.live import Live, array
 from derivcheck.checking.arithmetic.pairs import FLOAT64_UNIT
+from derivcheck.checking.arithmetic.slopes import slope_along
 from derivcheck.checking.backward.engine import functions
 from derivcheck.checking.report.row import Row, Witness
 from derivcheck.checking.subject.elsewhere import at_sizes
@@ -33,7 +34,6 @@ from derivcheck.checking.verdict.native import DIGITS, at_kinks, share
 from derivcheck.checking.verdict.verdict import of_value
 from derivcheck.checking.witnesses.differences import Difference, difference, differences
 from derivcheck.checking.witnesses.exact import exact, small_sizes
-from derivcheck.checking.witnesses.slopes import slope_along
 from derivcheck.checking.witnesses.structure import compared, dependents
 from derivcheck.errors import DerivcheckError, InputError, UnsupportedOperation
 from derivcheck.notation.terms.nodes import Ref

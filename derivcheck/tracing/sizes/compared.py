@@ -12,6 +12,7 @@ from derivcheck.notation.integers.polynomials import Poly
 from derivcheck.notation.program.requirements import Requirement, simplest
 from derivcheck.tracing.recording.data import Frame, Recording
 from derivcheck.tracing.recording.naming import statement
+from derivcheck.tracing.sizes.messages import says
 from derivcheck.tracing.watching.log import Comparison, Escape, Place
 from derivcheck.tracing.watching.whose_code import READERS, is_user
 
@@ -40,7 +41,7 @@ def parted(recording: Recording, first: Recording) -> bool:
 def escapes(recording: Recording) -> list[Escape]:
     """Numbers made of sizes that the code, or torch's Python on its way, went on with unwatched."""
     found = [e for e in recording.log.escapes if is_user(e.place.file) or e.place.file.startswith(READERS)]
-    return [e for e in found if not (e.what in ("str", "format") and _prints(e.place))]
+    return [e for e in found if not (e.what in ("str", "format") and says(e.place))]
 
 
 class Conditions:
@@ -105,17 +106,6 @@ def _bound(r: Requirement) -> tuple[Poly, str, int] | None:
         return None
     shift = {"<": -1, ">": 1}.get(r.relation, 0)
     return r.left, "<=" if r.relation.startswith("<") else ">=", constant + shift
-
-
-@lru_cache(maxsize=4096)
-def _prints(place: Place) -> bool:
-    """Whether a line only prints or logs: what it says of a size decides nothing."""
-    node = statement(Frame(place.file, place.line, "", 0, 0))
-    if not isinstance(node, ast.Expr) or not isinstance(node.value, ast.Call):
-        return False
-    f = node.value.func
-    name = f.id if isinstance(f, ast.Name) else f.attr if isinstance(f, ast.Attribute) else ""
-    return name in ("print", "debug", "info", "warning", "warn", "error", "log", "exception", "critical")
 
 
 @lru_cache(maxsize=4096)
