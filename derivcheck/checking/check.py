@@ -27,6 +27,7 @@ from derivcheck.checking.verdict.conditioned import Rounding
 from derivcheck.checking.verdict.derived import Derived, Sample, derived
 from derivcheck.checking.verdict.judge import judge
 from derivcheck.checking.verdict.single import hints
+from derivcheck.checking.verdict.steps import STEPS_DECIDED
 from derivcheck.checking.verdict.verdict import narrowed, not_reproduced, noted, witnessed
 from derivcheck.checking.witnesses.witness import testify, value_row
 from derivcheck.errors import GradientMismatch, InputError
@@ -198,7 +199,7 @@ def examine(
                 rows = _put(rows, probed.wrong) + ([not_reproduced(probed.unlike)] if probed.unlike else [])
                 notes, reached = [*notes, *probed.notes], probed.reached
             rows = _put(rows, judge_hidden(s, run, rows, upstream, dtype, seed))
-    notes += _of_torch(s)
+    notes += [*_of_torch(s), *(Note(f"{r.name}: {STEPS_DECIDED}", open=True) for r in rows if r.note == STEPS_DECIDED)]
     rows = _explained(s, run, rows, Sample(s.tensors, upstream, right, found.gradients))
     first = next((r for r in rows if r.faulty), None)
     return Report(

@@ -29,12 +29,14 @@ FIRST = (9, 15)  # short steps meet few kinks, shorter ones fewer
 ENOUGH, SURE = 1e-8, 1e-6  # of the terms: an error that needs no shorter step, and one beyond which nothing is judged
 NOTHING = 1e-3  # a gradient that is so much smaller than the output over the input is held against that
 DIGITS = {torch.float64: 64 * FLOAT64_UNIT, torch.float32: 1e-5}  # of the terms, that the gradient itself may have lost
-NOTE = f"rounding decides steps by which the forward is computed here: judged by differences of the forward along {LINES} lines"
+STEPS_DECIDED = (
+    f"rounding decides steps by which the forward is computed here: judged by differences of the forward along {LINES} lines"
+)
 
 
 def by_differences(t: Trial, rows: Sequence[Row]) -> list[Row]:
     """The rows, those of gradients at such steps held by differences of the forward where these agree."""
-    return [settled(r, NOTE, SURE) if r.verdict in ("wrong", "vacuous") and _agrees(t, r) else r for r in rows]
+    return [settled(r, STEPS_DECIDED, SURE) if r.verdict in ("wrong", "vacuous") and _agrees(t, r) else r for r in rows]
 
 
 def _agrees(t: Trial, row: Row) -> bool:
