@@ -17,7 +17,7 @@ from derivcheck.notation.text.dims import parse_dims, parse_input
 from derivcheck.notation.text.parse import parse_program
 
 X = {"x": "N"}
-MOD = "n % 2" + "".join(f" % {k}" for k in (3, 5, 7, 9, 11, 13, 15, 17, 19))
+MOD = "n % 19" + "".join(f" % {k}" for k in (17, 15, 13, 11, 9, 7, 5, 3, 2))
 
 
 def nested(levels: int) -> str:

@@ -259,6 +259,10 @@ def test_star_groups() -> None:
 
 def test_dims() -> None:
     assert parse_dims("N h*d, 3 2*m-1") == (N, size("h") * size("d"), as_poly(3), 2 * size("m") - 1)
+    half = size("K") // 2
+    assert parse_dims("N M (K//2)") == (N, size("M"), half) == parse_dims("N, M, (K//2)") == parse_dims("N M K//2")
+    assert parse_dims("(K//2) 2 (K + 1)//2") == (half, as_poly(2), (size("K") + 1) // 2)
+    assert parse_dims("max(N, 2) (N + 1)") == (extreme("max", N, 2), N + 1)
     assert parse_dims("") == () and parse_dims("N\n h") == (N, size("h"))
     for text in ("2N", "N $", "N in)", "N*", "n.m", "1.5"):
         with pytest.raises(NotationError, match=rf"dims of 'x': {re.escape(repr(text))} is no list of sizes; expected names"):

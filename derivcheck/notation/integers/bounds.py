@@ -61,7 +61,29 @@ def nonnegative(poly: Poly, least: int = 1) -> bool:
     >>> n = Index("n", size("N"))
     >>> nonnegative(size("N") - 1 - i_poly(n)), nonnegative(i_poly(n) - 1)
     (True, False)
+    >>> nonnegative(size("N") - 2 * (size("N") // 2))
+    True
     """
+    if _nonnegative(poly, least):
+        return True
+    plain = _without_quotients(poly)
+    return plain is not poly and nonnegative(plain, least)
+
+
+def _without_quotients(poly: Poly) -> Poly:
+    """A lower bound with no quotient that a multiple of its divisor stands before: ``−2·(a//2) ≥ −a``, ``2·(a//2) ≥ a − 1``."""
+    for m, c in poly.terms:
+        if len(m) != 1 or m[0][1] != 1 or len(parts := m[0][0].parts) != 2:
+            continue
+        numerator, width = parts[0], parts[1].constant
+        if width is not None and width > 0 and c % width == 0 and as_poly(m[0][0]) is numerator // parts[1]:
+            by = c // width
+            return poly - Poly(((m, c),)) + by * (numerator if c < 0 else numerator - (width - 1))
+    return poly
+
+
+def _nonnegative(poly: Poly, least: int) -> bool:
+    """The same of sizes, indices and quotients as they stand."""
     bound = lower_bound(poly, least)
     if bound is None:
         return False

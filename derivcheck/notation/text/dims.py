@@ -14,6 +14,16 @@ from derivcheck.notation.text.syntax import Node, read
 
 _TYPED = re.compile(r"(float|int|bool)\s*(?:<([^:>]*)(?::([^>]*))?>(.*)|:(.*))$", re.S)
 _RUN_TOGETHER = re.compile(r"(?<!\w)\d+[^\W\d]")  # 2N, which might mean 2*N or "2 N"
+_BESIDE = re.compile(r"\b(?!(?:max|min)\b)(\w+) \(")  # M (K//2) are two sizes
+
+
+def _apart(text: str) -> str:
+    """The text with a space for each comma that stands in no parentheses: ``max(N, 2)`` keeps its own."""
+    depth, out = 0, ""
+    for c in text:
+        depth += (c == "(") - (c == ")")
+        out += " " if c == "," and depth < 1 else c
+    return out
 
 
 @lru_cache(maxsize=4096)
@@ -25,8 +35,10 @@ def parse_dims(text: str) -> tuple[Poly, ...]:
 
     >>> parse_dims("N h*d 3")
     (N, d*h, 3)
+    >>> parse_dims("N M (K//2)"), parse_dims("N max(K - 3, 0)")
+    ((N, M, (K//2)), (N, max(0, K - 3)))
     """
-    words = text.replace(",", " ").split()
+    words = _apart(text).split()
     if all(w.isidentifier() and not limits.name(w) or w.isdecimal() and len(w) < 16 for w in words):  # no grammar needed
         found = tuple(as_poly(int(w)) if w.isdecimal() else size(w) for w in words)
     else:
@@ -34,7 +46,7 @@ def parse_dims(text: str) -> tuple[Poly, ...]:
         try:
             if _RUN_TOGETHER.search(text):
                 raise NotationError(text)
-            joined = " ".join(words)
+            joined = _BESIDE.sub(r"\1, (", " ".join(words))
             found = tuple(size_expression(n, joined) for n in read(joined, "sizes"))
         except limits.Beyond as e:
             what = str(e).partition("\n")[0].partition(": ")[2] if str(e).startswith("line ") else str(e)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from math import ceil
 
+from derivcheck.notation.integers.bounds import sloped
 from derivcheck.notation.integers.polynomials import Index, Poly
 from derivcheck.proof.expressions.atoms import UNIT, Atom, Equal, Expression, Least, Monomial, Rational, Sigma, unlimited
 from derivcheck.proof.expressions.context import Context, Unreduced
@@ -64,7 +65,7 @@ def _of_monomial(context: Context, bound: tuple[Index, ...], m: Monomial) -> Exp
 
 def _inner(context: Context, here: list[Index], m: Monomial) -> Expression:
     """The sum of a product in which each factor has a bound index."""
-    for step in (_open_sums, _delta, digits.levelled, digits.split, digits.merged, _pinned, _cancel):
+    for step in (_open_sums, _delta, _multiple, digits.levelled, digits.split, digits.merged, _pinned, _cancel):
         found = step(context, here, m)
         if found is not None:
             return found
@@ -112,6 +113,27 @@ def _delta(context: Context, here: list[Index], m: Monomial) -> Expression | Non
         body = substituted(context, m - {(a, 1)}, {i: value})
         rest = [j for j in here if j is not i]
         return summed(context, rest, product(context, [*guards, body]))
+    return None
+
+
+def _multiple(context: Context, here: list[Index], m: Monomial) -> Expression | None:
+    """``Σ_i [d·i = e]·f(i) = [e mod d = 0]·[0 <= e // d < N]·f(e // d)`` for a divisor d above 0; no index moves e."""
+    for a, _ in m:
+        if not isinstance(a, Equal):
+            continue
+        for i in here:
+            found = sloped(a.poly, i) if i in a.free else None
+            if found is None or unlimited(i):
+                continue
+            d, e = found if context.holds(found[0] - 1) else (-found[0], -found[1])
+            e = -e
+            if not context.holds(d - 1) or d.indices or not e.indices.isdisjoint(here) or any(map(unlimited, e.indices)):
+                continue
+            context.used("Σ_i [d·i = e]·f(i) = [e mod d = 0]·[0 <= e // d < N]·f(e // d)")
+            value = e // d
+            guards = [brackets.equal(context, e - d * value), *inside(context, value, i)]
+            body = substituted(context, m - {(a, 1)}, {i: value})
+            return summed(context, [j for j in here if j is not i], product(context, [*guards, body]))
     return None
 
 

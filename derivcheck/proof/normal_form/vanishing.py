@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from fractions import Fraction
 
 from derivcheck.notation.integers.atoms import Floor, exact_quotient
-from derivcheck.notation.integers.polynomials import Index, Poly, i_poly
+from derivcheck.notation.integers.polynomials import Index, Poly, PolyLike, i_poly
 from derivcheck.proof.expressions.atoms import Base, Expression, Rational, unlimited
 from derivcheck.proof.expressions.context import Context
 from derivcheck.proof.expressions.polynomials import add_into, free_in
@@ -14,36 +14,55 @@ from derivcheck.proof.normal_form.powers import power
 from derivcheck.proof.normal_form.products import times
 from derivcheck.proof.normal_form.substitution import moved
 
+FEW = 8  # values of a digit that are looked at one by one
+
 
 def vanishes(context: Context, expression: Expression) -> bool:
     """Whether the expression is zero: by itself, or once its denominators are cleared."""
     if not expression:
         return True
-    return not any(cleared(context, _in_digits(context, expression)))
+    return not any(left for u in _in_digits(context, expression) for left in cleared(context, u))
 
 
-def _in_digits(context: Context, expression: Expression) -> Expression:
-    """A free index below ``H·d`` of which ``i // d`` is used is written as ``h·d + e``: every place is, in one way."""
+def _in_digits(context: Context, expression: Expression, depth: int = 3) -> Iterator[Expression]:
+    """A free index of which ``i // d`` is used is written as ``h·d + e``, which every place is; where d is a small number, once
+    for each e.  The expression is zero where all of these are."""
     free = free_in(expression)
     for p in (p for a in dict.fromkeys(a for m in expression for a, _ in m if a.divides) for p in a.every_position()):
-        found = _digits(p, free)
+        found = _digits(p, free) if depth else None
         if found is not None:
             i, high, low = found
             context.used("i = h·d + e")
-            h, e = context.temporary(high), context.temporary(low)
-            context.top |= {h, e}
-            return _in_digits(context, moved(context, expression, {i: low * i_poly(h) + i_poly(e)}))
-    return expression
+            h = context.temporary(high)
+            context.top |= {h}
+            if low.constant is not None and low.constant <= FEW:
+                lows: list[PolyLike] = list(range(low.constant))
+            else:
+                e = context.temporary(low)
+                context.top |= {e}
+                lows = [i_poly(e)]
+            for each in lows:
+                yield from _in_digits(context, moved(context, expression, {i: low * i_poly(h) + each}), depth - 1)
+            return
+    yield expression
 
 
 def _digits(p: Poly, free: Collection[Index]) -> tuple[Index, Poly, Poly] | None:
     """A free index of which a position takes a quotient, the quotient's size, and what it is divided by."""
     for x in p.atoms():
-        i = x.numerator.index if isinstance(x, Floor) else None
-        if isinstance(x, Floor) and i is not None and i in free and not x.denominator.indices and not unlimited(i):
+        if not isinstance(x, Floor) or x.denominator.indices:
+            continue
+        i, width = x.numerator.index, x.denominator.constant
+        if i is not None and i in free and not unlimited(i):
             high = exact_quotient(i.size, x.denominator)
             if high is not None:
                 return i, high, x.denominator
+        if width is None or not 1 < width <= FEW:
+            continue
+        for j in sorted(x.numerator.indices.intersection(free), key=lambda j: j.key):
+            slope = x.numerator.linear_in(j)
+            if slope is not None and slope[0] in (1, -1) and not unlimited(j) and not j.size.indices:
+                return j, (j.size + width - 1) // width, x.denominator
     return None
 
 
