@@ -24,7 +24,7 @@ from derivcheck.checking.subject.outputs import flat
 from derivcheck.checking.subject.subject import Subject, Tensors, Upstream, healthy, subject
 from derivcheck.checking.verdict.case import case_of
 from derivcheck.checking.verdict.conditioned import Rounding
-from derivcheck.checking.verdict.derived import Derived, Sample, derived
+from derivcheck.checking.verdict.derived import Derived, Evidence, derived
 from derivcheck.checking.verdict.judge import judge
 from derivcheck.checking.verdict.single import hints
 from derivcheck.checking.verdict.steps import STEPS_DECIDED
@@ -200,7 +200,7 @@ def examine(
                 notes, reached = [*notes, *probed.notes], probed.reached
             rows = _put(rows, judge_hidden(s, run, rows, upstream, dtype, seed))
     notes += [*_of_torch(s), *(Note(f"{r.name}: {STEPS_DECIDED}", open=True) for r in rows if r.note == STEPS_DECIDED)]
-    rows = _explained(s, run, rows, Sample(s.tensors, upstream, right, found.gradients))
+    rows = _explained(s, run, rows, Evidence(s.tensors, upstream, right, found.gradients))
     first = next((r for r in rows if r.faulty), None)
     return Report(
         s.name,
@@ -292,13 +292,13 @@ def upstreams(s: Subject, grad_output: Any, dtype: torch.dtype, seed: int) -> Up
     return out
 
 
-def _explained(s: Subject, run: Run, rows: Iterable[Row], sample: Sample) -> list[Row]:
-    """The faulty rows with the means to a diagnosis, used only when it is asked for; ``sample`` is of the data itself."""
+def _explained(s: Subject, run: Run, rows: Iterable[Row], evidence: Evidence) -> list[Row]:
+    """The faulty rows with the means to a diagnosis, used only when it is asked for; ``evidence`` is of the data itself."""
 
     def one(row: Row) -> Row:
-        row = row if row.sample is not None else replace(row, sample=sample)
+        row = row if row.evidence is not None else replace(row, evidence=evidence)
         looked = row.verdict != "raised" and row.name in s.wrt
-        return replace(row, _diagnose=case_of(s, run, row, row.sample)) if looked else row
+        return replace(row, _diagnose=case_of(s, run, row, row.evidence)) if looked else row
 
     return [one(r) if r.faulty else r for r in rows]
 

@@ -27,7 +27,7 @@ from derivcheck.checking.probing.situations import Probe, places, situations
 from derivcheck.checking.report.report import Note
 from derivcheck.checking.report.row import Row
 from derivcheck.checking.subject.subject import Subject, Tensors, Upstream
-from derivcheck.checking.verdict.derived import CAP, Derived, Sample, Trial, derived
+from derivcheck.checking.verdict.derived import CAP, Derived, Evidence, Trial, derived
 from derivcheck.checking.verdict.judge import judge
 from derivcheck.checking.verdict.kinks import NARROW, between
 from derivcheck.checking.verdict.likeness import likeness
@@ -175,8 +175,8 @@ class _Prober:
                     continue
             if row.faulty and row.name not in self.wrong:
                 advice = excluding(self.s, self.run, self.upstream, expected.sizes) if elsewhere else ""
-                sample = Sample(p.tensors, p.upstream, expected, found.gradients, p.subject, p.before, p.leaves)
-                self.wrong[row.name] = replace(row, advice=advice, sample=sample)
+                evidence = Evidence(p.tensors, p.upstream, expected, found.gradients, p.subject, p.before, p.leaves)
+                self.wrong[row.name] = replace(row, advice=advice, evidence=evidence)
         self.done.append(p.name)
         if self.sides.open and (not p.lenient or p.reaching):
             self.sides.take(self.sides.at(p.tensors), p.name)

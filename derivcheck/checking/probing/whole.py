@@ -24,7 +24,7 @@ from derivcheck.checking.backward.found import Run, find
 from derivcheck.checking.report.row import Row
 from derivcheck.checking.subject.elsewhere import at_sizes
 from derivcheck.checking.subject.subject import Subject, Tensors, Upstream
-from derivcheck.checking.verdict.derived import Sample, derived, doubled
+from derivcheck.checking.verdict.derived import Evidence, derived, doubled
 from derivcheck.checking.verdict.judge import judge
 from derivcheck.checking.verdict.likeness import runs
 from derivcheck.checking.verdict.verdict import as_a_whole, shown_elsewhere
@@ -132,7 +132,7 @@ def _as_a_whole(
 ) -> dict[str, Row]:
     figures = {n: Figures() for n in names}
     bars = dict(zip(s.derivation.wrt, s.derivation.adjoint.outputs))
-    kept: list[Sample] = []
+    kept: list[Evidence] = []
     sizes: dict[str, int] = {}
     draws = _drawn(s, upstream, sizes, seed, scale)
     few = DRAWS if sum(t.numel() for t in s.tensors.values()) < LARGE else DRAWS // 2
@@ -151,7 +151,7 @@ def _as_a_whole(
             if not isinstance(g, torch.Tensor) or usual is None or g.shape != usual.shape:
                 return {}
             figures[n].add(g.detach().double().cpu(), usual, right.value(bars[n]))
-        kept.append(Sample(tensors, ups, right, gave.gradients))
+        kept.append(Evidence(tensors, ups, right, gave.gradients))
     rows = {}
     for n, f in figures.items():
         if f.telling and f.fault(dtype) and (own := _by_its_own_rounding(s, run, n, kept)) is not None:
@@ -163,17 +163,17 @@ def _as_a_whole(
     return rows
 
 
-def _by_its_own_rounding(s: Subject, run: Run, name: str, samples: list[Sample]) -> Figures | None:
+def _by_its_own_rounding(s: Subject, run: Run, name: str, kept: list[Evidence]) -> Figures | None:
     """The figures beside what rounding makes of the way that it is written; None where that is not known.
 
     What the backward's own Program gives in this type, less what it gives in float64, is rounding; what it gives in float64
     has to be the gradient, or no rounding excuses it.
     """
     figures, bars = Figures(), dict(zip(s.derivation.wrt, s.derivation.adjoint.outputs))
-    for sample in samples:
-        claim = s.rounding.claims.at(s, run, sample.tensors, sample.upstream) if s.rounding is not None else None
-        given = None if claim is None else claim.given({**sample.tensors, **sample.upstream})
-        found, expected = sample.found.get(name), sample.right.value(bars[name])
+    for evidence in kept:
+        claim = s.rounding.claims.at(s, run, evidence.tensors, evidence.upstream) if s.rounding is not None else None
+        given = None if claim is None else claim.given({**evidence.tensors, **evidence.upstream})
+        found, expected = evidence.found.get(name), evidence.right.value(bars[name])
         if claim is None or given is None or found is None or name not in claim.outputs:
             return None
         try:
@@ -181,7 +181,7 @@ def _by_its_own_rounding(s: Subject, run: Run, name: str, samples: list[Sample])
             exact = evaluate(claim.program, doubled(given), sizes, Bound(torch.float64))[claim.outputs[name]].value
         except (DerivcheckError, RuntimeError, ValueError, KeyError):
             return None
-        rounded = Typical(claim.program, given, sizes, sample.right.dtype).value(claim.outputs[name])
+        rounded = Typical(claim.program, given, sizes, evidence.right.dtype).value(claim.outputs[name])
         if rounded is None or rounded.shape != expected.shape or not _same(exact, expected):
             return None
         figures.add(found.detach().double().cpu(), expected + rounded - exact, expected)
@@ -205,6 +205,6 @@ def _by_elements(
         found, gave = judge(s, run, tensors, ups, right, where)
     except (DerivcheckError, RuntimeError, ValueError):
         return {}
-    sample, note = Sample(tensors, ups, right, gave.gradients), f"rounding hides it at the data themselves, not at {where}"
+    evidence, note = Evidence(tensors, ups, right, gave.gradients), f"rounding hides it at the data themselves, not at {where}"
     told = [r for r in found if r.name in names and r.verdict != "vacuous"]
-    return {r.name: replace(r, sample=sample) if r.faulty else replace(r, note=note) for r in told}
+    return {r.name: replace(r, evidence=evidence) if r.faulty else replace(r, note=note) for r in told}

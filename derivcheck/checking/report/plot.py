@@ -68,9 +68,9 @@ def images(report: Iterable[Row]) -> dict[str, Any]:
     """name → ``|error| / bound`` of a faulty gradient, a float64 array of two dimensions."""
     out: dict[str, Any] = {}
     for row in report:
-        if row.sample is None:
+        if row.evidence is None:
             continue
-        right, found = row.sample.right, row.sample.found.get(row.name)
+        right, found = row.evidence.right, row.evidence.found.get(row.name)
         bar = row.bar
         if found is None or bar not in right.pairs or tuple(found.shape) != tuple(right.value(bar).shape):
             continue

@@ -67,7 +67,7 @@ class Row:
     bar: str = ""
     advice: str = ""
     _diagnose: Callable[[], Any] | None = field(default=None, repr=False)
-    sample: Any = field(default=None, repr=False)  # the run that showed it
+    evidence: Any = field(default=None, repr=False)  # the run that showed it
 
     @property
     def passed(self) -> bool:

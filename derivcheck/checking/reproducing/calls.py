@@ -38,8 +38,8 @@ def call(script: Script) -> list[str]:
         ]
     if backward is not None:
         called = script.apart(script.file.expression(backward))
-        ups = list(script.sample.upstream)
-        given = [*script.sample.tensors, *s.passed, *(ups if len(ups) > 1 else ())]
+        ups = list(script.evidence.upstream)
+        given = [*script.evidence.tensors, *s.passed, *(ups if len(ups) > 1 else ())]
         arguments = [f"{n}={n}" for n in _accepted(backward, given, s.held)]
         if _accepted(backward, ["grad_output"]):
             arguments.insert(0, f"grad_output={ups[0] if len(ups) == 1 else tupled(ups)}")
@@ -56,7 +56,7 @@ def _generated(script: Script, text: str, name: str, given: list[str]) -> str:
 
 def _own(script: Script) -> list[str]:
     """The forward's own backward."""
-    s, ups = script.s, list(script.sample.upstream)
+    s, ups = script.s, list(script.evidence.upstream)
     leaves = [n for n in s.wrt if n in script.data]
     lines = [f"{n}.requires_grad_()" for n in leaves]
     lines += [f"§outputs = {_forward(script)}", *_flat(script, "§outputs")]
@@ -88,7 +88,7 @@ def _own(script: Script) -> list[str]:
 def _twice_differentiated(script: Script) -> list[str]:
     """The gradient of an autograd.Function's own gradient."""
     s = script.s
-    wrt, ups = list(s.wrt), [n for n in script.sample.tensors if n not in s.tensors]
+    wrt, ups = list(s.wrt), [n for n in script.evidence.tensors if n not in s.tensors]
     both = [*wrt, *ups]
     return [
         *(f"{n}.requires_grad_()" for n in both),
@@ -96,7 +96,7 @@ def _twice_differentiated(script: Script) -> list[str]:
         *_flat(script, "§outputs"),
         f"§inputs = {listed(wrt)}",
         f"§first = torch.autograd.grad(§outputs, §inputs, {listed(ups)}, create_graph=True, allow_unused=True)",
-        f"§second = {listed(list(script.sample.upstream))}",
+        f"§second = {listed(list(script.evidence.upstream))}",
         "§pairs = [(f, g) for f, g in zip(§first, §second) if f is not None and f.requires_grad]",
         f"§inputs += {listed(ups)}",
         "§gradients = torch.autograd.grad([f for f, _ in §pairs], §inputs, [g for _, g in §pairs], allow_unused=True)",
@@ -116,7 +116,7 @@ def _forward(script: Script) -> str:
         held = ", ".join(f"{dotted!r}: {n}" for n, dotted in state.items() if n in script.data and n not in given)
         return f"torch.func.functional_call({called}, {{{held}}}, {tupled(given)})"
     called = script.apart(script.file.expression(s.forward))
-    names = [*(n for n in script.sample.tensors if n not in s.held), *s.passed]
+    names = [*(n for n in script.evidence.tensors if n not in s.held), *s.passed]
     return f"{called}({', '.join(f'{n}={n}' for n in names)})"
 
 

@@ -23,7 +23,7 @@ from typing import Any
 import torch
 
 from derivcheck.checking.reproducing.snippets import Snippet, attributes_of, class_snippet, function_snippet
-from derivcheck.checking.reproducing.spelling import CannotCarry, Spelling
+from derivcheck.checking.reproducing.spelling import CannotCarry, Literals
 from derivcheck.errors import InputError
 
 PUBLIC = ("torch", "torch.nn.functional", "torch.linalg", "torch.special", "torch.fft", "math", "operator")
@@ -51,7 +51,7 @@ class Carrier:
         self.bound: dict[str, Any] = {"torch": torch, **dict.fromkeys((*HELPERS, *reserved), MISSING)}
         self.names: dict[int, str] = {}
         self.kept: list[Any] = []  # an id stands for its object as long as that lives
-        self.spelling = Spelling(self)
+        self.spelling = Literals(self)
 
     def text(self) -> str:
         """The imports and the definitions."""

@@ -52,20 +52,22 @@ def finding(script: Script, call: list[str]) -> list[str]:
 
 def _situated(script: Script, call: list[str]) -> list[str]:
     """The call as the situation has it: with another run before it, without a graph, casts taken as float64."""
-    sample, lines = script.sample, list(call)
+    evidence, lines = script.evidence, list(call)
     if script.double and script.s.met.casts and script.backward is not None:
         script.file.imports["from torch.overrides import TorchFunctionMode"] = None
         script.file.parts.extend(statements_for(wide, "Widening").values())
         lines = ["with Widening():", *(f"    {line}" for line in "\n".join(lines).split("\n"))]
-    if sample.leaves:
-        leaves = [n for n in script.s.wrt if n in sample.tensors]
+    if evidence.leaves:
+        leaves = [n for n in script.s.wrt if n in evidence.tensors]
         lines = [
             *(f"{n}.requires_grad_()" for n in leaves),
             "with torch.no_grad():",
             *(f"    {line}" for line in "\n".join(lines).split("\n")),
         ]
-    if sample.before is not None:
-        before = {n: t for given in sample.before for n, t in given.items() if n in script.data and _own_memory(script.data[n])}
+    if evidence.before is not None:
+        before = {
+            n: t for given in evidence.before for n, t in given.items() if n in script.data and _own_memory(script.data[n])
+        }
         right = script.new("right")
         lines = [
             f"{right} = [t.clone() for t in {tupled(list(before))}]",
@@ -80,10 +82,10 @@ def _situated(script: Script, call: list[str]) -> list[str]:
 
 def _key(script: Script) -> str:
     """The name under which the backward returned it: an input's gradient may be called in several ways."""
-    name, sample = script.row.name.removesuffix(MARK), script.sample
+    name, evidence = script.row.name.removesuffix(MARK), script.evidence
     if script.backward is None or name in script.s.derivation.adjoint.names and name not in script.s.wrt:
         return name
-    returned = as_it_is(script.s, script.backward, sample.tensors, sample.upstream)
+    returned = as_it_is(script.s, script.backward, evidence.tensors, evidence.upstream)
     also = (n for n in returned if script.s.derivation.gradient_named(n) == script.row.bar)
     return name if name in returned else next(also, name)
 
@@ -101,12 +103,14 @@ def _asserted(script: Script, found: str) -> list[str]:
         if row.verdict == "missing":
             return [shown, f"assert {found} is not None, {row.note!r}"]
         if row.verdict == "dtype":
-            wanted = script.sample.tensors[row.name].dtype if row.name in script.sample.tensors else script.sample.right.dtype
+            wanted = (
+                script.evidence.tensors[row.name].dtype if row.name in script.evidence.tensors else script.evidence.right.dtype
+            )
             return [
                 f"print(f\"found {{getattr({found}, 'dtype', type({found}).__name__)}}, expected {wanted}\")",
                 f"assert getattr({found}, 'dtype', None) is {wanted}, {row.note!r}",
             ]
-        shape = tuple(script.sample.right.value(row.bar).shape)
+        shape = tuple(script.evidence.right.value(row.bar).shape)
         return [
             f'print(f"found {{tuple({found}.shape)}}, expected {shape}")',
             f"assert tuple({found}.shape) == {shape}, {row.note!r}",
@@ -130,7 +134,7 @@ def _asserted(script: Script, found: str) -> list[str]:
 
 def _at_the_largest(script: Script) -> Row:
     """The row with a place, where it has none: what is missing is most missed where the gradient is largest."""
-    right, bar = script.sample.right, script.row.bar
+    right, bar = script.evidence.right, script.row.bar
     value, tolerance = right.value(bar), right.tolerance(bar)
     at = tuple(int(k) for k in torch.unravel_index(value.abs().argmax(), value.shape))
     return replace(script.row, worst_index=at, found=0.0, expected=float(value[at]), tolerance=float(tolerance[at]))
@@ -138,7 +142,7 @@ def _at_the_largest(script: Script) -> Row:
 
 def _as_a_whole(script: Script, found: str, value: str, expected: str) -> list[str]:
     """Half precision: no element is beyond its own bound, the error as a whole is."""
-    right, bar = script.sample.right, script.row.bar
+    right, bar = script.evidence.right, script.row.bar
     limit = right.typical.limit(bar, right.value(bar), right.tolerance(bar)) if right.typical is not None else None
     if limit is None:
         raise InputError(f"no reproducer can be written: torch alone does not show {script.row.sentence()}")

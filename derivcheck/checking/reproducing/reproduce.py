@@ -14,7 +14,7 @@ from derivcheck.checking.reproducing.script import Script
 from derivcheck.checking.reproducing.spelling import EMBEDDED
 from derivcheck.checking.subject.elsewhere import small
 from derivcheck.checking.subject.subject import Subject
-from derivcheck.checking.verdict.derived import Sample, derived
+from derivcheck.checking.verdict.derived import Evidence, derived
 from derivcheck.checking.verdict.judge import judge
 from derivcheck.errors import DerivcheckError, InputError
 
@@ -30,26 +30,26 @@ def reproduction(s: Subject, backward: Any, row: Row, seed: int) -> str:
         raise InputError(f"no reproducer can be written: {which} holds tensors inside; give each as an input of its own")
     if inner := sorted(intermediates(s, backward)):
         raise InputError(f"no reproducer can be written: the backward takes {inner[0]}, which the forward computes on its way")
-    sample, row = _small(s, backward, row)
-    script = Script(sample.subject or s, backward, row, sample, seed)
-    if row.name not in {*script.s.wrt, *sample.found} and not script.of_value and row.verdict == "shape":
+    evidence, row = _small(s, backward, row)
+    script = Script(evidence.subject or s, backward, row, evidence, seed)
+    if row.name not in {*script.s.wrt, *evidence.found} and not script.of_value and row.verdict == "shape":
         raise InputError(f"no reproducer can be written: torch alone does not show {row.sentence()}")
     return script.text([*script.data_lines(), *finding(script, call(script))])
 
 
-def _small(s: Subject, backward: Any, row: Row) -> tuple[Sample, Row]:
+def _small(s: Subject, backward: Any, row: Row) -> tuple[Evidence, Row]:
     """The failure at small sizes, where the data that showed it is too large to read and the backward fails there too."""
-    sample: Sample = row.sample
-    if sum(t.numel() for t in sample.tensors.values()) <= EMBEDDED or sample.situated:
-        return sample, row
+    evidence: Evidence = row.evidence
+    if sum(t.numel() for t in evidence.tensors.values()) <= EMBEDDED or evidence.situated:
+        return evidence, row
     try:
-        found = small(s, sample.upstream, sample.right.sizes, torch.Generator().manual_seed(0))
+        found = small(s, evidence.upstream, evidence.right.sizes, torch.Generator().manual_seed(0))
         if found is not None:
-            right = derived(s, *found, sample.right.dtype)
+            right = derived(s, *found, evidence.right.dtype)
             rows, gave = judge(s, runner(s, backward), *found, right)
             for r in rows:
                 if r.name == row.name and r.faulty:
-                    return Sample(*found, right, gave.gradients), r
+                    return Evidence(*found, right, gave.gradients), r
     except (DerivcheckError, RuntimeError, ValueError, IndexError, TypeError):
         pass
-    return sample, row
+    return evidence, row

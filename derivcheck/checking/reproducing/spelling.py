@@ -90,7 +90,7 @@ class File(Protocol):
         """Give a value a name at the top of the file."""
 
 
-class Spelling:
+class Literals:
     """Values as expressions."""
 
     def __init__(self, carrier: File) -> None:

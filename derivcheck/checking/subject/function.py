@@ -59,7 +59,7 @@ def separate(function: Any) -> bool:
     return bool(function.setup_context is not torch.autograd.function._SingleLevelFunction.setup_context)
 
 
-class Context:
+class ForwardContext:
     """Takes what a forward saves, and notes what it says of its outputs."""
 
     def __init__(self, given: Sequence[Any]) -> None:
@@ -90,7 +90,7 @@ def plain(function: Any, names: Sequence[str]) -> Callable[..., Any]:
 
     def forward(**given: Any) -> Any:
         args = [given[n] for n in names]
-        ctx = Context(args)
+        ctx = ForwardContext(args)
         out = forward_of(function, *args) if apart else forward_of(function, ctx, *args)
         if apart:
             function.setup_context(ctx, tuple(args), out)

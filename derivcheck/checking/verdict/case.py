@@ -11,14 +11,14 @@ import torch
 from derivcheck.checking.backward.found import Run
 from derivcheck.checking.report.row import Row
 from derivcheck.checking.subject.subject import Subject
-from derivcheck.checking.verdict.derived import Sample
+from derivcheck.checking.verdict.derived import Evidence
 from derivcheck.diagnosis.case import Case
 from derivcheck.diagnosis.diagnose import diagnose
 
 
-def case_of(s: Subject, run: Run, row: Row, sample: Sample) -> Callable[[], Any]:
+def case_of(s: Subject, run: Run, row: Row, evidence: Evidence) -> Callable[[], Any]:
     """A function that diagnoses this row when it is called."""
-    tensors, upstream, right, found = sample.tensors, sample.upstream, sample.right, sample.found
+    tensors, upstream, right, found = evidence.tensors, evidence.upstream, evidence.right, evidence.found
 
     def look() -> Any:
         d = s.derivation

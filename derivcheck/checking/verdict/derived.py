@@ -101,7 +101,7 @@ class Trial:
 
 
 @dataclass(frozen=True)
-class Sample:
+class Evidence:
     """A run that showed something: its tensors, what was derived there and what was found.
 
     Attributes:

@@ -20,7 +20,7 @@ from derivcheck.notation.values.evaluator import evaluate
 from derivcheck.operators.language.build import Builder
 from derivcheck.operators.language.values import as_integer
 from derivcheck.tracing.recording.data import Call
-from derivcheck.tracing.watching.carried import sizes_of_term
+from derivcheck.tracing.watching.made_of_sizes import sizes_of_term
 
 
 def left_out(heard: Sequence[Term], b: Builder, constants: Mapping[str, torch.Tensor], call: Call) -> tuple[Term, ...]:

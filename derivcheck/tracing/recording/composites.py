@@ -10,7 +10,7 @@ import torch
 from torch._subclasses.functional_tensor import FunctionalTensor
 from torch.utils._mode_utils import no_dispatch
 
-from derivcheck.tracing.watching.carried import bare
+from derivcheck.tracing.watching.made_of_sizes import bare
 
 aten = torch.ops.aten
 Dims = list[Any]

@@ -8,7 +8,7 @@ import torch
 from torch.utils._mode_utils import no_dispatch
 
 from derivcheck.tracing.recording.data import Call, Recording, Tensor, tensors_in
-from derivcheck.tracing.watching.carried import sizes_in
+from derivcheck.tracing.watching.made_of_sizes import sizes_in
 from derivcheck.tracing.watching.real import Real
 from derivcheck.tracing.watching.watched import Watched
 

@@ -17,8 +17,8 @@ import torch
 
 from derivcheck.notation.integers.polynomials import as_poly, size
 from derivcheck.tracing.recording.types_read import asks_for_types
-from derivcheck.tracing.watching.carried import bare
 from derivcheck.tracing.watching.log import Escape, Log, Place
+from derivcheck.tracing.watching.made_of_sizes import bare
 from derivcheck.tracing.watching.real import Real
 from derivcheck.tracing.watching.stands import Stands
 from derivcheck.tracing.watching.watched import Watched

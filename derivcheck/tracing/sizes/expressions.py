@@ -23,7 +23,7 @@ from derivcheck.notation.program.program import Program
 from derivcheck.notation.terms.nodes import Term
 from derivcheck.notation.terms.substitute import substitute
 from derivcheck.notation.values.evaluator import evaluate
-from derivcheck.tracing.watching.carried import bare, sizes_of_term
+from derivcheck.tracing.watching.made_of_sizes import bare, sizes_of_term
 from derivcheck.tracing.watching.rational import exact
 from derivcheck.tracing.watching.real import Real
 from derivcheck.tracing.watching.watched import Watched

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch.utils._mode_utils import no_dispatch
 
-from derivcheck.tracing.watching.carried import bare
+from derivcheck.tracing.watching.made_of_sizes import bare
 
 
 class Decimals:

@@ -17,12 +17,12 @@ from derivcheck.notation.integers.polynomials import Poly, as_poly
 from derivcheck.notation.program.domains import above_zero
 from derivcheck.notation.terms.build import add, div, func, mul, power, size_of, sub
 from derivcheck.notation.terms.nodes import Term
-from derivcheck.tracing.watching.carried import Carried, bare, escaping, fraction, sizes_in, term_of
 from derivcheck.tracing.watching.log import Log
+from derivcheck.tracing.watching.made_of_sizes import MadeOfSizes, bare, escaping, fraction, sizes_in, term_of
 from derivcheck.tracing.watching.rational import exact
 
 
-class Divided(Carried):
+class Divided(MadeOfSizes):
     """Division by ``/``, which gives a float."""
 
     def __truediv__(self, other: Any) -> Any:
@@ -169,7 +169,7 @@ def made(value: float, term: Term, log: Log, fraction: tuple[Poly, Poly] | None 
 
 def float_of(value: Any) -> Any:
     """``float(value)``."""
-    if isinstance(value, Real) or not isinstance(value, Carried):
+    if isinstance(value, Real) or not isinstance(value, MadeOfSizes):
         return value if isinstance(value, Real) else float(value)
     return made(float(bare(value)), value.term, value.log, value.fraction)
 
@@ -218,11 +218,11 @@ def raised(base: Any, exponent: Any, log: Log) -> Any:
     known = left is not None and right is not None and isinstance(value, (int, float))
     if not known or bare(base) <= 0 and not float(bare(exponent)).is_integer() or isinstance(value, int):
         for n in (base, exponent):
-            if isinstance(n, Carried):
+            if isinstance(n, MadeOfSizes):
                 log.escaped(sizes_in(n), "a power", sys._getframe(2))
         return value
     assert left is not None and right is not None
-    fixed = None if isinstance(exponent, Carried) else exact(float(exponent))
+    fixed = None if isinstance(exponent, MadeOfSizes) else exact(float(exponent))
     if fixed is None or fixed.denominator > 1:
         _not_negative(base, log)
     found = made(value, power(left, right if fixed is None else fixed), log)
@@ -233,7 +233,7 @@ def raised(base: Any, exponent: Any, log: Log) -> Any:
 
 def _not_negative(base: Any, log: Log) -> None:
     """Note that a base is not below 0, where Python's power to a fraction is a complex number."""
-    if not isinstance(base, Carried) or above_zero(base.term, {}, strict=False):
+    if not isinstance(base, MadeOfSizes) or above_zero(base.term, {}, strict=False):
         return
     above, _ = fraction(base) or (None, None)
     if above is None:

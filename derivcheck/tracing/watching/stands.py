@@ -23,7 +23,7 @@ from torch._subclasses.functional_tensor import FunctionalTensor
 from derivcheck.notation.integers.atoms import extreme
 from derivcheck.notation.integers.bounds import nonnegative
 from derivcheck.notation.integers.polynomials import as_poly
-from derivcheck.tracing.watching.carried import bare, sizes_in
+from derivcheck.tracing.watching.made_of_sizes import bare, sizes_in
 from derivcheck.tracing.watching.real import Real, float_of, logarithm2, raised, scalar
 from derivcheck.tracing.watching.watched import Watched, chosen, greatest_divisor, poly_of, whole_root
 

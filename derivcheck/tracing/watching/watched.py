@@ -30,8 +30,8 @@ from derivcheck.notation.integers.bounds import nonnegative
 from derivcheck.notation.integers.polynomials import Poly, as_poly
 from derivcheck.notation.terms.build import size_of
 from derivcheck.notation.terms.nodes import Term
-from derivcheck.tracing.watching.carried import Carried, bare, escaping, sizes_in
 from derivcheck.tracing.watching.log import Log
+from derivcheck.tracing.watching.made_of_sizes import MadeOfSizes, bare, escaping, sizes_in
 from derivcheck.tracing.watching.real import Divided, Real, combined, float_of, quotient, raised
 
 
@@ -192,7 +192,7 @@ class Watched(Divided, torch.SymInt):
 
     def _unknown(self, what: str, value: Any, other: Any) -> Any:
         for n in (self, other):
-            if isinstance(n, Carried):
+            if isinstance(n, MadeOfSizes):
                 self.log.escaped(sizes_in(n), what, sys._getframe(2))
         return value
 

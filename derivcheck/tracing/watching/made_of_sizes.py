@@ -21,7 +21,7 @@ _TESTS: dict[str, Callable[[Any, Any], bool]] = {
 }  # fmt: skip
 
 
-class Carried:
+class MadeOfSizes:
     """A number with its expression; compared with others as fractions of integer expressions.
 
     Attributes:
@@ -64,7 +64,7 @@ class Carried:
             self.log.noted(relation, left, right, outcome, sys._getframe(2))
         elif not isinstance(other, float) or math.isfinite(other):
             self.log.escaped(sizes_in(self), "a comparison", sys._getframe(2))
-            if isinstance(other, Carried):
+            if isinstance(other, MadeOfSizes):
                 self.log.escaped(sizes_in(other), "a comparison", sys._getframe(2))
         return outcome
 
@@ -94,12 +94,12 @@ class Carried:
 
 def bare(value: Any) -> Any:
     """The plain number."""
-    return value.number if isinstance(value, Carried) else value
+    return value.number if isinstance(value, MadeOfSizes) else value
 
 
 def sizes_in(value: Any) -> frozenset[str]:
     """The names of the sizes that a watched number is made of."""
-    return value.sizes if isinstance(value, Carried) else frozenset()
+    return value.sizes if isinstance(value, MadeOfSizes) else frozenset()
 
 
 def sizes_of_term(term: Term) -> frozenset[str]:
@@ -111,7 +111,7 @@ def sizes_of_term(term: Term) -> frozenset[str]:
 
 def fraction(value: Any) -> tuple[Poly, Poly] | None:
     """A number as a quotient of integer expressions; None for roots, NaN, infinities and what is no number."""
-    if isinstance(value, Carried):
+    if isinstance(value, MadeOfSizes):
         return value.fraction
     if isinstance(value, int):
         return as_poly(int(value)), as_poly(1)
@@ -123,7 +123,7 @@ def fraction(value: Any) -> tuple[Poly, Poly] | None:
 
 def term_of(value: Any) -> Term | None:
     """A number as a term; None where it is not finite."""
-    if isinstance(value, Carried):
+    if isinstance(value, MadeOfSizes):
         return value.term
     return number(exact(float(value)) if isinstance(value, float) else Fraction(int(value))) if math.isfinite(value) else None
 
