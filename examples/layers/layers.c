@@ -172,7 +172,7 @@ void attention(float *out, float *score, float *att, const float *x, int B, int 
                 }
                 for (int s = 0; s < T; s++) {
                     if (s <= t) {
-                        a[s] /= total;
+                        a[s] = total == 0.0f ? 0.0f : a[s] / total;
                     } else {
                         a[s] = 0.0f;
                     }

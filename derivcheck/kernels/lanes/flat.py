@@ -125,7 +125,7 @@ class Flat:
         """The dimensions, found from the first position; literal positions alone are counted."""
         hints, known = self.lanes.hints, self.dims
         if known is None:
-            raise hints.learn("dims", self.name, inferred(place, self.name))
+            raise hints.learn("dims", self.name, tuple(f for d in inferred(place, self.name) for f in hints.cut(d)))
         constant = place.constant
         if self.name in hints.given or constant is None or len(known) != 1 or known[0].constant is None:
             if (
@@ -135,7 +135,7 @@ class Flat:
                 and self.name not in hints.given
                 and constant is None
             ):
-                raise hints.learn("dims", self.name, inferred(place, self.name))
+                raise hints.learn("dims", self.name, tuple(f for d in inferred(place, self.name) for f in hints.cut(d)))
             return
         if constant >= known[0].constant:
             raise hints.learn("dims", self.name, (as_poly(constant + 1),))

@@ -60,6 +60,13 @@ class Hints:
             p = p.substitute(known)
         return p
 
+    def cut(self, p: Poly) -> tuple[Poly, ...]:
+        """A dimension that is one of the products that are known, as its factors."""
+        for name in self.parts:
+            if self.product(as_poly(Size(name))) is p:
+                return self.factors(as_poly(Size(name)))
+        return (p,)
+
     def factors(self, p: Poly) -> tuple[Poly, ...]:
         """A dimension as its factors, outermost first."""
         atom = p.atom
