@@ -76,7 +76,8 @@ MANY = 6  # comparisons
 CANDIDATES = 8  # definitions of the derivation that one of the claim is held against
 # Of the time that is left: for all lemmas and for one of them; for all claims in a first round.
 LEMMAS, LEMMA, FIRST = 0.6, 0.3, 0.4
-WEIGHT = {"cases": 12, "signs": 4, "second": 2}  # of a stage, where others have 1
+WEIGHT = {"cases": 4, "signs": 2, "second": 2}  # of a stage, where others have 1
+WEIGHT_OF_MANY = {**WEIGHT, "cases": 30}  # where much is compared
 
 
 @dataclass(frozen=True)
@@ -282,7 +283,7 @@ class Prover:
     def _decided(self, claim: str, target: str, stages: Stages) -> _Found:
         """How claim = target was proved, or what is left of it."""
         stages = tuple(s for s in stages if s[1] in self.modes)
-        weights = [WEIGHT.get(what, 1) for what, _ in stages]
+        weights = [(WEIGHT_OF_MANY if self.stages is CASES_FIRST else WEIGHT).get(what, 1) for what, _ in stages]
         rest, late = "", list[tuple[str, Mode]]()
         self._needed = None
         for k, (what, mode) in enumerate(stages):
