@@ -146,13 +146,12 @@ def compared(program: Program, name: str) -> bool:
 def degree(program: Program, name: str) -> float:
     """The degree of the outputs as polynomials in ``name``; infinite where they are none.
 
-        >>> from derivcheck.checking.arithmetic.cost import volume
-    from derivcheck.notation.integers.polynomials import size
-        >>> from derivcheck.notation.terms.build import power, ref
-        >>> n = Index("n", size("N"))
-        >>> square = Definition("y", (n,), power(ref("x", n), 2))
-        >>> degree(Program((Input("x", (size("N"),)),), (square,), ("y",)), "x")
-        2
+    >>> from derivcheck.notation.integers.polynomials import size
+    >>> from derivcheck.notation.terms.build import power, ref
+    >>> n = Index("n", size("N"))
+    >>> square = Definition("y", (n,), power(ref("x", n), 2))
+    >>> degree(Program((Input("x", (size("N"),)),), (square,), ("y",)), "x")
+    2
     """
     of: dict[str, float] = {name: 1}
     for d in program.definitions:
