@@ -47,8 +47,8 @@ class Enough(Exception):
     recording: Recording
 
 
-class Crowded(Enough):
-    """An operator would cut a tensor into more pieces than the code of a layer looks at."""
+class Parted(Enough):
+    """It goes another way than the first one, or would cut a tensor into more pieces than the code of a layer looks at."""
 
 
 class Recorder(ProxyTorchDispatchMode):  # type: ignore[no-untyped-call]
@@ -214,7 +214,7 @@ class Recorder(ProxyTorchDispatchMode):  # type: ignore[no-untyped-call]
             if func.namespace != "prim":
                 raise self.refusal(func, place or here())
         if self.upto is not None and _pieces(func, args) > _MOST_PIECES:
-            raise Crowded
+            raise Parted
         try:
             refuse_as_the_kernel(func, args, kwargs)
             out = results_alone(func, args)

@@ -26,6 +26,7 @@ from derivcheck.tracing.recording.functional import Impure
 from derivcheck.tracing.recording.run import RecordingFailed, Run, record
 from derivcheck.tracing.sizes.compared import Conditions
 from derivcheck.tracing.sizes.expressions import Expressions
+from derivcheck.tracing.watching.log import Comparison
 
 
 @dataclass(frozen=True)
@@ -195,8 +196,9 @@ class Traces:
         repair: Repair | None = None,
         upto: int | None = None,
         trying: bool = False,
+        heard: Callable[[Comparison], None] | None = None,
     ) -> Recording:
-        """Record at these sizes; ``trying`` whether the code runs there at all.
+        """Record at these sizes; ``trying`` whether the code runs there at all; ``heard`` is told of its comparisons.
 
         Raises:
             RecordingFailed, UnsupportedOperation
@@ -207,13 +209,13 @@ class Traces:
         code = partial(self._called, shapes, full)
         if self.pure or names and self.plain and self.pure is None:
             try:
-                found, wrote = self._recorded(code, names, repair, upto, pure=True)
+                found, wrote = self._recorded(code, names, repair, upto, pure=True, heard=heard)
                 if not wrote and not (names and found.functions):
                     return self._kept(found, key, names, True) if repair is None and upto is None else found
             except (RecordingFailed, UnsupportedOperation, Impure) as e:  # said from a full recording
                 if trying and isinstance(e, RecordingFailed):
                     raise
-        found, wrote = self._recorded(code, names, repair, upto)
+        found, wrote = self._recorded(code, names, repair, upto, heard=heard)
         pure = self.plain and not wrote and not found.functions
         return self._kept(found, key, names, pure) if repair is None and upto is None else found
 
@@ -228,12 +230,18 @@ class Traces:
         return self.subject.call(tensors, run, full)
 
     def _recorded(
-        self, code: Callable[[Run], Any], names: bool, repair: Repair | None, upto: int | None, pure: bool = False
+        self,
+        code: Callable[[Run], Any],
+        names: bool,
+        repair: Repair | None,
+        upto: int | None,
+        pure: bool = False,
+        heard: Callable[[Comparison], None] | None = None,
     ) -> tuple[Recording, bool]:
         """A recording, and whether the code writes to a tensor."""
         modules = (*self.subject.modules, *self.modules.values())
         run = Run(self.subject.has_row, self.subject.decompositions, names, self.watch, repair, upto, modules, pure, self._mode)
-        self._mode = run.mode
+        self._mode, run.reads.log.heard = run.mode, heard
         try:
             return record(code, run), run.functional.wrote
         finally:

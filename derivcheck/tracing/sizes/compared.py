@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -11,6 +11,7 @@ from derivcheck.errors import UnsupportedOperation
 from derivcheck.notation.integers.polynomials import Poly
 from derivcheck.notation.program.requirements import Requirement, simplest
 from derivcheck.tracing.recording.data import Frame, Recording
+from derivcheck.tracing.recording.dispatch import Parted
 from derivcheck.tracing.recording.naming import statement
 from derivcheck.tracing.sizes.messages import says
 from derivcheck.tracing.watching.log import Comparison, Escape, Place
@@ -25,8 +26,26 @@ def branches(recording: Recording) -> Iterator[Comparison]:
 def path(recording: Recording) -> list[tuple[Any, ...]]:
     """Which way the code went: how its comparisons came out, how often its loops went round and into how many parts its
     tensors were split.  Recordings of one path are of the same code."""
-    compared = [(c.relation, c.place, c.outcome, str(c.right) if c.loop else "") for c in branches(recording)]
-    return [*compared, *((c.func, len(c.out)) for c in recording.calls if isinstance(c.out, list))]
+    return [*map(_turn, branches(recording)), *((c.func, len(c.out)) for c in recording.calls if isinstance(c.out, list))]
+
+
+def _turn(c: Comparison) -> tuple[Any, ...]:
+    return c.relation, c.place, c.outcome, str(c.right) if c.loop else ""
+
+
+def along(first: Recording) -> Callable[[Comparison], None]:
+    """Ends a recording where it goes another way than the first one.
+
+    Raises:
+        Parted: it does, there.
+    """
+    left = iter([_turn(c) for c in branches(first)])
+
+    def heard(c: Comparison) -> None:
+        if _counts(c.place) and next(left, None) != _turn(c):
+            raise Parted
+
+    return heard
 
 
 def parted(recording: Recording, first: Recording) -> bool:

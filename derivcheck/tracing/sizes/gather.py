@@ -8,10 +8,10 @@ from derivcheck.errors import InputError, UnsupportedOperation
 from derivcheck.notation.integers.polynomials import Poly, Size, as_poly, size
 from derivcheck.notation.program.requirements import Requirement
 from derivcheck.tracing.recording.data import Recording
-from derivcheck.tracing.recording.dispatch import Crowded, Enough
+from derivcheck.tracing.recording.dispatch import Enough, Parted
 from derivcheck.tracing.recording.run import RecordingFailed
 from derivcheck.tracing.sizes.assign import Again, Traces, plans
-from derivcheck.tracing.sizes.compared import Conditions, branches, escapes, parted, path
+from derivcheck.tracing.sizes.compared import Conditions, along, branches, escapes, parted, path
 from derivcheck.tracing.sizes.spoken import shown
 from derivcheck.tracing.sizes.tied_sizes import Equalities, named_line, said
 
@@ -250,8 +250,8 @@ class Gathering(Traces):
         """A recording there; None where the code soon goes another way than the first (a loop over a size goes on for long)."""
         first = self.recordings[0]
         try:
-            return self.at(sizes, upto=4 * len(first.calls) + 64)
-        except Crowded:
+            return self.at(sizes, upto=4 * len(first.calls) + 64, heard=along(first))
+        except Parted:
             return None
         except Enough as e:
             return None if parted(e.recording, first) else self.at(sizes)

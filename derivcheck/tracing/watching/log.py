@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from types import FrameType
 
@@ -60,10 +61,11 @@ class Escape:
 
 @dataclass
 class Log:
-    """What the code did with sizes."""
+    """What the code did with sizes; ``heard`` is told of each comparison, and may end the run."""
 
     comparisons: list[Comparison] = field(default_factory=list)
     escapes: list[Escape] = field(default_factory=list)
+    heard: Callable[[Comparison], None] | None = None
 
     def escaped(self, sizes: frozenset[str], what: str, frame: FrameType) -> None:
         """A number made of these sizes is not watched any more."""
@@ -73,7 +75,10 @@ class Log:
         """A comparison was made."""
         common = math.gcd(*(c for p in (left, right) for _, c in p.terms)) or 1
         left, right = (Poly((m, c // common) for m, c in p.terms) for p in (left, right))
-        self.comparisons.append(Comparison(relation, left, right, outcome, Place.of(outside(frame)), loop))
+        made = Comparison(relation, left, right, outcome, Place.of(outside(frame)), loop)
+        self.comparisons.append(made)
+        if self.heard is not None:
+            self.heard(made)
 
 
 def outside(frame: FrameType) -> FrameType:
