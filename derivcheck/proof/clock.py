@@ -11,11 +11,13 @@ class Clock:
     Attributes:
         deadline: when the proof has to end.
         end: when what is looked at has to.
+        extra: the seconds that were given on top, for what is not the proof's time.
     """
 
     def __init__(self, seconds: float) -> None:
         self.start = perf_counter()
         self.deadline = self.end = self.start + seconds
+        self.extra = 0.0
 
     @property
     def seconds(self) -> float:
@@ -25,6 +27,12 @@ class Clock:
     def until(self, end: float) -> None:
         """Give what is looked at the time until then, and no more than the proof has."""
         self.end = min(end, self.deadline)
+
+    def extend(self, seconds: float) -> None:
+        """Give so much more time: to load SymPy is not the proof's."""
+        self.extra += seconds
+        self.deadline += seconds
+        self.end += seconds
 
     def after(self, share: float, end: float | None = None) -> float:
         """When a share of the time until an end (of what is looked at) is over.

@@ -113,7 +113,7 @@ class Prover:
         sides = self.sides
         lemmas_end = self.clock.after(LEMMAS)
         for d in sides.claimed.definitions:
-            self._until(self.clock.after(LEMMA, lemmas_end))
+            self._until(self.clock.after(LEMMA, lemmas_end + self.clock.extra))
             try:
                 self._look_for_lemma(d)
             except (OutOfTime, RecursionError):
@@ -219,10 +219,10 @@ class Prover:
         found = {c: p for c, p in ((c, self._at_once(c)) for c in self.sides.claims) if p is not None}
         open_ = {c: self.stages for c in self.sides.claims if c not in found}
         for share in (FIRST, 1):
-            end = self.clock.after(share, self.clock.deadline)
+            end, before = self.clock.after(share, self.clock.deadline), self.clock.extra
             late: dict[Claim, Stages] = {}
             for k, (c, stages) in enumerate(open_.items()):
-                self._until(self.clock.after(1 / (len(open_) - k), end))
+                self._until(self.clock.after(1 / (len(open_) - k), end + self.clock.extra - before))
                 found[c], late[c] = self._part(c, held, stages, found.get(c))
             open_ = {c: stages for c, stages in late.items() if stages}
         return [(c, self._told(c, found[c])) for c in self.sides.claims]
@@ -297,6 +297,10 @@ class Prover:
                 found, left = None, rest or str(e)
             if found is not None:
                 return _Found(found)
+            loaded = max((f.context.deadline or deadline for f in self._forms.values()), default=deadline) - deadline
+            if loaded > 0:
+                self.clock.extend(loaded)
+                deadline += loaded
             rest = left or rest
             if perf_counter() >= deadline:
                 late.append((what, mode))
