@@ -1,67 +1,92 @@
-"""What of a released tree of CUDA source is read and proved: ``python -m benchmarks.kernels FOLDER [LIMIT]``.
+"""What of a released tree of CUDA (or C) source is read and proved: ``python -m benchmarks.kernels FOLDER [LIMIT]``.
 
-For gsplat, say: ``pip download --no-deps gsplat==1.5.3``, unpack the wheel, and name its folder ``gsplat/cuda``.  Nothing of it
-is part of this repository.  Each ``__device__`` function is read, or refused with why; each with a partner called ``…_vjp``,
-``…_bw`` or ``…_backward`` is proved, refuted or undecided, within LIMIT seconds (5).  Whole numbers called ``degree`` and ``c``
-are 3 and 1.
+For gsplat, say: ``pip download --no-deps gsplat==1.5.3``, unpack the wheel, and name its folder ``gsplat/cuda``; for llm.c, a
+folder with its ``train_gpt2.c``.  Nothing of them is part of this repository.  Each function is read, or refused with why;
+each with a partner (``…_vjp``, ``…_bw``, ``…_backward``, ``…_bwd_kernel``) is proved, refuted or undecided, within LIMIT
+seconds (5).  What templates leave open is 3, and so on (GIVEN).  Device functions that are warp operations are counted apart.
 """
 
 from __future__ import annotations
 
+import re
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import derivcheck as dc
 from derivcheck.errors import DerivcheckError
 from derivcheck.kernels.cuda.function import DeviceFunction
-from derivcheck.kernels.cuda.syntax import Function, read_sources
+from derivcheck.kernels.cuda.syntax import Function, read_sources, text
 
-ENDINGS = ("_vjp", "_VJP", "_bw", "_bwd", "_backward")
-GIVEN = {"degree": 3, "c": 1}
-# What a name of a backward is the upstream gradient of, where it does not tell.
+BACKWARD = re.compile(r"(_vjp|_VJP|_bwd?|_backward)(_kernel\d*)?$")
+FORWARD = re.compile(r"(_fwd|_forward)?(_naive)?(_kernel\d*)?$")
+GIVEN: dict[str, Any] = {
+    "degree": 3, "degrees_to_use": 3, "c": 1, "K": 16, "triu": False, "camera_model": 0, "opacity_aware": False, "Vp": "V",
+}  # fmt: skip
+# what a name of a backward is the upstream gradient of, where it does not tell
 GRADS = {"quat_scale_to_preci_half_vjp": {"v_M": "preci_half"}}
+# forwards that stand inside of a library, or of a kernel
+WRITTEN = {
+    "inverse": "__device__ void inverse(const glm::mat2 M, glm::mat2& Minv) { Minv = glm::inverse(M); }",
+    "add_blur": """__device__ void add_blur(const float eps2d, const glm::mat2 covar, float& compensation) {
+    glm::mat2 blurred = covar + glm::mat2(eps2d);
+    glm::mat2 conic_blur = glm::inverse(blurred);
+    compensation = sqrtf(max(0.f, glm::determinant(covar) / glm::determinant(blurred)));
+}""",
+}
+GROUP = ("warpSum", "warpMax")
 
 
 def functions(folder: Path) -> list[Function]:
-    """The device functions of a tree, methods left out, each once."""
+    """The device functions and kernels of a tree, and its functions of loops; methods left out, each once."""
     found: dict[tuple[str, int, str], Function] = {}
-    for path in sorted(p for p in folder.rglob("*") if p.suffix in (".cu", ".cuh") and "third_party" not in p.parts):
+    for path in sorted(p for p in folder.rglob("*") if p.suffix in (".cu", ".cuh", ".c") and "third_party" not in p.parts):
         for fs in read_sources(path).functions.values():
             for f in fs:
-                if "__device__" in f.words and f.owner is None and Path(f.file) == path:
+                layer = path.suffix == ".c" and re.search(r"_(forward|backward)", f.name) and "float" in text(f.declarator)
+                if ("__device__" in f.words or f.kernel or layer) and f.owner is None and Path(f.file) == path:
                     found[f.file, f.line, f.name] = f
     return list(found.values())
 
 
 def read(f: Function) -> DeviceFunction:
     """The function, its whole numbers given."""
-    g = dc.cuda(f.file, f.name, line=f.line)
-    return g.given(**{n: v for n, v in GIVEN.items() if n in g.parameters})
+    numbers = {n: 3 for n, is_type, default in f.template if not is_type and default is None}
+    g = dc.cuda(f.file, f.name, line=f.line, **numbers)
+    return g.given(**{n: v for n, v in GIVEN.items() if n in g.parameters and (f.kernel or not isinstance(v, str))})
 
 
-def verdict(f: Function, partners: dict[str, list[Function]], limit: float) -> str:
-    """What comes of a backward and the forward that it is called after; empty where it is none."""
-    ending = next((e for e in ENDINGS if f.name.endswith(e)), None)
-    if ending is None:
-        return ""
-    stem = f.name.removesuffix(ending)
-    near = [g for n, gs in partners.items() for g in gs if not n.endswith(ENDINGS) and _within(stem, n)]
-    near.sort(key=lambda g: len(g.name))
-    if not near:
-        return "no forward of this name"
-    try:
-        proof = dc.prove(read(near[0]), read(f), time_limit=limit, grads=GRADS.get(f.name))
-    except DerivcheckError as e:
-        return f"not brought together: {e}"
-    parts = ", ".join(f"{p.name} {p.status}" for p in proof.parts)
-    return f"{proof.status} against {near[0].name} ({parts})"
+def forward_of(f: Function, all_: list[Function]) -> DeviceFunction | None:
+    """The forward that a backward is called after."""
+    stem = BACKWARD.sub("", f.name)
+    if stem in WRITTEN and not f.kernel:
+        return dc.cuda(WRITTEN[stem], stem)
+    same = [g for g in all_ if g.kernel == f.kernel and not BACKWARD.search(g.name)]
+    near = [g for g in same if FORWARD.sub("", g.name) == stem] or [g for g in same if _within(stem, g.name)]
+    near.sort(key=lambda g: (g.file != f.file, len(g.name)))
+    return read(near[0]) if near else None
 
 
 def _within(stem: str, name: str) -> bool:
     """Whether the words of a backward's name stand in a forward's in their order: ``to_preci`` in ``to_covar_preci``."""
     words = iter(name.split("_"))
     return all(word in words for word in stem.split("_"))
+
+
+def verdict(f: Function, all_: list[Function], limit: float) -> str:
+    """What comes of a backward and the forward that it is called after; empty where it is none."""
+    if not BACKWARD.search(f.name):
+        return ""
+    try:
+        forward = forward_of(f, all_)
+        if forward is None:
+            return "no forward of this name"
+        proof = dc.prove(forward, read(f), time_limit=limit, grads=GRADS.get(f.name))
+    except DerivcheckError as e:
+        return f"not brought together: {e}"
+    parts = ", ".join(f"{p.name} {p.status}" for p in proof.parts)
+    return f"{proof.status} against {forward.name} ({parts})"
 
 
 def main() -> None:
@@ -72,10 +97,7 @@ def main() -> None:
         sys.exit(f"there is no folder {sys.argv[1]}")
     limit = float(sys.argv[2]) if len(sys.argv) > 2 else 5.0
     found = functions(Path(sys.argv[1]))
-    partners: dict[str, list[Function]] = {}
-    for f in found:
-        partners.setdefault(f.name, []).append(f)
-    count = {"read": 0, "refused": 0}
+    count: dict[str, dict[str, int]] = {}
     for f in found:
         start = time.perf_counter()
         try:
@@ -83,13 +105,17 @@ def main() -> None:
             said = "read"
         except DerivcheckError as e:
             said = f"refused: {e}"
-        count[said.partition(":")[0]] += 1
-        more = verdict(f, partners, limit) if said == "read" else ""
-        print(
-            f"{Path(f.file).name}:{f.line} {f.name}: {said}{'; ' if more else ''}{more} ({time.perf_counter() - start:.1f} s)",
-            flush=True,
-        )
-    print(f"{count['read']} read, {count['refused']} refused")
+        kind = "kernels" if f.kernel else "warp operations" if f.name in GROUP else "functions"
+        which = count.setdefault(kind, {"read": 0, "refused": 0})
+        which[said.partition(":")[0]] += 1
+        more = verdict(f, found, limit) if said == "read" else ""
+        decided = more.partition(" ")[0]
+        if decided in ("proved", "refuted", "undecided"):
+            which[decided] = which.get(decided, 0) + 1
+        line = f"{Path(f.file).name}:{f.line} {f.name}: {said}{'; ' if more else ''}{more}"
+        print(f"{line} ({time.perf_counter() - start:.1f} s)", flush=True)
+    for kind, which in count.items():
+        print(f"{kind}: " + ", ".join(f"{n} {what}" for what, n in which.items()))
 
 
 if __name__ == "__main__":

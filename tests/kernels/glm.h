@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <limits>
 #include <cstddef>
 #include <cstdint>
 
@@ -22,6 +23,7 @@
 #define cosf std::cos
 #define tanhf std::tanh
 #define logf std::log
+#define cbrtf std::cbrt
 
 using std::max;
 using std::min;

@@ -147,3 +147,28 @@ __device__ void changed(float& x, float y) {
     x++;
     x /= 2.f;
 }
+
+template <int N> __device__ float horner(std::array<float, N> const &poly, float x) {
+    auto y = float{0};
+    for (auto it = poly.rbegin(); it != poly.rend(); ++it) y = x * y + (*it);
+    return y;
+}
+
+__device__ float elements(float x, float y) {
+    std::array<float, 3> poly = {x, y, 2.f};
+    float a[3] = {1.f, x, y}, s = cbrtf(x) + cbrtf(-y);
+    for (int k : {-1, 0, 2}) {
+        if (x * k > 0.5f) continue;
+        s = std::min(std::numeric_limits<float>::max(), s * (x + k));
+    }
+    for (float& v : a) {
+        if (s > 100.f) break;
+        v *= 2.f;
+    }
+    for (float v : a) {
+        v += 1.f;
+        s += v * a[0];
+        a[2] = s;
+    }
+    return s + horner<3>(poly, x);
+}

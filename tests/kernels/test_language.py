@@ -15,7 +15,7 @@ from tests.kernels.test_witness import apart, drawn, needs_gxx
 from tests.kernels.witness import compiled
 
 FILE = Path(__file__).parent / "language.cu"
-HELPERS = ("operator", "overloaded", "power", "helper", "moved", "swap_parts")
+HELPERS = ("operator", "overloaded", "power", "helper", "moved", "swap_parts", "horner")
 NAMES = [n for n in re.findall(r"^__device__ [\w:]+ (\w+)\(", FILE.read_text(), re.MULTILINE) if not n.startswith(HELPERS)]
 
 

@@ -228,6 +228,8 @@ class Machine(Cooperative):
             if cast is not None:
                 return constructed(cast, [self.value(given[0], scope)])
         name, template = _split(function)
+        if "numeric_limits<float>::max" in text(function) and not given:
+            return Number(3.4028234663852886e38, FLOAT)
         if name in self.sources.patterns:
             raise Refused(f"macro {name}()", "macros with parameters are not read", "Write it as a __device__ function.")
         if name in self.sources.macros:

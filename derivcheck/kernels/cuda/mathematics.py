@@ -163,6 +163,14 @@ def _copysign(x: Number, y: Number) -> Number:
     return _select(of_numbers("<", y, ZERO), minus(size), size)  # type: ignore[return-value]
 
 
+def _cbrt(x: Number) -> Number:
+    kind = _kind(x)
+    v = convert(x, kind).value
+    if not isinstance(v, torch.Tensor):
+        return Number(math.copysign(abs(v) ** (1 / 3), v), kind)
+    return Number(torch.sign(v) * torch.pow(torch.abs(v), 1 / 3), kind)
+
+
 def _select(condition: Number, yes: Value, no: Value) -> Value:
     if condition.known:
         return yes if condition.value else no
@@ -190,7 +198,7 @@ ELEMENTWISE: dict[str, Callable[..., Number]] = {
     "hypot": lambda x, y: _length(x, y), "norm3d": _length, "norm4d": _length,
     "rnorm3d": lambda *v: _unary("rsqrt")(dot(v, v)), "rhypot": lambda *v: _unary("rsqrt")(dot(v, v)),
     "fdivide": lambda x, y: of_numbers("/", x, y), "square": lambda x: of_numbers("*", x, x),
-    "fmod": _mod, "copysign": _copysign, "isnan": _isnan, "sign": _sign,
+    "cbrt": _cbrt, "fmod": _mod, "copysign": _copysign, "isnan": _isnan, "sign": _sign,
     "fdim": lambda x, y: _greatest(of_numbers("-", x, y), ZERO), "radians": lambda x: of_numbers("*", x, _RADIAN),
     "degrees": lambda x: of_numbers("/", x, _RADIAN),
     "mix": lambda x, y, a: of_numbers("+", of_numbers("*", x, of_numbers("-", ONE, a)), of_numbers("*", y, a)),

@@ -218,7 +218,7 @@ class Reading:
         self.cells[p.name] = whole
         if output:
             memory.outputs[whole.cell] = p.name
-        return memory.new(Ref(whole.cell, (0,), of), Pointer(of))
+        return whole if known else memory.new(Ref(whole.cell, (0,), of), Pointer(of))
 
     def _seen(self, name: str, k: int, of: Type) -> Number:
         self.extent[name] = max(self.extent[name], k + 1)

@@ -149,7 +149,7 @@ class Types:
     def _template(self, node: Node, scope: Scope) -> Type:
         name = text(node.child_by_field_name("name"))
         found = node.child_by_field_name("arguments")
-        arguments = found.named_children if found is not None else []
+        arguments = [_plain(a) for a in found.named_children] if found is not None else []
         if name == "vec" and len(arguments) >= 2:
             of = self.read(arguments[1], scope)
             return Vector(self.counted(arguments[0], scope), of if isinstance(of, Scalar) else FLOAT)
@@ -189,6 +189,14 @@ class Types:
         for n in sizes:
             kind = Array(kind, n)
         return kind
+
+
+def _plain(argument: Node) -> Node:
+    """A template's argument; the name of a number is parsed as a type."""
+    inner = argument.named_children
+    return (
+        inner[0] if argument.type == "type_descriptor" and len(inner) == 1 and inner[0].type == "type_identifier" else argument
+    )
 
 
 def declared_name(declarator: Node | None) -> str:

@@ -7,9 +7,9 @@ import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from derivcheck.kernels.cuda.each import Each
 from derivcheck.kernels.cuda.scopes import Scope
 from derivcheck.kernels.cuda.statements import Exits
-from derivcheck.kernels.cuda.switches import Switches
 from derivcheck.kernels.cuda.syntax import text
 from derivcheck.kernels.cuda.types import UINT
 from derivcheck.kernels.cuda.values import Number, Ref, Refused, Unset, Value
@@ -24,7 +24,7 @@ _OWN = ("threadIdx", "blockIdx", "blockDim", "gridDim")
 _GROUPS = {"this_grid": "grid", "this_thread_block": "block"}
 
 
-class Threads(Switches):
+class Threads(Each):
     """Reads the indices of threads, atomics, and statements under guards."""
 
     def whole(self, p: Poly) -> Number:
