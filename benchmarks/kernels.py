@@ -17,6 +17,7 @@ from typing import Any
 import derivcheck as dc
 from derivcheck.errors import DerivcheckError
 from derivcheck.kernels.cuda.function import DeviceFunction
+from derivcheck.kernels.cuda.kernel import Kernel
 from derivcheck.kernels.cuda.syntax import Function, read_sources, text
 
 BACKWARD = re.compile(r"(_vjp|_VJP|_bwd?|_backward)(_kernel\d*)?$")
@@ -54,7 +55,9 @@ def read(f: Function) -> DeviceFunction:
     """The function, its whole numbers given."""
     numbers = {n: 3 for n, is_type, default in f.template if not is_type and default is None}
     g = dc.cuda(f.file, f.name, line=f.line, **numbers)
-    return g.given(**{n: v for n, v in GIVEN.items() if n in g.parameters and (f.kernel or not isinstance(v, str))})
+    return g.given(
+        **{n: v for n, v in GIVEN.items() if n in g.parameters and (isinstance(g, Kernel) or not isinstance(v, str))}
+    )
 
 
 def forward_of(f: Function, all_: list[Function]) -> DeviceFunction | None:
@@ -64,7 +67,7 @@ def forward_of(f: Function, all_: list[Function]) -> DeviceFunction | None:
         return dc.cuda(WRITTEN[stem], stem)
     same = [g for g in all_ if g.kernel == f.kernel and not BACKWARD.search(g.name)]
     near = [g for g in same if FORWARD.sub("", g.name) == stem] or [g for g in same if _within(stem, g.name)]
-    near.sort(key=lambda g: (g.file != f.file, len(g.name)))
+    near.sort(key=lambda g: (g.file != f.file, "naive" not in g.name, len(g.name)))
     return read(near[0]) if near else None
 
 
