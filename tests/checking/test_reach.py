@@ -242,3 +242,17 @@ def test_sizes_indices_and_places_are_no_conditions_on_the_data() -> None:
     for f, data in forwards:
         s = subject(f, data)
         assert not Sides(s.derivation.program, s.derivation.adjoint, s.derivation.upstream).reached()
+
+
+def test_a_number_in_which_no_gradient_is_taken_stays_what_it_is() -> None:
+    def power(x: torch.Tensor, alpha: torch.Tensor) -> torch.Tensor:
+        return torch.where(alpha == 0, x, x.abs() ** alpha)
+
+    def backward(grad_output: torch.Tensor, x: torch.Tensor, alpha: torch.Tensor) -> dict[str, torch.Tensor]:
+        return {"x": grad_output * alpha * x.abs() ** (alpha - 1) * x.sign()}  # of alpha != 0, for which it is made
+
+    x, alpha = torch.randn(4, 3, dtype=torch.float64), torch.tensor(1.5, dtype=torch.float64)
+    report = dc.check(power, {"x": x, "alpha": alpha}, backward, wrt=["x"])
+    assert report.passed and any("never reached" in n and "alpha" in n for n in report.limits)
+    alphas = alpha.expand(4, 1).contiguous()  # data: one of them is moved there
+    assert not dc.check(power, {"x": x, "alpha": alphas}, backward, wrt=["x"]).passed

@@ -165,7 +165,8 @@ class Reach:
             found: torch.Tensor = evaluate(program, given, self._sizes(data), Live())[name]
             return found.reshape(-1)
 
-        for n in (m for m in self._movable(data) if m in program.inputs):
+        movable = [m for m in self._movable(data) if m in self.s.wrt or data[m].ndim]  # a number alone is as one of Python's
+        for n in (m for m in movable if m in program.inputs):
             for _ in range(PICKS):
                 if self.room <= 0:
                     return
