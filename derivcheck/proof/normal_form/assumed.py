@@ -119,8 +119,9 @@ def _direction(u: Expression) -> tuple[Frozen, bool, Fraction] | None:
     rest = {m: Fraction(c) for m, c in u.items() if m}
     if not rest:
         return None
-    up = signed(rest.items())
-    scale = min(map(abs, rest.values())) * (1 if up else -1)
+    least = min(map(abs, rest.values()))
+    up = signed((m, c / least) for m, c in rest.items())  # the same way for u and 2*u
+    scale = least if up else -least
     return frozen({m: c / scale for m, c in rest.items()}), up, -Fraction(u.get(UNIT, 0)) / scale
 
 
