@@ -121,7 +121,7 @@ def test_casts_are_taken_as_in_the_check(tmp_path: Path, capsys: pytest.CaptureF
 
 def stale(grad_output: torch.Tensor, x: torch.Tensor) -> dict[str, torch.Tensor]:
     """Keeps what it computed for a place in memory."""
-    kept = MEMORY.setdefault(x.data_ptr(), torch.cos(x))
+    kept = MEMORY.setdefault((x.data_ptr(), x.shape), torch.cos(x))
     return {"x": grad_output * kept}
 
 
@@ -133,7 +133,7 @@ def writes_a_view(grad_output: torch.Tensor, x: torch.Tensor) -> dict[str, torch
     return {"x": grad_output.as_strided(x.shape, (x.shape[-1], 1)) * torch.cos(x)}
 
 
-MEMORY: dict[int, torch.Tensor] = {}
+MEMORY: dict[tuple[int, torch.Size], torch.Tensor] = {}
 
 
 @pytest.mark.parametrize(

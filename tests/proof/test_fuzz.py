@@ -15,7 +15,7 @@ from tests.proof.fuzz import Count, differs, judge_claim, judged, main
 from tests.proof.random_terms import pair
 
 CHUNKS = 2
-SEEDS = 600  # which give some 1,100 pairs to judge
+SEEDS = 360  # which give some 650 pairs to judge
 
 
 @pytest.mark.parametrize("chunk", range(CHUNKS))
@@ -25,8 +25,8 @@ def test_what_is_called_equal_is_equal_on_numbers(chunk: int) -> None:
     assert not found.unsound, "\n".join(f"seed {p.seed}: {p.left}  |  {p.right}" for p in found.unsound)
     assert not found.wrong, "\n".join(f"claim of seed {c.seed}: {wrong}" for c, wrong in found.wrong)
     assert not found.failed, "\n".join(f"seed {p.seed}: {error}" for p, error in found.failed)
-    assert found.pairs > 500 and found.equal > 50 and found.unequal > 50
-    assert found.claims["proved"] > 80 and found.claims["refuted"] > 80
+    assert found.pairs > 300 and found.equal > 30 and found.unequal > 30
+    assert found.claims["proved"] > 48 and found.claims["refuted"] > 48
     assert found.proved >= 0.85 * found.equal
     assert found.proved + found.otherwise >= 0.92 * found.equal
 
