@@ -388,3 +388,21 @@ def test_pieces_of_a_flattened_matrix_are_not_made_by_the_million() -> None:
 
     d = dc.derive(first_pieces, x=normal(6, 5))
     same_as_autograd(d, first_pieces, x=normal(6, 5))
+
+
+@pytest.mark.parametrize(
+    "f",
+    [
+        lambda x: x.select(min(x.shape[0], 2) - 1, 0).exp().sum(),
+        lambda x: x.sum(x.shape[0] - x.shape[0] // 2 * 2).exp().sum(),
+        lambda x: x.softmax(x.shape[0] - 4).select(x.shape[1] - 4, 0).sum(),
+        lambda x: x.transpose(x.shape[1] - 4, 1).exp()[0].sum(),
+    ],
+)
+def test_a_dimension_that_a_size_chooses_is_refused_or_fixed(f: Any) -> None:
+    x = normal(5, 4)
+    try:
+        d = dc.derive(f, x=x)
+    except dc.UnsupportedOperation:
+        return
+    same_as_autograd(d, f, x=x)

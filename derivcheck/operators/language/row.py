@@ -194,6 +194,9 @@ def find(name: str) -> Row | None:
     return found
 
 
+_DIMENSIONS = {"dim", "dims", "dim0", "dim1", "dim2", "start_dim", "end_dim"}
+
+
 def apply(
     found: Row,
     builder: Builder,
@@ -230,6 +233,11 @@ def apply(
         bound = signature.bind(builder, *given, **named)
     except TypeError as e:
         raise UnsupportedOperation(operator, f"its row does not know these arguments ({e})", place) from None
+    for n in _DIMENSIONS & bound.arguments.keys():
+        value = bound.arguments[n]
+        if any(isinstance(v, Poly) for v in (value if isinstance(value, (list, tuple)) else (value,))):
+            reason = f"which dimension it takes depends on a size ({n} is {value})"
+            raise UnsupportedOperation(operator, reason, place, "Give that dimension as a number.")
     builder.begin(operator, short(operator), found.gives, out_dims, out_kinds, hints, place)
     if found.where:
         builder.condition(found.where)
