@@ -98,3 +98,16 @@ def test_a_masked_position_with_a_mistake() -> None:
         return {"x": grad_output * 2 * _loaded(x.reshape(-1), at, (lane < D - 1).expand(N, D))}
 
     assert dc.prove(lambda x: x * x, backward, dims={"x": "N D"}).status == "refuted"
+
+
+@pytest.mark.parametrize(
+    ("claim", "right"),
+    [
+        ("x_bar[n] := 2*x[n]*sum(i: [2*i == n])*grad_output", True),
+        ("x_bar[n] := x[n]*sum(i: [2*i == n])*grad_output", False),
+        ("x_bar[n] := 2*x[n]*[n - 2*(n//2) == 0]*grad_output", False),  # beyond the last of the sum it is 0
+    ],
+)
+def test_a_sum_may_end_where_no_input_does(claim: str, right: bool) -> None:
+    proof = dc.prove(dc.derive("L := sum(i: x[2*i]^2)", dims={"x": "N"}), claim)
+    assert proof.status == ("proved" if right else "refuted")

@@ -65,8 +65,10 @@ def apart(program: Program) -> Iterator[dict[str, int]]:
 
 
 def size_names(program: Program) -> tuple[str, ...]:
-    """The sizes of a Program, those of integer entries included."""
+    """The sizes of a Program, those of integer entries and of what is required included: a sum may end where no input does."""
     found = dict.fromkeys(program.sizes())
+    for r in program.requires:
+        found.update(dict.fromkeys(sorted(r.left.sizes() | r.right.sizes())))
     for a in program.arguments:
         if a.below is not None:
             found.update(dict.fromkeys(sorted(a.below.sizes())))
