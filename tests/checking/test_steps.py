@@ -14,20 +14,25 @@ from derivcheck.checking.check import check_at
 T = torch.Tensor
 
 
+def halved(x: T) -> T:
+    """The projection onto the simplex, found by halving a bracket."""
+    low = x.max(-1, keepdim=True)[0] - 1
+    width = 1 - 1 / x.shape[-1]
+    for _ in range(45):
+        width = width / 2
+        middle = low + width
+        above = (x - middle).clamp(min=0).sum(-1, keepdim=True) >= 1
+        low = torch.where(above, middle, low)
+    return (x - low).clamp(min=0)
+
+
 def bisection(slope: Callable[[T, T], T]) -> Any:
-    """The projection onto the simplex, found by halving a bracket; ``slope(g, p)`` is its backward."""
+    """The projection; ``slope(g, p)`` is its backward."""
 
     class Projection(torch.autograd.Function):
         @staticmethod
         def forward(ctx: Any, x: T) -> T:
-            low = x.max(-1, keepdim=True)[0] - 1
-            width = 1 - 1 / x.shape[-1]
-            for _ in range(45):
-                width = width / 2
-                middle = low + width
-                above = (x - middle).clamp(min=0).sum(-1, keepdim=True) >= 1
-                low = torch.where(above, middle, low)
-            p = (x - low).clamp(min=0)
+            p = halved(x)
             ctx.save_for_backward(p)
             return p
 
@@ -64,6 +69,17 @@ def test_a_bisection_with_the_gradient_of_what_it_finds_holds() -> None:
 @pytest.mark.parametrize("name", WRONG)
 def test_a_wrong_gradient_of_a_bisection_does_not_hold(name: str) -> None:
     assert not check_at(bisection(WRONG[name]), {"x": data()}).passed
+
+
+def test_differences_that_see_through_what_is_detached_judge_nothing() -> None:
+    def scaled(x: T) -> T:
+        return halved(x) * x.detach().exp().sum()
+
+    def through(grad_output: T, x: T) -> dict[str, T]:
+        p, scale = halved(x), x.exp().sum()
+        return {"x": projected(grad_output * scale, p) + (grad_output * p).sum() * x.exp()}
+
+    assert not check_at(scaled, {"x": data()}, through).passed
 
 
 def resampled(image: T, shift: T) -> T:

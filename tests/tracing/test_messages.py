@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pprint
 from collections.abc import Callable
 
 import pytest
@@ -47,6 +48,10 @@ def handed_on(condition: bool, message: str) -> None:
 def checked(x: T) -> T:
     check(x.shape[0] > 0, f"n is {x.shape[0]}")
     check(len(x.shape) > 1, message=f"a shape of {x.shape}, " + str(x.shape[1]))
+    check(
+        x.shape[1] % 1 == 0 and x.numel() % x.shape[0] == 0,
+        f"a long text over several lines, with {x.shape[0]}, and with {x.shape[1]:d} " + repr(x.shape[0]),
+    )
     return x.sum() / x.shape[0]
 
 
@@ -64,6 +69,11 @@ def chosen_further_on(x: T) -> T:
     return x.sum() * found[-1]
 
 
+def by_the_library(x: T) -> T:
+    check(pprint.pformat(x.shape[0]) == "5" or found.append(9.0) is None, f"n is {x.shape[0]}")
+    return x.sum() * len(found)
+
+
 def both(x: T) -> T:
     check(f"n is {x.shape[0]}" in TABLE or x.shape[0] > 0, f"n is {x.shape[0]}")
     return x.sum()
@@ -76,7 +86,7 @@ def test_the_message_of_a_check_decides_nothing() -> None:
     torch.testing.assert_close(grads["x"], torch.full((7, 3), 1 / 7, dtype=torch.float64))
 
 
-@pytest.mark.parametrize("f", [chosen, chosen_later, chosen_further_on, both])
+@pytest.mark.parametrize("f", [chosen, chosen_later, chosen_further_on, by_the_library, both])
 def test_a_text_of_which_more_is_made_may_decide(f: Callable[[T], T]) -> None:
     assert str(dc.derive(f, x=normal(5, 4)).program.dims("x")[0]) == "5"  # fixed at what the example has
     with pytest.raises(dc.UnsupportedOperation):

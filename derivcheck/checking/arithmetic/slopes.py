@@ -49,3 +49,43 @@ def slope_along(
     except Exception:  # whatever the user's code raises there, it gives no number
         return None
     return best, doubt
+
+
+FIRST = (9, 15)  # short steps meet few kinks, shorter ones fewer
+ENOUGH, SURE = 1e-8, 1e-6  # of the terms: an error that needs no shorter step, and one beyond which nothing is judged
+
+
+def is_slope(
+    outputs: Callable[[torch.Tensor], list[torch.Tensor]],
+    x: torch.Tensor,
+    gradient: torch.Tensor,
+    upstream: list[torch.Tensor],
+    generator: torch.Generator,
+    lost: float = 64 * FLOAT64_UNIT,
+    nothing: float = 0.0,
+) -> bool:
+    """Whether ``gradient`` is surely the slope of ``Σ upstream · outputs(x)`` along a random direction.
+
+    Args:
+        x, gradient: float64, of one shape.
+        lost: of the terms that it adds up along the line, what the gradient may have lost itself.
+        nothing: what a gradient that is much smaller is held against.
+    """
+    v = signed(x.shape, generator).to(x.device)
+    expected, terms = float((gradient * v).sum()), max(float((gradient * v).abs().sum()), nothing)
+    scale = float(x.abs().max()) or 1.0
+    for first in FIRST:
+        found = slope_along(lambda h: outputs(x + h * v), upstream, scale, (1, -1), first, ENOUGH * terms)
+        if found is None:
+            return False
+        slope, doubt = found
+        sure = doubt <= SURE * max(terms, abs(slope)) + 1e-300
+        if sure and abs(slope - expected) <= 8 * doubt + lost * terms:
+            return True
+    return False
+
+
+def signed(shape: torch.Size, generator: torch.Generator) -> torch.Tensor:
+    """float64 numbers of both signs, none of them small, so that no element is left out."""
+    sizes = 0.5 + torch.rand(shape, generator=generator, dtype=torch.float64)
+    return sizes * (torch.randint(0, 2, shape, generator=generator, dtype=torch.float64) * 2 - 1)

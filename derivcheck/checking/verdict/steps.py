@@ -10,14 +10,14 @@ asked.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 
 import torch
 
 from derivcheck.checking.arithmetic.function_errors import STEPS
 from derivcheck.checking.arithmetic.pairs import FLOAT64_UNIT
-from derivcheck.checking.arithmetic.slopes import slope_along
+from derivcheck.checking.arithmetic.slopes import SURE, is_slope
 from derivcheck.checking.report.row import Row
+from derivcheck.checking.subject.flow import sees_through
 from derivcheck.checking.subject.outputs import flat
 from derivcheck.checking.verdict.derived import Trial
 from derivcheck.checking.verdict.verdict import settled
@@ -25,8 +25,6 @@ from derivcheck.notation.terms.nodes import Func
 from derivcheck.notation.terms.walk import subterms
 
 LINES = 6  # directions, in each of which every element is moved
-FIRST = (9, 15)  # short steps meet few kinks, shorter ones fewer
-ENOUGH, SURE = 1e-8, 1e-6  # of the terms: an error that needs no shorter step, and one beyond which nothing is judged
 NOTHING = 1e-3  # a gradient that is so much smaller than the output over the input is held against that
 DIGITS = {torch.float64: 64 * FLOAT64_UNIT, torch.float32: 1e-5}  # of the terms, that the gradient itself may have lost
 STEPS_DECIDED = (
@@ -36,7 +34,8 @@ STEPS_DECIDED = (
 
 def by_differences(t: Trial, rows: Sequence[Row]) -> list[Row]:
     """The rows, those of gradients at such steps held by differences of the forward where these agree."""
-    return [settled(r, STEPS_DECIDED, SURE) if r.verdict in ("wrong", "vacuous") and _agrees(t, r) else r for r in rows]
+    seen = max(SURE, DIGITS.get(t.right.dtype, 0.0))
+    return [settled(r, STEPS_DECIDED, seen) if r.verdict in ("wrong", "vacuous") and _agrees(t, r) else r for r in rows]
 
 
 def _agrees(t: Trial, row: Row) -> bool:
@@ -44,11 +43,23 @@ def _agrees(t: Trial, row: Row) -> bool:
     g, call = t.gradients.get(row.name), t.s.meaning or t.s.call
     if g is None or call is None or row.name not in t.tensors or not bool(torch.isfinite(g).all()):
         return False
-    if t.right.dtype not in DIGITS or list(t.upstream) != list(t.s.derivation.upstream) or not _at_steps(t, row):
+    whole = list(t.upstream) == list(t.s.derivation.upstream)
+    if not whole or t.right.dtype not in DIGITS or not _at_steps(t, row) or sees_through(t.s):
         return False
-    generator = torch.Generator().manual_seed(row.count)
-    t = replace(t, tensors=_doubled(t.tensors), upstream=_doubled(t.upstream))
-    return all(_along(t, row.name, g.detach().double(), generator) for _ in range(LINES))
+    tensors, upstream = _doubled(t.tensors), list(_doubled(t.upstream).values())
+    x = tensors[row.name].detach()
+
+    def outputs(moved: torch.Tensor) -> list[torch.Tensor]:
+        with torch.no_grad():
+            return flat(call({n: moved if n == row.name else other.clone() for n, other in tensors.items()}))
+
+    try:
+        size = sum(float((g_out * out).abs().sum()) for g_out, out in zip(upstream, outputs(x.clone())))
+    except Exception:  # whatever the user's code raises in float64, it judges nothing
+        return False
+    nothing = NOTHING * size / (float(x.abs().max()) or 1.0)
+    how = g.detach().double(), upstream, torch.Generator().manual_seed(row.count), DIGITS[t.right.dtype], nothing
+    return all(is_slope(outputs, x, *how) for _ in range(LINES))
 
 
 def _at_steps(t: Trial, row: Row) -> bool:
@@ -63,27 +74,3 @@ def _at_steps(t: Trial, row: Row) -> bool:
 
 def _doubled(tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     return {n: t.double() if t.is_floating_point() else t for n, t in tensors.items()}
-
-
-def _along(t: Trial, name: str, g: torch.Tensor, generator: torch.Generator) -> bool:
-    call, x = t.s.meaning or t.s.call, t.tensors[name].detach()
-    assert call is not None
-    signs = torch.randint(0, 2, x.shape, generator=generator, dtype=torch.float64) * 2 - 1
-    v = ((0.5 + torch.rand(x.shape, generator=generator, dtype=torch.float64)) * signs).to(x.device)
-    expected, terms = float((g * v).sum()), float((g * v).abs().sum())
-
-    def at(h: float) -> list[torch.Tensor]:
-        with torch.no_grad():
-            return flat(call({n: (x + h * v if n == name else other.clone()) for n, other in t.tensors.items()}))
-
-    scale = float(x.abs().max()) or 1.0
-    sizes = sum(float((g_out * out).abs().sum()) for g_out, out in zip(t.upstream.values(), at(0.0))) / scale
-    for first in FIRST:
-        found = slope_along(at, list(t.upstream.values()), scale, (1, -1), first, ENOUGH * terms)
-        if found is None:
-            return False
-        slope, doubt = found
-        most = max(terms, abs(slope), NOTHING * sizes)
-        if doubt <= SURE * most and abs(slope - expected) <= 8 * doubt + DIGITS[t.right.dtype] * most:
-            return True
-    return False

@@ -28,7 +28,8 @@ import numpy.typing as npt
 from derivcheck.checking.arithmetic.bound import Bound
 from derivcheck.checking.arithmetic.cost import pricing
 from derivcheck.checking.arithmetic.live import Live
-from derivcheck.checking.witnesses.structure import Colouring, batched, colouring, degree, dependents, frozen, unreduced
+from derivcheck.checking.subject.flow import dependents
+from derivcheck.checking.witnesses.structure import Colouring, batched, colouring, degree, frozen, unreduced
 from derivcheck.notation.integers.polynomials import Index
 from derivcheck.notation.program.program import Program
 from derivcheck.notation.values.evaluator import evaluate

@@ -12,12 +12,7 @@ from typing import Any
 
 import torch
 
-from derivcheck.checking.arithmetic.pairs import FLOAT64_UNIT
-from derivcheck.checking.arithmetic.slopes import slope_along
-
-FIRST = (9, 15)  # short steps meet few kinks, shorter ones fewer
-ENOUGH = 1e-8  # an error of the differences, relative to the terms, that needs no further step
-SURE = 1e-6  # beyond which they judge nothing
+from derivcheck.checking.arithmetic.slopes import is_slope, signed
 
 
 def agrees(func: Callable[..., Any], args: Sequence[Any], wanted: Sequence[int], seed: int = 0, lines: int = 1) -> bool:
@@ -38,7 +33,7 @@ def agrees(func: Callable[..., Any], args: Sequence[Any], wanted: Sequence[int],
         if not ends or any(o.dtype is not torch.float64 for o in outs):
             return False
         for _ in range(lines):
-            flow = [_random(o, generator) for o in outs]
+            flow = [signed(o.shape, generator).to(o.device) for o in outs]
             ups = [g for o, g in zip(outs, flow) if o.requires_grad]
             grads = [_gradients(ends, [leaves[k] for k in wanted], ups) for _ in range(2)]
             for a, b, k in zip(*grads, wanted):
@@ -57,32 +52,14 @@ def _along(
     func: Callable[..., Any], args: Sequence[Any], k: int, g: torch.Tensor, flow: list[torch.Tensor], generator: torch.Generator
 ) -> bool:
     """Whether one input's gradient is the slope along a random direction of that input."""
-    v = _random(args[k], generator)
-    expected, terms = float((g * v).sum()), float((g * v).abs().sum())
 
-    def at(h: float) -> list[torch.Tensor]:
+    def outputs(x: torch.Tensor) -> list[torch.Tensor]:
         with torch.no_grad():
             moved = [t.detach() if isinstance(t, torch.Tensor) else t for t in args]
-            moved[k] = args[k].detach() + h * v
+            moved[k] = x
             return _floats(func(*moved))
 
-    scale = float(args[k].detach().abs().max()) or 1.0
-    for first in FIRST:
-        found = slope_along(at, flow, scale, (1, -1), first, ENOUGH * terms)
-        if found is None:
-            return False
-        slope, doubt = found
-        sure = doubt <= SURE * max(terms, abs(slope)) + 1e-300
-        if sure and abs(slope - expected) <= 8 * doubt + 64 * FLOAT64_UNIT * terms:
-            return True
-    return False
-
-
-def _random(t: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-    """Numbers of both signs, none of them small, so that no element is left out."""
-    u = torch.rand(t.shape, generator=generator, dtype=torch.float64)
-    signs = torch.randint(0, 2, t.shape, generator=generator, dtype=torch.float64) * 2 - 1
-    return ((0.5 + u) * signs).to(t.device)
+    return is_slope(outputs, args[k].detach(), g, flow, generator)
 
 
 def _gradients(ends: list[torch.Tensor], leaves: list[torch.Tensor], ups: list[torch.Tensor]) -> list[torch.Tensor]:

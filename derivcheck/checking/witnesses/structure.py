@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from derivcheck.checking.arithmetic.cost import volume
+from derivcheck.checking.subject.flow import dependents
 from derivcheck.notation.integers.polynomials import Index, i_poly
 from derivcheck.notation.program.definitions import Definition, Input
 from derivcheck.notation.program.program import Program
@@ -22,19 +23,6 @@ from derivcheck.notation.terms.walk import refs, subterms
 
 SMALL = 1 << 12  # elements that an output may always be opened to
 Array = npt.NDArray[np.float64]
-
-
-def dependents(program: Program, *names: str) -> list[Definition]:
-    """The definitions through which any of these flows: not those that stop gradients."""
-    found = {*names}
-    changed = True
-    while changed:
-        changed = False
-        for d in program.definitions:
-            if d.name not in found and not d.stop and d.kind == "float" and not found.isdisjoint(_float_names(d.term)):
-                found.add(d.name)
-                changed = True
-    return [d for d in program.definitions if d.name in found]
 
 
 def _float_names(term: Term) -> set[str]:

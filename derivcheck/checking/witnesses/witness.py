@@ -25,6 +25,7 @@ from derivcheck.checking.arithmetic.slopes import slope_along
 from derivcheck.checking.backward.engine import functions
 from derivcheck.checking.report.row import Row, Witness
 from derivcheck.checking.subject.elsewhere import at_sizes
+from derivcheck.checking.subject.flow import sees_through
 from derivcheck.checking.subject.outputs import dense, flat
 from derivcheck.checking.subject.subject import Subject, Tensors, Upstream
 from derivcheck.checking.subject.wide import computing_in
@@ -34,9 +35,8 @@ from derivcheck.checking.verdict.native import DIGITS, at_kinks, share
 from derivcheck.checking.verdict.verdict import of_value
 from derivcheck.checking.witnesses.differences import Difference, difference, differences
 from derivcheck.checking.witnesses.exact import exact, small_sizes
-from derivcheck.checking.witnesses.structure import compared, dependents
+from derivcheck.checking.witnesses.structure import compared
 from derivcheck.errors import DerivcheckError, InputError, UnsupportedOperation
-from derivcheck.notation.terms.nodes import Ref
 from derivcheck.notation.values.evaluator import evaluate
 
 FINER = (0.07, 2.0**-9, 2.0**-18, 2.0**-27)  # how much shorter the steps are of which a disagreement is asked again
@@ -232,7 +232,7 @@ def _direction(
 ) -> Witness | None:
     """One difference of the user's own code along a random direction in all inputs at once."""
     call = s.meaning or s.call
-    if call is None or _stops(s):
+    if call is None or sees_through(s):
         return None
     generator = torch.Generator().manual_seed(seed + 1)
     moved = [n for n in s.wrt if not compared(s.derivation.program, n)]
@@ -268,13 +268,3 @@ def _direction(
         if below is not None and above is not None and abs(below[0] - above[0]) > 8 * (below[1] + above[1]):
             return Witness("direction", None, note="the point stands at a kink")
     return Witness("direction", abs(best - expected) <= bound, abs(best - expected), bound)
-
-
-def _stops(s: Subject) -> bool:
-    """Whether a detached part depends on what is differentiated: differences of the code as it is would see through it."""
-    program = s.derivation.program
-    for name in s.wrt:
-        names = {name} | {d.name for d in dependents(program, name)}
-        if any(d.stop and isinstance(d.term, Ref) and not d.term.names.isdisjoint(names) for d in program.definitions):
-            return True
-    return False

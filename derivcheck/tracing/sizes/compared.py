@@ -60,7 +60,7 @@ def parted(recording: Recording, first: Recording) -> bool:
 def escapes(recording: Recording) -> list[Escape]:
     """Numbers made of sizes that the code, or torch's Python on its way, went on with unwatched."""
     found = [e for e in recording.log.escapes if is_user(e.place.file) or e.place.file.startswith(READERS)]
-    return [e for e in found if not (e.what in ("str", "format") and says(e.place))]
+    return [e for e in found if not (e.what in ("str", "format") and says(e.place, e.span))]
 
 
 class Conditions:

@@ -16,15 +16,14 @@ from typing import Any
 
 from derivcheck.tracing.recording.data import Frame
 from derivcheck.tracing.recording.naming import statement
-from derivcheck.tracing.watching.log import Place
+from derivcheck.tracing.watching.log import Place, Span
 
 _LOGS = ("print", "debug", "info", "warning", "warn", "error", "log", "exception", "critical")
-_MAKES_TEXT = ("str", "repr", "format", "ascii", "join", "hex", "oct", "bin", "dumps")
 
 
 @lru_cache(maxsize=4096)
-def says(place: Place) -> bool:
-    """Whether a line only prints or logs, or makes the message of a check."""
+def says(place: Place, span: Span | None) -> bool:
+    """Whether what stands there only prints or logs, or makes the message of a check."""
     node = statement(Frame(place.file, place.line, "", 0, 0))
     if not isinstance(node, ast.Expr) or not isinstance(node.value, ast.Call):
         return False
@@ -32,15 +31,23 @@ def says(place: Place) -> bool:
     name = call.func.id if isinstance(call.func, ast.Name) else call.func.attr if isinstance(call.func, ast.Attribute) else ""
     if name in _LOGS:
         return True
-    texts = {k for k, a in _arguments(call) if any(map(_makes_text, ast.walk(a)))}
-    check = _function(place.file, name) if isinstance(call.func, ast.Name) and texts else None
+    told = [k for k, a in _arguments(call) if _within(span, a)]
+    check = _function(place.file, name) if isinstance(call.func, ast.Name) and told else None
     if check is None:
         return False
     try:
         definition = ast.parse(textwrap.dedent(inspect.getsource(check))).body[0]
     except (OSError, TypeError, SyntaxError, IndexError):
         return False
-    return isinstance(definition, ast.FunctionDef) and all(_only_raised(definition, k) for k in texts)
+    return isinstance(definition, ast.FunctionDef) and _only_raised(definition, told[0])
+
+
+def _within(span: Span | None, node: ast.expr) -> bool:
+    """Whether a span stands within an expression."""
+    if span is None or node.end_lineno is None or node.end_col_offset is None:
+        return False
+    first, last, start, end = span
+    return (node.lineno, node.col_offset) <= (first, start) and (last, end) <= (node.end_lineno, node.end_col_offset)
 
 
 def _arguments(call: ast.Call) -> Iterator[tuple[int | str | None, ast.expr]]:
@@ -49,13 +56,6 @@ def _arguments(call: ast.Call) -> Iterator[tuple[int | str | None, ast.expr]]:
         yield (None if any(isinstance(b, ast.Starred) for b in call.args[: k + 1]) else k), a
     for word in call.keywords:
         yield word.arg, word.value
-
-
-def _makes_text(node: ast.AST) -> bool:
-    if isinstance(node, ast.Call):
-        f = node.func
-        return (f.id if isinstance(f, ast.Name) else f.attr if isinstance(f, ast.Attribute) else "") in _MAKES_TEXT
-    return isinstance(node, ast.JoinedStr) or isinstance(node, ast.BinOp) and isinstance(node.op, ast.Mod)
 
 
 def _function(file: str, name: str) -> Callable[..., Any] | None:

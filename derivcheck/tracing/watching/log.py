@@ -6,11 +6,14 @@ import math
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from types import FrameType
+from functools import lru_cache
+from itertools import islice
+from types import CodeType, FrameType
 
 from derivcheck.notation.integers.polynomials import Poly
 from derivcheck.tracing.watching.whose_code import READERS, user_file
 
+Span = tuple[int, int, int, int]
 _OPPOSITE = {">": "<=", "<": ">=", ">=": "<", "<=": ">", "==": "!=", "!=": "=="}
 
 
@@ -52,11 +55,15 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Escape:
-    """A number made of ``sizes`` that became a plain one, which nothing watches; ``what`` did it, in words."""
+    """A number made of ``sizes`` that became a plain one, which nothing watches; ``what`` did it, in words.
+
+    ``span`` is where in the source that was: the first and the last line, and the columns there, in bytes of UTF-8.
+    """
 
     sizes: frozenset[str]
     what: str
     place: Place
+    span: Span | None = None
 
 
 @dataclass
@@ -69,7 +76,8 @@ class Log:
 
     def escaped(self, sizes: frozenset[str], what: str, frame: FrameType) -> None:
         """A number made of these sizes is not watched any more."""
-        self.escapes.append(Escape(sizes, what, Place.of(outside(frame))))
+        asked = outside(frame)
+        self.escapes.append(Escape(sizes, what, Place.of(asked), _span(asked.f_code, asked.f_lasti)))
 
     def noted(self, relation: str, left: Poly, right: Poly, outcome: bool, frame: FrameType, loop: bool = False) -> None:
         """A comparison was made."""
@@ -79,6 +87,13 @@ class Log:
         self.comparisons.append(made)
         if self.heard is not None:
             self.heard(made)
+
+
+@lru_cache(maxsize=4096)
+def _span(code: CodeType, at: int) -> Span | None:
+    """Where in the source an instruction stands."""
+    first, last, start, end = next(islice(code.co_positions(), at // 2, None), (None,) * 4)
+    return None if first is None or last is None or start is None or end is None else (first, last, start, end)
 
 
 def outside(frame: FrameType) -> FrameType:
