@@ -2,6 +2,7 @@
 
 For gsplat, say: ``pip download --no-deps gsplat==1.5.3``, unpack the wheel, and name its folder ``gsplat/cuda``; for llm.c, a
 folder with its ``train_gpt2.c``.  Nothing of them is part of this repository.  Each function is read, or refused with why;
+what is read is run against g++ (see :mod:`benchmarks.kernel_numbers`);
 each with a partner (``…_vjp``, ``…_bw``, ``…_backward``, ``…_bwd_kernel``) is proved, refuted or undecided, within LIMIT
 seconds (5).  What templates leave open is 3, and so on (GIVEN).  Device functions that are warp operations are counted apart.
 """
@@ -9,12 +10,15 @@ seconds (5).  What templates leave open is 3, and so on (GIVEN).  Device functio
 from __future__ import annotations
 
 import re
+import statistics
 import sys
 import time
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import derivcheck as dc
+from benchmarks.kernel_numbers import differences
 from derivcheck.errors import DerivcheckError
 from derivcheck.kernels.cuda.function import DeviceFunction
 from derivcheck.kernels.cuda.kernel import Kernel
@@ -53,7 +57,7 @@ def functions(folder: Path) -> list[Function]:
 
 def read(f: Function) -> DeviceFunction:
     """The function, its whole numbers given."""
-    numbers = {n: 3 for n, is_type, default in f.template if not is_type and default is None}
+    numbers: dict[str, Any] = {n: 3 for n, is_type, default in f.template if not is_type and default is None}
     g = dc.cuda(f.file, f.name, line=f.line, **numbers)
     return g.given(
         **{n: v for n, v in GIVEN.items() if n in g.parameters and (isinstance(g, Kernel) or not isinstance(v, str))}
@@ -92,6 +96,29 @@ def verdict(f: Function, all_: list[Function], limit: float) -> str:
     return f"{proof.status} against {forward.name} ({parts})"
 
 
+def readings(found: list[Function]) -> dict[int, DeviceFunction | str]:
+    """Each function as it is read, or why it is not, by its place in the list."""
+    result: dict[int, DeviceFunction | str] = {}
+    for k, f in enumerate(found):
+        try:
+            g = read(f)
+            _ = g.outputs
+            result[k] = g
+        except DerivcheckError as e:
+            result[k] = str(e)
+    return result
+
+
+def equalities(found: list[Function], read_: dict[int, DeviceFunction | str], tree: Path) -> dict[int, str]:
+    """What g++ says of each function that is read."""
+    said: dict[int, str] = {}
+    for file in dict.fromkeys(f.file for f in found):
+        here = {k: g for k, g in read_.items() if found[k].file == file and not isinstance(g, str)}
+        by_line = differences(list(here.values()), tree) if here else {}
+        said |= {k: by_line[found[k].line] for k in here}
+    return said
+
+
 def main() -> None:
     """A line for each function, and the counts."""
     if len(sys.argv) < 2:
@@ -100,25 +127,31 @@ def main() -> None:
         sys.exit(f"there is no folder {sys.argv[1]}")
     limit = float(sys.argv[2]) if len(sys.argv) > 2 else 5.0
     found = functions(Path(sys.argv[1]))
-    count: dict[str, dict[str, int]] = {}
-    for f in found:
-        start = time.perf_counter()
-        try:
-            _ = read(f).outputs
-            said = "read"
-        except DerivcheckError as e:
-            said = f"refused: {e}"
+    read_ = readings(found)
+    equal = equalities(found, read_, Path(sys.argv[1]))
+    count: dict[str, Counter[str]] = {}
+    times: list[float] = []
+    for k, f in enumerate(found):
         kind = "kernels" if f.kernel else "warp operations" if f.name in GROUP else "functions"
-        which = count.setdefault(kind, {"read": 0, "refused": 0})
-        which[said.partition(":")[0]] += 1
-        more = verdict(f, found, limit) if said == "read" else ""
+        which, g = count.setdefault(kind, Counter({"read": 0, "equal g++": 0, "refused": 0})), read_[k]
+        start = time.process_time()
+        if isinstance(g, str):
+            which["refused"] += 1
+            said, more = f"refused: {g}", ""
+        else:
+            which["read"] += 1
+            which["equal g++"] += equal[k] == "equals g++"
+            said, more = f"read, {equal[k]}", verdict(f, found, limit)
+        took = time.process_time() - start
         decided = more.partition(" ")[0]
         if decided in ("proved", "refuted", "undecided"):
-            which[decided] = which.get(decided, 0) + 1
-        line = f"{Path(f.file).name}:{f.line} {f.name}: {said}{'; ' if more else ''}{more}"
-        print(f"{line} ({time.perf_counter() - start:.1f} s)", flush=True)
+            which[decided] += 1
+            times.append(took)
+        print(f"{Path(f.file).name}:{f.line} {f.name}: {said}{'; ' if more else ''}{more} ({took:.1f} s)", flush=True)
     for kind, which in count.items():
         print(f"{kind}: " + ", ".join(f"{n} {what}" for what, n in which.items()))
+    if times:
+        print(f"proofs, processor time: median {statistics.median(times):.1f} s, longest {max(times):.1f} s")
 
 
 if __name__ == "__main__":

@@ -1,36 +1,6 @@
-// A few types of glm and CUDA for g++, written for the tests: the witness compiles the same text that the reader reads.
-#include <algorithm>
-#include <array>
-#include <cmath>
-#include <limits>
-#include <cstddef>
-#include <cstdint>
-
-#define __device__
-#define __host__
-#define __global__
-#define __forceinline__ inline
-#define __restrict__
-
-#define fminf std::fmin
-#define fmaxf std::fmax
-#define expf std::exp
-#define sqrtf std::sqrt
-#define fabsf std::fabs
-#define powf std::pow
-#define fmaf std::fma
-#define sinf std::sin
-#define cosf std::cos
-#define tanhf std::tanh
-#define logf std::log
-#define cbrtf std::cbrt
-
-using std::max;
-using std::min;
-
-static inline real rsqrtf(real x) { return real(1) / std::sqrt(x); }
-static inline real rsqrt(real x) { return real(1) / std::sqrt(x); }
-static inline real __expf(real x) { return std::exp(x); }
+// A few types of glm for g++, written for the tests, from its documentation.
+#pragma once
+#include "cuda.h"
 
 namespace glm {
 
@@ -153,21 +123,62 @@ template <int R, int C> Mat<C, R> outerProduct(const Vec<R> &a, const Vec<C> &b)
     return m;
 }
 
+struct Quat { // x, y, z, w in memory, made of w, x, y, z
+    real x, y, z, w;
+    Quat() : x(0), y(0), z(0), w(0) {}
+    Quat(real w_, real x_, real y_, real z_) : x(x_), y(y_), z(z_), w(w_) {}
+    Quat(real w_, const Vec<3> &v) : x(v.x), y(v.y), z(v.z), w(w_) {}
+    real &operator[](int i) { return (&x)[i]; }
+    const real &operator[](int i) const { return (&x)[i]; }
+};
+inline Quat operator+(const Quat &a, const Quat &b) { return {a.w + b.w, a.x + b.x, a.y + b.y, a.z + b.z}; }
+inline Quat operator*(real s, const Quat &a) { return {s * a.w, s * a.x, s * a.y, s * a.z}; }
+inline Quat operator*(const Quat &a, real s) { return s * a; }
+inline Quat operator/(const Quat &a, real s) { return {a.w / s, a.x / s, a.y / s, a.z / s}; }
+inline Quat operator-(const Quat &a) { return real(-1) * a; }
+inline Quat operator-(const Quat &a, const Quat &b) { return a + -b; }
+inline Quat operator*(const Quat &a, const Quat &b) { // (s, u) (t, v) = (st - u.v, sv + tu + u x v)
+    Vec<3> u(a.x, a.y, a.z), v(b.x, b.y, b.z);
+    return Quat(a.w * b.w - dot(u, v), a.w * v + b.w * u + cross(u, v));
+}
+inline real dot(const Quat &a, const Quat &b) { return a.w * b.w + a.x * b.x + a.y * b.y + a.z * b.z; }
+inline real length(const Quat &a) { return std::sqrt(dot(a, a)); }
+inline Quat normalize(const Quat &a) { return length(a) > 0 ? a / length(a) : Quat(1, 0, 0, 0); }
+inline Quat conjugate(const Quat &a) { return {a.w, -a.x, -a.y, -a.z}; }
+inline Quat inverse(const Quat &a) { return conjugate(a) / dot(a, a); }
+inline Vec<3> operator*(const Quat &q, const Vec<3> &v) {
+    Vec<3> u(q.x, q.y, q.z), t = real(2) * cross(u, v);
+    return v + q.w * t + cross(u, t);
+}
+inline Vec<3> rotate(const Quat &q, const Vec<3> &v) { return q * v; }
+inline Quat slerp(const Quat &a, Quat b, real t) {
+    real c = dot(a, b);
+    if (c < 0) b = -b, c = -c;
+    if (c > 1 - std::numeric_limits<real>::epsilon()) return (1 - t) * a + t * b;
+    real angle = std::acos(c);
+    return (std::sin((1 - t) * angle) * a + std::sin(t * angle) * b) / std::sin(angle);
+}
+inline Mat<3, 3> mat3_cast(const Quat &q) { // its columns are the turned axes, of a unit quaternion
+    Mat<3, 3> m;
+    real x = q.x, y = q.y, z = q.z, w = q.w;
+    m[0] = Vec<3>(1 - 2 * (y * y + z * z), 2 * (x * y + w * z), 2 * (x * z - w * y));
+    m[1] = Vec<3>(2 * (x * y - w * z), 1 - 2 * (x * x + z * z), 2 * (y * z + w * x));
+    m[2] = Vec<3>(2 * (x * z + w * y), 2 * (y * z - w * x), 1 - 2 * (x * x + y * y));
+    return m;
+}
+
 template <int N, class T> using vec = Vec<N>;
+template <class T> using qua = Quat;
 template <int C, int R, class T> using mat = Mat<C, R>;
+using quat = Quat;
+using fquat = Quat;
 using vec2 = Vec<2>;
+using fvec2 = Vec<2>;
+using fvec3 = Vec<3>;
+using fvec4 = Vec<4>;
 using vec3 = Vec<3>;
 using vec4 = Vec<4>;
 using mat2 = Mat<2, 2>;
 using mat3 = Mat<3, 3>;
 using mat4 = Mat<4, 4>;
 } // namespace glm
-
-struct float2 {
-    real x, y;
-};
-struct float3 {
-    real x, y, z;
-};
-static inline float2 make_float2(real x, real y) { return {x, y}; }
-static inline float3 make_float3(real x, real y, real z) { return {x, y, z}; }

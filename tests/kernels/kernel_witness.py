@@ -12,10 +12,10 @@ import torch
 
 from derivcheck.kernels.cuda.kernel import Kernel
 from derivcheck.kernels.cuda.kernel_reading import KernelReading
-from derivcheck.kernels.cuda.types import BOOL, Pointer, Scalar
+from derivcheck.kernels.cuda.types import BOOL, Pointer, Scalar, Vector
 from derivcheck.kernels.lanes.hints import Hints
 from derivcheck.notation.integers.polynomials import Size, as_poly
-from tests.kernels.witness import Results, _name, built
+from tests.kernels.witness import Results, built
 
 LAUNCH = """
 struct Dim3 { unsigned int x, y, z; };
@@ -91,11 +91,22 @@ FOR = (
 
 
 def _parameters(f: Kernel) -> list[Any]:
-    return KernelReading(f.subject, None, None, Hints(), {}).parameters()
+    reading = KernelReading(f.subject, None, None, Hints(), {})
+    numbers = {n: v for n, v in f.fixed.items() if n in {t[0] for t in f.function.template}}
+    reading.machine.bind_template(f.function, (), numbers, reading.scope)
+    return reading.parameters()
+
+
+def _instance(f: Kernel) -> str:
+    """What is called: with what its template is given, if it is one."""
+    given = ", ".join(str(f.fixed.get(n, "real")) for n, _, _ in f.function.template)
+    return f"{f.name}<{given}>" if given else f.name
 
 
 def _c(kind: Any) -> str:
-    return "bool" if kind == BOOL else _name(kind)
+    if isinstance(kind, Scalar):
+        return "bool" if kind == BOOL else "real" if kind.real else "int"
+    return f"glm::vec<{kind.n}, real>" if isinstance(kind, Vector) else f"glm::mat<{kind.columns}, {kind.rows}, real>"
 
 
 def _call(f: Kernel) -> str:
@@ -106,16 +117,20 @@ def _call(f: Kernel) -> str:
     head = f'extern "C" void call_{f.name}(int *grid_, {", ".join(declared)}) {{'
     launch = "gridDim = {(unsigned)grid_[0], (unsigned)grid_[1], 1}; blockDim = {(unsigned)grid_[2], (unsigned)grid_[3], 1};"
     if grouped:
-        return f"{head}\n  {launch}\n  launch([=] {{ {f.name}({given}); }});\n}}\n"
-    return f"{head}\n  {launch}\n  {FOR if f.function.kernel else ''} {f.name}({given});\n}}\n"
+        return f"{head}\n  {launch}\n  launch([=] {{ {_instance(f)}({given}); }});\n}}\n"
+    return f"{head}\n  {launch}\n  {FOR if f.function.kernel else ''} {_instance(f)}({given});\n}}\n"
 
 
-def compiled(functions: Sequence[Kernel], text: str, folder: Path, real: str = "double") -> ctypes.CDLL:
+def compiled(
+    functions: Sequence[Kernel], text: str, folder: Path, real: str = "double", glm: Path | None = None
+) -> ctypes.CDLL:
     """The kernels of a text, compiled by g++; groups of threads are threads of the system, with barriers."""
+    spaces = "".join(f"using namespace {n};\n" for n in dict.fromkeys(re.findall(r"^namespace (\w+) \{", text, re.MULTILINE)))
+    calls = spaces + "".join(map(_call, functions))
     if any(f.memory.hints.groups for f in functions):
         text = re.sub(r"extern __shared__ (\w+) (\w+)\[\]", r"static \1 \2[1024]", text).replace("__shared__", "static")
-        return built(text, "".join(map(_call, functions)), folder, real, GROUPS)
-    return built(text, "".join(map(_call, functions)), folder, real, LAUNCH)
+        return built(text, calls, folder, real, GROUPS, glm)
+    return built(text, calls, folder, real, LAUNCH, glm)
 
 
 def drawn(f: Kernel, sizes: Mapping[str, int]) -> dict[str, torch.Tensor]:
@@ -136,10 +151,16 @@ def drawn(f: Kernel, sizes: Mapping[str, int]) -> dict[str, torch.Tensor]:
     return found
 
 
+def sized(f: Kernel, numbers: tuple[int, ...]) -> dict[str, int]:
+    """A number for each size that a kernel has."""
+    names = set(f.memory.sizes) | {n for top, _ in f.memory.hints.bounds.values() for n in top.sizes()}
+    return {n: numbers[k % len(numbers)] for k, n in enumerate(sorted(names))}
+
+
 def called(library: ctypes.CDLL, f: Kernel, inputs: Mapping[str, torch.Tensor], sizes: Mapping[str, int], real: str) -> Results:
     """The results of a compiled kernel by name; what is only written starts from 0."""
-    number = ctypes.c_double if real == "double" else ctypes.c_float
-    memory, arguments, held = f.memory, [], {}
+    number: Any = ctypes.c_double if real == "double" else ctypes.c_float
+    memory, arguments, held = f.memory, list[Any](), dict[str, Any]()
     for p in _parameters(f):
         if isinstance(p.type, Pointer):
             shape = memory.inputs.get(p.name, memory.outputs.get(p.name))
@@ -148,10 +169,10 @@ def called(library: ctypes.CDLL, f: Kernel, inputs: Mapping[str, torch.Tensor], 
                 continue
             counts = [memory.hints.product(as_poly(d)).at(sizes) for d in shape]
             flat = inputs[p.name].reshape(-1).tolist() if p.name in inputs else [0] * int(torch.Size(counts).numel())
-            kind = p.type.to
+            kind: Any = p.type.to
             while not isinstance(kind, Scalar):
                 kind = kind.of
-            c = number if kind.real else ctypes.c_bool if kind == BOOL else ctypes.c_int
+            c: Any = number if kind.real else ctypes.c_bool if kind == BOOL else ctypes.c_int
             held[p.name] = (c * max(len(flat), 1))(*flat), counts
             arguments.append(held[p.name][0])
         elif p.name in f.fixed and not isinstance(f.fixed[p.name], str):
@@ -179,13 +200,16 @@ def _grid(f: Kernel, sizes: Mapping[str, int]) -> tuple[int, int, int, int]:
         count = hints.product(top * strides[0]).at(sizes)
         found[name] = count if how == "launch" else -(-count // 3)
     x, y = (found.get(f"idx.{d}", found.get(f"blockIdx.{d}", 1)) for d in "xy")
-    return (x, y, *(3 if f"idx.{d}" in hints.bounds else 1 for d in "xy"))
+    across, down = (3 if f"idx.{d}" in hints.bounds else 1 for d in "xy")
+    return x, y, across, down
 
 
 def apart(f: Kernel, library: ctypes.CDLL, sizes: Mapping[str, int], real: str = "double") -> list[str]:
     """The results in which the reader and the compiler differ."""
     close = 1e-12 if real == "double" else 2e-4
     inputs = drawn(f, sizes)
+    if real == "float":
+        inputs = {n: t.float() if t.is_floating_point() else t for n, t in inputs.items()}
     shaped = {n: torch.zeros([f.memory.hints.product(as_poly(d)).at(sizes) for d in s]) for n, s in f.memory.outputs.items()}
     mine, theirs = f.like(inputs, shaped), called(library, f, inputs, sizes, real)
     return [n for n, t in theirs.items() if t.shape != mine[n].shape or not _near(mine[n].double(), t, close)]

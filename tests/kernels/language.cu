@@ -172,3 +172,35 @@ __device__ float elements(float x, float y) {
     }
     return s + horner<3>(poly, x);
 }
+
+struct Placed {
+    glm::vec3 t;
+    glm::fquat q;
+    bool fast;
+    __device__ glm::vec3 back(const glm::vec3 &x) const { return glm::rotate(glm::inverse(q), x - t); }
+};
+
+__device__ glm::vec3 quaternion_turns(glm::fquat a, glm::quat b, glm::vec3 v, float s) {
+    glm::quat product = (a * b + b * s) / 2.f - a;
+    glm::vec3 turned = product * v;
+    return glm::rotate(glm::conjugate(b), turned) + glm::dot(a, b) * glm::length(b) * v;
+}
+
+__device__ glm::mat3 quaternion_matrix(glm::fquat q, float w) {
+    glm::fquat p(w, q.x, q.y, q.z);
+    p = glm::normalize(p);
+    p.w += q[3];
+    return glm::mat3_cast(glm::inverse(p)) + glm::mat3_cast(glm::fquat{w, glm::vec3(1.f, 2.f, q[0])});
+}
+
+__device__ Placed quaternion_pose(const Placed &a, const Placed &b, float s) {
+    glm::vec3 t = (1.f - s) * a.t + s * b.t;
+    return Placed{a.back(t), glm::normalize(glm::slerp(a.q, -b.q, s)), false};
+}
+
+__device__ void structs_out(std::array<float, 3> const &w, Placed &p, const float (&more)[2], float (&out)[2]) {
+    p.t = glm::vec3(w[0], w[1], w[2]);
+    p.q = glm::quat(w[0], w[1], w[2], more[0]);
+    out[1] = more[1] * w[2];
+    out[0] = more[0] + out[1];
+}

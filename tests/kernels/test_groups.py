@@ -4,23 +4,28 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import derivcheck as dc
 from derivcheck.errors import UnsupportedOperation
 from derivcheck.kernels.lanes.refused import MemoryFault
-from tests.kernels.kernel_witness import apart, compiled
-from tests.kernels.test_kernels import kernels, sized
-from tests.kernels.test_witness import needs_gxx
+from tests.kernels.kernel_witness import apart, compiled, sized
+from tests.kernels.witness import needs_gxx
 
 FILE = Path(__file__).parent / "groups.cu"
+
+
+def kernels() -> list[Any]:
+    """The kernels of the file."""
+    return [dc.cuda(FILE, n) for n in re.findall(r"^__global__ void (\w+)\(", FILE.read_text(), re.MULTILINE)]
 
 
 @needs_gxx
 @pytest.mark.parametrize("real", ["double", "float"])
 def test_groups_compute_what_threads_with_barriers_do(real: str, tmp_path: Path) -> None:
-    found = kernels(FILE)
+    found = kernels()
     assert len(found) == 4
     library = compiled(found, FILE.read_text(), tmp_path, real)
     numbers = (37, 2) if real == "double" else (3, 2)
@@ -29,7 +34,7 @@ def test_groups_compute_what_threads_with_barriers_do(real: str, tmp_path: Path)
 
 @needs_gxx
 def test_the_witness_of_groups_can_fail(tmp_path: Path) -> None:
-    found = [f for f in kernels(FILE) if f.name in ("normed_bw", "column_sums")]
+    found = [f for f in kernels() if f.name in ("normed_bw", "column_sums")]
     wrong = FILE.read_text().replace("offset = 16; offset > 0", "offset = 8; offset > 0").replace("part[t] += part[t + s]", "")
     library = compiled(found, wrong, tmp_path)
     bad = {f.name: apart(f, library, sized(f, (20, 2))) for f in found}

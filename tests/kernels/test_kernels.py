@@ -12,8 +12,8 @@ import derivcheck as dc
 from derivcheck.errors import InputError, UnsupportedOperation
 from derivcheck.kernels.cuda.kernel import Kernel
 from derivcheck.kernels.lanes.refused import MemoryFault
-from tests.kernels.kernel_witness import apart, compiled, drawn
-from tests.kernels.test_witness import needs_gxx
+from tests.kernels.kernel_witness import apart, compiled, drawn, sized
+from tests.kernels.witness import needs_gxx
 
 FORMS = Path(__file__).parent / "kernels.cu"
 GIVEN: dict[str, dict[str, int]] = {"switched": {"shape": 4}}
@@ -25,12 +25,6 @@ def kernels(file: Path) -> list[Kernel]:
     """Every kernel of a file."""
     names = re.findall(r"^(?:__global__ |__attribute__.* )?void (\w+)\(", file.read_text(), re.MULTILINE)
     return [dc.cuda(file, n, **GIVEN.get(n, {})) for n in names]
-
-
-def sized(f: Kernel, numbers: tuple[int, ...]) -> dict[str, int]:
-    """A number for each size that a kernel has."""
-    names = set(f.memory.sizes) | {n for top, _ in f.memory.hints.bounds.values() for n in top.sizes()}
-    return {n: numbers[k % len(numbers)] for k, n in enumerate(sorted(names))}
 
 
 @needs_gxx

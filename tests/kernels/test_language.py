@@ -11,8 +11,7 @@ import torch
 
 import derivcheck as dc
 from derivcheck.errors import InputError, UnsupportedOperation
-from tests.kernels.test_witness import apart, drawn, needs_gxx
-from tests.kernels.witness import compiled
+from tests.kernels.witness import apart, compiled, drawn, needs_gxx
 
 FILE = Path(__file__).parent / "language.cu"
 HELPERS = ("operator", "overloaded", "power", "helper", "moved", "swap_parts", "horner")
@@ -93,6 +92,21 @@ REFUSED: dict[str, tuple[str, str]] = {
     "macro of two values": (
         "#define K 1\n#define K 2\n" + body("return x * K;"),
         "'K' at <cuda>:4 cannot be derived: it is defined twice",
+    ),
+    "struct of two kinds": (
+        "struct P { float x; };\nnamespace b { struct P { float y; }; }\n" + body("P p{x};\nreturn p.x;"),
+        "type P at <cuda>:4 cannot be derived: it is defined twice",
+    ),
+    "quaternions mixed": (body("glm::quat q(x, x, x, x);\nreturn (q + x).x;"), "operator + of a quaternion and a number"),
+    "quaternion by a vector": (
+        body("glm::quat q(x, x, x, x);\nreturn (glm::vec3(x) * q).x;"),
+        "operator * of a vector of 3 and a quaternion at <cuda>:3",
+    ),
+    "quaternion of a matrix": (body("glm::quat q = glm::quat_cast(glm::mat3(x));\nreturn q.x;"), "quat_cast() at <cuda>:2"),
+    "angle and axis": (body("glm::quat q = glm::rotate(glm::mat4(x), x);\nreturn q.x;"), "rotate() at <cuda>:2"),
+    "field that is true or false": (
+        "struct P { float x; bool on; };\n" + body("return p.on ? p.x : 0.f;", "float f(P p)"),
+        "p_on, which is true or false",
     ),
     "variable of the file": (
         "__device__ float g = 1.f;\n" + body("return x * g;"),

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from derivcheck.kernels.cuda.arithmetic import binary, converted, minus
+from derivcheck.kernels.cuda.aggregates import binary
+from derivcheck.kernels.cuda.arithmetic import converted, minus
 from derivcheck.kernels.cuda.construct import braced, constructed
 from derivcheck.kernels.cuda.expressions import Expressions
 from derivcheck.kernels.cuda.memory import moved
 from derivcheck.kernels.cuda.scopes import Scope
 from derivcheck.kernels.cuda.syntax import text
-from derivcheck.kernels.cuda.types import INT, Array, Auto, Matrix, Pointer, Scalar, Struct, Type, Vector
+from derivcheck.kernels.cuda.types import INT, Array, Auto, Matrix, Pointer, Quaternion, Scalar, Struct, Type, Vector
 from derivcheck.kernels.cuda.values import Aggregate, Braces, Number, Ref, Refused, Unset, Value
 from derivcheck.kernels.lanes.flat import Flat
 
@@ -31,7 +32,7 @@ class Assignments(Expressions):
             raise Refused("an assignment", "a number was expected")
         if isinstance(kind, (Vector, Matrix)) and isinstance(found, Number):
             return constructed(kind, [found])
-        if isinstance(kind, (Vector, Matrix, Struct)) and isinstance(found, Aggregate) and found.type != kind:
+        if isinstance(kind, (Vector, Matrix, Quaternion, Struct)) and isinstance(found, Aggregate) and found.type != kind:
             if not (isinstance(kind, Vector) and isinstance(found.type, Vector) and found.type.n == kind.n):
                 raise Refused("an assignment", "the types of its sides differ")
         return found if isinstance(kind, Auto) else converted(found, kind)

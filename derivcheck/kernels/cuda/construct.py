@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from derivcheck.kernels.cuda.arithmetic import converted
-from derivcheck.kernels.cuda.types import FLOAT, INT, Array, Auto, Matrix, Pointer, Scalar, Struct, Type, Vector
+from derivcheck.kernels.cuda.types import FLOAT, INT, Array, Auto, Matrix, Pointer, Quaternion, Scalar, Struct, Type, Vector
 from derivcheck.kernels.cuda.values import Aggregate, Braces, Null, Number, Ref, Refused, Value, aggregate_of, filled
 
 
@@ -26,6 +26,8 @@ def constructed(kind: Type, given: Sequence[Value]) -> Value:
         return _vector(kind, given)
     if isinstance(kind, Matrix):
         return _matrix(kind, given)
+    if isinstance(kind, Quaternion) and given:
+        return _quaternion(kind, given)
     if isinstance(kind, Pointer) and len(given) == 1 and isinstance(given[0], (Ref, Null)):
         of = given[0].type if isinstance(given[0], Ref) else kind.to
         if of != kind.to and not (isinstance(of, Scalar) and isinstance(kind.to, Scalar) and of.real and kind.to.real):
@@ -85,6 +87,14 @@ def _vector(kind: Vector, given: Sequence[Value]) -> Value:
     return Aggregate(kind, tuple(converted(i, kind.of) for i in items))
 
 
+def _quaternion(kind: Quaternion, given: Sequence[Value]) -> Value:
+    """``quat(w, x, y, z)`` and ``quat(w, vector)``; x, y, z, w in memory."""
+    items = _flat(given)
+    if len(given) in (2, 4) and len(items) == 4 and all(isinstance(i, Number) for i in items):
+        return Aggregate(kind, tuple(converted(i, kind.of) for i in (*items[1:], items[0])))
+    raise Refused("a constructor", "a quaternion is made of w, x, y, z")
+
+
 def _matrix(kind: Matrix, given: Sequence[Value]) -> Value:
     zero, one = Number(0.0, FLOAT), Number(1.0, FLOAT)
     if len(given) == 1 and isinstance(given[0], Aggregate) and isinstance(given[0].type, Matrix):
@@ -111,7 +121,7 @@ def _matrix(kind: Matrix, given: Sequence[Value]) -> Value:
 
 def element_type(kind: Type, k: int) -> Type:
     """The type of an element."""
-    if isinstance(kind, (Array, Vector)):
+    if isinstance(kind, (Array, Vector, Quaternion)):
         return kind.of
     if isinstance(kind, Matrix):
         return kind.column

@@ -7,14 +7,15 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from derivcheck.kernels.cuda import mathematics
-from derivcheck.kernels.cuda.arithmetic import binary, convert, minus, negated, truth
+from derivcheck.kernels.cuda.aggregates import binary
+from derivcheck.kernels.cuda.arithmetic import convert, minus, negated, truth
 from derivcheck.kernels.cuda.construct import braced, constructed, element_type
 from derivcheck.kernels.cuda.literals import literal
 from derivcheck.kernels.cuda.memory import Memory, moved, part, settled
 from derivcheck.kernels.cuda.named import named_construct
 from derivcheck.kernels.cuda.scopes import Scope, Types
 from derivcheck.kernels.cuda.syntax import Sources, text
-from derivcheck.kernels.cuda.types import BOOL, INT, Array, Pointer, Struct, Type, Vector
+from derivcheck.kernels.cuda.types import BOOL, INT, Array, Pointer, Quaternion, Struct, Type, Vector
 from derivcheck.kernels.cuda.values import Aggregate, Braces, Null, Number, Ref, Refused, Value, chosen
 from derivcheck.kernels.lanes.lanes import Lanes
 from derivcheck.kernels.lanes.wholes import Whole
@@ -242,6 +243,8 @@ class Expressions:
                 raise Refused(f".{field}", f"{kind.name} has no such field")
             return part(at, k, kind.fields[k][1])
         if isinstance(kind, Vector) and field in _SWIZZLE and _SWIZZLE[field] < kind.n:
+            return part(at, _SWIZZLE[field], kind.of)
+        if isinstance(kind, Quaternion) and field in ("x", "y", "z", "w"):
             return part(at, _SWIZZLE[field], kind.of)
         raise Refused(f".{field}", "it is not read")
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from derivcheck.kernels.cuda import mathematics, syntax
+from derivcheck.kernels.cuda import mathematics, quaternion_functions, syntax
 from derivcheck.kernels.cuda.construct import constructed
 from derivcheck.kernels.cuda.cooperative import Cooperative
 from derivcheck.kernels.cuda.memory import moved, part, settled, type_of
@@ -20,6 +20,7 @@ from derivcheck.kernels.cuda.types import (
     Auto,
     Matrix,
     Pointer,
+    Quaternion,
     Scalar,
     Struct,
     Type,
@@ -203,7 +204,7 @@ class Machine(Cooperative):
     def own_operator(self, op: str, given: tuple[Value, ...], scope: Scope) -> Value | None:
         """The value of an operator that the source defines."""
         arguments = [Argument(Unset(), v) if isinstance(v, Ref) and op.endswith("=") else Argument(v) for v in given]
-        if not any(isinstance(a.type, (Vector, Matrix, Struct)) for a in arguments):
+        if not any(isinstance(a.type, (Vector, Matrix, Quaternion, Struct)) for a in arguments):
             return None
         if f"operator{op}" not in self.sources.functions:
             return None
@@ -332,9 +333,12 @@ class Machine(Cooperative):
             raise Refused(f"{name}()", "what other threads add is not read in a __device__ function")
         if name in ("__syncthreads", "__syncwarp", "assert"):
             return self.barrier(name) if self.lanes is not None and name != "assert" else Unset()
-        if not mathematics.known_function(name):
+        if not mathematics.known_function(name) and not quaternion_functions.known_name(name):
             raise Refused(f"{name}()", "nothing defines it", "Give the file that does with include=.")
-        return mathematics.called(name, [settled(self.value(n, scope)) for n in given])
+        values = [settled(self.value(n, scope)) for n in given]
+        if quaternion_functions.known(name, values):
+            return quaternion_functions.called(name, values)
+        return mathematics.called(name, values)
 
     def _made(self, name: str, given: list[Node], scope: Scope) -> Value | None:
         """``make_float3(x, y, z)`` of CUDA and ``make_vec3(pointer)`` of glm."""

@@ -13,7 +13,9 @@ from typing import Any
 
 import torch
 
-from derivcheck.kernels.cuda.arithmetic import as_above_zero, binary, convert, dot, matrix, minus, of_numbers, rows_of
+from derivcheck.kernels.cuda.aggregates import binary, matrix, rows_of
+from derivcheck.kernels.cuda.arithmetic import as_above_zero, convert, dot, minus, of_numbers
+from derivcheck.kernels.cuda.quaternions import cross
 from derivcheck.kernels.cuda.types import BOOL, DOUBLE, FLOAT, INT, UINT, Matrix, Scalar, Vector
 from derivcheck.kernels.cuda.values import Aggregate, Number, Refused, Value, chosen, leaves, mapped
 from derivcheck.kernels.lanes.carried import Carried
@@ -219,13 +221,8 @@ def _parts(v: Value) -> tuple[Any, ...]:
 
 
 def _cross(a: Value, b: Value) -> Value:
-    (a0, a1, a2), (b0, b1, b2) = _parts(a), _parts(b)
-
-    def minor(p: Any, q: Any, r: Any, s: Any) -> Number:
-        return of_numbers("-", of_numbers("*", p, q), of_numbers("*", r, s))
-
     assert isinstance(a, Aggregate)
-    return Aggregate(a.type, (minor(a1, b2, b1, a2), minor(a2, b0, b2, a0), minor(a0, b1, b0, a1)))
+    return Aggregate(a.type, cross(_parts(a), _parts(b)))
 
 
 def _dot(a: Value, b: Value) -> Value:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -174,7 +174,8 @@ class Reading:
     def _value(self, name: str, kind: Type) -> Value:
         """The value of an input: a number for each element over the threads."""
         if isinstance(kind, Struct):
-            return Aggregate(kind, tuple(self._value(f"{name}_{n}", t) for n, t in kind.fields))
+            parts = ((f"{name}_{n}", t) for n, t in kind.fields)
+            return Aggregate(kind, tuple(Load(_not_given(n)) if t == BOOL else self._value(n, t) for n, t in parts))
         shape = shape_of(kind)
         if shape is None:
             raise Refused(f"parameter {name}", "its type is not read")
@@ -292,7 +293,7 @@ class Reading:
 
     def _shaped(self, name: str, kind: Type, indexed: bool) -> list[tuple[str, Type, tuple[int, ...]]]:
         if isinstance(kind, Struct):
-            return [x for n, t in kind.fields for x in self._shaped(f"{name}_{n}", t, True)]
+            return [x for n, t in kind.fields if t != BOOL for x in self._shaped(f"{name}_{n}", t, True)]
         if isinstance(kind, (Pointer, Array)):
             of = kind.to if isinstance(kind, Pointer) else kind.of
             n = kind.n if isinstance(kind, Array) and kind.n is not None else self.extent.get(name, 0)
@@ -320,6 +321,13 @@ class Reading:
             else:
                 known = p.type.n if isinstance(p.type, Array) and p.type.n is not None else count
                 shapes.outputs[p.name] = (known, *inner) if p.indexed or count > 1 else inner
+
+
+def _not_given(name: str) -> Callable[[], Value]:
+    def refuse() -> Value:
+        raise Refused(f"{name}, which is true or false", "it is not known which")
+
+    return refuse
 
 
 def _untouched(now: Value, before: Value) -> bool:

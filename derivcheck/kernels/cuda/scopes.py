@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING
 
 from derivcheck.kernels.cuda.syntax import Function, Sources, text
 from derivcheck.kernels.cuda.types import (
+    DOUBLE,
     FLOAT,
     INT,
     Array,
     Auto,
     Matrix,
     Pointer,
+    Quaternion,
     Scalar,
     Struct,
     Type,
@@ -122,6 +124,8 @@ class Types:
         if given is not None:
             return given
         last = name.rpartition("::")[2]
+        if last in self.sources.twice:
+            raise Refused(f"type {name}", "it is defined twice, and differently")
         if last in self.sources.structs:
             return self.struct(last, scope)
         if last in self.sources.aliases and (name == last or known_type(name) is None):
@@ -155,6 +159,8 @@ class Types:
             return Vector(self.counted(arguments[0], scope), of if isinstance(of, Scalar) else FLOAT)
         if name in ("mat", "matrix") and len(arguments) >= 3:
             return Matrix(self.counted(arguments[0], scope), self.counted(arguments[1], scope))
+        if name == "qua" and arguments:
+            return Quaternion(DOUBLE if self.read(arguments[0], scope) == DOUBLE else FLOAT)
         if name == "array" and len(arguments) == 2:
             return Array(self.read(arguments[0], scope), self.counted(arguments[1], scope))
         if name == "tvec3":

@@ -11,7 +11,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeVar
 
 from derivcheck.errors import UnsupportedOperation
-from derivcheck.kernels.cuda.arithmetic import binary, negated
+from derivcheck.kernels.cuda.aggregates import binary
+from derivcheck.kernels.cuda.arithmetic import negated
 from derivcheck.kernels.cuda.assignments import Assignments
 from derivcheck.kernels.cuda.memory import Store, type_of
 from derivcheck.kernels.cuda.named import named_construct

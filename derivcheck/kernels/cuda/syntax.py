@@ -169,7 +169,7 @@ def read_sources(source: str | Path, include: Iterable[str | Path] = ()) -> Sour
 
 def _plain(source: bytes) -> bytes:
     """The source with what only compilers mind left blank: ``__attribute__((…))``."""
-    return re.sub(rb"__attribute__\s*\(\([^\n]*?\)\)", lambda m: b" " * len(m[0]), source)
+    return re.sub(rb"__attribute__\s*\(\((?:[^()\n]|\([^()\n]*\))*\)\)", lambda m: b" " * len(m[0]), source)
 
 
 def _bytes(path: Path) -> bytes:
@@ -223,6 +223,8 @@ def _take(node: Node, found: Sources, file: str, template: Node | None, owner: s
         if named is not None and named.type in ("struct_specifier", "class_specifier"):
             _struct(named, found, file, text(name))
         elif named is not None and template is None:
+            if text(name) in found.aliases and text(found.aliases[text(name)]) != text(named):
+                found.twice.add(text(name))
             found.aliases[text(name)] = named
     elif kind == "enum_specifier":
         _enum(node, found)
@@ -272,6 +274,8 @@ def _struct(node: Node, found: Sources, file: str, name: str = "") -> None:
     body = node.child_by_field_name("body")
     name = name or text(node.child_by_field_name("name"))
     if body is not None:
+        if name in found.structs and text(found.structs[name][0]).split() != text(body).split():
+            found.twice.add(name)
         found.structs[name] = (body, file)
         for inner in body.named_children:
             if inner.type == "function_definition":

@@ -51,6 +51,13 @@ class Matrix:
 
 
 @dataclass(frozen=True)
+class Quaternion:
+    """``glm::quat``: x, y, z, w in memory, made of w, x, y, z; it has arithmetic of its own."""
+
+    of: Scalar = FLOAT
+
+
+@dataclass(frozen=True)
 class Struct:
     """A struct and its fields in order."""
 
@@ -88,7 +95,7 @@ class Auto:
     """The type of what it is given: ``auto``, and the parameter of a template that nothing else tells."""
 
 
-Type: TypeAlias = Scalar | Vector | Matrix | Struct | Array | Pointer | Void | Auto
+Type: TypeAlias = Scalar | Vector | Matrix | Quaternion | Struct | Array | Pointer | Void | Auto
 
 _NUMBERS = {
     BOOL: "bool",
@@ -118,6 +125,8 @@ def known_type(name: str) -> Type | None:
         return Vector(int(m[2]), kinds[m[1] or ""])
     if m := re.fullmatch(r"[fd]?mat([234])(?:x([234]))?", name):
         return Matrix(int(m[1]), int(m[2] or m[1]))
+    if m := re.fullmatch(r"([fd]?)quat", name):
+        return Quaternion(DOUBLE if m[1] == "d" else FLOAT)
     if m := re.fullmatch(r"(float|double|int|uint)([234])", name):
         return Vector(int(m[2]), _CUDA[m[1]], glm=False)
     return None
@@ -131,6 +140,8 @@ def shape_of(kind: Type) -> tuple[int, ...] | None:
         return (kind.n,)
     if isinstance(kind, Matrix):
         return (kind.columns, kind.rows)
+    if isinstance(kind, Quaternion):
+        return (4,)
     if isinstance(kind, Array) and kind.n is not None:
         inner = shape_of(kind.of)
         return None if inner is None else (kind.n, *inner)

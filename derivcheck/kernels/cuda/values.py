@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 
 import torch
 
-from derivcheck.kernels.cuda.types import BOOL, Array, Matrix, Pointer, Scalar, Struct, Type, Vector
+from derivcheck.kernels.cuda.types import BOOL, Array, Matrix, Pointer, Quaternion, Scalar, Struct, Type, Vector
 from derivcheck.kernels.lanes.carried import Carried, Larger
 from derivcheck.kernels.lanes.flat import Flat
 from derivcheck.kernels.lanes.groups import IsFirst, Shared
@@ -46,7 +46,7 @@ class Number:
 class Aggregate:
     """The parts of a vector, matrix (its columns), array or struct."""
 
-    type: Vector | Matrix | Array | Struct
+    type: Vector | Matrix | Quaternion | Array | Struct
     items: tuple[Value, ...]
 
 
@@ -106,6 +106,8 @@ def aggregate_of(kind: Type, leaf: Callable[[tuple[int, ...]], Value], path: tup
     """A value of a type, each leaf by its path."""
     if isinstance(kind, Vector):
         return Aggregate(kind, tuple(leaf((*path, k)) for k in range(kind.n)))
+    if isinstance(kind, Quaternion):
+        return Aggregate(kind, tuple(leaf((*path, k)) for k in range(4)))
     if isinstance(kind, Matrix):
         return Aggregate(kind, tuple(aggregate_of(kind.column, leaf, (*path, k)) for k in range(kind.columns)))
     if isinstance(kind, Array):
