@@ -118,6 +118,12 @@ REFUSED: dict[str, tuple[str, str]] = {
 }
 
 
+def test_a_text_takes_what_files_define(tmp_path: Path) -> None:
+    (tmp_path / "half.cuh").write_text("__device__ float half_of(float x) { return 0.5f * x; }")
+    f = dc.cuda(body("return x * half_of(x);", "float f(float x)"), "f", include=[tmp_path / "half.cuh"])
+    assert f(x=torch.tensor([4.0])).tolist() == [8.0]
+
+
 @pytest.mark.parametrize("case", REFUSED)
 def test_what_is_not_read_is_refused_with_its_line(case: str) -> None:
     text, words = REFUSED[case]

@@ -137,12 +137,8 @@ def read_sources(source: str | Path, include: Iterable[str | Path] = ()) -> Sour
     Raises:
         InputError: no such file, one that is no text, or tree-sitter is not installed.
     """
-    parser = _parser()
-    if isinstance(source, str) and is_text(source):
-        found = Sources("<cuda>")
-        _collect(parser.parse(_plain(source.encode())).root_node, found, "<cuda>")
-        return found
-    path = Path(source)
+    parser, written = _parser(), isinstance(source, str) and is_text(source)
+    path = Path("<cuda>" if written else source)
     found, seen = Sources(str(path)), set[Path]()
     folders = [Path(p) for p in include]
 
@@ -163,7 +159,10 @@ def read_sources(source: str | Path, include: Iterable[str | Path] = ()) -> Sour
     for more in folders:
         if more.is_file():
             read(more, [])
-    read(path, [d for d in folders if d.is_dir()])
+    if written:
+        _collect(parser.parse(_plain(str(source).encode())).root_node, found, str(path))
+    else:
+        read(path, [d for d in folders if d.is_dir()])
     return found
 
 

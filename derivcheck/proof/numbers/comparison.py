@@ -70,7 +70,7 @@ class Numbers:
     def suspicious(self, c: Claim) -> bool:
         """Whether the claim and the gradient differ at the one choice of sizes, in float64."""
         v = self.values
-        return v is not None and c.claim in v and c.target in v and not alike(v[c.claim], v[c.target], 1e-7)
+        return v is not None and c.claim in v and c.target in v and not alike(v[c.claim], v[c.target], 1e-10)
 
     def refuted(self, c: Claim) -> bool:
         """Whether a comparison has refuted the claim."""
