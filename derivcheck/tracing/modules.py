@@ -26,7 +26,7 @@ from derivcheck.notation.integers.polynomials import Poly, Size, as_poly, size
 from derivcheck.notation.text.dims import parse_dims, parse_input
 from derivcheck.tracing.program.apply_rows import has_row
 from derivcheck.tracing.program.copies import module_copy
-from derivcheck.tracing.program.inputs import Named, closed_over, copied, fill, input_slots, module_names, spec_of
+from derivcheck.tracing.program.inputs import Named, closed_over, copied, fill, input_slots, kind_of, module_names, spec_of
 from derivcheck.tracing.program.torch_modules import Known, example_inputs, known_sizes
 from derivcheck.tracing.recording.decompositions import decomposition
 from derivcheck.tracing.recording.dispatch import scripted
@@ -286,7 +286,7 @@ class _Own:
             self.names[name] = dotted
             self.values[name] = tensor.detach()
             if dotted in sizes and len(sizes[dotted]) == tensor.dim():
-                specs.append(Spec(name, sizes[dotted], tensor.dtype, role))
+                specs.append(Spec(name, sizes[dotted], tensor.dtype, role, kind=kind_of(tensor)))
             else:
                 specs.append(spec_of(name, tensor, example, role))
         self._soft_attributes(originals, example, prefix)

@@ -350,9 +350,15 @@ def _module_values(module: torch.nn.Module) -> Tensors:
 
 def _module_call(module: torch.nn.Module, names: list[str], nested: Nested) -> Callable[[Tensors], Any]:
     dotted = {called(n): n for n, _ in (*module.named_parameters(), *module.named_buffers())}
+    parameters = {called(n) for n, _ in module.named_parameters()}
+
+    def held(n: str, t: torch.Tensor) -> torch.Tensor:
+        # code may ask for a parameter's class; this view is one, and autograd passes it
+        return t.as_subclass(torch.nn.Parameter) if n in parameters else t
 
     def call(tensors: Tensors) -> Any:
-        state = {dotted[n]: t if t.requires_grad else t.clone() for n, t in tensors.items() if n in dotted and n not in names}
+        own = {n: t for n, t in tensors.items() if n in dotted and n not in names}
+        state = {dotted[n]: held(n, t if t.requires_grad else t.clone()) for n, t in own.items()}
         given = by_name(nested.leaves, tensors, nested)
         return torch.func.functional_call(module, state, tuple(given[n] for n in names))
 

@@ -180,6 +180,11 @@ def holds_tensors(value: Any) -> bool:
     return any(isinstance(v, torch.Tensor) or holds_tensors(v) for v in inside)
 
 
+def kind_of(value: torch.Tensor) -> type[torch.Tensor]:
+    """The class of a tensor that code may ask for: a parameter's is one of its own."""
+    return torch.nn.Parameter if isinstance(value, torch.nn.Parameter) else torch.Tensor
+
+
 def spec_of(name: str, value: torch.Tensor, example: dict[str, int], role: str = "argument") -> Spec:
     """An input like an example tensor, each of its dimensions a size of its own."""
     if value.layout is not torch.strided:
@@ -195,7 +200,7 @@ def spec_of(name: str, value: torch.Tensor, example: dict[str, int], role: str =
         symbol = f"{name}.{axis}"
         example[symbol] = int(length)
         dims.append(size(symbol))
-    return Spec(name, tuple(dims), value.dtype, role)
+    return Spec(name, tuple(dims), value.dtype, role, kind=kind_of(value))
 
 
 def fill(value: Any, tensors: Mapping[str, torch.Tensor]) -> Any:

@@ -28,7 +28,7 @@ from derivcheck.tracing.recording.marks import Marks
 from derivcheck.tracing.recording.python_calls import PythonCalls
 from derivcheck.tracing.recording.reads import Reads
 from derivcheck.tracing.recording.stack import place_of, run_code
-from derivcheck.tracing.recording.types_read import noticing
+from derivcheck.tracing.recording.types_read import classes_said, noticing, reads_classes
 from derivcheck.tracing.recording.unseen import unseen_refused
 from derivcheck.tracing.watching.watched import Watched
 
@@ -80,7 +80,9 @@ class Run:
         """A size that is no tensor's, such as a module's attribute, as the recorded code gets it."""
         return Watched.of(poly.at(sizes), poly, self.reads.log) if self.watch else poly.at(sizes)
 
-    def input(self, name: str, shape: Sequence[int], dtype: torch.dtype) -> torch.Tensor:
+    def input(
+        self, name: str, shape: Sequence[int], dtype: torch.dtype, kind: type[torch.Tensor] = torch.Tensor
+    ) -> torch.Tensor:
         """An input of the recorded code; call it inside :func:`record`."""
         with torch._C.DisableTorchFunction():
             with no_dispatch():
@@ -91,6 +93,8 @@ class Run:
         if dtype.is_floating_point and not self.functional.pure:
             self.functional.mark(t)
             self.functional.unread.add(t)
+        if kind is torch.nn.Parameter:
+            t._is_param = True  # what isinstance asks for
         self.wrapped[name], self.inner[name] = t, inner
         if name.startswith("dropout_mask"):
             self.recorder.masks[name] = t
@@ -122,6 +126,7 @@ def record(code: Callable[[Run], Any], run: Run) -> Recording:
             run.marks.listening(),
             calls,
             noticing(calls.note),
+            classes_said() if any(map(reads_classes, run.modules)) else nullcontext(),
         ):
             try:
                 out = run_code(code, run)

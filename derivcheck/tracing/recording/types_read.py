@@ -7,16 +7,21 @@ kept beside comparisons may.
 from __future__ import annotations
 
 import dis
+import linecache
+import re
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import lru_cache
-from types import CodeType, FrameType
+from types import CodeType, FrameType, FunctionType
 from typing import Any
 
 import torch
 from torch._subclasses.fake_tensor import FakeTensor
 from torch._subclasses.functional_tensor import FunctionalTensor
+
+from derivcheck.tracing.watching.stands import class_of
+from derivcheck.tracing.watching.whose_code import user_file
 
 READS: dict[Any, str] = {
     getattr(torch.Tensor, n).__get__: n
@@ -50,6 +55,39 @@ def noticing(note: Callable[[str, Any, FrameType], None]) -> Iterator[None]:
     finally:
         for kind, name, answer in before:
             setattr(kind, name, answer)
+
+
+@contextmanager
+def classes_said() -> Iterator[None]:
+    """``x.__class__`` of a tensor without data is to the user's code what ``type(x)`` is."""
+    kinds = (FakeTensor, FunctionalTensor)
+    for kind in kinds:
+        kind.__getattribute__ = _attribute  # type: ignore[assignment,method-assign]
+    try:
+        yield
+    finally:
+        for kind in kinds:
+            del kind.__getattribute__
+
+
+def _attribute(t: torch.Tensor, name: str) -> Any:
+    if name == "__class__" and user_file(sys._getframe(1).f_code.co_filename):
+        return class_of(t)
+    return object.__getattribute__(t, name)
+
+
+def reads_classes(names: Mapping[str, Any]) -> bool:
+    """Whether the code of a module, given by its names, reads the ``__class__`` of something other than ``self``."""
+    codes = [v.__code__ for v in names.values() if isinstance(v, FunctionType) and v.__globals__ is names]
+    return any(map(_reads_classes, {names.get("__file__") or "", *(c.co_filename for c in codes)}))
+
+
+@lru_cache(maxsize=1024)
+def _reads_classes(file: str) -> bool:
+    return any(_CLASS.search(line) for line in linecache.getlines(file))
+
+
+_CLASS = re.compile(r"(?<!\bself\.)__class__\b")
 
 
 def decides(frame: FrameType) -> bool:

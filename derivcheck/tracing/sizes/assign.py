@@ -31,13 +31,14 @@ from derivcheck.tracing.watching.log import Comparison
 
 @dataclass(frozen=True)
 class Spec:
-    """An input of the traced code: its dimensions are integer expressions of sizes."""
+    """An input of the traced code: dimensions are integer expressions of sizes, ``kind`` is the class that code may ask for."""
 
     name: str
     dims: tuple[Poly, ...]
     dtype: torch.dtype
     role: str = "argument"
     below: Poly | None = None
+    kind: type[torch.Tensor] = torch.Tensor
 
 
 @dataclass(frozen=True)
@@ -226,7 +227,7 @@ class Traces:
         return found
 
     def _called(self, shapes: Mapping[str, tuple[int, ...]], full: Mapping[str, int], run: Run) -> Any:
-        tensors = {s.name: run.input(s.name, shapes[s.name], s.dtype) for s in self.subject.specs}
+        tensors = {s.name: run.input(s.name, shapes[s.name], s.dtype, s.kind) for s in self.subject.specs}
         return self.subject.call(tensors, run, full)
 
     def _recorded(

@@ -10,6 +10,7 @@ from derivcheck.notation.program.requirements import Requirement
 from derivcheck.tracing.recording.data import Recording
 from derivcheck.tracing.recording.dispatch import Enough, Parted
 from derivcheck.tracing.recording.run import RecordingFailed
+from derivcheck.tracing.recording.types_read import reads_classes
 from derivcheck.tracing.sizes.assign import Again, Traces, plans
 from derivcheck.tracing.sizes.compared import Conditions, along, branches, escapes, parted, path
 from derivcheck.tracing.sizes.spoken import shown
@@ -94,9 +95,10 @@ class Gathering(Traces):
     def _first_run(self, sizes: Mapping[str, int]) -> Recording:
         """Record with names; code that minds what kind of whole number it is given is not watched."""
         try:
-            known = len(self.modules)
+            known = {*self.modules}
             found = self.at(sizes, names=True)
-            if escapes(found) and len(self.modules) > known:  # a module was met that the stands were not in from the start
+            met = [names for key, names in self.modules.items() if key not in known]
+            if met and (escapes(found) or any(map(reads_classes, met))):  # the stands were not in there from the start
                 self._made.clear()
                 found = self.at(sizes, names=True)
             return found

@@ -101,9 +101,14 @@ def _float(*args: Any) -> float:
     return float_of(args[0]) if args and type(args[0]) is Watched else float(*args)
 
 
+def class_of(t: torch.Tensor) -> type[torch.Tensor]:
+    """The class that a tensor without data stands for."""
+    return torch.nn.Parameter if getattr(t, "_is_param", False) else torch.Tensor
+
+
 def _type(*args: Any, **kwargs: Any) -> Any:
     """What code compares with ``torch.Tensor``: a tensor without data is none of its own kind there."""
-    return torch.Tensor if _LEN(args) == 1 and type(args[0]) in (FakeTensor, FunctionalTensor) else type(*args, **kwargs)
+    return class_of(args[0]) if _LEN(args) == 1 and type(args[0]) in (FakeTensor, FunctionalTensor) else type(*args, **kwargs)
 
 
 class Steps:
