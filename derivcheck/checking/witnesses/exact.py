@@ -62,10 +62,12 @@ def _compare(derivation: Derivation) -> dict[str, Witness] | None:
 def _at(derivation: Derivation, sizes: dict[str, int], signs: bool) -> tuple[dict[str, Witness] | None, int | None]:
     """The comparison at one rational point, of both signs or positive, and how many elements it could be made in."""
     program = derivation.program
+    count = sum(prod(p.at(sizes) for p in a.dims) for a in program.arguments if a.kind == "float")
+    if count > ELEMENTS or cost(program, sizes) * count + cost(derivation.adjoint, sizes) > OPERATIONS:
+        return None, None
     seeded: dict[str, Any] = {}
     values: dict[str, Any] = {}
     picks = (Fraction(n, d) for n, d in rationals())
-    count = 0
     for a in program.arguments:
         shape = tuple(p.at(sizes) for p in a.dims)
         below = a.below.at(sizes) if a.below is not None else 2
@@ -77,10 +79,7 @@ def _at(derivation: Derivation, sizes: dict[str, int], signs: bool) -> tuple[dic
                 value = value if signs and a.role != "constant" else abs(value)
             numbers[at] = Dual(value)
             seeds[at] = Dual(value, {(a.name, at): Fraction(1)}) if a.name in derivation.wrt else numbers[at]
-            count += a.kind == "float"
         seeded[a.name], values[a.name] = seeds, numbers
-    if count > ELEMENTS or cost(program, sizes) * count + cost(derivation.adjoint, sizes) > OPERATIONS:
-        return None, None
     arithmetic = Duals(DIGITS, SECONDS)
     forward = evaluate(program, seeded, sizes, arithmetic)
     total, ups = _weighted(derivation, {**seeded, **forward}, picks)

@@ -18,35 +18,29 @@ the (value, error) pairs of the rounding bound.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
-from derivcheck.errors import InputError, UnsupportedOperation
-from derivcheck.notation.integers.atoms import Entry
-from derivcheck.notation.integers.polynomials import Atom, Index, Poly, Size
-from derivcheck.notation.integers.relations import holds
+from derivcheck.errors import InputError
+from derivcheck.notation.integers.polynomials import Index, as_poly
 from derivcheck.notation.program.definitions import Definition
 from derivcheck.notation.program.program import Program
 from derivcheck.notation.program.recurrence import loop
 from derivcheck.notation.terms.nodes import Add, Bracket, Func, Mul, Number, Over, Pow, Ref, SizeOf, Term
-from derivcheck.notation.values.axes import Axes, Value
+from derivcheck.notation.values.axes import Value
 from derivcheck.notation.values.contract import contract
 from derivcheck.notation.values.float64 import Numpy
+from derivcheck.notation.values.gather import gathered
+from derivcheck.notation.values.inner_sums import split
 from derivcheck.notation.values.measure import measure
 from derivcheck.notation.values.numbers import Bools, Mask, Numbers, Whole
+from derivcheck.notation.values.places import Places
 
+LARGE = 1 << 12  # elements that are worth reading one dimension after the other
 DENSE = 1 << 22  # a sum of products is distributed over its addends where the whole would have more elements
-
-
-class Place(NamedTuple):
-    """Integers at positions, broadcast over ``axes``; ``open`` marks those that are not certain."""
-
-    values: Any
-    axes: tuple[Index, ...]
-    open: Bools | None = None
 
 
 def evaluate(
@@ -76,17 +70,15 @@ def evaluate(
     return {d.name: machine.arrays[d.name] for d in program.definitions}
 
 
-class Evaluation(Axes):
+class Evaluation(Places):
     """One evaluation: the sizes, the arrays found so far, and the terms of the definition at hand."""
 
     def __init__(self, program: Program, inputs: Mapping[str, Any], sizes: Mapping[str, int] | None, numbers: Numbers) -> None:
         """Take the inputs as these numbers, and the sizes from their shapes."""
         super().__init__(numbers)
         self.program = program
-        self.arrays: dict[str, Any] = {}
-        self.wholes: dict[str, Whole] = {}
         self.memo: dict[Term, Value] = {}
-        self.extents: dict[Index, int] = {}
+        self.sound: dict[str, bool] = {}  # whether all numbers of an array are finite, inside one definition
         shapes = {}
         for argument in program.arguments:
             name = argument.name
@@ -109,7 +101,7 @@ class Evaluation(Axes):
 
     def define(self, d: Definition) -> Any:
         """The array of a definition, over all its indices that are not fixed."""
-        self.memo = {}
+        self.memo, self.sound = {}, {}
         found = self.spread(self.value(d.term), tuple(i for i in d.indices if i not in self.fixed))
         if d.kind == "int" and all(self.program.kind(n) == "int" for n in d.term.names):
             found = self.numbers.integers(Whole(self.numbers.whole(found).values))  # integers of integers are exact
@@ -147,77 +139,6 @@ class Evaluation(Axes):
     def set(self, name: str, array: Any) -> None:
         self.arrays[name] = array
         self.wholes.pop(name, None)
-
-    # -- sizes, positions, masks -------------------------------------------------
-    def extent(self, index: Index) -> int:
-        known = self.extents.get(index)
-        if known is None:
-            size = index.size.atom
-            if index.size.indices:
-                raise UnsupportedOperation("a ragged index", f"the size of {index} is {index.size}")
-            if isinstance(size, Size) and size.name in self.sizes:
-                known = self.sizes[size.name]
-            else:
-                known = int(self.place(index.size, ()).values)
-            self.extents[index] = known
-        return known
-
-    def whole(self, name: str) -> Whole:
-        found = self.wholes.get(name)
-        if found is None:
-            if name not in self.arrays:
-                raise InputError(f"nothing defines {name!r} before it is used as a position")
-            found = self.wholes[name] = self.numbers.whole(self.arrays[name])
-        return found
-
-    def axes_of(self, indices: Iterable[Index]) -> tuple[Index, ...]:
-        return tuple(sorted((i for i in indices if i not in self.fixed), key=lambda i: (i.key, id(i))))
-
-    def place(self, poly: Poly, axes: tuple[Index, ...] | None = None) -> Place:
-        """The integers that an expression is, over the indices in it (or over ``axes``, broadcastable)."""
-        if axes is None:
-            axes = self.axes_of(poly.indices)
-        doubt: list[Bools] = []
-        rank = len(axes)
-
-        def look(atom: Atom) -> Any:
-            """The value of an atom: a size, a range over its axis, or the entries of an integer tensor."""
-            if isinstance(atom, Size):
-                if atom.name not in self.sizes:
-                    raise InputError(f"the size {atom} is not determined by the inputs: give it with sizes=")
-                return self.sizes[atom.name]
-            if isinstance(atom, Index):
-                if atom in self.fixed:
-                    return self.fixed[atom]
-                k = axes.index(atom)
-                return np.arange(self.extent(atom)).reshape((1,) * k + (-1,) + (1,) * (rank - k - 1))
-            assert isinstance(atom, Entry)
-            source = self.whole(atom.name)
-            at = tuple(self._within(self.place(p, axes), n) for p, n in zip(atom.at, source.values.shape))
-            if 0 in source.values.shape:
-                return np.zeros((1,) * rank, dtype=np.int64)
-            if source.open is not None:
-                doubt.append(np.asarray(source.open[at]))
-            return source.values[at]
-
-        values = poly.evaluate(look)
-        opened = None if not doubt else np.logical_or.reduce(np.broadcast_arrays(*doubt))
-        return Place(values, axes, opened)
-
-    @staticmethod
-    def _within(place: Place, length: int) -> Any:
-        return np.clip(place.values, 0, max(length - 1, 0))
-
-    def mask(self, b: Bracket) -> tuple[Mask, tuple[Index, ...]]:
-        """Where a bracket holds, over the indices in it."""
-        if isinstance(b.operand, Poly):
-            place = self.place(b.operand)
-            v = np.asarray(place.values)
-            shape = tuple(self.extent(i) for i in place.axes)
-            opened = None if place.open is None else np.broadcast_to(place.open, shape)
-            return Mask(np.broadcast_to(holds(b.relation, v), shape), opened, bool(b.operand.names)), place.axes
-        inner = self.value(b.operand)
-        return self.numbers.compare(b.relation, inner.data), inner.axes
 
     # -- terms -----------------------------------------------------------------------
     def value(self, term: Term) -> Value:
@@ -282,17 +203,20 @@ class Evaluation(Axes):
         lengths = tuple(self.extent(i) for i in axes)
         if 0 in shape:
             return Value(numbers.zeros(lengths), axes)
+        holes = isinstance(numbers, Numpy) and numbers.holes
+        if math.prod(lengths) > LARGE and not holes and (found := gathered(self, array, term)) is not None:
+            return found
         places = [self.place(p, axes) for p in term.at]
         doubts = [p.open for p in places if p.open is not None]
         doubt = np.broadcast_to(np.logical_or.reduce(np.broadcast_arrays(*doubts)), lengths) if doubts else None
-        at = tuple(np.broadcast_to(self._within(p, n), lengths) for p, n in zip(places, shape))
-        found = numbers.take(array, at, doubt)
+        at = tuple(np.broadcast_to(self.within(p, n), lengths) for p, n in zip(places, shape))
+        read = numbers.take(array, at, doubt)
         if isinstance(numbers, Numpy) and numbers.holes:
             outside = [np.asarray((p.values < 0) | (p.values >= n)) for p, n in zip(places, shape)]
             if any(o.any() for o in outside):
                 there = np.logical_or.reduce(np.broadcast_arrays(*outside))
-                found = numbers.emptied(found, np.broadcast_to(there, lengths))
-        return Value(found, axes)
+                read = numbers.emptied(read, np.broadcast_to(there, lengths))
+        return Value(read, axes)
 
     def cut(self, term: Ref, shape: tuple[int, ...]) -> tuple[tuple[Any, ...], tuple[Index, ...]] | None:
         """The positions as numbers and slices where each is a constant or a plain index, met once; else None."""
@@ -301,7 +225,7 @@ class Evaluation(Axes):
         for p, n in zip(term.at, shape):
             index = p.index
             if not p.names and p.indices <= self.fixed.keys():
-                at.append(int(self._within(self.place(p, ()), n)))
+                at.append(int(self.within(self.place(p, ()), n)))
             elif index is not None and index not in axes and (extent := self.extent(index)) <= n:
                 at.append(slice(None) if extent == n else slice(0, extent))
                 axes.append(index)
@@ -324,17 +248,19 @@ class Evaluation(Axes):
 
     def select(self, b: Bracket, value: Value) -> Value:
         """The value where a bracket holds, 0 elsewhere."""
-        mask, where = self.mask(b)
+        return self.selected(*self.mask(b), value)
+
+    def selected(self, mask: Mask, where: tuple[Index, ...], value: Value) -> Value:
+        """The value where a mask over these axes holds."""
         axes = self.union((value.axes, where))
-        shape = [self.extent(i) if i in where else 1 for i in axes]
-        order = [where.index(i) for i in axes if i in where]
+        held = self.laid(mask.holds, where, axes)
+        opened = None if mask.open is None else self.laid(mask.open, where, axes)
+        return Value(self.numbers.where(Mask(held, opened), self.align(value, axes)), axes)
 
-        def laid(m: Bools) -> Bools:
-            return m.transpose(order).reshape(shape)
-
-        return Value(
-            self.numbers.where(Mask(laid(mask.holds), None if mask.open is None else laid(mask.open)), self.align(value, axes)),
-            axes,
+    def laid(self, m: Bools, where: tuple[Index, ...], axes: tuple[Index, ...]) -> Bools:
+        """A mask with its axes in the order of ``axes``, of length 1 where it has none."""
+        return m.transpose([where.index(i) for i in axes if i in where]).reshape(
+            [self.extent(i) if i in where else 1 for i in axes]
         )
 
     def reduce(self, term: Over) -> Value:
@@ -366,20 +292,52 @@ class Evaluation(Axes):
                 for p in parts[1:]:
                     parts[0] = self.binary("add", parts[0], p)
                 return parts[0]
+        if (two := split(term, self.extent, lambda name: self.numbers.shape(self.arrays[name]))) is not None:
+            first = self.value(two.inner)
+            name = f"·{len(self.memo)}"  # of this sum alone: what was found is kept
+            self.arrays[name] = first.data
+            read = Ref(name, tuple(two.places.get(i, as_poly(i)) for i in first.axes))
+            try:
+                return self.value(Over("sum", two.indices, Mul((*two.others, read))))
+            finally:
+                del self.arrays[name]
         factors = body.args if isinstance(body, Mul) else (body,)
-        values = [self.value(f) for f in factors if not isinstance(f, Bracket)]
-        for f in factors:
-            if isinstance(f, Bracket):
-                values = self.masked(values, f)
-        return contract(self, values, indices)
+        return contract(self, self.masked([f for f in factors if not isinstance(f, Bracket)], factors), indices)
 
-    def masked(self, values: list[Value], b: Bracket) -> list[Value]:
-        """The factors with a bracket among them: laid on the smallest factor that has its axes where the others are finite."""
-        _, where = self.mask(b)
-        unsafe = [k for k, v in enumerate(values) if not self.numbers.finite(v.data)]
-        holders = [k for k, v in enumerate(values) if set(where) <= set(v.axes)]
-        if not holders and not unsafe:
-            return [*values, self.value(b)]
-        first = min(holders, key=lambda k: math.prod(self.numbers.shape(values[k].data)), default=None)
-        chosen: set[int | None] = set(unsafe) or {first}
-        return [self.select(b, v) if k in chosen else v for k, v in enumerate(values)]
+    def masked(self, factors: Sequence[Term], all_of: Sequence[Term]) -> list[Value]:
+        """The factors with the brackets among all: each on the smallest that has its axes where the others are finite."""
+        values = [self.value(f) for f in factors]
+        brackets = [(b, *self.mask(b)) for b in all_of if isinstance(b, Bracket)]
+        if not brackets:
+            return values
+        unsafe = [k for k, f in enumerate(factors) if not self.finite(f, values[k])]
+        sizes = [math.prod(self.numbers.shape(v.data)) for v in values]
+        together: dict[int, list[tuple[Mask, tuple[Index, ...]]]] = {}
+        for b, mask, where in brackets:
+            holders = [k for k, v in enumerate(values) if set(where) <= set(v.axes)]
+            if unsafe:
+                for k in unsafe:
+                    values[k] = self.selected(mask, where, values[k])
+            elif not holders:
+                values.append(self.value(b))
+                sizes.append(math.prod(self.numbers.shape(values[-1].data)))
+            elif mask.open is not None:
+                first = min(holders, key=sizes.__getitem__)
+                values[first] = self.selected(mask, where, values[first])
+            else:
+                together.setdefault(min(holders, key=sizes.__getitem__), []).append((mask, where))
+        for k, masks in together.items():
+            axes = self.union(where for _, where in masks)
+            joint = np.logical_and.reduce(np.broadcast_arrays(*(self.laid(m.holds, w, axes) for m, w in masks)))
+            values[k] = self.selected(Mask(joint), axes, values[k])
+        return values
+
+    def finite(self, factor: Term, value: Value) -> bool:
+        """Whether all of a factor's numbers are finite; where a tensor is, what is read of it is."""
+        if isinstance(factor, Ref) and not (isinstance(self.numbers, Numpy) and self.numbers.holes):
+            known = self.sound.get(factor.name)
+            if known is None:
+                known = self.sound[factor.name] = self.numbers.finite(self.arrays[factor.name])
+            if known:
+                return True
+        return self.numbers.finite(value.data)
