@@ -231,8 +231,7 @@ Poly.floored = floored
 def _without_multiples(numerator: Poly, denominator: Poly) -> Poly:
     """``numerator // denominator`` with whole multiples taken out: ``(h*d + e)//d`` is ``h`` for an index e below d."""
     whole, rest = as_poly(0), as_poly(0)
-    for m, c in numerator.terms:
-        part = Poly(((m, c),))
+    for part in _parts(numerator, denominator):
         q = exact_quotient(part, denominator)
         if q is None:
             rest = rest + part
@@ -240,14 +239,29 @@ def _without_multiples(numerator: Poly, denominator: Poly) -> Poly:
             whole = whole + q
     if not nonnegative(denominator - 1):
         return as_poly(Floor(numerator, denominator))
-    if nonnegative(rest) and nonnegative(denominator - 1 - rest):
-        return whole
+    for k in (0, -1):
+        if nonnegative(rest - k * denominator) and nonnegative((k + 1) * denominator - 1 - rest):
+            return whole + k
     inner = rest.atom
     if rest.constant is not None and denominator.constant is not None:
         return whole + rest // denominator
     if isinstance(inner, Floor) and nonnegative(inner.denominator - 1):
         return whole + _without_multiples(inner.numerator, inner.denominator * denominator)
     return whole + as_poly(Floor(rest, denominator))
+
+
+def _parts(numerator: Poly, denominator: Poly) -> Iterator[Poly]:
+    """What may be whole multiples: each term; of ``d + 2``, all terms of one index together, and all of sizes alone."""
+    if len(denominator.terms) == 1:
+        for term in numerator.terms:
+            yield Poly((term,))
+        return
+    left = list(numerator.terms)
+    for i in sorted(numerator.indices, key=lambda i: i.key):
+        yield Poly([t for t in left if any(a is i for a, _ in t[0])])
+        left = [t for t in left if not any(a is i for a, _ in t[0])]
+    rest = Poly([t for t in left if t[0]])
+    yield from (Poly(left),) if exact_quotient(Poly(left), denominator) is not None else (rest, Poly(left) - rest)
 
 
 def _monomial_quotient(m: Monomial, by: Monomial) -> Monomial | None:

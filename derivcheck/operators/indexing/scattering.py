@@ -13,6 +13,7 @@ from derivcheck.notation.terms.brackets import bracket, opposite
 from derivcheck.notation.terms.build import ONE, add, func, mul, neg, power, sub
 from derivcheck.notation.terms.nodes import Bracket, Term
 from derivcheck.notation.terms.substitute import extremum, product, substitute, summation
+from derivcheck.operators.indexing.distinct import Scatter
 from derivcheck.operators.indexing.gathering import (
     advanced,
     axis_of,
@@ -73,13 +74,14 @@ def _put(
     arriving = summation(left, mul(*inside, *deltas, substitute(value, swap)))
     if accumulate:
         return b.give(at, add(x[tuple(at)], arriving))
-    if any(i.size.constant != 1 for i in left):
-        b.assume(NOT_TWICE)
     hit = summation(left, mul(*inside, *deltas))
     covered = hit if not left or isinstance(hit, Bracket) else bracket(">", hit)
     if value.free.isdisjoint(over):  # one number for all: chosen, not multiplied by how often
         return b.give(at, where(covered, value, x[tuple(at)]))
-    return b.give(at, add(mul(opposite(covered), x[tuple(at)]), arriving))
+    found = b.give(at, add(mul(opposite(covered), x[tuple(at)]), arriving))
+    if any(i.size.constant != 1 for i in left):
+        b.scatters.append(Scatter(found.name if found.closed is None else None, tuple(over), tuple(position)))
+    return found
 
 
 def _scatter(b: Builder, x: Value, dim: Any, index: Value, source: Any, accumulate: bool) -> Value:

@@ -57,6 +57,7 @@ class Builder:
         self.conditions: list[str] = []
         self.requires: list[Requirement] = []
         self.assumptions: list[str] = []
+        self.scatters: list[Any] = []  # what is put in place, for operators.indexing.distinct to look at in the end
         self._taken: set[str] = set(names)
         self._sizes: set[str] = set(sizes)
         self._reserved: set[str] = set(reserved)

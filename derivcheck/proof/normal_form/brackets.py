@@ -12,6 +12,7 @@ from functools import partial
 from itertools import combinations
 from math import gcd
 
+from derivcheck.notation.integers.bounds import sloped
 from derivcheck.notation.integers.polynomials import Index, Poly, as_poly
 from derivcheck.proof.expressions.atoms import (
     UNIT,
@@ -286,19 +287,24 @@ def _both_least(context: Context, a: Least, b: Least) -> Expression | None:
             return of_atom(b)
         if context.holds(q - p):
             return of_atom(a)
-    digit = _digit(context, p, q)
-    return None if digit is None else equal(context, digit)
+    return _digit(context, p, q)
 
 
-def _digit(context: Context, p: Poly, q: Poly) -> Poly | None:
-    """``[r − D·h ≥ 0][D − 1 − r + D·h ≥ 0]`` is ``[h = r // D]``."""
+def _digit(context: Context, p: Poly, q: Poly) -> Expression | None:
+    """``[r − D·h ≥ 0][d − 1 − r + D·h ≥ 0]`` is ``[h = r // D]``, with ``[d > r mod D]`` where d is less than D."""
     width = p + q + 1
     if width.indices or width.constant == 1 or not context.holds(width - 1):
         return None
     for h in sorted(p.indices, key=lambda i: i.key):
-        rest = p + width * as_poly(h)
-        if h not in rest.indices and not any(unlimited(i) for i in rest.indices):
-            return as_poly(h) - rest // width
+        found = sloped(p, h)
+        if found is None or any(unlimited(i) for i in found[1].indices):
+            continue
+        stride, rest = -found[0], found[1]
+        if stride is not width and (stride.indices or not context.holds(stride - width)):
+            continue
+        place = rest // stride
+        here = equal(context, as_poly(h) - place)
+        return here if stride is width else times(context, here, least(context, width - 1 - rest + stride * place))
     return None
 
 

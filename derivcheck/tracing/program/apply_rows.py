@@ -14,12 +14,13 @@ from derivcheck.notation.integers.bounds import nonnegative
 from derivcheck.notation.integers.polynomials import Poly, Size, as_poly, size
 from derivcheck.notation.program.definitions import Input
 from derivcheck.notation.program.domains import dropped_conditions
-from derivcheck.notation.program.program import Program
+from derivcheck.notation.program.program import NOT_TWICE, Program
 from derivcheck.notation.program.requirements import Requirement
 from derivcheck.notation.terms.build import number
 from derivcheck.notation.terms.dropped import listening
 from derivcheck.notation.terms.nodes import Term
 from derivcheck.notation.terms.substitute import substitute
+from derivcheck.operators.indexing.distinct import surely_distinct
 from derivcheck.operators.language.build import Builder
 from derivcheck.operators.language.row import Row, apply, find
 from derivcheck.operators.language.values import Value
@@ -96,6 +97,8 @@ class Walk:
             if traces.example is not None and not r.holds(self.traced[0]):
                 raise UnsupportedOperation("the traced code", f"an operator's row needs {r}, which the example does not fulfil")
         definitions = tuple(b.definitions)
+        if not all(surely_distinct(put, definitions, outputs) for put in b.scatters):
+            b.assume(NOT_TWICE)
         needs, words = self.compared()
         plain = [c for c in b.conditions if c not in {str(r) for r in needs}]  # those of the code's own have their line
         program = Program(
