@@ -1,6 +1,6 @@
 """One whole training step with the derived gradient called directly, against autograd, side by side in one run.
 
-    python benchmarks/training_step.py
+    python -m benchmarks.training_step
 
 A step is forward, gradient and update of Linear + MSE.  The two are timed in turn, A B A B …; the table gives the medians and
 the median of the ratios pair by pair.
@@ -8,8 +8,6 @@ the median of the ratios pair by pair.
 
 from __future__ import annotations
 
-import statistics
-import time
 from collections.abc import Callable
 
 import torch
@@ -18,27 +16,7 @@ from rich.table import Table
 from torch import nn
 
 import derivcheck as dc
-
-
-def pairs(a: Callable[[], object], b: Callable[[], object], seconds: float = 4.0) -> tuple[float, float, float]:
-    """The median of each in µs, and the median ratio a/b over pairs of blocks timed in turn."""
-
-    def block(f: Callable[[], object], n: int) -> float:
-        start = time.perf_counter()
-        for _ in range(n):
-            f()
-        return (time.perf_counter() - start) / n
-
-    for f in (a, b):
-        block(f, 3)
-    n = max(1, int(0.02 / max(block(b, 3), 1e-7)))
-    ta, tb, ratios, end = [], [], [], time.perf_counter() + seconds
-    while time.perf_counter() < end or len(ratios) < 5:
-        x, y = block(a, n), block(b, n)
-        ta.append(x)
-        tb.append(y)
-        ratios.append(x / y)
-    return statistics.median(ta) * 1e6, statistics.median(tb) * 1e6, statistics.median(ratios)
+from benchmarks.timing import pairs
 
 
 def steps(n: int, i: int, o: int, lr: float = 1e-3) -> tuple[Callable[[], object], Callable[[], object]]:

@@ -16,6 +16,7 @@ from derivcheck.codegen.lowering.convolution import convolution
 from derivcheck.codegen.lowering.cumulative import cumulative
 from derivcheck.codegen.lowering.frame import LAST, Frame
 from derivcheck.codegen.lowering.masks import implied, mask, masked
+from derivcheck.codegen.lowering.picking import picked
 from derivcheck.codegen.lowering.scatter import scatter
 from derivcheck.notation.integers.bounds import numel
 from derivcheck.notation.integers.polynomials import Index
@@ -41,7 +42,7 @@ def is_contraction(low: Frame, term: Term, bound: Sequence[Index]) -> bool:
 def contract(low: Frame, indices: Sequence[Index], args: Sequence[Term]) -> Value:
     """``Σ`` over ``indices`` of the product of ``args``."""
     number, brackets, rest = low.parted(args)
-    for special in (convolution, scatter, cumulative) if brackets or len(rest) == 2 else ():
+    for special in (convolution, picked, scatter, cumulative) if brackets or len(rest) == 2 else ():
         found = special(low, indices, number, brackets, rest)
         if found is not None:
             return found

@@ -1,0 +1,70 @@
+"""Sums that pick: ``Σ_c [c = t[n]]·f(c)`` is ``f(t[n])``, and ``Σ_i [g = i//d]·f(i)`` runs over the d places of group g."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from derivcheck.codegen.graph.nodes import Value
+from derivcheck.codegen.graph.numbers import is_number
+from derivcheck.codegen.lowering.frame import Frame
+from derivcheck.codegen.lowering.positions import known, may_be_empty, trusted
+from derivcheck.notation.integers.atoms import Floor, exact_quotient
+from derivcheck.notation.integers.polynomials import Index, Poly, as_poly, fresh, i_poly
+from derivcheck.notation.terms.brackets import bracket
+from derivcheck.notation.terms.build import mul
+from derivcheck.notation.terms.nodes import Bracket, Term
+from derivcheck.notation.terms.substitute import substitute, summation
+from derivcheck.notation.terms.walk import bound_indices
+
+
+def picked(
+    low: Frame, indices: Sequence[Index], number: Term, brackets: Sequence[Bracket], rest: Sequence[Term]
+) -> Value | None:
+    """The sum with one index fewer, where a bracket says which of its places counts."""
+    bound = [i for i in indices if i not in low.graph.fixed]
+    for b in brackets:
+        if b.relation != "==" or not isinstance(b.operand, Poly) or is_number(b, low.graph.fixed):
+            continue
+        others = [*(o for o in brackets if o is not b), *rest]
+        for i in bound:
+            left = [j for j in bound if j is not i]
+            place = _place(b.operand, i, left)
+            if place is not None and not (known(low, place) and may_be_empty(i.size)):  # of no places none is picked
+                guards = _guards(low, place, i.size)
+                factors = [substitute(t, {i: place}) for t in others]
+                return low.value(summation(left, mul(number, *guards, *factors)))
+            group = _group(b.operand, i, left)
+            if group is not None:
+                g, width = group
+                used = [*left, *low.place, *(j for t in others for j in (*t.free, *bound_indices(t)))]
+                r = fresh(Index(i.name, width), used)
+                low.place.setdefault(r, low.place.get(i, len(low.place)))
+                guards = _guards(low, g, as_poly(exact_quotient(i.size, width) or 0))
+                factors = [substitute(t, {i: width * g + i_poly(r)}) for t in others]
+                return low.value(summation([*left, r], mul(number, *guards, *factors)))
+    return None
+
+
+def _place(operand: Poly, i: Index, left: Sequence[Index]) -> Poly | None:
+    """``p`` where the operand vanishes at ``i = p`` alone, and no other summed index stands in p but as an entry's place."""
+    line = operand.linear_in(i) if i in operand.indices else None
+    if line is None or line[0] not in (1, -1):
+        return None
+    p = -line[0] * line[1]
+    return p if p.indices.isdisjoint(left) else None
+
+
+def _group(operand: Poly, i: Index, left: Sequence[Index]) -> tuple[Poly, Poly] | None:
+    """``(g, d)`` where the operand is ``±(g − i//d)`` and d divides the size of ``i``."""
+    for a in operand.atoms():
+        if not isinstance(a, Floor) or a.numerator.index is not i or exact_quotient(i.size, a.denominator) is None:
+            continue
+        for sign in (1, -1):
+            g = operand * sign + as_poly(a)
+            if i not in g.indices and g.indices.isdisjoint(left) and not a.denominator.names:
+                return g, a.denominator
+    return None
+
+
+def _guards(low: Frame, p: Poly, size: Poly) -> list[Term]:
+    return [] if trusted(low, p, size) else [bracket(">=", p), bracket(">=", size - 1 - p)]
