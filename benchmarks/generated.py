@@ -103,11 +103,11 @@ def compositing(a: Tensor, c: Tensor) -> Tensor:
 
 
 def lstm_data(t: int, n: int, i: int, h: int) -> Tensors:
-    return dict(x=r(t, n, i), h=r(n, h), c=r(n, h), w=r(4 * h, i) / i**0.5, u=r(4 * h, h) / h**0.5, b=r(4 * h))
+    return {"x": r(t, n, i), "h": r(n, h), "c": r(n, h), "w": r(4 * h, i) / i**0.5, "u": r(4 * h, h) / h**0.5, "b": r(4 * h)}
 
 
 def _norm(x: Tensor) -> Tensors:
-    return dict(x=x, w=r(x.shape[1]), b=r(x.shape[1]))
+    return {"x": x, "w": r(x.shape[1]), "b": r(x.shape[1])}
 
 
 def _both(make: Callable[..., Tensors], small: tuple[int, ...], large: tuple[int, ...]) -> dict[str, Callable[[], Tensors]]:
@@ -115,13 +115,13 @@ def _both(make: Callable[..., Tensors], small: tuple[int, ...], large: tuple[int
 
 
 def _x(*shape: int) -> Tensors:
-    return dict(x=r(*shape))
+    return {"x": r(*shape)}
 
 
 _wide: dict[str, Any] = _both(_x, (4, 6), (512, 1024))
 _pool: dict[str, Any] = _both(_x, (2, 3, 8, 6), (8, 16, 64, 64))
-_qkv: dict[str, Any] = _both(lambda *s: dict(q=r(*s), k=r(*s), v=r(*s)), (2, 3, 5, 4), (2, 4, 512, 64))
-_labels: dict[str, Any] = _both(lambda n, c: dict(x=r(n, c), t=classes(n, c)), (4, 6), (512, 4096))
+_qkv: dict[str, Any] = _both(lambda *s: {"q": r(*s), "k": r(*s), "v": r(*s)}, (2, 3, 5, 4), (2, 4, 512, 64))
+_labels: dict[str, Any] = _both(lambda n, c: {"x": r(n, c), "t": classes(n, c)}, (4, 6), (512, 4096))
 
 ROWS: dict[str, Row] = {
     "layer_norm": Row(
@@ -131,7 +131,7 @@ ROWS: dict[str, Row] = {
     ),
     "rms_norm": Row(
         lambda x, w: F.rms_norm(x, x.shape[1:], w),
-        **_both(lambda n, m: dict(x=r(n, m), w=r(m)), (4, 6), (512, 1024)),
+        **_both(lambda n, m: {"x": r(n, m), "w": r(m)}, (4, 6), (512, 1024)),
         goals=(2.3, 2.3, 1.1),
     ),
     "gelu": Row(lambda x: F.gelu(x), **_wide, goals=(2.5, 2.7, 1.0)),
@@ -142,7 +142,7 @@ ROWS: dict[str, Row] = {
     "cross_entropy, ignored": Row(
         lambda x, t: F.cross_entropy(x, t),
         small=_labels["small"],
-        large=lambda: dict(x=r(512, 4096), t=classes(512, 4096, 40)),
+        large=lambda: {"x": r(512, 4096), "t": classes(512, 4096, 40)},
         goals=(1.3, 1.3, 1.0),
     ),
     "cross_entropy, smoothed": Row(lambda x, t: F.cross_entropy(x, t, label_smoothing=0.1), **_labels, goals=(1.3, 1.3, 1.0)),
@@ -160,18 +160,18 @@ ROWS: dict[str, Row] = {
     "avg_pool2d": Row(lambda x: F.avg_pool2d(x, 2), **_pool, goals=(1.5, 1.5, 1.3)),
     "conv2d": Row(
         lambda x, w, b: F.conv2d(x, w, b, padding=1),
-        small=lambda: dict(x=r(2, 3, 6, 5), w=r(4, 3, 3, 3), b=r(4)),
-        large=lambda: dict(x=r(8, 16, 32, 32), w=r(32, 16, 3, 3), b=r(32)),
+        small=lambda: {"x": r(2, 3, 6, 5), "w": r(4, 3, 3, 3), "b": r(4)},
+        large=lambda: {"x": r(8, 16, 32, 32), "w": r(32, 16, 3, 3), "b": r(32)},
         goals=(1.05, 1.05, 1.0),
     ),
     "linear": Row(
         lambda x, w, b: F.linear(x, w, b),
-        **_both(lambda n, i, o: dict(x=r(n, i), w=r(o, i), b=r(o)), (4, 3, 2), (512, 1024, 1024)),
+        **_both(lambda n, i, o: {"x": r(n, i), "w": r(o, i), "b": r(o)}, (4, 3, 2), (512, 1024, 1024)),
         goals=(1.05, 1.05, 1.0),
     ),
     "linear + mse": Row(
         lambda x, w, b, y: F.mse_loss(F.linear(x, w, b), y),
-        **_both(lambda n, i, o: dict(x=r(n, i), w=r(o, i), b=r(o), y=r(n, o)), (4, 3, 2), (64, 64, 64)),
+        **_both(lambda n, i, o: {"x": r(n, i), "w": r(o, i), "b": r(o), "y": r(n, o)}, (4, 3, 2), (64, 64, 64)),
         goals=(0.5, 1.0, None),
     ),
     "attention": Row(attention, **_qkv, goals=(0.9, 1.0, 0.9)),
@@ -179,7 +179,7 @@ ROWS: dict[str, Row] = {
     "lstm": Row(lstm, **_both(lstm_data, (7, 3, 64, 64), (32, 16, 64, 64)), goals=(1.0, 1.0, 0.8), native=cells),
     "compositing": Row(
         compositing,
-        **_both(lambda n, k: dict(a=torch.rand(n, k) * 0.9, c=r(n, k, 3)), (4, 5), (1024, 64)),
+        **_both(lambda n, k: {"a": torch.rand(n, k) * 0.9, "c": r(n, k, 3)}, (4, 5), (1024, 64)),
         goals=(1.0, 1.0, 0.8),
     ),
 }

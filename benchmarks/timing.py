@@ -19,7 +19,10 @@ def pairs(a: Callable[[], object], b: Callable[[], object], seconds: float = 4.0
     for f in (a, b):
         block(f, 3)
     n = max(1, int(0.02 / max(block(b, 3), 1e-7)))
-    ta, tb, ratios, end = [], [], [], time.perf_counter() + seconds
+    end = time.perf_counter() + seconds
+    ta: list[float] = []
+    tb: list[float] = []
+    ratios: list[float] = []
     while time.perf_counter() < end or len(ratios) < 5:
         x, y = block(a, n), block(b, n)
         ta.append(x)

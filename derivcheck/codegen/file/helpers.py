@@ -76,6 +76,64 @@ def _accumulate(zeros, places, values):
     """Adds the values into their places; nothing where there are none."""
     return zeros.index_put_(places, values, accumulate=True) if zeros.numel() else zeros
 ''',
+    "_sum_of_slices": '''
+def _sum_of_slices(x, dim, start, length, step, dilation, count):
+    """y[i] = sum over u < count of x[start + step*i + dilation*u], for i < length along dim; x is 0 outside."""
+    total = _window(x, dim, start, length, step)
+    for u in range(1, count):
+        total = total + _window(x, dim, start + dilation * u, length, step)
+    return total
+''',
+    "_overlap_add": '''
+def _overlap_add(x, dim, stride, offset, size):
+    """y[k] = sum of x[p, u] over stride*p + u - offset = k, for k < size; p runs along dim, u along the one after it."""
+    kernel, total = x.shape[dim + 1], None
+    for start in range(0, kernel, stride):  # pieces of windows as long as the stride lie side by side
+        part = x.narrow(dim + 1, start, min(stride, kernel - start))
+        if part.shape[dim + 1] < stride:
+            lead = (0, 0) * (x.dim() - dim - 2)
+            part = torch.nn.functional.pad(part, (*lead, 0, stride - part.shape[dim + 1]))
+        part = _window(part.flatten(dim, dim + 1), dim, offset - start, size)
+        total = part if total is None else total + part
+    return total
+''',
+    "_product_of_others": '''
+def _product_of_others(x, dim):
+    """y[i] = the product of x[j] over all j != i, along dim: of those before i, times those after it."""
+    n = x.shape[dim]
+    if n == 0:
+        return x
+    one = torch.ones_like(x.narrow(dim, 0, 1))
+    before = torch.cat((one, x.narrow(dim, 0, n - 1)), dim).cumprod(dim)
+    after = torch.cat((one, x.narrow(dim, 1, n - 1).flip(dim)), dim).cumprod(dim).flip(dim)
+    return before * after
+''',
+    "_product_of_others_alike": '''
+def _product_of_others_alike(x, key, dim, size):
+    """y[i] = the product of x[j] over all j != i with key[j] = key[i], along dim; the keys stay below size."""
+    zero = x == 0
+    own = torch.where(zero, 1, x)
+    shape = (*x.shape[:dim], size, *x.shape[dim + 1 :])
+    zeros = torch.zeros(shape, dtype=torch.int64, device=x.device).scatter_add(dim, key, zero.long())
+    whole = torch.ones(shape, dtype=x.dtype, device=x.device).scatter_reduce(dim, key, own, "prod")
+    return torch.where(zeros.gather(dim, key) > zero.long(), 0, whole.gather(dim, key) / own)
+''',
+    "_cumsum_exp": '''
+def _cumsum_exp(weight, inner, outer, dim):
+    """y[i] = sum over j <= i of weight[j] * exp(inner[j] + outer[i]), by doubling steps; no exponent grows above its own."""
+    n = inner.shape[dim]
+    top = inner.cummax(dim).values
+    top = torch.where(top == -math.inf, 0, top)
+    total = weight * torch.exp(inner - top)
+    fade = torch.exp((top.narrow(dim, 0, n - 1) - top.narrow(dim, 1, n - 1)).clamp(max=0)) if n else top
+    step = 1
+    while step < n:  # fade[i] carries the sum that ends at i to the one that ends at i + step
+        carried = total.narrow(dim, 0, n - step) * fade
+        total = torch.cat((total.narrow(dim, 0, step), total.narrow(dim, step, n - step) + carried), dim)
+        fade = fade.narrow(dim, 0, max(n - 2 * step, 0)) * fade.narrow(dim, min(step, n - step), max(n - 2 * step, 0))
+        step *= 2
+    return total * torch.exp(top + outer)
+''',
     "_divide": '''
 def _divide(a, b):
     """a / b as a tensor divides: a zero divisor gives inf or nan."""

@@ -20,6 +20,7 @@ from derivcheck.codegen.graph.nodes import Node
 from derivcheck.codegen.graph.spell import Spelling
 from derivcheck.codegen.graph.write import Writer
 from derivcheck.codegen.lowering.lower import Lowering
+from derivcheck.codegen.rewriting.rewrite import rewritten
 from derivcheck.errors import InputError
 from derivcheck.notation.integers.atoms import Entry
 from derivcheck.notation.integers.polynomials import Poly
@@ -106,15 +107,14 @@ class File:
         below = {a.name: a.below for a in self.arguments if a.below is not None}
         low = Lowering(dims, kinds, self.optional, _checked(self.definitions), below)
         items: list[tuple[str, Node | Loop]] = []
-        for group in groups(_spelled_or_needed(self.definitions, self.outputs)):
-            if len(group) > 1 or (group[0].recurrent and group[0].spelling is None):
+        definitions = rewritten(self.definitions, self.outputs)
+        for group in groups(_spelled_or_needed(definitions, self.outputs)):
+            if len(group) > 1 or (group[0].recurrent and (group[0].spelling is None or group[0].spelling.of is not None)):
                 items.append((group[0].name, lower_group(low, group)))
                 continue
             d = group[0]
-            if d.spelling is not None:
-                args = [low.graph.var(n, dims[n], "scalar" if n in low.scalars else kinds[n]) for n in d.spelling.names]
-                node = low.graph.node("spelled", args, (d.spelling.template,), d.dims, d.kind)
-            else:
+            node = low.spelled(d) if d.spelling is not None else None
+            if node is None:
                 node = low.define(d)
             if node.kind == "scalar" and d.name in self.outputs:
                 node = low.tensor(node)
@@ -287,7 +287,9 @@ def _spelled_or_needed(definitions: Sequence[Definition], outputs: Iterable[str]
     changed = True
     while changed:  # more than once only where definitions refer to each other
         kept = [d for d in definitions if d.name in wanted]
-        more = wanted.union(*(d.spelling.names if d.spelling is not None else d.term.names for d in kept))
+        more = wanted.union(
+            *(d.spelling.names if d.spelling is not None and d.spelling.of is None else d.term.names for d in kept)
+        )
         more = more.union(*(p.names for d in kept for p in d.dims))
         changed, wanted = more != wanted, more
     return kept
@@ -336,7 +338,7 @@ def _checked(definitions: Iterable[Definition]) -> set[str]:
                 p = t.operand
                 entries = [a for a in p.atoms() if isinstance(a, Entry)]
                 plain = (
-                    t.relation == "=="
+                    t.relation in ("==", "!=")
                     and len(entries) == 1
                     and len(p.terms) == 2
                     and any(Poly(((m, abs(c)),)).index is not None for m, c in p.terms)

@@ -139,6 +139,36 @@ class Spelling:
         inside = str(spots[0]) if len(spots) == 1 else f"({', '.join(map(str, spots))})"
         return f"{arg(0, ATOM)}.{name}({inside}{', keepdim=True' if keep else ''})"
 
+    def _others(self, n: Node, p: tuple[Any, ...], arg: Arg) -> str:
+        return f"{self.numbers.use('_product_of_others')}({arg(0, 0)}, {p[0]})"
+
+    def _slices(self, n: Node, p: tuple[Any, ...], arg: Arg) -> str:
+        k, start, length, step, dilation, count = p
+        options = f"{self._p(start)}, {self._p(length)}, {step}, {dilation}, {count}"
+        self.numbers.use("_window")
+        return f"{self.numbers.use('_sum_of_slices')}({arg(0, 0)}, {k}, {options})"
+
+    def _laid_over(self, n: Node, p: tuple[Any, ...], arg: Arg) -> str:
+        k, stride, offset, size = p
+        self.numbers.use("_window")
+        return f"{self.numbers.use('_overlap_add')}({arg(0, 0)}, {k}, {stride}, {self._p(offset)}, {self._p(size)})"
+
+    def _repeat(self, n: Node, p: tuple[Any, ...], arg: Arg) -> str:
+        return f"{arg(0, ATOM)}.repeat_interleave({p[1]}, {p[0]})"
+
+    def _others_alike(self, n: Node, p: tuple[Any, ...], arg: Arg) -> str:
+        return f"{self.numbers.use('_product_of_others_alike')}({arg(0, 0)}, {arg(1, 0)}, {p[0]}, {self._p(p[1])})"
+
+    def _arriving(self, n: Node, p: tuple[Any, ...], arg: Arg) -> str:
+        """A product or an extreme into places; what starts there changes nothing."""
+        start = {"prod": "1", "max": "-math.inf", "min": "math.inf"}[p[1]]
+        how = p[1] if p[1] == "prod" else f"a{p[1]}"
+        whole = f"torch.full({self.sizes(n.dims)}, {start}, dtype={self.dtype}, device={self.device})"
+        return f'{whole}.scatter_reduce({p[0]}, {arg(1, 0)}, {arg(0, 0)}, "{how}")'
+
+    def _cumsum_exp(self, n: Node, p: tuple[Any, ...], arg: Arg) -> str:
+        return f"{self.numbers.use('_cumsum_exp')}({arg(0, 0)}, {arg(1, 0)}, {arg(2, 0)}, {p[0]})"
+
     # -- shapes --------------------------------------------------------------------------------------
     def _permute(self, n: Node, p: tuple[Any, ...], arg: Arg) -> str:
         """``.mT`` or ``.transpose`` where that is all."""
@@ -231,11 +261,26 @@ class Spelling:
         places = ", ".join(arg(k, 0) for k in range(1, len(n.args)))
         return f"{self.numbers.use('_pick')}({arg(0, 0)}, {p[0]}, {places})"
 
+    def _gather(self, n: Node, p: tuple[Any, ...], arg: Arg) -> str:
+        return f"{arg(0, ATOM)}.gather({p[0]}, {arg(1, 0)})"
+
+    def _zeros(self, n: Node, *_: Any) -> str:
+        dtype = "torch.int64" if n.kind in (INT, BOOL) else self.dtype
+        return f"torch.zeros({self.sizes(n.dims)}, dtype={dtype}, device={self.device})"
+
+    def _scatter_add(self, n: Node, p: tuple[Any, ...], arg: Arg) -> str:
+        return f"{self._zeros(n)}.scatter_add({p[0]}, {arg(1, 0)}, {arg(0, 0)})"
+
+    def _add_at(self, n: Node, p: tuple[Any, ...], arg: Arg) -> str:
+        return f"{arg(0, ATOM)}.scatter_add({p[0]}, {arg(1, 0)}, {arg(2, 0)})"
+
+    def _item(self, n: Node, p: tuple[Any, ...], arg: Arg) -> str:
+        return f"{arg(0, ATOM)}[{p[0]}]"
+
     def _scatter(self, n: Node, p: tuple[Any, ...], arg: Arg) -> str:
         """Add into zeros: by ``index_add_`` along one dimension, else by ``index_put_``."""
         count = p[0]
-        dtype = "torch.int64" if n.kind in (INT, BOOL) else self.dtype
-        zeros = f"torch.zeros({self.sizes(n.dims)}, dtype={dtype}, device={self.device})"
+        zeros = self._zeros(n)
         if len(n.args) == 2 and n.args[1].op != "clamp":
             spots, values = arg(1, 0), arg(0, 0)
             if count > 1:

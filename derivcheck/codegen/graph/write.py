@@ -40,6 +40,9 @@ _NAMES = {
     "expand": "full",
     "as_tensor": "number",
     "scatter": "gathered",
+    "scatter_add": "gathered",
+    "gather": "picked",
+    "spelled": "found",
     "floordiv": "quotient",
 }
 _TRIVIAL = frozenset({"var", "number", "step"})

@@ -18,10 +18,11 @@ from derivcheck.codegen.lowering.frame import LAST, Frame
 from derivcheck.codegen.lowering.masks import implied, mask, masked
 from derivcheck.codegen.lowering.picking import picked
 from derivcheck.codegen.lowering.scatter import scatter
+from derivcheck.codegen.lowering.windows import windows
 from derivcheck.notation.integers.bounds import numel
 from derivcheck.notation.integers.polynomials import Index
-from derivcheck.notation.terms.build import ONE, mul, size_of
-from derivcheck.notation.terms.nodes import Bracket, Mul, Number, Over, Pow, Term
+from derivcheck.notation.terms.build import ONE, mul, power, size_of
+from derivcheck.notation.terms.nodes import Add, Bracket, Mul, Number, Over, Pow, Term
 
 
 def is_contraction(low: Frame, term: Term, bound: Sequence[Index]) -> bool:
@@ -42,11 +43,13 @@ def is_contraction(low: Frame, term: Term, bound: Sequence[Index]) -> bool:
 def contract(low: Frame, indices: Sequence[Index], args: Sequence[Term]) -> Value:
     """``Σ`` over ``indices`` of the product of ``args``."""
     number, brackets, rest = low.parted(args)
-    for special in (convolution, picked, scatter, cumulative) if brackets or len(rest) == 2 else ():
+    for special in (convolution, picked, scatter, windows, cumulative) if brackets or len(rest) == 2 else ():
         found = special(low, indices, number, brackets, rest)
         if found is not None:
             return found
     bound = [i for i in indices if i not in low.graph.fixed]
+    if not brackets and (apart := _apart(low, bound, number, rest)) is not None:
+        return apart
     terms = _grouped(rest)
     left = [b for b in brackets if not implied(low, b, rest, all_of=len(terms) == 1)]
     if not terms:
@@ -60,6 +63,35 @@ def contract(low: Frame, indices: Sequence[Index], args: Sequence[Term]) -> Valu
             number = mul(number, size_of(i.size))
     bound = [i for i in bound if any(i in v.axes for v in values)]
     return _steps(low, values, bound, number)
+
+
+def _apart(low: Frame, bound: list[Index], number: Term, rest: Sequence[Term]) -> Value | None:
+    """``Σ_k s[n, k]·(x[n, m] − y[k, m])`` as two products, where the difference has more indices than any of its parts.
+
+    Both parts are taken from the mean of the second, so that what is common to all cancels before it is multiplied.
+    """
+    for f in rest:
+        if not isinstance(f, Add) or len(f.args) != 2:
+            continue
+        one, two = sorted(f.args, key=lambda t: not t.free.isdisjoint(bound))  # the mean is over what is summed
+        others = [t for t in rest if t is not f]
+        wide = (one.free | two.free) - low.graph.fixed
+        if len(wide) < 3 or not others or any(t.free >= wide for t in (one, two, *others)):
+            continue
+        first, second = low.value(one), low.value(two)
+        lacking = [i for i in second.axes if i not in first.axes and i in bound]
+        if not lacking or FLOAT != first.node.kind or FLOAT != second.node.kind:
+            continue
+        middle = low.scale(total(low, second, lacking), power(size_of(numel(i.size for i in lacking)), -1))
+        first, second = low.binary("add", first, middle), low.binary("sub", second, middle)
+        factors = [low.value(t) for t in others]
+        parts = []
+        for v in (first, second):
+            axes = {i for x in (v, *factors) for i in x.axes}
+            times = mul(number, *(size_of(i.size) for i in bound if i not in axes))
+            parts.append(_steps(low, [*factors, v], [i for i in bound if i in axes], times))
+        return low.binary("add", parts[0], parts[1])
+    return None
 
 
 def _grouped(factors: Sequence[Term]) -> list[Term]:

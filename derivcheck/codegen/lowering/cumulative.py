@@ -8,8 +8,8 @@ from derivcheck.codegen.graph.nodes import Node, Value
 from derivcheck.codegen.lowering.frame import Frame
 from derivcheck.codegen.lowering.reading import padded
 from derivcheck.notation.integers.polynomials import Index, Poly, as_poly, i_poly
-from derivcheck.notation.terms.build import mul
-from derivcheck.notation.terms.nodes import Bracket, Term
+from derivcheck.notation.terms.build import add, mul
+from derivcheck.notation.terms.nodes import Add, Bracket, Func, Term
 from derivcheck.notation.terms.substitute import summation
 
 
@@ -21,9 +21,14 @@ def cumulative(
     for b in brackets:
         others = [*(o for o in brackets if o is not b), *rest]
         found = _compared(low, b, bound)
-        if found is None or any(found[1] in t.free for t in others):
+        if found is None:
             continue
         j, i, later, strict = found
+        if any(i in t.free for t in others):
+            faded = None if strict else _of_exponentials(low, bound, number, others, j, i, later)
+            if faded is None:
+                continue
+            return faded
         value = low.value(summation([k for k in bound if k is not j], mul(number, *others)))
         if j not in value.axes:
             continue
@@ -33,6 +38,36 @@ def cumulative(
         total = Value(node, tuple(i if x is j else x for x in value.axes))
         return padded(low, total, k, as_poly(-1 if later else 1), i.size) if strict else total
     return None
+
+
+def _of_exponentials(
+    low: Frame, bound: Sequence[Index], number: Term, factors: Sequence[Term], j: Index, i: Index, later: bool
+) -> Value | None:
+    """``Σ_j [j <= i]·h[j]·exp(u[j] + v[i])``, where ``exp(u)`` alone may be too large."""
+    weights: list[Term] = [number]
+    inner: list[Term] = []
+    outer: list[Term] = []
+    for t in factors:
+        if i not in t.free:
+            weights.append(t)
+        elif isinstance(t, Func) and t.name == "exp":
+            for a in t.args[0].args if isinstance(t.args[0], Add) else t.args:
+                if i in a.free and j in a.free:
+                    return None
+                (outer if i in a.free else inner).append(a)
+        else:
+            return None
+    if j not in add(*inner).free or any(k is not j and k in t.free for k in bound for t in factors):
+        return None
+    weight, u, v = low.value(mul(*weights)), low.value(add(*inner)), low.value(add(*outer))
+    v = Value(v.node, tuple(j if x is i else x for x in v.axes))
+    axes = low.union([weight.axes, u.axes, v.axes])
+    k = axes.index(j)
+    nodes = [low.tensor(low.spread(x, axes)) for x in (weight, u, v)]
+    if later:
+        nodes = [_flip(low, n, k) for n in nodes]
+    made = low.graph.node("cumsum_exp", nodes, (k,), nodes[0].dims, nodes[0].kind)
+    return Value(_flip(low, made, k) if later else made, tuple(i if x is j else x for x in axes))
 
 
 def _compared(low: Frame, b: Bracket, bound: Sequence[Index]) -> tuple[Index, Index, bool, bool] | None:

@@ -28,6 +28,15 @@ class Choice(NamedTuple):
     conditions: tuple[Bracket, ...]
 
 
+class Place(NamedTuple):
+    """An integer expression ``of`` the elements of an integer tensor that a node holds already, and how that is called."""
+
+    name: str
+    indices: tuple[Index, ...]
+    of: Poly
+    held: str
+
+
 class Frame(ABC):
     """What is known while a Program is lowered.
 
@@ -37,6 +46,9 @@ class Frame(ABC):
         checked: integer tensors that a bracket tests, whose entries may thus be out of range.
         place: the order of the indices in the definition at hand.
         steps: inside a loop, for a recurrent name the dimension along which it runs.
+        held: nodes that a term reads under a name of their own.
+        certain: integer tensors whose entries are places inside whatever they are read for.
+        places: what torch's own calls return beside what they are called for: the flat place of a maximum.
     """
 
     def __init__(
@@ -57,6 +69,9 @@ class Frame(ABC):
         self.place: dict[Index, int] = {}
         self.integer_context = False
         self.steps: dict[str, tuple[int, Index]] = {}
+        self.held: dict[str, Node] = {}
+        self.places: list[Place] = []
+        self.certain: set[str] = set()
         self.at: str | None = None
 
     @abstractmethod

@@ -10,11 +10,13 @@ from collections.abc import Sequence
 
 from derivcheck.codegen.graph.nodes import BOOL, FLOAT, INT, NUMBER, SCALAR, Node, Value, broadcast
 from derivcheck.codegen.graph.numbers import as_fraction, is_number
+from derivcheck.codegen.lowering import onehot
 from derivcheck.codegen.lowering.blocks import blocked, concatenated
 from derivcheck.codegen.lowering.choices import chosen_before, joined_choices, remember_choice
 from derivcheck.codegen.lowering.contraction import contract, is_contraction
-from derivcheck.codegen.lowering.frame import Frame
+from derivcheck.codegen.lowering.frame import Frame, Place
 from derivcheck.codegen.lowering.masks import implied, mask, masked, where
+from derivcheck.codegen.lowering.products import arriving, product_of_others
 from derivcheck.codegen.lowering.reading import integer, read
 from derivcheck.errors import UnsupportedOperation
 from derivcheck.notation.integers.bounds import numel
@@ -36,12 +38,33 @@ class Lowering(Frame):
         """The node of a definition, over all its indices in their order."""
         return self.define_step(d, d.indices, d.term)
 
+    def spelled(self, d: Definition) -> Node | None:
+        """The node of torch's own call; None where the call returns another expression of the definition, which is kept."""
+        call = d.spelling
+        assert call is not None
+        args = [self.graph.var(n, self.dims[n], "scalar" if n in self.scalars else self.kinds[n]) for n in call.names]
+        if call.part is None:
+            return self.graph.node("spelled", args, (call.template,), d.dims, d.kind)
+        whole = self.graph.node("spelled", args, (call.template,), d.dims, "tuple")
+        node = self.graph.node("item", (whole,), (call.part,), d.dims, d.kind)
+        if call.of is None:
+            if d.kind == "int" and isinstance(d.term, Over) and d.term.kind.startswith("arg"):
+                self.below[d.name] = numel(i.size for i in d.term.indices)
+            return node
+        name = f"place of {d.name}"
+        self.held[name], self.dims[name], self.kinds[name] = node, d.dims, "int"
+        self.certain.add(name)
+        self.places.append(Place(d.name, d.indices, call.of, name))
+        return None
+
     def define_step(self, d: Definition, indices: tuple[Index, ...], term: Term) -> Node:
         """The node of ``term`` over ``indices``: a definition, or one step of it."""
         self.place = {i: k for k, i in enumerate(indices)}
         self.memo = {}
         self.integer_context = d.kind != "float"
         self.at = d.place
+        if d.kind == "int" and isinstance(term, Over) and term.kind.startswith("arg"):
+            self.below.setdefault(d.name, numel(i.size for i in term.indices))
         if self.unbounded(term):
             self.infinite.add(d.name)
         remember_choice(self, d.name, indices, term)
@@ -108,6 +131,13 @@ class Lowering(Frame):
         numbers = [a for a in args if is_number(a, self.graph.fixed)]
         rest = [a for a in args if not is_number(a, self.graph.fixed)]
         parts: list[tuple[bool, Value]] = []
+        hots = [(a, one) for a in rest if len(args) > 1 and (one := onehot.hot(self, a)) is not None]
+        if hots and len(hots) < len(rest) and not self.integer_context:
+            base = self.total([a for a in args if all(a is not h for h, _ in hots)])
+            for h, one in hots:
+                more = onehot.added(self, base, one)
+                base = more if more is not None else self.binary("add", base, self.value(h))
+            return base
         while (joined := concatenated(self, rest)) is not None:
             parts.append((False, joined[0]))
             rest = joined[1]
@@ -138,9 +168,17 @@ class Lowering(Frame):
         block = blocked(self, args) if any(isinstance(a, Bracket) for a in args) else None
         if block is not None:
             return block
+        if (
+            any(isinstance(a, Bracket) and a.relation == "==" for a in args)
+            and (one := onehot.alone(self, mul(*args))) is not None
+        ):
+            return one
         number, brackets, rest = self.parted(args)
         brackets += [b for b in chosen_before(self, rest) if b not in brackets]
         brackets = [b for b in brackets if not implied(self, b, rest, all_of=True)]
+        early = self.early(number, brackets, rest)
+        if early is not None:
+            return early
         value = self.elementwise(number, rest)
         if not brackets:
             return value
@@ -156,6 +194,17 @@ class Lowering(Frame):
         if not rest and not any(isinstance(t, Func) for t in subterms(number)):  # 0 * inf would be nan
             return self.scale(self.as_float(masks), number)
         return where(self, masks, value, Value(self.graph.number(Number(0)), ()))
+
+    def early(self, number: Term, brackets: Sequence[Bracket], rest: Sequence[Term]) -> Value | None:
+        """A product whose conditions look at some of its indices: they select among the factors over these."""
+        if not brackets or any(isinstance(b.operand, Term) and b.relation in (">", ">=") for b in brackets):
+            return None
+        narrow = frozenset().union(*(b.free for b in brackets))
+        small = [f for f in rest if f.free <= narrow]
+        large = [f for f in rest if f not in small]
+        if not small or not large or any(self.unbounded(f) for f in large):
+            return None
+        return self.elementwise(ONE, [mul(number, *brackets, *small), *large])
 
     def elementwise(self, number: Term, rest: Sequence[Term]) -> Value:
         """``number · Π rest``, small factors first."""
@@ -187,7 +236,13 @@ class Lowering(Frame):
             top = Value(self.graph.number(number), ())
         else:
             top = above[0] if number is ONE else self.scale(above[0], number)
+            every = frozenset().union(*(v.axes for v in above))
             for v in above[1:]:
+                if len(top.axes) < len(every):  # divide while it is small
+                    early = [d for d in below if set(d.axes) <= set(top.axes)]
+                    below = [d for d in below if d not in early]
+                    for d in early:
+                        top = self.binary("div", top, d)
                 top = self.binary("mul", top, v)
         if below:
             bottom = below[0]
@@ -228,6 +283,10 @@ class Lowering(Frame):
                 raise UnsupportedOperation("a ragged index", f"the size of {i} is {i.size}", self.at)
         if term.kind == "sum":
             return self.sum(term)
+        if term.kind == "prod" and (found := product_of_others(self, term)) is not None:
+            return found
+        if (found := arriving(self, term)) is not None:
+            return found
         value = self.real(term.body) if term.kind.startswith("arg") else self.value(term.body)
         kept = tuple(i for i in value.axes if i not in term.indices)
         if term.kind in ("max", "min") or len(term.indices) == 1:  # where they stand; several are searched in row-major order

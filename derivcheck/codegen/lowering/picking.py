@@ -8,13 +8,13 @@ from derivcheck.codegen.graph.nodes import Value
 from derivcheck.codegen.graph.numbers import is_number
 from derivcheck.codegen.lowering.frame import Frame
 from derivcheck.codegen.lowering.positions import known, may_be_empty, trusted
-from derivcheck.notation.integers.atoms import Floor, exact_quotient
+from derivcheck.notation.integers.atoms import Entry, Floor, exact_quotient
 from derivcheck.notation.integers.polynomials import Index, Poly, as_poly, fresh, i_poly
 from derivcheck.notation.terms.brackets import bracket
 from derivcheck.notation.terms.build import mul
-from derivcheck.notation.terms.nodes import Bracket, Term
+from derivcheck.notation.terms.nodes import Bracket, Over, Ref, Term
 from derivcheck.notation.terms.substitute import substitute, summation
-from derivcheck.notation.terms.walk import bound_indices
+from derivcheck.notation.terms.walk import bound_indices, subterms
 
 
 def picked(
@@ -30,9 +30,7 @@ def picked(
             left = [j for j in bound if j is not i]
             place = _place(b.operand, i, left)
             if place is not None and not (known(low, place) and may_be_empty(i.size)):  # of no places none is picked
-                guards = _guards(low, place, i.size)
-                factors = [substitute(t, {i: place}) for t in others]
-                return low.value(summation(left, mul(number, *guards, *factors)))
+                return _at(low, i, place, left, number, others)
             group = _group(b.operand, i, left)
             if group is not None:
                 g, width = group
@@ -43,6 +41,32 @@ def picked(
                 factors = [substitute(t, {i: width * g + i_poly(r)}) for t in others]
                 return low.value(summation([*left, r], mul(number, *guards, *factors)))
     return None
+
+
+def _at(low: Frame, i: Index, place: Poly, left: list[Index], number: Term, factors: Sequence[Term]) -> Value:
+    """``Σ_left`` of the product at ``i = place``; what compares over i is computed for every i, and read there."""
+    inside = _guards(low, place, i.size)
+    own = [t for t in factors if not _over(t, i)]
+    if isinstance(place.atom, Entry) and trusted(low, place, i.size):
+        low.below.setdefault(place.atom.name, i.size)
+    names = []
+    for t in (t for t in factors if _over(t, i)):
+        value = low.value(t)
+        name = f"value {len(low.held)}"
+        low.held[name], low.dims[name] = value.node, value.node.dims
+        names.append(Ref(name, tuple(place if a is i else i_poly(a) for a in value.axes)))
+    moved = [substitute(t, {i: place}) for t in own]
+    return low.value(summation(left, mul(number, *inside, *moved, *names)))
+
+
+def _over(t: Term, i: Index) -> bool:
+    """Whether a sum or an extreme inside compares what it runs over with i: read at an entry it would be pairs."""
+    return any(
+        isinstance(o, Over)
+        and o.kind != "prod"
+        and any(isinstance(b, Bracket) and i in b.free and not b.free.isdisjoint(o.indices) for b in subterms(o.body))
+        for o in subterms(t)
+    )
 
 
 def _place(operand: Poly, i: Index, left: Sequence[Index]) -> Poly | None:

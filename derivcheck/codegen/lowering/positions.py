@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 from derivcheck.codegen.graph.nodes import ONE_SIZE
 from derivcheck.codegen.lowering.frame import Frame
-from derivcheck.notation.integers.atoms import Entry
+from derivcheck.notation.integers.atoms import Entry, Floor
 from derivcheck.notation.integers.bounds import nonnegative, sloped
-from derivcheck.notation.integers.polynomials import Index, Poly, as_poly
+from derivcheck.notation.integers.polynomials import Index, Poly, as_poly, i_poly
 
 
 def free_indices(low: Frame, p: Poly) -> frozenset[Index]:
@@ -44,6 +44,15 @@ def inside(p: Poly, size: Poly) -> bool:
     return nonnegative(p) and nonnegative(size - 1 - p)
 
 
+def repeated(low: Frame, positions: Sequence[Poly], k: int) -> tuple[Index, Poly, int] | None:
+    """``(i, start, c)`` with position ``(i + start) // c``: each element c times."""
+    atom = positions[k].atom
+    if not isinstance(atom, Floor) or atom.denominator.constant is None or not alone(low, positions, k):
+        return None
+    line = affine(low, atom.numerator)
+    return (line[1], line[2], atom.denominator.constant) if line is not None and line[0] is ONE_SIZE else None
+
+
 def vanishing(low: Frame, name: str, at: tuple[Poly, ...]) -> set[Poly]:
     """Those ``p`` for which the read is 0 where ``p < 0``: the sides on which a window leaves its tensor."""
     if name in low.steps or name not in low.dims or len(at) != len(low.dims[name]):
@@ -52,6 +61,10 @@ def vanishing(low: Frame, name: str, at: tuple[Poly, ...]) -> set[Poly]:
     for k, (p, size) in enumerate(zip(at, low.dims[name])):
         if (known(low, p) or affine(low, p) is not None) and alone(low, at, k) and not inside(p, size):
             found |= {p, size - 1 - p}
+        again = repeated(low, at, k)
+        if again is not None:
+            i, start, times = again
+            found |= {i_poly(i) + start, times * size - 1 - i_poly(i) - start}
     return found
 
 
@@ -100,5 +113,7 @@ def trusted(low: Frame, p: Poly, size: Poly) -> bool:
     atom = p.atom
     if not isinstance(atom, Entry):
         return False
+    if atom.name in low.certain:
+        return True
     below = low.below.get(atom.name)
     return nonnegative(size - below, least=0) if below is not None else atom.name not in low.checked

@@ -9,8 +9,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from derivcheck.codegen.graph.nodes import BOOL, INT, NUMBER, ONE_SIZE, Node, Value
+from derivcheck.codegen.lowering.flat import joined
 from derivcheck.codegen.lowering.frame import Frame
-from derivcheck.codegen.lowering.positions import affine, alone, free_indices, inside, known, may_be_empty, radix, trusted
+from derivcheck.codegen.lowering.positions import (
+    affine,
+    alone,
+    free_indices,
+    inside,
+    known,
+    may_be_empty,
+    radix,
+    repeated,
+    trusted,
+)
 from derivcheck.errors import UnsupportedOperation
 from derivcheck.notation.integers.atoms import Entry, Extreme, Floor, exact_quotient
 from derivcheck.notation.integers.bounds import nonnegative, numel
@@ -25,7 +36,9 @@ def read(low: Frame, name: str, at: tuple[Poly, ...]) -> Value:
     dims = low.dims[name]
     if len(at) != len(dims):
         raise UnsupportedOperation(name, f"it has {len(dims)} dimensions and is read with {len(at)} positions", low.at)
-    if name in low.steps:
+    if name in low.held:
+        node = low.held[name]
+    elif name in low.steps:
         node, dims, at = _step(low, name, dims, at)
     else:
         kind = low.kinds.get(name, "float")
@@ -103,13 +116,24 @@ def _read(low: Frame, node: Node, positions: list[Poly]) -> Value:
         if known(low, p):
             node = _select(low, node, k, p)
             del positions[k]
+    while (found := joined(low, positions, node.dims)) is not None:
+        first, end, place = found
+        node = g.reshape(node, [*node.dims[:first], numel(node.dims[first:end]), *node.dims[end:]])
+        positions[first:end] = [place]
     for k in reversed(range(len(positions))):  # digits in one dimension
-        found = radix(low, positions, k)
-        if found is not None:
-            start, order = found
+        digits = radix(low, positions, k)
+        if digits is not None:
+            start, order = digits
             node = _window(low, node, k, start, numel(i.size for i in order), ONE_SIZE)
             node = g.reshape(node, [*node.dims[:k], *(i.size for i in order), *node.dims[k + 1 :]])
             positions[k : k + 1] = [i_poly(i) for i in order]
+    for k in range(len(positions)):  # the same element again and again
+        found_again = repeated(low, positions, k)
+        if found_again is not None:
+            i, start, times = found_again
+            node = g.node("repeat", (node,), (k, times), [*node.dims[:k], times * node.dims[k], *node.dims[k + 1 :]], node.kind)
+            node = _window(low, node, k, start, i.size, ONE_SIZE)
+            positions[k] = i_poly(i)
     for k, p in enumerate(positions):  # slices
         line = affine(low, p)
         if line is not None and not (nonnegative(line[0] - 1) or nonnegative(-line[0] - 1)):
@@ -196,6 +220,9 @@ def _take(low: Frame, node: Node, positions: list[Poly]) -> tuple[Node, tuple[In
         spots = [_clamped(low, integer(low, p), p, node.dims[k]) for p, k in zip(polys, group)]
         indices = [low.align(v, order) for v in spots]
         indices = [low.tensor(n, INT) for n in indices]
+        gathered = _gather(low, node, axes, group, order, indices)
+        if gathered is not None:
+            return gathered
         if not any(n.rank == len(order) for n in indices):  # together they must show every axis
             indices[0] = low.spread(Value(spots[0].node, spots[0].axes), order)
         if group != list(range(group[0], group[0] + len(group))):
@@ -210,6 +237,37 @@ def _take(low: Frame, node: Node, positions: list[Poly]) -> tuple[Node, tuple[In
         )
         node = g.node("pick" if empty else "take", (node, *indices), (at,), dims, node.kind)
         axes[at:end] = list(order)
+
+
+def _gather(
+    low: Frame,
+    node: Node,
+    axes: Sequence[Poly | Index],
+    group: Sequence[int],
+    order: tuple[Index, ...],
+    indices: Sequence[Node],
+) -> tuple[Node, tuple[Index, ...]] | None:
+    """``x[n, t[n, p]]`` by ``gather``: one dimension at a place of its own for each element of all others."""
+    if list(group) != list(range(len(axes))) or len(group) < 2:
+        return None
+    picks = [k for k in group if not isinstance(axes[k], Index) and axes[k].names]
+    plain = [i for a in axes if (i := a if isinstance(a, Index) else a.index) is not None]
+    if len(picks) != 1 or len(plain) != len(axes) - 1 or len(set(plain)) != len(plain):
+        return None
+    (at,) = picks
+    if any(i.size is not d for i, d in zip(plain, (d for k, d in enumerate(node.dims) if k != at))):
+        return None
+    mine = tuple(i for i in order if i not in plain)
+    places = Value(indices[at], order[len(order) - indices[at].rank :]) if indices[at].rank else None
+    if places is None or indices[at].rank != len(order) or any(i not in low.place for i in order):
+        return None
+    out = (*plain[:at], *mine, *plain[at:])
+    index = low.align(places, out)
+    sizes = numel(i.size for i in mine)
+    lead, tail = [i.size for i in plain[:at]], [i.size for i in plain[at:]]
+    index = low.graph.reshape(index, [*lead, sizes, *tail])
+    made = low.graph.node("gather", (node, index), (at,), index.dims, node.kind)
+    return low.graph.reshape(made, [i.size for i in out]), out
 
 
 def _plain(low: Frame, positions: Sequence[Poly], k: int, node: Node) -> bool:

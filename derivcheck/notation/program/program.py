@@ -11,7 +11,7 @@ from functools import cached_property
 
 from derivcheck.errors import InputError
 from derivcheck.notation.integers.polynomials import Poly
-from derivcheck.notation.program.definitions import Definition, Input, Path, Spelling
+from derivcheck.notation.program.definitions import Definition, Input, Path
 from derivcheck.notation.program.recurrence import groups
 from derivcheck.notation.program.requirements import Requirement
 from derivcheck.notation.program.text import program_text
@@ -134,7 +134,7 @@ class Program:
                 d,
                 name=new(d.name),
                 term=rename(d.term, names),
-                spelling=d.spelling and Spelling(d.spelling.template, tuple(new(n) for n in d.spelling.names)),
+                spelling=d.spelling and d.spelling.renamed(names),
                 paths=tuple(Path(new(p.through), rename(p.term, names)) for p in d.paths),
             )
             for d in self.definitions

@@ -297,8 +297,13 @@ def col2im(b: Builder, input: Value, output_size: Any, kernel_size: Any, dilatio
     p: tuple[Index, ...] = b.indices(blocks, ["i", "j"])
     places = [t * i_poly(pi) + a * i_poly(ui) - pad for t, a, pad, pi, ui in zip(s, d, pads, p, u)]
     row_ = (i_poly(c) * k[0] + i_poly(u[0])) * k[1] + i_poly(u[1])
-    body = input[(*n, row_, i_poly(p[0]) * blocks[1] + i_poly(p[1]))]
+    each = (*n, c, *u, *p)
+    body = b.define("blocks", each, input[(*n, row_, i_poly(p[0]) * blocks[1] + i_poly(p[1]))])[each]
     deltas = [bracket("==", i_poly(q) - place) for q, place in zip((q0, q1), places)]
-    if all(t.constant == 1 for t in s):
-        return b.give((*n, c, q0, q1), solve((q0, q1), places, [*p, *u], body))
-    return b.give((*n, c, q0, q1), summation([*p, *u], mul(*deltas, body)))
+    numbers = [tuple(v.constant for v in given) for given in (out, k, d, pads, s)]
+    call = f"torch.nn.functional.fold({{}}, {', '.join(map(str, numbers))})"
+    spelling = b.torch(call, input) if not any(None in given for given in numbers) else None
+    whole = solve((q0, q1), places, [*p, *u], body)
+    if any(t.constant != 1 for t in s):
+        whole = summation([*p, *u], mul(*deltas, body))
+    return b.give((*n, c, q0, q1), whole, spelling=spelling)

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from derivcheck.notation.integers.atoms import Entry
 from derivcheck.notation.integers.bounds import numel
 from derivcheck.notation.integers.polynomials import Index, Poly, as_poly, i_poly
+from derivcheck.notation.program.definitions import Spelling
 from derivcheck.notation.terms.brackets import bracket
 from derivcheck.notation.terms.build import ONE, func, mul, neg, power, size_of
 from derivcheck.notation.terms.nodes import Term
@@ -97,7 +99,12 @@ def _average(
         count = size_of(numel(w.kernel))
     else:
         count = summation(w.over, mul(*guards))
-    return b.give(w.at, mul(power(count, -1), total))
+    numbers = [[p.constant for p in given] for given in (w.kernel, w.stride, w.pad)]
+    spelling = None
+    if not any(None in n for n in numbers) and divisor is None:
+        options = ", ".join(str(tuple(n)) for n in numbers)
+        spelling = b.torch(f"torch.nn.functional.avg_pool{rank}d({{}}, {options}, {ceil}, {include})", x)
+    return b.give(w.at, mul(power(count, -1), total), spelling=spelling)
 
 
 @row(
@@ -140,13 +147,19 @@ def _maximum(
     f = w.over[0]
     inside = w.places(w.digits(i_poly(f)))
     candidate = where(mul(*w.guards(inside)), x[(*w.n, *inside)], neg(func("inf")))
-    best = b.define("best", w.at, extremum("argmax", [f], candidate), kind="int")
-    places = w.places(w.digits(best.entry(*w.at)))
-    y = b.give(w.at, x[(*w.n, *places)])
+    name = b.unique("best")
+    places = w.places(w.digits(as_poly(Entry(name, map(i_poly, w.at)))))
     flat = as_poly(0)
     for q, n in zip(places, w.space):
         flat = flat * n + q
-    where_ = b.give(w.at, size_of(flat), 1, kind="int")
+    numbers = [[p.constant for p in given] for given in (w.kernel, w.stride, w.pad, w.dilation)]
+    options = ", ".join(str(tuple(n)) for n in numbers)
+    call = f"torch.nn.functional.max_pool{rank}d({{}}, {options}, {ceil}, return_indices=True)"
+    known = not any(None in n for n in numbers) and b.spell(call, x) is not None
+    where_spelled = Spelling(call, (x.name,), 1, flat) if known else None
+    b.put(name, w.at, extremum("argmax", [f], candidate), kind="int", spelling=where_spelled)
+    y = b.give(w.at, x[(*w.n, *places)], spelling=Spelling(call, (x.name,), 0) if known else None)
+    where_ = b.give(w.at, size_of(flat), 1, kind="int", spelling=Spelling(call, (x.name,), 1) if known else None)
     return y, where_
 
 
@@ -260,6 +273,10 @@ def adaptive_max_pool(b: Builder, input: Value, output_size: Any) -> tuple[Value
     for q, s, e in zip(places, starts, ends):
         inside += [bracket(">=", q - s), bracket(">=", e - 1 - q)]
     candidate = where(mul(*inside), input[(*n, *places)], neg(func("inf")))
-    best = b.define("best", at, extremum("argmax", over, candidate), kind="int")
-    y = b.give(at, input[(*n, *digits(best.entry(*at), space))])
+    sizes = [o.size.constant for o in at[len(n) :]]
+    call = f"torch.nn.functional.{b.rule}({{}}, {tuple(sizes)!r}, return_indices=True)"
+    known = None not in sizes and b.spell(call, input) is not None
+    spelled = [Spelling(call, (input.name,), k) if known else None for k in (0, 1)]
+    best = b.define("best", at, extremum("argmax", over, candidate), kind="int", spelling=spelled[1])
+    y = b.give(at, input[(*n, *digits(best.entry(*at), space))], spelling=spelled[0])
     return y, b.give(at, size_of(best.entry(*at)), 1, kind="int")

@@ -7,6 +7,7 @@ from fractions import Fraction
 from typing import Any
 
 from derivcheck.notation.integers.polynomials import Index, i_poly
+from derivcheck.notation.program.definitions import Spelling
 from derivcheck.notation.terms.brackets import bracket
 from derivcheck.notation.terms.build import ZERO, add, div, mul, neg, power, sub
 from derivcheck.notation.terms.nodes import Term
@@ -18,8 +19,13 @@ from derivcheck.operators.pointwise.elementwise import absolute, clamped, root
 from derivcheck.operators.sums.reductions import Axes, Reduction, over, shared_extreme
 
 
-def norm_of(b: Builder, r: Reduction, x: Term, p: Any, k: int = 0, *, shared: bool = True) -> Value:
-    """The p-norm of ``x`` over a reduction's indices; ``shared``: among ties of its maximum, which else have it each."""
+def norm_of(
+    b: Builder, r: Reduction, x: Term, p: Any, k: int = 0, *, shared: bool = True, squares: Spelling | None = None
+) -> Value:
+    """The p-norm of ``x`` over a reduction's indices.
+
+    ``shared``: among ties of its maximum, which else have it each; ``squares``: how torch computes the sum of squares.
+    """
     order = 2 if p is None else p
     value = float(order) if isinstance(order, (int, float, Fraction)) else None
     if value is None:
@@ -27,7 +33,7 @@ def norm_of(b: Builder, r: Reduction, x: Term, p: Any, k: int = 0, *, shared: bo
     if value == 2 and not r.inner:
         return b.give(r.out, absolute(x), k)
     if value == 2:
-        square = b.define("sq", r.kept, summation(r.inner, power(x, 2)))
+        square = b.define("sq", r.kept, summation(r.inner, power(x, 2)), spelling=squares)
         return b.give(r.out, root(square[r.kept]), k)
     if value == 1:
         return b.give(r.out, summation(r.inner, absolute(x)), k)
@@ -202,7 +208,8 @@ def cdist(b: Builder, x1: Value, x2: Value, p: Any = 2, compute_mode: Any = None
     *n, i, j = at
     left, right = x1[(*spread(x1.dims[:-2], n), i, k)], x2[(*spread(x2.dims[:-2], n), j, k)]
     r = Reduction(at, (k,), (*at, k), (len(at),))
-    return norm_of(b, r, sub(left, right), p, shared=False)
+    exactly = 'compute_mode="donot_use_mm_for_euclid_dist"'
+    return norm_of(b, r, sub(left, right), p, shared=False, squares=b.torch(f"torch.cdist({{}}, {{}}, {exactly})**2", x1, x2))
 
 
 @row("aten._euclidean_dist.default", gives="d", samples=[sample(floats(5, 3), floats(7, 3))])
@@ -251,7 +258,8 @@ def pdist(b: Builder, input: Value, p: Any = 2) -> Value:
     q = b.index(b.dims((n * (n - 1) // 2,))[0], "q")
     r = b.index(n - 1, "")
     end = (i_poly(r) + 1) * n - (i_poly(r) + 1) * (i_poly(r) + 2) // 2  # the pairs whose first member is at most r
-    first = b.define("first", (q,), summation([r], bracket(">=", i_poly(q) - end)), stop=True, kind="int")
+    pairs = b.spell("torch.triu_indices({0}.shape[0], {0}.shape[0], 1, device={0}.device)[0]", input)
+    first = b.define("first", (q,), summation([r], bracket(">=", i_poly(q) - end)), stop=True, kind="int", spelling=pairs)
     i = first.entry(q)
     j = i_poly(q) - (i * n - i * (i + 1) // 2) + i + 1
     k = b.index(input.dims[1], "k")

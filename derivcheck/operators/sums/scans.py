@@ -70,7 +70,10 @@ def logcumsumexp(b: Builder, input: Value, dim: int) -> Value:
     j = b.index(input.dims[axis])
     so_far = bracket(">=", i_poly(at[axis]) - i_poly(j))
     x = input[line(at, axis, j)]
-    top = b.define("top", at, extremum("max", [j], where(so_far, x, neg(func("inf")))), stop=True)
+    largest = where(so_far, x, neg(func("inf")))
+    top = b.define(
+        "top", at, extremum("max", [j], largest), stop=True, spelling=b.torch(f"torch.cummax({{}}, dim={axis}).values", input)
+    )
     m = b.define("m", at, mul(finite(top[at]), top[at]), stop=True)
     total = b.define("total", at, summation([j], mul(so_far, func("exp", sub(x, m[at])))))[at]
     log = where(test(">", total, ZERO), func("log", total), neg(func("inf")))
@@ -87,12 +90,14 @@ def _extreme(b: Builder, kind: str, input: Value, dim: int) -> tuple[Value, Valu
     k = i_poly(at[axis])
     earlier = k - i_poly(back)  # from the latest back, so that the latest among equals wins, as in torch
     out = neg(func("inf")) if kind == "max" else func("inf")
+    places = f"torch.arange({{0}}.shape[{axis}], device={{0}}.device)" + ".unsqueeze(-1)" * (input.rank - axis - 1)
     steps = b.define(
         "back",
         at,
         extremum(f"arg{kind}", [back], where(bracket(">=", earlier), input[line(at, axis, earlier)], out)),
         stop=True,
         kind="int",
+        spelling=b.spell(f"({places} - torch.cum{kind}({{0}}, dim={axis}).indices)", input),
     )
     place: Poly = k - steps.entry(*at)
     return b.give(at, input[line(at, axis, place)]), b.give(at, size_of(place), 1, kind="int")
