@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import nn
 
 import derivcheck as dc
+from derivcheck.tracing.recording.hidden_writes import Unread
 from tests.tracing.meant import normal
 
 
@@ -164,3 +165,10 @@ def out_argument(x: Any) -> Any:
 def test_what_autograd_may_have_saved_or_a_view_shows_is_refused(f: Callable[..., Any]) -> None:
     with pytest.raises(dc.UnsupportedOperation, match=r"at test_hidden_writes.py:\d+ .*behind autograd.*as a new tensor"):
         dc.derive(f, dims={"x": "N M"})
+
+
+def test_memory_that_is_free_and_used_again_is_not_taken_for_what_was_in_it() -> None:
+    unread = Unread()
+    for _ in range(20):
+        unread.add(torch.empty(3))
+    assert not any(torch.empty(3) in unread for _ in range(20))

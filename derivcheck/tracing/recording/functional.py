@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import sys
+from collections.abc import Iterable
 from types import FrameType
 from typing import Any
 
@@ -114,7 +115,7 @@ class Functional(FunctionalTensorMode):  # type: ignore[no-untyped-call]
                 with self, self.recorder.passing(given):
                     out = op(*stripped(given))
                 if op is copied and not self.pure and viewable(args[0], out.shape):  # torch gives a view: a write would be lost
-                    self.shared.add(out.untyped_storage()._cdata)
+                    self._shares((out,))
                 return out
             if torch.Tag.nondeterministic_seeded in func.tags:
                 masked = self._random(func, args, kwargs)
@@ -127,11 +128,15 @@ class Functional(FunctionalTensorMode):  # type: ignore[no-untyped-call]
         self.recorder.shares = False
         out = super().__torch_dispatch__(func, types, args, kwargs)
         if self.recorder.shares:  # a view that the operator's schema does not declare: a write to it would be lost
-            self.shared |= {
-                t.untyped_storage()._cdata for t in tensors_in((args, kwargs, out)) if isinstance(t, FunctionalTensor)
-            }
+            self._shares(t for t in tensors_in((args, kwargs, out)) if isinstance(t, FunctionalTensor))
         self._flow(func, args, kwargs, out)
         return out
+
+    def _shares(self, tensors: Iterable[torch.Tensor]) -> None:
+        """Note that the memory of these is another tensor's too; they are kept, since memory that is free is used again."""
+        for t in tensors:
+            self.shared.add(t.untyped_storage()._cdata)
+            self.kept.append(t)
 
     def _fresh(self, t: torch.Tensor) -> bool:
         """Whether ``torch.tensor(...)`` has just made this of numbers, and detaches it: nothing flows through it."""

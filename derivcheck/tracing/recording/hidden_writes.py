@@ -31,14 +31,14 @@ class Unread:
     """
 
     def __init__(self) -> None:
-        self._storages: set[int] = set()
+        self._storages: dict[int, torch.Tensor] = {}  # with a tensor that keeps it: memory that is free is used again
 
     def __contains__(self, t: torch.Tensor) -> bool:
         return t.untyped_storage()._cdata in self._storages
 
     def add(self, t: torch.Tensor) -> None:
         """A tensor was made that is in nobody's hands."""
-        self._storages.add(t.untyped_storage()._cdata)
+        self._storages[t.untyped_storage()._cdata] = t
 
     def read(self, func: Any, given: Sequence[torch.Tensor], results: Sequence[torch.Tensor], differentiated: bool) -> None:
         """An operator took these tensors and gave those."""
@@ -49,7 +49,7 @@ class Unread:
         made = {t.untyped_storage()._cdata for t in results}
         for storage in {t.untyped_storage()._cdata for t in given}:
             if differentiated or storage in made:
-                self._storages.discard(storage)
+                self._storages.pop(storage, None)
 
 
 def keeps_its_shape(func: Any) -> bool:
