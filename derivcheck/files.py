@@ -203,6 +203,49 @@ class Outputs:
         return InputError(f"{path} cannot be written ({why}); {self._other(option)}")
 
 
+def rewritten(texts: Mapping[Path, tuple[str, str]]) -> dict[Path, Path]:
+    """Put other texts into files of the user's, who has asked for it; each is kept as it was beside it (``layer.py.orig``).
+
+    Args:
+        texts: of each file the text that it has, and the one that it is to have.
+
+    Returns:
+        Each file with its backup.
+
+    Raises:
+        InputError: a file that has another text by now, or that cannot be written; no file has changed then.
+    """
+    staged: list[tuple[Path, Path]] = []
+    kept: dict[Path, Path] = {}
+    path, done = Path(), False
+    try:
+        for path, (before, after) in texts.items():
+            final = _place(path)
+            if final.read_bytes() != before.encode():
+                raise InputError(f"{path} has changed since it was read, and stays as it is; check the gradient again")
+            if not os.access(final, os.W_OK):
+                raise PermissionError(13, "Permission denied")
+            backup = next(b for k in range(1000) if not os.path.lexists(b := Path(f"{final}.orig{k or ''}")))
+            temporary = final.with_name(f".derivcheck-{secrets.token_hex(8)}")
+            staged.append((temporary, final))
+            temporary.write_bytes(after.encode())
+            temporary.chmod(stat.S_IMODE(final.stat().st_mode))
+            with backup.open("xb") as f:
+                kept[path] = backup
+                f.write(before.encode())
+        for temporary, final in staged:
+            os.replace(temporary, final)
+        done = True
+    except OSError as e:
+        raise InputError(f"{path} cannot be written ({e.strerror or e}), and stays as it is") from e
+    finally:
+        for temporary, _ in staged:
+            temporary.unlink(missing_ok=True)
+        for backup in () if done else kept.values():
+            backup.unlink(missing_ok=True)
+    return kept
+
+
 def usable_folder(path: Path, option: str = "--out") -> Path:
     """The folder, made where it is missing, after a trial write.
 

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import functools
-import inspect
 import itertools
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any
@@ -15,6 +14,7 @@ import torch
 
 from derivcheck.checking.check import check
 from derivcheck.checking.subject.domain import domain_of
+from derivcheck.claimed import claimed, known_names
 from derivcheck.derive import derive
 from derivcheck.derived import Derivation
 from derivcheck.errors import DerivcheckError, InputError, NotationError
@@ -30,7 +30,6 @@ from derivcheck.notation.text.parse import parse_program
 from derivcheck.notation.text.where import defined_where
 from derivcheck.proof.prove import prove_programs
 from derivcheck.proof.report.proof import NotProved, Proof
-from derivcheck.tracing.trace import trace
 
 
 def prove(
@@ -89,11 +88,11 @@ def prove(
     if where is not None:
         d = _within(d, where)
     d, below = _bounded(d, {**dict(enumerate(args)), **d.values, **inputs})
-    claimed, claims, held = _claimed(backward, d, fixed)
-    claimed = bounded(claimed, below)
-    offered = parse_invariants([invariant] if isinstance(invariant, str) else list(invariant), d, claimed)
-    forward_, adjoint_, claimed, others = with_held(d, claimed, held)
-    attempt = functools.partial(prove_programs, forward_, adjoint_, claimed, invariants=offered, time_limit=time_limit)
+    program, claims, held = _claimed(backward, d, fixed)
+    program = bounded(program, below)
+    offered = parse_invariants([invariant] if isinstance(invariant, str) else list(invariant), d, program)
+    forward_, adjoint_, program, others = with_held(d, program, held)
+    attempt = functools.partial(prove_programs, forward_, adjoint_, program, invariants=offered, time_limit=time_limit)
     first, *again = _assigned(d, claims)
     proof = attempt(outputs=first)
     if proof.status == "refuted":
@@ -102,8 +101,7 @@ def prove(
         proof = unrefuted(proof, others)
     if proof.status != "refuted":
         return proof
-    wrong = next(p.name for p in proof.parts if p.status == "refuted")
-    return replace(proof, diagnose=functools.partial(_diagnosis, d, backward, wrong, proof))
+    return replace(proof, diagnose=functools.partial(_checked, d, backward, proof))
 
 
 def _bounded(d: Derivation, examples: Mapping[Any, Any]) -> tuple[Derivation, dict[str, Poly]]:
@@ -157,21 +155,23 @@ def _assigned(d: Derivation, outputs: dict[str, str] | None) -> Iterator[dict[st
         yield dict(zip(names, (outputs or {}).values())) if outputs is not None else None
 
 
-def _diagnosis(d: Derivation, backward: Any, name: str, proof: Proof) -> str | None:
-    """What the check says of the refuted claim on random numbers, at sizes that tell dimensions apart."""
+def _checked(d: Derivation, backward: Any, proof: Proof) -> dict[str, Any]:
+    """What the check says of the refuted claims on random numbers, at sizes that tell dimensions apart."""
     if isinstance(backward, Derivation):
         backward = backward.program
     primes = dict(zip(d.program.sizes(), (5, 3, 2, 7, 11, 13, 17, 19)))
     shown = proof.counterexample.sizes if proof.counterexample is not None else {}
-    for sizes in (primes, {**primes, **shown}):
+    claims = [p.name for p in proof.parts if p.name in d.wrt]
+    refuted = [p.name for p in proof.parts if p.name in d.wrt and p.status == "refuted"]
+    for sizes in (primes, {**primes, **shown}) if refuted else ():
         try:
-            data = _drawn(d, sizes)
-            found = check(d, data, backward, wrt=[name])[name].diagnosis if name in d.wrt else None
+            report = check(d, _drawn(d, sizes), backward, wrt=claims)
         except (DerivcheckError, KeyError, RuntimeError, TypeError, ValueError):
             continue
-        if found is not None:
-            return str(found)
-    return None
+        found = {n: report[n] for n in refuted if report[n].faulty}
+        if any(r.diagnosis is not None for r in found.values()):
+            return found
+    return {}
 
 
 def _drawn(d: Derivation, sizes: Mapping[str, int]) -> dict[str, Any]:
@@ -218,7 +218,8 @@ def _claimed(
     if isinstance(backward, str):
         return parse_claim(backward, d), None, {}
     if callable(backward):
-        return _traced(backward, d, constants)
+        found = claimed(backward, d, constants)
+        return found.program, dict(found.outputs), found.values
     raise InputError(
         f"backward is a {type(backward).__name__}; expected a function of grad_output and the inputs, or index text"
     )
@@ -227,7 +228,7 @@ def _claimed(
 def parse_claim(text: str, d: Derivation) -> Program:
     """Index text of a backward, over the names of the forward and its adjoint, each in its dimensions."""
     defined = set(re.findall(r"^\s*([^\W\d]\w*)[^\n;=]*?:?=", text.replace(";", "\n"), re.MULTILINE))
-    known = _known(d)
+    known = known_names(d)
     lines = [_input_line(a) for n, a in known.items() if n not in defined]
     found = _only_read(parse_program("\n".join([text, *lines])))
     wanted = {n: known[n].dims for n in found.outputs if n in known}
@@ -237,11 +238,11 @@ def parse_claim(text: str, d: Derivation) -> Program:
     return inside(found)
 
 
-def parse_invariants(texts: list[str], d: Derivation, claimed: Program) -> Program | None:
+def parse_invariants(texts: list[str], d: Derivation, claim: Program) -> Program | None:
     """Index text of invariants, over the names of the forward, its adjoint and the claim, each in its dimensions."""
     if not texts:
         return None
-    known = {**_known(d), **{x.name: Input(x.name, x.dims, x.kind) for x in claimed.definitions}}
+    known = {**known_names(d), **{x.name: Input(x.name, x.dims, x.kind) for x in claim.definitions}}
     found: list[Program] = []
     for text in texts:
         name = re.match(r"\s*(\w*)", text)[1]  # type: ignore[index]
@@ -276,61 +277,3 @@ def _input_line(a: Input) -> str:
     dims = f"[{', '.join(map(str, a.dims))}]" if a.dims else ""
     kind = "" if a.kind == "float" else f" {a.kind}" + (f" < {a.below}" if a.below is not None else "")
     return f"input {a.name}{dims}{kind}"
-
-
-def _known(d: Derivation) -> dict[str, Input]:
-    known = {a.name: a for a in d.adjoint.arguments}
-    for definition in (*d.program.definitions, *d.adjoint.definitions):
-        known.setdefault(definition.name, Input(definition.name, definition.dims, definition.kind))
-    return known
-
-
-def _traced(
-    backward: Callable[..., Any], d: Derivation, constants: Mapping[str, Any]
-) -> tuple[Program, dict[str, str], Mapping[str, Any]]:
-    known = _known(d)
-    try:
-        parameters = inspect.signature(backward).parameters
-    except (TypeError, ValueError):
-        parameters = {}  # type: ignore[assignment]
-    everything = any(p.kind is p.VAR_KEYWORD for p in parameters.values()) or not parameters
-    names = [a.name for a in d.adjoint.arguments] if everything else []
-    names += [n for n in parameters if n in known and n not in names]
-    keys: list[str] = []
-    refusals: list[InputError] = []
-
-    @functools.wraps(backward)
-    def ordered(*args: Any, **kwargs: Any) -> Any:
-        try:
-            given = _gradients(backward(*args, **kwargs))
-        except InputError as e:
-            refusals.append(e)
-            raise
-        keys[:] = given
-        return tuple(given.values())
-
-    own = {n: v for n, v in constants.items() if everything or n in parameters}
-    try:
-        traced = trace(ordered, {}, dims={n: known[n] for n in names}, constants=own, within=d.program.requires)
-    except InputError:
-        if refusals:
-            raise refusals[0] from None
-        raise
-    return traced.program, dict(zip(keys, traced.program.outputs, strict=True)), traced.values
-
-
-def _gradients(found: Any) -> dict[str, Any]:
-    """What a backward returns, a tensor by name."""
-    if not isinstance(found, Mapping):
-        kind = "tensor" if isinstance(found, torch.Tensor) else type(found).__name__
-        raise InputError(f"the backward returns a {kind}; expected a dict of gradients by name")
-    given = {k: v for k, v in found.items() if v is not None}
-    if not given:
-        raise InputError("the backward returns no gradient; expected a dict of gradients by name")
-    for k, v in given.items():
-        if not isinstance(k, str):
-            raise InputError(f"the backward returns a gradient under the key {k!r}; expected the name of an input")
-        if not isinstance(v, torch.Tensor):
-            advice = f"; torch.full_like({k}, …) makes one of a number" if isinstance(v, (int, float)) else ""
-            raise InputError(f"the backward returns a {type(v).__name__} as the gradient of {k}; expected a tensor{advice}")
-    return given

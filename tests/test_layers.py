@@ -22,9 +22,10 @@ LAYERS = (  # top first
     ("training", "pytest_plugin"),
     ("strategies",),
     ("prove",),  # torch code and index text into Programs, then the proof room; a refutation is diagnosed by the check
-    ("held",),  # what code holds itself, in a proof
     ("checking",),
     ("diagnosis",),
+    ("held",),  # what code holds itself, in a proof
+    ("claimed",),  # a backward that somebody wrote, traced
     ("derive", "derived", "layer"),  # the facade: one room in three files
     ("tracing", "codegen", "notes", "proof"),
     ("kernels",),  # source that runs nowhere else, as torch functions
@@ -48,6 +49,7 @@ LIBRARIES = {
         "diagnosis",
         "prove",
         "held",
+        "claimed",
         "derive",
         "derived",
         "layer",

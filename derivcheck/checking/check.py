@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 import torch
@@ -26,6 +26,7 @@ from derivcheck.checking.verdict.case import case_of
 from derivcheck.checking.verdict.conditioned import Rounding
 from derivcheck.checking.verdict.derived import Derived, Evidence, derived
 from derivcheck.checking.verdict.judge import judge
+from derivcheck.checking.verdict.repairs import repair_of
 from derivcheck.checking.verdict.single import hints
 from derivcheck.checking.verdict.steps import STEPS_DECIDED
 from derivcheck.checking.verdict.verdict import narrowed, not_reproduced, noted, witnessed
@@ -200,7 +201,7 @@ def examine(
                 notes, reached = [*notes, *probed.notes], probed.reached
             rows = _put(rows, judge_hidden(s, run, rows, upstream, dtype, seed))
     notes += [*_of_torch(s), *(Note(f"{r.name}: {STEPS_DECIDED}", open=True) for r in rows if r.note == STEPS_DECIDED)]
-    rows = _explained(s, run, rows, Evidence(s.tensors, upstream, right, found.gradients))
+    rows = _explained(s, run, backward, rows, Evidence(s.tensors, upstream, right, found.gradients))
     first = next((r for r in rows if r.faulty), None)
     return Report(
         s.name,
@@ -292,13 +293,16 @@ def upstreams(s: Subject, grad_output: Any, dtype: torch.dtype, seed: int) -> Up
     return out
 
 
-def _explained(s: Subject, run: Run, rows: Iterable[Row], evidence: Evidence) -> list[Row]:
+def _explained(s: Subject, run: Run, backward: Any, rows: Iterable[Row], evidence: Evidence) -> list[Row]:
     """The faulty rows with the means to a diagnosis, used only when it is asked for; ``evidence`` is of the data itself."""
+    repairs: dict[int, Callable[[], Any]] = {}  # one search for all gradients that were found wrong on the same data
 
     def one(row: Row) -> Row:
         row = row if row.evidence is not None else replace(row, evidence=evidence)
-        looked = row.verdict != "raised" and row.name in s.wrt
-        return replace(row, _diagnose=case_of(s, run, row, row.evidence)) if looked else row
+        if row.verdict == "raised" or row.name not in s.wrt:
+            return row
+        mend = repairs.setdefault(id(row.evidence), cache(partial(repair_of, s, run, backward, row.name, row.evidence)))
+        return replace(row, _diagnose=case_of(s, run, row, row.evidence), _repair=mend)
 
     return [one(r) if r.faulty else r for r in rows]
 

@@ -174,6 +174,8 @@ def check(
     junit: Annotated[Path | None, _option("Also write the report for a CI server.", "FILE.xml")] = None,
     reproducer: Annotated[Path | None, _option("Where it fails, write code that shows it with torch alone.", "FILE.py")] = None,
     strict: Annotated[bool, _option("Exit 3 where it holds and something was not reached.", None, "--strict")] = False,
+    fix: Annotated[bool, _option("Where it fails, print an edit of your code that mends it.", None, "--fix")] = False,
+    write: Annotated[bool, _option("Make that edit; the file as it was is kept beside it.", None, "--write")] = False,
     force: Force = False,
 ) -> int:
     """Check TARGET's gradient on random inputs against what is derived, autograd, differences and SymPy.
@@ -197,6 +199,8 @@ def check(
         junit,
         reproducer,
         strict,
+        fix,
+        write,
         force,
     )
 

@@ -80,9 +80,13 @@ def run_check(
     junit: Path | None,
     reproducer: Path | None,
     strict: bool,
+    fix: bool,
+    write: bool,
     force: bool,
 ) -> int:
     """Check a gradient on random inputs; 0 passed, 1 a gradient is wrong, 3 neither, or not all was reached with ``strict``."""
+    if write and not fix:
+        raise InputError("--write makes the edit that --fix finds; give both")
     asked = [(p, option) for p, option in ((junit, "--junit"), (reproducer, "--reproducer")) if p is not None]
     outputs = Outputs(asked, partial(files_of, target, backward, reference), force)
     outputs.ask()
@@ -141,7 +145,23 @@ def run_check(
         except InputError as e:  # the gradient is wrong all the same
             Console(stderr=True, highlight=False).print(f"derivcheck: {e}", markup=False, soft_wrap=True)
     outputs.write(texts)
+    if fix and report.faulty:
+        _mend(report, write, Console(stderr=as_json, highlight=False))
     return HOLDS if report.passed else WRONG if report.faulty else UNDECIDED
+
+
+def _mend(report: Report, write: bool, console: Console) -> None:
+    """Print the fix of the wrong gradients as a unified diff, and make it where that is asked for."""
+    found = next((r.fix for r in report if r.faulty and r.fix is not None), None)
+    if found is None:
+        console.print("no fix was found; derivcheck code prints a gradient that is derived", markup=False)
+        return
+    console.print(f"fix: {found.words} ({found.known})\n{found.diff()}", markup=False, soft_wrap=True)
+    for other in found.alternatives:
+        console.print(f"or else: {other.words} ({other.known})\n{other.diff()}", markup=False, soft_wrap=True)
+    if write:
+        for file, backup in found.write().items():
+            console.print(f"wrote {file}; as it was: {backup}", markup=False, soft_wrap=True)
 
 
 def run_proof(

@@ -131,7 +131,7 @@ class Scene:
     @cached_property
     def full(self) -> Program:
         """The whole forward and the whole adjoint: everything that a backward may have read by mistake."""
-        return _full(self.case.forward, self.case.adjoint)
+        return full(self.case.forward, self.case.adjoint)
 
     @cached_property
     def program(self) -> Program:
@@ -192,7 +192,8 @@ def _adjoint(forward: Program, name: str) -> Program:
 
 
 @lru_cache(maxsize=512)
-def _full(forward: Program, back: Program) -> Program:
+def full(forward: Program, back: Program) -> Program:
+    """A forward and its adjoint in one."""
     own = {d.name for d in forward.definitions}
     return replace(back, definitions=forward.definitions + tuple(d for d in back.definitions if d.name not in own))
 

@@ -11,10 +11,11 @@ import torch
 
 from benchmarks.wrong_backwards.tuned import TUNED
 from benchmarks.wrong_backwards.wrong import Wrong, programs
-from derivcheck.diagnosis.case import Case, case, draw, same_layout
+from derivcheck.diagnosis.case import Case, case, draw
 from derivcheck.diagnosis.diagnose import diagnose
 from derivcheck.diagnosis.scene import Scene
 from derivcheck.errors import InputError
+from derivcheck.tracing.program.copies import same_layout
 
 
 def named(title: str) -> Wrong:

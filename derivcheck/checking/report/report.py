@@ -117,8 +117,7 @@ class Report:
         first = next((r for r in bad if r.faulty), bad[0])
         for r in [first, *(r for r in bad if r is not first)][:4]:
             lines.append(f"  {r.sentence()}" + (f", shown by {r.where}" if r.where else ""))
-            if r is first:
-                lines += [f"    {line}" for line in self._details(r)]
+            lines += [f"    {line}" for line in (self._details(r) if r is first else self._why(r))]
         if len(bad) > 4:
             lines.append(f"  and {len(bad) - 4} more: {', '.join(r.name for r in bad[4:])}")
         return lines
@@ -131,13 +130,20 @@ class Report:
                 f"worst at {list(r.worst_index)}: found {found}, expected {expected}; "
                 f"rounding explains at most {r.tolerance:.1e}"
             )
-        if r.diagnosis is not None:
-            lines.append(f"likely: {r.diagnosis}")
+        lines += self._why(r)
         if r.advice:
             lines.append(r.advice)
         if r.faulty and self.reproduce is not None:
             lines.append("next: report.reproducer(), or --reproducer FILE.py on the command line, shows this with torch alone")
         return lines
+
+    def _why(self, r: Row) -> list[str]:
+        """Which line it is, and why."""
+        told = [f"line {line}" for line in r.lines]
+        return [
+            *([f"likely: {r.diagnosis}"] if r.diagnosis is not None else []),
+            *(f"{'or ' * (k > 0)}{t}" for k, t in enumerate(told)),
+        ]
 
     def to_dict(self) -> dict[str, Any]:
         """The report as plain data for JSON."""

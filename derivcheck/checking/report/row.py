@@ -67,6 +67,7 @@ class Row:
     bar: str = ""
     advice: str = ""
     _diagnose: Callable[[], Any] | None = field(default=None, repr=False)
+    _repair: Callable[[], Any] | None = field(default=None, repr=False)
     evidence: Any = field(default=None, repr=False)  # the run that showed it
 
     @property
@@ -82,7 +83,25 @@ class Row:
     @cached_property
     def diagnosis(self) -> Any:
         """Why it is wrong, in one sentence, or None.  Looked for when asked for the first time."""
-        return None if self._diagnose is None else self._diagnose()
+        found = None if self._diagnose is None else self._diagnose()
+        if found is None and self.fix is not None:
+            return self.fix.words
+        return found
+
+    @property
+    def lines(self) -> tuple[Any, ...]:
+        """The lines of the backward's code that can be repaired alone, at most two, the likelier first."""
+        found = None if self._repair is None else self._repair()
+        return () if found is None else tuple(found.lines_of(self.name))
+
+    @property
+    def fix(self) -> Any:
+        """Edits of the backward's code that make every gradient right (``.edits``, ``.status``, ``.alternatives``), or None.
+
+        Looked for when asked for the first time, for all gradients that are wrong on the same data together.
+        """
+        found = None if self._repair is None else self._repair()
+        return None if found is None else found.fix
 
     @property
     def _diagnosis(self) -> Any:

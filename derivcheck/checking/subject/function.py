@@ -107,5 +107,21 @@ def plain(function: Any, names: Sequence[str]) -> Callable[..., Any]:
     return forward
 
 
+def backward_of(function: Any, names: Sequence[str], passed: Mapping[str, Any]) -> Callable[..., Mapping[str, Any]]:
+    """Its backward after its forward, without torch's engine, as ``run(tensors, upstream) -> name -> gradient``."""
+    apart = separate(function)
+
+    def run(tensors: Mapping[str, Any], upstream: Mapping[str, Any]) -> dict[str, Any]:
+        args = [{**passed, **tensors}[n] for n in names]
+        ctx = ForwardContext(args)
+        out = forward_of(function, *args) if apart else forward_of(function, ctx, *args)
+        if apart:
+            function.setup_context(ctx, tuple(args), out)
+        found = function.backward(ctx, *upstream.values())
+        return dict(zip(names, found if isinstance(found, tuple) else (found,)))
+
+    return run
+
+
 def _held(t: Any, marked: set[int]) -> Any:
     return t.detach() if id(t) in marked else t

@@ -18,44 +18,48 @@ from derivcheck.diagnosis.diagnose import diagnose
 
 def case_of(s: Subject, run: Run, row: Row, evidence: Evidence) -> Callable[[], Any]:
     """A function that diagnoses this row when it is called."""
-    tensors, upstream, right, found = evidence.tensors, evidence.upstream, evidence.right, evidence.found
 
     def look() -> Any:
-        d = s.derivation
-        outputs = dict(zip(d.wrt, d.adjoint.outputs))
-        if f"{row.name}_bar" not in d.adjoint.outputs:
-            return None  # an input of that name stands in its way
-        program = d.program
-        inputs = {a.name: _double(tensors[a.name]) for a in program.arguments if a.name in tensors}
-
-        def backward(
-            given: Mapping[str, torch.Tensor], ups: Mapping[str, torch.Tensor], dtype: torch.dtype = right.dtype
-        ) -> dict[str, torch.Tensor | None]:
-            some = next(iter(tensors.values()))
-
-            def back(t: torch.Tensor) -> torch.Tensor:
-                return t.to(some.device, dtype) if t.is_floating_point() and t.dtype != dtype else t.to(some.device)
-
-            full = {n: t for n, t in tensors.items() if n not in given}
-            return dict(run({**full, **{n: back(t) for n, t in given.items()}}, {n: back(t) for n, t in ups.items()}))
-
-        case = Case(
-            name=row.name,
-            forward=program,
-            adjoint=d.adjoint,
-            inputs=inputs,
-            upstream={n: _double(g) for n, g in upstream.items()},
-            sizes=dict(right.sizes),
-            derived={n: right.value(out) for n, out in outputs.items()},
-            found={n: None if g is None else _double(g) for n in d.wrt for g in (found.get(n),)},
-            tolerance={n: right.tolerance(out) for n, out in outputs.items()},
-            backward=backward,
-            fixed=frozenset(a.name for a in program.arguments if a.role in ("constant", "buffer")),
-            double=partial(backward, dtype=torch.float64),
-        )
-        return diagnose(case)
+        case = as_case(s, run, row.name, evidence)
+        return None if case is None else diagnose(case)
 
     return look
+
+
+def as_case(s: Subject, run: Run, name: str, evidence: Evidence) -> Case | None:
+    """A gradient's evidence as a diagnosis takes it; None where an input of that name stands in its way."""
+    tensors, upstream, right, found = evidence.tensors, evidence.upstream, evidence.right, evidence.found
+    d = s.derivation
+    outputs = dict(zip(d.wrt, d.adjoint.outputs))
+    if f"{name}_bar" not in d.adjoint.outputs:
+        return None
+    program = d.program
+
+    def backward(
+        given: Mapping[str, torch.Tensor], ups: Mapping[str, torch.Tensor], dtype: torch.dtype = right.dtype
+    ) -> dict[str, torch.Tensor | None]:
+        some = next(iter(tensors.values()))
+
+        def back(t: torch.Tensor) -> torch.Tensor:
+            return t.to(some.device, dtype) if t.is_floating_point() and t.dtype != dtype else t.to(some.device)
+
+        full = {n: t for n, t in tensors.items() if n not in given}
+        return dict(run({**full, **{n: back(t) for n, t in given.items()}}, {n: back(t) for n, t in ups.items()}))
+
+    return Case(
+        name=name,
+        forward=program,
+        adjoint=d.adjoint,
+        inputs={a.name: _double(tensors[a.name]) for a in program.arguments if a.name in tensors},
+        upstream={n: _double(g) for n, g in upstream.items()},
+        sizes=dict(right.sizes),
+        derived={n: right.value(out) for n, out in outputs.items()},
+        found={n: None if g is None else _double(g) for n in d.wrt for g in (found.get(n),)},
+        tolerance={n: right.tolerance(out) for n, out in outputs.items()},
+        backward=backward,
+        fixed=frozenset(a.name for a in program.arguments if a.role in ("constant", "buffer")),
+        double=partial(backward, dtype=torch.float64),
+    )
 
 
 def _double(t: torch.Tensor) -> torch.Tensor:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from derivcheck.notation.integers.polynomials import Index, Poly
 from derivcheck.notation.terms.nodes import Term
@@ -55,6 +55,24 @@ class Spelling:
 
 
 @dataclass(frozen=True)
+class Site:
+    """Where in somebody's code a definition is computed.
+
+    Attributes:
+        file, line: the file's path, and the line.
+        function: the function whose body it stands in.
+        call: equal for what stands in the same call of that function.
+        span: first and last line, first and last column of the expression, where they are known.
+    """
+
+    file: str
+    line: int
+    function: str
+    call: int = 0
+    span: tuple[int | None, int | None, int | None, int | None] | None = None
+
+
+@dataclass(frozen=True)
 class Definition:
     """``name[indices] := term``.
 
@@ -65,6 +83,7 @@ class Definition:
         place: ``file.py:line`` in the user's code, or None.
         spelling: how torch computes it directly, where that is better than what is generated from the term.
         paths: for an adjoint, its contributions, one per path of the chain rule; ``term`` is their sum, tidied.
+        sites: of traced code, where it stands and what called that, innermost first; no part of what it means.
     """
 
     name: str
@@ -76,6 +95,7 @@ class Definition:
     place: str | None = None
     spelling: Spelling | None = None
     paths: tuple[Path, ...] = ()
+    sites: tuple[Site, ...] = field(default=(), compare=False, repr=False)
 
     @property
     def dims(self) -> tuple[Poly, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -71,12 +71,22 @@ class Proof:
     forward: Program | None = field(default=None, repr=False)
     adjoint: Program | None = field(default=None, repr=False)
     invariants: tuple[Invariant, ...] = ()
-    diagnose: Callable[[], str | None] | None = field(default=None, repr=False, compare=False)
+    diagnose: Callable[[], Mapping[str, Any]] | None = field(default=None, repr=False, compare=False)
+
+    @cached_property
+    def _checked(self) -> Mapping[str, Any]:
+        """What a check says of each refuted gradient."""
+        return {} if self.diagnose is None else self.diagnose()
 
     @cached_property
     def diagnosis(self) -> str | None:
         """Why a refuted claim is wrong, in one sentence, or None.  Looked for when asked for the first time."""
-        return None if self.diagnose is None else self.diagnose()
+        return next((str(r.diagnosis) for r in self._checked.values() if r.diagnosis is not None), None)
+
+    @property
+    def fix(self) -> Any:
+        """Edits of the backward's code that make every gradient right, as a report's rows have them, or None."""
+        return next((r.fix for r in self._checked.values() if r.fix is not None), None)
 
     @property
     def status(self) -> str:
@@ -106,10 +116,11 @@ class Proof:
             lines.append(f"undecided: the gradient of {open_}" + (f"; agrees on numbers at {agrees}" if agrees else ""))
         if self.counterexample is not None:
             lines.append(f"  {self.counterexample.told}")
-        if self.diagnosis is not None:
-            lines.append(f"  likely: {self.diagnosis}")
         for p in self.parts:  # the first example stands above
             lines.append(f"  {replace(p, counterexample=None) if p.counterexample is self.counterexample else p}")
+            if (row := self._checked.get(p.name)) is not None:
+                lines += [f"    likely: {row.diagnosis}"] if row.diagnosis is not None else []
+                lines += [f"    {'or ' if k else ''}line {line}" for k, line in enumerate(row.lines)]
         if self.status == "proved":
             if self.conditions:
                 lines.append("under these conditions: " + "; ".join(self.conditions))

@@ -12,7 +12,7 @@ import torch
 from derivcheck.errors import InputError, UnsupportedOperation
 from derivcheck.notation.integers.bounds import nonnegative
 from derivcheck.notation.integers.polynomials import Poly, Size, as_poly, size
-from derivcheck.notation.program.definitions import Input
+from derivcheck.notation.program.definitions import Input, Site
 from derivcheck.notation.program.domains import dropped_conditions
 from derivcheck.notation.program.program import NOT_TWICE, Program
 from derivcheck.notation.program.requirements import Requirement
@@ -165,6 +165,8 @@ class Walk:
             if row is None:
                 raise UnsupportedOperation(operator, "it has no row", call.place)
             results = self.applied(row, step, args, kwargs, numbers, hints)
+        sites = tuple(Site(f.file, f.line, f.function, f.call, f.span) for f in call.frames)
+        b.definitions[start:] = [replace(d, sites=sites) for d in b.definitions[start:]]
         if call.stop:
             for j in range(start, len(b.definitions)):
                 if b.definitions[j].kind == "float":

@@ -13,13 +13,17 @@ from derivcheck.tracing.watching.log import Log
 
 @dataclass(frozen=True)
 class Frame:
-    """A place in the user's code: which file and line, in which call of which function."""
+    """A place in the user's code: which file and line, in which call of which function.
+
+    ``span`` is the expression at hand: first and last line, first and last column, where Python knows it.
+    """
 
     file: str
     line: int
     function: str
     call: int
     instruction: int
+    span: tuple[int | None, int | None, int | None, int | None] | None = field(default=None, compare=False)
 
     @property
     def place(self) -> str:

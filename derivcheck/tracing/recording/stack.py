@@ -6,6 +6,7 @@ import os
 import sys
 import warnings
 from collections.abc import Callable
+from functools import lru_cache
 from types import CodeType, FrameType
 from typing import Any, TypeVar
 
@@ -19,6 +20,12 @@ R = TypeVar("R")
 _FUNCTION_APPLY: CodeType = torch.autograd.Function.apply.__func__.__code__  # type: ignore[attr-defined]
 
 
+@lru_cache(maxsize=1024)
+def _spans(code: CodeType) -> tuple[tuple[int | None, int | None, int | None, int | None], ...]:
+    """The expression of each instruction."""
+    return tuple(code.co_positions())
+
+
 def frames_of(start: FrameType | None) -> tuple[tuple[Frame, ...], type | None]:
     """The user's frames, innermost first, and the ``autograd.Function`` whose forward is running, if any."""
     found: list[Frame] = []
@@ -30,7 +37,7 @@ def frames_of(start: FrameType | None) -> tuple[tuple[Frame, ...], type | None]:
             function = f.f_locals.get("cls")
         file = code.co_filename
         if user_file(file):
-            found.append(Frame(file, f.f_lineno, code.co_name, id(f), f.f_lasti))
+            found.append(Frame(file, f.f_lineno, code.co_name, id(f), f.f_lasti, _spans(code)[f.f_lasti // 2]))
         elif code is AT:
             line, order = line_of(f)
             found.append(Frame(line.file, line.line, line.function, line.call, order))

@@ -1,0 +1,57 @@
+"""From a report's wrong rows to the search for the line that can be repaired, and for the fix."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterator, Mapping
+from types import CodeType
+from typing import Any
+
+import torch
+
+from derivcheck.checking.backward.found import Run
+from derivcheck.checking.subject.function import backward_of
+from derivcheck.checking.subject.subject import Subject
+from derivcheck.checking.verdict.case import as_case
+from derivcheck.checking.verdict.derived import Evidence
+from derivcheck.derived import Derivation
+from derivcheck.diagnosis.repair.repair import Repair
+from derivcheck.diagnosis.repair.subject import Backward
+
+
+def repair_of(s: Subject, run: Run, backward: Any, name: str, evidence: Evidence) -> Repair | None:
+    """The search, where the backward is Python code; None where there is none to look into."""
+    code = backward if backward is not None else s.function
+    if code is None or not (callable(code) or isinstance(code, type)) or evidence.situated:
+        return None
+    case = as_case(s, run, name, evidence)
+    if case is None:
+        return None
+    tensors = evidence.tensors
+
+    def through(way: Callable[..., Mapping[str, Any]]) -> Callable[..., Mapping[str, Any]]:
+        def call(**given: torch.Tensor) -> Mapping[str, Any]:
+            ups = {n: given[n] for n in evidence.upstream if n in given}
+            return way({**tensors, **{n: t for n, t in given.items() if n not in ups}}, {**evidence.upstream, **ups})
+
+        return call
+
+    written = through(backward_of(s.function, s.order, s.passed) if backward is None else inspect.unwrap(run))
+    d = s.derivation
+    if tuple(d.adjoint.outputs) != tuple(f"{n}_bar" for n in d.wrt):
+        d = Derivation(d.program, d.wrt, d.values, name=d.name, fixed=d.fixed)
+    return Repair(Backward(d, through(run), code, case, frozenset(_codes(s)), written, backward is None))
+
+
+def _codes(s: Subject) -> Iterator[CodeType]:
+    """The forward's own code, which says what is right."""
+    f = s.forward
+    for g in (
+        f,
+        s.module and type(s.module).forward,
+        s.function and s.function.forward,
+        s.function and s.function.setup_context,
+    ):
+        code = getattr(inspect.unwrap(g), "__code__", None) if callable(g) else None
+        if code is not None:
+            yield code

@@ -1,0 +1,109 @@
+"""The backward that somebody wrote as torch code, traced: a Program over the names of a forward and its gradient."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+
+from derivcheck.derived import Derivation
+from derivcheck.errors import InputError
+from derivcheck.notation.program.definitions import Input
+from derivcheck.notation.program.program import Program
+from derivcheck.tracing.trace import trace
+
+
+@dataclass(frozen=True)
+class Claimed:
+    """A traced backward.
+
+    Attributes:
+        program: what it computes.
+        outputs: the name under which a gradient is returned -> its definition; a backward may return one twice.
+        values: the tensors that its code holds, by name.
+    """
+
+    program: Program
+    outputs: Mapping[str, str]
+    values: Mapping[str, Any] = field(default_factory=dict)
+
+
+def known_names(d: Derivation) -> dict[str, Input]:
+    """What a backward may read: the forward's inputs and definitions, the upstream gradients and the adjoint's definitions."""
+    known = {a.name: a for a in d.adjoint.arguments}
+    for definition in (*d.program.definitions, *d.adjoint.definitions):
+        known.setdefault(definition.name, Input(definition.name, definition.dims, definition.kind))
+    return known
+
+
+def claimed(
+    backward: Callable[..., Any],
+    d: Derivation,
+    constants: Mapping[str, Any] | None = None,
+    *,
+    examples: Mapping[str, torch.Tensor] | None = None,
+    custom_functions: str = "refuse",
+) -> Claimed:
+    """Trace a backward for every size, or where there are examples, at their sizes alone.
+
+    ``custom_functions`` is of an ``autograd.Function`` whose forward it runs, as in :func:`~derivcheck.tracing.trace.trace`.
+
+    Raises:
+        UnsupportedOperation: code that cannot be traced.
+        InputError: what it returns is no dict of gradients.
+    """
+    known = known_names(d)
+    try:
+        parameters = inspect.signature(backward).parameters
+    except (TypeError, ValueError):
+        parameters = {}  # type: ignore[assignment]
+    everything = any(p.kind is p.VAR_KEYWORD for p in parameters.values()) or not parameters
+    names = [a.name for a in d.adjoint.arguments] if everything else []
+    names += [n for n in parameters if n in known and n not in names]
+    keys: list[str] = []
+    refusals: list[InputError] = []
+
+    @functools.wraps(backward)
+    def ordered(*args: Any, **kwargs: Any) -> Any:
+        try:
+            given = gradients_in(backward(*args, **kwargs))
+        except InputError as e:
+            refusals.append(e)
+            raise
+        keys[:] = given
+        return tuple(given.values())
+
+    own = {n: v for n, v in (constants or {}).items() if everything or n in parameters}
+    try:
+        if examples is None:
+            dims = {n: known[n] for n in names}
+            found = trace(ordered, {}, dims, own, within=d.program.requires, custom_functions=custom_functions)
+        else:
+            given = {n: examples[n] for n in names}
+            found = trace(ordered, given, constants=own, sizes="given", custom_functions=custom_functions)
+    except InputError:
+        if refusals:
+            raise refusals[0] from None
+        raise
+    return Claimed(found.program, dict(zip(keys, found.program.outputs, strict=True)), found.values)
+
+
+def gradients_in(found: Any) -> dict[str, Any]:
+    """What a backward returns, a tensor by name."""
+    if not isinstance(found, Mapping):
+        kind = "tensor" if isinstance(found, torch.Tensor) else type(found).__name__
+        raise InputError(f"the backward returns a {kind}; expected a dict of gradients by name")
+    given = {k: v for k, v in found.items() if v is not None}
+    if not given:
+        raise InputError("the backward returns no gradient; expected a dict of gradients by name")
+    for k, v in given.items():
+        if not isinstance(k, str):
+            raise InputError(f"the backward returns a gradient under the key {k!r}; expected the name of an input")
+        if not isinstance(v, torch.Tensor):
+            advice = f"; torch.full_like({k}, …) makes one of a number" if isinstance(v, (int, float)) else ""
+            raise InputError(f"the backward returns a {type(v).__name__} as the gradient of {k}; expected a tensor{advice}")
+    return given

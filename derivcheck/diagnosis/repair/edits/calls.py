@@ -1,0 +1,161 @@
+"""Calls: another function, a step too many, arguments exchanged, other axes."""
+
+from __future__ import annotations
+
+import ast
+from itertools import combinations, permutations
+
+from derivcheck.diagnosis.repair.edits.reader import Edits, Place, Reader
+
+_FUNCTIONS = {
+    "sum": ("mean",),
+    "mean": ("sum",),
+    "cos": ("sin",),
+    "sin": ("cos",),
+    "sinh": ("cosh",),
+    "cosh": ("sinh",),
+    "tanh": ("sigmoid",),
+    "sigmoid": ("tanh",),
+    "exp": ("log", "expm1"),
+    "expm1": ("exp",),
+    "log": ("exp", "log1p"),
+    "log1p": ("log",),
+    "sqrt": ("rsqrt", "square"),
+    "rsqrt": ("sqrt",),
+    "max": ("min",),
+    "min": ("max",),
+    "amax": ("amin",),
+    "amin": ("amax",),
+    "argmax": ("argmin",),
+    "argmin": ("argmax",),
+    "softmax": ("log_softmax",),
+    "log_softmax": ("softmax",),
+    "maximum": ("minimum",),
+    "minimum": ("maximum",),
+    "triu": ("tril",),
+    "tril": ("triu",),
+    "zeros_like": ("ones_like",),
+    "ones_like": ("zeros_like",),
+    "reciprocal": ("neg",),
+    "index_copy": ("index_add",),
+    "index_copy_": ("index_add_",),
+    "scatter": ("scatter_add",),
+    "scatter_": ("scatter_add_",),
+}
+_REDUCED = {
+    "sum",
+    "mean",
+    "prod",
+    "amax",
+    "amin",
+    "softmax",
+    "log_softmax",
+    "norm",
+    "cumsum",
+    "flip",
+    "var",
+    "std",
+    "logsumexp",
+}
+
+
+def call(r: Reader, node: ast.Call) -> Edits:
+    name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+    method = isinstance(node.func, ast.Attribute) and not r.module(node.func.value)
+    said = r.short(node)
+    for other in _FUNCTIONS.get(name, ()):
+        if isinstance(node.func, ast.Attribute):
+            start, end = r.piece.span(node.func)
+            yield [((end - len(name), end), other)], _function(r, node, name, other), 1.5
+    if method and isinstance(node.func, ast.Attribute):
+        yield r.put(node, r.inner(node.func.value)), f"`.{name}` in `{said}` is a step too many", 2
+    elif len(node.args) == 1 and not node.keywords:
+        yield r.put(node, f"({r.text(node.args[0])})"), f"`{name}` in `{said}` is a step too many", 2
+    elif node.args and name not in ("where", "einsum", "stack", "cat", "range", "zeros", "ones", "arange"):
+        yield r.put(node, f"({r.text(node.args[0])})"), f"`{name}` in `{said}` is a step too many", 3
+    plain = [a for a in node.args if not isinstance(a, ast.Starred)]
+    for x, y in combinations(plain, 2):
+        places = [*r.put(x, r.text(y)), *r.put(y, r.text(x))]
+        yield places, f"`{r.short(x)}` and `{r.short(y)}` are exchanged", 2
+    if name == "range" and len(node.args) == 1:
+        count = r.text(node.args[0])
+        for new in (f"{count} - 1", f"{count} + 1", f"1, {count}"):
+            yield r.put(node.args[0], new), f"`{said}` should be `range({new})`", 2
+    for k in node.keywords:
+        if k.arg == "keepdim" and isinstance(k.value, ast.Constant):
+            yield r.put(k.value, str(not k.value.value)), f"keepdim is wrong in `{said}`", 2
+    if name == "where" and len(node.args) == 3:
+        for way in node.args[1:]:
+            yield r.put(node, f"({r.text(way)})"), f"the mask of `{said}` is one too many", 2.5
+    if name == "einsum" and node.args and isinstance(node.args[0], ast.Constant) and isinstance(node.args[0].value, str):
+        yield from einsum(r, node.args[0])
+        yield from _first_alone(r, node)
+    if name in _REDUCED and method:
+        axes = [a for a in node.args if isinstance(a, (ast.Constant, ast.UnaryOp, ast.Tuple))]
+        if not node.args and not any(k.arg in ("dim", "axis") for k in node.keywords):
+            end = r.piece.span(node)[1]
+            for d in ("0", "-1", "1", "0, keepdim=True", "-1, keepdim=True"):
+                sep = "" if r.piece.text[: end - 1].rstrip().endswith("(") else None
+                if sep is not None:
+                    yield [((end - 1, end - 1), d)], f"`{said}` runs over every axis, and should over one", 2
+        elif len(axes) == 1:
+            yield (
+                r.put(axes[0], "None") if node.keywords else _all(r, node),
+                f"`{said}` runs over one axis, and should over all",
+                2.5,
+            )
+
+
+def _all(r: Reader, node: ast.Call) -> list[Place]:
+    start = r.piece.span(node.func)[1]
+    return [((start, r.piece.span(node)[1]), "()")]
+
+
+def _function(r: Reader, node: ast.Call, old: str, new: str) -> str:
+    said = r.short(node)
+    if (old, new) == ("mean", "sum"):
+        return f"`{said}` is a mean where a sum is meant: it is divided by a size too many"
+    if (old, new) == ("sum", "mean"):
+        return f"`{said}` is a sum where a mean is meant: the mean's divisor is missing"
+    return f"`{old}` stands where `{new}` is meant, in `{said}`"
+
+
+def einsum(r: Reader, node: ast.Constant) -> Edits:
+    text, quote = str(node.value), r.text(node)[0]
+    if "->" not in text or "." in text or quote not in "'\"":
+        return
+    left, right = text.replace(" ", "").split("->")
+    parts = [*left.split(","), right]
+    for k, part in enumerate(parts):
+        if 1 < len(part) < 5:
+            for p in permutations(part):
+                new = [*parts[:k], "".join(p), *parts[k + 1 :]]
+                if new != parts:
+                    eq = f"{','.join(new[:-1])}->{new[-1]}"
+                    yield r.put(node, f"{quote}{eq}{quote}"), f"the axes of `{text}` are exchanged: `{eq}` is meant", 2.5
+
+
+def attribute(r: Reader, node: ast.Attribute) -> Edits:
+    up = r.around.get(node)
+    called = isinstance(up, ast.Call) and up.func is node
+    if node.attr in ("T", "mT", "H", "mH"):
+        yield r.put(node, r.inner(node.value)), f"`{r.short(node)}` is transposed, and should not be", 1.5
+    elif isinstance(node.value, ast.Name) and not called and not r.module(node.value):
+        for other in sorted(r.attributes(node.value.id) - {node.attr}):
+            yield r.put(node, f"{node.value.id}.{other}"), f"`{r.short(node)}` is read where `{other}` is meant", 2
+
+
+def _first_alone(r: Reader, node: ast.Call) -> Edits:
+    """``einsum("ts,te->se", p[0], g[0])`` for a sum over what ``[0]`` takes the first of."""
+    text, quote = str(node.args[0].value), r.text(node.args[0])[0]  # type: ignore[attr-defined]
+    fresh = next((c for c in "zyxwv" if c not in text), "")
+    left, arrow, right = text.replace(" ", "").partition("->")
+    parts = left.split(",")
+    places: list[Place] = []
+    for k, operand in enumerate(node.args[1:]):
+        if isinstance(operand, ast.Subscript) and isinstance(operand.slice, (ast.Constant, ast.UnaryOp)) and k < len(parts):
+            parts[k] = fresh + parts[k]
+            places += r.put(operand, r.text(operand.value))
+    if places and fresh and arrow:
+        places += r.put(node.args[0], f"{quote}{','.join(parts)}->{right}{quote}")
+        yield places, f"`{r.short(node)}` takes one of many where a sum over all is meant", 2

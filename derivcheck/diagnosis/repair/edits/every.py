@@ -1,0 +1,70 @@
+"""The edits of a piece, cheapest first."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from typing import Any
+
+from derivcheck.diagnosis.repair.edits.calls import attribute, call
+from derivcheck.diagnosis.repair.edits.operators import comparison, operation, unary
+from derivcheck.diagnosis.repair.edits.reader import Change, Edits, Reader
+from derivcheck.diagnosis.repair.edits.statements import assignment, of_lines
+from derivcheck.diagnosis.repair.edits.values import axes, bounds, constant, name, subscript
+from derivcheck.diagnosis.repair.edits.wrapping import anything
+from derivcheck.diagnosis.repair.pieces import Piece
+
+_KINDS: dict[type[ast.AST], Any] = {
+    ast.BinOp: operation,
+    ast.UnaryOp: unary,
+    ast.Compare: comparison,
+    ast.Call: call,
+    ast.Name: name,
+    ast.Constant: constant,
+    ast.Tuple: axes,
+    ast.Subscript: subscript,
+    ast.Attribute: attribute,
+    ast.Slice: bounds,
+    ast.AugAssign: assignment,
+    ast.Assign: assignment,
+}
+
+
+def changes(piece: Piece) -> list[Change]:
+    """The edits that are tried."""
+    found: dict[str, Change] = {}
+    for c in _every(Reader(piece)):
+        text = c.text
+        if text != piece.text and (text not in found or c.cost < found[text].cost):
+            found[text] = c
+    return sorted(found.values(), key=lambda c: c.cost)
+
+
+def _every(r: Reader) -> Iterator[Change]:
+    own = {f.__code__.co_firstlineno for f, _ in r.piece.functions}
+    for root in ast.walk(r.piece.tree):
+        if not isinstance(root, (ast.FunctionDef, ast.Lambda)) or _first(root) not in own:
+            continue
+        for node in ast.walk(root):
+            if node is not root and hasattr(node, "lineno") and not r.untouched(node):
+                for places, words, cost in _of(r, node):
+                    yield Change(r.piece, tuple(places), words, cost, node.lineno)
+        yield from of_lines(r, root)
+
+
+def _first(root: ast.FunctionDef | ast.Lambda) -> int:
+    """The first line of a function, as its code has it."""
+    decorators: list[ast.expr] = getattr(root, "decorator_list", [])
+    return min([root.lineno, *(d.lineno for d in decorators)])
+
+
+def _of(r: Reader, node: ast.AST) -> Edits:
+    if type(node) in _KINDS:
+        yield from _KINDS[type(node)](r, node)
+    elif isinstance(node, ast.IfExp):
+        for way, which in ((node.body, "first"), (node.orelse, "second")):
+            yield r.put(node, f"({r.text(way)})"), f"the {which} branch of `{r.short(node)}` is meant", 1.5
+    elif isinstance(node, (ast.Break, ast.Continue)):
+        yield r.put(node, "pass"), "the loop leaves out a step", 1.5
+    if isinstance(node, ast.expr) and r.is_value(node):
+        yield from anything(r, node)

@@ -1,0 +1,119 @@
+"""Names, numbers and indices: one in place of another, off by one."""
+
+from __future__ import annotations
+
+import ast
+from itertools import combinations, permutations
+
+from derivcheck.diagnosis.repair.edits.reader import Edits, Reader
+
+
+def name(r: Reader, node: ast.Name) -> Edits:
+    up = r.around.get(node)
+    if isinstance(up, ast.Call) and up.func is node or isinstance(up, ast.keyword) and not isinstance(up.value, ast.Name):
+        return
+    if r.module(node):
+        return
+    for other in r.names(node):
+        if other != node.id:
+            yield r.put(node, other), f"`{node.id}` is read where `{other}` is meant", 2
+    if isinstance(up, ast.Subscript) and up.slice is node or isinstance(up, ast.Tuple):
+        for k in (" - 1", " + 1"):
+            yield r.put(node, f"{node.id}{k}"), f"the index `{node.id}` is off by one", 2
+
+
+def constant(r: Reader, node: ast.Constant) -> Edits:
+    v = node.value
+    up = r.around.get(node)
+    if isinstance(v, bool):
+        yield r.put(node, str(not v)), f"`{v}` should be `{not v}`", 1.5
+        return
+    if not isinstance(v, (int, float)):
+        return
+    if isinstance(up, ast.BinOp) and isinstance(up.op, ast.Pow) and up.right is node:
+        return
+    if isinstance(up, ast.UnaryOp) and isinstance(r.around.get(up), ast.Call):
+        whole: ast.expr = up
+        axis = True
+    else:
+        whole, axis = node, isinstance(up, (ast.Call, ast.keyword, ast.Tuple))
+    if isinstance(v, int):
+        if axis:
+            for k in (0, 1, 2, -1, -2, -3):
+                yield r.put(whole, str(k)), f"the axis is {r.text(whole)}, and should be {k}", 2
+        for k in (v + 1, v - 1, 2 * v, -v):
+            yield r.put(node, str(k) if k >= 0 else f"({k})"), f"the number {v} should be {k}", 2
+        for k in (v + 2, v + 3, 4 * v, 3 * v):
+            yield r.put(node, str(k)), f"the number {v} should be {k}", 3
+    else:
+        root, turned = (v**0.5 if v > 0 else v), (1 / v if v else v)
+        for x in (2 * v, v / 2, 1 - v, 1 + v, 3 * v, v / 3, 4 * v, v / 4, v * v, root, -v, 1.0, turned):
+            yield r.put(node, f"{x!r}" if x >= 0 else f"({x!r})"), f"the number {v} should be {x:.6g}", 2.5
+
+
+def axes(r: Reader, node: ast.Tuple) -> Edits:
+    axes = [e.value for e in node.elts if isinstance(e, ast.Constant) and isinstance(e.value, int)]
+    if len(axes) == len(node.elts) and axes and isinstance(r.around.get(node), (ast.Call, ast.keyword)):
+        options = [c for r in (1, 2, 3) for c in combinations(range(5), r)] + [(-1,), (-2,), (-2, -1)]
+        for c in options:
+            if c != tuple(axes):
+                new = f"({', '.join(map(str, c))}{',' if len(c) == 1 else ''})"
+                yield r.put(node, new), f"the axes are {r.text(node)}, and should be {new}", 2.5
+        for p in permutations(axes):
+            new = f"({', '.join(map(str, p))})"
+            yield r.put(node, new), f"the axes are {r.text(node)}, and should be {new}", 2.5
+    elif isinstance(r.around.get(node), ast.Subscript):
+        yield from turned(r, node)
+        for k, e in enumerate(node.elts):
+            rest = [r.text(x) for j, x in enumerate(node.elts) if j != k]
+            if isinstance(e, ast.Slice) and len(node.elts) < 4:
+                for other in ("None", ":", "0", "-1"):
+                    new = ", ".join([*rest[:k], other, *rest[k:]])
+                    yield r.put(node, new), f"the index `{r.text(e)}` should be `{other}`", 2.5
+
+
+def turned(r: Reader, node: ast.Tuple) -> Edits:
+    texts = [r.text(e) for e in node.elts]
+    if len(texts) < 4:
+        for p in permutations(texts):
+            if list(p) != texts:
+                yield (
+                    r.put(node, ", ".join(p)),
+                    f"the indices `{', '.join(texts)}` are exchanged: another axis is meant",
+                    2,
+                )
+
+
+def subscript(r: Reader, node: ast.Subscript) -> Edits:
+    if not isinstance(node.ctx, ast.Load):
+        return
+    base, said = r.inner(node.value), r.short(node)
+    yield r.put(node, base), f"the index of `{said}` is one too many", 2
+    inside = r.text(node.slice)
+    if not isinstance(node.slice, ast.Tuple):
+        for new in (":, None", "None", "..., None"):
+            if inside != new:
+                yield r.put(node.slice, new), f"`{said}` goes along the wrong axis", 3
+    if isinstance(node.slice, (ast.Constant, ast.UnaryOp)) and isinstance(node.value, ast.Attribute):
+        if node.value.attr == "shape":
+            for d in ("0", "1", "-1", "-2", "2"):
+                yield r.put(node.slice, d), f"`{said}` is the wrong size", 2
+            yield (
+                r.put(node, f"{r.text(node.value.value)}.numel()"),
+                f"`{said}` is one size where the number of all elements is meant",
+                2.5,
+            )
+
+
+def bounds(r: Reader, node: ast.Slice) -> Edits:
+    lower, upper = (r.text(n) if n is not None else "" for n in (node.lower, node.upper))
+    if node.step is not None:
+        return
+    options = {(upper, lower), ("", ""), ("1", ""), ("", "-1"), ("-1", ""), ("", "1")}
+    for end, way in ((lower, 0), (upper, 1)):
+        if end:
+            for k in (f"{end} - 1", f"{end} + 1"):
+                options.add((k, upper) if way == 0 else (lower, k))
+    for a, b in sorted(options):
+        if (a, b) != (lower, upper):
+            yield r.put(node, f"{a}:{b}"), f"the slice `{lower}:{upper}` should be `{a}:{b}`", 2

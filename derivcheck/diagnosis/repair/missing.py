@@ -1,0 +1,210 @@
+"""What may be missing from a line, as edits of the user's text: factors, addends, other expressions in its place."""
+
+from __future__ import annotations
+
+import ast
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from types import CodeType, FrameType
+from typing import Any
+
+import numpy as np
+
+from derivcheck.diagnosis.repair.coefficients import readings
+from derivcheck.diagnosis.repair.edits.reader import Change, clipped, variables
+from derivcheck.diagnosis.repair.pieces import Piece
+from derivcheck.diagnosis.repair.pool import Hit, Part, grown, hits, hot, parts, shallow
+from derivcheck.diagnosis.repair.spots import Spot, Spots
+from derivcheck.diagnosis.repair.subject import Backward
+from derivcheck.diagnosis.scene import Array
+
+DOZEN = 14  # new nodes of syntax that a fix may have
+BEST = 12  # candidates of a place that are run
+
+
+def locals_of(backward: Backward, pieces: Sequence[Piece]) -> dict[tuple[str, int, str], dict[str, Any]]:
+    """The variables of each of the user's functions when it returns, by file, first line and name."""
+    files = {p.file for p in pieces}
+    found: dict[tuple[str, int, str], dict[str, Any]] = {}
+
+    def look(frame: FrameType, event: str, _: Any) -> None:
+        code = frame.f_code
+        if event == "return" and code.co_filename in files:
+            found[(code.co_filename, code.co_firstlineno, code.co_name)] = dict(frame.f_locals)
+
+    before = sys.getprofile()
+    sys.setprofile(look)
+    try:
+        backward.gradients(backward.benches[0])
+    finally:
+        sys.setprofile(before)
+    return found
+
+
+class Missing:
+    """The edits that put in what is missing."""
+
+    def __init__(self, backward: Backward, pieces: Sequence[Piece], spots: Spots) -> None:
+        self.backward, self.pieces, self.spots = backward, pieces, spots
+        self.locals = locals_of(backward, pieces)
+        self._pools: dict[tuple[str, ...], tuple[list[Part], list[Part]]] = {}
+
+    def at(self, spot: Spot, deep: bool) -> Iterator[Change]:
+        """The edits of one definition's expression, cheapest first; where ``deep`` is not set, of one variable each."""
+        span = spot.span
+        piece = next(
+            (p for p in self.pieces if p.file == spot.site.file and span and p.line <= span[0] < p.line + len(p.lines)), None
+        )
+        if piece is None or span is None:
+            return
+        node = node_at(piece, span)
+        if node is not None:
+            jacobian = spot.solution.jacobian if spot.solution.affine else None
+            residual = spot.solution.residual
+            if jacobian is None:
+                residual = (spot.solution.values[spot.definition.name] - spot.now).ravel()
+            yield from self._edits(piece, node, spot.now, jacobian, residual, spot.definition.name, deep)
+
+    def returned(self, names: Sequence[str], deep: bool) -> Iterator[Change]:
+        """The edits of what is returned under a name, where that is written out."""
+        bench = self.backward.benches[0]
+        found = self.backward.gradients(bench) or {}
+        for piece in self.pieces:
+            for name, node in returned_under(piece, names):
+                now, right = found[name], bench.right[name]
+                if now.shape == right.shape and np.isfinite(now).all():
+                    yield from self._edits(piece, node, now, None, (right - now).ravel(), None, deep)
+
+    def _edits(
+        self,
+        piece: Piece,
+        node: ast.expr,
+        now: Array,
+        jacobian: Array | None,
+        residual: Array,
+        name: str | None,
+        deep: bool,
+    ) -> Iterator[Change]:
+        env = self.scope(piece, node)
+        first, second = self._pool(piece, node, env, name, deep)
+        text = piece.source(node)
+        inner = text if isinstance(node, (ast.Name, ast.Call, ast.Attribute, ast.Subscript)) else f"({text})"
+        found: list[Change] = []
+        sizes = self.backward.benches[0].sizes
+        ranked = sorted(hits(now, jacobian, residual, first if deep else [], second), key=lambda h: h.cost)[: 4 * BEST]
+        for hit in ranked:
+            for spelling, said, cost in readings(hit.coefficient, sizes, env):
+                new = written(hit, inner, spelling)
+                words = described(hit, clipped(text), said)
+                if new is not None and _grown(text, new) <= DOZEN:
+                    found.append(Change(piece, ((piece.span(node), f"({new})"),), words, hit.cost + cost, node.lineno))
+        yield from sorted(found, key=lambda c: c.cost)[: 2 * BEST]
+
+    def scope(self, piece: Piece, node: ast.AST) -> dict[str, Any]:
+        """The variables that may be read at a node, with their values at the end of their function."""
+        found: dict[str, Any] = {}
+        known = variables(piece, node)
+        for (file, line, _), env in self.locals.items():
+            if file == piece.file and piece.line <= line < piece.line + len(piece.lines):
+                found.update({n: v for n, v in env.items() if n in known})
+        return {n: found[n] for n in known if n in found}
+
+    def _pool(
+        self, piece: Piece, node: ast.expr, env: Mapping[str, Any], name: str | None, deep: bool
+    ) -> tuple[list[Part], list[Part]]:
+        steps = []
+        program = self.spots.program
+        for d in program.definitions if program is not None and name is not None else ():
+            if d.name == name:
+                break
+            s = d.sites[0] if d.sites else None
+            if s is None or s.span is None or s.file != piece.file or None in s.span or d.kind != "float":
+                continue
+            other = node_at(piece, s.span)  # type: ignore[arg-type]
+            if other is not None and _names(other) <= set(env) | {"torch", "F", "math"} and other is not node:
+                steps.append((piece.source(other), self.spots.value(d.name)))
+        key = (str(deep), *env, "|", *(t for t, _ in steps))
+        if key not in self._pools:
+            first = [*parts(env, steps), *hot(env)]
+            self._pools[key] = first, grown(first) if deep else shallow(first)
+        return self._pools[key]
+
+
+def node_at(piece: Piece, span: tuple[int, int, int, int]) -> ast.expr | None:
+    """The expression of a piece that stands exactly there."""
+    for n in ast.walk(piece.tree):
+        if isinstance(n, ast.expr) and (n.lineno, n.end_lineno, n.col_offset, n.end_col_offset) == span:
+            return n
+    return None
+
+
+def returned_under(piece: Piece, names: Sequence[str]) -> Iterator[tuple[str, ast.expr]]:
+    """The expressions of dicts that stand under these names."""
+    for n in ast.walk(piece.tree):
+        if isinstance(n, ast.Dict):
+            for k, v in zip(n.keys, n.values):
+                if isinstance(k, ast.Constant) and k.value in names:
+                    yield str(k.value), v
+
+
+def _names(node: ast.AST) -> set[str]:
+    return {n.id for n in ast.walk(node) if isinstance(n, ast.Name)}
+
+
+def written(hit: Hit, inner: str, coefficient: str) -> str | None:
+    """The expression with what is missing put in."""
+    product = " * ".join(p.inner for p in hit.parts)
+    minus = coefficient.startswith(" * -")
+    plain = (
+        coefficient.replace(" * -1", "", 1)
+        if coefficient.startswith(" * -1") and not coefficient[5:6].isdigit()
+        else coefficient
+    )
+    plain = plain.replace(" * -", " * ", 1) if minus and plain is coefficient else plain
+    if hit.form == "factor":
+        sign = "-" if minus else ""
+        return f"{sign}{inner}{' * ' + product if product else ''}{plain}"
+    if hit.form == "divisor":
+        return f"{'-' if minus else ''}{inner} / {product}{plain}"
+    if hit.form == "place":
+        return f"{'-' if minus else ''}{product}{plain}"
+    if hit.form == "addend":
+        return f"{inner} {'-' if minus else '+'} {product}{plain}"
+    if hit.form == "share":
+        return f"{inner} * (1 {'-' if minus else '+'} {product}{plain})"
+    return None
+
+
+def described(hit: Hit, text: str, coefficient: str) -> str:
+    """What is missing, in words."""
+    product = " * ".join(p.inner for p in hit.parts)
+    known = next((p.words for p in hit.parts if p.words), "")
+    known = f" ({known})" if known else ""
+    times = "" if coefficient in ("1", "-1") else f", {coefficient} times"
+    sign = ", with the sign turned" if coefficient.startswith("-") and hit.form != "addend" else ""
+    if hit.form == "factor" and not product:
+        if coefficient == "-1":
+            return f"`{text}` has the wrong sign"
+        return f"the factor {coefficient} is missing at `{text}`"
+    if hit.form == "factor":
+        return f"the factor `{product}`{known} is missing at `{text}`{times}{sign}"
+    if hit.form == "divisor":
+        return f"`{text}` has to be divided by `{product}`{known}{times}{sign}"
+    if hit.form == "place":
+        return f"`{text}` stands where `{product}`{known} is meant{times}{sign}"
+    if hit.form == "share":
+        return f"the addend `{text} * {product}`{known} is missing beside `{text}`{times}{sign}"
+    minus = "-" if coefficient.startswith("-") else ""
+    return f"the addend `{minus}{product}`{known} is missing beside `{text}`{times.replace('-', '')}"
+
+
+def _grown(old: str, new: str) -> int:
+    return _count(new) - _count(old)
+
+
+def _count(text: str) -> int:
+    kinds = (ast.BinOp, ast.UnaryOp, ast.Call, ast.Name, ast.Constant, ast.Compare, ast.Subscript)
+    return sum(isinstance(n, kinds) for n in ast.walk(ast.parse(text.strip(), mode="eval")))
+
+
+__all__ = ["CodeType", "Missing", "returned_under"]

@@ -1,0 +1,316 @@
+"""Expressions in the user's own variables, each a text with its value: what may be missing from a line.
+
+A candidate is compared with what a definition would have to be, through the Jacobian: no candidate is run.
+"""
+
+from __future__ import annotations
+
+import ast
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from derivcheck.diagnosis.scene import Array
+
+FIRST = 26  # variables and steps that are looked at
+SECOND = 1500  # expressions of one of them
+THIRD = 22  # of those, what products are made with
+CLOSE = 1e-7
+Unary = tuple[str, Callable[[torch.Tensor], torch.Tensor], float, str]
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """An expression with its value.
+
+    Attributes:
+        text: the torch code.
+        value: at the small data.
+        cost: how much it is to write.
+        words: what the field calls it, or "".
+        loose: whether the text needs parentheses within a product.
+    """
+
+    text: str
+    value: torch.Tensor
+    cost: float
+    words: str = ""
+    loose: bool = False
+
+    @property
+    def inner(self) -> str:
+        """The text as a factor."""
+        return f"({self.text})" if self.loose else self.text
+
+
+def _u(template: str, f: Callable[[torch.Tensor], torch.Tensor], cost: float, words: str = "") -> Unary:
+    return template, f, cost, words
+
+
+ELEMENTWISE: tuple[Unary, ...] = (
+    _u("1 - {}", lambda u: 1 - u, 0.5),
+    _u("{}**2", lambda u: u * u, 0.5),
+    _u("1 - {}**2", lambda u: 1 - u * u, 0.7),
+    _u("1 + {}", lambda u: 1 + u, 0.6),
+    _u("1 + {}**2", lambda u: 1 + u * u, 0.9),
+    _u("{}**3", lambda u: u**3, 0.8),
+    _u("{}**0.5", lambda u: u**0.5, 0.8),
+    _u("{} * (1 - {})", lambda u: u * (1 - u), 0.7),
+    _u("1 - 2 * {}", lambda u: 1 - 2 * u, 0.9),
+    _u("{} > 0", lambda u: (u > 0).to(u.dtype), 0.6, "the mask"),
+    _u("{} < 0", lambda u: (u < 0).to(u.dtype), 0.7, "the mask"),
+    _u("{} >= 0", lambda u: (u >= 0).to(u.dtype), 0.8, "the mask"),
+    _u("{} != 0", lambda u: (u != 0).to(u.dtype), 0.8, "the mask"),
+    _u("{}.abs() < 1", lambda u: (u.abs() < 1).to(u.dtype), 0.9, "the mask"),
+    _u("{}.abs() <= 1", lambda u: (u.abs() <= 1).to(u.dtype), 0.9, "the mask"),
+    _u("{}.sign()", lambda u: u.sign(), 0.7, "the sign"),
+    _u("{}.abs()", lambda u: u.abs(), 0.8),
+    _u("{}.exp()", lambda u: u.exp(), 0.7),
+    _u("{}.log()", lambda u: u.log(), 0.8),
+    _u("{}.sin()", lambda u: u.sin(), 0.8),
+    _u("{}.cos()", lambda u: u.cos(), 0.8),
+    _u("{}.tanh()", lambda u: u.tanh(), 0.8),
+    _u("1 - {}.tanh()**2", lambda u: 1 - u.tanh() ** 2, 0.9, "the derivative of tanh"),
+    _u("{}.sigmoid()", lambda u: u.sigmoid(), 0.8),
+    _u("1 - {}.sigmoid()", lambda u: 1 - u.sigmoid(), 0.9),
+    _u("{0}.sigmoid() * (1 - {0}.sigmoid())", lambda u: u.sigmoid() * (1 - u.sigmoid()), 1.0, "the derivative of sigmoid"),
+    _u("{}.square().neg().exp()", lambda u: (-u * u).exp(), 1.2),
+    _u("({0}**2 + 1)", lambda u: u * u + 1, 1.2),
+)
+LAID: tuple[Unary, ...] = (
+    _u("{}.mT", lambda u: u.transpose(-1, -2), 0.5),
+    _u("{}[..., None]", lambda u: u[..., None], 0.5),
+    _u("{}[:, None]", lambda u: u[:, None], 0.6),
+    _u("{}[:, None, None]", lambda u: u[:, None, None], 0.9),
+    _u("{}[..., None, None]", lambda u: u[..., None, None], 0.9),
+    _u("{}.sum(-1, keepdim=True)", lambda u: u.sum(-1, keepdim=True), 0.6, "the sum over the last axis"),
+    _u("{}.sum(0)", lambda u: u.sum(0), 0.6, "the sum over the first axis"),
+    _u("{}.sum(-2, keepdim=True)", lambda u: u.sum(-2, keepdim=True), 0.8),
+    _u("{}.sum(-1)", lambda u: u.sum(-1), 0.8),
+    _u("{}.sum()", lambda u: u.sum(), 0.7, "the sum of all"),
+    _u("{}.sum((-2, -1), keepdim=True)", lambda u: u.sum((-2, -1), keepdim=True), 1.0),
+    _u("{}.sum((0, 2))", lambda u: u.sum((0, 2)), 1.0),
+    _u("{}.mean(-1, keepdim=True)", lambda u: u.mean(-1, keepdim=True), 0.6, "the mean over the last axis"),
+    _u("{}.mean(0)", lambda u: u.mean(0), 0.7, "the mean over the first axis"),
+    _u("{}.norm(dim=-1, keepdim=True)", lambda u: torch.linalg.vector_norm(u, dim=-1, keepdim=True), 0.9, "the norm"),
+    _u("{}.softmax(-1)", lambda u: torch.softmax(u, -1), 0.9, "the softmax"),
+    _u("{}.flip(-1)", lambda u: u.flip(-1), 0.8),
+    _u("{}.flip(0)", lambda u: u.flip(0), 0.9),
+    _u("{}.cumsum(-1)", lambda u: u.cumsum(-1), 1.0),
+    _u("{}.flip(-1).cumsum(-1).flip(-1)", lambda u: u.flip(-1).cumsum(-1).flip(-1), 1.3),
+    _u("{}.diagonal()", lambda u: u.diagonal(), 1.0),
+)
+
+
+def parts(env: Mapping[str, Any], steps: Iterable[tuple[str, Array]], upto: int = FIRST) -> list[Part]:
+    """The variables of a function that hold numbers, and its steps that have no name."""
+    found: dict[str, Part] = {}
+    for n, v in env.items():
+        if (
+            isinstance(v, torch.Tensor)
+            and n.isidentifier()
+            and v.numel()
+            and v.dtype in (torch.float64, torch.float32, torch.bool)
+        ):
+            found[n] = Part(n, v.detach().double(), 0.0)
+        elif isinstance(v, float) and n.isidentifier():
+            found[n] = Part(n, torch.tensor(v, dtype=torch.float64), 0.0)
+    named = [p.value for p in found.values()]
+    for text, value in steps:
+        t = torch.from_numpy(np.array(value, dtype=float))
+        if not any(v.shape == t.shape and torch.equal(v, t) for v in named) and len(text) < 50:
+            found.setdefault(text, Part(text, t, 0.6, "", not _atom(text)))
+            named.append(t)
+    return list(found.values())[:upto]
+
+
+def _atom(text: str) -> bool:
+    try:
+        return isinstance(ast.parse(text, mode="eval").body, (ast.Name, ast.Call, ast.Attribute, ast.Subscript, ast.Constant))
+    except SyntaxError:
+        return False
+
+
+def hot(env: Mapping[str, Any]) -> list[Part]:
+    """Targets as ones at their places."""
+    found = []
+    for n, v in env.items():
+        if isinstance(v, torch.Tensor) and v.dtype == torch.int64 and v.numel() and bool((v >= 0).all()):
+            for m, w in env.items():
+                if isinstance(w, torch.Tensor) and w.is_floating_point() and w.ndim == v.ndim + 1 and w.shape[:-1] == v.shape:
+                    if int(v.max()) < w.shape[-1]:
+                        one = torch.nn.functional.one_hot(v, w.shape[-1]).double()
+                        found.append(
+                            Part(f"torch.nn.functional.one_hot({n}, {m}.shape[-1])", one, 0.8, "the ones at the targets")
+                        )
+                        break
+    return found
+
+
+def shallow(first: list[Part]) -> list[Part]:
+    """The parts, and what is most often forgotten of one: ``1 - s``, a mask, another layout."""
+    return [*first, *(q for p in first for q in _applied((*ELEMENTWISE[:10], *LAID[:3]), p))]
+
+
+def grown(first: list[Part]) -> list[Part]:
+    """Expressions of one or two of the parts: functions, sums, other layouts, contractions."""
+    found = list(first)
+    seen: set[bytes] = {_key(p.value) for p in first}
+    ones = [p for p in first if p.value.ndim]
+
+    def keep(part: Part) -> None:
+        key = _key(part.value)
+        if key not in seen and len(found) < SECOND:
+            seen.add(key)
+            found.append(part)
+
+    laid: list[Part] = []
+    for table in (ELEMENTWISE, LAID):
+        for p in first:
+            for q in _applied(table, p):
+                keep(q)
+                laid += [q] if table is LAID else []
+    for a, p in enumerate(ones):
+        for q in ones[a:]:
+            if p.value.shape != q.value.shape:
+                continue
+            both = Part(f"{p.inner} * {q.inner}", p.value * q.value, p.cost + q.cost + 0.5, "", True)
+            for r in _applied(_SUMS, both):
+                keep(r)
+            if p is not q:
+                keep(both)
+    for p in ones:
+        for q in ones:
+            if p is not q and p.value.ndim == q.value.ndim == 2:
+                for text, x, y in (
+                    (f"{p.inner}.mT @ {q.inner}", p.value.mT, q.value),
+                    (f"{p.inner} @ {q.inner}", p.value, q.value),
+                    (f"{p.inner} @ {q.inner}.mT", p.value, q.value.mT),
+                ):
+                    if x.shape[-1] == y.shape[0]:
+                        keep(Part(text, x @ y, p.cost + q.cost + 0.6, "", True))
+    for p in list(found[len(first) :]):  # what was laid out anew, under a function; functions, laid out anew
+        if p in laid and p.cost < 0.8:
+            for q in _applied(ELEMENTWISE[:8], p):
+                keep(q)
+    return found
+
+
+_SUMS: tuple[Unary, ...] = (
+    _u("{}.mean(-1, keepdim=True)", lambda u: u.mean(-1, keepdim=True), 0.5, "a mean over the last axis"),
+    _u("{}.mean(0)", lambda u: u.mean(0), 0.6, "a mean over the first axis"),
+    _u("{}.sum(-1, keepdim=True)", lambda u: u.sum(-1, keepdim=True), 0.5, "a sum over the last axis"),
+    _u("{}.sum(0)", lambda u: u.sum(0), 0.5, "a sum over the first axis"),
+    _u("{}.sum(-2, keepdim=True)", lambda u: u.sum(-2, keepdim=True), 0.7),
+    _u("{}.sum(-1)", lambda u: u.sum(-1), 0.7),
+    _u("{}.sum()", lambda u: u.sum(), 0.6, "a sum over all"),
+    _u("{}.sum((-2, -1), keepdim=True)", lambda u: u.sum((-2, -1), keepdim=True), 1.0),
+    _u("{}.sum((0, 2))", lambda u: u.sum((0, 2)), 1.0),
+    _u("{}.sum((0, 2), keepdim=True)", lambda u: u.sum((0, 2), keepdim=True), 1.2),
+)
+
+
+def _applied(table: Iterable[Unary], p: Part) -> Iterator[Part]:
+    for template, f, cost, words in table:
+        try:
+            value = f(p.value)
+        except (RuntimeError, IndexError, ValueError):
+            continue
+        if value.numel() and bool(torch.isfinite(value).all()):
+            text = template.replace("{0}", p.inner).replace("{}", p.inner)
+            called = text.endswith(")") and template.startswith("{}.") or template.endswith(("]", ".mT"))
+            yield Part(text, value, p.cost + cost, words and f"{words} of {p.text}", not called)
+
+
+def _key(t: torch.Tensor) -> bytes:
+    return repr(tuple(t.shape)).encode() + np.ascontiguousarray(np.round(t.numpy(), 9)).tobytes()
+
+
+@dataclass(frozen=True, eq=False)
+class Hit:
+    """A candidate that is proportional to what is looked for.
+
+    Attributes:
+        form: ``factor``, ``divisor``, ``addend``, ``share`` (an addend that has what stands there as a factor), or ``place``:
+            in its place.
+        parts: the factors of the candidate.
+        coefficient: what it is to be multiplied by.
+        cost: without the coefficient's.
+    """
+
+    form: str
+    parts: tuple[Part, ...]
+    coefficient: float
+    cost: float
+
+
+def hits(now: Array, jacobian: Array | None, residual: Array, first: list[Part], second: list[Part]) -> Iterator[Hit]:
+    """The candidates that make up for a residual of the gradients.
+
+    Args:
+        now: the value that stands there.
+        jacobian: of the gradients in it; None where the residual is that of the value itself.
+    """
+    shape, flat = now.shape, now.ravel()
+
+    def seen(rows: Array) -> Array:
+        return rows if jacobian is None else rows @ jacobian.T
+
+    target = residual + (flat if jacobian is None else jacobian @ flat)
+    yield from _proportional("factor", target, seen(flat[None]), [()], 1.3)
+    rows, own = _rows(second, shape)
+    if not len(own):
+        return
+    with np.errstate(all="ignore"):
+        for form, values, wanted, cost in (
+            ("place", rows, target, 1.0),
+            ("factor", rows * flat, target, 1.0),
+            ("divisor", np.where(rows != 0, flat / rows, np.nan), target, 1.1),
+            ("addend", rows, residual, 1.3),
+            ("share", rows * flat, residual, 1.6),
+        ):
+            yield from _proportional(form, wanted, seen(values), [(p,) for p in own], cost)
+        few, names = _rows([p for p in first if p.value.ndim or p.cost == 0][:THIRD], shape)
+        for k, p in enumerate(names):
+            both = [(p, q) for q in own]
+            yield from _proportional("addend", residual, seen(rows * few[k]), both, 1.9)
+            yield from _proportional("factor", target, seen(rows * few[k] * flat), both, 1.9)
+            yield from _proportional("place", target, seen(rows * few[k]), both, 2.1)
+            yield from _proportional(
+                "factor",
+                target,
+                seen(np.where(few[k] != 0, rows / few[k], np.nan) * flat),
+                [(q, Part(f"1 / {p.inner}", 1 / p.value, p.cost, "", True)) for q in own],
+                2.1,
+            )
+
+
+def _rows(parts_: list[Part], shape: tuple[int, ...]) -> tuple[Array, list[Part]]:
+    rows, own = [], []
+    for p in parts_:
+        if p.value.ndim > len(shape):
+            continue
+        try:
+            rows.append(np.broadcast_to(p.value.numpy(), shape).ravel())
+        except ValueError:
+            continue
+        own.append(p)
+    return (np.stack(rows) if rows else np.zeros((0, 0))), own
+
+
+def _proportional(form: str, wanted: Array, found: Array, of: Sequence[tuple[Part, ...]], cost: float) -> Iterator[Hit]:
+    with np.errstate(all="ignore"), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        norms = np.einsum("ij,ij->i", found, found)
+        c = found @ wanted / norms
+        off = np.abs(c[:, None] * found - wanted).max(axis=1) if found.size else np.zeros(0)
+        scale = float(np.abs(wanted).max(initial=0.0))
+        good = np.flatnonzero(np.isfinite(c) & (norms > 0) & (off <= CLOSE * scale) & (np.abs(c) > 1e-9))
+    for k in map(int, good):
+        if form == "factor" and not of[k] and abs(c[k] - 1) < 1e-9:
+            continue
+        yield Hit(form, of[k], float(c[k]), cost + sum(p.cost for p in of[k]))

@@ -1,0 +1,253 @@
+"""From a wrong backward to the line that can be repaired, and the fix."""
+
+from __future__ import annotations
+
+import linecache
+import time
+import warnings
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+
+from derivcheck.diagnosis.repair.edits.every import changes
+from derivcheck.diagnosis.repair.edits.reader import Change, clipped
+from derivcheck.diagnosis.repair.fix import Fix, edits_of, tidied
+from derivcheck.diagnosis.repair.missing import Missing
+from derivcheck.diagnosis.repair.pieces import Piece, pieces_of
+from derivcheck.diagnosis.repair.proving import proved
+from derivcheck.diagnosis.repair.spots import Spot, Spots
+from derivcheck.diagnosis.repair.subject import Backward, Bench
+from derivcheck.diagnosis.repair.trying import running, together, tried
+
+LINE_SECONDS = 0.45
+FIX_SECONDS = 5.0
+CHEAP, USUAL = 1.65, 2.05  # edits up to this cost are tried before anything dearer is made
+
+
+Whole = tuple[tuple[Change, ...], tuple[Bench, ...]]  # edits that make all right, and the data that confirm it
+
+
+@dataclass(frozen=True)
+class Line:
+    """A line that can be repaired alone.
+
+    Attributes:
+        file, line: where.
+        code: what stands there.
+        names: the gradients that are wrong because of it.
+        new: what should stand there, where that is known.
+        words: what is wrong, where that is known.
+        called: the lines that call the function that it stands in, where one alone of several calls is meant.
+    """
+
+    file: str
+    line: int
+    code: str
+    names: tuple[str, ...]
+    new: str = ""
+    words: str = ""
+    called: tuple[str, ...] = ()
+
+    @property
+    def place(self) -> str:
+        """``file.py:12``."""
+        return f"{Path(self.file).name}:{self.line}"
+
+    def __str__(self) -> str:
+        called = f", called at {' and '.join(self.called)}" if self.called else ""
+        new = f"; it should be `{clipped(self.new, 110)}`" if self.new else ""
+        return f"{self.place}{called}: `{clipped(self.code, 110)}`{new}"
+
+
+class Repair:
+    """The search, each part of it made when it is asked for."""
+
+    def __init__(self, backward: Backward) -> None:
+        self.backward = backward
+        self._known: tuple[list[Whole], bool] | None = None
+        self._alone: dict[str, list[Spot]] = {}
+
+    # -- asked for -----------------------------------------------------------------
+    @cached_property
+    def lines(self) -> tuple[Line, ...]:
+        """The lines that can be repaired alone, at most two for each set of gradients."""
+        try:
+            return self._lines(time.monotonic() + LINE_SECONDS)
+        except Exception:  # a help for the reader is no reason to fail
+            return ()
+
+    def lines_of(self, name: str) -> tuple[Line, ...]:
+        """Those of one gradient."""
+        return tuple(x for x in self.lines if name in x.names)
+
+    @cached_property
+    def fix(self) -> Fix | None:
+        """The fix that makes every gradient right, with another one where there is one; or None."""
+        try:
+            return self._fix(time.monotonic() + FIX_SECONDS)
+        except Exception:  # a help for the reader is no reason to fail
+            return None
+
+    # -- the search -----------------------------------------------------------------
+    @cached_property
+    def pieces(self) -> list[Piece]:
+        """The user's source."""
+        return pieces_of(self.backward.code, self.backward.kept)
+
+    @cached_property
+    def _spots(self) -> Spots:
+        return Spots(self.backward, time.monotonic() + 3 * LINE_SECONDS)
+
+    @cached_property
+    def _candidates(self) -> list[Spot]:
+        return list(self._spots.of(self.backward.names))
+
+    @cached_property
+    def _good(self) -> set[tuple[str, int]]:
+        """The lines that alone could make all gradients right."""
+        found = {(s.site.file, s.site.line) for s in self._candidates}
+        return found or set(self._spots.lines(self.backward.names))
+
+    @cached_property
+    def _edits(self) -> tuple[list[Change], list[Change]]:
+        """The edits of the lines that could be repaired alone, and those of other lines, cheapest first."""
+        good = self._good
+        every = sorted((c for p in self.pieces for c in changes(p)), key=lambda c: c.cost)
+        if not good:
+            return every, []
+        near = [_touches(c, good) for c in every]
+        return [c for c, n in zip(every, near) if n], [c for c, n in zip(every, near) if not n]
+
+    @cached_property
+    def _put_in(self) -> Missing:
+        return Missing(self.backward, self.pieces, self._spots)
+
+    def _missing(self, end: float, deep: bool) -> list[Change]:
+        """What may be missing from the lines, cheapest first; until the clock says ``end``."""
+        found: list[Change] = []
+        names = self.backward.names
+        for spots in (self._candidates, *([self._each(n) for n in names] if len(names) > 1 else [])):
+            for spot in spots:
+                if time.monotonic() > end:
+                    return found
+                found += self._put_in.at(spot, deep)
+        found += self._put_in.returned(names, deep)
+        return _shortest(found)
+
+    def _each(self, name: str) -> list[Spot]:
+        if name not in self._alone:
+            self._alone[name] = list(self._spots.of([name]))
+        return self._alone[name]
+
+    def _groups(self, end: float) -> Iterator[list[Change]]:
+        """The edits to try, those first that are cheapest to make and to find."""
+        near, far = self._edits
+        yield [c for c in near if c.cost <= CHEAP]
+        yield [*(c for c in near if CHEAP < c.cost <= USUAL), *self._missing(end, False)]
+        yield [*(c for c in near if c.cost > USUAL), *self._missing(time.monotonic() + 0.6 * (end - time.monotonic()), True)]
+        yield far
+
+    def _search(self, end: float) -> tuple[list[Whole], bool]:
+        """Fixes, cheapest first, and whether all was tried."""
+        backward = self.backward
+        if not backward.benches or not backward.names or not self.pieces:
+            return [], True
+        whole: list[Whole] = []
+        parts: list[tuple[frozenset[str], Change]] = []
+        ended = True
+        for group in self._groups(end):
+            found = tried(backward, sorted(group, key=lambda c: c.cost), end)
+            whole += [((c,), b) for c, b in found.whole]
+            parts += found.parts
+            ended = found.ended and (bool(whole) or time.monotonic() <= end)
+            if whole or not ended:
+                break
+        if not whole:
+            whole = together(backward, parts, end)
+        return sorted(whole, key=lambda w: (sum(c.cost for c in w[0]), -_width(w[0]))), ended
+
+    def _searched(self, end: float) -> list[Whole]:
+        """The search, not made again where it has come to an end."""
+        if self._known is None or not (self._known[0] or self._known[1]):
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                self._known = self._search(end)
+        return self._known[0]
+
+    def _fix(self, end: float) -> Fix | None:
+        found = self._searched(end)
+        if not found:
+            return None
+        first = self._made(*found[0])
+        lines = {(e.file, e.line) for e in first.edits}
+        for chosen, benches in found[1:]:
+            other = edits_of([tidied(c) for c in chosen])
+            if {(e.file, e.line) for e in other} != lines:
+                return replace(first, alternatives=(self._made(chosen, benches),))
+        return first
+
+    def _made(self, chosen: Sequence[Change], benches: Sequence[Bench]) -> Fix:
+        chosen = [tidied(c) for c in chosen]
+        status, conditions = "agrees", tuple[str, ...]()
+        with running(chosen):
+            b = self.backward
+            new = Backward(b.d, b.call, b.code, b.like, b.kept, b.written, b.engine)
+            proof = proved(new)
+        if proof is not None:
+            status, conditions = "proved", proof
+        tried_at = tuple(dict.fromkeys(str(b) for b in benches if str(b)))
+        words = "; ".join(dict.fromkeys(c.words for c in chosen))
+        read = {c.piece.file: c.piece.whole for c in chosen}
+        return Fix(edits_of(chosen), status, words, tried_at, self.backward.d.program.sizes(), conditions, read=read)
+
+    def _lines(self, end: float) -> tuple[Line, ...]:
+        backward = self.backward
+        if not backward.benches or not backward.names:
+            return ()
+        names, told = backward.names, dict[tuple[str, int], Line]()
+        found = self._searched(end)
+        for chosen, _ in found:
+            if sum(c.cost for c in chosen) <= sum(c.cost for c in found[0][0]) + 0.3 and len(told) < 2:
+                for e in edits_of([tidied(c) for c in chosen]):
+                    words = "; ".join(c.words for c in chosen)
+                    told.setdefault((e.file, e.line), Line(e.file, e.line, e.old.strip(), names, e.new.strip(), words))
+        if told:
+            return tuple(told.values())
+        if self._good:
+            return self._told(sorted(self._good), names)
+        each: list[Line] = []
+        for n in names:
+            own = {(s.site.file, s.site.line) for s in self._each(n)} if len(names) > 1 else set()
+            each += self._told(sorted(own), (n,))
+        return tuple(each)
+
+    def _told(self, lines: Sequence[tuple[str, int]], names: tuple[str, ...]) -> tuple[Line, ...]:
+        """At most two: the last that could, and the first."""
+        few = list(dict.fromkeys([*lines[-1:], *lines[:1]]))
+        return tuple(Line(f, n, _code(f, n), names) for f, n in few)
+
+
+def _code(file: str, line: int) -> str:
+    return linecache.getline(file, line).strip()
+
+
+def _touches(c: Change, lines: set[tuple[str, int]]) -> bool:
+    for (start, end), _ in c.places:
+        first, last = (c.piece.line + c.piece.text[:k].count("\n") for k in (start, end))
+        if any((c.piece.file, n) in lines for n in range(first, last + 1)):
+            return True
+    return False
+
+
+def _width(chosen: Iterable[Change]) -> int:
+    return sum(end - start for c in chosen for (start, end), _ in c.places)
+
+
+def _shortest(many: list[Change]) -> list[Change]:
+    found: dict[tuple[int, str], Change] = {}
+    for c in many:
+        key = (id(c.piece), c.text)
+        if key not in found or c.cost < found[key].cost:
+            found[key] = c
+    return list(found.values())

@@ -1,0 +1,146 @@
+"""The lines of a backward that could be repaired alone: what its definitions would have to be, on numbers."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from types import CodeType
+
+import numpy as np
+
+from derivcheck.diagnosis.repair.solve import Solution, System
+from derivcheck.diagnosis.repair.subject import Backward, Bench
+from derivcheck.diagnosis.scene import Array
+from derivcheck.notation.program.definitions import Definition, Site
+from derivcheck.notation.program.program import Program
+from derivcheck.notation.values.evaluator import evaluate
+
+
+@dataclass(frozen=True)
+class Spot:
+    """A definition of the backward with what it would have to be."""
+
+    definition: Definition
+    site: Site
+    solution: Solution
+    now: Array
+
+    @property
+    def span(self) -> tuple[int, int, int, int] | None:
+        """First and last line, first and last column of its expression."""
+        s = self.site.span
+        return None if s is None or None in s else (s[0], s[1], s[2], s[3])  # type: ignore[return-value]
+
+
+@dataclass
+class Spots:
+    """The search for them: for all wrong gradients together, and for each.
+
+    Attributes:
+        end: when to stop.
+    """
+
+    backward: Backward
+    end: float
+    bench: Bench = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.bench = self.backward.benches[0]
+
+    @cached_property
+    def program(self) -> Program | None:
+        """The backward's Program, where it is the backward on these data."""
+        found = self.backward.claimed
+        return None if found is None or not self._values else found.program
+
+    @cached_property
+    def _values(self) -> Mapping[str, Array]:
+        found = self.backward.claimed
+        if found is None:
+            return {}
+        held = {n: np.asarray(getattr(v, "numpy", lambda v=v: v)()) for n, v in found.values.items()}
+        given = {**self.bench.values, **{n: t.numpy() for n, t in self.bench.given.items()}, **held}
+        try:
+            values = evaluate(found.program, {a.name: given[a.name] for a in found.program.arguments}, self.bench.sizes)
+        except Exception:  # sizes that the trace does not hold for
+            return {}
+        every = {**{k: np.asarray(v) for k, v in given.items()}, **values}
+        run = self.backward.gradients(self.bench) or {}
+        for n, o in found.outputs.items():
+            if n in run and not (
+                run[n].shape == every[o].shape and np.allclose(run[n], every[o], rtol=1e-8, atol=1e-12, equal_nan=True)
+            ):
+                return {}
+        return every
+
+    def system(self, names: Sequence[str]) -> System | None:
+        """The backward with what it should return; these wrong gradients alone are asked to become right."""
+        found, program = self.backward.claimed, self.program
+        if found is None or program is None:
+            return None
+        bad = set(self.backward.names) - set(names)
+        targets = {}
+        for n, o in found.outputs.items():
+            right = self.bench.right.get(n)
+            if right is not None and n not in bad and right.size == self._values[o].size:
+                targets[o] = right.reshape(self._values[o].shape)
+        wanted = {o for n, o in found.outputs.items() if n in names}
+        return System(program, self._values, self.bench.sizes, targets) if wanted & set(targets) else None
+
+    def of(self, names: Sequence[str]) -> Iterator[Spot]:
+        """The definitions that alone could make these gradients right, and leave the right ones so."""
+        system, program = self.system(names), self.program
+        if system is None or program is None:
+            return
+        for d in program.definitions:
+            if d.kind != "float" or not (site := self.site(d)):
+                continue
+            if time.monotonic() > self.end:
+                return
+            solution = system.solve([d.name])
+            if solution is not None:
+                yield Spot(d, site, solution, self._values[d.name])
+
+    def lines(self, names: Sequence[str]) -> dict[tuple[str, int], tuple[Definition, ...]]:
+        """The lines that alone could, all that they compute for others changed at once."""
+        system, program = self.system(names), self.program
+        found: dict[tuple[str, int], list[Definition]] = {}
+        if system is None or program is None:
+            return {}
+        for d in program.definitions:
+            if d.kind == "float" and (site := self.site(d)):
+                found.setdefault((site.file, site.line), []).append(d)
+        good = {}
+        for line, own in found.items():
+            if time.monotonic() > self.end:
+                break
+            seen = _seen(program, own)
+            if seen and system.solve(seen) is not None:
+                good[line] = tuple(own)
+        return good
+
+    def site(self, d: Definition) -> Site | None:
+        """Where a definition stands in code that may be changed."""
+        if not d.sites or any(_within(s, c) for s in d.sites for c in self.backward.kept):
+            return None
+        return d.sites[0]
+
+    def value(self, name: str) -> Array:
+        """A definition's value on the data."""
+        return self._values[name]
+
+
+def _seen(program: Program, own: Sequence[Definition]) -> list[str]:
+    """Those of some definitions that others read, or that are returned."""
+    names = {d.name for d in own}
+    read = set(program.outputs).union(*(d.term.names for d in program.definitions if d.name not in names))
+    return [d.name for d in own if d.name in read]
+
+
+def _within(site: Site, code: CodeType) -> bool:
+    if site.file != code.co_filename or site.function != code.co_name:
+        return False
+    lines = [n for _, _, n in code.co_lines() if n is not None]
+    return bool(lines) and min(code.co_firstlineno, *lines) <= site.line <= max(lines)

@@ -1,0 +1,215 @@
+"""A wrong backward with the means to look into it: its code, its Program, and small data on which it runs."""
+
+from __future__ import annotations
+
+import inspect
+import math
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from types import CodeType
+from typing import Any
+
+import numpy as np
+import torch
+
+from derivcheck.claimed import Claimed, claimed
+from derivcheck.derived import Derivation
+from derivcheck.diagnosis.case import Case, draw
+from derivcheck.diagnosis.scene import Array, full
+from derivcheck.notation.values.evaluator import evaluate
+from derivcheck.notation.values.measure import measure
+from derivcheck.tracing.program.copies import same_layout
+
+Call = Callable[..., Mapping[str, Any]]
+SMALL = (3, 2, 5, 4, 7, 6, 8)
+ODD = (2, 5, 3, 4, 7, 6)
+EVEN = (4, 2, 6, 8)
+MOST = 20_000  # elements of a tensor that still counts as small
+RELATIVE = 1e-8
+
+
+@dataclass(frozen=True)
+class Bench:
+    """Small data, with the derived gradients there.
+
+    Attributes:
+        right: the derived gradient of each input.
+        values: every definition of the forward and of the adjoint.
+    """
+
+    sizes: Mapping[str, int]
+    inputs: Mapping[str, torch.Tensor]
+    upstream: Mapping[str, torch.Tensor]
+    right: Mapping[str, Array]
+    values: Mapping[str, Array]
+
+    @property
+    def given(self) -> dict[str, torch.Tensor]:
+        """Inputs and upstream gradients by name."""
+        return {**self.inputs, **self.upstream}
+
+    def __str__(self) -> str:
+        return ", ".join(f"{n}={v}" for n, v in self.sizes.items())
+
+
+def near(a: Array, b: Array, relative: float = RELATIVE) -> bool:
+    """Whether two arrays agree, what is no number included."""
+    if a.shape != b.shape:
+        return False
+    if not a.size:
+        return True
+    finite = np.isfinite(b)
+    if not np.array_equal(finite, np.isfinite(a)):
+        return False
+    scale = max(float(np.abs(b[finite]).max(initial=0.0)), float(np.abs(a[finite]).max(initial=0.0)))
+    return float(np.abs(a[finite] - b[finite]).max(initial=0.0)) <= relative * scale
+
+
+@dataclass
+class Backward:
+    """The backward under test.
+
+    Attributes:
+        d: forward and gradient.
+        call: runs it: a tensor per argument of the adjoint, by name.
+        code: what the user wrote: the function, or whatever leads to it.
+        like: a case of it, whose data others are drawn like.
+        kept: code that is not to be changed: the forward's own.
+        written: the same as code that traces.
+        engine: ``call`` runs it through torch's engine: it is an ``autograd.Function``'s own.
+    """
+
+    d: Derivation
+    call: Call
+    code: Any
+    like: Case
+    kept: frozenset[CodeType] = frozenset()
+    written: Call | None = None
+    engine: bool = False
+    _benches: dict[str, Bench | None] = field(default_factory=dict)
+
+    # -- data -----------------------------------------------------------------------
+    def plans(self) -> Iterator[dict[str, int]]:
+        """Small sizes that tell dimensions apart; then those that are equal where the data's are."""
+        names = [n for n in self.d.adjoint.sizes() if n in self.like.sizes]
+        for values in (SMALL, ODD, EVEN):
+            yield from self._admitted([dict(zip(names, values[k:] + values[:k])) for k in range(len(values) - 1)])
+        groups = {v: SMALL[k % 7] for k, v in enumerate(dict.fromkeys(self.like.sizes.values()))}
+        yield from self._admitted([{n: groups[v] for n, v in self.like.sizes.items()}])
+        yield dict(self.like.sizes)
+
+    def _admitted(self, plans: list[dict[str, int]]) -> Iterator[dict[str, int]]:
+        names = len(self.like.sizes)
+        for plan in plans:
+            if len(plan) == names and self.d.program.admits(plan):
+                yield plan
+                return
+
+    def bench(
+        self, sizes: Mapping[str, int], seed: int, change: Callable[[torch.Tensor], torch.Tensor] | None = None
+    ) -> Bench | None:
+        """Data of these sizes like the user's, or None where there is none, or the backward does not run there."""
+        key = f"{dict(sizes)}{seed}{change}"
+        if key not in self._benches:
+            try:
+                self._benches[key] = self._bench(sizes, seed, change)
+            except Exception:  # sizes and data that are not the user's
+                self._benches[key] = None
+        return self._benches[key]
+
+    def _bench(
+        self, sizes: Mapping[str, int], seed: int, change: Callable[[torch.Tensor], torch.Tensor] | None
+    ) -> Bench | None:
+        inputs, upstream = draw(self.like, sizes, seed)
+        inputs = {n: t.double() if t.is_floating_point() else t for n, t in inputs.items()}
+        if change is not None:
+            inputs = {n: change(t) if t.is_floating_point() else t for n, t in inputs.items()}
+        return self.on(inputs, upstream)
+
+    def on(self, inputs: Mapping[str, torch.Tensor], upstream: Mapping[str, torch.Tensor]) -> Bench | None:
+        """These data."""
+        given = {**inputs, **upstream}
+        if max((t.numel() for t in given.values()), default=0) > MOST:
+            return None
+        values = evaluate(full(self.d.program, self.d.adjoint), given)
+        right = {n: values[o] for n, o in zip(self.d.wrt, self.d.adjoint.outputs)}
+        shapes = {a.name: tuple(given[a.name].shape) for a in self.d.adjoint.arguments if a.name in given}
+        return Bench(measure(self.d.adjoint, shapes), inputs, upstream, right, values)
+
+    @cached_property
+    def benches(self) -> tuple[Bench, ...]:
+        """Data on which it runs and is wrong, the first is what is searched on; the others confirm."""
+        found: list[Bench] = []
+        for k, plan in enumerate(self.plans()):
+            b = self.bench(plan, 31 + k)
+            if b is None or not _sound(b):
+                continue
+            if self.gradients(b) is None:
+                continue
+            found.append(b)
+            if len(found) == 2:
+                break
+        wrong = [b for b in found if self.wrong(b)]
+        return tuple(wrong + [b for b in found if b not in wrong])
+
+    # -- running --------------------------------------------------------------------
+    def gradients(self, bench: Bench) -> dict[str, Array] | None:
+        """What it returns on these data; None where it raises."""
+        try:
+            with torch.enable_grad() if self.engine else torch.no_grad():
+                out = self.call(**{n: same_layout(t) for n, t in bench.given.items()})
+            return {
+                n: np.asarray(g.detach().to("cpu", torch.float64).numpy())
+                for n, g in out.items()
+                if n in bench.right and isinstance(g, torch.Tensor)
+            }
+        except Exception:  # code that was never meant for these sizes, or that an edit breaks
+            return None
+
+    def wrong(self, bench: Bench, found: Mapping[str, Array] | None = None) -> tuple[str, ...]:
+        """Which of the gradients that it returns are not right there."""
+        found = self.gradients(bench) if found is None else found
+        return tuple(n for n, g in (found or {}).items() if not near(fitted(g, bench.right[n]), bench.right[n]))
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """The gradients that are wrong on the first data."""
+        return self.wrong(self.benches[0]) if self.benches else ()
+
+    # -- its Program ----------------------------------------------------------------
+    @cached_property
+    def everywhere(self) -> Claimed | None:
+        """The backward as a Program for every size; None where it does not trace so."""
+        return self._traced(None)
+
+    @cached_property
+    def claimed(self) -> Claimed | None:
+        """The same, or at the sizes of the first data alone."""
+        if self.everywhere is not None or not self.benches:
+            return self.everywhere
+        return self._traced(self.benches[0].given)
+
+    def _traced(self, examples: Mapping[str, torch.Tensor] | None) -> Claimed | None:
+        way = self.written or self.call
+
+        def named(**tensors: Any) -> dict[str, Any]:
+            return {n: g for n, g in way(**tensors).items() if isinstance(g, torch.Tensor)}
+
+        named.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
+            [inspect.Parameter(a.name, inspect.Parameter.KEYWORD_ONLY) for a in self.d.adjoint.arguments]
+        )
+        try:
+            functions = "forward" if self.engine else "refuse"
+            return claimed(named, self.d, examples=examples, custom_functions=functions)
+        except Exception:  # code that is not to be read so
+            return None
+
+
+def fitted(g: Array, right: Array) -> Array:
+    """A gradient of one element in the shape that it should have."""
+    return g.reshape(right.shape) if g.size == right.size == 1 else g
+
+
+def _sound(b: Bench) -> bool:
+    return all(np.isfinite(g).all() for g in b.right.values()) and math.prod(b.sizes.values()) > 0

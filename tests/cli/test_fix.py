@@ -1,0 +1,66 @@
+"""``check --fix`` and ``--write``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from derivcheck.cli.app import app
+
+DIMS = ["--dims", "x: N in; W: out in", "--const", "eps=0.7"]
+LAYERS = """
+import torch
+
+def forward(x, W, eps):
+    return torch.tanh(x @ W.T) * eps
+
+def right(grad_output, x, W, eps):
+    g = grad_output * eps * (1 - torch.tanh(x @ W.T) ** 2)
+    return {"x": g @ W, "W": g.T @ x}
+
+def wrong(grad_output, x, W, eps):
+    g = grad_output * (1 - torch.tanh(x @ W.T) ** 2)
+    return {"x": g @ W, "W": g.T @ x}
+"""
+
+
+@pytest.fixture
+def layers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / "layers.py"
+    path.write_text(LAYERS)
+    return path
+
+
+def check(path: Path, backward: str, *more: str) -> tuple[int, str]:
+    arguments = ["check", f"{path}:forward", "--backward", f"{path}:{backward}", *DIMS, *more]
+    result = CliRunner().invoke(app, arguments, env={"COLUMNS": "80"})
+    return result.exit_code, result.output
+
+
+def test_fix_prints_a_diff_and_changes_nothing(layers: Path) -> None:
+    code, output = check(layers, "wrong", "--fix")
+    assert code == 1 and "--- a/layers.py\n+++ b/layers.py\n" in output, output
+    assert "proved for every N, in, out" in output
+    (added,) = [x for x in output.splitlines() if x.startswith("+    ")]
+    assert "eps" in added
+    assert layers.read_text() == LAYERS and list(layers.parent.iterdir()) == [layers]
+
+
+def test_write_makes_the_edit_and_keeps_the_file(layers: Path) -> None:
+    code, output = check(layers, "wrong", "--fix", "--write")
+    assert code == 1 and "layers.py.orig" in output
+    assert (layers.parent / "layers.py.orig").read_text() == LAYERS
+    assert check(layers, "wrong")[0] == 0
+
+
+def test_without_a_fault_there_is_no_fix(layers: Path) -> None:
+    code, output = check(layers, "right", "--fix", "--write")
+    assert code == 0 and "---" not in output and layers.read_text() == LAYERS
+
+
+def test_write_alone_is_refused(layers: Path) -> None:
+    code, output = check(layers, "wrong", "--write")
+    assert code == 2 and "--write makes the edit that --fix finds; give both" in output
