@@ -213,11 +213,15 @@ class Derivation:
 
         return source(self.program, self.adjoint, name=self.name, values=self.values, wrt=self.wrt)
 
-    def compile(self) -> Callable[..., tuple[Any, dict[str, Any]]]:
+    def compile(self, fused: bool = False) -> Callable[..., tuple[Any, dict[str, Any]]]:
         """The generated code as a function: ``value, grads = run(input=x, …[, grad_output=g])``.
 
         Inputs are tensors by name; those in :attr:`values` may be left out.  ``grads`` maps each name of :attr:`wrt`
         to a tensor of that input's shape.
+
+        Args:
+            fused: through ``torch.compile``, as one graph for sizes that may change; it needs a compiler on the machine, and
+                takes seconds at the first call.
 
         >>> import torch, derivcheck as dc
         >>> run = dc.derive("y[n] := x[n]^2", dims={"x": "N"}).compile()
@@ -225,14 +229,24 @@ class Derivation:
         >>> grads["x"].tolist()
         [2.0, 6.0]
         """
-        return self._compiled
+        return self._fused if fused else self._compiled
+
+    @cached_property
+    def _fused(self) -> Callable[..., tuple[Any, dict[str, Any]]]:
+        from derivcheck.codegen.file.load import load  # loaded when asked for
+        from derivcheck.layer.function import fuse  # it loads torch
+
+        return self._called(fuse(load(self._source)))
 
     @cached_property
     def _compiled(self) -> Callable[..., tuple[Any, dict[str, Any]]]:
         """The generated code with the values that inputs default to."""
         from derivcheck.codegen.file.load import load  # loaded when asked for
 
-        run: Callable[..., tuple[Any, dict[str, Any]]] = load(self._source)
+        return self._called(load(self._source))
+
+    def _called(self, run: Callable[..., tuple[Any, dict[str, Any]]]) -> Callable[..., tuple[Any, dict[str, Any]]]:
+        """The generated function, called by the user's names, with the values that inputs default to."""
         values, ups, held = dict(self.values), self.upstream, self.held
         numbered = any(n[:1] == "_" and n[1:2].isdigit() for n in self.program.inputs)
         if len(ups) < 2 and not values and not numbered:
@@ -256,11 +270,16 @@ class Derivation:
 
         return with_values
 
-    def to_function(self) -> type[torch.autograd.Function]:
+    def to_function(self, fused: bool = False) -> type[torch.autograd.Function]:
         """A ``torch.autograd.Function`` with the derived backward.
 
         ``Layer.apply(*inputs)`` takes the inputs in the order of ``program.inputs``: forward's arguments, then parameters, then
-        the target.  It works under ``torch.compile`` and for double backward.
+        the target.  The forward hands on what it computed and the backward reads (a softmax, moments, places of maxima);
+        what is cheap, element by element, is computed again.  It works under ``torch.compile``, for double backward, under
+        ``torch.func.vmap`` and ``grad``, and under autocast; gradients that nobody asks for are not computed.
+
+        Args:
+            fused: forward and backward go through ``torch.compile``, each as one graph for sizes that may change.
 
         >>> import torch, derivcheck as dc
         >>> Square = dc.derive("y[n] := x[n]^2", dims={"x": "N"}).to_function()
@@ -269,9 +288,28 @@ class Derivation:
         >>> x.grad.tolist()
         [2.0, 6.0]
         """
-        from derivcheck.layer import function  # it loads torch
+        from derivcheck.layer.function import function  # it loads torch
 
-        return function(self.program, self.wrt, self.upstream, self.held, self.name)
+        return function(self.program, self.wrt, self.upstream, self.held, self.name, fused)
+
+    def to_op(self, name: str) -> Any:
+        """The derivation as a custom operator of torch, ``torch.ops.ns.name`` for ``"ns::name"``, which is returned.
+
+        It takes the inputs in the order of ``program.inputs``, knows its shapes (``register_fake``), has the derived backward
+        (``register_autograd``), and passes ``torch.library.opcheck``.
+
+        Raises:
+            InputError: a name that is not ``namespace::name``, or is taken.
+
+        >>> import torch, derivcheck as dc
+        >>> square = dc.derive("y[n] := x[n]^2", dims={"x": "N"}).to_op("derivcheck_docs::square")
+        >>> x = torch.tensor([1.0, 3.0], requires_grad=True)
+        >>> torch.autograd.grad(torch.ops.derivcheck_docs.square(x).sum(), x)[0].tolist()
+        [2.0, 6.0]
+        """
+        from derivcheck.layer.operator import operator  # it loads torch
+
+        return operator(self.program, self.wrt, self.upstream, name)
 
     def to_latex(
         self,

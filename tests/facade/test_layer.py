@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+import copy
+import shutil
+from collections.abc import Callable
+from typing import Any
+
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import nn
+from torch._dynamo.testing import CompileCounter
+from torch.utils._python_dispatch import TorchDispatchMode
 
 import derivcheck as dc
+from derivcheck.codegen.file.load import load
+from derivcheck.layer.function import fuse
 
 
 def attention(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
@@ -72,3 +82,162 @@ def test_under_torch_compile(layer: type[torch.autograd.Function]) -> None:
     have = torch.autograd.grad(torch.compile(step, backend="aot_eager")(*xs), xs)
     for h, w in zip(have, want, strict=True):
         torch.testing.assert_close(h, w, rtol=1e-12, atol=1e-13)
+
+
+# -- what is handed on ------------------------------------------------------------------------------
+def norm(x: torch.Tensor, w: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+    return F.layer_norm(x, x.shape[1:], w, b)
+
+
+def loss(x: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
+    return F.cross_entropy(x, t)
+
+
+def pooled(x: torch.Tensor) -> torch.Tensor:
+    return F.max_pool2d(x, 3, 2, 1)
+
+
+LAYERS: dict[str, tuple[Callable[..., torch.Tensor], Callable[[int], list[torch.Tensor]]]] = {
+    "norm": (norm, lambda n: [torch.randn(n, 6), torch.randn(6), torch.randn(6)]),
+    "loss": (loss, lambda n: [torch.randn(n, 6), torch.randint(6, (n,))]),
+    "pooled": (pooled, lambda n: [torch.randn(n, 2, 7, 6)]),
+    "attention": (attention, lambda n: [torch.randn(n, 5, 3), torch.randn(n, 4, 3), torch.randn(n, 4, 7)]),
+}
+
+
+def derived(name: str) -> dc.Derivation:
+    f, data = LAYERS[name]
+    torch.manual_seed(0)
+    return dc.derive(f, **dict(zip(f.__code__.co_varnames, data(3))))
+
+
+def leaves(name: str, n: int = 4) -> list[torch.Tensor]:
+    torch.manual_seed(n)
+    return [t.double().requires_grad_() if t.is_floating_point() else t for t in LAYERS[name][1](n)]
+
+
+class Calls(TorchDispatchMode):
+    """The names of the operators that were called."""
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.names: list[str] = []
+
+    def __torch_dispatch__(self, f: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        self.names.append(f.overloadpacket.__name__)
+        return f(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize(
+    "name, once",
+    [("norm", "native_layer_norm"), ("loss", "_log_softmax"), ("pooled", "max_pool2d_with_indices"), ("attention", "_softmax")],
+)
+def test_the_forward_runs_once(name: str, once: str) -> None:
+    apply, xs = derived(name).to_function().apply, leaves(name)
+    with Calls() as seen:
+        value = apply(*xs)
+        torch.autograd.grad(value.sum(), [x for x in xs if x.requires_grad])
+    assert seen.names.count(once) == 1
+
+
+@pytest.mark.parametrize("name", LAYERS)
+def test_gradients_are_autograds_at_another_size(name: str) -> None:
+    xs = leaves(name, 5)
+    wanted_in = [x for x in xs if x.requires_grad]
+    want = LAYERS[name][0](*xs)
+    have = derived(name).to_function().apply(*xs)
+    up = torch.randn_like(want)
+    pairs = zip(torch.autograd.grad(have, wanted_in, up), torch.autograd.grad(want, wanted_in, up), strict=True)
+    for h, w in [(have, want), *pairs]:
+        torch.testing.assert_close(h, w)
+
+
+@pytest.mark.parametrize("name", LAYERS)
+def test_under_the_transformations_of_torch_func(name: str) -> None:
+    apply, f, xs = derived(name).to_function().apply, LAYERS[name][0], [x.detach() for x in leaves(name)]
+    many = torch.stack([xs[0], 2 * xs[0]])
+
+    def slope(g: Callable[..., torch.Tensor]) -> Any:
+        return torch.func.vmap(torch.func.grad(lambda x: g(x, *xs[1:]).square().sum()))(many)
+
+    torch.testing.assert_close(slope(apply), slope(f))
+
+
+@pytest.mark.parametrize("name", ["norm", "attention"])
+def test_under_autocast_and_with_mixed_types(name: str) -> None:
+    apply, xs = derived(name).to_function().apply, [x.detach().float() for x in leaves(name)]
+    xs[0] = xs[0].bfloat16()
+    xs = [x.requires_grad_() for x in xs]
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        value = apply(*xs)
+    value.sum().backward()
+    exact = [x.detach().double().requires_grad_() for x in xs]
+    LAYERS[name][0](*exact).sum().backward()
+    for x, e in zip(xs, exact, strict=True):
+        assert x.grad is not None and x.grad.dtype == x.dtype and e.grad is not None
+        torch.testing.assert_close(x.grad.double(), e.grad, rtol=2e-2, atol=2e-2)
+
+
+def test_a_copy_of_a_module_that_holds_it(layer: type[torch.autograd.Function]) -> None:
+    class Attention(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layer = layer
+
+        def forward(self, *xs: torch.Tensor) -> Any:
+            return self.layer.apply(*xs)
+
+    module = Attention()
+    torch.testing.assert_close(copy.deepcopy(module)(*tensors()), module(*tensors()))
+
+
+# -- through torch.compile, and as an operator --------------------------------------------------------
+@pytest.mark.parametrize("name", LAYERS)
+def test_the_generated_code_is_one_graph_for_all_sizes(name: str) -> None:
+    frames = CompileCounter()
+    f, data = LAYERS[name]
+    d = derived(name)
+    run = fuse(load(d.source()), backend=frames)
+    for n in (2, 3, 8):
+        given = dict(zip(d.program.inputs, data(n)))
+        run(**given, grad_output=torch.ones_like(f(*given.values())))
+    assert frames.frame_count == 1
+
+
+@pytest.mark.skipif(shutil.which("g++") is None, reason="inductor needs a C++ compiler")
+def test_fused() -> None:
+    d = dc.derive("y[n] := sum(k: x[n,k]^2)", dims={"x": "N K"})
+    x = torch.randn(5, 3, requires_grad=True)
+    value, grads = d.compile(fused=True)(x=x.detach(), grad_output=torch.ones(5))
+    torch.testing.assert_close(value, x.square().sum(-1).detach())
+    torch.testing.assert_close(grads["x"], 2 * x.detach())
+    (have,) = torch.autograd.grad(d.to_function(fused=True).apply(x).sum(), x)
+    torch.testing.assert_close(have, 2 * x.detach())
+
+
+@pytest.mark.parametrize("name", LAYERS)
+def test_as_an_operator_of_torch(name: str) -> None:
+    op = derived(name).to_op(f"derivcheck_tests::{name}")
+    torch.library.opcheck(op, leaves(name))
+    xs = leaves(name)
+    wanted_in = [x for x in xs if x.requires_grad]
+    have = torch.autograd.grad(getattr(torch.ops.derivcheck_tests, name)(*xs).sum(), wanted_in)
+    for h, w in zip(have, torch.autograd.grad(LAYERS[name][0](*xs).sum(), wanted_in), strict=True):
+        torch.testing.assert_close(h, w)
+
+
+def test_an_operators_results_are_its_own() -> None:
+    op = dc.derive("y[a] := x[a]", dims={"x": "N"}).to_op("derivcheck_tests::same")
+    x = torch.randn(3)
+    assert op(x).data_ptr() != x.data_ptr()
+
+
+@pytest.mark.parametrize("name", ["square", "a::b::c", "1a::b", "a::b c"])
+def test_the_name_of_an_operator(name: str) -> None:
+    with pytest.raises(dc.InputError, match="expected namespace::name"):
+        dc.derive("y[n] := x[n]^2", dims={"x": "N"}).to_op(name)
+
+
+def test_a_name_that_is_taken() -> None:
+    with pytest.raises(dc.InputError, match="there is an operator aten::relu already"):
+        dc.derive("y[n] := x[n]^2", dims={"x": "N"}).to_op("aten::relu")

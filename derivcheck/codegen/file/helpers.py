@@ -74,7 +74,7 @@ def _pick(x, dim, *places):
     "_accumulate": '''
 def _accumulate(zeros, places, values):
     """Adds the values into their places; nothing where there are none."""
-    return zeros.index_put_(places, values, accumulate=True) if zeros.numel() else zeros
+    return zeros.index_put(places, values, accumulate=True) if zeros.numel() else zeros
 ''',
     "_sum_of_slices": '''
 def _sum_of_slices(x, dim, start, length, step, dilation, count):

@@ -14,7 +14,7 @@ from derivcheck.codegen.file.helpers import HELPERS
 from derivcheck.codegen.file.loops import Loop, lower_group
 from derivcheck.codegen.file.required import required
 from derivcheck.codegen.file.scope import Scope
-from derivcheck.codegen.file.shapes import find_sizes
+from derivcheck.codegen.file.shapes import Sizes, find_sizes
 from derivcheck.codegen.graph.divisors import bare
 from derivcheck.codegen.graph.nodes import Node
 from derivcheck.codegen.graph.spell import Spelling
@@ -67,8 +67,20 @@ def source(
     return File(forward, adjoint, name, values or {}, wrt).text()
 
 
+def functional_source(program: Program) -> str:
+    """The torch code of a Program alone, without writing into tensors: it can be differentiated, and mapped over by vmap."""
+    file = File(program, None, "derived", {}, None)
+    file.functional = True
+    return file.text()
+
+
+Items = list[tuple[str, Node | Loop]]
+
+
 class File:
-    """One generated file in the making."""
+    """One generated file in the making; ``functional``: without writing into tensors, as vmap needs it."""
+
+    functional = False
 
     def __init__(
         self, forward: Program, adjoint: Program | None, name: str, values: Mapping[str, Any], wrt: Sequence[str] | None
@@ -87,12 +99,18 @@ class File:
     # -- text ------------------------------------------------------------------------------
     def text(self) -> str:
         """The text: lowered first, so that it is known what is used twice, then written."""
-        items, low = self._lowered()
+        return self.written(self.lowered())
+
+    def written(self, items: Items, given: Mapping[Node, str] | None = None) -> str:
+        """The text of these items; nodes that are ``given`` are variables already."""
         for d in self.definitions:
             self.variables[d.name] = self.scope.names.new(d.name)
-        spelling = Spelling(self.numbers, self.variables, *self._like())
-        writer = Writer(spelling, self.scope.names)
-        writer.count([n for _, item in items for n in ([item] if isinstance(item, Node) else item.nodes())])
+        for name, _ in items:
+            if name not in self.variables:
+                self.variables[name] = self.scope.names.new(name)
+        spelling = Spelling(self.numbers, self.variables, *self._like(), functional=self.functional)
+        writer = Writer(spelling, self.scope.names, given)
+        writer.count([n for _, item in items for n in nodes_of(item)])
         for name, item in items:
             if isinstance(item, Node):
                 writer.define(self.variables[name], item)
@@ -100,13 +118,13 @@ class File:
                 item.write(writer, self.scope)
         return self._assemble(writer.blocks[0], required(self.forward, spelling.filled, self.numbers, self.variables))
 
-    def _lowered(self) -> tuple[list[tuple[str, Node | Loop]], Lowering]:
+    def lowered(self) -> Items:
         """Each definition that is needed as a node or a loop, in order."""
         dims = {a.name: a.dims for a in self.arguments} | {d.name: d.dims for d in self.definitions}
         kinds = {a.name: a.kind for a in self.arguments} | {d.name: d.kind for d in self.definitions}
         below = {a.name: a.below for a in self.arguments if a.below is not None}
         low = Lowering(dims, kinds, self.optional, _checked(self.definitions), below)
-        items: list[tuple[str, Node | Loop]] = []
+        items: Items = []
         definitions = rewritten(self.definitions, self.outputs)
         for group in groups(_spelled_or_needed(definitions, self.outputs)):
             if len(group) > 1 or (group[0].recurrent and (group[0].spelling is None or group[0].spelling.of is not None)):
@@ -121,7 +139,7 @@ class File:
             elif node.kind == "scalar":
                 low.scalars.add(d.name)
             items.append((d.name, node))
-        return _live(items, self.outputs), low
+        return live(items, self.outputs)
 
     def _like(self) -> tuple[str, str]:
         """The dtype and the device of new tensors: the first floating argument's."""
@@ -134,7 +152,7 @@ class File:
     def _assemble(self, body: list[str], needs: list[str]) -> str:
         """The whole file around the statements."""
         fixed = [a for a in self.arguments if a.name not in self.optional]
-        sizes = find_sizes(fixed, list(self.sizes), self.numbers, lambda n: self.variables[n])
+        sizes = self._found(fixed)
         lines = self._guard(sizes.lines, sizes.checks, fixed, sizes.free) + needs
         for n in self.optional:
             v = self.variables[n]
@@ -165,6 +183,10 @@ class File:
         top = [*sorted(std), *([""] if std else []), "import torch"]
         helpers = "".join("\n\n" + HELPERS[h].strip("\n") + "\n" for h in HELPERS if h in self.scope.used)
         return "\n".join([*self._module_doc(), "", *top, "", "", text, ""]) + helpers
+
+    def _found(self, arguments: Sequence[Input]) -> Sizes:
+        """Where the sizes come from."""
+        return find_sizes(arguments, list(self.sizes), self.numbers, lambda n: self.variables[n])
 
     def _guard(self, lines: list[str], checks: list[str], arguments: Sequence[Input], free: Sequence[str]) -> list[str]:
         """Read the sizes and check the shapes; the error names the first input that does not fit."""
@@ -295,7 +317,12 @@ def _spelled_or_needed(definitions: Sequence[Definition], outputs: Iterable[str]
     return kept
 
 
-def _live(items: list[tuple[str, Node | Loop]], outputs: Iterable[str]) -> list[tuple[str, Node | Loop]]:
+def nodes_of(item: Node | Loop) -> list[Node]:
+    """What an item computes."""
+    return [item] if isinstance(item, Node) else item.nodes()
+
+
+def live(items: Items, outputs: Iterable[str]) -> Items:
     """Only what the outputs need."""
     wanted = set(outputs)
     kept = []
@@ -306,12 +333,12 @@ def _live(items: list[tuple[str, Node | Loop]], outputs: Iterable[str]) -> list[
         kept.append((name, item))
         if isinstance(item, Loop):
             item.needed = defines & wanted
-        for n in [item] if isinstance(item, Node) else item.nodes():
-            wanted |= _vars(n)
+        for n in nodes_of(item):
+            wanted |= read_by(n)
     return list(reversed(kept))
 
 
-def _vars(node: Node) -> set[str]:
+def read_by(node: Node) -> set[str]:
     """The names that a node reads."""
     found: set[str] = set()
     seen: set[Node] = set()

@@ -35,7 +35,11 @@ _ALONG = frozenset({"sum", "mean", "amax", "amin", "prod", "argmax", "argmin", "
 class Spelling:
     """Spells nodes; ``dtype`` and ``device`` are those of new tensors, ``filled`` the dimensions that must not be empty."""
 
-    def __init__(self, numbers: Speller, names: Mapping[str, str], dtype: str, device: str) -> None:
+    def __init__(
+        self, numbers: Speller, names: Mapping[str, str], dtype: str, device: str, *, functional: bool = False
+    ) -> None:
+        """``functional``: nothing is written into a tensor, as vmap needs it."""
+        self.inplace = "" if functional else "_"
         self.numbers, self.names, self.dtype, self.device = numbers, names, dtype, device
         self.filled: dict[Poly, None] = {}
 
@@ -285,9 +289,9 @@ class Spelling:
             spots, values = arg(1, 0), arg(0, 0)
             if count > 1:
                 spots, values = f"{arg(1, ATOM)}.flatten()", f"{arg(0, ATOM)}.flatten(0, {count - 1})"
-            return f"{zeros}.index_add_(0, {spots}, {values})"
+            return f"{zeros}.index_add{self.inplace}(0, {spots}, {values})"
         spots = ", ".join(arg(k, 0) for k in range(1, len(n.args)))
         if any(a.op == "clamp" and not nonnegative(d - 1, least=0) for a, d in zip(n.args[1:], n.dims)):
             one = "," if len(n.args) == 2 else ""
             return f"{self.numbers.use('_accumulate')}({zeros}, ({spots}{one}), {arg(0, 0)})"
-        return f"{zeros}.index_put_(({spots}{',' if len(n.args) == 2 else ''}), {arg(0, 0)}, accumulate=True)"
+        return f"{zeros}.index_put{self.inplace}(({spots}{',' if len(n.args) == 2 else ''}), {arg(0, 0)}, accumulate=True)"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 
 from derivcheck.codegen.graph.names import Names
@@ -51,10 +51,11 @@ _TRIVIAL = frozenset({"var", "number", "step"})
 class Writer:
     """Writes statements for nodes, each computed once."""
 
-    def __init__(self, spelling: Spelling, names: Names) -> None:
+    def __init__(self, spelling: Spelling, names: Names, given: Mapping[Node, str] | None = None) -> None:
+        """Start in the outermost block; nodes that are ``given`` have names already."""
         self.spelling, self.names = spelling, names
         self.blocks: list[list[str]] = [[]]
-        self.scopes: list[dict[Node, str]] = [{}]
+        self.scopes: list[dict[Node, str]] = [dict(given or {})]
         self.fixed: list[frozenset[Index]] = [frozenset()]
         self.uses: dict[Node, int] = {}
         self.depths: dict[Node, int] = {}
@@ -69,7 +70,7 @@ class Writer:
             self.uses[n] = self.uses.get(n, 0) + 1
         while stack:
             n = stack.pop()
-            if n in seen:
+            if n in seen or n in self.scopes[0]:
                 continue
             seen.add(n)
             for a in n.args:

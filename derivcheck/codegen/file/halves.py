@@ -1,0 +1,130 @@
+"""A Program and its adjoint as two functions: the forward, which also returns what the backward reads, and the backward.
+
+Both come from one lowering of both, so that what the forward has computed (a softmax, the places of a maximum, the moments of a
+norm) is handed on and not computed again.  What is cheap, a difference or a product element by element, is computed again.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from typing import NamedTuple
+
+from derivcheck.codegen.file.shapes import Sizes
+from derivcheck.codegen.file.source import File, Items, live, nodes_of, read_by
+from derivcheck.codegen.graph.nodes import Node
+from derivcheck.notation.integers.polynomials import Size
+from derivcheck.notation.program.definitions import Input
+from derivcheck.notation.program.program import Program
+
+
+class Halves(NamedTuple):
+    """The two texts.
+
+    Attributes:
+        forward: the text of ``forward(*, <inputs>) -> (*outputs, *saved)``.
+        backward: the text of ``forward(*, <read>, <saved>, <upstream>) -> gradients``.
+        saved: the names of what the forward returns beside its outputs.
+        kept: those of them that the backward takes.
+        read: the names of the inputs that the backward takes.
+    """
+
+    forward: str
+    backward: str
+    saved: tuple[str, ...]
+    kept: tuple[str, ...]
+    read: tuple[str, ...]
+
+
+def halves(forward: Program, adjoint: Program, wrt: Sequence[str]) -> Halves:
+    """The forward and the backward of a Program apart."""
+    items = File(forward, adjoint, "", {}, wrt).lowered()
+    own = {d.name for d in forward.definitions}
+    back = [(name, item) for name, item in items if name not in own]
+    reads = {n for _, item in back for node in nodes_of(item) for n in read_by(node)}
+    names = [n for name, item in items for n in ([name] if isinstance(item, Node) else item.names()) if n in own & reads]
+    calls = {node: None for _, item in back for node in _within(nodes_of(item)) if node.op == "item"}
+    taken = {*forward.inputs, *own, *(d.name for d in adjoint.definitions)}
+    places: dict[Node, str] = {}
+    for node in calls:
+        wish = f"result_{node.params[0]}"
+        while wish in taken:
+            wish += "_"
+        taken.add(wish)
+        places[node] = wish
+    saved = (*names, *places.values())
+    kinds = {n: forward.kind(n) for n in names} | {n: node.kind for node, n in places.items()}
+    dims = {n: forward.dims(n) for n in names} | {n: node.dims for node, n in places.items()}
+    extra = tuple(Input(n, dims[n], kinds[n]) for n in saved)
+    mine: Items = live([x for x in items if x[0] in own], (*forward.outputs, *names))
+    first = _First(replace(forward, outputs=(*forward.outputs, *names), structure="tuple"), None, "", {}, ())
+    first.more = tuple(places.values())
+    given = (*adjoint.arguments, *extra)
+    definitions = tuple(d for d in adjoint.definitions if d.name not in own)
+    second = _Second(replace(adjoint, arguments=given, definitions=definitions, requires=(), only=()), None, "", {}, ())
+    written = second.written(back, places)
+    read = tuple(n for n in second.read if n in forward.inputs)
+    kept = tuple(n for n in saved if n in second.read)
+    return Halves(first.written([*mine, *((n, node) for node, n in places.items())]), written, saved, kept, read)
+
+
+def _within(roots: Iterable[Node]) -> Iterable[Node]:
+    seen: dict[Node, None] = {}
+    stack = list(roots)
+    while stack:
+        n = stack.pop()
+        if n not in seen:
+            seen[n] = None
+            stack.extend(n.args)
+    return seen
+
+
+def _shown(arguments: Iterable[Input]) -> set[str]:
+    """The sizes that are a dimension of one of the inputs."""
+    return {p.atom.name for a in arguments for p in a.dims if isinstance(p.atom, Size)}
+
+
+class _First(File):
+    """The forward, with what is saved behind its outputs."""
+
+    more: tuple[str, ...] = ()
+
+    def _return(self) -> list[str]:
+        outs = [self.variables[o] for o in (*self.forward.outputs, *self.more)]
+        return [f"return ({', '.join(outs)},)"]
+
+
+class _Second(File):
+    """The backward: it takes only the inputs that it reads, and trusts their shapes."""
+
+    read: tuple[str, ...] = ()
+    wanted: frozenset[str] | set[str] = frozenset()
+
+    def _like(self) -> tuple[str, str]:
+        """New tensors are like the upstream gradient, which is always there."""
+        ups = [a.name for a in self.arguments if a.role == "upstream"]
+        return (f"{self.variables[ups[0]]}.dtype", f"{self.variables[ups[0]]}.device") if ups else super()._like()
+
+    def _assemble(self, body: list[str], needs: list[str]) -> str:
+        """Around the statements, only the inputs that they read or that their sizes come from."""
+        words = set(re.findall(r"\w+", "\n".join(body)))
+        self.wanted = {s for s, name in self.sizes.items() if name in words}
+        every = list(self.arguments)
+        kept = [a for a in every if a.role == "upstream" or self.variables[a.name] in words]
+        for a in every:
+            if a not in kept and _shown([a]) & (self.wanted - _shown(kept)):
+                kept.append(a)
+        if not self.wanted <= _shown(kept):
+            kept = every  # a size that only an equation between shapes tells
+        self.arguments = tuple(a for a in every if a in kept)
+        self.read = tuple(a.name for a in self.arguments if a.role != "upstream")
+        return super()._assemble(body, [])
+
+    def _found(self, arguments: Sequence[Input]) -> Sizes:
+        """Only the sizes that the statements use."""
+        found = super()._found(arguments)
+        return replace(found, free=[s for s in found.free if s in self.wanted])
+
+    def _guard(self, lines: list[str], checks: list[str], arguments: Sequence[Input], free: Sequence[str]) -> list[str]:
+        return lines
