@@ -12,7 +12,7 @@ from derivcheck.derivation.meant import gradient_of, meant
 from derivcheck.derivation.sweep import adjoint, apart
 from derivcheck.errors import InputError
 from derivcheck.notation.program.definitions import Definition, Path
-from derivcheck.notation.program.names import Named, spelled
+from derivcheck.notation.program.names import ByName, spelled
 from derivcheck.notation.program.program import Program
 from derivcheck.notation.terms.build import ONE
 from derivcheck.notation.terms.nodes import Ref, Term
@@ -140,7 +140,7 @@ class Derivation:
         for n, out in zip(self.wrt, self.adjoint.outputs):
             dims = tuple(str(p) for p in self.program.dims(n))
             found[n] = Gradient(n, dims, self.adjoint.definition(out), self)
-        return MappingProxyType(Named(found))
+        return MappingProxyType(ByName(found))
 
     def gradient_named(self, name: str) -> str | None:
         """The adjoint's name for the gradient that a backward returns as ``name``: an input's or an intermediate's.
@@ -266,7 +266,7 @@ class Derivation:
             if not numbered:
                 return run(**{**own, **given})
             value, grads = run(**{**own, **{spelled(n, self.program.inputs): t for n, t in given.items()}})
-            return value, Named(grads)
+            return value, ByName(grads)
 
         return with_values
 

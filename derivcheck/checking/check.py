@@ -24,7 +24,7 @@ from derivcheck.checking.subject.outputs import flat
 from derivcheck.checking.subject.subject import Subject, Tensors, Upstream, healthy, subject
 from derivcheck.checking.verdict.case import case_of
 from derivcheck.checking.verdict.conditioned import Rounding
-from derivcheck.checking.verdict.derived import Derived, Evidence, derived
+from derivcheck.checking.verdict.derived import Derived, JudgedRun, derived
 from derivcheck.checking.verdict.judge import judge
 from derivcheck.checking.verdict.repairs import repair_of
 from derivcheck.checking.verdict.single import hints
@@ -201,7 +201,7 @@ def examine(
                 notes, reached = [*notes, *probed.notes], probed.reached
             rows = _put(rows, judge_hidden(s, run, rows, upstream, dtype, seed))
     notes += [*_of_torch(s), *(Note(f"{r.name}: {STEPS_DECIDED}", open=True) for r in rows if r.note == STEPS_DECIDED)]
-    rows = _explained(s, run, backward, rows, Evidence(s.tensors, upstream, right, found.gradients))
+    rows = _explained(s, run, backward, rows, JudgedRun(s.tensors, upstream, right, found.gradients))
     first = next((r for r in rows if r.faulty), None)
     return Report(
         s.name,
@@ -293,7 +293,7 @@ def upstreams(s: Subject, grad_output: Any, dtype: torch.dtype, seed: int) -> Up
     return out
 
 
-def _explained(s: Subject, run: Run, backward: Any, rows: Iterable[Row], evidence: Evidence) -> list[Row]:
+def _explained(s: Subject, run: Run, backward: Any, rows: Iterable[Row], evidence: JudgedRun) -> list[Row]:
     """The faulty rows with the means to a diagnosis, used only when it is asked for; ``evidence`` is of the data itself."""
     repairs: dict[int, Callable[[], Any]] = {}  # one search for all gradients that were found wrong on the same data
 

@@ -16,7 +16,7 @@ from derivcheck.checking.report.row import Row
 from derivcheck.checking.subject.outputs import flat
 from derivcheck.checking.subject.subject import Subject, Tensors, Upstream
 from derivcheck.checking.verdict.conditioned import Rounding
-from derivcheck.checking.verdict.derived import Evidence, derived
+from derivcheck.checking.verdict.derived import JudgedRun, derived
 from derivcheck.checking.verdict.judge import judge
 from derivcheck.checking.verdict.verdict import differentiated
 from derivcheck.derived import Derivation
@@ -83,6 +83,6 @@ def second_order(s: Subject, upstream: Upstream, dtype: torch.dtype, seed: int) 
     except DerivcheckError as refused:
         return [], f"double backward was not checked: {refused}"
     rows, gave = judge(t, runner(t, None), tensors, ups, right, "double backward")
-    evidence = Evidence(tensors, ups, right, gave.gradients, s)
+    evidence = JudgedRun(tensors, ups, right, gave.gradients, s)
     bad = [differentiated(r, MARK, evidence) for r in rows if r.faulty]
     return bad, "" if bad else "its double backward holds"

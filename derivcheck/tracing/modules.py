@@ -27,11 +27,11 @@ from derivcheck.notation.text.dims import parse_dims, parse_input
 from derivcheck.tracing.program.apply_rows import has_row
 from derivcheck.tracing.program.copies import module_copy
 from derivcheck.tracing.program.inputs import Named, closed_over, copied, fill, input_slots, kind_of, module_names, spec_of
-from derivcheck.tracing.program.torch_modules import Known, example_inputs, known_sizes
+from derivcheck.tracing.program.torch_modules import KnownSizes, example_inputs, known_sizes
 from derivcheck.tracing.recording.decompositions import decomposition
 from derivcheck.tracing.recording.dispatch import scripted
 from derivcheck.tracing.recording.run import Run
-from derivcheck.tracing.sizes.assign import Spec, Subject
+from derivcheck.tracing.sizes.assign import Spec, Traceable
 from derivcheck.tracing.trace import Traced, program_of
 
 _CLASS_LOSSES = (nn.CrossEntropyLoss, nn.NLLLoss)
@@ -116,7 +116,7 @@ def trace_module(
         inspect.getattr_static(type(m), "forward", None)
         for m in (*module.modules(), *(loss.modules() if isinstance(loss, nn.Module) else ()))
     ]
-    subject = Subject(
+    subject = Traceable(
         tuple(specs),
         call,
         has_row,
@@ -270,7 +270,7 @@ class _Own:
         self.attributes: list[tuple[nn.Module, str, Any]] = []
         originals = dict(module.named_modules())
         for path, child in self.skeleton.named_modules():
-            found: Known | None = known_sizes(originals.get(path, child))
+            found: KnownSizes | None = known_sizes(originals.get(path, child))
             lead = f"{prefix}{path}." if path else prefix
             if found is not None:
                 local = {n: size(f"{lead}{n}") for n in found.sizes}

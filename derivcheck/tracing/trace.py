@@ -27,7 +27,7 @@ from derivcheck.notation.program.requirements import Requirement
 from derivcheck.tracing.program.apply_rows import Walk
 from derivcheck.tracing.program.inputs import Named, closed_over, function_subject
 from derivcheck.tracing.program.titles import titles
-from derivcheck.tracing.sizes.assign import Subject
+from derivcheck.tracing.sizes.assign import Traceable
 from derivcheck.tracing.sizes.confirm import confirmed
 from derivcheck.tracing.sizes.explore import explored
 from derivcheck.tracing.sizes.gather import Gathering
@@ -99,7 +99,7 @@ def trace(
 
 
 def program_of(
-    subject: Subject,
+    subject: Traceable,
     example: dict[str, int] | None,
     *,
     name: str = "derived",

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 import derivcheck as dc
 from derivcheck.checking.check import check
-from derivcheck.checking.probing.sides import Sides
+from derivcheck.checking.probing.sides import SidesTaken
 from derivcheck.checking.subject.subject import subject
 
 Gradients = dict[str, Tensor]
@@ -228,7 +228,7 @@ def test_a_backward_that_refuses_data_made_for_a_side_is_not_wrong_and_that_is_s
 )
 def test_a_side_that_no_number_has_is_not_missed(f: Any, impossible: str) -> None:
     s = subject(f, {"x": between(0.1, 1, 4, 5)})
-    sides = Sides(s.derivation.program, s.derivation.adjoint, s.derivation.upstream).reached()
+    sides = SidesTaken(s.derivation.program, s.derivation.adjoint, s.derivation.upstream).reached()
     assert sides and not any(impossible in side for side in sides if "a[" not in side or impossible == " < ")
 
 
@@ -241,7 +241,7 @@ def test_sizes_indices_and_places_are_no_conditions_on_the_data() -> None:
     ]
     for f, data in forwards:
         s = subject(f, data)
-        assert not Sides(s.derivation.program, s.derivation.adjoint, s.derivation.upstream).reached()
+        assert not SidesTaken(s.derivation.program, s.derivation.adjoint, s.derivation.upstream).reached()
 
 
 def test_a_number_in_which_no_gradient_is_taken_stays_what_it_is() -> None:

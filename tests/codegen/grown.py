@@ -14,7 +14,7 @@ from derivcheck.codegen.file.load import load
 from derivcheck.codegen.file.source import source
 from derivcheck.derivation.sweep import adjoint
 from derivcheck.notation.integers.polynomials import Poly
-from derivcheck.operators.language.row import Dtype, Like, Row, Sample
+from derivcheck.operators.language.row import Dtype, Like, OperatorRow, Sample
 from tests.operators.rows_on_numbers import case, draw, overload
 
 
@@ -57,7 +57,7 @@ def real(a: Any, old: int, new: int, generator: torch.Generator, inputs: dict[st
     return a
 
 
-def ratios(row: Row, name: str, sample: Sample, new: int) -> Iterator[tuple[int, float]]:
+def ratios(row: OperatorRow, name: str, sample: Sample, new: int) -> Iterator[tuple[int, float]]:
     """``(size, largest tensor over autograd's)`` for each size of the sample, grown; where torch or the code refuses, none."""
     c = case(row, name, sample)
     floats = [o for o in c.outputs if o.is_floating_point()]

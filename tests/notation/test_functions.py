@@ -5,18 +5,18 @@ from typing import Any
 import numpy as np
 import pytest
 
-from derivcheck.notation.functions.table import Function, functions
+from derivcheck.notation.functions.table import ScalarFunction, functions
 
 OF_ONE = [f for f in functions().values() if f.arity == 1 and f.float64 is not None]
 
 
-def on(f: Function, x: Any) -> Any:
+def on(f: ScalarFunction, x: Any) -> Any:
     """Its values on an array, as the row has them for float64."""
     with np.errstate(all="ignore"):
         return np.asarray(getattr(np, f.float64)(x) if isinstance(f.float64, str) else f.float64(np, x), float)  # type: ignore[misc]
 
 
-def parity(f: Function) -> int:
+def parity(f: ScalarFunction) -> int:
     """What numbers say: 1 even, −1 odd, 0 neither."""
     x = np.array([0.3, 0.45, 0.7] if f.domain else [0.3, 0.45, 1.7, 2.6])
     there, mirrored = on(f, x), on(f, -x)
@@ -24,14 +24,14 @@ def parity(f: Function) -> int:
 
 
 @pytest.mark.parametrize("f", OF_ONE, ids=lambda f: f.name)
-def test_the_parity_and_the_value_at_zero_are_those_of_the_numbers(f: Function) -> None:
+def test_the_parity_and_the_value_at_zero_are_those_of_the_numbers(f: ScalarFunction) -> None:
     assert parity(f) == f.parity
     if f.at_zero is not None:
         assert on(f, np.zeros(1))[0] == pytest.approx(float(f.at_zero))
 
 
 @pytest.mark.parametrize("f", OF_ONE, ids=lambda f: f.name)
-def test_a_step_is_constant_between_jumps(f: Function) -> None:
+def test_a_step_is_constant_between_jumps(f: ScalarFunction) -> None:
     x = np.array([0.3, 0.31, 0.32]) + (1 if f.domain == "≥ 1" else 0)
     assert (len(set(on(f, x).tolist())) == 1) == f.step
 

@@ -26,14 +26,14 @@ from derivcheck.notation.terms.substitute import extremum, product, summation
 from derivcheck.notation.terms.walk import subterms
 from derivcheck.notation.text.dims import parse_dims, parse_input
 from derivcheck.notation.text.groups import expand_groups
-from derivcheck.notation.text.parse import Scope, parse_program, parse_term
+from derivcheck.notation.text.parse import TextScope, parse_program, parse_term
 from derivcheck.notation.text.syntax import read
 from derivcheck.notation.values.evaluator import evaluate
 
 N, K, V = size("N"), size("K"), size("V")
 TENSORS = {"x": Input("x", (N, K)), "w": Input("w", (K,)), "c": Input("c", ()), "ids": Input("ids", (N,), "int", K)}
 n, k, n1 = Index("n", N), Index("k", K), Index("n", N, 1)
-SCOPE = Scope(TENSORS, (n, k, n1))
+SCOPE = TextScope(TENSORS, (n, k, n1))
 
 
 # -- random terms -----------------------------------------------------------
@@ -205,7 +205,7 @@ def test_reading_means_what_it_says() -> None:
     ],
 )
 def test_arithmetic(text: str, value: float) -> None:
-    term = parse_term(text, Scope({}))
+    term = parse_term(text, TextScope({}))
     assert isinstance(term, Number) and float(term.value) == value
 
 

@@ -30,7 +30,7 @@ from derivcheck.notes.symbols.symbol import GREEK
 from derivcheck.notes.symbols.symbols import symbols
 from derivcheck.notes.writing.ink import Latex, Unicode
 from derivcheck.notes.writing.steps import steps
-from derivcheck.notes.writing.writer import Writer
+from derivcheck.notes.writing.writer import TermWriter
 from tests.notes.programs import ALL, pair
 from tests.proof.gallery import GALLERY
 
@@ -53,7 +53,7 @@ def normal(text: str) -> str:
     return unicodedata.normalize("NFKC", text)
 
 
-def printed(w: Writer, forward: Program, back: Program) -> Iterator[tuple[str, object]]:
+def printed(w: TermWriter, forward: Program, back: Program) -> Iterator[tuple[str, object]]:
     """Everything that has a name, as it is printed, with what it is; tensors with and without positions."""
     seen = mentioned(forward, back)
     table = w.symbols
@@ -96,7 +96,7 @@ def lefts(forward: Program, back: Program, drawn_too: bool = False) -> list[str]
     """Left sides that stand twice in one derivation."""
     found = []
     twos = dict.fromkeys([*forward.sizes(), *back.sizes()], 2)
-    ways: list[tuple[type[Writer], str, str, dict[str, int] | None]] = [
+    ways: list[tuple[type[TermWriter], str, str, dict[str, int] | None]] = [
         (Latex, "index", "en", None),
         (Unicode, "index", "zh", None),
         (Latex, "matrix", "zh", None),

@@ -14,7 +14,7 @@ from derivcheck.codegen.file.source import source
 from derivcheck.derivation.sweep import adjoint
 from derivcheck.errors import UnsupportedOperation
 from derivcheck.notation.integers.polynomials import Poly
-from derivcheck.operators.language.row import Dtype, Like, Row, Sample, rows
+from derivcheck.operators.language.row import Dtype, Like, OperatorRow, Sample, rows
 from tests.operators.edge_points import FAMILIES, LOSSES
 from tests.operators.rows_on_numbers import case, draw, fits, overload
 
@@ -71,7 +71,7 @@ INFINITE = {"inf": _with(INF), "-inf": _with(-INF), "nan": _with(NAN), "all -inf
 class Whole:
     """A sample of a row with its generated code."""
 
-    row: Row
+    row: OperatorRow
     overload: str
     sample: Sample
     likes: tuple[Like, ...]
@@ -111,7 +111,7 @@ def _real(a: Any, tensors: Iterator[torch.Tensor]) -> Any:
     return type(a)(_real(v, tensors) for v in a) if isinstance(a, (list, tuple)) else a
 
 
-def built(name: str, row: Row, sample: Sample) -> Whole | None:
+def built(name: str, row: OperatorRow, sample: Sample) -> Whole | None:
     """The generated code of a sample; None where there is no floating-point input or no code."""
     likes = tuple(v for a in (*sample.args, *sample.kwargs.values()) for v in _likes(a))
     if not any(v.kind == "float" for v in likes):

@@ -16,7 +16,7 @@ from derivcheck.derivation.sweep import adjoint
 from derivcheck.notation.program.program import Program
 from derivcheck.notation.terms.nodes import Over
 from derivcheck.notation.terms.walk import subterms
-from derivcheck.operators.language.row import Like, Row, Sample, rows
+from derivcheck.operators.language.row import Like, OperatorRow, Sample, rows
 from tests.operators.rows_on_numbers import case, fits, overload
 
 INF, NAN = float("inf"), float("nan")
@@ -79,7 +79,7 @@ def _pointwise(program: Program) -> bool:
     return len(shapes) == 1 and not any(isinstance(t, Over) for d in program.definitions for t in subterms(d.term))
 
 
-def built(name: str, row: Row, sample: Sample) -> Pointwise | None:
+def built(name: str, row: OperatorRow, sample: Sample) -> Pointwise | None:
     """The generated code of a row over tensors of one dimension; None where it is not element by element."""
     flat = replace(sample, args=_flat(sample.args), kwargs={k: _flat(v) for k, v in sample.kwargs.items()})
     likes = [*_likes(flat.args), *_likes(tuple(flat.kwargs.values()))]

@@ -16,7 +16,7 @@ from derivcheck.notation.program.definitions import Input
 from derivcheck.notation.program.program import Program
 from derivcheck.notation.values.evaluator import evaluate
 from derivcheck.operators.language.build import Builder
-from derivcheck.operators.language.row import Dtype, Like, Row, Sample, apply
+from derivcheck.operators.language.row import Dtype, Like, OperatorRow, Sample, apply
 from derivcheck.operators.language.values import Value
 
 
@@ -109,7 +109,7 @@ def fits(name: str, sample: Sample) -> bool:
     )
 
 
-def case(row: Row, name: str, sample: Sample) -> Case:
+def case(row: OperatorRow, name: str, sample: Sample) -> Case:
     """A sample as torch runs it and as the row means it, sizes symbolic (``s5`` for a dimension of 5)."""
     generator = torch.Generator().manual_seed(zlib.crc32(repr((name, sample.args, sample.kwargs)).encode()))
     inputs: dict[str, torch.Tensor] = {}

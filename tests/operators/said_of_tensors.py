@@ -25,12 +25,6 @@ FILLED = (
     Filled(("topk", "kthvalue", "mode"), (), "", "which of equal elements torch takes is its own affair; assumed: no ties"),
     Filled(("median",), ("nan",), "value", "assumed: no element is NaN"),
     Filled(
-        ("adaptive_max_pool1d", "adaptive_max_pool2d", "adaptive_max_pool3d"),
-        ("all -inf",),
-        "value",
-        "the place among equal elements; assumed: no two are both the maximum",
-    ),
-    Filled(
         ("max_pool1d_with_indices", "max_pool2d_with_indices", "max_pool3d_with_indices"),
         ("all -inf",),
         "value",

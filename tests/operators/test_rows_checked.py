@@ -15,7 +15,7 @@ import torch
 import derivcheck as dc
 from derivcheck.checking.check import check_at
 from derivcheck.checking.witnesses import exact
-from derivcheck.operators.language.row import Like, Row, Sample, rows
+from derivcheck.operators.language.row import Like, OperatorRow, Sample, rows
 from tests.operators.rows_on_numbers import case, fits, function
 
 SAID = {"infinite", "masked"}  # data that check refuses
@@ -36,8 +36,8 @@ def _usual(s: Sample) -> bool:
     return moving and not any(like.values in SAID for like in likes)
 
 
-def _cases() -> list[tuple[str, Row, Sample]]:
-    found: dict[int, tuple[str, Row, Sample]] = {}
+def _cases() -> list[tuple[str, OperatorRow, Sample]]:
+    found: dict[int, tuple[str, OperatorRow, Sample]] = {}
     for name, row in rows().items():
         if name.startswith("aten.") and not row.refused and name not in HANDS_ON and id(row) not in found:
             s = next((s for s in row.samples if fits(name, s) and _usual(s)), None)
@@ -49,7 +49,7 @@ def _cases() -> list[tuple[str, Row, Sample]]:
 CASES = _cases()
 
 
-def asked(name: str, row: Row, sample: Sample) -> tuple[Callable[..., Any], dict[str, torch.Tensor]] | None:
+def asked(name: str, row: OperatorRow, sample: Sample) -> tuple[Callable[..., Any], dict[str, torch.Tensor]] | None:
     """The function of a sample, with the results that the row gives; None where torch has no derivative."""
     f, inputs = function(name, sample)
     results = len(case(row, name, sample).program.outputs)

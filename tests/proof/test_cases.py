@@ -13,7 +13,7 @@ from torch import Tensor
 import derivcheck as dc
 from derivcheck.notation.integers.polynomials import Index, size
 from derivcheck.notation.text.dims import parse_input
-from derivcheck.notation.text.parse import Scope, parse_term
+from derivcheck.notation.text.parse import TextScope, parse_term
 from derivcheck.proof import prover
 from derivcheck.proof.expressions.atoms import Expression
 from derivcheck.proof.expressions.context import Context
@@ -196,7 +196,7 @@ def _case(context: Context, *facts: tuple[str, bool]) -> Assumed | None:
 
 def _expression(context: Context, text: str) -> Expression:
     N = size("N")
-    scope = Scope({n: parse_input(n, "N") for n in "xyz"}, (Index("n", N),))
+    scope = TextScope({n: parse_input(n, "N") for n in "xyz"}, (Index("n", N),))
     return of_term(context, parse_term(text, scope))
 
 

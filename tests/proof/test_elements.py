@@ -12,7 +12,7 @@ from torch import Tensor
 import derivcheck as dc
 from derivcheck.notation.integers.polynomials import Index
 from derivcheck.notation.text.dims import parse_input
-from derivcheck.notation.text.parse import Scope, parse_term
+from derivcheck.notation.text.parse import TextScope, parse_term
 from derivcheck.proof.expressions.context import Mode
 from derivcheck.proof.normal_form.elements import each_element
 from derivcheck.proof.normal_form.normal import new_context, of_term
@@ -223,7 +223,7 @@ def test_a_size_that_is_a_symbol_is_not_written_out() -> None:
 
 def test_free_axes_are_written_out_as_far_as_they_are_few() -> None:
     n = Index("n", 3)
-    scope = Scope({"x": parse_input("x", "3 100"), "y": parse_input("y", "3 16 16")}, (n, Index("m", 100), Index("i", 16)))
+    scope = TextScope({"x": parse_input("x", "3 100"), "y": parse_input("y", "3 16 16")}, (n, Index("m", 100), Index("i", 16)))
     context = new_context(Mode(elements=True))
     assert len(each_element(context, of_term(context, parse_term("x[n, m]", scope)))) == 3
     assert len(each_element(context, of_term(context, parse_term("x[n, 0] + y[n, i, 0]", scope)))) == 48

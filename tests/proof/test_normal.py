@@ -7,7 +7,7 @@ from derivcheck.notation.terms.build import mul, ref
 from derivcheck.notation.terms.nodes import Over, Term
 from derivcheck.notation.terms.substitute import summation
 from derivcheck.notation.text.dims import parse_input
-from derivcheck.notation.text.parse import Scope, parse_term
+from derivcheck.notation.text.parse import TextScope, parse_term
 from derivcheck.proof.expressions.context import OutOfTime
 from derivcheck.proof.normal_form.normal import new_context, of_term
 from tests.proof.equality import surely_equal
@@ -32,7 +32,7 @@ ROW = Index("r", N)
 
 
 def term(text: str) -> Term:
-    return parse_term(text, Scope(INPUTS, (ROW,)))
+    return parse_term(text, TextScope(INPUTS, (ROW,)))
 
 
 EQUAL = [

@@ -13,7 +13,7 @@ from derivcheck.notation.terms.build import add, mul, number, power, ref, size_o
 from derivcheck.notation.terms.nodes import Term
 from derivcheck.notation.terms.substitute import summation
 from derivcheck.notation.text.dims import parse_input
-from derivcheck.notation.text.parse import Scope, parse_term
+from derivcheck.notation.text.parse import TextScope, parse_term
 from derivcheck.proof.expressions.polynomials import minus
 from derivcheck.proof.normal_form.modes import AS_WRITTEN
 from derivcheck.proof.normal_form.normal import new_context, of_term
@@ -29,7 +29,7 @@ ROW = Index("r", N)
 
 
 def term(text: str) -> Term:
-    return parse_term(text, Scope(INPUTS, (ROW,)))
+    return parse_term(text, TextScope(INPUTS, (ROW,)))
 
 
 def grid(left: str, right: str) -> Grid | None:

@@ -6,10 +6,10 @@ import pytest
 
 import derivcheck as dc
 from derivcheck.notation.text.dims import parse_input
-from derivcheck.notation.text.parse import Scope, parse_term
+from derivcheck.notation.text.parse import TextScope, parse_term
 from derivcheck.proof.report.tex import term_latex
 
-SCOPE = Scope({"x": parse_input("x", "N"), "grad_output": parse_input("grad_output", "")})
+SCOPE = TextScope({"x": parse_input("x", "N"), "grad_output": parse_input("grad_output", "")})
 
 
 def test_a_proof_in_latex() -> None:

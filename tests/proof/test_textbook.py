@@ -9,13 +9,13 @@ import pytest
 import derivcheck as dc
 from derivcheck.errors import InputError
 from derivcheck.notation.program.program import Program
-from derivcheck.operators.language.row import Like, Row, rows
+from derivcheck.operators.language.row import Like, OperatorRow, rows
 from tests.operators.rows_on_numbers import case, fits
 
 TEXTBOOKS = {n: r for n, r in rows().items() if r.textbook and n == r.names[0]}
 
 
-def forwards(name: str, row: Row) -> list[Program]:
+def forwards(name: str, row: OperatorRow) -> list[Program]:
     """The row on its samples with every flag at its default, inputs named as the operator's parameters."""
     found = []
     parameters = list(inspect.signature(row.means).parameters)[1:]
@@ -27,7 +27,7 @@ def forwards(name: str, row: Row) -> list[Program]:
     return found
 
 
-def statuses(name: str, row: Row, text: str) -> list[str]:
+def statuses(name: str, row: OperatorRow, text: str) -> list[str]:
     """What the textbook is on each sample whose ranks and inputs are the text's."""
     found = []
     for program in forwards(name, row):

@@ -20,7 +20,7 @@ from derivcheck.tracing.trace import trace
 
 
 @dataclass(frozen=True)
-class Claim:
+class ClaimedProgram:
     """A backward as a Program.
 
     Attributes:
@@ -48,10 +48,10 @@ class Claims:
 
     def __init__(self, s: Subject, backward: Any) -> None:
         self.s, self.backward = s, backward
-        self._everywhere: list[Claim | None] = []
-        self._here: dict[tuple[Any, ...], Claim | None] = {}  # by what is asked and the shapes
+        self._everywhere: list[ClaimedProgram | None] = []
+        self._here: dict[tuple[Any, ...], ClaimedProgram | None] = {}  # by what is asked and the shapes
 
-    def at(self, s: Subject, run: Run, tensors: Tensors, upstream: Upstream) -> Claim | None:
+    def at(self, s: Subject, run: Run, tensors: Tensors, upstream: Upstream) -> ClaimedProgram | None:
         """The backward as a Program that is it at these tensors' sizes; None where it cannot be traced.
 
         Args:
@@ -72,11 +72,11 @@ class Claims:
             self._here[key] = _traced(lambda: _engine(run, tensors, upstream, s.wrt))
         return self._here[key]
 
-    def _written(self, run: Run, tensors: Tensors, upstream: Upstream) -> Claim:
+    def _written(self, run: Run, tensors: Tensors, upstream: Upstream) -> ClaimedProgram:
         s, backward = self.s, self.backward
         if isinstance(backward, (str, Program)):
             program = closed(s, parse_backward(s, backward))
-            return Claim(program, {s.derivation.gradient_named(o) or o: o for o in program.outputs})
+            return ClaimedProgram(program, {s.derivation.gradient_named(o) or o: o for o in program.outputs})
         gradients, returned = _flat(inspect.unwrap(run), tensors, upstream, s.wrt)
         every: dict[str, Any] = {**tensors, **upstream}
 
@@ -88,7 +88,7 @@ class Claims:
         )
         with computing_in(_type(every)):
             d = trace(named, every)
-        return Claim(d.program, dict(zip(returned, d.program.outputs)), d.values)
+        return ClaimedProgram(d.program, dict(zip(returned, d.program.outputs)), d.values)
 
 
 def closed(s: Subject, program: Program) -> Program:
@@ -121,14 +121,14 @@ def _flat(
     return gradients, returned
 
 
-def _engine(run: Run, tensors: Tensors, upstream: Upstream, wrt: tuple[str, ...]) -> Claim:
+def _engine(run: Run, tensors: Tensors, upstream: Upstream, wrt: tuple[str, ...]) -> ClaimedProgram:
     """The backward as torch's engine runs it, at these shapes."""
     gradients, returned = _flat(run, tensors, upstream, wrt)
     found = traced_with_gradients(gradients, {**tensors, **upstream})
-    return Claim(found.program, dict(zip(returned, found.program.outputs)), found.values)
+    return ClaimedProgram(found.program, dict(zip(returned, found.program.outputs)), found.values)
 
 
-def _traced(attempt: Callable[[], Claim]) -> Claim | None:
+def _traced(attempt: Callable[[], ClaimedProgram]) -> ClaimedProgram | None:
     try:
         return attempt()
     except Exception:  # whatever the code does where it is traced: then its rounding is not known

@@ -28,7 +28,7 @@ Run = Callable[[Tensors, Upstream], Mapping[str, "torch.Tensor | None"]]
 
 
 @dataclass(frozen=True)
-class Found:
+class BackwardRun:
     """What one run of the backward under test gave.
 
     Attributes:
@@ -108,7 +108,7 @@ def find(
     upstream: Upstream,
     before: tuple[Tensors, Upstream] | None = None,
     leaves: bool = False,
-) -> Found:
+) -> BackwardRun:
     """Run it on copies, and see what it did to them.
 
     Args:
@@ -133,7 +133,7 @@ def find(
         raise
     except Exception as error:  # a backward's faults are findings
         text = str(error).strip().splitlines()
-        return Found({}, raised=f"{type(error).__name__}: {text[0] if text else ''}"[:200])
+        return BackwardRun({}, raised=f"{type(error).__name__}: {text[0] if text else ''}"[:200])
     changed = {}
     for n, t in [*tensors.items(), *upstream.items()]:
         now = given.get(n, ups.get(n))
@@ -141,7 +141,7 @@ def find(
             changed[n] = f"the backward writes into {n}"
         elif now is not None and now._version != versions[n]:
             changed[n] = f"the backward writes into {n}, and puts back what was there: work on a copy"
-    return Found(out, changed, complaints=dict(s.met.complaints))
+    return BackwardRun(out, changed, complaints=dict(s.met.complaints))
 
 
 def _run_before(run: Run, given: Tensors, ups: Upstream, before: tuple[Tensors, Upstream]) -> None:

@@ -18,16 +18,16 @@ import torch
 
 from derivcheck.checking.arithmetic.compare import compare
 from derivcheck.checking.arithmetic.live import array
-from derivcheck.checking.backward.found import Found, Run, find
+from derivcheck.checking.backward.found import BackwardRun, Run, find
 from derivcheck.checking.probing.excluding import excluding
 from derivcheck.checking.probing.lengths import Lengths
 from derivcheck.checking.probing.reach import Reach
-from derivcheck.checking.probing.sides import Sides
+from derivcheck.checking.probing.sides import SidesTaken
 from derivcheck.checking.probing.situations import Probe, places, situations
 from derivcheck.checking.report.report import Note
 from derivcheck.checking.report.row import Row
 from derivcheck.checking.subject.subject import Subject, Tensors, Upstream
-from derivcheck.checking.verdict.derived import CAP, Derived, Evidence, Trial, derived
+from derivcheck.checking.verdict.derived import CAP, Derived, JudgedRun, Trial, derived
 from derivcheck.checking.verdict.judge import judge
 from derivcheck.checking.verdict.kinks import NARROW, between
 from derivcheck.checking.verdict.likeness import likeness
@@ -75,7 +75,7 @@ def probe(
         written: see :func:`~derivcheck.checking.probing.situations.situations`.
     """
     program, adjoint = s.derivation.program, s.derivation.adjoint
-    sides = Sides(program, adjoint, s.derivation.upstream)
+    sides = SidesTaken(program, adjoint, s.derivation.upstream)
     sides.take(sides.at(s.tensors), "the data")
     prober = _Prober(s, run, again, dtype, _Known(s, dtype), sides, upstream)
     where = places(s, upstream, right, seed)
@@ -101,7 +101,7 @@ class _Prober:
     again: Callable[[Subject], Run]
     dtype: torch.dtype
     known: _Known
-    sides: Sides
+    sides: SidesTaken
     upstream: Upstream
     wrong: dict[str, Row] = field(default_factory=dict)
     done: list[str] = field(default_factory=list)
@@ -175,14 +175,14 @@ class _Prober:
                     continue
             if row.faulty and row.name not in self.wrong:
                 advice = excluding(self.s, self.run, self.upstream, expected.sizes) if elsewhere else ""
-                evidence = Evidence(p.tensors, p.upstream, expected, found.gradients, p.subject, p.before, p.leaves)
+                evidence = JudgedRun(p.tensors, p.upstream, expected, found.gradients, p.subject, p.before, p.leaves)
                 self.wrong[row.name] = replace(row, advice=advice, evidence=evidence)
         self.done.append(p.name)
         if self.sides.open and (not p.lenient or p.reaching):
             self.sides.take(self.sides.at(p.tensors), p.name)
         return True
 
-    def _another_side(self, p: Probe, row: Row, found: Found, expected: Derived, t: Subject, run: Run) -> bool:
+    def _another_side(self, p: Probe, row: Row, found: BackwardRun, expected: Derived, t: Subject, run: Run) -> bool:
         """Whether the gradient is that of another side of the kinks, as it is or but for the rounding of how it is written."""
 
         def beside(g: torch.Tensor) -> bool:
@@ -318,7 +318,7 @@ def _undefined(s: Subject, expected: Derived) -> bool:
     return any(bool(torch.isnan(pair.value).any()) for pair in forward if pair is not None)
 
 
-def _lenient(row: Row, found: Found, expected: Derived, how: str) -> bool:
+def _lenient(row: Row, found: BackwardRun, expected: Derived, how: str) -> bool:
     """Whether a fault does not count in a probe that looks for the plainest ones alone."""
     g = found.gradients.get(row.name)
     if row.verdict != "wrong" or g is None:

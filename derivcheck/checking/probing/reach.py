@@ -13,7 +13,7 @@ from itertools import combinations
 import torch
 
 from derivcheck.checking.arithmetic.live import Live
-from derivcheck.checking.probing.sides import SIGNS, Condition, Sides
+from derivcheck.checking.probing.sides import SIGNS, SideCondition, SidesTaken
 from derivcheck.checking.probing.situations import Probe, equal_numbers, tied
 from derivcheck.checking.subject.draw import another, limit
 from derivcheck.checking.subject.kinds import fitted, rigid
@@ -39,7 +39,7 @@ class Reach:
         attempt: runs a probe; whether it was held against what is derived there.
     """
 
-    def __init__(self, s: Subject, sides: Sides, seed: int, attempt: Attempt) -> None:
+    def __init__(self, s: Subject, sides: SidesTaken, seed: int, attempt: Attempt) -> None:
         self.s, self.sides, self.attempt = s, sides, attempt
         self.generator = torch.Generator().manual_seed(seed + 43)
         self.arguments = {a.name: a for a in s.derivation.program.arguments}
@@ -74,7 +74,7 @@ class Reach:
                 self.dropped.append(c.said(side))
 
     @staticmethod
-    def signs(c: Condition, side: str) -> set[int]:
+    def signs(c: SideCondition, side: str) -> set[int]:
         """The signs on a side; of an extreme, all."""
         return {-1, 0, 1, 2} if c.extreme else SIGNS[side]
 
@@ -106,7 +106,7 @@ class Reach:
         return (size * flips).to(t.device, t.dtype)
 
     # -- one side ------------------------------------------------------------------------------
-    def _made(self, c: Condition, side: str, data: Tensors) -> Iterator[tuple[str, Tensors]]:
+    def _made(self, c: SideCondition, side: str, data: Tensors) -> Iterator[tuple[str, Tensors]]:
         said = f"data for {c.said(side)}"
         if c.label:
             yield from ((said, made) for made in self._labels(c, side, data))
@@ -130,7 +130,7 @@ class Reach:
         free = [n for n, a in self.arguments.items() if a.kind == "float" and a.role != "constant" and n not in kept]
         return sorted((n for n in free if n in data and data[n].is_floating_point()), key=lambda n: n not in self.s.wrt)
 
-    def _labels(self, c: Condition, side: str, data: Tensors) -> Iterator[Tensors]:
+    def _labels(self, c: SideCondition, side: str, data: Tensors) -> Iterator[Tensors]:
         """A label on that side, in some of its places."""
         t = data.get(c.label)
         if t is None:
@@ -155,7 +155,7 @@ class Reach:
     def _sizes(self, data: Tensors) -> dict[str, int]:
         return dict(sizes_of(self.s.derivation.program, data))
 
-    def _solved(self, c: Condition, sign: int, data: Tensors) -> Iterator[Tensors]:
+    def _solved(self, c: SideCondition, sign: int, data: Tensors) -> Iterator[Tensors]:
         """An input moved to where an element of the operand has the sign."""
         name = next(n for n, other in self.sides.names.items() if other == c)
         program = self.sides.program.needed((name,))

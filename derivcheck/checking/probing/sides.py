@@ -41,7 +41,7 @@ DENSE = 1 << 22  # elements of an operand beyond which it is not looked at
 
 
 @dataclass(frozen=True)
-class Condition:
+class SideCondition:
     """``operand`` beside 0, or an extreme.
 
     Attributes:
@@ -79,12 +79,12 @@ class Condition:
         return f"{rest} {side} {float(limit):g}"
 
 
-class Sides:
+class SidesTaken:
     """What is taken of the conditions of one adjoint, and by what first."""
 
     def __init__(self, forward: Program, adjoint: Program, upstream: Iterable[str]) -> None:
         still = _still(adjoint, set(upstream))
-        found: dict[Condition, dict[str, None]] = {}
+        found: dict[SideCondition, dict[str, None]] = {}
         for c, side in _conditions(still, _places(forward, adjoint)):
             found.setdefault(c, {})[side] = None
         found |= {c: {">": None} for c in _bands(found)}
@@ -93,22 +93,22 @@ class Sides:
         # of abs, x > 0 and x < 0
         self.wanted = {c: tuple(s for s in sides if s not in {WIDER.get(o) for o in sides}) for c, sides in possible.items()}
         self.one_sided = {c for c in self.wanted if _impossible(c, "<", known)}
-        self.taken: dict[Condition, set[int]] = {c: set() for c in self.wanted}
-        self.by: dict[tuple[Condition, str], str] = {}
+        self.taken: dict[SideCondition, set[int]] = {c: set() for c in self.wanted}
+        self.by: dict[tuple[SideCondition, str], str] = {}
         self.names = {f"side_{k}": c for k, c in enumerate(self.wanted)}
         self.program = _operands(still, self.names)
 
     @property
-    def open(self) -> list[tuple[Condition, str]]:
+    def open(self) -> list[tuple[SideCondition, str]]:
         """The sides that nothing took yet, or nothing but their edge: there another subgradient is as good."""
         every = ((c, side) for c, sides in self.wanted.items() for side in sides)
         return [(c, side) for c, side in every if (c, side) not in self.by or self._edge(c, side)]
 
-    def _edge(self, c: Condition, side: str) -> bool:
+    def _edge(self, c: SideCondition, side: str) -> bool:
         """Whether of ``x <= 0`` nothing but 0 was taken, though there may be more."""
         return side in ("<=", ">=") and self.taken[c].isdisjoint(SIGNS[side] - {0}) and c not in self.one_sided
 
-    def at(self, tensors: Mapping[str, torch.Tensor]) -> dict[Condition, set[int]]:
+    def at(self, tensors: Mapping[str, torch.Tensor]) -> dict[SideCondition, set[int]]:
         """The signs that each condition's operand has at these data; nothing of what is empty or cannot be evaluated."""
         if not self.wanted or any(not t.numel() for t in tensors.values()):
             return {}
@@ -122,11 +122,11 @@ class Sides:
             return {}
         return {c: _signs(c, found[name], self.program.definition(name)) for name, c in self.names.items() if name in found}
 
-    def news(self, tensors: Mapping[str, torch.Tensor]) -> dict[Condition, set[int]]:
+    def news(self, tensors: Mapping[str, torch.Tensor]) -> dict[SideCondition, set[int]]:
         """What these data take that nothing took before."""
         return {c: new for c, signs in self.at(tensors).items() if (new := signs - self.taken[c])}
 
-    def take(self, found: Mapping[Condition, set[int]], by: str) -> None:
+    def take(self, found: Mapping[SideCondition, set[int]], by: str) -> None:
         """Note what data took that a gradient was held against."""
         for c, signs in found.items():
             self.taken[c] |= signs
@@ -170,13 +170,13 @@ def _places(forward: Program, adjoint: Program) -> dict[Term, str]:
     return found
 
 
-def _conditions(still: Program, places: Mapping[Term, str]) -> Iterator[tuple[Condition, str]]:
+def _conditions(still: Program, places: Mapping[Term, str]) -> Iterator[tuple[SideCondition, str]]:
     """Each condition with each side that it tells apart."""
     moving = set(still.outputs)
     inside = [(d, t) for d in still.definitions for t in _deciding(d.term) if t.names.isdisjoint(moving)]
     recurrent = {d.name for d in still.definitions if d.recurrent}  # of an elimination the pivots, 0 at a singular matrix
     compared: set[str] = set()
-    known: dict[Term, Condition] = {}
+    known: dict[Term, SideCondition] = {}
     for _, t in inside:
         if isinstance(t, Bracket):
             compared |= t.names if isinstance(t.operand, Term) else set()
@@ -189,12 +189,12 @@ def _conditions(still: Program, places: Mapping[Term, str]) -> Iterator[tuple[Co
             continue
         floats = any(isinstance(s, Ref) and still.kind(s.name) == "float" for s in subterms(t.body))
         if floats and not isinstance(t.body, Bracket) and (t.kind.startswith("arg") or d.name in compared):
-            yield Condition(t.body, t.indices, t.kind, place=places[t], shown=_shown(t.body, still)), "=="
+            yield SideCondition(t.body, t.indices, t.kind, place=places[t], shown=_shown(t.body, still)), "=="
 
 
-def _bands(conditions: Iterable[Condition]) -> Iterator[Condition]:
+def _bands(conditions: Iterable[SideCondition]) -> Iterator[SideCondition]:
     """Between two numbers with which the same is compared: ``|x| < 1`` is on a side of both that neither side has alone."""
-    limits: dict[Term, dict[Fraction, Condition]] = {}
+    limits: dict[Term, dict[Fraction, SideCondition]] = {}
     for c in conditions:
         if not c.label and not c.extreme:
             rest, limit = apart(c.operand)
@@ -204,7 +204,7 @@ def _bands(conditions: Iterable[Condition]) -> Iterator[Condition]:
             c = found[low]
             rest, shown = apart(c.operand)[0], str(apart(c.shown or c.operand)[0])
             inside = mul(add(rest, Number(-low)), add(Number(high), neg(rest)))
-            yield Condition(inside, place=c.place, named=f"{float(low):g} < {shown} < {float(high):g}")
+            yield SideCondition(inside, place=c.place, named=f"{float(low):g} < {shown} < {float(high):g}")
 
 
 def _deciding(term: Term) -> Iterator[Bracket | Over]:
@@ -216,7 +216,7 @@ def _deciding(term: Term) -> Iterator[Bracket | Over]:
             yield from _deciding(child)
 
 
-def _compared(b: Bracket, still: Program, place: str, known: dict[Term, Condition]) -> tuple[Condition, str] | None:
+def _compared(b: Bracket, still: Program, place: str, known: dict[Term, SideCondition]) -> tuple[SideCondition, str] | None:
     """A bracket as a condition and the side on which it holds; ``[x > 0]`` and ``[−x > 0]`` share one."""
     given = {a.name: a.kind for a in still.arguments}
     label, operand = "", b.operand
@@ -238,7 +238,7 @@ def _compared(b: Bracket, still: Program, place: str, known: dict[Term, Conditio
         return known[opposite], TURNED[b.relation]
     turned = not isinstance(operand, SizeOf) and _starts_negative(operand)
     operand = neg(operand) if turned else operand
-    c = Condition(operand, label=label, place=place, shown=_shown(operand, still))
+    c = SideCondition(operand, label=label, place=place, shown=_shown(operand, still))
     c = known.setdefault(opposite if turned else key, c)
     return c, TURNED[b.relation] if turned else b.relation
 
@@ -268,7 +268,7 @@ def _renamed(t: Term) -> Term:
     return substitute(t, {i: i_poly(Index(f"i{k}", i.size)) for k, i in enumerate(indices)})
 
 
-def _impossible(c: Condition, side: str, known: Mapping[str, Definition]) -> bool:
+def _impossible(c: SideCondition, side: str, known: Mapping[str, Definition]) -> bool:
     """Whether no number is on that side: ``x² + 1 ≤ 0``."""
     if c.extreme or side in (">", ">="):
         return False
@@ -277,7 +277,7 @@ def _impossible(c: Condition, side: str, known: Mapping[str, Definition]) -> boo
     return side != "!=" and above_zero(c.operand, known)
 
 
-def _operands(still: Program, names: Mapping[str, Condition]) -> Program:
+def _operands(still: Program, names: Mapping[str, SideCondition]) -> Program:
     """The Program that gives every operand."""
     extra = []
     for name, c in names.items():
@@ -292,7 +292,7 @@ def _operands(still: Program, names: Mapping[str, Condition]) -> Program:
     return replace(needed, arguments=kept)
 
 
-def _signs(c: Condition, values: Any, d: Definition) -> set[int]:
+def _signs(c: SideCondition, values: Any, d: Definition) -> set[int]:
     if not values.size:
         return set()
     if c.extreme:

@@ -62,7 +62,7 @@ class Probe:
 
 
 @dataclass(frozen=True)
-class Places:
+class StartingData:
     """The data that probes start from.
 
     Attributes:
@@ -83,17 +83,19 @@ class Places:
         return ((self.data, self.ups), *([self.less] if self.less is not None and self.less[0] is not self.data else []))
 
 
-def places(s: Subject, upstream: Upstream, right: Derived, seed: int) -> Places:
+def places(s: Subject, upstream: Upstream, right: Derived, seed: int) -> StartingData:
     """The data that the probes of a subject start from."""
     generator = torch.Generator().manual_seed(seed + 17)
     coprime = coprime_sizes(s, right.sizes)
     less = None if coprime is None else at_sizes(s, coprime, upstream, generator)
     total = sum(t.numel() for t in s.tensors.values())
     data, ups = (s.tensors, upstream) if total <= LARGE or less is None else less
-    return Places(data, ups, coprime, less, generator)
+    return StartingData(data, ups, coprime, less, generator)
 
 
-def situations(s: Subject, upstream: Upstream, right: Derived, seed: int, written: bool, where: Places) -> Iterator[Probe]:
+def situations(
+    s: Subject, upstream: Upstream, right: Derived, seed: int, written: bool, where: StartingData
+) -> Iterator[Probe]:
     """Every probe that this subject has whatever its conditions.
 
     Args:

@@ -24,7 +24,7 @@ from derivcheck.checking.backward.found import Run, find
 from derivcheck.checking.report.row import Row
 from derivcheck.checking.subject.elsewhere import at_sizes
 from derivcheck.checking.subject.subject import Subject, Tensors, Upstream
-from derivcheck.checking.verdict.derived import Evidence, derived, doubled
+from derivcheck.checking.verdict.derived import JudgedRun, derived, doubled
 from derivcheck.checking.verdict.judge import judge
 from derivcheck.checking.verdict.likeness import runs
 from derivcheck.checking.verdict.verdict import as_a_whole, shown_elsewhere
@@ -132,7 +132,7 @@ def _as_a_whole(
 ) -> dict[str, Row]:
     figures = {n: Figures() for n in names}
     bars = dict(zip(s.derivation.wrt, s.derivation.adjoint.outputs))
-    kept: list[Evidence] = []
+    kept: list[JudgedRun] = []
     sizes: dict[str, int] = {}
     draws = _drawn(s, upstream, sizes, seed, scale)
     few = DRAWS if sum(t.numel() for t in s.tensors.values()) < LARGE else DRAWS // 2
@@ -151,7 +151,7 @@ def _as_a_whole(
             if not isinstance(g, torch.Tensor) or usual is None or g.shape != usual.shape:
                 return {}
             figures[n].add(g.detach().double().cpu(), usual, right.value(bars[n]))
-        kept.append(Evidence(tensors, ups, right, gave.gradients))
+        kept.append(JudgedRun(tensors, ups, right, gave.gradients))
     rows = {}
     for n, f in figures.items():
         if f.telling and f.fault(dtype) and (own := _by_its_own_rounding(s, run, n, kept)) is not None:
@@ -163,7 +163,7 @@ def _as_a_whole(
     return rows
 
 
-def _by_its_own_rounding(s: Subject, run: Run, name: str, kept: list[Evidence]) -> Figures | None:
+def _by_its_own_rounding(s: Subject, run: Run, name: str, kept: list[JudgedRun]) -> Figures | None:
     """The figures beside what rounding makes of the way that it is written; None where that is not known.
 
     What the backward's own Program gives in this type, less what it gives in float64, is rounding; what it gives in float64
@@ -205,6 +205,6 @@ def _by_elements(
         found, gave = judge(s, run, tensors, ups, right, where)
     except (DerivcheckError, RuntimeError, ValueError):
         return {}
-    evidence, note = Evidence(tensors, ups, right, gave.gradients), f"rounding hides it at the data themselves, not at {where}"
+    evidence, note = JudgedRun(tensors, ups, right, gave.gradients), f"rounding hides it at the data themselves, not at {where}"
     told = [r for r in found if r.name in names and r.verdict != "vacuous"]
     return {r.name: replace(r, evidence=evidence) if r.faulty else replace(r, note=note) for r in told}

@@ -14,7 +14,7 @@ from derivcheck.checking.reproducing.script import Script
 from derivcheck.checking.reproducing.spelling import EMBEDDED
 from derivcheck.checking.subject.elsewhere import small
 from derivcheck.checking.subject.subject import Subject
-from derivcheck.checking.verdict.derived import Evidence, derived
+from derivcheck.checking.verdict.derived import JudgedRun, derived
 from derivcheck.checking.verdict.judge import judge
 from derivcheck.errors import DerivcheckError, InputError
 
@@ -37,9 +37,9 @@ def reproduction(s: Subject, backward: Any, row: Row, seed: int) -> str:
     return script.text([*script.data_lines(), *finding(script, call(script))])
 
 
-def _small(s: Subject, backward: Any, row: Row) -> tuple[Evidence, Row]:
+def _small(s: Subject, backward: Any, row: Row) -> tuple[JudgedRun, Row]:
     """The failure at small sizes, where the data that showed it is too large to read and the backward fails there too."""
-    evidence: Evidence = row.evidence
+    evidence: JudgedRun = row.evidence
     if sum(t.numel() for t in evidence.tensors.values()) <= EMBEDDED or evidence.situated:
         return evidence, row
     try:
@@ -49,7 +49,7 @@ def _small(s: Subject, backward: Any, row: Row) -> tuple[Evidence, Row]:
             rows, gave = judge(s, runner(s, backward), *found, right)
             for r in rows:
                 if r.name == row.name and r.faulty:
-                    return Evidence(*found, right, gave.gradients), r
+                    return JudgedRun(*found, right, gave.gradients), r
     except (DerivcheckError, RuntimeError, ValueError, IndexError, TypeError):
         pass
     return evidence, row

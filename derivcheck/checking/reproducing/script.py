@@ -13,7 +13,7 @@ from derivcheck.checking.reproducing.carry import Carrier
 from derivcheck.checking.reproducing.snippets import statements_for
 from derivcheck.checking.subject import wide
 from derivcheck.checking.subject.subject import Subject
-from derivcheck.checking.verdict.derived import Evidence
+from derivcheck.checking.verdict.derived import JudgedRun
 
 RESERVED = ("show", "forward", "forward_and_gradients", "floating")
 
@@ -24,7 +24,7 @@ class Script:
     Lines call their own variables ``§name``: each gets a name that no input has.
     """
 
-    def __init__(self, s: Subject, backward: Any, row: Row, evidence: Evidence, seed: int) -> None:
+    def __init__(self, s: Subject, backward: Any, row: Row, evidence: JudgedRun, seed: int) -> None:
         self.s, self.backward, self.row, self.evidence, self.seed = s, backward, row, evidence, seed
         self.data = {**evidence.tensors, **evidence.upstream}
         self.local = {*self.data, *s.passed}

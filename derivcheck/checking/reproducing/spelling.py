@@ -72,7 +72,7 @@ def restored_module(kind: Any, training: bool, values: Any, parameters: Any, buf
     return module
 
 
-class File(Protocol):
+class ReproducerFile(Protocol):
     """The file that the expressions stand in (a :class:`~derivcheck.checking.reproducing.carry.Carrier`)."""
 
     names: dict[int, str]
@@ -93,7 +93,7 @@ class File(Protocol):
 class Literals:
     """Values as expressions."""
 
-    def __init__(self, carrier: File) -> None:
+    def __init__(self, carrier: ReproducerFile) -> None:
         self.carrier = carrier
         self.open: set[int] = set()
 

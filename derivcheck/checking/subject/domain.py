@@ -15,7 +15,7 @@ from derivcheck.notation.program.definitions import Input
 from derivcheck.notation.program.program import Program
 from derivcheck.notation.program.requirements import Requirement
 from derivcheck.notation.text.dims import parse_input
-from derivcheck.notation.text.syntax import Call, Chain, Item, Name, Negative, Node, Num, Power
+from derivcheck.notation.text.syntax import Application, Chain, Item, Name, Negative, Num, Piece, Power
 from derivcheck.notation.text.where import Condition, known_names, of_sizes, parse_where
 from derivcheck.notation.values.measure import measure
 from derivcheck.tracing.program.inputs import Named
@@ -36,7 +36,7 @@ _FUNCTIONS: Mapping[str, Callable[..., Any]] = {
 
 
 @dataclass(frozen=True)
-class Domain:
+class UserDomain:
     """What a forward is asked for.
 
     Attributes:
@@ -93,7 +93,7 @@ def domain_of(
     dims: Mapping[str, str] | None,
     where: str | None,
     passed: Mapping[str, Any],
-) -> tuple[Program, Domain]:
+) -> tuple[Program, UserDomain]:
     """The Program with what is required of its sizes, and the domain.
 
     Raises:
@@ -121,7 +121,7 @@ def domain_of(
     )
     said = [", ".join(f"{n}[{', '.join(map(str, a.dims))}]" for n, a in mine.items())] if mine else []
     said += [", ".join(map(str, conditions))] if conditions else []
-    return program, Domain(tuple(data), names, numbers, "; ".join(said), tuple(map(str, conditions)))
+    return program, UserDomain(tuple(data), names, numbers, "; ".join(said), tuple(map(str, conditions)))
 
 
 def held_by_numbers(program: Program, sizes: Mapping[str, int], passed: Mapping[str, Any]) -> dict[str, Requirement]:
@@ -180,7 +180,7 @@ def _holds(c: Condition, scope: Mapping[str, Any]) -> bool:
         raise InputError(f"where says {c.text!r}, which cannot be evaluated: {str(e).strip().splitlines()[0]}") from None
 
 
-def _value(node: Node, scope: Mapping[str, Any]) -> torch.Tensor:
+def _value(node: Piece, scope: Mapping[str, Any]) -> torch.Tensor:
     """A node on numbers, in float64."""
     if isinstance(node, Num):
         return torch.tensor(float(node.value), dtype=torch.float64)
@@ -193,7 +193,7 @@ def _value(node: Node, scope: Mapping[str, Any]) -> torch.Tensor:
         return -_value(node.operand, scope)
     if isinstance(node, Power):
         return torch.pow(_value(node.base, scope), _value(node.exponent, scope))
-    if isinstance(node, Call):
+    if isinstance(node, Application):
         return torch.as_tensor(_FUNCTIONS[node.name](*(_value(x, scope) for x in node.items)))
     assert isinstance(node, Chain)
     total = _value(node.operands[0], scope)

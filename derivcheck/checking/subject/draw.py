@@ -17,7 +17,7 @@ from derivcheck.notation.terms.nodes import Bracket, Ref
 from derivcheck.notation.terms.walk import subterms
 
 
-class Range(NamedTuple):
+class Spread(NamedTuple):
     """The least and the greatest of some numbers, and their mean size."""
 
     low: float
@@ -25,10 +25,10 @@ class Range(NamedTuple):
     spread: float
 
 
-def range_of(sample: torch.Tensor) -> Range:
+def range_of(sample: torch.Tensor) -> Spread:
     """The range of a tensor's numbers."""
     values = sample.detach().double()
-    return Range(float(values.min()), float(values.max()), float(values.abs().mean()))
+    return Spread(float(values.min()), float(values.max()), float(values.abs().mean()))
 
 
 def another(
@@ -38,7 +38,7 @@ def another(
     sizes: Mapping[str, int],
     generator: torch.Generator,
     kinds: Sequence[Kind] = (),
-    within: Range | None = None,
+    within: Spread | None = None,
 ) -> torch.Tensor:
     """A tensor for this input at other sizes.
 

@@ -10,8 +10,8 @@ from typing import Any
 import torch
 
 from derivcheck.checking.arithmetic.pairs import type_name
-from derivcheck.checking.subject.domain import Domain, domain_of, held_by_numbers, named_dims
-from derivcheck.checking.subject.draw import Range, range_of
+from derivcheck.checking.subject.domain import UserDomain, domain_of, held_by_numbers, named_dims
+from derivcheck.checking.subject.draw import Spread, range_of
 from derivcheck.checking.subject.forwards import derived_from, derived_from_module
 from derivcheck.checking.subject.function import arguments, function_of, plain
 from derivcheck.checking.subject.kinds import Kind, kinds_of
@@ -78,14 +78,14 @@ class Subject:
     module: torch.nn.Module | None = None  # the copy of a module, whose parameters fix their sizes
     held: frozenset[str] = frozenset()  # inputs of the Program that the code holds itself: they keep their values
     nested: Nested = field(default_factory=Nested)  # the inputs as the caller has them
-    domain: Domain = field(default_factory=Domain)  # the data that it is made for
+    domain: UserDomain = field(default_factory=UserDomain)  # the data that it is made for
     hooked: tuple[str, ...] = ()  # parameters whose hooks the check does not run
     kinds: Mapping[str, tuple[Kind, ...]] = field(default_factory=dict)  # what the data are of, and probes keep
     left_out: tuple[str, ...] = ()  # inputs in which torch cannot differentiate the code
     forward: Any = None  # what the caller gave
     rounding: Any = None  # judges by the arithmetic of the backward under test (conditioned.Rounding)
     met: Met = field(default_factory=Met)
-    ranges: dict[str, Range] = field(default_factory=dict)
+    ranges: dict[str, Spread] = field(default_factory=dict)
     _whole: tuple[Derivation, Program] | None = None
 
     @property
@@ -98,7 +98,7 @@ class Subject:
             self._whole = self.derivation, replace(adjoint, definitions=(*adjoint.definitions, *more))
         return self._whole[1]
 
-    def range(self, name: str) -> Range | None:
+    def range(self, name: str) -> Spread | None:
         """The range of an input's numbers, for data like them; None where it has none."""
         if name not in self.ranges and self.tensors[name].is_floating_point() and self.tensors[name].numel():
             self.ranges[name] = range_of(self.tensors[name])

@@ -11,12 +11,12 @@ import torch
 from derivcheck.checking.backward.found import Run
 from derivcheck.checking.report.row import Row
 from derivcheck.checking.subject.subject import Subject
-from derivcheck.checking.verdict.derived import Evidence
+from derivcheck.checking.verdict.derived import JudgedRun
 from derivcheck.diagnosis.case import Case
 from derivcheck.diagnosis.diagnose import diagnose
 
 
-def case_of(s: Subject, run: Run, row: Row, evidence: Evidence) -> Callable[[], Any]:
+def case_of(s: Subject, run: Run, row: Row, evidence: JudgedRun) -> Callable[[], Any]:
     """A function that diagnoses this row when it is called."""
 
     def look() -> Any:
@@ -26,7 +26,7 @@ def case_of(s: Subject, run: Run, row: Row, evidence: Evidence) -> Callable[[], 
     return look
 
 
-def as_case(s: Subject, run: Run, name: str, evidence: Evidence) -> Case | None:
+def as_case(s: Subject, run: Run, name: str, evidence: JudgedRun) -> Case | None:
     """A gradient's evidence as a diagnosis takes it; None where an input of that name stands in its way."""
     tensors, upstream, right, found = evidence.tensors, evidence.upstream, evidence.right, evidence.found
     d = s.derivation

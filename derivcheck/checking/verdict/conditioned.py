@@ -21,7 +21,7 @@ from derivcheck.checking.arithmetic.compare import compare
 from derivcheck.checking.arithmetic.cost import cost
 from derivcheck.checking.arithmetic.live import array
 from derivcheck.checking.arithmetic.pairs import FLOAT64_UNIT, Pair, type_name, unit
-from derivcheck.checking.backward.claim import Claim, Claims
+from derivcheck.checking.backward.claim import ClaimedProgram, Claims
 from derivcheck.checking.report.row import Row
 from derivcheck.checking.subject.subject import Subject, Tensors, Upstream
 from derivcheck.checking.verdict.derived import CAP, Derived, Trial, bounds, derived, doubled
@@ -74,16 +74,18 @@ class Rounding:
         rounded = compare(g, double, right.tolerance(row.bar) + (0.0 if mine.error is None else mine.error))
         return double if rounded.holds else None
 
-    def _own(self, t: Trial) -> _Own | None:
+    def _own(self, t: Trial) -> _OwnProgram | None:
         """The backward's own Program at these data, with its rounding; None where that is not known."""
         claim = self.claims.at(t.s, t.run, t.tensors, t.upstream)
         given = None if claim is None else claim.given(t.every)
         if claim is None or given is None:
             return None
         try:
-            return _Own(claim, given, evaluate(claim.program, bounds(t.s, given, t.right.dtype), None, Bound(t.right.dtype)))
+            return _OwnProgram(
+                claim, given, evaluate(claim.program, bounds(t.s, given, t.right.dtype), None, Bound(t.right.dtype))
+            )
         except (DerivcheckError, RuntimeError, ValueError, TypeError, KeyError):
-            return _Own(claim, given, {})
+            return _OwnProgram(claim, given, {})
 
     def _by_rounding(self, t: Trial, rows: Sequence[Row]) -> dict[str, Opinion]:
         """What is right by the rounding of the way it is written, and what only seems so."""
@@ -140,10 +142,10 @@ class Rounding:
 
 
 @dataclass(frozen=True)
-class _Own:
+class _OwnProgram:
     """The backward's own Program at some data: its inputs, and its definitions with their rounding (none where it has none)."""
 
-    claim: Claim
+    claim: ClaimedProgram
     given: Mapping[str, torch.Tensor]
     pairs: Mapping[str, Pair]
 
@@ -230,7 +232,7 @@ def _in_double(t: Trial) -> dict[str, torch.Tensor]:
 class _Exact:
     """The backward's own Program and the derived one on the same numbers, without the rounding of either."""
 
-    def __init__(self, t: Trial, own: _Own, affordable: bool) -> None:
+    def __init__(self, t: Trial, own: _OwnProgram, affordable: bool) -> None:
         self.claim, self.wide = own.claim, t.right.dtype is not torch.float64
         self.scale = max((_largest(g) for g in t.upstream.values()), default=0.0)
         self.own: Mapping[str, Any] = {}

@@ -101,7 +101,7 @@ class Trial:
 
 
 @dataclass(frozen=True)
-class Evidence:
+class JudgedRun:
     """A run that showed something: its tensors, what was derived there and what was found.
 
     Attributes:

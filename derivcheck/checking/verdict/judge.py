@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from derivcheck.checking.backward.found import Found, Run, find
+from derivcheck.checking.backward.found import BackwardRun, Run, find
 from derivcheck.checking.report.row import Row
 from derivcheck.checking.subject.subject import Subject, Tensors, Upstream
 from derivcheck.checking.verdict import verdict
@@ -25,7 +25,7 @@ def judge(
     where: str = "",
     before: tuple[Tensors, Upstream] | None = None,
     leaves: bool = False,
-) -> tuple[list[Row], Found]:
+) -> tuple[list[Row], BackwardRun]:
     """A row per gradient that was asked for or returned, and what was returned, in its expected shapes.
 
     Args:
@@ -50,7 +50,7 @@ def judge(
     return verdict.changed(rows, found.changed, where), found
 
 
-def _steps(s: Subject, found: Found) -> list[str]:
+def _steps(s: Subject, found: BackwardRun) -> list[str]:
     """The names of returned gradients that are not those of what the gradient is taken in, in the adjoint's order."""
     order = {d.name: k for k, d in enumerate(s.derivation.adjoint.definitions)}
     bars = {n: s.derivation.gradient_named(n) for n in found.gradients if n not in s.wrt}
@@ -85,7 +85,7 @@ def _usable(s: Subject, name: str, g: Any, right: Derived) -> torch.Tensor | Non
     return g.reshape(expected.shape) if g.numel() == expected.numel() == 1 else g
 
 
-def _unasked(s: Subject, found: Found, known: set[str], tensors: Tensors) -> dict[str, str]:
+def _unasked(s: Subject, found: BackwardRun, known: set[str], tensors: Tensors) -> dict[str, str]:
     """The returned gradients that nobody asked for, each with what it is of.
 
     That of an input that the caller is not interested in, or that torch leaves out, is none.

@@ -13,7 +13,7 @@ import torch
 
 from derivcheck.checking.arithmetic.compare import compare
 from derivcheck.checking.arithmetic.pairs import HALVES, type_name
-from derivcheck.checking.backward.found import Found, find
+from derivcheck.checking.backward.found import BackwardRun, find
 from derivcheck.checking.report.row import Row
 from derivcheck.checking.subject.subject import Subject, Tensors, Upstream
 from derivcheck.checking.verdict.derived import CAP, Derived, Trial, derived, doubled
@@ -30,7 +30,7 @@ def forgiven(t: Trial, rows: Iterable[Row]) -> dict[str, Opinion]:
     coarse = derived(s, t.tensors, t.upstream, right.dtype, coarse=True) if right.dtype in HALVES else None
 
     @cache
-    def wide() -> tuple[Found, Derived]:
+    def wide() -> tuple[BackwardRun, Derived]:
         double, ups = doubled(t.tensors), doubled(t.upstream)
         return find(s, t.run, double, ups), derived(s, double, ups, torch.float64)
 
@@ -47,7 +47,7 @@ def forgiven(t: Trial, rows: Iterable[Row]) -> dict[str, Opinion]:
 
 
 def _rounds(
-    t: Trial, row: Row, g: torch.Tensor, coarse: Derived | None, wide: Callable[[], tuple[Found, Derived]]
+    t: Trial, row: Row, g: torch.Tensor, coarse: Derived | None, wide: Callable[[], tuple[BackwardRun, Derived]]
 ) -> Opinion | None:
     """Whether it rounds more than it has to, or approximates: in this type, or in this type alone."""
     right = t.right

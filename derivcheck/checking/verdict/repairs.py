@@ -13,13 +13,13 @@ from derivcheck.checking.backward.found import Run
 from derivcheck.checking.subject.function import backward_of
 from derivcheck.checking.subject.subject import Subject
 from derivcheck.checking.verdict.case import as_case
-from derivcheck.checking.verdict.derived import Evidence
+from derivcheck.checking.verdict.derived import JudgedRun
 from derivcheck.derived import Derivation
 from derivcheck.diagnosis.repair.repair import Repair
 from derivcheck.diagnosis.repair.subject import Backward
 
 
-def repair_of(s: Subject, run: Run, backward: Any, name: str, evidence: Evidence) -> Repair | None:
+def repair_of(s: Subject, run: Run, backward: Any, name: str, evidence: JudgedRun) -> Repair | None:
     """The search, where the backward is Python code; None where there is none to look into."""
     code = backward if backward is not None else s.function
     if code is None or not (callable(code) or isinstance(code, type)) or evidence.situated:

@@ -16,7 +16,7 @@ from derivcheck.checking.arithmetic.compare import Comparison, compare
 from derivcheck.checking.arithmetic.pairs import type_name
 from derivcheck.checking.arithmetic.typical import Typical
 from derivcheck.checking.report.row import NOT_REPRODUCED, Row, Witness
-from derivcheck.checking.verdict.derived import Derived, Evidence
+from derivcheck.checking.verdict.derived import Derived, JudgedRun
 
 ASIDE = 0.1  # the largest share of elements that may be set aside (kinks) in a pass
 
@@ -148,7 +148,7 @@ def witnessed(row: Row, witnesses: Sequence[Witness]) -> Row:
     return replace(row, verdict="undecided", note=f"the derived gradient and {', '.join(against)} disagree")
 
 
-def as_a_whole(name: str, bar: str, fault: str, note: str, count: int, evidence: Evidence, seen: float) -> Row:
+def as_a_whole(name: str, bar: str, fault: str, note: str, count: int, evidence: JudgedRun, seen: float) -> Row:
     """A gradient over several draws: ``fault`` says what is wrong with it, or ``""``."""
     verdict = "wrong" if fault else "passed"
     return Row(name, verdict, note=fault or note, bar=bar, evidence=evidence, sensitivity=seen, count=count, wrong=count)
@@ -165,7 +165,7 @@ def shown_elsewhere(row: Row, new: Row, note: str) -> Row:
     return replace(new, witnesses=row.witnesses) if new.faulty else replace(row, verdict="passed", note=note)
 
 
-def differentiated(row: Row, mark: str, evidence: Evidence) -> Row:
+def differentiated(row: Row, mark: str, evidence: JudgedRun) -> Row:
     """A faulty row of a gradient's own gradient: one that is missing was taken for a constant."""
     row = replace(row, name=row.name + mark, evidence=evidence)
     if row.verdict != "missing":

@@ -18,7 +18,7 @@ from derivcheck.notation.functions.numerics import OnArrays, each
 
 
 @dataclass(frozen=True)
-class Function:
+class ScalarFunction:
     """A scalar function.
 
     Attributes:
@@ -60,11 +60,11 @@ class Function:
     logarithm: int | None = None
 
 
-_rows: dict[str, Function] = {}
+_rows: dict[str, ScalarFunction] = {}
 
 
-def function(name: str, torch: str = "", latex: str = "", arity: int = 1, **more: Any) -> Function:
-    """Add a row, with the fields of :class:`Function`; a name can be added once.
+def function(name: str, torch: str = "", latex: str = "", arity: int = 1, **more: Any) -> ScalarFunction:
+    """Add a row, with the fields of :class:`ScalarFunction`; a name can be added once.
 
     Where torch has it under the same name, and LaTeX as an upright word, neither need be said.
 
@@ -74,11 +74,11 @@ def function(name: str, torch: str = "", latex: str = "", arity: int = 1, **more
     if name in _rows:
         raise ValueError(f"there is a scalar function {name!r} already")
     torch = torch or f"torch.{name}({', '.join(['{}'] * arity)})"
-    _rows[name] = Function(name, torch, latex or rf"\operatorname{{{name}}}", arity=arity, **more)
+    _rows[name] = ScalarFunction(name, torch, latex or rf"\operatorname{{{name}}}", arity=arity, **more)
     return _rows[name]
 
 
-def functions() -> dict[str, Function]:
+def functions() -> dict[str, ScalarFunction]:
     """All rows by name."""
     return _rows
 

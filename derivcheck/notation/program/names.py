@@ -1,6 +1,6 @@
 """Names of parameters: ``0.weight`` of an ``nn.Sequential`` is ``_0_weight``, an identifier; ``0_weight`` finds it too.
 
->>> found = Named({"_0_weight": 3, "bias": 4})
+>>> found = ByName({"_0_weight": 3, "bias": 4})
 >>> found["0_weight"], found["bias"], "0_weight" in found, list(found)
 (3, 4, True, ['_0_weight', 'bias'])
 """
@@ -18,7 +18,7 @@ def spelled(name: str, names: Iterable[str]) -> str:
     return f"_{name}" if name[:1].isdigit() and f"_{name}" in names else name
 
 
-class Named(dict[str, T]):
+class ByName(dict[str, T]):
     """A dictionary in which ``0_weight`` finds ``_0_weight``."""
 
     def __missing__(self, name: str) -> T:

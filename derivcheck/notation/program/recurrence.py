@@ -32,7 +32,7 @@ def groups(definitions: Sequence[Definition]) -> list[list[Definition]]:
 
 
 @dataclass(frozen=True)
-class Loop:
+class RecurrencePlan:
     """How to compute a group of recurrent definitions.
 
     Attributes:
@@ -46,7 +46,7 @@ class Loop:
     order: tuple[Definition, ...]
 
 
-def loop(group: Sequence[Definition]) -> Loop | None:
+def loop(group: Sequence[Definition]) -> RecurrencePlan | None:
     """The loop of a group whose references to itself lie a constant number of steps back; None where they do not."""
     names = {d.name for d in group}
     uses: list[tuple[Definition, Ref | Entry]] = []
@@ -64,7 +64,9 @@ def loop(group: Sequence[Definition]) -> Loop | None:
     return None
 
 
-def _along(group: Sequence[Definition], uses: list[tuple[Definition, Ref | Entry]], axes: dict[str, int]) -> Loop | None:
+def _along(
+    group: Sequence[Definition], uses: list[tuple[Definition, Ref | Entry]], axes: dict[str, int]
+) -> RecurrencePlan | None:
     """The loop along these dimensions, where each use is an earlier step, or the same step of what comes before; else None."""
     signs = set()
     same: dict[str, set[str]] = {d.name: set() for d in group}
@@ -89,4 +91,4 @@ def _along(group: Sequence[Definition], uses: list[tuple[Definition, Ref | Entry
             return None
         order.extend(ready)
         left = [d for d in left if d not in ready]
-    return Loop(axes, signs.pop(), tuple(order))
+    return RecurrencePlan(axes, signs.pop(), tuple(order))

@@ -10,7 +10,7 @@ from derivcheck.notation.integers.polynomials import Poly, as_poly, size
 from derivcheck.notation.program.definitions import Input
 from derivcheck.notation.text import limits
 from derivcheck.notation.text.positions import Integers
-from derivcheck.notation.text.syntax import Node, read
+from derivcheck.notation.text.syntax import Piece, read
 
 _TYPED = re.compile(r"(float|int|bool)\s*(?:<([^:>]*)(?::([^>]*))?>(.*)|:(.*))$", re.S)
 _RUN_TOGETHER = re.compile(r"(?<!\w)\d+[^\W\d]")  # 2N, which might mean 2*N or "2 N"
@@ -91,6 +91,6 @@ def parse_input(name: str, text: str) -> Input:
         raise type(e)(f"dims of {name!r}: {e}") from None
 
 
-def size_expression(node: Node, text: str) -> Poly:
+def size_expression(node: Piece, text: str) -> Poly:
     """A size expression, in which every name is a size."""
     return Integers(text).size(node, {})

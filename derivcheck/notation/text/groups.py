@@ -8,7 +8,7 @@ from fractions import Fraction
 from typing import Any
 
 from derivcheck.errors import NotationError
-from derivcheck.notation.text.syntax import At, Call, Chain, Define, Item, Name, Node, Num, Star, changed
+from derivcheck.notation.text.syntax import Application, At, Chain, Define, Item, Name, Num, Piece, Star, changed
 
 
 def expand_groups(tree: Any, ranks: Mapping[str, int]) -> Any:
@@ -26,9 +26,9 @@ def expand_groups(tree: Any, ranks: Mapping[str, int]) -> Any:
     if isinstance(tree, list):
         return [expand_groups(t, ranks) for t in tree]
 
-    def spread(items: tuple[Node, ...]) -> tuple[Node, ...]:
+    def spread(items: tuple[Piece, ...]) -> tuple[Piece, ...]:
         """Items with each star group as its indices."""
-        out: list[Node] = []
+        out: list[Piece] = []
         for x in items:
             if isinstance(x, Star):
                 if x.name not in ranks:
@@ -48,11 +48,11 @@ def expand_groups(tree: Any, ranks: Mapping[str, int]) -> Any:
             return replace(n, places=places) if places else Name(n.span, n.name)
         if isinstance(n, Define):
             return replace(n, items=spread(n.items), body=expand(n.body))
-        if not isinstance(n, Call):
+        if not isinstance(n, Application):
             return changed(n, expand)
         items = spread(n.items)
         if n.name == "size" and any(isinstance(x, Star) for x in n.items):
-            sizes = tuple(Call(n.span, "size", (x,)) for x in items)
+            sizes = tuple(Application(n.span, "size", (x,)) for x in items)
             if len(sizes) > 1:
                 return Chain(n.span, ("*",) * (len(sizes) - 1), sizes)
             return sizes[0] if sizes else Num(n.span, Fraction(1))

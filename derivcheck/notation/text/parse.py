@@ -35,38 +35,38 @@ from derivcheck.notation.terms.nodes import Term
 from derivcheck.notation.text.dims import parse_input, size_expression
 from derivcheck.notation.text.groups import expand_groups
 from derivcheck.notation.text.reader import Reader
-from derivcheck.notation.text.resolve import Axis, Resolver
+from derivcheck.notation.text.resolve import Resolver, SizeLink
 from derivcheck.notation.text.syntax import Declare, Define, Item, complaint, read
 
 
 @dataclass(frozen=True)
-class Scope:
+class TextScope:
     """What the names in a term mean: tensors with their dimensions and kinds, and the free indices."""
 
     tensors: Mapping[str, Input]
     indices: tuple[Index, ...] = ()
 
     @classmethod
-    def of(cls, program: Program, indices: Iterable[Index] = ()) -> Scope:
+    def of(cls, program: Program, indices: Iterable[Index] = ()) -> TextScope:
         """The tensors of a Program."""
         tensors = {a.name: a for a in program.arguments}
         tensors.update({d.name: Input(d.name, d.dims, d.kind) for d in program.definitions})
         return cls(tensors, tuple(indices))
 
 
-def parse_term(text: str, scope: Scope) -> Term:
+def parse_term(text: str, scope: TextScope) -> Term:
     """A term whose names ``scope`` gives.
 
     Raises:
         NotationError: text that cannot be read, an unknown name, another number of positions than dimensions.
 
     >>> x = parse_input("x", "N")
-    >>> print(parse_term("exp(x[n])/sum(n: exp(x[n]))", Scope({"x": x}, (Index("n", x.dims[0]),))))
+    >>> print(parse_term("exp(x[n])/sum(n: exp(x[n]))", TextScope({"x": x}, (Index("n", x.dims[0]),))))
     exp(x[n])/sum(n: exp(x[n]))
     """
     tree = read(text, "term")
     resolver = Resolver(text, scope.tensors.values(), closed=True)
-    free = {i.key: Axis(i.key, i.size, explicit=True) for i in scope.indices}
+    free = {i.key: SizeLink(i.key, i.size, explicit=True) for i in scope.indices}
     resolver.fallback = {i.key: i.size for i in scope.indices}
     resolver.walk(tree, free)
     resolver.settle()

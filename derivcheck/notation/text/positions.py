@@ -8,7 +8,20 @@ from derivcheck.errors import NotationError
 from derivcheck.notation.integers.atoms import entry, extreme
 from derivcheck.notation.integers.polynomials import Index, Poly, as_poly, i_poly, size
 from derivcheck.notation.text import limits
-from derivcheck.notation.text.syntax import WHOLE, At, Call, Chain, Item, Name, Negative, Node, Num, Power, Star, complaint
+from derivcheck.notation.text.syntax import (
+    WHOLE,
+    Application,
+    At,
+    Chain,
+    Item,
+    Name,
+    Negative,
+    Num,
+    Piece,
+    Power,
+    Star,
+    complaint,
+)
 
 Env = dict[str, Index]
 
@@ -30,7 +43,7 @@ class Integers:
         self.text, self.known = text, known
         self.beyond = ""  # why the last integer expression was too large
 
-    def poly(self, n: Node, env: Env) -> Poly | None:
+    def poly(self, n: Piece, env: Env) -> Poly | None:
         """The node as an integer expression; None where it is not one, or beyond a limit."""
         if isinstance(n, Num):
             return self._within(as_poly(n.value.numerator)) if n.value.denominator == 1 else None
@@ -59,7 +72,7 @@ class Integers:
                 return None
             self.beyond = limits.integer_power(base, exponent.constant) or self.beyond
             return None if self.beyond else self._within(base**exponent.constant)
-        if isinstance(n, Call) and n.body is None:
+        if isinstance(n, Application) and n.body is None:
             if n.name == "size" and len(n.items) == 1:
                 item = n.items[0]
                 inside = item.value if isinstance(item, Item) else item
@@ -95,12 +108,12 @@ class Integers:
         self.beyond = wrong or self.beyond
         return None if wrong else p
 
-    def _beyond(self, n: Node, what: str) -> NotationError:
+    def _beyond(self, n: Piece, what: str) -> NotationError:
         """The complaint that something is no integer expression, or is too large a one."""
         kind = limits.Beyond if self.beyond else NotationError
         return complaint(self.text, n.span, self.beyond or what, kind)
 
-    def size(self, n: Node, env: Env, expected: str = "expected a size") -> Poly:
+    def size(self, n: Piece, env: Env, expected: str = "expected a size") -> Poly:
         """A size expression, in which every name is a size, or an index of ``env``."""
         self.beyond = ""
         found = self.poly(n, env)
@@ -108,7 +121,7 @@ class Integers:
             raise self._beyond(n, f"{expected}: names, whole numbers, + - * //")
         return found
 
-    def position(self, n: Node, env: Env) -> Poly:
+    def position(self, n: Piece, env: Env) -> Poly:
         """A position in brackets."""
         if isinstance(n, Star):
             raise complaint(self.text, n.span, f"the star group *{n.name} stands only in rows, where its rank is known")

@@ -13,8 +13,21 @@ from derivcheck.notation.terms.nodes import Add, Mul, Number, Over, Pow, SizeOf,
 from derivcheck.notation.terms.substitute import product, summation
 from derivcheck.notation.text import limits
 from derivcheck.notation.text.positions import Env, Integers
-from derivcheck.notation.text.resolve import Axis, Resolver, index_key
-from derivcheck.notation.text.syntax import At, Call, Chain, Compare, Define, Item, Name, Negative, Node, Num, Power, complaint
+from derivcheck.notation.text.resolve import Resolver, SizeLink, index_key
+from derivcheck.notation.text.syntax import (
+    Application,
+    At,
+    Chain,
+    Compare,
+    Define,
+    Item,
+    Name,
+    Negative,
+    Num,
+    Piece,
+    Power,
+    complaint,
+)
 
 REDUCTIONS = ("sum", "prod", "max", "min", "argmax", "argmin")
 
@@ -35,11 +48,11 @@ class Reader(Integers):
         term = self.term(d.body, env)
         return Definition(d.name, indices, term, stop=bool(d.mark) or kind != "float", kind=kind, rule="given")
 
-    def _index(self, axis: Axis) -> Index:
+    def _index(self, axis: SizeLink) -> Index:
         name, serial = index_key(axis.key)
         return Index(name, axis.size, serial)
 
-    def _bind(self, items: tuple[Node, ...], env: Env) -> tuple[tuple[Index, ...], Env]:
+    def _bind(self, items: tuple[Piece, ...], env: Env) -> tuple[tuple[Index, ...], Env]:
         inner = dict(env)
         bound = []
         for x in items:
@@ -49,7 +62,7 @@ class Reader(Integers):
         return tuple(bound), inner
 
     # -- terms -------------------------------------------------------------------
-    def term(self, n: Node, env: Env) -> Term:
+    def term(self, n: Piece, env: Env) -> Term:
         """The node as a term."""
         if isinstance(n, Num):
             return number(n.value)
@@ -73,7 +86,7 @@ class Reader(Integers):
             return self._arithmetic(n, env)
         if isinstance(n, Compare):
             return self._compare(n, env)
-        if isinstance(n, Call):
+        if isinstance(n, Application):
             return self._call(n, env)
         raise complaint(self.text, n.span, "a star group stands only in brackets and before ':'")
 
@@ -97,7 +110,7 @@ class Reader(Integers):
             factors.append(part if op == "*" else self._power(x, part, MINUS_ONE))
         return self._bounded(n, mul(*factors))
 
-    def _power(self, n: Node, base: Term, exponent: Term) -> Term:
+    def _power(self, n: Piece, base: Term, exponent: Term) -> Term:
         if isinstance(exponent, Number) and exponent.value.denominator == 1:
             wrong = limits.power(coefficient(base)[0], int(exponent.value))
             if isinstance(base, SizeOf) and abs(exponent.value) > limits.EXPONENT:
@@ -106,7 +119,7 @@ class Reader(Integers):
                 raise complaint(self.text, n.span, wrong, limits.Beyond)
         return self._bounded(n, power(base, exponent))
 
-    def _bounded(self, n: Node, t: Term) -> Term:
+    def _bounded(self, n: Piece, t: Term) -> Term:
         """The term, if its numbers and its length are within the limits."""
         if isinstance(t, Add) and len(t.args) > limits.ADDENDS or isinstance(t, Mul) and len(t.args) > limits.FACTORS:
             what = f"{len(t.args)} {'addends' if isinstance(t, Add) else 'factors'}"
@@ -131,7 +144,7 @@ class Reader(Integers):
                 factors.append(bracket(sign, add(self.term(left, env), mul(MINUS_ONE, self.term(right, env)))))
         return self._bounded(n, mul(*factors))
 
-    def _call(self, n: Call, env: Env) -> Term:
+    def _call(self, n: Application, env: Env) -> Term:
         """A reduction over indices, an integer function or a scalar function."""
         if n.body is not None:
             bound, inner = self._bind(n.items, env)

@@ -16,16 +16,16 @@ from derivcheck.notation.integers.polynomials import Index, Poly, size
 from derivcheck.notation.program.definitions import Input
 from derivcheck.notation.text.positions import Integers
 from derivcheck.notation.text.syntax import (
+    Application,
     At,
-    Call,
     Chain,
     Compare,
     Define,
     Item,
     Name,
     Negative,
-    Node,
     Num,
+    Piece,
     Span,
     Star,
     children,
@@ -43,17 +43,17 @@ def index_key(key: str) -> tuple[str, int]:
 
 
 @dataclass(eq=False)
-class Axis:
+class SizeLink:
     """An index or a tensor's dimension whose size is to be found; ``link`` leads to one of the same size."""
 
     key: str
     value: Poly | None = None
     source: str = ""
     explicit: bool = False
-    link: Axis | None = field(default=None, repr=False)
+    link: SizeLink | None = field(default=None, repr=False)
 
     @property
-    def root(self) -> Axis:
+    def root(self) -> SizeLink:
         """The axis that holds the size."""
         at = self
         while at.link is not None:
@@ -68,7 +68,7 @@ class Axis:
         return found
 
 
-Env = Mapping[str, Axis]
+Env = Mapping[str, SizeLink]
 
 
 class Resolver:
@@ -78,23 +78,23 @@ class Resolver:
         """Start from what ``dims=`` and the declarations say; ``closed``: no other tensors are expected."""
         self.text, self.closed = text, closed
         self.inputs: dict[str, Input] = {a.name: a for a in declared}
-        self.axes: dict[str, list[Axis]] = {
-            a.name: [Axis(a.name, p, f"dimension {k + 1} of {a.name}") for k, p in enumerate(a.dims)]
+        self.axes: dict[str, list[SizeLink]] = {
+            a.name: [SizeLink(a.name, p, f"dimension {k + 1} of {a.name}") for k, p in enumerate(a.dims)]
             for a in self.inputs.values()
         }
-        self.heads: dict[str, tuple[Axis, ...]] = {}
+        self.heads: dict[str, tuple[SizeLink, ...]] = {}
         self.kinds: dict[str, str] = {}
-        self.bound: dict[Span, Axis] = {}
+        self.bound: dict[Span, SizeLink] = {}
         self.sizes: set[str] = set().union(
             *(p.sizes() for a in self.inputs.values() for p in (*a.dims, *([a.below] if a.below else [])))
         )
         self.seen: set[str] = set()
         self.fallback: dict[str, Poly] = {}
-        self._order: list[Axis] = []
+        self._order: list[SizeLink] = []
         self._bare: list[tuple[Name, bool]] = []
-        self._first: dict[str, Node] = {}
+        self._first: dict[str, Piece] = {}
         self._integers: dict[str, Span] = {}
-        self._below: dict[str, Axis] = {}
+        self._below: dict[str, SizeLink] = {}
         self._env_names: set[str] = set()
 
     def kind(self, name: str) -> str:
@@ -104,7 +104,7 @@ class Resolver:
     # -- walking -------------------------------------------------------------------
     def definitions(self, defines: list[Define]) -> None:
         """Walk all definitions; a later one may be referred to earlier (a mutual recurrence)."""
-        envs: list[dict[str, Axis]] = []
+        envs: list[dict[str, SizeLink]] = []
         for d in defines:
             if d.name in self.heads:
                 raise complaint(self.text, d.span, f"{d.name} is defined twice")
@@ -113,7 +113,7 @@ class Resolver:
             env = self.bind(d.items, {}, d.span)
             self.heads[d.name] = tuple(env[_name(x)] for x in d.items)
             self.axes[d.name] = list(self.heads[d.name])
-            integer = isinstance(d.body, Call) and d.body.name in ("argmax", "argmin")
+            integer = isinstance(d.body, Application) and d.body.name in ("argmax", "argmin")
             self.kinds[d.name] = d.mark if d.mark in ("int", "bool") else "int" if integer else "float"
             envs.append(env)
         for d, env in zip(defines, envs):
@@ -124,7 +124,7 @@ class Resolver:
                     raise complaint(self.text, self._integers[d.name], f"{d.name} holds real numbers and cannot be a position")
                 self.kinds[d.name] = "int"
 
-    def bind(self, items: tuple[Node, ...], env: Env, where: Span) -> dict[str, Axis]:
+    def bind(self, items: tuple[Piece, ...], env: Env, where: Span) -> dict[str, SizeLink]:
         """The axes of newly bound indices by name, beside those of ``env``."""
         inner = dict(env)
         new: set[str] = set()
@@ -139,7 +139,7 @@ class Resolver:
             if key in new:
                 raise complaint(self.text, x.span, f"the index {key} is bound twice here")
             new.add(key)
-            axis = Axis(key, source=f"index {key}")
+            axis = SizeLink(key, source=f"index {key}")
             if x.below is not None:
                 axis.value, axis.explicit = self._explicit(x.below, env), True
                 axis.source = f"{key} < {axis.value}"
@@ -148,7 +148,7 @@ class Resolver:
             self.bound[x.span] = inner[key] = axis
         return inner
 
-    def _explicit(self, n: Node, env: Env) -> Poly:
+    def _explicit(self, n: Piece, env: Env) -> Poly:
         """The size after ``<``; an outer index in it (a ragged range) must have its size already."""
         outer: dict[str, Index] = {}
         for x in _names(n):
@@ -162,7 +162,7 @@ class Resolver:
                 self.sizes.add(x.name)
         return Integers(self.text).size(n, outer, _AFTER_LESS)
 
-    def walk(self, n: Node, env: Env, position: bool = False) -> None:
+    def walk(self, n: Piece, env: Env, position: bool = False) -> None:
         """Note every use of a name in a body."""
         if isinstance(n, Name):
             if n.name not in env:
@@ -175,13 +175,13 @@ class Resolver:
             self._use(n, env)
             for p in n.places:
                 self.walk(p, env, True)
-        elif isinstance(n, Call) and n.body is not None:
+        elif isinstance(n, Application) and n.body is not None:
             if n.name not in ("sum", "prod", "max", "min", "argmax", "argmin"):
                 raise complaint(self.text, n.span, f"found {n.name}(…: …), expected sum, prod, max, min, argmax or argmin")
             self.walk(n.body, self.bind(n.items, env, n.span), position)
-        elif isinstance(n, Call) and n.name == "size":
+        elif isinstance(n, Application) and n.name == "size":
             return
-        elif isinstance(n, Call) and n.name in ("sum", "prod", "argmax", "argmin"):
+        elif isinstance(n, Application) and n.name in ("sum", "prod", "argmax", "argmin"):
             raise complaint(self.text, n.span, f"expected indices and ':' as in {n.name}(i: x[i])")
         else:
             if isinstance(n, Compare):
@@ -209,7 +209,7 @@ class Resolver:
                 raise complaint(self.text, n.span, f"{n.name} is a function: write {n.name}(…)")
             if self.closed and n.name in self.sizes:
                 raise complaint(self.text, n.span, f"{n.name} is a size and takes no brackets")
-            axes = self.axes[n.name] = [Axis(n.name, source=f"dimension {k + 1} of {n.name}") for k in range(len(n.places))]
+            axes = self.axes[n.name] = [SizeLink(n.name, source=f"dimension {k + 1} of {n.name}") for k in range(len(n.places))]
             self._order.extend(axes)
             self._first[n.name] = n
         if len(axes) != len(n.places):
@@ -229,7 +229,7 @@ class Resolver:
             elif isinstance(inner, (At, Name)):
                 self._below.setdefault(inner.name, axis)
 
-    def _join(self, index: Axis, axis: Axis, where: Name) -> None:
+    def _join(self, index: SizeLink, axis: SizeLink, where: Name) -> None:
         """Two axes have one size; refused where both are known and differ."""
         a, b = index.root, axis.root
         if a is b:
@@ -248,7 +248,7 @@ class Resolver:
         else:
             b.link = a
 
-    def _whole(self, n: Node, env: set[str]) -> bool:
+    def _whole(self, n: Piece, env: set[str]) -> bool:
         """Whether a body is integer arithmetic."""
         if isinstance(n, Num):
             return n.value.denominator == 1
@@ -260,7 +260,7 @@ class Resolver:
             return "/" not in n.operators and all(self._whole(x, env) for x in n.operands)
         if isinstance(n, Negative):
             return self._whole(n.operand, env)
-        if isinstance(n, Call):
+        if isinstance(n, Application):
             return n.name == "size" or n.body is None and n.name in ("max", "min")
         return False
 
@@ -302,7 +302,7 @@ class Resolver:
         taken = upper in self.axes or upper in self.inputs or upper in self._env_names
         return size(f"{key}_size" if taken else upper)
 
-    def _new_input(self, name: str, first: Node) -> None:
+    def _new_input(self, name: str, first: Piece) -> None:
         """An input that only its uses tell of, once they tell every size of it."""
         dims: list[Poly] = []
         for k, axis in enumerate(self.axes[name]):
@@ -353,12 +353,12 @@ class Resolver:
         return f"{name!r} is neither a size, nor an index here, nor a tensor; {advice}"
 
 
-def _name(item: Node) -> str:
+def _name(item: Piece) -> str:
     assert isinstance(item, Item) and isinstance(item.value, Name)
     return item.value.name
 
 
-def _names(n: Node) -> Iterator[Name]:
+def _names(n: Piece) -> Iterator[Name]:
     """The names in an expression."""
     if isinstance(n, Name):
         yield n

@@ -28,108 +28,108 @@ WHOLE: Mapping[str, Callable[[Any, Any], Any]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Node:
+class Piece:
     """A piece of the text, with where it stands in it."""
 
     span: Span
 
 
 @dataclass(frozen=True, slots=True)
-class Num(Node):
+class Num(Piece):
     """A number."""
 
     value: Fraction
 
 
 @dataclass(frozen=True, slots=True)
-class Name(Node):
+class Name(Piece):
     """A name without brackets: an index, a size, a tensor of no dimensions or a constant."""
 
     name: str
 
 
 @dataclass(frozen=True, slots=True)
-class Star(Node):
+class Star(Piece):
     """A star group ``*n``: any number of indices."""
 
     name: str
 
 
 @dataclass(frozen=True, slots=True)
-class Item(Node):
+class Item(Piece):
     """What stands in brackets or binds an index: an expression, perhaps with ``< size``."""
 
-    value: Node
-    below: Node | None = None
+    value: Piece
+    below: Piece | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class At(Node):
+class At(Piece):
     """``name[places]``."""
 
     name: str
-    places: tuple[Node, ...]
+    places: tuple[Piece, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Chain(Node):
+class Chain(Piece):
     """Operands with an operator before each but the first: ``+ -``, or ``* / // %``."""
 
     operators: tuple[str, ...]
-    operands: tuple[Node, ...]
+    operands: tuple[Piece, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Negative(Node):
+class Negative(Piece):
     """``-operand``."""
 
-    operand: Node
+    operand: Piece
 
 
 @dataclass(frozen=True, slots=True)
-class Power(Node):
+class Power(Piece):
     """``base ^ exponent``."""
 
-    base: Node
-    exponent: Node
+    base: Piece
+    exponent: Piece
 
 
 @dataclass(frozen=True, slots=True)
-class Call(Node):
+class Application(Piece):
     """``name(items)`` or, with a body, ``name(items: body)``."""
 
     name: str
-    items: tuple[Node, ...]
-    body: Node | None = None
+    items: tuple[Piece, ...]
+    body: Piece | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Compare(Node):
+class Compare(Piece):
     """``[a < b <= c]``."""
 
     relations: tuple[str, ...]
-    sides: tuple[Node, ...]
+    sides: tuple[Piece, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Define(Node):
+class Define(Piece):
     """``name[items] := body``; ``mark`` is ``no gradient``, ``int``, ``bool`` or nothing."""
 
     name: str
-    items: tuple[Node, ...]
-    body: Node
+    items: tuple[Piece, ...]
+    body: Piece
     mark: str = ""
 
 
 @dataclass(frozen=True, slots=True)
-class Declare(Node):
+class Declare(Piece):
     """``input name[sizes] kind`` or ``output name, name``."""
 
     word: str
     names: tuple[str, ...]
-    sizes: tuple[Node, ...]
+    sizes: tuple[Piece, ...]
     kind: str = ""
-    below: Node | None = None
+    below: Piece | None = None
 
 
 def complaint(text: str, span: Span, what: str, kind: type[NotationError] = NotationError) -> NotationError:
@@ -219,61 +219,61 @@ def _build() -> Any:
         return int(start or 0), int(end or 0)
 
     class Build(Transformer):  # type: ignore[type-arg]
-        def number(self, c: list[Any]) -> Node:
+        def number(self, c: list[Any]) -> Piece:
             return Num((c[0].start_pos, c[0].end_pos), Fraction(str(c[0])))
 
-        def name(self, c: list[Any]) -> Node:
+        def name(self, c: list[Any]) -> Piece:
             return Name((c[0].start_pos, c[0].end_pos), str(c[0]))
 
         def indices(self, c: list[Any]) -> list[Any]:
             return c
 
-        def item(self, c: list[Any]) -> Node:
+        def item(self, c: list[Any]) -> Piece:
             return Item(between(c[0], c[-1]), c[0], c[2] if len(c) > 1 else None)
 
-        def star(self, c: list[Any]) -> Node:
+        def star(self, c: list[Any]) -> Piece:
             return Star(between(c[0], c[1]), str(c[1]))
 
-        def sum(self, c: list[Any]) -> Node:
+        def sum(self, c: list[Any]) -> Piece:
             return Chain(between(c[0], c[-1]), tuple(map(str, c[1::2])), tuple(c[::2]))
 
         product = sum
 
-        def negative(self, c: list[Any]) -> Node:
+        def negative(self, c: list[Any]) -> Piece:
             return Negative(between(c[0], c[1]), c[1])
 
         def positive(self, c: list[Any]) -> Any:
             return c[1]
 
-        def power(self, c: list[Any]) -> Node:
+        def power(self, c: list[Any]) -> Piece:
             return Power(between(c[0], c[-1]), c[0], c[-1])
 
-        def at(self, c: list[Any]) -> Node:
+        def at(self, c: list[Any]) -> Piece:
             inside = c[1]
             return At(between(c[0], inside[-1]), str(c[0]), tuple(inside[:-1]))
 
-        def call(self, c: list[Any]) -> Node:
+        def call(self, c: list[Any]) -> Piece:
             items = [x for x in c[1:] if isinstance(x, (Item, Star))]
             colon = any(isinstance(x, Token) and x.type == "COLON" for x in c)
-            return Call(between(c[0], c[-1]), str(c[0]), tuple(items), c[-2] if colon else None)
+            return Application(between(c[0], c[-1]), str(c[0]), tuple(items), c[-2] if colon else None)
 
-        def bracket(self, c: list[Any]) -> Node:
+        def bracket(self, c: list[Any]) -> Piece:
             return Compare(between(c[0], c[-1]), tuple(map(str, c[2:-1:2])), tuple(c[1:-1:2]))
 
-        def definition(self, c: list[Any]) -> Node:
+        def definition(self, c: list[Any]) -> Piece:
             items = c[1][:-1] if isinstance(c[1], list) else []
             mark = str(c[-1]).strip("( \t)") if isinstance(c[-1], Token) else ""
             body = c[-2] if mark else c[-1]
             return Define((c[0].start_pos, c[0].end_pos), str(c[0]), tuple(items), body, mark)
 
-        def declaration(self, c: list[Any]) -> Node:
+        def declaration(self, c: list[Any]) -> Piece:
             """``input x[N, in] int < V`` or ``output y``."""
-            sizes: tuple[Node, ...] = ()
+            sizes: tuple[Piece, ...] = ()
             below, names = None, []
             for x in c[1:]:
                 if isinstance(x, list):
                     sizes = tuple(x[:-1])
-                elif isinstance(x, Node):
+                elif isinstance(x, Piece):
                     below = x
                 elif x.type == "NAME":
                     names.append(str(x))
@@ -290,7 +290,7 @@ def _build() -> Any:
 
         sizes = conditions = program
 
-        def comparison(self, c: list[Any]) -> Node:
+        def comparison(self, c: list[Any]) -> Piece:
             return Compare(between(c[0], c[-1]), tuple(map(str, c[1::2])), tuple(c[::2]))
 
     return Build()
@@ -349,7 +349,7 @@ def read(text: str, start: str) -> Any:
 _NAME_PARTS = ": name parts in definitions of their own"
 
 
-def _bounded(text: str, nodes: list[Node], advice: str) -> None:
+def _bounded(text: str, nodes: list[Piece], advice: str) -> None:
     """Refuse what is too deep or too long; without recursion, since it may be deep."""
     stack = [(n, 0) for n in nodes]
     while stack:
@@ -370,20 +370,20 @@ def _expected(terminals: Any) -> str:
     return " or ".join(sorted(words)) or "the end of the text"
 
 
-def children(node: Node) -> Iterator[Node]:
+def children(node: Piece) -> Iterator[Piece]:
     """The nodes directly inside, in reading order."""
     for f in fields(node):
         value = getattr(node, f.name)
-        yield from (x for x in (value if isinstance(value, tuple) else (value,)) if isinstance(x, Node))
+        yield from (x for x in (value if isinstance(value, tuple) else (value,)) if isinstance(x, Piece))
 
 
-def changed(node: Node, change: Callable[[Node], Node]) -> Node:
+def changed(node: Piece, change: Callable[[Piece], Piece]) -> Piece:
     """The same node with a change made to those directly inside."""
     new: dict[str, Any] = {}
     for f in fields(node):
         value = getattr(node, f.name)
-        if isinstance(value, Node):
+        if isinstance(value, Piece):
             new[f.name] = change(value)
-        elif isinstance(value, tuple) and value and isinstance(value[0], Node):
+        elif isinstance(value, tuple) and value and isinstance(value[0], Piece):
             new[f.name] = tuple(map(change, value))
     return replace(node, **new) if new else node

@@ -18,7 +18,20 @@ from derivcheck.notation.terms.build import MINUS_ONE, add, func, mul, number, p
 from derivcheck.notation.terms.nodes import Term
 from derivcheck.notation.text import limits
 from derivcheck.notation.text.positions import Integers
-from derivcheck.notation.text.syntax import At, Call, Chain, Compare, Item, Name, Negative, Node, Num, Power, children, read
+from derivcheck.notation.text.syntax import (
+    Application,
+    At,
+    Chain,
+    Compare,
+    Item,
+    Name,
+    Negative,
+    Num,
+    Piece,
+    Power,
+    children,
+    read,
+)
 
 FUNCTIONS = ("det", "trace", "norm", "max", "min", "sum", "mean", "abs", "sqrt", "exp", "log")  # of data
 EXAMPLE = "as in 'T % 2 == 0, D <= 8192, sigma > 0, det(A) > 0'"
@@ -29,9 +42,9 @@ class Condition:
     """``left relation right``, as the user wrote it in ``text``."""
 
     text: str
-    left: Node
+    left: Piece
     relation: str
-    right: Node
+    right: Piece
 
     @property
     def names(self) -> frozenset[str]:
@@ -64,10 +77,10 @@ def parse_where(text: str) -> tuple[Condition, ...]:
     found = []
     for tree, words in zip(trees, _apart(text)):
         for node in (n for side in tree.sides for n in _within(side)):
-            if isinstance(node, (At, Compare)) or isinstance(node, Call) and node.body is not None:
+            if isinstance(node, (At, Compare)) or isinstance(node, Application) and node.body is not None:
                 part = " ".join(text[node.span[0] : node.span[1]].split())
                 raise NotationError(f"where={shown} has {part!r}; expected a condition on whole tensors, {EXAMPLE}")
-            if isinstance(node, Call) and node.name not in FUNCTIONS:
+            if isinstance(node, Application) and node.name not in FUNCTIONS:
                 raise NotationError(f"where={shown} has the function {node.name!r}; expected one of {', '.join(FUNCTIONS)}")
         sides = list(zip(tree.sides, re.split(r"[<>=!]=?", words)))
         for relation, (left, one), (right, other) in zip(tree.relations, sides, sides[1:]):
@@ -129,7 +142,7 @@ def defined_where(condition: Condition, dims: Mapping[str, tuple[Poly, ...]], si
     indices = [Index(f"i_{k}", p) for k, p in enumerate(next(iter(shapes), ()))]
     at = tuple(i_poly(i) for i in indices)
 
-    def term(node: Node) -> Term:
+    def term(node: Piece) -> Term:
         """A side of a condition at the place at hand."""
         if isinstance(node, Num):
             return number(node.value)
@@ -141,7 +154,7 @@ def defined_where(condition: Condition, dims: Mapping[str, tuple[Poly, ...]], si
             return mul(MINUS_ONE, term(node.operand))
         if isinstance(node, Power) and isinstance(node.exponent, Num):
             return power(term(node.base), number(node.exponent.value))
-        if isinstance(node, Call) and node.name in ("exp", "log") and len(node.items) == 1:
+        if isinstance(node, Application) and node.name in ("exp", "log") and len(node.items) == 1:
             return func(node.name, term(node.items[0]))
         if isinstance(node, Chain) and not {"//", "%"} & set(node.operators):
             parts = [term(x) for x in node.operands]
@@ -171,7 +184,7 @@ def known_names(condition: Condition, sizes: Collection[str], tensors: Collectio
             raise InputError(f"where says {condition.text!r}, and there is no {n!r}; {there}; dims= gives sizes their names")
 
 
-def _within(node: Node) -> Iterator[Node]:
+def _within(node: Piece) -> Iterator[Piece]:
     yield node
     for child in children(node):
         yield from _within(child)

@@ -10,7 +10,7 @@ from derivcheck.notation.integers.polynomials import Index
 from derivcheck.notation.values.numbers import Numbers
 
 
-class Value(NamedTuple):
+class OverIndices(NamedTuple):
     """Numbers with one axis per index (in any order; an index that they do not depend on has none)."""
 
     data: Any
@@ -36,7 +36,7 @@ class Axes(ABC):
     def union(self, many: Iterable[tuple[Index, ...]]) -> tuple[Index, ...]:
         return tuple(dict.fromkeys(i for axes in many for i in axes))
 
-    def align(self, value: Value, axes: tuple[Index, ...]) -> Any:
+    def align(self, value: OverIndices, axes: tuple[Index, ...]) -> Any:
         """The data with its axes in the order of ``axes``, of length 1 where it has none."""
         if value.axes == axes:
             return value.data
@@ -48,14 +48,14 @@ class Axes(ABC):
         lengths = dict(zip(present, shape))
         return self.numbers.reshape(data, [lengths.get(i, 1) for i in axes])
 
-    def spread(self, value: Value, axes: tuple[Index, ...]) -> Any:
+    def spread(self, value: OverIndices, axes: tuple[Index, ...]) -> Any:
         """The data over all of ``axes``."""
         data = self.align(value, axes)
         shape = tuple(self.extent(i) for i in axes)
         return data if self.numbers.shape(data) == shape else self.numbers.expand(data, shape)
 
-    def binary(self, operation: str, left: Value, right: Value) -> Value:
+    def binary(self, operation: str, left: OverIndices, right: OverIndices) -> OverIndices:
         if left.axes == right.axes or not right.axes or not left.axes:  # they broadcast as they are
-            return Value(getattr(self.numbers, operation)(left.data, right.data), left.axes or right.axes)
+            return OverIndices(getattr(self.numbers, operation)(left.data, right.data), left.axes or right.axes)
         axes = self.union((left.axes, right.axes))
-        return Value(getattr(self.numbers, operation)(self.align(left, axes), self.align(right, axes)), axes)
+        return OverIndices(getattr(self.numbers, operation)(self.align(left, axes), self.align(right, axes)), axes)

@@ -12,10 +12,10 @@ from fractions import Fraction
 from itertools import combinations
 
 from derivcheck.notation.integers.polynomials import Index
-from derivcheck.notation.values.axes import Axes, Value
+from derivcheck.notation.values.axes import Axes, OverIndices
 
 
-def contract(machine: Axes, factors: list[Value], indices: tuple[Index, ...]) -> Value:
+def contract(machine: Axes, factors: list[OverIndices], indices: tuple[Index, ...]) -> OverIndices:
     """``Σ`` over ``indices`` of the product of the factors."""
     numbers = machine.numbers
     summed = [i for i in indices if i not in machine.fixed]
@@ -37,15 +37,15 @@ def contract(machine: Axes, factors: list[Value], indices: tuple[Index, ...]) ->
     for s in scalars:
         result = machine.binary("mul", s, result)
     if missing:
-        result = machine.binary("mul", Value(numbers.number(Fraction(times)), ()), result)
+        result = machine.binary("mul", OverIndices(numbers.number(Fraction(times)), ()), result)
     return result
 
 
-def _one(machine: Axes) -> Value:
-    return Value(machine.numbers.number(Fraction(1)), ())
+def _one(machine: Axes) -> OverIndices:
+    return OverIndices(machine.numbers.number(Fraction(1)), ())
 
 
-def _cost(machine: Axes, values: list[Value], pair: tuple[int, int], summed: list[Index]) -> tuple[int, int]:
+def _cost(machine: Axes, values: list[OverIndices], pair: tuple[int, int], summed: list[Index]) -> tuple[int, int]:
     axes = set(values[pair[0]].axes) | set(values[pair[1]].axes)
     others = {i for k, v in enumerate(values) if k not in pair for i in v.axes}
     work = math.prod(machine.extent(i) for i in axes)
@@ -53,15 +53,15 @@ def _cost(machine: Axes, values: list[Value], pair: tuple[int, int], summed: lis
     return work, left
 
 
-def _sum(machine: Axes, value: Value, indices: Iterable[Index]) -> Value:
+def _sum(machine: Axes, value: OverIndices, indices: Iterable[Index]) -> OverIndices:
     dims = tuple(value.axes.index(i) for i in indices if i in value.axes)
     if not dims:
         return value
     kept = tuple(i for k, i in enumerate(value.axes) if k not in dims)
-    return Value(machine.numbers.sum(value.data, dims), kept)
+    return OverIndices(machine.numbers.sum(value.data, dims), kept)
 
 
-def _pair(machine: Axes, left: Value, right: Value, summed: list[Index]) -> Value:
+def _pair(machine: Axes, left: OverIndices, right: OverIndices, summed: list[Index]) -> OverIndices:
     """One step: multiply two factors and sum over what no other factor needs."""
     left = _sum(machine, left, [i for i in summed if i not in right.axes])
     right = _sum(machine, right, [i for i in summed if i not in left.axes])
@@ -80,4 +80,4 @@ def _pair(machine: Axes, left: Value, right: Value, summed: list[Index]) -> Valu
     b = numbers.reshape(machine.align(right, (*batch, *inner, *columns)), (size(batch), size(inner), size(columns)))
     out = (*batch, *rows, *columns)
     data = numbers.reshape(numbers.matmul(a, b), [machine.extent(i) for i in out])
-    return Value(data, out)
+    return OverIndices(data, out)

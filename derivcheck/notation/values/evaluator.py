@@ -30,7 +30,7 @@ from derivcheck.notation.program.definitions import Definition
 from derivcheck.notation.program.program import Program
 from derivcheck.notation.program.recurrence import loop
 from derivcheck.notation.terms.nodes import Add, Bracket, Func, Mul, Number, Over, Pow, Ref, SizeOf, Term
-from derivcheck.notation.values.axes import Value
+from derivcheck.notation.values.axes import OverIndices
 from derivcheck.notation.values.contract import contract
 from derivcheck.notation.values.float64 import Numpy
 from derivcheck.notation.values.gather import gathered
@@ -77,7 +77,7 @@ class Evaluation(Places):
         """Take the inputs as these numbers, and the sizes from their shapes."""
         super().__init__(numbers)
         self.program = program
-        self.memo: dict[Term, Value] = {}
+        self.memo: dict[Term, OverIndices] = {}
         self.sound: dict[str, bool] = {}  # whether all numbers of an array are finite, inside one definition
         shapes = {}
         for argument in program.arguments:
@@ -141,27 +141,27 @@ class Evaluation(Places):
         self.wholes.pop(name, None)
 
     # -- terms -----------------------------------------------------------------------
-    def value(self, term: Term) -> Value:
+    def value(self, term: Term) -> OverIndices:
         found = self.memo.get(term)
         if found is None:
             found = self.memo[term] = self._value(term)
         return found
 
-    def _value(self, term: Term) -> Value:
+    def _value(self, term: Term) -> OverIndices:
         """The value of a node from those of its children."""
         numbers = self.numbers
         if isinstance(term, Number):
-            return Value(numbers.number(term.value), ())
+            return OverIndices(numbers.number(term.value), ())
         if isinstance(term, SizeOf):
             place = self.place(term.value)
             shape = tuple(self.extent(i) for i in place.axes)
             full = Whole(np.broadcast_to(np.asarray(place.values), shape), place.open)
-            return Value(numbers.integers(full), place.axes)
+            return OverIndices(numbers.integers(full), place.axes)
         if isinstance(term, Ref):
             return self.read(term)
         if isinstance(term, Bracket):
             mask, axes = self.mask(term)
-            return Value(numbers.indicator(mask), axes)
+            return OverIndices(numbers.indicator(mask), axes)
         if isinstance(term, Add):
             return self.addition([self.value(a) for a in term.args])
         if isinstance(term, Mul):
@@ -169,25 +169,25 @@ class Evaluation(Places):
         if isinstance(term, Pow):
             base = self.value(term.base)
             if isinstance(term.exponent, Number):
-                return Value(numbers.power(base.data, term.exponent.value), base.axes)
+                return OverIndices(numbers.power(base.data, term.exponent.value), base.axes)
             return self.binary("power", base, self.value(term.exponent))
         if isinstance(term, Func):
             parts = [self.value(a) for a in term.args]
             axes = self.union(p.axes for p in parts)
-            return Value(numbers.func(term.name, [self.align(p, axes) for p in parts]), axes)
+            return OverIndices(numbers.func(term.name, [self.align(p, axes) for p in parts]), axes)
         assert isinstance(term, Over)
         return self.reduce(term)
 
-    def addition(self, parts: Sequence[Value]) -> Value:
+    def addition(self, parts: Sequence[OverIndices]) -> OverIndices:
         """``a + b + …``."""
         total = parts[0]
         for p in parts[1:]:
             total = self.binary("add", total, p)
         if len(parts) < 3:
             return total
-        return Value(self.numbers.added(total.data, [self.align(p, total.axes) for p in parts]), total.axes)
+        return OverIndices(self.numbers.added(total.data, [self.align(p, total.axes) for p in parts]), total.axes)
 
-    def read(self, term: Ref) -> Value:
+    def read(self, term: Ref) -> OverIndices:
         """``name[at]``: axes where a position is a plain index, gathered where it is an expression."""
         numbers = self.numbers
         if term.name not in self.arrays:
@@ -198,11 +198,11 @@ class Evaluation(Places):
             raise InputError(f"{term} has {len(term.at)} positions, but {term.name} has {len(shape)} dimensions")
         if 0 not in shape and (cut := self.cut(term, shape)) is not None:
             at, axes = cut
-            return Value(array if all(p == slice(None) for p in at) else numbers.take(array, at, None), axes)
+            return OverIndices(array if all(p == slice(None) for p in at) else numbers.take(array, at, None), axes)
         axes = self.axes_of(frozenset().union(*(p.indices for p in term.at)))
         lengths = tuple(self.extent(i) for i in axes)
         if 0 in shape:
-            return Value(numbers.zeros(lengths), axes)
+            return OverIndices(numbers.zeros(lengths), axes)
         holes = isinstance(numbers, Numpy) and numbers.holes
         if math.prod(lengths) > LARGE and not holes and (found := gathered(self, array, term)) is not None:
             return found
@@ -216,7 +216,7 @@ class Evaluation(Places):
             if any(o.any() for o in outside):
                 there = np.logical_or.reduce(np.broadcast_arrays(*outside))
                 read = numbers.emptied(read, np.broadcast_to(there, lengths))
-        return Value(read, axes)
+        return OverIndices(read, axes)
 
     def cut(self, term: Ref, shape: tuple[int, ...]) -> tuple[tuple[Any, ...], tuple[Index, ...]] | None:
         """The positions as numbers and slices where each is a constant or a plain index, met once; else None."""
@@ -233,12 +233,12 @@ class Evaluation(Places):
                 return None
         return tuple(at), tuple(axes)
 
-    def product(self, factors: Sequence[Term]) -> Value:
+    def product(self, factors: Sequence[Term]) -> OverIndices:
         """A product, elementwise; brackets select."""
         brackets = [f for f in factors if isinstance(f, Bracket)]
         rest = [self.value(f) for f in factors if not isinstance(f, Bracket)]
         if not rest:
-            rest = [Value(self.numbers.number(Fraction(1)), ())]
+            rest = [OverIndices(self.numbers.number(Fraction(1)), ())]
         total = rest[0]
         for other in rest[1:]:
             total = self.binary("mul", total, other)
@@ -246,16 +246,16 @@ class Evaluation(Places):
             total = self.select(b, total)
         return total
 
-    def select(self, b: Bracket, value: Value) -> Value:
+    def select(self, b: Bracket, value: OverIndices) -> OverIndices:
         """The value where a bracket holds, 0 elsewhere."""
         return self.selected(*self.mask(b), value)
 
-    def selected(self, mask: Mask, where: tuple[Index, ...], value: Value) -> Value:
+    def selected(self, mask: Mask, where: tuple[Index, ...], value: OverIndices) -> OverIndices:
         """The value where a mask over these axes holds."""
         axes = self.union((value.axes, where))
         held = self.laid(mask.holds, where, axes)
         opened = None if mask.open is None else self.laid(mask.open, where, axes)
-        return Value(self.numbers.where(Mask(held, opened), self.align(value, axes)), axes)
+        return OverIndices(self.numbers.where(Mask(held, opened), self.align(value, axes)), axes)
 
     def laid(self, m: Bools, where: tuple[Index, ...], axes: tuple[Index, ...]) -> Bools:
         """A mask with its axes in the order of ``axes``, of length 1 where it has none."""
@@ -263,7 +263,7 @@ class Evaluation(Places):
             [self.extent(i) if i in where else 1 for i in axes]
         )
 
-    def reduce(self, term: Over) -> Value:
+    def reduce(self, term: Over) -> OverIndices:
         """A reduction: the indices that it runs over come last, in their order, and are folded."""
         if term.kind == "sum":
             return self.total(term)
@@ -272,17 +272,17 @@ class Evaluation(Places):
         data = self.spread(body, axes)
         # row-major over the indices as they are listed
         kept = tuple(i for i in axes if i not in term.indices)
-        data = self.align(Value(data, axes), kept + term.indices)
+        data = self.align(OverIndices(data, axes), kept + term.indices)
         dims = tuple(range(len(kept), len(kept) + len(term.indices)))
         if term.kind == "prod":
-            return Value(self.numbers.prod(data, dims), kept)
+            return OverIndices(self.numbers.prod(data, dims), kept)
         if 0 in (self.extent(i) for i in term.indices):
             raise InputError(f"{term.kind} over {', '.join(map(str, term.indices))} has no elements")
         if term.kind in ("max", "min"):
-            return Value(self.numbers.extreme(term.kind, data, dims), kept)
-        return Value(self.numbers.integers(self.numbers.place(term.kind, data, dims)), kept)
+            return OverIndices(self.numbers.extreme(term.kind, data, dims), kept)
+        return OverIndices(self.numbers.integers(self.numbers.place(term.kind, data, dims)), kept)
 
-    def total(self, term: Over) -> Value:
+    def total(self, term: Over) -> OverIndices:
         """``Σ``: a product under it is contracted pairwise, brackets select before anything is multiplied."""
         indices, body = term.indices, term.body
         if isinstance(body, Add):
@@ -304,7 +304,7 @@ class Evaluation(Places):
         factors = body.args if isinstance(body, Mul) else (body,)
         return contract(self, self.masked([f for f in factors if not isinstance(f, Bracket)], factors), indices)
 
-    def masked(self, factors: Sequence[Term], all_of: Sequence[Term]) -> list[Value]:
+    def masked(self, factors: Sequence[Term], all_of: Sequence[Term]) -> list[OverIndices]:
         """The factors with the brackets among all: each on the smallest that has its axes where the others are finite."""
         values = [self.value(f) for f in factors]
         brackets = [(b, *self.mask(b)) for b in all_of if isinstance(b, Bracket)]
@@ -332,7 +332,7 @@ class Evaluation(Places):
             values[k] = self.selected(Mask(joint), axes, values[k])
         return values
 
-    def finite(self, factor: Term, value: Value) -> bool:
+    def finite(self, factor: Term, value: OverIndices) -> bool:
         """Whether all of a factor's numbers are finite; where a tensor is, what is read of it is."""
         if isinstance(factor, Ref) and not (isinstance(self.numbers, Numpy) and self.numbers.holes):
             known = self.sound.get(factor.name)

@@ -13,11 +13,11 @@ import numpy as np
 
 from derivcheck.notation.integers.polynomials import Index
 from derivcheck.notation.terms.nodes import Ref
-from derivcheck.notation.values.axes import Value
-from derivcheck.notation.values.places import Place, Places
+from derivcheck.notation.values.axes import OverIndices
+from derivcheck.notation.values.places import IntegersAt, Places
 
 
-def gathered(machine: Places, array: Any, term: Ref) -> Value | None:
+def gathered(machine: Places, array: Any, term: Ref) -> OverIndices | None:
     """What ``term`` reads of ``array``; None where all positions hang together, or some are not certain."""
     places = [machine.place(p) for p in term.at]
     groups = _groups(places)
@@ -39,10 +39,10 @@ def gathered(machine: Places, array: Any, term: Ref) -> Value | None:
         if len(flat) != math.prod(shape[k] for k in group) or (flat != np.arange(len(flat))).any():
             data = numbers.take(data, (slice(None),) * at + (flat,), None)
         axes += own
-    return Value(numbers.reshape(data, [machine.extent(i) for i in axes]), tuple(axes))
+    return OverIndices(numbers.reshape(data, [machine.extent(i) for i in axes]), tuple(axes))
 
 
-def _groups(places: list[Place]) -> list[list[int]]:
+def _groups(places: list[IntegersAt]) -> list[list[int]]:
     """The positions in groups: those of two groups have no index in common."""
     groups: list[tuple[set[Index], list[int]]] = []
     for k, p in enumerate(places):

@@ -13,11 +13,11 @@ from derivcheck.notation.integers.atoms import Entry
 from derivcheck.notation.integers.polynomials import Atom, Index, Poly, Size
 from derivcheck.notation.integers.relations import holds
 from derivcheck.notation.terms.nodes import Bracket, Term
-from derivcheck.notation.values.axes import Axes, Value
+from derivcheck.notation.values.axes import Axes, OverIndices
 from derivcheck.notation.values.numbers import Bools, Mask, Numbers, Whole
 
 
-class Place(NamedTuple):
+class IntegersAt(NamedTuple):
     """Integers at positions, broadcast over ``axes``; ``open`` marks those that are not certain."""
 
     values: Any
@@ -36,7 +36,7 @@ class Places(Axes):
         self.sizes: Mapping[str, int] = {}
 
     @abstractmethod
-    def value(self, term: Term) -> Value:
+    def value(self, term: Term) -> OverIndices:
         """What a term is worth."""
 
     def extent(self, index: Index) -> int:
@@ -63,7 +63,7 @@ class Places(Axes):
     def axes_of(self, indices: Iterable[Index]) -> tuple[Index, ...]:
         return tuple(sorted((i for i in indices if i not in self.fixed), key=lambda i: (i.key, id(i))))
 
-    def place(self, poly: Poly, axes: tuple[Index, ...] | None = None) -> Place:
+    def place(self, poly: Poly, axes: tuple[Index, ...] | None = None) -> IntegersAt:
         """The integers that an expression is, over the indices in it (or over ``axes``, broadcastable)."""
         if axes is None:
             axes = self.axes_of(poly.indices)
@@ -92,10 +92,10 @@ class Places(Axes):
 
         values = poly.evaluate(look)
         opened = None if not doubt else np.logical_or.reduce(np.broadcast_arrays(*doubt))
-        return Place(values, axes, opened)
+        return IntegersAt(values, axes, opened)
 
     @staticmethod
-    def within(place: Place, length: int) -> Any:
+    def within(place: IntegersAt, length: int) -> Any:
         """Positions that are beyond the ends, as a bracket may allow, at the ends."""
         return np.clip(place.values, 0, max(length - 1, 0))
 

@@ -45,7 +45,7 @@ def to_sympy(term: Term, sizes: Mapping[str, int] | None = None, *, named: bool 
 
 @lru_cache(maxsize=2048)
 def _convert(term: Term, sizes: tuple[tuple[str, int], ...], named: bool) -> Any:
-    return _Writer(dict(sizes), named).term(term)
+    return _SympyWriter(dict(sizes), named).term(term)
 
 
 def size_symbol(name: str) -> Any:
@@ -126,7 +126,7 @@ def extremum_class() -> Any:
     return Extremum
 
 
-class _Writer:
+class _SympyWriter:
     def __init__(self, sizes: Mapping[str, int], named: bool = False) -> None:
         self.sp, self.sizes, self.named = sympy, sizes, named
         self.memo: dict[Any, Any] = {}

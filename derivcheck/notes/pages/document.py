@@ -11,11 +11,11 @@ from derivcheck.notes.pages.elements import element_blocks
 from derivcheck.notes.pages.matrix import matrix_blocks
 from derivcheck.notes.pages.style import Style
 from derivcheck.notes.symbols.symbols import Symbols, symbols
-from derivcheck.notes.writing.steps import Block, Formula, first_number, gradient_definitions, without_upstream
-from derivcheck.notes.writing.writer import Writer
+from derivcheck.notes.writing.steps import Formula, Passage, first_number, gradient_definitions, without_upstream
+from derivcheck.notes.writing.writer import TermWriter
 
 
-def blocks(ink: type[Writer], forward: Program, adjoint: Program, style: Style | None = None) -> list[Block]:
+def blocks(ink: type[TermWriter], forward: Program, adjoint: Program, style: Style | None = None) -> list[Passage]:
     """The derivation in blocks.
 
     Raises:
@@ -26,7 +26,7 @@ def blocks(ink: type[Writer], forward: Program, adjoint: Program, style: Style |
     return _BLOCKS[style.style](ink, symbols(forward, adjoint, style.style), forward, adjoint, style)
 
 
-def index_blocks(ink: type[Writer], table: Symbols, forward: Program, adjoint: Program, style: Style) -> list[Block]:
+def index_blocks(ink: type[TermWriter], table: Symbols, forward: Program, adjoint: Program, style: Style) -> list[Passage]:
     """Forward and gradients in indices, for every size."""
     words = style.words
     first = first_number(forward, adjoint)
@@ -39,10 +39,10 @@ def index_blocks(ink: type[Writer], table: Symbols, forward: Program, adjoint: P
         said.append(words["bracket"])
     if not first:
         said.append(words["zero"])
-    return [Block(words["forward"], tuple(ahead)), Block(words["gradients"], tuple(back), tuple(said))]
+    return [Passage(words["forward"], tuple(ahead)), Passage(words["gradients"], tuple(back), tuple(said))]
 
 
-_BLOCKS: dict[str, Callable[[type[Writer], Symbols, Program, Program, Style], list[Block]]] = {
+_BLOCKS: dict[str, Callable[[type[TermWriter], Symbols, Program, Program, Style], list[Passage]]] = {
     "index": index_blocks,
     "matrix": matrix_blocks,
     "scalar": element_blocks,

@@ -18,27 +18,27 @@ from derivcheck.notation.terms.walk import refs, subterms
 from derivcheck.notes.pages.style import Style
 from derivcheck.notes.symbols.symbols import Symbols
 from derivcheck.notes.writing.steps import (
-    Block,
     Formula,
+    Passage,
     at_sizes,
     first_number,
     gradient_definitions,
     short_form,
     without_upstream,
 )
-from derivcheck.notes.writing.writer import Writer
+from derivcheck.notes.writing.writer import TermWriter
 
 LARGEST = 6
 
 
-def element_blocks(ink: type[Writer], table: Symbols, forward: Program, adjoint: Program, style: Style) -> list[Block]:
+def element_blocks(ink: type[TermWriter], table: Symbols, forward: Program, adjoint: Program, style: Style) -> list[Passage]:
     """Forward and gradients at a small shape; without ``sizes``, 2 for every size of the parameters."""
     words, sizes = style.words, dict(style.sizes or default_sizes(forward))
     dims = {a.name: a.dims for a in adjoint.arguments} | {d.name: d.dims for d in (*forward.definitions, *adjoint.definitions)}
     first = first_number(forward, adjoint, numbered=True)
     sample = _sample(forward, adjoint, sizes)
 
-    def writer(bare: bool) -> Writer:
+    def writer(bare: bool) -> TermWriter:
         own, none = frozenset((sample,)) if sample else frozenset(), frozenset[str]()
         above = {"bare": own, "raised": none} if bare else {"bare": none, "raised": own}
         return ink(table, first, sizes, elements=True, dims=dims, **above)
@@ -72,7 +72,7 @@ def element_blocks(ink: type[Writer], table: Symbols, forward: Program, adjoint:
     if not first:
         said.append(words["zero"])
     at = f" ({words['shape'].format(sizes=where)})" if where else ""
-    return [Block(words["forward"] + at, tuple(ahead), tuple(said)), Block(words["gradients"] + at, tuple(back))]
+    return [Passage(words["forward"] + at, tuple(ahead), tuple(said)), Passage(words["gradients"] + at, tuple(back))]
 
 
 def default_sizes(forward: Program) -> dict[str, int]:
@@ -114,7 +114,7 @@ def _about_one_sample(d: Definition, sample: str) -> bool:
     )
 
 
-def _elements(d: Definition, term: Term, sizes: dict[str, int], w: Writer) -> Iterator[tuple[str, Term]]:
+def _elements(d: Definition, term: Term, sizes: dict[str, int], w: TermWriter) -> Iterator[tuple[str, Term]]:
     """Each element of a definition: what it is called, and its term with small sums written out."""
     values = {Size(n): v for n, v in sizes.items()}
     indices = tuple(Index(i.name, i.size.substitute(values), i.serial) for i in d.indices)

@@ -10,7 +10,7 @@ from derivcheck.notes.pages.document import blocks
 from derivcheck.notes.pages.style import Style
 from derivcheck.notes.symbols.symbols import symbols
 from derivcheck.notes.writing.ink import Latex
-from derivcheck.notes.writing.steps import Block, Formula, first_number, gradient_definitions
+from derivcheck.notes.writing.steps import Formula, Passage, first_number, gradient_definitions
 
 _WIDTH = 70  # visible characters before a sum is broken over lines
 _COMMAND = re.compile(r"\\(?:frac|left|right|mathcal|mathrm|mathit|operatorname|hat|bar|partial|text|mathbf)\b|[{}_^\\]")
@@ -75,7 +75,7 @@ def visible(text: str) -> int:
     return len(_COMMAND.sub("", text).replace(" ", ""))
 
 
-def document(parts: list[Block], style: Style) -> str:
+def document(parts: list[Passage], style: Style) -> str:
     """A whole LaTeX document of the blocks."""
     lines = [
         r"\setlength{\parindent}{0pt}",

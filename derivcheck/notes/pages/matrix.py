@@ -16,8 +16,8 @@ from derivcheck.notation.terms.build import ONE, ZERO, mul
 from derivcheck.notation.terms.nodes import Add, Bracket, Func, Mul, Number, Over, Pow, Ref, SizeOf, Term, is_negative
 from derivcheck.notes.pages.style import Style
 from derivcheck.notes.symbols.symbols import Symbols
-from derivcheck.notes.writing.steps import Block, Formula, first_number, gradient_definitions, short_form, without_upstream
-from derivcheck.notes.writing.writer import PRODUCT, SUM, Writer
+from derivcheck.notes.writing.steps import Formula, Passage, first_number, gradient_definitions, short_form, without_upstream
+from derivcheck.notes.writing.writer import PRODUCT, SUM, TermWriter
 
 _TERM, _FACTOR, _POSTFIX, _WHOLE = range(4)  # sum or elementwise product, matrix product, transpose or power, symbol
 
@@ -28,7 +28,7 @@ class _Text:
     level: int = _WHOLE
 
 
-def matrix_blocks(ink: type[Writer], table: Symbols, forward: Program, adjoint: Program, style: Style) -> list[Block]:
+def matrix_blocks(ink: type[TermWriter], table: Symbols, forward: Program, adjoint: Program, style: Style) -> list[Passage]:
     """Forward and gradients in matrices; lines without a matrix form in indices, marked so."""
     words = style.words
     m = Matrices(ink(table, first_number(forward, adjoint)), table)
@@ -45,13 +45,13 @@ def matrix_blocks(ink: type[Writer], table: Symbols, forward: Program, adjoint: 
     if r"\odot" in texts or "circ" in texts:
         said.append(words["hadamard"])
     said += table.of_upstream(words["upstream"], lambda name: m.w.formula.format(m.symbol(name)))
-    return [Block(words["forward"], tuple(ahead)), Block(words["gradients"], tuple(back), tuple(said))]
+    return [Passage(words["forward"], tuple(ahead)), Passage(words["gradients"], tuple(back), tuple(said))]
 
 
 class Matrices:
     """Writes terms as matrices."""
 
-    def __init__(self, w: Writer, table: Symbols) -> None:
+    def __init__(self, w: TermWriter, table: Symbols) -> None:
         self.w, self.table = w, table
 
     def symbol(self, name: str) -> str:

@@ -13,8 +13,8 @@ from derivcheck.notes.pages.style import Style
 from derivcheck.notes.symbols.symbols import symbols
 from derivcheck.notes.writing.ink import Unicode
 from derivcheck.notes.writing.steps import (
-    Block,
     Formula,
+    Passage,
     at_sizes,
     first_number,
     gradient_definitions,
@@ -45,7 +45,7 @@ def derivation_text(forward: Program, adjoint: Program, style: Style | None = No
     sizes = [called.get(s, s) for s in forward.sizes()]
     every = words["every"].format(sizes=f"({', '.join(sizes)})" if len(sizes) > 1 else sizes[0]) if sizes else ""
     title = back.title + ((", " if style.lang == "en" else ",") + every if every else "")
-    parts = [_block(ahead, width), _block(Block(title, back.formulas, back.sentences), width)]
+    parts = [_block(ahead, width), _block(Passage(title, back.formulas, back.sentences), width)]
     for heading, lines in ((words["conditions"], forward.conditions), (words["certificate"], forward.notes)):
         if lines:
             parts.append("\n".join([heading, *(w for line in lines for w in _wrapped(line, width, 2, 4))]))
@@ -87,10 +87,10 @@ def shape_text(forward: Program, adjoint: Program, sizes: Mapping[str, int], wid
     both = [", ".join(table.sizes.get(n, n) for n in names), ", ".join(str(sizes[n]) for n in names)]
     where = " = ".join(f"({b})" if len(names) > 1 else b for b in both)
     title = words["shape"].format(sizes=where)
-    return _block(Block(title[0].upper() + title[1:], tuple(formulas), () if first else (words["zero"],)), width)
+    return _block(Passage(title[0].upper() + title[1:], tuple(formulas), () if first else (words["zero"],)), width)
 
 
-def _block(b: Block, width: int) -> str:
+def _block(b: Passage, width: int) -> str:
     lines = [b.title]
     for f in b.formulas:
         lines += formula_lines(f, width)

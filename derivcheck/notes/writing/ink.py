@@ -1,4 +1,4 @@
-"""The two inks of :class:`derivcheck.notes.writing.writer.Writer`: LaTeX, and Unicode for the terminal."""
+"""The two inks of :class:`derivcheck.notes.writing.writer.TermWriter`: LaTeX, and Unicode for the terminal."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from fractions import Fraction
 from derivcheck.notation.functions.table import functions
 from derivcheck.notation.integers.polynomials import Index
 from derivcheck.notes.symbols.symbol import GREEK, Symbol, size_latex
-from derivcheck.notes.writing.writer import ATOM, POWER, PRODUCT, Spelt, Writer
+from derivcheck.notes.writing.writer import ATOM, POWER, PRODUCT, Spelt, TermWriter
 
 _LATEX_BIG = {
     "sum": r"\sum",
@@ -38,7 +38,7 @@ def _rounded(v: Fraction) -> str | None:
     return f"{float(v):.8g}" if v > 10**15 or v.denominator > 10**12 else None
 
 
-class Latex(Writer):
+class Latex(TermWriter):
     """LaTeX."""
 
     times = " "
@@ -131,7 +131,7 @@ def _shifted(digits: str, places: int) -> str:
     return f"{digits[:-places]}.{digits[-places:]}"
 
 
-class Unicode(Writer):
+class Unicode(TermWriter):
     """Unicode mathematics for the terminal: ``∂L/∂W[j,k] = Σₙ ∂L/∂ŷ[n,j] · x[n,k]``."""
 
     times = " · "

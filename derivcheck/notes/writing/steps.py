@@ -14,7 +14,7 @@ from derivcheck.notation.terms.substitute import inline, substitute, transform
 from derivcheck.notation.terms.walk import refs, subterms
 from derivcheck.notes.symbols.symbols import Symbols, symbols
 from derivcheck.notes.writing.ink import Latex, Unicode
-from derivcheck.notes.writing.writer import Writer
+from derivcheck.notes.writing.writer import TermWriter
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ class Formula:
         return " = ".join([self.left, *(" ".join(r) for r in self.rights)])
 
     @classmethod
-    def of(cls, d: Definition, w: Writer, forward: Program, adjoint: Program) -> Formula:
+    def of(cls, d: Definition, w: TermWriter, forward: Program, adjoint: Program) -> Formula:
         """A gradient: the chain rule, the formula, and the formula with the adjoint before it put in."""
         one = without_upstream(d.term, w.symbols)
         rights: list[tuple[str, ...]] = []
@@ -105,7 +105,7 @@ class Formula:
 
 
 @dataclass(frozen=True)
-class Block:
+class Passage:
     """A heading, formulas below it, and sentences after them."""
 
     title: str
@@ -120,7 +120,7 @@ def without_upstream(term: Term, table: Symbols) -> Term:
     return transform(term, lambda t: ONE if isinstance(t, Ref) and t.name in table.upstream_of else t)
 
 
-def chain(d: Definition, w: Writer, forward: Program, adjoint: Program) -> tuple[str, ...]:
+def chain(d: Definition, w: TermWriter, forward: Program, adjoint: Program) -> tuple[str, ...]:
     """The chain rule before anything is worked out, ``Σ ∂L/∂y · ∂y/∂x``; empty where there is none to show."""
     pieces: list[str] = []
     table = w.symbols

@@ -20,7 +20,7 @@ SUM, PRODUCT, POWER, ATOM = range(4)
 Spelt = tuple[str, int]
 
 
-class Writer:
+class TermWriter:
     """Writes terms; subclasses give the ink.
 
     Args:

@@ -90,7 +90,7 @@ def sample(*args: Any, only: str = "", rtol: float = 1e-8, fixed: bool = False, 
 
 
 @dataclass(frozen=True)
-class Row:
+class OperatorRow:
     """What an operator means.
 
     Attributes:
@@ -124,7 +124,7 @@ class Row:
         return (inspect.getdoc(self.means) or "").split("\n\n")[0]
 
 
-_rows: dict[str, Row] = {}
+_rows: dict[str, OperatorRow] = {}
 _loaded = False
 
 
@@ -141,7 +141,7 @@ def row(*names: str, samples: Sequence[Sample] = (), where: str = "", gives: str
 
     def register(means: F) -> F:
         """Add the row under each of its names."""
-        added = Row(tuple(names), means, tuple(samples), where, gives, means.__module__.rpartition(".")[2], textbook)
+        added = OperatorRow(tuple(names), means, tuple(samples), where, gives, means.__module__.rpartition(".")[2], textbook)
         for name in names:
             if name.count(".") < 2:
                 raise ValueError(f"operator {name!r}: expected namespace.operator.overload, for example mylib.{name}.default")
@@ -162,7 +162,7 @@ def refuse(*names: str, reason: str, instead: str) -> None:
         b.refuse(reason, instead)
 
     for name in names:
-        _rows[name] = Row((name,), means, family="refused", refused=reason)
+        _rows[name] = OperatorRow((name,), means, family="refused", refused=reason)
 
 
 def short(name: str) -> str:
@@ -170,7 +170,7 @@ def short(name: str) -> str:
     return name.split(".")[1] if "." in name else name
 
 
-def rows() -> dict[str, Row]:
+def rows() -> dict[str, OperatorRow]:
     """All rows by the name of the overload."""
     global _loaded
     if not _loaded:
@@ -179,7 +179,7 @@ def rows() -> dict[str, Row]:
     return _rows
 
 
-def find(name: str) -> Row | None:
+def find(name: str) -> OperatorRow | None:
     """The row of an overload such as ``aten.add.Tensor``, or None.
 
     A ``_copy`` variant of a view means what the view means.
@@ -198,7 +198,7 @@ _DIMENSIONS = {"dim", "dims", "dim0", "dim1", "dim2", "start_dim", "end_dim"}
 
 
 def apply(
-    found: Row,
+    found: OperatorRow,
     builder: Builder,
     args: Sequence[Any],
     kwargs: Mapping[str, Any],

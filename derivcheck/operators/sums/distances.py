@@ -16,11 +16,11 @@ from derivcheck.operators.language.build import Builder
 from derivcheck.operators.language.row import Dtype, floats, row, sample
 from derivcheck.operators.language.values import Value, broadcast_dims, spread, test
 from derivcheck.operators.pointwise.elementwise import absolute, clamped, root
-from derivcheck.operators.sums.reductions import Axes, Reduction, over, shared_extreme
+from derivcheck.operators.sums.reductions import Axes, ReducedAxes, over, shared_extreme
 
 
 def norm_of(
-    b: Builder, r: Reduction, x: Term, p: Any, k: int = 0, *, shared: bool = True, squares: Spelling | None = None
+    b: Builder, r: ReducedAxes, x: Term, p: Any, k: int = 0, *, shared: bool = True, squares: Spelling | None = None
 ) -> Value:
     """The p-norm of ``x`` over a reduction's indices.
 
@@ -129,11 +129,11 @@ def matrix_norm(
     kind = "max" if ord > 0 else "min"
     if not keepdim:
         return shared_extreme(b, kind, r, sums[r.at])
-    m = Reduction(tuple(j for k, j in enumerate(_kept(r, input.rank, {row_axis, column_axis}))), r.inner, r.at, r.axes)
+    m = ReducedAxes(tuple(j for k, j in enumerate(_kept(r, input.rank, {row_axis, column_axis}))), r.inner, r.at, r.axes)
     return shared_extreme(b, kind, m, sums[r.at])
 
 
-def _kept(r: Reduction, rank: int, gone: set[int]) -> list[Index]:
+def _kept(r: ReducedAxes, rank: int, gone: set[int]) -> list[Index]:
     """The result's indices with one of size 1 where a dimension is kept."""
     rest = iter(r.kept)
     return [Index("u" if a == min(gone) else "v", 1, 7) if a in gone else next(rest) for a in range(rank)]
@@ -207,7 +207,7 @@ def cdist(b: Builder, x1: Value, x2: Value, p: Any = 2, compute_mode: Any = None
     k = b.index(x1.dims[-1])
     *n, i, j = at
     left, right = x1[(*spread(x1.dims[:-2], n), i, k)], x2[(*spread(x2.dims[:-2], n), j, k)]
-    r = Reduction(at, (k,), (*at, k), (len(at),))
+    r = ReducedAxes(at, (k,), (*at, k), (len(at),))
     exactly = 'compute_mode="donot_use_mm_for_euclid_dist"'
     return norm_of(b, r, sub(left, right), p, shared=False, squares=b.torch(f"torch.cdist({{}}, {{}}, {exactly})**2", x1, x2))
 
@@ -263,4 +263,4 @@ def pdist(b: Builder, input: Value, p: Any = 2) -> Value:
     i = first.entry(q)
     j = i_poly(q) - (i * n - i * (i + 1) // 2) + i + 1
     k = b.index(input.dims[1], "k")
-    return norm_of(b, Reduction((q,), (k,), (q, k), (1,)), sub(input[i, k], input[j, k]), p, shared=False)
+    return norm_of(b, ReducedAxes((q,), (k,), (q, k), (1,)), sub(input[i, k], input[j, k]), p, shared=False)

@@ -24,7 +24,7 @@ Axes = int | Sequence[int] | None
 
 
 @dataclass(frozen=True)
-class Reduction:
+class ReducedAxes:
     """What a reduction runs over.
 
     Attributes:
@@ -50,7 +50,7 @@ class Reduction:
         return tuple(i for i in self.at if i not in self.inner)
 
 
-def over(b: Builder, dims: Sequence[Poly], dim: Axes = None, keepdim: bool = False, k: int = 0) -> Reduction:
+def over(b: Builder, dims: Sequence[Poly], dim: Axes = None, keepdim: bool = False, k: int = 0) -> ReducedAxes:
     """A reduction of a tensor of ``dims`` over ``dim`` (None or nothing: all)."""
     rank = len(dims)
     given = () if dim is None else (dim,) if isinstance(dim, int) else tuple(dim)
@@ -70,7 +70,7 @@ def over(b: Builder, dims: Sequence[Poly], dim: Axes = None, keepdim: bool = Fal
             inner.append(at[-1])
             if keepdim:
                 out.append(b.index(as_poly(1)))
-    return Reduction(tuple(out), tuple(inner), tuple(at), axes)
+    return ReducedAxes(tuple(out), tuple(inner), tuple(at), axes)
 
 
 def line(at: Sequence[Index], axis: int, p: Position) -> tuple[Position, ...]:
@@ -191,7 +191,7 @@ def count_nonzero(b: Builder, input: Value, dim: Axes = None) -> Value:
 
 
 # -- extremes ----------------------------------------------------------------------
-def shared_extreme(b: Builder, kind: str, r: Reduction, x: Term, spelling: Spelling | None = None, k: int = 0) -> Value:
+def shared_extreme(b: Builder, kind: str, r: ReducedAxes, x: Term, spelling: Spelling | None = None, k: int = 0) -> Value:
     """The extreme of ``x``, whose gradient all places that reach it share evenly (torch's amax)."""
     if not r.inner:
         return b.give(r.out, x, k)

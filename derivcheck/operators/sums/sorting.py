@@ -19,7 +19,7 @@ from derivcheck.operators.language.build import Builder
 from derivcheck.operators.language.row import floats, row, sample
 from derivcheck.operators.language.values import Value, not_a_number, test, where
 from derivcheck.operators.shapes.reshapes import digits
-from derivcheck.operators.sums.reductions import Reduction, line, over
+from derivcheck.operators.sums.reductions import ReducedAxes, line, over
 
 _NUMBERS = "no element is NaN (torch's median is NaN then)"
 
@@ -187,7 +187,7 @@ def _shared(b: Builder, line: Value, chosen: Term, spelling: Spelling | None) ->
     return b.give((), div(summation([k], mul(equal, line[k])), ties), spelling=spelling)
 
 
-def _middle(b: Builder, x: Value, axis: int, r: Reduction) -> Poly:
+def _middle(b: Builder, x: Value, axis: int, r: ReducedAxes) -> Poly:
     """Where the median of the numbers stands among them in order, NaN left out."""
     number = Bracket("==", not_a_number(x[r.at]))
     count = b.define("count", r.kept, summation([r.at[axis]], number), stop=True, kind="int")

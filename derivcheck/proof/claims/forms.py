@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 
 from derivcheck.notation.integers.polynomials import Index, PolyLike, i_poly
-from derivcheck.notation.program.recurrence import Loop, loop
+from derivcheck.notation.program.recurrence import RecurrencePlan, loop
 from derivcheck.notation.terms.substitute import rename
 from derivcheck.proof.claims.lemmas import Lemma, long_indices
 from derivcheck.proof.claims.sides import Sides
@@ -124,7 +124,7 @@ class Forms:
         return self.emptied(difference)[1]
 
     # -- recurrences ------------------------------------------------------------------
-    def loop(self, name: str) -> Loop:
+    def loop(self, name: str) -> RecurrencePlan:
         """How a recurrence that has one solution runs."""
         found = loop([self.sides.definitions[name]])
         assert found is not None

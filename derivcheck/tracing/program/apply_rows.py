@@ -22,7 +22,7 @@ from derivcheck.notation.terms.nodes import Term
 from derivcheck.notation.terms.substitute import substitute
 from derivcheck.operators.indexing.distinct import surely_distinct
 from derivcheck.operators.language.build import Builder
-from derivcheck.operators.language.row import Row, apply, find
+from derivcheck.operators.language.row import OperatorRow, apply, find
 from derivcheck.operators.language.values import Value
 from derivcheck.tracing.program.left_out import left_out
 from derivcheck.tracing.program.notes import notes
@@ -31,7 +31,7 @@ from derivcheck.tracing.recording.data import Tensor, operator_name, tensors_in
 from derivcheck.tracing.sizes.assign import Traces
 from derivcheck.tracing.sizes.compared import Conditions, tightest
 from derivcheck.tracing.sizes.precision import no_rounding, overflows
-from derivcheck.tracing.sizes.unify import Step, Unified
+from derivcheck.tracing.sizes.unify import Unified, UnifiedCall
 from derivcheck.tracing.watching.decimals import rounded
 from derivcheck.tracing.watching.rational import exact
 
@@ -133,7 +133,7 @@ class Walk:
         return tuple(p.substitute(self.rename) for p in self.unified.dims[k])
 
     # -- one operator --
-    def step(self, step: Step, hints: list[str | None], cache: dict[Any, Any]) -> None:
+    def step(self, step: UnifiedCall, hints: list[str | None], cache: dict[Any, Any]) -> None:
         call, b = step.call, self.b
         operator = call.operator
         numbers = [t.number for t in tensors_in(call.out)]
@@ -179,7 +179,13 @@ class Walk:
             cache[key] = results
 
     def applied(
-        self, row: Row, step: Step, args: list[Any], kwargs: dict[str, Any], numbers: list[int], hints: list[str | None]
+        self,
+        row: OperatorRow,
+        step: UnifiedCall,
+        args: list[Any],
+        kwargs: dict[str, Any],
+        numbers: list[int],
+        hints: list[str | None],
     ) -> list[Any]:
         call, b = step.call, self.b
         known = {a.name for a in call.func._schema.arguments}

@@ -18,7 +18,7 @@ from derivcheck.notation.text.dims import parse_input
 from derivcheck.tracing.program.apply_rows import has_row
 from derivcheck.tracing.recording.decompositions import decomposition
 from derivcheck.tracing.recording.run import Run
-from derivcheck.tracing.sizes.assign import Spec, Subject
+from derivcheck.tracing.sizes.assign import Spec, Traceable
 from derivcheck.tracing.watching.whose_code import user_file
 
 
@@ -28,7 +28,7 @@ def function_subject(
     dims: Mapping[str, str | Input],
     constants: Mapping[str, Any],
     named: Named | None = None,
-) -> tuple[Subject, dict[str, int] | None, dict[str, Any]]:
+) -> tuple[Traceable, dict[str, int] | None, dict[str, Any]]:
     try:
         parameters = inspect.signature(f).parameters
     except (TypeError, ValueError):
@@ -84,7 +84,7 @@ def function_subject(
         with torch.no_grad():
             return f(*[given.pop(n) for n in positional if n in given], **given)
 
-    subject = Subject(
+    subject = Traceable(
         tuple(specs), call, has_row, decomposition, actual=actual if example else None, modules=tuple(module_names(f))
     )
     return subject, example or None, fixed

@@ -19,7 +19,7 @@ _SizeText = Any  # text, a whole number, or a tuple of them
 
 
 @dataclass
-class Known:
+class KnownSizes:
     """The sizes of a module.
 
     Attributes:
@@ -40,21 +40,21 @@ _LEAD: tuple[tuple[_SizeText | None, ...], ...] = ((), ("N",), ("N", "T"), (None
 _SPACE: tuple[tuple[_SizeText | None, ...], ...] = ((), ("T",), ("H", "W"), ("D", "H", "W"))
 
 
-def known_sizes(m: nn.Module) -> Known | None:
+def known_sizes(m: nn.Module) -> KnownSizes | None:
     """The sizes of one module (not of its children), or None where it is not one of torch's that have any."""
     if not type(m).__module__.startswith("torch.nn."):
         return None
     for kinds, rule in _RULES:
         if isinstance(m, kinds):
-            found: Known | None = rule(m)
+            found: KnownSizes | None = rule(m)
             return found
     return None
 
 
-def _linear(m: Any) -> Known | None:
+def _linear(m: Any) -> KnownSizes | None:
     if isinstance(getattr(m, "weight", None), nn.UninitializedParameter):
         return None
-    return Known(
+    return KnownSizes(
         {"out": m.out_features, "in": m.in_features},
         {"weight": ("out", "in"), "bias": ("out",)},
         {"out_features": "out", "in_features": "in"},
@@ -62,16 +62,16 @@ def _linear(m: Any) -> Known | None:
     )
 
 
-def _embedding(m: Any) -> Known | None:
-    return Known(
+def _embedding(m: Any) -> KnownSizes | None:
+    return KnownSizes(
         {"V": m.num_embeddings, "E": m.embedding_dim}, {"weight": ("V", "E")}, {"num_embeddings": "V", "embedding_dim": "E"}
     )
 
 
-def _layer_norm(m: Any) -> Known | None:
+def _layer_norm(m: Any) -> KnownSizes | None:
     shape = tuple(m.normalized_shape)
     names = ("C",) if len(shape) == 1 else tuple(f"C{k}" for k in range(len(shape)))
-    return Known(
+    return KnownSizes(
         dict(zip(names, shape)),
         {"weight": names, "bias": names},
         {"normalized_shape": names},
@@ -79,10 +79,10 @@ def _layer_norm(m: Any) -> Known | None:
     )
 
 
-def _group_norm(m: Any) -> Known | None:
+def _group_norm(m: Any) -> KnownSizes | None:
     g = m.num_groups
     channels = "C" if g == 1 else f"{g}*c"
-    return Known(
+    return KnownSizes(
         {"C" if g == 1 else "c": m.num_channels // g},
         {"weight": (channels,), "bias": (channels,)},
         {"num_channels": channels},
@@ -90,11 +90,11 @@ def _group_norm(m: Any) -> Known | None:
     )
 
 
-def _batch_norm(m: Any) -> Known | None:
+def _batch_norm(m: Any) -> KnownSizes | None:
     c = ("C",)
     if isinstance(getattr(m, "weight", None), nn.UninitializedParameter):
         return None
-    return Known(
+    return KnownSizes(
         {"C": m.num_features},
         {"weight": c, "bias": c, "running_mean": c, "running_var": c},
         {"num_features": "C"} if m.momentum is not None else {"num_features": "C", "momentum": 0.1},
@@ -102,7 +102,7 @@ def _batch_norm(m: Any) -> Known | None:
     )
 
 
-def _conv(m: Any) -> Known | None:
+def _conv(m: Any) -> KnownSizes | None:
     if isinstance(getattr(m, "weight", None), nn.UninitializedParameter):
         return None
     g = m.groups
@@ -123,17 +123,17 @@ def _conv(m: Any) -> Known | None:
     rank = len(kernel) + 2
     space = _SPACE[len(kernel)]
     inputs = {"input": {rank: ("N", cin) + space, rank - 1: (cin,) + space}}
-    return Known(sizes, {"weight": (*lead, *kernel), "bias": (cout,)}, attributes, inputs)
+    return KnownSizes(sizes, {"weight": (*lead, *kernel), "bias": (cout,)}, attributes, inputs)
 
 
-def _attention(m: Any) -> Known | None:
+def _attention(m: Any) -> KnownSizes | None:
     h = m.num_heads
     e = f"{h}*d" if h > 1 else "d"
     sizes, kv = {"d": m.head_dim}, {"k": e, "v": e}
     if not m._qkv_same_embed_dim:
         sizes |= {"K": m.kdim, "W": m.vdim}
         kv = {"k": "K", "v": "W"}
-    return Known(
+    return KnownSizes(
         sizes,
         {
             "in_proj_weight": (f"{3 * h}*d", e),
@@ -154,7 +154,7 @@ def _attention(m: Any) -> Known | None:
     )
 
 
-def _recurrent(m: Any) -> Known | None:
+def _recurrent(m: Any) -> KnownSizes | None:
     gates = {"LSTM": 4, "GRU": 3}.get(m.mode, 1)
     h = f"{gates}*H" if gates > 1 else "H"
     out = "P" if getattr(m, "proj_size", 0) else "H"
@@ -175,13 +175,13 @@ def _recurrent(m: Any) -> Known | None:
             }
     lead = ("N", "T") if m.batch_first else ("T", "N")
     attributes = {"input_size": "in", "hidden_size": "H"} | ({"proj_size": "P"} if out == "P" else {})
-    return Known(sizes, parameters, attributes, {"input": {3: (*lead, "in"), 2: ("T", "in")}})
+    return KnownSizes(sizes, parameters, attributes, {"input": {3: (*lead, "in"), 2: ("T", "in")}})
 
 
-def _cell(m: Any) -> Known | None:
+def _cell(m: Any) -> KnownSizes | None:
     gates = {"LSTMCell": 4, "GRUCell": 3}.get(type(m).__name__, 1)
     h = f"{gates}*H" if gates > 1 else "H"
-    return Known(
+    return KnownSizes(
         {"in": m.input_size, "H": m.hidden_size},
         {"weight_ih": (h, "in"), "weight_hh": (h, "H"), "bias_ih": (h,), "bias_hh": (h,)},
         {"input_size": "in", "hidden_size": "H"},
@@ -189,15 +189,15 @@ def _cell(m: Any) -> Known | None:
     )
 
 
-def _bilinear(m: Any) -> Known | None:
-    return Known(
+def _bilinear(m: Any) -> KnownSizes | None:
+    return KnownSizes(
         {"out": m.out_features, "I": m.in1_features, "J": m.in2_features},
         {"weight": ("out", "I", "J"), "bias": ("out",)},
         {"out_features": "out", "in1_features": "I", "in2_features": "J"},
     )
 
 
-_RULES: list[tuple[Any, Callable[[Any], Known | None]]] = [
+_RULES: list[tuple[Any, Callable[[Any], KnownSizes | None]]] = [
     (nn.Linear, _linear),
     (nn.Embedding, _embedding),
     ((nn.LayerNorm, nn.RMSNorm), _layer_norm),

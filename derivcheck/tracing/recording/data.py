@@ -12,7 +12,7 @@ from derivcheck.tracing.watching.log import Log
 
 
 @dataclass(frozen=True)
-class Frame:
+class CallSite:
     """A place in the user's code: which file and line, in which call of which function.
 
     ``span`` is the expression at hand: first and last line, first and last column, where Python knows it.
@@ -67,7 +67,7 @@ class Call:
     kwargs: dict[str, Any]
     out: Any
     stop: bool
-    frames: tuple[Frame, ...]
+    frames: tuple[CallSite, ...]
     given: tuple[Any, ...] = ()
 
     @property

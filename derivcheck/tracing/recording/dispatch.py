@@ -19,7 +19,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from derivcheck.errors import UnsupportedOperation
 from derivcheck.tracing.recording.composites import PARTS, PERMUTES, VIEWS
 from derivcheck.tracing.recording.constants import Constants
-from derivcheck.tracing.recording.data import Call, Frame, Meta, Recording, Tensor, operator_name
+from derivcheck.tracing.recording.data import Call, CallSite, Meta, Recording, Tensor, operator_name
 from derivcheck.tracing.recording.decompositions import written_in_python
 from derivcheck.tracing.recording.kernel_shapes import refuse_as_the_kernel, results_alone
 from derivcheck.tracing.recording.reads import leaves, rewatched
@@ -27,7 +27,7 @@ from derivcheck.tracing.recording.shapes_alone import shaped
 from derivcheck.tracing.recording.stack import frames_of, here
 from derivcheck.tracing.recording.trials import made_of, shaped_as_on_ones
 from derivcheck.tracing.watching.decimals import Decimals
-from derivcheck.tracing.watching.log import Escape, Place, outside
+from derivcheck.tracing.watching.log import CodeLine, Escape, outside
 
 _ASSERTS = "aten._assert_"
 _EMPTY = (
@@ -65,7 +65,7 @@ class Recorder(ProxyTorchDispatchMode):  # type: ignore[no-untyped-call]
         self.numbers: dict[int, int] = {}
         self.alive: list[torch.Tensor] = []
         self.memory: dict[tuple[int, tuple[int, ...], torch.dtype], int] = {}
-        self.frames: tuple[Frame, ...] = ()
+        self.frames: tuple[CallSite, ...] = ()
         self.current: Call | None = None
         self.outer: list[tuple[str, str | None]] = []
         self.repair: Repair | None = None
@@ -154,7 +154,9 @@ class Recorder(ProxyTorchDispatchMode):  # type: ignore[no-untyped-call]
             return None
         value, sizes = found
         if sizes:
-            self.recording.log.escapes.append(Escape(sizes, "the values of a tensor made", Place.of(outside(sys._getframe(1)))))
+            self.recording.log.escapes.append(
+                Escape(sizes, "the values of a tensor made", CodeLine.of(outside(sys._getframe(1))))
+            )
         with torch.no_grad(), no_dispatch():
             return read(value)
 

@@ -14,7 +14,7 @@ from torch._subclasses.functional_tensor import FunctionalTensor, FunctionalTens
 
 from derivcheck.errors import UnsupportedOperation
 from derivcheck.tracing.recording.composites import COMPOSITES, LIKE, copied, viewable
-from derivcheck.tracing.recording.data import Frame, operator_name
+from derivcheck.tracing.recording.data import CallSite, operator_name
 from derivcheck.tracing.recording.dispatch import Recorder, tensors_in
 from derivcheck.tracing.recording.hidden_writes import UNSEEN, Unread, keeps_its_shape
 from derivcheck.tracing.recording.naming import statement
@@ -280,7 +280,7 @@ def _guard(start: FrameType | None) -> tuple[bool, str] | None:
         f = f.f_back
     if f is None:
         return None
-    frame = Frame(f.f_code.co_filename, f.f_lineno, f.f_code.co_name, 0, 0)
+    frame = CallSite(f.f_code.co_filename, f.f_lineno, f.f_code.co_name, 0, 0)
     node = statement(frame)
     if isinstance(node, ast.Assert):
         return True, frame.place

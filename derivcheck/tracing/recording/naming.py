@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from functools import lru_cache
 
 from derivcheck.kernels.lines import statements
-from derivcheck.tracing.recording.data import Call, Frame, tensors_in
+from derivcheck.tracing.recording.data import Call, CallSite, tensors_in
 
 
 @lru_cache(maxsize=512)
@@ -35,7 +35,7 @@ def _statements(file: str, stamp: float) -> dict[int, ast.stmt]:
     return lines
 
 
-def statement(frame: Frame) -> ast.stmt | None:
+def statement(frame: CallSite) -> ast.stmt | None:
     """The statement that a frame stands in, where its source is at hand."""
     kernel = statements(frame.file)
     if kernel is not None:
@@ -84,7 +84,7 @@ def names(calls: Sequence[Call]) -> list[list[str | None]]:
     return found
 
 
-def _goes_on(frame: Frame, depth: int, frames: Sequence[Frame], after: Sequence[Frame]) -> bool:
+def _goes_on(frame: CallSite, depth: int, frames: Sequence[CallSite], after: Sequence[CallSite]) -> bool:
     """Whether the next call is of the same run of the same statement."""
     if len(after) < len(frames) - depth:
         return False
@@ -104,7 +104,7 @@ def _goes_on(frame: Frame, depth: int, frames: Sequence[Frame], after: Sequence[
     )
 
 
-def _same_statement(a: Frame, b: Frame) -> bool:
+def _same_statement(a: CallSite, b: CallSite) -> bool:
     if a.line == b.line:
         return True
     one, two = statement(a), statement(b)

@@ -18,7 +18,7 @@ from derivcheck.tracing.recording.reads import LAYOUT, MEMORY, SIZES, Reads, by_
 from derivcheck.tracing.recording.slicing import GETITEM, SETITEM, sliced, whole
 from derivcheck.tracing.recording.stack import frames_of, here
 from derivcheck.tracing.recording.types_read import READS, decides
-from derivcheck.tracing.watching.log import Place
+from derivcheck.tracing.watching.log import CodeLine
 from derivcheck.tracing.watching.real import Real
 from derivcheck.tracing.watching.stands import SYMBOLIC
 from derivcheck.tracing.watching.watched import Watched
@@ -143,7 +143,7 @@ class PythonCalls(TorchFunctionMode):
     def note(self, name: str, value: Any, frame: FrameType) -> None:
         """Note what this frame has just read of a tensor's type, if it is the user's code and may choose by it."""
         if user_file(frame.f_code.co_filename) and decides(frame):
-            self.recording.chosen_by[name, str(value)] = str(Place.of(frame))
+            self.recording.chosen_by[name, str(value)] = str(CodeLine.of(frame))
 
     def _called(self, func: Any, args: Any, kwargs: Any) -> Any:
         """The call with plain numbers; what they are made of is handed to the operators that it comes to."""

@@ -17,7 +17,7 @@ import torch
 
 from derivcheck.notation.integers.polynomials import as_poly, size
 from derivcheck.tracing.recording.types_read import asks_for_types
-from derivcheck.tracing.watching.log import Escape, Log, Place
+from derivcheck.tracing.watching.log import CodeLine, Escape, Log
 from derivcheck.tracing.watching.made_of_sizes import bare
 from derivcheck.tracing.watching.real import Real
 from derivcheck.tracing.watching.stands import Stands
@@ -76,7 +76,7 @@ class Reads:
         if not self.watch:
             if user_file(frame.f_code.co_filename):
                 read = frozenset(f"?{number}.{axis}" for axis in range(args[0].dim()))
-                self.log.escapes.append(Escape(read, "a plain int", Place.of(frame)))
+                self.log.escapes.append(Escape(read, "a plain int", CodeLine.of(frame)))
             return value
         f: FrameType | None = frame
         while f is not None and (user_file(f.f_code.co_filename) or f.f_code.co_filename.startswith(READERS)):

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import torch
 
 from derivcheck.kernels.lines import AT, line_of
-from derivcheck.tracing.recording.data import Frame
+from derivcheck.tracing.recording.data import CallSite
 from derivcheck.tracing.watching.whose_code import user_file
 
 R = TypeVar("R")
@@ -26,9 +26,9 @@ def _spans(code: CodeType) -> tuple[tuple[int | None, int | None, int | None, in
     return tuple(code.co_positions())
 
 
-def frames_of(start: FrameType | None) -> tuple[tuple[Frame, ...], type | None]:
+def frames_of(start: FrameType | None) -> tuple[tuple[CallSite, ...], type | None]:
     """The user's frames, innermost first, and the ``autograd.Function`` whose forward is running, if any."""
-    found: list[Frame] = []
+    found: list[CallSite] = []
     function: type | None = None
     f = start
     while f is not None:
@@ -37,10 +37,10 @@ def frames_of(start: FrameType | None) -> tuple[tuple[Frame, ...], type | None]:
             function = f.f_locals.get("cls")
         file = code.co_filename
         if user_file(file):
-            found.append(Frame(file, f.f_lineno, code.co_name, id(f), f.f_lasti, _spans(code)[f.f_lasti // 2]))
+            found.append(CallSite(file, f.f_lineno, code.co_name, id(f), f.f_lasti, _spans(code)[f.f_lasti // 2]))
         elif code is AT:
             line, order = line_of(f)
-            found.append(Frame(line.file, line.line, line.function, line.call, order))
+            found.append(CallSite(line.file, line.line, line.function, line.call, order))
         elif code is _RUN:
             break
         f = f.f_back

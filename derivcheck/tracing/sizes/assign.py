@@ -25,8 +25,8 @@ from derivcheck.tracing.recording.dispatch import Enough, Repair
 from derivcheck.tracing.recording.functional import Impure
 from derivcheck.tracing.recording.run import RecordingFailed, Run, record
 from derivcheck.tracing.sizes.compared import Conditions
-from derivcheck.tracing.sizes.expressions import Expressions
-from derivcheck.tracing.watching.log import Comparison
+from derivcheck.tracing.sizes.expressions import SizeExpressions
+from derivcheck.tracing.watching.log import SizeComparison
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Spec:
 
 
 @dataclass(frozen=True)
-class Subject:
+class Traceable:
     """What is traced: ``call(tensors by name, run, sizes)`` under the inputs that ``specs`` describe.
 
     ``modules`` are the names of the modules that its code stands in.
@@ -61,7 +61,7 @@ class Subject:
 class Traces:
     """Recordings of one subject at several size assignments."""
 
-    subject: Subject
+    subject: Traceable
     example: dict[str, int] | None
     meaning: dict[str, Poly] = field(default_factory=dict)
     assignments: list[dict[str, int]] = field(default_factory=list)
@@ -78,7 +78,7 @@ class Traces:
     distant: bool = True  # the sizes that all differ are far from the example's; near it, where the code does not take those
     given: bool = False  # a size by which the code chooses what it runs is fixed at the example's, not refused
     conditions: Conditions | None = None
-    expressions: Expressions | None = None
+    expressions: SizeExpressions | None = None
     modules: dict[int, dict[str, Any]] = field(default_factory=dict)
     _made: dict[Any, Recording] = field(default_factory=dict)
     _ran: dict[Any, tuple[float, bool]] = field(default_factory=dict)
@@ -197,7 +197,7 @@ class Traces:
         repair: Repair | None = None,
         upto: int | None = None,
         trying: bool = False,
-        heard: Callable[[Comparison], None] | None = None,
+        heard: Callable[[SizeComparison], None] | None = None,
     ) -> Recording:
         """Record at these sizes; ``trying`` whether the code runs there at all; ``heard`` is told of its comparisons.
 
@@ -237,7 +237,7 @@ class Traces:
         repair: Repair | None,
         upto: int | None,
         pure: bool = False,
-        heard: Callable[[Comparison], None] | None = None,
+        heard: Callable[[SizeComparison], None] | None = None,
     ) -> tuple[Recording, bool]:
         """A recording, and whether the code writes to a tensor."""
         modules = (*self.subject.modules, *self.modules.values())
@@ -285,7 +285,7 @@ class Traces:
         self.recordings.clear()
 
 
-class Again(Exception):
+class ExploreAgain(Exception):
     """Sizes were identified or fixed: the exploration starts again."""
 
 

@@ -10,15 +10,15 @@ from typing import Any
 from derivcheck.errors import UnsupportedOperation
 from derivcheck.notation.integers.polynomials import Poly
 from derivcheck.notation.program.requirements import Requirement, simplest
-from derivcheck.tracing.recording.data import Frame, Recording
+from derivcheck.tracing.recording.data import CallSite, Recording
 from derivcheck.tracing.recording.dispatch import Parted
 from derivcheck.tracing.recording.naming import statement
 from derivcheck.tracing.sizes.messages import says
-from derivcheck.tracing.watching.log import Comparison, Escape, Place
+from derivcheck.tracing.watching.log import CodeLine, Escape, SizeComparison
 from derivcheck.tracing.watching.whose_code import READERS, is_user
 
 
-def branches(recording: Recording) -> Iterator[Comparison]:
+def branches(recording: Recording) -> Iterator[SizeComparison]:
     """The comparisons by which the code chose what to compute."""
     return (c for c in recording.log.comparisons if _counts(c.place))
 
@@ -29,11 +29,11 @@ def path(recording: Recording) -> list[tuple[Any, ...]]:
     return [*map(_turn, branches(recording)), *((c.func, len(c.out)) for c in recording.calls if isinstance(c.out, list))]
 
 
-def _turn(c: Comparison) -> tuple[Any, ...]:
+def _turn(c: SizeComparison) -> tuple[Any, ...]:
     return c.relation, c.place, c.outcome, str(c.right) if c.loop else ""
 
 
-def along(first: Recording) -> Callable[[Comparison], None]:
+def along(first: Recording) -> Callable[[SizeComparison], None]:
     """Ends a recording where it goes another way than the first one.
 
     Raises:
@@ -41,7 +41,7 @@ def along(first: Recording) -> Callable[[Comparison], None]:
     """
     left = iter([_turn(c) for c in branches(first)])
 
-    def heard(c: Comparison) -> None:
+    def heard(c: SizeComparison) -> None:
         if _counts(c.place) and next(left, None) != _turn(c):
             raise Parted
 
@@ -71,8 +71,8 @@ class Conditions:
     """
 
     def __init__(self, recording: Recording, resolved: Mapping[Poly, Poly | None]) -> None:
-        self.found: dict[tuple[Requirement, Place, bool], None] = {}
-        self.unknown: list[Comparison] = []
+        self.found: dict[tuple[Requirement, CodeLine, bool], None] = {}
+        self.unknown: list[SizeComparison] = []
         for c in branches(recording):
             left, right = resolved[c.left], resolved[c.right]
             if left is None or right is None:
@@ -80,11 +80,11 @@ class Conditions:
             elif (left - right).constant is None:
                 self.found[Requirement(left, c.held, right), c.place, c.loop] = None
 
-    def loop(self) -> tuple[Requirement, Place] | None:
+    def loop(self) -> tuple[Requirement, CodeLine] | None:
         """A loop that goes round as often as a size says: no one derivation is of all of them."""
         return next(((r, p) for r, p, loop in self.found if loop and r.relation == "=="), None)
 
-    def known(self) -> dict[tuple[Requirement, Place], None]:
+    def known(self) -> dict[tuple[Requirement, CodeLine], None]:
         """All of them.
 
         Raises:
@@ -128,11 +128,11 @@ def _bound(r: Requirement) -> tuple[Poly, str, int] | None:
 
 
 @lru_cache(maxsize=4096)
-def _counts(place: Place) -> bool:
+def _counts(place: CodeLine) -> bool:
     """Whether a comparison decides what is computed: the user's, or one of torch's that does not only raise."""
     if is_user(place.file):
         return True
-    node = statement(Frame(place.file, place.line, "", 0, 0))
+    node = statement(CallSite(place.file, place.line, "", 0, 0))
     while isinstance(node, ast.If):
         if not isinstance(node.body[-1], ast.Raise):
             return True

@@ -11,15 +11,15 @@ from derivcheck.errors import InputError, UnsupportedOperation
 from derivcheck.notation.program.requirements import Requirement
 from derivcheck.tracing.recording.data import Recording, operator_name
 from derivcheck.tracing.recording.run import RecordingFailed
-from derivcheck.tracing.sizes.assign import Again, Subject
-from derivcheck.tracing.sizes.expressions import Expressions
+from derivcheck.tracing.sizes.assign import ExploreAgain, Traceable
+from derivcheck.tracing.sizes.expressions import SizeExpressions
 from derivcheck.tracing.sizes.gather import Gathering
 from derivcheck.tracing.sizes.spoken import shown
 from derivcheck.tracing.sizes.unify import Differs, Unified, Unknown, unify
 
 
 def explored(
-    subject: Subject, example: dict[str, int] | None, sizes: str = "every", within: tuple[Requirement, ...] = ()
+    subject: Traceable, example: dict[str, int] | None, sizes: str = "every", within: tuple[Requirement, ...] = ()
 ) -> tuple[Gathering, Unified]:
     """Recordings that unify.
 
@@ -45,7 +45,7 @@ def _explored(traces: Gathering, sizes: str) -> tuple[Gathering, Unified]:
         try:
             traces.explore()
             return traces, _unified(traces)
-        except Again:
+        except ExploreAgain:
             continue
     raise InputError("the sizes at which the code runs could not be found; give dims={...} or constants")
 
@@ -54,7 +54,7 @@ def _unified(traces: Gathering) -> Unified:
     first = traces.recordings[0]
     known = {first.inputs[s.name]: tuple(traces.resolve(p) for p in s.dims) for s in traces.subject.specs}
     free = traces.free()
-    traces.expressions = Expressions(
+    traces.expressions = SizeExpressions(
         [{n: a[n] for n in free} for a in traces.assignments], [r.reads for r in traces.recordings]
     )
     try:
@@ -64,10 +64,10 @@ def _unified(traces: Gathering) -> Unified:
         if not culprits:
             raise unknown(e) from None
         _fix(traces, culprits, f"{e.what} is no function of it that derivcheck knows")
-        raise Again from None
+        raise ExploreAgain from None
     except Differs as e:
         _differs(traces, e)
-        raise Again from None
+        raise ExploreAgain from None
 
 
 def unknown(e: Unknown) -> UnsupportedOperation:

@@ -4,7 +4,7 @@ Nothing is fitted.  A number is the expression that it carried from where the co
 that it is in every recording, or it is the same in all of them; else it is unknown.
 
 >>> from derivcheck.notation.integers.polynomials import size
->>> known = Expressions([{"N": 6, "d": 4}, {"N": 9, "d": 7}, {"N": 1031, "d": 1049}])
+>>> known = SizeExpressions([{"N": 6, "d": 4}, {"N": 9, "d": 7}, {"N": 1031, "d": 1049}])
 >>> known.learn(size("N") * size("d"))
 >>> print(known.dimension([24, 63, 1081519]), known.dimension([10, 16, 2080]))
 N*d None
@@ -29,7 +29,7 @@ from derivcheck.tracing.watching.real import Real
 from derivcheck.tracing.watching.watched import Watched
 
 
-class Expressions:
+class SizeExpressions:
     """Integer expressions by their values in the recordings, and what the sizes that were read are.
 
     Args:

@@ -11,7 +11,7 @@ from derivcheck.tracing.recording.data import Recording
 from derivcheck.tracing.recording.dispatch import Enough, Parted
 from derivcheck.tracing.recording.run import RecordingFailed
 from derivcheck.tracing.recording.types_read import reads_classes
-from derivcheck.tracing.sizes.assign import Again, Traces, plans
+from derivcheck.tracing.sizes.assign import ExploreAgain, Traces, plans
 from derivcheck.tracing.sizes.compared import Conditions, along, branches, escapes, parted, path
 from derivcheck.tracing.sizes.spoken import shown
 from derivcheck.tracing.sizes.tied_sizes import Equalities, named_line, said
@@ -78,7 +78,7 @@ class Gathering(Traces):
             base = self.base()
             for n in hidden:
                 self.meaning[n] = as_poly(base[n])
-            raise Again
+            raise ExploreAgain
         if example is None:
             self._followed(first)
             self.add(now, first)
@@ -207,7 +207,7 @@ class Gathering(Traces):
             except RecordingFailed:
                 same = False
             if not same:
-                raise Again
+                raise ExploreAgain
             self.watch = True
 
     def _blame(self, e: RecordingFailed) -> None:
@@ -246,7 +246,7 @@ class Gathering(Traces):
         for n in self.free():
             if len({a[n] for a in self.assignments} - {1}) < 2:  # 1 and one other are what broadcasting takes, or all there is
                 self._pin({n}, "another way at other sizes", self._last_place(), small=self.example is None)
-                raise Again
+                raise ExploreAgain
 
     def _along(self, sizes: Mapping[str, int]) -> Recording | None:
         """A recording there; None where the code soon goes another way than the first (a loop over a size goes on for long)."""
@@ -277,7 +277,7 @@ class Gathering(Traces):
             found = self._along(sizes)
         except RecordingFailed as e:
             if needed and self.example is not None and Equalities(self).search(0, len(e.recording.calls)):
-                raise Again from None
+                raise ExploreAgain from None
             return
         if found is not None and path(found) == path(self.recordings[0]):
             self.add(sizes, found)

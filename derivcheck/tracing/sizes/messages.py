@@ -14,17 +14,17 @@ from collections.abc import Callable, Iterator
 from functools import lru_cache
 from typing import Any
 
-from derivcheck.tracing.recording.data import Frame
+from derivcheck.tracing.recording.data import CallSite
 from derivcheck.tracing.recording.naming import statement
-from derivcheck.tracing.watching.log import Place, Span
+from derivcheck.tracing.watching.log import CodeLine, Span
 
 _LOGS = ("print", "debug", "info", "warning", "warn", "error", "log", "exception", "critical")
 
 
 @lru_cache(maxsize=4096)
-def says(place: Place, span: Span | None) -> bool:
+def says(place: CodeLine, span: Span | None) -> bool:
     """Whether what stands there only prints or logs, or makes the message of a check."""
-    node = statement(Frame(place.file, place.line, "", 0, 0))
+    node = statement(CallSite(place.file, place.line, "", 0, 0))
     if not isinstance(node, ast.Expr) or not isinstance(node.value, ast.Call):
         return False
     call = node.value

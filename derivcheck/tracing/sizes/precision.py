@@ -8,13 +8,13 @@ import torch
 
 from derivcheck.errors import UnsupportedOperation
 from derivcheck.tracing.recording.data import Recording
-from derivcheck.tracing.sizes.unify import Step
+from derivcheck.tracing.sizes.unify import UnifiedCall
 
 _NARROW = (torch.int8, torch.uint8, torch.int16, torch.int32)
 _GROWS = {"add", "sub", "rsub", "mul", "neg", "abs", "pow", "square", "sum", "cumsum", "prod", "dot", "mm", "matmul"}
 
 
-def no_rounding(step: Step, recording: Recording, numbers: Sequence[int], kinds: Sequence[str]) -> None:
+def no_rounding(step: UnifiedCall, recording: Recording, numbers: Sequence[int], kinds: Sequence[str]) -> None:
     """Refuse a cast to fewer digits than the inputs have: over the reals it would be nothing."""
     if "_to_copy" not in step.call.operator or not numbers or kinds[numbers[0]] != "float":
         return
@@ -29,7 +29,7 @@ def no_rounding(step: Step, recording: Recording, numbers: Sequence[int], kinds:
         )
 
 
-def overflows(step: Step, recording: Recording, numbers: Sequence[int]) -> str | None:
+def overflows(step: UnifiedCall, recording: Recording, numbers: Sequence[int]) -> str | None:
     """The assumption that an operation on narrow integers needs: torch wraps them around, generated code counts in 64 bits."""
     narrow = [recording.metas[k].dtype for k in numbers if recording.metas[k].dtype in _NARROW]
     if not narrow or step.call.operator.split(".")[1] not in _GROWS:

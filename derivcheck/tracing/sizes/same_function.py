@@ -15,7 +15,7 @@ from derivcheck.notation.program.definitions import Input
 from derivcheck.notation.program.program import Program
 from derivcheck.notation.values.evaluator import evaluate
 from derivcheck.tracing.recording.data import Recording
-from derivcheck.tracing.sizes.expressions import Expressions
+from derivcheck.tracing.sizes.expressions import SizeExpressions
 from derivcheck.tracing.sizes.gather import Gathering
 from derivcheck.tracing.sizes.unify import Differs, Unified, Unknown, unify
 
@@ -35,7 +35,7 @@ def same_function(
     fixed = copy.copy(traces)
     fixed.meaning = {**traces.meaning, **{n: as_poly(v) for n, v in sizes.items()}}
     fixed.assignments, fixed.recordings = [{}], [recording]
-    fixed.expressions = Expressions([{}], [recording.reads])
+    fixed.expressions = SizeExpressions([{}], [recording.reads])
     known = {recording.inputs[s.name]: tuple(fixed.resolve(p) for p in s.dims) for s in traces.subject.specs}
     try:
         small = apply(fixed, unify([recording], fixed.expressions, known))

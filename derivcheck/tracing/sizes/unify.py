@@ -15,7 +15,7 @@ from derivcheck.operators.language.row import apply, find
 from derivcheck.operators.language.values import Value
 from derivcheck.tracing.recording.data import Call, Meta, Recording, Tensor, tensors_in
 from derivcheck.tracing.recording.reads import leaves
-from derivcheck.tracing.sizes.expressions import Expressions, candidates
+from derivcheck.tracing.sizes.expressions import SizeExpressions, candidates
 
 
 class Differs(Exception):
@@ -35,7 +35,7 @@ class Unknown(Exception):
 
 
 @dataclass
-class Step:
+class UnifiedCall:
     """An operator call with symbolic arguments: ints are integer expressions or ints, floats Fractions or terms."""
 
     call: Call
@@ -47,7 +47,7 @@ class Step:
 class Unified:
     """The steps, and the dimensions and kind of each tensor by number."""
 
-    steps: list[Step]
+    steps: list[UnifiedCall]
     dims: list[tuple[Poly, ...]]
     kinds: list[str]
 
@@ -55,7 +55,7 @@ class Unified:
 _NOTHING: Mapping[tuple[int, ...], Poly] = {}
 
 
-def unify(recordings: Sequence[Recording], known: Expressions, inputs: dict[int, tuple[Poly, ...]]) -> Unified:
+def unify(recordings: Sequence[Recording], known: SizeExpressions, inputs: dict[int, tuple[Poly, ...]]) -> Unified:
     """Put the recordings together; ``inputs`` holds the dimensions of inputs by tensor number.
 
     Raises:
@@ -65,7 +65,7 @@ def unify(recordings: Sequence[Recording], known: Expressions, inputs: dict[int,
     first = recordings[0]
     _same_operators(recordings)
     dims: list[tuple[Poly, ...]] = []
-    steps: list[Step] = []
+    steps: list[UnifiedCall] = []
     at = 0
 
     def settle(
@@ -94,7 +94,7 @@ def unify(recordings: Sequence[Recording], known: Expressions, inputs: dict[int,
             settle(min(outs[0]), call, {})
         merge = _Merge(calls, known)
         args, kwargs = merge([c.args for c in calls], "argument"), merge([c.kwargs for c in calls], "argument")
-        steps.append(Step(call, args, kwargs))
+        steps.append(UnifiedCall(call, args, kwargs))
         if outs[0] and max(outs[0]) >= at:
             shapes = [v for n in outs[0] for v in zip(*(r.metas[n].shape for r in recordings))]
             plain = all(known.dimension(v) is not None for v in shapes) and not _by_arithmetic(call, shapes)
@@ -148,7 +148,7 @@ def _same(a: torch.Tensor, b: torch.Tensor) -> bool:
 
 
 def _meant(
-    step: Step, outs: list[int], dims: list[tuple[Poly, ...]], metas: Sequence[Meta], known: Expressions
+    step: UnifiedCall, outs: list[int], dims: list[tuple[Poly, ...]], metas: Sequence[Meta], known: SizeExpressions
 ) -> dict[int, tuple[Poly, ...]]:
     """The dimensions of the results by the operator's row."""
     row = find(step.call.operator)
@@ -180,7 +180,11 @@ def _meant(
 
 
 def _shape(
-    metas: Sequence[Meta], known: Expressions, call: Call | None, meant: tuple[Poly, ...], near: Mapping[tuple[int, ...], Poly]
+    metas: Sequence[Meta],
+    known: SizeExpressions,
+    call: Call | None,
+    meant: tuple[Poly, ...],
+    near: Mapping[tuple[int, ...], Poly],
 ) -> tuple[Poly, ...]:
     ranks = {len(m.shape) for m in metas}
     if len(ranks) > 1:
@@ -202,7 +206,7 @@ def _shape(
 class _Merge:
     """One value for what stands at the same place in all recordings of a call."""
 
-    def __init__(self, calls: Sequence[Call], known: Expressions) -> None:
+    def __init__(self, calls: Sequence[Call], known: SizeExpressions) -> None:
         self.call, self.known = calls[0], known
         self.passed = [(c.given, leaves((c.args, c.kwargs))) for c in calls]
         self.at = 0

@@ -18,30 +18,30 @@ _OPPOSITE = {">": "<=", "<": ">=", ">=": "<", "<=": ">", "==": "!=", "!=": "=="}
 
 
 @dataclass(frozen=True)
-class Place:
+class CodeLine:
     """A line of the traced code."""
 
     file: str
     line: int
 
     @staticmethod
-    def of(frame: FrameType) -> Place:
+    def of(frame: FrameType) -> CodeLine:
         """The line that a frame stands at."""
-        return Place(frame.f_code.co_filename, frame.f_lineno)
+        return CodeLine(frame.f_code.co_filename, frame.f_lineno)
 
     def __str__(self) -> str:
         return f"{os.path.basename(self.file)}:{self.line}"
 
 
 @dataclass(frozen=True)
-class Comparison:
+class SizeComparison:
     """A comparison that the code made: ``left relation right`` came out as ``outcome``; ``loop``: it ended a loop."""
 
     relation: str
     left: Poly
     right: Poly
     outcome: bool
-    place: Place
+    place: CodeLine
     loop: bool = False
 
     @property
@@ -62,7 +62,7 @@ class Escape:
 
     sizes: frozenset[str]
     what: str
-    place: Place
+    place: CodeLine
     span: Span | None = None
 
 
@@ -70,20 +70,20 @@ class Escape:
 class Log:
     """What the code did with sizes; ``heard`` is told of each comparison, and may end the run."""
 
-    comparisons: list[Comparison] = field(default_factory=list)
+    comparisons: list[SizeComparison] = field(default_factory=list)
     escapes: list[Escape] = field(default_factory=list)
-    heard: Callable[[Comparison], None] | None = None
+    heard: Callable[[SizeComparison], None] | None = None
 
     def escaped(self, sizes: frozenset[str], what: str, frame: FrameType) -> None:
         """A number made of these sizes is not watched any more."""
         asked = outside(frame)
-        self.escapes.append(Escape(sizes, what, Place.of(asked), _span(asked.f_code, asked.f_lasti)))
+        self.escapes.append(Escape(sizes, what, CodeLine.of(asked), _span(asked.f_code, asked.f_lasti)))
 
     def noted(self, relation: str, left: Poly, right: Poly, outcome: bool, frame: FrameType, loop: bool = False) -> None:
         """A comparison was made."""
         common = math.gcd(*(c for p in (left, right) for _, c in p.terms)) or 1
         left, right = (Poly((m, c // common) for m, c in p.terms) for p in (left, right))
-        made = Comparison(relation, left, right, outcome, Place.of(outside(frame)), loop)
+        made = SizeComparison(relation, left, right, outcome, CodeLine.of(outside(frame)), loop)
         self.comparisons.append(made)
         if self.heard is not None:
             self.heard(made)
