@@ -34,7 +34,7 @@ def pair(program: Program, wrt: tuple[str, ...]) -> Pair:
     if not wrt:
         return Pair(load(source(program)), load(source(program)), (), (), ())
     texts = halves(program, adjoint(program, wrt), wrt)
-    return Pair(load(texts.forward), load(texts.backward), texts.saved, texts.kept, texts.read)
+    return Pair(load(texts.forward), load(texts.gradients), texts.saved, texts.kept, texts.read)
 
 
 @lru_cache(maxsize=256)

@@ -24,14 +24,14 @@ class Halves(NamedTuple):
 
     Attributes:
         forward: the text of ``forward(*, <inputs>) -> (*outputs, *saved)``.
-        backward: the text of ``forward(*, <read>, <saved>, <upstream>) -> gradients``.
+        gradients: the text of ``forward(*, <read>, <saved>, <upstream>) -> gradients``.
         saved: the names of what the forward returns beside its outputs.
         kept: those of them that the backward takes.
         read: the names of the inputs that the backward takes.
     """
 
     forward: str
-    backward: str
+    gradients: str
     saved: tuple[str, ...]
     kept: tuple[str, ...]
     read: tuple[str, ...]
