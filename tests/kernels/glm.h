@@ -94,6 +94,11 @@ template <int C, int R> Vec<R> operator*(const Mat<C, R> &m, const Vec<C> &v) {
     }
     return r;
 }
+template <int C, int R> Vec<C> operator*(const Vec<R> &v, const Mat<C, R> &m) { // a row
+    Vec<C> r;
+    for (int i = 0; i < C; i++) r[i] = dot(v, m[i]);
+    return r;
+}
 template <int K, int R, int C> Mat<C, R> operator*(const Mat<K, R> &a, const Mat<C, K> &b) {
     Mat<C, R> m;
     for (int i = 0; i < C; i++) m[i] = a * b[i];

@@ -7,7 +7,7 @@ from typing import Any
 
 from derivcheck.kernels.cuda.arithmetic import dot, of_numbers
 from derivcheck.kernels.cuda.quaternions import of_quaternions, words
-from derivcheck.kernels.cuda.types import Matrix, Quaternion, Vector
+from derivcheck.kernels.cuda.types import Matrix, Quaternion, Scalar, Type, Vector
 from derivcheck.kernels.cuda.values import Aggregate, Number, Refused, Value, mapped
 
 
@@ -18,9 +18,14 @@ def binary(op: str, a: Value, b: Value) -> Value:
     return _of_aggregates(op, a, b)
 
 
+def has_arithmetic(kind: Type | None) -> bool:
+    """Whether the language, or glm, has operators for a type: numbers, vectors and matrices of glm, quaternions."""
+    return isinstance(kind, (Scalar, Matrix, Quaternion)) or isinstance(kind, Vector) and kind.glm
+
+
 def _of_aggregates(op: str, a: Value, b: Value) -> Value:
     kinds = tuple(v.type if isinstance(v, (Number, Aggregate)) else None for v in (a, b))
-    if None in kinds or any(isinstance(k, Vector) and not k.glm for k in kinds):
+    if not all(has_arithmetic(k) for k in kinds):
         raise Refused(f"operator {op} of {words(kinds[0])} and {words(kinds[1])}", "the source defines no such operator")
     if any(isinstance(k, Quaternion) for k in kinds):
         return of_quaternions(op, a, b)

@@ -30,6 +30,9 @@ def of_numbers(op: str, a: Number, b: Number) -> Number:
     x, y = a.value, b.value
     if any(isinstance(v, Symbolic) for v in (x, y)):
         return _symbolic(op, a, b)
+    if max(a.type, b.type, key=lambda t: t.rank) == UINT and op not in ("&&", "||"):
+        a, b = convert(a, UINT), convert(b, UINT)  # a number below 0 would wrap around
+        x, y = a.value, b.value
     if op in ("==", "!=", ">", "<=") and _is(y, 0) and above_zero(x) and isinstance(x, torch.Tensor):
         return Number(op in ("!=", ">"), BOOL)
     if op in _COMPARISONS:
@@ -43,6 +46,8 @@ def of_numbers(op: str, a: Number, b: Number) -> Number:
         return _divided(op, a, b, kind)
     if op == "%":
         raise Refused("% of floating-point numbers", "C++ has none", "Use fmodf.")
+    if kind == UINT and op == "-" and not (a.known and b.known):
+        raise Refused("an unsigned number", "it may wrap around", "Make it an int.")
     x, y = (_real(v) if kind.real else _whole(v) for v in (x, y))
     found = _wrapped(_computed(op, x, y), kind)
     if op in "+*/" and above_zero(x, op == "+" and above_zero(y)) and above_zero(y, op == "+" and above_zero(x)):
@@ -229,6 +234,8 @@ def minus(a: Value) -> Value:
         kind = max(v.type, INT, key=lambda t: t.rank)
         if isinstance(v.value, Symbolic):
             return of_numbers("-", Number(0, kind), v)
+        if kind == UINT and not v.known:
+            raise Refused("an unsigned number", "it wraps around", "Make it an int.")
         x = _real(v.value) if kind.real else _whole(v.value)
         return _wrapped(-x, kind)
 
@@ -268,6 +275,8 @@ def convert(v: Number, kind: Scalar) -> Number:
         return truth(v)
     if kind == UINT and isinstance(x, Whole) and not x.lanes.nonnegative(x.poly):
         raise Refused("an unsigned number", f"it may wrap around: {x} may be below 0")
+    if kind == UINT and v.type == INT and isinstance(x, torch.Tensor):
+        raise Refused("an unsigned number", "it is made of one that may be below 0", "Give it a value.")
     if kind.real:
         return Number(_real(x), kind)
     if not v.type.real:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from derivcheck.kernels.cuda.aggregates import binary
 from derivcheck.kernels.cuda.arithmetic import converted, minus
@@ -41,10 +41,20 @@ class Assignments(Expressions):
         left, right = node.child_by_field_name("left"), node.child_by_field_name("right")
         op = text(node.child_by_field_name("operator")) or "="
         assert left is not None and right is not None
-        at = self.place(left, scope)
+        at: Ref | None = None
+
+        def run(n: Node) -> Any:
+            return self.place(n, scope) if n is left else self.value(n, scope)
+
+        if op == "=" and left.type == "identifier":
+            given: Any = self.value(right, scope)
+            at = self.place(left, scope)
+        else:  # C++ 17 takes the right side first, compilers do not always
+            at, given = self.unordered([left, right], scope, run)
         if at is None:
             raise Refused(text(left)[:40], "it is assigned to, and is no variable")
-        given = self.value(right, scope)
+        if op == "=" and isinstance(at.type, Struct) and f"{at.type.name}::operator=" in self.sources.functions:
+            raise Refused(f"operator = of {at.type.name}", "it is defined by the struct, and not read")
         if op != "=":
             if op in ADDS and self._added(at, op, given):
                 return Unset()

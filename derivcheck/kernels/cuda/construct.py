@@ -54,11 +54,21 @@ def braced(kind: Type, given: Braces) -> Value:
             types = [t for _, t in kind.fields]
         if len(items) > len(types):
             raise Refused("a list in braces", f"it has {len(items)} items for {len(types)} places")
+        refuse_made(kind)
+        left = [n for n, _ in kind.fields[len(items) :] if n in kind.own] if isinstance(kind, Struct) else []
+        if left:
+            raise Refused("a list in braces", f"{left[0]} holds a value of its own where none is given", "Give it.")
         made = [_item(t, i) for t, i in zip(types, items)]
         return Aggregate(kind, tuple(made + [filled(t, Number(0, INT)) for t in types[len(made) :]]))
     if isinstance(kind, Scalar) and len(items) == 1:
         return constructed(kind, items)
     return constructed(kind, items) if items else filled(kind, Number(0, FLOAT))
+
+
+def refuse_made(kind: Type) -> None:
+    """Refuse to make a value of a struct that has a constructor."""
+    if isinstance(kind, Struct) and kind.made:
+        raise Refused(f"the constructor of {kind.name}", "it is not read", "Give the fields in braces.")
 
 
 def _item(kind: Type, item: Value) -> Value:

@@ -3,164 +3,28 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
-from derivcheck.kernels.cuda import mathematics
-from derivcheck.kernels.cuda.aggregates import binary
-from derivcheck.kernels.cuda.arithmetic import convert, minus, negated, truth
+from derivcheck.kernels.cuda.aggregates import binary, has_arithmetic
+from derivcheck.kernels.cuda.arithmetic import convert, minus, negated
 from derivcheck.kernels.cuda.construct import braced, constructed, element_type
-from derivcheck.kernels.cuda.literals import literal
-from derivcheck.kernels.cuda.memory import Memory, moved, part, settled
-from derivcheck.kernels.cuda.named import named_construct
-from derivcheck.kernels.cuda.scopes import Scope, Types
-from derivcheck.kernels.cuda.syntax import Sources, text
-from derivcheck.kernels.cuda.types import BOOL, INT, Array, Pointer, Quaternion, Struct, Type, Vector
-from derivcheck.kernels.cuda.values import Aggregate, Braces, Null, Number, Ref, Refused, Value, chosen
-from derivcheck.kernels.lanes.lanes import Lanes
+from derivcheck.kernels.cuda.memory import moved, part, settled, type_of
+from derivcheck.kernels.cuda.names import Names
+from derivcheck.kernels.cuda.quaternions import words
+from derivcheck.kernels.cuda.scopes import Scope
+from derivcheck.kernels.cuda.syntax import text
+from derivcheck.kernels.cuda.types import BOOL, Array, Auto, Pointer, Quaternion, Struct, Vector
+from derivcheck.kernels.cuda.values import Aggregate, Braces, Null, Number, Ref, Referred, Refused, Value, chosen
 from derivcheck.kernels.lanes.wholes import Whole
 
 if TYPE_CHECKING:
     from tree_sitter import Node
 
-R = TypeVar("R")
 _SWIZZLE = {**dict(zip("xyzw", range(4))), **dict(zip("rgba", range(4)))}
 
 
-class Expressions:
+class Expressions(Names):
     """Reads expressions; :class:`~derivcheck.kernels.cuda.machine.Machine` adds statements and calls."""
-
-    def __init__(self, sources: Sources) -> None:
-        self.sources, self.memory = sources, Memory()
-        self.lanes: Lanes | None = None  # of a kernel: the axes that are open
-        self.groups: dict[str, str] = {}
-        self.parameters: frozenset[str] = frozenset()
-        self.left: dict[int, set[str]] = {}  # after an if that threads beyond a bound leave by
-        self.types = Types(sources, self.counted)
-        self.steps = 0
-
-    def counted(self, node: Node, scope: Scope) -> int:
-        """The whole number that an expression is worth."""
-        found = self.value(node, scope)
-        if not isinstance(found, Number) or not found.known or found.type.real:
-            raise Refused(f"the number {text(node)}", "the source does not tell it", "Give it a value.")
-        return int(found.value)
-
-    def value(self, node: Node, scope: Scope) -> Value:
-        """What an expression is worth."""
-        rule: Callable[[Node, Scope], Value] | None = getattr(self, f"_{node.type}", None)
-        if rule is None:
-            raise Refused(named_construct(node), "it is not read")
-        return rule(node, scope)
-
-    def unchanged(self, run: Callable[[], R], op: str) -> R:
-        """``run()``, which is taken under a condition, and may change no variable that was there before."""
-        memory = self.memory
-        before, memory.lowest = memory.lowest, memory.mark + 1
-        first = memory.lowest
-        found = run()
-        if memory.lowest < first:
-            raise Refused(f"operator {op}", "it changes a variable under a condition", "Write it with if.")
-        memory.lowest = before
-        return found
-
-    def number(self, node: Node, scope: Scope) -> Number:
-        """The number that an expression is worth."""
-        found = self.value(node, scope)
-        if not isinstance(found, Number):
-            raise Refused(text(node)[:40], "a number was expected")
-        return found
-
-    def condition(self, node: Node, scope: Scope) -> Number:
-        """An expression as a condition."""
-        found = self.value(node, scope)
-        if isinstance(found, (Ref, Null)):
-            return Number(isinstance(found, Ref), BOOL)
-        return truth(found)
-
-    # -- leaves ------------------------------------------------------------------------
-
-    def _number_literal(self, node: Node, scope: Scope) -> Value:
-        return literal(text(node))
-
-    def _true(self, node: Node, scope: Scope) -> Value:
-        return Number(True, BOOL)
-
-    def _false(self, node: Node, scope: Scope) -> Value:
-        return Number(False, BOOL)
-
-    def _null(self, node: Node, scope: Scope) -> Value:
-        return Null()
-
-    def _type_identifier(self, node: Node, scope: Scope) -> Value:
-        return self._identifier(node, scope)
-
-    def _identifier(self, node: Node, scope: Scope) -> Value:
-        name = text(node)
-        found = scope.variable(name)
-        if found is not None:
-            return self._decayed(found)
-        known = scope.number(name)
-        if known is None:
-            known = self._global(name, scope)
-        if known is None and scope.this is not None and isinstance(scope.this.type, Struct):
-            k = scope.this.type.index(name)
-            if k is not None:
-                return self._decayed(part(scope.this, k, scope.this.type.fields[k][1]))
-        if known is None:
-            raise Refused(f"{name!r}", "nothing defines it", "Give the file that does with include=.")
-        return known
-
-    def _qualified_identifier(self, node: Node, scope: Scope) -> Value:
-        name = text(node).replace(" ", "")
-        found = self._global(name, scope) or self._global(name.rpartition("::")[2], scope)
-        if found is None:
-            raise Refused(f"{name!r}", "nothing defines it", "Give the file that does with include=.")
-        return found
-
-    def _decayed(self, ref: Ref) -> Value:
-        """What a variable is worth: an array stands for itself, and is read where its elements are."""
-        return self.memory.raw(ref) if isinstance(ref.type, Array) else self.memory.read(ref)
-
-    def _global(self, name: str, scope: Scope) -> Value | None:
-        sources = self.sources
-        if name in sources.twice:
-            raise Refused(f"{name!r}", "it is defined twice, and differently")
-        if name in sources.macros:
-            return self._macro(name, scope)
-        if name in sources.constants:
-            declaration, declarator, _ = sources.constants[name]
-            kind = self.types.read(declaration.child_by_field_name("type"), scope)  # type: ignore[arg-type]
-            kind = self.types.declared(kind, declarator.child_by_field_name("declarator"), scope)
-            given = declarator.child_by_field_name("value")
-            found = self.value(given, scope) if given is not None else Braces(())
-            return self.stored(found, kind)
-        if name in sources.enums:
-            node, before = sources.enums[name]
-            if node is not None:
-                return self.value(node, scope)
-            last = self._global(before, scope) if before is not None else Number(-1, INT)
-            return binary("+", last, Number(1, INT)) if last is not None else None
-        return mathematics.constant(name)
-
-    def _macro(self, name: str, scope: Scope) -> Value:
-        """A macro that stands for an expression; it is read as one."""
-        node, _ = self.sources.macros[name]
-        body = text(node.child_by_field_name("value")).strip()
-        self.steps += 1
-        if self.steps > 1_000_000:
-            raise Refused(f"macro {name}", "it does not end")
-        tree = self.parsed(f"auto _ = {body};")
-        found = tree.named_children[0] if len(tree.named_children) == 1 and not tree.has_error else None
-        value = found.child_by_field_name("declarator") if found is not None else None
-        inner = value.child_by_field_name("value") if value is not None else None
-        if inner is None:
-            raise Refused(f"macro {name}", "it stands for more than an expression")
-        return self.value(inner, scope)
-
-    def parsed(self, source: str) -> Node:
-        """The syntax tree of a piece of source."""
-        raise NotImplementedError
 
     # -- places ------------------------------------------------------------------------
 
@@ -175,9 +39,15 @@ class Expressions:
             return self._element(node, scope)
         if kind == "field_expression":
             return self._field(node, scope)
+        if kind == "call_expression":
+            found = self.called(node, scope)
+            if isinstance(found, Referred):
+                return found.place
+            return self.memory.new(found, type_of(found) or Auto())
         if kind == "pointer_expression" and text(node).startswith("*"):
-            found = self.value(node.child_by_field_name("argument"), scope)  # type: ignore[arg-type]
-            return self._pointed(found)
+            argument = node.child_by_field_name("argument")
+            assert argument is not None
+            return scope.this if argument.type == "this" else self._pointed(self.value(argument, scope))
         return None
 
     def _variable(self, name: str, scope: Scope) -> Ref | None:
@@ -248,6 +118,10 @@ class Expressions:
             return part(at, _SWIZZLE[field], kind.of)
         raise Refused(f".{field}", "it is not read")
 
+    def called(self, node: Node, scope: Scope) -> Value:
+        """What a call gives: a value, or the place that it refers to."""
+        raise NotImplementedError
+
     # -- what is read from places ----------------------------------------------------------
 
     def _subscript_expression(self, node: Node, scope: Scope) -> Value:
@@ -304,7 +178,7 @@ class Expressions:
             with self.where(a, op == "&&"):
                 b = self.unchanged(lambda: self.behind(right, scope), op)
             return binary(op, a, b)
-        x, y = self.value(left, scope), self.value(right, scope)
+        x, y = self.unordered([left, right], scope, lambda n: self.value(n, scope))
         if isinstance(x, (Ref, Null)) or isinstance(y, (Ref, Null)):
             return self._of_pointers(op, x, y)
         if op == "+" and any(isinstance(v, Aggregate) and isinstance(v.type, Array) for v in (x, y)):
@@ -347,8 +221,8 @@ class Expressions:
             own = self.own_operator(op, (found,), scope)
             if own is not None:
                 return own
-            if isinstance(found, Aggregate) and isinstance(found.type, Vector) and not found.type.glm:
-                raise Refused(f"operator {op} of a vector", "the source defines no such operator")
+            if isinstance(found, Aggregate) and not has_arithmetic(found.type):
+                raise Refused(f"operator {op} of {words(found.type)}", "the source defines no such operator")
             return minus(found) if op == "-" else found
         raise Refused(f"operator {op}", "it is not read")
 
@@ -384,10 +258,6 @@ class Expressions:
     def _cast_expression(self, node: Node, scope: Scope) -> Value:
         kind, given = node.child_by_field_name("type"), node.child_by_field_name("value")
         return constructed(self.types.read(kind, scope), [self.value(given, scope)])  # type: ignore[arg-type]
-
-    def stored(self, found: Value, kind: Type) -> Value:
-        """A value as a variable of a type holds it."""
-        raise NotImplementedError
 
 
 def _zero(v: Value) -> bool:

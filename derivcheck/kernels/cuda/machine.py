@@ -1,34 +1,38 @@
-"""Calls: which function is meant, what its parameters are bound to, and what the language's own calls give."""
+"""Call expressions: what is called, a function of the source or what the language, CUDA or glm provide."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from derivcheck.kernels.cuda import mathematics, quaternion_functions, syntax
-from derivcheck.kernels.cuda.construct import constructed
-from derivcheck.kernels.cuda.cooperative import Cooperative
+from derivcheck.kernels.cuda import mathematics, quaternion_functions
+from derivcheck.kernels.cuda.calls import Argument, Calls
+from derivcheck.kernels.cuda.construct import constructed, refuse_made
 from derivcheck.kernels.cuda.memory import moved, part, settled, type_of
-from derivcheck.kernels.cuda.overloads import fit, fits
-from derivcheck.kernels.cuda.scopes import Scope, declared_name, is_const, is_reference
-from derivcheck.kernels.cuda.syntax import Function, text
+from derivcheck.kernels.cuda.scopes import Scope, declared_name
+from derivcheck.kernels.cuda.syntax import text
 from derivcheck.kernels.cuda.types import (
     FLOAT,
     INT,
     Array,
     Auto,
     Matrix,
-    Pointer,
-    Quaternion,
-    Scalar,
     Struct,
     Type,
     Vector,
-    Void,
     known_type,
 )
-from derivcheck.kernels.cuda.values import Aggregate, Braces, Null, Number, Ref, Refused, Unset, Value, aggregate_of, filled
+from derivcheck.kernels.cuda.values import (
+    Aggregate,
+    Braces,
+    Number,
+    Ref,
+    Referred,
+    Refused,
+    Unset,
+    Value,
+    aggregate_of,
+    filled,
+)
 
 if TYPE_CHECKING:
     from tree_sitter import Node
@@ -37,185 +41,15 @@ _CASTS = ("static_cast", "reinterpret_cast", "const_cast")
 _ATOMIC = ("atomicAdd", "gpuAtomicAdd", "atomicSub", "atomicMax", "atomicMin", "atomicExch", "atomicCAS")
 
 
-@dataclass(frozen=True)
-class Argument:
-    """What a call gives for a parameter: the value, and the place where it is one."""
-
-    value: Value
-    place: Ref | None = None
-
-    @property
-    def type(self) -> Type | None:
-        """Its type, as overloads are told apart by it."""
-        return self.place.type if self.place is not None else type_of(self.value)
-
-
-class Machine(Cooperative):
+class Machine(Calls):
     """Reads functions."""
 
-    calls = 0
-
-    def parsed(self, source: str) -> Node:
-        """The syntax tree of a piece of source."""
-        found: Node = syntax._parser().parse(source.encode()).root_node
-        return found
-
-    # -- calls of the source's own functions -----------------------------------------------------
-
-    def call(self, f: Function, given: Sequence[Argument], types: dict[str, Any], this: Ref | None = None) -> Value:
-        """Call a function: what it returns; what it writes lies in memory."""
-        syntax.refuse_errors(f)
-        self.calls += 1
-        scope = Scope(f, self.calls, this=this)
-        if self.calls > 20_000:
-            raise Refused(f.name, "its calls do not end")
-        self.bind_template(f, given, types, scope)
-        mark = self.memory.mark
-        self.bind(f, given, scope)
-        return self.run(f, scope, mark)
-
-    def run(self, f: Function, scope: Scope, mark: int) -> Value:
-        """The body of a function whose parameters are bound."""
-        scope.result = self.result_type(f, scope)
-        body = f.node.child_by_field_name("body")
-        assert body is not None
-        exits, goes_on = self.statements(body.named_children, scope.inner())
-        value = self.ended(exits, goes_on, body, scope)
-        if not isinstance(value, Ref):
-            self.memory.forget(mark)
-        return value
-
-    def result_type(self, f: Function, scope: Scope) -> Type:
-        """The type that a function returns."""
-        kind = f.node.child_by_field_name("type")
-        if kind is None:
-            return Void()
-        return self.types.declared(self.types.read(kind, scope), f.node.child_by_field_name("declarator"), scope)
-
-    def bind_template(self, f: Function, given: Sequence[Argument], types: dict[str, Any], scope: Scope) -> None:
-        """What the parameters of a function's template are: as the call says, or as its arguments tell, or a default."""
-        asked = {text(p.child_by_field_name("type")): a.type for p, a in zip(f.parameters, given)}
-        for name, is_type, default in f.template:
-            found: Any = types.get(name)
-            if found is None and is_type:
-                found = asked.get(name)
-                if isinstance(found, Pointer):
-                    found = found.to
-                if found is None or isinstance(found, Auto):
-                    found = self.types.read(default, scope) if default is not None else FLOAT
-            elif found is None and default is not None:
-                found = self.value(default, scope)
-            if is_type:
-                scope.types[name] = found
-            elif found is not None:
-                scope.numbers[name] = found if isinstance(found, (Number, Aggregate)) else Number(found, INT)
-            else:
-                self._counted_by(f, name, given, scope)
-
-    def _counted_by(self, f: Function, name: str, given: Sequence[Argument], scope: Scope) -> None:
-        """A number that the length of an array tells: ``float (&a)[N]``."""
-        for p, a in zip(f.parameters, given):
-            if isinstance(a.type, Array) and a.type.n is not None and name in text(p):
-                scope.numbers[name] = Number(a.type.n, INT)
-                return
-        raise Refused(f"template parameter {name} of {f.name}", "the call does not tell it", f"Give it, as in {name}=3.")
-
-    def bind(self, f: Function, given: Sequence[Argument], scope: Scope) -> None:
-        """Bind parameters to arguments."""
-        for k, p in enumerate(f.parameters):
-            declarator = p.child_by_field_name("declarator")
-            written = p.child_by_field_name("type")
-            assert written is not None
-            kind = self.types.declared(self.types.read(written, scope), declarator, scope, is_const(p))
-            name = declared_name(declarator)
-            if k < len(given):
-                argument = given[k]
-            else:
-                default = p.child_by_field_name("default_value")
-                argument = Argument(self.value(default, scope)) if default is not None else Argument(Unset())
-            if isinstance(kind, Auto) and argument.type is not None:
-                kind = argument.type
-            scope.variables[name] = self._parameter(kind, argument, is_reference(declarator))
-
-    def _parameter(self, kind: Type, argument: Argument, reference: bool) -> Ref:
-        place = argument.place
-        if reference and place is not None and place.type == kind:
-            return place
-        if reference and place is not None and isinstance(kind, Array) and isinstance(place.type, Array):
-            return place
-        if isinstance(kind, Array):  # an array is passed as a pointer to its first element
-            kind = Pointer(kind.of)
-        if isinstance(kind, Pointer):
-            if place is not None and isinstance(place.type, Array):
-                return self.memory.new(Ref(place.cell, (*place.path, 0), place.type.of), Pointer(place.type.of))
-            value = self.memory.read(place) if place is not None else argument.value
-            if not isinstance(value, (Ref, Null)):
-                raise Refused("an argument", "a pointer was expected")
-            return self.memory.new(value, kind)
-        value = self.memory.read(place) if place is not None else argument.value
-        return self.memory.new(self.stored(value, kind), kind)
-
-    def argument(self, node: Node, scope: Scope) -> Argument:
-        """An argument of a call: a place is not read before the parameter says that it is."""
-        if node.type in (
-            "identifier",
-            "subscript_expression",
-            "field_expression",
-            "parenthesized_expression",
-            "pointer_expression",
-        ):
-            place = self.place(node, scope)
-            if place is not None:
-                return Argument(Unset(), place)
-        return Argument(self.value(node, scope))
-
-    def chosen(self, name: str, given: Sequence[Argument]) -> Function | None:
-        """The function that a call means, of those of its name."""
-        found = [f for f in self.sources.functions.get(name, []) if fits(f, len(given))]
-        if len(found) <= 1:
-            return found[0] if found else None
-        rated = sorted(((self._rating(f, given), k) for k, f in enumerate(found)), reverse=True)
-        if rated[0][0] < 0:
-            return None
-        if rated[0][0] == rated[1][0]:
-            raise Refused(f"{name}()", "two functions of this name fit the arguments")
-        return found[rated[0][1]]
-
-    def _rating(self, f: Function, given: Sequence[Argument]) -> int:
-        """How well arguments fit a function; below 0: they do not."""
-        total = 0
-        scope = Scope(f, 0)
-        for name, is_type, _ in f.template:
-            if is_type:
-                scope.types[name] = Auto()
-            else:
-                scope.numbers[name] = Number(1, INT)
-        for p, a in zip(f.parameters, given):
-            try:
-                kind = self.types.read(p.child_by_field_name("type"), scope)  # type: ignore[arg-type]
-                kind = self.types.declared(kind, p.child_by_field_name("declarator"), scope)
-            except Refused:
-                return -1
-            total += fit(kind, a.type) - (1 if f.template else 0)
-            if fit(kind, a.type) < 0:
-                return -1000
-        return total
-
-    def own_operator(self, op: str, given: tuple[Value, ...], scope: Scope) -> Value | None:
-        """The value of an operator that the source defines."""
-        arguments = [Argument(Unset(), v) if isinstance(v, Ref) and op.endswith("=") else Argument(v) for v in given]
-        if not any(isinstance(a.type, (Vector, Matrix, Quaternion, Struct)) for a in arguments):
-            return None
-        if f"operator{op}" not in self.sources.functions:
-            return None
-        f = self.chosen(f"operator{op}", arguments)
-        if f is None or any(_fit_of(self, f, k, a) < 2 for k, a in enumerate(arguments)):
-            return None
-        return self.call(f, arguments, {})
-
-    # -- call expressions ---------------------------------------------------------------------------
-
     def _call_expression(self, node: Node, scope: Scope) -> Value:
+        found = self.called(node, scope)
+        return self._decayed(found.place) if isinstance(found, Referred) else found
+
+    def called(self, node: Node, scope: Scope) -> Value:
+        """What a call gives: a value, or the place that it refers to."""
         function, listed = node.child_by_field_name("function"), node.child_by_field_name("arguments")
         assert function is not None and listed is not None
         given = [n for n in listed.named_children if n.type != "comment"]
@@ -256,7 +90,7 @@ class Machine(Cooperative):
         method = f"{owner}::{name}"
         if name not in self.sources.functions and method not in self.sources.functions:
             return None
-        arguments = [self.argument(n, scope) for n in given]
+        arguments = self.unordered(given, scope, lambda n: self.argument(n, scope))
         f = self.chosen(name, arguments)
         this = None
         if f is None and method in self.sources.functions:
@@ -282,7 +116,7 @@ class Machine(Cooperative):
             found = self.value(base, scope)
             this = self.memory.new(found, type_of(found) or Auto())
         owner = this.type.name if isinstance(this.type, Struct) else ""
-        arguments = [self.argument(n, scope) for n in given]
+        arguments = self.unordered(given, scope, lambda n: self.argument(n, scope))
         f = self.chosen(f"{owner}::{name}", arguments)
         if f is None:
             if name == "size" and isinstance(this.type, Array) and this.type.n is not None:
@@ -292,17 +126,14 @@ class Machine(Cooperative):
 
     def construction(self, kind: Type, given: list[Node], scope: Scope) -> Value:
         """The value of a type made of arguments."""
-        if isinstance(kind, Struct):
-            arguments = [self.argument(n, scope) for n in given]
-            f = self.chosen(f"{kind.name}::{kind.name}", arguments)
-            if f is not None:
-                raise Refused(f"the constructor of {kind.name}", "it is not read", "Give the fields in braces.")
+        refuse_made(kind)
         return constructed(
             kind, [settled(self.value(n, scope)) if n.type != "initializer_list" else self.value(n, scope) for n in given]
         )
 
     def defaults(self, kind: Struct) -> Value:
         """A struct of which nothing was given: its fields hold what the struct says, if it says anything."""
+        refuse_made(kind)
         body, file = self.sources.structs[kind.name]
         found = filled(kind, Unset())
         assert isinstance(found, Aggregate)
@@ -335,7 +166,7 @@ class Machine(Cooperative):
             return self.barrier(name) if self.lanes is not None and name != "assert" else Unset()
         if not mathematics.known_function(name) and not quaternion_functions.known_name(name):
             raise Refused(f"{name}()", "nothing defines it", "Give the file that does with include=.")
-        values = [settled(self.value(n, scope)) for n in given]
+        values = self.unordered(given, scope, lambda n: settled(self.value(n, scope)))
         if quaternion_functions.known(name, values):
             return quaternion_functions.called(name, values)
         return mathematics.called(name, values)
@@ -357,21 +188,6 @@ class Machine(Cooperative):
             return self.memory.read(moved(pointer, path[0] * rows + path[1] if rows else path[0], self.memory))
 
         return aggregate_of(kind, leaf)
-
-
-def _fit_of(machine: Machine, f: Function, k: int, a: Argument) -> int:
-    """How well an argument fits the k-th parameter."""
-    if k >= len(f.parameters):
-        return -1
-    scope = Scope(f, 0, types={n: Auto() for n, is_type, _ in f.template if is_type})
-    p = f.parameters[k]
-    kind = machine.types.declared(
-        machine.types.read(p.child_by_field_name("type"), scope),  # type: ignore[arg-type]
-        p.child_by_field_name("declarator"),
-        scope,
-    )
-    found = fit(kind, a.type)
-    return 2 if found == 1 and isinstance(kind, (Scalar, Auto)) else found
 
 
 def _split(function: Node) -> tuple[str, Node | None]:

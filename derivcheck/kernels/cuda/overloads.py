@@ -14,6 +14,8 @@ def fits(f: Function, count: int) -> bool:
 
 def fit(kind: Type, given: Type | None) -> int:
     """How well an argument of a type fits a parameter of another."""
+    if isinstance(kind, Auto) and given is not None:
+        return 3  # the parameter of a template becomes that type
     if isinstance(kind, Auto):
         return 1
     if given == kind:
@@ -22,7 +24,7 @@ def fit(kind: Type, given: Type | None) -> int:
         return 2 if kind.real == given.real else 1
     if isinstance(kind, (Pointer, Array)) and isinstance(given, (Pointer, Array)):
         inner, other = (t.to if isinstance(t, Pointer) else t.of for t in (kind, given))
-        return 3 if inner == other else 1 if isinstance(inner, Auto) else -1
+        return 3 if inner == other or isinstance(inner, Auto) else -1
     if isinstance(kind, Pointer) and given is None:
         return 1
     return -1

@@ -6,7 +6,7 @@ from functools import reduce
 from typing import Any
 
 from derivcheck.kernels.cuda.arithmetic import of_numbers
-from derivcheck.kernels.cuda.types import INT, Matrix, Quaternion, Scalar, Type, Vector
+from derivcheck.kernels.cuda.types import INT, Matrix, Quaternion, Scalar, Struct, Type, Vector
 from derivcheck.kernels.cuda.values import Aggregate, Number, Refused, Value, mapped
 
 
@@ -73,4 +73,6 @@ def words(kind: Type | None) -> str:
         return f"a matrix of {kind.columns} columns"
     if isinstance(kind, Quaternion):
         return "a quaternion"
+    if isinstance(kind, Struct):
+        return kind.name
     return "a number" if isinstance(kind, Scalar) else "a value"

@@ -41,10 +41,11 @@ class Scope:
     numbers: dict[str, Value] = field(default_factory=dict)
     this: Ref | None = None
     result: Type = Void()
+    refers: bool = False  # a call of the function: it returns a reference
 
     def inner(self) -> Scope:
         """A block inside."""
-        return Scope(self.function, self.call, self, this=self.this, result=self.result)
+        return Scope(self.function, self.call, self, this=self.this, result=self.result, refers=self.refers)
 
     def variable(self, name: str) -> Ref | None:
         """The variable of a name."""
@@ -141,14 +142,25 @@ class Types:
         """A struct of the source."""
         body, _ = self.sources.structs[name]
         fields: list[tuple[str, Type]] = []
+        own: set[str] = set()
         for member in body.named_children:
             kind = member.child_by_field_name("type")
             if member.type != "field_declaration" or kind is None:
                 continue
-            for d in member.children_by_field_name("declarator"):
+            declared, valued = (
+                member.children_by_field_name("declarator"),
+                member.child_by_field_name("default_value") is not None,
+            )
+            if valued and len(declared) > 1:
+                raise Refused(f"struct {name}", "several fields in one line, one with a value", "Give each a line.")
+            for d in declared:
                 if d.type != "function_declarator":
                     fields.append((declared_name(d), self.declared(self.read(kind, scope), d, scope)))
-        return Struct(name, tuple(fields))
+                    own |= {declared_name(d)} if valued else set()
+        constructors = self.sources.functions.get(f"{name}::{name}", [])
+        if any(name in text(p.child_by_field_name("type")) for f in constructors for p in f.parameters):
+            raise Refused(f"the constructor of {name}", "it copies in its own way, and is not read")
+        return Struct(name, tuple(fields), frozenset(own), bool(constructors))
 
     def _template(self, node: Node, scope: Scope) -> Type:
         name = text(node.child_by_field_name("name"))

@@ -19,7 +19,7 @@ from derivcheck.kernels.cuda.named import named_construct
 from derivcheck.kernels.cuda.scopes import Scope, declared_name, is_const, is_reference, words_of
 from derivcheck.kernels.cuda.syntax import text
 from derivcheck.kernels.cuda.types import BOOL, Array, Auto, Pointer, Struct, Type
-from derivcheck.kernels.cuda.values import Aggregate, Braces, Null, Number, Refused, Unset, Value, chosen, filled
+from derivcheck.kernels.cuda.values import Aggregate, Braces, Null, Number, Referred, Refused, Unset, Value, chosen, filled
 from derivcheck.kernels.lanes.refused import Found, MemoryFault
 from derivcheck.kernels.lines import Line, at
 
@@ -114,7 +114,12 @@ class Statements(Assignments):
         return [Exit("return", ALWAYS, self.memory.store, value)], False
 
     def _returned(self, node: Node, scope: Scope) -> Value:
-        found = self.stored(self.value(node, scope), scope.result)
+        found: Value | None = None
+        if scope.refers:
+            place = self.place(node, scope)
+            found = Referred(place) if place is not None else None
+        if found is None:
+            found = self.stored(self.value(node, scope), scope.result)
         if scope.call == 0:  # the function that is read, and none that it calls
             self.memory.writers.setdefault(RESULT, {})[(), self.memory.line] = None
         return found

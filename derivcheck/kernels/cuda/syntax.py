@@ -234,6 +234,8 @@ def _take(node: Node, found: Sources, file: str, template: Node | None, owner: s
         if macro in found.macros and text(found.macros[macro][0]).split() != text(node).split():
             found.twice.add(macro)
         found.macros[macro] = (node, file)
+    elif kind == "preproc_call" and text(node.child_by_field_name("directive")) == "#undef":
+        found.twice.add(text(node.child_by_field_name("argument")).strip())
     elif kind == "preproc_function_def":
         found.patterns.add(text(node.child_by_field_name("name")))
     elif kind == "ERROR":

@@ -59,10 +59,17 @@ class Quaternion:
 
 @dataclass(frozen=True)
 class Struct:
-    """A struct and its fields in order."""
+    """A struct and its fields in order.
+
+    Attributes:
+        own: the fields that hold a value of their own where none is given.
+        made: whether it has a constructor, which is not read: values of it are copied only.
+    """
 
     name: str
     fields: tuple[tuple[str, Type], ...]
+    own: frozenset[str] = frozenset()
+    made: bool = False
 
     def index(self, field: str) -> int | None:
         """Where a field stands."""

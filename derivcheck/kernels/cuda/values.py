@@ -74,6 +74,13 @@ class Ref:
 
 
 @dataclass(frozen=True)
+class Referred:
+    """A place that a function returned a reference to; an expression is worth what lies there."""
+
+    place: Ref
+
+
+@dataclass(frozen=True)
 class Null:
     """The null pointer."""
 
@@ -92,7 +99,7 @@ class Braces:
     items: tuple[Value, ...]
 
 
-Value: TypeAlias = Number | Aggregate | Start | Unset | Ref | Null | Load | Braces | Flat | Shared
+Value: TypeAlias = Number | Aggregate | Start | Unset | Ref | Referred | Null | Load | Braces | Flat | Shared
 
 _PARTLY = Unset(partly=True)
 
