@@ -21,6 +21,7 @@ LAUNCH = """
 struct Dim3 { unsigned int x, y, z; };
 static Dim3 threadIdx, blockIdx, blockDim, gridDim;
 template <class T, class U> static T atomicAdd(T *p, U v) { T old = *p; *p += v; return old; }
+template <class T, class U> static T gpuAtomicAdd(T *p, U v) { return atomicAdd(p, v); }
 namespace cooperative_groups {
 struct Grid { unsigned int thread_rank() const { return blockIdx.x * blockDim.x + threadIdx.x; } };
 static Grid this_grid() { return {}; }

@@ -195,6 +195,10 @@ REFUSED: dict[str, tuple[str, str]] = {
     "the last turn": (loop("s = x[i];", "float s = 0.f;", "out[0] = s;"), "it holds what the last turn of a loop left there"),
     "one of the turns": (loop("if (x[i] > 0.f) out[0] = x[i];"), "which turn of the loop writes last depends on data"),
     "two places that meet": (loop("out[i] = x[i];\nout[N - 1 - i] = 2.f;"), "a turn may depend on others"),
+    "what an atomic returns": (
+        loop("float before = atomicAdd(&out[0], x[i]);"),
+        "it returns depends on the order of the threads",
+    ),
     "break": (loop("if (x[i] > 1.f) break;\nout[i] = x[i];"), "break at <cuda>:3"),
     "return": (loop("if (x[i] > 1.f) return;\nout[i] = x[i];"), "return at <cuda>:3"),
     "a count": (loop("if (x[i] > 0.f) k++;", "int k = 0;", "out[0] = k;"), "a whole number is carried"),
@@ -251,3 +255,13 @@ def test_what_is_not_surely_understood_is_refused(case: str) -> None:
     text, words = REFUSED[case]
     with pytest.raises(UnsupportedOperation, match=re.escape(words)):
         _ = dc.cuda(text, "f").outputs
+
+
+def test_a_size_is_told_by_a_dimension_that_is_one_less() -> None:
+    f = dc.cuda(
+        "__global__ void f(float* out, const float* x, int N) {\n"
+        "int i = blockIdx.x * blockDim.x + threadIdx.x;\nif (i < N - 1) out[i] = x[i] * N;\n}",
+        "f",
+    )
+    assert f.dims == {"x": "N-1"}
+    assert f(x=torch.ones(3, dtype=torch.float64)).tolist() == [4.0, 4.0, 4.0]

@@ -12,7 +12,7 @@ from derivcheck.kernels.cuda.memory import moved
 from derivcheck.kernels.cuda.scopes import Scope
 from derivcheck.kernels.cuda.syntax import text
 from derivcheck.kernels.cuda.types import INT, Array, Auto, Matrix, Pointer, Quaternion, Scalar, Struct, Type, Vector
-from derivcheck.kernels.cuda.values import Aggregate, Braces, Number, Ref, Refused, Unset, Value
+from derivcheck.kernels.cuda.values import Aggregate, Braces, Load, Number, Ref, Refused, Unset, Value
 from derivcheck.kernels.lanes.flat import Flat
 
 if TYPE_CHECKING:
@@ -28,6 +28,8 @@ class Assignments(Expressions):
         """A value as a variable of a type holds it."""
         if isinstance(found, Braces):
             return braced(kind, found)
+        if isinstance(found, Load):
+            found = found.take()
         if isinstance(kind, Scalar) and not isinstance(found, Number):
             raise Refused("an assignment", "a number was expected")
         if isinstance(kind, (Vector, Matrix)) and isinstance(found, Number):

@@ -158,7 +158,10 @@ class Kernel(DeviceFunction):
                     open_.append((n, p, count))
         for _, p, count in open_:
             unknown = [a for a in p.atoms() if isinstance(a, Size) and a.name not in sizes]
-            if len(unknown) == 1 and len(p.terms) == 1:
+            line = p.linear_in(unknown[0]) if len(unknown) == 1 else None
+            if line is not None and line[0] in (1, -1):  # N - 1
+                sizes[unknown[0].name] = (count - line[1].at(sizes)) * line[0]
+            elif len(unknown) == 1 and len(p.terms) == 1:
                 rest = Poly(((tuple(x for x in p.terms[0][0] if x[0] is not unknown[0]), p.terms[0][1]),))
                 sizes[unknown[0].name] = count // rest.at(sizes)
         for n in memory.sizes:

@@ -12,7 +12,7 @@ from derivcheck.kernels.cuda.scopes import Scope
 from derivcheck.kernels.cuda.statements import Exits
 from derivcheck.kernels.cuda.syntax import text
 from derivcheck.kernels.cuda.types import UINT
-from derivcheck.kernels.cuda.values import Number, Ref, Refused, Unset, Value
+from derivcheck.kernels.cuda.values import Load, Number, Ref, Refused, Value
 from derivcheck.kernels.lanes.lanes import PARTS
 from derivcheck.kernels.lanes.wholes import whole
 from derivcheck.notation.integers.polynomials import Poly
@@ -73,7 +73,7 @@ class Threads(Each):
         value = self.stored(self.value(given[1], scope), at.type)
         if not self.memory.add(at, value, atomic=True):
             raise Refused("atomicAdd()", "it adds to a variable of the thread's own")
-        return Unset()
+        return Load(_in_any_order)
 
     def behind(self, right: Node, scope: Scope) -> Number:
         """What is asked behind a bound of the thread's index holds within it."""
@@ -152,6 +152,10 @@ class Threads(Each):
         if self.lanes is not None and self.lanes.met:
             self.lanes.met = []
             raise Refused("a bound of the thread's index", "it stands in an expression", "Write it in an if of its own.")
+
+
+def _in_any_order() -> Value:
+    raise Refused("atomicAdd()", "what it returns depends on the order of the threads")
 
 
 def _only_returns(node: Node | None) -> bool:
