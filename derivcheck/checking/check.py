@@ -22,7 +22,7 @@ from derivcheck.checking.reproducing.reproduce import reproduction
 from derivcheck.checking.second import second_order
 from derivcheck.checking.subject.outputs import flat
 from derivcheck.checking.subject.subject import Subject, Tensors, Upstream, healthy, subject
-from derivcheck.checking.verdict.case import case_of
+from derivcheck.checking.verdict.case import case_of, where_of
 from derivcheck.checking.verdict.conditioned import Rounding
 from derivcheck.checking.verdict.derived import Derived, JudgedRun, derived
 from derivcheck.checking.verdict.judge import judge
@@ -302,7 +302,8 @@ def _explained(s: Subject, run: Run, backward: Any, rows: Iterable[Row], evidenc
         if row.verdict == "raised" or row.name not in s.wrt:
             return row
         mend = repairs.setdefault(id(row.evidence), cache(partial(repair_of, s, run, backward, row.name, row.evidence)))
-        return replace(row, _diagnose=case_of(s, run, row, row.evidence), _repair=mend)
+        why, where = case_of(s, run, row, row.evidence), where_of(s, run, row, row.evidence)
+        return replace(row, _diagnose=why, _where=where, _repair=mend)
 
     return [one(r) if r.faulty else r for r in rows]
 

@@ -19,6 +19,7 @@ from derivcheck.diagnosis.guess import Family, Guess
 from derivcheck.diagnosis.interleaved import interleaved
 from derivcheck.diagnosis.missing import missing
 from derivcheck.diagnosis.mode import mode
+from derivcheck.diagnosis.moved import moved
 from derivcheck.diagnosis.neighbours import neighbours, undetached
 from derivcheck.diagnosis.others import others as other_gradients
 from derivcheck.diagnosis.overflow import overflow
@@ -33,7 +34,7 @@ from derivcheck.diagnosis.skipped import skipped
 from derivcheck.diagnosis.slopes import slopes
 from derivcheck.diagnosis.sums import sums
 from derivcheck.diagnosis.upstream import upstream
-from derivcheck.diagnosis.variables import variables
+from derivcheck.diagnosis.variables import addends, variables
 from derivcheck.diagnosis.zeros import zeros
 from derivcheck.errors import DerivcheckError, InputError
 
@@ -51,8 +52,10 @@ FAMILIES: tuple[Family, ...] = (
     paths,
     skipped,
     groups,
+    addends,
     factors,
     slopes,
+    moved,
     sums,
     rows,
     positions,
@@ -66,7 +69,7 @@ FAMILIES: tuple[Family, ...] = (
     another_place,
     some_rows,
 )
-DEEP: tuple[Family, ...] = (groups, sums, factors, variables)  # these look at the gradient written out in one term too
+DEEP: tuple[Family, ...] = (groups, sums, addends, factors, variables)  # these look at the gradient written out in one term too
 PRIMES = (3, 5, 7, 11, 13, 17, 19, 23)
 DIGITS = 9
 FINE = 1e-3  # the coarsest rounding at which a mistake is still told from lost precision

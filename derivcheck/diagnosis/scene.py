@@ -159,6 +159,11 @@ class Scene:
         program = _changed(self.program, self.full, tuple(terms.items()))
         return self.evaluated(program)
 
+    def term(self, term: Term, indices: Sequence[Index]) -> Array | None:
+        """A term over everything known here, an element for each value of the indices."""
+        read = [Input(n, self.full.dims(n), self.full.kind(n)) for n in term.names]
+        return self.evaluated(Program(tuple(read), (Definition("_", tuple(indices), term),), ("_",)))
+
     def rederived(self, forward: Program) -> Array | None:
         """The gradient of another forward at the same values."""
         try:

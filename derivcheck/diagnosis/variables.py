@@ -42,6 +42,22 @@ WEIGHTS = Example(
 )
 
 
+def addends(scene: Scene, others: list[Scene]) -> Iterator[Guess]:
+    """An addend of a step of the gradient left out, or with the wrong sign."""
+    for spot in spots(scene):
+        node = spot.node
+        if not isinstance(node, Add):
+            continue
+        where = place(scene, spot.definition)
+        for k, a in enumerate(node.args):
+            if isinstance(a, Bracket):
+                continue
+            rest = [b for j, b in enumerate(node.args) if j != k]
+            yield edited("addend", f"the addend {short(a)} is missing{where}, in {short(node)}", spot.changed(add(*rest)))
+            turned = spot.changed(add(*rest, neg(a)))
+            yield edited("addend", f"the addend {short(a)} has the wrong sign{where}, in {short(node)}", turned)
+
+
 def variables(scene: Scene, others: list[Scene]) -> Iterator[Guess]:
     """A tensor in place of another of the same dimensions; an addend left out or with the wrong sign."""
     program = scene.full
@@ -73,17 +89,6 @@ def variables(scene: Scene, others: list[Scene]) -> Iterator[Guess]:
                         f"{other} is read where {node.name} is meant{where}, at {short(node)}",
                         spot.changed(Ref(other, node.at)),
                     )
-        elif isinstance(node, Add):
-            for k, a in enumerate(node.args):
-                if isinstance(a, Bracket):
-                    continue
-                rest = [b for j, b in enumerate(node.args) if j != k]
-                yield edited("addend", f"the addend {short(a)} is missing{where}, in {short(node)}", spot.changed(add(*rest)))
-                yield edited(
-                    "addend",
-                    f"the addend {short(a)} has the wrong sign{where}, in {short(node)}",
-                    spot.changed(add(*rest, neg(a))),
-                )
     yield from _local_derivatives(scene)
     for d in scene.case.forward.definitions:
         for node, put, _ in occurrences(d.term):

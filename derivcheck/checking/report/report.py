@@ -116,8 +116,10 @@ class Report:
         ]
         first = next((r for r in bad if r.faulty), bad[0])
         for r in [first, *(r for r in bad if r is not first)][:4]:
-            lines.append(f"  {r.sentence()}" + (f", shown by {r.where}" if r.where else ""))
-            lines += [f"    {line}" for line in (self._details(r) if r is first else self._why(r))]
+            same = r is not first and r.faulty and self._alike(r, first)
+            told = f"; the same, in {' or '.join(x.place for x in r.lines)}" if same else ""
+            lines.append(f"  {r.sentence()}" + (f", shown by {r.where}" if r.where else "") + told)
+            lines += [f"    {line}" for line in (self._details(r) if r is first else () if same else self._why(r))]
         if len(bad) > 4:
             lines.append(f"  and {len(bad) - 4} more: {', '.join(r.name for r in bad[4:])}")
         return lines
@@ -137,13 +139,16 @@ class Report:
             lines.append("next: report.reproducer(), or --reproducer FILE.py on the command line, shows this with torch alone")
         return lines
 
+    def _alike(self, r: Row, first: Row) -> bool:
+        """Whether what is to be said of a gradient has been said of the first, of the same lines."""
+        return bool(r.lines) and r.lines == first.lines and _apart(r) == _apart(first)
+
     def _why(self, r: Row) -> list[str]:
-        """Which line it is, and why."""
-        told = [f"line {line}" for line in r.lines]
-        return [
-            *([f"likely: {r.diagnosis}"] if r.diagnosis is not None else []),
-            *(f"{'or ' * (k > 0)}{t}" for k, t in enumerate(told)),
-        ]
+        """Why it is wrong, where, and in which line."""
+        lines = [f"likely: {r.diagnosis}"] if r.diagnosis is not None else []
+        if r.only_where and r.diagnosis != r.only_where:
+            lines.append(r.only_where)
+        return lines + [f"{'or ' if k else ''}line {line}" for k, line in enumerate(r.lines)]
 
     def to_dict(self) -> dict[str, Any]:
         """The report as plain data for JSON."""
@@ -181,6 +186,12 @@ class Report:
         from derivcheck.checking.report.plot import plot  # loads matplotlib
 
         return plot(self, path)
+
+
+def _apart(r: Row) -> tuple[str, str]:
+    """What is said of a gradient, but for its name and for numbers."""
+    words = str(r.diagnosis).removeprefix(f"{r.name}: ")
+    return words.rpartition(": ")[2], r.only_where
 
 
 def _all(n: int) -> str:

@@ -68,6 +68,7 @@ class Row:
     advice: str = ""
     _diagnose: Callable[[], Any] | None = field(default=None, repr=False)
     _repair: Callable[[], Any] | None = field(default=None, repr=False)
+    _where: Callable[[], str | None] | None = field(default=None, repr=False)
     evidence: Any = field(default=None, repr=False)  # the run that showed it
 
     @property
@@ -85,8 +86,14 @@ class Row:
         """Why it is wrong, in one sentence, or None.  Looked for when asked for the first time."""
         found = None if self._diagnose is None else self._diagnose()
         if found is None and self.fix is not None:
-            return self.fix.words
-        return found
+            found = self.fix.words
+        return self.only_where or None if found is None else found
+
+    @cached_property
+    def only_where(self) -> str:
+        """``right except where x = 0``, where one condition on the data says which elements are wrong; or ``""``."""
+        found = None if self._where is None or self.verdict != "wrong" else self._where()
+        return found or ""
 
     @property
     def lines(self) -> tuple[Any, ...]:

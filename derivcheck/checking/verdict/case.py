@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -14,6 +15,9 @@ from derivcheck.checking.subject.subject import Subject
 from derivcheck.checking.verdict.derived import JudgedRun
 from derivcheck.diagnosis.case import Case
 from derivcheck.diagnosis.diagnose import diagnose
+from derivcheck.diagnosis.scene import Scene
+from derivcheck.diagnosis.separated import separated
+from derivcheck.diagnosis.wording import in_own_names
 
 
 def case_of(s: Subject, run: Run, row: Row, evidence: JudgedRun) -> Callable[[], Any]:
@@ -21,7 +25,25 @@ def case_of(s: Subject, run: Run, row: Row, evidence: JudgedRun) -> Callable[[],
 
     def look() -> Any:
         case = as_case(s, run, row.name, evidence)
-        return None if case is None else diagnose(case)
+        found = None if case is None else diagnose(case)
+        if case is None or found is None:
+            return None
+        return replace(
+            found,
+            sentence=in_own_names(found.sentence, case.forward, case.adjoint),
+            alternatives=tuple(in_own_names(a, case.forward, case.adjoint) for a in found.alternatives),
+        )
+
+    return look
+
+
+def where_of(s: Subject, run: Run, row: Row, evidence: Evidence) -> Callable[[], str | None]:
+    """A function that says where alone it is wrong, if a condition on the data does."""
+
+    def look() -> str | None:
+        case = as_case(s, run, row.name, evidence)
+        said = None if case is None else separated(Scene(case))
+        return said if case is None or said is None else in_own_names(said, case.forward, case.adjoint)
 
     return look
 

@@ -40,7 +40,22 @@ def repair_of(s: Subject, run: Run, backward: Any, name: str, evidence: JudgedRu
     d = s.derivation
     if tuple(d.adjoint.outputs) != tuple(f"{n}_bar" for n in d.wrt):
         d = Derivation(d.program, d.wrt, d.values, name=d.name, fixed=d.fixed)
-    return Repair(Backward(d, through(run), code, case, frozenset(_codes(s)), written, backward is None))
+    plain = through(_in_double(inspect.unwrap(run)))
+    return Repair(Backward(d, through(run), code, case, frozenset(_codes(s)), written, backward is None, plain))
+
+
+def _in_double(run: Run) -> Run:
+    """The run with float64 as torch's default type."""
+
+    def double(tensors: Any, upstream: Any) -> Mapping[str, Any]:
+        before = torch.get_default_dtype()
+        torch.set_default_dtype(torch.float64)
+        try:
+            return run(tensors, upstream)
+        finally:
+            torch.set_default_dtype(before)
+
+    return double
 
 
 def _codes(s: Subject) -> Iterator[CodeType]:

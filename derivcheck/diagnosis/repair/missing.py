@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from types import CodeType, FrameType
@@ -22,23 +23,30 @@ DOZEN = 14  # new nodes of syntax that a fix may have
 BEST = 12  # candidates of a place that are run
 
 
-def locals_of(backward: Backward, pieces: Sequence[Piece]) -> dict[tuple[str, int, str], dict[str, Any]]:
-    """The variables of each of the user's functions when it returns, by file, first line and name."""
+def run_of(
+    backward: Backward, pieces: Sequence[Piece]
+) -> tuple[dict[tuple[str, int, str], dict[str, Any]], set[tuple[str, int]]]:
+    """The variables of each of the user's functions when it returns, by file, first line and name; and the lines that ran."""
     files = {p.file for p in pieces}
     found: dict[tuple[str, int, str], dict[str, Any]] = {}
+    ran: set[tuple[str, int]] = set()
 
-    def look(frame: FrameType, event: str, _: Any) -> None:
+    def look(frame: FrameType, event: str, _: Any) -> Any:
         code = frame.f_code
-        if event == "return" and code.co_filename in files:
+        if code.co_filename not in files:
+            return None
+        ran.add((code.co_filename, frame.f_lineno))
+        if event == "return":
             found[(code.co_filename, code.co_firstlineno, code.co_name)] = dict(frame.f_locals)
+        return look
 
-    before = sys.getprofile()
-    sys.setprofile(look)
+    before = sys.gettrace()
+    sys.settrace(look)
     try:
         backward.gradients(backward.benches[0])
     finally:
-        sys.setprofile(before)
-    return found
+        sys.settrace(before)
+    return found, ran
 
 
 class Missing:
@@ -46,7 +54,7 @@ class Missing:
 
     def __init__(self, backward: Backward, pieces: Sequence[Piece], spots: Spots) -> None:
         self.backward, self.pieces, self.spots = backward, pieces, spots
-        self.locals = locals_of(backward, pieces)
+        self.locals, self.ran = run_of(backward, pieces)
         self._pools: dict[tuple[str, ...], tuple[list[Part], list[Part]]] = {}
 
     def at(self, spot: Spot, deep: bool) -> Iterator[Change]:
@@ -96,7 +104,7 @@ class Missing:
             for spelling, said, cost in readings(hit.coefficient, sizes, env):
                 new = written(hit, inner, spelling)
                 words = described(hit, clipped(text), said)
-                if new is not None and _grown(text, new) <= DOZEN:
+                if new is not None and _grown(text, new) <= DOZEN and not (hit.form == "place" and _other(text, new)):
                     found.append(Change(piece, ((piece.span(node), f"({new})"),), words, hit.cost + cost, node.lineno))
         yield from sorted(found, key=lambda c: c.cost)[: 2 * BEST]
 
@@ -196,6 +204,13 @@ def described(hit: Hit, text: str, coefficient: str) -> str:
         return f"the addend `{text} * {product}`{known} is missing beside `{text}`{times}{sign}"
     minus = "-" if coefficient.startswith("-") else ""
     return f"the addend `{minus}{product}`{known} is missing beside `{text}`{times.replace('-', '')}"
+
+
+def _other(old: str, new: str) -> bool:
+    """Whether a formula would be put in the place of another that has little to do with it."""
+    before, after = (sorted(re.findall(r"[A-Za-z_]\w*", t)) for t in (old, new))
+    kept = sum(min(before.count(n), after.count(n)) for n in set(before))
+    return _count(old) > 4 and 2 * kept < len(before)
 
 
 def _grown(old: str, new: str) -> int:

@@ -109,8 +109,8 @@ class Piece:
 
     def codes(self, text: str) -> list[CodeType]:
         """Every code object of the piece, compiled from a text."""
-        tree = ast.parse("\n" * (self.line - 1) + text)
-        return list(_nested(compile(tree, self.file, "exec", flags=self.flags, dont_inherit=True)))
+        source = "\n" * (self.line - 1) + text
+        return list(_nested(compile(source, self.file, "exec", flags=self.flags, dont_inherit=True)))
 
     @contextmanager
     def running(self, text: str) -> Iterator[None]:

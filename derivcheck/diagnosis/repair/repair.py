@@ -73,7 +73,7 @@ class Repair:
     def lines(self) -> tuple[Line, ...]:
         """The lines that can be repaired alone, at most two for each set of gradients."""
         try:
-            return self._lines(time.monotonic() + LINE_SECONDS)
+            return self._lines(time.thread_time() + LINE_SECONDS)
         except Exception:  # a help for the reader is no reason to fail
             return ()
 
@@ -85,7 +85,7 @@ class Repair:
     def fix(self) -> Fix | None:
         """The fix that makes every gradient right, with another one where there is one; or None."""
         try:
-            return self._fix(time.monotonic() + FIX_SECONDS)
+            return self._fix(time.thread_time() + FIX_SECONDS)
         except Exception:  # a help for the reader is no reason to fail
             return None
 
@@ -97,7 +97,7 @@ class Repair:
 
     @cached_property
     def _spots(self) -> Spots:
-        return Spots(self.backward, time.monotonic() + 3 * LINE_SECONDS)
+        return Spots(self.backward, time.thread_time() + 3 * LINE_SECONDS)
 
     @cached_property
     def _candidates(self) -> list[Spot]:
@@ -113,7 +113,8 @@ class Repair:
     def _edits(self) -> tuple[list[Change], list[Change]]:
         """The edits of the lines that could be repaired alone, and those of other lines, cheapest first."""
         good = self._good
-        every = sorted((c for p in self.pieces for c in changes(p)), key=lambda c: c.cost)
+        ran = self._put_in.ran
+        every = sorted((c for p in self.pieces for c in changes(p) if _touches(c, ran)), key=lambda c: c.cost)
         if not good:
             return every, []
         near = [_touches(c, good) for c in every]
@@ -129,7 +130,7 @@ class Repair:
         names = self.backward.names
         for spots in (self._candidates, *([self._each(n) for n in names] if len(names) > 1 else [])):
             for spot in spots:
-                if time.monotonic() > end:
+                if time.thread_time() > end:
                     return found
                 found += self._put_in.at(spot, deep)
         found += self._put_in.returned(names, deep)
@@ -145,8 +146,12 @@ class Repair:
         near, far = self._edits
         yield [c for c in near if c.cost <= CHEAP]
         yield [*(c for c in near if CHEAP < c.cost <= USUAL), *self._missing(end, False)]
-        yield [*(c for c in near if c.cost > USUAL), *self._missing(time.monotonic() + 0.6 * (end - time.monotonic()), True)]
-        yield far
+        yield [c for c in far if c.cost <= USUAL]
+        yield [
+            *(c for c in near if c.cost > USUAL),
+            *self._missing(time.thread_time() + 0.6 * (end - time.thread_time()), True),
+        ]
+        yield [c for c in far if c.cost > USUAL]
 
     def _search(self, end: float) -> tuple[list[Whole], bool]:
         """Fixes, cheapest first, and whether all was tried."""
@@ -160,7 +165,7 @@ class Repair:
             found = tried(backward, sorted(group, key=lambda c: c.cost), end)
             whole += [((c,), b) for c, b in found.whole]
             parts += found.parts
-            ended = found.ended and (bool(whole) or time.monotonic() <= end)
+            ended = found.ended and (bool(whole) or time.thread_time() <= end)
             if whole or not ended:
                 break
         if not whole:
@@ -192,7 +197,7 @@ class Repair:
         status, conditions = "agrees", tuple[str, ...]()
         with running(chosen):
             b = self.backward
-            new = Backward(b.d, b.call, b.code, b.like, b.kept, b.written, b.engine)
+            new = Backward(b.d, b.call, b.code, b.like, b.kept, b.written, b.engine, b.quick)
             proof = proved(new)
         if proof is not None:
             status, conditions = "proved", proof

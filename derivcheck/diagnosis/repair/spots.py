@@ -97,7 +97,7 @@ class Spots:
         for d in program.definitions:
             if d.kind != "float" or not (site := self.site(d)):
                 continue
-            if time.monotonic() > self.end:
+            if time.thread_time() > self.end:
                 return
             solution = system.solve([d.name])
             if solution is not None:
@@ -114,7 +114,7 @@ class Spots:
                 found.setdefault((site.file, site.line), []).append(d)
         good = {}
         for line, own in found.items():
-            if time.monotonic() > self.end:
+            if time.thread_time() > self.end:
                 break
             seen = _seen(program, own)
             if seen and system.solve(seen) is not None:

@@ -48,7 +48,7 @@ def tried(backward: Backward, changes: Iterable[Change], end: float) -> Found:
         for change in changes:
             if change.cost > most or len(found.whole) >= ENOUGH:
                 break
-            if time.monotonic() > end:
+            if time.thread_time() > end:
                 found.ended = False
                 break
             found.tried += 1
@@ -152,7 +152,7 @@ def together(
         if names <= left and all(_apart(change, c) for c in chosen):
             chosen.append(change)
             left -= names
-    if left or not 1 < len(chosen) <= 3 or time.monotonic() > end:
+    if left or not 1 < len(chosen) <= 3 or time.thread_time() > end:
         return []
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

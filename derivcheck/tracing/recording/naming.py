@@ -60,6 +60,11 @@ def _targets(node: ast.stmt | None) -> list[str] | None:
     return None
 
 
+def assigned(frame: Frame) -> list[str] | None:
+    """The variables that the statement at a frame's line assigns."""
+    return _targets(statement(frame))
+
+
 def names(calls: Sequence[Call]) -> list[list[str | None]]:
     """The user's names for the results of each call."""
     found: list[list[str | None]] = []

@@ -89,6 +89,11 @@ def subscript(r: Reader, node: ast.Subscript) -> Edits:
         return
     base, said = r.inner(node.value), r.short(node)
     yield r.put(node, base), f"the index of `{said}` is one too many", 2
+    root: ast.expr = node.value
+    while isinstance(root, ast.Subscript):
+        root = root.value
+    if root is not node.value:
+        yield r.put(node, r.inner(root)), f"`{said}` goes along the wrong axis: the indices are too many", 2.2
     inside = r.text(node.slice)
     if not isinstance(node.slice, ast.Tuple):
         for new in (":, None", "None", "..., None"):
