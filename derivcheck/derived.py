@@ -242,8 +242,11 @@ class Derivation:
     def _compiled(self) -> Callable[..., tuple[Any, dict[str, Any]]]:
         """The generated code with the values that inputs default to."""
         from derivcheck.codegen.file.load import load  # loaded when asked for
+        from derivcheck.codegen.file.source import lean_source  # loaded when asked for
+        from derivcheck.layer.lean import lean_or_plain  # it loads torch
 
-        return self._called(load(self._source))
+        lean = load(lean_source(self.program, self.adjoint, self.wrt))
+        return self._called(lean_or_plain(lean, lambda: load(self._source)))
 
     def _called(self, run: Callable[..., tuple[Any, dict[str, Any]]]) -> Callable[..., tuple[Any, dict[str, Any]]]:
         """The generated function, called by the user's names, with the values that inputs default to."""

@@ -1,6 +1,6 @@
 """A derivation where a network wants a layer, and what it costs; all of it loads torch.
 
+- ``lean``: which of two texts of the same code runs;
 - ``function``: as a ``torch.autograd.Function``;
-- ``operator``: as a custom operator of ``torch.library``;
-- ``profile``: floating-point operations and bytes, beside the time.
+- ``operator``: as a custom operator of ``torch.library``.
 """

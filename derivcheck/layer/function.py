@@ -11,8 +11,9 @@ from torch.fx.experimental import _config as config
 
 from derivcheck.codegen.file.halves import halves
 from derivcheck.codegen.file.load import load
-from derivcheck.codegen.file.source import functional_source, source
+from derivcheck.codegen.file.source import functional_source, lean_source, source
 from derivcheck.derivation.sweep import adjoint
+from derivcheck.layer.lean import may_write
 from derivcheck.notation.program.program import Program
 
 Run = Callable[..., Any]
@@ -29,11 +30,13 @@ class Pair(NamedTuple):
 
 
 @lru_cache(maxsize=256)
-def pair(program: Program, wrt: tuple[str, ...]) -> Pair:
-    """The two generated functions for the gradients in ``wrt``; without one, the forward alone."""
+def pair(program: Program, wrt: tuple[str, ...], lean: bool) -> Pair:
+    """The two generated functions for the gradients in ``wrt``; without one, the forward alone.  ``lean``: they write into
+    what nobody reads again."""
     if not wrt:
-        return Pair(load(source(program)), load(source(program)), (), (), ())
-    texts = halves(program, adjoint(program, wrt), wrt)
+        run = load(lean_source(program, None) if lean else source(program))
+        return Pair(run, run, (), (), ())
+    texts = halves(program, adjoint(program, wrt), wrt, lean)
     return Pair(load(texts.forward), load(texts.gradients), texts.saved, texts.kept, texts.read)
 
 
@@ -113,7 +116,7 @@ def function(
     names = program.inputs
     count = len(program.outputs)
     floats = [k for k, o in enumerate(program.outputs) if program.kind(o) == "float"]
-    whole = pair(program, wrt)  # torch.compile traces these functions: all gradients, made beforehand
+    whole = pair(program, wrt, False)  # torch.compile traces these functions: all gradients, made beforehand
     whole_again = again(program, wrt) if wrt else None
     compiled = fuse if fused else _as_it_is
 
@@ -125,7 +128,7 @@ def function(
             wanted, runs = wrt, whole
         else:
             wanted = tuple(n for n, need in zip(names, ctx.needs_input_grad) if need and n in wrt)
-            runs = whole if wanted == wrt else pair(program, wanted)
+            runs = pair(program, wanted, not fused and may_write(given))
         with _plain(given):
             results = compiled(runs.forward)(**dict(zip(names, given)))
         values = results if isinstance(results, tuple) else (results,)
@@ -146,7 +149,7 @@ def function(
             found = _differentiable(layer, run, layer.taken(args, ctx.common), [grad_outputs[k] for k in floats])
         else:
             given = dict(zip(names, layer.taken(args, ctx.common)))
-            runs = whole if compiling or wanted == wrt else pair(program, wanted)
+            runs = whole if compiling else pair(program, wanted, not fused and may_write((*given.values(), *grad_outputs)))
             kept = dict(zip(runs.saved, saved[len(names) :]))
             inputs = {n: given[n] for n in runs.read} | {n: kept[n] for n in runs.kept}
             with _plain(args):

@@ -13,11 +13,13 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from torch.utils._pytree import tree_leaves
 
 from derivcheck.codegen.file.load import load
-from derivcheck.codegen.file.source import source
+from derivcheck.codegen.file.source import lean_source, source
 from derivcheck.derivation.sweep import adjoint
 from derivcheck.errors import UnsupportedOperation
+from derivcheck.notation.program.program import Program
 from derivcheck.operators.language.row import rows
 from tests.operators.rows_on_numbers import Case, case, fits
 
@@ -46,6 +48,16 @@ def wanted_gradients(c: Case, wrt: list[str], ups: list[torch.Tensor], outs: lis
     return [torch.zeros_like(c.inputs[n]) if g is None else g for n, g in zip(wrt, found, strict=True)]
 
 
+def held_lean(p: Program, back: Program | None, wrt: list[str], given: dict[str, Any], wanted: Any) -> None:
+    """The code that writes into its temporaries gives the same, and leaves what it was given as it was."""
+    text = lean_source(p, back, wrt)
+    before = {n: v.clone() for n, v in given.items()}
+    for found, want in zip(tree_leaves(load(text)(**given)), tree_leaves(wanted), strict=True):
+        torch.testing.assert_close(found, want, rtol=1e-9, atol=1e-11, equal_nan=True, msg=lambda m: f"{m}\n{text}")
+    for n, v in before.items():
+        assert torch.equal(v.nan_to_num(), given[n].nan_to_num()), f"{n} was written into\n{text}"
+
+
 def run(c: Case, rtol: float, spelled: bool) -> None:
     plain = tuple(d if spelled else replace(d, spelling=None) for d in c.program.definitions)
     p = replace(c.program, definitions=plain)
@@ -63,6 +75,7 @@ def run(c: Case, rtol: float, spelled: bool) -> None:
     if back is not None:
         given |= {"grad_output" if len(ups) == 1 else f"grad_output_{k}": u for k, u in enumerate(ups)}
     result = load(text)(**given)
+    held_lean(p, back, wrt, given, result)
     value, grads = result if back is not None else (result, {})
     values = (value,) if len(c.outputs) == 1 and p.structure == "auto" else value
     for v, o in zip(values, c.outputs, strict=True):

@@ -37,8 +37,8 @@ class Halves(NamedTuple):
     read: tuple[str, ...]
 
 
-def halves(forward: Program, adjoint: Program, wrt: Sequence[str]) -> Halves:
-    """The forward and the backward of a Program apart."""
+def halves(forward: Program, adjoint: Program, wrt: Sequence[str], lean: bool = False) -> Halves:
+    """The forward and the backward of a Program apart; ``lean``: writing into what nobody reads again."""
     items = File(forward, adjoint, "", {}, wrt).lowered()
     own = {d.name for d in forward.definitions}
     back = [(name, item) for name, item in items if name not in own]
@@ -60,9 +60,11 @@ def halves(forward: Program, adjoint: Program, wrt: Sequence[str]) -> Halves:
     mine: Items = live([x for x in items if x[0] in own], (*forward.outputs, *names))
     first = _First(replace(forward, outputs=(*forward.outputs, *names), structure="tuple"), None, "", {}, ())
     first.more = tuple(places.values())
+    first.lean = lean
     given = (*adjoint.arguments, *extra)
     definitions = tuple(d for d in adjoint.definitions if d.name not in own)
     second = _Second(replace(adjoint, arguments=given, definitions=definitions, requires=(), only=()), None, "", {}, ())
+    second.lean = lean
     written = second.written(back, places)
     read = tuple(n for n in second.read if n in forward.inputs)
     kept = tuple(n for n in saved if n in second.read)
@@ -89,6 +91,9 @@ class _First(File):
     """The forward, with what is saved behind its outputs."""
 
     more: tuple[str, ...] = ()
+
+    def kept(self) -> Iterable[str]:
+        return (*super().kept(), *self.more)
 
     def _return(self) -> list[str]:
         outs = [self.variables[o] for o in (*self.forward.outputs, *self.more)]

@@ -16,6 +16,7 @@ from derivcheck.codegen.file.required import required
 from derivcheck.codegen.file.scope import Scope
 from derivcheck.codegen.file.shapes import Sizes, find_sizes
 from derivcheck.codegen.graph.divisors import bare
+from derivcheck.codegen.graph.lean import LeanWriter
 from derivcheck.codegen.graph.nodes import Node
 from derivcheck.codegen.graph.spell import Spelling
 from derivcheck.codegen.graph.write import Writer
@@ -74,13 +75,24 @@ def functional_source(program: Program) -> str:
     return file.text()
 
 
+def lean_source(forward: Program, adjoint: Program | None, wrt: Sequence[str] | None = None) -> str:
+    """The same as :func:`source`, writing into what nobody reads again: for tensors of one type, of which nothing is recorded."""
+    file = File(forward, adjoint, "derived", {}, wrt)
+    file.lean = True
+    return file.text()
+
+
 Items = list[tuple[str, Node | Loop]]
 
 
 class File:
-    """One generated file in the making; ``functional``: without writing into tensors, as vmap needs it."""
+    """One generated file in the making.
+
+    ``functional``: without writing into tensors, as vmap needs it; ``lean``: writing into all that nobody reads again.
+    """
 
     functional = False
+    lean = False
 
     def __init__(
         self, forward: Program, adjoint: Program | None, name: str, values: Mapping[str, Any], wrt: Sequence[str] | None
@@ -109,14 +121,23 @@ class File:
             if name not in self.variables:
                 self.variables[name] = self.scope.names.new(name)
         spelling = Spelling(self.numbers, self.variables, *self._like(), functional=self.functional)
-        writer = Writer(spelling, self.scope.names, given)
+        writer = (LeanWriter if self.lean else Writer)(spelling, self.scope.names, given)
         writer.count([n for _, item in items for n in nodes_of(item)])
+        if isinstance(writer, LeanWriter):
+            parts = [(name, nodes_of(item), isinstance(item, Loop)) for name, item in items]
+            writer.plan(parts, self.kept())
         for name, item in items:
             if isinstance(item, Node):
                 writer.define(self.variables[name], item)
-            else:
-                item.write(writer, self.scope)
+                continue
+            if isinstance(writer, LeanWriter):
+                writer.loop()
+            item.write(writer, self.scope)
         return self._assemble(writer.blocks[0], required(self.forward, spelling.filled, self.numbers, self.variables))
+
+    def kept(self) -> Iterable[str]:
+        """The definitions that are returned."""
+        return self.outputs
 
     def lowered(self) -> Items:
         """Each definition that is needed as a node or a loop, in order."""

@@ -1,0 +1,276 @@
+"""Statements that write into tensors which nobody reads again: an operation each, in place or ``out=`` where that can be.
+
+The schedule is the order of the operations.  A tensor that an operation made, that has no reader after the statement at hand
+and is not returned, is written into by the next operation of its shape: no new memory, and one pass less where ``addcmul`` joins a
+product and a sum.  Only what is recorded by nobody may be written so: the caller sees to that, and that all tensors of numbers
+are of one type.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from derivcheck.codegen.graph.names import Names
+from derivcheck.codegen.graph.nodes import FLOAT, NUMBER, SCALAR, Node
+from derivcheck.codegen.graph.spell import Spelling
+from derivcheck.codegen.graph.write import Writer
+
+_VIEWS = frozenset(
+    {"permute", "unsqueeze", "reshape", "expand", "slice", "select", "diagonal", "window", "select_or_0", "item"}
+)
+_LEAVES = frozenset({"var", "number", "step"})
+_ARITHMETIC = frozenset({"add", "sub", "mul", "div"})
+_UNARY = frozenset({"neg", "sqrt", "rsqrt"})
+_FUNCTIONS = frozenset({"exp", "tanh", "erf", "sigmoid", "log", "sin", "cos", "expm1", "log1p", "sqrt", "rsqrt"})
+_OWN = frozenset(
+    {*_ARITHMETIC, *_UNARY, "func", "pow", "where", "matmul", "addmm", "einsum", "to_float", "zeros", "full", "take", "gather"}
+) | {"scatter", "scatter_add", "add_at", "cumsum", "flip", "cat", "stack"}  # what makes a tensor of its own
+
+
+def is_view(node: Node) -> bool:
+    """Whether it may share the memory of what it reads."""
+    return node.op in _VIEWS
+
+
+class Joined:
+    """``c + x·y`` or ``c − x·y``, one operation."""
+
+    def __init__(self, c: Node, x: Node, y: Node, minus: bool) -> None:
+        self.c, self.x, self.y, self.minus = c, x, y, minus
+
+
+class LeanWriter(Writer):
+    """Writes each operation as a statement of its own."""
+
+    def __init__(self, spelling: Spelling, names: Names, given: Mapping[Node, str] | None = None) -> None:
+        super().__init__(spelling, names, given)
+        self.meant: dict[str, Node] = {}  # a definition's variable and what it holds
+        self.joined: dict[Node, Joined] = {}
+        self.last: dict[Node, int] = {}
+        self.order: list[Node] = []
+        self.at = 0
+        self.mine: dict[Node, str] = {}  # tensors that a statement of ours made, each with a variable
+        self.free: list[Node] = []
+
+    # -- the schedule -----------------------------------------------------------------------
+    def plan(self, items: Sequence[tuple[str, Sequence[Node], bool]], kept: Iterable[str]) -> None:
+        """Find the order of the operations and their last readers.
+
+        Args:
+            items: each definition's variable with its nodes; whether it is a loop, which computes them itself.
+            kept: the variables that are returned.
+        """
+        roots = {n for _, nodes, _ in items for n in nodes}
+        every = self._below(roots)
+        self.joined = {n: j for n in every if (j := self._join(n, roots)) is not None}
+        inner = {m for n in self.joined for m in n.args if m.op == "mul" and m not in (self.joined[n].c,)}
+        done: set[Node] = set(self.scopes[0])
+        for variable, nodes, loop in items:
+            for node in nodes:
+                if not loop:
+                    self._schedule(node, done, inner)
+                    self.meant[variable] = node
+            if loop:
+                self.order.append(nodes[0] if nodes else Node("number", (), (), (), NUMBER, frozenset()))
+                for n in self._below(nodes):
+                    self._read(n.args, len(self.order))
+        for name in kept:
+            if name in self.meant:
+                for base in self._bases(self.meant[name]):
+                    self.last[base] = 1 << 40
+
+    def _below(self, roots: Iterable[Node]) -> dict[Node, None]:
+        found: dict[Node, None] = {}
+        stack = list(roots)
+        while stack:
+            n = stack.pop()
+            if n not in found:
+                found[n] = None
+                if n not in self.scopes[0]:
+                    stack.extend(n.args)
+        return found
+
+    def _join(self, n: Node, roots: set[Node]) -> Joined | None:
+        """A sum with a product that nothing else reads."""
+        if n.op not in ("add", "sub") or n.kind != FLOAT or n.rank < 2:
+            return None
+        one, two = n.args
+        for c, m in ((one, two), (two, one)) if n.op == "add" else ((one, two),):
+            if m.op == "mul" and m.kind == c.kind == FLOAT and self.uses.get(m) == 1 and m not in roots and m.dims == n.dims:
+                x, y = m.args
+                if x.kind == NUMBER and y.kind == FLOAT or x.kind == y.kind == FLOAT:
+                    return Joined(c, x, y, n.op == "sub")
+        return None
+
+    def _schedule(self, root: Node, done: set[Node], inner: set[Node]) -> None:
+        """Append what is not computed yet, operands first."""
+        stack: list[tuple[Node, bool]] = [(root, False)]
+        while stack:
+            n, ready = stack.pop()
+            if n in done or n.op in _LEAVES:
+                continue
+            if not ready:
+                stack.append((n, True))
+                stack.extend((a, False) for a in reversed(n.args))
+                continue
+            done.add(n)
+            if is_view(n) or n in inner:
+                continue
+            self.order.append(n)
+            reads = [a for m in (n, *(m for m in n.args if m in inner)) for a in m.args if a not in inner]
+            self._read(reads, len(self.order))
+
+    def _read(self, args: Iterable[Node], when: int) -> None:
+        for a in args:
+            for base in self._bases(a):
+                self.last[base] = max(when, self.last.get(base, 0))
+
+    def _bases(self, node: Node) -> set[Node]:
+        """The operations whose memory it may be."""
+        found: set[Node] = set()
+        stack = [node]
+        while stack:
+            n = stack.pop()
+            if n.op == "var" and n.params[0] in self.meant:
+                stack.append(self.meant[n.params[0]])
+            elif is_view(n) and n not in self.scopes[0]:
+                stack.extend(n.args)
+            elif n.op not in _LEAVES:
+                found.add(n)
+        return found
+
+    # -- statements -----------------------------------------------------------------------------
+    def define(self, name: str, node: Node) -> None:
+        """``name = …``, after all that it needs."""
+        if len(self.blocks) > 1:  # inside a loop
+            return super().define(name, node)
+        while self.known(node) is None and node.op not in _LEAVES and not is_view(node):
+            n = self.order[self.at]
+            self.at += 1
+            if self.known(n) is None:
+                self.statement(n, name if n is node else None)
+            self._release()
+        if self.known(node) != name:
+            while self.at < len(self.order) and self._needs(node, self.order[self.at]):
+                n = self.order[self.at]
+                self.at += 1
+                if self.known(n) is None:
+                    self.statement(n, None)
+                self._release()
+            self.line(f"{name} = {self.text(node)}")
+
+    def _needs(self, node: Node, n: Node) -> bool:
+        return n in self._below([node])
+
+    def loop(self) -> None:
+        """A loop comes next: it computes by itself what it needs."""
+        self.at += 1
+
+    def text(self, node: Node, level: int = 0) -> str:
+        """By its name, and views where they are used."""
+        known = self.known(node)
+        if known is None and len(self.blocks) == 1 and (is_view(node) or node.op in _LEAVES):
+            text, own = self.spelling.node(node, lambda k, lv: self.text(node.args[k], lv))
+            return f"({text})" if own < level else text
+        return super().text(node, level)
+
+    def statement(self, n: Node, name: str | None) -> None:
+        """One operation."""
+        wish = n.params[0] if n.op == "func" else "made" if n.op in _OWN else n.op if n.op.isidentifier() else "mask"
+        text = self._lean(n) or self.spelled(n)
+        variable = name or self.names.new(wish)
+        self.line(f"{variable} = {text}")
+        self.scopes[0][n] = variable
+        if n.op in _OWN and n.kind == FLOAT and n.rank >= 2:
+            self.mine[n] = variable
+
+    def _release(self) -> None:
+        """Tensors whose last reader has been written are free; those of a shape that does not come again go."""
+        for n in [n for n in self.mine if self.last.get(n, 0) <= self.at and n not in self.free]:
+            if any(m.dims == n.dims and m.kind == FLOAT for m in self.order[self.at :]):
+                self.free.append(n)
+            else:
+                self.line(f"del {self.mine.pop(n)}")
+
+    def _take(self, n: Node) -> str:
+        """The variable of a tensor that is written into: it is no longer what it was."""
+        if n in self.free:
+            self.free.remove(n)
+        return self.mine.pop(n)
+
+    def _mine(self, a: Node, n: Node, others: Sequence[Node]) -> bool:
+        """Whether operand ``a`` may hold the result: ours, of the shape, read here for the last time, by it alone."""
+        if a not in self.mine or a.dims != n.dims or self.last.get(a, 0) > self.at:
+            return False
+        return all(o is not a and a not in self._bases(o) for o in others)
+
+    def _spare(self, n: Node) -> str:
+        """``, out=`` a free tensor of the shape."""
+        reads = {b for a in n.args for b in self._bases(a)}
+        for f in self.free:
+            if f.dims == n.dims and f not in reads:
+                return f", out={self._take(f)}"
+        return ""
+
+    def _lean(self, n: Node) -> str | None:
+        """The operation into memory that there is; None where it is spelled as ever."""
+        if n.kind != FLOAT or n.rank < 2:
+            return None
+        if n in self.joined:
+            return self._addcmul(n, self.joined[n])
+        if n.op in _ARITHMETIC:
+            return self._arithmetic(n)
+        if n.op in _UNARY or n.op == "func" and n.params[0] in _FUNCTIONS:
+            (a,) = n.args
+            name = n.op if n.op in _UNARY else n.params[0]
+            if self._mine(a, n, ()):
+                return f"{self._take(a)}.{name}_()"
+            spare = self._spare(n)
+            return f"torch.{name}({self.text(a)}{spare})" if spare else None
+        if n.op == "pow" and n.args[1].kind == NUMBER:
+            a, e = n.args[0], self.text(n.args[1])
+            if self._mine(a, n, ()):
+                return f"{self._take(a)}.pow_({e})"
+            spare = self._spare(n) if a.kind == FLOAT else ""
+            return f"torch.pow({self.text(a)}, {e}{spare})" if spare else None
+        if n.op == "add_at":
+            base, index, value = n.args
+            if self._mine(base, n, (index, value)):
+                return f"{self._take(base)}.scatter_add_({n.params[0]}, {self.text(index)}, {self.text(value)})"
+        if n.op in ("matmul", "addmm") and (spare := self._spare(n)):
+            return f"torch.{n.op}({', '.join(self.text(a) for a in n.args)}{spare})"
+        return None
+
+    def _addcmul(self, n: Node, j: Joined) -> str:
+        scaled = j.x.kind == NUMBER
+        number = self.text(j.x, 9) if scaled else ""
+        if scaled:
+            rest = f"{self.text(j.y)}, alpha={'-' if j.minus else ''}{number}"
+        else:
+            rest = f"{self.text(j.x)}, {self.text(j.y)}{', value=-1' if j.minus else ''}"
+        word = "add" if scaled else "addcmul"
+        if self._mine(j.c, n, (j.x, j.y)):
+            return f"{self._take(j.c)}.{word}_({rest})"
+        c = self.text(j.c)
+        for a, o in ((j.x, j.y), (j.y, j.x)):
+            if not scaled and self._mine(a, n, (j.c, o)):
+                return f"torch.{word}({c}, {rest}, out={self._take(a)})"
+        reads = {b for a in (j.c, j.x, j.y) for b in self._bases(a)}
+        spare = next((f for f in self.free if f.dims == n.dims and f not in reads), None)
+        return f"torch.{word}({c}, {rest}{f', out={self._take(spare)}' if spare is not None else ''})"
+
+    def _arithmetic(self, n: Node) -> str | None:
+        a, b = n.args
+        if self._mine(a, n, (b,)):
+            other = self.text(b)
+            return f"{self._take(a)}.{n.op}_({other})"
+        if self._mine(b, n, (a,)) and (n.op in ("add", "mul") or a.kind == FLOAT):
+            other = self.text(a)
+            own = self._take(b)
+            return f"{own}.{n.op}_({other})" if n.op in ("add", "mul") else f"torch.{n.op}({other}, {own}, out={own})"
+        if a.kind in (NUMBER, SCALAR):
+            if n.op in ("sub", "div") or b.kind != FLOAT:
+                return None
+            a, b = b, a
+        spare = self._spare(n) if a.kind == FLOAT and b.kind in (FLOAT, NUMBER) else ""
+        return f"torch.{n.op}({self.text(a)}, {self.text(b)}{spare})" if spare else None
