@@ -76,7 +76,7 @@ def functional_source(program: Program) -> str:
 
 
 def lean_source(forward: Program, adjoint: Program | None, wrt: Sequence[str] | None = None) -> str:
-    """The same as :func:`source`, writing into what nobody reads again: for tensors of one type, of which nothing is recorded."""
+    """The same as :func:`source`, writing into what nobody reads again: for tensors of one type, nothing recorded."""
     file = File(forward, adjoint, "derived", {}, wrt)
     file.lean = True
     return file.text()
