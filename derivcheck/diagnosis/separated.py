@@ -7,12 +7,14 @@ from itertools import combinations
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from derivcheck.diagnosis.scene import Array, Scene
 from derivcheck.notation.integers.polynomials import Poly
 from derivcheck.notation.terms.nodes import Bracket, Term
 from derivcheck.notation.terms.walk import subterms
 
+Mask = npt.NDArray[np.bool_]
 RELATIONS = {"==": np.equal, ">": np.greater, ">=": np.greater_equal, "!=": np.not_equal}
 LEAST = 2  # elements on each side, for a sign to tell them apart
 
@@ -41,7 +43,7 @@ def separated(scene: Scene) -> str | None:
     return None
 
 
-def _conditions(scene: Scene) -> Iterator[tuple[str, Array]]:
+def _conditions(scene: Scene) -> Iterator[tuple[str, Mask]]:
     """Each with where it holds, laid along the gradient."""
     names = [scene.name, *(n for n in scene.case.forward.inputs if n != scene.name)]
     names += [d.name for d in scene.case.forward.definitions if d.kind == "float"]
@@ -63,7 +65,7 @@ def _conditions(scene: Scene) -> Iterator[tuple[str, Array]]:
                     yield from _laid(scene, f"not {t.operand} {t.relation} 0", ~mask)
 
 
-def _laid(scene: Scene, words: str, mask: Any) -> Iterator[tuple[str, Array]]:
+def _laid(scene: Scene, words: str, mask: Any) -> Iterator[tuple[str, Mask]]:
     try:
         yield words, np.broadcast_to(mask, scene.right.shape)
     except ValueError:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from derivcheck.notation.program.definitions import Definition, Site
 from derivcheck.notation.program.program import Program
-from derivcheck.tracing.recording.data import Frame
+from derivcheck.tracing.recording.data import CallSite
 from derivcheck.tracing.recording.naming import assigned
 
 MOST = 60
@@ -62,7 +62,7 @@ def _letters(at: str) -> str:
 
 def _shown(d: Definition, program: Program) -> str | None:
     """What stands for a definition in a sentence; None where its name is the user's own."""
-    names = {n for s in d.sites for n in assigned(Frame(s.file, s.line, s.function, 0, 0)) or ()}
+    names = {n for s in d.sites for n in assigned(CallSite(s.file, s.line, s.function, 0, 0)) or ()}
     base = re.sub(r"_\d+$", "", d.name)
     if d.name in names:
         return None
@@ -83,7 +83,7 @@ def _shown(d: Definition, program: Program) -> str | None:
 def _towards(d: Definition, program: Program) -> str | None:
     """The variable that the statement assigns in which a step without a name stands."""
     s = d.sites[0]
-    names = assigned(Frame(s.file, s.line, s.function, 0, 0)) or []
+    names = assigned(CallSite(s.file, s.line, s.function, 0, 0)) or []
     return names[0] if len(names) == 1 and names[0] in program.names and names[0] != d.name else None
 
 

@@ -37,7 +37,7 @@ def case_of(s: Subject, run: Run, row: Row, evidence: JudgedRun) -> Callable[[],
     return look
 
 
-def where_of(s: Subject, run: Run, row: Row, evidence: Evidence) -> Callable[[], str | None]:
+def where_of(s: Subject, run: Run, row: Row, evidence: JudgedRun) -> Callable[[], str | None]:
     """A function that says where alone it is wrong, if a condition on the data does."""
 
     def look() -> str | None:

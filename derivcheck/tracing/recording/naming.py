@@ -60,7 +60,7 @@ def _targets(node: ast.stmt | None) -> list[str] | None:
     return None
 
 
-def assigned(frame: Frame) -> list[str] | None:
+def assigned(frame: CallSite) -> list[str] | None:
     """The variables that the statement at a frame's line assigns."""
     return _targets(statement(frame))
 
