@@ -114,6 +114,8 @@ def _named(parameters: list[inspect.Parameter], count: int) -> list[str]:
 
 
 def _by_name(func: Callable[..., Any], names: list[str]) -> Callable[..., Any]:
+    """A function of positions as one of names, which is what the check calls."""
+
     def forward(**tensors: Any) -> Any:
         return func(*(tensors[n] for n in names if n in tensors))
 

@@ -100,6 +100,7 @@ def _own(name: str, module: torch.nn.Module, reached: Mapping[str, tuple[dict[st
 
 
 def _nodes(starts: list[Any], stops: set[Any]) -> Iterator[Any]:
+    """The nodes of autograd's graph between some starts and stops, each once."""
     seen = set(stops)
     stack = list(starts)
     while stack:

@@ -36,6 +36,7 @@ def second_order(s: Subject, upstream: Upstream, dtype: torch.dtype, seed: int) 
         return [], ""
 
     def gradients(tensors: Tensors) -> tuple[torch.Tensor, ...]:
+        """The backward as a function that autograd can differentiate again; a gradient that is None is zeros."""
         assert call is not None
         inputs = {n: t if t.requires_grad else t.detach().requires_grad_() if n in s.wrt else t for n, t in tensors.items()}
         outs = flat(call({n: inputs[n] for n in s.tensors}))

@@ -31,6 +31,7 @@ def _exits(command: Callable[..., int]) -> Callable[..., None]:
 
     @functools.wraps(command)
     def run(*args: Any, **kwargs: Any) -> None:
+        """The command, whose errors become exit statuses."""
         try:
             code = command(*args, **kwargs)
         except (UnverifiedGradientError, GradientMismatch) as e:

@@ -200,6 +200,7 @@ def _asked(out: Path | None, *targets: str, force: bool) -> Outputs:
 
 
 def _deliver(text: str, out: Path | None, outputs: Outputs, kind: str) -> int:
+    """Write the text to a file with our mark, or show it, in colours on a terminal."""
     if out is not None:
         outputs.write({out: marked(text, kind)})
         print(f"wrote {out}")

@@ -159,6 +159,7 @@ def _label(gradient: Any, optimizer: str) -> str:
 
 
 def _files(settings: Settings, derivation: Derivation, reports: tuple[Report, ...], outcome: Outcome) -> dict[str, str | bytes]:
+    """All that a run writes; the report lists the digests of the others, so that a later run knows them as its own."""
     table = outcome.table
     lines = {**({"true": outcome.true} if outcome.true else {}), **outcome.fits, "least squares": outcome.best}
     files: dict[str, str | bytes] = {
@@ -189,6 +190,7 @@ def _plain(value: Any) -> Any:
 
 
 def _report(settings: Settings, reports: tuple[Report, ...], outcome: Outcome) -> dict[str, Any]:
+    """The run as plain data: settings, versions, reports of the gate, histories, fits in the data's units."""
     table = outcome.table
 
     def plain(fit: Fit) -> dict[str, Any]:

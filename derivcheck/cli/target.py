@@ -111,6 +111,7 @@ def _call(text: str, whole: str, option: str) -> tuple[str, list[Any] | None, di
 
 
 def _module(place: str, option: str) -> ModuleType:
+    """A module by path or by name; whatever its import raises is an error about the input."""
     if place.endswith(".py") or "/" in place:
         return _file(Path(place), option)
     if not all(part.isidentifier() for part in place.split(".")):
@@ -124,6 +125,7 @@ def _module(place: str, option: str) -> ModuleType:
 
 
 def _file(path: Path, option: str) -> ModuleType:
+    """A Python file as a module, run with its folder on the path; a module that had its name has it again afterwards."""
     if not path.is_file():
         raise InputError(f"{option}: there is no file {path}")
     spec = importlib.util.spec_from_file_location(path.stem, path)

@@ -92,6 +92,7 @@ def trace_module(
     var_positional = next((p.name for p in forward.values() if p.kind is p.VAR_POSITIONAL), None)
 
     def call(tensors: dict[str, torch.Tensor], run: Run, sizes: Mapping[str, int]) -> Any:
+        """The module's forward and the loss in one recording; a target that was not given is made of the output's shape."""
         filled = {n: fill(v, tensors) for n, v in structure.items() if n in forward or not n.startswith("dropout_mask")}
         more = filled.pop(var_positional, ()) if var_positional is not None else ()
         out = own(tensors, sizes, run, tuple(more), filled)
@@ -171,6 +172,7 @@ def _share(module: nn.Module, specs: list[Spec], example: dict[str, int], prefer
 def _named(
     forward: Mapping[str, inspect.Parameter], args: Sequence[Any], inputs: Mapping[str, Any], constants: Mapping[str, Any]
 ) -> dict[str, Any]:
+    """The example inputs by the names of the forward's parameters."""
     positional = [p.name for p in forward.values() if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
     star = next((p.name for p in forward.values() if p.kind is p.VAR_POSITIONAL), None)
     if len(args) > len(positional) and star is None:
@@ -228,6 +230,7 @@ def _leaves(value: Any) -> list[Any]:
 
 
 def _distinct(specs: Sequence[Spec]) -> None:
+    """Refuse inputs that share a name, or whose name is no identifier."""
     seen: set[str] = set()
     for s in specs:
         if s.name in seen:
@@ -240,6 +243,7 @@ def _distinct(specs: Sequence[Spec]) -> None:
 
 
 def _target_shape(loss: Any, out: Any) -> tuple[tuple[int, ...], torch.dtype]:
+    """Shape and type of the target that a loss wants for an output: class labels, or numbers like the output."""
     if not isinstance(out, torch.Tensor):
         raise InputError(
             f"the loss takes (output, target), but the module returns {type(out).__name__}; wrap it to give one tensor"
@@ -259,6 +263,8 @@ class _Own:
     """A module's parameters, buffers and size attributes, put in place for each trace and taken out again."""
 
     def __init__(self, module: nn.Module, example: dict[str, int], specs: list[Spec], prefix: str) -> None:
+        """Find what the sizes of the parameters are: those of torch's own modules are known, others are taken from the
+        shapes."""
         self.module = module
         self.values: dict[str, torch.Tensor] = {}
         self.names: dict[str, str] = {}
@@ -311,6 +317,8 @@ class _Own:
         args: tuple[Any, ...],
         kwargs: dict[str, Any],
     ) -> Any:
+        """One run of the forward with traced parameters; attributes that repeat sizes are numbers that carry those, until it is
+        over."""
         before = [(child, attribute, getattr(child, attribute)) for child, attribute, _ in self.attributes]
         state = {dotted: tensors[name] for name, dotted in self.names.items()}
         try:

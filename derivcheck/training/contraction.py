@@ -73,6 +73,7 @@ class Contraction:
         return math.ceil(math.log(part) / math.log(self.slowest)) if self.slowest > 0 else 1.0
 
     def __str__(self) -> str:
+        """What a person choosing a learning rate wants to know, in sentences."""
         steep, everywhere = self.eigenvalues[self.flat :], "" if self.quadratic else " near these parameters"
         if not len(steep):
             return "The loss does not depend on the parameters."

@@ -154,6 +154,7 @@ def _separated(path: Path, between: str, text: str) -> None:
 def _numbers(
     path: Path, header: list[str], rows: list[tuple[int, list[str]]], columns: tuple[str, ...], dtype: torch.dtype
 ) -> torch.Tensor:
+    """The columns as a tensor; a cell that overflows the type is refused with its place."""
     places = [header.index(c) for c in columns]
     values = [[_number(path, cells[p], number, column) for p, column in zip(places, columns)] for number, cells in rows]
     found = torch.tensor(values, dtype=torch.float64).to(dtype)
@@ -166,6 +167,7 @@ def _numbers(
 
 
 def _number(path: Path, cell: str, row: int, column: str) -> float:
+    """A cell's finite number; anything else is refused with row, column and advice."""
     text = cell.strip()
     where = f"{path}: row {row}, column {column!r}: "
     if not text:

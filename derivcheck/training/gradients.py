@@ -32,6 +32,7 @@ class Setting:
         trained: Mapping[str, nn.Parameter],
         x: torch.Tensor,
     ) -> None:
+        """Find which free inputs of the Program are the batch's features and target; the rest is the module's own."""
         self.module, self.loss, self.derivation, self.trained = module, loss, derivation, trained
         inputs = derivation.program.inputs
         state = {called(n): (n, t) for n, t in [*module.named_parameters(), *module.named_buffers()]}
@@ -120,6 +121,7 @@ def _zeros_for_none(leaves: Tensors, found: Iterable[torch.Tensor | None]) -> Te
 
 
 def _changes_buffers(module: nn.Module, x: torch.Tensor) -> bool:
+    """Whether a forward changes the module's buffers, as batch norm does in training; they are put back."""
     kept = {n: b.clone() for n, b in module.named_buffers()}
     if not kept:
         return False

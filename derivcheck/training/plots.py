@@ -94,6 +94,7 @@ def _lines_over_data(axes: Axes, x: torch.Tensor, y: torch.Tensor, fits: Mapping
 
 
 def _predicted_against_actual(x: torch.Tensor, y: torch.Tensor, fits: Mapping[str, Line], targets: Sequence[str]) -> Figure:
+    """A panel per target: the points of each fit about the line on which it would be perfect."""
     columns = min(len(targets), 3)
     rows = -(-len(targets) // columns)
     figure = Figure(figsize=(6.4, 4.4 if columns == 1 else 0.9 + 6.4 / columns * rows), layout="constrained")

@@ -48,6 +48,7 @@ class Recheck:
         self._ask(self.backward, step, x, y)
 
     def _ask(self, backward: Backward, step: int, x: torch.Tensor, y: torch.Tensor) -> None:
+        """Hold the gradient against the derived one; where it does not hold, put back the last good parameters and stop."""
         report = judged(self.setting, self.setting.tensors(x, y), backward, self.seed, witnesses=False)
         if stops(report):
             with torch.no_grad():

@@ -51,6 +51,7 @@ class Bound:
     """
 
     def __init__(self, dtype: torch.dtype = torch.float64, coarse: bool = False, decided: bool = False) -> None:
+        """The unit roundoffs of a type; with ``coarse``, sums are taken one after the other in the type itself."""
         # the value itself is rounded too (float64), hence the sum of both units
         self.unit = unit(dtype) + FLOAT64_UNIT
         accumulator = dtype if dtype in (torch.float64, torch.float32) else torch.float32
@@ -131,6 +132,8 @@ class Bound:
 
     # -- arithmetic ------------------------------------------------------------------
     def add(self, a: Pair, b: Pair) -> Pair:
+        """Both errors and one rounding; a product of matrices may start its sums at the other number, which each addition then
+        rounds."""
         v = a.value + b.value
         e = v.abs() * self.unit
         for one, other in ((a, b), (b, a)):
@@ -152,6 +155,7 @@ class Bound:
         return total._replace(error=e if total.error is None else total.error + e)
 
     def mul(self, a: Pair, b: Pair) -> Pair:
+        """Each error times the other factor, and one rounding; a power of two rounds nothing."""
         if power_of_two(a) or power_of_two(b):
             one, other = (a, b) if power_of_two(a) else (b, a)
             return Pair(one.value * other.value, None if other.error is None else one.value.abs() * other.error)
@@ -173,6 +177,7 @@ class Bound:
         return e
 
     def power(self, a: Pair, exponent: Any) -> Pair:
+        """Errors times the steepest slope over the interval that the base may lie in; ``pow`` itself may be an ulp off."""
         if isinstance(exponent, Fraction):
             p = float(exponent)
             v = a.value ** (int(exponent) if exponent.denominator == 1 else p)
@@ -203,6 +208,7 @@ class Bound:
 
     # -- brackets ---------------------------------------------------------------------
     def compare(self, relation: str, a: Pair) -> Mask:
+        """Where a bracket holds, and where rounding may flip it: those are open."""
         v = array(a.value)
         holds = np.asarray({"==": v == 0, "!=": v != 0, ">=": v >= 0, ">": v > 0}[relation])
         if a.error is None or self.decided:
@@ -228,6 +234,8 @@ class Bound:
         return float(n) if self.sequential or constant else min(n, 64) + math.log2(max(1.0, n / 64))
 
     def matmul(self, a: Pair, b: Pair) -> Pair:
+        """Errors of a product of matrices, with the additions of its sum; a one-hot factor picks, and adds only where it hits
+        twice."""
         v = a.value @ b.value
         size_a, size_b = a.value.abs(), b.value.abs()
         n = a.value.shape[-1]
@@ -247,6 +255,7 @@ class Bound:
         return Pair(v, self._underflow(v, e, v != 0), False, self.depth(n))
 
     def sum(self, a: Pair, dims: tuple[int, ...]) -> Pair:
+        """The errors of what is added, and the roundings of the additions; a sum over one element rounds nothing."""
         v = a.value.sum(dims)
         n = math.prod(a.value.shape[k] for k in dims)
         if n == 1:
@@ -257,6 +266,7 @@ class Bound:
         return Pair(v, e)
 
     def prod(self, a: Pair, dims: tuple[int, ...]) -> Pair:
+        """A product, factor after factor, as torch may take it."""
         kept = [k for k in range(a.value.ndim) if k not in dims]
         flat = self.reshape(
             self.permute(a, (*kept, *dims)), (*(a.value.shape[k] for k in kept), math.prod(a.value.shape[k] for k in dims))
@@ -279,6 +289,7 @@ class Bound:
         return near, torch.where(near, a.error, 0.0)
 
     def place(self, kind: str, a: Pair, dims: tuple[int, ...]) -> Whole:
+        """Where an extreme stands, and which of those places rounding may move: those are open."""
         v = array(a.value)
         kept = [k for k in range(v.ndim) if k not in dims]
         flat = v.transpose(*kept, *dims).reshape(*(v.shape[k] for k in kept), -1)

@@ -84,6 +84,7 @@ def torch_function(name: str) -> Callable[..., Any]:
 
 
 def _walk(tree: Any, values: Mapping[Any, Any]) -> Any:
+    """A SymPy expression on tensors: each node in torch's own spelling."""
     if tree in values:
         return values[tree]
     if not tree.args:

@@ -73,6 +73,7 @@ class Claims:
         return self._here[key]
 
     def _written(self, run: Run, tensors: Tensors, upstream: Upstream) -> ClaimedProgram:
+        """The Program of a backward: index text is one, torch code is traced as a function of its tensors and grad_output."""
         s, backward = self.s, self.backward
         if isinstance(backward, (str, Program)):
             program = closed(s, parse_backward(s, backward))

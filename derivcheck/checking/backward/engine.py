@@ -37,7 +37,10 @@ def overheard(s: Subject, outs: list[torch.Tensor]) -> Iterator[Heard]:
     heard: Heard = {}
 
     def listening(original: Any, c: type) -> Any:
+        """A backward in whose place the original runs, in the types that the engine brings, and what it returned is kept."""
+
         def backward(ctx: Any, *grads: Any) -> Any:
+            """The original, with its gradients kept as they are before the engine sums or casts them."""
             double = any(g is not None and g.dtype is torch.float64 for g in grads)
             with computing_in(torch.float64 if double else torch.float32) as widening:  # the engine runs it outside of any mode
                 widening.met = s.met.casts

@@ -67,6 +67,7 @@ def as_it_is(s: Subject, backward: Any, tensors: Tensors, upstream: Upstream) ->
 
 
 def _runner(s: Subject, backward: Any) -> Run:
+    """How this kind of backward runs: none given, index text or a Program, a function."""
     if backward is None:
         return own(s) if s.call is not None else _generated(s)
     if isinstance(backward, (str, Program)):
@@ -188,6 +189,7 @@ def _written(s: Subject, backward: str | Program) -> Run:
     inner = {a.name for a in program.arguments} & {d.name for d in forward.definitions}
 
     def run(tensors: Tensors, upstream: Upstream) -> dict[str, torch.Tensor | None]:
+        """The gradients by the Program's meaning, in the type of the data."""
         some = next(iter(tensors.values()))
         dtype = next((t.dtype for t in tensors.values() if t.is_floating_point()), torch.float64)
         numbers = Live(dtype, some.device)
@@ -248,6 +250,7 @@ def _intermediates(program: Program, names: set[str], tensors: Tensors) -> dict[
 
 
 def _callable(s: Subject, backward: Callable[..., Any]) -> Run:
+    """A backward as a Python function: it gets those of grad_output, the inputs and intermediates that its signature names."""
     explicit: set[str] = set()
     try:
         parameters = inspect.signature(backward).parameters.values()
@@ -260,6 +263,7 @@ def _callable(s: Subject, backward: Callable[..., Any]) -> Run:
     inner = intermediates(s, backward)
 
     def run(tensors: Tensors, upstream: Upstream) -> dict[str, torch.Tensor | None]:
+        """One call by name, with what the signature asks for; the dict that comes back, flattened."""
         ups = tuple(upstream.values())
         named: dict[str, Any] = {"grad_output": ups[0] if len(ups) == 1 else ups}
         named.update(s.passed)

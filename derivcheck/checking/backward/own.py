@@ -25,6 +25,7 @@ def own(s: Subject) -> Callable[[Tensors, Tensors], Gradients]:
     """A run of it, with the gradients by name; of a Function what it really returns: the engine sums that and casts it."""
 
     def run(tensors: Tensors, upstream: Tensors) -> Gradients:
+        """One run of the engine; where ``autograd.grad`` cannot say it all, ``.backward()`` and what it accumulates."""
         assert s.call is not None
         leaves = {n: t.requires_grad_() if n in s.wrt else t for n, t in tensors.items()}
         outs, wanted, ups = _forward(s, s.call, leaves, upstream)

@@ -36,6 +36,8 @@ class Lengths:
         self.dropped: list[str] = []  # lengths for which the budget left nothing
 
     def __iter__(self) -> Iterator[Probe]:
+        """A probe for each length that the budget of multiplications allows; sizes one at a time where they cannot move
+        together."""
         generator, total = torch.Generator().manual_seed(31), 0.0
         seen = [dict(self.sizes)]
         for length, choices in self._choices():

@@ -288,6 +288,7 @@ class _Known:
         return all(bool(np.isfinite(v).all()) for v in ends) and not any(bool(np.isnan(v).any()) for v in values.values())
 
     def _derived(self, p: Probe) -> Derived | None:
+        """The derived gradients at a probe; None where the forward refuses or is not what its Program says there."""
         same = next((found for q, found in self.kept.values() if q.tensors is p.tensors), None)
         dtype = next((t.dtype for t in p.tensors.values() if t.is_floating_point()), self.dtype)
         right = cache(lambda: derived(self.s, p.tensors, p.upstream, dtype))

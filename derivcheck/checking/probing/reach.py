@@ -107,6 +107,7 @@ class Reach:
 
     # -- one side ------------------------------------------------------------------------------
     def _made(self, c: SideCondition, side: str, data: Tensors) -> Iterator[tuple[str, Tensors]]:
+        """Candidates of data for one side of a condition: ties and zeros first, since they cost nothing, then solved ones."""
         said = f"data for {c.said(side)}"
         if c.label:
             yield from ((said, made) for made in self._labels(c, side, data))

@@ -83,6 +83,8 @@ class SidesTaken:
     """What is taken of the conditions of one adjoint, and by what first."""
 
     def __init__(self, forward: Program, adjoint: Program, upstream: Iterable[str]) -> None:
+        """The sides that the adjoint asks about, without those that no data can take, and a Program that gives their
+        operands."""
         still = _still(adjoint, set(upstream))
         found: dict[SideCondition, dict[str, None]] = {}
         for c, side in _conditions(still, _places(forward, adjoint)):
@@ -293,6 +295,7 @@ def _operands(still: Program, names: Mapping[str, SideCondition]) -> Program:
 
 
 def _signs(c: SideCondition, values: Any, d: Definition) -> set[int]:
+    """Which signs the operand of a condition takes at these values; of an extreme, whether two elements tie for it."""
     if not values.size:
         return set()
     if c.extreme:

@@ -130,6 +130,8 @@ def _drawn(
 def _as_a_whole(
     s: Subject, run: Run, names: set[str], upstream: Upstream, dtype: torch.dtype, seed: int, scale: float
 ) -> dict[str, Row]:
+    """A row for each gradient of which several draws, taken together, tell something; none where rounding is larger than
+    that."""
     figures = {n: Figures() for n in names}
     bars = dict(zip(s.derivation.wrt, s.derivation.adjoint.outputs))
     kept: list[JudgedRun] = []
@@ -196,6 +198,7 @@ def _same(a: torch.Tensor, b: torch.Tensor) -> bool:
 def _by_elements(
     s: Subject, run: Run, names: set[str], upstream: Upstream, dtype: torch.dtype, seed: int, scale: float
 ) -> dict[str, Row]:
+    """What single elements say of these gradients at one draw of the data times a number."""
     tensors, ups = next(_drawn(s, upstream, {}, seed, scale))
     where = f"the data times {scale:g}"
     try:

@@ -22,6 +22,7 @@ def page(reports: Iterable[Mapping[str, Any]]) -> str:
 
 @lru_cache(maxsize=1)
 def _template() -> Any:
+    """The page's template, with numbers in three digits."""
     from jinja2 import Environment, PackageLoader  # loaded for a page alone
 
     environment = Environment(

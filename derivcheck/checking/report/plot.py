@@ -52,6 +52,7 @@ def plot(report: Iterable[Row], path: str | None = None) -> Figure:
 
 
 def _write(figure: Figure, path: Path) -> None:
+    """The figure as a file that is ours: it is asked for before it is drawn, and carries our mark."""
     outputs = Outputs([(path, "path=")], force=None)
     outputs.ask()
     kind, memory = path.suffix.removeprefix(".").lower() or "png", io.BytesIO()

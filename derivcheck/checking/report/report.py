@@ -95,6 +95,7 @@ class Report:
         return "\n".join(self._failing() if self.failures else self._passing())
 
     def _passing(self) -> list[str]:
+        """What is said of a check that holds: per gradient its error, its bound and what would have been seen."""
         more = "" if self.passed else ", but not all was reached, as strict=True asks"
         lines = [f"{self.name}: {_all(len(self.rows))}{more} ({self.dtype}{_sizes(self.sizes)})"]
         width = max((len(r.name) for r in self.rows), default=0)
@@ -108,6 +109,7 @@ class Report:
         return lines + [f"  {n}" for n in self.notes]
 
     def _failing(self) -> list[str]:
+        """What is said of one that does not: the first faulty gradient in full, three more in a line or two."""
         bad = self.failures
         many = len(bad) > 1
         lines = [
@@ -125,6 +127,7 @@ class Report:
         return lines
 
     def _details(self, r: Row) -> list[str]:
+        """The worst element of a wrong gradient, why it is wrong, and what to do next."""
         lines = []
         if r.wrong and r.found is not None and r.expected is not None and r.worst_index is not None:
             found, expected = told_apart(r.found, r.expected)

@@ -106,6 +106,7 @@ def _twice_differentiated(script: Script) -> list[str]:
 
 
 def _forward(script: Script) -> str:
+    """The expression that calls the forward: ``apply`` of a Function, ``functional_call`` of a module, a function by name."""
     s = script.s
     given = [n for n in s.order if n in script.data or n in s.passed]
     if s.function is not None:

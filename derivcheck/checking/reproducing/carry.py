@@ -125,6 +125,8 @@ class Carrier:
 
     # -- functions and classes -----------------------------------------------------------
     def _code(self, value: Any) -> str:
+        """A function or class by import, through its owner, or as text; the file that it stands in, where it cannot be
+        copied."""
         inner = inspect.unwrap(value)
         if _of_library(inner):
             return self._imported(value)
@@ -159,6 +161,8 @@ class Carrier:
         return called
 
     def _copied(self, value: Any) -> str:
+        """The text of a function or class, in a scope of its own where names in it mean something else elsewhere in the
+        file."""
         snippet = class_snippet(value) if isinstance(value, type) else function_snippet(value)
         called = self._free(snippet.name, value)
         self.bound[called] = value
@@ -197,6 +201,7 @@ class Carrier:
 
     # -- modules ---------------------------------------------------------------------------
     def _module(self, name: str, module: types.ModuleType, snippet: Snippet) -> list[str]:
+        """A module that code names: an import of a library, or a class with the members that are used of the user's own."""
         if name in self.bound:
             raise CannotCarry(f"{name} means two things")
         self.bound[name] = module

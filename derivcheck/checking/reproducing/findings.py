@@ -18,6 +18,7 @@ from derivcheck.errors import InputError
 
 
 def finding(script: Script, call: list[str]) -> list[str]:
+    """The lines that run the backward and fail as the row says: it raises, writes to an input, gives too much, or is wrong."""
     row = script.row
     run = _situated(script, call)
     if row.verdict == "raised":
@@ -97,6 +98,7 @@ def _output(script: Script) -> int:
 
 
 def _asserted(script: Script, found: str) -> list[str]:
+    """The lines that hold the gradient against its shape, its type or its worst element."""
     row = script.row
     shown = f'print(f"found {{None if {found} is None else (tuple({found}.shape), {found}.dtype)}}, expected a gradient")'
     if row.verdict in ("missing", "shape", "dtype"):

@@ -131,6 +131,7 @@ def attributes_of(text: str, name: str) -> set[str] | None:
 
 
 def _snippet(name: str, text: str, known: Mapping[str, Any]) -> Snippet:
+    """The text with the outside names that it uses; names needed as soon as it is defined must have a value."""
     tree = ast.parse(text)
     needed = dict.fromkeys(_free(ast.unparse(_Bare().visit(ast.parse(text)))))
     every = dict.fromkeys(_free(text))
@@ -191,6 +192,7 @@ def _globals(table: symtable.SymbolTable) -> Iterator[str]:
 
 
 def _closure(f: Any) -> dict[str, Any]:
+    """The variables that a function closes over, without those that have no value yet."""
     found = {}
     for name, cell in zip(f.__code__.co_freevars, f.__closure__ or ()):
         try:

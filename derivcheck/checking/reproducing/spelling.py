@@ -131,6 +131,7 @@ class Literals:
             self.open.discard(id(value))
 
     def _container(self, value: Any) -> str | None:
+        """Python's own containers and partials as expressions; None for anything else."""
         of = self.carrier.of
         if type(value) is list:
             return f"[{', '.join(map(of, value))}]"
@@ -226,6 +227,7 @@ class Literals:
         return self._laid_out(t.detach()) + ".requires_grad_()" * (t.requires_grad and t.is_leaf)
 
     def _laid_out(self, t: torch.Tensor) -> str:
+        """A tensor with its strides, where they are not the usual ones: kernels may read memory."""
         t = t.cpu()
         text, dtype = self._values(t), f"dtype={t.dtype}"
         if any(k == 0 and n > 1 for k, n in zip(t.stride(), t.shape)):
@@ -238,6 +240,7 @@ class Literals:
         return text
 
     def _values(self, t: torch.Tensor) -> str:
+        """The elements: few of them as a list, many as compressed bytes, too many not at all."""
         if t.numel() > LARGEST:
             raise CannotCarry(f"a tensor of {t.numel()} elements is too large to be written out: take smaller sizes")
         if t.numel() <= EMBEDDED and not t.dtype.is_complex:

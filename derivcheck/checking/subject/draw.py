@@ -76,6 +76,7 @@ def _integers(
     sizes: Mapping[str, int],
     generator: torch.Generator,
 ) -> torch.Tensor:
+    """Integers or booleans of the same kind: below the size that they index, with the same share of negative ones."""
     old = sample.flatten()
     if argument.kind == "bool" or sample.dtype is torch.bool:
         return (torch.rand(shape, generator=generator) < 0.5).to(sample.device, sample.dtype)

@@ -89,6 +89,7 @@ def plain(function: Any, names: Sequence[str]) -> Callable[..., Any]:
     apart = separate(function)
 
     def forward(**given: Any) -> Any:
+        """One run of the forward with a context that records what it marks as not differentiable."""
         args = [given[n] for n in names]
         ctx = ForwardContext(args)
         out = forward_of(function, *args) if apart else forward_of(function, ctx, *args)

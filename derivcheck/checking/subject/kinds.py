@@ -67,6 +67,7 @@ def fitted(kinds: Mapping[str, Sequence[Kind]], tensors: Mapping[str, torch.Tens
 
 
 def _matrix(v: torch.Tensor, room: float) -> Kind | None:
+    """The kind of a square matrix: symmetric, positive definite, triangular; None for one of no kind."""
     if v.ndim < 2 or v.shape[-1] != v.shape[-2] or v.shape[-1] < 2:
         return None
     size = float(v.abs().max())
@@ -102,6 +103,7 @@ def _triangle(part: Callable[[torch.Tensor], torch.Tensor], positive: bool, x: t
 
 
 def _line(v: torch.Tensor, axis: int, room: float) -> Kind | None:
+    """The kind of the lines along an axis: one-hot, adding up to 1, of norm 1, sorted; None for lines of no kind."""
     n = v.shape[axis]
     if n < 2:
         return None

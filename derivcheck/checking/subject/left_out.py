@@ -23,6 +23,7 @@ def undifferentiable(
     """
 
     def refused(names: Iterable[str]) -> bool:
+        """Whether torch says that these, taken together, are not differentiable."""
         given = {n: t.detach().clone() for n, t in tensors.items()}
         for n in names:
             given[n].requires_grad_()

@@ -349,6 +349,7 @@ def _module_values(module: torch.nn.Module) -> Tensors:
 
 
 def _module_call(module: torch.nn.Module, names: list[str], nested: Nested) -> Callable[[Tensors], Any]:
+    """A module as a function of named tensors: its state is put in for a call, its attributes are not written."""
     dotted = {called(n): n for n, _ in (*module.named_parameters(), *module.named_buffers())}
     parameters = {called(n) for n, _ in module.named_parameters()}
 

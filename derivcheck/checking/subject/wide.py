@@ -38,6 +38,7 @@ class Widening(TorchFunctionMode):
         return func(*(self._wide(a, tensors) for a in args), **given)
 
     def _wide(self, value: Any, tensors: bool) -> Any:
+        """The same value without narrow types in it, in lists and tuples too."""
         if isinstance(value, torch.dtype) and value in NARROW:
             self.met.add(value)
             return torch.float64

@@ -60,6 +60,7 @@ def as_case(s: Subject, run: Run, name: str, evidence: JudgedRun) -> Case | None
     def backward(
         given: Mapping[str, torch.Tensor], ups: Mapping[str, torch.Tensor], dtype: torch.dtype = right.dtype
     ) -> dict[str, torch.Tensor | None]:
+        """The backward at a diagnosis' own data: back on the device and in the type that it was judged in."""
         some = next(iter(tensors.values()))
 
         def back(t: torch.Tensor) -> torch.Tensor:

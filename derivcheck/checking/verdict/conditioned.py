@@ -115,6 +115,7 @@ class Rounding:
     def _by_its_own(
         self, t: Trial, rows: Sequence[Row], times: Mapping[str, float], double: Mapping[str, torch.Tensor]
     ) -> dict[str, Opinion]:
+        """An opinion on each row whose error is no more than what the backward's own arithmetic rounds."""
         own, right = self._own(t), t.right
         if own is None:  # a loop over a long axis, say
             kind = type_name(right.dtype)
@@ -202,6 +203,7 @@ def _usual(t: Trial, name: str) -> float:
 
 
 def _ratio(s: Subject, name: str, tensors: Tensors, upstream: Upstream, sizes: Mapping[str, int] | None) -> float:
+    """The largest grad_output times output, per unit of the input: what a gradient of such numbers is in size."""
     program = s.derivation.program
     x = float(tensors[name].abs().max()) if name in tensors and tensors[name].numel() else 0.0
     if not x:
@@ -233,6 +235,7 @@ class _Exact:
     """The backward's own Program and the derived one on the same numbers, without the rounding of either."""
 
     def __init__(self, t: Trial, own: _OwnProgram, affordable: bool) -> None:
+        """In a narrow type both in float64; in float64 both in many digits, if that is affordable."""
         self.claim, self.wide = own.claim, t.right.dtype is not torch.float64
         self.scale = max((_largest(g) for g in t.upstream.values()), default=0.0)
         self.own: Mapping[str, Any] = {}

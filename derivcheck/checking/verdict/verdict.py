@@ -187,6 +187,7 @@ def noted(row: Row, note: str) -> Row:
 
 # -- parts --------------------------------------------------------------------------------
 def _compared(row: Row, c: Comparison, expected: torch.Tensor, tolerance: torch.Tensor) -> Row:
+    """The row with a comparison's numbers, and the smallest error, relative to the gradient, that it would have seen."""
     sensitivity = 0.0
     if c.count:
         norm = float(torch.linalg.vector_norm(expected))

@@ -104,6 +104,7 @@ class Duals(Exact):
         return Dual(sum((v.value for v in values), zero.value), _combined(*((1, v.slopes) for v in values)))
 
     def one_power(self, base: Any, exponent: Any) -> Any:
+        """A power with its slopes; whole powers of fractions stay exact, 0 to a negative power has no value."""
         if base is None or exponent is None:
             return None
         fixed = isinstance(exponent, Fraction)

@@ -154,6 +154,7 @@ def degree(program: Program, name: str) -> float:
 
 
 def _degree(t: Term, of: Mapping[str, float]) -> float:
+    """The degree of a term as a polynomial in some inputs; infinite where it is none."""
     if isinstance(t, (Number, SizeOf)):
         return 0
     if isinstance(t, Ref):

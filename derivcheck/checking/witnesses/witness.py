@@ -167,6 +167,8 @@ def _difference(
     bar: str,
     seed: int,
 ) -> Witness:
+    """The verdict of the differences: elements at kinks or too inexact are set aside, those that disagree are asked again,
+    finer."""
     try:
         with np.errstate(all="ignore"):
             d = found or difference(s.derivation.program, inputs, upstream, name, base, right.sizes, seed)

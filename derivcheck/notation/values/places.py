@@ -40,6 +40,7 @@ class Places(Axes):
         """What a term is worth."""
 
     def extent(self, index: Index) -> int:
+        """How long an index is at these sizes, worked out once."""
         known = self.extents.get(index)
         if known is None:
             size = index.size.atom

@@ -134,6 +134,7 @@ class Walk:
 
     # -- one operator --
     def step(self, step: UnifiedCall, hints: list[str | None], cache: dict[Any, Any]) -> None:
+        """The values that one operator gives; the same operator on the same values is not defined twice."""
         call, b = step.call, self.b
         operator = call.operator
         numbers = [t.number for t in tensors_in(call.out)]
@@ -187,6 +188,7 @@ class Walk:
         numbers: list[int],
         hints: list[str | None],
     ) -> list[Any]:
+        """What the row gives, held against the shapes that torch gave."""
         call, b = step.call, self.b
         known = {a.name for a in call.func._schema.arguments}
         dropped = {"device", "layout", "pin_memory", "memory_format", "generator", "non_blocking"} & known
@@ -214,6 +216,7 @@ class Walk:
         return results
 
     def value(self, arg: Any) -> Any:
+        """An argument as rows take it: tensors are values, numbers are expressions in the derivation's sizes."""
         if isinstance(arg, Tensor):
             if arg.number not in self.held:
                 self.held[arg.number] = self.constant(arg.number)
@@ -298,6 +301,7 @@ class Walk:
 
     # -- the end --
     def outputs(self) -> list[str]:
+        """The names of what is returned; an input, or what is returned twice, is defined again under a name of its own."""
         found: list[str] = []
         tensors = tensors_in(self.recording.output)
         if not tensors:

@@ -226,6 +226,7 @@ def closed_over(f: Any) -> dict[int, str]:
     seen: set[int] = set()
 
     def look(name: str, value: Any, depth: int) -> None:
+        """Note the tensors in one value, three containers deep."""
         if isinstance(value, torch.Tensor):
             found.setdefault(id(value), name)
             return
@@ -250,6 +251,7 @@ def closed_over(f: Any) -> dict[int, str]:
             look(name, vars(value), depth)
 
     def inside(g: Any, depth: int) -> None:
+        """Look at all that a function reaches: what is bound to it, its defaults, its closure, the globals that it names."""
         while isinstance(g, functools.partial):
             for n, value in [*zip(_parameters(g.func), g.args), *g.keywords.items()]:
                 look(n, value, depth)

@@ -52,6 +52,7 @@ def known_sizes(m: nn.Module) -> KnownSizes | None:
 
 
 def _linear(m: Any) -> KnownSizes | None:
+    """Sizes of ``nn.Linear``; None for a lazy one, which has none yet."""
     if isinstance(getattr(m, "weight", None), nn.UninitializedParameter):
         return None
     return KnownSizes(
@@ -69,6 +70,7 @@ def _embedding(m: Any) -> KnownSizes | None:
 
 
 def _layer_norm(m: Any) -> KnownSizes | None:
+    """Sizes of the dimensions that ``nn.LayerNorm`` and its kin normalise."""
     shape = tuple(m.normalized_shape)
     names = ("C",) if len(shape) == 1 else tuple(f"C{k}" for k in range(len(shape)))
     return KnownSizes(
@@ -80,6 +82,7 @@ def _layer_norm(m: Any) -> KnownSizes | None:
 
 
 def _group_norm(m: Any) -> KnownSizes | None:
+    """Sizes of ``nn.GroupNorm``: the channels are the groups times what is in each."""
     g = m.num_groups
     channels = "C" if g == 1 else f"{g}*c"
     return KnownSizes(
@@ -91,6 +94,7 @@ def _group_norm(m: Any) -> KnownSizes | None:
 
 
 def _batch_norm(m: Any) -> KnownSizes | None:
+    """Sizes of the batch and instance norms; None for a lazy one."""
     c = ("C",)
     if isinstance(getattr(m, "weight", None), nn.UninitializedParameter):
         return None
@@ -103,6 +107,7 @@ def _batch_norm(m: Any) -> KnownSizes | None:
 
 
 def _conv(m: Any) -> KnownSizes | None:
+    """Sizes of the convolutions; the kernel's are fixed where padding is worked out from them."""
     if isinstance(getattr(m, "weight", None), nn.UninitializedParameter):
         return None
     g = m.groups
@@ -127,6 +132,7 @@ def _conv(m: Any) -> KnownSizes | None:
 
 
 def _attention(m: Any) -> KnownSizes | None:
+    """Sizes of ``nn.MultiheadAttention``: the embedding is heads times the dimension of each."""
     h = m.num_heads
     e = f"{h}*d" if h > 1 else "d"
     sizes, kv = {"d": m.head_dim}, {"k": e, "v": e}
@@ -155,6 +161,7 @@ def _attention(m: Any) -> KnownSizes | None:
 
 
 def _recurrent(m: Any) -> KnownSizes | None:
+    """Sizes of ``nn.RNN``, ``nn.LSTM`` and ``nn.GRU``, whose weights stack the gates."""
     gates = {"LSTM": 4, "GRU": 3}.get(m.mode, 1)
     h = f"{gates}*H" if gates > 1 else "H"
     out = "P" if getattr(m, "proj_size", 0) else "H"
@@ -179,6 +186,7 @@ def _recurrent(m: Any) -> KnownSizes | None:
 
 
 def _cell(m: Any) -> KnownSizes | None:
+    """Sizes of one cell of a recurrence."""
     gates = {"LSTMCell": 4, "GRUCell": 3}.get(type(m).__name__, 1)
     h = f"{gates}*H" if gates > 1 else "H"
     return KnownSizes(
@@ -237,6 +245,7 @@ _Shape = tuple[tuple[int, ...], tuple[str, ...], torch.dtype]
 
 
 def _shapes(m: nn.Module) -> list[_Shape] | None:
+    """Shapes that a module of torch's takes, with names for their sizes; None for one that is not known."""
     real = next((p.dtype for p in m.parameters() if p.is_floating_point()), torch.get_default_dtype())
     if isinstance(m, nn.Sequential):
         for child in m:

@@ -51,6 +51,7 @@ class Constants:
         return self._known[number]
 
     def _computed(self, number: int) -> torch.Tensor | None:
+        """The value, by running the operators that made it; None where an input or chance is in it, or it is large."""
         held = self.recording.constants.get(number)
         if held is not None:
             plain = type(held) in (torch.Tensor, torch.nn.Parameter) and not held.requires_grad and held.device.type != "meta"
@@ -76,6 +77,7 @@ class Constants:
         return found if isinstance(found, torch.Tensor) else None
 
     def _filled(self, value: Any) -> Any:
+        """Arguments with values in the place of tensors; KeyError where one has none."""
         if isinstance(value, Tensor):
             found = self._value(value.number)
             if found is None:

@@ -57,6 +57,7 @@ class Recorder(ProxyTorchDispatchMode):  # type: ignore[no-untyped-call]
     def __init__(
         self, recording: Recording, has_row: Callable[[Any], bool], decompositions: Callable[[Any], Any], names: bool
     ) -> None:
+        """Stand in the slot of torch's own proxy mode, without the set-up of its tracer."""
         TorchDispatchMode.__init__(self, torch._C.DispatchKey.PreDispatch)  # type: ignore[no-untyped-call]
         self._mode_key = torch._C._TorchDispatchModeKey.PROXY
         self.enter_stack = []

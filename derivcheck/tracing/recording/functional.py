@@ -54,6 +54,8 @@ class Functional(FunctionalTensorMode):  # type: ignore[no-untyped-call]
     """
 
     def __init__(self, recorder: Recorder, pure: bool = False) -> None:
+        """``cut`` are tensors behind a detach, ``live_storages`` memory that a gradient flows through; ``kept`` keeps both from
+        reuse."""
         super().__init__(pre_dispatch=True)
         self.recorder, self.pure, self.wrote = recorder, pure, False
         self.cut: set[int] = set()
@@ -64,6 +66,7 @@ class Functional(FunctionalTensorMode):  # type: ignore[no-untyped-call]
         self.reads: Reads
 
     def _can_decompose(self, func: Any, args: Any, kwargs: Any) -> bool:
+        """As torch says, except that an operator with a row stays whole unless it is a view or writes."""
         if (
             self.recorder.has_row(func)
             and not operator_name(func).startswith(_VIEWS)

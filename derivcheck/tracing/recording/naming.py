@@ -47,6 +47,7 @@ def statement(frame: CallSite) -> ast.stmt | None:
 
 
 def _targets(node: ast.stmt | None) -> list[str] | None:
+    """The names that a statement assigns to; None where it is no plain assignment."""
     if isinstance(node, ast.Assign) and len(node.targets) == 1:
         target = node.targets[0]
     elif isinstance(node, (ast.AugAssign, ast.AnnAssign)):

@@ -63,6 +63,7 @@ class Run:
         pure: bool = False,
         mode: FakeTensorMode | None = None,
     ) -> None:
+        """Stack the modes: Python calls over functionalization over the recorder."""
         self.modules, self.marks = tuple(modules), Marks()
         self.recording = Recording()
         self.mode = FakeTensorMode(allow_non_fake_inputs=True) if mode is None else mode
@@ -180,6 +181,7 @@ def _eager() -> Any:
 
 
 def _unwrapped(value: Any, recorder: Recorder, marks: Marks) -> Any:
+    """What the code returned, with tensors as their numbers in the recording; dataclasses are tuples of their fields."""
     value = marks.cut(value)
     if isinstance(value, FunctionalTensor):
         return recorder.number(value.from_functional())

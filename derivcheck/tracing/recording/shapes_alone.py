@@ -76,6 +76,7 @@ def _elementwise(func: Any, args: Any) -> tuple[tuple[int, ...], torch.dtype] | 
 
 
 def _all_fake(args: Any) -> bool:
+    """Whether there are tensors, all of them fake, on the CPU and none in a list: the shortcut is for those."""
     found = False
     for a in args:
         if isinstance(a, torch.Tensor):

@@ -57,6 +57,7 @@ def _frozen(value: Any) -> Any:
 
 
 def _takes(func: Any, args: Any, kwargs: Any) -> bool:
+    """Whether an operator runs on tensors without data, and its kernel would."""
     try:
         with torch.no_grad(), no_dispatch():
             made = {k: made_of(v, "meta") for k, v in kwargs.items() if k not in ("device", "pin_memory")}

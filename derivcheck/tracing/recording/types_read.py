@@ -102,6 +102,8 @@ def _instructions(code: CodeType) -> tuple[dis.Instruction, ...]:
 
 @lru_cache(maxsize=4096)
 def _decides(code: CodeType, at: int) -> bool:
+    """Whether what an instruction read is compared, or kept or looked up (``get``) where it may be; not where it is handed
+    on."""
     instructions = _instructions(code)
     start = next(k for k, i in enumerate(instructions) if i.offset >= at)
     lines = [i.positions.lineno if i.positions else None for i in instructions]

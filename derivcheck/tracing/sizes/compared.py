@@ -71,6 +71,7 @@ class Conditions:
     """
 
     def __init__(self, recording: Recording, resolved: Mapping[Poly, Poly | None]) -> None:
+        """The comparisons with both sides resolved; one whose sides differ by a number says nothing of the sizes."""
         self.found: dict[tuple[Requirement, CodeLine, bool], None] = {}
         self.unknown: list[SizeComparison] = []
         for c in branches(recording):

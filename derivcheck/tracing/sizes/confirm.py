@@ -79,6 +79,7 @@ def _differing(traces: Gathering, unified: Unified, sizes: Mapping[str, int]) ->
 
 
 def _compare(unified: Unified, recording: Recording, first: Recording, sizes: Mapping[str, int]) -> None:
+    """Raise where a recording's operators, arguments or shapes are not what the expressions give there."""
     if len(recording.calls) != len(unified.steps) or len(recording.metas) != len(unified.dims):
         raise Differs("other operators are called at other sizes", None)
     for step, call in zip(unified.steps, recording.calls):
@@ -94,6 +95,7 @@ def _compare(unified: Unified, recording: Recording, first: Recording, sizes: Ma
 
 
 def _same(mine: object, theirs: object, step: object, sizes: Mapping[str, int]) -> None:
+    """Raise where an argument, or a number in it, is not what its expression gives at these sizes."""
     if isinstance(mine, (list, tuple)) and isinstance(theirs, (list, tuple)):
         if len(mine) != len(theirs):
             raise Differs("an argument has another length at other sizes", step.call)  # type: ignore[attr-defined]

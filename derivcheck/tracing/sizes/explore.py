@@ -37,6 +37,7 @@ def explored(
 
 
 def _explored(traces: Gathering, sizes: str) -> tuple[Gathering, Unified]:
+    """Gather recordings until they unify; whatever is found to be fixed or equal starts them anew."""
     if sizes == "given" and traces.example is not None:
         for n in traces.free():
             traces.fix(n, f"{shown(n)} = {traces.base()[n]}")
@@ -51,6 +52,7 @@ def _explored(traces: Gathering, sizes: str) -> tuple[Gathering, Unified]:
 
 
 def _unified(traces: Gathering) -> Unified:
+    """The recordings as one, or the sizes that stand in the way are fixed and :class:`ExploreAgain` is raised."""
     first = traces.recordings[0]
     known = {first.inputs[s.name]: tuple(traces.resolve(p) for p in s.dims) for s in traces.subject.specs}
     free = traces.free()

@@ -38,6 +38,7 @@ class SizeExpressions:
     """
 
     def __init__(self, assignments: Sequence[Mapping[str, int]], reads: Sequence[Mapping[str, int]] = ()) -> None:
+        """Start with the sizes themselves, each known by its values in the recordings."""
         self.assignments, self.reads = list(assignments), list(reads)
         self.read: dict[Size, Poly] = {}
         self.positive: set[str] = set()  # sizes that are taken to be at least 1 in what numbers became

@@ -97,6 +97,7 @@ def _silent(node: ast.AST, told: set[str]) -> bool:
 
 
 def _asks_for_none(test: ast.expr, told: set[str]) -> bool:
+    """Whether a test does not read what is told, or asks of it only whether it is None."""
     if not _reads(test, told):
         return True
     return (

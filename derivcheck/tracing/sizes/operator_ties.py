@@ -23,6 +23,7 @@ class Local:
     def __init__(
         self, call: Call, recording: Recording, other: Call, example: Recording, now: Mapping[str, int], then: Mapping[str, int]
     ) -> None:
+        """The arguments of both calls by shape alone; ``now`` are the sizes of the one that failed, ``then`` the example's."""
         self.func, self.now, self.then = call.func, dict(now), then
         self.mine = shaped([call.args, call.kwargs], recording)
         self.theirs = shaped([other.args, other.kwargs], example)
@@ -42,6 +43,7 @@ class Local:
         return self.then[name] if choice is None else self.leaves[choice] if isinstance(choice, int) else self.now[choice]
 
     def _fill(self, mine: Any, theirs: Any) -> Any:
+        """The arguments at the sizes that are now chosen."""
         if isinstance(mine, Meta):
             return Meta(tuple(self._fill(a, b) for a, b in zip(mine.shape, theirs.shape)), mine.dtype)
         if isinstance(mine, dict):

@@ -79,6 +79,7 @@ class Equalities:
         known = {p.at(now): p for p in self.traces.known()}
 
         def repair(call: Call, recording: Recording) -> tuple[Any, Any] | None:
+            """Arguments at which a failed operator runs, with what had to be equal kept; None where no choice is known."""
             k = len(recording.calls)
             if k >= len(example.calls) or example.calls[k].func is not call.func:
                 return None
@@ -112,6 +113,7 @@ class Equalities:
         return self._made_equal(equal) or self._made_equal([(n, p) for n, p in found if p.constant is not None])
 
     def _made_equal(self, found: list[tuple[str, Poly]]) -> bool:
+        """Let a size mean the expression that it is equal to; whether any was new."""
         changed = False
         for n, poly in found:
             left, right = self.traces.resolve(size(n)), self.traces.resolve(poly)

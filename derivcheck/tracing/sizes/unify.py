@@ -119,6 +119,7 @@ def _by_arithmetic(call: Call, shapes: Sequence[tuple[int, ...]]) -> bool:
 
 
 def _same_operators(recordings: Sequence[Recording]) -> None:
+    """Raise where recordings differ in operators, results or tensors that the code holds."""
     first = recordings[0]
     for k, call in enumerate(first.calls):
         for r in recordings[1:]:
@@ -186,6 +187,7 @@ def _shape(
     meant: tuple[Poly, ...],
     near: Mapping[tuple[int, ...], Poly],
 ) -> tuple[Poly, ...]:
+    """One expression per dimension of a tensor: what the operator means by it, what an argument has, what fits the values."""
     ranks = {len(m.shape) for m in metas}
     if len(ranks) > 1:
         raise Differs("a tensor has another number of dimensions at other sizes", call)
@@ -212,6 +214,7 @@ class _Merge:
         self.at = 0
 
     def __call__(self, values: Sequence[Any], what: str) -> Any:
+        """The value that all recordings have there, or an expression that gives each its own."""
         first, call = values[0], self.call
         if isinstance(first, Tensor):
             if any(v != first for v in values):

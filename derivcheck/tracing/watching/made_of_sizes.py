@@ -51,6 +51,7 @@ class MadeOfSizes:
         raise NotImplementedError
 
     def _compare(self, relation: str, other: Any) -> Any:
+        """The comparison's outcome, noted as one of integer expressions; one that is none lets its sizes escape."""
         if not isinstance(other, (int, float)):
             return NotImplemented
         outcome = _TESTS[relation](bare(self), bare(other))

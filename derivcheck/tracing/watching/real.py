@@ -88,6 +88,7 @@ class Real(Divided, torch.SymFloat):
         return raised(other, self, self.log)
 
     def _rounded(self, what: str, up: bool) -> Any:
+        """Floor or ceiling with its integer expression, where the float is a quotient, a root or a logarithm of one."""
         value = math.ceil(bare(self)) if up else math.floor(bare(self))
         of = self.root if self.root is not None else self.bits
         if of is not None and value >= 0:  # of whole numbers below 2^52, so that the float is on the right side

@@ -52,6 +52,8 @@ def _index(x: Any) -> int:
 
 
 def _extreme(kind: str, real: Callable[..., Any]) -> Callable[..., Any]:
+    """A ``min`` or ``max`` that keeps the expressions of watched numbers, and is Python's own for all others."""
+
     def stand(*args: Any, **options: Any) -> Any:
         if _LEN(args) == 1 and not options:
             args = tuple(args[0])
@@ -219,9 +221,11 @@ _MATH: dict[str, Callable[..., Any]] = {
 
 
 def _math_stand(name: str, real: Callable[..., Any]) -> Callable[..., Any]:
+    """A function of ``math`` that keeps the expressions of watched numbers where it is known how; else their sizes escape."""
     known = _MATH.get(name)
 
     def stand(*args: Any, **kwargs: Any) -> Any:
+        """Python's own unless a number is watched."""
         if not any(type(a) in _watched for a in args):
             return real(*args, **kwargs)
         if known is not None and not kwargs:

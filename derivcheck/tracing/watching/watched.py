@@ -91,6 +91,8 @@ class Watched(Divided, torch.SymInt):
     __rmul__ = __mul__
 
     def _divided(self, other: Any, f: Callable[[Any, Any], Any], turned: bool = False) -> Any:
+        """Quotient or remainder with its expression; that the divisor is not 0 is noted, a float among them lets sizes
+        escape."""
         if not isinstance(other, int):
             if isinstance(other, float):
                 found = quotient(other, self, self.log) if turned else quotient(self, other, self.log)
