@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from derivcheck.checking.subject.subject import called
+from derivcheck.checking.subject.forms import called
 from derivcheck.derived import Derivation
 from derivcheck.errors import InputError
 

@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from derivcheck.checking.report.report import Report
-from derivcheck.checking.subject.subject import called
+from derivcheck.checking.subject.forms import called
 from derivcheck.derive import derive
 from derivcheck.errors import DerivcheckError, InputError, UnverifiedGradientError
 from derivcheck.training.contraction import Contraction, contraction, largest_eigenvalue

@@ -13,9 +13,10 @@ from typing import Any
 import torch
 
 from derivcheck.checking.backward.engine import functions, misshapen, overheard, returned
+from derivcheck.checking.subject.forms import called
 from derivcheck.checking.subject.nested import by_name
 from derivcheck.checking.subject.outputs import flat
-from derivcheck.checking.subject.subject import Subject, Tensors, called
+from derivcheck.checking.subject.subject import Subject, Tensors
 
 THROUGH = "its gradients come through .backward() alone: torch.autograd.grad refuses it, or does not see them"
 Gradients = dict[str, "torch.Tensor | None"]
