@@ -259,6 +259,38 @@ def test_the_tests_of_files_can_fail() -> None:
     assert unreasoned("def f():\n    import torch  # slow to load\n    # slow, too\n    import sympy\nimport ast") == []
 
 
+# -- docstrings --------------------------------------------------------------------
+# Rooms in which every function of nine lines or more says in a sentence what it gives, or why it is there; the others follow.
+DESCRIBED = set("checking claimed cli derivation derive derived errors held notation notes operators tracing training".split())
+NINE = 9  # lines, the one of ``def`` among them
+
+
+def undescribed(source: str) -> list[str]:
+    """The functions of nine lines or more that have no docstring, methods and functions inside functions among them."""
+    functions = [n for n in ast.walk(ast.parse(source)) if isinstance(n, (ast.FunctionDef, ast.AsyncFunctionDef))]
+    long = [f for f in functions if (f.end_lineno or f.lineno) - f.lineno + 1 >= NINE]
+    return [f"{f.name}, line {f.lineno}" for f in long if not (ast.get_docstring(f) or "").strip()]
+
+
+@pytest.mark.parametrize("room", sorted(DESCRIBED))
+def test_a_function_of_nine_lines_has_a_docstring(room: str) -> None:
+    mine = [p for p in FILES if room_of(p) == room]
+    assert mine, "a misspelt room would hold nothing"
+    found = {p.relative_to(PACKAGE).as_posix(): undescribed(p.read_text(encoding="utf-8")) for p in mine}
+    assert {p: names for p, names in found.items() if names} == {}
+
+
+def test_the_test_of_docstrings_can_fail() -> None:
+    body = "    x = 1\n" * 7
+    eight, nine = f"def f():\n{body}", f"def f():\n{body}    return x\n"
+    assert undescribed(eight) == [] and undescribed(nine) == ["f, line 1"]
+    assert undescribed(nine.replace("    x = 1", '    """What it gives."""', 1)) == []
+    assert undescribed(nine.replace("    x = 1", '    """ """', 1)) == ["f, line 1"], "says nothing"
+    inner = "".join(f"    {line}\n" for line in nine.splitlines())
+    assert undescribed(f"class A:\n{inner}") == ["f, line 2"]
+    assert undescribed(f'def g():\n    """A step."""\n{inner}') == ["f, line 3"]
+
+
 # -- helpers -----------------------------------------------------------------------
 ROOT = PACKAGE.parent
 

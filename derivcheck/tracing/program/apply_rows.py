@@ -46,6 +46,9 @@ _SAME = {
     "aten.detach_copy.default",
 }
 
+# Roles in the order of a Program's arguments; a target, or what was asked for on the way, comes after the parameters (1.5).
+_ORDER = {"argument": 0, "parameter": 1, "buffer": 2, "constant": 3}
+
 
 def has_row(func: Any) -> bool:
     """Whether an operator is kept whole: it has a row, or it only hands its argument on."""
@@ -66,32 +69,46 @@ class Walk:
         self.by_number = {k: n for n, k in self.recording.inputs.items()}
 
     def program(self, titles: Mapping[str, Poly]) -> Program:
-        rename = {Size(n): p for n, p in titles.items()}
-        self.rename = rename
-        traces, recording = self.traces, self.recording
-        sizes = [str(p) for p in titles.values()] or traces.free()
-        reserved = {h for hints in self.names for h in hints if h}
+        """The Program: inputs, the rows of all steps, outputs, then what all of it needs of the sizes."""
+        self.rename = {Size(n): p for n, p in titles.items()}
         self.traced = [{str(titles.get(n, n)): v for n, v in a.items()} for a in self._generic()]
-        self.b = b = Builder(names=recording.inputs, sizes=sizes, reserved=reserved - set(recording.inputs), traced=self.traced)
+        sizes = [str(p) for p in titles.values()] or self.traces.free()
+        inputs = self.recording.inputs
+        reserved = {h for hints in self.names for h in hints if h} - set(inputs)
+        self.b = Builder(names=inputs, sizes=sizes, reserved=reserved, traced=self.traced)
         self.held: dict[int, Any] = {}
-        specs = {s.name: s for s in traces.subject.specs}
         self.arguments: list[Input] = []
-        for n, k in recording.inputs.items():
+        self.inputs()
+        with listening() as heard:
+            dropped = self.steps(heard)
+            outputs = self.outputs()
+        return self.needed(self.whole(outputs, sizes, dropped), dropped)
+
+    def inputs(self) -> None:
+        """The inputs of the recording as arguments of the Program."""
+        specs = {s.name: s for s in self.traces.subject.specs}
+        for n, k in self.recording.inputs.items():
             dims, kind = self.dims(k), self.unified.kinds[k]
             below = specs[n].below if n in specs else None
+            below = None if below is None else self.traces.resolve(below).substitute(self.rename)
             role = specs[n].role if n in specs else self.late.get(n, "argument")
-            below = None if below is None else traces.resolve(below).substitute(rename)
             self.arguments.append(Input(n, dims, kind, below, role))
             self.held[k] = Value(n, dims, kind)
+
+    def steps(self, heard: Mapping[Term, Any]) -> tuple[Term, ...]:
+        """Apply the rows; what products with 0 left out of the terms (``heard``) and may not be a number is given back."""
         cache: dict[Any, Any] = {}
         dropped: dict[Term, None] = {}
-        with listening() as heard:
-            for step, hints in zip(self.unified.steps, self.names):
-                before = len(heard)
-                self.step(step, hints, cache)
-                if len(heard) > before:
-                    dropped.update(dict.fromkeys(left_out(list(heard)[before:], b, self.values, step.call)))
-            outputs = self.outputs()
+        for step, hints in zip(self.unified.steps, self.names):
+            before = len(heard)
+            self.step(step, hints, cache)
+            if len(heard) > before:
+                dropped.update(dict.fromkeys(left_out(list(heard)[before:], self.b, self.values, step.call)))
+        return tuple(dropped)
+
+    def whole(self, outputs: list[str], sizes: list[str], dropped: tuple[Term, ...]) -> Program:
+        """All that was defined, with what rows and the code's own comparisons ask of the sizes."""
+        b, traces = self.b, self.traces
         self.lengths()
         for r in b.requires:
             if traces.example is not None and not r.holds(self.traced[0]):
@@ -101,16 +118,19 @@ class Walk:
             b.assume(NOT_TWICE)
         needs, words = self.compared()
         plain = [c for c in b.conditions if c not in {str(r) for r in needs}]  # those of the code's own have their line
-        program = Program(
+        return Program(
             tuple(self.arguments),
             definitions,
             tuple(outputs),
             tuple(dict.fromkeys([*plain, *words])),
-            tuple(notes(traces, rename, b, sizes, self.said)),
+            tuple(notes(traces, self.rename, b, sizes, self.said)),
             requires=tuple(dict.fromkeys([*b.requires, *needs])),
-            dropped=tuple(dropped),
+            dropped=dropped,
             only=tuple(key for key in self.recording.chosen_by if key[0] in ("dtype", "device")),
         )
+
+    def needed(self, program: Program, dropped: tuple[Term, ...]) -> Program:
+        """What the outputs need of it, arguments in the order of ``_ORDER``; a buffer or constant that nothing reads goes."""
         program = program.needed(program.outputs)
         more = dropped_conditions(dropped, program.definitions)
         program = replace(program, conditions=tuple(dict.fromkeys([*program.conditions, *more])))
@@ -120,10 +140,8 @@ class Walk:
         kept = tuple(a for a in program.arguments if a.role not in ("buffer", "constant") or a.name in used)
         for n in {a.name for a in program.arguments} - {a.name for a in kept}:
             self.values.pop(n, None)
-        order = {"argument": 0, "parameter": 1, "buffer": 2, "constant": 3}
-        late = set(self.recording.inputs) - {s.name for s in traces.subject.specs}
-        kept = tuple(sorted(kept, key=lambda a: 1.5 if a.name == "target" or a.name in late else order.get(a.role, 0)))
-        return replace(program, arguments=kept)
+        late = set(self.recording.inputs) - {s.name for s in self.traces.subject.specs} | {"target"}
+        return replace(program, arguments=tuple(sorted(kept, key=lambda a: 1.5 if a.name in late else _ORDER.get(a.role, 0))))
 
     def _generic(self) -> list[dict[str, int]]:
         free = self.traces.free()

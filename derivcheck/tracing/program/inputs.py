@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import functools
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -29,26 +29,9 @@ def function_subject(
     constants: Mapping[str, Any],
     named: Named | None = None,
 ) -> tuple[Traceable, dict[str, int] | None, dict[str, Any]]:
-    try:
-        parameters = inspect.signature(f).parameters
-    except (TypeError, ValueError):
-        parameters = {}  # type: ignore[assignment]
-    open_ended = any(p.kind is p.VAR_KEYWORD for p in parameters.values()) or not parameters
-    given = [*dims, *examples, *constants]
-    for n in given:
-        if n not in parameters and not open_ended and not n.startswith("dropout_mask"):
-            raise InputError(f"there is no parameter {n!r}; the function's parameters are {', '.join(parameters)}")
-    missing = [
-        p.name
-        for p in parameters.values()
-        if p.default is p.empty
-        and p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY, p.POSITIONAL_ONLY)
-        and p.name not in given
-    ]
-    if missing:
-        raise InputError(
-            f"no example, dims or constant for {', '.join(map(repr, missing))}; give tensors by keyword, or dims={{...}}"
-        )
+    """The function as something to trace, the sizes of its example (None with ``dims``), and the constants."""
+    parameters, given = _parameters(f), [*dims, *examples, *constants]
+    _refuse_unfit(parameters, given)
     order = [n for n in parameters if n in given] + [n for n in given if n not in parameters]
     example: dict[str, int] = {}
     specs: list[Spec] = []
@@ -56,13 +39,7 @@ def function_subject(
     structure: dict[str, Any] = {}
     for n in dict.fromkeys(order):
         if n in dims:
-            given_dims = dims[n]
-            read = given_dims if isinstance(given_dims, Input) else parse_input(n, given_dims)
-            dtype = {"float": torch.get_default_dtype(), "int": torch.int64, "bool": torch.bool}[read.kind]
-            value = examples.get(n)
-            if isinstance(value, torch.Tensor):
-                dtype = value.dtype
-            specs.append(Spec(n, read.dims, dtype, "argument", read.below))
+            specs.append(_spec_by_dims(n, dims[n], examples.get(n)))
             structure[n] = _Slot(n)
         elif n in examples:
             structure[n] = input_slots(n, examples[n], specs, example, named)
@@ -88,6 +65,27 @@ def function_subject(
         tuple(specs), call, has_row, decomposition, actual=actual if example else None, modules=tuple(module_names(f))
     )
     return subject, example or None, fixed
+
+
+def _refuse_unfit(parameters: Mapping[str, inspect.Parameter], given: Sequence[str]) -> None:
+    """Refuse names that the function does not have, and parameters without a default that are not given."""
+    open_ended = any(p.kind is p.VAR_KEYWORD for p in parameters.values()) or not parameters
+    for n in given:
+        if n not in parameters and not open_ended and not n.startswith("dropout_mask"):
+            raise InputError(f"there is no parameter {n!r}; the function's parameters are {', '.join(parameters)}")
+    needed = (p for p in parameters.values() if p.default is p.empty and p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD))
+    missing = ", ".join(repr(p.name) for p in needed if p.name not in given)
+    if missing:
+        raise InputError(f"no example, dims or constant for {missing}; give tensors by keyword, or dims={{...}}")
+
+
+def _spec_by_dims(name: str, dims: str | Input, example: Any) -> Spec:
+    """An input of given dimensions, in the type of its example where it has one."""
+    read = dims if isinstance(dims, Input) else parse_input(name, dims)
+    dtype = {"float": torch.get_default_dtype(), "int": torch.int64, "bool": torch.bool}[read.kind]
+    if isinstance(example, torch.Tensor):
+        dtype = example.dtype
+    return Spec(name, read.dims, dtype, "argument", read.below)
 
 
 def module_names(*functions: Any) -> list[dict[str, Any]]:

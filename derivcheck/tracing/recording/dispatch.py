@@ -178,64 +178,22 @@ class Recorder(ProxyTorchDispatchMode):  # type: ignore[no-untyped-call]
         return value
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """List one operator with what it gives; one without a row goes as the operators that it decomposes into."""
         kwargs = kwargs or {}
         if operator_name(func).startswith(_ASSERTS):
             return None  # of the data, and no result: where it does not hold the code itself says so
-        stopped = not torch.is_grad_enabled()
-        frames, function = frames_of(sys._getframe(1)) if self.names or stopped else ((), None)
-        place = frames[0].place if frames else None
-        if function is not None:
-            self.recording.functions.setdefault(function.__name__, place)
-        stop = stopped and function is None
-        call = Call(func, self._packed(args), {k: self._packed(v) for k, v in kwargs.items()}, None, stop, frames)
-        call.given = self.given
-        self.current = call
+        call = self.current = self._begun(func, args, kwargs)
         if func is torch.ops.aten.index.Tensor and any(t.dtype in (torch.bool, torch.uint8) for t in tensors_in(args[1])):
-            raise unsupported(torch.ops.aten.nonzero.default, place or here())
-        if not self.has_row(func) and operator_name(func).startswith(_EMPTY):
-            out = func(*args, **kwargs)  # what it holds is not read, or the code's result is arbitrary: zeros will do
-            self.recording.calls.append(
-                replace(call, func=torch.ops.aten.zeros.default, args=[list(out.shape)], kwargs={}, out=Tensor(self.add(out)))
-            )
-            return out
+            raise unsupported(torch.ops.aten.nonzero.default, call.place or here())
         if not self.has_row(func):
-            if _complex(func, args, kwargs):
-                raise UnsupportedOperation(call.operator, REALS, place or here(), PARTS_APART)
-            replacement = self.decompositions(func)
-            if replacement is None and (replacement := written_in_python(func)) is not None:
-                self.recording.functions.setdefault(func._schema.name, place)
-            if replacement is not None and all(name != call.operator for name, _ in self.outer):  # a prim may call itself
-                self.outer.append((call.operator, place))
-                with self, self.calls:
-                    out = replacement(*rewatched(args, kwargs, self.given), **kwargs)
-                self.outer.pop()
-                if out is not NotImplemented:
-                    for t in pytree.tree_leaves(out):
-                        if isinstance(t, torch.Tensor) and self.known(t) is None:
-                            raise UnsupportedOperation(call.operator, "its decomposition gives a tensor from nowhere", place)
-                    return out
-            if func.namespace != "prim":
-                raise self.refusal(func, place or here())
+            if operator_name(func).startswith(_EMPTY):
+                return self._empty(call, args, kwargs)
+            out = self._decomposed(call, args, kwargs)
+            if out is not NotImplemented:
+                return out
         if self.upto is not None and _pieces(func, args) > _MOST_PIECES:
             raise Parted
-        try:
-            refuse_as_the_kernel(func, args, kwargs)
-            out = results_alone(func, args)
-            if out is None:
-                out = NotImplemented if self.mode is None else shaped(self.mode, func, args, kwargs)
-            if out is NotImplemented:
-                out = func(*args, **kwargs)
-        except DataDependentOutputException:  # an operator with a row that looks at its arguments (cov at its weights)
-            out = shaped_as_on_ones(func, args, kwargs)
-        except Exception:
-            repaired = self.repair(call, self.recording) if self.repair is not None else None
-            if repaired is None:
-                raise
-            self.unfit = None
-            made = made_of(repaired[0], "cpu")
-            out = results_alone(func, made)
-            if out is None:
-                out = func(*made, **made_of(repaired[1], "cpu"))
+        out = self._result(call, args, kwargs)
         results = tensors_in(out)
         if not any(a.alias_info for a in func._schema.arguments):
             given = {t.untyped_storage()._cdata for t in tensors_in((args, kwargs))}
@@ -248,6 +206,70 @@ class Recorder(ProxyTorchDispatchMode):  # type: ignore[no-untyped-call]
             raise Enough
         self.current = None
         return out
+
+    def _begun(self, func: Any, args: Any, kwargs: Any) -> Call:
+        """The call without its result: where the user made it, and whether gradients stop there."""
+        stopped = not torch.is_grad_enabled()
+        frames, function = frames_of(sys._getframe(2)) if self.names or stopped else ((), None)
+        if function is not None:
+            self.recording.functions.setdefault(function.__name__, frames[0].place if frames else None)
+        stop = stopped and function is None  # the forward of an autograd.Function runs without gradients, and has one
+        call = Call(func, self._packed(args), {k: self._packed(v) for k, v in kwargs.items()}, None, stop, frames)
+        call.given = self.given
+        return call
+
+    def _empty(self, call: Call, args: Any, kwargs: Any) -> Any:
+        """Memory that is not filled: what it holds is not read, or the code's result is arbitrary; zeros will do."""
+        out = call.func(*args, **kwargs)
+        zeros, shape = torch.ops.aten.zeros.default, list(out.shape)
+        self.recording.calls.append(replace(call, func=zeros, args=[shape], kwargs={}, out=Tensor(self.add(out))))
+        return out
+
+    def _decomposed(self, call: Call, args: Any, kwargs: Any) -> Any:
+        """What the operators give that stand for one without a row; NotImplemented for a prim, which runs as it is.
+
+        Raises:
+            UnsupportedOperation: there are none, or it is complex.
+        """
+        func, place = call.func, call.place
+        if _complex(func, args, kwargs):
+            raise UnsupportedOperation(call.operator, REALS, place or here(), PARTS_APART)
+        replacement = self.decompositions(func)
+        if replacement is None and (replacement := written_in_python(func)) is not None:
+            self.recording.functions.setdefault(func._schema.name, place)
+        if replacement is not None and all(name != call.operator for name, _ in self.outer):  # a prim may call itself
+            self.outer.append((call.operator, place))
+            with self, self.calls:
+                out = replacement(*rewatched(args, kwargs, self.given), **kwargs)
+            self.outer.pop()
+            if out is not NotImplemented:
+                for t in pytree.tree_leaves(out):
+                    if isinstance(t, torch.Tensor) and self.known(t) is None:
+                        raise UnsupportedOperation(call.operator, "its decomposition gives a tensor from nowhere", place)
+                return out
+        if func.namespace != "prim":
+            raise self.refusal(func, place or here())
+        return NotImplemented
+
+    def _result(self, call: Call, args: Any, kwargs: Any) -> Any:
+        """What the operator gives on tensors without data: by shapes alone where that is quicker, repaired where it fails."""
+        func = call.func
+        try:
+            refuse_as_the_kernel(func, args, kwargs)
+            out = results_alone(func, args)
+            if out is None:
+                out = NotImplemented if self.mode is None else shaped(self.mode, func, args, kwargs)
+            return func(*args, **kwargs) if out is NotImplemented else out
+        except DataDependentOutputException:  # an operator with a row that looks at its arguments (cov at its weights)
+            return shaped_as_on_ones(func, args, kwargs)
+        except Exception:
+            repaired = self.repair(call, self.recording) if self.repair is not None else None
+            if repaired is None:
+                raise
+            self.unfit = None
+            made = made_of(repaired[0], "cpu")
+            out = results_alone(func, made)
+            return func(*made, **made_of(repaired[1], "cpu")) if out is None else out
 
 
 _MOST_PIECES = 10_000  # far sizes make millions of the rows of a flattened matrix

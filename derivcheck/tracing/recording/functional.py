@@ -39,6 +39,9 @@ _READS_TRUTH = {torch.ops.aten.item.default, torch.ops.aten._local_scalar_dense.
 _DISPATCH = tuple(
     TORCH + part for part in ("_ops", "_library", "_compile", "_dynamo", "_subclasses", "utils", "overrides", "_tensor.py")
 )
+_ROUNDS = "it rounds to fewer digits inside the traced code"
+_OUTSIDE = "Derive outside of autocast: the derivation is over the reals, and its code runs in any type."
+_NOTHING = object()  # an operator's own result may be None
 
 
 class Impure(Exception):
@@ -77,53 +80,12 @@ class Functional(FunctionalTensorMode):  # type: ignore[no-untyped-call]
         return bool(super()._can_decompose(func, args, kwargs))
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """One operator: what has no functional form is refused or replaced, all else goes torch's own way."""
         kwargs = kwargs or {}
         if isinstance(func, torch._ops.OpOverload):
-            if torch.is_autocast_enabled("cpu") and any(t.dtype is torch.float32 for t in tensors_in((args, kwargs))):
-                raise UnsupportedOperation(
-                    "torch.autocast",
-                    "it rounds to fewer digits inside the traced code",
-                    here(),
-                    "Derive outside of autocast: the derivation is over the reals, and its code runs in any type.",
-                )
-            if func is torch.ops.aten.detach_.default and self._fresh(args[0]):
-                return args[0]
-            if func._schema.is_mutable:
-                self.wrote = True
-                if self.pure:
-                    raise Impure
-            if func._schema.is_mutable and func.namespace not in ("aten", "prims"):
-                reason = "it writes to its arguments, and torch has no form of it that does not"
-                instead = "Wrap it in an operator that returns a new tensor, and add a row for that one."
-                raise UnsupportedOperation(operator_name(func), reason, here(), instead)
-            if func._schema.is_mutable and self._written(func, args, kwargs):
-                return self._unseen(func, types, args, kwargs)
-            if func in _READS_TRUTH:
-                constant = self.recorder.value(
-                    args[0], bool if func is torch.ops.aten.is_nonzero.default else torch.Tensor.item
-                )
-                if constant is not None:
-                    return constant
-            if func in _READS_TRUTH and args[0].dtype is torch.bool:
-                known = _guard(sys._getframe(1))
-                if known is not None:
-                    outcome, place = known
-                    self.recorder.recording.assumptions[f"the check at {place} does not fail"] = None
-                    return outcome
-            if "dropout" in operator_name(func) and _does_nothing(func, args, kwargs):
-                return args[0]
-            composed = self._composed(func, args, kwargs)
-            if composed is not None:
-                op, given = composed
-                with self, self.recorder.passing(given):
-                    out = op(*stripped(given))
-                if op is copied and not self.pure and viewable(args[0], out.shape):  # torch gives a view: a write would be lost
-                    self._shares((out,))
-                return out
-            if torch.Tag.nondeterministic_seeded in func.tags:
-                masked = self._random(func, args, kwargs)
-                if masked is not None:
-                    return masked
+            found = self._replaced(func, types, args, kwargs)
+            if found is not _NOTHING:
+                return found
         if func is torch.ops.aten.broadcast_tensors.default and self.recorder.repair is not None:
             return self._broadcast(types, args)
         if self.pure:
@@ -134,6 +96,53 @@ class Functional(FunctionalTensorMode):  # type: ignore[no-untyped-call]
             self._shares(t for t in tensors_in((args, kwargs, out)) if isinstance(t, FunctionalTensor))
         self._flow(func, args, kwargs, out)
         return out
+
+    def _replaced(self, func: Any, types: Any, args: Any, kwargs: Any) -> Any:
+        """The result of a hidden write, of a truth value, of dropout and of a view that is composed; ``_NOTHING`` for all else.
+
+        Raises:
+            UnsupportedOperation: its result would not be the function's.
+        """
+        if torch.is_autocast_enabled("cpu") and any(t.dtype is torch.float32 for t in tensors_in((args, kwargs))):
+            raise UnsupportedOperation("torch.autocast", _ROUNDS, here(), _OUTSIDE)
+        if func is torch.ops.aten.detach_.default and self._fresh(args[0]):
+            return args[0]
+        if func._schema.is_mutable:
+            self.wrote = True
+            if self.pure:
+                raise Impure
+            if func.namespace not in ("aten", "prims"):
+                reason = "it writes to its arguments, and torch has no form of it that does not"
+                instead = "Wrap it in an operator that returns a new tensor, and add a row for that one."
+                raise UnsupportedOperation(operator_name(func), reason, here(), instead)
+            if self._written(func, args, kwargs):
+                return self._unseen(func, types, args, kwargs)
+        if func in _READS_TRUTH:
+            truth = self._truth(func, args[0])
+            if truth is not None:
+                return truth
+        if "dropout" in operator_name(func) and _does_nothing(func, args, kwargs):
+            return args[0]
+        composed = self._composed(func, args, kwargs)
+        if composed is not None:
+            op, given = composed
+            with self, self.recorder.passing(given):
+                out = op(*stripped(given))
+            if op is copied and not self.pure and viewable(args[0], out.shape):  # torch gives a view: a write would be lost
+                self._shares((out,))
+            return out
+        masked = self._random(func, args, kwargs) if torch.Tag.nondeterministic_seeded in func.tags else None
+        return _NOTHING if masked is None else masked
+
+    def _truth(self, func: Any, t: Any) -> Any:
+        """A number read of constants alone, or a truth value that is read only to raise; None where neither is known."""
+        constant = self.recorder.value(t, bool if func is torch.ops.aten.is_nonzero.default else torch.Tensor.item)
+        known = _guard(sys._getframe(1)) if constant is None and t.dtype is torch.bool else None
+        if known is None:
+            return constant
+        outcome, place = known
+        self.recorder.recording.assumptions[f"the check at {place} does not fail"] = None
+        return outcome
 
     def _shares(self, tensors: Iterable[torch.Tensor]) -> None:
         """Note that the memory of these is another tensor's too; they are kept, since memory that is free is used again."""
