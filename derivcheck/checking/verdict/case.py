@@ -24,6 +24,7 @@ def case_of(s: Subject, run: Run, row: Row, evidence: JudgedRun) -> Callable[[],
     """A function that diagnoses this row when it is called."""
 
     def look() -> Any:
+        """The diagnosis, its sentences in the names that the user has; None where nothing is known."""
         case = as_case(s, run, row.name, evidence)
         found = None if case is None else diagnose(case)
         if case is None or found is None:
