@@ -41,14 +41,28 @@ class Line:
         return f"{os.path.basename(self.file)}:{self.line}"
 
 
-_STATEMENTS: dict[str, dict[int, ast.stmt]] = {}
+@dataclass(frozen=True)
+class OwnLines:
+    """Where a function of a kernel's source stands, as the code of a Python function says it of itself."""
+
+    co_filename: str
+    co_name: str
+    co_firstlineno: int
+    last: int
+
+    def co_lines(self) -> tuple[tuple[int, int, int], ...]:
+        """Its first and its last line."""
+        return (0, 0, self.co_firstlineno), (0, 0, self.last)
+
+
+_STATEMENTS: dict[tuple[str, str], dict[int, ast.stmt]] = {}
 _COUNT = itertools.count()
 
 
 def at(line: Line, run: Callable[[], R]) -> R:
     """``run()``, for this statement."""
     order = next(_COUNT)  # noqa: F841  # read off the frame by line_of
-    _STATEMENTS.setdefault(line.file, {})[line.line] = _statement(line.name)
+    _STATEMENTS.setdefault((line.file, line.function), {})[line.line] = _statement(line.name)
     return run()
 
 
@@ -61,9 +75,9 @@ def line_of(frame: FrameType) -> tuple[Line, int]:
     return found["line"], found["order"]
 
 
-def statements(file: str) -> dict[int, ast.stmt] | None:
-    """What the statements of a kernel's file assign, by line, as Python would say it; None for no such file."""
-    return _STATEMENTS.get(file)
+def statements(file: str, function: str) -> dict[int, ast.stmt] | None:
+    """What the statements of a kernel's function assign, by line, as Python would say it; None for no such function."""
+    return _STATEMENTS.get((file, function))
 
 
 def _statement(name: str | None) -> ast.stmt:

@@ -133,6 +133,7 @@ def pair(
     upstream = ["grad_output"] if len(chosen) == 1 else [f"grad_output_{k}" for k in range(len(chosen))]
     claimed.__signature__ = _signature([*upstream, *inputs])  # type: ignore[attr-defined]
     claimed.__name__ = backward.__name__
+    claimed.forward_lines = forward.own_lines if own else None  # type: ignore[attr-defined]
     alone = _results(forward, chosen) if own and chosen != results else forward
 
     def lines(name: str, at: tuple[int, ...]) -> str | None:

@@ -85,7 +85,7 @@ REFUSED: dict[str, tuple[str, str]] = {
     "division of whole numbers": (body("return x * (n / 2);"), "/ of whole numbers at <cuda>:2"),
     "operator of nothing": (body("float3 a = make_float3(x, x, x);\nreturn (a + a).x;"), "the source defines no such operator"),
     "sizes": (body("glm::vec3 a(x); glm::vec2 b(x);\nreturn glm::dot(a + b, a);"), "their sizes differ"),
-    "bool": (body("return b ? x : 0.f;", "float f(float x, bool b)"), "Give it a value, as in name=True"),
+    "bool": (body("return b ? x : 0.f;", "float f(float x, bool b)"), "Give it a value, as in b=True"),
     "type": (body("cudaTextureObject_t t;\nreturn x;"), "type cudaTextureObject_t at <cuda>:2"),
     "change under a condition": (body("float y = 1.f;\nreturn x > 0.f ? y++ : y;"), "operator ?: at <cuda>:3"),
     "change behind &&": (body("if (x > 0.f && n++ > 0) x = 1.f;\nreturn x;"), "it changes a variable under a condition"),

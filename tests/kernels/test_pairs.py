@@ -77,6 +77,35 @@ def test_a_wrong_backward_is_refuted_with_its_line(right: str, wrong: str, line:
     assert f"is written at <cuda>:{line}" in proof.notes[0]
 
 
+def test_lines_of_the_forward_are_never_said_to_be_wrong(tmp_path: Path) -> None:
+    """The backward computes what the forward saved with the forward's own lines."""
+    (tmp_path / "forward.cu").write_text(
+        "__device__ float square(float x) { return x * x; }\n"
+        "__device__ float f(float x, float y) {\nfloat s = square(x);\nreturn s * y + expf(y);\n}"
+    )
+    (tmp_path / "backward.cu").write_text(
+        "__device__ void of_y(float g, float s, float y, float& dy) {\ndy = 2.f * g * s;\ndy += g * expf(y);\n}\n"
+        "__device__ void b(float x, float y, float s, float dout, float& dx, float& dy) {\n"
+        "dx = 2.f * x * dout * y;\nof_y(dout, s, y, dy);\n}"
+    )
+    proof = dc.prove(dc.cuda(tmp_path / "forward.cu", "f"), dc.cuda(tmp_path / "backward.cu", "b"))
+    assert proof.status == "refuted"
+    assert "y[0] is written at backward.cu:2, backward.cu:3" in str(proof)
+    assert "line forward.cu" not in str(proof)
+    assert "line backward.cu:3" in str(proof)
+
+
+def test_two_texts_keep_their_own_names() -> None:
+    """Both are <cuda>, and the same lines hold other variables."""
+    one = dc.cuda("__device__ float f(float x) {\nfloat a = x * x;\nreturn a + 1.f;\n}", "f")
+    two = dc.cuda("__device__ float g(float x) {\nfloat b = x * x;\nreturn b + one_more(x);\n}\n"
+                  "__device__ float one_more(float x) {\nreturn x + 1.f;\n}", "g")  # fmt: skip
+    dc.derive(one)
+    dc.derive(two)
+    assert "a" in dc.derive(one).program.names
+    assert "b" in dc.derive(two).program.names
+
+
 def test_the_check_takes_the_same_two() -> None:
     torch.manual_seed(0)
     inputs = {"x": torch.randn(5), "w": torch.randn(5, 2)}
@@ -161,6 +190,8 @@ def test_the_command_line_takes_functions_of_cuda_files(tmp_path: Path) -> None:
     assert invoke("check", f"{f}:f", "--backward", f"{right}:b").exit_code == 0
     assert invoke("check", f"{f}:f", "--backward", f"{wrong}:b").exit_code == 1
     assert "e[n]" in invoke("derive", f"{f}:f").output
+    for form, words in (("markdown", "## Forward"), ("latex", r"\begin{document}"), ("html", "<math")):
+        assert words in invoke("notes", f"{f}:f", "--format", form).output
     for bad, words in (("f.cu:g", "there is no file"), (f"{f}:g", "has no function 'g'"), (f"{f}:f(3)", "by name")):
         result = invoke("derive", bad)
         assert result.exit_code == 2

@@ -41,7 +41,7 @@ def repair_of(s: Subject, run: Run, backward: Any, name: str, evidence: JudgedRu
     if tuple(d.adjoint.outputs) != tuple(f"{n}_bar" for n in d.wrt):
         d = Derivation(d.program, d.wrt, d.values, name=d.name, fixed=d.fixed)
     plain = through(_in_double(inspect.unwrap(run)))
-    return Repair(Backward(d, through(run), code, case, frozenset(_codes(s)), written, backward is None, plain))
+    return Repair(Backward(d, through(run), code, case, frozenset(_codes(s, code)), written, backward is None, plain))
 
 
 def _in_double(run: Run) -> Run:
@@ -58,9 +58,11 @@ def _in_double(run: Run) -> Run:
     return double
 
 
-def _codes(s: Subject) -> Iterator[CodeType]:
-    """The forward's own code, which says what is right."""
+def _codes(s: Subject, backward: Any) -> Iterator[CodeType]:
+    """The forward's own code, which says what is right; a backward of CUDA source has it with it."""
     f = s.forward
+    if (own := getattr(backward, "forward_lines", None)) is not None:
+        yield own
     for g in (
         f,
         s.module and type(s.module).forward,

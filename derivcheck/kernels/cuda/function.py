@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 
@@ -13,13 +13,8 @@ from derivcheck.kernels.cuda.reading import Reading, Shapes, Subject
 from derivcheck.kernels.cuda.results import stacked
 from derivcheck.kernels.cuda.scopes import declared_name
 from derivcheck.kernels.cuda.syntax import Function, Sources
-from derivcheck.kernels.cuda.values import (
-    FLOATS,
-    ReadsBefore,
-)
-
-if TYPE_CHECKING:
-    pass
+from derivcheck.kernels.cuda.values import FLOATS, ReadsBefore
+from derivcheck.kernels.lines import OwnLines
 
 
 class DeviceFunction:
@@ -90,6 +85,12 @@ class DeviceFunction:
         shape = self.shapes.outputs.get(output, ())
         found = [line for path, line in self.shapes.writers.get(output, ()) if _meets(path, at, len(shape))]
         return ", ".join(dict.fromkeys(found)) or None
+
+    @property
+    def own_lines(self) -> OwnLines:
+        """Where it stands: what a forward says is right, whatever is wrong in a backward."""
+        node = self.function.node
+        return OwnLines(self.function.file, self.function.name, self.function.line, int(node.end_point[0]) + 1)
 
     @property
     def __signature__(self) -> inspect.Signature:

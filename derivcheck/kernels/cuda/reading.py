@@ -180,6 +180,10 @@ class Reading:
         if shape is None:
             raise Refused(f"parameter {name}", "its type is not read")
         if self.probing:
+            if kind == BOOL:
+                raise Refused(
+                    f"{name}, which is true or false", "it is not known which", f"Give it a value, as in {name}=True."
+                )
             return aggregate_of(kind, lambda path: self._probe(kind))
         t = self._tensor(name)
         own = t.dim() - len(shape)

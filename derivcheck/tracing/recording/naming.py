@@ -37,7 +37,7 @@ def _statements(file: str, stamp: float) -> dict[int, ast.stmt]:
 
 def statement(frame: CallSite) -> ast.stmt | None:
     """The statement that a frame stands in, where its source is at hand."""
-    kernel = statements(frame.file)
+    kernel = statements(frame.file, frame.function)
     if kernel is not None:
         return kernel.get(frame.line)
     linecache.checkcache(frame.file)
