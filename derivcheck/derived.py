@@ -12,7 +12,7 @@ from derivcheck.derivation.meant import gradient_of, meant
 from derivcheck.derivation.sweep import adjoint, apart
 from derivcheck.errors import InputError
 from derivcheck.notation.program.definitions import Definition, Path
-from derivcheck.notation.program.names import ByName, spelled
+from derivcheck.notation.program.names import ByName
 from derivcheck.notation.program.program import Program
 from derivcheck.notation.terms.build import ONE
 from derivcheck.notation.terms.nodes import Ref, Term
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     import sympy
     import torch
 
+    from derivcheck.layer.profile import Profile
     from derivcheck.notes.pages.style import Options
     from derivcheck.notes.writing.steps import Step
 
@@ -250,28 +251,9 @@ class Derivation:
 
     def _called(self, run: Callable[..., tuple[Any, dict[str, Any]]]) -> Callable[..., tuple[Any, dict[str, Any]]]:
         """The generated function, called by the user's names, with the values that inputs default to."""
-        values, ups, held = dict(self.values), self.upstream, self.held
-        numbered = any(n[:1] == "_" and n[1:2].isdigit() for n in self.program.inputs)
-        if len(ups) < 2 and not values and not numbered:
-            return run
-        together = ups[0].rpartition("_")[0] if len(ups) > 1 else ""
+        from derivcheck.layer.called import called  # it loads torch
 
-        def with_values(**given: Any) -> tuple[Any, dict[str, Any]]:
-            """The generated function, called with what is left out put in."""
-            if together and together in given:  # a flat tuple, with an entry per floating-point output
-                entries = given.pop(together)
-                if len(entries) != len(ups):
-                    wanted = f"expected {len(ups)}, one per floating-point output"
-                    raise InputError(f"{together} has {len(entries)} entries; {wanted}")
-                given.update(zip(ups, entries))
-            dtype = next((t.dtype for n, t in given.items() if n not in held and _floating(t)), None)
-            own = {n: t.to(dtype) if n in held and dtype is not None else t for n, t in values.items()}
-            if not numbered:
-                return run(**{**own, **given})
-            value, grads = run(**{**own, **{spelled(n, self.program.inputs): t for n, t in given.items()}})
-            return value, ByName(grads)
-
-        return with_values
+        return called(run, self.program.inputs, self.upstream, dict(self.values), self.held)
 
     def to_function(self, fused: bool = False) -> type[torch.autograd.Function]:
         """A ``torch.autograd.Function`` with the derived backward.
@@ -313,6 +295,28 @@ class Derivation:
         from derivcheck.layer.operator import operator  # it loads torch
 
         return operator(self.program, self.wrt, self.upstream, name)
+
+    def profile(self, sizes: Mapping[str, int], dtype: Any = None) -> Profile:
+        """Operations and bytes of forward and gradients as formulas of the sizes, the roofline's bound and the time measured.
+
+        Args:
+            sizes: every size by name, as ``program.sizes()`` has them.
+            dtype: of the numbers; default float32.
+
+        Raises:
+            InputError: a size that is missing, unknown, no positive integer, or not among those that the derivation holds for.
+
+        >>> import derivcheck as dc
+        >>> d = dc.derive("y[n,o] := sum(i: x[n,i]*w[o,i])", dims={"x": "N in", "w": "out in"})
+        >>> found = d.profile({"N": 8, "in": 4, "out": 2})
+        >>> found.forward.flops, found.forward.count, found.gradients.flops
+        ('2*N*in*out', 128, '4*N*in*out')
+        """
+        import torch  # only what is measured needs it
+
+        from derivcheck.layer.profile import profile  # it loads torch
+
+        return profile(self.program, self.adjoint, self.compile(), self.values, sizes, dtype or torch.float32)
 
     def to_latex(
         self,
@@ -379,10 +383,6 @@ class Derivation:
 
     def __repr__(self) -> str:
         return f"<derivation of {', '.join(self.program.outputs)} in {', '.join(self.wrt)}>"
-
-
-def _floating(value: Any) -> bool:
-    return hasattr(value, "is_floating_point") and bool(value.is_floating_point())
 
 
 @lru_cache(maxsize=256)

@@ -1,6 +1,8 @@
 """A derivation where a network wants a layer, and what it costs; all of it loads torch.
 
+- ``called``: the generated function, called by the user's names;
 - ``lean``: which of two texts of the same code runs;
 - ``function``: as a ``torch.autograd.Function``;
-- ``operator``: as a custom operator of ``torch.library``.
+- ``operator``: as a custom operator of ``torch.library``;
+- ``profile``: operations and bytes as formulas of the sizes, beside the time.
 """

@@ -1,9 +1,9 @@
 """Statements that write into tensors which nobody reads again: an operation each, in place or ``out=`` where that can be.
 
 The schedule is the order of the operations.  A tensor that an operation made, that has no reader after the statement at hand
-and is not returned, is written into by the next operation of its shape: no new memory, and one pass less where ``addcmul`` joins
-a product and a sum.  Only what is recorded by nobody may be written so: the caller sees to that, and that all tensors of numbers
-are of one type.
+and is not returned, is written into by the next operation of its shape: no new memory, and one pass less where ``addcmul``
+joins a product and a sum.  Only what is recorded by nobody may be written so: the caller sees to that, and that all tensors of
+numbers are of one type.
 """
 
 from __future__ import annotations

@@ -279,7 +279,7 @@ class Spelling:
         return f"{arg(0, ATOM)}.scatter_add({p[0]}, {arg(1, 0)}, {arg(2, 0)})"
 
     def _item(self, n: Node, p: tuple[Any, ...], arg: Arg) -> str:
-        return f"{arg(0, ATOM)}[{p[0]}]"
+        return f"{arg(0, ATOM)}[{p[0]}]{p[1]}"
 
     def _scatter(self, n: Node, p: tuple[Any, ...], arg: Arg) -> str:
         """Add into zeros: by ``index_add_`` along one dimension, else by ``index_put_``."""

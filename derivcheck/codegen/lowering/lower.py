@@ -14,6 +14,7 @@ from derivcheck.codegen.lowering import onehot
 from derivcheck.codegen.lowering.blocks import blocked, concatenated
 from derivcheck.codegen.lowering.choices import chosen_before, joined_choices, remember_choice
 from derivcheck.codegen.lowering.contraction import contract, is_contraction
+from derivcheck.codegen.lowering.digits import digits_apart
 from derivcheck.codegen.lowering.frame import Frame, Place
 from derivcheck.codegen.lowering.masks import implied, mask, masked, where
 from derivcheck.codegen.lowering.products import arriving, product_of_others
@@ -35,8 +36,10 @@ class Lowering(Frame):
 
     # -- definitions ---------------------------------------------------------------
     def define(self, d: Definition) -> Node:
-        """The node of a definition, over all its indices in their order."""
-        return self.define_step(d, d.indices, d.term)
+        """The node of a definition, over all its indices in their order; one whose digits are read is two, until the end."""
+        indices, term = digits_apart(d.indices, d.term)
+        node = self.define_step(d, indices, term)
+        return node if indices is d.indices else self.graph.reshape(node, d.dims)
 
     def spelled(self, d: Definition) -> Node | None:
         """The node of torch's own call; None where the call returns another expression of the definition, which is kept."""
@@ -45,8 +48,8 @@ class Lowering(Frame):
         args = [self.graph.var(n, self.dims[n], "scalar" if n in self.scalars else self.kinds[n]) for n in call.names]
         if call.part is None:
             return self.graph.node("spelled", args, (call.template,), d.dims, d.kind)
-        whole = self.graph.node("spelled", args, (call.template,), d.dims, "tuple")
-        node = self.graph.node("item", (whole,), (call.part,), d.dims, d.kind)
+        whole = self.graph.node("spelled", args, (call.template,), (), "tuple")
+        node = self.graph.node("item", (whole,), (call.part, call.then), d.dims, d.kind)
         if call.of is None:
             if d.kind == "int" and isinstance(d.term, Over) and d.term.kind.startswith("arg"):
                 self.below[d.name] = numel(i.size for i in d.term.indices)

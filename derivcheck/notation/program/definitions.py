@@ -32,7 +32,7 @@ class Spelling:
     """How torch itself computes a definition: a template with ``{}`` per name and ``{s:EXPR}``-free text.
 
     Attributes:
-        part: which of the call's results it is, where the call has several.
+        part: which of the call's results it is, where the call has several; ``then``: what is done with it, as text.
         of: the integer expression of the definition that the call returns, where it is not the definition itself.
 
     >>> Spelling("torch.softmax({}, dim=-1)", ("S",)).text()
@@ -43,11 +43,12 @@ class Spelling:
     names: tuple[str, ...]
     part: int | None = None
     of: Poly | None = None
+    then: str = ""
 
     def renamed(self, names: Mapping[str, str]) -> Spelling:
         """The same call of tensors that are called otherwise."""
         of = None if self.of is None else self.of.rename(names)
-        return Spelling(self.template, tuple(names.get(n, n) for n in self.names), self.part, of)
+        return Spelling(self.template, tuple(names.get(n, n) for n in self.names), self.part, of, self.then)
 
     def text(self, names: Mapping[str, str] | None = None) -> str:
         """The torch expression, with tensors renamed where ``names`` says so."""

@@ -7,11 +7,13 @@ RMS norm: Zhang & Sennrich 2019, eq. 4.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from fractions import Fraction
 from typing import Any
 
 from derivcheck.notation.integers.bounds import numel
 from derivcheck.notation.integers.polynomials import Index, Poly, as_poly, i_poly
+from derivcheck.notation.program.definitions import Spelling
 from derivcheck.notation.terms.build import add, mul, power, size_of, sub
 from derivcheck.notation.terms.nodes import Number, Term
 from derivcheck.notation.terms.substitute import summation
@@ -23,15 +25,34 @@ _MINUS_HALF = Number(Fraction(-1, 2))
 
 
 def _moments(
-    b: Builder, x: Value, kept: Sequence[Index], over: Sequence[Index], at: Sequence[Poly], eps: Any, centred: bool = True
+    b: Builder,
+    x: Value,
+    kept: Sequence[Index],
+    over: Sequence[Index],
+    at: Sequence[Poly],
+    eps: Any,
+    centred: bool = True,
+    native: Spelling | None = None,
 ) -> tuple[Value | None, Value]:
-    """``mean`` and ``rstd`` over the indices ``over`` of the element ``x[at]``, for each of ``kept``."""
+    """``mean`` and ``rstd`` over the indices ``over`` of the element ``x[at]``, for each of ``kept``.
+
+    ``native``: torch's call that returns both, behind the normalised value.
+    """
+    calls = [replace(native, part=k) if native is not None else None for k in (1, 2)]
     count = power(size_of(numel(i.size for i in over)), -1)
-    mean = b.define("mean", kept, mul(count, summation(over, x[tuple(at)]))) if centred else None
+    mean = b.define("mean", kept, mul(count, summation(over, x[tuple(at)])), spelling=calls[0]) if centred else None
     deviation = x[tuple(at)] if mean is None else sub(x[tuple(at)], mean[tuple(kept)])
     variance = mul(count, summation(over, power(deviation, 2)))
-    rstd = b.define("rstd" if centred else "rrms", kept, power(add(variance, b.number(eps)), _MINUS_HALF))
+    term = power(add(variance, b.number(eps)), _MINUS_HALF)
+    rstd = b.define("rstd" if centred else "rrms", kept, term, spelling=calls[1])
     return mean, rstd
+
+
+def _native(b: Builder, call: str, x: Value, weight: Value | None, bias: Value | None) -> Spelling | None:
+    """A call of the input, the weight and the bias, ``{x}``, ``{w}`` and ``{b}``."""
+    names = [x, *(v for v in (weight, bias) if v is not None)]
+    slots = ["None" if v is None else "{" + str(names.index(v)) + "}" for v in (weight, bias)]
+    return b.spell(call.replace("{x}", "{0}").replace("{w}", slots[0]).replace("{b}", slots[1]), *names)
 
 
 def _scaled(value: Term, at: tuple[Any, ...], weight: Value | None, bias: Value | None) -> Term:
@@ -70,20 +91,17 @@ def layer_norm(
     split = input.rank - len(normalized_shape)
     at = b.indices(input.dims)
     n, c = at[:split], at[split:]
-    mean, rstd = _moments(b, input, n, c, [i_poly(i) for i in at], eps)
+    native = None
+    if _plain(eps) and (len(c) == 1 or all(i.size.constant is not None for i in c)):
+        native = _native(
+            b, f"torch.native_layer_norm({{x}}, {{x}}.shape[-{len(c)}:], {{w}}, {{b}}, {float(eps)!r})", input, weight, bias
+        )
+    if native is not None:
+        native = replace(native, part=0, then=f".flatten(-{len(c)}).squeeze(-1)" if len(c) > 1 else ".squeeze(-1)")
+    mean, rstd = _moments(b, input, n, c, [i_poly(i) for i in at], eps, native=native)
     assert mean is not None
     y = _scaled(mul(sub(input[at], mean[n]), rstd[n]), c, weight, bias)
-    spelling = None
-    if len(c) == 1 or all(i.size.constant is not None for i in c):
-        shape = "{0}.shape[-" + f"{len(c)}:]"
-        names = [input, *(v for v in (weight, bias) if v is not None)]
-        slots = ", ".join("None" if v is None else "{" + str(names.index(v)) + "}" for v in (weight, bias))
-        spelling = (
-            b.spell("torch.nn.functional.layer_norm({0}, " + shape + f", {slots}, {float(eps)!r})", *names)
-            if _plain(eps)
-            else None
-        )
-    return b.give(at, y, spelling=spelling)
+    return b.give(at, y, spelling=native and replace(native, then=""))
 
 
 def _plain(eps: Any) -> bool:
@@ -260,10 +278,22 @@ def _group_norm(
     per = input.dims[1] // as_poly(groups)
     g, r = b.indices((as_poly(groups), per), ["g", "r"])
     place = i_poly(g) * per + i_poly(r)
-    mean, rstd = _moments(b, input, (n, g), (r, *space), [i_poly(n), place, *map(i_poly, space)], eps)
+    count = as_poly(groups).constant
+    native = None
+    if count is not None and _plain(eps):
+        sizes = "{x}.shape[0], {x}.shape[1], {x}.shape[2:].numel()"
+        native = _native(
+            b,
+            f"torch.native_group_norm({{x}}.contiguous(), {{w}}, {{b}}, {sizes}, {count}, {float(eps)!r})",
+            input,
+            weight,
+            bias,
+        )
+    native = native and replace(native, part=0)
+    mean, rstd = _moments(b, input, (n, g), (r, *space), [i_poly(n), place, *map(i_poly, space)], eps, native=native)
     assert mean is not None
     own = i_poly(c) // per
-    y = b.give(at, _scaled(mul(sub(input[at], mean[n, own]), rstd[n, own]), (c,), weight, bias))
+    y = b.give(at, _scaled(mul(sub(input[at], mean[n, own]), rstd[n, own]), (c,), weight, bias), spelling=native)
     return y, mean, rstd
 
 
