@@ -86,6 +86,7 @@ def pair(
         InputError: a name that tells nothing, with what it may mean.
     """
     asked = dict(grads or {})
+    whole, forward = forward, _in_parts(forward, backward)
     backward = _shaped(forward, backward, asked)
     own = isinstance(forward, DeviceFunction)
     inputs = forward.inputs if own else _parameters(forward)
@@ -102,6 +103,8 @@ def pair(
     notes = [f"{n} is the upstream gradient of {r}" for n, r in taken.items()]
     notes += [f"{n} is the forward's own {n}" for n in saved]
     notes += [f"{n} is the gradient of {x}" + (", from 0" if n in backward.shapes.added else "") for n, x in given.items()]
+    if forward is not whole:
+        notes += [f"{n} of {forward.name} is {v}" for n, v in forward.fixed.items() if n not in whole.fixed]
     left = [r for r in results if r not in chosen]
     notes += [f"the loss does not depend on {', '.join(left)}"] if left else []
     for f in (forward, backward):
@@ -159,6 +162,23 @@ def _shaped(forward: Any, backward: DeviceFunction, asked: Mapping[str, str]) ->
         if of in dims:
             found[n] = dims[of]
     return backward.shaped(found)
+
+
+def _in_parts(forward: Any, backward: DeviceFunction) -> Any:
+    """A kernel whose ``N`` is a product where the backward has its factors: ``B*T``, told by memory that both read."""
+    if not (isinstance(backward, Kernel) and isinstance(forward, Kernel)) or forward.declared or backward.declared:
+        return forward
+    found: dict[str, str] = {}
+    theirs = backward.memory
+    for n, mine in forward.memory.inputs.items():
+        if n not in theirs.inputs or len(mine) == len(theirs.inputs[n]):
+            continue
+        rest = [d for d in theirs.inputs[n] if d not in mine]
+        single = [d for d in mine if d not in theirs.inputs[n]]
+        name = str(single[0]) if len(single) == 1 else ""
+        if name in forward.parameters and name not in forward.fixed and len(rest) > 1:
+            found[name] = "*".join(map(str, rest))
+    return forward.given(**found) if found else forward
 
 
 def _zeros(forward: Any, result: str, like: torch.Tensor, rank: int) -> torch.Tensor:

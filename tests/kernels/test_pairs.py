@@ -13,7 +13,7 @@ from typer.testing import CliRunner, Result
 
 import derivcheck as dc
 from derivcheck.cli.app import app
-from derivcheck.errors import InputError
+from derivcheck.errors import InputError, UnsupportedOperation
 from derivcheck.kernels.cuda import syntax
 from derivcheck.kernels.pairing import pair
 
@@ -93,6 +93,37 @@ def test_lines_of_the_forward_are_never_said_to_be_wrong(tmp_path: Path) -> None
     assert "y[0] is written at backward.cu:2, backward.cu:3" in str(proof)
     assert "line forward.cu" not in str(proof)
     assert "line backward.cu:3" in str(proof)
+
+
+ROWS = """__global__ void scaled(float* out, const float* x, const float* w, int N, int C) {
+    int n = blockIdx.x * blockDim.x + threadIdx.x;
+    if (n >= N) return;
+    for (int c = 0; c < C; c++) out[n * C + c] = x[n * C + c] * w[c];
+}
+__global__ void scaled_bw(float* dx, float* dw, const float* dout, const float* x, const float* w, int B, int T, int C) {
+    int n = blockIdx.x * blockDim.x + threadIdx.x;
+    if (n >= B * T) return;
+    int b = n / T, t = n % T;
+    for (int c = 0; c < C; c++) {
+        dx[b * T * C + t * C + c] = dout[b * T * C + t * C + c] * w[c];
+        atomicAdd(&dw[c], dout[n * C + c] * x[b * T * C + t * C + c]);
+    }
+}"""
+
+
+def test_a_number_of_rows_is_the_product_that_the_backward_has() -> None:
+    f, b = dc.cuda(ROWS, "scaled"), dc.cuda(ROWS, "scaled_bw")
+    assert f.dims["x"] == "N C"
+    proof = dc.prove(f, b)
+    assert proof.status == "proved"
+    assert "N of scaled is B*T" in proof.notes
+    wrong = dc.cuda(ROWS.replace("+ t * C + c] * w[c];", "+ t * C + c] * w[0];", 1), "scaled_bw")
+    assert dc.prove(f, wrong).status == "refuted"
+
+
+def test_rows_that_are_not_said_to_hang_together_are_no_fault() -> None:
+    with pytest.raises(UnsupportedOperation, match="Say how they hang together, as in N='B\\*T'"):
+        dc.prove(dc.cuda(ROWS, "scaled", dims={"x": "N C"}), dc.cuda(ROWS, "scaled_bw"))
 
 
 def test_two_texts_keep_their_own_names() -> None:

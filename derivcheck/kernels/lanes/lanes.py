@@ -70,7 +70,7 @@ class Lanes:
     def _open_thread(self, name: str) -> None:
         """The axes of the index of a thread: one, or one for each of its digits."""
         strides = (*self.hints.strides.get(name, ()), as_poly(1))
-        bound, _ = self.hints.bounds.get(name, (as_poly(Size(_UNBOUNDED.get(name, f"{name} count".replace(" ", "_")))), ""))
+        bound, _ = self.hints.bounds.get(name, (as_poly(Size(UNBOUNDED.get(name, f"{name} count".replace(" ", "_")))), ""))
         found, above = as_poly(0), None
         for k, stride in enumerate(strides):
             count = bound if above is None else quotient(above, stride)
@@ -198,14 +198,17 @@ class Lanes:
             alone = own.index
             if alone is None or name in self.hints.strides or coefficient(place, alone) is None:
                 continue
-            strides, below = [], as_poly(1)
+            strides, below, inner = [], as_poly(1), as_poly(1)
             for d in reversed(dims):
+                if inner is not coefficient(place, alone):  # the dimensions inside of the index
+                    inner = inner * d
+                    continue
                 below = below * d
                 top = quotient(alone.size, below)
                 if top is None or top.constant == 1:
                     break
                 strides.append(below)
-            if strides and coefficient(place, alone) is as_poly(1):
+            if strides:
                 if name in self.threads:
                     if name not in self.hints.bounds:
                         continue
@@ -367,7 +370,7 @@ def _named(p: Poly, name: str) -> Index | None:
     return next((a for a in p.atoms() if isinstance(a, Index) and a.name == name and a.size is PARTS[name]), None)
 
 
-_UNBOUNDED = {
+UNBOUNDED = {
     "idx.x": "threads", "idx.y": "threads_y", "idx.z": "threads_z", "blockIdx.x": "blocks", "blockIdx.y": "blocks_y",
     "blockIdx.z": "blocks_z", "warp": "warps",
 }  # fmt: skip

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 
-from derivcheck.kernels.lanes.lanes import Lanes
+from derivcheck.kernels.lanes.lanes import UNBOUNDED, Lanes
 from derivcheck.kernels.lanes.refused import Found, Refused
 from derivcheck.kernels.lanes.wholes import Datum
 from derivcheck.notation.integers.polynomials import Atom, Index, Poly, Size, as_poly
@@ -14,6 +14,12 @@ _TRIED = 20_000
 
 def refuse_outside(name: str, place: Poly, dims: tuple[Poly, ...], k: int, lanes: Lanes, kind: str) -> None:
     """Raise: the position lies outside of the memory, at sizes that are named; or in another row than its strides say."""
+    given = (p for n, d in lanes.hints.dims.items() if n in lanes.hints.given for p in d)
+    own = {n for p in given for n in lanes.hints.product(p).sizes()}
+    other = sorted({n for a in place.atoms() for n in a.sizes()} - own - set(UNBOUNDED.values()))
+    if name in lanes.hints.given and other and kind == "read":
+        reason = f"its position is made of {', '.join(other)}, its dimensions are {' '.join(map(str, dims))}"
+        raise Refused(f"{name}[{place}]", reason, "Say how they hang together, as in N='B*T' of the forward.")
     total = as_poly(1)
     for d in dims:
         total = total * d
