@@ -6,12 +6,14 @@ import re
 import shlex
 import shutil
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
 
 from release.conftest import ROOT, run
 
+CUDA = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["optional-dependencies"]["cuda"]
 MEASUREMENTS = "height,weight,age\n" + "".join(f"{150 + 7 * k % 40},{50 + 3 * k % 30},{20 + k % 37}\n" for k in range(40))
 
 
@@ -45,6 +47,8 @@ def test_the_first_command_writes_its_files_twice(bare: Path, folder: Path) -> N
 @pytest.mark.parametrize("line", commands("README.md"))
 def test_a_command_of_the_readme(line: str, bare: Path, folder: Path) -> None:
     words = shlex.split(line)
+    if ".cu:" in line:  # the README says what to install for it
+        run(bare / "python", "-m", "pip", "install", "--quiet", *CUDA, folder=folder)
     code = 1 if "forgetful" in line else 0  # the README says that this one is wrong
     script = f"import subprocess, sys; sys.exit(subprocess.run(sys.argv[1:]).returncode != {code})"
     run(sys.executable, "-c", script, bare / "derivcheck", *words[1:], folder=folder)
