@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import mpmath
 import numpy as np
 import pytest
 
@@ -39,3 +40,20 @@ def test_a_step_is_constant_between_jumps(f: ScalarFunction) -> None:
 def test_numbers_tell_parities_apart() -> None:
     rows = functions()
     assert [parity(rows[n]) for n in ("sin", "cos", "exp", "log")] == [-1, 1, 0, 0]
+
+
+#: Where the function is a number of float64, and exponentials in its formula are none; and where it is none either.
+AT_THE_END: dict[str, tuple[Any, list[float], list[float]]] = {
+    "erfcx": (lambda x: mpmath.exp(x * x) * mpmath.erfc(x), [-26.3, -26.6, 25.5, 1e5], [-26.65, -30.0, -np.inf]),
+    "i0": (lambda x: mpmath.besseli(0, x), [30.5, 705.0, -711.0, 713.9], [714.5, 1500.0, np.inf]),
+    "i1": (lambda x: mpmath.besseli(1, x), [30.5, 705.0, -711.0, 713.9], [714.5, 1500.0, np.inf]),
+}
+
+
+@pytest.mark.parametrize("name", AT_THE_END)
+def test_a_function_is_a_number_as_long_as_float64_has_it(name: str) -> None:
+    true, inside, beyond = AT_THE_END[name]
+    f = functions()[name]
+    with mpmath.workdps(40):
+        assert on(f, np.array(inside)) == pytest.approx([float(true(mpmath.mpf(x))) for x in inside], rel=1e-13)
+    assert np.isposinf(on(f, np.array(beyond))).all()

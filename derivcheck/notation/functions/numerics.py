@@ -54,7 +54,7 @@ def sinc_slope(np: Any, x: Any) -> Any:
     """By the series Σ (−1)^k 2k π^(2k) x^(2k−1)/(2k+1)! near 0, where the closed form cancels."""
     x = np.asarray(x, dtype=np.float64)
     near = sum((-1) ** k * 2 * k * math.pi ** (2 * k) / math.factorial(2 * k + 1) * x ** (2 * k - 1) for k in range(1, 8))
-    apart = np.where(np.abs(x) < 0.1, 1.0, x)
+    apart = np.where(np.abs(x) < 0.1, 1.0, x)  # where the seven terms are exact to the last bit
     return np.where(np.abs(x) < 0.1, near, (np.cos(math.pi * apart) - np.sinc(apart)) / apart)
 
 
@@ -79,7 +79,7 @@ def digamma(x: float) -> float:
     if x <= 0:
         return math.nan if x == math.floor(x) else digamma(1 - x) - math.pi / math.tan(math.pi * x)
     total = 0.0
-    while x < 10:
+    while x < 10:  # so far out, the series is exact to the last bit
         total -= 1 / x
         x += 1
     y = 1 / (x * x)
@@ -111,7 +111,7 @@ def bessel(order: int, scaled: bool = False) -> Callable[[float], float]:
         y = abs(x)
         total = part = 1.0
         if y <= 30:
-            for k in range(1, 120):
+            for k in range(1, 120):  # at 30 the terms are below the last bit long before
                 part *= y * y / 4 / (k * (k + order))
                 total += part
             total *= (y / 2) ** order
@@ -123,7 +123,8 @@ def bessel(order: int, scaled: bool = False) -> Callable[[float], float]:
             if scaled:
                 total /= math.sqrt(2 * math.pi * y)
             else:
-                total *= math.exp(y) / math.sqrt(2 * math.pi * y) if y < 700 else math.inf
+                half = math.exp(min(y, 1400) / 2)  # the value at 713 is a float64, exp(713) is none; at 1400 neither is
+                total *= half / math.sqrt(2 * math.pi * y) * half if y < 1400 else math.inf
         return -total if order == 1 and x < 0 else total
 
     return value
@@ -132,7 +133,7 @@ def bessel(order: int, scaled: bool = False) -> Callable[[float], float]:
 def erfcx(x: float) -> float:
     """``exp(x²)·erfc(x)``; beyond 25 by its asymptotic series (DLMF 7.12.1)."""
     if x < 25:
-        return math.exp(x * x) * math.erfc(x) if x > -26 else math.inf
+        return math.exp(x * x) * math.erfc(x) if x > -26.64 else math.inf  # 2·exp(26.64²) is beyond float64
     total = part = 1.0
     for k in range(1, 12):
         part *= -(2 * k - 1) / (2 * x * x)
