@@ -18,7 +18,7 @@ from derivcheck.kernels.cuda.function import DeviceFunction
 from derivcheck.notation.program.program import Program
 from derivcheck.notation.text.dims import parse_input
 
-PRIMES = (5, 3, 2, 7, 11, 13, 17, 19)
+PRIMES = (5, 3, 2, 7, 11, 13, 17, 19)  # sizes of random data: all differ, none is a multiple of another
 
 
 def read_dims(text: str) -> dict[str, str] | None:
@@ -141,7 +141,7 @@ def random_inputs(
     raise InputError(f"--where: no random data was found of which {broken} holds; give the check data of your own from Python")
 
 
-ATTEMPTS = 32
+ATTEMPTS = 32  # each kind of data below five times
 _KINDS: tuple[Callable[[torch.Tensor], torch.Tensor], ...] = (  # data to try, of which conditions may hold
     torch.abs, lambda t: -t.abs(), torch.sigmoid, lambda t: t, lambda t: 1 + t.abs(),
     lambda t: t @ t.mT + torch.eye(t.shape[-1], dtype=t.dtype) if t.ndim > 1 and t.shape[-1] == t.shape[-2] else t,

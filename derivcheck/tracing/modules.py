@@ -204,10 +204,11 @@ def _examples_of(
         preferred.update({f"{n}.{axis}": str(p) for axis, p in enumerate(read.dims) if p.atom is not None})
     names = sorted({s for read in reads.values() for p in read.dims for s in p.sizes()})
     lengths = sorted({int(k) for t in module.parameters() for k in t.shape}, reverse=True)[:8]
-    free = {n: 5 + 2 * k for k, n in enumerate(names)}
+    free = {n: 5 + 2 * k for k, n in enumerate(names)}  # all differ; then lengths of the parameters, one of which may be meant
     real = next((p.dtype for p in module.parameters() if p.is_floating_point()), torch.get_default_dtype())
     dtypes = {"float": real, "int": torch.int64, "bool": torch.bool}
     error: Exception | None = None
+    # each choice is a run of the module
     for choice in itertools.islice(itertools.product(*([free[n], *lengths] for n in names)), 400):
         values = dict(zip(names, choice))
         made = {n: torch.zeros([p.at(values) for p in r.dims], dtype=dtypes[r.kind]) for n, r in reads.items()}

@@ -22,6 +22,7 @@ def pricing(definitions: Iterable[Definition]) -> Callable[[Mapping[str, int]], 
     parts: list[tuple[tuple[Index, ...], int]] = []
     for d in definitions:
         nodes = list(subterms(d.term))
+        # a function costs as much as some 20 products
         parts.append((d.indices, len(nodes) + 20 * sum(isinstance(t, Func) for t in nodes)))
         parts += [(tuple(set(d.indices) | set(t.indices)), 1) for t in nodes if isinstance(t, Over)]
     return lambda sizes: sum((float(times * volume(indices, sizes)) for indices, times in parts), 0.0)

@@ -25,18 +25,19 @@ def slope_along(
         first: the first step is ``scale`` halved so many times; each further one a quarter of the last.
         enough: an error that needs no shorter step.
     """
+    # what a step a quarter as long leaves of an error in h, on one side, and of one in h², in the middle, is a 4th and a 16th
     width, base = ends[0] - ends[1], 4.0 if 0 in ends else 16.0
     previous: list[float] = []
     best, doubt = math.nan, math.inf
     try:
-        for level in range(5):
+        for level in range(5):  # rounding is four times as large at each step: more do not help
             h = scale * 2.0 ** (-first - 2 * level)
             high, low = (at(end * h) for end in ends)
             if any(o.dtype is not torch.float64 for o in high):
                 return None
             slope = sum(float((g * (a - b)).sum()) for g, a, b in zip(upstream, high, low)) / (width * h)
             sizes = sum(float((g.abs() * (a.abs() + b.abs())).sum()) for g, a, b in zip(upstream, high, low))
-            noise = sizes * 32 * FLOAT64_UNIT / (width * h)
+            noise = sizes * 32 * FLOAT64_UNIT / (width * h)  # code is taken to lose up to 32 roundings of what it gives
             row = [slope]
             for k in range(level):
                 row.append((base ** (k + 1) * row[k] - previous[k]) / (base ** (k + 1) - 1))
@@ -79,7 +80,7 @@ def is_slope(
         if found is None:
             return False
         slope, doubt = found
-        sure = doubt <= SURE * max(terms, abs(slope)) + 1e-300
+        sure = doubt <= SURE * max(terms, abs(slope)) + 1e-300  # where all terms are 0, a doubt of 0 is sure
         if sure and abs(slope - expected) <= 8 * doubt + lost * terms:
             return True
     return False

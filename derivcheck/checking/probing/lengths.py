@@ -38,7 +38,7 @@ class Lengths:
     def __iter__(self) -> Iterator[Probe]:
         """A probe for each length that the budget of multiplications allows; sizes one at a time where they cannot move
         together."""
-        generator, total = torch.Generator().manual_seed(31), 0.0
+        generator, total = torch.Generator().manual_seed(31), 0.0  # a seed of its own: its data do not hang on other probes
         seen = [dict(self.sizes)]
         for length, choices in self._choices():
             fitted = [fitting(self.s.derivation.program, c, self.free) for c in choices]

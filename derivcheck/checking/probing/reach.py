@@ -146,6 +146,7 @@ class Reach:
             zero = -rest // line[0] if line is not None and line[0] else 0
             below = limit(self.s.derivation.program, self.arguments[c.label], self._sizes(data)) or int(t.max()) + 2
             values = list(dict.fromkeys((zero, *range(min(below, 8)), below - 1, zero + 1, zero - 1)))
+        # some labels, the first surely and the last not: both sides of the condition stand in one batch
         some = torch.rand(t.shape, generator=self.generator) < 0.4
         some.view(-1)[0] = True
         if t.numel() > 1:
@@ -188,7 +189,7 @@ class Reach:
             u = operand({**data, n: leaf})
             if at < 0:
                 at = int(torch.randint(u.numel(), (1,), generator=self.generator))
-                goal = sign * (abs(float(u[at].detach())) / 2 + 1e-2)
+                goal = sign * (abs(float(u[at].detach())) / 2 + 1e-2)  # well beyond 0, also from 0 itself
             here = float(u[at].detach())
             if step and (here > 0) - (here < 0) == sign:
                 return x

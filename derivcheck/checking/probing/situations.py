@@ -218,7 +218,7 @@ def _magnitudes(s: Subject, data: Tensors, ups: Upstream, generator: torch.Gener
     if moved:
         tiny = {n: t * (_least(t) / max(float(t.abs().max()), 1.0)) if n in moved else t for n, t in data.items()}
         yield Probe("denormal inputs", tiny, ups, lenient="finite", glanced=True)
-        large = {n: 1000 * t if n in moved else t for n, t in data.items()}
+        large = {n: 1000 * t if n in moved else t for n, t in data.items()}  # exp(1000) is beyond float64
         yield Probe("large inputs", large, ups, lenient="coarse", glanced=True)
 
 
@@ -238,7 +238,7 @@ def _ways(s: Subject, data: Tensors, ups: Upstream, written: bool) -> Iterator[P
     if s.call is None or written or s.native:
         return
     yield Probe("backward twice through one graph", data, ups, subject=replace(s, retained=True), refusable=True)
-    for n in list(ups)[:6] if len(ups) > 1 else ():
+    for n in list(ups)[:6] if len(ups) > 1 else ():  # each of these is a run: six bound what many outputs cost
         alone = {m: g if m == n else torch.zeros_like(g) for m, g in ups.items()}
         yield Probe(f"a loss of {n} alone", data, alone, subject=replace(s, unused=frozenset(ups) - {n}))
     if s.met.accumulates:  # whether its parameters get gradients hangs on its inputs' requiring one, as torch says of such

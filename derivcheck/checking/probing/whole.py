@@ -32,8 +32,8 @@ from derivcheck.errors import DerivcheckError
 from derivcheck.notation.values.evaluator import evaluate
 from derivcheck.notation.values.measure import sizes_of
 
-SCALES = (1.0, 0.25, 0.0625, 2.0**-6)
-DRAWS = 8
+SCALES = (1.0, 0.25, 0.0625, 2.0**-6)  # times the data, in this order, as long as a gradient stays hidden
+DRAWS = 8  # the deviation of so many is known to about a quarter
 LARGE = 1 << 12  # elements beyond which half as many draws tell as much
 SEEN = 0.02  # of the gradient's norm: what a check of half precision has to see, element by element or as a whole
 EXACT = 1e-4  # of the gradient's norm: far above what float64 loses, far below what half precision shows

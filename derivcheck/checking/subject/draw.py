@@ -157,7 +157,7 @@ def fitting(program: Program, sizes: Mapping[str, int], free: Sequence[str], lea
 def _near(r: Requirement, sizes: Mapping[str, int], name: str) -> list[int]:
     """Values of a size that may fulfil a requirement: those around its own, and around the numbers in it."""
     around = [sizes[name], *(p.at(sizes) for p in (r.left, r.right)), *(c for p in (r.left, r.right) for _, c in p.terms)]
-    return sorted({v + d for v in around for d in range(-16, 17)})
+    return sorted({v + d for v in around for d in range(-16, 17)})  # far enough for an offset or a remainder, few enough to try
 
 
 def _fulfilled(r: Requirement, sizes: Mapping[str, int]) -> bool:

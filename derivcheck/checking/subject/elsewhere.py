@@ -10,6 +10,7 @@ from derivcheck.checking.subject.draw import another, fitting, free_sizes
 from derivcheck.checking.subject.subject import Subject, Tensors, Upstream
 from derivcheck.notation.program.definitions import Input
 
+# neighbours are coprime, all differ: a wrong dimension shows; small, since probes are many
 COPRIME = (5, 3, 7, 2, 11, 4, 13, 9)
 ATTEMPTS = 24  # at data that the user's own conditions hold of
 

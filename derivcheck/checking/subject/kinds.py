@@ -72,6 +72,7 @@ def _matrix(v: torch.Tensor, room: float) -> Kind | None:
         return None
     size = float(v.abs().max())
     if bool(((v - v.mT).abs() <= room * size).all()):
+        # an eigenvalue of 0 comes out as large as the roundings
         if v.shape[-1] > 1 and bool((torch.linalg.eigvalsh(v).amin(-1) > 1e-12 * size).all()):
             level = float(v.diagonal(dim1=-2, dim2=-1).mean())
             return Kind("is symmetric positive definite", _square(lambda x: _positive(x, level)))

@@ -36,7 +36,7 @@ from derivcheck.proof.numbers.decimals import Digits
 
 MOST = 1e6  # times what it has to lose: beyond that a backward is of no use, however right its formula is
 FINER = 2.0**10  # how much more than the ratio of the units may be left of an error in float64
-DIGITS = 50
+DIGITS = 50  # of exact arithmetic: three times those of float64
 LAST = 10.0 ** (10 - DIGITS)  # what the digits of exact arithmetic tell of the largest number
 EXACTLY = 1e5  # steps of exact arithmetic that a decision may cost
 SECONDS = 0.5  # of the processor that exact arithmetic may take of a check, the caller's own data first

@@ -7,8 +7,8 @@ import torch
 from derivcheck.checking.subject.subject import Subject, Tensors, Upstream
 from derivcheck.checking.verdict.derived import Derived, derived
 
-TRIES = 12
-NUDGE = 1e-4
+TRIES = 12  # of so many random points all lie on one side of a kink once in two thousand
+NUDGE = 1e-4  # of the largest element: small beside an error that is told, large beside rounding
 NARROW = 1e-14  # a regime that is narrower than NUDGE is no kink: so short a step stays in it
 
 
@@ -39,6 +39,7 @@ def between(
                 moved[n] = t
         sides.append(derived(s, moved, upstream, dtype).value(bar))
     value = g.detach().double().cpu()
+    # away from kinks a gradient moves by its own slope times the nudge: 20 is room for a steep one
     slack = right.tolerance(bar) + 20 * nudge * float(torch.nan_to_num(right.value(bar)).abs().max())
     slack = torch.where(torch.isfinite(slack), slack, torch.inf)
     low, high = torch.stack(sides).aminmax(dim=0)

@@ -221,6 +221,7 @@ def _loose(expected: torch.Tensor, tolerance: torch.Tensor) -> bool:
 def _unusual(row: Row, g: torch.Tensor, expected: torch.Tensor, tolerance: torch.Tensor, typical: Typical) -> Row:
     """Half precision: the error as a whole against what this arithmetic usually does."""
     error = float(torch.linalg.vector_norm(g.detach().double().cpu() - expected))
+    # the bound is for the worst case: a hundredth of it is usual
     if error <= 1e-2 * float(torch.linalg.vector_norm(tolerance)):
         return row
     limit = typical.limit(row.bar, expected, tolerance)

@@ -37,7 +37,7 @@ from derivcheck.notation.values.evaluator import evaluate
 Array = npt.NDArray[np.float64]
 Colours = npt.NDArray[np.int64]
 Outputs = dict[str, Array]
-EPS = 2.0**-52
+EPS = 2.0**-52  # from 1 to the next float64
 BUDGET = 3e7  # multiplications that the differences of one input may cost
 CHUNK = 1 << 21  # elements of the batched output at a time
 GROUPED = 1 << 20  # elements of what is moved and of the outputs, in an evaluation for several inputs
@@ -242,7 +242,7 @@ class _Line:
             noise = rounding / ((self.ends[0] - self.ends[1]) * step)
             row = [slope]
             for k in range(level):
-                factor = (4.0 if 0 in self.ends else 16.0) ** (k + 1)
+                factor = (4.0 if 0 in self.ends else 16.0) ** (k + 1)  # errors in h on one side, in h² in the middle
                 row.append((factor * row[k] - rows[-1][k]) / (factor - 1))
             if level:
                 for k in range(1, level + 1):
@@ -277,7 +277,7 @@ class _Runner:
             size = max(float((np.abs(high[o]) + np.abs(low[o])).max()) for o in high)
             if not moved or not math.isfinite(size) or moved > size / 64:
                 return
-            line.step *= 2.0 ** min(40, round(math.log2(size / moved)))
+            line.step *= 2.0 ** min(40, round(math.log2(size / moved)))  # an output that moves less yet is as good as constant
 
     def extrapolated(self, lines: Sequence[_Line]) -> None:
         """Differences at several steps, extrapolated."""

@@ -25,7 +25,7 @@ from derivcheck.notation.program.program import Program
 from derivcheck.notation.values.evaluator import evaluate
 
 ELEMENTS = 40  # of all inputs together
-SIZES = (2, 3, 2, 1, 2, 3)
+SIZES = (2, 3, 2, 1, 2, 3)  # neighbours differ, one is 1; few elements, since each is an input of its own
 DIGITS, KEPT = 60, 40  # that are computed with, and that have to agree
 OPERATIONS = 2e5  # of the forward for all slopes together, and of the adjoint
 SECONDS = 2.0  # of the processor, for the whole of it; it is done once per derivation
@@ -37,7 +37,7 @@ def exact(derivation: Derivation, name: str) -> Witness | None:
     """What SymPy says of the derived gradient in ``name`` at a small shape; None where the forward is too much for it."""
     key = (derivation.program, derivation.adjoint, derivation.wrt)
     if key not in _known:
-        if len(_known) > 256:
+        if len(_known) > 256:  # of a long run of tests: a derivation is asked for several times, then no more
             _known.clear()
         try:
             with mpmath.workdps(DIGITS):
@@ -133,7 +133,7 @@ def small_sizes(program: Program) -> dict[str, int] | None:
         found = fitting(program, sizes, names)
         if found is not None:
             return found
-    for size in (4, 5, 6, 8):
+    for size in (4, 5, 6, 8):  # all equal, for code that wants equal, even or larger ones
         if possible(program, dict.fromkeys(names, size)):
             return dict.fromkeys(names, size)
     return None
@@ -143,6 +143,6 @@ def rationals() -> Any:
     """Distinct rationals of both signs, none of them 0, 1 or an integer."""
     k = 0
     while True:
-        n = (7 * k + 3) % 37 + 1
+        n = (7 * k + 3) % 37 + 1  # 37 is prime: each comes once before one comes again
         yield ((n if k % 3 else -n), 16 + k % 5 if (16 + k % 5) and n % (16 + k % 5) else 17)
         k += 1

@@ -366,7 +366,7 @@ def as_poly(value: PolyLike | Atom) -> Poly:
     return Poly((((), int(value)),) if value else ()) if found is None else found
 
 
-_numbers = {c: Poly((((), c),) if c else ()) for c in range(-16, 65)}
+_numbers = {c: Poly((((), c),) if c else ()) for c in range(-16, 65)}  # those that occur all the time, made once
 _ONE = _numbers[1]
 
 

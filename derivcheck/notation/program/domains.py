@@ -20,8 +20,8 @@ from derivcheck.notation.terms.substitute import inline
 from derivcheck.notation.terms.walk import factors, subterms
 
 SHORT = 30  # a formula in inputs alone is told instead of the name that the user gave it
-LONGEST = 400
-STEPS = 200
+LONGEST = 400  # characters of a condition: with more it is told by the names in it
+STEPS = 200  # definitions that are put into one term, one after the other
 MADE_UP = re.compile(r"claimed .*|(z|[a-z]+_\d+)(_bar|_detached)*")
 
 Known = Mapping[str, Definition]

@@ -23,7 +23,7 @@ from derivcheck.notation.terms.walk import factors, polys, subterms
 
 LARGE = (7, 5, 6, 8, 9)  # sizes at which a read is tried out
 FAR = 64  # a constant beyond this is out of reach
-TRIES = 20_000
+TRIES = 20_000  # choices of the indices at which a read is tried out
 
 
 @dataclass(frozen=True)

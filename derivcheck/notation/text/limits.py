@@ -44,7 +44,7 @@ def literal(text: str) -> str:
     exponent = text.lower().partition("e")[2].lstrip("+-")
     if len(text) > LITERAL:
         return f"a number of {len(text)} characters; expected at most {LITERAL}"
-    if len(exponent) > 4 or abs(int(exponent or 0)) > 999:
+    if len(exponent) > 4 or abs(int(exponent or 0)) > 999:  # before a million zeros are written out
         return f"the number {shortened(text)} is beyond float64's range, 1e-308 to 1.8e308"
     return number(Fraction(text))
 
@@ -54,7 +54,7 @@ def number(value: Fraction) -> str:
     if max(abs(value.numerator), value.denominator) <= LARGEST:
         return ""
     size = value.numerator.bit_length() - value.denominator.bit_length()
-    if abs(size) >= 1020:
+    if abs(size) >= 1020:  # float64 ends at 2^1024; closer, a rounded power of ten would mislead
         return f"the number is about 1e{round(size * math.log10(2))}, beyond float64's range, 1e-308 to 1.8e308"
     return "the number is a quotient of integers beyond float64's range, 1.8e308; expected fewer digits"
 

@@ -101,6 +101,7 @@ def _batch_norm(m: Any) -> KnownSizes | None:
     return KnownSizes(
         {"C": m.num_features},
         {"weight": c, "bias": c, "running_mean": c, "running_var": c},
+        # without a momentum torch reads a counter's value, for running statistics that the output does not use
         {"num_features": "C"} if m.momentum is not None else {"num_features": "C", "momentum": 0.1},
         {"input": {rank: ("N", "C") + _SPACE[rank - 2] for rank in range(2, 6)}} if "Batch" in type(m).__name__ else {},
     )
@@ -246,6 +247,7 @@ _Shape = tuple[tuple[int, ...], tuple[str, ...], torch.dtype]
 
 def _shapes(m: nn.Module) -> list[_Shape] | None:
     """Shapes that a module of torch's takes, with names for their sizes; None for one that is not known."""
+    # example sizes (6, 5, 7, 9) are small and differ, so that none is taken for another
     real = next((p.dtype for p in m.parameters() if p.is_floating_point()), torch.get_default_dtype())
     if isinstance(m, nn.Sequential):
         for child in m:
@@ -272,6 +274,7 @@ def _shapes(m: nn.Module) -> list[_Shape] | None:
     if isinstance(m, nn.modules.conv._ConvNd):
         rank = len(m.kernel_size)
         reach = [d * (k - 1) + 1 for d, k in zip(m.dilation, m.kernel_size)]
+        # the kernel fits several times, and differently along each axis
         space2 = tuple(r + s * (5 + j) for j, (r, s) in enumerate(zip(reach, m.stride)))
         return [((6, m.in_channels, *space2), ("N", "C", *(("T",), ("H", "W"), ("D", "H", "W"))[rank - 1]), real)]
     if isinstance(m, nn.RNNBase):

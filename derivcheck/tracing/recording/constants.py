@@ -12,7 +12,7 @@ from derivcheck.tracing.watching.made_of_sizes import sizes_in
 from derivcheck.tracing.watching.real import Real
 from derivcheck.tracing.watching.watched import Watched
 
-_MOST = 1 << 20
+_MOST = 1 << 20  # elements of a constant that is computed; a number read of a larger one is refused as one of the data
 
 
 class Constants:

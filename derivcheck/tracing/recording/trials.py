@@ -40,7 +40,7 @@ def succeeds(func: Any, args: Any, kwargs: Any) -> bool:
         return _takes(func, args, kwargs)
     if known is None:
         known = _takes(func, args, kwargs)
-        if func.namespace == "aten" and len(_known) < 4096:
+        if func.namespace == "aten" and len(_known) < 4096:  # kept small, in a process that traces for long
             _known[key] = known
     return known
 

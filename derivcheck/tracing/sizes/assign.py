@@ -86,7 +86,7 @@ class Traces:
 
     def resolve(self, poly: Poly) -> Poly:
         """An integer expression with identified and fixed sizes put in."""
-        for _ in range(20):
+        for _ in range(20):  # what a size means may have sizes in it; a circle of them would go on
             known = {Size(n): self.meaning[n] for n in poly.sizes() if n in self.meaning}
             new = poly.substitute(known) if known else poly
             if new is poly:
@@ -132,10 +132,10 @@ class Traces:
         # near: a kernel stands below channels of its size
         ordered = sorted(list(base)[:: -1 if first else 1], key=lambda k: (base[k], k not in self.low))
         spare: dict[str, int] | None = None
-        for draw in range(36):
+        for draw in range(36):  # twelve draws for each of the three ways to grow
             out: dict[str, int] = {}
             previous, step = 1, (t, 0, -1)[(first + draw // 12) % 3]
-            rng = random.Random(7919 * t + 31 * len(base) + 104729 * draw)
+            rng = random.Random(7919 * t + 31 * len(base) + 104729 * draw)  # primes: draws differ, and are the same in each run
             for n in ordered:
                 grown = base[n] + (base[n] * step + 1) // 2 + (t if step > 0 else 0)
                 spread = 3 + t + draw % 12 if step > 0 else 1 + (draw % 12 + t) // 3

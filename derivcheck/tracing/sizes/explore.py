@@ -41,7 +41,7 @@ def _explored(traces: Gathering, sizes: str) -> tuple[Gathering, Unified]:
     if sizes == "given" and traces.example is not None:
         for n in traces.free():
             traces.fix(n, f"{shown(n)} = {traces.base()[n]}")
-    for _ in range(24):
+    for _ in range(24):  # each turn fixes or ties a size; code that never settles ends here
         traces.restart()
         try:
             traces.explore()

@@ -158,6 +158,7 @@ def gives(meaning: Any, sizes: Mapping[str, int], value: float) -> bool:
         found = float(meaning)
     except (KeyError, ZeroDivisionError, ValueError, OverflowError):
         return False
+    # 1e-13 is some hundred roundings: the code may compute it in another order
     return found == value or found != found and value != value or abs(found - value) <= 1e-13 * max(abs(found), abs(value))
 
 

@@ -36,13 +36,14 @@ class Gathering(Traces):
                     f"the traced code raises on its example inputs{said(e.place)}: {named_line(e.cause)}"
                 ) from e.cause
             self._followed(example)
-        for attempt in range(80):
+        for attempt in range(80):  # each turn ties, scales or fixes a size; code that never settles ends here
             if not self.free():
                 break
             identified: list[tuple[str, Poly]] = []
             repair = None if example is None else needs.repairing(example, identified)
             try:
                 now = self.apart()
+                # a loop over a size that is far away would go on for long
                 upto = 4 * len(example.calls) + 64 if example is not None and self.distant else None
                 first = self._first_run(now) if example is None else self.at(now, repair=repair, upto=upto, trying=True)
                 if self.distant and needs.moved:
@@ -239,7 +240,7 @@ class Gathering(Traces):
             if found is not None and path(found) == way:
                 self.add(sizes, found)
                 break
-        for t in range(2, 14):
+        for t in range(2, 14):  # 0 is the base, 1 is apart from it; then each of the three ways to grow four times
             if len(self.recordings) >= least:
                 break
             self.more(t, t % 3, needed=len(self.recordings) < 2 and t > 4)

@@ -50,7 +50,7 @@ def same_function(
 def _drawn(a: Input, sizes: Mapping[str, int], seed: int) -> Any:
     rng, shape = np.random.default_rng(seed), tuple(p.at(sizes) for p in a.dims)
     if a.kind == "float":
-        return rng.uniform(0.5, 1.5, shape)
+        return rng.uniform(0.5, 1.5, shape)  # where quotients, roots and logarithms are numbers
     below = 2 if a.kind == "bool" or a.below is None else max(1, a.below.at(sizes))
     return rng.integers(0, below if a.kind == "bool" or a.below is not None else 1, shape)
 
@@ -60,6 +60,7 @@ def _alike(one: Program, other: Program, data: Mapping[str, Any], sizes: Mapping
     mine = evaluate(one, {n: v for n, v in given.items() if n in one.inputs}, dict(sizes))
     yours = evaluate(other, {n: v for n, v in given.items() if n in other.inputs})
     return len(one.outputs) == len(other.outputs) and all(
+        # far above what rounding does, far below what another function does
         np.shape(mine[a]) == np.shape(yours[b]) and np.allclose(mine[a], yours[b], rtol=1e-9, atol=1e-12, equal_nan=True)
         for a, b in zip(one.outputs, other.outputs)
     )

@@ -283,7 +283,7 @@ class Equalities:
 
 
 def _divisors(n: int) -> list[int]:
-    return [k for k in range(2, min(n, 4096) + 1) if n % k == 0][:24]
+    return [k for k in range(2, min(n, 4096) + 1) if n % k == 0][:24]  # each is tried by running the code
 
 
 def said(place: str | None) -> str:

@@ -11,5 +11,5 @@ def exact(x: float) -> Fraction:
     >>> exact(1 / 3), exact(1e-5)
     (Fraction(1, 3), Fraction(1, 100000))
     """
-    near = Fraction(x).limit_denominator(1000)
+    near = Fraction(x).limit_denominator(1000)  # as a person writes one; a longer decimal is meant as it stands
     return near if float(near) == x else Fraction(repr(x))

@@ -140,7 +140,7 @@ class Watched(Divided, torch.SymInt):
         if modulus is not None or not isinstance(other, (int, float)):
             self.log.escaped(sizes_in(self), "pow", sys._getframe(1))
             return pow(bare(self), bare(other), bare(modulus))
-        if type(other) is int and 0 <= other < 9:
+        if type(other) is int and 0 <= other < 9:  # powers are multiplied out: higher ones have too many terms
             return Watched.of(bare(self) ** other, self.poly**other, self.log)
         return raised(self, other, self.log)
 
