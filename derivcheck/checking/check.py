@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import cache, partial
 from typing import Any
 
@@ -117,7 +117,7 @@ def check(
     if wrt is None and isinstance(forward, DeviceFunction):
         wrt = forward.wrt
     s = subject(forward, inputs, reference, wrt, dtype, device, dims, where)
-    report = examine(s, backward, grad_output, dtype, seed, tolerance, hostile=True, witnesses=True, order=order)
+    report = examine(s, backward, Asked(dtype, seed, grad_output, tolerance, order, hostile=True))
     return replace(report, strict=strict, notes=[*report.notes, *brought])
 
 
@@ -138,7 +138,7 @@ def check_at(
     A backward that is right here and wrong elsewhere passes.  ``report.faulty`` is what has to stop a run.
     """
     s = subject(forward, inputs, None, wrt, dtype, device, dims, where)
-    return examine(s, backward, None, dtype, seed, None, hostile=False, witnesses=witnesses)
+    return examine(s, backward, Asked(dtype, seed, witnesses=witnesses))
 
 
 def assert_gradients(forward: Any, inputs: Mapping[str, Any], backward: Any = None, *args: Any, **kwargs: Any) -> None:
@@ -157,20 +157,28 @@ def assert_gradients(forward: Any, inputs: Mapping[str, Any], backward: Any = No
         raise GradientMismatch(report)
 
 
-def examine(
-    s: Subject,
-    backward: Any,
-    grad_output: Any,
-    dtype: torch.dtype,
-    seed: int,
-    tolerance: float | None,
-    hostile: bool,
-    witnesses: bool,
-    order: int | None = None,
-) -> Report:
+@dataclass(frozen=True)
+class Asked:
+    """What is asked of a check, as :func:`check` takes it.
+
+    Attributes:
+        hostile: other data, too: probes, what rounding hides, the double backward.
+    """
+
+    dtype: torch.dtype
+    seed: int = 0
+    grad_output: Any = None
+    tolerance: float | None = None
+    order: int | None = None
+    hostile: bool = False
+    witnesses: bool = True
+
+
+def examine(s: Subject, backward: Any, asked: Asked) -> Report:
     """The check of a subject: each step gives values, which are joined here."""
-    s = replace(s, allowance=tolerance, dirty=backward is None and writes(s))
-    upstream = upstreams(s, grad_output, dtype, seed)
+    dtype, seed = asked.dtype, asked.seed
+    s = replace(s, allowance=asked.tolerance, dirty=backward is None and writes(s))
+    upstream = upstreams(s, asked.grad_output, dtype, seed)
     s = replace(s, native=native(s, backward))
     s = replace(s, rounding=None if backward is None and s.call is None else Rounding(s, backward))
     run = runner(s, backward)
@@ -181,15 +189,15 @@ def examine(
         sizes = {r.name: float(right.value(r.bar).abs().max()) for r in rows if r.verdict == "wrong" and r.bar}
         said = hints(s, run, rows, upstream, sizes)
         rows = [noted(r, said[r.name]) if r.verdict == "wrong" and r.name in said else r for r in rows]
-    notes = [*_about(s, right, hostile)]
+    notes = [*_about(s, right, asked.hostile)]
     value = value_row(s, right, dtype) if s.call is not None else None
     rows = rows if value is None else [value, *rows]
-    if witnesses:
+    if asked.witnesses:
         told = testify(s, upstream, right, seed, tested=backward is None)
         rows = _put(rows, {r.name: witnessed(r, told[r.name]) for r in rows if r.name in told})
     reached: Mapping[str, str] = {}
-    if hostile:
-        twice = order != 1 and not any(r.faulty for r in rows)
+    if asked.hostile:
+        twice = asked.order != 1 and not any(r.faulty for r in rows)
         more, note = second_order(s, upstream, dtype, seed) if twice else ([], "")
         rows = [*rows, *more]
         notes += [Note(note)] if note else []

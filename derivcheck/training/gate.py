@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import torch
 
-from derivcheck.checking.check import examine
+from derivcheck.checking.check import Asked, examine
 from derivcheck.checking.report.report import Report
 from derivcheck.checking.report.row import NOT_REPRODUCED
 from derivcheck.checking.subject.subject import Subject
@@ -49,7 +49,7 @@ def judged(
     """The check of a gradient at these very tensors."""
     derivation, held = setting.derivation, frozenset(setting.constants)
     s = Subject(derivation, setting.call, dict(tensors), derivation.wrt, derivation.name, module=setting.module, held=held)
-    return examine(s, backward, None, tensors[derivation.wrt[0]].dtype, seed, None, hostile=False, witnesses=witnesses)
+    return examine(s, backward, Asked(tensors[derivation.wrt[0]].dtype, seed, witnesses=witnesses))
 
 
 def stops(report: Report) -> bool:

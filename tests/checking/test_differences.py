@@ -11,7 +11,7 @@ from torch import nn
 
 import derivcheck as dc
 from derivcheck.checking.check import check, check_at
-from derivcheck.checking.witnesses.differences import difference, differences
+from derivcheck.checking.witnesses.differences import BasePoint, difference, differences
 from derivcheck.checking.witnesses.exact import exact
 from derivcheck.checking.witnesses.structure import colouring, degree, unreduced
 from derivcheck.derivation.sweep import adjoint
@@ -43,7 +43,7 @@ def test_they_agree_with_the_derived_gradient_within_their_own_error(name: str) 
     right = evaluate(adjoint(f.program, f.wrt), {**inputs, **ups})
     base = evaluate(f.program, inputs)
     for w in f.wrt:
-        found = difference(f.program, inputs, ups, w, base, sizes)
+        found = difference(BasePoint(f.program, inputs, ups, base, sizes), w)
         assert found.note == f"all {inputs[w].size} elements"
         error = np.abs(found.value - right[f"{w}_bar"])
         good = found.error < 1e-6
@@ -86,7 +86,7 @@ def test_a_quadratic_has_no_truncation_error() -> None:
     inputs["x"] *= 1e-4  # a step of 1e-6 would drown in rounding
     sizes = measure(f.program, {k: v.shape for k, v in inputs.items()})
     ups = {"grad_output": np.array(1.0)}
-    found = difference(f.program, inputs, ups, "w", evaluate(f.program, inputs), sizes)
+    found = difference(BasePoint(f.program, inputs, ups, evaluate(f.program, inputs), sizes), "w")
     right = evaluate(adjoint(f.program, f.wrt), {**inputs, **ups})["w_bar"]
     assert found.exact and np.abs(found.value - right).max() < 1e-12 * np.abs(right).max()
 
@@ -95,7 +95,8 @@ def test_large_tensors_are_sampled_and_said() -> None:
     f = FORWARDS["linear"]
     inputs = arrays("linear", (8, 40, 6))
     sizes = measure(f.program, {k: v.shape for k, v in inputs.items()})
-    found = difference(f.program, inputs, {"grad_output": np.array(1.0)}, "w", evaluate(f.program, inputs), sizes, budget=5e4)
+    point = BasePoint(f.program, inputs, {"grad_output": np.array(1.0)}, evaluate(f.program, inputs), sizes)
+    found = difference(point, "w", budget=5e4)
     assert 0 < found.sampled < found.count == 240 and found.note == f"{found.sampled} of 240 elements"
     assert int(np.isfinite(found.value).sum()) == found.sampled
 
@@ -107,10 +108,10 @@ def test_inputs_moved_together_are_as_each_by_itself(name: str, budget: float) -
     f = FORWARDS[name]
     inputs = {n: t.numpy() for n, t in f.data(G.manual_seed(3), (5, 4, 3)).items()}
     sizes = measure(f.program, {n: a.shape for n, a in inputs.items()})
-    ups, base = upstream(f.program, inputs), evaluate(f.program, inputs)
-    together = differences(f.program, inputs, ups, f.wrt, base, sizes, budget=budget)
+    point = BasePoint(f.program, inputs, upstream(f.program, inputs), evaluate(f.program, inputs), sizes)
+    together = differences(point, f.wrt, budget=budget)
     for n in f.wrt:
-        alone = difference(f.program, inputs, ups, n, base, sizes, budget=budget)
+        alone = difference(point, n, budget=budget)
         assert (together[n].sampled, together[n].exact) == (alone.sampled, alone.exact)
         np.testing.assert_array_equal(np.isnan(together[n].value), np.isnan(alone.value))
         room = 8 * (together[n].error + alone.error)
@@ -131,7 +132,7 @@ def test_a_network_is_moved_in_few_evaluations(monkeypatch: pytest.MonkeyPatch) 
         return plain(program, *args, **kwargs)
 
     monkeypatch.setattr("derivcheck.checking.witnesses.differences.evaluate", counted)
-    found = differences(d.program, data, ups, d.wrt, plain(d.program, data), sizes)
+    found = differences(BasePoint(d.program, data, ups, plain(d.program, data), sizes), d.wrt)
     assert len(runs) < 2 * len(d.wrt)
     right = plain(d.adjoint, {**data, **ups})
     for n, bar in zip(d.wrt, d.adjoint.outputs):

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 import derivcheck as dc
-from derivcheck.checking.check import check, check_at, examine
+from derivcheck.checking.check import Asked, check, check_at, examine
 from derivcheck.checking.subject.subject import subject
 from tests.checking.forwards import FORWARDS, Tensors
 
@@ -249,7 +249,7 @@ def test_running_statistics_as_they_start_do_not_hide_that_they_are_ignored() ->
 def test_parameters_stand_in_memory_as_the_module_made_them() -> None:
     """torch's batch_norm ignores the strides of its weight; no module lays one out in any other way."""
     s = subject(torch.nn.BatchNorm1d(3), {"input": torch.randn(8, 3)})
-    report = examine(s, None, None, torch.float64, 0, None, hostile=True, witnesses=False)
+    report = examine(s, None, Asked(torch.float64, hostile=True, witnesses=False))
     assert report.passed and "non-contiguous inputs" in str(report), str(report)
 
 

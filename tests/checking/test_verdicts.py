@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 
 import derivcheck as dc
 from derivcheck.checking import check as checks
-from derivcheck.checking.check import check, examine
+from derivcheck.checking.check import Asked, check, examine
 from derivcheck.checking.report.report import Report
 from derivcheck.checking.report.row import FAULTS, Row
 from derivcheck.checking.subject.subject import subject
@@ -129,7 +129,7 @@ def test_a_double_backward_is_not_asked_for_in_first_order() -> None:
 def test_a_derivation_that_is_not_the_forward_is_not_reproduced() -> None:
     s = subject(lambda x: x.sin(), X)
     s.call = lambda tensors: tensors["x"].sin() * 1.001
-    found = examine(s, lambda grad_output, x: {"x": grad_output * x.cos()}, None, torch.float64, 0, None, False, False)
+    found = examine(s, lambda grad_output, x: {"x": grad_output * x.cos()}, Asked(torch.float64, witnesses=False))
     assert [r.verdict for r in found.failures] == ["not reproduced"] and not found.passed and not found.faulty
 
 

@@ -184,10 +184,10 @@ class _Prober:
 
     def _another_side(self, p: Probe, row: Row, found: BackwardRun, expected: Derived, t: Subject, run: Run) -> bool:
         """Whether the gradient is that of another side of the kinks, as it is or but for the rounding of how it is written."""
+        seen = JudgedRun(p.tensors, p.upstream, expected, found.gradients)
 
         def beside(g: torch.Tensor) -> bool:
-            at = (t, row.bar, g, p.tensors, p.upstream, expected, self.dtype)
-            return between(*at) and between(*at, nudge=NARROW)
+            return between(t, seen, row.bar, g, self.dtype) and between(t, seen, row.bar, g, self.dtype, nudge=NARROW)
 
         g, rounding = found.gradients[row.name], self.s.rounding
         assert g is not None

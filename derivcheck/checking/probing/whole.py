@@ -93,7 +93,7 @@ def judge_hidden(
     s: Subject, run: Run, rows: Iterable[Row], upstream: Upstream, dtype: torch.dtype, seed: int
 ) -> dict[str, Row]:
     """The rows of which rounding hides too much, as other data show them."""
-    half = dtype in HALVES
+    look, half = _Look(s, run, upstream, dtype, seed), dtype in HALVES
     hidden = [r for r in rows if r.verdict == "vacuous" or half and r.passed and r.sensitivity > SEEN]
     open_ = {r.name: r for r in hidden if r.name in s.wrt}
     shown: dict[str, Row] = {}
@@ -101,9 +101,9 @@ def judge_hidden(
         if not open_:
             break
         if half:
-            found = _as_a_whole(s, run, set(open_), upstream, dtype, seed, scale)
+            found = _as_a_whole(look, set(open_), scale)
         else:
-            found = _by_elements(s, run, set(open_), upstream, dtype, seed, scale) if scale < 1 else {}
+            found = _by_elements(look, set(open_), scale) if scale < 1 else {}
         for name, new in found.items():
             row = open_.pop(name)
             if not (new.faulty and half and s.native):  # kernels of torch's own round as they like there
@@ -111,32 +111,40 @@ def judge_hidden(
     return shown
 
 
-def _drawn(
-    s: Subject, upstream: Upstream, sizes: dict[str, int], seed: int, scale: float
-) -> Iterator[tuple[Tensors, Upstream]]:
+@dataclass(frozen=True)
+class _Look:
+    """What is looked at again, at other data: a backward of a subject, at the caller's upstream gradient, in a type."""
+
+    s: Subject
+    run: Run
+    upstream: Upstream
+    dtype: torch.dtype
+    seed: int
+
+
+def _drawn(look: _Look, sizes: dict[str, int], scale: float) -> Iterator[tuple[Tensors, Upstream]]:
     """The caller's own data first, then others of their kind, times a number."""
-    generator = torch.Generator().manual_seed(seed + 41)
+    s, generator = look.s, torch.Generator().manual_seed(look.seed + 41)
     moved = [n for n in s.wrt if n not in s.kinds]
 
     def scaled(tensors: Tensors) -> Tensors:
         return {n: t * scale if n in moved else t for n, t in tensors.items()}
 
-    yield scaled(s.tensors), upstream
+    yield scaled(s.tensors), look.upstream
     while True:
-        tensors, ups = at_sizes(s, sizes, upstream, generator)
+        tensors, ups = at_sizes(s, sizes, look.upstream, generator)
         yield scaled(tensors), ups
 
 
-def _as_a_whole(
-    s: Subject, run: Run, names: set[str], upstream: Upstream, dtype: torch.dtype, seed: int, scale: float
-) -> dict[str, Row]:
+def _as_a_whole(look: _Look, names: set[str], scale: float) -> dict[str, Row]:
     """A row for each gradient of which several draws, taken together, tell something; none where rounding is larger than
     that."""
+    s, run, dtype = look.s, look.run, look.dtype
     figures = {n: Figures() for n in names}
     bars = dict(zip(s.derivation.wrt, s.derivation.adjoint.outputs))
     kept: list[JudgedRun] = []
     sizes: dict[str, int] = {}
-    draws = _drawn(s, upstream, sizes, seed, scale)
+    draws = _drawn(look, sizes, scale)
     few = DRAWS if sum(t.numel() for t in s.tensors.values()) < LARGE else DRAWS // 2
     for _ in range(few):
         tensors, ups = next(draws)
@@ -195,17 +203,15 @@ def _same(a: torch.Tensor, b: torch.Tensor) -> bool:
     return bool(torch.linalg.vector_norm(a - b) <= EXACT * torch.linalg.vector_norm(b))
 
 
-def _by_elements(
-    s: Subject, run: Run, names: set[str], upstream: Upstream, dtype: torch.dtype, seed: int, scale: float
-) -> dict[str, Row]:
+def _by_elements(look: _Look, names: set[str], scale: float) -> dict[str, Row]:
     """What single elements say of these gradients at one draw of the data times a number."""
-    tensors, ups = next(_drawn(s, upstream, {}, seed, scale))
+    s, (tensors, ups) = look.s, next(_drawn(look, {}, scale))
     where = f"the data times {scale:g}"
     try:
         if s.call is not None and not runs(s, tensors):
             return {}
-        right = derived(s, tensors, ups, dtype)
-        found, gave = judge(s, run, tensors, ups, right, where)
+        right = derived(s, tensors, ups, look.dtype)
+        found, gave = judge(s, look.run, tensors, ups, right, where)
     except (DerivcheckError, RuntimeError, ValueError):
         return {}
     evidence, note = JudgedRun(tensors, ups, right, gave.gradients), f"rounding hides it at the data themselves, not at {where}"

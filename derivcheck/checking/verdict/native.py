@@ -15,8 +15,8 @@ from derivcheck.checking.arithmetic.compare import compare
 from derivcheck.checking.arithmetic.pairs import HALVES, type_name
 from derivcheck.checking.backward.found import BackwardRun, find
 from derivcheck.checking.report.row import Row
-from derivcheck.checking.subject.subject import Subject, Tensors, Upstream
-from derivcheck.checking.verdict.derived import CAP, Derived, Trial, derived, doubled
+from derivcheck.checking.subject.subject import Subject
+from derivcheck.checking.verdict.derived import CAP, Derived, JudgedRun, Trial, derived, doubled
 from derivcheck.checking.verdict.kinks import between
 from derivcheck.checking.verdict.verdict import Opinion, noted
 
@@ -39,7 +39,7 @@ def forgiven(t: Trial, rows: Iterable[Row]) -> dict[str, Opinion]:
         g = t.gradients.get(row.name)
         if row.verdict == "wrong" and row.name in t.bars and g is not None:
             said = _rounds(t, row, g, coarse, wide)
-            if said is None and at_kinks(s, g, row.bar, t.tensors, t.upstream, right):
+            if said is None and at_kinks(s, JudgedRun(t.tensors, t.upstream, right, t.gradients), row.bar, g):
                 said = Opinion(f"{row.wrong} elements at a kink, where torch's choice counts")
             if said is not None:
                 found[row.name] = said
@@ -68,10 +68,10 @@ def _rounds(
     return None
 
 
-def at_kinks(s: Subject, g: torch.Tensor, bar: str, tensors: Tensors, upstream: Upstream, right: Derived) -> bool:
+def at_kinks(s: Subject, run: JudgedRun, bar: str, g: torch.Tensor) -> bool:
     """Whether it is as good a gradient as the derived one, and differs at kinks alone."""
-    nudge = NUDGES.get(right.dtype)
-    return nudge is not None and between(s, bar, g, tensors, upstream, right, right.dtype, nudge)
+    nudge = NUDGES.get(run.right.dtype)
+    return nudge is not None and between(s, run, bar, g, run.right.dtype, nudge)
 
 
 def blamed(rows: Iterable[Row]) -> list[Row]:

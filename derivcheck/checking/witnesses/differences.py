@@ -68,56 +68,53 @@ class Difference:
         return f"all {self.count} elements" if self.sampled == self.count else f"{self.sampled} of {self.count} elements"
 
 
+@dataclass(frozen=True)
+class BasePoint:
+    """Where differences of a Program are taken.
+
+    Attributes:
+        program: the forward.
+        inputs: float64 arrays by name.
+        upstream: per float output, in the program's order, its upstream gradient.
+        values: every definition's value there.
+    """
+
+    program: Program
+    inputs: Mapping[str, Any]
+    upstream: Mapping[str, Any]
+    values: Mapping[str, Any]
+    sizes: Mapping[str, int]
+
+
 def difference(
-    program: Program,
-    inputs: Mapping[str, Any],
-    upstream: Mapping[str, Any],
-    name: str,
-    base: Mapping[str, Array],
-    sizes: Mapping[str, int],
-    seed: int = 0,
-    budget: float = BUDGET,
-    stretch: float = 1.0,
-    side: int = 0,
+    point: BasePoint, name: str, seed: int = 0, budget: float = BUDGET, stretch: float = 1.0, side: int = 0
 ) -> Difference:
     """The gradient in ``name`` of ``Σ upstream · output``.
 
     Args:
-        program: the forward.
-        inputs: float64 arrays by name.
-        upstream: per float output, in the program's order, its upstream gradient.
-        base: every definition's value at ``inputs``.
-        stretch: scales the steps, for a second opinion.
         budget: how much work the differences may be; beyond it, colours are sampled.
+        stretch: scales the steps, for a second opinion.
         side: 0 for central differences; 1 or -1 for the slope above or below the point alone.
     """
-    return differences(program, inputs, upstream, (name,), base, sizes, seed, budget, stretch, side)[name]
+    return differences(point, (name,), seed, budget, stretch, side)[name]
 
 
 def differences(
-    program: Program,
-    inputs: Mapping[str, Any],
-    upstream: Mapping[str, Any],
-    names: Sequence[str],
-    base: Mapping[str, Any],
-    sizes: Mapping[str, int],
-    seed: int = 0,
-    budget: float = BUDGET,
-    stretch: float = 1.0,
-    side: int = 0,
+    point: BasePoint, names: Sequence[str], seed: int = 0, budget: float = BUDGET, stretch: float = 1.0, side: int = 0
 ) -> dict[str, Difference]:
     """:func:`difference` of several inputs."""
+    program, sizes = point.program, point.sizes
     found: dict[str, Difference] = {}
     exact = {n for n in names if not side and degree(program, n) <= 2}
     for group in _groups(program, names, exact):
-        opened, weights = unreduced(program, upstream, group, sizes)
+        opened, weights = unreduced(program, point.upstream, group, sizes)
         still, equalities = frozen(opened, *group)
-        known = {**inputs, **base}
+        known = {**point.inputs, **point.values}
         if equalities.definitions:  # which elements are equal is a fact of the point itself
             known.update(evaluate(equalities, {a.name: known[a.name] for a in equalities.arguments}, sizes))
         lines = []
         for name in group:
-            x = np.asarray(inputs[name], dtype=np.float64)
+            x = np.asarray(point.inputs[name], dtype=np.float64)
             moving = {d.name for d in dependents(opened, name)}
             outputs = tuple(o for o in weights if o in moving)
             moved = {d.name for d in dependents(still, name)}

@@ -29,11 +29,11 @@ from derivcheck.checking.subject.flow import sees_through
 from derivcheck.checking.subject.outputs import dense, flat
 from derivcheck.checking.subject.subject import Subject, Tensors, Upstream
 from derivcheck.checking.subject.wide import computing_in
-from derivcheck.checking.verdict.derived import CAP, Derived, derived
+from derivcheck.checking.verdict.derived import CAP, Derived, JudgedRun, derived
 from derivcheck.checking.verdict.likeness import runs
 from derivcheck.checking.verdict.native import DIGITS, at_kinks, share
 from derivcheck.checking.verdict.verdict import of_value
-from derivcheck.checking.witnesses.differences import Difference, difference, differences
+from derivcheck.checking.witnesses.differences import BasePoint, Difference, difference, differences
 from derivcheck.checking.witnesses.exact import exact, small_sizes
 from derivcheck.checking.witnesses.structure import compared
 from derivcheck.errors import DerivcheckError, InputError, UnsupportedOperation
@@ -50,29 +50,30 @@ def testify(s: Subject, upstream: Upstream, right: Derived, seed: int, tested: b
     sure = right if right.dtype is torch.float64 else derived(s, tensors, ups, torch.float64)
     outputs = dict(zip(s.derivation.wrt, s.derivation.adjoint.outputs))
     seen: dict[str, list[Witness]] = {n: [] for n in s.wrt}
-    for name, g in _autograd(s, tensors, ups, tested).items():
+    flowed = _autograd(s, tensors, ups, tested)
+    for name, g in flowed.items():
         value, tolerance = sure.value(outputs[name]), sure.tolerance(outputs[name])
         c = compare(g, value, tolerance)
         if not c.holds:  # torch's kernels may round more than the derived way (logsumexp of large numbers)
             c = compare(g, value, CAP * tolerance)
         off = 0.0 if c.holds else share(g, sure, outputs[name])
         said = f"torch's own: {off:.1e} of the terms added off" if not c.holds and off <= DIGITS else ""
-        if off > DIGITS and at_kinks(s, g, outputs[name], tensors, ups, sure):
+        if off > DIGITS and at_kinks(s, JudgedRun(tensors, ups, sure, flowed), outputs[name], g):
             said = "at a kink it takes another subgradient"
         seen[name].append(Witness("autograd", c.holds or bool(said), c.max_error, c.tolerance, said))
     arrays = {n: array(p.value) for n, p in sure.pairs.items()}
     base = {d.name: arrays.get(d.name) for d in s.derivation.program.definitions}
     if any(v is None for v in base.values()):
         base = evaluate(s.derivation.program, {n: array(t) for n, t in tensors.items()}, sure.sizes)
-    inputs = {n: array(t) for n, t in tensors.items()}
-    flows = {n: array(g) for n, g in ups.items()}
+    inputs, flows = ({n: array(t) for n, t in given.items()} for given in (tensors, ups))
+    point = BasePoint(s.derivation.program, inputs, flows, base, sure.sizes)
     try:
         with np.errstate(all="ignore"):
-            moved = differences(s.derivation.program, inputs, flows, s.wrt, base, sure.sizes, seed)
+            moved = differences(point, s.wrt, seed)
     except UnsupportedOperation:  # of one of them: each is asked by itself
         moved = {}
     for name in s.wrt:
-        seen[name].append(_difference(s, name, moved.get(name), inputs, flows, base, sure, outputs[name], seed))
+        seen[name].append(_difference(point, name, moved.get(name), sure, outputs[name], seed))
         shown = exact(s.derivation, name)
         if shown is not None:
             if shown.agrees is False and s.call is not None and not _takes(s, upstream, small_sizes(s.derivation.program)):
@@ -156,22 +157,12 @@ def _flow(s: Subject, leaves: Tensors, outs: list[torch.Tensor], upstream: Upstr
     return {n: torch.zeros_like(leaves[n]) if g is None else dense(g) for n, g in zip(s.wrt, grads)}
 
 
-def _difference(
-    s: Subject,
-    name: str,
-    found: Difference | None,
-    inputs: dict[str, Any],
-    upstream: dict[str, Any],
-    base: Any,
-    right: Derived,
-    bar: str,
-    seed: int,
-) -> Witness:
+def _difference(point: BasePoint, name: str, found: Difference | None, right: Derived, bar: str, seed: int) -> Witness:
     """The verdict of the differences: elements at kinks or too inexact are set aside, those that disagree are asked again,
     finer."""
     try:
         with np.errstate(all="ignore"):
-            d = found or difference(s.derivation.program, inputs, upstream, name, base, right.sizes, seed)
+            d = found or difference(point, name, seed)
     except UnsupportedOperation as refused:
         return Witness("differences", None, note=str(refused))
     expected = array(right.value(bar))
@@ -189,7 +180,7 @@ def _difference(
 
         def again(**how: Any) -> Difference:
             with np.errstate(all="ignore"):
-                return difference(s.derivation.program, inputs, upstream, name, base, right.sizes, seed, **how)
+                return difference(point, name, seed, **how)
 
         over, error, torn = _finer(d, again, over, expected, array(right.tolerance(bar)))
         if over.any():
