@@ -37,7 +37,8 @@ class KnownSizes:
 
 # What the leading axes of an input are called, by their number; and the axes of space.
 _LEAD: tuple[tuple[_SizeText | None, ...], ...] = ((), ("N",), ("N", "T"), (None, None, None), (None,) * 4)
-_SPACE: tuple[tuple[_SizeText | None, ...], ...] = ((), ("T",), ("H", "W"), ("D", "H", "W"))
+_AXES = (("T",), ("H", "W"), ("D", "H", "W"))
+_SPACE: tuple[tuple[_SizeText | None, ...], ...] = ((), *_AXES)
 
 
 def known_sizes(m: nn.Module) -> KnownSizes | None:
@@ -265,18 +266,15 @@ def _shapes(m: nn.Module) -> list[_Shape] | None:
         return [((6, m.num_channels, 7), ("N", "", "T"), real)]
     if isinstance(m, nn.modules.batchnorm._NormBase):
         rank = 1 if "1d" in type(m).__name__ else 2 if "2d" in type(m).__name__ else 3
-        space = (
-            ((7, 9, 5)[:rank], (("T",), ("H", "W"), ("D", "H", "W"))[rank - 1])
-            if "Batch" not in type(m).__name__ or rank > 1
-            else ((), ())
-        )
+        flat = rank == 1 and "Batch" in type(m).__name__
+        space: tuple[tuple[int, ...], tuple[str, ...]] = ((), ()) if flat else ((7, 9, 5)[:rank], _AXES[rank - 1])
         return [((6, m.num_features, *space[0]), ("N", "C", *space[1]), real)]
     if isinstance(m, nn.modules.conv._ConvNd):
         rank = len(m.kernel_size)
         reach = [d * (k - 1) + 1 for d, k in zip(m.dilation, m.kernel_size)]
         # the kernel fits several times, and differently along each axis
         space2 = tuple(r + s * (5 + j) for j, (r, s) in enumerate(zip(reach, m.stride)))
-        return [((6, m.in_channels, *space2), ("N", "C", *(("T",), ("H", "W"), ("D", "H", "W"))[rank - 1]), real)]
+        return [((6, m.in_channels, *space2), ("N", "C", *_AXES[rank - 1]), real)]
     if isinstance(m, nn.RNNBase):
         return [
             (
