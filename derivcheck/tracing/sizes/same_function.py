@@ -56,6 +56,7 @@ def _drawn(a: Input, sizes: Mapping[str, int], seed: int) -> Any:
 
 
 def _alike(one: Program, other: Program, data: Mapping[str, Any], sizes: Mapping[str, int]) -> bool:
+    """Whether two Programs give the same numbers on these data."""
     given = {a.name: data[a.name] if a.name in data else _drawn(a, sizes, 99 + k) for k, a in enumerate(one.arguments)}
     mine = evaluate(one, {n: v for n, v in given.items() if n in one.inputs}, dict(sizes))
     yours = evaluate(other, {n: v for n, v in given.items() if n in other.inputs})
