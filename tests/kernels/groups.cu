@@ -92,3 +92,48 @@ __global__ void column_sums(float* total, float* all, const float* x, int N, int
     }
     if (t == 0) total[c] = sqrtf(part[0]);
 }
+
+// a block of several warps: each makes its part whole, and the first lanes' parts are made whole once more
+__global__ void block_normed(float* out, float* mean, const float* x, const float* w, int N, int C) {
+    __shared__ float sums[32];
+    __shared__ float squares[32];
+    int warp_id = threadIdx.x / 32, lane = threadIdx.x % 32, warps = blockDim.x / 32;
+    int n = blockIdx.x;
+    if (n >= N) return;
+    const float* row = x + n * C;
+    float s = 0.f, q = 0.f;
+    for (int i = threadIdx.x; i < C; i += blockDim.x) {
+        s += row[i];
+        q += row[i] * row[i];
+    }
+    for (int o = 16; o > 0; o /= 2) s += __shfl_xor_sync(0xffffffff, s, o);
+    for (int o = 16; o > 0; o /= 2) q += __shfl_down_sync(0xffffffff, q, o);
+    sums[warp_id] = s;
+    if (lane == 0) squares[warp_id] = q;
+    __syncthreads();
+    s = lane < warps ? sums[lane] : 0.f;
+    q = (lane < warps) ? squares[lane] : 0.0f;
+    for (int o = 16; o > 0; o /= 2) s += __shfl_xor_sync(0xffffffff, s, o);
+    for (int o = 16; o > 0; o /= 2) q += __shfl_xor_sync(0xffffffff, q, o);
+    float m = s / C, r = rsqrtf(q / C - m * m + 1e-5f);
+    if (threadIdx.x == 0) mean[n] = m;
+    for (int i = threadIdx.x; i < C; i += blockDim.x) out[n * C + i] = (row[i] - m) * r * w[i];
+}
+
+// the same with the groups of CUDA, and a maximum
+__global__ void block_largest(float* out, const float* x, int N, int C) {
+    namespace cg = cooperative_groups;
+    cg::thread_block block = cg::this_thread_block();
+    cg::thread_block_tile<32> warp = cg::tiled_partition<32>(block);
+    __shared__ float largest[32];
+    int n = blockIdx.x;
+    if (n >= N) return;
+    float v = -INFINITY;
+    for (int i = threadIdx.x; i < C; i += blockDim.x) v = fmaxf(v, x[n * C + i]);
+    v = cg::reduce(warp, v, cg::greater<float>{});
+    if (warp.thread_rank() == 0) largest[warp.meta_group_rank()] = v;
+    __syncthreads();
+    float u = (warp.thread_rank() < warp.meta_group_size()) ? largest[warp.thread_rank()] : -INFINITY;
+    u = cg::reduce(warp, u, cg::greater<float>{});
+    if (threadIdx.x == 0) out[n] = u;
+}

@@ -52,7 +52,7 @@ def _cut(root: Node, path: Path, names: Collection[str], seen: set[Path]) -> Ite
             yield node, "\n" if own is None else _flattened(own, names, seen) + "\n"
         elif kind in syntax._OPEN:
             yield from _cut(node, path, names, seen)
-        elif kind in ("template_instantiation", "preproc_call") or kind == "declaration" and "(" in _head(node):
+        elif kind in ("template_instantiation", "preproc_call") or kind == "declaration" and _of_the_host(node):
             yield node, ""
         elif kind in ("function_definition", "template_declaration"):
             inner = node if kind == "function_definition" else node.named_children[-1]
@@ -60,9 +60,9 @@ def _cut(root: Node, path: Path, names: Collection[str], seen: set[Path]) -> Ite
                 yield node, ""
 
 
-def _head(node: Node) -> str:
-    """A declaration up to its value."""
-    return text(node).partition("=")[0]
+def _of_the_host(node: Node) -> bool:
+    """Whether a declaration is one of a function, or of a library's type."""
+    return "(" in text(node).partition("=")[0] or text(node.child_by_field_name("type")).startswith(("cuda", "cublas", "nccl"))
 
 
 def _kept(node: Node, names: Collection[str]) -> bool:

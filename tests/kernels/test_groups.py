@@ -26,7 +26,7 @@ def kernels() -> list[Any]:
 @pytest.mark.parametrize("real", ["double", "float"])
 def test_groups_compute_what_threads_with_barriers_do(real: str, tmp_path: Path) -> None:
     found = kernels()
-    assert len(found) == 4
+    assert len(found) == 6
     library = compiled(found, FILE.read_text(), tmp_path, real)
     numbers = (37, 2) if real == "double" else (3, 2)
     assert {f.name: apart(f, library, sized(f, numbers), real) for f in found} == {f.name: [] for f in found}
@@ -51,7 +51,35 @@ def test_a_backward_of_warps_is_proved_and_a_wrong_one_is_not() -> None:
 
 def test_what_groups_take_for_granted_is_said() -> None:
     assert dc.cuda(FILE, "column_sums").assumed == ("the grid has C blocks (blockIdx.x)", "blockDim.x is a power of 2")
-    assert dc.cuda(FILE, "normed").assumed == ("the grid has at least N warps, one for each",)
+    assert dc.cuda(FILE, "normed").assumed == ("blockDim.x is a multiple of 32", "the grid has at least N warps, one for each")
+
+
+def test_a_backward_of_two_levels_is_proved_and_a_wrong_one_is_not() -> None:
+    backward = """__global__ void b(float* dx, float* dw, const float* dout, const float* x, const float* w, int N, int C) {
+        int n = blockIdx.x;
+        __shared__ float part[32];
+        int own = threadIdx.x / 32, lane = threadIdx.x % 32, warps = blockDim.x / 32;
+        if (n >= N) return;
+        float s = 0.f;
+        for (int i = threadIdx.x; i < C; i += blockDim.x) s += x[n * C + i] * w[i];
+        for (int o = 16; o > 0; o /= 2) s += __shfl_xor_sync(0xffffffff, s, o);
+        if (lane == 0) part[own] = s;
+        __syncthreads();
+        s = lane < warps ? part[lane] : 0.f;
+        for (int o = 16; o > 0; o /= 2) s += __shfl_xor_sync(0xffffffff, s, o);
+        for (int i = threadIdx.x; i < C; i += blockDim.x) {
+            dx[n * C + i] = 2.f * s * dout[n] * w[i];
+            atomicAdd(&dw[i], 2.f * s * dout[n] * x[n * C + i]);
+        }
+    }"""
+    forward = dc.cuda(
+        "__global__ void f(float* out, const float* x, const float* w, int N, int C) {\n"
+        "int n = blockIdx.x * blockDim.x + threadIdx.x;\nif (n >= N) return;\nfloat s = 0.f;\n"
+        "for (int c = 0; c < C; c++) s += x[n * C + c] * w[c];\nout[n] = s * s;\n}",
+        "f",
+    )
+    assert dc.prove(forward, dc.cuda(backward, "b")).status == "proved"
+    assert dc.prove(forward, dc.cuda(backward.replace("2.f * s * dout[n] * w", "2.f * dout[n] * w"), "b")).status == "refuted"
 
 
 def block(body: str) -> str:
@@ -73,7 +101,44 @@ def warp(body: str) -> str:
 TREE = "for (int k = blockDim.x / 2; k > 0; k /= 2) {\nif (t < k) s[t] += s[t + k];\n__syncthreads();\n}\n"
 PUT = "s[t] = v;\n__syncthreads();\n"
 SUM = "for (int i = lane; i < C; i += %d) w += x[n * C + i];\natomicAdd(out, w);"
+
+
+def wide(
+    put: str, taken: str = "v = lane < warps ? s[lane] : 0.f;", last: str = "if (t == 0) out[n] = v;", way: str = "xor"
+) -> str:
+    shuffles = f"for (int o = 16; o > 0; o /= 2) v += __shfl_{way}_sync(0xffffffff, v, o);\n"
+    more = shuffles.replace("down", "xor")
+    return block(f"int lane = t % 32, own = t / 32, warps = blockDim.x / 32;\n{shuffles}{put}\n{taken}\n{more}{last}")
+
+
+SYNC = "\n__syncthreads();"
 WRONG: dict[str, tuple[str, str]] = {
+    "a warp's part is used": (
+        block("int own = t / 32;\nfor (int o = 16; o > 0; o /= 2) v += __shfl_xor_sync(0xffffffff, v, o);\nout[n] = v;"),
+        "each warp of the block holds a part of it",
+    ),
+    "no barrier between two levels": (wide("s[own] = v;"), "s[…] is read where another thread writes: a barrier is missing"),
+    "one thread puts for all warps": (wide(f"if (t == 0) s[own] = v;{SYNC}"), "each warp of the block holds a part of it"),
+    "lanes put what the first has": (wide(f"s[own] = v;{SYNC}", way="down"), "each warp of the block holds a part of it"),
+    "put at the place of the lane": (wide(f"s[lane] = v;{SYNC}"), "each warp of the block holds a part of it"),
+    "another number where there is no warp": (
+        wide(f"s[own] = v;{SYNC}", "v = lane < warps ? s[lane] : 1.f;"),
+        "each lane adds its turns to what was there before",
+    ),
+    "each warp's first lane adds": (
+        wide(f"s[own] = v;{SYNC}", last="if (lane == 0) atomicAdd(&out[n], v);"),
+        "every lane of the group adds to out",
+    ),
+    "not all warps are taken": (wide(f"s[own] = v;{SYNC}", "v = lane < warps - 1 ? s[lane] : 0.f;"), "cannot be derived"),
+    "the second level is missing": (
+        block(f"int lane = t % 32, own = t / 32, warps = blockDim.x / 32;\nfor (int o = 16; o > 0; o /= 2) "
+              f"v += __shfl_xor_sync(0xffffffff, v, o);\ns[own] = v;{SYNC}\nv = lane < warps ? s[lane] : 0.f;\nout[n] = v;"),
+        "each lane of the group holds a part of it",
+    ),
+    "used again without a barrier": (
+        wide(f"s[own] = v;{SYNC}", "float u = v;\nv = lane < warps ? s[lane] : 0.f;", "if (t == 0) out[n] = v;\ns[own] = u;"),
+        "s[…] is written while other threads may still read it",
+    ),
     "a part is written": (warp("out[n] = v;"), "'v' at <cuda>:6 cannot be derived: each lane of the group holds a part of it"),
     "a part is squared": (block("out[n] = v * v;"), "each lane of the group holds a part of it"),
     "steps in another order": (

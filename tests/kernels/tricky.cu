@@ -331,3 +331,30 @@ __device__ float f(float x) { return (x > 0) - (x < 0) + (x >= 0.5f) * 2.f - (x 
 
 // === notand
 __device__ float f(float x, float y) { return !(x > 0 && y > 0) || x > y && y < 1 ? x : y; }
+
+// === ifdef
+#ifdef FAST
+#define SC 2.f
+#else
+#define SC 3.f
+#endif
+__device__ float f(float x) { return x * SC; }
+
+// === if0
+#if 0
+__device__ float g(float x) { return 5 * x; }
+#else
+__device__ float g(float x) { return 2 * x; }
+#endif
+__device__ float f(float x) { return g(x); }
+
+// === ifelse
+#define LEVEL
+#if defined(FAST) && defined(LEVEL)
+typedef double kind;
+#elif !defined(LEVEL) || 0
+typedef int kind;
+#elif defined(LEVEL)
+typedef float kind;
+#endif
+__device__ float f(float x) { kind y = x * 1.5f; return y; }

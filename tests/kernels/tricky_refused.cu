@@ -243,14 +243,6 @@ __device__ float f(float x, float y) { float z = y; x > 0 ? z = x : z = 2; retur
 #define CAT(a,b) a##b
 __device__ float f(float xy) { return CAT(x, y) * 2; }
 
-// === ifdef: 'SC' at <cuda>:6 cannot be derived: it is defined twice, and differently
-#ifdef FAST
-#define SC 2.f
-#else
-#define SC 3.f
-#endif
-__device__ float f(float x) { return x * SC; }
-
 // === ifdefbody: preproc ifdef at <cuda>:2 cannot be derived: it is not read
 __device__ float f(float x) {
 #ifdef FAST
@@ -258,10 +250,10 @@ __device__ float f(float x) {
 #endif
   return x; }
 
-// === if0: g() at <cuda>:6 cannot be derived: two functions of this name fit the arguments
-#if 0
-__device__ float g(float x) { return 5 * x; }
+// === ifcuda: 'SC' at <cuda>:6 cannot be derived: it is defined twice, and differently
+#if __CUDA_ARCH__ >= 800
+#define SC 2.f
 #else
-__device__ float g(float x) { return 2 * x; }
+#define SC 3.f
 #endif
-__device__ float f(float x) { return g(x); }
+__device__ float f(float x) { return x * SC; }

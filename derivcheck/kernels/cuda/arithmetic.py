@@ -13,7 +13,7 @@ from derivcheck.kernels.cuda.types import BOOL, INT, UINT, Scalar, Type
 from derivcheck.kernels.cuda.values import FLOATS, Number, Refused, Value, mapped
 from derivcheck.kernels.lanes.carried import Carried, Larger
 from derivcheck.kernels.lanes.facts import facts_of, with_facts
-from derivcheck.kernels.lanes.groups import First, IsFirst, Part, Shifted, unwrapped
+from derivcheck.kernels.lanes.groups import First, IsFirst, OfWarp, Part, Shifted, unwrapped
 from derivcheck.kernels.lanes.wholes import Symbolic, Whole, comparison, operation
 
 _COMPARISONS: dict[str, Callable[[Any, Any], Any]] = {
@@ -60,7 +60,7 @@ def _symbolic(op: str, a: Number, b: Number) -> Number:
     for x, y in ((a, b), (b, a)):
         if isinstance(x.value, Part) and isinstance(y.value, Shifted):
             return Number(x.value.joined(op, y.value), x.type)
-        if isinstance(x.value, (Part, Shifted, First)):
+        if isinstance(x.value, (Part, Shifted, First, OfWarp)):
             plain = Number(unwrapped(x.value), x.type)
             return of_numbers(op, plain, b) if x is a else of_numbers(op, a, plain)
     if any(isinstance(v.value, (Carried, Larger)) for v in (a, b)):
@@ -267,7 +267,7 @@ def convert(v: Number, kind: Scalar) -> Number:
     if v.type == kind:
         return v
     x = v.value
-    if isinstance(x, (Carried, Part, First, Shifted)):
+    if isinstance(x, (Carried, Part, First, Shifted, OfWarp)):
         if v.type.real and kind.real:
             return Number(x, kind)
         raise (x.part if isinstance(x, Shifted) else x).refuse()

@@ -14,7 +14,7 @@ from derivcheck.kernels.cuda.syntax import text
 from derivcheck.kernels.cuda.types import FLOAT, INT, Pointer
 from derivcheck.kernels.cuda.values import Number, Ref, Refused, Unset, Value
 from derivcheck.kernels.lanes.carried import Carried
-from derivcheck.kernels.lanes.groups import BLOCK, WARP, First, Part, Shared, Shifted
+from derivcheck.kernels.lanes.groups import BLOCK, WARP, WARPS, First, Part, Shared, Shifted
 from derivcheck.kernels.lanes.lanes import raw
 from derivcheck.kernels.lanes.wholes import Whole, whole
 from derivcheck.notation.integers.polynomials import Poly, as_poly, size
@@ -61,6 +61,7 @@ class Cooperative(Loops):
             return False
         self.groups[made[1]] = _MADE[made[2]]
         if self.groups[made[1]] == "warp" and self.lanes is not None and "warps" not in self.lanes.hints.warps:
+            self.lanes.hints.assumed["blockDim.x is a multiple of 32"] = None
             raise self.lanes.hints.learn("warps", "warps", None)
         return True
 
@@ -108,15 +109,44 @@ class Cooperative(Loops):
         if name == "reduce" and len(given) == 3 and self.group_of(given[0], scope) == "warp":
             how = re.search(r"(\w+)<", text(given[2]))
             part = self._part(given[1], scope)
-            if part.group != WARP or part.op != _REDUCED.get(how[1] if how else "") or len(part.steps) != 5:
+            if (
+                part.group not in (WARP, WARPS)
+                and not part.wide
+                or part.op != _REDUCED.get(how[1] if how else "")
+                or len(part.steps) != 5
+            ):
                 raise Refused("reduce()", "it is not the group's own sum (product, extreme) that it makes whole")
-            return Number(part.total, FLOAT)
+            return Number(part.made("xor"), FLOAT)
         return None
+
+    def _conditional_expression(self, node: Node, scope: Scope) -> Value:
+        found = self._of_warps(node, scope) if self.lanes is not None and self.lanes.hints.warps else None
+        return found if found is not None else super()._conditional_expression(node, scope)
+
+    def _of_warps(self, node: Node, scope: Scope) -> Value | None:
+        """``lane < warps ? shared[lane] : 0``: what the warps of a block have, one for each lane; None for another choice."""
+        asked, yes, no = (_bare(node.child_by_field_name(n)) for n in ("condition", "consequence", "alternative"))
+        if asked.type != "binary_expression" or yes.type != "subscript_expression":
+            return None
+        if text(asked.child_by_field_name("operator")) != "<":
+            return None
+        sides = [self.value(asked.child_by_field_name(n), scope) for n in ("left", "right")]  # type: ignore[arg-type]
+        polys = [v.value.poly if isinstance(v, Number) and isinstance(v.value, Whole) else None for v in sides]
+        ref = self.place(yes, scope) if polys[0] is raw(WARP) and polys[1] is size("warpDim") else None
+        held = self.memory.store.get(ref.cell) if ref is not None else None
+        if ref is None or not isinstance(held, Shared) or ref.path[0] is not raw(WARP):
+            return None
+        part, start = held.by_lane(self.lanes), self.number(no, scope)
+        assert self.lanes is not None
+        if self.lanes.masks or self.lanes.first or self.lanes.leader:
+            raise Refused(f"{held.name}[…]", "not all lanes take part")
+        self.lanes.hints.assumed["the block has at most 32 warps, as CUDA has it"] = None
+        return self.parted(part.name, Carried(part.name, None, part.op), part.total, start, WARPS)
 
     def _shifted(self, name: str, given: list[Node], scope: Scope) -> Value:
         self._all_lanes(name, given[0])
         part, by = self._part(given[1], scope), self.counted(given[2], scope)
-        if part.group == BLOCK:
+        if part.group == BLOCK and not part.wide:
             assert self.lanes is not None
             self.lanes.hints.assumed["blockDim.x = 32: the block is one warp"] = None
         return Number(Shifted(part, "down" if "down" in name else "xor", by), FLOAT)
@@ -125,7 +155,12 @@ class Cooperative(Loops):
         """Refuse a shuffle that some lanes do not take part in."""
         lanes = self.lanes
         assert lanes is not None
-        if text(mask).lower().rstrip("u") not in ("0xffffffff", "full_mask", "-1", "~0") or lanes.masks or lanes.first:
+        if (
+            text(mask).lower().rstrip("u") not in ("0xffffffff", "full_mask", "-1", "~0")
+            or lanes.masks
+            or lanes.first
+            or lanes.leader
+        ):
             raise Refused(f"{name}()", "not all lanes take part", "Give the mask 0xffffffff, outside of conditions.")
 
     def _part(self, node: Node, scope: Scope) -> Part:
@@ -155,7 +190,7 @@ class Cooperative(Loops):
         thread, count = self._worth(found["t"], scope), self._worth(found["n"], scope)
         if not isinstance(shared, Shared) or thread is not raw(BLOCK) or count is not self.threads_of_block(count):
             raise Refused("a tree", "it does not go over the places of all threads of a block")
-        if lanes.masks or lanes.first or any(not n.startswith("blockIdx") for n in lanes.active):
+        if lanes.masks or lanes.first or lanes.leader or any(not n.startswith("blockIdx") for n in lanes.active):
             raise Refused("a tree", "not all threads of the block take part")
         op = "+" if found["f"] is None else "max" if "max" in found["f"] else "min"
         shared.tree(op, found["before"] is not None, found["after"] is not None)
@@ -180,10 +215,10 @@ class Cooperative(Loops):
         """``for (i = lane; i < C; i += lanes)``: all values of i, shared by the lanes of a group."""
         lanes = self.lanes
         assert lanes is not None
-        group = next((n for n in (WARP, BLOCK) if start is raw(n)), None)
+        group = next((n for n in (WARP, BLOCK) if start is raw(n) or start is lanes.own(n)), None)
         if group is None or stride is None:
             return None
-        own = as_poly(32) if group == WARP else size("blockDim.x")
+        own = as_poly(32) if group == WARP else lanes.count("blockDim.x")
         if stride is not own:
             if group == WARP or stride.atom is None or str(stride) not in self.parameters:
                 return None
@@ -202,7 +237,9 @@ class Cooperative(Loops):
         if neutral is None and abs(start) != float("inf"):
             both = torch.clamp(total, min=start) if value.op == "max" else torch.clamp(total, max=start)
             total = both
-        return Number(Part(name, group, value.op, total, self.lanes), before.type)
+        assert self.lanes is not None
+        wide = group == BLOCK and bool(self.lanes.hints.warps)
+        return Number(Part(name, group, value.op, total, self.lanes, wide=wide), before.type)
 
     # -- barriers --------------------------------------------------------------------------------
 
@@ -211,7 +248,7 @@ class Cooperative(Loops):
         lanes = self.lanes
         assert lanes is not None
         uniform = all(n.startswith("blockIdx") for n in lanes.active) or name == "__syncwarp"
-        if lanes.masks or lanes.first or not uniform:
+        if lanes.masks or lanes.first or lanes.leader or not uniform:
             raise Refused(f"{name}()", "some threads do not come here: they have left, or a condition keeps them off")
         if lanes.loops:
             raise Refused(f"{name}()", "a barrier in a loop over a size is not read")
@@ -221,3 +258,11 @@ class Cooperative(Loops):
             if isinstance(held, Shared) and name == "__syncthreads":
                 held.barrier()
         return Unset()
+
+
+def _bare(node: Node | None) -> Node:
+    """An expression without its parentheses."""
+    assert node is not None
+    while node.type == "parenthesized_expression":
+        node = node.named_children[0]
+    return node

@@ -135,7 +135,7 @@ class Loops(Threads):
         assert lanes is not None and body is not None
         carried = self._carry(node, head, scope)
         key = f"{head.name} of {scope.function.name}:{node.start_byte}"
-        if head.group and (lanes.masks or lanes.first or any(a.thread == head.group for a in lanes.axes)):
+        if head.group and (lanes.masks or lanes.first or lanes.leader or any(a.thread == head.group for a in lanes.axes)):
             raise Refused(f"for over {head.name}", "the lanes of a group share its turns, and not all of them come here")
         index, axes = lanes.open(head.name, self._most(head.end, lanes), key, head.group or None)
         inner = scope.inner()

@@ -152,8 +152,12 @@ class Machine(Calls):
             made = self._made(name.removeprefix("make_"), given, scope)
             if made is not None:
                 return made
-        if name in ("__ldg", "ldg") and len(given) == 1:
+        if name in ("__ldg", "ldg", "__ldcs", "__ldcg", "__ldca") and len(given) == 1:
             return self.memory.read(self._pointed(self.value(given[0], scope)))
+        if name in ("__stcs", "__stcg") and len(given) == 2:
+            there = self._pointed(self.value(given[0], scope))
+            self.memory.write(there, self.stored(self.value(given[1], scope), there.type))
+            return Unset()
         if name in ("value_ptr",):
             at = self.place(given[0], scope)
             if at is not None and isinstance(at.type, Vector):

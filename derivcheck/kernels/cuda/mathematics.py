@@ -19,7 +19,7 @@ from derivcheck.kernels.cuda.quaternions import cross
 from derivcheck.kernels.cuda.types import BOOL, DOUBLE, FLOAT, INT, UINT, Matrix, Scalar, Vector
 from derivcheck.kernels.cuda.values import Aggregate, Number, Refused, Value, chosen, leaves, mapped
 from derivcheck.kernels.lanes.carried import Carried
-from derivcheck.kernels.lanes.groups import First, Part, Shifted, unwrapped
+from derivcheck.kernels.lanes.groups import First, OfWarp, Part, Shifted, unwrapped
 from derivcheck.kernels.lanes.wholes import Whole
 
 _RADIAN = Number(math.pi / 180, FLOAT)
@@ -334,7 +334,7 @@ def called(name: str, arguments: list[Value]) -> Value:
 
 def _alone(a: Value, name: str, beside: list[Value]) -> Value:
     """A number that a group of threads shares, as one that may be used."""
-    if not isinstance(a, Number) or not isinstance(a.value, (Part, Shifted, First)):
+    if not isinstance(a, Number) or not isinstance(a.value, (Part, Shifted, First, OfWarp)):
         return a
     if name in ("fmax", "fmin", "max", "min") and any(isinstance(b, Number) and isinstance(b.value, Shifted) for b in beside):
         return a

@@ -8,7 +8,8 @@ from derivcheck.kernels.cuda.types import BOOL, FLOAT, Matrix, Scalar, Type, Vec
 from derivcheck.kernels.cuda.values import FLOATS, Aggregate, Load, Number, ReadsBefore, Ref, Refused, Value, aggregate_of
 from derivcheck.kernels.lanes.carried import Carried
 from derivcheck.kernels.lanes.flat import Flat, full
-from derivcheck.kernels.lanes.groups import BLOCK, Part, Shared, unwrapped
+from derivcheck.kernels.lanes.groups import BLOCK, WARPS, OfWarp, Part, Shared, unwrapped
+from derivcheck.kernels.lanes.lanes import raw
 from derivcheck.kernels.lanes.wholes import Symbolic, Whole, poly_of, whole
 
 
@@ -68,7 +69,11 @@ def put_shared(held: Shared, ref: Ref, value: Value, lanes: Any) -> None:
     """Each thread puts a number at its own place of shared memory."""
     if not isinstance(value, Number):
         raise Refused(f"{held.name}[…]", "what is written is no number")
-    held.put(value.value, poly_of(ref.path[0]) is lanes.own(BLOCK) and not lanes.masks and not lanes.first)
+    if isinstance(value.value, OfWarp):
+        own = poly_of(ref.path[0]) is raw(WARPS) and not lanes.masks and not lanes.first
+        held.put_by_warp(value.value, own and (lanes.leader > 0 or not value.value.leader))
+        return
+    held.put(value.value, not lanes.leader and poly_of(ref.path[0]) is lanes.own(BLOCK) and not lanes.masks and not lanes.first)
 
 
 def taken_shared(held: Shared, ref: Ref, lanes: Any) -> Value:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from derivcheck.errors import InputError, UnsupportedOperation
+from derivcheck.kernels.cuda.conditionals import KINDS, taken
 
 if TYPE_CHECKING:
     from tree_sitter import Node
@@ -205,7 +206,11 @@ def _collect(root: Node, found: Sources, file: str, template: Node | None = None
 
 def _take(node: Node, found: Sources, file: str, template: Node | None, owner: str | None) -> None:
     kind = node.type
-    if kind in _OPEN:
+    branch = taken(node, found.macros.keys() | found.patterns) if kind in KINDS else None
+    if branch is not None:
+        for inner in branch:
+            _take(inner, found, file, template, owner)
+    elif kind in _OPEN:
         _collect(node, found, file, None, owner)
     elif kind == "template_declaration":
         parameters = node.child_by_field_name("parameters")

@@ -15,7 +15,7 @@ import torch
 from derivcheck.kernels.lanes.refused import Found, Refused
 from derivcheck.kernels.lanes.wholes import Symbolic
 
-WARP, BLOCK = "laneIdx", "threadIdx.x"
+WARP, BLOCK, WARPS = "laneIdx", "threadIdx.x", "warpIdx"
 _STEPS = frozenset((16, 8, 4, 2, 1))
 
 
@@ -29,6 +29,7 @@ class Part(Symbolic):
         op, total: how, and what comes of it.
         steps: by how many lanes it is still to be shifted; all five at first.
         way: ``down`` or ``xor``, once one was taken.
+        wide: whether the group is a block of several warps: a warp makes it whole for itself alone.
     """
 
     name: str
@@ -38,10 +39,17 @@ class Part(Symbolic):
     lanes: Any
     steps: frozenset[int] = _STEPS
     way: str = ""
+    wide: bool = False
 
     def refuse(self) -> Refused:
         """Its use in any other way."""
         return Refused(f"{self.name!r}", "each lane of the group holds a part of it", "Reduce it over the group first.")
+
+    def made(self, way: str) -> Any:
+        """What the lanes of a warp hold once all five steps are made: ``down`` leaves it to the first lane."""
+        if self.wide:
+            return OfWarp(self.name, self.op, self.total, way == "down")
+        return First(self.name, self.total, self.lanes) if way == "down" else self.total
 
     def joined(self, op: str, other: Any) -> Any:
         """It with itself, shifted: a step of a tree."""
@@ -53,7 +61,22 @@ class Part(Symbolic):
         left = self.steps - {other.by}
         if left:
             return replace(self, steps=left, way=other.way)
-        return self.total if other.way == "xor" else First(self.name, self.total, self.lanes)
+        return self.made(other.way)
+
+
+@dataclass(frozen=True, eq=False)
+class OfWarp(Symbolic):
+    """What a warp has of a sum (product, extreme) over a block; ``leader``: its first lane alone has it."""
+
+    name: str
+    op: str
+    total: torch.Tensor
+    leader: bool
+
+    def refuse(self) -> Refused:
+        """Its use in any other way."""
+        advice = "Put it into shared memory at the place of the warp, and reduce that."
+        return Refused(f"{self.name!r}", "each warp of the block holds a part of it", advice)
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,13 +113,14 @@ class Shared:
     """Shared memory with a place for each thread: parts are put there, and a tree makes them whole.
 
     Attributes:
-        part: what the threads put there.
+        part: what the threads put there; warps: what the warps did.
         whole: whether a tree has made it whole, at place 0.
         open: whether something was written since the last barrier; read: whether something was read.
     """
 
     name: str
     part: Part | None = None
+    warps: OfWarp | None = None
     whole: bool = False
     open: bool = False
     read: bool = False
@@ -108,7 +132,24 @@ class Shared:
             raise Refused(f"{self.name}[…]", "shared memory is read where each thread puts its part of a sum at its own place")
         if self.read:
             raise Found(f"{self.name}[…] is written while other threads may still read it: a barrier is missing")
-        self.part, self.whole, self.open = value, False, True
+        self.part, self.warps, self.whole, self.open = value, None, False, True
+
+    def put_by_warp(self, value: OfWarp, own: bool) -> None:
+        """Each warp writes at its place."""
+        if not own:
+            raise value.refuse()
+        if self.read:
+            raise Found(f"{self.name}[…] is written while other threads may still read it: a barrier is missing")
+        self.part, self.warps, self.whole, self.open = None, value, False, True
+
+    def by_lane(self, lanes: Any) -> Part:
+        """What the warps put there, one for each lane: a part again, over the warps."""
+        if self.warps is None:
+            raise Refused(f"{self.name}[…]", "no warp has put its part of a sum there")
+        if self.open:
+            raise Found(f"{self.name}[…] is read where another thread writes: a barrier is missing")
+        self.read = True
+        return Part(self.warps.name, WARPS, self.warps.op, self.warps.total, lanes)
 
     def tree(self, op: str, synced_before: bool, synced_after: bool) -> None:
         """The loop that halves the threads, with a barrier in each turn."""
@@ -138,6 +179,6 @@ def unwrapped(value: Any) -> Any:
         if not value.lanes.first:
             raise value.refuse()
         return value.total
-    if isinstance(value, (Part, Shifted)):
-        raise (value if isinstance(value, Part) else value.part).refuse()
+    if isinstance(value, (Part, Shifted, OfWarp)):
+        raise (value.part if isinstance(value, Shifted) else value).refuse()
     return value

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 
 from derivcheck.kernels.lanes.facts import facts_of, told_by, with_facts
-from derivcheck.kernels.lanes.groups import IsFirst
+from derivcheck.kernels.lanes.groups import BLOCK, WARP, IsFirst
 from derivcheck.kernels.lanes.hints import Hints
 from derivcheck.kernels.lanes.parts import coefficient, descending, parted, quotient
 from derivcheck.kernels.lanes.ranges import nonnegative
@@ -58,6 +58,7 @@ class Lanes:
         self.serial = 0
         self.measured: set[str] = set()  # sizes of axes and memory, which are no mere numbers
         self.first = 0  # conditions that the first lane of a group alone fulfils
+        self.leader = 0  # conditions that the first lane of each warp fulfils, where a block works together
         self.epoch = 0  # barriers that were passed
         self.opaque = 0  # conditions on what a loop carries, under which nothing is written
         self.threads: dict[str, Poly] = {}
@@ -118,7 +119,9 @@ class Lanes:
         alone = isinstance(condition, IsFirst)
         opaque = isinstance(condition, Symbolic) and not alone or alone and not holds
         self.opaque += opaque
-        self.first += alone and holds
+        leads = alone and holds and condition.group == WARP and BLOCK in self.hints.groups
+        self.first += alone and holds and not leads
+        self.leader += leads
         if isinstance(condition, torch.Tensor):
             yes, no = facts_of(condition)
             self.facts += yes if holds else no
@@ -127,7 +130,8 @@ class Lanes:
             yield
         finally:
             self.opaque -= opaque
-            self.first -= alone and holds
+            self.first -= alone and holds and not leads
+            self.leader -= leads
             del self.facts[marks[0] :], self.masks[marks[1] :]
 
     @property
@@ -298,6 +302,11 @@ class Lanes:
 
     # -- comparisons ----------------------------------------------------------------------------
 
+    @property
+    def _wide(self) -> bool:
+        """Whether blocks of several warps work together."""
+        return BLOCK in self.hints.groups and bool(self.hints.warps)
+
     def own(self, name: str) -> Poly:
         """``threadIdx.x`` …, in warps and lanes where there are warps."""
         return raw("warpIdx") * 32 + raw("laneIdx") if name == "threadIdx.x" and self.hints.warps else raw(name)
@@ -308,8 +317,8 @@ class Lanes:
 
     def compared(self, op: str, d: Poly) -> bool | torch.Tensor | IsFirst:
         """``d op 0``."""
-        for name in self.hints.groups:
-            if op == "==" and (d is raw(name) or -d is raw(name)):
+        for name in (*self.hints.groups, *((WARP,) if self._wide else ())):
+            if op == "==" and any(p is x for p in (d, -d) for x in (raw(name), self.own(name))):
                 return IsFirst(name)
         d = self.settled(d)
         yes, no = told_by(op, d)
