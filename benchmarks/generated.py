@@ -217,12 +217,13 @@ def measure(name: str, seconds: float, fused: bool) -> list[str]:
     torch.manual_seed(0)
     row = ROWS[name]
     d = dc.derive(row.f, **row.small())
+    layer: Any = d.to_function()
     given = row.large()
     upstream = torch.randn_like(row.f(**given))
     native = autograd(row.native or row.f, given, upstream)
     ways: dict[str, Callable[[], list[Tensor]]] = {
         "direct": direct(d.compile(), given, upstream),
-        "function": autograd(lambda **t: d.to_function().apply(*t.values()), given, upstream),
+        "function": autograd(lambda **t: layer.apply(*t.values()), given, upstream),
     }
     goals = list(row.goals[:2])
     if fused:

@@ -13,7 +13,7 @@ from derivcheck.codegen.file.halves import halves
 from derivcheck.codegen.file.load import load
 from derivcheck.codegen.file.source import functional_source, lean_source, source
 from derivcheck.derivation.sweep import adjoint
-from derivcheck.layer.lean import may_write
+from derivcheck.layer.lean import any_autocast, may_write
 from derivcheck.notation.program.program import Program
 
 Run = Callable[..., Any]
@@ -65,6 +65,8 @@ class Signature(NamedTuple):
 
     def common(self, args: Sequence[Any]) -> torch.dtype | None:
         """The one type that all is computed in where autocast chooses types; None where it is off."""
+        if not any_autocast():
+            return None
         floats = [t for n, t in zip(self.program.inputs, args) if n not in self.constants and _floating(t)]
         if not floats or not _autocast(floats[0]):
             return None
@@ -119,6 +121,13 @@ def function(
     whole = pair(program, wrt, False)  # torch.compile traces these functions: all gradients, made beforehand
     whole_again = again(program, wrt) if wrt else None
     compiled = fuse if fused else _as_it_is
+    known: dict[tuple[tuple[str, ...], bool], Pair] = {}  # a Program takes long to hash
+
+    def runs_for(wanted: tuple[str, ...], lean: bool) -> Pair:
+        found = known.get((wanted, lean))
+        if found is None:
+            found = known[wanted, lean] = pair(program, wanted, lean)
+        return found
 
     def forward(ctx: Any, *args: Any) -> Any:
         """The values, and what the backward needs of them."""
@@ -128,7 +137,7 @@ def function(
             wanted, runs = wrt, whole
         else:
             wanted = tuple(n for n, need in zip(names, ctx.needs_input_grad) if need and n in wrt)
-            runs = pair(program, wanted, not fused and may_write(given))
+            runs = runs_for(wanted, not fused and may_write(given))
         with _plain(given):
             results = compiled(runs.forward)(**dict(zip(names, given)))
         values = results if isinstance(results, tuple) else (results,)
@@ -149,7 +158,7 @@ def function(
             found = _differentiable(layer, run, layer.taken(args, ctx.common), [grad_outputs[k] for k in floats])
         else:
             given = dict(zip(names, layer.taken(args, ctx.common)))
-            runs = whole if compiling else pair(program, wanted, not fused and may_write((*given.values(), *grad_outputs)))
+            runs = whole if compiling else runs_for(wanted, not fused and may_write((*given.values(), *grad_outputs)))
             kept = dict(zip(runs.saved, saved[len(names) :]))
             inputs = {n: given[n] for n in runs.read} | {n: kept[n] for n in runs.kept}
             with _plain(args):
@@ -234,7 +243,7 @@ _NOTHING = _Nothing()
 
 def _plain(args: Sequence[Any]) -> Any:
     """Without autocast where it is on: the types have been chosen."""
-    first = next((t for t in args if _floating(t)), None)
+    first = next((t for t in args if _floating(t)), None) if any_autocast() else None
     if first is not None and _autocast(first):
         return torch.autocast(first.device.type, enabled=False)
     return _NOTHING

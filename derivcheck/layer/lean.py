@@ -12,6 +12,9 @@ Run = Callable[..., Any]
 _PLAIN = (torch.Tensor, torch.nn.Parameter)
 
 
+any_autocast: Callable[[], bool] = getattr(torch._C, "_is_any_autocast_enabled", lambda: True)
+
+
 def may_write(values: Iterable[Any]) -> bool:
     """Whether what is computed of these may be written into: plain tensors of one type, of which nothing is recorded."""
     if torch.compiler.is_compiling() or torch._C._are_functorch_transforms_active() or forward_ad._current_level >= 0:
@@ -27,7 +30,7 @@ def may_write(values: Iterable[Any]) -> bool:
         if t.is_floating_point():
             if dtype is None:
                 dtype = t.dtype
-                if torch.is_autocast_enabled(t.device.type):
+                if any_autocast() and torch.is_autocast_enabled(t.device.type):
                     return False
             elif t.dtype != dtype:
                 return False

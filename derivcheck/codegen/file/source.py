@@ -124,15 +124,14 @@ class File:
         writer = (LeanWriter if self.lean else Writer)(spelling, self.scope.names, given)
         writer.count([n for _, item in items for n in nodes_of(item)])
         if isinstance(writer, LeanWriter):
-            parts = [(name, nodes_of(item), isinstance(item, Loop)) for name, item in items]
+            parts = [(name, self.variables[name], nodes_of(item), isinstance(item, Loop)) for name, item in items]
             writer.plan(parts, self.kept())
         for name, item in items:
             if isinstance(item, Node):
-                writer.define(self.variables[name], item)
-                continue
-            if isinstance(writer, LeanWriter):
+                writer.named(name, self.variables[name], item)
+            else:
                 writer.loop()
-            item.write(writer, self.scope)
+                item.write(writer, self.scope)
         return self._assemble(writer.blocks[0], required(self.forward, spelling.filled, self.numbers, self.variables))
 
     def kept(self) -> Iterable[str]:

@@ -27,6 +27,11 @@ _OWN = frozenset(
 ) | {"scatter", "scatter_add", "add_at", "cumsum", "flip", "cat", "stack"}  # what makes a tensor of its own
 
 
+_SUMS = frozenset({"sum", "mean", "matmul", "einsum", "dot", "amax", "amin"})
+MANY = 300  # from so many operations on their order stays
+_LOOP = Node("number", (), (), (), NUMBER, frozenset())  # where a loop stands in the order
+
+
 def is_view(node: Node) -> bool:
     """Whether it may share the memory of what it reads."""
     return node.op in _VIEWS
@@ -49,31 +54,38 @@ class LeanWriter(Writer):
         self.last: dict[Node, int] = {}
         self.order: list[Node] = []
         self.at = 0
+        self.titles: dict[Node, str] = {}
+        self.said: set[str] = set()  # definitions that have a line of their own
         self.mine: dict[Node, str] = {}  # tensors that a statement of ours made, each with a variable
         self.free: list[Node] = []
 
     # -- the schedule -----------------------------------------------------------------------
-    def plan(self, items: Sequence[tuple[str, Sequence[Node], bool]], kept: Iterable[str]) -> None:
+    def plan(self, items: Sequence[tuple[str, str, Sequence[Node], bool]], kept: Iterable[str]) -> None:
         """Find the order of the operations and their last readers.
 
         Args:
-            items: each definition's variable with its nodes; whether it is a loop, which computes them itself.
+            items: each definition's name, its variable, its nodes, and whether it is a loop, which computes them itself.
             kept: the variables that are returned.
         """
-        roots = {n for _, nodes, _ in items for n in nodes}
+        roots = {n for _, _, nodes, _ in items for n in nodes}
         every = self._below(roots)
         self.joined = {n: j for n in every if (j := self._join(n, roots)) is not None}
         inner = {m for n in self.joined for m in n.args if m.op == "mul" and m not in (self.joined[n].c,)}
         done: set[Node] = set(self.scopes[0])
-        for variable, nodes, loop in items:
-            for node in nodes:
-                if not loop:
-                    self._schedule(node, done, inner)
-                    self.meant[variable] = node
+        part: list[Node] = []
+        for name, variable, nodes, loop in items:
             if loop:
-                self.order.append(nodes[0] if nodes else Node("number", (), (), (), NUMBER, frozenset()))
+                self._append(part, inner)
+                self.order.append(_LOOP)
                 for n in self._below(nodes):
                     self._read(n.args, len(self.order))
+                part = []
+                continue
+            for node in nodes:
+                self._schedule(node, done, inner, part)
+                self.meant[name] = node
+                self.titles.setdefault(node, variable)
+        self._append(part, inner)
         for name in kept:
             if name in self.meant:
                 for base in self._bases(self.meant[name]):
@@ -102,7 +114,37 @@ class LeanWriter(Writer):
                     return Joined(c, x, y, n.op == "sub")
         return None
 
-    def _schedule(self, root: Node, done: set[Node], inner: set[Node]) -> None:
+    def _append(self, part: list[Node], inner: set[Node]) -> None:
+        """Put these operations behind the others, what sums up as soon as it can be: then what it reads is free."""
+        ready: set[Node] = set()
+        waiting = list(part) if len(part) <= MANY else []
+        order: list[Node] = [] if waiting else list(part)
+        own = set(part)
+        while waiting:
+            first = next((n for n in waiting if n.op in _SUMS and self._needs_of(n, own, inner) <= ready), waiting[0])
+            waiting.remove(first)
+            order.append(first)
+            ready.add(first)
+        for n in order:
+            self.order.append(n)
+            reads = [a for m in (n, *(m for m in n.args if m in inner)) for a in m.args if a not in inner]
+            self._read(reads, len(self.order))
+
+    def _needs_of(self, n: Node, own: set[Node], inner: set[Node]) -> set[Node]:
+        """The operations among these that its operands come from."""
+        found: set[Node] = set()
+        stack = list(n.args)
+        while stack:
+            a = stack.pop()
+            if a.op == "var" and a.params[0] in self.meant:
+                stack.append(self.meant[a.params[0]])
+            elif a in own:
+                found.add(a)
+            elif (is_view(a) or a in inner) and a not in self.scopes[0]:
+                stack.extend(a.args)
+        return found
+
+    def _schedule(self, root: Node, done: set[Node], inner: set[Node], part: list[Node]) -> None:
         """Append what is not computed yet, operands first."""
         stack: list[tuple[Node, bool]] = [(root, False)]
         while stack:
@@ -116,9 +158,7 @@ class LeanWriter(Writer):
             done.add(n)
             if is_view(n) or n in inner:
                 continue
-            self.order.append(n)
-            reads = [a for m in (n, *(m for m in n.args if m in inner)) for a in m.args if a not in inner]
-            self._read(reads, len(self.order))
+            part.append(n)
 
     def _read(self, args: Iterable[Node], when: int) -> None:
         for a in args:
@@ -138,6 +178,11 @@ class LeanWriter(Writer):
             elif n.op not in _LEAVES:
                 found.add(n)
         return found
+
+    def named(self, definition: str, name: str, node: Node) -> None:
+        """Define, and know the definition from now on by its name."""
+        self.define(name, node)
+        self.said.add(definition)
 
     # -- statements -----------------------------------------------------------------------------
     def define(self, name: str, node: Node) -> None:
@@ -163,11 +208,13 @@ class LeanWriter(Writer):
         return n in self._below([node])
 
     def loop(self) -> None:
-        """A loop comes next: it computes by itself what it needs."""
+        """A loop comes next: what stands before it has been written."""
         self.at += 1
 
     def text(self, node: Node, level: int = 0) -> str:
-        """By its name, and views where they are used."""
+        """By its name, and views where they are used; a definition that is one is that, where its line has not come yet."""
+        if node.op == "var" and node.params[0] in self.meant and node.params[0] not in self.said and len(self.blocks) == 1:
+            return self.text(self.meant[node.params[0]], level)
         known = self.known(node)
         if known is None and len(self.blocks) == 1 and (is_view(node) or node.op in _LEAVES):
             text, own = self.spelling.node(node, lambda k, lv: self.text(node.args[k], lv))
@@ -178,7 +225,7 @@ class LeanWriter(Writer):
         """One operation."""
         wish = n.params[0] if n.op == "func" else "made" if n.op in _OWN else n.op if n.op.isidentifier() else "mask"
         text = self._lean(n) or self.spelled(n)
-        variable = name or self.names.new(wish)
+        variable = name or self.titles.get(n) or self.names.new(wish)
         self.line(f"{variable} = {text}")
         self.scopes[0][n] = variable
         if n.op in _OWN and n.kind == FLOAT and n.rank >= 2:

@@ -89,6 +89,13 @@ class Writer:
             text = known
         self.line(f"{name} = {text}")
 
+    def named(self, definition: str, name: str, node: Node) -> None:
+        """A definition of the Program under its variable."""
+        self.define(name, node)
+
+    def loop(self) -> None:
+        """A loop comes next, which computes by itself what it needs."""
+
     def line(self, text: str) -> None:
         """A statement in the block at hand."""
         self.blocks[-1].append(text)
