@@ -32,6 +32,14 @@ MANY = 300  # from so many operations on their order stays
 _LOOP = Node("number", (), (), (), NUMBER, frozenset())  # where a loop stands in the order
 
 
+def owns(node: Node) -> bool:
+    """Whether it surely makes a tensor of its own; torch's spelling of a definition may hand on what it reads, as an einsum of
+    one tensor may."""
+    if node.op in ("einsum", "to_float") and any(a.kind == FLOAT for a in node.args):
+        return node.op == "einsum" and len(node.args) > 1
+    return node.op in _OWN
+
+
 def is_view(node: Node) -> bool:
     """Whether it may share the memory of what it reads."""
     return node.op in _VIEWS
@@ -177,6 +185,8 @@ class LeanWriter(Writer):
                 stack.extend(n.args)
             elif n.op not in _LEAVES:
                 found.add(n)
+                if not owns(n):
+                    stack.extend(n.args)
         return found
 
     def named(self, definition: str, name: str, node: Node) -> None:
@@ -228,7 +238,7 @@ class LeanWriter(Writer):
         variable = name or self.titles.get(n) or self.names.new(wish)
         self.line(f"{variable} = {text}")
         self.scopes[0][n] = variable
-        if n.op in _OWN and n.kind == FLOAT and n.rank >= 2:
+        if owns(n) and n.kind == FLOAT and n.rank >= 2:
             self.mine[n] = variable
 
     def _release(self) -> None:
