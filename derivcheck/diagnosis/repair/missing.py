@@ -6,21 +6,24 @@ import ast
 import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from types import CodeType, FrameType
+from types import FrameType
 from typing import Any
 
 import numpy as np
 
 from derivcheck.diagnosis.repair.coefficients import readings
+from derivcheck.diagnosis.repair.comparing import Hit, hits
 from derivcheck.diagnosis.repair.edits.reader import Change, clipped, variables
+from derivcheck.diagnosis.repair.forward import of_forward
 from derivcheck.diagnosis.repair.pieces import Piece
-from derivcheck.diagnosis.repair.pool import Hit, Part, grown, hits, hot, parts, shallow
+from derivcheck.diagnosis.repair.pool import Part, grown, of_integers, parts, shallow
 from derivcheck.diagnosis.repair.spots import Spot, Spots
 from derivcheck.diagnosis.repair.subject import Backward
 from derivcheck.diagnosis.scene import Array
 
 DOZEN = 14  # new nodes of syntax that a fix may have
 BEST = 12  # candidates of a place that are run
+EXAMINED = 1500  # whose coefficients are read
 
 
 def run_of(
@@ -66,6 +69,9 @@ class Missing:
         if piece is None or span is None:
             return
         node = node_at(piece, span)
+        if node is not None and spot.operand:
+            own = [n for n in ast.walk(node) if isinstance(n, ast.Name) and n.id == re.sub(r"_\d+$", "", spot.operand)]
+            node = own[0] if len(own) == 1 else None
         if node is not None:
             jacobian = spot.solution.jacobian if spot.solution.affine else None
             residual = spot.solution.residual
@@ -99,13 +105,17 @@ class Missing:
         inner = text if isinstance(node, (ast.Name, ast.Call, ast.Attribute, ast.Subscript)) else f"({text})"
         found: list[Change] = []
         sizes = self.backward.benches[0].sizes
-        ranked = sorted(hits(now, jacobian, residual, first if deep else [], second), key=lambda h: h.cost)[: 4 * BEST]
-        for hit in ranked:
+        ranked = sorted(hits(now, jacobian, residual, first if deep else [], second), key=lambda h: h.cost)
+        accepted = 0
+        for hit in ranked[:EXAMINED]:
             for spelling, said, cost in readings(hit.coefficient, sizes, env):
                 new = written(hit, inner, spelling)
                 words = described(hit, clipped(text), said)
                 if new is not None and _grown(text, new) <= DOZEN and not (hit.form == "place" and _other(text, new)):
                     found.append(Change(piece, ((piece.span(node), f"({new})"),), words, hit.cost + cost, node.lineno))
+                    accepted += 1
+            if accepted > 8 * BEST:
+                break
         yield from sorted(found, key=lambda c: c.cost)[: 2 * BEST]
 
     def scope(self, piece: Piece, node: ast.AST) -> dict[str, Any]:
@@ -133,7 +143,9 @@ class Missing:
                 steps.append((piece.source(other), self.spots.value(d.name)))
         key = (str(deep), *env, "|", *(t for t, _ in steps))
         if key not in self._pools:
-            first = [*parts(env, steps), *hot(env)]
+            first = [*parts(env, steps), *of_integers(env)]
+            torch_there = any("torch" in f.__globals__ for f, _ in piece.functions)
+            first += of_forward(self.backward.d, self.backward.benches[0].values, env, torch_there)[:6]
             self._pools[key] = first, grown(first) if deep else shallow(first)
         return self._pools[key]
 
@@ -176,6 +188,8 @@ def written(hit: Hit, inner: str, coefficient: str) -> str | None:
         return f"{'-' if minus else ''}{inner} / {product}{plain}"
     if hit.form == "place":
         return f"{'-' if minus else ''}{product}{plain}"
+    if hit.form == "branch":
+        return f"torch.where({hit.parts[0].text}, {inner}, {hit.parts[1].text})"
     if hit.form == "addend":
         return f"{inner} {'-' if minus else '+'} {product}{plain}"
     if hit.form == "share":
@@ -190,6 +204,8 @@ def described(hit: Hit, text: str, coefficient: str) -> str:
     known = f" ({known})" if known else ""
     times = "" if coefficient in ("1", "-1") else f", {coefficient} times"
     sign = ", with the sign turned" if coefficient.startswith("-") and hit.form != "addend" else ""
+    if hit.form == "branch":
+        return f"`{text}` holds where `{hit.parts[0].text}`, and `{hit.parts[1].text}` elsewhere: the mask is missing"
     if hit.form == "factor" and not product:
         if coefficient == "-1":
             return f"`{text}` has the wrong sign"
@@ -210,16 +226,23 @@ def _other(old: str, new: str) -> bool:
     """Whether a formula would be put in the place of another that has little to do with it."""
     before, after = (sorted(re.findall(r"[A-Za-z_]\w*", t)) for t in (old, new))
     kept = sum(min(before.count(n), after.count(n)) for n in set(before))
-    return _count(old) > 4 and 2 * kept < len(before)
+    return len(before) > 2 and 2 * kept < len(before)
+
+
+_NODES = (ast.BinOp, ast.UnaryOp, ast.Call, ast.Name, ast.Constant, ast.Compare, ast.Subscript)
 
 
 def _grown(old: str, new: str) -> int:
-    return _count(new) - _count(old)
+    """How many nodes are new; a step that stands there already is one when it is written again."""
+    before = ast.parse(old.strip(), mode="eval")
+    steps = {ast.dump(n) for n in ast.walk(before) if isinstance(n, (ast.BinOp, ast.Call, ast.Subscript))}
+    return _count(ast.parse(new.strip(), mode="eval").body, steps) - _count(before.body, steps)
 
 
-def _count(text: str) -> int:
-    kinds = (ast.BinOp, ast.UnaryOp, ast.Call, ast.Name, ast.Constant, ast.Compare, ast.Subscript)
-    return sum(isinstance(n, kinds) for n in ast.walk(ast.parse(text.strip(), mode="eval")))
-
-
-__all__ = ["CodeType", "Missing", "returned_under"]
+def _count(node: ast.AST, steps: set[str]) -> int:
+    if ast.dump(node) in steps:
+        return 1
+    own = (
+        1 if isinstance(node, _NODES) and not (isinstance(node, ast.UnaryOp) and isinstance(node.operand, ast.Constant)) else 0
+    )
+    return own + sum(_count(kid, steps) for kid in ast.iter_child_nodes(node))

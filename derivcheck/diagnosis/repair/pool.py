@@ -6,8 +6,7 @@ A candidate is compared with what a definition would have to be, through the Jac
 from __future__ import annotations
 
 import ast
-import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,9 +16,7 @@ import torch
 from derivcheck.diagnosis.scene import Array
 
 FIRST = 26  # variables and steps that are looked at
-SECOND = 1500  # expressions of one of them
-THIRD = 22  # of those, what products are made with
-CLOSE = 1e-7
+SECOND = 2500  # expressions of one of them
 Unary = tuple[str, Callable[[torch.Tensor], torch.Tensor], float, str]
 
 
@@ -135,9 +132,19 @@ def _atom(text: str) -> bool:
         return False
 
 
-def hot(env: Mapping[str, Any]) -> list[Part]:
-    """Targets as ones at their places."""
+def of_integers(env: Mapping[str, Any]) -> list[Part]:
+    """What integer tensors are for: ones at the targets' places, rows that are chosen, masks of what is padding or ignored."""
     found = []
+    integers = {n: v for n, v in env.items() if isinstance(v, torch.Tensor) and v.dtype == torch.int64 and v.ndim and v.numel()}
+    for n, v in integers.items():
+        for c in sorted(set(v.flatten().tolist()), key=lambda c: (c >= 0, abs(c)))[:4]:
+            found.append(Part(f"{n} != {c}", (v != c).double(), 0.9, f"the mask of what {n} leaves out", True))
+        for m, w in env.items():
+            chosen = (
+                isinstance(w, torch.Tensor) and w.is_floating_point() and w.ndim and 0 <= int(v.min()) <= int(v.max()) < len(w)
+            )
+            if chosen and w.ndim == 1:
+                found.append(Part(f"{m}[{n}]", w[v].double(), 0.5))
     for n, v in env.items():
         if isinstance(v, torch.Tensor) and v.dtype == torch.int64 and v.numel() and bool((v >= 0).all()):
             for m, w in env.items():
@@ -151,9 +158,64 @@ def hot(env: Mapping[str, Any]) -> list[Part]:
     return found
 
 
+def compared(first: list[Part]) -> list[Part]:
+    """Masks that compare two of the parts."""
+    found = []
+    for p in first:
+        for q in first:
+            if p is q or not p.value.ndim or p.cost + q.cost > 0.6 or q.value.ndim not in (0, p.value.ndim):
+                continue
+            if q.value.ndim and (q.value.shape != p.value.shape or p.text > q.text):
+                continue
+            for text, mask in (
+                (f"{p.inner} > {q.inner}", p.value > q.value),
+                (f"{p.inner} < {q.inner}", p.value < q.value),
+                (f"{p.inner}.abs() <= {q.inner}", p.value.abs() <= q.value),
+                (f"{p.inner}.abs() > {q.inner}", p.value.abs() > q.value),
+            ):
+                if bool(mask.any()) and not bool(mask.all()) and (q.value.ndim == 0 or "abs" not in text):
+                    found.append(Part(text, mask.double(), p.cost + q.cost + 0.8, "the mask", True))
+    return found
+
+
+def products(first: list[Part]) -> list[Part]:
+    """Products with the Jacobians that the field has names for: of a softmax, of a norm, of what is centred."""
+    found = []
+    few = [p for p in first if p.value.ndim][:10]
+    for u in few:
+        for axis, shown, keep in ((-1, "-1, keepdim=True", True), (0, "0", False)):
+            if u.value.ndim < 2 and axis == 0:
+                continue
+            mean = u.value.mean(axis, keepdim=keep)
+            found.append(Part(f"{u.inner} - {u.inner}.mean({shown})", u.value - mean, u.cost + 1.0, "centred", True))
+            for v in few:
+                if v is u or v.value.shape != u.value.shape:
+                    continue
+                a, b, cost = u.inner, v.inner, u.cost + v.cost + 1.6
+                both = u.value * v.value
+                total, middle = both.sum(axis, keepdim=keep), both.mean(axis, keepdim=keep)
+                for text, value, words in (
+                    (f"{b} * ({a} - ({a} * {b}).sum({shown}))", v.value * (u.value - total), "the Jacobian of a softmax"),
+                    (
+                        f"{a} - {b} * {a}.sum({shown})",
+                        u.value - v.value * u.value.sum(axis, keepdim=keep),
+                        "that of log_softmax",
+                    ),
+                    (f"{a} - {b} * ({a} * {b}).sum({shown})", u.value - v.value * total, "the projection"),
+                    (f"{a} - {b} * ({a} * {b}).mean({shown})", u.value - v.value * middle, "the path through the norm"),
+                    (
+                        f"{a} - {a}.mean({shown}) - {b} * ({a} * {b}).mean({shown})",
+                        u.value - mean - v.value * middle,
+                        "the paths through mean and variance",
+                    ),
+                ):
+                    found.append(Part(text, value, cost, words, True))
+    return [p for p in found if bool(torch.isfinite(p.value).all())]
+
+
 def shallow(first: list[Part]) -> list[Part]:
     """The parts, and what is most often forgotten of one: ``1 - s``, a mask, another layout."""
-    return [*first, *(q for p in first for q in _applied((*ELEMENTWISE[:10], *LAID[:3]), p))]
+    return [*first, *(q for p in first for q in _applied((*ELEMENTWISE[:10], *LAID[:3]), p)), *compared(first)]
 
 
 def grown(first: list[Part]) -> list[Part]:
@@ -193,6 +255,8 @@ def grown(first: list[Part]) -> list[Part]:
                 ):
                     if x.shape[-1] == y.shape[0]:
                         keep(Part(text, x @ y, p.cost + q.cost + 0.6, "", True))
+    for p in (*compared(first), *products(first)):
+        keep(p)
     for p in list(found[len(first) :]):  # what was laid out anew, under a function; functions, laid out anew
         if p in laid and p.cost < 0.8:
             for q in _applied(ELEMENTWISE[:8], p):
@@ -228,89 +292,3 @@ def _applied(table: Iterable[Unary], p: Part) -> Iterator[Part]:
 
 def _key(t: torch.Tensor) -> bytes:
     return repr(tuple(t.shape)).encode() + np.ascontiguousarray(np.round(t.numpy(), 9)).tobytes()
-
-
-@dataclass(frozen=True, eq=False)
-class Hit:
-    """A candidate that is proportional to what is looked for.
-
-    Attributes:
-        form: ``factor``, ``divisor``, ``addend``, ``share`` (an addend that has what stands there as a factor), or ``place``:
-            in its place.
-        parts: the factors of the candidate.
-        coefficient: what it is to be multiplied by.
-        cost: without the coefficient's.
-    """
-
-    form: str
-    parts: tuple[Part, ...]
-    coefficient: float
-    cost: float
-
-
-def hits(now: Array, jacobian: Array | None, residual: Array, first: list[Part], second: list[Part]) -> Iterator[Hit]:
-    """The candidates that make up for a residual of the gradients.
-
-    Args:
-        now: the value that stands there.
-        jacobian: of the gradients in it; None where the residual is that of the value itself.
-    """
-    shape, flat = now.shape, now.ravel()
-
-    def seen(rows: Array) -> Array:
-        return rows if jacobian is None else rows @ jacobian.T
-
-    target = residual + (flat if jacobian is None else jacobian @ flat)
-    yield from _proportional("factor", target, seen(flat[None]), [()], 1.3)
-    rows, own = _rows(second, shape)
-    if not len(own):
-        return
-    with np.errstate(all="ignore"):
-        for form, values, wanted, cost in (
-            ("place", rows, target, 1.0),
-            ("factor", rows * flat, target, 1.0),
-            ("divisor", np.where(rows != 0, flat / rows, np.nan), target, 1.1),
-            ("addend", rows, residual, 1.3),
-            ("share", rows * flat, residual, 1.6),
-        ):
-            yield from _proportional(form, wanted, seen(values), [(p,) for p in own], cost)
-        few, names = _rows([p for p in first if p.value.ndim or p.cost == 0][:THIRD], shape)
-        for k, p in enumerate(names):
-            both = [(p, q) for q in own]
-            yield from _proportional("addend", residual, seen(rows * few[k]), both, 1.9)
-            yield from _proportional("factor", target, seen(rows * few[k] * flat), both, 1.9)
-            yield from _proportional("place", target, seen(rows * few[k]), both, 2.1)
-            yield from _proportional(
-                "factor",
-                target,
-                seen(np.where(few[k] != 0, rows / few[k], np.nan) * flat),
-                [(q, Part(f"1 / {p.inner}", 1 / p.value, p.cost, "", True)) for q in own],
-                2.1,
-            )
-
-
-def _rows(parts_: list[Part], shape: tuple[int, ...]) -> tuple[Array, list[Part]]:
-    rows, own = [], []
-    for p in parts_:
-        if p.value.ndim > len(shape):
-            continue
-        try:
-            rows.append(np.broadcast_to(p.value.numpy(), shape).ravel())
-        except ValueError:
-            continue
-        own.append(p)
-    return (np.stack(rows) if rows else np.zeros((0, 0))), own
-
-
-def _proportional(form: str, wanted: Array, found: Array, of: Sequence[tuple[Part, ...]], cost: float) -> Iterator[Hit]:
-    with np.errstate(all="ignore"), warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        norms = np.einsum("ij,ij->i", found, found)
-        c = found @ wanted / norms
-        off = np.abs(c[:, None] * found - wanted).max(axis=1) if found.size else np.zeros(0)
-        scale = float(np.abs(wanted).max(initial=0.0))
-        good = np.flatnonzero(np.isfinite(c) & (norms > 0) & (off <= CLOSE * scale) & (np.abs(c) > 1e-9))
-    for k in map(int, good):
-        if form == "factor" and not of[k] and abs(c[k] - 1) < 1e-9:
-            continue
-        yield Hit(form, of[k], float(c[k]), cost + sum(p.cost for p in of[k]))

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from types import CodeType
 
@@ -13,19 +14,27 @@ import numpy as np
 from derivcheck.diagnosis.repair.solve import Solution, System
 from derivcheck.diagnosis.repair.subject import Backward, Bench
 from derivcheck.diagnosis.scene import Array
+from derivcheck.notation.integers.polynomials import Index
 from derivcheck.notation.program.definitions import Definition, Site
 from derivcheck.notation.program.program import Program
+from derivcheck.notation.terms.build import ref
+from derivcheck.notation.terms.substitute import rename
 from derivcheck.notation.values.evaluator import evaluate
 
 
 @dataclass(frozen=True)
 class Spot:
-    """A definition of the backward with what it would have to be."""
+    """A definition of the backward with what it would have to be; or a variable that it reads, as it alone reads it.
+
+    Attributes:
+        operand: the variable, or "".
+    """
 
     definition: Definition
     site: Site
     solution: Solution
     now: Array
+    operand: str = ""
 
     @property
     def span(self) -> tuple[int, int, int, int] | None:
@@ -102,6 +111,20 @@ class Spots:
             solution = system.solve([d.name])
             if solution is not None:
                 yield Spot(d, site, solution, self._values[d.name])
+        yield from self._operands(system, program)
+
+    def _operands(self, system: System, program: Program) -> Iterator[Spot]:
+        """The variables that definitions read, each as one definition alone reads it."""
+        copies = with_operands(program, {d.name for d in program.definitions if self.site(d)})
+        values = {**self._values, **{c: self._values[n] for c, (_, n) in copies.of.items()}}
+        wide = System(copies.program, values, system.sizes, system.targets)
+        for copy, (d, n) in copies.of.items():
+            if time.thread_time() > self.end:
+                return
+            solution, site = wide.solve([copy]), self.site(d)
+            if solution is not None and site is not None:
+                values_ = {d.name: solution.values[copy]}
+                yield Spot(d, site, replace(solution, values=values_), self._values[n], n)
 
     def lines(self, names: Sequence[str]) -> dict[tuple[str, int], tuple[Definition, ...]]:
         """The lines that alone could, all that they compute for others changed at once."""
@@ -130,6 +153,35 @@ class Spots:
     def value(self, name: str) -> Array:
         """A definition's value on the data."""
         return self._values[name]
+
+
+@dataclass(frozen=True)
+class Copies:
+    """A Program in which each definition reads copies of its own.
+
+    Attributes:
+        of: each copy with the definition that reads it, and what it is a copy of.
+    """
+
+    program: Program
+    of: Mapping[str, tuple[Definition, str]]
+
+
+def with_operands(program: Program, names: set[str]) -> Copies:
+    """A copy of each variable for each of these definitions that reads it; not of what is read once, which is its own."""
+    reads = Counter(n for d in program.definitions for n in d.term.names)
+    inputs, found = set(program.inputs), dict[str, tuple[Definition, str]]()
+    definitions: list[Definition] = []
+    for d in program.definitions:
+        new: dict[str, str] = {}
+        for n in sorted(d.term.names) if d.name in names and not d.recurrent else ():
+            if program.kind(n) == "float" and program.dims(n) and (n in inputs or reads[n] > 1):
+                new[n] = f"{n} as {d.name} reads it"
+                indices = tuple(Index(f"i{k}", p) for k, p in enumerate(program.dims(n)))
+                definitions.append(Definition(new[n], indices, ref(n, *indices)))
+                found[new[n]] = d, n
+        definitions.append(replace(d, term=rename(d.term, new), paths=(), spelling=None) if new else d)
+    return Copies(replace(program, definitions=tuple(definitions)), found)
 
 
 def _seen(program: Program, own: Sequence[Definition]) -> list[str]:

@@ -103,8 +103,8 @@ def comparison(r: Reader, node: ast.Compare) -> Edits:
         yield r.put(side, f"({r.text(side)}{k})"), f"the mask `{r.short(node)}` is shifted by one", 2.5
 
 
-def signs(r: Reader, node: ast.BinOp) -> Place | None:
-    """The sign between two addends, turned."""
+def signs(r: Reader, node: ast.BinOp) -> list[Place]:
+    """The signs of the two addends, turned."""
     op = OPERATORS.get(type(node.op), "")
     at = r.between(node.left, node.right, op) if op in ("+", "-") else None
-    return None if at is None else (at, OTHER[op])
+    return [] if at is None else [(at, OTHER[op]), (r.piece.span(node.left), f"(-{r.inner(node.left)})")]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
-from itertools import combinations
+from itertools import combinations, product
 
 from derivcheck.diagnosis.repair.edits.operators import OPERATORS, OTHER, signs
 from derivcheck.diagnosis.repair.edits.reader import Change, Edits, Place, Reader
@@ -46,12 +46,15 @@ def of_lines(r: Reader, root: ast.AST) -> Iterator[Change]:
             yield _change(r, places, f"`{a}` and `{b}` are exchanged", 2.5, line)
         for a in here:
             yield from _one_name(r, [n for n in found if n.id == a], line)
-    turned: dict[int, list[Place]] = {}
+    turned: dict[int, list[list[Place]]] = {}
     for node in ast.walk(root):
-        if isinstance(node, ast.BinOp) and (place := signs(r, node)) is not None:
-            turned.setdefault(node.lineno, []).append(place)
-    for line, places in turned.items():
-        for pair in combinations(places, 2):
+        if isinstance(node, ast.BinOp) and (places := signs(r, node)):
+            turned.setdefault(node.lineno, []).append(places)
+    for line, several in turned.items():
+        for pair in (p for pairs in combinations(several, 2) for p in product(*pairs)):
+            one, two = pair[0][0], pair[1][0]
+            if one[1] > two[0] and two[1] > one[0]:
+                continue  # one inside the other
             yield _change(r, list(pair), f"two signs are wrong in `{' '.join(r.line(line).split())}`", 2.2, line)
 
 

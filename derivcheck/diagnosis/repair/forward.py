@@ -1,0 +1,73 @@
+"""What the forward computes on its way, spelled in the backward's own variables: a step that the backward does not have."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import torch
+
+from derivcheck.derived import Derivation
+from derivcheck.diagnosis.repair.pool import Part
+from derivcheck.diagnosis.scene import Array
+
+LONGEST, DEEPEST = 75, 5
+
+
+def of_forward(d: Derivation, values: Mapping[str, Array], env: Mapping[str, Any], has_torch: bool) -> list[Part]:
+    """Each floating-point step of the forward whose code is short, in variables that may be read."""
+    written = _written(d)
+    known = {n for n in env if isinstance(env[n], (torch.Tensor, int, float))} | ({"torch"} if has_torch else set())
+    held = [v for v in env.values() if isinstance(v, torch.Tensor)]
+    found: dict[str, Part] = {}
+    for x in d.program.definitions:
+        if x.kind != "float" or x.name not in values or x.name not in written:
+            continue
+        node = _inlined(written[x.name], written, known, DEEPEST)
+        if node is None or len(text := ast.unparse(node)) > LONGEST:
+            continue
+        value = torch.from_numpy(np.array(values[x.name], dtype=float))
+        if any(v.shape == value.shape and torch.allclose(v.double(), value) for v in held):
+            continue  # they have it already
+        loose = not isinstance(node, (ast.Name, ast.Call, ast.Attribute, ast.Subscript))
+        found.setdefault(text, Part(text, value, 1.0 + len(text) / 100, "a step of the forward", loose))
+    return list(found.values())
+
+
+@lru_cache(maxsize=32)
+def _written(d: Derivation) -> dict[str, ast.expr]:
+    """The expression of each variable of the generated code that is assigned once."""
+    try:
+        tree = ast.parse(d.source())
+    except Exception:  # a forward that no code is generated for
+        return {}
+    found: dict[str, ast.expr] = {}
+    twice: set[str] = set()
+    for n in ast.walk(tree):
+        if isinstance(n, ast.Assign) and len(n.targets) == 1 and isinstance(n.targets[0], ast.Name):
+            name = n.targets[0].id
+            twice |= {name} if name in found else set()
+            found[name] = n.value
+    return {n: e for n, e in found.items() if n not in twice}
+
+
+def _inlined(node: ast.expr, written: Mapping[str, ast.expr], known: set[str], depth: int) -> ast.expr | None:
+    """An expression with what is not known replaced by what it is; None where that does not end."""
+    if depth == 0:
+        return None
+    failed = False
+
+    class Put(ast.NodeTransformer):
+        def visit_Name(self, n: ast.Name) -> ast.expr:
+            nonlocal failed
+            if n.id in known:
+                return n
+            inner = _inlined(written[n.id], written, known, depth - 1) if n.id in written else None
+            failed |= inner is None
+            return n if inner is None else inner
+
+    found = Put().visit(ast.parse(ast.unparse(node), mode="eval").body)
+    return None if failed else found
