@@ -1,8 +1,9 @@
-# ruff: noqa: E501
+# ruff: noqa: E501, F841
 """Wrong backwards of torch code, each with the line that is wrong and words for it, both fixed before the first run.
 
 Layers of no other set; each has one mistake, most of which are of one line.  A case is right in its line where the report names it
-among at most two, and right in its cause where the sentence or the fix says one of the words.
+among at most two, and right in its cause where the sentence or the fix says one of the words.  The first run of the 58: the right
+line 52, a right cause 52, a fix 51, proved 48, no name that the user does not have.  Nothing was changed for it afterwards.
 """
 
 from __future__ import annotations
