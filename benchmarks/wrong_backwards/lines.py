@@ -532,7 +532,8 @@ def smoothed(x: Tensor) -> Tensor:
 
 @case(smoothed, "carry =", r"0\.9|carr|factor", x=(4, D))
 def moving_average(grad_output: Tensor, x: Tensor) -> Gradients:
-    carry, out = torch.zeros_like(x[0]), []
+    carry = torch.zeros_like(x[0])
+    out: list[Tensor] = []
     for k in reversed(range(4)):
         d = grad_output[k] + carry
         out.insert(0, 0.1 * d)
