@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 import derivcheck as dc
@@ -135,3 +137,27 @@ def test_what_is_refused_at_the_example_is_not_tried_at_other_sizes() -> None:
     with pytest.raises(dc.UnsupportedOperation, match="svd") as refused:
         dc.check(f, {"x": torch.randn(3, 4, dtype=torch.float64)})
     assert refused.value.anywhere and {*calls} == {(3, 4)}
+
+
+def grouped_scores(q: Tensor, k: Tensor) -> Tensor:
+    return q @ k.repeat_interleave(q.shape[0] // k.shape[0], dim=0).mT
+
+
+@pytest.mark.parametrize(
+    ("f", "shapes", "held"),
+    [
+        (grouped_scores, [(4, 3, 5), (2, 6, 5)], "q.shape[0] = 4, k.shape[0] = 2"),
+        (lambda x: F.pixel_shuffle(x, 2), [(2, 4, 3, 3)], "x.shape[1] = 4"),
+        (lambda x: F.layer_norm(x, (4,)), [(3, 4)], ""),  # it takes no other
+        (lambda a, b: torch.linalg.cross(a, b), [(5, 3), (5, 3)], ""),
+        (lambda x, w: x @ w, [(3, 4), (4, 2)], ""),
+    ],
+)
+def test_sizes_that_stayed_at_the_examples_are_said_where_the_code_runs_at_others(f: Any, shapes: Any, held: str) -> None:
+    inputs = {n: randn(*s) for n, s in zip(inspect.signature(f).parameters, shapes)}
+    report = dc.check(f, inputs, order=1)
+    assert report.passed
+    said = [n for n in report.limits if n.startswith("fixed at")]
+    assert said == ([] if not held else [n for n in said if n.startswith(f"fixed at {held}: the code runs at others")]), said
+    assert bool(said) == bool(held)
+    assert dc.check(f, inputs, order=1, strict=True).passed == (not report.limits)

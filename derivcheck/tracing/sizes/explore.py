@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from derivcheck.errors import InputError, UnsupportedOperation
+from derivcheck.notation.integers.polynomials import as_poly
 from derivcheck.notation.program.requirements import Requirement
 from derivcheck.tracing.recording.data import Recording, operator_name
 from derivcheck.tracing.recording.run import RecordingFailed
@@ -16,6 +17,8 @@ from derivcheck.tracing.sizes.expressions import SizeExpressions
 from derivcheck.tracing.sizes.gather import Gathering
 from derivcheck.tracing.sizes.spoken import shown
 from derivcheck.tracing.sizes.unify import Differs, Unified, Unknown, unify
+
+_MOST_HELD = 6  # sizes of which others are tried, each by a recording
 
 
 def explored(
@@ -45,10 +48,43 @@ def _explored(traces: Gathering, sizes: str) -> tuple[Gathering, Unified]:
         traces.restart()
         try:
             traces.explore()
-            return traces, _unified(traces)
+            unified = _unified(traces)
+            _say_what_runs_elsewhere(traces)
+            return traces, unified
         except ExploreAgain:
             continue
     raise InputError("the sizes at which the code runs could not be found; give dims={...} or constants")
+
+
+def _say_what_runs_elsewhere(traces: Gathering) -> None:
+    """Of sizes that stayed at the example's, since no way to vary them was found, say so where the code runs at others: all of
+    them or one of them doubled, or one more of one."""
+    held = {
+        n: p.constant
+        for n, p in traces.meaning.items()
+        if p.constant
+        and p.constant > 1
+        and n not in traces.fixed
+        and n not in traces.subject.soft
+        and n in (traces.example or {})
+    }
+    if not held or len(held) > _MOST_HELD:
+        return
+    base, before = traces.base(), dict(traces.meaning)
+    others = [{n: 2 * v for n, v in held.items()}]
+    others += [{n: made} for n, v in held.items() for made in (2 * v, v + 1) if len(held) > 1 or made == v + 1]
+    try:
+        for other in others:
+            traces.meaning.update(before | {n: as_poly(v) for n, v in other.items()})
+            if traces.works(base):
+                break
+        else:
+            return
+    finally:
+        traces.meaning.update(before)
+    sizes = ", ".join(f"{shown(n)} = {held[n]}" for n in (held if len(other) > 1 else other))
+    for n in held if len(other) > 1 else other:
+        traces.fixed[n] = f"{sizes}: the code runs at others, for which it is not derived"
 
 
 def _unified(traces: Gathering) -> Unified:
