@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import linecache
-import time
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
+from derivcheck.diagnosis.repair.clock import clock
 from derivcheck.diagnosis.repair.edits.every import changes
 from derivcheck.diagnosis.repair.edits.reader import Change, clipped
 from derivcheck.diagnosis.repair.fix import Fix, edits_of, tidied
@@ -73,7 +73,7 @@ class Repair:
     def lines(self) -> tuple[Line, ...]:
         """The lines that can be repaired alone, at most two for each set of gradients."""
         try:
-            return self._lines(time.thread_time() + LINE_SECONDS)
+            return self._lines(clock() + LINE_SECONDS)
         except Exception:  # a help for the reader is no reason to fail
             return ()
 
@@ -85,7 +85,7 @@ class Repair:
     def fix(self) -> Fix | None:
         """The fix that makes every gradient right, with another one where there is one; or None."""
         try:
-            return self._fix(time.thread_time() + FIX_SECONDS)
+            return self._fix(clock() + FIX_SECONDS)
         except Exception:  # a help for the reader is no reason to fail
             return None
 
@@ -97,7 +97,7 @@ class Repair:
 
     @cached_property
     def _spots(self) -> Spots:
-        return Spots(self.backward, time.thread_time() + 3 * LINE_SECONDS)
+        return Spots(self.backward, clock() + 3 * LINE_SECONDS)
 
     @cached_property
     def _candidates(self) -> list[Spot]:
@@ -130,7 +130,7 @@ class Repair:
         names = self.backward.names
         for spots in (self._candidates, *([self._each(n) for n in names] if len(names) > 1 else [])):
             for spot in spots:
-                if time.thread_time() > end:
+                if clock() > end:
                     return found
                 found += self._put_in.at(spot, deep)
         found += self._put_in.returned(names, deep)
@@ -149,7 +149,7 @@ class Repair:
         yield [c for c in far if c.cost <= USUAL]
         yield [
             *(c for c in near if c.cost > USUAL),
-            *self._missing(time.thread_time() + 0.6 * (end - time.thread_time()), True),
+            *self._missing(clock() + 0.6 * (end - clock()), True),
         ]
         yield [c for c in far if c.cost > USUAL]
 
@@ -165,7 +165,7 @@ class Repair:
             found = tried(backward, sorted(group, key=lambda c: c.cost), end)
             whole += [((c,), b) for c, b in found.whole]
             parts += found.parts
-            ended = found.ended and (bool(whole) or time.thread_time() <= end)
+            ended = found.ended and (bool(whole) or clock() <= end)
             if whole or not ended:
                 break
         if not whole:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -11,6 +10,7 @@ from types import CodeType
 
 import numpy as np
 
+from derivcheck.diagnosis.repair.clock import clock
 from derivcheck.diagnosis.repair.solve import Solution, System
 from derivcheck.diagnosis.repair.subject import Backward, Bench
 from derivcheck.diagnosis.scene import Array
@@ -106,7 +106,7 @@ class Spots:
         for d in program.definitions:
             if d.kind != "float" or not (site := self.site(d)):
                 continue
-            if time.thread_time() > self.end:
+            if clock() > self.end:
                 return
             solution = system.solve([d.name])
             if solution is not None:
@@ -119,7 +119,7 @@ class Spots:
         values = {**self._values, **{c: self._values[n] for c, (_, n) in copies.of.items()}}
         wide = System(copies.program, values, system.sizes, system.targets)
         for copy, (d, n) in copies.of.items():
-            if time.thread_time() > self.end:
+            if clock() > self.end:
                 return
             solution, site = wide.solve([copy]), self.site(d)
             if solution is not None and site is not None:
@@ -137,7 +137,7 @@ class Spots:
                 found.setdefault((site.file, site.line), []).append(d)
         good = {}
         for line, own in found.items():
-            if time.thread_time() > self.end:
+            if clock() > self.end:
                 break
             seen = _seen(program, own)
             if seen and system.solve(seen) is not None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
@@ -11,6 +10,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 
+from derivcheck.diagnosis.repair.clock import clock
 from derivcheck.diagnosis.repair.edits.reader import Change
 from derivcheck.diagnosis.repair.subject import Backward, Bench, fitted, near
 from derivcheck.diagnosis.scene import Array
@@ -48,7 +48,7 @@ def tried(backward: Backward, changes: Iterable[Change], end: float) -> Found:
         for change in changes:
             if change.cost > most or len(found.whole) >= ENOUGH:
                 break
-            if time.thread_time() > end:
+            if clock() > end:
                 found.ended = False
                 break
             found.tried += 1
@@ -152,7 +152,7 @@ def together(
         if names <= left and all(_apart(change, c) for c in chosen):
             chosen.append(change)
             left -= names
-    if left or not 1 < len(chosen) <= 3 or time.thread_time() > end:
+    if left or not 1 < len(chosen) <= 3 or clock() > end:
         return []
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
