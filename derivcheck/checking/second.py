@@ -6,7 +6,9 @@ constant: the second derivative is silently wrong.  What is derived here is the 
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from dataclasses import replace
+from typing import Any
 
 import torch
 
@@ -23,6 +25,7 @@ from derivcheck.derived import Derivation
 from derivcheck.errors import DerivcheckError
 
 MARK = " (double backward)"
+Gradients = Callable[[Tensors], tuple[torch.Tensor, ...]]
 
 
 def second_order(s: Subject, upstream: Upstream, dtype: torch.dtype, seed: int) -> tuple[list[Row], str]:
@@ -34,34 +37,13 @@ def second_order(s: Subject, upstream: Upstream, dtype: torch.dtype, seed: int) 
     call = s.call
     if s.function is None or call is None:
         return [], ""
-
-    def gradients(tensors: Tensors) -> tuple[torch.Tensor, ...]:
-        """The backward as a function that autograd can differentiate again; a gradient that is None is zeros."""
-        assert call is not None
-        inputs = {n: t if t.requires_grad else t.detach().requires_grad_() if n in s.wrt else t for n, t in tensors.items()}
-        outs = flat(call({n: inputs[n] for n in s.tensors}))
-        wanted = [(o, inputs[n]) for o, n in zip(outs, upstream) if o.requires_grad]
-        with overheard(s, outs):
-            flow = [o for o, _ in wanted], [inputs[n] for n in s.wrt], [g for _, g in wanted]
-            grads = torch.autograd.grad(*flow, create_graph=True, allow_unused=True)
-        return tuple(torch.zeros_like(inputs[n]) if g is None else g for n, g in zip(s.wrt, grads))
-
+    gradients = _differentiable(s, call, upstream)
     tensors = {**s.tensors, **upstream}
     generator = torch.Generator().manual_seed(seed + 5)
     if all(not g.ndim for g in upstream.values()):  # 1 would hide a factor
         tensors.update({n: torch.full_like(g, 1.7) for n, g in upstream.items()})
     leaves = {n: t.detach().clone().requires_grad_() if n in s.wrt or n in upstream else t for n, t in tensors.items()}
-    try:
-        found = gradients(leaves)
-        offered = any(g.requires_grad for g in found)
-        if offered:
-            total = torch.stack([(g * g).sum() for g in found if g.requires_grad]).sum()
-            torch.autograd.grad(total, [leaves[n] for n in s.wrt], allow_unused=True, retain_graph=True)
-            # a gradient is linear in its upstream: what does not even lead there was not meant to be differentiated
-            offered = any(g is not None for g in torch.autograd.grad(total, [leaves[n] for n in upstream], allow_unused=True))
-    except (RuntimeError, NotImplementedError):
-        return [], ""
-    if not offered:
+    if not _offered(gradients, leaves, s.wrt, upstream):
         return [], ""
     try:
         wrt = (*s.wrt, *upstream)
@@ -87,3 +69,35 @@ def second_order(s: Subject, upstream: Upstream, dtype: torch.dtype, seed: int) 
     evidence = JudgedRun(tensors, ups, right, gave.gradients, s)
     bad = [differentiated(r, MARK, evidence) for r in rows if r.faulty]
     return bad, "" if bad else "its double backward holds"
+
+
+def _differentiable(
+    s: Subject, call: Callable[[Tensors], Any], upstream: Upstream
+) -> Callable[[Tensors], tuple[torch.Tensor, ...]]:
+    """The backward as a function of inputs and upstream gradients that autograd can differentiate again."""
+
+    def gradients(tensors: Tensors) -> tuple[torch.Tensor, ...]:
+        """The gradients in one graph with what they are made of; one that is None is zeros."""
+        inputs = {n: t if t.requires_grad else t.detach().requires_grad_() if n in s.wrt else t for n, t in tensors.items()}
+        outs = flat(call({n: inputs[n] for n in s.tensors}))
+        wanted = [(o, inputs[n]) for o, n in zip(outs, upstream) if o.requires_grad]
+        with overheard(s, outs):
+            flow = [o for o, _ in wanted], [inputs[n] for n in s.wrt], [g for _, g in wanted]
+            grads = torch.autograd.grad(*flow, create_graph=True, allow_unused=True)
+        return tuple(torch.zeros_like(inputs[n]) if g is None else g for n, g in zip(s.wrt, grads))
+
+    return gradients
+
+
+def _offered(gradients: Gradients, leaves: Tensors, wrt: Iterable[str], upstream: Upstream) -> bool:
+    """Whether the function means its backward to be differentiated."""
+    try:
+        found = [g for g in gradients(leaves) if g.requires_grad]
+        if not found:
+            return False
+        total = torch.stack([(g * g).sum() for g in found]).sum()
+        torch.autograd.grad(total, [leaves[n] for n in wrt], allow_unused=True, retain_graph=True)
+        # a gradient is linear in its upstream: what does not even lead there was not meant to be differentiated
+        return any(g is not None for g in torch.autograd.grad(total, [leaves[n] for n in upstream], allow_unused=True))
+    except (RuntimeError, NotImplementedError):
+        return False

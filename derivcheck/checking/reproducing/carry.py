@@ -28,7 +28,7 @@ from derivcheck.errors import InputError
 
 PUBLIC = ("torch", "torch.nn.functional", "torch.linalg", "torch.special", "torch.fft", "math", "operator")
 INSTALLED = ("site-packages", "dist-packages")
-MISSING = object()
+MISSING = object()  # a name that is taken and stands for nothing of the user's
 HELPERS = ("stored", "restored", "restored_module")
 ATOMS = (bool, int, float, complex, str, bytes, type(None))
 

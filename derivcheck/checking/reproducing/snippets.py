@@ -19,7 +19,7 @@ import torch
 
 from derivcheck.checking.reproducing.spelling import CannotCarry
 
-NOTHING = object()
+NOTHING = object()  # a name without a value: None is one
 
 
 @dataclass(frozen=True)

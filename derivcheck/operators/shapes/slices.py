@@ -44,7 +44,7 @@ def sliced(b: Builder, x: Value, axis: int, start: Poly, length: Poly, step: int
     return viewed(b, x, dims, lambda at: [*at[:axis], start + step * i_poly(at[axis]), *at[axis + 1 :]], k)
 
 
-_FAR = 1 << 40
+_FAR = 1 << 40  # x[a:] comes as an end of 2^63 - 1: beyond any length
 
 
 def bounded(b: Builder, p: Poly, length: Poly) -> tuple[Poly, bool]:

@@ -172,6 +172,7 @@ _ORDERS = (
     "expand.default",
 )
 PERMUTES = {f"aten.{n}" for n in _ORDERS}
+# views that leave elements in the order of their memory
 _WITHIN = ("slice.Tensor", "select.int", "unsqueeze.default", "squeeze.dim", "detach.default", "alias.default")
 VIEWS = {f"aten.{n}" for n in _WITHIN}
 PARTS = {"aten.slice.Tensor", "aten.select.int"}

@@ -133,6 +133,7 @@ _FIELD: dict[str, dict[int, tuple[str, ...]]] = {
     "cross_entropy_loss": {0: ("N", "C")},
     "addmm": {1: ("N", "in"), 2: ("in", "out")},
 }
+# letters for sizes of which nothing is known; those that mean something in a network (C, H, T, W) come late
 _SPARE = ("N", "M", "K", "P", "Q", "R", "L", "U", "G", "J", "A", "B", "C", "D", "F", "H", "I", "S", "T", "W", "X", "Y", "Z")
 
 

@@ -27,6 +27,7 @@ READS: dict[Any, str] = {
     getattr(torch.Tensor, n).__get__: n
     for n in ("dtype", "device", "requires_grad", "is_cuda", "layout", "is_leaf", "is_sparse")
 }
+# Python's instructions: the first three compare, the others choose by what they are given; those that hand a value on
 _COMPARES = ("COMPARE_OP", "IS_OP", "CONTAINS_OP", "POP_JUMP", "JUMP_IF", "BINARY_SUBSCR", "MATCH")
 _HANDED = ("CALL", "PRECALL", "KW_NAMES", "RETURN")
 _KINDS = ("is_floating_point", "is_complex")  # the same for all types that are derived
@@ -120,6 +121,7 @@ def _decides(code: CodeType, at: int) -> bool:
     return False
 
 
+# instructions of a message on its way to being raised
 _SAID = ("LOAD", "PUSH_NULL", "PRECALL", "CALL", "KW_NAMES", "FORMAT_VALUE", "BUILD_STRING", "COPY", "CACHE")
 
 

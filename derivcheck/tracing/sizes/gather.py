@@ -22,20 +22,51 @@ class Gathering(Traces):
 
     def explore(self) -> None:
         """Record at the example, where all sizes differ, and far from there."""
-        example: Recording | None = None
+        example = None if self.example is None else self._at_the_example()
         needs = Equalities(self)
-        if self.example is not None:
-            try:
-                example = self._first_run(self.base())
-            except UnsupportedOperation as refused:
-                refused.anywhere = True
-                raise
-            except RecordingFailed as e:
-                self._blame(e)
-                raise InputError(
-                    f"the traced code raises on its example inputs{said(e.place)}: {named_line(e.cause)}"
-                ) from e.cause
-            self._followed(example)
+        now, first = self._where_all_differ(example, needs)
+        if example is not None:
+            self.add(self.base(), example)
+        if not self.free():
+            if example is None:
+                self.add({}, self.at({}, names=True))
+            return
+        hidden = self.hidden()
+        if hidden:
+            base = self.base()
+            for n in hidden:
+                self.meaning[n] = as_poly(base[n])
+            raise ExploreAgain
+        if first is None:
+            raise InputError("no sizes were found at which the code runs; give dims={...} or constants")
+        if example is None:
+            self._followed(first)
+            self.add(now, first)
+        elif not needs.moved and path(first) == path(example):  # one at sizes that an operator did not take is of no use
+            self.add(now, first)
+        self._unchanged()
+        self._further_ones()
+
+    def _at_the_example(self) -> Recording:
+        """The first recording.
+
+        Raises:
+            InputError: the code raises on its own example.
+        """
+        try:
+            example = self._first_run(self.base())
+        except UnsupportedOperation as refused:
+            refused.anywhere = True
+            raise
+        except RecordingFailed as e:
+            self._blame(e)
+            raise InputError(f"the traced code raises on its example inputs{said(e.place)}: {named_line(e.cause)}") from e.cause
+        self._followed(example)
+        return example
+
+    def _where_all_differ(self, example: Recording | None, needs: Equalities) -> tuple[dict[str, int], Recording | None]:
+        """Sizes that all differ, and the code there; what it needs to be equal or fixed to run is so from here on."""
+        now, first = dict[str, int](), None
         for attempt in range(80):  # each turn ties, scales or fixes a size; code that never settles ends here
             if not self.free():
                 break
@@ -68,25 +99,7 @@ class Gathering(Traces):
                     self.distant = needs.moved = False
                     continue
                 needs.advance(e, example, identified, attempt)
-        if example is not None:
-            self.add(self.base(), example)
-        if not self.free():
-            if example is None:
-                self.add({}, self.at({}, names=True))
-            return
-        hidden = self.hidden()
-        if hidden:
-            base = self.base()
-            for n in hidden:
-                self.meaning[n] = as_poly(base[n])
-            raise ExploreAgain
-        if example is None:
-            self._followed(first)
-            self.add(now, first)
-        elif not needs.moved and path(first) == path(example):  # one at sizes that an operator did not take is of no use
-            self.add(now, first)
-        self._unchanged()
-        self._further_ones()
+        return now, first
 
     def add(self, sizes: Mapping[str, int], recording: Recording) -> None:
         """Keep a recording."""
