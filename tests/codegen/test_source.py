@@ -11,8 +11,10 @@ from fractions import Fraction
 import pytest
 import torch
 
+import derivcheck as dc
 from derivcheck.codegen.file.load import load
 from derivcheck.codegen.file.source import source
+from derivcheck.codegen.graph.write import _is_call
 from derivcheck.derivation.sweep import adjoint
 from derivcheck.errors import InputError, UnsupportedOperation
 from derivcheck.notation.integers.atoms import entry
@@ -447,3 +449,31 @@ def test_what_is_made_of_an_upstream_that_was_left_out_is_still_a_number() -> No
         assert grads["x"].dtype == dtype
         assert torch.equal(grads["x"], torch.full((4, 2), 1 / 8, dtype=dtype))
         assert torch.equal(run(x=torch.ones(4, 2, dtype=dtype), grad_output=torch.tensor(2.0))[1]["x"], 2 * grads["x"])
+
+
+def test_what_has_no_name_stands_where_it_is_read():
+    """The rotation matrix of a quaternion: literal places are picked, and a line says what a line of the user's says."""
+
+    def rotation(q):
+        q = q / q.norm(dim=-1, keepdim=True)
+        w, x, y, z = q.unbind(-1)
+        rows = [
+            *(1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)),
+            *(2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x)),
+            *(2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)),
+        ]
+        return torch.stack(rows, -1).reshape(-1, 3, 3)
+
+    text = dc.derive(rotation, q=torch.randn(5, 4)).source()
+    function = text[text.index("def forward_and_gradients") :].split("\n\n\n")[0]
+    assert "arange" not in function and "[..., 8]" in function
+    assert len(function.splitlines()) <= 60 and max(map(len, text.splitlines())) <= 128
+    q = torch.randn(4, 4, dtype=torch.float64, requires_grad=True)
+    value, grads = load(text)(q=q.detach(), grad_output=torch.ones(4, 3, 3, dtype=torch.float64))
+    torch.testing.assert_close(value, rotation(q).detach())
+    torch.testing.assert_close(grads["q"], torch.autograd.grad(rotation(q).sum(), q)[0])
+
+
+@pytest.mark.parametrize("text", ["y = f(a, b) + g(c)", 'y = torch.einsum("ab,bc->ac", a, b)', "y = x"])
+def test_only_a_call_goes_over_several_lines(text):
+    assert not _is_call(text) and _is_call("y = torch.stack((a + b, c * (d - e)), -1)")

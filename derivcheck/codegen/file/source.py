@@ -22,6 +22,7 @@ from derivcheck.codegen.graph.spell import Spelling
 from derivcheck.codegen.graph.write import Writer
 from derivcheck.codegen.lowering.lower import Lowering
 from derivcheck.codegen.rewriting.rewrite import rewritten
+from derivcheck.codegen.rewriting.unnamed import named
 from derivcheck.errors import InputError
 from derivcheck.notation.integers.atoms import Entry
 from derivcheck.notation.integers.polynomials import Poly
@@ -101,8 +102,8 @@ class File:
         self.forward, self.adjoint, self.title, self.values = forward, adjoint, name, values
         self.wrt = tuple(wrt) if wrt is not None else _wrt(forward, adjoint)
         self.arguments = adjoint.arguments if adjoint is not None else forward.arguments
-        self.definitions = _together(forward, adjoint)
         self.outputs = (*forward.outputs, *(adjoint.outputs if adjoint is not None else ()))
+        self.definitions = named(_together(forward, adjoint), self.outputs)
         self.optional = [a.name for a in self.arguments if a.role == "upstream" and not a.dims]
         self.scope = Scope(self.arguments, bare(self.definitions, {d.name for d in forward.definitions}, self.outputs))
         self.scope.know([p for a in self.arguments for p in a.dims] + [p for d in self.definitions for p in d.dims])
@@ -223,16 +224,15 @@ class File:
             f'{self.variables[a.name]}=({self.variables[a.name]}, "{", ".join(self.numbers.poly(p) for p in a.dims)}"),'
             for a in arguments
         ]
+        one = f"    raise _shape_error({known}, {' '.join(parts)[:-1]})"
+        spread = ["    raise _shape_error(", f"        {known},", *(f"        {p}" for p in parts), "    )"]
         return [
             "try:",
             *(f"    {x}" for x in [*lines, *fits]),
             f"except {self.scope.use('ValueError')}:",
             f"    {ok} = False",
             f"if not {ok}:",
-            "    raise _shape_error(",
-            f"        {known},",
-            *(f"        {p}" for p in parts),
-            "    )",
+            *([one] if len(one) <= 110 else spread),
         ]
 
     def _return(self) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from textwrap import wrap
 
 from derivcheck.codegen.graph.names import Names
 from derivcheck.codegen.graph.nodes import Node
@@ -11,6 +12,7 @@ from derivcheck.codegen.graph.spell import Spelling
 from derivcheck.notation.integers.polynomials import Index
 
 WIDTH = 76  # a longer part of an expression gets a line of its own
+LONG = 118  # a longer statement is no line
 DEEP = 40  # an expression of more levels is taken apart
 _NAMES = {
     "sub": "difference",
@@ -46,6 +48,19 @@ _NAMES = {
     "floordiv": "quotient",
 }
 _TRIVIAL = frozenset({"var", "number", "step"})
+
+
+def _is_call(text: str) -> bool:
+    """Whether what is assigned is one call, so that a line may end at any of its spaces."""
+    depth, opened = 0, text.find("(")
+    head = text[:opened].partition(" = ")[2]
+    if opened < 0 or " " in head or '"' in text:
+        return False
+    for k, c in enumerate(text[opened:]):
+        depth += (c in "([{") - (c in ")]}")
+        if depth == 0:
+            return opened + k == len(text) - 1
+    return False
 
 
 class Writer:
@@ -97,8 +112,13 @@ class Writer:
         """A loop comes next, which computes by itself what it needs."""
 
     def line(self, text: str) -> None:
-        """A statement in the block at hand."""
-        self.blocks[-1].append(text)
+        """A statement in the block at hand; a call that is too long for a line goes over several."""
+        if len(text) > LONG and _is_call(text):
+            self.blocks[-1].extend(
+                wrap(text, LONG - 8, subsequent_indent="    ", break_long_words=False, break_on_hyphens=False)
+            )
+        else:
+            self.blocks[-1].append(text)
 
     def text(self, node: Node, level: int = 0) -> str:
         """The text of a node, by its name where it has one."""
