@@ -17,7 +17,7 @@ from typing import Any
 
 import torch
 
-from derivcheck.errors import InputError
+from derivcheck.errors import InputError, UnsupportedOperation
 from derivcheck.kernels.cuda.function import DeviceFunction
 from derivcheck.kernels.cuda.kernel import Kernel
 from derivcheck.kernels.cuda.results import folded
@@ -169,7 +169,10 @@ def _in_parts(forward: Any, backward: DeviceFunction) -> Any:
     if not (isinstance(backward, Kernel) and isinstance(forward, Kernel)) or forward.declared or backward.declared:
         return forward
     found: dict[str, str] = {}
-    theirs = backward.memory
+    try:
+        theirs = backward.memory
+    except UnsupportedOperation:  # it is not seen how its memory is shaped: the forward says it
+        return forward
     for n, mine in forward.memory.inputs.items():
         if n not in theirs.inputs or len(mine) == len(theirs.inputs[n]):
             continue

@@ -13,11 +13,15 @@ if TYPE_CHECKING:
     from tree_sitter import Node
 
 STUBS = """
+#define __shared__ static
+static inline void __syncthreads() {}
 namespace cooperative_groups { // named by templates that nothing calls
 template <class T> struct plus {};
 template <class T> struct greater {};
 template <class G, class T, class F> T reduce(G &, T v, F) { return v; }
 }
+template <class T> static T __shfl_xor_sync(unsigned, T v, int) { return v; }
+template <class T> static T __shfl_down_sync(unsigned, T v, int) { return v; }
 """
 
 
