@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 _MADE = {"this_grid": "grid", "this_thread_block": "block", "tiled_partition<32>": "warp"}
 _REDUCED = {"plus": "+", "greater": "max", "less": "min"}
 _GROUP = re.compile(
-    r"(?:const )?(?:auto|(?:cg|cooperative_groups)::[\w<>]+) (\w+) = (?:cg|cooperative_groups)::([\w<>]+)\(\w*\);"
+    r"(?:const )?(?:auto|(?:cg|cooperative_groups)::[\w<>]+) (\w+) = (?:cg|cooperative_groups)::([\w<>]+)"
+    r"\((?:\w*|(?:cg|cooperative_groups)::this_thread_block\(\))\);"
 )
 _TREE = re.compile(
     r"for\((?:int|unsigned|unsignedint|autos?)(?P<s>\w+)=(?P<n>[\w.]+)(?:/2|>>1);(?P=s)(?:>0|>=1);(?P=s)(?:/=2|>>=1)\)\{"
