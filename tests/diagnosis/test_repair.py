@@ -168,6 +168,37 @@ def test_an_own_function() -> None:
     assert Sigmoid.backward.__code__ is before
 
 
+class Scaled(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, w: Tensor) -> Tensor:
+        ctx.save_for_backward(x, w)
+        return x * w
+
+    @staticmethod
+    def backward(ctx: Any, g: Tensor) -> Any:
+        x, w = ctx.saved_tensors
+        return g * w, (g * x).mean(0)
+
+
+class Layer(torch.nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.w = torch.nn.Parameter(torch.ones(3))
+
+    def forward(self, x: Tensor) -> Any:
+        return torch.sin(Scaled.apply(x, self.w))  # type: ignore[no-untyped-call]
+
+
+def _applied(x: Tensor, w: Tensor) -> Any:
+    return Scaled.apply(x, w)  # type: ignore[no-untyped-call]
+
+
+def test_a_function_inside_a_module_or_a_function() -> None:
+    for forward, data in ((Layer(), {"x": drawn(4, 3)}), (_applied, {"x": drawn(4, 3), "w": drawn(3)})):
+        row = dc.check(forward, data)["w"]
+        assert row.fix is not None and "(g * x).sum(0)" in row.fix.edits[0].new, row.fix
+
+
 def test_a_proof_has_the_fix() -> None:
     proof = dc.prove(tanh, sign_of_the_slope, dims={"x": "N in", "w": "out in"})
     assert proof.status == "refuted" and proof.fix is not None and proof.fix.status == "proved"

@@ -9,6 +9,7 @@ from typing import Any
 
 FAULTS = ("wrong", "missing", "extra", "shape", "dtype", "changed input", "raised")
 NOT_REPRODUCED = "not reproduced"
+LONG = 220  # letters of a sentence that is still read
 
 
 @dataclass(frozen=True)
@@ -85,8 +86,12 @@ class Row:
     def diagnosis(self) -> Any:
         """Why it is wrong, in one sentence, or None.  Looked for when asked for the first time."""
         found = None if self._diagnose is None else self._diagnose()
-        if found is None and self.fix is not None:
-            found = self.fix.words
+        if (
+            (found is None or _unwieldy(str(found)))
+            and (fix := self.fix) is not None
+            and (found is None or len(fix.edits) == 1)
+        ):
+            found = fix.words
         return self.only_where or None if found is None else found
 
     @cached_property
@@ -154,6 +159,11 @@ class Row:
                 for w in self.witnesses
             ],
         }
+
+
+def _unwieldy(sentence: str) -> bool:
+    """Whether a sentence says two things at once, or so much that one edit of the code says it better."""
+    return "; and besides" in sentence or len(sentence) > LONG
 
 
 def _plain(x: float | None) -> float | str | None:

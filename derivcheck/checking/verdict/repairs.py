@@ -21,8 +21,8 @@ from derivcheck.diagnosis.repair.subject import Backward
 
 def repair_of(s: Subject, run: Run, backward: Any, name: str, evidence: JudgedRun) -> Repair | None:
     """The search, where the backward is Python code; None where there is none to look into."""
-    code = backward if backward is not None else s.function
-    if code is None or not (callable(code) or isinstance(code, type)) or evidence.situated:
+    code = backward if backward is not None else s.function or (type(s.module).forward if s.module is not None else s.forward)
+    if code is None or not (callable(code) or isinstance(code, type)) or evidence.situated or s.native:
         return None
     case = as_case(s, run, name, evidence)
     if case is None:
@@ -36,7 +36,8 @@ def repair_of(s: Subject, run: Run, backward: Any, name: str, evidence: JudgedRu
 
         return call
 
-    written = through(backward_of(s.function, s.order, s.passed) if backward is None else inspect.unwrap(run))
+    own = backward is None and s.function is not None
+    written = through(backward_of(s.function, s.order, s.passed) if own else inspect.unwrap(run))
     d = s.derivation
     if tuple(d.adjoint.outputs) != tuple(f"{n}_bar" for n in d.wrt):
         d = Derivation(d.program, d.wrt, d.values, name=d.name, fixed=d.fixed)

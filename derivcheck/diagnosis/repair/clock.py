@@ -1,4 +1,4 @@
-"""The seconds that a search has taken, of the processor: a busy machine should not end it; but a third of the wall's at least."""
+"""The seconds that a search has taken, of the processor: a busy machine does not end it; a third of the wall's at least."""
 
 from __future__ import annotations
 

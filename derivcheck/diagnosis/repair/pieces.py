@@ -159,8 +159,11 @@ def functions_of(root: Any, kept: Iterable[CodeType] = ()) -> list[FunctionType]
         elif isinstance(f, FunctionType):
             if hasattr(f, "__wrapped__"):
                 left.append(f.__wrapped__)
-            if f.__code__ in kept or not user_file(f.__code__.co_filename):
-                left += [v for v in _cells(f) if isinstance(v, FunctionType)] if f.__code__ not in kept else []
+            if f.__code__ in kept:  # not to be changed; but the backwards of what it applies may be
+                left += [v for v in (*_cells(f), *_globals(f)) if isinstance(v, type) and hasattr(v, "backward")]
+                continue
+            if not user_file(f.__code__.co_filename):
+                left += [v for v in _cells(f) if isinstance(v, FunctionType)]
                 continue
             found.append(f)
             left += [*_cells(f), *_globals(f)]
