@@ -235,15 +235,16 @@ class Derivation:
     @cached_property
     def _fused(self) -> Callable[..., tuple[Any, dict[str, Any]]]:
         from derivcheck.codegen.file.load import load  # loaded when asked for
+        from derivcheck.codegen.file.variants import fused_source  # loaded when asked for
         from derivcheck.layer.function import fuse  # it loads torch
 
-        return self._called(fuse(load(self._source)))
+        return self._called(fuse(load(fused_source(self.program, self.adjoint, self.wrt))))
 
     @cached_property
     def _compiled(self) -> Callable[..., tuple[Any, dict[str, Any]]]:
         """The generated code with the values that inputs default to."""
         from derivcheck.codegen.file.load import load  # loaded when asked for
-        from derivcheck.codegen.file.source import lean_source  # loaded when asked for
+        from derivcheck.codegen.file.variants import lean_source  # loaded when asked for
         from derivcheck.layer.lean import lean_or_plain  # it loads torch
 
         lean = load(lean_source(self.program, self.adjoint, self.wrt))

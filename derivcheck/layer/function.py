@@ -11,7 +11,8 @@ from torch.fx.experimental import _config as config
 
 from derivcheck.codegen.file.halves import halves
 from derivcheck.codegen.file.load import load
-from derivcheck.codegen.file.source import functional_source, lean_source, source
+from derivcheck.codegen.file.source import source
+from derivcheck.codegen.file.variants import functional_source, lean_source
 from derivcheck.derivation.sweep import adjoint
 from derivcheck.layer.lean import any_autocast, may_write
 from derivcheck.notation.program.program import Program
@@ -30,13 +31,13 @@ class Pair(NamedTuple):
 
 
 @lru_cache(maxsize=256)
-def pair(program: Program, wrt: tuple[str, ...], lean: bool) -> Pair:
+def pair(program: Program, wrt: tuple[str, ...], lean: bool, fused: bool = False) -> Pair:
     """The two generated functions for the gradients in ``wrt``; without one, the forward alone.  ``lean``: they write into
     what nobody reads again."""
     if not wrt:
         run = load(lean_source(program, None) if lean else source(program))
         return Pair(run, run, (), (), ())
-    texts = halves(program, adjoint(program, wrt), wrt, lean)
+    texts = halves(program, adjoint(program, wrt), wrt, lean, fused)
     return Pair(load(texts.forward), load(texts.gradients), texts.saved, texts.kept, texts.read)
 
 
@@ -126,7 +127,7 @@ def function(
     def runs_for(wanted: tuple[str, ...], lean: bool) -> Pair:
         found = known.get((wanted, lean))
         if found is None:
-            found = known[wanted, lean] = pair(program, wanted, lean)
+            found = known[wanted, lean] = pair(program, wanted, lean, fused)
         return found
 
     def forward(ctx: Any, *args: Any) -> Any:

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from derivcheck.codegen.file.load import load
-from derivcheck.codegen.file.source import functional_source
+from derivcheck.codegen.file.variants import functional_source
 from derivcheck.errors import InputError
 from derivcheck.layer.function import again
 from derivcheck.notation.program.program import Program

@@ -9,7 +9,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from derivcheck.codegen.file.load import load
-from derivcheck.codegen.file.source import lean_source, source
+from derivcheck.codegen.file.source import source
+from derivcheck.codegen.file.variants import lean_source
 from derivcheck.derivation.sweep import adjoint
 from derivcheck.errors import UnsupportedOperation
 from derivcheck.notation.program.program import Program

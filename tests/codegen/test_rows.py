@@ -16,7 +16,8 @@ import torch
 from torch.utils._pytree import tree_leaves
 
 from derivcheck.codegen.file.load import load
-from derivcheck.codegen.file.source import lean_source, source
+from derivcheck.codegen.file.source import source
+from derivcheck.codegen.file.variants import lean_source
 from derivcheck.derivation.sweep import adjoint
 from derivcheck.errors import UnsupportedOperation
 from derivcheck.notation.program.program import Program

@@ -14,6 +14,7 @@ import torch
 import derivcheck as dc
 from derivcheck.codegen.file.load import load
 from derivcheck.codegen.file.source import source
+from derivcheck.codegen.file.variants import lean_source
 from derivcheck.codegen.graph.write import _is_call
 from derivcheck.derivation.sweep import adjoint
 from derivcheck.errors import InputError, UnsupportedOperation
@@ -477,3 +478,17 @@ def test_what_has_no_name_stands_where_it_is_read():
 @pytest.mark.parametrize("text", ["y = f(a, b) + g(c)", 'y = torch.einsum("ab,bc->ac", a, b)', "y = x"])
 def test_only_a_call_goes_over_several_lines(text):
     assert not _is_call(text) and _is_call("y = torch.stack((a + b, c * (d - e)), -1)")
+
+
+def test_what_a_call_of_torchs_may_hand_on_is_not_written_into():
+    """A spelling may return what it is given; what it is made of stays until its reader has come."""
+    j = Index("j", N)
+    k = Index("k", size("K"))
+    h = Definition("h", (j, k), mul(Number(2), ref("x", j, k)))
+    same = Definition("s", (j, k), ref("h", j, k), spelling=Spelling("{}.contiguous()", ("h",)))
+    y = Definition("y", (j, k), mul(Number(3), ref("h", j, k), ref("x", j, k)))
+    z = Definition("w", (j, k), add(ref("y", j, k), ref("s", j, k)))
+    p = Program((Input("x", (N, k.size)),), (h, same, y, z), ("w",))
+    x = torch.randn(3, 4, dtype=torch.float64)
+    for text in (source(p), lean_source(p, None)):
+        torch.testing.assert_close(load(text)(x=x), 6 * x * x + 2 * x)

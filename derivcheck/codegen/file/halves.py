@@ -37,9 +37,14 @@ class Halves(NamedTuple):
     read: tuple[str, ...]
 
 
-def halves(forward: Program, adjoint: Program, wrt: Sequence[str], lean: bool = False) -> Halves:
-    """The forward and the backward of a Program apart; ``lean``: writing into what nobody reads again."""
-    items = File(forward, adjoint, "", {}, wrt).lowered()
+def halves(forward: Program, adjoint: Program, wrt: Sequence[str], lean: bool = False, fused: bool = False) -> Halves:
+    """The forward and the backward of a Program apart.
+
+    ``lean``: writing into what nobody reads again; ``fused``: for a compiler.
+    """
+    whole = File(forward, adjoint, "", {}, wrt)
+    whole.vectors = fused
+    items = whole.lowered()
     own = {d.name for d in forward.definitions}
     back = [(name, item) for name, item in items if name not in own]
     reads = {n for _, item in back for node in nodes_of(item) for n in read_by(node)}

@@ -69,20 +69,6 @@ def source(
     return File(forward, adjoint, name, values or {}, wrt).text()
 
 
-def functional_source(program: Program) -> str:
-    """The torch code of a Program alone, without writing into tensors: it can be differentiated, and mapped over by vmap."""
-    file = File(program, None, "derived", {}, None)
-    file.functional = True
-    return file.text()
-
-
-def lean_source(forward: Program, adjoint: Program | None, wrt: Sequence[str] | None = None) -> str:
-    """The same as :func:`source`, writing into what nobody reads again: for tensors of one type, nothing recorded."""
-    file = File(forward, adjoint, "derived", {}, wrt)
-    file.lean = True
-    return file.text()
-
-
 Items = list[tuple[str, Node | Loop]]
 
 
@@ -94,6 +80,7 @@ class File:
 
     functional = False
     lean = False
+    vectors = False
 
     def __init__(
         self, forward: Program, adjoint: Program | None, name: str, values: Mapping[str, Any], wrt: Sequence[str] | None
@@ -145,6 +132,7 @@ class File:
         kinds = {a.name: a.kind for a in self.arguments} | {d.name: d.kind for d in self.definitions}
         below = {a.name: a.below for a in self.arguments if a.below is not None}
         low = Lowering(dims, kinds, self.optional, _checked(self.definitions), below)
+        low.vectors = self.vectors
         items: Items = []
         definitions = rewritten(self.definitions, self.outputs)
         for group in groups(_spelled_or_needed(definitions, self.outputs)):

@@ -24,7 +24,8 @@ _UNARY = frozenset({"neg", "sqrt", "rsqrt"})
 _FUNCTIONS = frozenset({"exp", "tanh", "erf", "sigmoid", "log", "sin", "cos", "expm1", "log1p", "sqrt", "rsqrt"})
 _OWN = frozenset(
     {*_ARITHMETIC, *_UNARY, "func", "pow", "where", "matmul", "addmm", "einsum", "to_float", "zeros", "full", "take", "gather"}
-) | {"scatter", "scatter_add", "add_at", "cumsum", "flip", "cat", "stack"}  # what makes a tensor of its own
+) | {"scatter", "scatter_add", "add_at", "cumsum", "flip", "cat", "stack", "sum", "mean", "amax", "amin", "prod", "dot"}
+# what makes a tensor of its own
 
 
 _SUMS = frozenset({"sum", "mean", "matmul", "einsum", "dot", "amax", "amin"})

@@ -201,7 +201,7 @@ def _pair(low: Frame, left: Value, right: Value, summed: Sequence[Index]) -> Val
         if not batch and len(inner) == 1 and left.node.kind == FLOAT == right.node.kind:
             return Value(low.graph.node("dot", (left.node, right.node), (), (), FLOAT), ())
         return total(low, low.binary("mul", left, right), inner)
-    if left.node.kind != FLOAT or right.node.kind != FLOAT:
+    if left.node.kind != FLOAT or right.node.kind != FLOAT or low.vectors and not batch and not (rows and columns):
         return total(low, low.binary("mul", left, right), inner)
     order = low.place
 

@@ -47,6 +47,7 @@ class Frame(ABC):
         place: the order of the indices in the definition at hand.
         steps: inside a loop, for a recurrent name the dimension along which it runs.
         held: nodes that a term reads under a name of their own.
+        vectors: whether a matrix times a vector is written as a sum of products, which a compiler joins with the rest.
         certain: integer tensors whose entries are places inside whatever they are read for.
         places: what torch's own calls return beside what they are called for: the flat place of a maximum.
     """
@@ -72,6 +73,7 @@ class Frame(ABC):
         self.held: dict[str, Node] = {}
         self.places: list[Place] = []
         self.certain: set[str] = set()
+        self.vectors = False
         self.at: str | None = None
 
     @abstractmethod

@@ -1,0 +1,29 @@
+"""The same code as :func:`derivcheck.codegen.file.source.source` gives, written for others than readers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from derivcheck.codegen.file.source import File
+from derivcheck.notation.program.program import Program
+
+
+def lean_source(forward: Program, adjoint: Program | None, wrt: Sequence[str] | None = None) -> str:
+    """As ``source``, writing into what nobody reads again: for tensors of one type, nothing recorded."""
+    file = File(forward, adjoint, "derived", {}, wrt)
+    file.lean = True
+    return file.text()
+
+
+def fused_source(forward: Program, adjoint: Program, wrt: Sequence[str] | None = None) -> str:
+    """As ``source``, for a compiler: a matrix times a vector as a sum, which it joins with the rest."""
+    file = File(forward, adjoint, "derived", {}, wrt)
+    file.vectors = True
+    return file.text()
+
+
+def functional_source(program: Program) -> str:
+    """The torch code of a Program alone, without writing into tensors: it can be differentiated, and mapped over by vmap."""
+    file = File(program, None, "derived", {}, None)
+    file.functional = True
+    return file.text()
