@@ -25,9 +25,9 @@ def moved(scene: Scene, others: list[Scene]) -> Iterator[Guess]:
     """Each tensor that is a factor under a sum of the gradient, taken out of every step and put in front of the whole."""
     forward, own = scene.case.forward, backward_definitions(scene.program, scene.case.forward)
     final = scene.program.definition(f"{scene.name}_bar")
-    if not any(isinstance(t, Over) for d in own for t in subterms(d.term)):
-        return
-    names = dict.fromkeys(t.name for d in own for t in subterms(d.term) if isinstance(t, Ref))
+    arriving = {*scene.case.upstream, *(d.name for d in own)}
+    sums = [t for d in own for t in subterms(d.term) if isinstance(t, Over) and t.names & arriving]
+    names = dict.fromkeys(t.name for over in sums for t in subterms(over) if isinstance(t, Ref))
     for name in names:
         if name not in forward.names or name == scene.name or forward.kind(name) != "float" or not forward.dims(name):
             continue

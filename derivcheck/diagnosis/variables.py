@@ -53,7 +53,9 @@ def addends(scene: Scene, others: list[Scene]) -> Iterator[Guess]:
             if isinstance(a, Bracket):
                 continue
             rest = [b for j, b in enumerate(node.args) if j != k]
-            yield edited("addend", f"the addend {short(a)} is missing{where}, in {short(node)}", spot.changed(add(*rest)))
+            if not isinstance(add(*rest), Number):  # what is left of a factor then is none: the factor is missing
+                without = spot.changed(add(*rest))
+                yield edited("addend", f"the addend {short(a)} is missing{where}, in {short(node)}", without)
             turned = spot.changed(add(*rest, neg(a)))
             yield edited("addend", f"the addend {short(a)} has the wrong sign{where}, in {short(node)}", turned)
 
