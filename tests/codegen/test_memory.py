@@ -32,6 +32,7 @@ EXCEPTIONS = {
     "each pair's difference, all features of it": ("pdist", "_pdist_forward", "cdist", "_cdist_forward", "_euclidean_dist"),
     "each element is compared with each": ("mode", "multilabel_margin_loss", "multilabel_margin_loss_forward"),
     "each place is compared with each that writes": ("masked_scatter", "put", "repeat_interleave", "embedding_bag"),
+    "digits that are compared, not read": ("pixel_shuffle",),
     "a window that the pattern of convolutions does not take": ("conv1d", "conv2d", "conv3d", "conv_transpose1d"),
     "the native kernel holds no probabilities": ("scaled_dot_product_attention",),
     "an outer product of two inputs": ("bilinear",),

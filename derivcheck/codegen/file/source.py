@@ -30,7 +30,7 @@ from derivcheck.notation.program.definitions import Definition, Input
 from derivcheck.notation.program.program import Program
 from derivcheck.notation.program.recurrence import groups
 from derivcheck.notation.terms.nodes import Bracket
-from derivcheck.notation.terms.walk import subterms
+from derivcheck.notation.terms.walk import refs, subterms
 
 
 def source(
@@ -381,5 +381,5 @@ def _checked(definitions: Iterable[Definition]) -> set[str]:
                 if not plain:
                     found |= p.names
             else:
-                found |= t.operand.names
+                found |= {r.name for r in refs(t.operand)}  # an entry that is a position in it is not tested
     return found
