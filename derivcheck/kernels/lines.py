@@ -18,7 +18,7 @@ R = TypeVar("R")
 
 
 @dataclass(frozen=True)
-class Line:
+class SourceLine:
     """A statement of a kernel's source.
 
     Attributes:
@@ -59,7 +59,7 @@ _STATEMENTS: dict[tuple[str, str], dict[int, ast.stmt]] = {}
 _COUNT = itertools.count()
 
 
-def at(line: Line, run: Callable[[], R]) -> R:
+def at(line: SourceLine, run: Callable[[], R]) -> R:
     """``run()``, for this statement."""
     order = next(_COUNT)  # noqa: F841  # read off the frame by line_of
     _STATEMENTS.setdefault((line.file, line.function), {})[line.line] = _statement(line.name)
@@ -69,7 +69,7 @@ def at(line: Line, run: Callable[[], R]) -> R:
 AT: CodeType = at.__code__
 
 
-def line_of(frame: FrameType) -> tuple[Line, int]:
+def line_of(frame: FrameType) -> tuple[SourceLine, int]:
     """The statement that a frame of :func:`at` runs, and a number that grows from statement to statement."""
     found = frame.f_locals
     return found["line"], found["order"]

@@ -28,7 +28,7 @@ _AFTER = re.compile(r"(?:_grad|_bar|_g|_adj|Grad)$")
 
 
 @dataclass(frozen=True)
-class Pair:
+class ForwardAndBackward:
     """A forward and its backward, as every other room takes them.
 
     Attributes:
@@ -73,7 +73,7 @@ def pair(
     backward: DeviceFunction,
     grads: Mapping[str, str] | None = None,
     outputs: Iterable[str] | None = None,
-) -> Pair:
+) -> ForwardAndBackward:
     """Bring a forward and a backward together.
 
     Args:
@@ -147,7 +147,7 @@ def pair(
         where = at[len(backward.batch) :]
         return backward.line(output, where if len(where) == len(backward.shapes.outputs[output]) else ())
 
-    return Pair(alone, claimed, forward.dims if own else None, tuple(given.values()), tuple(notes), lines)
+    return ForwardAndBackward(alone, claimed, forward.dims if own else None, tuple(given.values()), tuple(notes), lines)
 
 
 def _shaped(forward: Any, backward: DeviceFunction, asked: Mapping[str, str]) -> DeviceFunction:

@@ -47,7 +47,7 @@ from derivcheck.proof.normal_form.modes import (
 from derivcheck.proof.normal_form.normal import new_context, of_term
 from derivcheck.proof.normal_form.vanishing import vanishes
 from derivcheck.proof.numbers.audit import objection
-from derivcheck.proof.numbers.comparison import Numbers
+from derivcheck.proof.numbers.comparison import NumbersAt
 from derivcheck.proof.recurrences.hypothesis import by_hypothesis
 from derivcheck.proof.recurrences.induction import by_invariant
 from derivcheck.proof.recurrences.invariants import checked, tested
@@ -101,7 +101,7 @@ class Prover:
         terms = {t for d in sides.definitions.values() for t in subterms(d.term)}
         self.modes = modes(terms, sides.kinds)
         self.stages = CASES_FIRST if comparisons_in(terms, sides.kinds) > MANY else STAGES
-        self.numbers = Numbers(sides, self.kinks.moving)
+        self.numbers = NumbersAt(sides, self.kinks.moving)
         self.lemmas: dict[str, Lemma] = {}
         self.alias: dict[str, str] = {}
         self.leaned: tuple[Definition, ...] = ()

@@ -21,7 +21,7 @@ from derivcheck.proof.expressions.polynomials import free_in
 from derivcheck.proof.normal_form.assumed import Assumed
 from derivcheck.proof.normal_form.modes import CASES
 from derivcheck.proof.normal_form.normal import new_context, of_term
-from derivcheck.proof.numbers.comparison import Numbers
+from derivcheck.proof.numbers.comparison import NumbersAt
 from derivcheck.proof.second_route import cases
 from tests.proof.random_programs import apart, proof_of, sides
 
@@ -162,9 +162,9 @@ def _proved_by_cases_alone(monkeypatch: pytest.MonkeyPatch, forward: str, claim:
     """The verdict where nothing but cases is tried, and no number is asked."""
     monkeypatch.setattr(prover, "STAGES", (("cases", CASES),))
     monkeypatch.setattr(prover, "LEMMA_STAGES", ())
-    monkeypatch.setattr(Numbers, "suspicious", lambda self, c: False)
-    monkeypatch.setattr(Numbers, "those_alike", lambda self, d, fitting: [])
-    monkeypatch.setattr(Numbers, "ask", lambda self, claims, suspicious: None)
+    monkeypatch.setattr(NumbersAt, "suspicious", lambda self, c: False)
+    monkeypatch.setattr(NumbersAt, "those_alike", lambda self, d, fitting: [])
+    monkeypatch.setattr(NumbersAt, "ask", lambda self, claims, suspicious: None)
     return dc.prove(forward, claim, dims={"x": "N", "y": "N"}, wrt=["x"]).status
 
 

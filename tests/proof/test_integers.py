@@ -11,7 +11,7 @@ from torch import Tensor
 import derivcheck as dc
 from derivcheck.notation.integers.bounds import nonnegative
 from derivcheck.notation.integers.polynomials import Index, i_poly, size
-from derivcheck.proof.numbers.comparison import Numbers
+from derivcheck.proof.numbers.comparison import NumbersAt
 
 # forward, dimensions of x, the backward, what makes it wrong
 STRIDES = [
@@ -49,8 +49,8 @@ def test_a_delta_with_a_coefficient(
     assert proof.status == "proved", str(proof)
     wrong = backward.replace(*mistake)
     assert wrong != backward and dc.prove(forward, wrong, dims={"x": dims}).status == "refuted"
-    monkeypatch.setattr(Numbers, "suspicious", lambda self, c: False)  # nor does the algebra prove it
-    monkeypatch.setattr(Numbers, "ask", lambda self, claims, suspicious: None)
+    monkeypatch.setattr(NumbersAt, "suspicious", lambda self, c: False)  # nor does the algebra prove it
+    monkeypatch.setattr(NumbersAt, "ask", lambda self, claims, suspicious: None)
     assert dc.prove(forward, wrong, dims={"x": dims}).status == "undecided"
 
 

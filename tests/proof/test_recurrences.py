@@ -6,7 +6,7 @@ from torch import Tensor
 
 import derivcheck as dc
 from derivcheck.errors import InputError
-from derivcheck.proof.numbers.comparison import Numbers
+from derivcheck.proof.numbers.comparison import NumbersAt
 
 RNN = "h[t] := tanh(x[t] + [t >= 1]*u*h[t-1])"
 THROUGH_TIME = """d[t] := (grad_output[t] + [t <= T - 2]*u*d[t+1])*(1 - h[t]^2)
@@ -174,6 +174,6 @@ def test_blending_of_colours_with_a_mistake(monkeypatch: pytest.MonkeyPatch, old
     dims = {"a": "P K", "c": "K H"}
     wrong = BEHIND.replace(old, new)
     assert wrong != BEHIND and dc.prove(COLOURS, wrong, dims=dims)["a"].status == "refuted"
-    monkeypatch.setattr(Numbers, "suspicious", lambda self, c: False)
-    monkeypatch.setattr(Numbers, "ask", lambda self, claims, suspicious: None)
+    monkeypatch.setattr(NumbersAt, "suspicious", lambda self, c: False)
+    monkeypatch.setattr(NumbersAt, "ask", lambda self, claims, suspicious: None)
     assert dc.prove(COLOURS, wrong, dims=dims)["a"].status == "undecided"

@@ -8,12 +8,12 @@ from typing import Any
 from derivcheck.kernels.cuda.arithmetic import dot, of_numbers
 from derivcheck.kernels.cuda.quaternions import of_quaternions, words
 from derivcheck.kernels.cuda.types import Matrix, Quaternion, Scalar, Type, Vector
-from derivcheck.kernels.cuda.values import Aggregate, Number, Refused, Value, mapped
+from derivcheck.kernels.cuda.values import Aggregate, CNumber, Refused, Value, mapped
 
 
 def binary(op: str, a: Value, b: Value) -> Value:
     """``a op b``."""
-    if isinstance(a, Number) and isinstance(b, Number):
+    if isinstance(a, CNumber) and isinstance(b, CNumber):
         return of_numbers(op, a, b)
     return _of_aggregates(op, a, b)
 
@@ -24,7 +24,7 @@ def has_arithmetic(kind: Type | None) -> bool:
 
 
 def _of_aggregates(op: str, a: Value, b: Value) -> Value:
-    kinds = tuple(v.type if isinstance(v, (Number, Aggregate)) else None for v in (a, b))
+    kinds = tuple(v.type if isinstance(v, (CNumber, Aggregate)) else None for v in (a, b))
     if not all(has_arithmetic(k) for k in kinds):
         raise Refused(f"operator {op} of {words(kinds[0])} and {words(kinds[1])}", "the source defines no such operator")
     if any(isinstance(k, Quaternion) for k in kinds):
@@ -35,9 +35,9 @@ def _of_aggregates(op: str, a: Value, b: Value) -> Value:
         return reduce(lambda x, y: of_numbers("&&", x, y), (of_numbers("==", x, y) for x, y in zip(_flat(a), _flat(b))))
     if op not in ("+", "-", "*", "/"):
         raise Refused(f"operator {op} of {words(kinds[0])} and {words(kinds[1])}", "it is not read")
-    if isinstance(a, Number):
+    if isinstance(a, CNumber):
         return mapped(lambda y: binary(op, a, y), b)
-    if isinstance(b, Number):
+    if isinstance(b, CNumber):
         return mapped(lambda x: binary(op, x, b), a)
     if kinds[0] != kinds[1]:
         raise Refused(f"operator {op} of {words(kinds[0])} and {words(kinds[1])}", "their sizes differ")
@@ -61,8 +61,8 @@ def matrix(columns: list[list[Any]]) -> Aggregate:
 
 def product(a: Value, b: Value) -> Value:
     """The products that have a matrix in them; a vector on the left is a row."""
-    if isinstance(a, Number) or isinstance(b, Number):
-        scalar, m = (a, b) if isinstance(a, Number) else (b, a)
+    if isinstance(a, CNumber) or isinstance(b, CNumber):
+        scalar, m = (a, b) if isinstance(a, CNumber) else (b, a)
         return mapped(lambda x: binary("*", scalar, x), m)
     assert isinstance(a, Aggregate) and isinstance(b, Aggregate)
     inner = len(a.items)

@@ -10,11 +10,11 @@ from typing import Any
 import torch
 
 from derivcheck.kernels.cuda.types import BOOL, INT, UINT, Scalar, Type
-from derivcheck.kernels.cuda.values import FLOATS, Number, Refused, Value, mapped
+from derivcheck.kernels.cuda.values import FLOATS, CNumber, Refused, Value, mapped
 from derivcheck.kernels.lanes.carried import Carried, Larger
 from derivcheck.kernels.lanes.facts import facts_of, with_facts
-from derivcheck.kernels.lanes.groups import First, IsFirst, OfWarp, Part, Shifted, unwrapped
-from derivcheck.kernels.lanes.wholes import Symbolic, Whole, comparison, operation
+from derivcheck.kernels.lanes.groups import First, IsFirst, LanePart, OfWarp, Shifted, unwrapped
+from derivcheck.kernels.lanes.wholes import Symbolic, WholeNumber, comparison, operation
 
 _COMPARISONS: dict[str, Callable[[Any, Any], Any]] = {
     "<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge, "==": operator.eq, "!=": operator.ne,
@@ -25,7 +25,7 @@ _BITS: dict[str, Callable[[Any, Any], Any]] = {
 _UNSIGNED = 2**32
 
 
-def of_numbers(op: str, a: Number, b: Number) -> Number:
+def of_numbers(op: str, a: CNumber, b: CNumber) -> CNumber:
     """``a op b`` of two numbers, with the usual conversions; what is known stays known."""
     x, y = a.value, b.value
     if any(isinstance(v, Symbolic) for v in (x, y)):
@@ -34,9 +34,9 @@ def of_numbers(op: str, a: Number, b: Number) -> Number:
         a, b = convert(a, UINT), convert(b, UINT)  # a number below 0 would wrap around
         x, y = a.value, b.value
     if op in ("==", "!=", ">", "<=") and _is(y, 0) and above_zero(x) and isinstance(x, torch.Tensor):
-        return Number(op in ("!=", ">"), BOOL)
+        return CNumber(op in ("!=", ">"), BOOL)
     if op in _COMPARISONS:
-        return Number(_COMPARISONS[op](*_alike(x, y)), BOOL)
+        return CNumber(_COMPARISONS[op](*_alike(x, y)), BOOL)
     if op in ("&&", "||"):
         return _logical(op, truth(a), truth(b))
     kind = max(a.type, b.type, INT, key=lambda t: t.rank)
@@ -55,26 +55,26 @@ def of_numbers(op: str, a: Number, b: Number) -> Number:
     return found
 
 
-def _symbolic(op: str, a: Number, b: Number) -> Number:
+def _symbolic(op: str, a: CNumber, b: CNumber) -> CNumber:
     """``a op b`` where one of them is a whole number as an expression, or what a loop carries."""
     for x, y in ((a, b), (b, a)):
-        if isinstance(x.value, Part) and isinstance(y.value, Shifted):
-            return Number(x.value.joined(op, y.value), x.type)
-        if isinstance(x.value, (Part, Shifted, First, OfWarp)):
-            plain = Number(unwrapped(x.value), x.type)
+        if isinstance(x.value, LanePart) and isinstance(y.value, Shifted):
+            return CNumber(x.value.joined(op, y.value), x.type)
+        if isinstance(x.value, (LanePart, Shifted, First, OfWarp)):
+            plain = CNumber(unwrapped(x.value), x.type)
             return of_numbers(op, plain, b) if x is a else of_numbers(op, a, plain)
     if any(isinstance(v.value, (Carried, Larger)) for v in (a, b)):
         return _carried(op, a, b)
     kind = max(a.type, b.type, INT, key=lambda t: t.rank)
     if op in ("&&", "||"):
         return _logical(op, truth(a), truth(b))
-    if all(isinstance(v.value, (Whole, int)) for v in (a, b)):
+    if all(isinstance(v.value, (WholeNumber, int)) for v in (a, b)):
         if kind == UINT:
             a, b = convert(a, UINT), convert(b, UINT)
         if op in _COMPARISONS:
-            return Number(comparison(op, a.value, b.value), BOOL)
+            return CNumber(comparison(op, a.value, b.value), BOOL)
         return _wrapped(operation(op, a.value, b.value, kind == UINT), kind)
-    a, b = (Number(v.value.tensor(), v.type) if isinstance(v.value, Whole) else v for v in (a, b))
+    a, b = (CNumber(v.value.tensor(), v.type) if isinstance(v.value, WholeNumber) else v for v in (a, b))
     return of_numbers(op, a, b)
 
 
@@ -82,28 +82,28 @@ _KEPT = {">": "max", ">=": "max", "<": "min", "<=": "min"}
 _TURNED = {">": "<", ">=": "<=", "<": ">", "<=": ">="}
 
 
-def _carried(op: str, a: Number, b: Number) -> Number:
+def _carried(op: str, a: CNumber, b: CNumber) -> CNumber:
     """``a op b`` where a loop carries one of them."""
     x, y = a.value, b.value
     kind = max(a.type, b.type, key=lambda t: t.rank)
     if isinstance(y, Carried) and not isinstance(x, Symbolic):
         if op in _KEPT:
-            return Number(Larger(y, x, _KEPT[op]), BOOL)
+            return CNumber(Larger(y, x, _KEPT[op]), BOOL)
         if op in "+*":
-            return Number(y.then(op, x), kind)
+            return CNumber(y.then(op, x), kind)
     if isinstance(x, Carried) and not isinstance(y, Symbolic):
         if op in _KEPT:
-            return Number(Larger(x, y, _KEPT[_TURNED[op]]), BOOL)
+            return CNumber(Larger(x, y, _KEPT[_TURNED[op]]), BOOL)
         if op in "+*":
-            return Number(x.then(op, y), kind)
+            return CNumber(x.then(op, y), kind)
         if op == "-":
-            return Number(x.then("+", -y), kind)
+            return CNumber(x.then("+", -y), kind)
         if op == "/":
-            return Number(x.then("*", 1 / y), kind)
+            return CNumber(x.then("*", 1 / y), kind)
     for v, other in ((x, b), (y, a)):
         if isinstance(v, Carried):
-            if isinstance(other.value, Whole) and kind.real:
-                changed = Number(_real(other.value), kind)
+            if isinstance(other.value, WholeNumber) and kind.real:
+                changed = CNumber(_real(other.value), kind)
                 return _carried(op, *((a, changed) if v is x else (changed, b)))
             raise v.refuse()
         if isinstance(v, Larger):
@@ -148,31 +148,31 @@ def _is(x: Any, n: int) -> bool:
     return not isinstance(x, torch.Tensor) and x == n
 
 
-def _wrapped(value: Any, kind: Scalar) -> Number:
+def _wrapped(value: Any, kind: Scalar) -> CNumber:
     if isinstance(value, (torch.Tensor, Symbolic)):
-        return Number(value, kind)
+        return CNumber(value, kind)
     if kind.real:
-        return Number(float(value), kind)
+        return CNumber(float(value), kind)
     if kind == UINT and not 0 <= value < _UNSIGNED:
         raise Refused("an unsigned number", f"it wraps around at {int(value)}")
     if kind == INT and not -_UNSIGNED // 2 <= value < _UNSIGNED // 2:
         raise Refused("a whole number", f"it is beyond 32 bits, at {int(value)}")
-    return Number(int(value), kind)
+    return CNumber(int(value), kind)
 
 
-def _divided(op: str, a: Number, b: Number, kind: Scalar) -> Number:
+def _divided(op: str, a: CNumber, b: CNumber, kind: Scalar) -> CNumber:
     x, y = a.value, b.value
     if a.known and b.known:
         if y == 0:
             raise Refused(f"{op} by 0", "the divisor is the number 0")
         quotient = abs(x) // abs(y) * (1 if (x < 0) == (y < 0) else -1)
-        return Number(int(quotient if op == "/" else x - quotient * y), kind)
+        return CNumber(int(quotient if op == "/" else x - quotient * y), kind)
     if any(isinstance(v, torch.Tensor) and v.is_floating_point() for v in (x, y)):
         raise Refused(f"{op} of whole numbers", "a whole number that is not given is read as a real one", "Give it a value.")
     raise Refused(f"{op} of whole numbers", "they depend on data", "Give them a value.")
 
 
-def _bits(op: str, a: Number, b: Number, kind: Scalar) -> Number:
+def _bits(op: str, a: CNumber, b: CNumber, kind: Scalar) -> CNumber:
     if kind.real:
         raise Refused(f"operator {op} of floating-point numbers", "C++ has none")
     if a.type == BOOL and b.type == BOOL and op in ("&", "|"):
@@ -182,7 +182,7 @@ def _bits(op: str, a: Number, b: Number, kind: Scalar) -> Number:
     raise Refused(f"operator {op}", "bits of a number that depends on data are not read")
 
 
-def _logical(op: str, a: Number, b: Number) -> Number:
+def _logical(op: str, a: CNumber, b: CNumber) -> CNumber:
     for known, other in ((a, b), (b, a)):
         if known.known:
             return other if bool(known.value) == (op == "&&") else known
@@ -193,47 +193,47 @@ def _logical(op: str, a: Number, b: Number) -> Number:
             raise Refused(f"operator {op}", "a condition on the first lane and on data", "Write one if in the other.")
     (yes_a, no_a), (yes_b, no_b) = facts_of(a.value), facts_of(b.value)
     if op == "&&":
-        return Number(with_facts(a.value & b.value, yes_a + yes_b, ()), BOOL)
-    return Number(with_facts(a.value | b.value, (), no_a + no_b), BOOL)
+        return CNumber(with_facts(a.value & b.value, yes_a + yes_b, ()), BOOL)
+    return CNumber(with_facts(a.value | b.value, (), no_a + no_b), BOOL)
 
 
-def truth(a: Value) -> Number:
+def truth(a: Value) -> CNumber:
     """A number as a condition."""
-    if not isinstance(a, Number):
+    if not isinstance(a, CNumber):
         raise Refused("a condition", "it is no number")
     if a.known:
-        return Number(bool(a.value), BOOL)
-    if isinstance(a.value, Whole):
-        return Number(comparison("!=", a.value, 0), BOOL)
+        return CNumber(bool(a.value), BOOL)
+    if isinstance(a.value, WholeNumber):
+        return CNumber(comparison("!=", a.value, 0), BOOL)
     if isinstance(a.value, Carried):
         raise a.value.refuse()
     if isinstance(a.value, (Larger, IsFirst)):
         return a
-    return a if a.value.dtype == torch.bool else Number(a.value != 0, BOOL)
+    return a if a.value.dtype == torch.bool else CNumber(a.value != 0, BOOL)
 
 
-def negated(a: Value) -> Number:
+def negated(a: Value) -> CNumber:
     """``!a``."""
     t = truth(a)
     if t.known:
-        return Number(not t.value, BOOL)
+        return CNumber(not t.value, BOOL)
     if isinstance(t.value, Larger):
         raise t.value.carried.refuse()
     if isinstance(t.value, IsFirst):
         raise Refused("operator !", "what all lanes but the first one do is not read")
     yes, no = facts_of(t.value)
-    return Number(with_facts(~t.value, no, yes), BOOL)
+    return CNumber(with_facts(~t.value, no, yes), BOOL)
 
 
 def minus(a: Value) -> Value:
     """``-a``."""
 
     def leaf(v: Value) -> Value:
-        if not isinstance(v, Number):
+        if not isinstance(v, CNumber):
             raise Refused("operator -", "it is taken of what is no number")
         kind = max(v.type, INT, key=lambda t: t.rank)
         if isinstance(v.value, Symbolic):
-            return of_numbers("-", Number(0, kind), v)
+            return of_numbers("-", CNumber(0, kind), v)
         if kind == UINT and not v.known:
             raise Refused("an unsigned number", "it wraps around", "Make it an int.")
         x = _real(v.value) if kind.real else _whole(v.value)
@@ -255,44 +255,44 @@ def _whole(x: Any) -> Any:
 
 
 def _real(x: Any) -> Any:
-    if isinstance(x, Whole):
+    if isinstance(x, WholeNumber):
         return x.tensor().to(FLOATS[-1])
     if isinstance(x, torch.Tensor) and not x.is_floating_point():
         return x.to(FLOATS[-1])
     return x if isinstance(x, torch.Tensor) else float(x)
 
 
-def convert(v: Number, kind: Scalar) -> Number:
+def convert(v: CNumber, kind: Scalar) -> CNumber:
     """A number as another type has it."""
     if v.type == kind:
         return v
     x = v.value
-    if isinstance(x, (Carried, Part, First, Shifted, OfWarp)):
+    if isinstance(x, (Carried, LanePart, First, Shifted, OfWarp)):
         if v.type.real and kind.real:
-            return Number(x, kind)
+            return CNumber(x, kind)
         raise (x.part if isinstance(x, Shifted) else x).refuse()
     if kind == BOOL:
         return truth(v)
-    if kind == UINT and isinstance(x, Whole) and not x.lanes.nonnegative(x.poly):
+    if kind == UINT and isinstance(x, WholeNumber) and not x.lanes.nonnegative(x.poly):
         raise Refused("an unsigned number", f"it may wrap around: {x} may be below 0")
     if kind == UINT and v.type == INT and isinstance(x, torch.Tensor):
         raise Refused("an unsigned number", "it is made of one that may be below 0", "Give it a value.")
     if kind.real:
-        return Number(_real(x), kind)
+        return CNumber(_real(x), kind)
     if not v.type.real:
         return _wrapped(_whole(x), kind)
     if v.known:
         return _wrapped(int(x), kind)
-    return Number(torch.trunc(x), kind)
+    return CNumber(torch.trunc(x), kind)
 
 
 def converted(v: Value, kind: Type) -> Value:
     """A value as it is stored in a variable of a type: numbers are converted, all else has to be of that type."""
-    if isinstance(kind, Scalar) and isinstance(v, Number):
+    if isinstance(kind, Scalar) and isinstance(v, CNumber):
         return convert(v, kind)
     return v
 
 
-def dot(xs: Any, ys: Any) -> Number:
+def dot(xs: Any, ys: Any) -> CNumber:
     """The sum of the products, from the left."""
     return reduce(lambda s, p: of_numbers("+", s, p), (of_numbers("*", x, y) for x, y in zip(xs, ys)))

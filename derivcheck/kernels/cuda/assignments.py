@@ -9,11 +9,11 @@ from derivcheck.kernels.cuda.arithmetic import converted, minus
 from derivcheck.kernels.cuda.construct import braced, constructed
 from derivcheck.kernels.cuda.expressions import Expressions
 from derivcheck.kernels.cuda.memory import moved
-from derivcheck.kernels.cuda.scopes import Scope
+from derivcheck.kernels.cuda.scopes import CScope
 from derivcheck.kernels.cuda.syntax import text
 from derivcheck.kernels.cuda.types import INT, Array, Auto, Matrix, Pointer, Quaternion, Scalar, Struct, Type, Vector
-from derivcheck.kernels.cuda.values import Aggregate, Braces, Load, Number, Ref, Refused, Unset, Value
-from derivcheck.kernels.lanes.flat import Flat
+from derivcheck.kernels.cuda.values import Aggregate, Braces, CNumber, CRef, Load, Refused, Unset, Value
+from derivcheck.kernels.lanes.flat import FlatMemory
 
 if TYPE_CHECKING:
     from tree_sitter import Node
@@ -30,20 +30,20 @@ class Assignments(Expressions):
             return braced(kind, found)
         if isinstance(found, Load):
             found = found.take()
-        if isinstance(kind, Scalar) and not isinstance(found, Number):
+        if isinstance(kind, Scalar) and not isinstance(found, CNumber):
             raise Refused("an assignment", "a number was expected")
-        if isinstance(kind, (Vector, Matrix)) and isinstance(found, Number):
+        if isinstance(kind, (Vector, Matrix)) and isinstance(found, CNumber):
             return constructed(kind, [found])
         if isinstance(kind, (Vector, Matrix, Quaternion, Struct)) and isinstance(found, Aggregate) and found.type != kind:
             if not (isinstance(kind, Vector) and isinstance(found.type, Vector) and found.type.n == kind.n):
                 raise Refused("an assignment", "the types of its sides differ")
         return found if isinstance(kind, Auto) else converted(found, kind)
 
-    def _assignment_expression(self, node: Node, scope: Scope) -> Value:
+    def _assignment_expression(self, node: Node, scope: CScope) -> Value:
         left, right = node.child_by_field_name("left"), node.child_by_field_name("right")
         op = text(node.child_by_field_name("operator")) or "="
         assert left is not None and right is not None
-        at: Ref | None = None
+        at: CRef | None = None
 
         def run(n: Node) -> Any:
             return self.place(n, scope) if n is left else self.value(n, scope)
@@ -67,13 +67,13 @@ class Assignments(Expressions):
         self.memory.write(at, new)
         return new
 
-    def _added(self, at: Ref, op: str, given: Value) -> bool:
+    def _added(self, at: CRef, op: str, given: Value) -> bool:
         """Something added to memory behind a pointer."""
-        if not isinstance(self.memory.store[at.cell], Flat) or isinstance(at.type, Pointer):
+        if not isinstance(self.memory.store[at.cell], FlatMemory) or isinstance(at.type, Pointer):
             return False
         return self.memory.add(at, self.stored(minus(given) if op == "-=" else given, at.type))
 
-    def _changed(self, at: Ref, op: str, given: Value, scope: Scope) -> Value:
+    def _changed(self, at: CRef, op: str, given: Value, scope: CScope) -> Value:
         plain = op.removesuffix("=")
         if isinstance(at.type, Pointer):
             return self._of_pointers(plain, self.memory.read(at), given)
@@ -84,13 +84,13 @@ class Assignments(Expressions):
         own = self.own_operator(plain, (old, given), scope)
         return own if own is not None else binary(plain, old, given)
 
-    def _update_expression(self, node: Node, scope: Scope) -> Value:
+    def _update_expression(self, node: Node, scope: CScope) -> Value:
         argument, op = node.child_by_field_name("argument"), text(node.child_by_field_name("operator"))
         at = self.place(argument, scope)  # type: ignore[arg-type]
         if at is None:
             raise Refused(text(node), "it changes no variable")
         before = self.memory.read(at)
-        one = Number(1, INT)
+        one = CNumber(1, INT)
         if isinstance(at.type, Pointer):
             after: Value = moved(before, 1 if op == "++" else -1, self.memory)
         else:

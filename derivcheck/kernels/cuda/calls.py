@@ -10,7 +10,7 @@ from derivcheck.kernels.cuda import syntax
 from derivcheck.kernels.cuda.cooperative import Cooperative
 from derivcheck.kernels.cuda.memory import type_of
 from derivcheck.kernels.cuda.overloads import fit, fits
-from derivcheck.kernels.cuda.scopes import Scope, declared_name, is_const, is_reference
+from derivcheck.kernels.cuda.scopes import CScope, declared_name, is_const, is_reference
 from derivcheck.kernels.cuda.syntax import Function, text
 from derivcheck.kernels.cuda.types import (
     FLOAT,
@@ -28,9 +28,9 @@ from derivcheck.kernels.cuda.types import (
 )
 from derivcheck.kernels.cuda.values import (
     Aggregate,
+    CNumber,
+    CRef,
     Null,
-    Number,
-    Ref,
     Referred,
     Refused,
     Unset,
@@ -46,7 +46,7 @@ class Argument:
     """What a call gives for a parameter: the value, and the place where it is one."""
 
     value: Value
-    place: Ref | None = None
+    place: CRef | None = None
 
     @property
     def type(self) -> Type | None:
@@ -66,11 +66,11 @@ class Calls(Cooperative):
 
     # -- calls of the source's own functions -----------------------------------------------------
 
-    def call(self, f: Function, given: Sequence[Argument], types: dict[str, Any], this: Ref | None = None) -> Value:
+    def call(self, f: Function, given: Sequence[Argument], types: dict[str, Any], this: CRef | None = None) -> Value:
         """Call a function: what it returns; what it writes lies in memory."""
         syntax.refuse_errors(f)
         self.calls += 1
-        scope = Scope(f, self.calls, this=this)
+        scope = CScope(f, self.calls, this=this)
         if self.calls > 20_000:
             raise Refused(f.name, "its calls do not end")
         self.bind_template(f, given, types, scope)
@@ -78,7 +78,7 @@ class Calls(Cooperative):
         self.bind(f, given, scope)
         return self.run(f, scope, mark)
 
-    def run(self, f: Function, scope: Scope, mark: int) -> Value:
+    def run(self, f: Function, scope: CScope, mark: int) -> Value:
         """The body of a function whose parameters are bound."""
         scope.result = self.result_type(f, scope)
         scope.refers = is_reference(f.node.child_by_field_name("declarator"))
@@ -88,18 +88,18 @@ class Calls(Cooperative):
         value = self.ended(exits, goes_on, body, scope)
         if isinstance(value, Referred) and value.place.cell > mark:
             raise Refused(f"{f.name}()", "it returns a reference to a variable of its own")
-        if not isinstance(value, Ref):
+        if not isinstance(value, CRef):
             self.memory.forget(mark)
         return value
 
-    def result_type(self, f: Function, scope: Scope) -> Type:
+    def result_type(self, f: Function, scope: CScope) -> Type:
         """The type that a function returns."""
         kind = f.node.child_by_field_name("type")
         if kind is None:
             return Void()
         return self.types.declared(self.types.read(kind, scope), f.node.child_by_field_name("declarator"), scope)
 
-    def bind_template(self, f: Function, given: Sequence[Argument], types: dict[str, Any], scope: Scope) -> None:
+    def bind_template(self, f: Function, given: Sequence[Argument], types: dict[str, Any], scope: CScope) -> None:
         """What the parameters of a function's template are: as the call says, or as its arguments tell, or a default."""
         asked = {text(p.child_by_field_name("type")): a.type for p, a in zip(f.parameters, given)}
         for name, is_type, default in f.template:
@@ -115,19 +115,19 @@ class Calls(Cooperative):
             if is_type:
                 scope.types[name] = found
             elif found is not None:
-                scope.numbers[name] = found if isinstance(found, (Number, Aggregate)) else Number(found, INT)
+                scope.numbers[name] = found if isinstance(found, (CNumber, Aggregate)) else CNumber(found, INT)
             else:
                 self._counted_by(f, name, given, scope)
 
-    def _counted_by(self, f: Function, name: str, given: Sequence[Argument], scope: Scope) -> None:
+    def _counted_by(self, f: Function, name: str, given: Sequence[Argument], scope: CScope) -> None:
         """A number that the length of an array tells: ``float (&a)[N]``."""
         for p, a in zip(f.parameters, given):
             if isinstance(a.type, Array) and a.type.n is not None and name in text(p):
-                scope.numbers[name] = Number(a.type.n, INT)
+                scope.numbers[name] = CNumber(a.type.n, INT)
                 return
         raise Refused(f"template parameter {name} of {f.name}", "the call does not tell it", f"Give it, as in {name}=3.")
 
-    def bind(self, f: Function, given: Sequence[Argument], scope: Scope) -> None:
+    def bind(self, f: Function, given: Sequence[Argument], scope: CScope) -> None:
         """Bind parameters to arguments."""
         for k, p in enumerate(f.parameters):
             declarator = p.child_by_field_name("declarator")
@@ -144,7 +144,7 @@ class Calls(Cooperative):
                 kind = argument.type
             scope.variables[name] = self._parameter(kind, argument, is_reference(declarator))
 
-    def _parameter(self, kind: Type, argument: Argument, reference: bool) -> Ref:
+    def _parameter(self, kind: Type, argument: Argument, reference: bool) -> CRef:
         place = argument.place
         if reference and place is not None and place.type == kind:
             return place
@@ -154,15 +154,15 @@ class Calls(Cooperative):
             kind = Pointer(kind.of)
         if isinstance(kind, Pointer):
             if place is not None and isinstance(place.type, Array):
-                return self.memory.new(Ref(place.cell, (*place.path, 0), place.type.of), Pointer(place.type.of))
+                return self.memory.new(CRef(place.cell, (*place.path, 0), place.type.of), Pointer(place.type.of))
             value = self.memory.read(place) if place is not None else argument.value
-            if not isinstance(value, (Ref, Null)):
+            if not isinstance(value, (CRef, Null)):
                 raise Refused("an argument", "a pointer was expected")
             return self.memory.new(value, kind)
         value = self.memory.read(place) if place is not None else argument.value
         return self.memory.new(self.stored(value, kind), kind)
 
-    def argument(self, node: Node, scope: Scope) -> Argument:
+    def argument(self, node: Node, scope: CScope) -> Argument:
         """An argument of a call: a place is not read before the parameter says that it is."""
         if node.type in (
             "identifier",
@@ -194,12 +194,12 @@ class Calls(Cooperative):
     def _rating(self, f: Function, given: Sequence[Argument]) -> int:
         """How well arguments fit a function; below 0: they do not."""
         total = 0
-        scope = Scope(f, 0)
+        scope = CScope(f, 0)
         for name, is_type, _ in f.template:
             if is_type:
                 scope.types[name] = Auto()
             else:
-                scope.numbers[name] = Number(1, INT)
+                scope.numbers[name] = CNumber(1, INT)
         for p, a in zip(f.parameters, given):
             try:
                 kind = self.types.read(p.child_by_field_name("type"), scope)  # type: ignore[arg-type]
@@ -211,9 +211,9 @@ class Calls(Cooperative):
                 return -1000
         return total - (1 if f.template else 0)  # of two that fit as well C++ takes the plain one
 
-    def own_operator(self, op: str, given: tuple[Value, ...], scope: Scope) -> Value | None:
+    def own_operator(self, op: str, given: tuple[Value, ...], scope: CScope) -> Value | None:
         """The value of an operator that the source defines."""
-        arguments = [Argument(Unset(), v) if isinstance(v, Ref) and op.endswith("=") else Argument(v) for v in given]
+        arguments = [Argument(Unset(), v) if isinstance(v, CRef) and op.endswith("=") else Argument(v) for v in given]
         if not any(isinstance(a.type, (Vector, Matrix, Quaternion, Struct)) for a in arguments):
             return None
         method = self._own_method(op, given, arguments)
@@ -230,12 +230,12 @@ class Calls(Cooperative):
     def _own_method(self, op: str, given: tuple[Value, ...], arguments: list[Argument]) -> Value | None:
         """The value of an operator that the struct on the left defines."""
         first = given[0]
-        owner = first.type if isinstance(first, (Ref, Aggregate)) else None
+        owner = first.type if isinstance(first, (CRef, Aggregate)) else None
         name = f"{owner.name}::operator{op}" if isinstance(owner, Struct) else ""
         f = self.chosen(name, arguments[1:]) if name in self.sources.functions else None
         if f is None:
             return None
-        this = first if isinstance(first, Ref) else self.memory.new(first, type_of(first) or Auto())
+        this = first if isinstance(first, CRef) else self.memory.new(first, type_of(first) or Auto())
         found = self.call(f, arguments[1:], {}, this)
         return self.memory.read(found.place) if isinstance(found, Referred) else found
 
@@ -244,7 +244,7 @@ def _fit_of(machine: Calls, f: Function, k: int, a: Argument) -> int:
     """How well an argument fits the k-th parameter."""
     if k >= len(f.parameters):
         return -1
-    scope = Scope(f, 0, types={n: Auto() for n, is_type, _ in f.template if is_type})
+    scope = CScope(f, 0, types={n: Auto() for n, is_type, _ in f.template if is_type})
     p = f.parameters[k]
     kind = machine.types.declared(
         machine.types.read(p.child_by_field_name("type"), scope),  # type: ignore[arg-type]

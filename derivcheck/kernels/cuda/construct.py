@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from derivcheck.kernels.cuda.arithmetic import converted
 from derivcheck.kernels.cuda.types import FLOAT, INT, Array, Auto, Matrix, Pointer, Quaternion, Scalar, Struct, Type, Vector
-from derivcheck.kernels.cuda.values import Aggregate, Braces, Null, Number, Ref, Refused, Value, aggregate_of, filled
+from derivcheck.kernels.cuda.values import Aggregate, Braces, CNumber, CRef, Null, Refused, Value, aggregate_of, filled
 
 
 def constructed(kind: Type, given: Sequence[Value]) -> Value:
@@ -19,22 +19,22 @@ def constructed(kind: Type, given: Sequence[Value]) -> Value:
     if isinstance(kind, Auto) and len(given) == 1:
         return given[0]
     if isinstance(kind, Scalar):
-        if len(given) > 1 or given and not isinstance(given[0], Number):
+        if len(given) > 1 or given and not isinstance(given[0], CNumber):
             raise Refused(f"{kind.name}()", "it is made of what is no number")
-        return converted(given[0], kind) if given else Number(0, kind)
+        return converted(given[0], kind) if given else CNumber(0, kind)
     if isinstance(kind, Vector):
         return _vector(kind, given)
     if isinstance(kind, Matrix):
         return _matrix(kind, given)
     if isinstance(kind, Quaternion) and given:
         return _quaternion(kind, given)
-    if isinstance(kind, Pointer) and len(given) == 1 and isinstance(given[0], (Ref, Null)):
-        of = given[0].type if isinstance(given[0], Ref) else kind.to
+    if isinstance(kind, Pointer) and len(given) == 1 and isinstance(given[0], (CRef, Null)):
+        of = given[0].type if isinstance(given[0], CRef) else kind.to
         if of != kind.to and not (isinstance(of, Scalar) and isinstance(kind.to, Scalar) and of.real and kind.to.real):
             raise Refused("a cast of a pointer", "the memory is read as of another type")
         return given[0]
     if not given:
-        return filled(kind, Number(0, INT))
+        return filled(kind, CNumber(0, INT))
     raise Refused("a constructor", f"a {type(kind).__name__.lower()} is not read from these arguments")
 
 
@@ -59,10 +59,10 @@ def braced(kind: Type, given: Braces) -> Value:
         if left:
             raise Refused("a list in braces", f"{left[0]} holds a value of its own where none is given", "Give it.")
         made = [_item(t, i) for t, i in zip(types, items)]
-        return Aggregate(kind, tuple(made + [filled(t, Number(0, INT)) for t in types[len(made) :]]))
+        return Aggregate(kind, tuple(made + [filled(t, CNumber(0, INT)) for t in types[len(made) :]]))
     if isinstance(kind, Scalar) and len(items) == 1:
         return constructed(kind, items)
-    return constructed(kind, items) if items else filled(kind, Number(0, FLOAT))
+    return constructed(kind, items) if items else filled(kind, CNumber(0, FLOAT))
 
 
 def refuse_made(kind: Type) -> None:
@@ -86,13 +86,13 @@ def _flat(given: Sequence[Value]) -> list[Value]:
 
 def _vector(kind: Vector, given: Sequence[Value]) -> Value:
     items = _flat(given)
-    if len(items) == 1 and len(given) == 1 and isinstance(given[0], Number):
+    if len(items) == 1 and len(given) == 1 and isinstance(given[0], CNumber):
         items = items * kind.n
     if not items:
-        items = [Number(0, INT)] * kind.n
+        items = [CNumber(0, INT)] * kind.n
     if len(given) == 1 and len(items) > kind.n:
         items = items[: kind.n]
-    if len(items) != kind.n or not all(isinstance(i, Number) for i in items):
+    if len(items) != kind.n or not all(isinstance(i, CNumber) for i in items):
         raise Refused("a constructor", f"a vector of {kind.n} is made of {len(items)} numbers")
     return Aggregate(kind, tuple(converted(i, kind.of) for i in items))
 
@@ -100,13 +100,13 @@ def _vector(kind: Vector, given: Sequence[Value]) -> Value:
 def _quaternion(kind: Quaternion, given: Sequence[Value]) -> Value:
     """``quat(w, x, y, z)`` and ``quat(w, vector)``; x, y, z, w in memory."""
     items = _flat(given)
-    if len(given) in (2, 4) and len(items) == 4 and all(isinstance(i, Number) for i in items):
+    if len(given) in (2, 4) and len(items) == 4 and all(isinstance(i, CNumber) for i in items):
         return Aggregate(kind, tuple(converted(i, kind.of) for i in (*items[1:], items[0])))
     raise Refused("a constructor", "a quaternion is made of w, x, y, z")
 
 
 def _matrix(kind: Matrix, given: Sequence[Value]) -> Value:
-    zero, one = Number(0.0, FLOAT), Number(1.0, FLOAT)
+    zero, one = CNumber(0.0, FLOAT), CNumber(1.0, FLOAT)
     if len(given) == 1 and isinstance(given[0], Aggregate) and isinstance(given[0].type, Matrix):
         other = given[0]
 
@@ -118,13 +118,13 @@ def _matrix(kind: Matrix, given: Sequence[Value]) -> Value:
             return one if i == j else zero
 
         return aggregate_of(kind, entry)
-    if len(given) == 1 and isinstance(given[0], Number):
+    if len(given) == 1 and isinstance(given[0], CNumber):
         number = converted(given[0], FLOAT)
         return aggregate_of(kind, lambda path: number if path[0] == path[1] else zero)
     items = _flat(given)
     if not items:
         return filled(kind, zero)
-    if len(items) != kind.columns * kind.rows or not all(isinstance(i, Number) for i in items):
+    if len(items) != kind.columns * kind.rows or not all(isinstance(i, CNumber) for i in items):
         raise Refused("a constructor", f"a matrix of {kind.columns * kind.rows} entries is made of {len(items)} numbers")
     return aggregate_of(kind, lambda path: converted(items[path[0] * kind.rows + path[1]], FLOAT))
 

@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING
 import torch
 
 from derivcheck.kernels.cuda.loops import Loops, Range
-from derivcheck.kernels.cuda.scopes import Scope, declared_name, words_of
+from derivcheck.kernels.cuda.scopes import CScope, declared_name, words_of
 from derivcheck.kernels.cuda.statements import Exits
 from derivcheck.kernels.cuda.syntax import text
 from derivcheck.kernels.cuda.types import FLOAT, INT, Pointer
-from derivcheck.kernels.cuda.values import Number, Ref, Refused, Unset, Value
+from derivcheck.kernels.cuda.values import CNumber, CRef, Refused, Unset, Value
 from derivcheck.kernels.lanes.carried import Carried
-from derivcheck.kernels.lanes.groups import BLOCK, WARP, WARPS, First, Part, Shared, Shifted
+from derivcheck.kernels.lanes.groups import BLOCK, WARP, WARPS, First, LanePart, Shared, Shifted
 from derivcheck.kernels.lanes.lanes import raw
-from derivcheck.kernels.lanes.wholes import Whole, whole
+from derivcheck.kernels.lanes.wholes import WholeNumber, whole
 from derivcheck.notation.integers.polynomials import Poly, as_poly, size
 
 if TYPE_CHECKING:
@@ -41,14 +41,14 @@ class Cooperative(Loops):
 
     # -- groups and shared memory -------------------------------------------------------------
 
-    def _do_declaration(self, node: Node, scope: Scope) -> tuple[Exits, bool]:
+    def _do_declaration(self, node: Node, scope: CScope) -> tuple[Exits, bool]:
         if self.lanes is None:
             return super()._do_declaration(node, scope)
         if "__shared__" in words_of(node):
             return self.at(node, scope, lambda: self._declare_shared(node, scope))
         return ([], True) if self._declared_group(node) else super()._do_declaration(node, scope)
 
-    def _do_expression_statement(self, node: Node, scope: Scope) -> tuple[Exits, bool]:
+    def _do_expression_statement(self, node: Node, scope: CScope) -> tuple[Exits, bool]:
         """``cg::thread_block_tile<32> warp = …`` is parsed as comparisons."""
         return (
             ([], True)
@@ -66,17 +66,17 @@ class Cooperative(Loops):
             raise self.lanes.hints.learn("warps", "warps", None)
         return True
 
-    def _declare_shared(self, node: Node, scope: Scope) -> tuple[Exits, bool]:
+    def _declare_shared(self, node: Node, scope: CScope) -> tuple[Exits, bool]:
         for d in node.children_by_field_name("declarator"):
             kind = self.types.read(node.child_by_field_name("type"), scope)  # type: ignore[arg-type]
             if kind != FLOAT or d.type != "array_declarator" or "[" in text(d.child_by_field_name("declarator")):
                 raise Refused("__shared__ memory", "it is no array of float with a place for each thread")
             name = declared_name(d)
             place = self.memory.hold(Shared(name))
-            scope.variables[name] = self.memory.new(Ref(place, (as_poly(0),), FLOAT), Pointer(FLOAT))
+            scope.variables[name] = self.memory.new(CRef(place, (as_poly(0),), FLOAT), Pointer(FLOAT))
         return [], True
 
-    def group_number(self, group: str | None, name: str) -> Number | None:
+    def group_number(self, group: str | None, name: str) -> CNumber | None:
         """What a group says of a thread: its rank, the group's size …."""
         lanes = self.lanes
         assert lanes is not None
@@ -90,12 +90,12 @@ class Cooperative(Loops):
                 "thread_rank": raw(WARP), "size": as_poly(32), "num_threads": as_poly(32),
                 "meta_group_size": size("warpDim"), "meta_group_rank": raw("warpIdx"),
             }  # fmt: skip
-            return Number(whole(found[name], lanes), INT) if name in found else None
+            return CNumber(whole(found[name], lanes), INT) if name in found else None
         return None
 
     # -- reductions ------------------------------------------------------------------------------
 
-    def group_call(self, name: str, given: list[Node], scope: Scope) -> Value | None:
+    def group_call(self, name: str, given: list[Node], scope: CScope) -> Value | None:
         """A reduction or a shuffle; None for another call."""
         if self.lanes is None or name in self.sources.functions:
             return None
@@ -106,7 +106,7 @@ class Cooperative(Loops):
             found = self.number(given[1], scope).value
             if not isinstance(found, First):
                 raise Refused("__shfl_sync()", "what the first lane hands out is not known to it")
-            return Number(found.total, FLOAT)
+            return CNumber(found.total, FLOAT)
         if name == "reduce" and len(given) == 3 and self.group_of(given[0], scope) == "warp":
             how = re.search(r"(\w+)<", text(given[2]))
             part = self._part(given[1], scope)
@@ -117,14 +117,14 @@ class Cooperative(Loops):
                 or len(part.steps) != 5
             ):
                 raise Refused("reduce()", "it is not the group's own sum (product, extreme) that it makes whole")
-            return Number(part.made("xor"), FLOAT)
+            return CNumber(part.made("xor"), FLOAT)
         return None
 
-    def _conditional_expression(self, node: Node, scope: Scope) -> Value:
+    def _conditional_expression(self, node: Node, scope: CScope) -> Value:
         found = self._of_warps(node, scope) if self.lanes is not None and self.lanes.hints.warps else None
         return found if found is not None else super()._conditional_expression(node, scope)
 
-    def _of_warps(self, node: Node, scope: Scope) -> Value | None:
+    def _of_warps(self, node: Node, scope: CScope) -> Value | None:
         """``lane < warps ? shared[lane] : 0``: what the warps of a block have, one for each lane; None for another choice."""
         asked, yes, no = (_bare(node.child_by_field_name(n)) for n in ("condition", "consequence", "alternative"))
         if asked.type != "binary_expression" or yes.type != "subscript_expression":
@@ -132,7 +132,7 @@ class Cooperative(Loops):
         if text(asked.child_by_field_name("operator")) != "<":
             return None
         sides = [self.value(asked.child_by_field_name(n), scope) for n in ("left", "right")]  # type: ignore[arg-type]
-        polys = [v.value.poly if isinstance(v, Number) and isinstance(v.value, Whole) else None for v in sides]
+        polys = [v.value.poly if isinstance(v, CNumber) and isinstance(v.value, WholeNumber) else None for v in sides]
         ref = self.place(yes, scope) if polys[0] is raw(WARP) and polys[1] is size("warpDim") else None
         held = self.memory.store.get(ref.cell) if ref is not None else None
         if ref is None or not isinstance(held, Shared) or ref.path[0] is not raw(WARP):
@@ -144,13 +144,13 @@ class Cooperative(Loops):
         self.lanes.hints.assumed["the block has at most 32 warps, as CUDA has it"] = None
         return self.parted(part.name, Carried(part.name, None, part.op), part.total, start, WARPS)
 
-    def _shifted(self, name: str, given: list[Node], scope: Scope) -> Value:
+    def _shifted(self, name: str, given: list[Node], scope: CScope) -> Value:
         self._all_lanes(name, given[0])
         part, by = self._part(given[1], scope), self.counted(given[2], scope)
         if part.group == BLOCK and not part.wide:
             assert self.lanes is not None
             self.lanes.hints.assumed["blockDim.x = 32: the block is one warp"] = None
-        return Number(Shifted(part, "down" if "down" in name else "xor", by), FLOAT)
+        return CNumber(Shifted(part, "down" if "down" in name else "xor", by), FLOAT)
 
     def _all_lanes(self, name: str, mask: Node) -> None:
         """Refuse a shuffle that some lanes do not take part in."""
@@ -164,15 +164,15 @@ class Cooperative(Loops):
         ):
             raise Refused(f"{name}()", "not all lanes take part", "Give the mask 0xffffffff, outside of conditions.")
 
-    def _part(self, node: Node, scope: Scope) -> Part:
+    def _part(self, node: Node, scope: CScope) -> LanePart:
         found = self.number(node, scope).value
-        if not isinstance(found, Part):
+        if not isinstance(found, LanePart):
             raise Refused(text(node)[:40], "it is no sum (product, extreme) that the lanes of a group share")
         return found
 
     # -- loops that a group shares -----------------------------------------------------------------
 
-    def _do_for_statement(self, node: Node, scope: Scope) -> tuple[Exits, bool]:
+    def _do_for_statement(self, node: Node, scope: CScope) -> tuple[Exits, bool]:
         if self.lanes is None:
             return super()._do_for_statement(node, scope)
         plain = re.sub(r"//[^\n]*|/\*.*?\*/", "", text(node), flags=re.DOTALL)
@@ -182,7 +182,7 @@ class Cooperative(Loops):
             return [], True
         return super()._do_for_statement(node, scope)
 
-    def _tree(self, found: re.Match[str], scope: Scope) -> None:
+    def _tree(self, found: re.Match[str], scope: CScope) -> None:
         """``for (s = blockDim.x / 2; s > 0; s /= 2) { if (t < s) m[t] += m[t + s]; __syncthreads(); }``."""
         lanes = self.lanes
         assert lanes is not None
@@ -197,12 +197,12 @@ class Cooperative(Loops):
         shared.tree(op, found["before"] is not None, found["after"] is not None)
         lanes.hints.assumed[f"{count} is a power of 2"] = None
 
-    def _worth(self, name: str, scope: Scope) -> Poly | None:
+    def _worth(self, name: str, scope: CScope) -> Poly | None:
         if "." in name:
             return raw(name) if name == BLOCK else size(name)
         ref = scope.variable(name)
         found = self.memory.read(ref) if ref is not None else None
-        return found.value.poly if isinstance(found, Number) and isinstance(found.value, Whole) else None
+        return found.value.poly if isinstance(found, CNumber) and isinstance(found.value, WholeNumber) else None
 
     def threads_of_block(self, count: Poly | None) -> Poly | None:
         """A number that is the block's: ``blockDim.x``, or a size that is taken to be."""
@@ -229,7 +229,7 @@ class Cooperative(Loops):
             raise lanes.hints.learn("groups", group, None)
         return Range(head.name, head.type, as_poly(0), head.end, head.declared, group=group)
 
-    def parted(self, name: str, value: Carried, total: torch.Tensor, before: Number, group: str) -> Number:
+    def parted(self, name: str, value: Carried, total: torch.Tensor, before: CNumber, group: str) -> CNumber:
         """What each lane of a group has after its turns of a loop."""
         start = before.value
         neutral = {"+": 0.0, "*": 1.0}.get(value.op)
@@ -240,7 +240,7 @@ class Cooperative(Loops):
             total = both
         assert self.lanes is not None
         wide = group == BLOCK and bool(self.lanes.hints.warps)
-        return Number(Part(name, group, value.op, total, self.lanes, wide=wide), before.type)
+        return CNumber(LanePart(name, group, value.op, total, self.lanes, wide=wide), before.type)
 
     # -- barriers --------------------------------------------------------------------------------
 

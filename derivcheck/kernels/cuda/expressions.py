@@ -11,11 +11,11 @@ from derivcheck.kernels.cuda.construct import braced, constructed, element_type
 from derivcheck.kernels.cuda.memory import moved, part, settled, type_of
 from derivcheck.kernels.cuda.names import Names
 from derivcheck.kernels.cuda.quaternions import words
-from derivcheck.kernels.cuda.scopes import Scope
+from derivcheck.kernels.cuda.scopes import CScope
 from derivcheck.kernels.cuda.syntax import text
 from derivcheck.kernels.cuda.types import BOOL, Array, Auto, Pointer, Quaternion, Struct, Vector
-from derivcheck.kernels.cuda.values import Aggregate, Braces, Null, Number, Ref, Referred, Refused, Value, chosen
-from derivcheck.kernels.lanes.wholes import Whole
+from derivcheck.kernels.cuda.values import Aggregate, Braces, CNumber, CRef, Null, Referred, Refused, Value, chosen
+from derivcheck.kernels.lanes.wholes import WholeNumber
 
 if TYPE_CHECKING:
     from tree_sitter import Node
@@ -28,7 +28,7 @@ class Expressions(Names):
 
     # -- places ------------------------------------------------------------------------
 
-    def place(self, node: Node, scope: Scope) -> Ref | None:
+    def place(self, node: Node, scope: CScope) -> CRef | None:
         """The place that an expression names, None where it is a value only."""
         kind = node.type
         if kind == "identifier":
@@ -50,25 +50,25 @@ class Expressions(Names):
             return scope.this if argument.type == "this" else self._pointed(self.value(argument, scope))
         return None
 
-    def _variable(self, name: str, scope: Scope) -> Ref | None:
+    def _variable(self, name: str, scope: CScope) -> CRef | None:
         found = scope.variable(name)
         if found is None and scope.this is not None and isinstance(scope.this.type, Struct):
             k = scope.this.type.index(name)
             return None if k is None else part(scope.this, k, scope.this.type.fields[k][1])
         return found
 
-    def _pointed(self, pointer: Value) -> Ref:
+    def _pointed(self, pointer: Value) -> CRef:
         if isinstance(pointer, Aggregate) and isinstance(pointer.type, Array):
             raise Refused("operator *", "of an array; write a[0]")
-        if not isinstance(pointer, Ref):
+        if not isinstance(pointer, CRef):
             raise Refused("operator *", "what it is taken of points to nothing")
         return pointer
 
-    def _index(self, node: Node, scope: Scope) -> Any:
+    def _index(self, node: Node, scope: CScope) -> Any:
         found = self.number(node, scope)
         if found.type.real:
             raise Refused(f"[{text(node)}]", "a position is a whole number")
-        if isinstance(found.value, Whole):
+        if isinstance(found.value, WholeNumber):
             return found.value
         if not found.known:
             raise Refused(
@@ -76,11 +76,11 @@ class Expressions(Names):
             )
         return int(found.value)
 
-    def where(self, c: Number, holds: bool) -> contextlib.AbstractContextManager[None]:
+    def where(self, c: CNumber, holds: bool) -> contextlib.AbstractContextManager[None]:
         """What is read under a condition."""
         return contextlib.nullcontext() if self.lanes is None else self.lanes.under(c.value, holds)
 
-    def _element(self, node: Node, scope: Scope) -> Ref | None:
+    def _element(self, node: Node, scope: CScope) -> CRef | None:
         base = node.child_by_field_name("argument")
         indices = node.child_by_field_name("indices")
         if base is None or indices is None or len(indices.named_children) != 1:
@@ -89,19 +89,19 @@ class Expressions(Names):
         k = self._index(indices.named_children[0], scope)
         if at is None:
             found = self.value(base, scope)
-            return moved(found, k, self.memory) if isinstance(found, Ref) else None
+            return moved(found, k, self.memory) if isinstance(found, CRef) else None
         if isinstance(at.type, Pointer):
             return moved(self.memory.read(at), k, self.memory)
-        if isinstance(k, Whole):
+        if isinstance(k, WholeNumber):
             raise Refused(f"[{k}]", "an array of its own is read at literal positions only", "Give whole numbers a value.")
         return part(at, k, element_type(at.type, k))
 
-    def _field(self, node: Node, scope: Scope) -> Ref | None:
+    def _field(self, node: Node, scope: CScope) -> CRef | None:
         base, field = node.child_by_field_name("argument"), text(node.child_by_field_name("field"))
         assert base is not None
         arrow = any(c.type == "->" for c in node.children)
         if arrow:
-            at: Ref | None = scope.this if base.type == "this" else self._pointed(self.value(base, scope))
+            at: CRef | None = scope.this if base.type == "this" else self._pointed(self.value(base, scope))
         else:
             at = self.place(base, scope)
         if at is None:
@@ -118,13 +118,13 @@ class Expressions(Names):
             return part(at, _SWIZZLE[field], kind.of)
         raise Refused(f".{field}", "it is not read")
 
-    def called(self, node: Node, scope: Scope) -> Value:
+    def called(self, node: Node, scope: CScope) -> Value:
         """What a call gives: a value, or the place that it refers to."""
         raise NotImplementedError
 
     # -- what is read from places ----------------------------------------------------------
 
-    def _subscript_expression(self, node: Node, scope: Scope) -> Value:
+    def _subscript_expression(self, node: Node, scope: CScope) -> Value:
         at = self.place(node, scope)
         if at is not None:
             return self._decayed(at)
@@ -135,7 +135,7 @@ class Expressions(Names):
             raise Refused(text(node)[:40], "there is no such element")
         return settled(found.items[k])
 
-    def _field_expression(self, node: Node, scope: Scope) -> Value:
+    def _field_expression(self, node: Node, scope: CScope) -> Value:
         at = self.place(node, scope)
         if at is not None:
             return self._decayed(at)
@@ -147,27 +147,27 @@ class Expressions(Names):
             raise Refused(f".{field}", "it is not read")
         return settled(found.items[k])
 
-    def _pointer_expression(self, node: Node, scope: Scope) -> Value:
+    def _pointer_expression(self, node: Node, scope: CScope) -> Value:
         argument = node.child_by_field_name("argument")
         assert argument is not None
         if text(node).startswith("&"):
             at = self.place(argument, scope)
             if at is None:
                 raise Refused(text(node)[:40], "it is the address of no variable")
-            return Ref(at.cell, (*at.path, 0), at.type.of) if isinstance(at.type, Array) else at
+            return CRef(at.cell, (*at.path, 0), at.type.of) if isinstance(at.type, Array) else at
         if argument.type == "this" and scope.this is not None:
             return self.memory.read(scope.this)
         return self._decayed(self._pointed(self.value(argument, scope)))
 
     # -- operators -------------------------------------------------------------------------
 
-    def _parenthesized_expression(self, node: Node, scope: Scope) -> Value:
+    def _parenthesized_expression(self, node: Node, scope: CScope) -> Value:
         return self.value(node.named_children[0], scope)
 
-    def _condition_clause(self, node: Node, scope: Scope) -> Value:
+    def _condition_clause(self, node: Node, scope: CScope) -> Value:
         return self.value(node.child_by_field_name("value") or node.named_children[-1], scope)
 
-    def _binary_expression(self, node: Node, scope: Scope) -> Value:
+    def _binary_expression(self, node: Node, scope: CScope) -> Value:
         left, right = node.child_by_field_name("left"), node.child_by_field_name("right")
         op = text(node.child_by_field_name("operator"))
         assert left is not None and right is not None
@@ -179,39 +179,39 @@ class Expressions(Names):
                 b = self.unchanged(lambda: self.behind(right, scope), op)
             return binary(op, a, b)
         x, y = self.unordered([left, right], scope, lambda n: self.value(n, scope))
-        if isinstance(x, (Ref, Null)) or isinstance(y, (Ref, Null)):
+        if isinstance(x, (CRef, Null)) or isinstance(y, (CRef, Null)):
             return self._of_pointers(op, x, y)
         if op == "+" and any(isinstance(v, Aggregate) and isinstance(v.type, Array) for v in (x, y)):
             return self._of_pointers(op, self.address(left, scope) or x, self.address(right, scope) or y)
         own = self.own_operator(op, (x, y), scope)
         return own if own is not None else binary(op, x, y)
 
-    def behind(self, right: Node, scope: Scope) -> Number:
+    def behind(self, right: Node, scope: CScope) -> CNumber:
         """The right side of ``&&`` or ``||``, where the left side lets it be asked."""
         return self.condition(right, scope)
 
-    def address(self, node: Node, scope: Scope) -> Value | None:
+    def address(self, node: Node, scope: CScope) -> Value | None:
         """The address of the first element, where an expression names an array."""
         at = self.place(node, scope)
-        return Ref(at.cell, (*at.path, 0), at.type.of) if at is not None and isinstance(at.type, Array) else None
+        return CRef(at.cell, (*at.path, 0), at.type.of) if at is not None and isinstance(at.type, Array) else None
 
-    def own_operator(self, op: str, given: tuple[Value, ...], scope: Scope) -> Value | None:
+    def own_operator(self, op: str, given: tuple[Value, ...], scope: CScope) -> Value | None:
         """The value of an operator that the source defines, None where it defines none for these types."""
         raise NotImplementedError
 
     def _of_pointers(self, op: str, x: Value, y: Value) -> Value:
-        if op in ("==", "!=") and all(isinstance(v, (Ref, Null)) or _zero(v) for v in (x, y)):
-            same = x == y if isinstance(x, Ref) and isinstance(y, Ref) else isinstance(x, Ref) == isinstance(y, Ref)
-            return Number(same == (op == "=="), BOOL)
+        if op in ("==", "!=") and all(isinstance(v, (CRef, Null)) or _zero(v) for v in (x, y)):
+            same = x == y if isinstance(x, CRef) and isinstance(y, CRef) else isinstance(x, CRef) == isinstance(y, CRef)
+            return CNumber(same == (op == "=="), BOOL)
         if op in ("&&", "||"):
-            return binary(op, *(Number(isinstance(v, Ref), BOOL) if isinstance(v, (Ref, Null)) else v for v in (x, y)))
+            return binary(op, *(CNumber(isinstance(v, CRef), BOOL) if isinstance(v, (CRef, Null)) else v for v in (x, y)))
         if op in ("+", "-"):
-            pointer, by = (x, y) if isinstance(x, Ref) else (y, x)
-            if isinstance(by, Number) and (op == "+" or pointer is x):
+            pointer, by = (x, y) if isinstance(x, CRef) else (y, x)
+            if isinstance(by, CNumber) and (op == "+" or pointer is x):
                 return moved(pointer, by.value if op == "+" else -by.value, self.memory)
         raise Refused(f"operator {op} of pointers", "it is not read")
 
-    def _unary_expression(self, node: Node, scope: Scope) -> Value:
+    def _unary_expression(self, node: Node, scope: CScope) -> Value:
         op, argument = text(node.child_by_field_name("operator")), node.child_by_field_name("argument")
         assert argument is not None
         if op == "!":
@@ -226,7 +226,7 @@ class Expressions(Names):
             return minus(found) if op == "-" else found
         raise Refused(f"operator {op}", "it is not read")
 
-    def _conditional_expression(self, node: Node, scope: Scope) -> Value:
+    def _conditional_expression(self, node: Node, scope: CScope) -> Value:
         asked, yes, no = (node.child_by_field_name(n) for n in ("condition", "consequence", "alternative"))
         assert asked is not None and yes is not None and no is not None
         c = self.condition(asked, scope)
@@ -236,29 +236,29 @@ class Expressions(Names):
             a = settled(self.unchanged(lambda: self.value(yes, scope), "?:"))
         with self.where(c, False):
             b = settled(self.unchanged(lambda: self.value(no, scope), "?:"))
-        if isinstance(a, Number) and isinstance(b, Number):
+        if isinstance(a, CNumber) and isinstance(b, CNumber):
             kind = max(a.type, b.type, key=lambda t: t.rank)
             a, b = convert(a, kind), convert(b, kind)
         return chosen(c.value, a, b)
 
-    def _comma_expression(self, node: Node, scope: Scope) -> Value:
+    def _comma_expression(self, node: Node, scope: CScope) -> Value:
         left, right = node.child_by_field_name("left"), node.child_by_field_name("right")
         self.value(left, scope)  # type: ignore[arg-type]
         return self.value(right, scope)  # type: ignore[arg-type]
 
-    def _initializer_list(self, node: Node, scope: Scope) -> Value:
+    def _initializer_list(self, node: Node, scope: CScope) -> Value:
         return Braces(tuple(self.value(n, scope) for n in node.named_children if n.type != "comment"))
 
-    def _compound_literal_expression(self, node: Node, scope: Scope) -> Value:
+    def _compound_literal_expression(self, node: Node, scope: CScope) -> Value:
         kind, given = node.child_by_field_name("type"), node.child_by_field_name("value")
         found = self.value(given, scope)  # type: ignore[arg-type]
         assert isinstance(found, Braces)
         return braced(self.types.read(kind, scope), found)  # type: ignore[arg-type]
 
-    def _cast_expression(self, node: Node, scope: Scope) -> Value:
+    def _cast_expression(self, node: Node, scope: CScope) -> Value:
         kind, given = node.child_by_field_name("type"), node.child_by_field_name("value")
         return constructed(self.types.read(kind, scope), [self.value(given, scope)])  # type: ignore[arg-type]
 
 
 def _zero(v: Value) -> bool:
-    return isinstance(v, Number) and v.known and v.value == 0
+    return isinstance(v, CNumber) and v.known and v.value == 0

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from derivcheck.errors import InputError
-from derivcheck.kernels.cuda.reading import Reading, Shapes, Subject
+from derivcheck.kernels.cuda.reading import FunctionRead, Reading, Shapes
 from derivcheck.kernels.cuda.results import stacked
 from derivcheck.kernels.cuda.scopes import declared_name
 from derivcheck.kernels.cuda.syntax import Function, Sources
@@ -37,7 +37,7 @@ class DeviceFunction:
         self.__name__ = function.name.rpartition("::")[2]
         self.__doc__ = f"{function.name} of {function.file}, line {function.line}."
         self._shapes: Shapes | None = None
-        self.subject = Subject(sources, function, self.fixed, self.batch)
+        self.subject = FunctionRead(sources, function, self.fixed, self.batch)
         known = {declared_name(p.child_by_field_name("declarator")) for p in function.parameters}
         known |= {n for n, _, _ in function.template}
         for n in fixed:

@@ -23,7 +23,7 @@ _READINGS = 64
 
 
 @dataclass
-class Memory(Shapes):
+class FirstReading(Shapes):
     """What a first reading of a kernel finds.
 
     Attributes:
@@ -68,10 +68,10 @@ class Kernel(DeviceFunction):
         return Kernel(self.sources, self.function, self.fixed, {**own, **self.declared}) if own else self
 
     @property
-    def memory(self) -> Memory:
+    def memory(self) -> FirstReading:
         """What the kernel reads and writes."""
         found = self.shapes
-        assert isinstance(found, Memory)
+        assert isinstance(found, FirstReading)
         return found
 
     @property
@@ -169,7 +169,7 @@ class Kernel(DeviceFunction):
                 raise InputError(f"{self.name} needs the size {n}, which no dimension of its inputs tells: name it in dims=")
         return sizes
 
-    def _probed(self) -> Memory:
+    def _probed(self) -> FirstReading:
         hints = Hints()
         for n, v in self.fixed.items():
             if isinstance(v, str):
@@ -198,9 +198,9 @@ class Kernel(DeviceFunction):
             return self._found(run, hints, tuple(sizes))
         raise UnsupportedOperation(self.name, "it is not seen how its memory is shaped", self.function.file)
 
-    def _found(self, run: KernelReading, hints: Hints, sizes: tuple[str, ...]) -> Memory:
+    def _found(self, run: KernelReading, hints: Hints, sizes: tuple[str, ...]) -> FirstReading:
         """What the reading found out."""
-        found, floating = Memory(hints=hints), []
+        found, floating = FirstReading(hints=hints), []
         for n, shape, kind in run.inputs():
             found.inputs[n] = self._shape(n, shape)
             if kind == "real":

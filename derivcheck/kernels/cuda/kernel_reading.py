@@ -8,16 +8,16 @@ from typing import Any
 import torch
 
 from derivcheck.errors import InputError, UnsupportedOperation
-from derivcheck.kernels.cuda.reading import Parameter, Reading, Shapes, Subject
+from derivcheck.kernels.cuda.reading import FunctionRead, Parameter, Reading, Shapes
 from derivcheck.kernels.cuda.scopes import declared_name
 from derivcheck.kernels.cuda.syntax import place
 from derivcheck.kernels.cuda.types import BOOL, Array, Pointer, Scalar, Type, shape_of
-from derivcheck.kernels.cuda.values import FLOATS, Number, Ref, Refused, Value
+from derivcheck.kernels.cuda.values import FLOATS, CNumber, CRef, Refused, Value
 from derivcheck.kernels.lanes.apart import refuse_meeting, refuse_shared
-from derivcheck.kernels.lanes.flat import Flat
+from derivcheck.kernels.lanes.flat import FlatMemory
 from derivcheck.kernels.lanes.hints import Hints
 from derivcheck.kernels.lanes.lanes import Lanes
-from derivcheck.kernels.lanes.refused import Found, MemoryFault
+from derivcheck.kernels.lanes.refused import MemoryFault, UnplacedFault
 from derivcheck.kernels.lanes.wholes import whole
 from derivcheck.notation.integers.polynomials import Poly, Size, as_poly
 from derivcheck.notation.text.dims import parse_dims
@@ -27,14 +27,14 @@ class KernelReading(Reading):
     """A reading of the body over all threads."""
 
     def __init__(
-        self, f: Subject, inputs: Mapping[str, Any] | None, shapes: Shapes | None, hints: Hints, sizes: Mapping[str, Any]
+        self, f: FunctionRead, inputs: Mapping[str, Any] | None, shapes: Shapes | None, hints: Hints, sizes: Mapping[str, Any]
     ) -> None:
         super().__init__(f, inputs, shapes)
         self.rank, self.hints = 0, hints
         self.lanes = Lanes(hints, sizes, self.probing)
         self.machine.lanes = self.machine.memory.lanes = self.lanes
         self.machine.parameters = frozenset(declared_name(p.child_by_field_name("declarator")) for p in f.function.parameters)
-        self.flats: dict[str, Flat] = {}
+        self.flats: dict[str, FlatMemory] = {}
         self.scalars: list[tuple[str, tuple[Poly, ...], str]] = []
 
     def run(self) -> Value:
@@ -46,7 +46,7 @@ class KernelReading(Reading):
                 refuse_meeting(self.flats.values(), axis)
             if self.hints.groups:
                 refuse_shared(self.flats.values(), self.hints.groups)
-        except Found as e:
+        except UnplacedFault as e:
             raise MemoryFault(f"{where}: {e}") from None
         except Refused as e:
             raise UnsupportedOperation(e.construct, e.reason, where, e.instead) from None
@@ -79,21 +79,21 @@ class KernelReading(Reading):
 
     # -- parameters ---------------------------------------------------------------------------
 
-    def _bound(self, p: Parameter) -> Ref:
+    def _bound(self, p: Parameter) -> CRef:
         memory, kind, fixed = self.machine.memory, p.type, self.f.fixed
         if p.name in fixed and not isinstance(fixed[p.name], str):
             return memory.new(*self._fixed(p, fixed[p.name]))
         if isinstance(kind, (Pointer, Array)):
             return self._flat(p, kind)
         if isinstance(kind, Scalar) and not kind.real and kind != BOOL:
-            return memory.new(Number(whole(self.hints.product(as_poly(Size(p.name))), self.lanes), kind), kind)
+            return memory.new(CNumber(whole(self.hints.product(as_poly(Size(p.name))), self.lanes), kind), kind)
         shape = shape_of(kind)
         if shape is None:
             raise Refused(f"parameter {p.name}", "its type is not read in a kernel", "Pass its fields.")
         self.scalars.append((p.name, tuple(map(as_poly, shape)), "real"))
         return memory.new(self._value(p.name, kind), kind)
 
-    def _flat(self, p: Parameter, kind: Pointer | Array) -> Ref:
+    def _flat(self, p: Parameter, kind: Pointer | Array) -> CRef:
         of = kind.to if isinstance(kind, Pointer) else kind.of
         inner = shape_of(of)
         if inner is None:
@@ -102,12 +102,12 @@ class KernelReading(Reading):
         output = p.writable and p.name not in self.hints.before
         dtype = FLOATS[-1] if scalar.real else torch.bool if scalar == BOOL else torch.int64
         dims = self._dims(p.name, len(inner))
-        flat = Flat(p.name, self.lanes, inner, not scalar.real, dims, starts=output, dtype=dtype)
+        flat = FlatMemory(p.name, self.lanes, inner, not scalar.real, dims, starts=output, dtype=dtype)
         if not output and dims is not None:
             flat.source = self._source(p.name, flat)
         self.flats[p.name] = flat
         memory = self.machine.memory
-        return memory.new(Ref(memory.hold(flat), (as_poly(0),), of), Pointer(of))
+        return memory.new(CRef(memory.hold(flat), (as_poly(0),), of), Pointer(of))
 
     def _dims(self, name: str, inner: int) -> tuple[Poly, ...] | None:
         dims = self.hints.dims.get(name)
@@ -118,7 +118,7 @@ class KernelReading(Reading):
             dims = tuple(f for d in dims for f in self.hints.factors(d))
         return tuple(map(self.hints.product, dims))
 
-    def _source(self, name: str, flat: Flat) -> torch.Tensor | None:
+    def _source(self, name: str, flat: FlatMemory) -> torch.Tensor | None:
         """What lies in an input."""
         shape = [self.lanes.size(d) for d in flat.all]
         if self.probing:

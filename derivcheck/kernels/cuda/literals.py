@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 
 from derivcheck.kernels.cuda.types import DOUBLE, FLOAT, INT, UINT
-from derivcheck.kernels.cuda.values import Number, Refused
+from derivcheck.kernels.cuda.values import CNumber, Refused
 
 
-def literal(written: str) -> Number:
+def literal(written: str) -> CNumber:
     """The number that a literal stands for.
 
     >>> literal("0.5f").value, literal("0x10u").value, literal("1'000").value
@@ -17,16 +17,16 @@ def literal(written: str) -> Number:
     plain = written.replace("'", "").lower()
     if plain[:1] in "+-" and plain:  # the parser takes a sign for a part of the number
         found = literal(plain[1:])
-        return Number(-found.value, INT if found.type == UINT else found.type) if plain[0] == "-" else found
+        return CNumber(-found.value, INT if found.type == UINT else found.type) if plain[0] == "-" else found
     try:
         if re.fullmatch(r"0x[0-9a-f]+[ul]*", plain):
-            return Number(int(plain.rstrip("ul"), 16), UINT if "u" in plain[2:] else INT)
+            return CNumber(int(plain.rstrip("ul"), 16), UINT if "u" in plain[2:] else INT)
         if re.fullmatch(r"[0-9]+[ul]*", plain):
             digits = plain.rstrip("ul")
             base = 8 if len(digits) > 1 and digits[0] == "0" else 10
-            return Number(int(digits, base), UINT if "u" in plain else INT)
+            return CNumber(int(digits, base), UINT if "u" in plain else INT)
         if plain.endswith("f"):
-            return Number(float(plain[:-1]), FLOAT)
-        return Number(float(plain.rstrip("l")), DOUBLE)
+            return CNumber(float(plain[:-1]), FLOAT)
+        return CNumber(float(plain.rstrip("l")), DOUBLE)
     except ValueError:
         raise Refused(f"the number {written}", "it is not read") from None

@@ -10,17 +10,17 @@ import torch
 
 from derivcheck.kernels.cuda.arithmetic import as_above_zero, of_numbers
 from derivcheck.kernels.cuda.mathematics import called
-from derivcheck.kernels.cuda.scopes import Scope, declared_name
+from derivcheck.kernels.cuda.scopes import CScope, declared_name
 from derivcheck.kernels.cuda.statements import Exits
 from derivcheck.kernels.cuda.syntax import text
 from derivcheck.kernels.cuda.threads import Threads
 from derivcheck.kernels.cuda.types import INT, Scalar
-from derivcheck.kernels.cuda.values import FLOATS, Aggregate, Load, Number, Ref, Refused, Value
+from derivcheck.kernels.cuda.values import FLOATS, Aggregate, CNumber, CRef, Load, Refused, Value
 from derivcheck.kernels.lanes.apart import refuse_meeting
 from derivcheck.kernels.lanes.carried import Carried
-from derivcheck.kernels.lanes.flat import Flat
+from derivcheck.kernels.lanes.flat import FlatMemory
 from derivcheck.kernels.lanes.lanes import Axis, Lanes
-from derivcheck.kernels.lanes.wholes import Datum, Whole, poly_of, whole
+from derivcheck.kernels.lanes.wholes import Datum, WholeNumber, poly_of, whole
 from derivcheck.notation.integers.polynomials import Index, Poly, Size, as_poly
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ class Range:
 class Loops(Threads):
     """Reads loops whose number of turns is an expression."""
 
-    def _do_for_statement(self, node: Node, scope: Scope) -> tuple[Exits, bool]:
+    def _do_for_statement(self, node: Node, scope: CScope) -> tuple[Exits, bool]:
         if self.lanes is None:
             return super()._do_for_statement(node, scope)
         inner = scope.inner()
@@ -55,7 +55,7 @@ class Loops(Threads):
 
     # -- the head -----------------------------------------------------------------------------
 
-    def _range(self, node: Node, scope: Scope) -> Range | None:
+    def _range(self, node: Node, scope: CScope) -> Range | None:
         """The values of the loop's variable; None where all turns are known."""
         first, asked, step = (node.child_by_field_name(n) for n in ("initializer", "condition", "update"))
         if first is None or asked is None or step is None or asked.type != "binary_expression":
@@ -92,7 +92,7 @@ class Loops(Threads):
             raise Refused("for", f"how long it goes on depends on data: {text(asked)}")
         return self._stepped(node, Range(name, kind, a, b, first.type == "declaration"), op, scope)
 
-    def _stepped(self, node: Node, head: Range, op: str, scope: Scope) -> Range:
+    def _stepped(self, node: Node, head: Range, op: str, scope: CScope) -> Range:
         """The values, by how the variable goes on."""
         name, a, b = head.name, head.start, head.end
         lanes, step = self.lanes, node.child_by_field_name("update")
@@ -113,7 +113,7 @@ class Loops(Threads):
             return replace(head, start=b + 1 if op == ">" else b, end=a + 1)
         raise Refused(f"for (…; {text(step)})", "its step is not read", "Loops go on by 1.")
 
-    def _stride(self, step: Node, name: str, scope: Scope) -> Poly | None:
+    def _stride(self, step: Node, name: str, scope: CScope) -> Poly | None:
         if step.type != "assignment_expression" or text(step.child_by_field_name("operator")) != "+=":
             return None
         found = self.number(step.child_by_field_name("right"), scope)  # type: ignore[arg-type]
@@ -123,13 +123,13 @@ class Loops(Threads):
         """A loop whose turns the lanes of a group share; None for another one."""
         return None
 
-    def parted(self, name: str, value: Carried, total: torch.Tensor, before: Number, group: str) -> Number:
+    def parted(self, name: str, value: Carried, total: torch.Tensor, before: CNumber, group: str) -> CNumber:
         """What each lane of a group has after its turns of a loop."""
         raise NotImplementedError
 
     # -- the turns ------------------------------------------------------------------------------
 
-    def _turns(self, node: Node, head: Range, scope: Scope) -> None:
+    def _turns(self, node: Node, head: Range, scope: CScope) -> None:
         """The body once, for all turns."""
         lanes, body = self.lanes, node.child_by_field_name("body")
         assert lanes is not None and body is not None
@@ -139,7 +139,7 @@ class Loops(Threads):
             raise Refused(f"for over {head.name}", "the lanes of a group share its turns, and not all of them come here")
         index, axes = lanes.open(head.name, self._most(head.end, lanes), key, head.group or None)
         inner = scope.inner()
-        own = self.memory.new(Number(whole(index, lanes), head.type), head.type)
+        own = self.memory.new(CNumber(whole(index, lanes), head.type), head.type)
         inner.variables[head.name] = own
         mark, written, self.memory.written = self.memory.mark, self.memory.written, set()
         with contextlib.ExitStack() as stack:
@@ -158,7 +158,7 @@ class Loops(Threads):
                 raise Refused(exits[0].kind, "it ends a loop over a size", "Give the size a value: the loop is unrolled then.")
         self._goes_on_by_itself(own, index, head)
         for axis in axes:
-            refuse_meeting([v for v in self.memory.store.values() if isinstance(v, Flat)], axis)
+            refuse_meeting([v for v in self.memory.store.values() if isinstance(v, FlatMemory)], axis)
         self._unseen(carried, mark)
         self.memory.written = written | self.memory.written
         some_turn = lanes.nonnegative(head.end - 1 - head.start)
@@ -169,13 +169,13 @@ class Loops(Threads):
         if outer is not None and not head.declared:
             self.memory.store[outer.cell] = Load(_last_turn)
 
-    def _shared_turns(self, node: Node, head: Range, scope: Scope) -> None:
+    def _shared_turns(self, node: Node, head: Range, scope: CScope) -> None:
         """The turns of a grid-stride loop: each is one of some thread's, so that they are the threads."""
         lanes, body = self.lanes, node.child_by_field_name("body")
         assert lanes is not None and body is not None
         inner, active, mark = scope.inner(), set(lanes.active), self.memory.mark
         written, self.memory.written = self.memory.written, set()
-        inner.variables[head.name] = self.memory.new(Number(whole(head.start, lanes), head.type), head.type)
+        inner.variables[head.name] = self.memory.new(CNumber(whole(head.start, lanes), head.type), head.type)
         lanes.active.add(head.threads)
         exits: Exits = []
         more, goes_on = self.statement(body, inner)
@@ -188,9 +188,9 @@ class Loops(Threads):
         self.memory.written |= written
         lanes.active = active
 
-    def _goes_on_by_itself(self, own: Ref, index: Poly, head: Range) -> None:
+    def _goes_on_by_itself(self, own: CRef, index: Poly, head: Range) -> None:
         found = self.memory.store[own.cell]
-        if not (isinstance(found, Number) and isinstance(found.value, Whole) and found.value.poly is index):
+        if not (isinstance(found, CNumber) and isinstance(found.value, WholeNumber) and found.value.poly is index):
             raise Refused(f"for over {head.name}", "its variable is changed in the body")
 
     def _most(self, end: Poly, lanes: Lanes) -> Poly:
@@ -214,12 +214,12 @@ class Loops(Threads):
             if cell <= mark - 1 and cell in self.memory.store and cell not in carried:
                 raise Refused("for", "a variable of before the loop is changed in it by a call, or through a pointer")
 
-    def _carry(self, node: Node, head: Range, scope: Scope) -> dict[int, tuple[Value, Value]]:
+    def _carry(self, node: Node, head: Range, scope: CScope) -> dict[int, tuple[Value, Value]]:
         """Replace the variables of before the loop that its body assigns."""
         found: dict[int, tuple[Value, Value]] = {}
         for name in _assigned_in(node.child_by_field_name("body")):
             ref = scope.variable(name)
-            if ref is None or ref.cell in found or isinstance(self.memory.store[ref.cell], (Flat, Ref)):
+            if ref is None or ref.cell in found or isinstance(self.memory.store[ref.cell], (FlatMemory, CRef)):
                 continue
             before = self.memory.store[ref.cell]
             token = _tokens(before, name)
@@ -238,12 +238,12 @@ class Loops(Threads):
             return Aggregate(before.type, tuple(self._summed(*row, axes, mask, some_turn, group) for row in rows))
         if isinstance(before, Load):
             before = before.take()
-        value = after.value if isinstance(after, Number) else None
-        if not isinstance(value, Carried) or not isinstance(before, Number):
+        value = after.value if isinstance(after, CNumber) else None
+        if not isinstance(value, Carried) or not isinstance(before, CNumber):
             return Load(_last_turn)
         if not value.op:
             return before
-        assert isinstance(after, Number) and self.lanes is not None
+        assert isinstance(after, CNumber) and self.lanes is not None
         start = before.value
         total = value.total(axes, mask, self.lanes, start, FLOATS[-1])
         if group:
@@ -251,18 +251,18 @@ class Loops(Threads):
         if value.op in "+*":
             if value.above_zero and some_turn:
                 as_above_zero(total)
-            return of_numbers(value.op, before, Number(total, before.type))
+            return of_numbers(value.op, before, CNumber(total, before.type))
         if isinstance(start, float) and start in (float("inf"), float("-inf")):
-            return Number(total, before.type)
-        return called(f"f{value.op}", [before, Number(total, before.type)])
+            return CNumber(total, before.type)
+        return called(f"f{value.op}", [before, CNumber(total, before.type)])
 
 
 def _last_turn() -> Value:
     raise Refused("a variable", "it holds what the last turn of a loop left there", "Declare it in the loop.")
 
 
-def _fits(v: Number) -> bool:
-    return isinstance(v.value, (int, Whole))
+def _fits(v: CNumber) -> bool:
+    return isinstance(v.value, (int, WholeNumber))
 
 
 def _tokens(value: Value, name: str) -> Value:
@@ -271,9 +271,9 @@ def _tokens(value: Value, name: str) -> Value:
         return Aggregate(value.type, tuple(_tokens(v, name) for v in value.items))
     if isinstance(value, Load):
         value = value.take()
-    if isinstance(value, Number) and value.type.real:
-        return Number(Carried(name, object()), value.type)
-    if isinstance(value, Number):
+    if isinstance(value, CNumber) and value.type.real:
+        return CNumber(Carried(name, object()), value.type)
+    if isinstance(value, CNumber):
         return Load(lambda: _counted(name))
     return value
 

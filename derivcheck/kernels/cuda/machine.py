@@ -8,7 +8,7 @@ from derivcheck.kernels.cuda import mathematics, quaternion_functions
 from derivcheck.kernels.cuda.calls import Argument, Calls
 from derivcheck.kernels.cuda.construct import constructed, refuse_made
 from derivcheck.kernels.cuda.memory import moved, part, settled, type_of
-from derivcheck.kernels.cuda.scopes import Scope, declared_name
+from derivcheck.kernels.cuda.scopes import CScope, declared_name
 from derivcheck.kernels.cuda.syntax import text
 from derivcheck.kernels.cuda.types import (
     FLOAT,
@@ -24,8 +24,8 @@ from derivcheck.kernels.cuda.types import (
 from derivcheck.kernels.cuda.values import (
     Aggregate,
     Braces,
-    Number,
-    Ref,
+    CNumber,
+    CRef,
     Referred,
     Refused,
     Unset,
@@ -44,11 +44,11 @@ _ATOMIC = ("atomicAdd", "gpuAtomicAdd", "atomicSub", "atomicMax", "atomicMin", "
 class Machine(Calls):
     """Reads functions."""
 
-    def _call_expression(self, node: Node, scope: Scope) -> Value:
+    def _call_expression(self, node: Node, scope: CScope) -> Value:
         found = self.called(node, scope)
         return self._decayed(found.place) if isinstance(found, Referred) else found
 
-    def called(self, node: Node, scope: Scope) -> Value:
+    def called(self, node: Node, scope: CScope) -> Value:
         """What a call gives: a value, or the place that it refers to."""
         function, listed = node.child_by_field_name("function"), node.child_by_field_name("arguments")
         assert function is not None and listed is not None
@@ -64,7 +64,7 @@ class Machine(Calls):
                 return constructed(cast, [self.value(given[0], scope)])
         name, template = _split(function)
         if "numeric_limits<float>::max" in text(function) and not given:
-            return Number(3.4028234663852886e38, FLOAT)
+            return CNumber(3.4028234663852886e38, FLOAT)
         if name in self.sources.patterns:
             raise Refused(f"macro {name}()", "macros with parameters are not read", "Write it as a __device__ function.")
         if name in self.sources.macros:
@@ -84,7 +84,7 @@ class Machine(Calls):
             return self.construction(kind, given, scope)
         return self._known(name, given, scope)
 
-    def _own(self, name: str, template: Node | None, given: list[Node], scope: Scope) -> tuple[Value] | None:
+    def _own(self, name: str, template: Node | None, given: list[Node], scope: CScope) -> tuple[Value] | None:
         """A call of a function of the source, in a tuple; None where it has none of this name that fits."""
         owner = scope.this.type.name if scope.this is not None and isinstance(scope.this.type, Struct) else ""
         method = f"{owner}::{name}"
@@ -104,12 +104,12 @@ class Machine(Calls):
             types[n] = self.types.read(a, scope) if is_type else self.value(_expression(a), scope)
         return (self.call(f, arguments, types, this),)
 
-    def _method(self, function: Node, given: list[Node], scope: Scope) -> Value:
+    def _method(self, function: Node, given: list[Node], scope: CScope) -> Value:
         base, name = function.child_by_field_name("argument"), text(function.child_by_field_name("field"))
         assert base is not None
         arrow = any(c.type == "->" for c in function.children)
         if arrow and base.type != "this":
-            this: Ref | None = self._pointed(self.value(base, scope))
+            this: CRef | None = self._pointed(self.value(base, scope))
         else:
             this = scope.this if base.type == "this" else self.place(base, scope)
         if this is None:
@@ -120,11 +120,11 @@ class Machine(Calls):
         f = self.chosen(f"{owner}::{name}", arguments)
         if f is None:
             if name == "size" and isinstance(this.type, Array) and this.type.n is not None:
-                return Number(this.type.n, INT)
+                return CNumber(this.type.n, INT)
             raise Refused(f".{name}()", "nothing defines it")
         return self.call(f, arguments, {}, this)
 
-    def construction(self, kind: Type, given: list[Node], scope: Scope) -> Value:
+    def construction(self, kind: Type, given: list[Node], scope: CScope) -> Value:
         """The value of a type made of arguments."""
         refuse_made(kind)
         return constructed(
@@ -143,10 +143,10 @@ class Machine(Calls):
             k = kind.index(declared_name(member.child_by_field_name("declarator")))
             if given is not None and k is not None:
                 any_function = next(iter(fs[0] for fs in self.sources.functions.values()))
-                items[k] = self.stored(self.value(given, Scope(any_function, 0)), kind.fields[k][1])
+                items[k] = self.stored(self.value(given, CScope(any_function, 0)), kind.fields[k][1])
         return Aggregate(kind, tuple(items))
 
-    def _known(self, name: str, given: list[Node], scope: Scope) -> Value:
+    def _known(self, name: str, given: list[Node], scope: CScope) -> Value:
         """A call of what the language, CUDA or glm provide."""
         if name.startswith("make_"):
             made = self._made(name.removeprefix("make_"), given, scope)
@@ -175,7 +175,7 @@ class Machine(Calls):
             return quaternion_functions.called(name, values)
         return mathematics.called(name, values)
 
-    def _made(self, name: str, given: list[Node], scope: Scope) -> Value | None:
+    def _made(self, name: str, given: list[Node], scope: CScope) -> Value | None:
         """``make_float3(x, y, z)`` of CUDA and ``make_vec3(pointer)`` of glm."""
         kind = known_type(name)
         if kind is None:
@@ -183,7 +183,7 @@ class Machine(Calls):
         values = [self.value(n, scope) for n in given]
         if len(values) == 1 and isinstance(values[0], Aggregate) and isinstance(values[0].type, Array):
             values[0] = self.address(given[0], scope) or values[0]
-        if len(values) != 1 or not isinstance(values[0], Ref):
+        if len(values) != 1 or not isinstance(values[0], CRef):
             return constructed(kind, values)
         pointer = values[0]
         rows = kind.rows if isinstance(kind, Matrix) else 0

@@ -17,13 +17,13 @@ from derivcheck.kernels.cuda.aggregates import binary, matrix, rows_of
 from derivcheck.kernels.cuda.arithmetic import as_above_zero, convert, dot, minus, of_numbers
 from derivcheck.kernels.cuda.quaternions import cross
 from derivcheck.kernels.cuda.types import BOOL, DOUBLE, FLOAT, INT, UINT, Matrix, Scalar, Vector
-from derivcheck.kernels.cuda.values import Aggregate, Number, Refused, Value, chosen, leaves, mapped
+from derivcheck.kernels.cuda.values import Aggregate, CNumber, Refused, Value, chosen, leaves, mapped
 from derivcheck.kernels.lanes.carried import Carried
-from derivcheck.kernels.lanes.groups import First, OfWarp, Part, Shifted, unwrapped
-from derivcheck.kernels.lanes.wholes import Whole
+from derivcheck.kernels.lanes.groups import First, LanePart, OfWarp, Shifted, unwrapped
+from derivcheck.kernels.lanes.wholes import WholeNumber
 
-_RADIAN = Number(math.pi / 180, FLOAT)
-ONE, ZERO = Number(1.0, FLOAT), Number(0.0, FLOAT)
+_RADIAN = CNumber(math.pi / 180, FLOAT)
+ONE, ZERO = CNumber(1.0, FLOAT), CNumber(0.0, FLOAT)
 
 # name -> (of Python numbers, of tensors)
 _UNARY: dict[str, tuple[Callable[[float], float], Callable[[Any], Any]]] = {
@@ -54,146 +54,146 @@ _UNARY: dict[str, tuple[Callable[[float], float], Callable[[Any], Any]]] = {
 }
 
 
-def _kind(*values: Number) -> Scalar:
+def _kind(*values: CNumber) -> Scalar:
     found = max((v.type for v in values), key=lambda t: t.rank)
     return found if found.real else DOUBLE
 
 
-def _unary(name: str) -> Callable[[Number], Number]:
+def _unary(name: str) -> Callable[[CNumber], CNumber]:
     plain, tensors = _UNARY[name]
 
-    def f(x: Number) -> Number:
+    def f(x: CNumber) -> CNumber:
         kind = _kind(x)
         v = convert(x, kind).value
         if not isinstance(v, torch.Tensor):
-            return Number(float(plain(v)), kind)
-        return Number(as_above_zero(tensors(v)) if name in ("exp", "exp2") else tensors(v), kind)
+            return CNumber(float(plain(v)), kind)
+        return CNumber(as_above_zero(tensors(v)) if name in ("exp", "exp2") else tensors(v), kind)
 
     return f
 
 
-def _abs(x: Number) -> Number:
-    if isinstance(x.value, Whole):
-        return _select(of_numbers(">=", x, Number(0, INT)), x, minus(x))  # type: ignore[return-value]
-    return Number(abs(x.value), x.type)
+def _abs(x: CNumber) -> CNumber:
+    if isinstance(x.value, WholeNumber):
+        return _select(of_numbers(">=", x, CNumber(0, INT)), x, minus(x))  # type: ignore[return-value]
+    return CNumber(abs(x.value), x.type)
 
 
-def _least(x: Number, y: Number) -> Number:
+def _least(x: CNumber, y: CNumber) -> CNumber:
     return _extreme(x, y, min, torch.minimum, "max")
 
 
-def _greatest(x: Number, y: Number) -> Number:
+def _greatest(x: CNumber, y: CNumber) -> CNumber:
     return _extreme(x, y, max, torch.maximum, "min")
 
 
-def _extreme(x: Number, y: Number, plain: Callable[..., Any], both: Callable[..., Any], bound: str) -> Number:
+def _extreme(x: CNumber, y: CNumber, plain: Callable[..., Any], both: Callable[..., Any], bound: str) -> CNumber:
     kind = max(x.type, y.type, key=lambda t: t.rank)
     a, b = (convert(v, kind).value for v in (x, y))
     for v, other in ((a, b), (b, a)):
-        if isinstance(v, Part):
-            return Number(v.joined("max" if bound == "min" else "min", other), kind)
+        if isinstance(v, LanePart):
+            return CNumber(v.joined("max" if bound == "min" else "min", other), kind)
         if isinstance(v, Carried):
-            return Number(v.then("max" if bound == "min" else "min", other), kind)
-    if any(isinstance(v, Whole) for v in (a, b)):
-        first = of_numbers("<=" if bound == "max" else ">=", Number(a, kind), Number(b, kind))
-        return _select(first, Number(a, kind), Number(b, kind))  # type: ignore[return-value]
+            return CNumber(v.then("max" if bound == "min" else "min", other), kind)
+    if any(isinstance(v, WholeNumber) for v in (a, b)):
+        first = of_numbers("<=" if bound == "max" else ">=", CNumber(a, kind), CNumber(b, kind))
+        return _select(first, CNumber(a, kind), CNumber(b, kind))  # type: ignore[return-value]
     if x.known and y.known:
-        return Number(plain(a, b), kind)
+        return CNumber(plain(a, b), kind)
     if x.known or y.known:
         t, n = (a, b) if y.known else (b, a)
-        return Number(torch.clamp(t, **{bound: n}), kind)
-    return Number(both(a, b), kind)
+        return CNumber(torch.clamp(t, **{bound: n}), kind)
+    return CNumber(both(a, b), kind)
 
 
-def _atan(*v: Number) -> Number:
+def _atan(*v: CNumber) -> CNumber:
     if len(v) == 2:
         return _atan2(*v)
     kind, x = _kind(*v), v[0].value
-    return Number(torch.atan(x) if isinstance(x, torch.Tensor) else math.atan(x), kind)
+    return CNumber(torch.atan(x) if isinstance(x, torch.Tensor) else math.atan(x), kind)
 
 
-def _atan2(y: Number, x: Number) -> Number:
+def _atan2(y: CNumber, x: CNumber) -> CNumber:
     kind = _kind(x, y)
     if x.known and y.known:
-        return Number(math.atan2(y.value, x.value), kind)
+        return CNumber(math.atan2(y.value, x.value), kind)
     tensor = next(v.value for v in (x, y) if not v.known)
     a, b = (torch.full_like(tensor, v.value) if v.known else v.value for v in (y, x))
-    return Number(torch.atan2(a, b), kind)
+    return CNumber(torch.atan2(a, b), kind)
 
 
-def _pow(x: Number, y: Number) -> Number:
+def _pow(x: CNumber, y: CNumber) -> CNumber:
     kind = _kind(x, y)
     base, power = x.value, y.value
     if x.known and y.known:
         found = base**power
         if isinstance(found, complex):
             raise Refused("pow", f"{base} has no real power {power}")
-        return Number(float(found), kind)
+        return CNumber(float(found), kind)
     if y.known and float(power).is_integer() and abs(power) <= 64:
         power = int(power)
-    return Number(torch.pow(base, power), kind)
+    return CNumber(torch.pow(base, power), kind)
 
 
-def _fma(x: Number, y: Number, z: Number) -> Number:
+def _fma(x: CNumber, y: CNumber, z: CNumber) -> CNumber:
     return of_numbers("+", of_numbers("*", x, y), z)
 
 
-def _saturate(x: Number) -> Number:
+def _saturate(x: CNumber) -> CNumber:
     return _clamp(x, ZERO, ONE)
 
 
-def _clamp(x: Number, low: Number, high: Number) -> Number:
+def _clamp(x: CNumber, low: CNumber, high: CNumber) -> CNumber:
     if low.known and high.known and not x.known:
-        return Number(torch.clamp(x.value, low.value, high.value), x.type)
+        return CNumber(torch.clamp(x.value, low.value, high.value), x.type)
     return _least(_greatest(x, low), high)
 
 
-def _length(*parts: Number) -> Number:
+def _length(*parts: CNumber) -> CNumber:
     return _unary("sqrt")(dot(parts, parts))
 
 
-def _mod(x: Number, y: Number) -> Number:
+def _mod(x: CNumber, y: CNumber) -> CNumber:
     if x.known and y.known:
-        return Number(math.fmod(x.value, y.value), _kind(x, y))
+        return CNumber(math.fmod(x.value, y.value), _kind(x, y))
     raise Refused("fmod", "a remainder that depends on data is not read")
 
 
-def _copysign(x: Number, y: Number) -> Number:
+def _copysign(x: CNumber, y: CNumber) -> CNumber:
     if x.known and y.known:
-        return Number(math.copysign(x.value, y.value), _kind(x, y))
+        return CNumber(math.copysign(x.value, y.value), _kind(x, y))
     size = _abs(x)
     return _select(of_numbers("<", y, ZERO), minus(size), size)  # type: ignore[return-value]
 
 
-def _cbrt(x: Number) -> Number:
+def _cbrt(x: CNumber) -> CNumber:
     kind = _kind(x)
     v = convert(x, kind).value
     if not isinstance(v, torch.Tensor):
-        return Number(math.copysign(abs(v) ** (1 / 3), v), kind)
-    return Number(torch.sign(v) * torch.pow(torch.abs(v), 1 / 3), kind)
+        return CNumber(math.copysign(abs(v) ** (1 / 3), v), kind)
+    return CNumber(torch.sign(v) * torch.pow(torch.abs(v), 1 / 3), kind)
 
 
-def _select(condition: Number, yes: Value, no: Value) -> Value:
+def _select(condition: CNumber, yes: Value, no: Value) -> Value:
     if condition.known:
         return yes if condition.value else no
     return chosen(condition.value, yes, no)
 
 
-def _isnan(x: Number) -> Number:
-    return Number(math.isnan(x.value) if x.known else x.value != x.value, BOOL)
+def _isnan(x: CNumber) -> CNumber:
+    return CNumber(math.isnan(x.value) if x.known else x.value != x.value, BOOL)
 
 
-def _sign(x: Number) -> Number:
-    return Number(torch.sign(x.value) if not x.known else float((x.value > 0) - (x.value < 0)), x.type)
+def _sign(x: CNumber) -> CNumber:
+    return CNumber(torch.sign(x.value) if not x.known else float((x.value > 0) - (x.value < 0)), x.type)
 
 
-def _rounded(name: str) -> Callable[..., Number]:
+def _rounded(name: str) -> Callable[..., CNumber]:
     """The intrinsics that are an operator with a rounding of their own."""
     op = {"add": "+", "sub": "-", "mul": "*", "div": "/"}[name]
     return lambda x, y: of_numbers(op, x, y)
 
 
-ELEMENTWISE: dict[str, Callable[..., Number]] = {
+ELEMENTWISE: dict[str, Callable[..., CNumber]] = {
     **{n: _unary(n) for n in _UNARY},
     "fabs": _abs, "abs": _abs, "fmin": _least, "min": _least, "fmax": _greatest, "max": _greatest,
     "atan": _atan, "atan2": _atan2, "pow": _pow, "powi": _pow, "fma": _fma, "saturate": _saturate, "clamp": _clamp,
@@ -257,9 +257,9 @@ def _determinant(m: Value) -> Value:
     return _det(_columns(m))
 
 
-def _det(columns: list[tuple[Any, ...]]) -> Number:
+def _det(columns: list[tuple[Any, ...]]) -> CNumber:
     if len(columns) == 1:
-        found: Number = columns[0][0]
+        found: CNumber = columns[0][0]
         return found
     return reduce(
         lambda s, k: of_numbers("+" if k % 2 == 0 else "-", s, of_numbers("*", columns[k][0], _minor(columns, k, 0))),
@@ -268,7 +268,7 @@ def _det(columns: list[tuple[Any, ...]]) -> Number:
     )
 
 
-def _minor(columns: list[tuple[Any, ...]], i: int, j: int) -> Number:
+def _minor(columns: list[tuple[Any, ...]], i: int, j: int) -> CNumber:
     return _det([c[:j] + c[j + 1 :] for k, c in enumerate(columns) if k != i])
 
 
@@ -320,10 +320,10 @@ def called(name: str, arguments: list[Value]) -> Value:
     name = plain(name)
     arguments = [_alone(a, name, arguments) for a in arguments]
     for v in (x for a in arguments for x in (leaves(a))):
-        if isinstance(v, Number) and isinstance(v.value, Carried) and name not in ("fmax", "fmin", "max", "min"):
+        if isinstance(v, CNumber) and isinstance(v.value, Carried) and name not in ("fmax", "fmin", "max", "min"):
             raise v.value.refuse()
     try:
-        if name in WHOLE and not (name == "length" and all(isinstance(a, Number) for a in arguments)):
+        if name in WHOLE and not (name == "length" and all(isinstance(a, CNumber) for a in arguments)):
             return WHOLE[name](*arguments)
         return _elementwise(name, arguments)
     except (TypeError, ValueError, OverflowError, ZeroDivisionError) as e:
@@ -334,18 +334,18 @@ def called(name: str, arguments: list[Value]) -> Value:
 
 def _alone(a: Value, name: str, beside: list[Value]) -> Value:
     """A number that a group of threads shares, as one that may be used."""
-    if not isinstance(a, Number) or not isinstance(a.value, (Part, Shifted, First, OfWarp)):
+    if not isinstance(a, CNumber) or not isinstance(a.value, (LanePart, Shifted, First, OfWarp)):
         return a
-    if name in ("fmax", "fmin", "max", "min") and any(isinstance(b, Number) and isinstance(b.value, Shifted) for b in beside):
+    if name in ("fmax", "fmin", "max", "min") and any(isinstance(b, CNumber) and isinstance(b.value, Shifted) for b in beside):
         return a
-    return Number(unwrapped(a.value), a.type)
+    return CNumber(unwrapped(a.value), a.type)
 
 
 def _elementwise(name: str, arguments: list[Value]) -> Value:
     f = ELEMENTWISE[name]
     shaped = [a for a in arguments if isinstance(a, Aggregate)]
     if not shaped:
-        if not all(isinstance(a, Number) for a in arguments):
+        if not all(isinstance(a, CNumber) for a in arguments):
             raise Refused(f"{name}()", "it is called with what is no number")
         return f(*arguments)
     whole = [a if isinstance(a, Aggregate) else mapped(lambda _, a=a: a, shaped[0]) for a in arguments]
@@ -354,10 +354,10 @@ def _elementwise(name: str, arguments: list[Value]) -> Value:
     return mapped(f, *whole)
 
 
-def constant(name: str) -> Number | None:
+def constant(name: str) -> CNumber | None:
     """A constant of the C library, by name."""
     found = _CONSTANTS.get(name)
-    return None if found is None else Number(found, INT if isinstance(found, int) else DOUBLE)
+    return None if found is None else CNumber(found, INT if isinstance(found, int) else DOUBLE)
 
 
 _CONSTANTS = {

@@ -11,11 +11,11 @@ from derivcheck.kernels.cuda.pointers import loaded, moved_flat, put_flat, put_s
 from derivcheck.kernels.cuda.types import Array, Scalar, Type, Vector
 from derivcheck.kernels.cuda.values import (
     Aggregate,
+    CNumber,
+    CRef,
     Load,
     Null,
-    Number,
     ReadsBefore,
-    Ref,
     Refused,
     Start,
     Unset,
@@ -26,9 +26,9 @@ from derivcheck.kernels.cuda.values import (
     put,
     type_of,
 )
-from derivcheck.kernels.lanes.flat import Flat
+from derivcheck.kernels.lanes.flat import FlatMemory
 from derivcheck.kernels.lanes.groups import Shared
-from derivcheck.kernels.lanes.wholes import Whole
+from derivcheck.kernels.lanes.wholes import WholeNumber
 
 Store = dict[int, Value]
 
@@ -47,13 +47,13 @@ class Memory:
         self.lowest = 0  # the lowest cell that was written since this was set
         self._next = 0
 
-    def new(self, value: Value, kind: Type) -> Ref:
+    def new(self, value: Value, kind: Type) -> CRef:
         """A cell with a value in it."""
         self._next += 1
         self.store[self._next] = value
-        return Ref(self._next, (), kind)
+        return CRef(self._next, (), kind)
 
-    def hold(self, memory: Flat | Shared) -> int:
+    def hold(self, memory: FlatMemory | Shared) -> int:
         """A cell for memory that pointers point into."""
         self._next += 1
         self.store[self._next] = memory
@@ -68,37 +68,37 @@ class Memory:
         """Drop the cells above a mark."""
         self.store = {c: v for c, v in self.store.items() if c <= mark}
 
-    def raw(self, ref: Ref) -> Value:
+    def raw(self, ref: CRef) -> Value:
         """What lies at a place, whether it was written or not."""
         held = self.store[ref.cell]
         if isinstance(held, Shared):
             return taken_shared(held, ref, self.lanes)
-        return loaded(held, ref, self.line) if isinstance(held, Flat) else get(held, ref.path)
+        return loaded(held, ref, self.line) if isinstance(held, FlatMemory) else get(held, ref.path)
 
-    def read(self, ref: Ref) -> Value:
+    def read(self, ref: CRef) -> Value:
         """The value at a place; an output that was added to is an input as well, where it is read."""
         owner = self.outputs.get(ref.cell)
         if owner in self.added:
             raise ReadsBefore(owner)
         return settled(self.raw(ref))
 
-    def old(self, ref: Ref) -> Value:
+    def old(self, ref: CRef) -> Value:
         """The value at a place that is about to be added to: what was not written yet starts from zero."""
 
         def leaf(v: Value) -> Value:
             if isinstance(v, Start):
                 self.added[v.owner] = None
-                return Number(0, ref.type if isinstance(ref.type, Scalar) else _REAL)
+                return CNumber(0, ref.type if isinstance(ref.type, Scalar) else _REAL)
             return settled(v)
 
         return mapped(leaf, self.raw(ref))
 
-    def write(self, ref: Ref, value: Value) -> None:
+    def write(self, ref: CRef, value: Value) -> None:
         """Put a value at a place; of results it is kept which line did."""
         if ref.cell in self.outputs:
             self.writers.setdefault(self.outputs[ref.cell], {})[ref.path, self.line] = None
         held = self.store[ref.cell]
-        if isinstance(held, (Flat, Shared)):
+        if isinstance(held, (FlatMemory, Shared)):
             self.lowest = min(self.lowest, ref.cell)
             if isinstance(held, Shared):
                 put_shared(held, ref, value, self.lanes)
@@ -109,12 +109,12 @@ class Memory:
         self.written.add(ref.cell)
         self.store[ref.cell] = put(self.store[ref.cell], ref.path, value)
 
-    def add(self, ref: Ref, value: Value, atomic: bool = False) -> bool:
+    def add(self, ref: CRef, value: Value, atomic: bool = False) -> bool:
         """Add to flat memory; False where this is none."""
         held = self.store[ref.cell]
         if isinstance(held, Shared):
             raise Refused(f"{held.name}[…]", "what is added to shared memory is not read but for a tree")
-        if not isinstance(held, Flat):
+        if not isinstance(held, FlatMemory):
             return False
         self.lowest = min(self.lowest, ref.cell)
         put_flat(held, ref, value, self.line, "atomic" if atomic else "add")
@@ -158,27 +158,27 @@ def _leaves(value: Value) -> Iterable[Value]:
         yield value
 
 
-def part(ref: Ref, k: int, kind: Type) -> Ref:
+def part(ref: CRef, k: int, kind: Type) -> CRef:
     """The k-th part of a place."""
-    return Ref(ref.cell, (*ref.path, k), kind)
+    return CRef(ref.cell, (*ref.path, k), kind)
 
 
-def moved(pointer: Value, by: Any, memory: Memory) -> Ref:
+def moved(pointer: Value, by: Any, memory: Memory) -> CRef:
     """``pointer + by``."""
     if isinstance(pointer, Null):
         raise Refused("the null pointer", "it points to nothing")
-    if not isinstance(pointer, Ref):
+    if not isinstance(pointer, CRef):
         raise Refused("pointer arithmetic", "this is no pointer")
-    if isinstance(memory.store[pointer.cell], (Flat, Shared)):
+    if isinstance(memory.store[pointer.cell], (FlatMemory, Shared)):
         return moved_flat(pointer, by)
-    if isinstance(by, (torch.Tensor, Whole)):
+    if isinstance(by, (torch.Tensor, WholeNumber)):
         raise Refused("a position that depends on data", "it is not known where that is", "Give whole numbers a value.")
     if by == 0:
         return pointer
     around = get(memory.store[pointer.cell], pointer.path[:-1]) if pointer.path else None
     if not isinstance(around, Aggregate) or not isinstance(around.type, (Array, Vector)):
         raise Refused("pointer arithmetic", "it leaves the object that is pointed to")
-    return Ref(pointer.cell, (*pointer.path[:-1], pointer.path[-1] + int(by)), pointer.type)
+    return CRef(pointer.cell, (*pointer.path[:-1], pointer.path[-1] + int(by)), pointer.type)
 
 
 __all__ = ["Memory", "Store", "moved", "part", "settled", "type_of"]

@@ -11,10 +11,10 @@ from derivcheck.kernels.cuda.arithmetic import truth
 from derivcheck.kernels.cuda.literals import literal
 from derivcheck.kernels.cuda.memory import Memory, part
 from derivcheck.kernels.cuda.named import named_construct
-from derivcheck.kernels.cuda.scopes import Scope, Types
+from derivcheck.kernels.cuda.scopes import CScope, Types
 from derivcheck.kernels.cuda.syntax import Sources, text
 from derivcheck.kernels.cuda.types import BOOL, INT, Array, Struct, Type
-from derivcheck.kernels.cuda.values import Braces, Null, Number, Ref, Refused, Value
+from derivcheck.kernels.cuda.values import Braces, CNumber, CRef, Null, Refused, Value
 from derivcheck.kernels.lanes.lanes import Lanes
 
 if TYPE_CHECKING:
@@ -44,16 +44,16 @@ class Names:
         self.types = Types(sources, self.counted)
         self.steps = 0
 
-    def counted(self, node: Node, scope: Scope) -> int:
+    def counted(self, node: Node, scope: CScope) -> int:
         """The whole number that an expression is worth."""
         found = self.value(node, scope)
-        if not isinstance(found, Number) or not found.known or found.type.real:
+        if not isinstance(found, CNumber) or not found.known or found.type.real:
             raise Refused(f"the number {text(node)}", "the source does not tell it", "Give it a value.")
         return int(found.value)
 
-    def value(self, node: Node, scope: Scope) -> Value:
+    def value(self, node: Node, scope: CScope) -> Value:
         """What an expression is worth."""
-        rule: Callable[[Node, Scope], Value] | None = getattr(self, f"_{node.type}", None)
+        rule: Callable[[Node, CScope], Value] | None = getattr(self, f"_{node.type}", None)
         if rule is None:
             raise Refused(named_construct(node), "it is not read")
         return rule(node, scope)
@@ -69,7 +69,7 @@ class Names:
         memory.lowest = before
         return found
 
-    def unordered(self, nodes: list[Node], scope: Scope, run: Callable[[Node], R]) -> list[R]:
+    def unordered(self, nodes: list[Node], scope: CScope, run: Callable[[Node], R]) -> list[R]:
         """``run`` of expressions that C++ takes in any order: none may change a variable that another one has."""
         before, changed, found = self.memory.written, list[set[int]](), list[R]()
         for n in nodes:
@@ -86,38 +86,38 @@ class Names:
                         raise Refused(f"{name!r}", "it is changed and used in one expression, in whichever order")
         return found
 
-    def number(self, node: Node, scope: Scope) -> Number:
+    def number(self, node: Node, scope: CScope) -> CNumber:
         """The number that an expression is worth."""
         found = self.value(node, scope)
-        if not isinstance(found, Number):
+        if not isinstance(found, CNumber):
             raise Refused(text(node)[:40], "a number was expected")
         return found
 
-    def condition(self, node: Node, scope: Scope) -> Number:
+    def condition(self, node: Node, scope: CScope) -> CNumber:
         """An expression as a condition."""
         found = self.value(node, scope)
-        if isinstance(found, (Ref, Null)):
-            return Number(isinstance(found, Ref), BOOL)
+        if isinstance(found, (CRef, Null)):
+            return CNumber(isinstance(found, CRef), BOOL)
         return truth(found)
 
     # -- leaves ------------------------------------------------------------------------
 
-    def _number_literal(self, node: Node, scope: Scope) -> Value:
+    def _number_literal(self, node: Node, scope: CScope) -> Value:
         return literal(text(node))
 
-    def _true(self, node: Node, scope: Scope) -> Value:
-        return Number(True, BOOL)
+    def _true(self, node: Node, scope: CScope) -> Value:
+        return CNumber(True, BOOL)
 
-    def _false(self, node: Node, scope: Scope) -> Value:
-        return Number(False, BOOL)
+    def _false(self, node: Node, scope: CScope) -> Value:
+        return CNumber(False, BOOL)
 
-    def _null(self, node: Node, scope: Scope) -> Value:
+    def _null(self, node: Node, scope: CScope) -> Value:
         return Null()
 
-    def _type_identifier(self, node: Node, scope: Scope) -> Value:
+    def _type_identifier(self, node: Node, scope: CScope) -> Value:
         return self._identifier(node, scope)
 
-    def _identifier(self, node: Node, scope: Scope) -> Value:
+    def _identifier(self, node: Node, scope: CScope) -> Value:
         name = text(node)
         found = scope.variable(name)
         if found is not None:
@@ -133,18 +133,18 @@ class Names:
             raise Refused(f"{name!r}", "nothing defines it", "Give the file that does with include=.")
         return known
 
-    def _qualified_identifier(self, node: Node, scope: Scope) -> Value:
+    def _qualified_identifier(self, node: Node, scope: CScope) -> Value:
         name = text(node).replace(" ", "")
         found = self._global(name, scope) or self._global(name.rpartition("::")[2], scope)
         if found is None:
             raise Refused(f"{name!r}", "nothing defines it", "Give the file that does with include=.")
         return found
 
-    def _decayed(self, ref: Ref) -> Value:
+    def _decayed(self, ref: CRef) -> Value:
         """What a variable is worth: an array stands for itself, and is read where its elements are."""
         return self.memory.raw(ref) if isinstance(ref.type, Array) else self.memory.read(ref)
 
-    def _global(self, name: str, scope: Scope, node: Node | None = None) -> Value | None:
+    def _global(self, name: str, scope: CScope, node: Node | None = None) -> Value | None:
         sources = self.sources
         if name in sources.twice:
             raise Refused(f"{name!r}", "it is defined twice, and differently")
@@ -161,11 +161,11 @@ class Names:
             node, before = sources.enums[name]
             if node is not None:
                 return self.value(node, scope)
-            last = self._global(before, scope) if before is not None else Number(-1, INT)
-            return binary("+", last, Number(1, INT)) if last is not None else None
+            last = self._global(before, scope) if before is not None else CNumber(-1, INT)
+            return binary("+", last, CNumber(1, INT)) if last is not None else None
         return mathematics.constant(name)
 
-    def _macro(self, name: str, scope: Scope, at: Node | None) -> Value:
+    def _macro(self, name: str, scope: CScope, at: Node | None) -> Value:
         """A macro that stands for an expression; it is read as one, where what stands around it does not cut it."""
         node, _ = self.sources.macros[name]
         body = text(node.child_by_field_name("value")).strip()

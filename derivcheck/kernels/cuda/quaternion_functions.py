@@ -10,10 +10,10 @@ from derivcheck.kernels.cuda.arithmetic import minus, of_numbers
 from derivcheck.kernels.cuda.mathematics import called as of_mathematics
 from derivcheck.kernels.cuda.quaternions import turned
 from derivcheck.kernels.cuda.types import FLOAT, INT, Quaternion, Vector
-from derivcheck.kernels.cuda.values import Aggregate, Number, Refused, Value, chosen, mapped
+from derivcheck.kernels.cuda.values import Aggregate, CNumber, Refused, Value, chosen, mapped
 
-_ONE, _TWO, _ZERO = (Number(n, INT) for n in (1, 2, 0))
-_EPSILON = Number(1 - 2.0**-23, FLOAT)
+_ONE, _TWO, _ZERO = (CNumber(n, INT) for n in (1, 2, 0))
+_EPSILON = CNumber(1 - 2.0**-23, FLOAT)
 
 
 def is_quaternion(v: Value) -> bool:
@@ -41,22 +41,22 @@ def called(name: str, given: Sequence[Value]) -> Value:
     return f[1](*given)
 
 
-def _dot(a: Any, b: Any) -> Number:
+def _dot(a: Any, b: Any) -> CNumber:
     x, y, z, w = (of_numbers("*", p, q) for p, q in zip(a.items, b.items))
     return of_numbers("+", of_numbers("+", w, x), of_numbers("+", y, z))
 
 
-def _number(name: str, x: Number) -> Number:
+def _number(name: str, x: CNumber) -> CNumber:
     found = of_mathematics(name, [x])
-    assert isinstance(found, Number)
+    assert isinstance(found, CNumber)
     return found
 
 
-def _picked(condition: Number, yes: Value, no: Value) -> Value:
+def _picked(condition: CNumber, yes: Value, no: Value) -> Value:
     return (yes if condition.value else no) if condition.known else chosen(condition.value, yes, no)
 
 
-def _length(q: Value) -> Number:
+def _length(q: Value) -> CNumber:
     return _number("sqrt", _dot(q, q))
 
 
@@ -79,13 +79,13 @@ def _rotation(q: Any) -> Value:
     """``mat3_cast``: columns first."""
     x, y, z, w = q.items
 
-    def of(op: str, a: Number, b: Number, c: Number, d: Number) -> Number:
+    def of(op: str, a: CNumber, b: CNumber, c: CNumber, d: CNumber) -> CNumber:
         return of_numbers(op, of_numbers("*", a, b), of_numbers("*", c, d))
 
-    def twice(v: Number) -> Number:
+    def twice(v: CNumber) -> CNumber:
         return of_numbers("*", _TWO, v)
 
-    def kept(a: Number, b: Number) -> Number:
+    def kept(a: CNumber, b: CNumber) -> CNumber:
         return of_numbers("-", _ONE, twice(of("+", a, a, b, b)))
 
     return matrix(
@@ -103,13 +103,13 @@ def _rotated(q: Any, v: Any) -> Value:
     return turned(q, v)
 
 
-def _mixed(a: Number, b: Number, t: Number) -> Number:
+def _mixed(a: CNumber, b: CNumber, t: CNumber) -> CNumber:
     return of_numbers("+", of_numbers("*", a, of_numbers("-", _ONE, t)), of_numbers("*", b, t))
 
 
 def _slerp(a: Any, b: Any, t: Any) -> Value:
     """Along the shorter way on the sphere; in a straight line where the two are close."""
-    if not is_quaternion(b) or not isinstance(t, Number):
+    if not is_quaternion(b) or not isinstance(t, CNumber):
         raise Refused("slerp()", "it is read of two quaternions and a number")
     cosine = _dot(a, b)
     longer = of_numbers("<", cosine, _ZERO)

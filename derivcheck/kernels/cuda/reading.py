@@ -13,17 +13,17 @@ from derivcheck.errors import InputError, UnsupportedOperation
 from derivcheck.kernels.cuda import syntax
 from derivcheck.kernels.cuda.arithmetic import convert
 from derivcheck.kernels.cuda.machine import Machine
-from derivcheck.kernels.cuda.scopes import Scope, declared_name, is_const, is_reference
+from derivcheck.kernels.cuda.scopes import CScope, declared_name, is_const, is_reference
 from derivcheck.kernels.cuda.statements import RESULT
 from derivcheck.kernels.cuda.syntax import Function, Sources, place, text
 from derivcheck.kernels.cuda.types import BOOL, FLOAT, Array, Pointer, Scalar, Struct, Type, Void, shape_of
 from derivcheck.kernels.cuda.values import (
     FLOATS,
     Aggregate,
+    CNumber,
+    CRef,
     Load,
     Null,
-    Number,
-    Ref,
     Refused,
     Start,
     Unset,
@@ -67,7 +67,7 @@ class Shapes:
 
 
 @dataclass(frozen=True)
-class Subject:
+class FunctionRead:
     """What is read: a function, with the values of parameters that are given, and the names of the threads' dimensions."""
 
     sources: Sources
@@ -84,13 +84,15 @@ class Subject:
 class Reading:
     """One reading of the body; without inputs, to find out what it reads and writes."""
 
-    def __init__(self, f: Subject, inputs: Mapping[str, Any] | None, shapes: Shapes | None, also: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self, f: FunctionRead, inputs: Mapping[str, Any] | None, shapes: Shapes | None, also: tuple[str, ...] = ()
+    ) -> None:
         self.f, self.given, self.machine = f, inputs, Machine(f.sources)
         self.shapes, self.probing, self.also = shapes or Shapes(), shapes is None, also
         self.rank = 0 if self.probing else len(f.batch)
-        self.scope = Scope(f.function, 0)
+        self.scope = CScope(f.function, 0)
         self.inner = self.scope
-        self.cells: dict[str, Ref] = {}
+        self.cells: dict[str, CRef] = {}
         self.extent: dict[str, int] = {}
         self.before: dict[str, Value] = {}
 
@@ -141,7 +143,7 @@ class Reading:
 
     # -- parameters -----------------------------------------------------------------------
 
-    def _bound(self, p: Parameter) -> Ref:
+    def _bound(self, p: Parameter) -> CRef:
         memory, kind = self.machine.memory, p.type
         if p.name in self.f.fixed:
             return memory.new(*self._fixed(p, self.f.fixed[p.name]))
@@ -162,13 +164,13 @@ class Reading:
         if value is None and isinstance(p.type, Pointer):
             return Null(), p.type
         if isinstance(value, (bool, int, float)) and isinstance(p.type, Scalar):
-            return convert(Number(value, FLOAT if isinstance(value, float) else p.type), p.type), p.type
+            return convert(CNumber(value, FLOAT if isinstance(value, float) else p.type), p.type), p.type
         if isinstance(value, (list, tuple)) and isinstance(p.type, (Pointer, Array)):
             of = p.type.to if isinstance(p.type, Pointer) else p.type.of
             assert isinstance(of, Scalar)
-            array = Aggregate(Array(of, len(value)), tuple(Number(v, of) for v in value))
+            array = Aggregate(Array(of, len(value)), tuple(CNumber(v, of) for v in value))
             cell = self.machine.memory.new(array, array.type)
-            return Ref(cell.cell, (0,), of), Pointer(of)
+            return CRef(cell.cell, (0,), of), Pointer(of)
         raise InputError(f"{p.name}={value!r} of {self.f.name}: expected a number, or None for a pointer")
 
     def _value(self, name: str, kind: Type) -> Value:
@@ -197,13 +199,13 @@ class Reading:
         found = (self.given or {})[name]
         return found if isinstance(found, torch.Tensor) else torch.full((), found, dtype=FLOATS[-1])
 
-    def _probe(self, kind: Type) -> Number:
+    def _probe(self, kind: Type) -> CNumber:
         of = _scalar(kind)
         if of == BOOL:
             raise Refused("a parameter that is true or false", "it is not known which", "Give it a value, as in name=True.")
-        return Number(torch.tensor(0.5, dtype=torch.float64), of)
+        return CNumber(torch.tensor(0.5, dtype=torch.float64), of)
 
-    def _pointer(self, p: Parameter, output: bool) -> Ref:
+    def _pointer(self, p: Parameter, output: bool) -> CRef:
         kind, memory = p.type, self.machine.memory
         of = kind.to if isinstance(kind, Pointer) else kind.of  # type: ignore[union-attr]
         if isinstance(of, Pointer):
@@ -223,9 +225,9 @@ class Reading:
         self.cells[p.name] = whole
         if output:
             memory.outputs[whole.cell] = p.name
-        return whole if known else memory.new(Ref(whole.cell, (0,), of), Pointer(of))
+        return whole if known else memory.new(CRef(whole.cell, (0,), of), Pointer(of))
 
-    def _seen(self, name: str, k: int, of: Type) -> Number:
+    def _seen(self, name: str, k: int, of: Type) -> CNumber:
         self.extent[name] = max(self.extent[name], k + 1)
         return self._probe(of)
 
@@ -269,7 +271,7 @@ class Reading:
             return []
         if isinstance(value, Aggregate) and isinstance(value.type, Struct):
             return [(n, v) for n, v in _fields("", value)]
-        if isinstance(value, (Ref, Null)):
+        if isinstance(value, (CRef, Null)):
             raise InputError(f"{self.f.name} returns a pointer; expected a number, a vector, a matrix or a struct")
         return [(RESULT, value)]
 
@@ -377,8 +379,8 @@ def _element(t: torch.Tensor, at: tuple[int, ...], kind: Type) -> Value:
     return Load(lambda: _number(t, at, kind)) if at else _number(t, at, kind)
 
 
-def _number(t: torch.Tensor, at: tuple[int, ...], kind: Type) -> Number:
+def _number(t: torch.Tensor, at: tuple[int, ...], kind: Type) -> CNumber:
     for k in at:  # the own dimensions are the last ones
         t = t.select(t.dim() - len(at), k) if len(at) else t
         at = at[1:]
-    return Number(t, _scalar(kind))
+    return CNumber(t, _scalar(kind))

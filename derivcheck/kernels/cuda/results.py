@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import torch
 
 from derivcheck.kernels.cuda.types import BOOL, FLOAT
-from derivcheck.kernels.cuda.values import Aggregate, Load, Number, Start, Unset, Value, as_tensor
+from derivcheck.kernels.cuda.values import Aggregate, CNumber, Load, Start, Unset, Value, as_tensor
 
 
 def stacked(value: Value, shape: tuple[int, ...], like: torch.Tensor) -> torch.Tensor:
@@ -39,8 +39,8 @@ def _whole(value: Value, like: torch.Tensor) -> torch.Tensor:
     if isinstance(value, Load):
         value = value.take()
     if isinstance(value, (Start, Unset)):
-        value = Number(0.0, FLOAT)
-    assert isinstance(value, Number)
+        value = CNumber(0.0, FLOAT)
+    assert isinstance(value, CNumber)
     if value.known:
         if value.type == BOOL:
             return torch.full_like(like, value.value, dtype=torch.bool)

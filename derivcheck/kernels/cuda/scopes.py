@@ -23,33 +23,33 @@ from derivcheck.kernels.cuda.types import (
     Void,
     known_type,
 )
-from derivcheck.kernels.cuda.values import Ref, Refused, Value
+from derivcheck.kernels.cuda.values import CRef, Refused, Value
 
 if TYPE_CHECKING:
     from tree_sitter import Node
 
 
 @dataclass
-class Scope:
+class CScope:
     """The names of a block, and those around it."""
 
     function: Function
     call: int
-    around: Scope | None = None
-    variables: dict[str, Ref] = field(default_factory=dict)
+    around: CScope | None = None
+    variables: dict[str, CRef] = field(default_factory=dict)
     types: dict[str, Type] = field(default_factory=dict)
     numbers: dict[str, Value] = field(default_factory=dict)
-    this: Ref | None = None
+    this: CRef | None = None
     result: Type = Void()
     refers: bool = False  # a call of the function: it returns a reference
 
-    def inner(self) -> Scope:
+    def inner(self) -> CScope:
         """A block inside."""
-        return Scope(self.function, self.call, self, this=self.this, result=self.result, refers=self.refers)
+        return CScope(self.function, self.call, self, this=self.this, result=self.result, refers=self.refers)
 
-    def variable(self, name: str) -> Ref | None:
+    def variable(self, name: str) -> CRef | None:
         """The variable of a name."""
-        scope: Scope | None = self
+        scope: CScope | None = self
         while scope is not None:
             if name in scope.variables:
                 return scope.variables[name]
@@ -58,7 +58,7 @@ class Scope:
 
     def number(self, name: str) -> Value | None:
         """The number that a template was given."""
-        scope: Scope | None = self
+        scope: CScope | None = self
         while scope is not None:
             if name in scope.numbers:
                 return scope.numbers[name]
@@ -67,7 +67,7 @@ class Scope:
 
     def type(self, name: str) -> Type | None:
         """The type that a template was given, or that the block names."""
-        scope: Scope | None = self
+        scope: CScope | None = self
         while scope is not None:
             if name in scope.types:
                 return scope.types[name]
@@ -75,7 +75,7 @@ class Scope:
         return None
 
 
-Counted = Callable[["Node", Scope], int]
+Counted = Callable[["Node", CScope], int]
 
 
 class Types:
@@ -84,7 +84,7 @@ class Types:
     def __init__(self, sources: Sources, counted: Counted) -> None:
         self.sources, self.counted = sources, counted
 
-    def read(self, node: Node, scope: Scope) -> Type:
+    def read(self, node: Node, scope: CScope) -> Type:
         """The type that a node names."""
         kind = node.type
         if kind == "type_descriptor":
@@ -111,14 +111,14 @@ class Types:
             return self._named(text(inner or node).removeprefix("typename "), scope)
         raise Refused(f"type {text(node)}", "it is not read")
 
-    def find(self, name: str, scope: Scope) -> Type | None:
+    def find(self, name: str, scope: CScope) -> Type | None:
         """The type of a name, None where it names none."""
         try:
             return self._named(name, scope)
         except Refused:
             return None
 
-    def _named(self, name: str, scope: Scope) -> Type:
+    def _named(self, name: str, scope: CScope) -> Type:
         if name == "void":
             return Void()
         given = scope.type(name)
@@ -138,7 +138,7 @@ class Types:
             raise Refused(f"type {name}", "it is not known", "Give the file that defines it with include=.")
         return found
 
-    def struct(self, name: str, scope: Scope) -> Struct:
+    def struct(self, name: str, scope: CScope) -> Struct:
         """A struct of the source."""
         body, _ = self.sources.structs[name]
         fields: list[tuple[str, Type]] = []
@@ -162,7 +162,7 @@ class Types:
             raise Refused(f"the constructor of {name}", "it copies in its own way, and is not read")
         return Struct(name, tuple(fields), frozenset(own), bool(constructors))
 
-    def _template(self, node: Node, scope: Scope) -> Type:
+    def _template(self, node: Node, scope: CScope) -> Type:
         name = text(node.child_by_field_name("name"))
         found = node.child_by_field_name("arguments")
         arguments = [_plain(a) for a in found.named_children] if found is not None else []
@@ -179,7 +179,7 @@ class Types:
             return Vector(3)
         raise Refused(f"type {text(node)}", "it is not read")
 
-    def declared(self, kind: Type, declarator: Node | None, scope: Scope, const: bool = False) -> Type:
+    def declared(self, kind: Type, declarator: Node | None, scope: CScope, const: bool = False) -> Type:
         """The type of a declarator around a type: pointers and arrays; a reference is of the type that it refers to."""
         while declarator is not None:
             which = declarator.type
@@ -196,7 +196,7 @@ class Types:
             declarator = inner
         return kind
 
-    def _array(self, kind: Type, declarator: Node, scope: Scope) -> Type:
+    def _array(self, kind: Type, declarator: Node, scope: CScope) -> Type:
         """``float a[2][3]`` is an array of two arrays of three: the outermost bracket stands innermost in the tree."""
         which, sizes = declarator.type, []
         at: Node | None = declarator
@@ -253,4 +253,4 @@ def words_of(declaration: Node) -> frozenset[str]:
     return frozenset(text(c) for c in declaration.children if c.end_byte <= end)
 
 
-__all__ = ["Scope", "Types", "declared_name", "is_const", "is_reference", "words_of"]
+__all__ = ["CScope", "Types", "declared_name", "is_const", "is_reference", "words_of"]

@@ -16,12 +16,12 @@ from derivcheck.kernels.cuda.arithmetic import negated
 from derivcheck.kernels.cuda.assignments import Assignments
 from derivcheck.kernels.cuda.memory import Store, type_of
 from derivcheck.kernels.cuda.named import named_construct
-from derivcheck.kernels.cuda.scopes import Scope, declared_name, is_const, is_reference, words_of
+from derivcheck.kernels.cuda.scopes import CScope, declared_name, is_const, is_reference, words_of
 from derivcheck.kernels.cuda.syntax import text
 from derivcheck.kernels.cuda.types import BOOL, Array, Auto, Pointer, Struct, Type
-from derivcheck.kernels.cuda.values import Aggregate, Braces, Null, Number, Referred, Refused, Unset, Value, chosen, filled
-from derivcheck.kernels.lanes.refused import Found, MemoryFault
-from derivcheck.kernels.lines import Line, at
+from derivcheck.kernels.cuda.values import Aggregate, Braces, CNumber, Null, Referred, Refused, Unset, Value, chosen, filled
+from derivcheck.kernels.lanes.refused import MemoryFault, UnplacedFault
+from derivcheck.kernels.lines import SourceLine, at
 
 if TYPE_CHECKING:
     from tree_sitter import Node
@@ -45,19 +45,19 @@ class Exit:
     """A way out of a block that is taken where ``condition`` holds."""
 
     kind: str
-    condition: Number
+    condition: CNumber
     store: Store
     value: Value = Unset()
 
 
 Exits = list[Exit]
-ALWAYS = Number(True, BOOL)
+ALWAYS = CNumber(True, BOOL)
 
 
 class Statements(Assignments):
     """Reads statements: each gives its exits, and whether what follows is reached."""
 
-    def statements(self, nodes: list[Node], scope: Scope) -> tuple[Exits, bool]:
+    def statements(self, nodes: list[Node], scope: CScope) -> tuple[Exits, bool]:
         """One after the other."""
         exits: Exits = []
         for node in nodes:
@@ -69,9 +69,9 @@ class Statements(Assignments):
                 return exits, False
         return exits, True
 
-    def statement(self, node: Node, scope: Scope) -> tuple[Exits, bool]:
+    def statement(self, node: Node, scope: CScope) -> tuple[Exits, bool]:
         """One statement."""
-        rule: Callable[[Node, Scope], tuple[Exits, bool]] | None = getattr(self, f"_do_{node.type}", None)
+        rule: Callable[[Node, CScope], tuple[Exits, bool]] | None = getattr(self, f"_do_{node.type}", None)
         if rule is None:
             return self.at(node, scope, lambda: self._refuse(node))
         return rule(node, scope)
@@ -80,9 +80,9 @@ class Statements(Assignments):
         advice = "Only loops over constants are read." if "while" in node.type or node.type == "do_statement" else ""
         raise Refused(named_construct(node), "it is not read", advice)
 
-    def at(self, node: Node, scope: Scope, run: Callable[[], R], name: str | None = None) -> R:
+    def at(self, node: Node, scope: CScope, run: Callable[[], R], name: str | None = None) -> R:
         """``run()`` as this statement: refusals get its place."""
-        line = Line(scope.function.file, node.start_point[0] + 1, scope.function.name, scope.call, name)
+        line = SourceLine(scope.function.file, node.start_point[0] + 1, scope.function.name, scope.call, name)
         before, self.memory.line = self.memory.line, line.place
         try:
             found = at(line, run)
@@ -90,30 +90,30 @@ class Statements(Assignments):
             return found
         except Refused as e:
             raise UnsupportedOperation(e.construct, e.reason, line.place, e.instead) from None
-        except Found as e:
+        except UnplacedFault as e:
             raise MemoryFault(f"{line.place}: {e}") from None
         except RecursionError:
             raise UnsupportedOperation(scope.function.name, "its calls do not end", line.place) from None
         finally:
             self.memory.line = before
 
-    def _do_compound_statement(self, node: Node, scope: Scope) -> tuple[Exits, bool]:
+    def _do_compound_statement(self, node: Node, scope: CScope) -> tuple[Exits, bool]:
         return self.statements(node.named_children, scope.inner())
 
-    def _do_expression_statement(self, node: Node, scope: Scope) -> tuple[Exits, bool]:
+    def _do_expression_statement(self, node: Node, scope: CScope) -> tuple[Exits, bool]:
         for inner in node.named_children:
             if inner.type != "comment":
                 self.at(inner, scope, lambda inner=inner: self.value(inner, scope), _assigned(inner))  # type: ignore[misc]
         return [], True
 
-    def _do_return_statement(self, node: Node, scope: Scope) -> tuple[Exits, bool]:
+    def _do_return_statement(self, node: Node, scope: CScope) -> tuple[Exits, bool]:
         given = [n for n in node.named_children if n.type != "comment"]
         value: Value = Unset()
         if given:
             value = self.at(node, scope, lambda: self._returned(given[0], scope))
         return [Exit("return", ALWAYS, self.memory.store, value)], False
 
-    def _returned(self, node: Node, scope: Scope) -> Value:
+    def _returned(self, node: Node, scope: CScope) -> Value:
         found: Value | None = None
         if scope.refers:
             place = self.place(node, scope)
@@ -124,15 +124,15 @@ class Statements(Assignments):
             self.memory.writers.setdefault(RESULT, {})[(), self.memory.line] = None
         return found
 
-    def _do_break_statement(self, node: Node, scope: Scope) -> tuple[Exits, bool]:
+    def _do_break_statement(self, node: Node, scope: CScope) -> tuple[Exits, bool]:
         return [Exit("break", ALWAYS, self.memory.store)], False
 
-    def _do_continue_statement(self, node: Node, scope: Scope) -> tuple[Exits, bool]:
+    def _do_continue_statement(self, node: Node, scope: CScope) -> tuple[Exits, bool]:
         return [Exit("continue", ALWAYS, self.memory.store)], False
 
     # -- declarations ----------------------------------------------------------------------
 
-    def _do_declaration(self, node: Node, scope: Scope) -> tuple[Exits, bool]:
+    def _do_declaration(self, node: Node, scope: CScope) -> tuple[Exits, bool]:
         if "__shared__" in words_of(node):
             return self.at(node, scope, self._shared)
         if any(text(c) == "static" for c in node.children) and not is_const(node):
@@ -147,7 +147,7 @@ class Statements(Assignments):
     def _kept(self) -> tuple[Exits, bool]:
         raise Refused("static", "the variable keeps its value from call to call", "Pass it as a parameter.")
 
-    def _declare(self, node: Node, declarator: Node, scope: Scope) -> None:
+    def _declare(self, node: Node, declarator: Node, scope: CScope) -> None:
         given = declarator.child_by_field_name("value") if declarator.type == "init_declarator" else None
         inner = declarator.child_by_field_name("declarator") if declarator.type == "init_declarator" else declarator
         written = node.child_by_field_name("type")
@@ -181,7 +181,7 @@ class Statements(Assignments):
             raise Refused(f"a declaration of {declared_name(declarator)}", "it declares a function", "Declare it outside.")
         return [n for n in given.named_children if n.type != "comment"]
 
-    def _initial(self, kind: Type, given: Node | None, scope: Scope) -> tuple[Value, Type]:
+    def _initial(self, kind: Type, given: Node | None, scope: CScope) -> tuple[Value, Type]:
         if given is None:
             start: Value = Braces(()) if isinstance(kind, Array) and kind.n is None else Unset()
             return (start if isinstance(start, Braces) else self._unset(kind)), kind
@@ -208,11 +208,11 @@ class Statements(Assignments):
         """A struct of which nothing was given: its fields hold what the struct says, if it says anything."""
         raise NotImplementedError
 
-    def construction(self, kind: Type, given: list[Node], scope: Scope) -> Value:
+    def construction(self, kind: Type, given: list[Node], scope: CScope) -> Value:
         """The value of a type made of arguments."""
         raise NotImplementedError
 
-    def _bind(self, declarator: Node, given: Node | None, scope: Scope) -> None:
+    def _bind(self, declarator: Node, given: Node | None, scope: CScope) -> None:
         found = self.value(given, scope) if given is not None else Unset()
         names = [text(n) for n in declarator.named_children]
         if not isinstance(found, Aggregate) or len(found.items) != len(names):
@@ -222,7 +222,7 @@ class Statements(Assignments):
 
     # -- if ---------------------------------------------------------------------------------
 
-    def _do_if_statement(self, node: Node, scope: Scope) -> tuple[Exits, bool]:
+    def _do_if_statement(self, node: Node, scope: CScope) -> tuple[Exits, bool]:
         scope = scope.inner()
         clause = node.child_by_field_name("condition")
         yes, no = node.child_by_field_name("consequence"), node.child_by_field_name("alternative")
@@ -241,28 +241,28 @@ class Statements(Assignments):
             scope,
         )
 
-    def _asked(self, node: Node, inside: Node, scope: Scope) -> Number:
+    def _asked(self, node: Node, inside: Node, scope: CScope) -> CNumber:
         """The condition of an ``if``."""
         c = self.condition(inside, scope)
         self.guard(node, inside, scope)
         return c
 
-    def guard(self, node: Node, clause: Node, scope: Scope) -> None:
+    def guard(self, node: Node, clause: Node, scope: CScope) -> None:
         """What the condition of an ``if`` says of threads."""
 
     def met_elsewhere(self) -> None:
         """After a statement that is no ``if``."""
 
-    def _do_else_clause(self, node: Node, scope: Scope) -> tuple[Exits, bool]:
+    def _do_else_clause(self, node: Node, scope: CScope) -> tuple[Exits, bool]:
         return self.statements(node.named_children, scope)
 
     def either(
         self,
-        c: Number,
+        c: CNumber,
         yes: Callable[[], tuple[Exits, bool]],
         no: Callable[[], tuple[Exits, bool]],
         node: Node,
-        scope: Scope,
+        scope: CScope,
     ) -> tuple[Exits, bool]:
         """Both ways, brought together."""
         before = self.memory.store
@@ -283,7 +283,7 @@ class Statements(Assignments):
 
     # -- loops ------------------------------------------------------------------------------
 
-    def _do_for_statement(self, node: Node, scope: Scope) -> tuple[Exits, bool]:
+    def _do_for_statement(self, node: Node, scope: CScope) -> tuple[Exits, bool]:
         scope = scope.inner()
         first, asked, step, body = (node.child_by_field_name(n) for n in ("initializer", "condition", "update", "body"))
         assert body is not None
@@ -310,7 +310,7 @@ class Statements(Assignments):
     def _endless(self) -> None:
         raise Refused("for", f"it takes more than {LONGEST} turns")
 
-    def _again(self, asked: Node, scope: Scope) -> bool:
+    def _again(self, asked: Node, scope: CScope) -> bool:
         c = self.condition(asked, scope)
         if not c.known:
             raise Refused(
@@ -318,7 +318,7 @@ class Statements(Assignments):
             )
         return bool(c.value)
 
-    def _continued(self, more: Exits, goes_on: bool, node: Node, scope: Scope, exits: Exits) -> bool:
+    def _continued(self, more: Exits, goes_on: bool, node: Node, scope: CScope, exits: Exits) -> bool:
         """``continue`` meets the end of the body; the other exits are kept."""
         skipped = ALWAYS
         rest = [x for x in more if x.kind == "continue"]
@@ -329,7 +329,7 @@ class Statements(Assignments):
                 exits.append(replace(x, condition=both(skipped, x.condition)))
         return self._met(rest, goes_on, node, scope)
 
-    def _left(self, exits: Exits, goes_on: bool, node: Node, scope: Scope) -> tuple[Exits, bool]:
+    def _left(self, exits: Exits, goes_on: bool, node: Node, scope: CScope) -> tuple[Exits, bool]:
         """``break`` meets the end of the loop; a ``return`` after it is taken only where it was not."""
         found: Exits = []
         inside = ALWAYS
@@ -340,7 +340,7 @@ class Statements(Assignments):
                 found.append(replace(x, condition=both(inside, x.condition)))
         return found, self._met([x for x in exits if x.kind == "break"], goes_on, node, scope)
 
-    def _met(self, exits: Exits, goes_on: bool, node: Node, scope: Scope) -> bool:
+    def _met(self, exits: Exits, goes_on: bool, node: Node, scope: CScope) -> bool:
         """The memory where exits and the end of a block meet."""
         if not exits:
             return goes_on
@@ -359,7 +359,7 @@ class Statements(Assignments):
                 )
         return True
 
-    def ended(self, exits: Exits, goes_on: bool, body: Node, scope: Scope) -> Value:
+    def ended(self, exits: Exits, goes_on: bool, body: Node, scope: CScope) -> Value:
         """The end of a function: what it returns, with the memory as it is then."""
         returns = [x for x in exits if x.kind == "return"]
         if goes_on:
@@ -380,10 +380,10 @@ class Statements(Assignments):
         return value
 
 
-def both(a: Number, b: Number) -> Number:
+def both(a: CNumber, b: CNumber) -> CNumber:
     """``a && b``."""
     found = binary("&&", a, b)
-    assert isinstance(found, Number)
+    assert isinstance(found, CNumber)
     return found
 
 

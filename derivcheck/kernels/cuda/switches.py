@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from derivcheck.kernels.cuda.scopes import Scope
+from derivcheck.kernels.cuda.scopes import CScope
 from derivcheck.kernels.cuda.statements import Exits, Statements
 from derivcheck.kernels.cuda.values import Refused
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 class Switches(Statements):
     """Reads ``switch``."""
 
-    def _do_switch_statement(self, node: Node, scope: Scope) -> tuple[Exits, bool]:
+    def _do_switch_statement(self, node: Node, scope: CScope) -> tuple[Exits, bool]:
         """The statements from the case that is meant on, up to ``break``."""
         clause, body = node.child_by_field_name("condition"), node.child_by_field_name("body")
         assert clause is not None and body is not None
@@ -23,7 +23,7 @@ class Switches(Statements):
         exits, goes_on = self.statements(chosen_case, scope.inner())
         return self._left(exits, goes_on, node, scope)
 
-    def _case(self, clause: Node, body: Node, scope: Scope) -> list[Node]:
+    def _case(self, clause: Node, body: Node, scope: CScope) -> list[Node]:
         """The statements from the case on that a value means."""
         asked = self.number(clause.child_by_field_name("value") or clause.named_children[-1], scope)
         if not asked.known or asked.type.real:

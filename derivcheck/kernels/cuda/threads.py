@@ -8,11 +8,11 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from derivcheck.kernels.cuda.each import Each
-from derivcheck.kernels.cuda.scopes import Scope
+from derivcheck.kernels.cuda.scopes import CScope
 from derivcheck.kernels.cuda.statements import Exits
 from derivcheck.kernels.cuda.syntax import text
 from derivcheck.kernels.cuda.types import UINT
-from derivcheck.kernels.cuda.values import Load, Number, Ref, Refused, Value
+from derivcheck.kernels.cuda.values import CNumber, CRef, Load, Refused, Value
 from derivcheck.kernels.lanes.lanes import PARTS
 from derivcheck.kernels.lanes.wholes import whole
 from derivcheck.notation.integers.polynomials import Poly
@@ -27,19 +27,19 @@ _GROUPS = {"this_grid": "grid", "this_thread_block": "block"}
 class Threads(Each):
     """Reads the indices of threads, atomics, and statements under guards."""
 
-    def whole(self, p: Poly) -> Number:
+    def whole(self, p: Poly) -> CNumber:
         """A whole number of a thread."""
         assert self.lanes is not None
-        return Number(whole(self.lanes.fused(p), self.lanes), UINT)
+        return CNumber(whole(self.lanes.fused(p), self.lanes), UINT)
 
-    def _field_expression(self, node: Node, scope: Scope) -> Value:
+    def _field_expression(self, node: Node, scope: CScope) -> Value:
         base, field = text(node.child_by_field_name("argument")), text(node.child_by_field_name("field"))
         if base in _OWN and self.lanes is not None and scope.variable(base) is None and field in ("x", "y", "z"):
             name = f"{base}.{field}"
             return self.whole(self.lanes.own(name) if name in PARTS else self.lanes.count(name))
         return super()._field_expression(node, scope)
 
-    def thread_call(self, function: Node, scope: Scope) -> Value | None:
+    def thread_call(self, function: Node, scope: CScope) -> Value | None:
         """``cg::this_grid().thread_rank()`` and its like; None for another call."""
         if self.lanes is None or function.type != "field_expression":
             return None
@@ -48,7 +48,7 @@ class Threads(Each):
             return self.barrier("__syncthreads" if self.group_of(base, scope) == "block" else "__syncwarp")
         return self.group_number(self.group_of(base, scope), name)
 
-    def group_number(self, group: str | None, name: str) -> Number | None:
+    def group_number(self, group: str | None, name: str) -> CNumber | None:
         """What a group says of a thread: its rank, the group's size …."""
         return None
 
@@ -56,7 +56,7 @@ class Threads(Each):
         """``__syncthreads()``: everything that was written can be read."""
         raise NotImplementedError
 
-    def group_of(self, node: Node | None, scope: Scope) -> str | None:
+    def group_of(self, node: Node | None, scope: CScope) -> str | None:
         """Which group of threads an expression is."""
         found = re.fullmatch(r"(?:cg|cooperative_groups)::(\w+)\(\)", text(node).replace(" ", ""))
         if found:
@@ -65,17 +65,17 @@ class Threads(Each):
 
     # -- atomics -----------------------------------------------------------------------------
 
-    def atomic(self, given: list[Node], scope: Scope) -> Value:
+    def atomic(self, given: list[Node], scope: CScope) -> Value:
         """``atomicAdd(&x[i], v)``: a sum over the threads."""
         at = self.value(given[0], scope)
-        if not isinstance(at, Ref):
+        if not isinstance(at, CRef):
             raise Refused("atomicAdd()", "its first argument is no pointer")
         value = self.stored(self.value(given[1], scope), at.type)
         if not self.memory.add(at, value, atomic=True):
             raise Refused("atomicAdd()", "it adds to a variable of the thread's own")
         return Load(_in_any_order)
 
-    def behind(self, right: Node, scope: Scope) -> Number:
+    def behind(self, right: Node, scope: CScope) -> CNumber:
         """What is asked behind a bound of the thread's index holds within it."""
         if self.lanes is None:
             return super().behind(right, scope)
@@ -85,10 +85,10 @@ class Threads(Each):
         self.lanes.active = active
         return found
 
-    def _unary_expression(self, node: Node, scope: Scope) -> Value:
+    def _unary_expression(self, node: Node, scope: CScope) -> Value:
         return self._unmet(lambda: super(Threads, self)._unary_expression(node, scope))
 
-    def _conditional_expression(self, node: Node, scope: Scope) -> Value:
+    def _conditional_expression(self, node: Node, scope: CScope) -> Value:
         return self._unmet(lambda: super(Threads, self)._conditional_expression(node, scope))
 
     def _unmet(self, run: Callable[[], Value]) -> Value:
@@ -101,7 +101,7 @@ class Threads(Each):
 
     # -- guards ------------------------------------------------------------------------------
 
-    def statements(self, nodes: list[Node], scope: Scope) -> tuple[Exits, bool]:
+    def statements(self, nodes: list[Node], scope: CScope) -> tuple[Exits, bool]:
         """One after the other; what follows a ``return`` under a condition runs where that does not hold."""
         if self.lanes is None:
             return super().statements(nodes, scope)
@@ -117,7 +117,7 @@ class Threads(Each):
         self.lanes.active = active
         return exits, goes_on if nodes else True
 
-    def _do_if_statement(self, node: Node, scope: Scope) -> tuple[Exits, bool]:
+    def _do_if_statement(self, node: Node, scope: CScope) -> tuple[Exits, bool]:
         lanes = self.lanes
         if lanes is None:
             return super()._do_if_statement(node, scope)
@@ -127,7 +127,7 @@ class Threads(Each):
         lanes.active = active | self.left.pop(node.start_byte, set())
         return exits, goes_on
 
-    def guard(self, node: Node, clause: Node, scope: Scope) -> None:
+    def guard(self, node: Node, clause: Node, scope: CScope) -> None:
         """After the condition of an ``if``: which threads go on, where it bounds their index."""
         lanes = self.lanes
         if lanes is None or not lanes.met:

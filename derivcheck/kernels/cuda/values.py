@@ -14,11 +14,11 @@ import torch
 
 from derivcheck.kernels.cuda.types import BOOL, Array, Matrix, Pointer, Quaternion, Scalar, Struct, Type, Vector
 from derivcheck.kernels.lanes.carried import Carried, Larger
-from derivcheck.kernels.lanes.flat import Flat
+from derivcheck.kernels.lanes.flat import FlatMemory
 from derivcheck.kernels.lanes.groups import IsFirst, Shared
 from derivcheck.kernels.lanes.lanes import Lanes
 from derivcheck.kernels.lanes.refused import Refused as Refused
-from derivcheck.kernels.lanes.wholes import Symbolic, Whole, poly_of, whole
+from derivcheck.kernels.lanes.wholes import Symbolic, WholeNumber, poly_of, whole
 
 
 class ReadsBefore(Exception):
@@ -30,7 +30,7 @@ class ReadsBefore(Exception):
 
 
 @dataclass(frozen=True, eq=False)
-class Number:
+class CNumber:
     """A number of a C type: ``value`` is a Python number, a tensor, or an expression (a whole number, what a loop carries)."""
 
     value: Any
@@ -65,7 +65,7 @@ class Unset:
 
 
 @dataclass(frozen=True)
-class Ref:
+class CRef:
     """A place in memory: a variable, the way to a part of it, and what lies there.  A pointer's value is one, too."""
 
     cell: int
@@ -77,7 +77,7 @@ class Ref:
 class Referred:
     """A place that a function returned a reference to; an expression is worth what lies there."""
 
-    place: Ref
+    place: CRef
 
 
 @dataclass(frozen=True)
@@ -99,7 +99,7 @@ class Braces:
     items: tuple[Value, ...]
 
 
-Value: TypeAlias = Number | Aggregate | Start | Unset | Ref | Referred | Null | Load | Braces | Flat | Shared
+Value: TypeAlias = CNumber | Aggregate | Start | Unset | CRef | Referred | Null | Load | Braces | FlatMemory | Shared
 
 _PARTLY = Unset(partly=True)
 
@@ -173,18 +173,18 @@ def chosen(condition: Any, yes: Value, no: Value) -> Value:
             raise Refused("a choice", "its two ways have values of different lengths")
         return Aggregate(yes.type, tuple(chosen(condition, a, b) for a, b in zip(yes.items, no.items)))
     yes, no = (v.take() if isinstance(v, Load) else v for v in (yes, no))
-    if yes == no and not isinstance(yes, Number):
+    if yes == no and not isinstance(yes, CNumber):
         return yes
     if isinstance(yes, Unset) or isinstance(no, Unset):
         return _PARTLY
-    yes, no = (Number(0, BOOL) if isinstance(v, Start) else v for v in (yes, no))
-    if isinstance(yes, Number) and isinstance(no, Number):
+    yes, no = (CNumber(0, BOOL) if isinstance(v, Start) else v for v in (yes, no))
+    if isinstance(yes, CNumber) and isinstance(no, CNumber):
         kind = max(yes.type, no.type, key=lambda t: t.rank)
         if yes.known and no.known and yes.value == no.value:
-            return Number(yes.value, kind)
+            return CNumber(yes.value, kind)
         if any(isinstance(v, Symbolic) for v in (condition, yes.value, no.value)):
-            return Number(_symbolic(condition, yes.value, no.value), kind)
-        return Number(_where(condition, yes.value, no.value), kind)
+            return CNumber(_symbolic(condition, yes.value, no.value), kind)
+        return CNumber(_where(condition, yes.value, no.value), kind)
     raise Refused("a choice between two pointers", "which memory is meant depends on data")
 
 
@@ -198,11 +198,11 @@ def _symbolic(condition: Any, yes: Any, no: Any) -> Any:
         return yes.chosen(condition, no, True)
     if isinstance(no, Carried):
         return no.chosen(condition, yes, False)
-    if not all(isinstance(v, (Whole, int)) for v in (yes, no)):
-        yes, no = (v.tensor() if isinstance(v, Whole) else v for v in (yes, no))
+    if not all(isinstance(v, (WholeNumber, int)) for v in (yes, no)):
+        yes, no = (v.tensor() if isinstance(v, WholeNumber) else v for v in (yes, no))
         return _where(condition, yes, no)
     a, b = poly_of(yes), poly_of(no)
-    lanes = next(v.lanes for v in (yes, no) if isinstance(v, Whole))
+    lanes = next(v.lanes for v in (yes, no) if isinstance(v, WholeNumber))
     assert isinstance(lanes, Lanes)
     return whole(a if a is b else lanes.datum("?", torch.where(condition, lanes.tensor(a), lanes.tensor(b))), lanes)
 
@@ -235,8 +235,8 @@ def as_tensor(value: Any, dtype: torch.dtype) -> torch.Tensor:
 
 def type_of(value: Value) -> Type | None:
     """The C type of a value; None for what has none by itself."""
-    if isinstance(value, (Number, Aggregate)):
+    if isinstance(value, (CNumber, Aggregate)):
         return value.type
-    if isinstance(value, Ref):
+    if isinstance(value, CRef):
         return Pointer(value.type)
     return None

@@ -5,13 +5,13 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterable
 
-from derivcheck.kernels.lanes.flat import Access, Flat
+from derivcheck.kernels.lanes.flat import Access, FlatMemory
 from derivcheck.kernels.lanes.lanes import Axis
-from derivcheck.kernels.lanes.refused import Found, Refused
+from derivcheck.kernels.lanes.refused import Refused, UnplacedFault
 from derivcheck.notation.integers.polynomials import Poly, Size
 
 
-def refuse_meeting(memory: Iterable[Flat], axis: Axis) -> None:
+def refuse_meeting(memory: Iterable[FlatMemory], axis: Axis) -> None:
     """Refuse memory in which lanes of an axis meet, other than by adding."""
     for flat in memory:
         seen = [a for a in flat.log if axis in a.axes]
@@ -20,7 +20,7 @@ def refuse_meeting(memory: Iterable[Flat], axis: Axis) -> None:
                 _refuse(flat, group, axis)
 
 
-def refuse_shared(memory: Iterable[Flat], groups: Iterable[str]) -> None:
+def refuse_shared(memory: Iterable[FlatMemory], groups: Iterable[str]) -> None:
     """Refuse memory in which lanes of a group meet without a barrier between: each owns the places of its own turns."""
     lanes = frozenset(groups)
     for flat in memory:
@@ -31,11 +31,13 @@ def refuse_shared(memory: Iterable[Flat], groups: Iterable[str]) -> None:
                 continue
             mine, theirs = _owner(a, lanes), _owner(b, lanes)
             if mine != theirs or mine is None and a.first != b.first:
-                raise Found(f"{flat.name} is met at {a.line} and at {b.line} by other lanes of a group: a barrier is missing")
+                raise UnplacedFault(
+                    f"{flat.name} is met at {a.line} and at {b.line} by other lanes of a group: a barrier is missing"
+                )
     for flat in memory:
         for a in flat.log:
             if a.kind in ("add", "atomic") and _owner(a, lanes) is None and not a.first and not a.shared:
-                raise Found(f"every lane of the group adds to {flat.name} ({a.line})")
+                raise UnplacedFault(f"every lane of the group adds to {flat.name} ({a.line})")
 
 
 def _owner(a: Access, lanes: frozenset[str]) -> int | None:
@@ -46,7 +48,7 @@ def _owner(a: Access, lanes: frozenset[str]) -> int | None:
     return next((k for k, d in enumerate(a.digits) if d.index is own[-1]), -1)
 
 
-def _groups(flat: Flat, seen: list[Access]) -> list[list[Access]]:
+def _groups(flat: FlatMemory, seen: list[Access]) -> list[list[Access]]:
     """Accesses that may meet: those of the same literal positions."""
     found: dict[tuple[int, ...], list[Access]] = {}
     if flat.joined:
@@ -79,14 +81,16 @@ def _own(digit: Poly, axis: Axis, axes: tuple[Axis, ...]) -> Poly | None:
     return digit if all(isinstance(a, Size) or a in before for a in linear[1].atoms()) else None
 
 
-def _refuse(flat: Flat, group: list[Access], axis: Axis) -> None:
+def _refuse(flat: FlatMemory, group: list[Access], axis: Axis) -> None:
     last = [a for a in group if a.kind != "read"][-1]
     kinds = {a.kind for a in group}
     if axis.thread and "read" not in kinds:
         how = "add to one place without an atomic" if "add" in kinds else "write to one place"
-        raise Found(f"threads that differ in {axis.thread} {how} of {flat.name} ({last.line})")
+        raise UnplacedFault(f"threads that differ in {axis.thread} {how} of {flat.name} ({last.line})")
     if axis.thread:
-        raise Found(f"a thread reads {flat.name} where another one, which differs in {axis.thread}, writes ({last.line})")
+        raise UnplacedFault(
+            f"a thread reads {flat.name} where another one, which differs in {axis.thread}, writes ({last.line})"
+        )
     reads = [a for a in group if a.kind == "read"]
     where = f"read at {reads[0].line} and written at {last.line}" if reads else f"written at {last.line}"
     raise Refused(f"for over {axis.index.name}", f"{flat.name} is {where}: a turn may depend on others")

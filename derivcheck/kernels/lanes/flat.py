@@ -16,7 +16,7 @@ import torch
 from derivcheck.kernels.lanes.digits import digits, inferred
 from derivcheck.kernels.lanes.lanes import Axis, Lanes
 from derivcheck.kernels.lanes.outside import refuse_outside
-from derivcheck.kernels.lanes.refused import Found, Refused
+from derivcheck.kernels.lanes.refused import Refused, UnplacedFault
 from derivcheck.kernels.lanes.tensors import arranged, axes_of, depends, last, own_axis, position, spread, summed, taken
 from derivcheck.kernels.lanes.wholes import Datum
 from derivcheck.notation.integers.polynomials import Index, Poly, Size, as_poly
@@ -39,7 +39,7 @@ class Access:
 
 
 @dataclass
-class Flat:
+class FlatMemory:
     """The memory behind one pointer.
 
     Attributes:
@@ -159,7 +159,7 @@ class Flat:
             if a.thread and lanes.hints.bounds.get(a.thread, (0, ""))[1] == "guard" and a.thread not in lanes.active:
                 how = f"is {'read' if kind == 'read' else 'written'} where nothing bounds the thread's index"
                 if self.name in lanes.hints.given and not lanes.met and any(a.index in d.indices for d in found):
-                    raise Found(f"{self.name}[…] {how}: threads beyond {lanes.total(a.thread)} go out of bounds")
+                    raise UnplacedFault(f"{self.name}[…] {how}: threads beyond {lanes.total(a.thread)} go out of bounds")
                 raise Refused(f"{self.name}[…]", f"it {how}, and threads beyond {lanes.total(a.thread)} take part")
 
     def _bounded(self, digit: Poly, dim: Poly) -> None:
@@ -272,7 +272,7 @@ class Flat:
             if a in pinned or not masked and not depends(value, a.place):
                 continue
             if a.thread:
-                raise Found(f"threads that differ in {a.thread} write different values to one place of {self.name}")
+                raise UnplacedFault(f"threads that differ in {a.thread} write different values to one place of {self.name}")
             if masked or not lanes.nonnegative(a.index.size - 1):
                 raise Refused(
                     f"{self.name}[…]", "which turn of the loop writes last depends on data or sizes", "Write after the loop."
@@ -369,7 +369,7 @@ def _small(d: Poly) -> bool:
     return d.constant is not None and d.constant <= LITERAL
 
 
-def keys(flat: Flat) -> Iterator[tuple[int, ...]]:
+def keys(flat: FlatMemory) -> Iterator[tuple[int, ...]]:
     """All literal positions."""
     return itertools.product(*(range(int(flat.all[k].constant or 0)) for k in flat.literal))
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from derivcheck.kernels.lanes.refused import Found, Refused
+from derivcheck.kernels.lanes.refused import Refused, UnplacedFault
 from derivcheck.kernels.lanes.wholes import Symbolic
 
 WARP, BLOCK, WARPS = "laneIdx", "threadIdx.x", "warpIdx"
@@ -20,7 +20,7 @@ _STEPS = frozenset((16, 8, 4, 2, 1))
 
 
 @dataclass(frozen=True, eq=False)
-class Part(Symbolic):
+class LanePart(Symbolic):
     """What a lane holds of a sum (product, extreme) over a group.
 
     Attributes:
@@ -83,7 +83,7 @@ class OfWarp(Symbolic):
 class Shifted(Symbolic):
     """What another lane holds of a part: ``__shfl_down_sync``."""
 
-    part: Part
+    part: LanePart
     way: str
     by: int
 
@@ -119,7 +119,7 @@ class Shared:
     """
 
     name: str
-    part: Part | None = None
+    part: LanePart | None = None
     warps: OfWarp | None = None
     whole: bool = False
     open: bool = False
@@ -128,10 +128,10 @@ class Shared:
 
     def put(self, value: Any, own: bool) -> None:
         """Each thread writes at its place."""
-        if not own or not isinstance(value, Part) or value.group != BLOCK:
+        if not own or not isinstance(value, LanePart) or value.group != BLOCK:
             raise Refused(f"{self.name}[…]", "shared memory is read where each thread puts its part of a sum at its own place")
         if self.read:
-            raise Found(f"{self.name}[…] is written while other threads may still read it: a barrier is missing")
+            raise UnplacedFault(f"{self.name}[…] is written while other threads may still read it: a barrier is missing")
         self.part, self.warps, self.whole, self.open = value, None, False, True
 
     def put_by_warp(self, value: OfWarp, own: bool) -> None:
@@ -139,24 +139,24 @@ class Shared:
         if not own:
             raise value.refuse()
         if self.read:
-            raise Found(f"{self.name}[…] is written while other threads may still read it: a barrier is missing")
+            raise UnplacedFault(f"{self.name}[…] is written while other threads may still read it: a barrier is missing")
         self.part, self.warps, self.whole, self.open = None, value, False, True
 
-    def by_lane(self, lanes: Any) -> Part:
+    def by_lane(self, lanes: Any) -> LanePart:
         """What the warps put there, one for each lane: a part again, over the warps."""
         if self.warps is None:
             raise Refused(f"{self.name}[…]", "no warp has put its part of a sum there")
         if self.open:
-            raise Found(f"{self.name}[…] is read where another thread writes: a barrier is missing")
+            raise UnplacedFault(f"{self.name}[…] is read where another thread writes: a barrier is missing")
         self.read = True
-        return Part(self.warps.name, WARPS, self.warps.op, self.warps.total, lanes)
+        return LanePart(self.warps.name, WARPS, self.warps.op, self.warps.total, lanes)
 
     def tree(self, op: str, synced_before: bool, synced_after: bool) -> None:
         """The loop that halves the threads, with a barrier in each turn."""
         if self.part is None or self.whole or self.part.op != op:
             raise Refused(f"a tree in {self.name}", "it is not what the threads put there that it makes whole")
         if not (synced_before or synced_after) or self.open and not synced_before:
-            raise Found(f"{self.name}[…] is read where another thread writes: a barrier is missing")
+            raise UnplacedFault(f"{self.name}[…] is read where another thread writes: a barrier is missing")
         self.whole, self.open = True, not synced_after
 
     def take(self, at_zero: bool, alone: bool) -> torch.Tensor:
@@ -164,7 +164,7 @@ class Shared:
         if not at_zero or not self.whole or self.part is None:
             raise Refused(f"{self.name}[…]", "shared memory is read at place 0, once a tree made it whole")
         if self.open and not alone:
-            raise Found(f"{self.name}[0] is read where another thread writes: a barrier is missing")
+            raise UnplacedFault(f"{self.name}[0] is read where another thread writes: a barrier is missing")
         self.read = True
         return self.part.total
 
@@ -179,6 +179,6 @@ def unwrapped(value: Any) -> Any:
         if not value.lanes.first:
             raise value.refuse()
         return value.total
-    if isinstance(value, (Part, Shifted, OfWarp)):
+    if isinstance(value, (LanePart, Shifted, OfWarp)):
         raise (value.part if isinstance(value, Shifted) else value).refuse()
     return value

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 
 from derivcheck.kernels.lanes.lanes import UNBOUNDED, Lanes
-from derivcheck.kernels.lanes.refused import Found, Refused
+from derivcheck.kernels.lanes.refused import Refused, UnplacedFault
 from derivcheck.kernels.lanes.wholes import Datum
 from derivcheck.notation.integers.polynomials import Atom, Index, Poly, Size, as_poly
 
@@ -33,7 +33,7 @@ def refuse_outside(name: str, place: Poly, dims: tuple[Poly, ...], k: int, lanes
             if name not in lanes.hints.given:
                 advice = f"If {name} is shaped otherwise, say how with dims=."
                 raise Refused(f"{name}[{place}]", f"it lies outside of {shown} at {said}", advice)
-            raise Found(f"{name}[{at}] {how} out of bounds: it has {count} elements ({shown}), at {said}")
+            raise UnplacedFault(f"{name}[{at}] {how} out of bounds: it has {count} elements ({shown}), at {said}")
     raise Refused(f"{name}[{place}]", f"it is not seen that this lies within {shown}", f"Say with dims= how {name} is shaped.")
 
 

@@ -13,7 +13,7 @@ class Refused(Exception):
         self.construct, self.reason, self.instead = construct, reason, instead
 
 
-class Found(Exception):
+class UnplacedFault(Exception):
     """A fault of the source's memory, before its place is known."""
 
 

@@ -30,7 +30,7 @@ class Datum(Atom):
         return f"{self.name}#{self.serial}"
 
 
-class Context(Protocol):
+class LaneContext(Protocol):
     """What whole numbers need to know: the lanes."""
 
     def nonnegative(self, p: Poly) -> bool: ...
@@ -44,46 +44,46 @@ class Context(Protocol):
     def compared(self, op: str, d: Poly) -> Any: ...
 
 
-class Whole(Symbolic):
+class WholeNumber(Symbolic):
     """A whole number as a polynomial."""
 
     __slots__ = ("poly", "lanes")
 
-    def __init__(self, poly: Poly, lanes: Context) -> None:
+    def __init__(self, poly: Poly, lanes: LaneContext) -> None:
         self.poly, self.lanes = poly, lanes
 
     def tensor(self) -> torch.Tensor:
         """It as a tensor over the lanes."""
         return self.lanes.tensor(self.poly)
 
-    def __neg__(self) -> int | Whole:
+    def __neg__(self) -> int | WholeNumber:
         return whole(-self.poly, self.lanes)
 
     def __str__(self) -> str:
         return str(self.poly)
 
 
-def whole(poly: PolyLike, lanes: Context) -> int | Whole:
+def whole(poly: PolyLike, lanes: LaneContext) -> int | WholeNumber:
     """A polynomial as a number: a Python one where it has no atoms."""
     found = as_poly(poly)
     constant = found.constant
-    return Whole(found, lanes) if constant is None else constant
+    return WholeNumber(found, lanes) if constant is None else constant
 
 
 def poly_of(x: Any) -> Poly:
     """A Python number or a whole one as a polynomial."""
     if isinstance(x, Poly):
         return x
-    if isinstance(x, Whole):
+    if isinstance(x, WholeNumber):
         return x.poly
     if isinstance(x, (bool, int)):
         return as_poly(int(x))
     raise Refused("a whole number", "it depends on data in a way that is not read")
 
 
-def operation(op: str, x: Any, y: Any, unsigned: bool) -> int | Whole:
+def operation(op: str, x: Any, y: Any, unsigned: bool) -> int | WholeNumber:
     """``x op y`` of whole numbers, one of them not known."""
-    lanes = next(v.lanes for v in (x, y) if isinstance(v, Whole))
+    lanes = next(v.lanes for v in (x, y) if isinstance(v, WholeNumber))
     a, b = poly_of(x), poly_of(y)
     if op in "+-*":
         found = lanes.fused(a + b if op == "+" else a - b if op == "-" else a * b)
@@ -102,5 +102,5 @@ def operation(op: str, x: Any, y: Any, unsigned: bool) -> int | Whole:
 
 def comparison(op: str, x: Any, y: Any) -> Any:
     """``x op y`` as a condition; where the ranges decide it, it is known."""
-    lanes = next(v.lanes for v in (x, y) if isinstance(v, Whole))
+    lanes = next(v.lanes for v in (x, y) if isinstance(v, WholeNumber))
     return lanes.compared(op, poly_of(x) - poly_of(y))

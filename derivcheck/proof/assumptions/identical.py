@@ -29,11 +29,11 @@ def identically_zero(context: Context, u: Expression, inputs: frozenset[str], de
         inputs: tensors of real numbers, whose elements are free of each other.
 
     >>> from derivcheck.notation.text.dims import parse_input
-    >>> from derivcheck.notation.text.parse import Scope, parse_term
+    >>> from derivcheck.notation.text.parse import TextScope, parse_term
     >>> from derivcheck.notation.integers.polynomials import Index, size
     >>> from derivcheck.proof.normal_form.normal import new_context, of_term
     >>> context, N = new_context(), size("N")
-    >>> scope = Scope({"x": parse_input("x", "N")}, (Index("i", N), Index("j", N)))
+    >>> scope = TextScope({"x": parse_input("x", "N")}, (Index("i", N), Index("j", N)))
     >>> texts = "x[i] - x[j]", "x[i] - x[j] + 1", "(N - 20)*x[i]", "x[i] - sum(j: x[j])/N"
     >>> [identically_zero(context, of_term(context, parse_term(t, scope)), frozenset("x")) for t in texts]
     [{frozenset({([i - j == 0], 1)}): 1}, {}, {frozenset({([N - 20 == 0], 1)}): 1}, None]
@@ -60,10 +60,10 @@ def apart(context: Context, u: Expression, inputs: frozenset[str]) -> tuple[Expr
     other, as its other elements are.
 
     >>> from derivcheck.notation.text.dims import parse_input
-    >>> from derivcheck.notation.text.parse import Scope, parse_term
+    >>> from derivcheck.notation.text.parse import TextScope, parse_term
     >>> from derivcheck.notation.integers.polynomials import Index, size
     >>> from derivcheck.proof.normal_form.normal import new_context, of_term
-    >>> context, scope = new_context(), Scope({"x": parse_input("x", "N 3")}, (Index("n", size("N")),))
+    >>> context, scope = new_context(), TextScope({"x": parse_input("x", "N 3")}, (Index("n", size("N")),))
     >>> u, names = apart(context, of_term(context, parse_term("x[n, 0]/x[n, 2] + 1", scope)), frozenset("x"))
     >>> sorted(names), sorted(elements_in(u))
     (['x', 'x[_, 0]', 'x[_, 2]'], ['x[_, 0]', 'x[_, 2]'])

@@ -16,11 +16,11 @@ def kink_text(u: Expression, same: Expression, indices: Iterable[Index]) -> tupl
     """A kink that is left out, in words, what it is up to names of indices: what must not be 0, and where it may.
 
     >>> from derivcheck.notation.text.dims import parse_input
-    >>> from derivcheck.notation.text.parse import Scope, parse_term
+    >>> from derivcheck.notation.text.parse import TextScope, parse_term
     >>> from derivcheck.notation.integers.polynomials import Index, size
     >>> from derivcheck.proof.normal_form.normal import new_context, of_term
     >>> context, N = new_context(), size("N")
-    >>> scope = Scope({"x": parse_input("x", "N")}, (Index("i", N), Index("j", N)))
+    >>> scope = TextScope({"x": parse_input("x", "N")}, (Index("i", N), Index("j", N)))
     >>> sides = (of_term(context, parse_term(t, scope)) for t in ("x[j] - x[i]", "[i == j]"))
     >>> kink_text(*sides, scope.indices)
     ('x[i] - x[j] ≠ 0 unless i = j (a kink)', 'x[@0] - x[@1] ≠ 0 unless @0 = @1 (a kink)')
@@ -36,11 +36,11 @@ def without_places(u: Expression) -> str:
     """What an expression is up to its sign and to where its elements stand.
 
     >>> from derivcheck.notation.text.dims import parse_input
-    >>> from derivcheck.notation.text.parse import Scope, parse_term
+    >>> from derivcheck.notation.text.parse import TextScope, parse_term
     >>> from derivcheck.notation.integers.polynomials import Index, size
     >>> from derivcheck.proof.normal_form.normal import new_context, of_term
     >>> context, N = new_context(), size("N")
-    >>> scope = Scope({"x": parse_input("x", "N")}, (Index("i", N), Index("j", N)))
+    >>> scope = TextScope({"x": parse_input("x", "N")}, (Index("i", N), Index("j", N)))
     >>> [without_places(of_term(context, parse_term(t, scope))) for t in ("x[j] - x[i]", "x[N-1-i] - x[0]", "x[i] - 1")]
     ['-1*x + 1*x', '-1*x + 1*x', '-1*1 + 1*x']
     """

@@ -21,7 +21,7 @@ from derivcheck.proof.expressions.atoms import (
     Rational,
     Root,
     Sigma,
-    Whole,
+    WholeAtom,
 )
 from derivcheck.proof.expressions.context import Context
 from derivcheck.proof.expressions.polynomials import whole
@@ -40,10 +40,10 @@ Groups = dict[Monomial, Poly]
 
 def groups_of(u: Expression) -> Groups | None:
     """The terms by what stands in them beside integers: there an integer expression, up to one positive factor of all."""
-    denominators: dict[Whole, int] = {}
+    denominators: dict[WholeAtom, int] = {}
     for m in u:
         for a, e in m:
-            if isinstance(a, Whole) and (not whole(e) or e < 0):
+            if isinstance(a, WholeAtom) and (not whole(e) or e < 0):
                 if not whole(e) or not isinstance(a.integer, Size):
                     return None
                 denominators[a] = max(denominators.get(a, 0), -int(e))
@@ -54,9 +54,9 @@ def groups_of(u: Expression) -> Groups | None:
         for a, e in ((a, dict(m).get(a, 0) + k) for a, k in denominators.items()):
             p = p * as_poly(a.integer) ** int(e)
         for a, e in m:
-            if isinstance(a, Whole) and a not in denominators:
+            if isinstance(a, WholeAtom) and a not in denominators:
                 p = p * as_poly(a.integer) ** int(e)
-        rest = frozenset((a, e) for a, e in m if not isinstance(a, Whole))
+        rest = frozenset((a, e) for a, e in m if not isinstance(a, WholeAtom))
         found[rest] = found.get(rest, as_poly(0)) + p
     return {m: p for m, p in found.items() if p.terms}
 
@@ -142,6 +142,6 @@ def _known_at_zero(m: Factors) -> bool:
     def known(a: Atom, e: Rational) -> bool:
         if isinstance(a, (Exp, Sigma)):
             return (isinstance(a, Exp) or e > 0) and _known_at_zero(a.monomial)
-        return isinstance(a, (Root, Whole, Iverson)) or isinstance(a, Element) and e > 0
+        return isinstance(a, (Root, WholeAtom, Iverson)) or isinstance(a, Element) and e > 0
 
     return all(known(a, e) for a, e in m)

@@ -170,7 +170,7 @@ class Element(Atom):
 
 
 @dataclass(frozen=True, eq=False, repr=False, slots=True)
-class Whole(Atom):
+class WholeAtom(Atom):
     """A size, an index or an entry that is used as a number."""
 
     integer: Integer

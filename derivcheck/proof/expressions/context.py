@@ -77,7 +77,7 @@ class Rules:
     by_definition: Callable[[Context, str, list[Expression]], Expression]
 
 
-class Kinks(Protocol):
+class HasKinks(Protocol):
     """Which comparisons are kinks (see :mod:`derivcheck.proof.assumptions.kinks`)."""
 
     def meets(self, context: Context, u: Expression) -> Expression | None:
@@ -87,7 +87,7 @@ class Kinks(Protocol):
         """A kink in words."""
 
 
-class Domain(Protocol):
+class HasDomain(Protocol):
     """What the forward is defined for (see :mod:`derivcheck.proof.assumptions.domain`)."""
 
     def sign(self, context: Context, a: Element | Base) -> int:
@@ -114,8 +114,8 @@ class Facts:
 
     below: Mapping[str, Poly] = field(default_factory=dict)
     kinds: Mapping[str, str] = field(default_factory=dict)
-    kinks: Kinks | None = None
-    domain: Domain | None = None
+    kinks: HasKinks | None = None
+    domain: HasDomain | None = None
 
 
 NOTHING_KNOWN = Facts()

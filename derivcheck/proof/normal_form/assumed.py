@@ -40,9 +40,9 @@ class Assumed:
         """Whether ``u > 0``; None where the facts do not say.
 
         >>> from derivcheck.notation.text.dims import parse_input
-        >>> from derivcheck.notation.text.parse import Scope, parse_term
+        >>> from derivcheck.notation.text.parse import TextScope, parse_term
         >>> from derivcheck.proof.normal_form.normal import new_context, of_term
-        >>> context, scope = new_context(), Scope({"x": parse_input("x", "")})
+        >>> context, scope = new_context(), TextScope({"x": parse_input("x", "")})
         >>> u, v, w, z = (of_term(context, parse_term(t, scope)) for t in ("x - 2", "2*x - 2", "1 - x", "x - 3"))
         >>> case = Assumed().plus(context, u, True)
         >>> [case.told(each) for each in (v, w, z)]

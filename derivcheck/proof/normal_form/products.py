@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from derivcheck.notation.integers.polynomials import Poly
-from derivcheck.proof.expressions.atoms import UNIT, Atom, Base, Exp, Expression, Iverson, Monomial, Rational, Root, Whole
+from derivcheck.proof.expressions.atoms import UNIT, Atom, Base, Exp, Expression, Iverson, Monomial, Rational, Root, WholeAtom
 from derivcheck.proof.expressions.context import Context, OutOfTime
 from derivcheck.proof.expressions.polynomials import add_into
 from derivcheck.proof.normal_form.partial_fractions import parted
@@ -63,7 +63,7 @@ def gathered(context: Context, m1: Monomial, m2: Monomial) -> Expression:
             powers[a] = after
         else:
             del powers[a]
-            if not isinstance(a, (Exp, Root, Whole)):  # which are never 0
+            if not isinstance(a, (Exp, Root, WholeAtom)):  # which are never 0
                 context.used("u / u = 1")
         special = special or isinstance(a, (Root, Base))
     if special:
@@ -80,5 +80,5 @@ def of_poly(context: Context, p: Poly) -> Expression:
     """An integer polynomial as an expression."""
     total: Expression = {}
     for m, c in p.terms:
-        add_into(total, {frozenset((context.atom(Whole, a), e) for a, e in m): c})
+        add_into(total, {frozenset((context.atom(WholeAtom, a), e) for a, e in m): c})
     return total

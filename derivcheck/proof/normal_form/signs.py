@@ -16,7 +16,7 @@ from derivcheck.proof.expressions.atoms import (
     Rational,
     Root,
     Sigma,
-    Whole,
+    WholeAtom,
     unlimited,
 )
 from derivcheck.proof.expressions.context import Context
@@ -29,7 +29,7 @@ def positive(context: Context, a: Atom, e: Rational) -> bool:
         return True
     if isinstance(a, (Element, Base)) and context.sign(a) > 0:
         return True
-    if isinstance(a, Whole):
+    if isinstance(a, WholeAtom):
         return isinstance(a.integer, Size) or isinstance(a.integer, Index) and not unlimited(a.integer)
     if isinstance(a, Base):
         return not whole(e) or all_positive(context, dict(a.terms))
@@ -47,6 +47,6 @@ def all_positive(context: Context, base: Expression) -> bool:
 
 def strictly(a: Atom) -> bool:
     """Whether the atom is surely above 0."""
-    if isinstance(a, Whole):
+    if isinstance(a, WholeAtom):
         return isinstance(a.integer, Size) and a.integer is not EVERYWHERE
     return isinstance(a, (Exp, Root)) or isinstance(a, Apply) and a.function == "pi"

@@ -22,7 +22,7 @@ from derivcheck.proof.expressions.atoms import (
     Reduction,
     Root,
     Sigma,
-    Whole,
+    WholeAtom,
     unlimited,
 )
 from derivcheck.proof.expressions.context import Context, Unreduced
@@ -146,7 +146,7 @@ class Substitution:
     def _closed(self, a: Atom) -> Expression:
         """The other atoms after it."""
         context = self.context
-        if isinstance(a, Whole):
+        if isinstance(a, WholeAtom):
             x = a.integer
             meant = self._meant(x.name, tuple(self.place(p) for p in x.at)) if isinstance(x, Entry) else None
             return of_poly(context, self.place(as_poly(x))) if meant is None else meant

@@ -22,7 +22,7 @@ from derivcheck.proof.report.counterexample import Counterexample, Evidence
 SUSPICIOUS, OPEN = 2.0, 0.6
 
 
-class Numbers:
+class NumbersAt:
     """Numbers at one choice of sizes, and the comparisons that were made.
 
     Attributes:

@@ -40,8 +40,8 @@ def equation(claim: Definition, target: Definition) -> str:
 def term_latex(t: Term) -> str:
     """A term in LaTeX.
 
-    >>> from derivcheck.notation.text.parse import Scope, parse_input, parse_term
-    >>> scope = Scope({"x": parse_input("x", "N"), "y_bar": parse_input("y_bar", "")})
+    >>> from derivcheck.notation.text.parse import TextScope, parse_input, parse_term
+    >>> scope = TextScope({"x": parse_input("x", "N"), "y_bar": parse_input("y_bar", "")})
     >>> print(term_latex(parse_term("y_bar*sum(n: x[n]^2)", scope)))
     \\bar{y} \\sum_{n=0}^{N - 1} {x}_{n}^{2}
     """

@@ -26,9 +26,9 @@ def vanishes_under_one_sum(context: Context, expression: Expression) -> bool:
     """Whether the summands of all sums over the same ranges vanish together.
 
     >>> from derivcheck.notation.text.dims import parse_input
-    >>> from derivcheck.notation.text.parse import Scope, parse_term
+    >>> from derivcheck.notation.text.parse import TextScope, parse_term
     >>> from derivcheck.proof.normal_form.normal import new_context, of_term
-    >>> context, scope = new_context(), Scope({"x": parse_input("x", "N")})
+    >>> context, scope = new_context(), TextScope({"x": parse_input("x", "N")})
     >>> text = "sum(i: 1/(x[i] - 1)) - sum(j: 1/(x[j] + 1)) - sum(i: 2/(x[i]^2 - 1))"
     >>> vanishes(context, of_term(context, parse_term(text, scope)))
     False

@@ -41,7 +41,7 @@ from itertools import product
 from math import floor, lcm, prod
 
 from derivcheck.notation.integers.polynomials import Index, Poly, Size, as_poly
-from derivcheck.proof.expressions.atoms import Atom, Element, Equal, Expression, Iverson, Least, Rational, Whole, unlimited
+from derivcheck.proof.expressions.atoms import Atom, Element, Equal, Expression, Iverson, Least, Rational, WholeAtom, unlimited
 from derivcheck.proof.expressions.context import Context
 from derivcheck.proof.expressions.polynomials import free_in, single, whole
 from derivcheck.proof.normal_form.substitution import substituted
@@ -71,9 +71,9 @@ def agreement(context: Context, expression: Expression) -> Grid | None:
     """Whether the expression is 0 on the grid that decides; None where the theorem does not apply (a sum over all integers).
 
     >>> from derivcheck.notation.text.dims import parse_input
-    >>> from derivcheck.notation.text.parse import Scope, parse_term
+    >>> from derivcheck.notation.text.parse import TextScope, parse_term
     >>> from derivcheck.proof.normal_form.normal import new_context, of_term
-    >>> context, scope = new_context(), Scope({"x": parse_input("x", "N")})
+    >>> context, scope = new_context(), TextScope({"x": parse_input("x", "N")})
     >>> d = of_term(context, parse_term("sum(i: x[i])^2 - sum(i: x[i]^2) - 2*sum(i, j: [i < j]*x[i]*x[j])", scope))
     >>> str(agreement(context, d)), agreement(context, d).holds
     ('N = 2', True)
@@ -157,11 +157,11 @@ class _Sum:
             compared = _compared(a) if isinstance(a, (Equal, Least)) else None
             if compared is not None:
                 order.append(compared)
-            elif isinstance(a, Whole) and isinstance(a.integer, Size):
+            elif isinstance(a, WholeAtom) and isinstance(a.integer, Size):
                 sizes[a.integer.name] = sizes.get(a.integer.name, 0) + floor(e)
                 if e != floor(e):
                     entries.append(self._entry(a, e - floor(e))[:3])
-            elif isinstance(a, Whole) and isinstance(a.integer, Index) and whole(e) and e > 0:
+            elif isinstance(a, WholeAtom) and isinstance(a.integer, Index) and whole(e) and e > 0:
                 numbers.append((a.integer, int(e)))
             else:
                 symbol, at, power, by = self._entry(a, e)
