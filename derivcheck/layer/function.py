@@ -20,7 +20,7 @@ from derivcheck.notation.program.program import Program
 Run = Callable[..., Any]
 
 
-class Pair(NamedTuple):
+class CompiledHalves(NamedTuple):
     """The forward, which returns ``saved`` beside its outputs, and the backward, which takes ``kept`` and ``read``."""
 
     forward: Run
@@ -31,14 +31,14 @@ class Pair(NamedTuple):
 
 
 @lru_cache(maxsize=256)
-def pair(program: Program, wrt: tuple[str, ...], lean: bool, fused: bool = False) -> Pair:
+def pair(program: Program, wrt: tuple[str, ...], lean: bool, fused: bool = False) -> CompiledHalves:
     """The two generated functions for the gradients in ``wrt``; without one, the forward alone.  ``lean``: they write into
     what nobody reads again."""
     if not wrt:
         run = load(lean_source(program, None) if lean else source(program))
-        return Pair(run, run, (), (), ())
+        return CompiledHalves(run, run, (), (), ())
     texts = halves(program, adjoint(program, wrt), wrt, lean, fused)
-    return Pair(load(texts.forward), load(texts.gradients), texts.saved, texts.kept, texts.read)
+    return CompiledHalves(load(texts.forward), load(texts.gradients), texts.saved, texts.kept, texts.read)
 
 
 @lru_cache(maxsize=256)
@@ -122,9 +122,9 @@ def function(
     whole = pair(program, wrt, False)  # torch.compile traces these functions: all gradients, made beforehand
     whole_again = again(program, wrt) if wrt else None
     compiled = fuse if fused else _as_it_is
-    known: dict[tuple[tuple[str, ...], bool], Pair] = {}  # a Program takes long to hash
+    known: dict[tuple[tuple[str, ...], bool], CompiledHalves] = {}  # a Program takes long to hash
 
-    def runs_for(wanted: tuple[str, ...], lean: bool) -> Pair:
+    def runs_for(wanted: tuple[str, ...], lean: bool) -> CompiledHalves:
         found = known.get((wanted, lean))
         if found is None:
             found = known[wanted, lean] = pair(program, wanted, lean, fused)

@@ -19,7 +19,7 @@ from derivcheck.notation.program.program import Program
 
 
 @dataclass(frozen=True)
-class Part:
+class ProfiledPart:
     """The forward or the gradients.
 
     Attributes:
@@ -47,8 +47,8 @@ class Profile:
     """
 
     sizes: Mapping[str, int]
-    forward: Part
-    gradients: Part
+    forward: ProfiledPart
+    gradients: ProfiledPart
     least: int
     rate: float
     bandwidth: float
@@ -94,7 +94,7 @@ def profile(
         raise InputError(f"this was derived for {broken}; found {', '.join(f'{k} = {v}' for k, v in sizes.items())}")
     width = torch.finfo(dtype).bits // 8
     parts = [
-        Part(str(c.flops), f"{width}*({c.moved})", _at(c.flops, sizes), width * _at(c.moved, sizes))
+        ProfiledPart(str(c.flops), f"{width}*({c.moved})", _at(c.flops, sizes), width * _at(c.moved, sizes))
         for c in costs(program, adjoint)
     ]
     rate, bandwidth = _peaks(dtype)

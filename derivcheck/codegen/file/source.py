@@ -18,7 +18,7 @@ from derivcheck.codegen.file.shapes import Sizes, find_sizes
 from derivcheck.codegen.graph.divisors import bare
 from derivcheck.codegen.graph.lean import LeanWriter
 from derivcheck.codegen.graph.nodes import Node
-from derivcheck.codegen.graph.spell import Spelling
+from derivcheck.codegen.graph.spell import NodeSpelling
 from derivcheck.codegen.graph.write import Writer
 from derivcheck.codegen.lowering.lower import Lowering
 from derivcheck.codegen.rewriting.rewrite import rewritten
@@ -108,7 +108,7 @@ class File:
         for name, _ in items:
             if name not in self.variables:
                 self.variables[name] = self.scope.names.new(name)
-        spelling = Spelling(self.numbers, self.variables, *self._like(), functional=self.functional)
+        spelling = NodeSpelling(self.numbers, self.variables, *self._like(), functional=self.functional)
         writer = (LeanWriter if self.lean else Writer)(spelling, self.scope.names, given)
         writer.count([n for _, item in items for n in nodes_of(item)])
         if isinstance(writer, LeanWriter):

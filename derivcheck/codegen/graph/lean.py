@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from derivcheck.codegen.graph.names import Names
 from derivcheck.codegen.graph.nodes import FLOAT, NUMBER, SCALAR, Node
-from derivcheck.codegen.graph.spell import Spelling
+from derivcheck.codegen.graph.spell import NodeSpelling
 from derivcheck.codegen.graph.write import Writer
 
 _VIEWS = frozenset(
@@ -56,7 +56,7 @@ class Joined:
 class LeanWriter(Writer):
     """Writes each operation as a statement of its own."""
 
-    def __init__(self, spelling: Spelling, names: Names, given: Mapping[Node, str] | None = None) -> None:
+    def __init__(self, spelling: NodeSpelling, names: Names, given: Mapping[Node, str] | None = None) -> None:
         super().__init__(spelling, names, given)
         self.meant: dict[str, Node] = {}  # a definition's variable and what it holds
         self.joined: dict[Node, Joined] = {}

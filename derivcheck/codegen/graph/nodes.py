@@ -45,7 +45,7 @@ class Node:
         return len(self.dims)
 
 
-class Value(NamedTuple):
+class OverNode(NamedTuple):
     """A node with the index that each of its dimensions stands for."""
 
     node: Node

@@ -32,7 +32,7 @@ _CALLS = frozenset({"sqrt", "rsqrt", "where", "maximum", "minimum", "addmm", "do
 _ALONG = frozenset({"sum", "mean", "amax", "amin", "prod", "argmax", "argmin", "cumsum", "flip"})  # methods, along dimensions
 
 
-class Spelling:
+class NodeSpelling:
     """Spells nodes; ``dtype`` and ``device`` are those of new tensors, ``filled`` the dimensions that must not be empty."""
 
     def __init__(

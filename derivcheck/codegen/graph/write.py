@@ -8,7 +8,7 @@ from textwrap import wrap
 
 from derivcheck.codegen.graph.names import Names
 from derivcheck.codegen.graph.nodes import Node
-from derivcheck.codegen.graph.spell import Spelling
+from derivcheck.codegen.graph.spell import NodeSpelling
 from derivcheck.notation.integers.polynomials import Index
 
 WIDTH = 76  # a longer part of an expression gets a line of its own
@@ -66,7 +66,7 @@ def _is_call(text: str) -> bool:
 class Writer:
     """Writes statements for nodes, each computed once."""
 
-    def __init__(self, spelling: Spelling, names: Names, given: Mapping[Node, str] | None = None) -> None:
+    def __init__(self, spelling: NodeSpelling, names: Names, given: Mapping[Node, str] | None = None) -> None:
         """Start in the outermost block; nodes that are ``given`` have names already."""
         self.spelling, self.names = spelling, names
         self.blocks: list[list[str]] = [[]]

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from derivcheck.codegen.graph.nodes import Value
+from derivcheck.codegen.graph.nodes import OverNode
 from derivcheck.codegen.lowering.frame import LAST, Frame
 from derivcheck.codegen.lowering.reading import padded
 from derivcheck.notation.integers.bounds import nonnegative
@@ -71,7 +71,7 @@ def _places(low: Frame, term: Term, a: Index) -> list[tuple[Poly, Poly]]:
     return [(k, size) for k, size in found if not (k is as_poly(0) and size is a.size)]
 
 
-def blocked(low: Frame, args: Sequence[Term]) -> Value | None:
+def blocked(low: Frame, args: Sequence[Term]) -> OverNode | None:
     """A product as a block set in zeros, where it is one and more than a tensor read at shifted places."""
     if any(isinstance(f, Bracket) and f.relation == "==" for f in args):
         return None
@@ -88,7 +88,7 @@ def blocked(low: Frame, args: Sequence[Term]) -> Value | None:
     return None
 
 
-def concatenated(low: Frame, args: Sequence[Term]) -> tuple[Value, list[Term]] | None:
+def concatenated(low: Frame, args: Sequence[Term]) -> tuple[OverNode, list[Term]] | None:
     """``(value, addends left over)``: those addends that fill an index block by block, as one tensor."""
     candidates: list[Term] = [t for t in args if isinstance(t, (Mul, Ref))]
     if len(candidates) < 2:
@@ -115,9 +115,9 @@ def concatenated(low: Frame, args: Sequence[Term]) -> tuple[Value, list[Term]] |
     return None
 
 
-def _cat(low: Frame, a: Index, groups: Sequence[Sequence[Block]]) -> Value:
+def _cat(low: Frame, a: Index, groups: Sequence[Sequence[Block]]) -> OverNode:
     """The groups side by side: ``stack`` where each is one place, else ``cat``; those at one start are added up first."""
-    parts: list[Value] = []
+    parts: list[OverNode] = []
     for group in groups:
         one = _renamed(_inner(low, group[0]), group[0])
         for b in group[1:]:
@@ -128,20 +128,20 @@ def _cat(low: Frame, a: Index, groups: Sequence[Sequence[Block]]) -> Value:
     if all(b.local.size is as_poly(1) for group in groups for b in group) and not any(a in p.axes for p in parts):
         rest = tuple(i for i in axes if i is not a)
         nodes = [low.tensor(low.spread(p, rest)) for p in parts]
-        return Value(low.graph.node("stack", nodes, (at,), [i.size for i in axes], nodes[0].kind), axes)
+        return OverNode(low.graph.node("stack", nodes, (at,), [i.size for i in axes], nodes[0].kind), axes)
     nodes = []
     for p, group in zip(parts, groups):
         dims = [group[0].local.size if i is a else i.size for i in axes]
         node = low.align(p, axes)
         nodes.append(node if len(p.axes) == len(axes) else low.graph.expand(low.tensor(node), dims))
     dims = [i.size for i in axes]
-    return Value(low.graph.node("cat", nodes, (at,), dims, nodes[0].kind), axes)
+    return OverNode(low.graph.node("cat", nodes, (at,), dims, nodes[0].kind), axes)
 
 
-def _inner(low: Frame, b: Block) -> Value:
+def _inner(low: Frame, b: Block) -> OverNode:
     low.place.setdefault(b.local, low.place.get(b.whole, len(low.place)))
     return low.value(b.inner)
 
 
-def _renamed(value: Value, b: Block) -> Value:
-    return Value(value.node, tuple(b.whole if i is b.local else i for i in value.axes))
+def _renamed(value: OverNode, b: Block) -> OverNode:
+    return OverNode(value.node, tuple(b.whole if i is b.local else i for i in value.axes))

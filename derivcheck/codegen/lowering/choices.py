@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import cast
 
-from derivcheck.codegen.graph.nodes import Value
+from derivcheck.codegen.graph.nodes import OverNode
 from derivcheck.codegen.graph.numbers import is_number
 from derivcheck.codegen.lowering.frame import Choice, Frame
 from derivcheck.codegen.lowering.masks import mask, tells, where
@@ -23,9 +23,9 @@ from derivcheck.notation.terms.substitute import substitute
 from derivcheck.notation.terms.walk import factors
 
 
-def joined_choices(low: Frame, args: Sequence[Term]) -> list[Term | Value]:
+def joined_choices(low: Frame, args: Sequence[Term]) -> list[Term | OverNode]:
     """Addends, each two that exclude each other as one ``where``."""
-    left: list[Term | Value] = list(args)
+    left: list[Term | OverNode] = list(args)
     for a in args:
         if a not in left or not isinstance(a, Mul):
             continue

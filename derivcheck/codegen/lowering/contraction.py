@@ -10,7 +10,7 @@ import math
 from collections.abc import Sequence
 from itertools import combinations
 
-from derivcheck.codegen.graph.nodes import BOOL, FLOAT, INT, Node, Value
+from derivcheck.codegen.graph.nodes import BOOL, FLOAT, INT, Node, OverNode
 from derivcheck.codegen.graph.numbers import is_number
 from derivcheck.codegen.lowering.convolution import convolution
 from derivcheck.codegen.lowering.cumulative import cumulative
@@ -40,7 +40,7 @@ def is_contraction(low: Frame, term: Term, bound: Sequence[Index]) -> bool:
     return not any(f.free >= every for f in factors)
 
 
-def contract(low: Frame, indices: Sequence[Index], args: Sequence[Term]) -> Value:
+def contract(low: Frame, indices: Sequence[Index], args: Sequence[Term]) -> OverNode:
     """``Σ`` over ``indices`` of the product of ``args``."""
     number, brackets, rest = low.parted(args)
     for special in (convolution, picked, scatter, windows, cumulative) if brackets or len(rest) == 2 else ():
@@ -65,7 +65,7 @@ def contract(low: Frame, indices: Sequence[Index], args: Sequence[Term]) -> Valu
     return _steps(low, values, bound, number)
 
 
-def _apart(low: Frame, bound: list[Index], number: Term, rest: Sequence[Term]) -> Value | None:
+def _apart(low: Frame, bound: list[Index], number: Term, rest: Sequence[Term]) -> OverNode | None:
     """``Σ_k s[n, k]·(x[n, m] − y[k, m])`` as two products, where the difference has more indices than any of its parts.
 
     Both parts are taken from the mean of the second, so that what is common to all cancels before it is multiplied.
@@ -116,13 +116,13 @@ def _grouped(factors: Sequence[Term]) -> list[Term]:
     return [mul(*g) for g in groups]
 
 
-def _masked(low: Frame, values: list[Value], unbounded: Sequence[bool], brackets: Sequence[Bracket]) -> list[Value]:
+def _masked(low: Frame, values: list[OverNode], unbounded: Sequence[bool], brackets: Sequence[Bracket]) -> list[OverNode]:
     """The factors with the brackets among them.
 
     A bracket selects in the smallest factor that has its indices, and in any that may be infinite.  One whose
     indices no factor has is a 0-1 matrix of its own: a selection would need a tensor larger than any factor.
     """
-    apart: dict[frozenset[Index], Value] = {}
+    apart: dict[frozenset[Index], OverNode] = {}
     for b in brackets:
         want = b.free - low.graph.fixed
         holders = [k for k, v in enumerate(values) if want <= set(v.axes)]
@@ -136,7 +136,7 @@ def _masked(low: Frame, values: list[Value], unbounded: Sequence[bool], brackets
     return values + [low.as_float(m) for m in apart.values()]
 
 
-def _steps(low: Frame, values: list[Value], bound: list[Index], number: Term) -> Value:
+def _steps(low: Frame, values: list[OverNode], bound: list[Index], number: Term) -> OverNode:
     """Multiply two factors at a time, the cheapest pair first, and sum over what no other factor needs."""
     scalars = [v for v in values if not v.axes]
     values = [_matrix_kind(low, v) for v in values if v.axes]
@@ -146,10 +146,10 @@ def _steps(low: Frame, values: list[Value], bound: list[Index], number: Term) ->
         ready = [i for i in bound if not any(i in v.axes for v in others)]
         values = [*others, _pair(low, values[a], values[b], ready)]
         bound = [i for i in bound if i not in ready]
-    result = total(low, values[0], bound) if values else Value(low.graph.number(ONE), ())
+    result = total(low, values[0], bound) if values else OverNode(low.graph.number(ONE), ())
     if result.node.op in ("sum", "mean") or not scalars:
         result, number = low.scale(result, number), ONE
-    front: Value | None = None
+    front: OverNode | None = None
     for s in scalars:
         front = s if front is None else low.binary("mul", front, s)
     if front is not None:
@@ -157,19 +157,19 @@ def _steps(low: Frame, values: list[Value], bound: list[Index], number: Term) ->
     return result
 
 
-def _matrix_kind(low: Frame, value: Value) -> Value:
+def _matrix_kind(low: Frame, value: OverNode) -> OverNode:
     """Integers and masks as floats, unless integers are what is being calculated."""
     if value.node.kind in (INT, BOOL) and not low.integer_context:
         return low.as_float(value)
     return value
 
 
-def total(low: Frame, value: Value, indices: Sequence[Index]) -> Value:
+def total(low: Frame, value: OverNode, indices: Sequence[Index]) -> OverNode:
     """The sum of one factor over those of the indices that it has."""
     dims = [value.axes.index(i) for i in indices if i in value.axes]
     if not dims:
         return value
-    return Value(low.graph.reduce("sum", value.node, dims), tuple(i for i in value.axes if i not in indices))
+    return OverNode(low.graph.reduce("sum", value.node, dims), tuple(i for i in value.axes if i not in indices))
 
 
 def length(i: Index) -> int:
@@ -180,14 +180,14 @@ def length(i: Index) -> int:
         return 16
 
 
-def _cost(values: Sequence[Value], pair: tuple[int, int], bound: Sequence[Index]) -> tuple[int, int]:
+def _cost(values: Sequence[OverNode], pair: tuple[int, int], bound: Sequence[Index]) -> tuple[int, int]:
     axes = set(values[pair[0]].axes) | set(values[pair[1]].axes)
     others = {i for k, v in enumerate(values) if k not in pair for i in v.axes}
     left = math.prod(length(i) for i in axes if i not in bound or i in others)
     return math.prod(length(i) for i in axes), left
 
 
-def _pair(low: Frame, left: Value, right: Value, summed: Sequence[Index]) -> Value:
+def _pair(low: Frame, left: OverNode, right: OverNode, summed: Sequence[Index]) -> OverNode:
     """One step: the product of two factors, summed over what nothing else needs."""
     left = total(low, left, [i for i in summed if i not in right.axes])
     right = total(low, right, [i for i in summed if i not in left.axes])
@@ -199,7 +199,7 @@ def _pair(low: Frame, left: Value, right: Value, summed: Sequence[Index]) -> Val
         return low.binary("mul", left, right)
     if not rows and not columns:
         if not batch and len(inner) == 1 and left.node.kind == FLOAT == right.node.kind:
-            return Value(low.graph.node("dot", (left.node, right.node), (), (), FLOAT), ())
+            return OverNode(low.graph.node("dot", (left.node, right.node), (), (), FLOAT), ())
         return total(low, low.binary("mul", left, right), inner)
     if left.node.kind != FLOAT or right.node.kind != FLOAT or low.vectors and not batch and not (rows and columns):
         return total(low, low.binary("mul", left, right), inner)
@@ -219,7 +219,7 @@ def _pair(low: Frame, left: Value, right: Value, summed: Sequence[Index]) -> Val
     return _einsum(low, left, right, batch, rows, columns)
 
 
-def _flat(low: Frame, left: Value, right: Value, inner: list[Index]) -> tuple[Value, Value, list[Index]]:
+def _flat(low: Frame, left: OverNode, right: OverNode, inner: list[Index]) -> tuple[OverNode, OverNode, list[Index]]:
     """Summed dimensions that stand together in both factors, as one dimension."""
     if len(inner) < 2:
         return left, right, inner
@@ -230,16 +230,16 @@ def _flat(low: Frame, left: Value, right: Value, inner: list[Index]) -> tuple[Va
     size = numel(i.size for i in inner)
     one = Index(inner[0].name, size, inner[0].serial)
 
-    def flat(v: Value, at: int) -> Value:
+    def flat(v: OverNode, at: int) -> OverNode:
         dims = [*v.node.dims[:at], size, *v.node.dims[at + n :]]
-        return Value(low.graph.reshape(v.node, dims), (*v.axes[:at], one, *v.axes[at + n :]))
+        return OverNode(low.graph.reshape(v.node, dims), (*v.axes[:at], one, *v.axes[at + n :]))
 
     return flat(left, k), flat(right, j), [one]
 
 
 def _matrix(
-    low: Frame, left: Value, right: Value, batch: list[Index], rows: list[Index], k: Index, columns: list[Index]
-) -> Value | None:
+    low: Frame, left: OverNode, right: OverNode, batch: list[Index], rows: list[Index], k: Index, columns: list[Index]
+) -> OverNode | None:
     """The pair as ``left @ right``, where it is one."""
     if not rows and len(columns) >= 1 and not batch:
         left, right, rows, columns = right, left, columns, rows
@@ -261,19 +261,19 @@ def _matrix(
 
 
 def _matmul(
-    low: Frame, left: Value, first: tuple[Index, ...], right: Value, second: tuple[Index, ...], out: tuple[Index, ...]
-) -> Value:
+    low: Frame, left: OverNode, first: tuple[Index, ...], right: OverNode, second: tuple[Index, ...], out: tuple[Index, ...]
+) -> OverNode:
     a, b = _laid(low, left, first), _laid(low, right, second)
-    return Value(low.graph.node("matmul", (a, b), (), tuple(i.size for i in out), FLOAT), out)
+    return OverNode(low.graph.node("matmul", (a, b), (), tuple(i.size for i in out), FLOAT), out)
 
 
-def _laid(low: Frame, value: Value, axes: tuple[Index, ...]) -> Node:
+def _laid(low: Frame, value: OverNode, axes: tuple[Index, ...]) -> Node:
     return low.graph.permute(value.node, [value.axes.index(i) for i in axes])
 
 
 def _einsum(
-    low: Frame, left: Value, right: Value, batch: Sequence[Index], rows: Sequence[Index], columns: Sequence[Index]
-) -> Value:
+    low: Frame, left: OverNode, right: OverNode, batch: Sequence[Index], rows: Sequence[Index], columns: Sequence[Index]
+) -> OverNode:
     """The pair by ``einsum``, with letters like the names of the indices."""
     out = tuple(sorted([*batch, *rows, *columns], key=lambda i: low.place.get(i, LAST)))
     letters: dict[Index, str] = {}
@@ -286,4 +286,4 @@ def _einsum(
         return "".join(letters[i] for i in axes)
 
     spec = f"{spell(left.axes)},{spell(right.axes)}->{spell(out)}"
-    return Value(low.graph.node("einsum", (left.node, right.node), (spec,), tuple(i.size for i in out), FLOAT), out)
+    return OverNode(low.graph.node("einsum", (left.node, right.node), (spec,), tuple(i.size for i in out), FLOAT), out)

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from derivcheck.codegen.graph.nodes import FLOAT, Node, Value
+from derivcheck.codegen.graph.nodes import FLOAT, Node, OverNode
 from derivcheck.codegen.lowering.frame import Frame
 from derivcheck.codegen.lowering.grouping import grouped
 from derivcheck.codegen.lowering.positions import radix
@@ -31,7 +31,7 @@ class Relation:
 
 
 @dataclass
-class Line:
+class SpatialLine:
     """One spatial dimension, ``x = stride·i + dilation·u − offset``: the coordinates and who holds them."""
 
     x: Index
@@ -42,7 +42,7 @@ class Line:
 
 def convolution(
     low: Frame, indices: Sequence[Index], number: Term, brackets: Sequence[Bracket], rest: Sequence[Term]
-) -> Value | None:
+) -> OverNode | None:
     """The sum as a convolution, where it is one."""
     if len(rest) != 2 or not all(isinstance(f, Ref) and _plain_tensor(low, f) for f in rest):
         return None
@@ -144,7 +144,7 @@ def _of_bracket(low: Frame, b: Bracket) -> Relation | None:
     return None if found is None else Relation(*found)
 
 
-def _line(r: Relation, axes: dict[str, list[Index]], free: frozenset[Index], bound: frozenset[Index]) -> Line | None:
+def _line(r: Relation, axes: dict[str, list[Index]], free: frozenset[Index], bound: frozenset[Index]) -> SpatialLine | None:
     """The relation as ``x = s·i + t·u − p`` between the two operands and the output."""
     holders: dict[str, Index] = {}
     for i in r.coefficients:
@@ -163,7 +163,7 @@ def _line(r: Relation, axes: dict[str, list[Index]], free: frozenset[Index], bou
         e = r.coefficients[x]
         others = {w: (i, -e * r.coefficients[i]) for w, i in holders.items() if w != who}
         if e in (1, -1) and all(c > 0 for _, c in others.values()):
-            return Line(x, others, who, e * r.constant)
+            return SpatialLine(x, others, who, e * r.constant)
     return None
 
 
@@ -172,11 +172,11 @@ def _emit(
     names: tuple[str, str],
     nodes: dict[str, Node],
     axes: dict[str, list[Index]],
-    lines: Sequence[Line],
+    lines: Sequence[SpatialLine],
     used: Sequence[Index],
     free: frozenset[Index],
     bound: frozenset[Index],
-) -> Value | None:
+) -> OverNode | None:
     """The call: batch, groups and channels from the indices that are no coordinates, then the result's dimensions."""
     g = low.graph
     rest = {k: [i for i in axes[k] if i not in used] for k in ("a", "b")}
@@ -193,7 +193,7 @@ def _emit(
         first = holder
     second = "b" if first == "a" else "a"
 
-    def coordinate(line: Line, who: str) -> Index:
+    def coordinate(line: SpatialLine, who: str) -> Index:
         return line.x if line.holder == who else line.others[who][0]
 
     def node(who: str, classes: Sequence[Sequence[Index]], merged: Sequence[Sequence[Index]]) -> Node:
@@ -225,7 +225,7 @@ def _emit(
     order = (*n, *group, *o, *out)
     for i in order:
         low.place.setdefault(i, len(low.place))
-    return Value(g.reshape(made, [i.size for i in order]), order)
+    return OverNode(g.reshape(made, [i.size for i in order]), order)
 
 
 def _is_gradient(name: str) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from derivcheck.codegen.graph.nodes import Node, Value
+from derivcheck.codegen.graph.nodes import Node, OverNode
 from derivcheck.codegen.lowering.frame import Frame
 from derivcheck.codegen.lowering.reading import padded
 from derivcheck.notation.integers.polynomials import Index, Poly, as_poly, i_poly
@@ -15,7 +15,7 @@ from derivcheck.notation.terms.substitute import summation
 
 def cumulative(
     low: Frame, indices: Sequence[Index], number: Term, brackets: Sequence[Bracket], rest: Sequence[Term]
-) -> Value | None:
+) -> OverNode | None:
     """The sum as a cumulative one, where a bracket compares a summed index with one that nothing else has."""
     bound = [i for i in indices if i not in low.graph.fixed]
     for b in brackets:
@@ -35,14 +35,14 @@ def cumulative(
         k = value.axes.index(j)
         node = low.tensor(value.node)
         node = _flip(low, _cumsum(low, _flip(low, node, k), k), k) if later else _cumsum(low, node, k)
-        total = Value(node, tuple(i if x is j else x for x in value.axes))
+        total = OverNode(node, tuple(i if x is j else x for x in value.axes))
         return padded(low, total, k, as_poly(-1 if later else 1), i.size) if strict else total
     return None
 
 
 def _of_exponentials(
     low: Frame, bound: Sequence[Index], number: Term, factors: Sequence[Term], j: Index, i: Index, later: bool
-) -> Value | None:
+) -> OverNode | None:
     """``Σ_j [j <= i]·h[j]·exp(u[j] + v[i])``, where ``exp(u)`` alone may be too large."""
     weights: list[Term] = [number]
     inner: list[Term] = []
@@ -60,14 +60,14 @@ def _of_exponentials(
     if j not in add(*inner).free or any(k is not j and k in t.free for k in bound for t in factors):
         return None
     weight, u, v = low.value(mul(*weights)), low.value(add(*inner)), low.value(add(*outer))
-    v = Value(v.node, tuple(j if x is i else x for x in v.axes))
+    v = OverNode(v.node, tuple(j if x is i else x for x in v.axes))
     axes = low.union([weight.axes, u.axes, v.axes])
     k = axes.index(j)
     nodes = [low.tensor(low.spread(x, axes)) for x in (weight, u, v)]
     if later:
         nodes = [_flip(low, n, k) for n in nodes]
     made = low.graph.node("cumsum_exp", nodes, (k,), nodes[0].dims, nodes[0].kind)
-    return Value(_flip(low, made, k) if later else made, tuple(i if x is j else x for x in axes))
+    return OverNode(_flip(low, made, k) if later else made, tuple(i if x is j else x for x in axes))
 
 
 def _compared(low: Frame, b: Bracket, bound: Sequence[Index]) -> tuple[Index, Index, bool, bool] | None:

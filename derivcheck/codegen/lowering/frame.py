@@ -10,7 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-from derivcheck.codegen.graph.nodes import BOOL, FLOAT, INT, NUMBER, SCALAR, Graph, Node, Value
+from derivcheck.codegen.graph.nodes import BOOL, FLOAT, INT, NUMBER, SCALAR, Graph, Node, OverNode
 from derivcheck.codegen.graph.numbers import is_number, reciprocal
 from derivcheck.codegen.lowering.finite import may_be_infinite
 from derivcheck.notation.integers.bounds import numel
@@ -77,10 +77,10 @@ class Frame(ABC):
         self.at: str | None = None
 
     @abstractmethod
-    def value(self, term: Term) -> Value:
+    def value(self, term: Term) -> OverNode:
         """A term as a node with its indices."""
 
-    def real(self, term: Term) -> Value:
+    def real(self, term: Term) -> OverNode:
         """A term as a float, also inside the definition of an integer: what is compared or searched."""
         before, self.integer_context = self.integer_context, False
         try:
@@ -88,12 +88,12 @@ class Frame(ABC):
         finally:
             self.integer_context = before
 
-    def as_float(self, value: Value) -> Value:
+    def as_float(self, value: OverNode) -> OverNode:
         """An integer or boolean tensor as a number to calculate with."""
         if value.node.kind not in (INT, BOOL) or (self.integer_context and value.node.kind == INT):
             return value
         op = "to_int" if self.integer_context else "to_float"
-        return Value(self.graph.unary(op, value.node, kind=INT if self.integer_context else FLOAT), value.axes)
+        return OverNode(self.graph.unary(op, value.node, kind=INT if self.integer_context else FLOAT), value.axes)
 
     def tensor(self, node: Node, kind: str = "") -> Node:
         """A node as a tensor (of ``kind``, else of what is being computed), where it may be a Python number."""
@@ -117,7 +117,7 @@ class Frame(ABC):
             return wanted
         return next((axes for axes in many if len(axes) == len(wanted)), wanted)
 
-    def align(self, value: Value, axes: tuple[Index, ...]) -> Node:
+    def align(self, value: OverNode, axes: tuple[Index, ...]) -> Node:
         """The node with its dimensions in the order of ``axes``, of length 1 where it has none (leading ones are left out)."""
         if value.axes == axes or not value.axes:
             return value.node
@@ -126,25 +126,25 @@ class Frame(ABC):
         first = axes.index(present[0])
         return self.graph.unsqueeze(node, [k - first for k, i in enumerate(axes) if k > first and i not in value.axes])
 
-    def spread(self, value: Value, axes: tuple[Index, ...]) -> Node:
+    def spread(self, value: OverNode, axes: tuple[Index, ...]) -> Node:
         """The node over all of ``axes``."""
         node = self.align(value, axes)
         if set(value.axes) == set(axes):
             return node
         return self.graph.expand(self.tensor(node), tuple(i.size for i in axes))
 
-    def binary(self, op: str, left: Value, right: Value) -> Value:
+    def binary(self, op: str, left: OverNode, right: OverNode) -> OverNode:
         """An elementwise operation."""
         axes = self.union([left.axes, right.axes])
-        return Value(self.graph.binary(op, self.align(left, axes), self.align(right, axes)), axes)
+        return OverNode(self.graph.binary(op, self.align(left, axes), self.align(right, axes)), axes)
 
-    def scale(self, value: Value, number: Term) -> Value:
+    def scale(self, value: OverNode, number: Term) -> OverNode:
         """A value times a number that Python knows."""
         g, node = self.graph, value.node
         if number is ONE:
             return value
         if node.kind == NUMBER:
-            return Value(g.number(mul(number, node.params[0])), ())
+            return OverNode(g.number(mul(number, node.params[0])), ())
         if node.op == "sum" and node.kind == FLOAT:
             times = node.args[0].dims
             total = size_of(numel(times[k] for k in node.params[0]))
@@ -152,13 +152,13 @@ class Frame(ABC):
             if isinstance(rest, Number) and not isinstance(total, Number):
                 mean = g.mean_of(node, total)
                 if mean is not None:
-                    return self.scale(Value(mean, value.axes), rest)
+                    return self.scale(OverNode(mean, value.axes), rest)
         if number is MINUS_ONE:
-            return Value(g.unary("neg", node), value.axes)
+            return OverNode(g.unary("neg", node), value.axes)
         divisor = reciprocal(number)
         if divisor is not None and node.kind == FLOAT:
-            return Value(g.binary("div", node, g.number(divisor)), value.axes)
-        return Value(g.binary("mul", g.number(number), node), value.axes)
+            return OverNode(g.binary("div", node, g.number(divisor)), value.axes)
+        return OverNode(g.binary("mul", g.number(number), node), value.axes)
 
     def parted(self, args: Sequence[Term]) -> tuple[Term, list[Bracket], list[Term]]:
         """The number, the brackets and the other factors of a product."""

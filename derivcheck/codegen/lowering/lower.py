@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from derivcheck.codegen.graph.nodes import BOOL, FLOAT, INT, NUMBER, SCALAR, Node, Value, broadcast
+from derivcheck.codegen.graph.nodes import BOOL, FLOAT, INT, NUMBER, SCALAR, Node, OverNode, broadcast
 from derivcheck.codegen.graph.numbers import as_fraction, is_number
 from derivcheck.codegen.lowering import onehot
 from derivcheck.codegen.lowering.blocks import blocked, concatenated
@@ -32,7 +32,7 @@ from derivcheck.notation.terms.walk import factors, subterms
 class Lowering(Frame):
     """The loop: every kind of term as a node, each term of a definition once."""
 
-    memo: dict[tuple[Term, bool], Value]
+    memo: dict[tuple[Term, bool], OverNode]
 
     # -- definitions ---------------------------------------------------------------
     def define(self, d: Definition) -> Node:
@@ -79,7 +79,7 @@ class Lowering(Frame):
             node = self.graph.unary("to_int", node, kind=INT)
         return node
 
-    def bools(self, term: Term) -> Value:
+    def bools(self, term: Term) -> OverNode:
         """A term that is 0 or 1 as a mask."""
         if isinstance(term, Bracket):
             return mask(self, term)
@@ -87,10 +87,10 @@ class Lowering(Frame):
         if value.node.kind == BOOL:
             return value
         zero = self.graph.number(Number(0))
-        return Value(self.graph.node("!=", (self.tensor(value.node), zero), (), value.node.dims, BOOL), value.axes)
+        return OverNode(self.graph.node("!=", (self.tensor(value.node), zero), (), value.node.dims, BOOL), value.axes)
 
     # -- terms -----------------------------------------------------------------------
-    def value(self, term: Term) -> Value:
+    def value(self, term: Term) -> OverNode:
         """A term as a node with its indices."""
         key = term, self.integer_context
         found = self.memo.get(key)
@@ -98,11 +98,11 @@ class Lowering(Frame):
             found = self.memo[key] = self._value(term)
         return found
 
-    def _value(self, term: Term) -> Value:
+    def _value(self, term: Term) -> OverNode:
         """A node by its kind, through the rule for it."""
         g = self.graph
         if is_number(term, g.fixed):
-            return Value(g.number(term), ())
+            return OverNode(g.number(term), ())
         if isinstance(term, Ref):
             return self.as_float(read(self, term.name, term.at))
         if isinstance(term, SizeOf):
@@ -124,16 +124,16 @@ class Lowering(Frame):
             dims = max((n.dims for n in nodes), key=len)
             for n in nodes:
                 dims = broadcast(dims, n.dims)
-            return Value(g.node("func", nodes, (term.name,), dims, FLOAT), axes)
+            return OverNode(g.node("func", nodes, (term.name,), dims, FLOAT), axes)
         if isinstance(term, Over):
             return self.over(term)
         raise UnsupportedOperation(type(term).__name__, "no torch code is known for it", self.at)
 
-    def total(self, args: Sequence[Term]) -> Value:
+    def total(self, args: Sequence[Term]) -> OverNode:
         """A sum of terms."""
         numbers = [a for a in args if is_number(a, self.graph.fixed)]
         rest = [a for a in args if not is_number(a, self.graph.fixed)]
-        parts: list[tuple[bool, Value]] = []
+        parts: list[tuple[bool, OverNode]] = []
         hots = [(a, one) for a in rest if len(args) > 1 and (one := onehot.hot(self, a)) is not None]
         if hots and len(hots) < len(rest) and not self.integer_context:
             base = self.total([a for a in args if all(a is not h for h, _ in hots)])
@@ -145,7 +145,7 @@ class Lowering(Frame):
             parts.append((False, joined[0]))
             rest = joined[1]
         for a in joined_choices(self, rest):
-            if isinstance(a, Value):
+            if isinstance(a, OverNode):
                 parts.append((False, a))
             elif as_fraction(a) < 0:
                 parts.append((True, self.value(neg(a))))
@@ -155,10 +155,10 @@ class Lowering(Frame):
             number = add(*numbers)
             minus = as_fraction(number) < 0 and any(not negative for negative, _ in parts)
             at = 0 if args[0] is numbers[0] and not minus else len(parts)
-            parts.insert(at, (minus, Value(self.graph.number(neg(number) if minus else number), ())))
+            parts.insert(at, (minus, OverNode(self.graph.number(neg(number) if minus else number), ())))
         parts.sort(key=lambda part: part[0])
         if not parts:
-            return Value(self.graph.number(ZERO), ())
+            return OverNode(self.graph.number(ZERO), ())
         negative, result = parts[0]
         if negative:
             result = self.scale(result, MINUS_ONE)
@@ -166,7 +166,7 @@ class Lowering(Frame):
             result = self.binary("sub" if negative else "add", result, part)
         return result
 
-    def product(self, args: Sequence[Term]) -> Value:
+    def product(self, args: Sequence[Term]) -> OverNode:
         """A product, element by element; brackets select."""
         block = blocked(self, args) if any(isinstance(a, Bracket) for a in args) else None
         if block is not None:
@@ -196,9 +196,9 @@ class Lowering(Frame):
             masks = self.binary("and", masks, mask(self, b, value.axes))
         if not rest and not any(isinstance(t, Func) for t in subterms(number)):  # 0 * inf would be nan
             return self.scale(self.as_float(masks), number)
-        return where(self, masks, value, Value(self.graph.number(Number(0)), ()))
+        return where(self, masks, value, OverNode(self.graph.number(Number(0)), ()))
 
-    def early(self, number: Term, brackets: Sequence[Bracket], rest: Sequence[Term]) -> Value | None:
+    def early(self, number: Term, brackets: Sequence[Bracket], rest: Sequence[Term]) -> OverNode | None:
         """A product whose conditions look at some of its indices: they select among the factors over these."""
         if not brackets or any(isinstance(b.operand, Term) and b.relation in (">", ">=") for b in brackets):
             return None
@@ -209,11 +209,11 @@ class Lowering(Frame):
             return None
         return self.elementwise(ONE, [mul(number, *brackets, *small), *large])
 
-    def elementwise(self, number: Term, rest: Sequence[Term]) -> Value:
+    def elementwise(self, number: Term, rest: Sequence[Term]) -> OverNode:
         """``number · Π rest``, small factors first."""
-        above: list[Value] = []
-        below: list[Value] = []
-        twice: list[Value] = []
+        above: list[OverNode] = []
+        below: list[OverNode] = []
+        twice: list[OverNode] = []
         for f in rest:
             if (
                 isinstance(f, Pow)
@@ -228,15 +228,15 @@ class Lowering(Frame):
             else:
                 above.append(self.value(f))
 
-        def rank(v: Value) -> tuple[int, int]:
+        def rank(v: OverNode) -> tuple[int, int]:
             return (0 if v.node.kind == SCALAR else 1, len(v.axes))
 
         above.sort(key=rank)
         below.sort(key=rank)
         if not above:
             if not below and not twice:
-                return Value(self.graph.number(number), ())
-            top = Value(self.graph.number(number), ())
+                return OverNode(self.graph.number(number), ())
+            top = OverNode(self.graph.number(number), ())
         else:
             top = above[0] if number is ONE else self.scale(above[0], number)
             every = frozenset().union(*(v.axes for v in above))
@@ -256,29 +256,29 @@ class Lowering(Frame):
             top = self.binary("div", self.binary("div", top, v), v)
         return top
 
-    def power(self, term: Pow) -> Value:
+    def power(self, term: Pow) -> OverNode:
         """A power; the usual ones by their own names."""
         g = self.graph
         base = self.value(term.base)
         e = term.exponent
         if isinstance(e, Number):
-            tensor = Value(self.tensor(base.node), base.axes)
+            tensor = OverNode(self.tensor(base.node), base.axes)
             if e.value == -1:
-                return Value(g.binary("div", g.number(ONE), tensor.node), base.axes)
+                return OverNode(g.binary("div", g.number(ONE), tensor.node), base.axes)
             names = {"1/2": "sqrt", "-1/2": "rsqrt"}
             name = names.get(str(e.value))
             if name:
-                return Value(g.unary(name, tensor.node, kind=FLOAT), base.axes)
-            return Value(g.node("pow", (tensor.node, g.number(e)), (), tensor.node.dims, tensor.node.kind), base.axes)
+                return OverNode(g.unary(name, tensor.node, kind=FLOAT), base.axes)
+            return OverNode(g.node("pow", (tensor.node, g.number(e)), (), tensor.node.dims, tensor.node.kind), base.axes)
         exponent = self.value(e)
         axes = self.union([base.axes, exponent.axes])
         left, right = self.align(base, axes), self.align(exponent, axes)
         if left.kind != FLOAT:
             left = self.tensor(left)
-        return Value(g.binary("pow", left, right), axes)
+        return OverNode(g.binary("pow", left, right), axes)
 
     # -- over indices ----------------------------------------------------------------
-    def over(self, term: Over) -> Value:
+    def over(self, term: Over) -> OverNode:
         """``Σ``, ``Π``, an extreme or its place."""
         for i in term.indices:
             self.place.setdefault(i, len(self.place))
@@ -300,15 +300,15 @@ class Lowering(Frame):
         first = axes.index(term.indices[0])
         if term.kind in ("max", "min"):
             dims = [axes.index(i) for i in term.indices]
-            return Value(self.graph.reduce("amax" if term.kind == "max" else "amin", node, dims), kept)
+            return OverNode(self.graph.reduce("amax" if term.kind == "max" else "amin", node, dims), kept)
         shape = [i.size for i in kept]
         if len(term.indices) > 1:
             node = self.graph.reshape(node, [*shape, numel(i.size for i in term.indices)])
         kind = node.kind if term.kind == "prod" else INT
-        found = Value(self.graph.node(term.kind, (node,), (first,), shape, kind), kept)
+        found = OverNode(self.graph.node(term.kind, (node,), (first,), shape, kind), kept)
         return found if term.kind == "prod" else self.as_float(found)
 
-    def sum(self, term: Over) -> Value:
+    def sum(self, term: Over) -> OverNode:
         """``Σ``: contractions through matrix products, everything else through ``.sum``."""
         body = term.body
         if isinstance(body, Add) and any(is_contraction(self, a, term.indices) for a in body.args):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from derivcheck.codegen.graph.nodes import BOOL, FLOAT, NUMBER, SCALAR, Value
+from derivcheck.codegen.graph.nodes import BOOL, FLOAT, NUMBER, SCALAR, OverNode
 from derivcheck.codegen.lowering.frame import Frame
 from derivcheck.codegen.lowering.positions import vanishing
 from derivcheck.codegen.lowering.reading import integer, read
@@ -14,7 +14,7 @@ from derivcheck.notation.terms.build import add, neg
 from derivcheck.notation.terms.nodes import Add, Bracket, Number, Ref, SizeOf, Term, is_negative
 
 
-def mask(low: Frame, b: Bracket, order: tuple[Index, ...] = ()) -> Value:
+def mask(low: Frame, b: Bracket, order: tuple[Index, ...] = ()) -> OverNode:
     """A bracket as a boolean tensor, with its dimensions as they come in ``order`` where that has them all."""
     if isinstance(b.operand, Poly):
         axes = tuple(i for i in order if i in b.free)
@@ -22,7 +22,7 @@ def mask(low: Frame, b: Bracket, order: tuple[Index, ...] = ()) -> Value:
     return _of_term(low, b.relation, b.operand)
 
 
-def _of_position(low: Frame, relation: str, p: Poly, axes: tuple[Index, ...] | None) -> Value:
+def _of_position(low: Frame, relation: str, p: Poly, axes: tuple[Index, ...] | None) -> OverNode:
     """A comparison of integers with nothing negative on either side, and a number alone on the right."""
     above = Poly((m, k) for m, k in p.terms if k > 0)
     below = Poly((m, -k) for m, k in p.terms if k < 0)
@@ -36,7 +36,7 @@ def _of_position(low: Frame, relation: str, p: Poly, axes: tuple[Index, ...] | N
     return _compare(low, relation, integer(low, above), integer(low, below), axes)
 
 
-def _compare(low: Frame, relation: str, left: Value, right: Value, order: tuple[Index, ...] | None = None) -> Value:
+def _compare(low: Frame, relation: str, left: OverNode, right: OverNode, order: tuple[Index, ...] | None = None) -> OverNode:
     """Two sides compared, over the indices of both."""
     if left.node.kind == NUMBER:
         left, right, relation = right, left, FLIPPED[relation]
@@ -45,31 +45,31 @@ def _compare(low: Frame, relation: str, left: Value, right: Value, order: tuple[
     if a.kind == NUMBER:
         a = low.tensor(a)
     made = low.graph.binary(relation, a, b)
-    return Value(low.graph.node(relation, made.args, made.params, made.dims, BOOL), axes)
+    return OverNode(low.graph.node(relation, made.args, made.params, made.dims, BOOL), axes)
 
 
-def _of_term(low: Frame, relation: str, operand: Term) -> Value:
+def _of_term(low: Frame, relation: str, operand: Term) -> OverNode:
     """A comparison of numbers, written so that it loses no digits and infinities compare as in torch."""
     if isinstance(operand, Ref) and relation in ("==", "!=", ">") and low.kinds.get(operand.name) == "bool":
         value = read(low, operand.name, operand.at)
-        return value if relation != "==" else Value(low.graph.unary("not", value.node), value.axes)
+        return value if relation != "==" else OverNode(low.graph.unary("not", value.node), value.axes)
     numbers = [a for a in operand.args if isinstance(a, Number)] if isinstance(operand, Add) else []
     if isinstance(operand, Add) and numbers:  # [a − b + 1 ≥ 0] is a − b ≥ −1: 1 + a would lose the 1 where a is large
         left, right = add(*(a for a in operand.args if not isinstance(a, Number))), neg(numbers[0])
         if is_negative(left.args[0] if isinstance(left, Add) else left):
             left, right, relation = neg(left), neg(right), FLIPPED[relation]
-        return _compare(low, relation, _exact(low, left), Value(low.graph.number(right), ()))
+        return _compare(low, relation, _exact(low, left), OverNode(low.graph.number(right), ()))
     if isinstance(operand, Add):  # [a − b ≥ 0] is a ≥ b: no cancellation, and inf meets inf as torch has it
         above = [a for a in operand.args if not is_negative(a)]
         below = [neg(a) for a in operand.args if is_negative(a)]
         if above and below:
             return _compare(low, relation, _exact(low, add(*above)), _exact(low, add(*below)))
     if is_negative(operand):
-        return _compare(low, FLIPPED[relation], _exact(low, neg(operand)), Value(low.graph.number(Number(0)), ()))
-    return _compare(low, relation, _exact(low, operand), Value(low.graph.number(Number(0)), ()))
+        return _compare(low, FLIPPED[relation], _exact(low, neg(operand)), OverNode(low.graph.number(Number(0)), ()))
+    return _compare(low, relation, _exact(low, operand), OverNode(low.graph.number(Number(0)), ()))
 
 
-def _exact(low: Frame, term: Term) -> Value:
+def _exact(low: Frame, term: Term) -> OverNode:
     """A side of a comparison; integers are compared as integers."""
     if isinstance(term, Ref):
         return read(low, term.name, term.at)
@@ -78,7 +78,7 @@ def _exact(low: Frame, term: Term) -> Value:
     return low.real(term)
 
 
-def where(low: Frame, chosen: Value, one: Value, two: Value) -> Value:
+def where(low: Frame, chosen: OverNode, one: OverNode, two: OverNode) -> OverNode:
     """``one`` where the mask holds, ``two`` elsewhere."""
     g = low.graph
     axes = low.union([chosen.axes, one.axes, two.axes])
@@ -94,7 +94,7 @@ def where(low: Frame, chosen: Value, one: Value, two: Value) -> Value:
     inner = g.binary("where_parts", a, b)
     dims = g.binary("where_dims", m, inner).dims
     kind = FLOAT if FLOAT in (a.kind, b.kind) else inner.kind
-    return Value(g.node("where", (m, a, b), (), dims, kind), axes)
+    return OverNode(g.node("where", (m, a, b), (), dims, kind), axes)
 
 
 def tells(b: Bracket, choice: Term) -> bool:
@@ -113,12 +113,12 @@ def implied(low: Frame, b: Bracket, factors: Sequence[Term], *, all_of: bool) ->
     return all(found) or not all_of and any(found) and not any(low.unbounded(f) for f, v in zip(factors, found) if not v)
 
 
-def masked(low: Frame, value: Value, b: Bracket) -> Value:
+def masked(low: Frame, value: OverNode, b: Bracket) -> OverNode:
     """The value where the bracket holds, else 0.
 
     A kink is written by its other side, ``where(x <= 0, 0, x)``: NaN then passes through relu and abs, as in torch.
     """
     if isinstance(b.operand, Term) and b.relation in (">", ">="):
         other = Bracket(">" if b.relation == ">=" else ">=", neg(b.operand))
-        return where(low, mask(low, other), Value(low.graph.number(Number(0)), ()), value)
-    return where(low, mask(low, b, value.axes), value, Value(low.graph.number(Number(0)), ()))
+        return where(low, mask(low, other), OverNode(low.graph.number(Number(0)), ()), value)
+    return where(low, mask(low, b, value.axes), value, OverNode(low.graph.number(Number(0)), ()))

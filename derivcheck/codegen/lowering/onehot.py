@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from derivcheck.codegen.graph.nodes import FLOAT, INT, Node, Value
+from derivcheck.codegen.graph.nodes import FLOAT, INT, Node, OverNode
 from derivcheck.codegen.lowering.frame import LAST, Frame
 from derivcheck.codegen.lowering.positions import trusted
 from derivcheck.codegen.lowering.reading import integer
@@ -42,7 +42,7 @@ def hot(low: Frame, term: Term) -> Hot | None:
     return None
 
 
-def added(low: Frame, base: Value, one: Hot) -> Value | None:
+def added(low: Frame, base: OverNode, one: Hot) -> OverNode | None:
     """``base + [c = p]·rest`` where the base has all the indices."""
     value, spot = low.value(one.rest), integer(low, one.p)
     rest = tuple(i for i in base.axes if i is not one.c)
@@ -52,10 +52,10 @@ def added(low: Frame, base: Value, one: Hot) -> Value | None:
     node = low.spread(value, rest)
     index = low.spread(_clamped(low, spot, one), rest)
     nodes = [low.graph.unsqueeze(low.tensor(n, kind), (at,)) for n, kind in ((index, INT), (node, FLOAT))]
-    return Value(low.graph.node("add_at", (base.node, *nodes), (at,), base.node.dims, FLOAT), base.axes)
+    return OverNode(low.graph.node("add_at", (base.node, *nodes), (at,), base.node.dims, FLOAT), base.axes)
 
 
-def alone(low: Frame, term: Term) -> Value | None:
+def alone(low: Frame, term: Term) -> OverNode | None:
     """A product that is one-hot, in zeros."""
     one = hot(low, term)
     if one is None or low.integer_context:
@@ -63,11 +63,11 @@ def alone(low: Frame, term: Term) -> Value | None:
     value, spot = low.value(one.rest), integer(low, one.p)
     axes = low.union([value.axes, spot.axes, (one.c,)])
     zeros = low.graph.node("zeros", (), (), tuple(i.size for i in axes), FLOAT)
-    return added(low, Value(zeros, axes), one)
+    return added(low, OverNode(zeros, axes), one)
 
 
-def _clamped(low: Frame, spot: Value, one: Hot) -> Value:
+def _clamped(low: Frame, spot: OverNode, one: Hot) -> OverNode:
     if trusted(low, one.p, one.c.size):
         return spot
     node: Node = low.graph.node("clamp", (spot.node,), (as_poly(0), one.c.size - 1), spot.node.dims, INT)
-    return Value(node, spot.axes)
+    return OverNode(node, spot.axes)

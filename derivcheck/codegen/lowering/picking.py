@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from derivcheck.codegen.graph.nodes import Value
+from derivcheck.codegen.graph.nodes import OverNode
 from derivcheck.codegen.graph.numbers import is_number
 from derivcheck.codegen.lowering.frame import Frame
 from derivcheck.codegen.lowering.positions import known, may_be_empty, trusted
@@ -19,7 +19,7 @@ from derivcheck.notation.terms.walk import bound_indices, subterms
 
 def picked(
     low: Frame, indices: Sequence[Index], number: Term, brackets: Sequence[Bracket], rest: Sequence[Term]
-) -> Value | None:
+) -> OverNode | None:
     """The sum with one index fewer, where a bracket says which of its places counts."""
     bound = [i for i in indices if i not in low.graph.fixed]
     for b in brackets:
@@ -43,7 +43,7 @@ def picked(
     return None
 
 
-def _at(low: Frame, i: Index, place: Poly, left: list[Index], number: Term, factors: Sequence[Term]) -> Value:
+def _at(low: Frame, i: Index, place: Poly, left: list[Index], number: Term, factors: Sequence[Term]) -> OverNode:
     """``Σ_left`` of the product at ``i = place``; what compares over i is computed for every i, and read there."""
     inside = _guards(low, place, i.size)
     own = [t for t in factors if not _over(t, i)]

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import product as choices
 
-from derivcheck.codegen.graph.nodes import INT, Value
+from derivcheck.codegen.graph.nodes import INT, OverNode
 from derivcheck.codegen.lowering.frame import LAST, Frame
 from derivcheck.codegen.lowering.positions import trusted
 from derivcheck.codegen.lowering.reading import integer, padded
@@ -33,7 +33,7 @@ def decided(term: Term, truths: Mapping[Bracket, bool]) -> Term:
     return transform(term, lambda t: table.get(t, t))
 
 
-def product_of_others(low: Frame, term: Over) -> Value | None:
+def product_of_others(low: Frame, term: Over) -> OverNode | None:
     """``Π_j ([j = i]·a + [j != i]·f(j))``: ``a`` at i, times the product of ``f`` over all places but i."""
     pairs = {b: pair for b, p in _equalities(term.body) if (pair := _equal(p, term.indices)) is not None}
     if len(pairs) != len(term.indices) or {j for j, _ in pairs.values()} != set(term.indices):
@@ -60,7 +60,7 @@ def product_of_others(low: Frame, term: Over) -> Value | None:
     return low.binary("mul", low.value(substitute(mine, {j: i_poly(i) for j, i in back.items()})), found)
 
 
-def _over_more(low: Frame, mine: Term, rest: Term, j: Index, i: Index) -> Value | None:
+def _over_more(low: Frame, mine: Term, rest: Term, j: Index, i: Index) -> OverNode | None:
     """Where i runs over other places than j: over the places of both, with ones where j has none."""
     used = {*low.place, *mine.free, *rest.free, j, i}
     more = Index(j.name, as_poly(Extreme("max", (j.size, i.size))))
@@ -75,10 +75,10 @@ def _over_more(low: Frame, mine: Term, rest: Term, j: Index, i: Index) -> Value 
     if found is None or m not in found.axes:
         return None
     at = found.axes.index(m)
-    return padded(low, Value(found.node, (*found.axes[:at], i, *found.axes[at + 1 :])), at, as_poly(0), i.size)
+    return padded(low, OverNode(found.node, (*found.axes[:at], i, *found.axes[at + 1 :])), at, as_poly(0), i.size)
 
 
-def _of_others(low: Frame, rest: Term, bound: tuple[Index, ...], back: Mapping[Index, Index]) -> Value | None:
+def _of_others(low: Frame, rest: Term, bound: tuple[Index, ...], back: Mapping[Index, Index]) -> OverNode | None:
     """``Π f(j)`` over all j but i."""
     if not set(bound) <= rest.free:
         return None
@@ -90,10 +90,10 @@ def _of_others(low: Frame, rest: Term, bound: tuple[Index, ...], back: Mapping[I
     out = kept + tuple(back[j] for j in bound)
     for i in out:
         low.place.setdefault(i, len(low.place))
-    return Value(low.graph.reshape(node, [i.size for i in out]), out)
+    return OverNode(low.graph.reshape(node, [i.size for i in out]), out)
 
 
-def _of_others_alike(low: Frame, rest: Term, j: Index, i: Index) -> Value | None:
+def _of_others_alike(low: Frame, rest: Term, j: Index, i: Index) -> OverNode | None:
     """``Π_j ([t[j] = t[i]]·f(j) + [t[j] != t[i]])`` over all j but i: of those that share a place with i."""
     keys = [
         (b, p)
@@ -112,12 +112,12 @@ def _of_others_alike(low: Frame, rest: Term, j: Index, i: Index) -> Value | None
     axes = low.union([x.axes, t.axes])
     if j not in axes:
         return None
-    nodes = [low.spread(Value(low.tensor(v.node, k), v.axes), axes) for v, k in ((x, ""), (t, INT))]
+    nodes = [low.spread(OverNode(low.tensor(v.node, k), v.axes), axes) for v, k in ((x, ""), (t, INT))]
     made = low.graph.node("others_alike", nodes, (axes.index(j), size), nodes[0].dims, nodes[0].kind)
-    return Value(made, tuple(i if a is j else a for a in axes))
+    return OverNode(made, tuple(i if a is j else a for a in axes))
 
 
-def arriving(low: Frame, term: Over) -> Value | None:
+def arriving(low: Frame, term: Over) -> OverNode | None:
     """A product or an extreme over j of what a bracket ``[m = t[j]]`` sends to place m, and of what changes nothing."""
     if len(term.indices) != 1 or term.kind not in _NEUTRAL:
         return None
@@ -136,15 +136,15 @@ def arriving(low: Frame, term: Over) -> Value | None:
     return None
 
 
-def _into_places(low: Frame, kind: str, value: Term, j: Index, m: Index, p: Poly) -> Value | None:
+def _into_places(low: Frame, kind: str, value: Term, j: Index, m: Index, p: Poly) -> OverNode | None:
     x, t = low.value(value), integer(low, p)
     axes = low.union([x.axes, t.axes])
     if j not in axes or x.node.kind == INT:
         return None
-    nodes = [low.spread(Value(low.tensor(v.node, k), v.axes), axes) for v, k in ((x, ""), (t, INT))]
+    nodes = [low.spread(OverNode(low.tensor(v.node, k), v.axes), axes) for v, k in ((x, ""), (t, INT))]
     out = tuple(m if a is j else a for a in axes)
     dims = tuple(i.size for i in out)
-    return Value(low.graph.node("arriving", nodes, (axes.index(j), kind), dims, nodes[0].kind), out)
+    return OverNode(low.graph.node("arriving", nodes, (axes.index(j), kind), dims, nodes[0].kind), out)
 
 
 def _equalities(term: Term) -> Iterator[tuple[Bracket, Poly]]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from derivcheck.codegen.graph.nodes import BOOL, INT, NUMBER, ONE_SIZE, Node, Value
+from derivcheck.codegen.graph.nodes import BOOL, INT, NUMBER, ONE_SIZE, Node, OverNode
 from derivcheck.codegen.lowering.flat import joined
 from derivcheck.codegen.lowering.frame import Frame
 from derivcheck.codegen.lowering.positions import (
@@ -29,7 +29,7 @@ from derivcheck.notation.integers.polynomials import Atom, Index, Poly, as_poly,
 from derivcheck.notation.terms.build import size_of
 
 
-def read(low: Frame, name: str, at: tuple[Poly, ...]) -> Value:
+def read(low: Frame, name: str, at: tuple[Poly, ...]) -> OverNode:
     """``name[at]``."""
     if name not in low.dims:
         raise UnsupportedOperation(name, "nothing defines it", low.at)
@@ -88,7 +88,7 @@ def _split(low: Frame, positions: Sequence[Poly]) -> tuple[Index, Poly] | None:
     return None
 
 
-def merged(low: Frame, value: Value, a: Index, f: Index, r: Index) -> Value:
+def merged(low: Frame, value: OverNode, a: Index, f: Index, r: Index) -> OverNode:
     """Two digits back into one index."""
     g = low.graph
     if f not in value.axes and r not in value.axes:
@@ -105,10 +105,10 @@ def merged(low: Frame, value: Value, a: Index, f: Index, r: Index) -> Value:
     node = low.spread(value, wanted)
     shape = [i.size for i in wanted]
     node = g.reshape(node, [*shape[:place], a.size, *shape[place + 2 :]])
-    return Value(node, tuple(axes[:place] + [a] + axes[place:]))
+    return OverNode(node, tuple(axes[:place] + [a] + axes[place:]))
 
 
-def _read(low: Frame, node: Node, positions: list[Poly]) -> Value:
+def _read(low: Frame, node: Node, positions: list[Poly]) -> OverNode:
     """Views first, one dimension after the other: what Python knows, digits, slices, diagonals; then indexing."""
     g = low.graph
     for k in reversed(range(len(positions))):  # positions that Python knows
@@ -145,7 +145,7 @@ def _read(low: Frame, node: Node, positions: list[Poly]) -> Value:
                 positions[k] = i_poly(i)
     node, positions = _diagonals(low, node, positions)
     node, axes = _take(low, node, positions)
-    return Value(node, axes)
+    return OverNode(node, axes)
 
 
 def _select(low: Frame, node: Node, k: int, p: Poly) -> Node:
@@ -167,9 +167,9 @@ def _window(low: Frame, node: Node, k: int, start: Poly, length: Poly, step: Pol
     return low.graph.node("slice" if surely else "window", (node,), (k, start, length, step), dims, node.kind)
 
 
-def padded(low: Frame, value: Value, k: int, start: Poly, length: Poly) -> Value:
+def padded(low: Frame, value: OverNode, k: int, start: Poly, length: Poly) -> OverNode:
     """The value with dimension ``k`` set at ``start`` into zeros of that length."""
-    return Value(_window(low, value.node, k, -start, length, ONE_SIZE), value.axes)
+    return OverNode(_window(low, value.node, k, -start, length, ONE_SIZE), value.axes)
 
 
 def _diagonals(low: Frame, node: Node, positions: list[Poly]) -> tuple[Node, list[Poly]]:
@@ -224,7 +224,7 @@ def _take(low: Frame, node: Node, positions: list[Poly]) -> tuple[Node, tuple[In
         if gathered is not None:
             return gathered
         if not any(n.rank == len(order) for n in indices):  # together they must show every axis
-            indices[0] = low.spread(Value(spots[0].node, spots[0].axes), order)
+            indices[0] = low.spread(OverNode(spots[0].node, spots[0].axes), order)
         if group != list(range(group[0], group[0] + len(group))):
             moved = group + [k for k in range(len(axes)) if k not in group]
             node = g.permute(node, moved)
@@ -258,7 +258,7 @@ def _gather(
     if any(i.size is not d for i, d in zip(plain, (d for k, d in enumerate(node.dims) if k != at))):
         return None
     mine = tuple(i for i in order if i not in plain)
-    places = Value(indices[at], order[len(order) - indices[at].rank :]) if indices[at].rank else None
+    places = OverNode(indices[at], order[len(order) - indices[at].rank :]) if indices[at].rank else None
     if places is None or indices[at].rank != len(order) or any(i not in low.place for i in order):
         return None
     out = (*plain[:at], *mine, *plain[at:])
@@ -282,24 +282,24 @@ def _of(low: Frame, a: Poly | Index) -> frozenset[Index]:
     return frozenset((a,)) if isinstance(a, Index) else free_indices(low, a)
 
 
-def _clamped(low: Frame, value: Value, p: Poly, size: Poly) -> Value:
+def _clamped(low: Frame, value: OverNode, p: Poly, size: Poly) -> OverNode:
     if value.node.kind == NUMBER or trusted(low, p, size):
         return value
-    return Value(low.graph.node("clamp", (value.node,), (as_poly(0), size - 1), value.node.dims, INT), value.axes)
+    return OverNode(low.graph.node("clamp", (value.node,), (as_poly(0), size - 1), value.node.dims, INT), value.axes)
 
 
 # -- integers ----------------------------------------------------------------------------
-def integer(low: Frame, p: Poly) -> Value:
+def integer(low: Frame, p: Poly) -> OverNode:
     """An integer expression as an integer tensor over its indices, or a Python number."""
     if known(low, p):
-        return Value(low.graph.number(size_of(p)), ())
+        return OverNode(low.graph.number(size_of(p)), ())
     rest = Poly((m, c) for m, c in p.terms if known(low, Poly(((m, c),))))
     parts = [(m, c) for m, c in p.terms if not known(low, Poly(((m, c),)))]
     parts.sort(key=lambda part: part[1] < 0)
-    total: Value | None = None
+    total: OverNode | None = None
     for m, c in parts:
         factor = as_poly(abs(c))
-        value: Value | None = None
+        value: OverNode | None = None
         for a, e in m:
             if known(low, as_poly(a)):
                 factor = factor * as_poly(a) ** e
@@ -309,39 +309,39 @@ def integer(low: Frame, p: Poly) -> Value:
                 value = one if value is None else low.binary("mul", value, one)
         assert value is not None
         if factor is not ONE_SIZE:
-            value = low.binary("mul", Value(low.graph.number(size_of(factor)), ()), value)
+            value = low.binary("mul", OverNode(low.graph.number(size_of(factor)), ()), value)
         if total is None:
             if c < 0 and rest.terms:
-                total, rest = Value(low.graph.number(size_of(rest)), ()), as_poly(0)
+                total, rest = OverNode(low.graph.number(size_of(rest)), ()), as_poly(0)
                 total = low.binary("sub", total, value)
             else:
-                total = value if c > 0 else Value(low.graph.unary("neg", value.node), value.axes)
+                total = value if c > 0 else OverNode(low.graph.unary("neg", value.node), value.axes)
         else:
             total = low.binary("add" if c > 0 else "sub", total, value)
     assert total is not None
     if rest.terms:
         minus = all(c < 0 for _, c in rest.terms)
-        total = low.binary("sub" if minus else "add", total, Value(low.graph.number(size_of(-rest if minus else rest)), ()))
+        total = low.binary("sub" if minus else "add", total, OverNode(low.graph.number(size_of(-rest if minus else rest)), ()))
     return total
 
 
-def _atom(low: Frame, a: Atom) -> Value:
+def _atom(low: Frame, a: Atom) -> OverNode:
     """An atom as an integer tensor."""
     g = low.graph
     if isinstance(a, Index):
         if a.size.indices - g.fixed:
             raise UnsupportedOperation("a ragged index", f"the size of {a} is {a.size}", low.at)
         low.place.setdefault(a, len(low.place))
-        return Value(g.arange(a.size), (a,))
+        return OverNode(g.arange(a.size), (a,))
     if isinstance(a, Entry):
         value = read(low, a.name, a.at)
         if value.node.kind == BOOL:
-            return Value(g.unary("to_int", value.node, kind=INT), value.axes)
+            return OverNode(g.unary("to_int", value.node, kind=INT), value.axes)
         return value
     if isinstance(a, Floor):
         below = integer(low, a.denominator)
         if below.node.kind == NUMBER and may_be_empty(a.denominator):
-            below = Value(g.number(size_of(as_poly(Extreme("max", (a.denominator, 1))))), ())
+            below = OverNode(g.number(size_of(as_poly(Extreme("max", (a.denominator, 1))))), ())
         return low.binary("floordiv", integer(low, a.numerator), below)
     assert isinstance(a, Extreme)
     values = [integer(low, p) for p in a.args]
@@ -353,9 +353,9 @@ def _atom(low: Frame, a: Atom) -> Value:
             left, right = right, left
         if right.kind == NUMBER:
             side = (None, right.params[0]) if a.kind == "min" else (right.params[0], None)
-            total = Value(g.node("clamp_by", (left,), side, left.dims, INT), axes)
+            total = OverNode(g.node("clamp_by", (left,), side, left.dims, INT), axes)
         else:
-            total = Value(g.binary("maximum" if a.kind == "max" else "minimum", left, right), axes)
+            total = OverNode(g.binary("maximum" if a.kind == "max" else "minimum", left, right), axes)
     return total
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from derivcheck.codegen.graph.nodes import INT, Node, Value
+from derivcheck.codegen.graph.nodes import INT, Node, OverNode
 from derivcheck.codegen.graph.numbers import is_number
 from derivcheck.codegen.lowering.flat import flat_place
 from derivcheck.codegen.lowering.frame import LAST, Frame
@@ -21,7 +21,7 @@ from derivcheck.notation.terms.walk import subterms
 
 def scatter(
     low: Frame, indices: Sequence[Index], number: Term, brackets: Sequence[Bracket], rest: Sequence[Term]
-) -> Value | None:
+) -> OverNode | None:
     """The sum as an accumulation into zeros, where brackets say into which places."""
     bound = [i for i in indices if i not in low.graph.fixed]
     targets: dict[Index, Poly] = {}
@@ -46,19 +46,19 @@ def scatter(
     value = low.value(summation(inner, mul(number, *left, *guards, *rest)))
     places = (*kept, *(i for i in bound if i in summed))
     others = tuple(i for i in value.axes if i not in places)
-    node = low.spread(Value(low.tensor(value.node), value.axes), places + others)
+    node = low.spread(OverNode(low.tensor(value.node), value.axes), places + others)
     spots = []
     if (added := _added(low, node, kept, whole, places, others)) is not None:
         return _apart(low, added, kept, targets, others)
     for a, p in [*((i, i_poly(i)) for i in kept), *whole.items()]:
         spot = integer(low, p)
         if not trusted(low, p, a.size):
-            spot = Value(low.graph.node("clamp", (spot.node,), (as_poly(0), a.size - 1), spot.node.dims, INT), spot.axes)
+            spot = OverNode(low.graph.node("clamp", (spot.node,), (as_poly(0), a.size - 1), spot.node.dims, INT), spot.axes)
         spots.append(low.tensor(low.align(spot, places), INT))
     if not any(s.rank == len(places) for s in spots):
-        spots[-1] = low.spread(Value(spots[-1], places[len(places) - spots[-1].rank :]), places)
+        spots[-1] = low.spread(OverNode(spots[-1], places[len(places) - spots[-1].rank :]), places)
     if len(spots) == 1 and len(places) > 1:
-        spots[0] = low.spread(Value(spots[0], places), places)
+        spots[0] = low.spread(OverNode(spots[0], places), places)
     dims = tuple(i.size for i in (*kept, *whole, *others))
     return _apart(low, low.graph.node("scatter", (node, *spots), (len(places),), dims, node.kind), kept, targets, others)
 
@@ -93,9 +93,9 @@ def _added(
     )
 
 
-def _apart(low: Frame, node: Node, kept: Sequence[Index], targets: Iterable[Index], others: Sequence[Index]) -> Value:
+def _apart(low: Frame, node: Node, kept: Sequence[Index], targets: Iterable[Index], others: Sequence[Index]) -> OverNode:
     out = (*kept, *targets, *others)
-    return Value(low.graph.reshape(node, [i.size for i in out]), out)
+    return OverNode(low.graph.reshape(node, [i.size for i in out]), out)
 
 
 def _target(

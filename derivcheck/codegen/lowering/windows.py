@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from derivcheck.codegen.graph.nodes import Value
+from derivcheck.codegen.graph.nodes import OverNode
 from derivcheck.codegen.lowering.frame import Frame
 from derivcheck.notation.integers.polynomials import Index, Poly, fresh, i_poly
 from derivcheck.notation.terms.build import mul
@@ -21,7 +21,7 @@ Sides = dict[Poly, Bracket]
 
 def windows(
     low: Frame, indices: Sequence[Index], number: Term, brackets: Sequence[Bracket], rest: Sequence[Term]
-) -> Value | None:
+) -> OverNode | None:
     """The sum by shifted slices or by laying windows over each other, where it is one of the two."""
     bound = [i for i in indices if i not in low.graph.fixed]
     sides: Sides = {b.operand: b for b in brackets if b.relation == ">=" and isinstance(b.operand, Poly)}
@@ -36,7 +36,7 @@ def windows(
 
 def _slices(
     low: Frame, bound: list[Index], u: Index, number: Term, brackets: Sequence[Bracket], rest: Sequence[Term], sides: Sides
-) -> Value | None:
+) -> OverNode | None:
     """``Σ_u f[.., s·i + d·u + c, ..]``, 0 outside, where i and u stand nowhere else."""
     if len(rest) != 1 or not isinstance(rest[0], Ref) or u.size.constant is None or rest[0].name in low.steps:
         return None
@@ -71,12 +71,12 @@ def _slices(
     dims_out = [i.size if x is a else d for x, d in zip(value.axes, value.node.dims)]
     params = (at, start[1], i.size, start[0], line[0], u.size.constant)
     node = low.graph.node("slices", (low.tensor(value.node),), params, dims_out, value.node.kind)
-    return Value(node, tuple(i if x is a else x for x in value.axes))
+    return OverNode(node, tuple(i if x is a else x for x in value.axes))
 
 
 def _laid_over(
     low: Frame, bound: list[Index], i: Index, number: Term, brackets: Sequence[Bracket], rest: Sequence[Term], sides: Sides
-) -> Value | None:
+) -> OverNode | None:
     """``Σ_i [q >= 0]·[K - 1 - q >= 0]·f(i, q)`` with ``q = k + c − s·i``."""
     for q, one in sides.items():
         line = q.linear_in(i) if i in q.indices else None
@@ -102,5 +102,5 @@ def _laid_over(
         node = low.tensor(low.spread(value, (*kept, i, u)))
         params = (len(kept), stride, offset, k.size)
         made = low.graph.node("laid_over", (node,), params, [*node.dims[:-2], k.size], node.kind)
-        return Value(made, (*kept, k))
+        return OverNode(made, (*kept, k))
     return None

@@ -9,7 +9,7 @@ from derivcheck.kernels.cuda.aggregates import binary, has_arithmetic
 from derivcheck.kernels.cuda.arithmetic import convert, minus, negated
 from derivcheck.kernels.cuda.construct import braced, constructed, element_type
 from derivcheck.kernels.cuda.memory import moved, part, settled, type_of
-from derivcheck.kernels.cuda.names import Names
+from derivcheck.kernels.cuda.names import CNames
 from derivcheck.kernels.cuda.quaternions import words
 from derivcheck.kernels.cuda.scopes import CScope
 from derivcheck.kernels.cuda.syntax import text
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 _SWIZZLE = {**dict(zip("xyzw", range(4))), **dict(zip("rgba", range(4)))}
 
 
-class Expressions(Names):
+class Expressions(CNames):
     """Reads expressions; :class:`~derivcheck.kernels.cuda.machine.Machine` adds statements and calls."""
 
     # -- places ------------------------------------------------------------------------

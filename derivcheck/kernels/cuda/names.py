@@ -32,7 +32,7 @@ _AROUND = (
 )  # fmt: skip
 
 
-class Names:
+class CNames:
     """Reads names and numbers; :class:`~derivcheck.kernels.cuda.machine.Machine` adds all else."""
 
     def __init__(self, sources: Sources) -> None:
