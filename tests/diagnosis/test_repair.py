@@ -303,3 +303,36 @@ def test_code_that_reaches_beyond_torch_is_not_tried() -> None:
     before = len(ran)
     assert row.fix is None
     assert len(ran) - before < 30  # it was run as it is, and with no edit
+
+
+def of_labels(z: Tensor, y: Tensor) -> Tensor:
+    side = 2 * y - 1
+    return F.softplus(-side * z)
+
+
+def labels_turned(grad_output: Tensor, z: Tensor, y: Tensor) -> dict[str, Tensor]:
+    side = 2 * y - 1
+    return {"z": grad_output * side * torch.sigmoid(-side * z)}
+
+
+def test_a_fix_is_right_for_labels_that_the_data_do_not_have() -> None:
+    """With labels of 0 alone, ``side`` is -1: to drop it looks as right as to turn its sign."""
+    fix = dc.check(of_labels, {"z": drawn(6), "y": torch.zeros(6, dtype=torch.float64)}, labels_turned)["z"].fix
+    assert fix is not None
+    for one in (fix, *fix.alternatives):
+        new = one.edits[-1].new
+        assert "-" in new.split("torch.sigmoid")[0] and "side" in new.split("torch.sigmoid")[0], new
+
+
+def grouped(q: Tensor, k: Tensor) -> Tensor:
+    return q * k.repeat_interleave(q.shape[0] // k.shape[0], dim=0)
+
+
+def grouped_the_wrong_way(grad_output: Tensor, q: Tensor, k: Tensor) -> dict[str, Tensor]:
+    each = q.shape[0] // k.shape[0]
+    return {"q": grad_output * k.repeat_interleave(each, dim=0), "k": (grad_output * q).reshape(each, k.shape[0], -1).sum(0)}
+
+
+def test_sizes_that_stayed_at_the_examples_are_no_proof() -> None:
+    fix = dc.check(grouped, {"q": drawn(4, 3), "k": drawn(2, 3)}, grouped_the_wrong_way)["k"].fix
+    assert fix is None or fix.status == "agrees"

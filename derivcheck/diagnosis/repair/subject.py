@@ -66,6 +66,15 @@ def near(a: Array, b: Array, relative: float = RELATIVE) -> bool:
     return float(np.abs(a[finite] - b[finite]).max(initial=0.0)) <= relative * scale
 
 
+def _of_both(t: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+    """A tensor of zeros and ones with both, of other numbers with both signs."""
+    t = t.double() if t.is_floating_point() else t
+    chosen = torch.randint(2, t.shape, generator=generator)
+    if t.dtype is torch.bool or bool(((t == 0) | (t == 1)).all()):
+        return chosen.to(t.dtype)
+    return t * (2 * chosen - 1) if t.is_floating_point() else t
+
+
 @dataclass
 class Backward:
     """The backward under test.
@@ -129,6 +138,21 @@ class Backward:
         if change is not None:
             inputs = {n: change(t) if t.is_floating_point() else t for n, t in inputs.items()}
         return self.on(inputs, upstream)
+
+    def mixed(self, sizes: Mapping[str, int], seed: int) -> Bench | None:
+        """Data in which nothing is of one kind that the user's data need not be: both signs, both labels, not all alike."""
+        key = f"mixed{dict(sizes)}{seed}"
+        if key not in self._benches:
+            try:
+                inputs, upstream = draw(self.like, sizes, seed)
+                generator = torch.Generator().manual_seed(seed)
+                held = {a.name for a in self.d.program.arguments if a.role in ("constant", "buffer") or a.below is not None}
+                kept = held | set(self.like.fixed)
+                inputs = {n: t if n in kept else _of_both(t, generator) for n, t in inputs.items()}
+                self._benches[key] = self.on(inputs, upstream)
+            except Exception:  # data that are not the user's
+                self._benches[key] = None
+        return self._benches[key]
 
     def on(self, inputs: Mapping[str, torch.Tensor], upstream: Mapping[str, torch.Tensor]) -> Bench | None:
         """These data."""

@@ -116,7 +116,7 @@ def own(backward: Backward) -> Bench | None:
 
 
 def others(backward: Backward) -> list[Bench]:
-    """Data that an edit is not searched on: other sizes, zeros among the numbers, the user's own."""
+    """Data that an edit is not searched on: other sizes, zeros among the numbers, both signs and labels, the user's own."""
     first = backward.benches[0]
     found = [*backward.benches[1:]]
     if (mine := own(backward)) is not None and mine is not first:
@@ -125,6 +125,9 @@ def others(backward: Backward) -> list[Bench]:
         b = backward.bench(first.sizes, 77, zeroed)
         if b is not None and all(np.isfinite(g).all() for g in b.right.values()):
             found.append(b)
+    b = backward.mixed(first.sizes, 91)
+    if b is not None and all(np.isfinite(g).all() for g in b.right.values()):
+        found.append(b)
     return found
 
 
