@@ -36,7 +36,7 @@ MOST = 6  # terms of one definition beyond which sets of them are not tried
 
 
 @dataclass(frozen=True)
-class Part:
+class AdjointPart:
     """One addend of a definition of the adjoint: a path of the chain rule, or an addend of its one term."""
 
     term: Term
@@ -62,17 +62,17 @@ def groups(scene: Scene, others: list[Scene]) -> Iterator[Guess]:
                     yield from _guesses(scene, d, parts, [p for p, _ in chosen], c)
 
 
-def _divided(scene: Scene) -> Iterator[tuple[Definition, list[Part], int]]:
+def _divided(scene: Scene) -> Iterator[tuple[Definition, list[AdjointPart], int]]:
     """Definitions in parts, with the fewest parts of a set: one path alone is the business of another family."""
     if scene.deep:
         addends = [] if scene.inlined is None else distributed(scene.inlined)
         if len(addends) > 1:
             final = scene.program.definition(f"{scene.name}_bar")
-            yield final, [Part(a, f"the term {short(a)}") for a in addends], 1
+            yield final, [AdjointPart(a, f"the term {short(a)}") for a in addends], 1
         return
     for d in backward_definitions(scene.program, scene.case.forward):
         if len(d.paths) > 2:
-            yield d, [Part(p.term, Edge(d, p).text(scene)) for p in d.paths], 2
+            yield d, [AdjointPart(p.term, Edge(d, p).text(scene)) for p in d.paths], 2
 
 
 def distributed(term: Term) -> list[Term]:
@@ -90,12 +90,14 @@ def distributed(term: Term) -> list[Term]:
     return [term]
 
 
-def _effect(scene: Scene, d: Definition, parts: Sequence[Part], part: Part) -> Array | None:
+def _effect(scene: Scene, d: Definition, parts: Sequence[AdjointPart], part: AdjointPart) -> Array | None:
     twice = scene.changed({d.name: add(*(p.term for p in parts), part.term)})
     return None if twice is None or not np.isfinite(twice).all() else twice - scene.right
 
 
-def _guesses(scene: Scene, d: Definition, parts: Sequence[Part], chosen: Sequence[Part], c: float) -> Iterator[Guess]:
+def _guesses(
+    scene: Scene, d: Definition, parts: Sequence[AdjointPart], chosen: Sequence[AdjointPart], c: float
+) -> Iterator[Guess]:
     names = " and ".join(p.words for p in chosen)
     for read in monomials(scene, c):
         if read.value == 1:
@@ -106,7 +108,7 @@ def _guesses(scene: Scene, d: Definition, parts: Sequence[Part], chosen: Sequenc
         yield edited("path", words, {d.name: add(*terms)})
 
 
-def _why(scene: Scene, chosen: Sequence[Part], read: Coefficient) -> str:
+def _why(scene: Scene, chosen: Sequence[AdjointPart], read: Coefficient) -> str:
     """The divisor that all of them have and should have, where it is one."""
     over: list[dict[str, Fraction]] = [divided_by(scene, p.term) for p in chosen]
     return because(over[0], read.rational, read.powers) if read.powers and all(o == over[0] for o in over) else ""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 
-class Clock:
+class RepairClock:
     """A clock that goes on with each look at it."""
 
     def __init__(self) -> None:
@@ -19,4 +19,4 @@ class Clock:
         return self.now
 
 
-clock = Clock()
+clock = RepairClock()

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from derivcheck.diagnosis.repair.pool import Part
+from derivcheck.diagnosis.repair.pool import PoolPart
 from derivcheck.diagnosis.scene import Array
 
 THIRD = 22  # of the variables, what products are made with
@@ -29,12 +29,12 @@ class Hit:
     """
 
     form: str
-    parts: tuple[Part, ...]
+    parts: tuple[PoolPart, ...]
     coefficient: float
     cost: float
 
 
-def hits(now: Array, jacobian: Array | None, residual: Array, first: list[Part], second: list[Part]) -> Iterator[Hit]:
+def hits(now: Array, jacobian: Array | None, residual: Array, first: list[PoolPart], second: list[PoolPart]) -> Iterator[Hit]:
     """The candidates that make up for a residual of the gradients.
 
     Args:
@@ -61,7 +61,7 @@ def hits(now: Array, jacobian: Array | None, residual: Array, first: list[Part],
         ):
             yield from _proportional(form, wanted, seen(values), [(p,) for p in own], cost)
         masks = [k for k, p in enumerate(own) if p.words.startswith("the mask")]
-        others = [(Part(text, torch.tensor(float(text)), 0.4), np.full(flat.shape, float(text))) for text in ("1", "-1")]
+        others = [(PoolPart(text, torch.tensor(float(text)), 0.4), np.full(flat.shape, float(text))) for text in ("1", "-1")]
         others += [(p, rows[k]) for k, p in enumerate(own) if p.cost <= 0.1]
         for q, value in others if masks else ():
             values = np.where(rows[masks] != 0, flat, value)
@@ -77,12 +77,12 @@ def hits(now: Array, jacobian: Array | None, residual: Array, first: list[Part],
                 "factor",
                 target,
                 seen(np.where(few[k] != 0, rows / few[k], np.nan) * flat),
-                [(q, Part(f"1 / {p.inner}", 1 / p.value, p.cost, "", True)) for q in own],
+                [(q, PoolPart(f"1 / {p.inner}", 1 / p.value, p.cost, "", True)) for q in own],
                 2.1,
             )
 
 
-def _rows(parts_: list[Part], shape: tuple[int, ...]) -> tuple[Array, list[Part]]:
+def _rows(parts_: list[PoolPart], shape: tuple[int, ...]) -> tuple[Array, list[PoolPart]]:
     rows, own = [], []
     for p in parts_:
         if p.value.ndim > len(shape):
@@ -95,7 +95,7 @@ def _rows(parts_: list[Part], shape: tuple[int, ...]) -> tuple[Array, list[Part]
     return (np.stack(rows) if rows else np.zeros((0, 0))), own
 
 
-def _proportional(form: str, wanted: Array, found: Array, of: Sequence[tuple[Part, ...]], cost: float) -> Iterator[Hit]:
+def _proportional(form: str, wanted: Array, found: Array, of: Sequence[tuple[PoolPart, ...]], cost: float) -> Iterator[Hit]:
     with np.errstate(all="ignore"), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         norms = np.einsum("ij,ij->i", found, found)

@@ -11,18 +11,18 @@ import numpy as np
 import torch
 
 from derivcheck.derived import Derivation
-from derivcheck.diagnosis.repair.pool import Part
+from derivcheck.diagnosis.repair.pool import PoolPart
 from derivcheck.diagnosis.scene import Array
 
 LONGEST, DEEPEST = 75, 5
 
 
-def of_forward(d: Derivation, values: Mapping[str, Array], env: Mapping[str, Any], has_torch: bool) -> list[Part]:
+def of_forward(d: Derivation, values: Mapping[str, Array], env: Mapping[str, Any], has_torch: bool) -> list[PoolPart]:
     """Each floating-point step of the forward whose code is short, in variables that may be read."""
     written = _written(d)
     known = {n for n in env if isinstance(env[n], (torch.Tensor, int, float))} | ({"torch"} if has_torch else set())
     held = [v for v in env.values() if isinstance(v, torch.Tensor)]
-    found: dict[str, Part] = {}
+    found: dict[str, PoolPart] = {}
     for x in d.program.definitions:
         if x.kind != "float" or x.name not in values or x.name not in written:
             continue
@@ -33,7 +33,7 @@ def of_forward(d: Derivation, values: Mapping[str, Array], env: Mapping[str, Any
         if any(v.shape == value.shape and torch.allclose(v.double(), value) for v in held):
             continue  # they have it already
         loose = not isinstance(node, (ast.Name, ast.Call, ast.Attribute, ast.Subscript))
-        found.setdefault(text, Part(text, value, 1.0 + len(text) / 100, "a step of the forward", loose))
+        found.setdefault(text, PoolPart(text, value, 1.0 + len(text) / 100, "a step of the forward", loose))
     return list(found.values())
 
 

@@ -15,9 +15,9 @@ from derivcheck.diagnosis.repair.coefficients import readings
 from derivcheck.diagnosis.repair.comparing import Hit, hits
 from derivcheck.diagnosis.repair.edits.reader import Change, clipped, variables
 from derivcheck.diagnosis.repair.forward import of_forward
-from derivcheck.diagnosis.repair.pieces import Piece
-from derivcheck.diagnosis.repair.pool import Part, grown, of_integers, parts, shallow
-from derivcheck.diagnosis.repair.spots import Spot, Spots
+from derivcheck.diagnosis.repair.pieces import CodePiece
+from derivcheck.diagnosis.repair.pool import PoolPart, grown, of_integers, parts, shallow
+from derivcheck.diagnosis.repair.spots import RepairSpot, Spots
 from derivcheck.diagnosis.repair.subject import Backward
 from derivcheck.diagnosis.scene import Array
 
@@ -27,7 +27,7 @@ EXAMINED = 1500  # whose coefficients are read
 
 
 def run_of(
-    backward: Backward, pieces: Sequence[Piece]
+    backward: Backward, pieces: Sequence[CodePiece]
 ) -> tuple[dict[tuple[str, int, str], dict[str, Any]], set[tuple[str, int]]]:
     """The variables of each of the user's functions when it returns, by file, first line and name; and the lines that ran."""
     files = {p.file for p in pieces}
@@ -55,12 +55,12 @@ def run_of(
 class Missing:
     """The edits that put in what is missing."""
 
-    def __init__(self, backward: Backward, pieces: Sequence[Piece], spots: Spots) -> None:
+    def __init__(self, backward: Backward, pieces: Sequence[CodePiece], spots: Spots) -> None:
         self.backward, self.pieces, self.spots = backward, pieces, spots
         self.locals, self.ran = run_of(backward, pieces)
-        self._pools: dict[tuple[str, ...], tuple[list[Part], list[Part]]] = {}
+        self._pools: dict[tuple[str, ...], tuple[list[PoolPart], list[PoolPart]]] = {}
 
-    def at(self, spot: Spot, deep: bool) -> Iterator[Change]:
+    def at(self, spot: RepairSpot, deep: bool) -> Iterator[Change]:
         """The edits of one definition's expression, cheapest first; where ``deep`` is not set, of one variable each."""
         span = spot.span
         piece = next(
@@ -91,7 +91,7 @@ class Missing:
 
     def _edits(
         self,
-        piece: Piece,
+        piece: CodePiece,
         node: ast.expr,
         now: Array,
         jacobian: Array | None,
@@ -118,7 +118,7 @@ class Missing:
                 break
         yield from sorted(found, key=lambda c: c.cost)[: 2 * BEST]
 
-    def scope(self, piece: Piece, node: ast.AST) -> dict[str, Any]:
+    def scope(self, piece: CodePiece, node: ast.AST) -> dict[str, Any]:
         """The variables that may be read at a node, with their values at the end of their function."""
         found: dict[str, Any] = {}
         known = variables(piece, node)
@@ -128,8 +128,8 @@ class Missing:
         return {n: found[n] for n in known if n in found}
 
     def _pool(
-        self, piece: Piece, node: ast.expr, env: Mapping[str, Any], name: str | None, deep: bool
-    ) -> tuple[list[Part], list[Part]]:
+        self, piece: CodePiece, node: ast.expr, env: Mapping[str, Any], name: str | None, deep: bool
+    ) -> tuple[list[PoolPart], list[PoolPart]]:
         steps = []
         program = self.spots.program
         for d in program.definitions if program is not None and name is not None else ():
@@ -150,7 +150,7 @@ class Missing:
         return self._pools[key]
 
 
-def node_at(piece: Piece, span: tuple[int, int, int, int]) -> ast.expr | None:
+def node_at(piece: CodePiece, span: tuple[int, int, int, int]) -> ast.expr | None:
     """The expression of a piece that stands exactly there."""
     for n in ast.walk(piece.tree):
         if isinstance(n, ast.expr) and (n.lineno, n.end_lineno, n.col_offset, n.end_col_offset) == span:
@@ -158,7 +158,7 @@ def node_at(piece: Piece, span: tuple[int, int, int, int]) -> ast.expr | None:
     return None
 
 
-def returned_under(piece: Piece, names: Sequence[str]) -> Iterator[tuple[str, ast.expr]]:
+def returned_under(piece: CodePiece, names: Sequence[str]) -> Iterator[tuple[str, ast.expr]]:
     """The expressions of dicts that stand under these names."""
     for n in ast.walk(piece.tree):
         if isinstance(n, ast.Dict):

@@ -43,7 +43,7 @@ Span = tuple[int, int]  # first and last character in a piece
 
 
 @dataclass
-class Piece:
+class CodePiece:
     """A top-level statement of a file.
 
     Attributes:
@@ -200,9 +200,9 @@ def safe(functions: Iterable[FunctionType]) -> bool:
     return not any(UNSAFE & set(c.co_names) for f in functions for c in (f.__code__, *_nested(f.__code__)))
 
 
-def pieces_of(root: Any, kept: Iterable[CodeType] = ()) -> list[Piece]:
+def pieces_of(root: Any, kept: Iterable[CodeType] = ()) -> list[CodePiece]:
     """The pieces that a backward's code stands in, those whose source is at hand and is what was loaded."""
-    found: dict[tuple[str, int], Piece] = {}
+    found: dict[tuple[str, int], CodePiece] = {}
     functions = functions_of(root, kept)
     if not safe(functions):
         return []
@@ -212,7 +212,9 @@ def pieces_of(root: Any, kept: Iterable[CodeType] = ()) -> list[Piece]:
         if where is None:
             continue
         line, text, whole = where
-        piece = found.setdefault((code.co_filename, line), Piece(code.co_filename, line, text, flags=_flags(code), whole=whole))
+        piece = found.setdefault(
+            (code.co_filename, line), CodePiece(code.co_filename, line, text, flags=_flags(code), whole=whole)
+        )
         try:
             codes = piece.codes(text)
         except (SyntaxError, ValueError):

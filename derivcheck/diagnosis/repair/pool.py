@@ -21,7 +21,7 @@ Unary = tuple[str, Callable[[torch.Tensor], torch.Tensor], float, str]
 
 
 @dataclass(frozen=True, eq=False)
-class Part:
+class PoolPart:
     """An expression with its value.
 
     Attributes:
@@ -103,9 +103,9 @@ LAID: tuple[Unary, ...] = (
 )
 
 
-def parts(env: Mapping[str, Any], steps: Iterable[tuple[str, Array]], upto: int = FIRST) -> list[Part]:
+def parts(env: Mapping[str, Any], steps: Iterable[tuple[str, Array]], upto: int = FIRST) -> list[PoolPart]:
     """The variables of a function that hold numbers, and its steps that have no name."""
-    found: dict[str, Part] = {}
+    found: dict[str, PoolPart] = {}
     for n, v in env.items():
         if (
             isinstance(v, torch.Tensor)
@@ -113,14 +113,14 @@ def parts(env: Mapping[str, Any], steps: Iterable[tuple[str, Array]], upto: int 
             and v.numel()
             and v.dtype in (torch.float64, torch.float32, torch.bool)
         ):
-            found[n] = Part(n, v.detach().double(), 0.0)
+            found[n] = PoolPart(n, v.detach().double(), 0.0)
         elif isinstance(v, float) and n.isidentifier():
-            found[n] = Part(n, torch.tensor(v, dtype=torch.float64), 0.0)
+            found[n] = PoolPart(n, torch.tensor(v, dtype=torch.float64), 0.0)
     named = [p.value for p in found.values()]
     for text, value in steps:
         t = torch.from_numpy(np.array(value, dtype=float))
         if not any(v.shape == t.shape and torch.equal(v, t) for v in named) and len(text) < 50:
-            found.setdefault(text, Part(text, t, 0.6, "", not _atom(text)))
+            found.setdefault(text, PoolPart(text, t, 0.6, "", not _atom(text)))
             named.append(t)
     return list(found.values())[:upto]
 
@@ -132,19 +132,19 @@ def _atom(text: str) -> bool:
         return False
 
 
-def of_integers(env: Mapping[str, Any]) -> list[Part]:
+def of_integers(env: Mapping[str, Any]) -> list[PoolPart]:
     """What integer tensors are for: ones at the targets' places, rows that are chosen, masks of what is padding or ignored."""
     found = []
     integers = {n: v for n, v in env.items() if isinstance(v, torch.Tensor) and v.dtype == torch.int64 and v.ndim and v.numel()}
     for n, v in integers.items():
         for c in sorted(set(v.flatten().tolist()), key=lambda c: (c >= 0, abs(c)))[:4]:
-            found.append(Part(f"{n} != {c}", (v != c).double(), 0.9, f"the mask of what {n} leaves out", True))
+            found.append(PoolPart(f"{n} != {c}", (v != c).double(), 0.9, f"the mask of what {n} leaves out", True))
         for m, w in env.items():
             chosen = (
                 isinstance(w, torch.Tensor) and w.is_floating_point() and w.ndim and 0 <= int(v.min()) <= int(v.max()) < len(w)
             )
             if chosen and w.ndim == 1:
-                found.append(Part(f"{m}[{n}]", w[v].double(), 0.5))
+                found.append(PoolPart(f"{m}[{n}]", w[v].double(), 0.5))
     for n, v in env.items():
         if isinstance(v, torch.Tensor) and v.dtype == torch.int64 and v.numel() and bool((v >= 0).all()):
             for m, w in env.items():
@@ -152,13 +152,13 @@ def of_integers(env: Mapping[str, Any]) -> list[Part]:
                     if int(v.max()) < w.shape[-1]:
                         one = torch.nn.functional.one_hot(v, w.shape[-1]).double()
                         found.append(
-                            Part(f"torch.nn.functional.one_hot({n}, {m}.shape[-1])", one, 0.8, "the ones at the targets")
+                            PoolPart(f"torch.nn.functional.one_hot({n}, {m}.shape[-1])", one, 0.8, "the ones at the targets")
                         )
                         break
     return found
 
 
-def compared(first: list[Part]) -> list[Part]:
+def compared(first: list[PoolPart]) -> list[PoolPart]:
     """Masks that compare two of the parts."""
     found = []
     for p in first:
@@ -174,11 +174,11 @@ def compared(first: list[Part]) -> list[Part]:
                 (f"{p.inner}.abs() > {q.inner}", p.value.abs() > q.value),
             ):
                 if bool(mask.any()) and not bool(mask.all()) and (q.value.ndim == 0 or "abs" not in text):
-                    found.append(Part(text, mask.double(), p.cost + q.cost + 0.8, "the mask", True))
+                    found.append(PoolPart(text, mask.double(), p.cost + q.cost + 0.8, "the mask", True))
     return found
 
 
-def products(first: list[Part]) -> list[Part]:
+def products(first: list[PoolPart]) -> list[PoolPart]:
     """Products with the Jacobians that the field has names for: of a softmax, of a norm, of what is centred."""
     found = []
     few = [p for p in first if p.value.ndim][:10]
@@ -187,7 +187,7 @@ def products(first: list[Part]) -> list[Part]:
             if u.value.ndim < 2 and axis == 0:
                 continue
             mean = u.value.mean(axis, keepdim=keep)
-            found.append(Part(f"{u.inner} - {u.inner}.mean({shown})", u.value - mean, u.cost + 1.0, "centred", True))
+            found.append(PoolPart(f"{u.inner} - {u.inner}.mean({shown})", u.value - mean, u.cost + 1.0, "centred", True))
             for v in few:
                 if v is u or v.value.shape != u.value.shape:
                     continue
@@ -209,28 +209,28 @@ def products(first: list[Part]) -> list[Part]:
                         "the paths through mean and variance",
                     ),
                 ):
-                    found.append(Part(text, value, cost, words, True))
+                    found.append(PoolPart(text, value, cost, words, True))
     return [p for p in found if bool(torch.isfinite(p.value).all())]
 
 
-def shallow(first: list[Part]) -> list[Part]:
+def shallow(first: list[PoolPart]) -> list[PoolPart]:
     """The parts, and what is most often forgotten of one: ``1 - s``, a mask, another layout."""
     return [*first, *(q for p in first for q in _applied((*ELEMENTWISE[:10], *LAID[:3]), p)), *compared(first)]
 
 
-def grown(first: list[Part]) -> list[Part]:
+def grown(first: list[PoolPart]) -> list[PoolPart]:
     """Expressions of one or two of the parts: functions, sums, other layouts, contractions."""
     found = list(first)
     seen: set[bytes] = {_key(p.value) for p in first}
     ones = [p for p in first if p.value.ndim]
 
-    def keep(part: Part) -> None:
+    def keep(part: PoolPart) -> None:
         key = _key(part.value)
         if key not in seen and len(found) < SECOND:
             seen.add(key)
             found.append(part)
 
-    laid: list[Part] = []
+    laid: list[PoolPart] = []
     for table in (ELEMENTWISE, LAID):
         for p in first:
             for q in _applied(table, p):
@@ -240,7 +240,7 @@ def grown(first: list[Part]) -> list[Part]:
         for q in ones[a:]:
             if p.value.shape != q.value.shape:
                 continue
-            both = Part(f"{p.inner} * {q.inner}", p.value * q.value, p.cost + q.cost + 0.5, "", True)
+            both = PoolPart(f"{p.inner} * {q.inner}", p.value * q.value, p.cost + q.cost + 0.5, "", True)
             for r in _applied(_SUMS, both):
                 keep(r)
             if p is not q:
@@ -254,7 +254,7 @@ def grown(first: list[Part]) -> list[Part]:
                     (f"{p.inner} @ {q.inner}.mT", p.value, q.value.mT),
                 ):
                     if x.shape[-1] == y.shape[0]:
-                        keep(Part(text, x @ y, p.cost + q.cost + 0.6, "", True))
+                        keep(PoolPart(text, x @ y, p.cost + q.cost + 0.6, "", True))
     for p in (*compared(first), *products(first)):
         keep(p)
     for p in list(found[len(first) :]):  # what was laid out anew, under a function; functions, laid out anew
@@ -278,7 +278,7 @@ _SUMS: tuple[Unary, ...] = (
 )
 
 
-def _applied(table: Iterable[Unary], p: Part) -> Iterator[Part]:
+def _applied(table: Iterable[Unary], p: PoolPart) -> Iterator[PoolPart]:
     for template, f, cost, words in table:
         try:
             value = f(p.value)
@@ -287,7 +287,7 @@ def _applied(table: Iterable[Unary], p: Part) -> Iterator[Part]:
         if value.numel() and bool(torch.isfinite(value).all()):
             text = template.replace("{0}", p.inner).replace("{}", p.inner)
             called = text.endswith(")") and template.startswith("{}.") or template.endswith(("]", ".mT"))
-            yield Part(text, value, p.cost + cost, words and f"{words} of {p.text}", not called)
+            yield PoolPart(text, value, p.cost + cost, words and f"{words} of {p.text}", not called)
 
 
 def _key(t: torch.Tensor) -> bytes:

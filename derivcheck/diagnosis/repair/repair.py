@@ -14,9 +14,9 @@ from derivcheck.diagnosis.repair.edits.every import changes
 from derivcheck.diagnosis.repair.edits.reader import Change, clipped
 from derivcheck.diagnosis.repair.fix import Fix, edits_of, tidied
 from derivcheck.diagnosis.repair.missing import Missing
-from derivcheck.diagnosis.repair.pieces import Piece, pieces_of
+from derivcheck.diagnosis.repair.pieces import CodePiece, pieces_of
 from derivcheck.diagnosis.repair.proving import proved
-from derivcheck.diagnosis.repair.spots import Spot, Spots
+from derivcheck.diagnosis.repair.spots import RepairSpot, Spots
 from derivcheck.diagnosis.repair.subject import Backward, Bench
 from derivcheck.diagnosis.repair.trying import running, together, tried
 
@@ -66,7 +66,7 @@ class Repair:
     def __init__(self, backward: Backward) -> None:
         self.backward = backward
         self._known: tuple[list[Whole], bool] | None = None
-        self._alone: dict[str, list[Spot]] = {}
+        self._alone: dict[str, list[RepairSpot]] = {}
 
     # -- asked for -----------------------------------------------------------------
     @cached_property
@@ -91,7 +91,7 @@ class Repair:
 
     # -- the search -----------------------------------------------------------------
     @cached_property
-    def pieces(self) -> list[Piece]:
+    def pieces(self) -> list[CodePiece]:
         """The user's source."""
         return pieces_of(self.backward.code, self.backward.kept)
 
@@ -100,7 +100,7 @@ class Repair:
         return Spots(self.backward, clock() + 3 * LINE_SECONDS)
 
     @cached_property
-    def _candidates(self) -> list[Spot]:
+    def _candidates(self) -> list[RepairSpot]:
         return list(self._spots.of(self.backward.names))
 
     @cached_property
@@ -136,7 +136,7 @@ class Repair:
         found += self._put_in.returned(names, deep)
         return _shortest(found)
 
-    def _each(self, name: str) -> list[Spot]:
+    def _each(self, name: str) -> list[RepairSpot]:
         if name not in self._alone:
             self._alone[name] = list(self._spots.of([name]))
         return self._alone[name]

@@ -23,7 +23,7 @@ from derivcheck.notation.values.evaluator import evaluate
 
 
 @dataclass(frozen=True)
-class Spot:
+class RepairSpot:
     """A definition of the backward with what it would have to be; or a variable that it reads, as it alone reads it.
 
     Attributes:
@@ -98,7 +98,7 @@ class Spots:
         wanted = {o for n, o in found.outputs.items() if n in names}
         return System(program, self._values, self.bench.sizes, targets) if wanted & set(targets) else None
 
-    def of(self, names: Sequence[str]) -> Iterator[Spot]:
+    def of(self, names: Sequence[str]) -> Iterator[RepairSpot]:
         """The definitions that alone could make these gradients right, and leave the right ones so."""
         system, program = self.system(names), self.program
         if system is None or program is None:
@@ -110,10 +110,10 @@ class Spots:
                 return
             solution = system.solve([d.name])
             if solution is not None:
-                yield Spot(d, site, solution, self._values[d.name])
+                yield RepairSpot(d, site, solution, self._values[d.name])
         yield from self._operands(system, program)
 
-    def _operands(self, system: System, program: Program) -> Iterator[Spot]:
+    def _operands(self, system: System, program: Program) -> Iterator[RepairSpot]:
         """The variables that definitions read, each as one definition alone reads it."""
         copies = with_operands(program, {d.name for d in program.definitions if self.site(d)})
         values = {**self._values, **{c: self._values[n] for c, (_, n) in copies.of.items()}}
@@ -124,7 +124,7 @@ class Spots:
             solution, site = wide.solve([copy]), self.site(d)
             if solution is not None and site is not None:
                 values_ = {d.name: solution.values[copy]}
-                yield Spot(d, site, replace(solution, values=values_), self._values[n], n)
+                yield RepairSpot(d, site, replace(solution, values=values_), self._values[n], n)
 
     def lines(self, names: Sequence[str]) -> dict[tuple[str, int], tuple[Definition, ...]]:
         """The lines that alone could, all that they compute for others changed at once."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from itertools import combinations, permutations
 
-from derivcheck.diagnosis.repair.edits.reader import Edits, Place, Reader
+from derivcheck.diagnosis.repair.edits.reader import EditReader, Edits, Place
 
 _FUNCTIONS = {
     "sum": ("mean",),
@@ -59,7 +59,7 @@ _REDUCED = {
 }
 
 
-def call(r: Reader, node: ast.Call) -> Edits:
+def call(r: EditReader, node: ast.Call) -> Edits:
     name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
     method = isinstance(node.func, ast.Attribute) and not r.module(node.func.value)
     said = r.short(node)
@@ -106,12 +106,12 @@ def call(r: Reader, node: ast.Call) -> Edits:
             )
 
 
-def _all(r: Reader, node: ast.Call) -> list[Place]:
+def _all(r: EditReader, node: ast.Call) -> list[Place]:
     start = r.piece.span(node.func)[1]
     return [((start, r.piece.span(node)[1]), "()")]
 
 
-def _function(r: Reader, node: ast.Call, old: str, new: str) -> str:
+def _function(r: EditReader, node: ast.Call, old: str, new: str) -> str:
     said = r.short(node)
     if (old, new) == ("mean", "sum"):
         return f"`{said}` is a mean where a sum is meant: it is divided by a size too many"
@@ -120,7 +120,7 @@ def _function(r: Reader, node: ast.Call, old: str, new: str) -> str:
     return f"`{old}` stands where `{new}` is meant, in `{said}`"
 
 
-def einsum(r: Reader, node: ast.Constant) -> Edits:
+def einsum(r: EditReader, node: ast.Constant) -> Edits:
     text, quote = str(node.value), r.text(node)[0]
     if "->" not in text or "." in text or quote not in "'\"":
         return
@@ -135,7 +135,7 @@ def einsum(r: Reader, node: ast.Constant) -> Edits:
                     yield r.put(node, f"{quote}{eq}{quote}"), f"the axes of `{text}` are exchanged: `{eq}` is meant", 2.5
 
 
-def attribute(r: Reader, node: ast.Attribute) -> Edits:
+def attribute(r: EditReader, node: ast.Attribute) -> Edits:
     up = r.around.get(node)
     called = isinstance(up, ast.Call) and up.func is node
     if node.attr in ("T", "mT", "H", "mH"):
@@ -145,7 +145,7 @@ def attribute(r: Reader, node: ast.Attribute) -> Edits:
             yield r.put(node, f"{node.value.id}.{other}"), f"`{r.short(node)}` is read where `{other}` is meant", 2
 
 
-def _first_alone(r: Reader, node: ast.Call) -> Edits:
+def _first_alone(r: EditReader, node: ast.Call) -> Edits:
     """``einsum("ts,te->se", p[0], g[0])`` for a sum over what ``[0]`` takes the first of."""
     text, quote = str(node.args[0].value), r.text(node.args[0])[0]  # type: ignore[attr-defined]
     fresh = next((c for c in "zyxwv" if c not in text), "")

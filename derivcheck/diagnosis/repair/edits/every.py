@@ -8,11 +8,11 @@ from typing import Any
 
 from derivcheck.diagnosis.repair.edits.calls import attribute, call
 from derivcheck.diagnosis.repair.edits.operators import comparison, operation, unary
-from derivcheck.diagnosis.repair.edits.reader import Change, Edits, Reader
+from derivcheck.diagnosis.repair.edits.reader import Change, EditReader, Edits
 from derivcheck.diagnosis.repair.edits.statements import assignment, of_lines
 from derivcheck.diagnosis.repair.edits.values import axes, bounds, constant, name, subscript
 from derivcheck.diagnosis.repair.edits.wrapping import anything
-from derivcheck.diagnosis.repair.pieces import Piece
+from derivcheck.diagnosis.repair.pieces import CodePiece
 
 _KINDS: dict[type[ast.AST], Any] = {
     ast.BinOp: operation,
@@ -30,17 +30,17 @@ _KINDS: dict[type[ast.AST], Any] = {
 }
 
 
-def changes(piece: Piece) -> list[Change]:
+def changes(piece: CodePiece) -> list[Change]:
     """The edits that are tried."""
     found: dict[str, Change] = {}
-    for c in _every(Reader(piece)):
+    for c in _every(EditReader(piece)):
         text = c.text
         if text != piece.text and (text not in found or c.cost < found[text].cost):
             found[text] = c
     return sorted(found.values(), key=lambda c: c.cost)
 
 
-def _every(r: Reader) -> Iterator[Change]:
+def _every(r: EditReader) -> Iterator[Change]:
     own = {f.__code__.co_firstlineno for f, _ in r.piece.functions}
     for root in ast.walk(r.piece.tree):
         if not isinstance(root, (ast.FunctionDef, ast.Lambda)) or _first(root) not in own:
@@ -58,7 +58,7 @@ def _first(root: ast.FunctionDef | ast.Lambda) -> int:
     return min([root.lineno, *(d.lineno for d in decorators)])
 
 
-def _of(r: Reader, node: ast.AST) -> Edits:
+def _of(r: EditReader, node: ast.AST) -> Edits:
     if type(node) in _KINDS:
         yield from _KINDS[type(node)](r, node)
     elif isinstance(node, ast.IfExp):

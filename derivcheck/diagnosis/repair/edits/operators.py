@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 
-from derivcheck.diagnosis.repair.edits.reader import Edits, Place, Reader
+from derivcheck.diagnosis.repair.edits.reader import EditReader, Edits, Place
 
 OPERATORS: dict[type[ast.operator], str] = {
     ast.Add: "+",
@@ -22,7 +22,7 @@ OTHER = {"+": "-", "-": "+", "*": "/", "/": "*", "%": "//", "//": "%", "&": "|",
 _COMPARED: dict[type[ast.cmpop], str] = {ast.Gt: ">", ast.GtE: ">=", ast.Lt: "<", ast.LtE: "<=", ast.Eq: "==", ast.NotEq: "!="}
 
 
-def operation(r: Reader, node: ast.BinOp) -> Edits:
+def operation(r: EditReader, node: ast.BinOp) -> Edits:
     op = OPERATORS.get(type(node.op))
     left, right = node.left, node.right
     if op is None:
@@ -81,13 +81,13 @@ def operation(r: Reader, node: ast.BinOp) -> Edits:
         yield r.put(node, f"({r.inner(right)} {op} {r.inner(left)})"), f"`{a}` and `{b}` are exchanged", cost
 
 
-def unary(r: Reader, node: ast.UnaryOp) -> Edits:
+def unary(r: EditReader, node: ast.UnaryOp) -> Edits:
     said = "has the wrong sign" if isinstance(node.op, ast.USub) else "is turned round"
     if isinstance(node.op, (ast.USub, ast.Invert, ast.Not)):
         yield r.put(node, f"({r.text(node.operand)})"), f"`{r.short(node)}` {said}", 1
 
 
-def comparison(r: Reader, node: ast.Compare) -> Edits:
+def comparison(r: EditReader, node: ast.Compare) -> Edits:
     if len(node.ops) != 1 or (op := _COMPARED.get(type(node.ops[0]))) is None:
         return
     at = r.between(node.left, node.comparators[0], op)
@@ -103,7 +103,7 @@ def comparison(r: Reader, node: ast.Compare) -> Edits:
         yield r.put(side, f"({r.text(side)}{k})"), f"the mask `{r.short(node)}` is shifted by one", 2.5
 
 
-def signs(r: Reader, node: ast.BinOp) -> list[Place]:
+def signs(r: EditReader, node: ast.BinOp) -> list[Place]:
     """The signs of the two addends, turned."""
     op = OPERATORS.get(type(node.op), "")
     at = r.between(node.left, node.right, op) if op in ("+", "-") else None

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from derivcheck.diagnosis.repair.pieces import Piece, Span
+from derivcheck.diagnosis.repair.pieces import CodePiece, Span
 
 Place = tuple[Span, str]
 Edits = Iterator[tuple[list[Place], str, float]]  # what is replaced, in words what was wrong, a cost
@@ -26,7 +26,7 @@ class Change:
         line: where.
     """
 
-    piece: Piece
+    piece: CodePiece
     places: tuple[Place, ...]
     words: str
     cost: float
@@ -38,10 +38,10 @@ class Change:
         return self.piece.changed(self.places)
 
 
-class Reader:
+class EditReader:
     """A piece, node by node."""
 
-    def __init__(self, piece: Piece) -> None:
+    def __init__(self, piece: CodePiece) -> None:
         self.piece = piece
         self.around = piece.around
 
@@ -122,7 +122,7 @@ class Reader:
         return not (isinstance(up, (ast.Slice, ast.Starred)) or isinstance(up, ast.Subscript) and up.slice is node)
 
 
-def variables(piece: Piece, node: ast.AST, around: Mapping[ast.AST, ast.AST] | None = None) -> list[str]:
+def variables(piece: CodePiece, node: ast.AST, around: Mapping[ast.AST, ast.AST] | None = None) -> list[str]:
     """The variables that may be read at a node."""
     around = piece.around if around is None else around
     found: dict[str, None] = {}

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from itertools import combinations, product
 
 from derivcheck.diagnosis.repair.edits.operators import OPERATORS, OTHER, signs
-from derivcheck.diagnosis.repair.edits.reader import Change, Edits, Place, Reader
+from derivcheck.diagnosis.repair.edits.reader import Change, EditReader, Edits, Place
 
 
-def assignment(r: Reader, node: ast.AugAssign | ast.Assign) -> Edits:
+def assignment(r: EditReader, node: ast.AugAssign | ast.Assign) -> Edits:
     if isinstance(node, ast.AugAssign):
         op = OPERATORS.get(type(node.op))
         at = r.between(node.target, node.value, f"{op}=")
@@ -36,7 +36,7 @@ def assignment(r: Reader, node: ast.AugAssign | ast.Assign) -> Edits:
             yield r.put(node, new), said, 1.6
 
 
-def of_lines(r: Reader, root: ast.AST) -> Iterator[Change]:
+def of_lines(r: EditReader, root: ast.AST) -> Iterator[Change]:
     """One edit at several places of a line: a name in place of another, two exchanged, a factor, two signs."""
     for line, found in _names_by_line(r, root).items():
         here = sorted({n.id for n in found})
@@ -58,7 +58,7 @@ def of_lines(r: Reader, root: ast.AST) -> Iterator[Change]:
             yield _change(r, list(pair), f"two signs are wrong in `{' '.join(r.line(line).split())}`", 2.2, line)
 
 
-def _one_name(r: Reader, many: list[ast.Name], line: int) -> Iterator[Change]:
+def _one_name(r: EditReader, many: list[ast.Name], line: int) -> Iterator[Change]:
     """A name that stands at several places of a line, in some of them or in all."""
     if len(many) < 2:
         return
@@ -75,7 +75,7 @@ def _one_name(r: Reader, many: list[ast.Name], line: int) -> Iterator[Change]:
             yield _change(r, [p for n in chosen for p in r.put(n, new)], said, cost + 0.2, line)
 
 
-def _names_by_line(r: Reader, root: ast.AST) -> dict[int, list[ast.Name]]:
+def _names_by_line(r: EditReader, root: ast.AST) -> dict[int, list[ast.Name]]:
     names: dict[int, list[ast.Name]] = {}
     for n in ast.walk(root):
         if isinstance(n, ast.Name) and not r.untouched(n) and not r.module(n):
@@ -85,5 +85,5 @@ def _names_by_line(r: Reader, root: ast.AST) -> dict[int, list[ast.Name]]:
     return names
 
 
-def _change(r: Reader, places: list[Place], words: str, cost: float, line: int) -> Change:
+def _change(r: EditReader, places: list[Place], words: str, cost: float, line: int) -> Change:
     return Change(r.piece, tuple(places), words, cost, line)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import ast
 from itertools import combinations, permutations
 
-from derivcheck.diagnosis.repair.edits.reader import Edits, Reader
+from derivcheck.diagnosis.repair.edits.reader import EditReader, Edits
 
 
-def name(r: Reader, node: ast.Name) -> Edits:
+def name(r: EditReader, node: ast.Name) -> Edits:
     up = r.around.get(node)
     if isinstance(up, ast.Call) and up.func is node or isinstance(up, ast.keyword) and not isinstance(up.value, ast.Name):
         return
@@ -22,7 +22,7 @@ def name(r: Reader, node: ast.Name) -> Edits:
             yield r.put(node, f"{node.id}{k}"), f"the index `{node.id}` is off by one", 2
 
 
-def constant(r: Reader, node: ast.Constant) -> Edits:
+def constant(r: EditReader, node: ast.Constant) -> Edits:
     v = node.value
     up = r.around.get(node)
     if isinstance(v, bool):
@@ -51,7 +51,7 @@ def constant(r: Reader, node: ast.Constant) -> Edits:
             yield r.put(node, f"{x!r}" if x >= 0 else f"({x!r})"), f"the number {v} should be {x:.6g}", 2.5
 
 
-def axes(r: Reader, node: ast.Tuple) -> Edits:
+def axes(r: EditReader, node: ast.Tuple) -> Edits:
     axes = [e.value for e in node.elts if isinstance(e, ast.Constant) and isinstance(e.value, int)]
     if len(axes) == len(node.elts) and axes and isinstance(r.around.get(node), (ast.Call, ast.keyword)):
         options = [c for r in (1, 2, 3) for c in combinations(range(5), r)] + [(-1,), (-2,), (-2, -1)]
@@ -72,7 +72,7 @@ def axes(r: Reader, node: ast.Tuple) -> Edits:
                     yield r.put(node, new), f"the index `{r.text(e)}` should be `{other}`", 2.5
 
 
-def turned(r: Reader, node: ast.Tuple) -> Edits:
+def turned(r: EditReader, node: ast.Tuple) -> Edits:
     texts = [r.text(e) for e in node.elts]
     if len(texts) < 4:
         for p in permutations(texts):
@@ -84,7 +84,7 @@ def turned(r: Reader, node: ast.Tuple) -> Edits:
                 )
 
 
-def subscript(r: Reader, node: ast.Subscript) -> Edits:
+def subscript(r: EditReader, node: ast.Subscript) -> Edits:
     if not isinstance(node.ctx, ast.Load):
         return
     base, said = r.inner(node.value), r.short(node)
@@ -110,7 +110,7 @@ def subscript(r: Reader, node: ast.Subscript) -> Edits:
             )
 
 
-def bounds(r: Reader, node: ast.Slice) -> Edits:
+def bounds(r: EditReader, node: ast.Slice) -> Edits:
     lower, upper = (r.text(n) if n is not None else "" for n in (node.lower, node.upper))
     if node.step is not None:
         return

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import ast
 
-from derivcheck.diagnosis.repair.edits.reader import Edits, Reader
+from derivcheck.diagnosis.repair.edits.reader import EditReader, Edits
 
 
-def anything(r: Reader, node: ast.expr) -> Edits:
+def anything(r: EditReader, node: ast.expr) -> Edits:
     text, said = r.inner(node), r.short(node)
     yield r.put(node, f"(-{text})"), f"`{said}` has the wrong sign", 1.4
     if isinstance(node, ast.Constant):
