@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 from derivcheck.notation.integers.polynomials import Poly
 from derivcheck.proof.assumptions.varying import Groups, Inputs, groups_of, holds
-from derivcheck.proof.expressions.atoms import UNIT, Atom, Element, Expression, Monomial
+from derivcheck.proof.expressions.atoms import UNIT, Element, Expression, Monomial, ProofAtom
 from derivcheck.proof.expressions.context import Context
 from derivcheck.proof.expressions.polynomials import elements_in, free_in, free_of
 from derivcheck.proof.normal_form.brackets import equal, solve
@@ -68,7 +68,7 @@ def apart(context: Context, u: Expression, inputs: frozenset[str]) -> tuple[Expr
     >>> sorted(names), sorted(elements_in(u))
     (['x', 'x[_, 0]', 'x[_, 2]'], ['x[_, 0]', 'x[_, 2]'])
     """
-    free, new = free_in(u), dict[Atom, Expression]()
+    free, new = free_in(u), dict[ProofAtom, Expression]()
     for name in inputs & elements_in(u):
         found = {x for m in u for x in _elements(m, name)}
         axes = [k for k in range(len(next(iter(found)).at)) if all(x.at[k].constant is not None for x in found)]

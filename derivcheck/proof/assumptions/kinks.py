@@ -22,7 +22,7 @@ from derivcheck.notation.terms.nodes import Bracket, Func, Number, Over, Pow, Re
 from derivcheck.notation.terms.walk import subterms
 from derivcheck.proof.assumptions.identical import apart, identically_zero
 from derivcheck.proof.assumptions.kink_text import kink_text, named, without_places
-from derivcheck.proof.expressions.atoms import Above, Apply, Atom, Base, Element, Expression, Rational, Reduction
+from derivcheck.proof.expressions.atoms import Above, Apply, Base, Element, Expression, ProofAtom, Rational, Reduction
 from derivcheck.proof.expressions.context import Context, Unreduced
 from derivcheck.proof.expressions.polynomials import elements_in, free_in, whole
 from derivcheck.proof.normal_form.normal import of_term
@@ -99,7 +99,7 @@ class Kinks:
     def _smooth(self, context: Context, u: Expression) -> bool:
         return all(self._smooth_atom(context, a, e) for m in u for a, e in m)
 
-    def _smooth_atom(self, context: Context, a: Atom, e: Rational) -> bool:
+    def _smooth_atom(self, context: Context, a: ProofAtom, e: Rational) -> bool:
         """Whether a power of an atom is analytic in the inputs."""
         if isinstance(a, Element):
             return a.name in self.smooth

@@ -11,13 +11,13 @@ from derivcheck.notation.integers.polynomials import Poly, Size, as_poly
 from derivcheck.proof.expressions.atoms import (
     UNIT,
     Apply,
-    Atom,
     Base,
     Element,
     Exp,
     Expression,
     Iverson,
     Monomial,
+    ProofAtom,
     Rational,
     Root,
     Sigma,
@@ -34,7 +34,7 @@ VARYING = frozenset(
     "gelu_tanh log1p expm1 exp2 log2 log10 lgamma digamma".split()
 )
 
-Factors = Iterable[tuple[Atom, Rational]]
+Factors = Iterable[tuple[ProofAtom, Rational]]
 Groups = dict[Monomial, Poly]
 
 
@@ -86,7 +86,7 @@ class Inputs:
         """Whether a product is above 0 where all inputs are 1, and does not fall as one of its elements grows."""
         return all(self._positive_at_one(a, e) for a, e in m)
 
-    def _positive_at_one(self, a: Atom, e: Rational) -> bool:
+    def _positive_at_one(self, a: ProofAtom, e: Rational) -> bool:
         if isinstance(a, Sigma):
             return e > 0 and self._full(a) and self.positive_at_one(a.monomial)
         return strictly(a) or isinstance(a, Element) and a.name in self.names and e > 0
@@ -100,7 +100,7 @@ class Inputs:
         """Whether a product is not 0 for all inputs, at any index or size, where it is defined."""
         return all(self._never_zero(a, e) for a, e in m)
 
-    def _never_zero(self, a: Atom, e: Rational) -> bool:
+    def _never_zero(self, a: ProofAtom, e: Rational) -> bool:
         if strictly(a) or isinstance(a, (Base, Element)) and e < 0 or isinstance(a, Element) and a.name in self.names:
             return True
         return self._positive_at_one(a, e) or any(self._varies(a, n) for n in a.elements & self.names)
@@ -110,7 +110,7 @@ class Inputs:
         with_it = [(a, e) for a, e in m if name in a.elements]
         return len(with_it) == 1 and self._varies(with_it[0][0], name) and self.never_zero(m.difference(with_it))
 
-    def _varies(self, a: Atom, name: str) -> bool:
+    def _varies(self, a: ProofAtom, name: str) -> bool:
         """Whether an atom changes with each element of a tensor that stands in it."""
         if isinstance(a, Element):
             return a.name == name
@@ -139,7 +139,7 @@ def _vanishes(m: Factors) -> bool:
 def _known_at_zero(m: Factors) -> bool:
     """Whether a product is a number where all inputs are 0."""
 
-    def known(a: Atom, e: Rational) -> bool:
+    def known(a: ProofAtom, e: Rational) -> bool:
         if isinstance(a, (Exp, Sigma)):
             return (isinstance(a, Exp) or e > 0) and _known_at_zero(a.monomial)
         return isinstance(a, (Root, WholeAtom, Iverson)) or isinstance(a, Element) and e > 0

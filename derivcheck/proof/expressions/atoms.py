@@ -41,7 +41,7 @@ from derivcheck.proof.expressions.signatures import (
 )
 
 Rational = int | Fraction
-Monomial = frozenset[tuple["Atom", Rational]]
+Monomial = frozenset[tuple["ProofAtom", Rational]]
 Expression = dict[Monomial, Rational]
 Frozen = frozenset[tuple[Monomial, Rational]]  # an expression as a value that can stand inside an atom
 
@@ -55,7 +55,7 @@ LEVEL = 1000  # serials of bound indices: 1000 times how deep sums are nested in
 
 
 @dataclass(frozen=True, eq=False, repr=False, slots=True)
-class Atom:
+class ProofAtom:
     """An indivisible factor.  Interned by its :class:`~derivcheck.proof.expressions.context.Context`: equal is identical.
 
     Attributes:
@@ -146,7 +146,7 @@ class Atom:
 
 
 @dataclass(frozen=True, eq=False, repr=False, slots=True)
-class Element(Atom):
+class Element(ProofAtom):
     """``x[n, k]``: an element of a tensor."""
 
     name: str
@@ -170,7 +170,7 @@ class Element(Atom):
 
 
 @dataclass(frozen=True, eq=False, repr=False, slots=True)
-class WholeAtom(Atom):
+class WholeAtom(ProofAtom):
     """A size, an index or an entry that is used as a number."""
 
     integer: Integer
@@ -189,7 +189,7 @@ class WholeAtom(Atom):
 
 
 @dataclass(frozen=True, eq=False, repr=False, slots=True)
-class Iverson(Atom):
+class Iverson(ProofAtom):
     """A bracket: 1 where what it says holds, else 0, so that its square is itself."""
 
 
@@ -242,7 +242,7 @@ class Above(Iverson):
 
 
 @dataclass(frozen=True, eq=False, repr=False, slots=True)
-class Root(Atom):
+class Root(ProofAtom):
     """A prime, which stands to a fractional power."""
 
     prime: int
@@ -255,7 +255,7 @@ class Root(Atom):
 
 
 @dataclass(frozen=True, eq=False, repr=False, slots=True)
-class Exp(Atom):
+class Exp(ProofAtom):
     """``e^m`` of a monomial; its coefficient is the exponent of the atom."""
 
     monomial: Monomial
@@ -271,7 +271,7 @@ class Exp(Atom):
 
 
 @dataclass(frozen=True, eq=False, repr=False, slots=True)
-class Base(Atom):
+class Base(ProofAtom):
     """An expression of many terms, which stands to a negative or fractional power."""
 
     terms: Frozen
@@ -287,7 +287,7 @@ class Base(Atom):
 
 
 @dataclass(frozen=True, eq=False, repr=False, slots=True)
-class Apply(Atom):
+class Apply(ProofAtom):
     """A scalar function of expressions."""
 
     function: str
@@ -306,7 +306,7 @@ class Apply(Atom):
 
 
 @dataclass(frozen=True, eq=False, repr=False, slots=True)
-class Sigma(Atom):
+class Sigma(ProofAtom):
     """Σ of a monomial over bound indices, which its factors connect."""
 
     bound: tuple[Index, ...]
@@ -327,7 +327,7 @@ class Sigma(Atom):
 
 
 @dataclass(frozen=True, eq=False, repr=False, slots=True)
-class Reduction(Atom):
+class Reduction(ProofAtom):
     """Π, an extreme, or the place of one (``prod``, ``max``, ``argmax`` …) of an expression over bound indices."""
 
     kind: str

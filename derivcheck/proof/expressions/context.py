@@ -13,11 +13,11 @@ from typing import Any, ParamSpec, Protocol, TypeVar
 from derivcheck.notation.integers.atoms import Entry
 from derivcheck.notation.integers.bounds import nonnegative
 from derivcheck.notation.integers.polynomials import Index, Poly, PolyLike, i_poly
-from derivcheck.proof.expressions.atoms import EVERYWHERE, Atom, Base, Element, Expression, Frozen, Monomial, Rational
+from derivcheck.proof.expressions.atoms import EVERYWHERE, Base, Element, Expression, Frozen, Monomial, ProofAtom, Rational
 from derivcheck.proof.expressions.polynomials import frozen, of_atom
 
 P = ParamSpec("P")
-A = TypeVar("A", bound=Atom)
+A = TypeVar("A", bound=ProofAtom)
 
 
 class OutOfTime(Exception):
@@ -69,8 +69,8 @@ class Rules:
         by_definition: a scalar function written through others.
     """
 
-    settled: Callable[[Context, dict[Atom, Rational]], Expression]
-    reopened: Callable[[Context, dict[Atom, Rational]], Expression]
+    settled: Callable[[Context, dict[ProofAtom, Rational]], Expression]
+    reopened: Callable[[Context, dict[ProofAtom, Rational]], Expression]
     substituted: Callable[[Context, Monomial, Mapping[Index, PolyLike]], Expression]
     summed: Callable[[Context, Sequence[Index], Expression], Expression]
     reduced: Callable[[Context, str, Sequence[Index], Expression], Expression]
@@ -143,14 +143,14 @@ class Context:
         self.steps = 0
         self.terms: dict[Any, Expression] = {}  # what was made before: of terms, of powers, of pairs of brackets
         self.powers: dict[tuple[Frozen, Rational], Expression] = {}
-        self.together: dict[tuple[Atom, Atom], Expression | None] = {}
+        self.together: dict[tuple[ProofAtom, ProofAtom], Expression | None] = {}
         self.assumed: Assumptions | None = None
         self.compared: set[str] | None = None  # comparisons that are collected, not left out
         self.compared_by_forward: set[str] | None = None
         self._atoms: dict[Any, Any] = {}
         self._serial = count(1)
         self._nonnegative: dict[Poly, bool] = {}
-        self._signs: dict[Atom, int] = {}
+        self._signs: dict[ProofAtom, int] = {}
         self._meetings: dict[Frozen, Expression | None] = {}
 
     def tick(self) -> None:
@@ -217,7 +217,7 @@ class Context:
         found.compared = set()
         return found
 
-    def sign(self, a: Atom) -> int:
+    def sign(self, a: ProofAtom) -> int:
         """1 or −1 where the forward is not defined unless the atom is above or below 0, else 0."""
         if self.facts.domain is None or not isinstance(a, (Element, Base)):
             return 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from derivcheck.notation.integers.polynomials import Index
-from derivcheck.proof.expressions.atoms import UNIT, Atom, Expression, Frozen, Monomial, Rational
+from derivcheck.proof.expressions.atoms import UNIT, Expression, Frozen, Monomial, ProofAtom, Rational
 
 
 def add_into(total: Expression, more: Expression, times: Rational = 1) -> None:
@@ -42,7 +42,7 @@ def number(value: Rational) -> Expression:
     return {UNIT: value} if value else {}
 
 
-def of_atom(a: Atom, exponent: Rational = 1) -> Expression:
+def of_atom(a: ProofAtom, exponent: Rational = 1) -> Expression:
     """A power of an atom as an expression."""
     return {frozenset(((a, exponent),)): 1}
 
@@ -74,7 +74,7 @@ def plain(value: Rational) -> Rational:
     return int(value) if value.denominator == 1 else value
 
 
-def without(m: Monomial, factors: Mapping[Atom, Rational]) -> Monomial:
+def without(m: Monomial, factors: Mapping[ProofAtom, Rational]) -> Monomial:
     """A monomial divided by powers of atoms, as they stand."""
     own = dict(m)
     for a, e in factors.items():
@@ -86,9 +86,9 @@ def without(m: Monomial, factors: Mapping[Atom, Rational]) -> Monomial:
     return frozenset(own.items())
 
 
-def common_factors(terms: Expression, atoms: set[Atom]) -> dict[Atom, Rational]:
+def common_factors(terms: Expression, atoms: set[ProofAtom]) -> dict[ProofAtom, Rational]:
     """Of some atoms, the powers that all terms share."""
-    shared: dict[Atom, Rational] | None = None
+    shared: dict[ProofAtom, Rational] | None = None
     for m in terms:
         own = dict(m)
         now = {a: own.get(a, 0) for a in atoms}
@@ -96,7 +96,7 @@ def common_factors(terms: Expression, atoms: set[Atom]) -> dict[Atom, Rational]:
     return {a: e for a, e in (shared or {}).items() if e}
 
 
-def free_of(monomial: Iterable[tuple[Atom, Rational]]) -> frozenset[Index]:
+def free_of(monomial: Iterable[tuple[ProofAtom, Rational]]) -> frozenset[Index]:
     """The free indices of a monomial."""
     return frozenset[Index]().union(*(a.free for a, _ in monomial))
 
@@ -111,6 +111,6 @@ def elements_in(expression: Iterable[Monomial]) -> frozenset[str]:
     return frozenset[str]().union(*(a.elements for m in expression for a, _ in m))
 
 
-def height_of(monomial: Iterable[tuple[Atom, Rational]]) -> int:
+def height_of(monomial: Iterable[tuple[ProofAtom, Rational]]) -> int:
     """How deep the sums inside are nested."""
     return max((a.height for a, _ in monomial), default=0)

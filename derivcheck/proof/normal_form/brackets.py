@@ -17,13 +17,13 @@ from derivcheck.notation.integers.polynomials import Index, Poly, as_poly
 from derivcheck.proof.expressions.atoms import (
     UNIT,
     Above,
-    Atom,
     Base,
     Equal,
     Expression,
     Iverson,
     Least,
     Monomial,
+    ProofAtom,
     Rational,
     unlimited,
 )
@@ -212,12 +212,12 @@ def solve(p: Poly, allowed: Collection[Index] | None = None) -> tuple[Index, Pol
     return best
 
 
-def settled(context: Context, powers: dict[Atom, Rational]) -> Expression:
+def settled(context: Context, powers: dict[ProofAtom, Rational]) -> Expression:
     """A product with brackets in it: deltas solved in the other factors, contradictions 0, what follows left out."""
     solved = _with_a_delta_solved(context, powers)
     if solved is not None:
         return solved
-    dropped: set[Atom] = set()
+    dropped: set[ProofAtom] = set()
     for kind in (Least, Above):
         for a, b in combinations([a for a in powers if isinstance(a, kind)], 2):
             both = _together(context, a, b)
@@ -237,7 +237,7 @@ def settled(context: Context, powers: dict[Atom, Rational]) -> Expression:
     return {frozenset(left.items()): 1} if tied is None else tied
 
 
-def _with_a_delta_solved(context: Context, powers: dict[Atom, Rational]) -> Expression | None:
+def _with_a_delta_solved(context: Context, powers: dict[ProofAtom, Rational]) -> Expression | None:
     """``[i = e]·f(i) = [i = e]·f(e)``; None where no delta fixes an index of another factor."""
     for a in powers:
         found = solve(a.poly) if isinstance(a, Equal) else None
@@ -251,7 +251,7 @@ def _with_a_delta_solved(context: Context, powers: dict[Atom, Rational]) -> Expr
     return None
 
 
-def _together(context: Context, a: Atom, b: Atom) -> Expression | None:
+def _together(context: Context, a: ProofAtom, b: ProofAtom) -> Expression | None:
     """What the product of two brackets is, if that is simpler: 0, one of the two, or something else."""
     if isinstance(a, Above) and isinstance(b, Above):
         return _both_above(a, b)
@@ -308,7 +308,7 @@ def _digit(context: Context, p: Poly, q: Poly) -> Expression | None:
     return None
 
 
-def _at_its_zero(context: Context, powers: dict[Atom, Rational]) -> Expression | None:
+def _at_its_zero(context: Context, powers: dict[ProofAtom, Rational]) -> Expression | None:
     """``u·[u > 0] = u − u·[−u > 0]``: where u is 0, so is its product with any bracket.
 
     Of the two brackets one is kept beside a multiple of u; it is the leading term of u that is replaced.

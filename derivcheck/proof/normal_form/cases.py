@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from derivcheck.proof.expressions.atoms import Above, Atom, Expression, Iverson, Least
+from derivcheck.proof.expressions.atoms import Above, Expression, Iverson, Least, ProofAtom
 from derivcheck.proof.expressions.context import Context, Unreduced
 from derivcheck.proof.expressions.polynomials import add_into, minus, of_atom
 from derivcheck.proof.normal_form.products import times
@@ -47,11 +47,11 @@ def assuming(u: Expression, mask: Iverson) -> tuple[Expression, Expression]:
     return on, off
 
 
-def _complements(a: Atom, b: Atom) -> bool:
+def _complements(a: ProofAtom, b: ProofAtom) -> bool:
     """Whether the two are ``[p ≥ 0]`` and ``[−p − 1 ≥ 0]``."""
     return isinstance(a, Least) and isinstance(b, Least) and (a.poly + b.poly).constant == -1
 
 
-def _opposite(a: Atom, b: Atom) -> bool:
+def _opposite(a: ProofAtom, b: ProofAtom) -> bool:
     """Whether the two are ``[u > 0]`` and ``[−u > 0]``."""
     return isinstance(a, Above) and isinstance(b, Above) and b.terms == frozenset((m, -c) for m, c in a.terms)

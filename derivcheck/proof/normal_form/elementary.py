@@ -8,12 +8,12 @@ from derivcheck.notation.functions.table import functions
 from derivcheck.proof.expressions.atoms import (
     UNIT,
     Apply,
-    Atom,
     Base,
     Exp,
     Expression,
     Iverson,
     Monomial,
+    ProofAtom,
     Rational,
     Root,
 )
@@ -99,7 +99,7 @@ def _kept_log(context: Context, u: Expression) -> Expression:
 def _log_of(context: Context, m: Monomial, c: Rational) -> Expression:
     """``log`` of one term."""
     total: Expression = {}
-    rest: list[tuple[Atom, Rational]] = []
+    rest: list[tuple[ProofAtom, Rational]] = []
     for a, e in m:
         if isinstance(a, Exp):
             context.used("log(exp(u)) = u")

@@ -10,7 +10,7 @@ from fractions import Fraction
 from math import ceil, gcd, lcm
 
 from derivcheck.errors import InputError
-from derivcheck.proof.expressions.atoms import UNIT, Atom, Base, Expression, Iverson, Monomial, Rational, Root
+from derivcheck.proof.expressions.atoms import UNIT, Base, Expression, Iverson, Monomial, ProofAtom, Rational, Root
 from derivcheck.proof.expressions.context import Context, OutOfTime, Unreduced
 from derivcheck.proof.expressions.polynomials import common_factors, frozen, of_atom, plain, scaled, whole
 from derivcheck.proof.expressions.signatures import signed
@@ -79,8 +79,8 @@ def _of_monomial(context: Context, m: Monomial, c: Rational, r: Rational) -> Exp
         n = int(r)
         return scaled(reexponented(context, [(a, e * n) for a, e in m]), plain(c**n if n > 0 else Fraction(c) ** n))
     r = Fraction(r)
-    outside: list[tuple[Atom, Rational]] = []
-    undecided: list[tuple[Atom, Rational]] = []
+    outside: list[tuple[ProofAtom, Rational]] = []
+    undecided: list[tuple[ProofAtom, Rational]] = []
     out: Expression = {UNIT: 1}
     for a, e in m:
         if signs.positive(context, a, 1) or not whole(e) or (whole(e * r) and (e * r) % 2 == 0 and e % 2 == 0):
@@ -107,7 +107,7 @@ def _of_base(context: Context, base: Expression, r: Fraction) -> Expression:
     return times(context, power(context, base, lifted), kept) if lifted else kept
 
 
-def reexponented(context: Context, factors: list[tuple[Atom, Rational]]) -> Expression:
+def reexponented(context: Context, factors: list[tuple[ProofAtom, Rational]]) -> Expression:
     """Powers of atoms, each spelled as it is kept."""
     total: Expression = {UNIT: 1}
     for a, e in factors:
@@ -130,10 +130,10 @@ def _of_sum(context: Context, a: Base, e: Rational) -> Expression:
     return times(context, power(context, dict(a.terms), lifted), of_atom(a, e - lifted))
 
 
-def reopened(context: Context, powers: dict[Atom, Rational]) -> Expression:
+def reopened(context: Context, powers: dict[ProofAtom, Rational]) -> Expression:
     """A product in which the exponent of a root or of a base has changed."""
-    rest: dict[Atom, Rational] = {}
-    changed: list[tuple[Atom, Rational]] = []
+    rest: dict[ProofAtom, Rational] = {}
+    changed: list[tuple[ProofAtom, Rational]] = []
     for a, e in powers.items():
         fine = True
         if isinstance(a, Base):
@@ -166,7 +166,7 @@ def root(context: Context, value: Fraction, r: Rational) -> Expression:
     if value <= 0:
         raise InputError("a fractional power of a number that is not positive")
     coefficient = Fraction(1)
-    factors: list[tuple[Atom, Rational]] = []
+    factors: list[tuple[ProofAtom, Rational]] = []
     for prime, e in primes(value):
         exponent = e * r
         down = exponent.numerator // exponent.denominator

@@ -5,7 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from derivcheck.notation.integers.polynomials import Poly
-from derivcheck.proof.expressions.atoms import UNIT, Atom, Base, Exp, Expression, Iverson, Monomial, Rational, Root, WholeAtom
+from derivcheck.proof.expressions.atoms import (
+    UNIT,
+    Base,
+    Exp,
+    Expression,
+    Iverson,
+    Monomial,
+    ProofAtom,
+    Rational,
+    Root,
+    WholeAtom,
+)
 from derivcheck.proof.expressions.context import Context, OutOfTime
 from derivcheck.proof.expressions.polynomials import add_into
 from derivcheck.proof.normal_form.partial_fractions import parted
@@ -46,7 +57,7 @@ def gathered(context: Context, m1: Monomial, m2: Monomial) -> Expression:
         return {m2: 1}
     if not m2:
         return {m1: 1}
-    powers: dict[Atom, Rational] = dict(m1)
+    powers: dict[ProofAtom, Rational] = dict(m1)
     special = False
     masks = any(isinstance(a, Iverson) for a in powers)
     for a, e in m2:

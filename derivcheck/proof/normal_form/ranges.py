@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from derivcheck.notation.integers.atoms import Entry, exact_quotient
 from derivcheck.notation.integers.bounds import lower_bound
 from derivcheck.notation.integers.polynomials import Index, Poly, as_poly, i_poly
-from derivcheck.proof.expressions.atoms import EVERYWHERE, Atom, Element, Expression, Least, Monomial, Rational, unlimited
+from derivcheck.proof.expressions.atoms import EVERYWHERE, Element, Expression, Least, Monomial, ProofAtom, Rational, unlimited
 from derivcheck.proof.expressions.context import Context, Unreduced
 from derivcheck.proof.expressions.polynomials import free_of, single
 from derivcheck.proof.expressions.signatures import poly_signature, word
@@ -165,7 +165,7 @@ def _splits(limit: Poly, i: Index) -> bool:
     return others or (slope is not None and slope[0] > 0)
 
 
-def _share(a: Atom, e: Rational, i: Index, others: Sequence[Index]) -> int:
+def _share(a: ProofAtom, e: Rational, i: Index, others: Sequence[Index]) -> int:
     """How the index stands in an atom, whatever the other bound indices do: each index is respelled by itself."""
     colours = {i: 1, **dict.fromkeys(others, 2)}
     if isinstance(a, Element):

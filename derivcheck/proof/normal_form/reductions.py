@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from derivcheck.notation.integers.polynomials import Index, i_poly
 from derivcheck.proof.expressions.atoms import (
     UNIT,
-    Atom,
     Equal,
     Exp,
     Expression,
     Monomial,
+    ProofAtom,
     Rational,
     Reduction,
     expression_text,
@@ -76,7 +76,7 @@ def _turned(i: Index, body: Expression) -> bool:
     return any(x is not None and x[0] < 0 for x in found)
 
 
-def _oddness(a: Atom) -> int:
+def _oddness(a: ProofAtom) -> int:
     return sum(len(p.terms) for p in a.every_position())
 
 
@@ -101,7 +101,7 @@ def _product(context: Context, bound: list[Index], body: Expression) -> Expressi
 def _product_of(context: Context, i: Index, m: Monomial, c: Rational) -> Expression:
     """``Π`` of one term, factor by factor."""
     total: Expression = {UNIT: 1}
-    left: list[tuple[Atom, Rational]] = []
+    left: list[tuple[ProofAtom, Rational]] = []
     for a, e in m:
         if isinstance(a, Exp):
             context.used("Π exp(f) = exp(Σ f)")

@@ -7,12 +7,12 @@ from derivcheck.notation.integers.polynomials import Index, Size
 from derivcheck.proof.expressions.atoms import (
     EVERYWHERE,
     Apply,
-    Atom,
     Base,
     Element,
     Exp,
     Expression,
     Iverson,
+    ProofAtom,
     Rational,
     Root,
     Sigma,
@@ -23,7 +23,7 @@ from derivcheck.proof.expressions.context import Context
 from derivcheck.proof.expressions.polynomials import whole
 
 
-def positive(context: Context, a: Atom, e: Rational) -> bool:
+def positive(context: Context, a: ProofAtom, e: Rational) -> bool:
     """Whether ``a^e`` is surely at least 0 (where it is defined)."""
     if whole(e) and e % 2 == 0 or isinstance(a, (Exp, Root)):
         return True
@@ -45,7 +45,7 @@ def all_positive(context: Context, base: Expression) -> bool:
     return all(c > 0 and all(positive(context, a, e) for a, e in m) for m, c in base.items())
 
 
-def strictly(a: Atom) -> bool:
+def strictly(a: ProofAtom) -> bool:
     """Whether the atom is surely above 0."""
     if isinstance(a, WholeAtom):
         return isinstance(a.integer, Size) and a.integer is not EVERYWHERE

@@ -10,7 +10,6 @@ from derivcheck.notation.integers.polynomials import Index, Poly, PolyLike, as_p
 from derivcheck.proof.expressions.atoms import (
     Above,
     Apply,
-    Atom,
     Base,
     Element,
     Equal,
@@ -18,6 +17,7 @@ from derivcheck.proof.expressions.atoms import (
     Expression,
     Least,
     Monomial,
+    ProofAtom,
     Rational,
     Reduction,
     Root,
@@ -54,7 +54,7 @@ def inlined(context: Context, expression: Expression, meanings: Meanings) -> Exp
     return Substitution(context, {}, meanings).expression(expression)
 
 
-def replaced(context: Context, expression: Expression, single: Mapping[Atom, Expression]) -> Expression:
+def replaced(context: Context, expression: Expression, single: Mapping[ProofAtom, Expression]) -> Expression:
     """An expression with some elements, at their places alone, replaced by expressions."""
     return Substitution(context, {}, {}, single).expression(expression)
 
@@ -78,13 +78,13 @@ class Substitution:
         context: Context,
         moves: Mapping[Index, PolyLike],
         meanings: Meanings | None = None,
-        single: Mapping[Atom, Expression] | None = None,
+        single: Mapping[ProofAtom, Expression] | None = None,
     ) -> None:
         self.context, self.meanings, self.single = context, meanings or {}, single or {}
         self.names = frozenset(self.meanings).union(*(a.elements for a in self.single))
         self.moves: dict[Index, Poly] = {i: as_poly(p) for i, p in moves.items()}
         self.everywhere = any(unlimited(j) for p in self.moves.values() for j in p.indices)
-        self.memo: dict[tuple[Atom, Rational], Expression] = {}
+        self.memo: dict[tuple[ProofAtom, Rational], Expression] = {}
 
     def expression(self, u: Expression) -> Expression:
         """The expression after it."""
@@ -103,18 +103,18 @@ class Substitution:
             total = times(self.context, total, self._factor(a, e))
         return total
 
-    def _spares(self, a: Atom) -> bool:
+    def _spares(self, a: ProofAtom) -> bool:
         """Whether the atom stays as it is."""
         return a.free.isdisjoint(self.moves) and (not self.names or a.names.isdisjoint(self.names))
 
-    def _factor(self, a: Atom, e: Rational) -> Expression:
+    def _factor(self, a: ProofAtom, e: Rational) -> Expression:
         found = self.memo.get((a, e))
         if found is None:
             self.context.tick()
             found = self.memo[a, e] = self._rebuilt(a, e)
         return found
 
-    def _rebuilt(self, a: Atom, e: Rational) -> Expression:
+    def _rebuilt(self, a: ProofAtom, e: Rational) -> Expression:
         """A power of an atom after it."""
         context = self.context
         if isinstance(a, Element):
@@ -143,7 +143,7 @@ class Substitution:
         meaning = self.meanings.get(name)
         return None if meaning is None else moved(self.context, meaning[1], dict(zip(meaning[0], at)))
 
-    def _closed(self, a: Atom) -> Expression:
+    def _closed(self, a: ProofAtom) -> Expression:
         """The other atoms after it."""
         context = self.context
         if isinstance(a, WholeAtom):
@@ -187,14 +187,14 @@ class Substitution:
 class _Resettling(Substitution):
     """Comparisons made again; what holds none stays."""
 
-    def _spares(self, a: Atom) -> bool:
+    def _spares(self, a: ProofAtom) -> bool:
         return not a.compares and super()._spares(a)
 
     def _inner(self, moves: Mapping[Index, PolyLike]) -> Substitution:
         return _Resettling(self.context, moves)
 
 
-def comparisons(a: Atom) -> Iterator[Above]:
+def comparisons(a: ProofAtom) -> Iterator[Above]:
     """The comparisons in an atom, those inside others first."""
     for m in a.inside() if a.compares else ():
         for b, _ in m:

@@ -7,7 +7,7 @@ from math import ceil
 
 from derivcheck.notation.integers.bounds import sloped
 from derivcheck.notation.integers.polynomials import Index, Poly
-from derivcheck.proof.expressions.atoms import UNIT, Atom, Equal, Expression, Least, Monomial, Rational, Sigma, unlimited
+from derivcheck.proof.expressions.atoms import UNIT, Equal, Expression, Least, Monomial, ProofAtom, Rational, Sigma, unlimited
 from derivcheck.proof.expressions.context import Context, Unreduced
 from derivcheck.proof.expressions.polynomials import add_into, free_of, single
 from derivcheck.proof.normal_form import brackets, digits
@@ -189,7 +189,7 @@ def _cancel(context: Context, here: list[Index], m: Monomial) -> Expression | No
     return None
 
 
-def _components(here: Sequence[Index], m: Iterable[tuple[Atom, Rational]]) -> list[tuple[list[Index], Monomial]]:
+def _components(here: Sequence[Index], m: Iterable[tuple[ProofAtom, Rational]]) -> list[tuple[list[Index], Monomial]]:
     """The bound indices with the factors that connect them."""
     group: dict[Index, list[Index]] = {i: [i] for i in here}
     factors = list(m)

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 from derivcheck.notation.integers.polynomials import Index, i_poly
 from derivcheck.proof.claims.forms import Forms
-from derivcheck.proof.expressions.atoms import Atom, Element, Expression, Sigma, unlimited
+from derivcheck.proof.expressions.atoms import Element, Expression, ProofAtom, Sigma, unlimited
 from derivcheck.proof.expressions.polynomials import add_into, common_factors, free_in, scaled, without
 from derivcheck.proof.normal_form.products import times
 from derivcheck.proof.normal_form.substitution import moved
@@ -61,7 +61,7 @@ def _stands_at(forms: Forms, part: Expression, name: str, i: Index) -> bool:
     return all(x.at[axis].index is i for m in part for a, _ in m for x in a.elements_of(name))
 
 
-def _known(forms: Forms, zero: Expression) -> Iterator[tuple[Atom, Expression]]:
+def _known(forms: Forms, zero: Expression) -> Iterator[tuple[ProofAtom, Expression]]:
     """Recurrences, and sums in which one stands, each with what it is where an expression is 0."""
     for m, c in zero.items():
         if len(m) == 1 and c in (1, -1):
@@ -72,7 +72,7 @@ def _known(forms: Forms, zero: Expression) -> Iterator[tuple[Atom, Expression]]:
                 yield a, scaled(rest, -c)
 
 
-def _replaced(forms: Forms, u: Expression, a: Atom, value: Expression) -> Expression:
+def _replaced(forms: Forms, u: Expression, a: ProofAtom, value: Expression) -> Expression:
     """An expression with an atom, where it is a factor as it is, replaced."""
     total: Expression = {}
     for m, c in u.items():

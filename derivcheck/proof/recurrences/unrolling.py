@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from derivcheck.notation.integers.polynomials import Index, Poly, PolyLike, as_poly, i_poly
 from derivcheck.proof.claims.forms import Forms
-from derivcheck.proof.expressions.atoms import Atom, Element, Equal, Expression, Monomial
+from derivcheck.proof.expressions.atoms import Element, Equal, Expression, Monomial, ProofAtom
 from derivcheck.proof.expressions.polynomials import add_into, elements_in
 from derivcheck.proof.normal_form import brackets
 from derivcheck.proof.normal_form.products import times
@@ -23,7 +23,7 @@ def unrolled(forms: Forms, u: Expression) -> Expression:
 def latest_unrolled(forms: Forms, u: Expression) -> Expression:
     """The forward's recurrences written out at their own place, not the earlier elements beside them."""
     sides = forms.sides
-    found: dict[Atom, Expression] = {}
+    found: dict[ProofAtom, Expression] = {}
     for name in sorted(n for n in elements_in(u) if sides.recurrent(n) and sides.from_forward(n)):
         own = forms.context.atom(Element, name, tuple(i_poly(i) for i in sides.definitions[name].indices))
         found[own] = forms.form(name)
@@ -75,7 +75,7 @@ def _written_out(forms: Forms, u: Expression, of: Callable[[Monomial, Element], 
     total: Expression = {}
     for m, c in u.items():
         known = {a: of(m, a) for a, _ in m if isinstance(a, Element) and a.name in names}
-        found: dict[Atom, Expression] = {a: v for a, v in known.items() if v is not None}
+        found: dict[ProofAtom, Expression] = {a: v for a, v in known.items() if v is not None}
         add_into(total, replaced(forms.context, {m: c}, found))
     return total
 

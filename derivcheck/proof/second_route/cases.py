@@ -18,7 +18,7 @@ from fractions import Fraction
 
 from derivcheck.notation.integers.polynomials import Index
 from derivcheck.proof.claims.forms import Forms
-from derivcheck.proof.expressions.atoms import Above, Atom, Element, Expression
+from derivcheck.proof.expressions.atoms import Above, Element, Expression, ProofAtom
 from derivcheck.proof.expressions.polynomials import free_in
 from derivcheck.proof.normal_form.assumed import Assumed
 from derivcheck.proof.normal_form.elements import each_element
@@ -66,7 +66,7 @@ class _Cases:
         self.context.top |= self.place.keys()
         return renamed(self.context, difference, there)
 
-    def vanishes(self, forms: Forms, u: Expression, case: Assumed, equal: Mapping[Atom, Expression]) -> bool:
+    def vanishes(self, forms: Forms, u: Expression, case: Assumed, equal: Mapping[ProofAtom, Expression]) -> bool:
         """Whether an expression vanishes in one case.
 
         Args:
@@ -92,7 +92,13 @@ class _Cases:
             return bool(known) or case.contradicts(self.context)
 
     def _decided(
-        self, forms: Forms, u: Expression, compared: Expression, case: Assumed, equal: Mapping[Atom, Expression], truth: bool
+        self,
+        forms: Forms,
+        u: Expression,
+        compared: Expression,
+        case: Assumed,
+        equal: Mapping[ProofAtom, Expression],
+        truth: bool,
     ) -> bool:
         """Whether an expression vanishes where a comparison holds, or where it does not."""
         inner = case.plus(self.context, compared, truth)
@@ -120,7 +126,7 @@ class _Cases:
         names = (n for n in a.elements if n in forms.sides.definitions and not forms.sides.recurrent(n))
         return a.free <= self.place.keys() and next(names, None) is None and sum(1 for _ in comparisons(a)) == 1
 
-    def _solved(self, zero: Expression, equal: Mapping[Atom, Expression]) -> dict[Atom, Expression]:
+    def _solved(self, zero: Expression, equal: Mapping[ProofAtom, Expression]) -> dict[ProofAtom, Expression]:
         """An expression that is 0, solved for an element; what is known of others with that used."""
         for m, c in zero.items():
             for a, e in m:
@@ -134,6 +140,6 @@ class _Cases:
                 ):
                     continue
                 by: Expression = {frozenset((b, -f) for b, f in m if b is not a): Fraction(-1) / c}
-                new: dict[Atom, Expression] = {a: times(self.context, by, rest)}
+                new: dict[ProofAtom, Expression] = {a: times(self.context, by, rest)}
                 return {**{b: replaced(self.context, v, new) for b, v in equal.items()}, **new}
         return {}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from derivcheck.notation.integers.polynomials import Index
-from derivcheck.proof.expressions.atoms import Atom, Monomial, Rational, Sigma
+from derivcheck.proof.expressions.atoms import Monomial, ProofAtom, Rational, Sigma
 from derivcheck.proof.expressions.context import Context
 from derivcheck.proof.expressions.polynomials import whole
 from derivcheck.proof.normal_form.substitution import opened
@@ -24,7 +24,7 @@ class Flat:
 
     coefficient: Rational
     bound: tuple[Index, ...]
-    factors: tuple[tuple[Atom, Rational], ...]
+    factors: tuple[tuple[ProofAtom, Rational], ...]
 
 
 def flat(context: Context, m: Monomial, c: Rational) -> list[Flat]:

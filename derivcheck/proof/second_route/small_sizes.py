@@ -41,7 +41,17 @@ from itertools import product
 from math import floor, lcm, prod
 
 from derivcheck.notation.integers.polynomials import Index, Poly, Size, as_poly
-from derivcheck.proof.expressions.atoms import Atom, Element, Equal, Expression, Iverson, Least, Rational, WholeAtom, unlimited
+from derivcheck.proof.expressions.atoms import (
+    Element,
+    Equal,
+    Expression,
+    Iverson,
+    Least,
+    ProofAtom,
+    Rational,
+    WholeAtom,
+    unlimited,
+)
 from derivcheck.proof.expressions.context import Context
 from derivcheck.proof.expressions.polynomials import free_in, single, whole
 from derivcheck.proof.normal_form.substitution import substituted
@@ -169,7 +179,7 @@ class _Sum:
                 entries.append((symbol, at, power))
         return _Read(coefficient, t.bound, sizes, tuple(numbers), tuple(order), tuple(entries))
 
-    def _entry(self, a: Atom, e: Rational) -> tuple[int, tuple[Index, ...], Rational, Rational]:
+    def _entry(self, a: ProofAtom, e: Rational) -> tuple[int, tuple[Index, ...], Rational, Rational]:
         """``a^e`` as a power of a symbol and a number: one symbol for ``tanh(x[i])`` and ``tanh(x[j])``."""
         if isinstance(a, Element) and None not in (at := [p.index for p in a.at]):
             bare = tuple(i for i in at if i is not None)
