@@ -310,3 +310,18 @@ def test_mypy_reads_what_tests_and_benchmarks_share() -> None:
     read = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["mypy"]["files"]
     assert [h for h in sorted(helpers()) if not h.startswith(tuple(read))] == []
     assert [f for f in read if not (ROOT / f).exists()] == []
+
+
+def class_names(sources: dict[str, str]) -> dict[str, list[str]]:
+    """Class names, at the top of a file or inside, that stand in more than one place."""
+    found: dict[str, list[str]] = {}
+    for path, source in sources.items():
+        for node in ast.walk(ast.parse(source)):
+            if isinstance(node, ast.ClassDef):
+                found.setdefault(node.name, []).append(path)
+    return {name: places for name, places in found.items() if len(places) > 1}
+
+
+def test_a_class_name_means_one_thing() -> None:
+    assert class_names({str(p): p.read_text(encoding="utf-8") for p in PACKAGE.rglob("*.py")}) == {}
+    assert class_names({"a": "class A: ...", "b": "class B:\n class A: ..."}) == {"A": ["a", "b"]}
