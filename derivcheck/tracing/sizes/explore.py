@@ -18,7 +18,7 @@ from derivcheck.tracing.sizes.gather import Gathering
 from derivcheck.tracing.sizes.spoken import shown
 from derivcheck.tracing.sizes.unify import Differs, Unified, Unknown, unify
 
-_MOST_HELD = 6  # sizes of which others are tried, each by a recording
+_MOST_TRIED = 13  # of other sizes: a recording each; all doubled is the first
 
 
 def explored(
@@ -68,13 +68,13 @@ def _say_what_runs_elsewhere(traces: Gathering) -> None:
         and n not in traces.subject.soft
         and n in (traces.example or {})
     }
-    if not held or len(held) > _MOST_HELD:
+    if not held:
         return
     base, before = traces.base(), dict(traces.meaning)
     others = [{n: 2 * v for n, v in held.items()}]
     others += [{n: made} for n, v in held.items() for made in (2 * v, v + 1) if len(held) > 1 or made == v + 1]
     try:
-        for other in others:
+        for other in others[:_MOST_TRIED]:
             traces.meaning.update(before | {n: as_poly(v) for n, v in other.items()})
             if traces.works(base):
                 break
