@@ -63,6 +63,7 @@ def proportion(found: Array, predicted: Array) -> float | None:
 
 
 def _times(scene: Scene, guess: Guess, predicted: Array, others: Sequence[Scene]) -> Iterator[Guess]:
+    """The same guess with a factor on its result, where the factor is one of known sizes at every shape."""
     assert scene.found is not None
     c = proportion(scene.found, predicted)
     if c is None or proportion(scene.right, predicted) is not None:
@@ -84,6 +85,7 @@ def _times(scene: Scene, guess: Guess, predicted: Array, others: Sequence[Scene]
 
 
 def _with_a_path(scene: Scene, ways: Sequence[Edge], guess: Guess, predicted: Array) -> Iterator[Guess]:
+    """The same guess with a wrong coefficient on one path that it left alone; least squares give the coefficient."""
     assert scene.found is not None
     if not guess.terms:
         return

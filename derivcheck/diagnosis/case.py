@@ -155,6 +155,8 @@ def draw(like: Case, sizes: Mapping[str, int], seed: int) -> tuple[dict[str, Ten
 
 
 def _like(argument: Input, sample: Tensor, sizes: Mapping[str, int], generator: torch.Generator, fixed: bool) -> Tensor:
+    """Values for an input at other sizes, of the sample's kind: labels stay in range, two values stay two, positive stays
+    positive."""
     shape = tuple(p.at(sizes) for p in argument.dims)
     if fixed or (not shape and argument.role in ("constant", "buffer")):
         return sample if tuple(sample.shape) == shape else sample.flatten()[:1].expand(shape).clone()

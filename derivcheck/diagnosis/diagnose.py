@@ -264,6 +264,7 @@ def _confirmed(guess: Guess, search: Scene, rest: Sequence[Scene]) -> list[Scene
 
 
 def _said(guess: Guess, scenes: Sequence[Scene]) -> Diagnosis:
+    """A guess that holds as a diagnosis, with the shapes at which it was seen to hold."""
     name = scenes[0].name
     return Diagnosis(
         f"{name}: {guess.sentence}",
@@ -308,6 +309,7 @@ def _plans(sizes: dict[str, int]) -> list[dict[str, int]]:
 
 
 def _others(here: Scene) -> list[Scene]:
+    """Further scenes that a guess must hold at too: other sizes, and other values where none of those is wrong."""
     found = []
     for seed, plan in enumerate(_plans(here.sizes)):
         large = here.right.size > LARGE if plan == here.sizes else math.prod(plan.values()) > 10**7

@@ -111,6 +111,7 @@ def _scaled(name: str, axes: tuple[int, ...], p: float, scene: Scene) -> Array:
 
 
 def _one_place(scene: Scene) -> Iterator[Guess]:
+    """A factor that is missing, doubled or inverted in one product, or a wrong exponent, at one place of the adjoint."""
     for spot in spots(scene):
         node = spot.node
         if isinstance(node, Mul):
@@ -210,6 +211,8 @@ def _arriving(scene: Scene) -> Iterator[Guess]:
             for p, text in ((1, name), (-1, f"1/{name}")):
 
                 def times(t: Term, ref: str = node.name, name: str = name, axes: tuple[int, ...] = axes, p: int = p) -> Term:
+                    """The reference with a power of another tensor beside it; the other's axes are chosen among the reference's
+                    own."""
                     return (
                         mul(
                             t,

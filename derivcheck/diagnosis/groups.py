@@ -98,6 +98,7 @@ def _effect(scene: Scene, d: Definition, parts: Sequence[AdjointPart], part: Adj
 def _guesses(
     scene: Scene, d: Definition, parts: Sequence[AdjointPart], chosen: Sequence[AdjointPart], c: float
 ) -> Iterator[Guess]:
+    """Some parts of an adjoint taken with the coefficient ``c`` in place of 1, once for each way to read that number."""
     names = " and ".join(p.words for p in chosen)
     for read in monomials(scene, c):
         if read.value == 1:

@@ -48,6 +48,7 @@ def interleaved(scene: Scene, others: list[Scene]) -> Iterator[Guess]:
 
 
 def _predicted(p: Poly, apart: bool, inputs_too: bool, scene: Scene) -> Array | None:
+    """The gradient with the two halves along the axis of size ``p`` interleaved, or taken apart; None for an odd size."""
     n = p.at(scene.sizes)
     if n % 2:
         return None

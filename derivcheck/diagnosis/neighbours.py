@@ -69,6 +69,7 @@ def neighbours(scene: Scene, others: list[Scene]) -> Iterator[Guess]:
 
 
 def _functions(program: Program) -> Iterator[Guess]:
+    """The gradient of another forward, in which one function is one that it is often mistaken for."""
     for d in program.definitions:
         for node, put, _ in occurrences(d.term):
             if isinstance(node, Func):
@@ -111,6 +112,7 @@ def _wrapped(program: Program) -> Iterator[Guess]:
 
 
 def _known(term: Term, words: str) -> str:
+    """The name that a mistake has in the field, where the term is a softmax or its logarithm; else nothing."""
     normal = any(
         isinstance(t, Func) and t.name == "log" and any(isinstance(u, Over) for u in subterms(t)) for t in subterms(term)
     )

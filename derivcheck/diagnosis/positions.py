@@ -58,6 +58,7 @@ def positions(scene: Scene, others: list[Scene]) -> Iterator[Guess]:
 
 
 def _whole(scene: Scene) -> Iterator[Guess]:
+    """The right gradient with its elements moved: axes permuted, flipped, shifted or halves exchanged."""
     right = scene.right
     indices = [str(i) for i in scene.program.definition(f"{scene.name}_bar").indices]
     dims = range(right.ndim)
@@ -120,6 +121,7 @@ def _shifted(axis: int, step: int, scene: Scene) -> Array:
 
 
 def _inside(scene: Scene) -> Iterator[Guess]:
+    """One tensor read at other positions everywhere in the adjoint, then single entries and strides."""
     names = dict.fromkeys(s.node.name for s in spots(scene) if isinstance(s.node, Ref))
     for name in names:
         for words, move in _moves(scene.full, name):
@@ -229,6 +231,7 @@ def _strides(scene: Scene) -> Iterator[Guess]:
 
 
 def _fitting(scene: Scene, name: str, words: str, terms: dict[str, Term]) -> Guess:
+    """The guess at sizes at which the user's own code would run: a transposed read needs its two last axes equal."""
     guess = edited("position", f"{name} is {words}", terms)
     if "transposed" not in words:
         return guess

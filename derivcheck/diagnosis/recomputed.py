@@ -40,6 +40,7 @@ def recomputed(scene: Scene, others: list[Scene]) -> Iterator[Guess]:
 
 
 def _edits(scene: Scene, d: Definition, node: Term) -> Iterator[tuple[str, str, Term]]:
+    """The mistakes that one node of a recomputed definition may hold: kind, words, and the node as it would then stand."""
     if isinstance(node, Mul):
         for k, a in enumerate(node.args):
             rest = mul(*(b for j, b in enumerate(node.args) if j != k))

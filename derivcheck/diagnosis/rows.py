@@ -53,6 +53,7 @@ def rows(scene: Scene, others: list[Scene]) -> Iterator[Guess]:
 
 
 def _masks(scene: Scene) -> Iterator[Guess]:
+    """A mask left out, turned or shifted: everywhere, at one place, or in the forward that was differentiated."""
     brackets = dict.fromkeys(s.node for s in spots(scene) if isinstance(s.node, Bracket))
     for b in brackets:
         kind = "rows" if isinstance(b.operand, Poly) and b.names else "mask"
@@ -113,6 +114,7 @@ def _choices(scene: Scene) -> Iterator[Guess]:
 
 
 def _pieces(node: Term) -> Iterator[tuple[str, Term]]:
+    """A piecewise sum with one piece taken everywhere, or with two pieces under each other's mask; words and term."""
     if not isinstance(node, Add):
         return
     masks = [[f for f in a.args if isinstance(f, Bracket)] if isinstance(a, Mul) else [] for a in node.args]
@@ -139,6 +141,7 @@ def _unmasked(b: Bracket, indices: tuple[Index, ...], where: str = "", of: str =
 
 
 def _elements(b: Bracket) -> str:
+    """What a mask leaves out, in words: ``rows with ids = 0`` where it asks an integer tensor, else the opposite condition."""
     opposed = str(opposite(b))[1:-1]
     if not isinstance(b.operand, Poly) or not b.names:
         return f"elements with {opposed}"

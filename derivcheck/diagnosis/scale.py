@@ -239,6 +239,8 @@ def _short(rational: Fraction, powers: Powers) -> str:
 
 
 def _sentence(scene: Scene, scenes: Sequence[Scene], ratios: Sequence[float], rational: Fraction, powers: Powers) -> str:
+    """How many times too large, at two sizes where the factor differs, and why: ``divided by N, but the mean is over
+    N·out``."""
     if rational == -1 and not powers:
         return "it has the wrong sign"
     ratios = [float(rational) * _value(powers, s.sizes) for s in scenes]

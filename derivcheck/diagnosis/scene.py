@@ -205,6 +205,7 @@ def full(forward: Program, back: Program) -> Program:
 
 @lru_cache(maxsize=512)
 def _inlined(program: Program, forward: Program, most: int) -> Term | None:
+    """The gradient as one term in the forward's own names; None where it would have more than ``most`` nodes or recurs."""
     meanings: dict[str, tuple[tuple[Index, ...], Term]] = {}
     term: Term | None = None
     for d in program.definitions:

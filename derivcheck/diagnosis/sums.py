@@ -97,6 +97,7 @@ def _names(scene: Scene, shape: tuple[int, ...], axes: tuple[int, ...]) -> str:
 
 
 def _inside(scene: Scene) -> Iterator[Guess]:
+    """One sum of the adjoint missing, a mean, one short or over another index; mistaken means in products."""
     for spot in spots(scene):
         node = spot.node
         if isinstance(node, Mul):
@@ -211,6 +212,7 @@ def _other_axis(node: Over, bound: Index, summed: Index, free: Index) -> Term:
 
 
 def _too_many(scene: Scene) -> Iterator[Guess]:
+    """The gradient, or one reference inside it, summed or averaged over an index that stays."""
     dims = scene.right.ndim
     indices = scene.program.definition(f"{scene.name}_bar").indices
     for k in range(dims):

@@ -62,6 +62,8 @@ def _as_laid_out(given: Tensor) -> Callable[[Array], Array]:
 
 
 def _with(name: str, sentence: str, change: Callable[[Array], Any]) -> Guess:
+    """The right gradient at another ``grad_output`` than the one given: what a backward that reads it wrongly returns."""
+
     def predict(scene: Scene) -> Array | None:
         if not scene.values[name].size:
             return None

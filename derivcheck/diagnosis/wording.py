@@ -33,6 +33,7 @@ def in_own_names(sentence: str, forward: Program, adjoint: Program) -> str:
     taken = {*forward.names, *adjoint.names}
 
     def new(m: re.Match[str]) -> str:
+        """The name and positions as a reader knows them: the user's variable, ``the gradient of`` one, letters for indices."""
         name, at = m[1], m[2] or ""
         base = name.removesuffix("_detached").removesuffix("_bar")
         if name in shown:

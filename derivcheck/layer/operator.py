@@ -54,6 +54,8 @@ def operator(program: Program, wrt: tuple[str, ...], upstream: tuple[str, ...], 
         ctx.save_for_backward(*inputs)
 
     def backward(ctx: Any, *grads: Any) -> Any:
+        """The gradients that are asked for, from the saved inputs and one upstream for each floating output; None for the
+        others."""
         args = ctx.saved_tensors
         wanted = tuple(n for n, need in zip(names, ctx.needs_input_grad) if need and n in wrt)
         if not wanted:

@@ -56,6 +56,8 @@ class Profile:
     measured: float
 
     def __str__(self) -> str:
+        """The operations and bytes of each half with their formulas, what bounds them on this machine, and what was
+        measured."""
         lines = [f"at {', '.join(f'{k} = {v}' for k, v in self.sizes.items())}:"]
         for name, part in (("forward", self.forward), ("gradients", self.gradients)):
             lines.append(f"  {name}: {part.count:,} operations = {part.flops}")

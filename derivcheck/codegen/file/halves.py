@@ -77,6 +77,7 @@ def halves(forward: Program, adjoint: Program, wrt: Sequence[str], lean: bool = 
 
 
 def _within(roots: Iterable[Node]) -> Iterable[Node]:
+    """The nodes that some roots are made of, with the roots, each once."""
     seen: dict[Node, None] = {}
     stack = list(roots)
     while stack:

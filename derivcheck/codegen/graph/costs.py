@@ -64,6 +64,8 @@ def _own(n: Node) -> Cost:
 
 
 def _flops(n: Node, read: Poly, written: Poly) -> Poly:
+    """How many additions and multiplications a node takes, as a polynomial in the sizes; ``read`` and ``written`` count
+    elements."""
     if n.op in ("matmul", "addmm"):
         left = n.args[-2]
         return 2 * written * left.dims[-1] + (written if n.op == "addmm" else 0)

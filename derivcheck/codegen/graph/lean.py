@@ -57,6 +57,7 @@ class LeanWriter(Writer):
     """Writes each operation as a statement of its own."""
 
     def __init__(self, spelling: NodeSpelling, names: Names, given: Mapping[Node, str] | None = None) -> None:
+        """``given`` are nodes that have a variable already: the arguments, which are never written to."""
         super().__init__(spelling, names, given)
         self.meant: dict[str, Node] = {}  # a definition's variable and what it holds
         self.joined: dict[Node, Joined] = {}
@@ -101,6 +102,7 @@ class LeanWriter(Writer):
                     self.last[base] = 1 << 40
 
     def _below(self, roots: Iterable[Node]) -> dict[Node, None]:
+        """The nodes that some roots are made of; what has a variable already is not looked into."""
         found: dict[Node, None] = {}
         stack = list(roots)
         while stack:
@@ -300,6 +302,7 @@ class LeanWriter(Writer):
         return None
 
     def _addcmul(self, n: Node, j: Joined) -> str:
+        """The call for c ± x·y in one pass: in place of c, into a factor that nobody reads again, or into a free tensor."""
         scaled = j.x.kind == NUMBER
         number = self.text(j.x, 9) if scaled else ""
         if scaled:
@@ -318,6 +321,7 @@ class LeanWriter(Writer):
         return f"torch.{word}({c}, {rest}{f', out={self._take(spare)}' if spare is not None else ''})"
 
     def _arithmetic(self, n: Node) -> str | None:
+        """The call for a ∘ b that writes into an operand or a tensor that nobody reads again; None where there is none."""
         a, b = n.args
         if self._mine(a, n, (b,)):
             other = self.text(b)

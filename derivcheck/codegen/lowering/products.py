@@ -137,6 +137,7 @@ def arriving(low: Frame, term: Over) -> OverNode | None:
 
 
 def _into_places(low: Frame, kind: str, value: Term, j: Index, m: Index, p: Poly) -> OverNode | None:
+    """Values added up at the places that an integer tensor names along ``j``; None where they do not run over ``j``."""
     x, t = low.value(value), integer(low, p)
     axes = low.union([x.axes, t.axes])
     if j not in axes or x.node.kind == INT:

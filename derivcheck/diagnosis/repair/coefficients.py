@@ -116,6 +116,7 @@ def _powered(text: str, e: Fraction) -> list[str]:
 
 
 def _said(rational: Fraction, parts: list[tuple[str, Fraction]]) -> str:
+    """A rational number times powers of sizes as text, one quotient: ``2·N/(3·out)``."""
     above = [_word(n, e) for n, e in parts if e > 0]
     below = [_word(n, -e) for n, e in parts if e < 0]
     top = ([str(rational.numerator)] if rational.numerator != 1 or not above else []) + above

@@ -83,6 +83,7 @@ def hits(now: Array, jacobian: Array | None, residual: Array, first: list[PoolPa
 
 
 def _rows(parts_: list[PoolPart], shape: tuple[int, ...]) -> tuple[Array, list[PoolPart]]:
+    """The parts that broadcast to a shape, flattened into the rows of a matrix, and which parts those are."""
     rows, own = [], []
     for p in parts_:
         if p.value.ndim > len(shape):
@@ -96,6 +97,7 @@ def _rows(parts_: list[PoolPart], shape: tuple[int, ...]) -> tuple[Array, list[P
 
 
 def _proportional(form: str, wanted: Array, found: Array, of: Sequence[tuple[PoolPart, ...]], cost: float) -> Iterator[Hit]:
+    """The rows of ``found`` that are a number times what is wanted, elementwise and not in the norm alone."""
     with np.errstate(all="ignore"), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         norms = np.einsum("ij,ij->i", found, found)

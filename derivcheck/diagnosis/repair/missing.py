@@ -99,6 +99,8 @@ class Missing:
         name: str | None,
         deep: bool,
     ) -> Iterator[Change]:
+        """The expression combined with a part or two so that the gradient comes out right; the cheapest few that can be
+        spelled."""
         env = self.scope(piece, node)
         first, second = self._pool(piece, node, env, name, deep)
         text = piece.source(node)
@@ -130,6 +132,8 @@ class Missing:
     def _pool(
         self, piece: CodePiece, node: ast.expr, env: Mapping[str, Any], name: str | None, deep: bool
     ) -> tuple[list[PoolPart], list[PoolPart]]:
+        """The parts to combine with at a node: names in scope, steps before it and values of the forward; single, and
+        combined."""
         steps = []
         program = self.spots.program
         for d in program.definitions if program is not None and name is not None else ():

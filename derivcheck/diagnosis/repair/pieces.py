@@ -171,6 +171,7 @@ def functions_of(root: Any, kept: Iterable[CodeType] = ()) -> list[FunctionType]
 
 
 def _cells(f: FunctionType) -> list[Any]:
+    """The functions that a function closes over, alone or in a list."""
     found = []
     for cell in f.__closure__ or ():
         try:
@@ -182,6 +183,7 @@ def _cells(f: FunctionType) -> list[Any]:
 
 
 def _globals(f: FunctionType) -> list[Any]:
+    """The user's functions and classes that a function reads from its file, or as attributes of another file of the user's."""
     found: list[Any] = []
     names = {n for c in (f.__code__, *_nested(f.__code__)) for n in c.co_names}
     for n in sorted(names):

@@ -279,6 +279,7 @@ _SUMS: tuple[Unary, ...] = (
 
 
 def _applied(table: Iterable[Unary], p: PoolPart) -> Iterator[PoolPart]:
+    """A part under each function of a table; without those that fail on its shape or are not finite."""
     for template, f, cost, words in table:
         try:
             value = f(p.value)

@@ -181,6 +181,7 @@ class Repair:
         return self._known[0]
 
     def _fix(self, end: float) -> Fix | None:
+        """The cheapest edit that holds, with one alternative where another holds and stands on other lines."""
         found = self._searched(end)
         if not found:
             return None
@@ -193,6 +194,7 @@ class Repair:
         return first
 
     def _made(self, chosen: Sequence[Change], benches: Sequence[Bench]) -> Fix:
+        """Edits as a fix: tried to be proved with the edits in place, else it agrees at the sizes of the benches."""
         chosen = [tidied(c) for c in chosen]
         status, conditions = "agrees", tuple[str, ...]()
         with running(chosen):
@@ -207,6 +209,8 @@ class Repair:
         return Fix(edits_of(chosen), status, words, tried_at, self.backward.d.program.sizes(), conditions, read=read)
 
     def _lines(self, end: float) -> tuple[Line, ...]:
+        """The lines that hold the mistake: those of the cheapest edits, else those whose value, put right, rights the
+        gradient."""
         backward = self.backward
         if not backward.benches or not backward.names:
             return ()

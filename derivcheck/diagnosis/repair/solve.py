@@ -103,6 +103,7 @@ class System:
         return bool(np.isfinite(there).all()) and _far(there - start, jacobian @ move) <= 1e-9
 
     def _jacobian(self, program: Program, names: Sequence[str], at: Array, step: float) -> Array:
+        """The slopes of the gradients in each element, outputs by elements; ``step`` 1 where they are known to be linear."""
         ahead = at + step * np.eye(at.size)
         found = self._outputs(
             program, names, np.concatenate([at[None], ahead] if step == 1 else [at - step * np.eye(at.size), ahead])

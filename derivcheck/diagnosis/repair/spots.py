@@ -66,6 +66,7 @@ class Spots:
 
     @cached_property
     def _values(self) -> Mapping[str, Array]:
+        """The value of each step of the backward's own trace; none where the trace does not give what the code returns."""
         found = self.backward.claimed
         if found is None:
             return {}

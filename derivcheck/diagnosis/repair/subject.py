@@ -193,6 +193,7 @@ class Backward:
         return found
 
     def _returned(self, call: Call, bench: Bench) -> dict[str, Array] | None:
+        """The gradients of one call in float64, by name; None where the code raises."""
         try:
             with torch.enable_grad() if self.engine else torch.no_grad():
                 out = call(**{n: same_layout(t) for n, t in bench.given.items()})
@@ -228,6 +229,7 @@ class Backward:
         return self._traced(self.benches[0].given)
 
     def _traced(self, examples: Mapping[str, torch.Tensor] | None) -> Claimed | None:
+        """The backward as a Program, for where its steps stand in the file; None for code that cannot be traced."""
         way = self.written or self.call
 
         def named(**tensors: Any) -> dict[str, Any]:

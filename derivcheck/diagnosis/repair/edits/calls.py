@@ -60,6 +60,7 @@ _REDUCED = {
 
 
 def call(r: EditReader, node: ast.Call) -> Edits:
+    """Another function in its place, a call too many, exchanged arguments, wrong axes, ``range``, ``keepdim`` or ``einsum``."""
     name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
     method = isinstance(node.func, ast.Attribute) and not r.module(node.func.value)
     said = r.short(node)
@@ -121,6 +122,7 @@ def _function(r: EditReader, node: ast.Call, old: str, new: str) -> str:
 
 
 def einsum(r: EditReader, node: ast.Constant) -> Edits:
+    """The equation with the axes of one operand, or of the result, in another order."""
     text, quote = str(node.value), r.text(node)[0]
     if "->" not in text or "." in text or quote not in "'\"":
         return

@@ -41,6 +41,7 @@ def changes(piece: CodePiece) -> list[Change]:
 
 
 def _every(r: EditReader) -> Iterator[Change]:
+    """All edits of a piece, node after node, those inside functions that the backward does not run left out."""
     own = {f.__code__.co_firstlineno for f, _ in r.piece.functions}
     for root in ast.walk(r.piece.tree):
         if not isinstance(root, (ast.FunctionDef, ast.Lambda)) or _first(root) not in own:
@@ -59,6 +60,7 @@ def _first(root: ast.FunctionDef | ast.Lambda) -> int:
 
 
 def _of(r: EditReader, node: ast.AST) -> Edits:
+    """The edits of one node by its kind, then those that any expression takes."""
     if type(node) in _KINDS:
         yield from _KINDS[type(node)](r, node)
     elif isinstance(node, ast.IfExp):

@@ -23,6 +23,7 @@ _COMPARED: dict[type[ast.cmpop], str] = {ast.Gt: ">", ast.GtE: ">=", ast.Lt: "<"
 
 
 def operation(r: EditReader, node: ast.BinOp) -> Edits:
+    """Another operator, an operand too many, operands exchanged, or a matrix product that has to be transposed."""
     op = OPERATORS.get(type(node.op))
     left, right = node.left, node.right
     if op is None:
@@ -88,6 +89,7 @@ def unary(r: EditReader, node: ast.UnaryOp) -> Edits:
 
 
 def comparison(r: EditReader, node: ast.Compare) -> Edits:
+    """The comparison turned, open or closed at its end, or off by one."""
     if len(node.ops) != 1 or (op := _COMPARED.get(type(node.ops[0]))) is None:
         return
     at = r.between(node.left, node.comparators[0], op)

@@ -11,6 +11,7 @@ from derivcheck.diagnosis.repair.edits.reader import Change, EditReader, Edits, 
 
 
 def assignment(r: EditReader, node: ast.AugAssign | ast.Assign) -> Edits:
+    """``=`` for ``+=`` and the other way, its sign turned, or repeated indices that overwrite each other."""
     if isinstance(node, ast.AugAssign):
         op = OPERATORS.get(type(node.op))
         at = r.between(node.target, node.value, f"{op}=")

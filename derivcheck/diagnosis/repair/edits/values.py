@@ -9,6 +9,7 @@ from derivcheck.diagnosis.repair.edits.reader import EditReader, Edits
 
 
 def name(r: EditReader, node: ast.Name) -> Edits:
+    """Another name of the same scope in its place; an index off by one."""
     up = r.around.get(node)
     if isinstance(up, ast.Call) and up.func is node or isinstance(up, ast.keyword) and not isinstance(up.value, ast.Name):
         return
@@ -23,6 +24,7 @@ def name(r: EditReader, node: ast.Name) -> Edits:
 
 
 def constant(r: EditReader, node: ast.Constant) -> Edits:
+    """A boolean turned, another axis, or a number near it or a factor away."""
     v = node.value
     up = r.around.get(node)
     if isinstance(v, bool):
@@ -52,6 +54,7 @@ def constant(r: EditReader, node: ast.Constant) -> Edits:
 
 
 def axes(r: EditReader, node: ast.Tuple) -> Edits:
+    """Other axes of a reduction or another order of them; a slice in an index where ``None`` or a number is meant."""
     axes = [e.value for e in node.elts if isinstance(e, ast.Constant) and isinstance(e.value, int)]
     if len(axes) == len(node.elts) and axes and isinstance(r.around.get(node), (ast.Call, ast.keyword)):
         options = [c for r in (1, 2, 3) for c in combinations(range(5), r)] + [(-1,), (-2,), (-2, -1)]
@@ -73,6 +76,7 @@ def axes(r: EditReader, node: ast.Tuple) -> Edits:
 
 
 def turned(r: EditReader, node: ast.Tuple) -> Edits:
+    """The indices of a subscript in every other order; up to three of them, since there are n! orders."""
     texts = [r.text(e) for e in node.elts]
     if len(texts) < 4:
         for p in permutations(texts):
@@ -85,6 +89,7 @@ def turned(r: EditReader, node: ast.Tuple) -> Edits:
 
 
 def subscript(r: EditReader, node: ast.Subscript) -> Edits:
+    """An index too many, along another axis, or another size of a shape."""
     if not isinstance(node.ctx, ast.Load):
         return
     base, said = r.inner(node.value), r.short(node)
@@ -111,6 +116,7 @@ def subscript(r: EditReader, node: ast.Subscript) -> Edits:
 
 
 def bounds(r: EditReader, node: ast.Slice) -> Edits:
+    """The slice with its ends exchanged, left out, or off by one."""
     lower, upper = (r.text(n) if n is not None else "" for n in (node.lower, node.upper))
     if node.step is not None:
         return

@@ -8,6 +8,7 @@ from derivcheck.diagnosis.repair.edits.reader import EditReader, Edits
 
 
 def anything(r: EditReader, node: ast.expr) -> Edits:
+    """What may be missing around an expression: a sign, a factor, a power, a sum, an axis, a function."""
     text, said = r.inner(node), r.short(node)
     yield r.put(node, f"(-{text})"), f"`{said}` has the wrong sign", 1.4
     if isinstance(node, ast.Constant):
