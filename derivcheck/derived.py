@@ -369,13 +369,16 @@ class Derivation:
         from derivcheck.notes.pages.html import to_html  # loaded when asked for
         from derivcheck.notes.pages.style import Style  # loaded when asked for
 
-        return to_html(self.program, self.adjoint, Style(style, lang, sizes, **more), self._source)
+        return to_html(self.program, self.adjoint, Style(style, lang, sizes, **more), self._source, self.name)
 
     def _repr_latex_(self) -> str:
         return self.to_latex()
 
     def _repr_html_(self) -> str:
-        return self.to_html()
+        """The formulas alone: a notebook's cell is no page, and :meth:`source` prints the code."""
+        from derivcheck.notes.pages.html import to_html_piece  # loaded when asked for
+
+        return to_html_piece(self.program, self.adjoint)
 
     def __str__(self) -> str:
         from derivcheck.notes.pages.unicode import derivation_text  # loaded when asked for

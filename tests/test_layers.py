@@ -32,7 +32,7 @@ LAYERS = (  # top first
     ("operators",),
     ("derivation",),
     ("notation",),
-    ("files",),
+    ("files", "display"),  # what is written to disk, what a notebook shows
     ("errors",),
 )
 ROOMS = {room: level for level, rooms in enumerate(LAYERS) for room in rooms}

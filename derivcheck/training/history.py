@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from derivcheck import display
+
 if TYPE_CHECKING:
     import torch
 
@@ -76,6 +78,13 @@ class History:
             "notes": list(self.notes),
             "diverged": self.diverged,
         }
+
+    def _repr_html_(self) -> str:
+        """A notebook shows what the text says, and the loss by epoch as a line."""
+        first, *rest = str(self).splitlines()
+        tone = "bad" if self.diverged else "good"
+        plot = display.curve(self.losses, f"loss of {self.epochs} epochs")
+        return display.piece(display.verdict(first, tone), plot, display.lines(rest))
 
     def __str__(self) -> str:
         start = f"{self.losses[0]:.6g}" if self.losses else "nothing"

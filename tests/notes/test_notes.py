@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
+from html import unescape
 from html.parser import HTMLParser
 from pathlib import Path
 from xml.etree import ElementTree
@@ -16,7 +17,7 @@ import derivcheck as dc
 from derivcheck.derivation.sweep import adjoint
 from derivcheck.errors import InputError
 from derivcheck.notation.text.parse import parse_program
-from derivcheck.notes.pages.html import to_html
+from derivcheck.notes.pages.html import to_html, to_html_piece
 from derivcheck.notes.pages.latex import gradient_latex, to_latex
 from derivcheck.notes.pages.markdown import to_markdown
 from derivcheck.notes.pages.style import Style
@@ -187,11 +188,13 @@ class Page(HTMLParser):
         super().__init__()
         self.open: list[str] = []
         self.addresses: list[str] = []
+        self.names: list[str] = []
         self.count: dict[str, int] = {}
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.count[tag] = self.count.get(tag, 0) + 1
         self.addresses += [v or "" for k, v in attrs if k in ("src", "href")]
+        self.names += [v or "" for k, v in attrs if k == "id"]
         if tag not in ("meta", "mo", "mi"):
             self.open.append(tag)
 
@@ -206,9 +209,30 @@ def test_html_needs_no_network_and_escapes(style: str) -> None:
     page = Page()
     text = to_html(forward, back, Style(style, lang="zh"), source="if a < b: print('<script>')")
     page.feed(text)
-    assert not page.open and not page.addresses
-    assert page.count["math"] >= 7 and "script" not in page.count
+    assert not page.open and len(set(page.names)) == len(page.names)
+    assert {a.removeprefix("#") for a in page.addresses} <= set(page.names), "the contents lead to parts of the page alone"
+    assert page.count["math"] >= 7 and page.count["script"] == 1, "the page's own"
+    assert "print(&#39;&lt;script&gt;&#39;)" in text
     assert "前向传播" in text and '<html lang="zh">' in text
+
+
+def test_a_page_offers_its_latex() -> None:
+    forward, back = linear()
+    text = to_html(forward, back)
+    offered = [unescape(t) for t in re.findall(r"<pre hidden[^>]*>(.*?)</pre>", text, re.S)]
+    assert len(offered) == 2 and all(f in to_latex(forward, back) for t in offered for f in t.split("\n")[1:-1])
+    for latex in offered:
+        well_formed(latex)
+
+
+def test_a_notebook_gets_the_formulas_alone() -> None:
+    forward, back = linear()
+    text = to_html_piece(forward, back)
+    rules = re.findall(r"<style>(.*?)</style>", text, re.S)
+    assert len(rules) == 1 and all(r.lstrip().startswith(".derivcheck-notes") for r in rules[0].splitlines())
+    page = Page()
+    page.feed(text)
+    assert not page.open and page.count["math"] >= 7 and not {"html", "body", "script", "pre"} & set(page.count)
 
 
 def test_markdown_has_the_code_and_balanced_dollars() -> None:

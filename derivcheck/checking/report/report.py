@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from derivcheck import display
 from derivcheck.checking.report.row import Row
 from derivcheck.notation.values.digits import told_apart
 
@@ -183,6 +184,18 @@ class Report:
 
     def __rich__(self) -> Any:
         return self.table()
+
+    def _repr_html_(self) -> str:
+        """A notebook shows what the text says: the verdict, a table, and what is wrong or left open."""
+        first, *rest = str(self).splitlines()
+        head = [("gradient", ""), *((n, "number") for n in ("largest error", "bound", "would have seen")), ("verdict", "")]
+        rows = []
+        for r in self.rows:
+            numbers = [(f"{x:.1e}" if r.count or r.passed else "", "number") for x in (r.max_error, r.tolerance, r.sensitivity)]
+            rows.append([(r.name, ""), *numbers, (r.verdict, "good" if r.passed else "bad" if r.faulty else "open")])
+        said = [n.strip() for n in self.notes] if not self.failures else [line.removeprefix("  ") for line in rest]
+        tone = "good" if self.passed else "bad" if self.faulty else "open"
+        return display.piece(display.verdict(first, tone), display.table(head, rows), display.lines(said))
 
     def plot(self, path: str | None = None) -> Any:
         """``|error| / bound`` of each faulty gradient as a matplotlib Figure; written to ``path`` where that is given."""

@@ -22,6 +22,10 @@ ENGLISH = {
     "code": "Generated torch code",
     "conditions": "Conditions",
     "certificate": "How it was found",
+    "contents": "Contents",
+    "copy_latex": "Copy LaTeX",
+    "copy_code": "Copy code",
+    "copied": "Copied",
 }
 CHINESE = {
     "title": "推导",
@@ -41,6 +45,10 @@ CHINESE = {
     "code": "生成的 torch 代码",
     "conditions": "条件",
     "certificate": "推导依据",
+    "contents": "目录",
+    "copy_latex": "复制 LaTeX",
+    "copy_code": "复制代码",
+    "copied": "已复制",
 }
 
 

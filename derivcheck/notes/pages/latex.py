@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
 from derivcheck.errors import InputError
 from derivcheck.notation.program.program import Program
@@ -51,6 +52,12 @@ def to_latex(forward: Program, adjoint: Program, style: Style | None = None, ful
     return "\\begin{align*}\n" + " \\\\\n".join(rows) + "\n\\end{align*}"
 
 
+def aligned(formulas: Iterable[Formula]) -> str:
+    """Formulas as one ``align*``, their equals signs below each other."""
+    rows = [row for f in formulas for row in formula_rows(f)]
+    return "\\begin{align*}\n" + " \\\\\n".join(rows) + "\n\\end{align*}"
+
+
 def formula_rows(f: Formula) -> list[str]:
     """A formula as rows of an alignment, long sums broken before their signs."""
     rows: list[str] = []
@@ -84,8 +91,7 @@ def document(parts: list[Passage], style: Style) -> str:
         rf"\section*{{{_words(style.words['title'])}}}",
     ]
     for b in parts:
-        lines += [rf"\subsection*{{{_words(b.title)}}}", r"\begin{align*}"]
-        lines += [" \\\\\n".join(r for f in b.formulas for r in formula_rows(f)), r"\end{align*}"]
+        lines += [rf"\subsection*{{{_words(b.title)}}}", aligned(b.formulas)]
         lines += [_words(s) + "\n" for s in b.sentences]
     body = "\n".join([*lines, r"\end{document}"]) + "\n"
     head = [r"\documentclass{article}", r"\usepackage{amsmath,amssymb}", r"\usepackage[margin=2.5cm]{geometry}"]

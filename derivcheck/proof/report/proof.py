@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
+from derivcheck import display
 from derivcheck.errors import DerivcheckError
 from derivcheck.notation.program.program import Program
 from derivcheck.proof.claims.lemmas import Lemma
@@ -132,6 +133,12 @@ class Proof:
         lines += [f"  {invariant}" for invariant in self.invariants]
         lines += [f"  {note}" for note in self.notes]
         return "\n".join(lines)
+
+    def _repr_html_(self) -> str:
+        """A notebook shows what the explanation says, its verdict in colour."""
+        first, *rest = self.explanation.splitlines()
+        tone = {"proved": "good", "refuted": "bad"}.get(self.status, "open")
+        return display.piece(display.verdict(first, tone), display.lines(line.removeprefix("  ") for line in rest))
 
     def to_latex(self) -> str:
         """The proof for notes: LaTeX that stands in a document with amsmath."""
