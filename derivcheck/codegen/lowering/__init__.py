@@ -6,7 +6,7 @@ Read in this order:
 - ``finite``, ``positions``, ``reading``: what may be infinite, what positions look like, elements of a tensor as views;
 - ``masks``, ``choices``, ``blocks``: what brackets become;
 - ``onehot``, ``products``: places that an integer tensor names, products over all places but one;
-- ``contraction``: sums of products, with ``picking``, ``flat``, ``scatter``, ``windows``, ``cumulative``, ``convolution`` and
-  its ``grouping``;
+- ``summed``, ``contraction``: sums of products, with ``picking``, ``flat``, ``scatter``, ``windows``, ``cumulative``,
+  ``convolution`` and its ``grouping``;
 - ``lower``: the loop over all kinds of terms, which asks the rules.
 """

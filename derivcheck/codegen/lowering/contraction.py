@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import combinations
 
 from derivcheck.codegen.graph.nodes import BOOL, FLOAT, INT, Node, OverNode
@@ -18,6 +19,7 @@ from derivcheck.codegen.lowering.frame import LAST, Frame
 from derivcheck.codegen.lowering.masks import implied, mask, masked
 from derivcheck.codegen.lowering.picking import picked
 from derivcheck.codegen.lowering.scatter import scatter
+from derivcheck.codegen.lowering.summed import SummedProduct
 from derivcheck.codegen.lowering.windows import windows
 from derivcheck.notation.integers.bounds import numel
 from derivcheck.notation.integers.polynomials import Index
@@ -43,11 +45,12 @@ def is_contraction(low: Frame, term: Term, bound: Sequence[Index]) -> bool:
 def contract(low: Frame, indices: Sequence[Index], args: Sequence[Term]) -> OverNode:
     """``Σ`` over ``indices`` of the product of ``args``."""
     number, brackets, rest = low.parted(args)
+    bound = [i for i in indices if i not in low.graph.fixed]
+    asked = SummedProduct(tuple(bound), number, tuple(brackets), tuple(rest))
     for special in (convolution, picked, scatter, windows, cumulative) if brackets or len(rest) == 2 else ():
-        found = special(low, indices, number, brackets, rest)
+        found = special(low, asked)
         if found is not None:
             return found
-    bound = [i for i in indices if i not in low.graph.fixed]
     if not brackets and (apart := _apart(low, bound, number, rest)) is not None:
         return apart
     terms = _grouped(rest)
@@ -187,46 +190,66 @@ def _cost(values: Sequence[OverNode], pair: tuple[int, int], bound: Sequence[Ind
     return math.prod(length(i) for i in axes), left
 
 
+@dataclass(frozen=True)
+class TwoFactors:
+    """Both have ``inner``, over which their product is summed, and ``batch``, which it keeps."""
+
+    left: OverNode
+    right: OverNode
+    inner: tuple[Index, ...]
+    batch: tuple[Index, ...]
+
+    @property
+    def rows(self) -> tuple[Index, ...]:
+        """What only the left factor has."""
+        return tuple(i for i in self.left.axes if i not in self.right.axes)
+
+    @property
+    def columns(self) -> tuple[Index, ...]:
+        """What only the right factor has."""
+        return tuple(i for i in self.right.axes if i not in self.left.axes)
+
+    def turned(self) -> TwoFactors:
+        """The factors exchanged."""
+        return TwoFactors(self.right, self.left, self.inner, self.batch)
+
+
 def _pair(low: Frame, left: OverNode, right: OverNode, summed: Sequence[Index]) -> OverNode:
     """One step: the product of two factors, summed over what nothing else needs."""
     left = total(low, left, [i for i in summed if i not in right.axes])
     right = total(low, right, [i for i in summed if i not in left.axes])
-    inner = [i for i in left.axes if i in right.axes and i in summed]
-    batch = [i for i in left.axes if i in right.axes and i not in summed]
-    rows = [i for i in left.axes if i not in right.axes]
-    columns = [i for i in right.axes if i not in left.axes]
-    if not inner:
+    both = [i for i in left.axes if i in right.axes]
+    pair = TwoFactors(left, right, tuple(i for i in both if i in summed), tuple(i for i in both if i not in summed))
+    if not pair.inner:
         return low.binary("mul", left, right)
-    if not rows and not columns:
-        if not batch and len(inner) == 1 and left.node.kind == FLOAT == right.node.kind:
+    if not pair.rows and not pair.columns:
+        if not pair.batch and len(pair.inner) == 1 and left.node.kind == FLOAT == right.node.kind:
             return OverNode(low.graph.node("dot", (left.node, right.node), (), (), FLOAT), ())
-        return total(low, low.binary("mul", left, right), inner)
-    if left.node.kind != FLOAT or right.node.kind != FLOAT or low.vectors and not batch and not (rows and columns):
-        return total(low, low.binary("mul", left, right), inner)
+        return total(low, low.binary("mul", left, right), pair.inner)
+    vector = low.vectors and not pair.batch and not (pair.rows and pair.columns)
+    if left.node.kind != FLOAT or right.node.kind != FLOAT or vector:
+        return total(low, low.binary("mul", left, right), pair.inner)
     order = low.place
 
     def early(axes: Sequence[Index]) -> int:
         return min((order.get(i, LAST) for i in axes), default=LAST + 1)
 
-    if early(columns) < early(rows):
-        left, right, rows, columns = right, left, columns, rows
-    if not batch:
-        left, right, inner = _flat(low, left, right, inner)
-    if len(inner) == 1:
-        found = _matrix(low, left, right, batch, rows, inner[0], columns)
-        if found is not None:
-            return found
-    return _einsum(low, left, right, batch, rows, columns)
+    if early(pair.columns) < early(pair.rows):
+        pair = pair.turned()
+    if not pair.batch:
+        pair = _flat(low, pair)
+    return _matrix(low, pair) or _einsum(low, pair)
 
 
-def _flat(low: Frame, left: OverNode, right: OverNode, inner: list[Index]) -> tuple[OverNode, OverNode, list[Index]]:
+def _flat(low: Frame, pair: TwoFactors) -> TwoFactors:
     """Summed dimensions that stand together in both factors, as one dimension."""
+    left, right, inner = pair.left, pair.right, pair.inner
     if len(inner) < 2:
-        return left, right, inner
+        return pair
     k, j = left.axes.index(inner[0]), right.axes.index(inner[0])
     n = len(inner)
-    if left.axes[k : k + n] != tuple(inner) or right.axes[j : j + n] != tuple(inner):
-        return left, right, inner
+    if left.axes[k : k + n] != inner or right.axes[j : j + n] != inner:
+        return pair
     size = numel(i.size for i in inner)
     one = Index(inner[0].name, size, inner[0].serial)
 
@@ -234,22 +257,24 @@ def _flat(low: Frame, left: OverNode, right: OverNode, inner: list[Index]) -> tu
         dims = [*v.node.dims[:at], size, *v.node.dims[at + n :]]
         return OverNode(low.graph.reshape(v.node, dims), (*v.axes[:at], one, *v.axes[at + n :]))
 
-    return flat(left, k), flat(right, j), [one]
+    return TwoFactors(flat(left, k), flat(right, j), (one,), pair.batch)
 
 
-def _matrix(
-    low: Frame, left: OverNode, right: OverNode, batch: list[Index], rows: list[Index], k: Index, columns: list[Index]
-) -> OverNode | None:
+def _matrix(low: Frame, pair: TwoFactors) -> OverNode | None:
     """The pair as ``left @ right``, where it is one."""
-    if not rows and len(columns) >= 1 and not batch:
-        left, right, rows, columns = right, left, columns, rows
+    if len(pair.inner) != 1:
+        return None
+    if not pair.rows and len(pair.columns) >= 1 and not pair.batch:
+        pair = pair.turned()
+    left, right, (k,) = pair.left, pair.right, pair.inner
+    batch, rows, columns = pair.batch, pair.rows, pair.columns
     if batch:
         if len(rows) != 1 or len(columns) != 1:
             return None
         first = (*batch, *rows, k)
         return _matmul(low, left, first, right, (*batch, k, *columns), (*batch, *rows, *columns))
     if not columns:
-        return _matmul(low, left, (*rows, k), right, (k,), tuple(rows))
+        return _matmul(low, left, (*rows, k), right, (k,), rows)
     lead = right.axes[:-2]
     if len(rows) == 1 and len(columns) > 1 and right.axes[-2:-1] == (k,):
         return _matmul(low, left, (*rows, k), right, right.axes, (*lead, *rows, right.axes[-1]))
@@ -271,11 +296,10 @@ def _laid(low: Frame, value: OverNode, axes: tuple[Index, ...]) -> Node:
     return low.graph.permute(value.node, [value.axes.index(i) for i in axes])
 
 
-def _einsum(
-    low: Frame, left: OverNode, right: OverNode, batch: Sequence[Index], rows: Sequence[Index], columns: Sequence[Index]
-) -> OverNode:
+def _einsum(low: Frame, pair: TwoFactors) -> OverNode:
     """The pair by ``einsum``, with letters like the names of the indices."""
-    out = tuple(sorted([*batch, *rows, *columns], key=lambda i: low.place.get(i, LAST)))
+    left, right = pair.left, pair.right
+    out = tuple(sorted([*pair.batch, *pair.rows, *pair.columns], key=lambda i: low.place.get(i, LAST)))
     letters: dict[Index, str] = {}
     for i in (*left.axes, *right.axes):
         if i not in letters:

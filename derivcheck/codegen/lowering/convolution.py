@@ -16,9 +16,10 @@ from derivcheck.codegen.lowering.frame import Frame
 from derivcheck.codegen.lowering.grouping import grouped
 from derivcheck.codegen.lowering.positions import radix
 from derivcheck.codegen.lowering.reading import merged
+from derivcheck.codegen.lowering.summed import SummedProduct
 from derivcheck.notation.integers.bounds import numel
 from derivcheck.notation.integers.polynomials import Index, Poly, fresh, i_poly
-from derivcheck.notation.terms.nodes import Bracket, Ref, Term
+from derivcheck.notation.terms.nodes import Bracket, Ref
 
 
 @dataclass
@@ -39,26 +40,41 @@ class SpatialLine:
     holder: str
     offset: Poly
 
+    @property
+    def coordinates(self) -> tuple[Index, ...]:
+        """The three indices, that of the holder first."""
+        return (self.x, *(i for i, _ in self.others.values()))
 
-def convolution(
-    low: Frame, indices: Sequence[Index], number: Term, brackets: Sequence[Bracket], rest: Sequence[Term]
-) -> OverNode | None:
+    def of(self, who: str) -> Index:
+        """The coordinate of an operand or of the output."""
+        return self.x if self.holder == who else self.others[who][0]
+
+
+@dataclass
+class Operand:
+    """A tensor with an index per dimension, digits apart, and the node that has these dimensions."""
+
+    name: str
+    axes: list[Index]
+    node: Node
+
+
+def convolution(low: Frame, s: SummedProduct) -> OverNode | None:
     """The sum as a convolution, where it is one."""
-    if len(rest) != 2 or not all(isinstance(f, Ref) and _plain_tensor(low, f) for f in rest):
+    if len(s.factors) != 2 or not all(isinstance(f, Ref) and _plain_tensor(low, f) for f in s.factors):
         return None
-    sum_ = grouped(low, indices, brackets, rest)
+    sum_ = grouped(low, s)
     a, b = (f for f in sum_.factors if isinstance(f, Ref))
     bound = frozenset(sum_.indices)
     if any(not isinstance(x, Bracket) for x in sum_.brackets):
         return None
     relations: list[Relation] = []
-    axes: dict[str, list[Index]] = {}
-    nodes: dict[str, Node] = {}
+    operands: dict[str, Operand] = {}
     for key, f in (("a", a), ("b", b)):
         found = _coordinates(low, f, relations, key)
         if found is None:
             return None
-        axes[key], nodes[key] = found
+        operands[key] = found
     guards: list[Bracket] = []
     for bracket in sum_.brackets:
         assert isinstance(bracket, Bracket)
@@ -72,11 +88,11 @@ def convolution(
         return None
     lines = []
     for r in relations:
-        line = _line(r, axes, free, bound)
+        line = _line(r, operands, free, bound)
         if line is None:
             return None
         lines.append(line)
-    used = [i for line in lines for i in (line.x, *(i for i, _ in line.others.values()))]
+    used = [i for line in lines for i in line.coordinates]
     if len(set(used)) != len(used) or len({line.holder for line in lines}) != 1:
         return None
     allowed = {g for r in relations for g in r.guards}
@@ -87,19 +103,19 @@ def convolution(
         allowed |= {position, line.x.size - 1 - position}
     if any(g.relation != ">=" or g.operand not in allowed for g in guards):
         return None
-    value = _emit(low, (a.name, b.name), nodes, axes, lines, used, free, bound)
+    value = _emit(low, operands, lines, free, bound)
     if value is None:
         return None
     for whole, high, digit in reversed(sum_.merges):
         value = merged(low, value, whole, high, digit)
-    return low.scale(value, number)
+    return low.scale(value, s.number)
 
 
 def _plain_tensor(low: Frame, f: Ref) -> bool:
     return f.name not in low.steps and f.name not in low.scalars and low.kinds.get(f.name) == "float"
 
 
-def _coordinates(low: Frame, f: Ref, relations: list[Relation], key: str) -> tuple[list[Index], Node] | None:
+def _coordinates(low: Frame, f: Ref, relations: list[Relation], key: str) -> Operand | None:
     """The operand with an index per dimension: digits unfolded, a new index where it is read at ``c_1·a + c_2·b + k``."""
     out: list[Index] = []
     dims: list[Poly] = []
@@ -121,7 +137,7 @@ def _coordinates(low: Frame, f: Ref, relations: list[Relation], key: str) -> tup
         relations.append(Relation({q: 1, **{j: -c for j, c in line[0].items()}}, -line[1], (p, size - 1 - p)))
         out.append(q)
         dims.append(size)
-    return out, low.graph.reshape(low.graph.var(f.name, low.dims[f.name]), dims)
+    return Operand(f.name, out, low.graph.reshape(low.graph.var(f.name, low.dims[f.name]), dims))
 
 
 def _combination(low: Frame, p: Poly, count: int) -> tuple[dict[Index, int], Poly] | None:
@@ -144,11 +160,11 @@ def _of_bracket(low: Frame, b: Bracket) -> Relation | None:
     return None if found is None else Relation(*found)
 
 
-def _line(r: Relation, axes: dict[str, list[Index]], free: frozenset[Index], bound: frozenset[Index]) -> SpatialLine | None:
+def _line(r: Relation, operands: dict[str, Operand], free: frozenset[Index], bound: frozenset[Index]) -> SpatialLine | None:
     """The relation as ``x = s·i + t·u − p`` between the two operands and the output."""
     holders: dict[str, Index] = {}
     for i in r.coefficients:
-        mine = [k for k in ("a", "b") if i in axes[k]]
+        mine = [k for k in ("a", "b") if i in operands[k].axes]
         if len(mine) > 1 or (mine and i in free):
             return None
         if not mine and i not in free:
@@ -168,39 +184,25 @@ def _line(r: Relation, axes: dict[str, list[Index]], free: frozenset[Index], bou
 
 
 def _emit(
-    low: Frame,
-    names: tuple[str, str],
-    nodes: dict[str, Node],
-    axes: dict[str, list[Index]],
-    lines: Sequence[SpatialLine],
-    used: Sequence[Index],
-    free: frozenset[Index],
-    bound: frozenset[Index],
+    low: Frame, operands: dict[str, Operand], lines: Sequence[SpatialLine], free: frozenset[Index], bound: frozenset[Index]
 ) -> OverNode | None:
     """The call: batch, groups and channels from the indices that are no coordinates, then the result's dimensions."""
-    g = low.graph
-    rest = {k: [i for i in axes[k] if i not in used] for k in ("a", "b")}
+    used = {i for line in lines for i in line.coordinates}
+    rest = {k: [i for i in v.axes if i not in used] for k, v in operands.items()}
     both = [i for i in rest["a"] if i in rest["b"]]
     shared, group = [i for i in both if i in bound], [i for i in both if i in free]
     alone = {k: [i for i in rest[k] if i not in both] for k in ("a", "b")}
     if any(i in bound for k in ("a", "b") for i in alone[k]):
         return None
-    holder = lines[0].holder
-    transposed = holder == "out"
-    if transposed:
-        first = "b" if _is_gradient(names[1]) and not _is_gradient(names[0]) else "a"
-    else:
-        first = holder
+    transposed = lines[0].holder == "out"
+    first = _image(operands) if transposed else lines[0].holder
     second = "b" if first == "a" else "a"
-
-    def coordinate(line: SpatialLine, who: str) -> Index:
-        return line.x if line.holder == who else line.others[who][0]
+    g = low.graph
 
     def node(who: str, classes: Sequence[Sequence[Index]], merged: Sequence[Sequence[Index]]) -> Node:
-        order = [i for c in classes for i in c] + [coordinate(line, who) for line in lines]
-        turned = g.permute(nodes[who], [axes[who].index(i) for i in order])
-        shape = [numel(i.size for i in c) for c in merged] + [coordinate(line, who).size for line in lines]
-        return g.reshape(turned, shape)
+        order = [i for c in classes for i in c] + [line.of(who) for line in lines]
+        turned = g.permute(operands[who].node, [operands[who].axes.index(i) for i in order])
+        return g.reshape(turned, [numel(i.size for i in c) for c in merged] + [line.of(who).size for line in lines])
 
     n, o = alone[first], alone[second]
     x = node(first, [n, group, shared], [n, [*group, *shared]])
@@ -208,24 +210,24 @@ def _emit(
         w = node(second, [group, shared, o], [[*group, *shared], o])
     else:
         w = node(second, [group, o, shared], [[*group, *o], shared])
-    out = [coordinate(line, "out") for line in lines]
+    out = [line.of("out") for line in lines]
     sizes = tuple(i.size for i in out)
     stride_of = first if transposed else "out"
     stride = tuple(line.others[stride_of][1] for line in lines)
     dilation = tuple(line.others[second][1] for line in lines)
     offset = tuple(line.offset for line in lines)
     dims = (numel(i.size for i in n), numel(i.size for i in (*group, *o)), *sizes)
-    made = g.node(
-        "conv_transpose" if transposed else "conv",
-        (x, w),
-        (sizes, stride, offset, dilation, numel(i.size for i in group)),
-        dims,
-        FLOAT,
-    )
+    settings = (sizes, stride, offset, dilation, numel(i.size for i in group))
+    made = g.node("conv_transpose" if transposed else "conv", (x, w), settings, dims, FLOAT)
     order = (*n, *group, *o, *out)
     for i in order:
         low.place.setdefault(i, len(low.place))
     return OverNode(g.reshape(made, [i.size for i in order]), order)
+
+
+def _image(operands: dict[str, Operand]) -> str:
+    """Which operand a transposed convolution takes as its input: a gradient, where only one is."""
+    return "b" if _is_gradient(operands["b"].name) and not _is_gradient(operands["a"].name) else "a"
 
 
 def _is_gradient(name: str) -> bool:

@@ -3,33 +3,41 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from derivcheck.codegen.graph.nodes import Node, OverNode
 from derivcheck.codegen.lowering.frame import Frame
 from derivcheck.codegen.lowering.reading import padded
+from derivcheck.codegen.lowering.summed import SummedProduct
 from derivcheck.notation.integers.polynomials import Index, Poly, as_poly, i_poly
 from derivcheck.notation.terms.build import add, mul
 from derivcheck.notation.terms.nodes import Add, Bracket, Func, Term
 from derivcheck.notation.terms.substitute import summation
 
 
-def cumulative(
-    low: Frame, indices: Sequence[Index], number: Term, brackets: Sequence[Bracket], rest: Sequence[Term]
-) -> OverNode | None:
+class PlacesCompared(NamedTuple):
+    """A bracket that leaves, for each place i, the places j before it or later than it; strict leaves out i itself."""
+
+    j: Index
+    i: Index
+    later: bool
+    strict: bool
+
+
+def cumulative(low: Frame, s: SummedProduct) -> OverNode | None:
     """The sum as a cumulative one, where a bracket compares a summed index with one that nothing else has."""
-    bound = [i for i in indices if i not in low.graph.fixed]
-    for b in brackets:
-        others = [*(o for o in brackets if o is not b), *rest]
-        found = _compared(low, b, bound)
-        if found is None:
+    for b in s.brackets:
+        others = [*(o for o in s.brackets if o is not b), *s.factors]
+        order = _compared(low, b, s.bound)
+        if order is None:
             continue
-        j, i, later, strict = found
+        j, i, later, strict = order
         if any(i in t.free for t in others):
-            faded = None if strict else _of_exponentials(low, bound, number, others, j, i, later)
+            faded = None if strict else _of_exponentials(low, s, others, order)
             if faded is None:
                 continue
             return faded
-        value = low.value(summation([k for k in bound if k is not j], mul(number, *others)))
+        value = low.value(summation([k for k in s.bound if k is not j], mul(s.number, *others)))
         if j not in value.axes:
             continue
         k = value.axes.index(j)
@@ -40,11 +48,10 @@ def cumulative(
     return None
 
 
-def _of_exponentials(
-    low: Frame, bound: Sequence[Index], number: Term, factors: Sequence[Term], j: Index, i: Index, later: bool
-) -> OverNode | None:
+def _of_exponentials(low: Frame, s: SummedProduct, factors: Sequence[Term], order: PlacesCompared) -> OverNode | None:
     """``Σ_j [j <= i]·h[j]·exp(u[j] + v[i])``, where ``exp(u)`` alone may be too large."""
-    weights: list[Term] = [number]
+    j, i, later, _ = order
+    weights: list[Term] = [s.number]
     inner: list[Term] = []
     outer: list[Term] = []
     for t in factors:
@@ -57,7 +64,7 @@ def _of_exponentials(
                 (outer if i in a.free else inner).append(a)
         else:
             return None
-    if j not in add(*inner).free or any(k is not j and k in t.free for k in bound for t in factors):
+    if j not in add(*inner).free or any(k is not j and k in t.free for k in s.bound for t in factors):
         return None
     weight, u, v = low.value(mul(*weights)), low.value(add(*inner)), low.value(add(*outer))
     v = OverNode(v.node, tuple(j if x is i else x for x in v.axes))
@@ -70,8 +77,8 @@ def _of_exponentials(
     return OverNode(_flip(low, made, k) if later else made, tuple(i if x is j else x for x in axes))
 
 
-def _compared(low: Frame, b: Bracket, bound: Sequence[Index]) -> tuple[Index, Index, bool, bool] | None:
-    """``(j, i, later, strict)`` for ``[i >= j]`` (earlier places and i itself), ``[j >= i]``, ``[i > j]`` or ``[j > i]``."""
+def _compared(low: Frame, b: Bracket, bound: Sequence[Index]) -> PlacesCompared | None:
+    """What ``[i >= j]`` (earlier places and i itself), ``[j >= i]``, ``[i > j]`` or ``[j > i]`` says."""
     if b.relation != ">=" or not isinstance(b.operand, Poly) or len(b.free - low.graph.fixed) != 2:
         return None
     for j in b.free:
@@ -81,7 +88,7 @@ def _compared(low: Frame, b: Bracket, bound: Sequence[Index]) -> tuple[Index, In
             for later in (False, True):
                 line = i_poly(j) - i_poly(i) if later else i_poly(i) - i_poly(j)
                 if b.operand is line or b.operand is line - 1:
-                    return j, i, later, b.operand is not line
+                    return PlacesCompared(j, i, later, b.operand is not line)
     return None
 
 

@@ -6,10 +6,10 @@ index p is ``C·g + c`` itself: what is left are plain indices, which a grouped 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from derivcheck.codegen.lowering.frame import Frame
+from derivcheck.codegen.lowering.summed import SummedProduct
 from derivcheck.notation.integers.atoms import Floor, exact_quotient
 from derivcheck.notation.integers.polynomials import Index, Poly, fresh, i_poly
 from derivcheck.notation.terms.nodes import Bracket, Ref, Term
@@ -31,9 +31,9 @@ class Grouped:
         self.factors = [substitute(f, moves) for f in self.factors]
 
 
-def grouped(low: Frame, indices: Sequence[Index], brackets: Sequence[Bracket], factors: Sequence[Term]) -> Grouped:
+def grouped(low: Frame, s: SummedProduct) -> Grouped:
     """The same sum over digits, where indices are read by their digits; else unchanged."""
-    out = Grouped([i for i in indices if i not in low.graph.fixed], list(brackets), list(factors))
+    out = Grouped(list(s.bound), list(s.brackets), list(s.factors))
     while (found := _digit(low, out)) is not None:
         _split(low, out, *found)
     while (found_group := _bounded(low, out)) is not None:

@@ -8,6 +8,7 @@ from derivcheck.codegen.graph.nodes import OverNode
 from derivcheck.codegen.graph.numbers import is_number
 from derivcheck.codegen.lowering.frame import Frame
 from derivcheck.codegen.lowering.positions import known, may_be_empty, trusted
+from derivcheck.codegen.lowering.summed import SummedProduct
 from derivcheck.notation.integers.atoms import Entry, Floor, exact_quotient
 from derivcheck.notation.integers.polynomials import Index, Poly, as_poly, fresh, i_poly
 from derivcheck.notation.terms.brackets import bracket
@@ -17,20 +18,17 @@ from derivcheck.notation.terms.substitute import substitute, summation
 from derivcheck.notation.terms.walk import bound_indices, subterms
 
 
-def picked(
-    low: Frame, indices: Sequence[Index], number: Term, brackets: Sequence[Bracket], rest: Sequence[Term]
-) -> OverNode | None:
+def picked(low: Frame, s: SummedProduct) -> OverNode | None:
     """The sum with one index fewer, where a bracket says which of its places counts."""
-    bound = [i for i in indices if i not in low.graph.fixed]
-    for b in brackets:
+    for b in s.brackets:
         if b.relation != "==" or not isinstance(b.operand, Poly) or is_number(b, low.graph.fixed):
             continue
-        others = [*(o for o in brackets if o is not b), *rest]
-        for i in bound:
-            left = [j for j in bound if j is not i]
+        others = [*(o for o in s.brackets if o is not b), *s.factors]
+        for i in s.bound:
+            left = [j for j in s.bound if j is not i]
             place = _place(b.operand, i, left)
             if place is not None and not (known(low, place) and may_be_empty(i.size)):  # of no places none is picked
-                return _at(low, i, place, left, number, others)
+                return _at(low, i, place, left, s.number, others)
             group = _group(b.operand, i, left)
             if group is not None:
                 g, width = group
@@ -39,7 +37,7 @@ def picked(
                 low.place.setdefault(r, low.place.get(i, len(low.place)))
                 guards = _guards(low, g, as_poly(exact_quotient(i.size, width) or 0))
                 factors = [substitute(t, {i: width * g + i_poly(r)}) for t in others]
-                return low.value(summation([*left, r], mul(number, *guards, *factors)))
+                return low.value(summation([*left, r], mul(s.number, *guards, *factors)))
     return None
 
 

@@ -10,6 +10,7 @@ from derivcheck.codegen.lowering.flat import flat_place
 from derivcheck.codegen.lowering.frame import LAST, Frame
 from derivcheck.codegen.lowering.positions import trusted
 from derivcheck.codegen.lowering.reading import integer
+from derivcheck.codegen.lowering.summed import SummedProduct
 from derivcheck.notation.integers.bounds import numel
 from derivcheck.notation.integers.polynomials import Index, Poly, as_poly, i_poly
 from derivcheck.notation.terms.brackets import bracket
@@ -19,32 +20,29 @@ from derivcheck.notation.terms.substitute import substitute, summation
 from derivcheck.notation.terms.walk import subterms
 
 
-def scatter(
-    low: Frame, indices: Sequence[Index], number: Term, brackets: Sequence[Bracket], rest: Sequence[Term]
-) -> OverNode | None:
+def scatter(low: Frame, s: SummedProduct) -> OverNode | None:
     """The sum as an accumulation into zeros, where brackets say into which places."""
-    bound = [i for i in indices if i not in low.graph.fixed]
     targets: dict[Index, Poly] = {}
     used: list[Bracket] = []
-    for b in brackets:
-        found = _target(low, b, bound, [o for o in brackets if o is not b], rest, targets)
+    for b in s.brackets:
+        found = _target(low, s, b, targets)
         if found is not None:
             targets[found[0]] = found[1]
             used.append(b)
     if not used:
         return None
-    rest = [substitute(t, targets) for t in rest]
     summed = frozenset().union(*(p.indices for p in targets.values())) - low.graph.fixed
-    kept = sorted(summed - frozenset(bound), key=lambda i: low.place.get(i, LAST))  # output indices that choose the place too
-    inner = [i for i in bound if i not in summed]  # summed before scattering
-    left = [substitute(b, targets) for b in brackets if b not in used]
+    kept = sorted(summed - frozenset(s.bound), key=lambda i: low.place.get(i, LAST))  # output indices that choose the place too
+    inner = [i for i in s.bound if i not in summed]  # summed before scattering
+    left = [substitute(b, targets) for b in s.brackets if b not in used]
     whole = _joined(low, targets)
     guards: list[Term] = []
     for a, p in whole.items():
         if not trusted(low, p, a.size):
             guards += [bracket(">=", p), bracket(">=", a.size - 1 - p)]
-    value = low.value(summation(inner, mul(number, *left, *guards, *rest)))
-    places = (*kept, *(i for i in bound if i in summed))
+    factors = [substitute(t, targets) for t in s.factors]
+    value = low.value(summation(inner, mul(s.number, *left, *guards, *factors)))
+    places = (*kept, *(i for i in s.bound if i in summed))
     others = tuple(i for i in value.axes if i not in places)
     node = low.spread(OverNode(low.tensor(value.node), value.axes), places + others)
     spots = []
@@ -98,16 +96,15 @@ def _apart(low: Frame, node: Node, kept: Sequence[Index], targets: Iterable[Inde
     return OverNode(low.graph.reshape(node, [i.size for i in out]), out)
 
 
-def _target(
-    low: Frame, b: Bracket, bound: Sequence[Index], others: Sequence[Bracket], rest: Sequence[Term], taken: dict[Index, Poly]
-) -> tuple[Index, Poly] | None:
+def _target(low: Frame, s: SummedProduct, b: Bracket, taken: dict[Index, Poly]) -> tuple[Index, Poly] | None:
     """``(a, p)`` where the bracket says ``a = p`` for a free index; wherever else a stands, p may stand."""
     if b.relation != "==" or not isinstance(b.operand, Poly) or is_number(b, low.graph.fixed):
         return None
     for a in sorted(b.operand.indices - low.graph.fixed, key=lambda i: low.place.get(i, LAST)):
-        if a in bound or a in taken or any(a in o.free for o in others if o.relation == "==" and isinstance(o.operand, Poly)):
+        others = (o for o in s.brackets if o is not b and o.relation == "==" and isinstance(o.operand, Poly))
+        if a in s.bound or a in taken or any(a in o.free for o in others):
             continue
-        if any(isinstance(o, Over) and a in o.free for t in rest for o in subterms(t)):
+        if any(isinstance(o, Over) and a in o.free for t in s.factors for o in subterms(t)):
             continue
         line = b.operand.linear_in(a)
         if line is None or line[0] not in (1, -1):
@@ -116,6 +113,6 @@ def _target(
         if a in p.indices:
             continue
         clash = any(a in q.indices for q in taken.values()) or not p.indices.isdisjoint(taken)
-        if not p.indices.isdisjoint(bound) and not clash:
+        if not p.indices.isdisjoint(s.bound) and not clash:
             return a, p
     return None
