@@ -1,7 +1,8 @@
 """Files on disk: nothing of the user's is overwritten, and a file is there whole or not at all.
 
-What derivcheck writes bears a mark in its head, a hash of the rest: as long as that fits, nobody has changed the file and it
-may be written again.  A file that can bear no mark (a CSV) is known by ``report.json`` in its folder (``files``).
+What derivcheck writes bears a mark in its head (a PDF after its end), a hash of the rest: as long as that fits, nobody has
+changed the file and it may be written again.  A file that can bear no mark (a CSV) is known by ``report.json`` in its folder
+(``files``).
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ KINDS = {  # how a line of each kind of text bears the mark, and how many lines 
 }
 HEAD = 512  # bytes in which the mark is looked for
 MARKED = re.compile(rb"^[^\n]*" + MARK.encode() + rb"([0-9a-f]{32})[^\n]*\n", re.MULTILINE)
+PDF = b"%PDF-"
 PNG, AFTER_HEADER = b"\x89PNG\r\n\x1a\n", 33  # a PNG's signature and first chunk; its text chunk may follow
 REPORT = "report.json"
 
@@ -64,13 +66,19 @@ def marked_png(image: bytes) -> bytes:
     return image[:AFTER_HEADER] + framed + image[AFTER_HEADER:]
 
 
+def marked_pdf(document: bytes) -> bytes:
+    """A PDF with its mark in a comment after its end: a place within would shift every address in it."""
+    document = document.rstrip(b"\n") + b"\n"
+    return document + f"% Written by {MARK}{digest(document)}\n".encode()
+
+
 def written_by_us(path: Path) -> bool | None:
     """True for a file that derivcheck wrote and nobody has changed, False for one changed since, None for any other."""
     content = path.read_bytes()
     if content.startswith(PNG) and MARK.encode() in content[:HEAD]:
         end = AFTER_HEADER + 12 + struct.unpack_from(">I", content, AFTER_HEADER)[0]
         return digest(content[:AFTER_HEADER] + content[end:]).encode() in content[AFTER_HEADER:end]
-    found = MARKED.search(content[:HEAD])
+    found = MARKED.search(content, max(0, len(content) - HEAD)) if content.startswith(PDF) else MARKED.search(content[:HEAD])
     if found is not None:
         return digest(content[: found.start()] + content[found.end() :]) == found[1].decode()
     told = _told_beside(path)

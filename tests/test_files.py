@@ -13,7 +13,7 @@ from PIL import Image
 
 from derivcheck import files
 from derivcheck.errors import InputError
-from derivcheck.files import KINDS, Outputs, digest, marked, marked_png, usable_folder, written_by_us
+from derivcheck.files import KINDS, Outputs, digest, marked, marked_pdf, marked_png, usable_folder, written_by_us
 
 TEXTS = {
     "python": '"""A file."""\nx = 1\n',
@@ -68,6 +68,17 @@ def test_a_marked_picture_is_whole(tmp_path: Path) -> None:
         image.verify()
     assert written_by_us(path) is True and written_by_us(tmp_path / "a.png") is None
     path.write_bytes(path.read_bytes() + b"\0")
+    assert written_by_us(path) is False
+
+
+def test_a_marked_document_keeps_its_addresses(tmp_path: Path) -> None:
+    document = b"%PDF-1.5\n" + b"1 0 obj\n" * 200 + b"startxref\n9\n%%EOF"
+    path = tmp_path / "a.pdf"
+    path.write_bytes(document)
+    assert written_by_us(path) is None
+    path.write_bytes(marked_pdf(document))
+    assert written_by_us(path) is True and path.read_bytes().startswith(document)
+    path.write_bytes(path.read_bytes().replace(b"startxref\n9", b"startxref\n8"))
     assert written_by_us(path) is False
 
 

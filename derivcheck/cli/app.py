@@ -233,14 +233,16 @@ def notes(
     loss: Loss = "",
     dims: Dims = "",
     const: Const = None,
-    format: Annotated[Literal["markdown", "latex", "html"], _option("latex: a document; html: one page.")] = "markdown",
+    format: Annotated[
+        Literal["markdown", "latex", "html", "pdf"], _option("latex: a document; html: one page; pdf: by an installed TeX.")
+    ] = "markdown",
     style: Annotated[Literal["index", "matrix", "scalar"], _option("scalar: element by element at --sizes.")] = "index",
     lang: Annotated[Literal["en", "zh"], _option("English or Chinese.")] = "en",
     sizes: Annotated[str, _option("'N=2, in=2, out=1', for --style scalar.", "TEXT")] = "",
     out: Annotated[Path | None, _option("Write there instead of printing.", "FILE")] = None,
     force: Force = False,
 ) -> int:
-    """Write the derivation as notes: Markdown, LaTeX or HTML, in index, matrix or scalar style.
+    """Write the derivation as notes: Markdown, LaTeX, HTML or PDF, in index, matrix or scalar style.
 
     Example: derivcheck notes 'torch.nn:Linear(2, 1)' --loss torch.nn:MSELoss --style matrix --out linear.md
     """

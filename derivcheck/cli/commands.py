@@ -19,7 +19,7 @@ from derivcheck.cli.status import HOLDS, UNDECIDED, WRONG
 from derivcheck.cli.target import files_of, is_index_text, load_target
 from derivcheck.derive import derive
 from derivcheck.errors import InputError
-from derivcheck.files import Outputs, marked
+from derivcheck.files import Outputs, marked, marked_pdf
 from derivcheck.kernels.cuda.function import DeviceFunction
 from derivcheck.notation.program.program import Program
 from derivcheck.tracing.modules import trace_module
@@ -53,9 +53,17 @@ def write_notes(
     force: bool,
 ) -> int:
     """Print or write notes."""
+    if format == "pdf" and out is None:
+        raise InputError("a PDF is written, not printed; name a file with --out")
     outputs = _asked(out, target, loss, force=force)
     d = derivation_of(target, loss, dims, const)
     options: dict[str, Any] = {"style": style, "lang": lang, "sizes": read_sizes(sizes) or None}
+    if format == "pdf" and out is not None:
+        from derivcheck.notes.pages.pdf import pdf  # loaded when asked for
+
+        outputs.write({out: marked_pdf(pdf(d.to_latex(full=True, **options)))})
+        print(f"wrote {out}")
+        return HOLDS
     if format == "latex":
         text = d.to_latex(full=True, **options)
     elif format == "html":

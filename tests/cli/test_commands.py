@@ -119,6 +119,59 @@ def test_notes_in_scalars() -> None:
     assert result.exit_code == 0 and "w_{11} x_1 + w_{12} x_2 + b_1" in result.output
 
 
+TEX = {  # what a program called xelatex does, by what it shows
+    "writes": "printf '%s' '%PDF-1.5 ... %%EOF' > derivation.pdf",
+    "stops": "echo '! LaTeX Error: File `ctex.sty'\"'\"' not found.'; exit 1",
+    "says nothing": "exit 3",
+}
+
+
+@pytest.fixture
+def programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder that is the only one in which programs are looked for."""
+    folder = tmp_path / "programs"
+    folder.mkdir()
+    monkeypatch.setenv("PATH", str(folder))
+    return folder
+
+
+def tex(folder: Path, does: str) -> None:
+    (folder / "xelatex").write_text(f"#!/bin/sh\n{TEX[does]}\n")
+    (folder / "xelatex").chmod(0o755)
+
+
+def test_notes_as_a_pdf(programs: Path, tmp_path: Path) -> None:
+    tex(programs, "writes")
+    out = tmp_path / "notes.pdf"
+    for _ in range(2):  # its own file is written again
+        result = invoke("notes", *LINEAR, "--format", "pdf", "--out", out)
+        assert result.exit_code == 0 and out.read_bytes().startswith(b"%PDF-1.5"), result.output
+    out.write_bytes(out.read_bytes() + b"% more\n")
+    result = invoke("notes", *LINEAR, "--format", "pdf", "--out", out)
+    assert result.exit_code == 2 and "was changed since derivcheck wrote it" in " ".join(result.output.split())
+
+
+@pytest.mark.parametrize(
+    ("does", "says"),
+    [
+        ("stops", "xelatex stopped: LaTeX Error: File `ctex.sty' not found; --format latex writes its input"),
+        ("says nothing", "xelatex stopped: it said nothing; --format latex writes its input"),
+        ("", "none of tectonic, latexmk, xelatex, lualatex, pdflatex is installed; install one, or write --format latex"),
+    ],
+)
+def test_a_pdf_that_cannot_be_made(does: str, says: str, programs: Path, tmp_path: Path) -> None:
+    if does:
+        tex(programs, does)
+    result = invoke("notes", *LINEAR, "--format", "pdf", "--out", tmp_path / "notes.pdf")
+    assert result.exit_code == 2 and says in " ".join(result.output.split()), result.output
+    assert not (tmp_path / "notes.pdf").exists()
+
+
+def test_a_pdf_is_not_printed() -> None:
+    result = invoke("notes", *LINEAR, "--format", "pdf")
+    assert result.exit_code == 2 and "a PDF is written, not printed; name a file with --out" in " ".join(result.output.split())
+
+
 def test_check_passes_and_fails(layers: str) -> None:
     good = invoke("check", f"{layers}:forward", "--backward", f"{layers}:right", *DIMS)
     assert good.exit_code == 0, good.output
