@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from derivcheck.derivation.sweep import adjoint
-from derivcheck.diagnosis.case import Case, case
+from derivcheck.diagnosis.case import Case, Drawn, case
 from derivcheck.notation.program.program import Program
 from derivcheck.notation.text.parse import parse_program
 
@@ -88,7 +88,7 @@ class Wrong:
         if dtype != torch.float64:
             inputs = {k: rounded(v, dtype) for k, v in inputs.items()}
             upstream = {k: rounded(v, dtype) for k, v in upstream.items()}
-        found = case(self.name, forward, back, inputs, upstream, partial(self.run, dtype=dtype), relative=RELATIVE[dtype])
+        found = case(self.name, forward, back, Drawn(inputs, upstream), partial(self.run, dtype=dtype), RELATIVE[dtype])
         return found if again else replace(found, backward=None)
 
     def laid(self, g: Tensor) -> Tensor:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -63,23 +64,23 @@ class Case:
         try:
             if self.again is not None:
                 return self.again(sizes, seed)
-            return self._on(*draw(self, sizes, seed))
+            return self._run_on(draw(self, sizes, seed))
         except Exception:
             return None
 
     def with_inputs(self, inputs: Tensors) -> Case | None:
         """The same backward on other inputs of the same shapes, or None where it cannot run there."""
         try:
-            return self._on(inputs, self.upstream)
+            return self._run_on(Drawn(inputs, self.upstream))
         except Exception:
             return None
 
-    def _on(self, inputs: Tensors, upstream: Tensors) -> Case | None:
-        if self.backward is None:
-            return None
-        return case(
-            self.name, self.forward, self.adjoint, inputs, upstream, self.backward, relative=self.relative, fixed=self.fixed
-        )
+    def _run_on(self, drawn: Drawn) -> Case | None:
+        return None if self.backward is None else self.on(drawn, self.backward, self.relative)
+
+    def on(self, drawn: Drawn, backward: Run, relative: float = 1e-11) -> Case:
+        """Another backward of the same forward, run on other values."""
+        return replace(case(self.name, self.forward, self.adjoint, drawn, backward, relative), fixed=self.fixed)
 
     @property
     def relative(self) -> float:
@@ -94,26 +95,24 @@ class Case:
         return min(max(1e-11, largest / scale), 0.05) if scale > 0 else 1e-11
 
 
-def case(
-    name: str,
-    forward: Program,
-    adjoint: Program,
-    inputs: Tensors,
-    upstream: Tensors,
-    backward: Run,
-    relative: float = 1e-11,
-    fixed: frozenset[str] = frozenset(),
-) -> Case:
+class Drawn(NamedTuple):
+    """What a backward is run on: inputs and upstream gradients by name, as :class:`Case` says."""
+
+    inputs: Tensors
+    upstream: Tensors
+
+
+def case(name: str, forward: Program, adjoint: Program, drawn: Drawn, backward: Run, relative: float = 1e-11) -> Case:
     """Run a backward and put it beside the derived gradient, evaluated in float64.
 
     Args:
         name: the input under diagnosis.
-        inputs, upstream: by name, as :class:`Case` says.
         relative: the tolerance relative to the largest element of each gradient.
 
     Raises:
         InputError: shapes that clash.
     """
+    inputs, upstream = drawn
     given = {**inputs, **upstream}
     values = evaluate(adjoint, given)
     names = [n for n in inputs if f"{n}_bar" in adjoint.outputs]
@@ -133,7 +132,6 @@ def case(
         {n: _double(found.get(n)) for n in names},
         tolerance,
         backward,
-        fixed=fixed,
         rounding=relative,
     )
 
@@ -142,7 +140,7 @@ def _double(value: Tensor | None) -> Tensor | None:
     return None if value is None else value.detach().to("cpu", torch.float64)
 
 
-def draw(like: Case, sizes: Mapping[str, int], seed: int) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+def draw(like: Case, sizes: Mapping[str, int], seed: int) -> Drawn:
     """Inputs and upstream gradients of the same kind of values at other sizes: positive stay positive, masks stay masks."""
     generator = torch.Generator().manual_seed(seed)
     inputs = {a.name: _like(a, like.inputs[a.name], sizes, generator, a.name in like.fixed) for a in like.forward.arguments}
@@ -151,7 +149,7 @@ def draw(like: Case, sizes: Mapping[str, int], seed: int) -> tuple[dict[str, Ten
         if a.name in like.upstream:
             shape = tuple(p.at(sizes) for p in a.dims)
             upstream[a.name] = torch.randn(shape, generator=generator, dtype=torch.float64)
-    return inputs, upstream
+    return Drawn(inputs, upstream)
 
 
 def _like(argument: Input, sample: Tensor, sizes: Mapping[str, int], generator: torch.Generator, fixed: bool) -> Tensor:

@@ -11,8 +11,7 @@ import numpy as np
 
 from derivcheck.diagnosis.behaviour import behaviour
 from derivcheck.diagnosis.besides import besides
-from derivcheck.diagnosis.case import Case, draw
-from derivcheck.diagnosis.case import case as build
+from derivcheck.diagnosis.case import Case, Drawn, draw
 from derivcheck.diagnosis.factors import factors
 from derivcheck.diagnosis.groups import groups
 from derivcheck.diagnosis.guess import Family, Guess
@@ -122,12 +121,14 @@ def diagnose(case: Case, seconds: float = 3.0) -> Diagnosis | None:
 
     >>> import torch
     >>> from derivcheck.derivation.sweep import adjoint
+    >>> from derivcheck.diagnosis.case import case
     >>> from derivcheck.notation.text.parse import parse_program
     >>> forward = parse_program("L := sum(n: (x[n] - t[n])^2)/N", {"x": "N", "t": "N"})
     >>> def backward(inputs, upstream):
     ...     return {"x": 2 * (inputs["x"] - inputs["t"]) * upstream["grad_output"]}
     >>> inputs = {"x": torch.randn(5).double(), "t": torch.randn(5).double()}
-    >>> print(diagnose(build("x", forward, adjoint(forward), inputs, {"grad_output": torch.tensor(1.5).double()}, backward)))
+    >>> drawn = Drawn(inputs, {"grad_output": torch.tensor(1.5).double()})
+    >>> print(diagnose(case("x", forward, adjoint(forward), drawn, backward)))
     x: 5× too large at N=5, 3× at N=3: the mean's 1/N is missing: the scale of a sum in a mean
     """
     if f"{case.name}_bar" not in case.adjoint.outputs:
@@ -220,7 +221,7 @@ def _in_double(case: Case) -> Scene | None:
         return None
     try:
         upstream = {k: v.double() for k, v in case.upstream.items()}
-        finer = build(case.name, case.forward, case.adjoint, case.inputs, upstream, case.double, fixed=case.fixed)
+        finer = case.on(Drawn(case.inputs, upstream), case.double)
     except Exception:
         return None
     found = finer.found.get(case.name)
@@ -336,9 +337,7 @@ def _elsewhere(here: Scene) -> list[Scene]:
     found = []
     for seed, plan in enumerate(_plans(here.sizes)):
         try:
-            c = here.case
-            inputs, ups = draw(c, plan, 70 + seed)
-            found.append(Scene(build(c.name, c.forward, c.adjoint, inputs, ups, lambda i, u: {}, fixed=c.fixed)))
+            found.append(Scene(here.case.on(draw(here.case, plan, 70 + seed), lambda i, u: {})))
         except Exception:
             continue
     return found

@@ -64,6 +64,11 @@ class Signature(NamedTuple):
     constants: frozenset[str]
     title: str
 
+    @property
+    def floats(self) -> tuple[int, ...]:
+        """Which outputs are floating, by their place."""
+        return tuple(k for k, o in enumerate(self.program.outputs) if self.program.kind(o) == "float")
+
     def common(self, args: Sequence[Any]) -> torch.dtype | None:
         """The one type that all is computed in where autocast chooses types; None where it is off."""
         if not any_autocast():
@@ -116,9 +121,22 @@ def function(
     [2.0, 6.0]
     """
     layer = Signature(program, wrt, upstream, constants, title)
-    names = program.inputs
-    count = len(program.outputs)
-    floats = [k for k, o in enumerate(program.outputs) if program.kind(o) == "float"]
+    plain: Any = _keeping(layer, fused)
+    transformed: Any = _transformed(layer)
+
+    def apply(*args: Any) -> Any:
+        """By the other form of a Function under the transformations of torch.func."""
+        if not torch.compiler.is_compiling() and torch._C._are_functorch_transforms_active():
+            return transformed.apply(*args)
+        return plain.apply(*args)
+
+    return type(title, (plain,), {"apply": staticmethod(apply)})
+
+
+def _keeping(layer: Signature, fused: bool) -> type[torch.autograd.Function]:
+    """The Function for plain autograd and ``torch.compile``: the forward's intermediates are kept for the backward."""
+    program, wrt, floats = layer.program, layer.wrt, layer.floats
+    names, count = program.inputs, len(program.outputs)
     whole = pair(program, wrt, False)  # torch.compile traces these functions: all gradients, made beforehand
     whole_again = again(program, wrt) if wrt else None
     compiled = fuse if fused else _as_it_is
@@ -163,25 +181,16 @@ def function(
             kept = dict(zip(runs.saved, saved[len(names) :]))
             inputs = {n: given[n] for n in runs.read} | {n: kept[n] for n in runs.kept}
             with _plain(args):
-                found = compiled(runs.backward)(**inputs, **{u: grad_outputs[k] for u, k in zip(upstream, floats)})
+                found = compiled(runs.backward)(**inputs, **{u: grad_outputs[k] for u, k in zip(layer.upstream, floats)})
         return _by_input(names, args, wanted, found)
 
     parts: dict[str, Any] = {"forward": staticmethod(forward), "backward": staticmethod(backward)}
-    plain: Any = type(title, (torch.autograd.Function,), parts)
-    transformed: Any = _transformed(layer, floats)
-
-    def apply(*args: Any) -> Any:
-        """By the other form of a Function under the transformations of torch.func."""
-        if not torch.compiler.is_compiling() and torch._C._are_functorch_transforms_active():
-            return transformed.apply(*args)
-        return plain.apply(*args)
-
-    return type(title, (plain,), {"apply": staticmethod(apply)})
+    return type(layer.title, (torch.autograd.Function,), parts)
 
 
-def _transformed(layer: Signature, floats: Sequence[int]) -> type[torch.autograd.Function]:
+def _transformed(layer: Signature) -> type[torch.autograd.Function]:
     """The same for ``torch.func``: nothing is kept but the inputs, and each part may be transformed again."""
-    program, wrt = layer.program, layer.wrt
+    program, wrt, floats = layer.program, layer.wrt, layer.floats
     names, single = program.inputs, len(program.outputs) == 1
 
     def forward(*args: Any) -> Any:

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from derivcheck.derivation.sweep import adjoint
-from derivcheck.diagnosis.case import Case, case
+from derivcheck.diagnosis.case import Case, Drawn, case
 from derivcheck.diagnosis.guess import Example
 from derivcheck.notation.integers.polynomials import Size
 from derivcheck.notation.program.program import Program
@@ -60,4 +60,4 @@ def example_case(example: Example, backward: str | Callable[..., Any]) -> Case:
     for u in back.arguments[len(forward.arguments) :]:
         g = torch.randn(tuple(p.at(sizes) for p in u.dims), generator=generator, dtype=torch.float64)
         ups[u.name] = g.transpose(-1, -2).contiguous().transpose(-1, -2) if example.transposed else g
-    return case(example.parameter, forward, back, inputs, ups, run(backward, example, forward))
+    return case(example.parameter, forward, back, Drawn(inputs, ups), run(backward, example, forward))

@@ -11,7 +11,7 @@ import torch
 
 from benchmarks.wrong_backwards.tuned import TUNED
 from benchmarks.wrong_backwards.wrong import Wrong, programs
-from derivcheck.diagnosis.case import Case, case, draw
+from derivcheck.diagnosis.case import Case, Drawn, case, draw
 from derivcheck.diagnosis.diagnose import diagnose
 from derivcheck.diagnosis.scene import Scene
 from derivcheck.errors import InputError
@@ -184,7 +184,7 @@ def low(run: Callable[..., Any], finer: Callable[..., Any] | None, dtype: torch.
     def in_dtype(given: Any, upstream: Any) -> Any:
         return run(**{k: v.to(dtype) for k, v in {**given, **upstream}.items()})
 
-    made = case("x", forward, back, inputs, ups, in_dtype, relative=relative)
+    made = case("x", forward, back, Drawn(inputs, ups), in_dtype, relative=relative)
     return replace(made, double=None if finer is None else lambda i, u: finer(**i, **u))
 
 

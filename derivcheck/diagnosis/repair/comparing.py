@@ -34,14 +34,25 @@ class Hit:
     cost: float
 
 
-def hits(now: Array, jacobian: Array | None, residual: Array, first: list[PoolPart], second: list[PoolPart]) -> Iterator[Hit]:
-    """The candidates that make up for a residual of the gradients.
+@dataclass(frozen=True, eq=False)
+class Gap:
+    """What a value in the backward leaves wrong.
 
-    Args:
+    Attributes:
         now: the value that stands there.
-        jacobian: of the gradients in it; None where the residual is that of the value itself.
+        residual: what the gradients lack, flattened.
+        jacobian: of the gradients in the value; None where the residual is that of the value itself.
     """
-    shape, flat = now.shape, now.ravel()
+
+    now: Array
+    residual: Array
+    jacobian: Array | None = None
+
+
+def hits(gap: Gap, first: list[PoolPart], second: list[PoolPart]) -> Iterator[Hit]:
+    """The candidates that make up for a gap."""
+    jacobian, residual = gap.jacobian, gap.residual
+    shape, flat = gap.now.shape, gap.now.ravel()
 
     def seen(rows: Array) -> Array:
         return rows if jacobian is None else rows @ jacobian.T

@@ -12,14 +12,13 @@ from typing import Any
 import numpy as np
 
 from derivcheck.diagnosis.repair.coefficients import readings
-from derivcheck.diagnosis.repair.comparing import Hit, hits
+from derivcheck.diagnosis.repair.comparing import Gap, Hit, hits
 from derivcheck.diagnosis.repair.edits.reader import Change, clipped, variables
 from derivcheck.diagnosis.repair.forward import of_forward
 from derivcheck.diagnosis.repair.pieces import CodePiece
 from derivcheck.diagnosis.repair.pool import PoolPart, grown, of_integers, parts, shallow
 from derivcheck.diagnosis.repair.spots import RepairSpot, Spots
 from derivcheck.diagnosis.repair.subject import Backward
-from derivcheck.diagnosis.scene import Array
 
 DOZEN = 14  # new nodes of syntax that a fix may have
 BEST = 12  # candidates of a place that are run
@@ -77,7 +76,7 @@ class Missing:
             residual = spot.solution.residual
             if jacobian is None:
                 residual = (spot.solution.values[spot.definition.name] - spot.now).ravel()
-            yield from self._edits(piece, node, spot.now, jacobian, residual, spot.definition.name, deep)
+            yield from self._edits(piece, node, Gap(spot.now, residual, jacobian), spot.definition.name, deep)
 
     def returned(self, names: Sequence[str], deep: bool) -> Iterator[Change]:
         """The edits of what is returned under a name, where that is written out."""
@@ -87,18 +86,9 @@ class Missing:
             for name, node in returned_under(piece, names):
                 now, right = found[name], bench.right[name]
                 if now.shape == right.shape and np.isfinite(now).all():
-                    yield from self._edits(piece, node, now, None, (right - now).ravel(), None, deep)
+                    yield from self._edits(piece, node, Gap(now, (right - now).ravel()), None, deep)
 
-    def _edits(
-        self,
-        piece: CodePiece,
-        node: ast.expr,
-        now: Array,
-        jacobian: Array | None,
-        residual: Array,
-        name: str | None,
-        deep: bool,
-    ) -> Iterator[Change]:
+    def _edits(self, piece: CodePiece, node: ast.expr, gap: Gap, name: str | None, deep: bool) -> Iterator[Change]:
         """The expression combined with a part or two so that the gradient comes out right; the cheapest few that can be
         spelled."""
         env = self.scope(piece, node)
@@ -107,7 +97,7 @@ class Missing:
         inner = text if isinstance(node, (ast.Name, ast.Call, ast.Attribute, ast.Subscript)) else f"({text})"
         found: list[Change] = []
         sizes = self.backward.benches[0].sizes
-        ranked = sorted(hits(now, jacobian, residual, first if deep else [], second), key=lambda h: h.cost)
+        ranked = sorted(hits(gap, first if deep else [], second), key=lambda h: h.cost)
         accepted = 0
         for hit in ranked[:EXAMINED]:
             for spelling, said, cost in readings(hit.coefficient, sizes, env):

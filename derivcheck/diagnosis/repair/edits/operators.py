@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from collections.abc import Callable
 
 from derivcheck.diagnosis.repair.edits.reader import EditReader, Edits, Place
 
@@ -25,61 +26,82 @@ _COMPARED: dict[type[ast.cmpop], str] = {ast.Gt: ">", ast.GtE: ">=", ast.Lt: "<"
 def operation(r: EditReader, node: ast.BinOp) -> Edits:
     """Another operator, an operand too many, operands exchanged, or a matrix product that has to be transposed."""
     op = OPERATORS.get(type(node.op))
-    left, right = node.left, node.right
     if op is None:
         return
+    left, right = node.left, node.right
+    a, b = r.short(left), r.short(right)
     at = r.between(left, right, op)
     if at is not None and op in OTHER:
         said = {
-            "+": f"the addend `{r.short(right)}` has the wrong sign",
-            "-": f"the addend `{r.short(right)}` has the wrong sign",
-            "*": f"`{r.short(right)}` is a factor where it divides",
-            "/": f"`{r.short(right)}` divides where it is a factor",
+            "+": f"the addend `{b}` has the wrong sign",
+            "-": f"the addend `{b}` has the wrong sign",
+            "*": f"`{b}` is a factor where it divides",
+            "/": f"`{b}` divides where it is a factor",
         }.get(op, f"`{op}` (the {'remainder' if op == '%' else 'quotient'}) stands where the other is meant")
         yield [(at, OTHER[op])], said, 1
-    a, b = r.short(left), r.short(right)
-    if op in "+-":
-        yield r.put(node, f"({r.text(left)})"), f"the addend `{b}` is one too many", 1.4
-        sign = "-" if op == "-" else ""
-        yield r.put(node, f"({sign}{r.inner(right)})"), f"the addend `{a}` is one too many", 1.5
-    elif op in ("*", "/"):
-        said = "the factor" if op == "*" else "the divisor"
-        yield r.put(node, f"({r.text(left)})"), f"{said} `{b}` is one too many", 1.4
-        other = r.text(right) if op == "*" else f"1 / {r.inner(right)}"
-        yield r.put(node, f"({other})"), f"the factor `{a}` is one too many", 1.5
-    elif op == "**":
-        yield r.put(node, f"({r.text(left)})"), f"the power `{b}` of `{a}` is one too many", 2
-        if isinstance(right, ast.Constant) and isinstance(right.value, (int, float)) or isinstance(right, ast.UnaryOp):
-            for k in ("2", "3", "-1", "-2", "-3", "0.5", "-0.5", "1.5", "-1.5"):
-                yield (
-                    r.put(right, k if not k.startswith("-") else f"({k})"),
-                    f"the exponent of `{a}` is {b}, and should be {k}",
-                    2,
-                )
-    elif op == "@":
-        for x, y, what in ((f"{r.inner(left)}.mT", None, a), (None, f"{r.inner(right)}.mT", b)):
-            new = f"{x or r.inner(left)} @ {y or r.inner(right)}"
-            yield r.put(node, f"({new})"), f"`{what}` has to be transposed", 2
-        yield r.put(node, f"({r.inner(right)} @ {r.inner(left)})"), f"`{a}` and `{b}` are exchanged", 2
-        yield (
-            r.put(node, f"({r.inner(left)} * {r.inner(right)})"),
-            "a matrix product stands for one of elements",
-            3,
-        )
-    elif op in "&|":
-        for way, gone in ((left, b), (right, a)):
-            yield r.put(node, f"({r.text(way)})"), f"the condition `{gone}` is one too many", 2
-    elif op == "%":
-        for n in r.names(node):
-            new = f"({r.inner(left)} // ({n} // {r.inner(right)}))"
-            yield (
-                r.put(node, new),
-                f"`{r.short(node)}` (the remainder) stands where the group, a quotient, is meant",
-                3,
-            )
+    if op in _BY_OPERATOR:
+        yield from _BY_OPERATOR[op](r, node)
     if op in ("-", "/", "**", "%", "//"):
         cost = 1.3 if op == "-" else 2
         yield r.put(node, f"({r.inner(right)} {op} {r.inner(left)})"), f"`{a}` and `{b}` are exchanged", cost
+
+
+def _sum(r: EditReader, node: ast.BinOp) -> Edits:
+    yield r.put(node, f"({r.text(node.left)})"), f"the addend `{r.short(node.right)}` is one too many", 1.4
+    sign = "-" if isinstance(node.op, ast.Sub) else ""
+    yield r.put(node, f"({sign}{r.inner(node.right)})"), f"the addend `{r.short(node.left)}` is one too many", 1.5
+
+
+def _product(r: EditReader, node: ast.BinOp) -> Edits:
+    times = isinstance(node.op, ast.Mult)
+    said = "the factor" if times else "the divisor"
+    yield r.put(node, f"({r.text(node.left)})"), f"{said} `{r.short(node.right)}` is one too many", 1.4
+    other = r.text(node.right) if times else f"1 / {r.inner(node.right)}"
+    yield r.put(node, f"({other})"), f"the factor `{r.short(node.left)}` is one too many", 1.5
+
+
+def _power(r: EditReader, node: ast.BinOp) -> Edits:
+    """Another exponent, or none; of those that derivatives bring."""
+    right, a, b = node.right, r.short(node.left), r.short(node.right)
+    yield r.put(node, f"({r.text(node.left)})"), f"the power `{b}` of `{a}` is one too many", 2
+    if isinstance(right, ast.Constant) and isinstance(right.value, (int, float)) or isinstance(right, ast.UnaryOp):
+        for k in ("2", "3", "-1", "-2", "-3", "0.5", "-0.5", "1.5", "-1.5"):
+            new = k if not k.startswith("-") else f"({k})"
+            yield r.put(right, new), f"the exponent of `{a}` is {b}, and should be {k}", 2
+
+
+def _matrix_product(r: EditReader, node: ast.BinOp) -> Edits:
+    """A factor transposed, both exchanged, or a product of elements in its place."""
+    left, right = r.inner(node.left), r.inner(node.right)
+    a, b = r.short(node.left), r.short(node.right)
+    yield r.put(node, f"({left}.mT @ {right})"), f"`{a}` has to be transposed", 2
+    yield r.put(node, f"({left} @ {right}.mT)"), f"`{b}` has to be transposed", 2
+    yield r.put(node, f"({right} @ {left})"), f"`{a}` and `{b}` are exchanged", 2
+    yield r.put(node, f"({left} * {right})"), "a matrix product stands for one of elements", 3
+
+
+def _condition(r: EditReader, node: ast.BinOp) -> Edits:
+    for way, gone in ((node.left, node.right), (node.right, node.left)):
+        yield r.put(node, f"({r.text(way)})"), f"the condition `{r.short(gone)}` is one too many", 2
+
+
+def _remainder(r: EditReader, node: ast.BinOp) -> Edits:
+    for n in r.names(node):
+        new = f"({r.inner(node.left)} // ({n} // {r.inner(node.right)}))"
+        yield r.put(node, new), f"`{r.short(node)}` (the remainder) stands where the group, a quotient, is meant", 3
+
+
+_BY_OPERATOR: dict[str, Callable[[EditReader, ast.BinOp], Edits]] = {
+    "+": _sum,
+    "-": _sum,
+    "*": _product,
+    "/": _product,
+    "**": _power,
+    "@": _matrix_product,
+    "&": _condition,
+    "|": _condition,
+    "%": _remainder,
+}
 
 
 def unary(r: EditReader, node: ast.UnaryOp) -> Edits:
