@@ -133,6 +133,7 @@ class Outputs:
             seen.append((_place(path), option))
 
     def _ask(self, path: Path, option: str, kept: Sequence[os.stat_result]) -> None:
+        """Refuse what would overwrite the user's, or cannot be written, before anything is."""
         try:
             there: os.stat_result | None = path.stat()
         except FileNotFoundError:

@@ -263,6 +263,8 @@ def _only_read(program: Program) -> Program:
 
 
 def _with_ranges(text: str, wanted: Mapping[str, tuple[Poly, ...]]) -> str:
+    """Index text with the range of each index of a head written out, ``x_bar[n < N]``, as the gradient's dimensions have it."""
+
     def head(m: re.Match[str]) -> str:
         dims = wanted.get(m[2])
         names = [n.strip() for n in m[3].split(",")]

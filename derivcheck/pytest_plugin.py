@@ -77,6 +77,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    """Say what the marker takes; a report that could not be written ends the run before it starts."""
     config.addinivalue_line(
         "markers",
         "gradients(dtypes, devices, shapes, layouts): run the test once for each combination; the "
@@ -94,6 +95,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """A test for each combination of what the marker ``gradients`` lists."""
     marker = metafunc.definition.get_closest_marker("gradients")
     if marker is None:
         return
@@ -138,6 +140,7 @@ def check_gradients(request: pytest.FixtureRequest, gradient_variant: Variant) -
     from derivcheck.errors import GradientMismatch  # a suite that asks for nothing loads nothing
 
     def run(forward: Any, inputs: Any, backward: Any = None, **options: Any) -> Report:
+        """The check with the variant's type and device; its report is kept for ``--derivcheck-report``."""
         options.setdefault("dtype", gradient_variant.torch_dtype)
         options.setdefault("device", gradient_variant.device)
         report = check(forward, inputs, backward, **options)
@@ -176,6 +179,7 @@ def pytest_testnodedown(node: Any, error: object) -> None:
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Write the report; a worker of pytest-xdist hands its part to the controller."""
     file = session.config.getoption("--derivcheck-report")
     if not file:
         return

@@ -83,6 +83,7 @@ def values(
 
 
 def _tensor(shape: tuple[int, ...], dtype: torch.dtype, kind: str, seed: int) -> torch.Tensor:
+    """Numbers of a kind that breaks kernels: far from zero, constant, over many decades, mostly zero, tied."""
     g = torch.Generator().manual_seed(seed)
     x = torch.randn(shape, generator=g, dtype=torch.float64)
     if kind == "offset":

@@ -111,6 +111,7 @@ def pair(
         notes += [a for a in (f.assumed if isinstance(f, Kernel) else ()) if a not in notes]
 
     def claimed(**tensors: Any) -> dict[str, torch.Tensor]:
+        """The backward as a check calls one: what the forward saved comes first, gradients come back in the inputs' shapes."""
         ups = tensors.pop("grad_output", None)
         ups = (ups,) if isinstance(ups, torch.Tensor) else tuple(ups or ())
         ups = ups or tuple(tensors.pop(f"grad_output_{k}") for k in range(len(chosen)))
@@ -274,6 +275,7 @@ def _fits(forward: Any, open_: list[str], backward: DeviceFunction, name: str) -
 def _unknown(
     forward: Any, backward: DeviceFunction, unknown: list[str], results: tuple[str, ...], inputs: Iterable[str]
 ) -> str:
+    """What to say of parameters of the backward that nothing of the forward is known for."""
     name = getattr(forward, "__name__", "the forward")
     if not unknown:
         return (

@@ -93,6 +93,7 @@ class Prover:
     """One proof of two sides: the lemmas found so far, the normal forms of each mode, what numbers say."""
 
     def __init__(self, sides: Sides, time_limit: float) -> None:
+        """Find what holds of all claims: facts of the inputs, kinks, and which modes of the normal form are worth trying."""
         self.sides = sides
         self.clock = Clock(time_limit)
         kinds = {n: a.kind for n, a in sides.inputs.items()}

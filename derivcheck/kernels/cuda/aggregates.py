@@ -24,6 +24,7 @@ def has_arithmetic(kind: Type | None) -> bool:
 
 
 def _of_aggregates(op: str, a: Value, b: Value) -> Value:
+    """An operator of vectors, matrices and quaternions: elementwise, or a matrix product as GLM defines it."""
     kinds = tuple(v.type if isinstance(v, (CNumber, Aggregate)) else None for v in (a, b))
     if not all(has_arithmetic(k) for k in kinds):
         raise Refused(f"operator {op} of {words(kinds[0])} and {words(kinds[1])}", "the source defines no such operator")

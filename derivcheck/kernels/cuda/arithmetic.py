@@ -149,6 +149,7 @@ def _is(x: Any, n: int) -> bool:
 
 
 def _wrapped(value: Any, kind: Scalar) -> CNumber:
+    """The number in its C++ type; one that is given and would wrap around at 32 bits is refused."""
     if isinstance(value, (torch.Tensor, Symbolic)):
         return CNumber(value, kind)
     if kind.real:
@@ -161,6 +162,7 @@ def _wrapped(value: Any, kind: Scalar) -> CNumber:
 
 
 def _divided(op: str, a: CNumber, b: CNumber, kind: Scalar) -> CNumber:
+    """Whole numbers divided as C++ does, towards zero; only such as are given can be."""
     x, y = a.value, b.value
     if a.known and b.known:
         if y == 0:
@@ -183,6 +185,7 @@ def _bits(op: str, a: CNumber, b: CNumber, kind: Scalar) -> CNumber:
 
 
 def _logical(op: str, a: CNumber, b: CNumber) -> CNumber:
+    """Both conditions as one tensor, with what is known to hold where both do, or where neither does."""
     for known, other in ((a, b), (b, a)):
         if known.known:
             return other if bool(known.value) == (op == "&&") else known
@@ -229,6 +232,7 @@ def minus(a: Value) -> Value:
     """``-a``."""
 
     def leaf(v: Value) -> Value:
+        """Minus one number, in ``int`` at least."""
         if not isinstance(v, CNumber):
             raise Refused("operator -", "it is taken of what is no number")
         kind = max(v.type, INT, key=lambda t: t.rank)

@@ -40,6 +40,7 @@ class Assignments(Expressions):
         return found if isinstance(kind, Auto) else converted(found, kind)
 
     def _assignment_expression(self, node: Node, scope: CScope) -> Value:
+        """``=``, ``+=`` and their kin; the value is what stands there afterwards."""
         left, right = node.child_by_field_name("left"), node.child_by_field_name("right")
         op = text(node.child_by_field_name("operator")) or "="
         assert left is not None and right is not None
@@ -74,6 +75,7 @@ class Assignments(Expressions):
         return self.memory.add(at, self.stored(minus(given) if op == "-=" else given, at.type))
 
     def _changed(self, at: CRef, op: str, given: Value, scope: CScope) -> Value:
+        """What ``at op= given`` puts there; a pointer is moved, and an operator of the source's own is run."""
         plain = op.removesuffix("=")
         if isinstance(at.type, Pointer):
             return self._of_pointers(plain, self.memory.read(at), given)
@@ -85,6 +87,7 @@ class Assignments(Expressions):
         return own if own is not None else binary(plain, old, given)
 
     def _update_expression(self, node: Node, scope: CScope) -> Value:
+        """``++`` and ``--``: the new value in front of the operand, the old one behind it."""
         argument, op = node.child_by_field_name("argument"), text(node.child_by_field_name("operator"))
         at = self.place(argument, scope)  # type: ignore[arg-type]
         if at is None:

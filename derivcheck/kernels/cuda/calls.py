@@ -145,6 +145,7 @@ class Calls(Cooperative):
             scope.variables[name] = self._parameter(kind, argument, is_reference(declarator))
 
     def _parameter(self, kind: Type, argument: Argument, reference: bool) -> CRef:
+        """Where the callee finds its parameter: the caller's own place for a reference, else a cell with a copy."""
         place = argument.place
         if reference and place is not None and place.type == kind:
             return place

@@ -48,6 +48,7 @@ def _defined(name: str, macros: Collection[str]) -> bool | None:
 
 
 def _truth(node: Node, macros: Collection[str]) -> bool | None:
+    """Whether an ``#if`` holds, from the macros alone; None where that needs values that are not known."""
     if node.type == "preproc_defined":
         return _defined(_text(node.named_children[0]), macros) if node.named_children else None
     if node.type == "number_literal":

@@ -85,6 +85,7 @@ def _flat(given: Sequence[Value]) -> list[Value]:
 
 
 def _vector(kind: Vector, given: Sequence[Value]) -> Value:
+    """A vector of the numbers given: a single one fills it, a longer vector is cut."""
     items = _flat(given)
     if len(items) == 1 and len(given) == 1 and isinstance(given[0], CNumber):
         items = items * kind.n
@@ -106,6 +107,7 @@ def _quaternion(kind: Quaternion, given: Sequence[Value]) -> Value:
 
 
 def _matrix(kind: Matrix, given: Sequence[Value]) -> Value:
+    """A matrix of another one, of a number on its diagonal, or of entries column by column."""
     zero, one = CNumber(0.0, FLOAT), CNumber(1.0, FLOAT)
     if len(given) == 1 and isinstance(given[0], Aggregate) and isinstance(given[0].type, Matrix):
         other = given[0]

@@ -57,6 +57,7 @@ class Cooperative(Loops):
         )
 
     def _declared_group(self, node: Node) -> bool:
+        """Whether a declaration makes a group of threads; one of a warp asks that blocks are whole warps."""
         made = _GROUP.fullmatch(" ".join(text(node).split()).replace("< ", "<").replace(" >", ">"))
         if not made or made[2] not in _MADE:
             return False
@@ -67,6 +68,7 @@ class Cooperative(Loops):
         return True
 
     def _declare_shared(self, node: Node, scope: CScope) -> tuple[Exits, bool]:
+        """``__shared__ float s[...]`` with a place for each thread, which is what the trees of a reduction use."""
         for d in node.children_by_field_name("declarator"):
             kind = self.types.read(node.child_by_field_name("type"), scope)  # type: ignore[arg-type]
             if kind != FLOAT or d.type != "array_declarator" or "[" in text(d.child_by_field_name("declarator")):
@@ -173,6 +175,7 @@ class Cooperative(Loops):
     # -- loops that a group shares -----------------------------------------------------------------
 
     def _do_for_statement(self, node: Node, scope: CScope) -> tuple[Exits, bool]:
+        """A loop that halves its step is the tree of a reduction over the block; any other is read as loops are."""
         if self.lanes is None:
             return super()._do_for_statement(node, scope)
         plain = re.sub(r"//[^\n]*|/\*.*?\*/", "", text(node), flags=re.DOTALL)

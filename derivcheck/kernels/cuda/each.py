@@ -42,6 +42,7 @@ class Each(Switches):
         return [self.memory.new(v, type_of(v) or Auto()) for v in values]
 
     def _do_for_statement(self, node: Node, scope: CScope) -> tuple[Exits, bool]:
+        """A loop from ``rbegin`` to ``rend`` of an array: a turn for each element, the last first."""
         body = node.child_by_field_name("body")
         assert body is not None
         head = re.sub(r"\s", "", (node.text or b"")[: body.start_byte - node.start_byte].decode())

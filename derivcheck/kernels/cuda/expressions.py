@@ -65,6 +65,7 @@ class Expressions(CNames):
         return pointer
 
     def _index(self, node: Node, scope: CScope) -> Any:
+        """A position: a Python int where it is known, else a whole number that depends on sizes and lanes."""
         found = self.number(node, scope)
         if found.type.real:
             raise Refused(f"[{text(node)}]", "a position is a whole number")
@@ -81,6 +82,7 @@ class Expressions(CNames):
         return contextlib.nullcontext() if self.lanes is None else self.lanes.under(c.value, holds)
 
     def _element(self, node: Node, scope: CScope) -> CRef | None:
+        """The place ``a[k]``, of an array or behind a pointer; None where ``a`` is a value without a place."""
         base = node.child_by_field_name("argument")
         indices = node.child_by_field_name("indices")
         if base is None or indices is None or len(indices.named_children) != 1:
@@ -97,6 +99,7 @@ class Expressions(CNames):
         return part(at, k, element_type(at.type, k))
 
     def _field(self, node: Node, scope: CScope) -> CRef | None:
+        """The place ``a.f`` or ``a->f``, of a struct or a vector; None where ``a`` is a value without a place."""
         base, field = node.child_by_field_name("argument"), text(node.child_by_field_name("field"))
         assert base is not None
         arrow = any(c.type == "->" for c in node.children)
@@ -125,6 +128,7 @@ class Expressions(CNames):
     # -- what is read from places ----------------------------------------------------------
 
     def _subscript_expression(self, node: Node, scope: CScope) -> Value:
+        """The value of ``a[k]``; of a value without a place too, as a call gives one."""
         at = self.place(node, scope)
         if at is not None:
             return self._decayed(at)
@@ -136,6 +140,7 @@ class Expressions(CNames):
         return settled(found.items[k])
 
     def _field_expression(self, node: Node, scope: CScope) -> Value:
+        """The value of ``a.f``; of a value without a place too, as a call gives one."""
         at = self.place(node, scope)
         if at is not None:
             return self._decayed(at)
@@ -148,6 +153,7 @@ class Expressions(CNames):
         return settled(found.items[k])
 
     def _pointer_expression(self, node: Node, scope: CScope) -> Value:
+        """``&a``, ``*p`` and ``*this``; the address of an array is that of its first element."""
         argument = node.child_by_field_name("argument")
         assert argument is not None
         if text(node).startswith("&"):
@@ -168,6 +174,7 @@ class Expressions(CNames):
         return self.value(node.child_by_field_name("value") or node.named_children[-1], scope)
 
     def _binary_expression(self, node: Node, scope: CScope) -> Value:
+        """An operator of two operands; what stands behind ``&&`` and ``||`` may change nothing where it may not run."""
         left, right = node.child_by_field_name("left"), node.child_by_field_name("right")
         op = text(node.child_by_field_name("operator"))
         assert left is not None and right is not None
@@ -200,6 +207,7 @@ class Expressions(CNames):
         raise NotImplementedError
 
     def _of_pointers(self, op: str, x: Value, y: Value) -> Value:
+        """Pointers compared, asked whether they are null, or moved by a whole number."""
         if op in ("==", "!=") and all(isinstance(v, (CRef, Null)) or _zero(v) for v in (x, y)):
             same = x == y if isinstance(x, CRef) and isinstance(y, CRef) else isinstance(x, CRef) == isinstance(y, CRef)
             return CNumber(same == (op == "=="), BOOL)
@@ -212,6 +220,7 @@ class Expressions(CNames):
         raise Refused(f"operator {op} of pointers", "it is not read")
 
     def _unary_expression(self, node: Node, scope: CScope) -> Value:
+        """``!``, ``-`` and ``+``; an operator of the source's own is taken first."""
         op, argument = text(node.child_by_field_name("operator")), node.child_by_field_name("argument")
         assert argument is not None
         if op == "!":
@@ -227,6 +236,7 @@ class Expressions(CNames):
         raise Refused(f"operator {op}", "it is not read")
 
     def _conditional_expression(self, node: Node, scope: CScope) -> Value:
+        """``c ? a : b``, numbers in the wider type; neither side may change anything where c is data."""
         asked, yes, no = (node.child_by_field_name(n) for n in ("condition", "consequence", "alternative"))
         assert asked is not None and yes is not None and no is not None
         c = self.condition(asked, scope)

@@ -32,6 +32,8 @@ class DeviceFunction:
     """
 
     def __init__(self, sources: Sources, function: Function, fixed: Mapping[str, Any], batch: str) -> None:
+        """``fixed`` are parameters with a value of their own, which are then no inputs; ``batch`` names the leading
+        dimensions."""
         self.sources, self.function, self.batch = sources, function, tuple(batch.split())
         self.name, self.file, self.fixed = function.name, function.file, dict(fixed)
         self.__name__ = function.name.rpartition("::")[2]

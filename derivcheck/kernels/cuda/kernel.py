@@ -170,6 +170,7 @@ class Kernel(DeviceFunction):
         return sizes
 
     def _probed(self) -> FirstReading:
+        """Read the kernel without data until its memory's shapes are known; each reading may teach a hint and start anew."""
         hints = Hints()
         for n, v in self.fixed.items():
             if isinstance(v, str):

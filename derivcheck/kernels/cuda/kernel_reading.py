@@ -29,6 +29,7 @@ class KernelReading(Reading):
     def __init__(
         self, f: FunctionRead, inputs: Mapping[str, Any] | None, shapes: Shapes | None, hints: Hints, sizes: Mapping[str, Any]
     ) -> None:
+        """``inputs`` and ``shapes`` are None while shapes are looked for; ``hints`` are what former readings taught."""
         super().__init__(f, inputs, shapes)
         self.rank, self.hints = 0, hints
         self.lanes = Lanes(hints, sizes, self.probing)
@@ -80,6 +81,7 @@ class KernelReading(Reading):
     # -- parameters ---------------------------------------------------------------------------
 
     def _bound(self, p: Parameter) -> CRef:
+        """The cell of a parameter: flat memory behind a pointer, a whole number of sizes, or values for each launch."""
         memory, kind, fixed = self.machine.memory, p.type, self.f.fixed
         if p.name in fixed and not isinstance(fixed[p.name], str):
             return memory.new(*self._fixed(p, fixed[p.name]))
@@ -94,6 +96,7 @@ class KernelReading(Reading):
         return memory.new(self._value(p.name, kind), kind)
 
     def _flat(self, p: Parameter, kind: Pointer | Array) -> CRef:
+        """Memory behind a pointer; an output where it is written and never read before."""
         of = kind.to if isinstance(kind, Pointer) else kind.of
         inner = shape_of(of)
         if inner is None:

@@ -44,6 +44,7 @@ class Loops(Threads):
     """Reads loops whose number of turns is an expression."""
 
     def _do_for_statement(self, node: Node, scope: CScope) -> tuple[Exits, bool]:
+        """A loop over a range is read once, its counter an index; one that threads share runs over the threads, too."""
         if self.lanes is None:
             return super()._do_for_statement(node, scope)
         inner = scope.inner()

@@ -105,6 +105,7 @@ class Machine(Calls):
         return (self.call(f, arguments, types, this),)
 
     def _method(self, function: Node, given: list[Node], scope: CScope) -> Value:
+        """``a.f(...)`` and ``p->f(...)`` of the source's own structs; ``this`` is a copy where ``a`` has no place."""
         base, name = function.child_by_field_name("argument"), text(function.child_by_field_name("field"))
         assert base is not None
         arrow = any(c.type == "->" for c in function.children)

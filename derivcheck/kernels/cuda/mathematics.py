@@ -60,6 +60,7 @@ def _kind(*values: CNumber) -> Scalar:
 
 
 def _unary(name: str) -> Callable[[CNumber], CNumber]:
+    """The function of one number: Python's own where it is given, torch's on tensors."""
     plain, tensors = _UNARY[name]
 
     def f(x: CNumber) -> CNumber:
@@ -87,6 +88,7 @@ def _greatest(x: CNumber, y: CNumber) -> CNumber:
 
 
 def _extreme(x: CNumber, y: CNumber, plain: Callable[..., Any], both: Callable[..., Any], bound: str) -> CNumber:
+    """The larger or smaller of two; what lanes or a loop gather becomes an extreme over them."""
     kind = max(x.type, y.type, key=lambda t: t.rank)
     a, b = (convert(v, kind).value for v in (x, y))
     for v, other in ((a, b), (b, a)):
@@ -122,6 +124,7 @@ def _atan2(y: CNumber, x: CNumber) -> CNumber:
 
 
 def _pow(x: CNumber, y: CNumber) -> CNumber:
+    """The power; a small whole exponent that is given stays a Python int, so that negative bases keep their power."""
     kind = _kind(x, y)
     base, power = x.value, y.value
     if x.known and y.known:
@@ -258,6 +261,7 @@ def _determinant(m: Value) -> Value:
 
 
 def _det(columns: list[tuple[Any, ...]]) -> CNumber:
+    """The determinant, expanded along the first row."""
     if len(columns) == 1:
         found: CNumber = columns[0][0]
         return found
@@ -273,6 +277,7 @@ def _minor(columns: list[tuple[Any, ...]], i: int, j: int) -> CNumber:
 
 
 def _inverse(m: Value) -> Value:
+    """The adjugate over the determinant."""
     columns = _columns(m)
     n, inverse = len(columns), of_numbers("/", ONE, _det(columns))
 
@@ -342,6 +347,7 @@ def _alone(a: Value, name: str, beside: list[Value]) -> Value:
 
 
 def _elementwise(name: str, arguments: list[Value]) -> Value:
+    """A function of numbers on each component of vectors; a number beside them stands for a vector of it."""
     f = ELEMENTWISE[name]
     shaped = [a for a in arguments if isinstance(a, Aggregate)]
     if not shaped:

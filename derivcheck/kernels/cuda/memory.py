@@ -37,6 +37,7 @@ class Memory:
     """The cells, and which parameters were added to before anything was written to them."""
 
     def __init__(self) -> None:
+        """``outputs`` are the cells that are results; ``added`` results that were added to before they were written."""
         self.store: Store = {}
         self.added: dict[str, None] = {}
         self.outputs: dict[int, str] = {}
@@ -136,6 +137,7 @@ def settled(value: Value) -> Value:
     """A value that may be used: elements are loaded, and what was not written is refused."""
 
     def leaf(v: Value) -> Value:
+        """One number: loaded now where it was not yet; refused where nothing was written."""
         if isinstance(v, Load):
             return v.take()
         if isinstance(v, Start):

@@ -118,6 +118,7 @@ class CNames:
         return self._identifier(node, scope)
 
     def _identifier(self, node: Node, scope: CScope) -> Value:
+        """What a name means: a variable, a number of the template, something global, or a field of ``this``."""
         name = text(node)
         found = scope.variable(name)
         if found is not None:
@@ -145,6 +146,7 @@ class CNames:
         return self.memory.raw(ref) if isinstance(ref.type, Array) else self.memory.read(ref)
 
     def _global(self, name: str, scope: CScope, node: Node | None = None) -> Value | None:
+        """A macro, a constant or an enumerator of the files, or one that C++ itself has; None where there is none."""
         sources = self.sources
         if name in sources.twice:
             raise Refused(f"{name!r}", "it is defined twice, and differently")

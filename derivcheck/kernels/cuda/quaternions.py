@@ -28,6 +28,7 @@ def of_quaternions(op: str, a: Value, b: Value) -> Value:
 
 
 def _hamilton(q: Aggregate, p: Aggregate) -> Aggregate:
+    """Hamilton's product; components are kept as x, y, z, w."""
     (qx, qy, qz, qw), (px, py, pz, pw) = q.items, p.items
     rows = (
         (("+", qw, px), ("+", qx, pw), ("+", qy, pz), ("-", qz, py)),

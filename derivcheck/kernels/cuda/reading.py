@@ -87,6 +87,7 @@ class Reading:
     def __init__(
         self, f: FunctionRead, inputs: Mapping[str, Any] | None, shapes: Shapes | None, also: tuple[str, ...] = ()
     ) -> None:
+        """``inputs`` and ``shapes`` are None while shapes are looked for; ``also`` names variables that are results, too."""
         self.f, self.given, self.machine = f, inputs, Machine(f.sources)
         self.shapes, self.probing, self.also = shapes or Shapes(), shapes is None, also
         self.rank = 0 if self.probing else len(f.batch)
@@ -144,6 +145,7 @@ class Reading:
     # -- parameters -----------------------------------------------------------------------
 
     def _bound(self, p: Parameter) -> CRef:
+        """The cell of a parameter: a given value, an input, or a result that starts unwritten."""
         memory, kind = self.machine.memory, p.type
         if p.name in self.f.fixed:
             return memory.new(*self._fixed(p, self.f.fixed[p.name]))
@@ -161,6 +163,7 @@ class Reading:
         return p.name in self.also if self.probing else p.name in self.shapes.inputs
 
     def _fixed(self, p: Parameter, value: Any) -> tuple[Value, Type]:
+        """A value that was given for a parameter, as C++ has it, with its type."""
         if value is None and isinstance(p.type, Pointer):
             return Null(), p.type
         if isinstance(value, (bool, int, float)) and isinstance(p.type, Scalar):
@@ -206,6 +209,7 @@ class Reading:
         return CNumber(torch.tensor(0.5, dtype=torch.float64), of)
 
     def _pointer(self, p: Parameter, output: bool) -> CRef:
+        """An array behind a pointer; while shapes are looked for it is long enough, and notes how far it is read."""
         kind, memory = p.type, self.machine.memory
         of = kind.to if isinstance(kind, Pointer) else kind.of  # type: ignore[union-attr]
         if isinstance(of, Pointer):
@@ -298,6 +302,7 @@ class Reading:
         return shapes
 
     def _shaped(self, name: str, kind: Type, indexed: bool) -> list[tuple[str, Type, tuple[int, ...]]]:
+        """The tensors that a parameter stands for, with C++ type and shape: one for each field of a struct."""
         if isinstance(kind, Struct):
             return [x for n, t in kind.fields if t != BOOL for x in self._shaped(f"{name}_{n}", t, True)]
         if isinstance(kind, (Pointer, Array)):
@@ -309,6 +314,7 @@ class Reading:
         return [(name, kind, shape_of(kind) or ())]
 
     def _written(self, p: Parameter, shapes: Shapes) -> None:
+        """Note the shape of what the function wrote through a parameter; what it left as it was is no result."""
         ref = self.cells[p.name]
         now, before = self.machine.memory.raw(ref), self.before[ref.cell]  # type: ignore[index]
         if not isinstance(p.type, (Pointer, Array)):

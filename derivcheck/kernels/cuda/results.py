@@ -36,6 +36,7 @@ def folded(parts: list[torch.Tensor], shape: tuple[int, ...], rank: int) -> torc
 
 
 def _whole(value: Value, like: torch.Tensor) -> torch.Tensor:
+    """A number of the reading as a tensor of the launch's shape; what was never written is 0."""
     if isinstance(value, Load):
         value = value.take()
     if isinstance(value, (Start, Unset)):

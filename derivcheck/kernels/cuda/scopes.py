@@ -119,6 +119,7 @@ class Types:
             return None
 
     def _named(self, name: str, scope: CScope) -> Type:
+        """The type of a name: of the template, a struct, an alias or an enumeration of the files, or one that is built in."""
         if name == "void":
             return Void()
         given = scope.type(name)
@@ -163,6 +164,7 @@ class Types:
         return Struct(name, tuple(fields), frozenset(own), bool(constructors))
 
     def _template(self, node: Node, scope: CScope) -> Type:
+        """A type with arguments: the vectors, matrices and quaternions of GLM, and arrays."""
         name = text(node.child_by_field_name("name"))
         found = node.child_by_field_name("arguments")
         arguments = [_plain(a) for a in found.named_children] if found is not None else []

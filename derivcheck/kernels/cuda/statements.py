@@ -114,6 +114,7 @@ class Statements(Assignments):
         return [Exit("return", ALWAYS, self.memory.store, value)], False
 
     def _returned(self, node: Node, scope: CScope) -> Value:
+        """What ``return`` gives: a place where the function returns a reference, else a value of its type."""
         found: Value | None = None
         if scope.refers:
             place = self.place(node, scope)
@@ -148,6 +149,7 @@ class Statements(Assignments):
         raise Refused("static", "the variable keeps its value from call to call", "Pass it as a parameter.")
 
     def _declare(self, node: Node, declarator: Node, scope: CScope) -> None:
+        """One variable of a declaration, with its value; a reference shares the place that it refers to."""
         given = declarator.child_by_field_name("value") if declarator.type == "init_declarator" else None
         inner = declarator.child_by_field_name("declarator") if declarator.type == "init_declarator" else declarator
         written = node.child_by_field_name("type")
@@ -182,6 +184,7 @@ class Statements(Assignments):
         return [n for n in given.named_children if n.type != "comment"]
 
     def _initial(self, kind: Type, given: Node | None, scope: CScope) -> tuple[Value, Type]:
+        """The first value of a variable and its type, which ``auto`` and ``float a[]`` take from the value."""
         if given is None:
             start: Value = Braces(()) if isinstance(kind, Array) and kind.n is None else Unset()
             return (start if isinstance(start, Braces) else self._unset(kind)), kind
@@ -223,6 +226,7 @@ class Statements(Assignments):
     # -- if ---------------------------------------------------------------------------------
 
     def _do_if_statement(self, node: Node, scope: CScope) -> tuple[Exits, bool]:
+        """The branch that is taken, where the condition is known; else both, joined afterwards."""
         scope = scope.inner()
         clause = node.child_by_field_name("condition")
         yes, no = node.child_by_field_name("consequence"), node.child_by_field_name("alternative")
@@ -284,6 +288,7 @@ class Statements(Assignments):
     # -- loops ------------------------------------------------------------------------------
 
     def _do_for_statement(self, node: Node, scope: CScope) -> tuple[Exits, bool]:
+        """The loop turn by turn, each condition known; what left it early (``break``, ``return``) is joined at the end."""
         scope = scope.inner()
         first, asked, step, body = (node.child_by_field_name(n) for n in ("initializer", "condition", "update", "body"))
         assert body is not None

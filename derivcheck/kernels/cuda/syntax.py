@@ -144,6 +144,7 @@ def read_sources(source: str | Path, include: Iterable[str | Path] = ()) -> Sour
     folders = [Path(p) for p in include]
 
     def read(path: Path, folders: list[Path]) -> None:
+        """Collect a file, those that it includes before it."""
         if path.resolve() in seen:
             return
         seen.add(path.resolve())
@@ -173,6 +174,7 @@ def _plain(source: bytes) -> bytes:
 
 
 def _bytes(path: Path) -> bytes:
+    """The file's text in UTF-8; anything else is refused."""
     if not path.is_file():
         raise InputError(f"there is no file {path}; expected a file of CUDA source, or the source itself")
     found = path.read_bytes()
@@ -205,6 +207,7 @@ def _collect(root: Node, found: Sources, file: str, template: Node | None = None
 
 
 def _take(node: Node, found: Sources, file: str, template: Node | None, owner: str | None) -> None:
+    """Put one declaration into its table; what is defined twice and differently is noted, and refused where it is used."""
     kind = node.type
     branch = taken(node, found.macros.keys() | found.patterns) if kind in KINDS else None
     if branch is not None:
@@ -257,6 +260,7 @@ def _function_declarator(node: Node) -> Node:
 
 
 def _function(node: Node, found: Sources, file: str, template: Node | None, owner: str | None) -> None:
+    """Put a function under its name; overloads stand side by side."""
     try:
         declarator = _function_declarator(node)
     except InputError:
@@ -277,6 +281,7 @@ def _template(node: Node) -> Iterator[tuple[str, bool, Node | None]]:
 
 
 def _struct(node: Node, found: Sources, file: str, name: str = "") -> None:
+    """Put a struct under its name, with its methods."""
     body = node.child_by_field_name("body")
     name = name or text(node.child_by_field_name("name"))
     if body is not None:
@@ -289,6 +294,7 @@ def _struct(node: Node, found: Sources, file: str, name: str = "") -> None:
 
 
 def _enum(node: Node, found: Sources) -> None:
+    """Put the enumerators under their names, each with the one before, from which its value follows."""
     body, last = node.child_by_field_name("body"), None
     if body is not None:
         found.enumerations.add(text(node.child_by_field_name("name")))
@@ -303,6 +309,7 @@ def _enum(node: Node, found: Sources) -> None:
 
 
 def _declaration(node: Node, found: Sources, file: str) -> None:
+    """Put the constants of a declaration under their names; other variables are not read."""
     kind = node.child_by_field_name("type")
     if kind is not None and kind.type == "enum_specifier":
         _enum(kind, found)

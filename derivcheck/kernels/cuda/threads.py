@@ -118,6 +118,7 @@ class Threads(Each):
         return exits, goes_on if nodes else True
 
     def _do_if_statement(self, node: Node, scope: CScope) -> tuple[Exits, bool]:
+        """After it a thread's index is bounded where it was before, or where the threads beyond the bound left by it."""
         lanes = self.lanes
         if lanes is None:
             return super()._do_if_statement(node, scope)

@@ -208,6 +208,7 @@ def _symbolic(condition: Any, yes: Any, no: Any) -> Any:
 
 
 def _where(condition: torch.Tensor, yes: Any, no: Any) -> torch.Tensor:
+    """``torch.where`` in the type of the tensors; two numbers make a float, a bool or a whole number, as they are."""
     tensors = [v for v in (yes, no) if isinstance(v, torch.Tensor)]
     floating = any(v.is_floating_point() for v in tensors) or any(isinstance(v, float) for v in (yes, no))
     kinds = {v.dtype for v in tensors}

@@ -59,6 +59,7 @@ def _groups(flat: FlatMemory, seen: list[Access]) -> list[list[Access]]:
 
 
 def _apart(group: list[Access], axis: Axis) -> bool:
+    """Whether accesses of lanes along an axis never meet: each has a digit of its own, or all of them are atomic."""
     kinds = {a.kind for a in group}
     if kinds == {"atomic"} or kinds == {"add"} and axis.thread is None:
         return True
@@ -82,6 +83,7 @@ def _own(digit: Poly, axis: Axis, axes: tuple[Axis, ...]) -> Poly | None:
 
 
 def _refuse(flat: FlatMemory, group: list[Access], axis: Axis) -> None:
+    """Say which lanes meet where: a fault of the kernel among threads, unread among turns of a loop."""
     last = [a for a in group if a.kind != "read"][-1]
     kinds = {a.kind for a in group}
     if axis.thread and "read" not in kinds:

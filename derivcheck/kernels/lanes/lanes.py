@@ -47,6 +47,7 @@ class Lanes:
     """The open axes and the conditions."""
 
     def __init__(self, hints: Hints, sizes: Mapping[str, Any], probing: bool) -> None:
+        """The axes that threads make are there from the start, each with a tensor dimension of its own; loops add theirs."""
         self.hints, self.sizes, self.probing = hints, sizes, probing
         self.axes: list[Axis] = []
         self.facts: list[Poly] = []
@@ -279,6 +280,7 @@ class Lanes:
         return p.evaluate(self._value)
 
     def _value(self, a: Atom) -> Any:
+        """A size, an index or an entry of data on numbers; an index is a range along its axis."""
         if isinstance(a, Size):
             if a.name not in self.sizes:
                 raise Refused(a.name, "no dimension of an input tells it", f"Say with dims= where {a.name} is.")

@@ -36,6 +36,7 @@ class _Writer:
         """A term with its comparisons of real numbers written out, and the names of comparisons by what they say."""
 
         def change(t: Term) -> Term:
+            """A bracket that reads a truth value, as what that value was defined to say; as it is where that is not known."""
             if not isinstance(t, Bracket) or not isinstance(t.operand, Term):
                 return t
             truth = t.operand

@@ -135,6 +135,7 @@ class Context:
     def __init__(
         self, rules: Rules, mode: Mode, facts: Facts, top: Iterable[Index] = (), deadline: float | None = None
     ) -> None:
+        """``top`` are the indices of the definition itself; past ``deadline`` (of ``time.monotonic``) the work stops."""
         self.rules, self.mode, self.facts, self.deadline = rules, mode, facts, deadline
         self.top: frozenset[Index] = frozenset(top)
         self.conditions: dict[str, None] = {}

@@ -80,6 +80,7 @@ class Substitution:
         meanings: Meanings | None = None,
         single: Mapping[ProofAtom, Expression] | None = None,
     ) -> None:
+        """``moves`` say what indices become, ``meanings`` what names stand for, ``single`` what whole atoms become."""
         self.context, self.meanings, self.single = context, meanings or {}, single or {}
         self.names = frozenset(self.meanings).union(*(a.elements for a in self.single))
         self.moves: dict[Index, Poly] = {i: as_poly(p) for i, p in moves.items()}
