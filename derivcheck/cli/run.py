@@ -28,7 +28,7 @@ from derivcheck.files import REPORT, Outputs, digest, marked, usable_folder, wri
 from derivcheck.training.data import Table, read_table
 from derivcheck.training.device import choose_device
 from derivcheck.training.history import History, histories_csv
-from derivcheck.training.plots import fit_png, loss_png
+from derivcheck.training.plots import fit_png, fonts, loss_png
 from derivcheck.training.train import Plan, prepare, train
 
 FILES = (REPORT, "fit.png", "loss.png", "derivation.md", "derivation.tex", "gradients.py", "history.csv")
@@ -77,7 +77,8 @@ def main_job(settings: Settings, force: bool = False) -> int:
     outcome = _train(settings, screen, model, plan, table, true, gradient, place)
     screen.outcome(outcome, settings)
     files = _files(settings, derivation, reports, outcome)
-    screen.files(settings.out, outputs.write({settings.out / name: content for name, content in files.items()}))
+    written = outputs.write({settings.out / name: content for name, content in files.items()})
+    screen.files(settings.out, written, fonts([*table.features, *table.targets])[1])
     first = next(iter(outcome.histories.values()))
     if first.diverged:
         raw = settings.data is not None and not settings.standardize

@@ -96,9 +96,11 @@ class Screen:
         for line in explanation(outcome, settings, differences(outcome)):
             self.console.print(line, markup=False)
 
-    def files(self, folder: Path, written: Sequence[Path]) -> None:
-        """Where the results are."""
+    def files(self, folder: Path, written: Sequence[Path], without_font: str = "") -> None:
+        """Where the results are, and which letters of the pictures no installed font has."""
         self.console.print(f"\nWritten to {folder}: {', '.join(p.name for p in written)}", markup=False)
+        if without_font:
+            self.console.print(f"No installed font has {without_font}; boxes stand for it in the pictures.", markup=False)
 
     def error(self, text: str) -> None:
         """One sentence on standard error."""

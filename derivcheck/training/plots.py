@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping, Sequence
+import warnings
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -11,6 +13,7 @@ import torch
 from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.font_manager import findSystemFonts, fontManager, get_font
 
 Line = tuple[torch.Tensor, torch.Tensor]  # weight (out, in), bias (out,)
 
@@ -32,6 +35,62 @@ _LINES: tuple[dict[str, Any], ...] = (
     {"color": "#000000", "linestyle": "-", "linewidth": 0.9},
 )
 _DOTS = ("o", "x", "^", "s", "+")
+# Fonts with Chinese, Japanese and Korean letters: on Linux, Windows, macOS.
+_EAST_ASIAN = (
+    "Noto Sans CJK SC",
+    "Noto Sans CJK JP",
+    "Noto Sans SC",
+    "Source Han Sans SC",
+    "Source Han Sans CN",
+    "WenQuanYi Micro Hei",
+    "WenQuanYi Zen Hei",
+    "Droid Sans Fallback",
+    "Microsoft YaHei",
+    "SimHei",
+    "Yu Gothic",
+    "Malgun Gothic",
+    "PingFang SC",
+    "Hiragino Sans GB",
+    "Heiti SC",
+    "Arial Unicode MS",
+)
+_FIRST = "DejaVu Sans"  # comes with matplotlib
+
+
+def fonts(texts: Iterable[str]) -> tuple[list[str], str]:
+    """The installed fonts that ``texts`` need, in the order in which they are asked, and the letters that none of them has.
+
+    >>> fonts(["x_1", "größe"])
+    (['DejaVu Sans'], '')
+    """
+    left = {c for text in texts for c in text if c.isprintable() and not c.isspace()}
+    chosen: list[str] = []
+    for name, path in _candidates():
+        if has := {c for c in left if get_font(path).get_char_index(ord(c))}:
+            chosen.append(name)
+            left -= has
+        if not left:
+            break
+    return chosen or [_FIRST], "".join(sorted(left))
+
+
+def _candidates() -> Iterator[tuple[str, str]]:
+    """Fonts by name, with their files: matplotlib's own, known ones, then whatever is on the machine.
+
+    matplotlib remembers a list of fonts from the day on which it was first loaded; what was installed since is added here.
+    """
+    known = {f.name: f.fname for f in fontManager.ttflist}
+    for name in (_FIRST, *_EAST_ASIAN):
+        if name in known:
+            yield name, known[name]
+    seen = {f.fname for f in fontManager.ttflist}
+    for path in sorted(findSystemFonts(), key=lambda p: ("Sans" not in p, "Regular" not in p, p)):
+        if path not in seen:
+            try:
+                fontManager.addfont(path)
+            except (OSError, RuntimeError):  # a font that matplotlib cannot read
+                continue
+            yield fontManager.ttflist[-1].name, path
 
 
 def fit_png(
@@ -48,7 +107,7 @@ def fit_png(
     """
     x, y = x.detach().cpu().double(), y.detach().cpu().double()
     lines = {label: (w.detach().cpu().double(), b.detach().cpu().double()) for label, (w, b) in fits.items()}
-    with rc_context(_STYLE):
+    with _style([*features, *targets]):
         if x.shape[1] == 1 and y.shape[1] == 1:
             figure = Figure(figsize=(6.4, 4.0), layout="constrained")
             _lines_over_data(figure.subplots(), x, y, lines, features[0], targets[0])
@@ -67,7 +126,7 @@ def loss_png(losses: Mapping[str, Sequence[float]], floor: float | None = None, 
     Returns:
         A PNG, 6.4 inches wide.
     """
-    with rc_context(_STYLE), np.errstate(over="ignore"):  # a run that diverged has losses at the edge of the type
+    with _style(losses), np.errstate(over="ignore"):  # a run that diverged has losses at the edge of the type
         figure = Figure(figsize=(6.4, 4.0), layout="constrained")
         axes = figure.subplots()
         for style, (label, values) in zip(_LINES * len(losses), losses.items()):
@@ -88,8 +147,8 @@ def _lines_over_data(axes: Axes, x: torch.Tensor, y: torch.Tensor, fits: Mapping
     ends = torch.stack([x.min(), x.max()])
     for style, (label, (w, b)) in zip(_LINES * len(fits), fits.items()):
         axes.plot(ends, w[0, 0] * ends + b[0], label=label, **style)
-    axes.set_xlabel(feature)
-    axes.set_ylabel(target)
+    axes.set_xlabel(feature, parse_math=False)  # dollars in a column's name are dollars
+    axes.set_ylabel(target, parse_math=False)
     axes.legend()
 
 
@@ -108,11 +167,19 @@ def _predicted_against_actual(x: torch.Tensor, y: torch.Tensor, fits: Mapping[st
             axes.scatter(y[:, k], x @ w[k] + b[k], s=20, linewidths=0.9, marker=dot, label=label, **filled)
         low, high = float(y[:, k].min()), float(y[:, k].max())
         axes.plot([low, high], [low, high], color="#555555", linewidth=0.9, label="predicted = actual")
-        axes.set_xlabel(f"{targets[k]}, actual")
-        axes.set_ylabel(f"{targets[k]}, predicted")
+        axes.set_xlabel(f"{targets[k]}, actual", parse_math=False)
+        axes.set_ylabel(f"{targets[k]}, predicted", parse_math=False)
     handles, labels = grid.flat[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=min(len(labels), 3))
     return figure
+
+
+@contextmanager
+def _style(texts: Iterable[str]) -> Iterator[None]:
+    """The pictures' own style, with fonts for ``texts``; what no font has is drawn as boxes, and :func:`fonts` says so."""
+    with rc_context({**_STYLE, "font.family": fonts(texts)[0]}), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=r"Glyph \d+")
+        yield
 
 
 def _png(figure: Figure) -> bytes:

@@ -20,6 +20,7 @@ from typer.testing import CliRunner, Result
 
 from derivcheck.cli.app import app
 from derivcheck.cli.run import least_squares
+from derivcheck.training import plots
 from derivcheck.training.contraction import contraction
 from derivcheck.training.data import read_table
 from derivcheck.training.train import prepare, train
@@ -368,3 +369,18 @@ def test_bad_input_is_one_sentence_and_exit_2(arguments: list[str], sentence: st
 def test_bad_usage_exits_2(arguments: list[str]) -> None:
     result = run(*arguments)
     assert result.exit_code == 2 and "Traceback" not in result.output
+
+
+@pytest.mark.parametrize("there", [True, False])
+@pytest.mark.filterwarnings("error")
+def test_columns_named_in_chinese_and_with_dollars(there: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = [[0.1 * k, 0.2 * k + 0.01 * (k % 3)] for k in range(12)]
+    data = written(tmp_path / "a.csv", [r"身高 $\foo$", "price_$"], rows)
+    if not there:  # no font but matplotlib's own
+        monkeypatch.setattr(plots, "findSystemFonts", list)
+        monkeypatch.setattr(plots, "_EAST_ASIAN", ())
+    result = run("--data", data, "--target", "price_$", "--epochs", "2", "--out", tmp_path / "out")
+    assert result.exit_code == 0, result.output
+    boxes = plots.fonts(["身高"])[1]
+    assert (f"No installed font has {boxes}; boxes stand for it" in result.output) == bool(boxes) and (there or boxes == "身高")
+    assert (tmp_path / "out" / "fit.png").stat().st_size > 5000
