@@ -39,7 +39,7 @@ class Forms:
         alias: Mapping[str, str],
         plain: Forms | None = None,
     ) -> None:
-        """``lemmas`` and ``alias`` are what was proved before; ``plain`` are the forms in the plainest mode, for a richer one."""
+        """No normal form yet; without ``plain`` these are the plain ones themselves."""
         self.sides, self.context, self.lemmas, self.alias = sides, context, lemmas, alias
         self.plain = plain or self
         self.invariants: dict[str, Expression] = {}
