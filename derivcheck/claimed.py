@@ -14,7 +14,7 @@ from derivcheck.derived import Derivation
 from derivcheck.errors import InputError
 from derivcheck.notation.program.definitions import Input
 from derivcheck.notation.program.program import Program
-from derivcheck.tracing.trace import trace
+from derivcheck.tracing.trace import TraceOptions, trace
 
 
 @dataclass(frozen=True)
@@ -81,10 +81,10 @@ def claimed(
     try:
         if examples is None:
             dims = {n: known[n] for n in names}
-            found = trace(ordered, {}, dims, own, within=d.program.requires, custom_functions=custom_functions)
+            found = trace(ordered, {}, dims, own, TraceOptions(custom_functions, within=d.program.requires))
         else:
             given = {n: examples[n] for n in names}
-            found = trace(ordered, given, constants=own, sizes="given", custom_functions=custom_functions)
+            found = trace(ordered, given, constants=own, options=TraceOptions(custom_functions, sizes="given"))
     except InputError:
         if refusals:
             raise refusals[0] from None

@@ -66,9 +66,10 @@ def derive(
         return Derivation(inside(parse_program(forward, dims)), wrt)
     torch = sys.modules.get("torch")
     if torch is not None and isinstance(forward, torch.nn.Module):
-        from derivcheck.tracing.modules import trace_module  # tracing loads torch
+        from derivcheck.tracing.modules import LossAfter, trace_module  # tracing loads torch
 
-        traced = trace_module(forward, args, inputs, loss=loss, target=target, dims=dims, constants=constants)
+        after = LossAfter(loss, target) if loss is not None or target is not None else None
+        traced = trace_module(forward, args, {**inputs, **(constants or {})}, loss=after, dims=dims)
     elif torch is not None and isinstance(forward, type) and issubclass(forward, torch.autograd.Function):
         own = "its backward is the user's own, and need not be the gradient of its forward"
         advice = "Derive its forward as a function of its own; dc.check compares the two."

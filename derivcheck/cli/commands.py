@@ -23,6 +23,7 @@ from derivcheck.files import Outputs, marked, marked_pdf
 from derivcheck.kernels.cuda.function import DeviceFunction
 from derivcheck.notation.program.program import Program
 from derivcheck.tracing.modules import trace_module
+from derivcheck.tracing.trace import TraceOptions
 
 if TYPE_CHECKING:
     from derivcheck.checking.report.report import Report
@@ -104,7 +105,7 @@ def run_check(
     values: Mapping[str, Any] = {}
     if isinstance(forward, torch.nn.Module):
         if means is None:  # its sizes are asked for; a Function of its own is what is checked
-            traced = trace_module(forward, dims=named, constants=constants, custom_functions="forward")
+            traced = trace_module(forward, inputs=constants, dims=named, options=TraceOptions("forward"))
             program, values = traced.program, traced.values
         else:
             d = derive(means, dims=named, constants=constants)

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from derivcheck.errors import UnsupportedOperation
-from derivcheck.tracing.trace import Traced, trace
+from derivcheck.tracing.trace import Traced, TraceOptions, trace
 
 MOST = 200  # operators that are still traced: a loop over a long axis calls thousands
 
@@ -43,4 +43,4 @@ def traced_with_gradients(run: Callable[[dict[str, Any]], Sequence[Any]], tensor
     )
     if len(graph.graph.nodes) > MOST:
         raise UnsupportedOperation("a long graph", f"the code calls {len(graph.graph.nodes)} operators at these sizes")
-    return trace(dispatched, dict(tensors), custom_functions="forward", sizes="given")
+    return trace(dispatched, dict(tensors), options=TraceOptions("forward", sizes="given"))

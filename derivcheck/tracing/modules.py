@@ -4,7 +4,7 @@ A parameter is called by its dotted name with ``_`` for ``.``.  The sizes that t
 (``LayerNorm(5).normalized_shape``) follow the sizes of their parameters in each trace.
 
 >>> import torch
->>> traced = trace_module(torch.nn.Linear(3, 2), loss=torch.nn.MSELoss())
+>>> traced = trace_module(torch.nn.Linear(3, 2), loss=LossAfter(torch.nn.MSELoss()))
 >>> traced.program.inputs, [str(p) for p in traced.program.dims("weight")]
 (('input', 'weight', 'bias', 'target'), ['out', 'in'])
 """
@@ -15,7 +15,7 @@ import inspect
 import itertools
 import keyword
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -24,17 +24,25 @@ from torch import nn
 from derivcheck.errors import InputError
 from derivcheck.notation.integers.polynomials import Poly, Size, as_poly, size
 from derivcheck.notation.text.dims import parse_dims, parse_input
-from derivcheck.tracing.program.apply_rows import has_row
+from derivcheck.tracing.program.apply_rows import CodeTensors
 from derivcheck.tracing.program.copies import module_copy
 from derivcheck.tracing.program.inputs import Named, closed_over, copied, fill, input_slots, kind_of, module_names, spec_of
 from derivcheck.tracing.program.torch_modules import KnownSizes, example_inputs, known_sizes
-from derivcheck.tracing.recording.decompositions import decomposition
 from derivcheck.tracing.recording.dispatch import scripted
 from derivcheck.tracing.recording.run import Run
 from derivcheck.tracing.sizes.assign import Spec, Traceable
-from derivcheck.tracing.trace import Traced, program_of
+from derivcheck.tracing.trace import FOR_EVERY_SIZE, Traced, TraceOptions, program_of
 
 _CLASS_LOSSES = (nn.CrossEntropyLoss, nn.NLLLoss)
+
+
+@dataclass(frozen=True)
+class LossAfter:
+    """A loss module or function of (output, target) after the forward; without an example, the target is shaped like the
+    output (class indices for a classification loss)."""
+
+    function: Any
+    target: Any = None
 
 
 def trace_module(
@@ -42,25 +50,17 @@ def trace_module(
     args: Sequence[Any] = (),
     inputs: Mapping[str, Any] | None = None,
     *,
-    loss: Any = None,
-    target: Any = None,
+    loss: LossAfter | None = None,
     dims: Mapping[str, str] | None = None,
-    constants: Mapping[str, Any] | None = None,
-    custom_functions: str = "refuse",
-    sizes: str = "every",
-    named: Named | None = None,
+    options: TraceOptions = FOR_EVERY_SIZE,
 ) -> Traced:
-    """Trace a module's forward, with a loss of (output, target) after it where one is given.
+    """Trace a module's forward, with a loss after it where one is given.
 
     Args:
         module: the module, in train or eval mode as it is; its parameters and buffers give the values.
         args: example inputs, forward's own arguments by position.
-        inputs: forward's arguments by name.
-        loss: a loss module or a function of (output, target).
-        target: an example target; without one it is shaped like the output (class indices for a classification loss).
+        inputs: forward's arguments by name; those that are no tensors are constants.
         dims: dimensions by name, for forward's arguments and the target.
-        constants: arguments of forward that are not tensors.
-        sizes, named: see :func:`~derivcheck.tracing.trace.trace`.
 
     Raises:
         InputError: no example where the module's input ranks are not known, or names that clash.
@@ -69,78 +69,87 @@ def trace_module(
     if isinstance(module, torch.jit.ScriptModule):
         raise scripted(None)
     forward = inspect.signature(module.forward).parameters
-    given = _named(forward, args, inputs or {}, constants or {})
-    example: dict[str, int] = {}
-    specs: list[Spec] = []
-    preferred: dict[str, str] = {} if named is None else dict(named.titles)
+    given = _named(forward, args, inputs or {})
+    preferred: dict[str, str] = {} if options.named is None else dict(options.named.titles)
     if dims:
         given = {**_examples_of(dims, module, forward, given, preferred), **given}
     if not any(isinstance(t, torch.Tensor) for t in _leaves(given)):
         given = {**example_inputs(module, forward, preferred), **given}
-    structure = {n: input_slots(n, v, specs, example, named) for n, v in given.items()}
-    arguments = [s.name for s in specs]
-    own = _Own(module, example, specs, "")
-    _share(module, specs, example, preferred)
-    loss_own = _Own(loss, example, specs, "loss_") if isinstance(loss, nn.Module) else None
-    if isinstance(target, torch.Tensor):
-        specs.append(spec_of("target", target, example))
-        arguments.append("target")
-    elif target is not None:
-        raise InputError(f"target: expected a tensor, found {type(target).__name__}")
-    _distinct(specs)
-    late: dict[str, str] = {}
-    var_positional = next((p.name for p in forward.values() if p.kind is p.VAR_POSITIONAL), None)
+    code = _ModuleCode(module, given, options.named, preferred)
+    if loss is not None:
+        code.add_loss(loss)
+    _distinct(code.specs)
+    tensors = CodeTensors(code.values(), {**closed_over(code.own.skeleton.forward), **closed_over(code.loss)})
+    return program_of(
+        code.subject(), code.example, tensors, {**preferred, **code.own.preferred}, type(module).__name__, options
+    )
 
-    def call(tensors: dict[str, torch.Tensor], run: Run, sizes: Mapping[str, int]) -> Any:
+
+class _ModuleCode:
+    """A module, with its loss, as code of named tensors.
+
+    Attributes:
+        specs: the inputs, parameters and buffers; ``example`` has the value of each size in their dimensions.
+    """
+
+    def __init__(self, module: nn.Module, given: Mapping[str, Any], named: Named | None, preferred: dict[str, str]) -> None:
+        """``given`` are the forward's arguments; sizes of a known module are noted in ``preferred``, by their own names."""
+        self.module, self.given, self.parameters = module, given, inspect.signature(module.forward).parameters
+        self.example: dict[str, int] = {}
+        self.specs: list[Spec] = []
+        self.structure = {n: input_slots(n, v, self.specs, self.example, named) for n, v in given.items()}
+        self.own = _Own(module, self.example, self.specs, "")
+        _share(module, self.specs, self.example, preferred)
+        self.loss: Any = None
+        self.loss_own: _Own | None = None
+
+    def add_loss(self, loss: LossAfter) -> None:
+        """Put a loss after the forward."""
+        self.loss, target = loss.function, loss.target
+        self.loss_own = _Own(self.loss, self.example, self.specs, "loss_") if isinstance(self.loss, nn.Module) else None
+        if isinstance(target, torch.Tensor):
+            self.specs.append(spec_of("target", target, self.example))
+        elif target is not None:
+            raise InputError(f"target: expected a tensor, found {type(target).__name__}")
+
+    def values(self) -> dict[str, torch.Tensor]:
+        """The parameters and buffers of both."""
+        return {**self.own.values, **(self.loss_own.values if self.loss_own else {})}
+
+    def subject(self) -> Traceable:
+        """What the recordings run."""
+        shown = {n for s in self.specs for p in s.dims for n in p.sizes()}
+        losses = self.loss.modules() if isinstance(self.loss, nn.Module) else ()
+        forwards = [inspect.getattr_static(type(m), "forward", None) for m in (*self.module.modules(), *losses)]
+        names = tuple(module_names(*forwards, self.loss))
+        return Traceable(tuple(self.specs), self.call, frozenset(self.example) - shown, self.actual, names)
+
+    def call(self, tensors: dict[str, torch.Tensor], run: Run, sizes: Mapping[str, int]) -> Any:
         """The module's forward and the loss in one recording; a target that was not given is made of the output's shape."""
-        filled = {n: fill(v, tensors) for n, v in structure.items() if n in forward or not n.startswith("dropout_mask")}
-        more = filled.pop(var_positional, ()) if var_positional is not None else ()
-        out = own(tensors, sizes, run, tuple(more), filled)
-        if loss is None:
+        args, kwargs = self._arguments({n: fill(v, tensors) for n, v in self.structure.items() if self._takes(n)})
+        out = self.own(tensors, sizes, run, args, kwargs)
+        if self.loss is None:
             return out
         if "target" in tensors:
             goal = tensors["target"]
         else:
-            shape, dtype = _target_shape(loss, out)
+            shape, dtype = _target_shape(self.loss, out)
             goal = run.input("target", shape, dtype)
-        return loss_own(tensors, sizes, run, (out, goal), {}) if loss_own is not None else loss(out, goal)
+        return self.loss(out, goal) if self.loss_own is None else self.loss_own(tensors, sizes, run, (out, goal), {})
 
-    shown = {n for s in specs for p in s.dims for n in p.sizes()}
-
-    def actual() -> Any:
-        filled = {n: copied(v) for n, v in given.items() if n in forward or not n.startswith("dropout_mask")}
-        more = filled.pop(var_positional, ()) if var_positional is not None else ()
+    def actual(self) -> Any:
+        """One run of the forward on the example."""
+        args, kwargs = self._arguments({n: copied(v) for n, v in self.given.items() if self._takes(n)})
         with torch.no_grad():
-            return module_copy(module)(*more, **filled)
+            return module_copy(self.module)(*args, **kwargs)
 
-    forwards = [
-        inspect.getattr_static(type(m), "forward", None)
-        for m in (*module.modules(), *(loss.modules() if isinstance(loss, nn.Module) else ()))
-    ]
-    subject = Traceable(
-        tuple(specs),
-        call,
-        has_row,
-        decomposition,
-        frozenset(example) - shown,
-        actual,
-        tuple(module_names(*forwards, loss)),
-    )
-    values = {**own.values, **(loss_own.values if loss_own else {})}
-    preferred = {**preferred, **own.preferred}
-    name = type(module).__name__
-    closed = {**closed_over(own.skeleton.forward), **closed_over(loss)}
-    return program_of(
-        subject,
-        example,
-        name=name,
-        closed=closed,
-        values=values,
-        custom_functions=custom_functions,
-        preferred=preferred,
-        late=late,
-        sizes=sizes,
-    )
+    def _takes(self, name: str) -> bool:
+        return name in self.parameters or not name.startswith("dropout_mask")
+
+    def _arguments(self, filled: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """By position what a ``*args`` takes, the others by name."""
+        star = next((p.name for p in self.parameters.values() if p.kind is p.VAR_POSITIONAL), None)
+        return tuple(filled.pop(star, ()) if star is not None else ()), filled
 
 
 def _share(module: nn.Module, specs: list[Spec], example: dict[str, int], preferred: dict[str, str]) -> None:
@@ -169,9 +178,7 @@ def _share(module: nn.Module, specs: list[Spec], example: dict[str, int], prefer
         specs[k] = replace(s, dims=tuple(dims))
 
 
-def _named(
-    forward: Mapping[str, inspect.Parameter], args: Sequence[Any], inputs: Mapping[str, Any], constants: Mapping[str, Any]
-) -> dict[str, Any]:
+def _named(forward: Mapping[str, inspect.Parameter], args: Sequence[Any], inputs: Mapping[str, Any]) -> dict[str, Any]:
     """The example inputs by the names of the forward's parameters."""
     positional = [p.name for p in forward.values() if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
     star = next((p.name for p in forward.values() if p.kind is p.VAR_POSITIONAL), None)
@@ -181,7 +188,7 @@ def _named(
     if star is not None and len(args) > len(positional):
         given[star] = list(args[len(positional) :])
     open_ended = any(p.kind is p.VAR_KEYWORD for p in forward.values())
-    for n, v in {**inputs, **constants}.items():
+    for n, v in inputs.items():
         if n not in forward and not open_ended and not n.startswith("dropout_mask"):
             raise InputError(f"there is no parameter {n!r} of the module's forward; those are {', '.join(forward)}")
         given[n] = v

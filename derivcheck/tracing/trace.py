@@ -14,7 +14,7 @@ rows of :mod:`derivcheck.operators` say what each operator means.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,7 +24,7 @@ from derivcheck.errors import UnsupportedOperation
 from derivcheck.notation.program.definitions import Input
 from derivcheck.notation.program.program import Program
 from derivcheck.notation.program.requirements import Requirement
-from derivcheck.tracing.program.apply_rows import Walk
+from derivcheck.tracing.program.apply_rows import CodeTensors, Walk
 from derivcheck.tracing.program.inputs import Named, closed_over, function_subject
 from derivcheck.tracing.program.titles import titles
 from derivcheck.tracing.sizes.assign import Traceable
@@ -53,16 +53,34 @@ class Traced:
     fixed: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True)
+class TraceOptions:
+    """What a trace may do with the code.
+
+    Attributes:
+        custom_functions: ``refuse`` code that runs an ``autograd.Function`` (its backward need not be its forward's gradient),
+            or ``forward`` to derive from its forward, and say so.
+        sizes: ``every``; ``some``, to fix at the example's what the code branches or loops on, where that is refused otherwise;
+            ``given``, to fix all.
+        named: what the dimensions of examples are called, and which of them are equal.
+        within: what the sizes that ``dims`` names are meant to fulfil.
+    """
+
+    custom_functions: str = "refuse"
+    sizes: str = "every"
+    named: Named | None = None
+    within: tuple[Requirement, ...] = ()
+
+
+FOR_EVERY_SIZE = TraceOptions()
+
+
 def trace(
     f: Callable[..., Any],
     examples: Mapping[str, Any] | None = None,
     dims: Mapping[str, str | Input] | None = None,
     constants: Mapping[str, Any] | None = None,
-    *,
-    custom_functions: str = "refuse",
-    sizes: str = "every",
-    named: Named | None = None,
-    within: Iterable[Requirement] = (),
+    options: TraceOptions = FOR_EVERY_SIZE,
 ) -> Traced:
     """Trace a torch function of named tensors.
 
@@ -71,61 +89,39 @@ def trace(
         examples: example tensors by name (shapes and dtypes count, values do not); other values are constants.
         dims: dimensions by name instead: ``{"x": "N in", "ids": "int<V: N T>"}``, or the inputs of another Program.
         constants: further constants by name.
-        custom_functions: ``refuse`` code that runs an ``autograd.Function`` (its backward need not be its forward's gradient),
-            or ``forward`` to derive from its forward, and say so.
-        sizes: ``every``; ``some``, to fix at the example's what the code branches or loops on, where that is refused otherwise;
-            ``given``, to fix all.
-        named: what the dimensions of examples are called, and which of them are equal.
-        within: what the sizes that ``dims`` names are meant to fulfil.
 
     Raises:
         UnsupportedOperation: what cannot be derived, with its place.
         InputError: inputs that do not fit the function or each other.
     """
+    named = options.named
     subject, example, fixed = function_subject(f, examples or {}, dims or {}, constants or {}, named)
     name = getattr(f, "__name__", type(f).__name__)
-    closed = closed_over(f)
-    return program_of(
-        subject,
-        example,
-        name=name if name.isidentifier() else "derived",
-        closed=closed,
-        custom_functions=custom_functions,
-        symbolic=dims is not None and not example,
-        preferred=named.titles if named is not None else None,
-        sizes=sizes,
-        within=tuple(within),
-    )
+    titles: Mapping[str, str] | None = {} if named is None else named.titles
+    if dims is not None and not example:
+        titles = None
+    tensors = CodeTensors(closed=closed_over(f))
+    return program_of(subject, example, tensors, titles, name if name.isidentifier() else "derived", options)
 
 
 def program_of(
     subject: Traceable,
     example: dict[str, int] | None,
-    *,
-    name: str = "derived",
-    closed: Mapping[int, str] | None = None,
-    values: Mapping[str, torch.Tensor] | None = None,
-    custom_functions: str = "refuse",
-    symbolic: bool = False,
-    preferred: Mapping[str, str] | None = None,
-    late: Mapping[str, str] | None = None,
-    sizes: str = "every",
-    within: tuple[Requirement, ...] = (),
+    tensors: CodeTensors,
+    preferred: Mapping[str, str] | None,
+    name: str,
+    options: TraceOptions,
 ) -> Traced:
     """Trace a subject: record, unify, apply rows.
 
     Args:
         example: the example's value for each size, or None where the sizes are named by the user.
-        closed: names for tensors that the code holds, by id.
-        values: what inputs default to.
-        symbolic: the sizes' names are the user's own.
-        preferred: names for sizes, by the internal name.
-        late: role of each input that the code makes while it runs.
-        sizes, within: see :func:`trace`.
+        preferred: names for sizes, by the internal name; None where the sizes have the user's own.
+        name: a name for what is traced.
     """
-    traces, unified = explored(subject, example, sizes, within)
+    traces, unified = explored(subject, example, options.sizes, options.within)
     recording = traces.recordings[0]
-    if recording.functions and custom_functions == "refuse":
+    if recording.functions and options.custom_functions == "refuse":
         which, place = next(iter(recording.functions.items()))
         raise UnsupportedOperation(
             which if "::" in which else f"autograd.Function {which}",
@@ -133,11 +129,11 @@ def program_of(
             place,
             "Derive its forward as a function of its own; dc.check compares the two.",
         )
-    walk = Walk(traces, unified, dict(closed or {}), dict(values or {}), dict(late or {}))
-    titled = {} if symbolic else titles(traces, unified, walk.names, preferred or {})
+    walk = Walk(traces, unified, tensors)
+    titled = {} if preferred is None else titles(traces, unified, walk.names, preferred)
 
     def applied(other: Gathering, recorded: Unified) -> Program:
-        return Walk(other, recorded, dict(closed or {}), dict(values or {}), dict(late or {})).program({})
+        return Walk(other, recorded, tensors).program({})
 
     program = confirmed(traces, unified, titled, walk.program(titled), applied)
     wrt = tuple(a.name for a in program.arguments if a.kind == "float" and a.role in ("argument", "parameter"))

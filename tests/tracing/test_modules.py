@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from derivcheck.errors import InputError, UnsupportedOperation
-from derivcheck.tracing.modules import trace_module
+from derivcheck.tracing.modules import LossAfter, trace_module
 from derivcheck.tracing.trace import Traced, trace
 from tests.tracing.meant import normal, same
 
@@ -123,7 +123,7 @@ def test_a_loss_takes_a_target_shaped_like_the_output() -> None:
     def squared(output: Any, target: Any) -> Any:
         return (output - target) ** 2
 
-    traced = trace_module(nn.Linear(3, 2).double(), loss=squared)
+    traced = trace_module(nn.Linear(3, 2).double(), loss=LossAfter(squared))
     assert traced.program.inputs == ("input", "weight", "bias", "target")
     assert dims(traced, "target") == ["N", "out"]
     assert traced.wrt == ("input", "weight", "bias", "target")
@@ -133,7 +133,7 @@ def test_an_example_target_may_broadcast() -> None:
     def squared(output: Any, target: Any) -> Any:
         return (output - target) ** 2
 
-    traced = trace_module(nn.Linear(3, 2).double(), (normal(4, 3),), loss=squared, target=normal(4, 1))
+    traced = trace_module(nn.Linear(3, 2).double(), (normal(4, 3),), loss=LossAfter(squared, normal(4, 1)))
     assert dims(traced, "target")[1] == "1"
 
 
@@ -177,7 +177,7 @@ def test_changed_attributes_change_the_derivation() -> None:
         (nn.Linear(3, 2), {"args": (torch.ones(2, 4),)}, "raises on its example inputs"),
         (nn.Linear(3, 2), {"args": (torch.ones(2, 3), torch.ones(2))}, "2 example inputs for a forward of 1"),
         (nn.Linear(3, 2), {"inputs": {"inputs": torch.ones(2, 3)}}, "no parameter 'inputs'"),
-        (nn.Linear(3, 2), {"loss": nn.MSELoss(), "target": 3}, "target: expected a tensor, found int"),
+        (nn.Linear(3, 2), {"loss": LossAfter(nn.MSELoss(), 3)}, "target: expected a tensor, found int"),
         (nn.Linear(3, 2), {"dims": {"inputs": "N in"}}, "dims names 'inputs'"),
     ],
 )

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 
 import derivcheck as dc
 from derivcheck.errors import InputError, UnsupportedOperation
-from derivcheck.tracing.trace import trace
+from derivcheck.tracing.trace import TraceOptions, trace
 from tests.tracing.meant import normal, same
 
 
@@ -258,7 +258,7 @@ def test_a_custom_autograd_function_is_refused_or_derived_from_its_forward_with_
         UnsupportedOperation, match=r"Rounded at test_trace\.py:\d+ cannot be derived: its backward is the user's own"
     ):
         trace(f, dims={"x": "N"})
-    traced = trace(f, dims={"x": "N"}, custom_functions="forward")
+    traced = trace(f, dims={"x": "N"}, options=TraceOptions("forward"))
     assert any("Rounded" in n and "forward" in n for n in traced.program.notes)
     same(traced, f, {"x": normal(4)})
 

@@ -11,7 +11,7 @@ from derivcheck.derived import Derivation
 from derivcheck.errors import DerivcheckError, UnsupportedOperation
 from derivcheck.tracing.modules import trace_module
 from derivcheck.tracing.program.inputs import Named
-from derivcheck.tracing.trace import Traced, trace
+from derivcheck.tracing.trace import Traced, TraceOptions, trace
 
 SIZES = ("every", "some", "given")
 
@@ -22,7 +22,7 @@ def derived_from(f: Any, given: Mapping[str, Any], passed: Mapping[str, Any], na
         return f
 
     def traced(sizes: str) -> Traced:
-        return trace(f, dict(given), constants=dict(passed), custom_functions="forward", sizes=sizes, named=named)
+        return trace(f, dict(given), constants=dict(passed), options=TraceOptions("forward", sizes, named))
 
     try:
         return _derived(traced)
@@ -35,7 +35,7 @@ def derived_from_module(module: torch.nn.Module, args: tuple[Any, ...], named: N
     """The derivation of a module at example arguments."""
 
     def traced(sizes: str) -> Traced:
-        return trace_module(module, args, custom_functions="forward", sizes=sizes, named=named)
+        return trace_module(module, args, options=TraceOptions("forward", sizes, named))
 
     return _derived(traced)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from typing import Any
 
@@ -27,7 +27,8 @@ from derivcheck.operators.language.values import Value
 from derivcheck.tracing.program.left_out import left_out
 from derivcheck.tracing.program.notes import notes
 from derivcheck.tracing.recording import naming
-from derivcheck.tracing.recording.data import Tensor, operator_name, tensors_in
+from derivcheck.tracing.recording.data import Tensor, tensors_in
+from derivcheck.tracing.recording.decompositions import SAME
 from derivcheck.tracing.sizes.assign import Traces
 from derivcheck.tracing.sizes.compared import Conditions, tightest
 from derivcheck.tracing.sizes.precision import no_rounding, overflows
@@ -35,34 +36,31 @@ from derivcheck.tracing.sizes.unify import Unified, UnifiedCall
 from derivcheck.tracing.watching.decimals import rounded
 from derivcheck.tracing.watching.rational import exact
 
-# Operators that give their argument as it is.
-_SAME = {
-    "aten.lift_fresh.default",
-    "aten.alias.default",
-    "aten.clone.default",
-    "aten.contiguous.default",
-    "aten.lift_fresh_copy.default",
-    "aten.lift.default",
-    "aten.detach_copy.default",
-}
-
 # Roles in the order of a Program's arguments; a target, or what was asked for on the way, comes after the parameters (1.5).
 _ORDER = {"argument": 0, "parameter": 1, "buffer": 2, "constant": 3}
 
 
-def has_row(func: Any) -> bool:
-    """Whether an operator is kept whole: it has a row, or it only hands its argument on."""
-    name = operator_name(func)
-    return name in _SAME or name == "aten.detach.default" or find(name) is not None
+@dataclass(frozen=True)
+class CodeTensors:
+    """The tensors of the traced code beside its arguments.
+
+    Attributes:
+        values: what inputs default to: parameters and buffers.
+        closed: names for tensors that the code holds, by id.
+        late: role of each input that the code makes while it runs; filled as it does.
+    """
+
+    values: Mapping[str, torch.Tensor] = field(default_factory=dict)
+    closed: Mapping[int, str] = field(default_factory=dict)
+    late: Mapping[str, str] = field(default_factory=dict)
 
 
 class Walk:
     """Applies rows to unified steps."""
 
-    def __init__(
-        self, traces: Traces, unified: Unified, closed: dict[int, str], values: dict[str, torch.Tensor], late: dict[str, str]
-    ) -> None:
-        self.traces, self.unified, self.closed, self.values, self.late = traces, unified, closed, values, late
+    def __init__(self, traces: Traces, unified: Unified, tensors: CodeTensors) -> None:
+        self.traces, self.unified, self.closed, self.late = traces, unified, tensors.closed, tensors.late
+        self.values = dict(tensors.values)
         self.recording = traces.recordings[0]
         self.said: list[str] = []
         self.names = naming.names(self.recording.calls)
@@ -156,7 +154,7 @@ class Walk:
         call, b = step.call, self.b
         operator = call.operator
         numbers = [t.number for t in tensors_in(call.out)]
-        if operator in _SAME and len(numbers) == 1:
+        if operator in SAME and len(numbers) == 1:
             same = self.value(step.args[0])
             if call.stop:
                 b.begin(operator, "detach", "z", hints=hints, place=call.place)

@@ -15,8 +15,6 @@ from derivcheck.errors import InputError, UnsupportedOperation
 from derivcheck.notation.integers.polynomials import Poly, size
 from derivcheck.notation.program.definitions import Input
 from derivcheck.notation.text.dims import parse_input
-from derivcheck.tracing.program.apply_rows import has_row
-from derivcheck.tracing.recording.decompositions import decomposition
 from derivcheck.tracing.recording.run import Run
 from derivcheck.tracing.sizes.assign import Spec, Traceable
 from derivcheck.tracing.watching.whose_code import user_file
@@ -61,9 +59,7 @@ def function_subject(
         with torch.no_grad():
             return f(*[given.pop(n) for n in positional if n in given], **given)
 
-    subject = Traceable(
-        tuple(specs), call, has_row, decomposition, actual=actual if example else None, modules=tuple(module_names(f))
-    )
+    subject = Traceable(tuple(specs), call, actual=actual if example else None, modules=tuple(module_names(f)))
     return subject, example or None, fixed
 
 

@@ -1,10 +1,29 @@
-"""torch's own decompositions of operators into simpler ones."""
+"""Which operators stay whole, and torch's own decompositions of the others into simpler ones."""
 
 from __future__ import annotations
 
 from typing import Any
 
+from derivcheck.operators.language.row import find
+from derivcheck.tracing.recording.data import operator_name
+
+# Operators that give their argument as it is.
+SAME = {
+    "aten.lift_fresh.default",
+    "aten.alias.default",
+    "aten.clone.default",
+    "aten.contiguous.default",
+    "aten.lift_fresh_copy.default",
+    "aten.lift.default",
+    "aten.detach_copy.default",
+}
 _table: dict[Any, Any] = {}
+
+
+def has_row(func: Any) -> bool:
+    """Whether an operator is kept whole: it has a row, or it only hands its argument on."""
+    name = operator_name(func)
+    return name in SAME or name == "aten.detach.default" or find(name) is not None
 
 
 def decomposition(func: Any) -> Any:

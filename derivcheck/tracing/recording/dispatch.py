@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -20,7 +20,7 @@ from derivcheck.errors import UnsupportedOperation
 from derivcheck.tracing.recording.composites import PARTS, PERMUTES, VIEWS
 from derivcheck.tracing.recording.constants import Constants
 from derivcheck.tracing.recording.data import Call, CallSite, Meta, Recording, Tensor, operator_name
-from derivcheck.tracing.recording.decompositions import written_in_python
+from derivcheck.tracing.recording.decompositions import decomposition, has_row, written_in_python
 from derivcheck.tracing.recording.kernel_shapes import refuse_as_the_kernel, results_alone
 from derivcheck.tracing.recording.reads import leaves, rewatched
 from derivcheck.tracing.recording.shapes_alone import shaped
@@ -41,6 +41,23 @@ _EMPTY = (
 Repair = Callable[[Call, Recording], "tuple[Any, Any] | None"]
 
 
+@dataclass(frozen=True)
+class RecordingPlan:
+    """What a recording is made for.
+
+    Attributes:
+        names: the user's variable names are looked up, and custom functions are noted.
+        repair: other arguments for an operator that fails at these sizes.
+        upto: so many operators are enough.
+        pure: the code writes to no tensor, so that writes need not be followed.
+    """
+
+    names: bool = False
+    repair: Repair | None = None
+    upto: int | None = None
+    pure: bool = False
+
+
 class Enough(Exception):
     """As many operators were recorded as were asked for; ``recording`` has them."""
 
@@ -54,26 +71,22 @@ class Parted(Enough):
 class Recorder(ProxyTorchDispatchMode):  # type: ignore[no-untyped-call]
     """Receives functional operators on fake tensors.  Only an infrastructure mode may stand in this slot."""
 
-    def __init__(
-        self, recording: Recording, has_row: Callable[[Any], bool], decompositions: Callable[[Any], Any], names: bool
-    ) -> None:
+    def __init__(self, recording: Recording, plan: RecordingPlan) -> None:
         """Stand in the slot of torch's own proxy mode, without the set-up of its tracer."""
         TorchDispatchMode.__init__(self, torch._C.DispatchKey.PreDispatch)  # type: ignore[no-untyped-call]
         self._mode_key = torch._C._TorchDispatchModeKey.PROXY
         self.enter_stack = []
         self.pre_dispatch = True
-        self.recording, self.has_row, self.decompositions, self.names = recording, has_row, decompositions, names
+        self.recording, self.names, self.repair, self.upto = recording, plan.names, plan.repair, plan.upto
         self.numbers: dict[int, int] = {}
         self.alive: list[torch.Tensor] = []
         self.memory: dict[tuple[int, tuple[int, ...], torch.dtype], int] = {}
         self.frames: tuple[CallSite, ...] = ()
         self.current: Call | None = None
         self.outer: list[tuple[str, str | None]] = []
-        self.repair: Repair | None = None
         self.refused: Exception | None = None  # a refusal, which the code may have caught: it has taken another way then
         self.failed: tuple[str, str | None] | None = None  # what torch raised, where
         self.unfit: RuntimeError | None = None  # shapes that did not broadcast, before an operator was repaired
-        self.upto: int | None = None
         self.shares = False
         self.masks: dict[str, Any] = {}
         self.drawn: list[str] = []
@@ -185,7 +198,7 @@ class Recorder(ProxyTorchDispatchMode):  # type: ignore[no-untyped-call]
         call = self.current = self._begun(func, args, kwargs)
         if func is torch.ops.aten.index.Tensor and any(t.dtype in (torch.bool, torch.uint8) for t in tensors_in(args[1])):
             raise unsupported(torch.ops.aten.nonzero.default, call.place or here())
-        if not self.has_row(func):
+        if not has_row(func):
             if operator_name(func).startswith(_EMPTY):
                 return self._empty(call, args, kwargs)
             out = self._decomposed(call, args, kwargs)
@@ -234,7 +247,7 @@ class Recorder(ProxyTorchDispatchMode):  # type: ignore[no-untyped-call]
         func, place = call.func, call.place
         if _complex(func, args, kwargs):
             raise UnsupportedOperation(call.operator, REALS, place or here(), PARTS_APART)
-        replacement = self.decompositions(func)
+        replacement = decomposition(func)
         if replacement is None and (replacement := written_in_python(func)) is not None:
             self.recording.functions.setdefault(func._schema.name, place)
         if replacement is not None and all(name != call.operator for name, _ in self.outer):  # a prim may call itself

@@ -15,6 +15,7 @@ from torch._subclasses.functional_tensor import FunctionalTensor, FunctionalTens
 from derivcheck.errors import UnsupportedOperation
 from derivcheck.tracing.recording.composites import COMPOSITES, LIKE, copied, viewable
 from derivcheck.tracing.recording.data import CallSite, operator_name
+from derivcheck.tracing.recording.decompositions import has_row
 from derivcheck.tracing.recording.dispatch import Recorder, tensors_in
 from derivcheck.tracing.recording.hidden_writes import UNSEEN, Unread, keeps_its_shape
 from derivcheck.tracing.recording.naming import statement
@@ -71,7 +72,7 @@ class Functional(FunctionalTensorMode):  # type: ignore[no-untyped-call]
     def _can_decompose(self, func: Any, args: Any, kwargs: Any) -> bool:
         """As torch says, except that an operator with a row stays whole unless it is a view or writes."""
         if (
-            self.recorder.has_row(func)
+            has_row(func)
             and not operator_name(func).startswith(_VIEWS)
             and not func._schema.is_mutable
             and not any(a.alias_info for a in func._schema.arguments)

@@ -22,7 +22,7 @@ from torch.utils._mode_utils import no_dispatch
 from derivcheck.errors import UnsupportedOperation
 from derivcheck.notation.integers.polynomials import Poly
 from derivcheck.tracing.recording.data import Call, Recording
-from derivcheck.tracing.recording.dispatch import Enough, Recorder, Repair, scripted, unsupported
+from derivcheck.tracing.recording.dispatch import Enough, Recorder, RecordingPlan, scripted, unsupported
 from derivcheck.tracing.recording.functional import Functional
 from derivcheck.tracing.recording.marks import Marks
 from derivcheck.tracing.recording.python_calls import PythonCalls
@@ -53,26 +53,20 @@ class Run:
 
     def __init__(
         self,
-        has_row: Callable[[Any], bool],
-        decompositions: Callable[[Any], Any],
-        names: bool = True,
+        plan: RecordingPlan,
         watch: bool = True,
-        repair: Repair | None = None,
-        upto: int | None = None,
         modules: Iterable[dict[str, Any]] = (),
-        pure: bool = False,
         mode: FakeTensorMode | None = None,
     ) -> None:
         """Stack the modes: Python calls over functionalization over the recorder."""
         self.modules, self.marks = tuple(modules), Marks()
         self.recording = Recording()
         self.mode = FakeTensorMode(allow_non_fake_inputs=True) if mode is None else mode
-        self.recorder = Recorder(self.recording, has_row, decompositions, names)
+        self.recorder = Recorder(self.recording, plan)
         self.watch, self.reads = watch, Reads(self.recorder.number_of, watch)
         self.recording.reads, self.recording.log = self.reads.values, self.reads.log
-        self.recorder.repair, self.recorder.upto = repair, upto
-        self.functional = Functional(self.recorder, pure)
-        self.recorder.mode = self.mode if pure else None
+        self.functional = Functional(self.recorder, plan.pure)
+        self.recorder.mode = self.mode if plan.pure else None
         self.recorder.calls, self.functional.reads = PythonCalls(self.recorder, self.reads, self.marks), self.reads
         self.wrapped: dict[str, Any] = {}
         self.inner: dict[str, torch.Tensor] = {}

@@ -21,7 +21,7 @@ from derivcheck.errors import UnsupportedOperation
 from derivcheck.notation.integers.polynomials import Poly, Size, as_poly, size
 from derivcheck.notation.program.requirements import Requirement
 from derivcheck.tracing.recording.data import Recording
-from derivcheck.tracing.recording.dispatch import Enough, Repair
+from derivcheck.tracing.recording.dispatch import Enough, RecordingPlan, Repair
 from derivcheck.tracing.recording.functional import Impure
 from derivcheck.tracing.recording.run import RecordingFailed, Run, record
 from derivcheck.tracing.sizes.compared import Conditions
@@ -50,8 +50,6 @@ class Traceable:
 
     specs: tuple[Spec, ...]
     call: Callable[[dict[str, torch.Tensor], Run, Mapping[str, int]], Any]
-    has_row: Callable[[Any], bool]
-    decompositions: Callable[[Any], Any]
     soft: frozenset[str] = frozenset()
     actual: Callable[[], Any] | None = None
     modules: tuple[dict[str, Any], ...] = ()
@@ -210,13 +208,13 @@ class Traces:
         code = partial(self._called, shapes, full)
         if self.pure or names and self.plain and self.pure is None:
             try:
-                found, wrote = self._recorded(code, names, repair, upto, pure=True, heard=heard)
+                found, wrote = self._recorded(code, RecordingPlan(names, repair, upto, pure=True), heard)
                 if not wrote and not (names and found.functions):
                     return self._kept(found, key, names, True) if repair is None and upto is None else found
             except (RecordingFailed, UnsupportedOperation, Impure) as e:  # said from a full recording
                 if trying and isinstance(e, RecordingFailed):
                     raise
-        found, wrote = self._recorded(code, names, repair, upto, heard=heard)
+        found, wrote = self._recorded(code, RecordingPlan(names, repair, upto), heard)
         pure = self.plain and not wrote and not found.functions
         return self._kept(found, key, names, pure) if repair is None and upto is None else found
 
@@ -231,17 +229,11 @@ class Traces:
         return self.subject.call(tensors, run, full)
 
     def _recorded(
-        self,
-        code: Callable[[Run], Any],
-        names: bool,
-        repair: Repair | None,
-        upto: int | None,
-        pure: bool = False,
-        heard: Callable[[SizeComparison], None] | None = None,
+        self, code: Callable[[Run], Any], plan: RecordingPlan, heard: Callable[[SizeComparison], None] | None
     ) -> tuple[Recording, bool]:
         """A recording, and whether the code writes to a tensor."""
         modules = (*self.subject.modules, *self.modules.values())
-        run = Run(self.subject.has_row, self.subject.decompositions, names, self.watch, repair, upto, modules, pure, self._mode)
+        run = Run(plan, self.watch, modules, self._mode)
         self._mode, run.reads.log.heard = run.mode, heard
         try:
             return record(code, run), run.functional.wrote
