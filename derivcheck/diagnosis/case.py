@@ -178,8 +178,9 @@ def _like(argument: Input, sample: Tensor, sizes: Mapping[str, int], generator: 
             sample.dtype
         )
     values = sample.flatten()
-    if values.numel() > 2 and len(torch.unique(values[:1000])) <= 2:
-        return pick(torch.unique(values[:1000]))
+    if values.numel() > 2 and len(own := torch.unique(values[:1000])) <= 2:
+        alike = len(own) == 1 and float(own[0]) in (0.0, 1.0)  # labels or a mask, of which the data have one kind alone
+        return pick(own.new_tensor([0.0, 1.0]) if alike else own)
     if values.numel() and bool((values > 0).all()):
         low, high = 0.5 * float(values.min()), float(values.max())
         top = high if high <= 1 else 1.5 * high  # what is at most 1 may be a probability

@@ -319,7 +319,7 @@ def because(over: dict[str, Fraction], rational: Fraction, powers: Powers) -> st
     right, wrong = _monomial(tuple(over.items())), _monomial(tuple(used.items()))
     if any(e.denominator == 2 for e in used.values()) or any(e.denominator == 2 for e in over.values()):
         if not over:
-            return f"{sign}divided by {wrong}, which the forward is not{extra}"
+            return f"{sign}the factor {wrong} is missing, or it is divided by {wrong}{extra}"
         if not wrong:
             return f"{sign}the factor 1/{right} is missing{extra}"
         return f"{sign}it is divided by {wrong}, and should be by {right}{extra}"

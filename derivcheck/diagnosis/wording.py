@@ -40,6 +40,8 @@ def in_own_names(sentence: str, forward: Program, adjoint: Program) -> str:
             return shown[name]
         if base in shown and name.endswith("_bar"):
             return f"the gradient of {shown[base]}"
+        if name.endswith("_bar") and name in adjoint.names and base in forward.names:
+            return f"the gradient of {base}{_letters(at)}"
         if name in taken and name not in forward.inputs and (known := shown.get(base)) is not None:
             return known
         return f"{_letter(name) if name not in taken else name}{_letters(at)}"

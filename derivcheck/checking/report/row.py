@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -86,13 +87,20 @@ class Row:
     def diagnosis(self) -> Any:
         """Why it is wrong, in one sentence, or None.  Looked for when asked for the first time."""
         found = None if self._diagnose is None else self._diagnose()
-        if (
-            (found is None or _unwieldy(str(found)))
-            and (fix := self.fix) is not None
-            and (found is None or len(fix.edits) == 1)
-        ):
-            found = fix.words
-        return self.only_where or None if found is None else found
+        if found is not None and _in_words(str(found)):
+            return self.only_where or found
+        return self._words or self.only_where or found or self._of_fix
+
+    @property
+    def _words(self) -> str:
+        """What is wrong in the one line of this gradient that a fix, if one is found at once, changes."""
+        told = [line.words for line in self.lines if line.words and line.simple]
+        return told[0] if told else ""
+
+    @property
+    def _of_fix(self) -> str | None:
+        """The same of any fix."""
+        return None if self.fix is None else str(self.fix.words)
 
     @cached_property
     def only_where(self) -> str:
@@ -161,9 +169,13 @@ class Row:
         }
 
 
-def _unwieldy(sentence: str) -> bool:
-    """Whether a sentence says two things at once, or so much that one edit of the code says it better."""
-    return "; and besides" in sentence or len(sentence) > LONG
+_FORMULA = re.compile(r"\w\[|\w_bar\b")
+
+
+def _in_words(sentence: str) -> bool:
+    """Whether a sentence says one thing in words: an edit of the code says it better than a formula or two mistakes."""
+    outside = re.sub(r"`[^`]*`", "", sentence)
+    return "; and besides" not in sentence and len(sentence) <= LONG and not _FORMULA.search(outside)
 
 
 def _plain(x: float | None) -> float | str | None:

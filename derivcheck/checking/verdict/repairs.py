@@ -42,7 +42,10 @@ def repair_of(s: Subject, run: Run, backward: Any, name: str, evidence: JudgedRu
     if tuple(d.adjoint.outputs) != tuple(f"{n}_bar" for n in d.wrt):
         d = Derivation(d.program, d.wrt, d.values, name=d.name, fixed=d.fixed)
     plain = through(_in_double(inspect.unwrap(run)))
-    return Repair(Backward(d, through(run), code, case, frozenset(_codes(s, code)), written, backward is None, plain))
+    means = s.meaning or s.call
+    meaning = None if means is None else lambda given: means({**tensors, **given})
+    kept = frozenset(_codes(s, code))
+    return Repair(Backward(d, through(run), code, case, kept, written, backward is None, plain, meaning))
 
 
 def _in_double(run: Run) -> Run:

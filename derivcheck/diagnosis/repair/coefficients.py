@@ -123,7 +123,7 @@ def _said(rational: Fraction, parts: list[tuple[str, Fraction]]) -> str:
     if rational.numerator == 1 and above:
         top = above
     bottom = ([str(rational.denominator)] if rational.denominator != 1 else []) + below
-    text = "·".join(top) or "1"
+    text = ("·".join(top) or "1").replace("-1·", "-", 1)
     return text + (f"/{bottom[0]}" if len(bottom) == 1 else f"/({'·'.join(bottom)})" if bottom else "")
 
 

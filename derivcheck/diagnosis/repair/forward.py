@@ -21,12 +21,14 @@ def of_forward(d: Derivation, values: Mapping[str, Array], env: Mapping[str, Any
     """Each floating-point step of the forward whose code is short, in variables that may be read."""
     written = _written(d)
     known = {n for n in env if isinstance(env[n], (torch.Tensor, int, float))} | ({"torch"} if has_torch else set())
-    held = [v for v in env.values() if isinstance(v, torch.Tensor)]
+    tensors = {n: v for n, v in env.items() if isinstance(v, torch.Tensor) and n.isidentifier()}
+    held = list(tensors.values())
+    own = {x.name: n for x in d.program.definitions if (n := _named(values.get(x.name), tensors)) is not None}
     found: dict[str, PoolPart] = {}
     for x in d.program.definitions:
         if x.kind != "float" or x.name not in values or x.name not in written:
             continue
-        node = _inlined(written[x.name], written, known, DEEPEST)
+        node = _inlined(written[x.name], written, known, DEEPEST, own)
         if node is None or len(text := ast.unparse(node)) > LONGEST:
             continue
         value = torch.from_numpy(np.array(values[x.name], dtype=float))
@@ -54,7 +56,17 @@ def _written(d: Derivation) -> dict[str, ast.expr]:
     return {n: e for n, e in found.items() if n not in twice}
 
 
-def _inlined(node: ast.expr, written: Mapping[str, ast.expr], known: set[str], depth: int) -> ast.expr | None:
+def _named(value: Array | None, tensors: Mapping[str, torch.Tensor]) -> str | None:
+    """The variable that has this value."""
+    if value is None or value.size < 2:
+        return None
+    same = (n for n, v in tensors.items() if tuple(v.shape) == value.shape and np.allclose(v.double().numpy(), value))
+    return next(same, None)
+
+
+def _inlined(
+    node: ast.expr, written: Mapping[str, ast.expr], known: set[str], depth: int, own: Mapping[str, str]
+) -> ast.expr | None:
     """An expression with what is not known replaced by what it is; None where that does not end."""
     if depth == 0:
         return None
@@ -62,10 +74,13 @@ def _inlined(node: ast.expr, written: Mapping[str, ast.expr], known: set[str], d
 
     class Put(ast.NodeTransformer):
         def visit_Name(self, n: ast.Name) -> ast.expr:
+            """The user's variable of this value, the name itself where it may be read, else what it is."""
             nonlocal failed
+            if n.id in own:
+                return ast.Name(own[n.id], ast.Load())
             if n.id in known:
                 return n
-            inner = _inlined(written[n.id], written, known, depth - 1) if n.id in written else None
+            inner = _inlined(written[n.id], written, known, depth - 1, own) if n.id in written else None
             failed |= inner is None
             return n if inner is None else inner
 

@@ -6,6 +6,7 @@ import ast
 import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from types import FrameType
 from typing import Any
 
@@ -100,7 +101,11 @@ class Missing:
         ranked = sorted(hits(gap, first if deep else [], second), key=lambda h: h.cost)
         accepted = 0
         for hit in ranked[:EXAMINED]:
+            if hit.form == "place" and hit.parts[0].inner == inner:  # itself, times something
+                hit = replace(hit, form="factor", parts=())
             for spelling, said, cost in readings(hit.coefficient, sizes, env):
+                if any(p.text.startswith("1 / ") and p.text[4:] in inner for p in hit.parts):
+                    continue  # it takes a factor away that stands there: another edit does so without a division
                 new = written(hit, inner, spelling)
                 words = described(hit, clipped(text), said)
                 if new is not None and _grown(text, new) <= DOZEN and not (hit.form == "place" and _other(text, new)):
@@ -139,7 +144,7 @@ class Missing:
         if key not in self._pools:
             first = [*parts(env, steps), *of_integers(env)]
             torch_there = any("torch" in f.__globals__ for f, _ in piece.functions)
-            first += of_forward(self.backward.d, self.backward.benches[0].values, env, torch_there)[:6]
+            first += of_forward(self.backward.d, self.backward.benches[0].values, env, torch_there)[:10]
             self._pools[key] = first, grown(first) if deep else shallow(first)
         return self._pools[key]
 
@@ -196,7 +201,8 @@ def described(hit: Hit, text: str, coefficient: str) -> str:
     product = " * ".join(p.inner for p in hit.parts)
     known = next((p.words for p in hit.parts if p.words), "")
     known = f" ({known})" if known else ""
-    times = "" if coefficient in ("1", "-1") else f", {coefficient} times"
+    plain = coefficient.removeprefix("-")
+    times = "" if plain == "1" else f", {plain if hit.form == 'addend' else coefficient} times"
     sign = ", with the sign turned" if coefficient.startswith("-") and hit.form != "addend" else ""
     if hit.form == "branch":
         return f"`{text}` holds where `{hit.parts[0].text}`, and `{hit.parts[1].text}` elsewhere: the mask is missing"
@@ -213,7 +219,7 @@ def described(hit: Hit, text: str, coefficient: str) -> str:
     if hit.form == "share":
         return f"the addend `{text} * {product}`{known} is missing beside `{text}`{times}{sign}"
     minus = "-" if coefficient.startswith("-") else ""
-    return f"the addend `{minus}{product}`{known} is missing beside `{text}`{times.replace('-', '')}"
+    return f"the addend `{minus}{product}`{known} is missing beside `{text}`{times}"
 
 
 def _other(old: str, new: str) -> bool:

@@ -64,6 +64,7 @@ ELEMENTWISE: tuple[Unary, ...] = (
     _u("{} != 0", lambda u: (u != 0).to(u.dtype), 0.8, "the mask"),
     _u("{}.abs() < 1", lambda u: (u.abs() < 1).to(u.dtype), 0.9, "the mask"),
     _u("{}.abs() <= 1", lambda u: (u.abs() <= 1).to(u.dtype), 0.9, "the mask"),
+    _u("2 * {} - 1", lambda u: 2 * u - 1, 0.9),
     _u("{}.sign()", lambda u: u.sign(), 0.7, "the sign"),
     _u("{}.abs()", lambda u: u.abs(), 0.8),
     _u("{}.exp()", lambda u: u.exp(), 0.7),
@@ -285,7 +286,8 @@ def _applied(table: Iterable[Unary], p: PoolPart) -> Iterator[PoolPart]:
             value = f(p.value)
         except (RuntimeError, IndexError, ValueError):
             continue
-        if value.numel() and bool(torch.isfinite(value).all()):
+        alike = words.startswith("the mask") and bool((value == value.flatten()[:1]).all())  # it is none on these data
+        if value.numel() and bool(torch.isfinite(value).all()) and not alike:
             text = template.replace("{0}", p.inner).replace("{}", p.inner)
             called = text.endswith(")") and template.startswith("{}.") or template.endswith(("]", ".mT"))
             yield PoolPart(text, value, p.cost + cost, words and f"{words} of {p.text}", not called)

@@ -9,18 +9,25 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
+from derivcheck.diagnosis.repair.aliases import aliases
+from derivcheck.diagnosis.repair.bench import Bench
 from derivcheck.diagnosis.repair.clock import clock
 from derivcheck.diagnosis.repair.edits.every import changes
+from derivcheck.diagnosis.repair.edits.numbers import constants, counts
 from derivcheck.diagnosis.repair.edits.reader import Change, clipped
 from derivcheck.diagnosis.repair.fix import Fix, edits_of, tidied
 from derivcheck.diagnosis.repair.missing import Missing
 from derivcheck.diagnosis.repair.pieces import CodePiece, pieces_of
 from derivcheck.diagnosis.repair.proving import proved
 from derivcheck.diagnosis.repair.spots import RepairSpot, Spots
-from derivcheck.diagnosis.repair.subject import Backward, Bench
+from derivcheck.diagnosis.repair.subject import Backward
 from derivcheck.diagnosis.repair.trying import running, together, tried
+from derivcheck.notation.program.program import Program
+from derivcheck.notation.terms.nodes import Number
+from derivcheck.notation.terms.walk import subterms
 
 LINE_SECONDS = 0.45
+MORE_SECONDS = 1.5  # for the line where no fix is found at once
 FIX_SECONDS = 5.0
 CHEAP, USUAL = 1.65, 2.05  # edits up to this cost are tried before anything dearer is made
 
@@ -38,6 +45,7 @@ class Line:
         names: the gradients that are wrong because of it.
         new: what should stand there, where that is known.
         words: what is wrong, where that is known.
+        simple: whether it is a small change, which is said rather than a formula.
         called: the lines that call the function that it stands in, where one alone of several calls is meant.
     """
 
@@ -47,6 +55,7 @@ class Line:
     names: tuple[str, ...]
     new: str = ""
     words: str = ""
+    simple: bool = True
     called: tuple[str, ...] = ()
 
     @property
@@ -67,13 +76,14 @@ class Repair:
         self.backward = backward
         self._known: tuple[list[Whole], bool] | None = None
         self._alone: dict[str, list[RepairSpot]] = {}
+        self._mends: dict[tuple[int, int, str], frozenset[str]] = {}  # of edits that are made together, what each makes right
 
     # -- asked for -----------------------------------------------------------------
-    @cached_property
+    @property
     def lines(self) -> tuple[Line, ...]:
-        """The lines that can be repaired alone, at most two for each set of gradients."""
+        """The lines that can be repaired alone, at most two for each set of gradients; where a fix is known, the fix's."""
         try:
-            return self._lines(clock() + LINE_SECONDS)
+            return self._of_fix() or self._without_fix
         except Exception:  # a help for the reader is no reason to fail
             return ()
 
@@ -101,7 +111,8 @@ class Repair:
 
     @cached_property
     def _candidates(self) -> list[RepairSpot]:
-        return list(self._spots.of(self.backward.names))
+        names = self.backward.names
+        return [*aliases(self._spots, self.pieces, names), *self._spots.of(names)]
 
     @cached_property
     def _good(self) -> set[tuple[str, int]]:
@@ -114,7 +125,9 @@ class Repair:
         """The edits of the lines that could be repaired alone, and those of other lines, cheapest first."""
         good = self._good
         ran = self._put_in.ran
-        every = sorted((c for p in self.pieces for c in changes(p) if _touches(c, ran)), key=lambda c: c.cost)
+        numbers = _numbers(self.backward.d.program)
+        made = (c for p in self.pieces for c in (*changes(p), *counts(p, self._put_in.scope), *constants(p, numbers)))
+        every = sorted((c for c in made if _touches(c, ran)), key=lambda c: c.cost)
         if not good:
             return every, []
         near = [_touches(c, good) for c in every]
@@ -138,7 +151,7 @@ class Repair:
 
     def _each(self, name: str) -> list[RepairSpot]:
         if name not in self._alone:
-            self._alone[name] = list(self._spots.of([name]))
+            self._alone[name] = [*aliases(self._spots, self.pieces, [name]), *self._spots.of([name])]
         return self._alone[name]
 
     def _groups(self, end: float) -> Iterator[list[Change]]:
@@ -169,6 +182,7 @@ class Repair:
             if whole or not ended:
                 break
         if not whole:
+            self._mends = {(id(c.piece), c.line, c.words): names for names, c in parts}
             whole = together(backward, parts, end)
         return sorted(whole, key=lambda w: (sum(c.cost for c in w[0]), -_width(w[0]))), ended
 
@@ -208,33 +222,60 @@ class Repair:
         read = {c.piece.file: c.piece.whole for c in chosen}
         return Fix(edits_of(chosen), status, words, tried_at, self.backward.d.program.sizes(), conditions, read=read)
 
-    def _lines(self, end: float) -> tuple[Line, ...]:
-        """The lines that hold the mistake: those of the cheapest edits, else those whose value, put right, rights the
-        gradient."""
-        backward = self.backward
-        if not backward.benches or not backward.names:
+    @cached_property
+    def _without_fix(self) -> tuple[Line, ...]:
+        """The lines, where they are looked for before a fix is known."""
+        if not self.backward.benches or not self.backward.names:
             return ()
-        names, told = backward.names, dict[tuple[str, int], Line]()
-        found = self._searched(end)
+        self._searched(clock() + LINE_SECONDS)
+        if not self._known_fixes:  # only a fix tells for sure: another line may do as well
+            self._searched(clock() + (MORE_SECONDS if self._good else FIX_SECONDS))
+        return self._of_fix() or self._alone_lines()
+
+    @property
+    def _known_fixes(self) -> list[Whole]:
+        return self._known[0] if self._known is not None else []
+
+    def _of_fix(self) -> tuple[Line, ...]:
+        """The lines of the fixes that are known: the cheapest, and another one that is as cheap."""
+        found, told = self._known_fixes, dict[tuple[str, int], Line]()
         for chosen, _ in found:
             if sum(c.cost for c in chosen) <= sum(c.cost for c in found[0][0]) + 0.3 and len(told) < 2:
-                for e in edits_of([tidied(c) for c in chosen]):
-                    words = "; ".join(c.words for c in chosen)
-                    told.setdefault((e.file, e.line), Line(e.file, e.line, e.old.strip(), names, e.new.strip(), words))
-        if told:
-            return tuple(told.values())
+                tidy = [tidied(c) for c in chosen]
+                for e in edits_of(tidy):
+                    here = {(e.file, e.line + k) for k in range(e.old.count("\n") + 1)}
+                    own = [c for c in tidy if _touches(c, here)]
+                    mends = [self._mends.get((id(c.piece), c.line, c.words)) for c in own]
+                    names = tuple(n for n in self.backward.names if any(m is None or n in m for m in mends))
+                    words = "; ".join(dict.fromkeys(c.words for c in own))
+                    simple = all(c.cost <= USUAL for c in own)
+                    line = Line(e.file, e.line, e.old.strip(), names, e.new.strip(), words, simple)
+                    told.setdefault((e.file, e.line), line)
+        return tuple(told.values())
+
+    def _alone_lines(self) -> tuple[Line, ...]:
+        """The lines that could be repaired alone, where no fix is known."""
+        names = self.backward.names
+        if self._candidates:
+            return self._told(self._spots.ranked(self._candidates), names)
         if self._good:
-            return self._told(sorted(self._good), names)
+            lines = sorted(self._good)
+            return self._told(list(dict.fromkeys([*lines[-1:], *lines[:1]])), names)
         each: list[Line] = []
         for n in names:
-            own = {(s.site.file, s.site.line) for s in self._each(n)} if len(names) > 1 else set()
-            each += self._told(sorted(own), (n,))
+            own = self._spots.ranked(self._each(n)) if len(names) > 1 else []
+            each += self._told(own, (n,))
         return tuple(each)
 
     def _told(self, lines: Sequence[tuple[str, int]], names: tuple[str, ...]) -> tuple[Line, ...]:
-        """At most two: the last that could, and the first."""
-        few = list(dict.fromkeys([*lines[-1:], *lines[:1]]))
-        return tuple(Line(f, n, _code(f, n), names) for f, n in few)
+        """At most two."""
+        return tuple(Line(f, n, _code(f, n), names) for f, n in lines[:2])
+
+
+def _numbers(program: Program) -> list[float]:
+    """The numbers of a Program that say something: margins, slopes, what is clamped at."""
+    found = {abs(float(t.value)) for d in program.definitions for t in subterms(d.term) if isinstance(t, Number)}
+    return sorted(x for x in found if x not in (0.0, 0.5, 1.0, 2.0))[:8]
 
 
 def _code(file: str, line: int) -> str:

@@ -20,7 +20,7 @@ from derivcheck.notation.terms.substitute import transform
 from derivcheck.notation.values.evaluator import evaluate
 
 EXACT = 1e-8
-STEPS = 6  # of Newton's method, where the gradients are not affine
+STEPS = 9  # of Newton's method, where the gradients are not affine
 LARGEST = 600  # unknowns of one system
 PROBES = "probes of a value"  # no name that a user can have
 _STEP = 1e-6
@@ -75,26 +75,40 @@ class System:
         if not np.isfinite(jacobian).all() or not np.isfinite(start).all():
             return None
         residual = target - start
-        tall, here = jacobian, at
-        affine = True
-        for step in range(STEPS):
-            delta = _least(tall, residual)
-            if step == 0 and _far(tall @ delta, residual) > EXACT and self._flat(program, names, at, jacobian, start):
-                return None
-            here = here + delta
+        delta = _least(jacobian, residual)
+        solved = _far(jacobian @ delta, residual) <= EXACT
+        affine = solved and self._left(program, names, at + delta, target) <= EXACT
+        if affine:
+            return Solution(tuple(names), _split(at + delta, names, arrays), jacobian, residual, True)
+        if not solved and self._flat(program, names, at, jacobian, start):
+            return None
+        here = self._newton(program, names, at, target)
+        return None if here is None else Solution(tuple(names), _split(here, names, arrays), jacobian, residual, False)
+
+    def _newton(self, program: Program, names: Sequence[str], at: Array, target: Array) -> Array | None:
+        """Values that meet the targets, by Newton's method; a step that does not help is halved."""
+        here, left = at, self._left(program, names, at, target)
+        for _ in range(STEPS):
+            slope = self._jacobian(program, names, here, _STEP)
             now = self._outputs(program, names, here[None])[0]
-            if not np.isfinite(now).all():
+            if not np.isfinite(slope).all() or not np.isfinite(now).all():
                 return None
-            left = float(np.abs(target - now).max(initial=0.0))
+            delta = _least(slope, target - now)
+            for share in (1.0, 0.5, 0.25, 0.1):
+                further = self._left(program, names, here + share * delta, target)
+                if further < 0.9 * left:
+                    break
+            else:
+                return None
+            here, left = here + share * delta, further
             if left <= EXACT:
-                return Solution(tuple(names), _split(here, names, arrays), jacobian, target - start, affine)
-            if step and left > 0.7 * float(np.abs(residual).max()):
-                return None
-            affine, residual = False, target - now
-            tall = self._jacobian(program, names, here, _STEP)
-            if not np.isfinite(tall).all():
-                return None
+                return here
         return None
+
+    def _left(self, program: Program, names: Sequence[str], at: Array, target: Array) -> float:
+        """How far the outputs are from the targets at these values."""
+        now = self._outputs(program, names, at[None])[0]
+        return float(np.abs(target - now).max(initial=0.0)) if np.isfinite(now).all() else float("inf")
 
     def _flat(self, program: Program, names: Sequence[str], at: Array, jacobian: Array, start: Array) -> bool:
         """Whether the outputs are affine in these values."""
@@ -166,7 +180,9 @@ def downstream(program: Program, names: tuple[str, ...], outputs: tuple[str, ...
         for d in program.definitions
         if d.name not in made
     ]
-    whole = Program((*program.arguments, *arguments), definitions, wanted).needed(wanted)
+    many = as_poly(size(PROBES))
+    given = [replace(a, dims=(many, *a.dims)) if a.name in names else a for a in program.arguments]
+    whole = Program((*given, *arguments), definitions, wanted).needed(wanted)
     used = set(names).union(*(d.term.names for d in whole.definitions), *(p.names for d in whole.definitions for p in d.dims))
     return replace(whole, arguments=tuple(a for a in whole.arguments if a.name in used))
 

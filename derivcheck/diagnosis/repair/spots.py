@@ -10,9 +10,10 @@ from types import CodeType
 
 import numpy as np
 
+from derivcheck.diagnosis.repair.bench import Bench
 from derivcheck.diagnosis.repair.clock import clock
 from derivcheck.diagnosis.repair.solve import Solution, System
-from derivcheck.diagnosis.repair.subject import Backward, Bench
+from derivcheck.diagnosis.repair.subject import Backward, near
 from derivcheck.diagnosis.scene import Array
 from derivcheck.notation.integers.polynomials import Index
 from derivcheck.notation.program.definitions import Definition, Site
@@ -145,6 +146,36 @@ class Spots:
                 good[line] = tuple(own)
         return good
 
+    def ranked(self, spots: Sequence[RepairSpot]) -> list[tuple[str, int]]:
+        """The lines of these spots, the likelier first.
+
+        A line whose result is already what the derivation has is none; the first of the others is likely, since what comes
+        before it is right, and so is one that would have to be what the derivation has, and is not.
+        """
+        by_line: dict[tuple[str, int], list[RepairSpot]] = {}
+        for s in spots:
+            by_line.setdefault((s.site.file, s.site.line), []).append(s)
+        whole = {at: [s for s in here if not s.operand] or here for at, here in by_line.items()}
+        last = {
+            at: max(here, key=lambda s: (s.span or (0, 0, 0, 0))[3] - (s.span or (0, 0, 0, 0))[2]) for at, here in whole.items()
+        }
+        wrong = sorted(at for at in by_line if not self._derived(last[at].now)) or sorted(by_line)
+        meant = [
+            at for at in wrong if any(self._derived(s.solution.values[s.definition.name]) for s in whole[at] if not s.operand)
+        ]
+        return list(dict.fromkeys([*wrong[:1], *meant[:1], *wrong[-1:], *wrong]))
+
+    def _derived(self, value: Array) -> bool:
+        """Whether an array is what some definition of the forward or of the derived gradient has."""
+        flat = np.squeeze(value)
+        if flat.size < 2 or np.ptp(flat) == 0:
+            return False
+        return any(near(flat, k) for k in self._known)
+
+    @cached_property
+    def _known(self) -> list[Array]:
+        return [np.squeeze(v) for v in self.bench.values.values() if v.dtype.kind == "f" and v.size > 1]
+
     def site(self, d: Definition) -> Site | None:
         """Where a definition stands in code that may be changed."""
         if not d.sites or any(_within(s, c) for s in d.sites for c in self.backward.kept):
@@ -190,6 +221,10 @@ def _seen(program: Program, own: Sequence[Definition]) -> list[str]:
     names = {d.name for d in own}
     read = set(program.outputs).union(*(d.term.names for d in program.definitions if d.name not in names))
     return [d.name for d in own if d.name in read]
+
+
+def _width(s: RepairSpot) -> int:
+    return s.span[3] - s.span[2] if s.span is not None else 0
 
 
 def _within(site: Site, code: CodeType) -> bool:

@@ -7,6 +7,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import islice
 from types import CodeType
 from typing import Any
 
@@ -16,6 +17,8 @@ import torch
 from derivcheck.claimed import Claimed, claimed
 from derivcheck.derived import Derivation
 from derivcheck.diagnosis.case import Case, draw
+from derivcheck.diagnosis.repair.autograd import of_autograd, other_shapes
+from derivcheck.diagnosis.repair.bench import Bench
 from derivcheck.diagnosis.scene import Array, full
 from derivcheck.notation.values.evaluator import evaluate
 from derivcheck.notation.values.measure import measure
@@ -25,32 +28,9 @@ Call = Callable[..., Mapping[str, Any]]
 SMALL = (3, 2, 5, 4, 7, 6, 8)
 ODD = (2, 5, 3, 4, 7, 6)
 EVEN = (4, 2, 6, 8)
+ELSEWHERE = 3  # data of other shapes
 MOST = 20_000  # elements of a tensor that still counts as small
 RELATIVE = 1e-8
-
-
-@dataclass(frozen=True)
-class Bench:
-    """Small data, with the derived gradients there.
-
-    Attributes:
-        right: the derived gradient of each input.
-        values: every definition of the forward and of the adjoint.
-    """
-
-    sizes: Mapping[str, int]
-    inputs: Mapping[str, torch.Tensor]
-    upstream: Mapping[str, torch.Tensor]
-    right: Mapping[str, Array]
-    values: Mapping[str, Array]
-
-    @property
-    def given(self) -> dict[str, torch.Tensor]:
-        """Inputs and upstream gradients by name."""
-        return {**self.inputs, **self.upstream}
-
-    def __str__(self) -> str:
-        return ", ".join(f"{n}={v}" for n, v in self.sizes.items())
 
 
 def near(a: Array, b: Array, relative: float = RELATIVE) -> bool:
@@ -88,6 +68,7 @@ class Backward:
         written: the same as code that traces.
         quick: the same as ``call`` without what makes casts do nothing.
         engine: ``call`` runs it through torch's engine: it is an ``autograd.Function``'s own.
+        meaning: the user's own forward on tensors by name, where there is one.
     """
 
     d: Derivation
@@ -98,6 +79,7 @@ class Backward:
     written: Call | None = None
     engine: bool = False
     quick: Call | None = None
+    meaning: Callable[[Mapping[str, torch.Tensor]], Any] | None = None
     _slow: bool | None = None
     _benches: dict[str, Bench | None] = field(default_factory=dict)
 
@@ -179,6 +161,18 @@ class Backward:
                 break
         wrong = [b for b in found if self.wrong(b)]
         return tuple(wrong + [b for b in found if b not in wrong])
+
+    @cached_property
+    def elsewhere(self) -> tuple[Bench, ...]:
+        """Data of other shapes, where the derivation stays at the example's: autograd of the user's forward says what is right.
+
+        The backward, as it is when this is first asked for, runs there.
+        """
+        if not self.d.fixed or self.meaning is None:
+            return ()
+        shapes = other_shapes(self.like.inputs)
+        found = (of_autograd(self.meaning, self.like, self.d.wrt, s) for s in shapes)
+        return tuple(islice((b for b in found if b is not None and self.gradients(b) is not None), ELSEWHERE))
 
     # -- running --------------------------------------------------------------------
     def gradients(self, bench: Bench) -> dict[str, Array] | None:

@@ -10,13 +10,15 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 
+from derivcheck.diagnosis.repair.bench import Bench
 from derivcheck.diagnosis.repair.clock import clock
 from derivcheck.diagnosis.repair.edits.reader import Change
-from derivcheck.diagnosis.repair.subject import Backward, Bench, fitted, near
+from derivcheck.diagnosis.repair.subject import Backward, fitted, near
 from derivcheck.diagnosis.scene import Array
 
 BESIDE = 0.7  # how much dearer than the cheapest another fix may be
 ENOUGH = 8
+MORE = 3  # how much larger the sizes of further data are
 
 
 @dataclass
@@ -41,6 +43,7 @@ def tried(backward: Backward, changes: Iterable[Change], end: float) -> Found:
         return found
     bench = backward.benches[0]
     before = backward.gradients(bench) or {}
+    _ = backward.elsewhere  # made before the first edit
     bad = set(backward.names)
     most = float("inf")
     with warnings.catch_warnings():
@@ -83,7 +86,7 @@ def confirming(backward: Backward, before: Mapping[str, Array]) -> tuple[Bench, 
     for bench in others(backward):
         now = backward.gradients(bench)
         if now is None:
-            if bench is own(backward):
+            if bench is own(backward) or bench in backward.elsewhere:
                 return None
             continue
         for n, g in now.items():
@@ -121,14 +124,15 @@ def others(backward: Backward) -> list[Bench]:
     found = [*backward.benches[1:]]
     if (mine := own(backward)) is not None and mine is not first:
         found.append(mine)
-    for zeroed in (_some_zero,):
-        b = backward.bench(first.sizes, 77, zeroed)
+    more = {n: MORE * v for n, v in first.sizes.items()}
+    for sizes, seed, change in ((first.sizes, 77, _some_zero), (more, 78, _larger), (more, 79, None)):
+        b = backward.bench(sizes, seed, change)
         if b is not None and all(np.isfinite(g).all() for g in b.right.values()):
             found.append(b)
     b = backward.mixed(first.sizes, 91)
     if b is not None and all(np.isfinite(g).all() for g in b.right.values()):
         found.append(b)
-    return found
+    return [*found, *backward.elsewhere]
 
 
 def _some_zero(t: torch.Tensor) -> torch.Tensor:
@@ -138,6 +142,11 @@ def _some_zero(t: torch.Tensor) -> torch.Tensor:
     flat = t.clone().flatten()
     flat[1::4] = 0
     return flat.reshape(t.shape)
+
+
+def _larger(t: torch.Tensor) -> torch.Tensor:
+    """The numbers three times as large, where they are no shares."""
+    return t if t.numel() < 2 or bool(((t >= 0) & (t <= 1)).all()) else 3 * t
 
 
 def together(

@@ -82,6 +82,16 @@ def call(r: EditReader, node: ast.Call) -> Edits:
         count = r.text(node.args[0])
         for new in (f"{count} - 1", f"{count} + 1", f"1, {count}"):
             yield r.put(node.args[0], new), f"`{said}` should be `range({new})`", 2
+    if name == "cumsum" and method and len(node.args) == 1 and isinstance(node.func, ast.Attribute):
+        axis = r.text(node.args[0])
+        new = f"{r.inner(node.func.value)}.flip({axis}).cumsum({axis}).flip({axis})"
+        yield r.put(node, new), f"`{said}` sums from the wrong end", 1.6
+    if name in ("var", "std") and not any(k.arg in ("unbiased", "correction") for k in node.keywords):
+        end = r.piece.span(node)[1] - 1
+        comma = ", " if node.args or node.keywords else ""
+        words = f"`{said}` divides by one less than the number of elements: `unbiased=False` is meant"
+        yield [((end, end), f"{comma}unbiased=False")], words, 1.5
+    yield from _order(r, node)
     for k in node.keywords:
         if k.arg == "keepdim" and isinstance(k.value, ast.Constant):
             yield r.put(k.value, str(not k.value.value)), f"keepdim is wrong in `{said}`", 2
@@ -91,6 +101,9 @@ def call(r: EditReader, node: ast.Call) -> Edits:
     if name == "einsum" and node.args and isinstance(node.args[0], ast.Constant) and isinstance(node.args[0].value, str):
         yield from einsum(r, node.args[0])
         yield from _first_alone(r, node)
+        yield from _operands(r, node)
+    if name in ("sum", "mean") and method:
+        yield from _groups(r, node)
     if name in _REDUCED and method:
         axes = [a for a in node.args if isinstance(a, (ast.Constant, ast.UnaryOp, ast.Tuple))]
         if not node.args and not any(k.arg in ("dim", "axis") for k in node.keywords):
@@ -105,6 +118,32 @@ def call(r: EditReader, node: ast.Call) -> Edits:
                 f"`{said}` runs over one axis, and should over all",
                 2.5,
             )
+
+
+def _order(r: EditReader, node: ast.Call) -> Edits:
+    """A step and the addend or factor beside it, exchanged: ``sqrt(v) + eps`` for ``sqrt(v + eps)``, and back."""
+    method = isinstance(node.func, ast.Attribute) and not r.module(node.func.value)
+    if method and not node.args and not node.keywords:
+        inside: ast.expr = node.func.value  # type: ignore[attr-defined]
+    elif not method and len(node.args) == 1 and not node.keywords:
+        inside = node.args[0]
+    else:
+        return
+    name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+
+    def applied(text: str, loose: bool) -> str:
+        head = f"({text})" if method and loose else text
+        return f"{head}.{name}()" if method else f"{r.text(node.func)}({head})"
+
+    up = r.around.get(node)
+    if isinstance(up, ast.BinOp) and type(up.op) in (ast.Add, ast.Sub, ast.Mult, ast.Div) and up.left is node:
+        rest = r.piece.text[r.piece.span(node)[1] : r.piece.span(up.right)[1]]
+        new = applied(f"{r.inner(inside)}{rest}", True)
+        yield r.put(up, new), f"`{name}` in `{r.short(up)}` is taken before the step that it is meant to follow", 1.8
+    if isinstance(inside, ast.BinOp) and type(inside.op) in (ast.Add, ast.Sub, ast.Mult, ast.Div):
+        rest = r.piece.text[r.piece.span(inside.left)[1] : r.piece.span(inside)[1]]
+        new = f"({applied(r.text(inside.left), not isinstance(inside.left, (ast.Name, ast.Call)))}{rest})"
+        yield r.put(node, new), f"`{name}` in `{r.short(node)}` is taken after the step that it is meant to precede", 1.9
 
 
 def _all(r: EditReader, node: ast.Call) -> list[Place]:
@@ -145,6 +184,45 @@ def attribute(r: EditReader, node: ast.Attribute) -> Edits:
     elif isinstance(node.value, ast.Name) and not called and not r.module(node.value):
         for other in sorted(r.attributes(node.value.id) - {node.attr}):
             yield r.put(node, f"{node.value.id}.{other}"), f"`{r.short(node)}` is read where `{other}` is meant", 2
+
+
+def _groups(r: EditReader, node: ast.Call) -> Edits:
+    """``u.reshape(each, groups, -1).sum(0)`` for ``u.reshape(groups, each, -1).sum(1)``: what lies inside, and what outside."""
+    cut = node.func.value  # type: ignore[attr-defined]
+    laid = isinstance(cut, ast.Call) and isinstance(cut.func, ast.Attribute) and cut.func.attr in ("reshape", "view")
+    if not laid or len(node.args) != 1 or not isinstance(node.args[0], ast.Constant):
+        return
+    k = node.args[0].value
+    plain = [a for a in cut.args if not isinstance(a, ast.Starred)]
+    for i, j in combinations(range(len(plain)), 2):
+        if k in (i, j):
+            x, y, other = plain[i], plain[j], j if k == i else i
+            places = [*r.put(x, r.text(y)), *r.put(y, r.text(x)), *r.put(node.args[0], str(other))]
+            yield (
+                places,
+                f"`{r.short(x)}` and `{r.short(y)}` are exchanged in `{r.short(node)}`: the groups are of another axis",
+                2.0,
+            )
+
+
+def _operands(r: EditReader, node: ast.Call) -> Edits:
+    """Another variable as an operand, under another letter: what the product is taken with."""
+    text, quote = str(node.args[0].value), r.text(node.args[0])[0]  # type: ignore[attr-defined]
+    if "->" not in text or "." in text:
+        return
+    parts = text.replace(" ", "").split("->")[0].split(",")
+    right = text.replace(" ", "").split("->")[1]
+    letters = sorted({c for p in parts for c in p})
+    for k, operand in enumerate(node.args[1:]):
+        if not isinstance(operand, ast.Name) or k >= len(parts):
+            continue
+        for other in (n for n in r.names(operand) if n != operand.id):
+            for j, old in enumerate(parts[k]):
+                for c in (c for c in letters if c not in parts[k]):
+                    new = [*parts[:k], parts[k].replace(old, c), *parts[k + 1 :]]
+                    eq = f"{quote}{','.join(new)}->{right}{quote}"
+                    places = [*r.put(node.args[0], eq), *r.put(operand, other)]
+                    yield places, f"`{operand.id}` is read where `{other}` is meant, in `{r.short(node)}`", 2.3 + j / 100
 
 
 def _first_alone(r: EditReader, node: ast.Call) -> Edits:
