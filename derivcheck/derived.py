@@ -135,6 +135,17 @@ class Derivation:
         return _adjoint(self.program, self.wrt)
 
     @cached_property
+    def _written(self) -> Program:
+        """The forward as it is written in torch: in the functions whose kernels neither overflow nor cancel."""
+        from derivcheck.codegen.careful.forward import careful  # loaded when asked for
+
+        return apart(careful(self.program), self.wrt)
+
+    @property
+    def _written_adjoint(self) -> Program:
+        return self.adjoint if self._written is self.program else _adjoint(self._written, self.wrt)
+
+    @cached_property
     def gradients(self) -> Mapping[str, Gradient]:
         """The gradients by name."""
         found = {}
@@ -212,7 +223,7 @@ class Derivation:
     def _source(self) -> str:
         from derivcheck.codegen.file.source import source  # loaded when asked for
 
-        return source(self.program, self.adjoint, name=self.name, values=self.values, wrt=self.wrt)
+        return source(self._written, self._written_adjoint, name=self.name, values=self.values, wrt=self.wrt)
 
     def compile(self, fused: bool = False) -> Callable[..., tuple[Any, dict[str, Any]]]:
         """The generated code as a function: ``value, grads = run(input=x, …[, grad_output=g])``.
@@ -238,7 +249,7 @@ class Derivation:
         from derivcheck.codegen.file.variants import fused_source  # loaded when asked for
         from derivcheck.layer.function import fuse  # it loads torch
 
-        return self._called(fuse(load(fused_source(self.program, self.adjoint, self.wrt))))
+        return self._called(fuse(load(fused_source(self._written, self._written_adjoint, self.wrt))))
 
     @cached_property
     def _compiled(self) -> Callable[..., tuple[Any, dict[str, Any]]]:
@@ -247,7 +258,7 @@ class Derivation:
         from derivcheck.codegen.file.variants import lean_source  # loaded when asked for
         from derivcheck.layer.lean import lean_or_plain  # it loads torch
 
-        lean = load(lean_source(self.program, self.adjoint, self.wrt))
+        lean = load(lean_source(self._written, self._written_adjoint, self.wrt))
         return self._called(lean_or_plain(lean, lambda: load(self._source)))
 
     def _called(self, run: Callable[..., tuple[Any, dict[str, Any]]]) -> Callable[..., tuple[Any, dict[str, Any]]]:
@@ -276,7 +287,7 @@ class Derivation:
         """
         from derivcheck.layer.function import function  # it loads torch
 
-        return function(self.program, self.wrt, self.upstream, self.held, self.name, fused)
+        return function(self._written, self.wrt, self.upstream, self.held, self.name, fused)
 
     def to_op(self, name: str) -> Any:
         """The derivation as a custom operator of torch, ``torch.ops.ns.name`` for ``"ns::name"``, which is returned.
@@ -295,7 +306,7 @@ class Derivation:
         """
         from derivcheck.layer.operator import operator  # it loads torch
 
-        return operator(self.program, self.wrt, self.upstream, name)
+        return operator(self._written, self.wrt, self.upstream, name)
 
     def profile(self, sizes: Mapping[str, int], dtype: Any = None) -> Profile:
         """Operations and bytes of forward and gradients as formulas of the sizes, the roofline's bound and the time measured.
@@ -317,7 +328,7 @@ class Derivation:
 
         from derivcheck.layer.profile import profile  # it loads torch
 
-        return profile(self.program, self.adjoint, self.compile(), self.values, sizes, dtype or torch.float32)
+        return profile(self._written, self._written_adjoint, self.compile(), self.values, sizes, dtype or torch.float32)
 
     def to_latex(
         self,

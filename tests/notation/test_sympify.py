@@ -78,8 +78,9 @@ def test_every_scalar_function() -> None:
             continue
         args = ", ".join(f"x{k}" for k in range(row.arity))
         p = parse_program(f"y := {name}({args})")
+        own = {"acosh": 1.3, "log1mexp": -0.3}.get(name)
         at = {
-            f"x{k}": np.array(1.0 if (name, k) == ("polygamma", 0) else 1.3 if name == "acosh" else 0.4 + k / 10)
+            f"x{k}": np.array(1.0 if (name, k) == ("polygamma", 0) else 0.4 + k / 10 if own is None else own)
             for k in range(row.arity)
         }
         found = numbers(to_sympy(p.definition("y").term), at)

@@ -10,6 +10,19 @@ def _sinc_slope(x):
     series = 1 / 3 - u * (1 / 30 - u * (1 / 840 - u * (1 / 45360 - u * (1 / 3991680 - u / 518918400))))
     return torch.where(u < 0.1, -math.pi**2 * x * series, (torch.cos(math.pi * x) - torch.sinc(x)) / x)
 ''',
+    "_log1mexp": '''
+def _log1mexp(x):
+    """log(1 - exp(x)) for x < 0: by whichever of expm1 and log1p keeps the digits; neither sees what the other takes."""
+    half = -math.log(2)
+    return torch.where(x > half, torch.log(-torch.expm1(x.clamp(min=half))), torch.log1p(-torch.exp(x.clamp(max=half))))
+''',
+    "_log_cosh": '''
+def _log_cosh(x):
+    """log(cosh(x)): log1p(2*sinh(x/2)**2) near 0, from the larger exponential elsewhere."""
+    size = x.abs()
+    near = torch.log1p(2 * torch.sinh(size.clamp(max=1) / 2) ** 2)
+    return torch.where(size < 1, near, size + torch.log1p(torch.exp(-2 * size)) - math.log(2))
+''',
     "_conv": '''
 def _conv(x, w, sizes, stride, offset, dilation, groups=1):
     """y[n, o, i] = sum over c, u of x[n, c, stride*i + dilation*u - offset] * w[o, c, u] for i < sizes; x is 0 outside."""

@@ -34,6 +34,18 @@ def softplus(np: Any, x: Any) -> Any:
     return np.maximum(x, 0) + np.log1p(np.exp(-np.abs(x)))
 
 
+def log1mexp(np: Any, x: Any) -> Any:
+    """``log(1 − exp(x))`` by whichever of expm1 and log1p keeps the digits (Mächler, 2012)."""
+    return np.where(x > -math.log(2), np.log(-np.expm1(x)), np.log1p(-np.exp(x)))
+
+
+def lncosh(np: Any, x: Any) -> Any:
+    """``log cosh x`` as ``log1p(2 sinh²(x/2))`` near 0, from the larger exponential elsewhere."""
+    size = np.abs(x)
+    near = np.log1p(2 * np.sinh(np.minimum(size, 1) / 2) ** 2)
+    return np.where(size < 1, near, size + np.log1p(np.exp(-2 * size)) - math.log(2))
+
+
 def polygamma(np: Any, order: Any, x: Any) -> Any:
     """By ψ⁽ᵐ⁾(x) = (−1)^(m+1) m! ζ(m+1, x), the zeta function by recurrence and Euler–Maclaurin (DLMF 25.11.28)."""
     m = int(np.ravel(order)[0])

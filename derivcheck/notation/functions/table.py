@@ -168,6 +168,26 @@ function("log1p", means=lambda sp, F, x: sp.log(1 + x), float64="log1p", **_LOG1
 function("log2", latex=r"\log_2", means=lambda sp, F, x: sp.log(x) / sp.log(2), float64="log2", **_LOG)
 function("log10", latex=r"\log_{10}", means=lambda sp, F, x: sp.log(x) / sp.log(10), float64="log10", **_LOG)
 function("expm1", means=lambda sp, F, x: sp.exp(x) - 1, float64="expm1", at_zero=0)
+function(
+    "log1mexp",
+    "_log1mexp({})",
+    r"\log(1-\exp)",
+    means=lambda sp, F, x: sp.log(1 - sp.exp(x)),
+    domain="< 0",
+    stable=lambda sp, F, e, x: -1 / F.expm1(-x),
+    float64=numerics.log1mexp,
+    pole=True,
+)
+function(
+    "lncosh",
+    "_log_cosh({})",
+    r"\log\cosh",
+    means=lambda sp, F, x: sp.log(sp.cosh(x)),
+    stable=lambda sp, F, e, x: sp.tanh(x),
+    float64=numerics.lncosh,
+    at_zero=0,
+    parity=1,
+)
 function("exp2", latex=r"2^{{{}}}", means=lambda sp, F, x: sp.exp(x * sp.log(2)), float64="exp2", positive=True)
 
 
