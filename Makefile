@@ -4,7 +4,7 @@ BIN := .venv/bin
 INSTALL := $(BIN)/python -m pip install --quiet --constraint constraints.txt --editable
 WORKERS ?= 2
 
-.PHONY: run test lint unit bench coverage edges fuzz fuzz-sizes release clean
+.PHONY: run test lint unit bench coverage edges fuzz fuzz-sizes notebooks site release clean
 
 run: .venv/.runs
 	$(BIN)/derivcheck run
@@ -41,14 +41,23 @@ FUNCTIONS ?= 20000
 fuzz-sizes: .venv/.tests
 	$(BIN)/python -m tests.tracing.fuzz_sizes $(FUNCTIONS)
 
+# The tutorial's notebooks, executed in place: what they show stands in the files.
+notebooks: .venv/.docs
+	$(BIN)/python -m release.notebooks
+
+# All pages as one site in site/, which loads nothing from a network; a broken link ends it.
+site: .venv/.docs
+	$(BIN)/sphinx-build -q -W --keep-going -c docs . site
+	@echo "site/docs/index.html"
+
 # Before a release: what is too slow for make test.  What is skipped is listed with its reason, and counted.
 RELEASE_SEEDS ?= $(SEEDS)
 RELEASE_KILLS ?= 6
-release: .venv/.tests
+release: .venv/.docs
 	RELEASE_SEEDS=$(RELEASE_SEEDS) RELEASE_KILLS=$(RELEASE_KILLS) $(BIN)/pytest -v -rs --durations=5 release
 
 clean:
-	rm -rf .venv derivcheck-out build dist *.egg-info
+	rm -rf .venv derivcheck-out site build dist *.egg-info
 
 # A stamp is newer than the files that say what to install; a second run starts at once.
 .venv/.runs: pyproject.toml constraints.txt | .venv/bin/python
@@ -60,6 +69,11 @@ clean:
 	@echo "installing derivcheck, what it needs and its test tools into .venv (a few minutes the first time)"
 	$(INSTALL) '.[test]'
 	@touch $@ .venv/.runs
+
+.venv/.docs: pyproject.toml constraints.txt | .venv/bin/python
+	@echo "installing derivcheck, its test tools and what makes its pages into .venv (a few minutes the first time)"
+	$(INSTALL) '.[test,docs]'
+	@touch $@ .venv/.tests .venv/.runs
 
 .venv/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "derivcheck needs Python 3.11 or newer; found %s. Set PYTHON=" % sys.version.split()[0])'

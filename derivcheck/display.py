@@ -1,8 +1,9 @@
-"""What a notebook shows of a value: a piece of HTML whose style sheet reaches nothing else on the page."""
+"""What a notebook shows: of a value a piece of HTML whose style sheet reaches nothing else on the page, of a cell a name."""
 
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Iterable, Sequence
 from html import escape
 
@@ -18,6 +19,8 @@ STYLE = """
 .derivcheck-shown .number { text-align: right; white-space: nowrap; font-variant-numeric: tabular-nums; }
 .derivcheck-shown pre { margin: .3rem 0; white-space: pre-wrap; overflow-wrap: anywhere; background: none; color: inherit }
 """.strip()
+
+_KERNELS = "ipykernel_"  # the folder in which a notebook's kernel says that its cells stand
 
 Cell = tuple[str, str]  # its text, and its class: "", "number", "good", "bad" or "open"
 
@@ -65,3 +68,13 @@ def curve(values: Sequence[float], label: str) -> str:
         f'<svg role="img" aria-label="{escape(label)}" width="{wide}" height="{tall}" viewBox="0 0 {wide} {tall}">'
         f'<polyline fill="none" stroke="currentColor" stroke-width="1.5" points="{" ".join(at)}"/></svg>'
     )
+
+
+def file_name(path: str) -> str:
+    """A source file as a user knows it: its name without folders; a cell of a notebook is ``cell``.
+
+    >>> file_name("/home/me/layer.py"), file_name("/tmp/ipykernel_1234/440775244.py")
+    ('layer.py', 'cell')
+    """
+    folder, name = os.path.split(path)
+    return "cell" if os.path.basename(folder).startswith(_KERNELS) else name

@@ -55,7 +55,7 @@ def prove(
         backward: torch code, called as ``backward(grad_output=..., **inputs)``, that returns a dict of gradients by name
             (of inputs, or of the forward's named intermediates); it may also take the forward's intermediates by name.
             Or index text that defines ``x_bar[…]``, or a Program.
-        *args, loss, target, dims, constants, wrt, **inputs: as :func:`derivcheck.derive` takes them.
+        args, loss, target, dims, constants, wrt, inputs: as :func:`derivcheck.derive` takes them.
         where: what the forward is made for, in its sizes and the elements of its inputs: ``"T % 2 == 0, sigma > 0"``.  Nothing
             is claimed, or refuted, outside.
         invariant: index text that says what a recurrence always is, as in ``R[t] := sum(s: [s >= t]*x[s])``, over the names

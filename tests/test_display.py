@@ -73,7 +73,15 @@ def test_a_proof(backward: object, tone: str, verdict: str) -> None:
 def test_a_run() -> None:
     history = dc.train(nn.Linear(2, 1), nn.MSELoss(), torch.ones(4, 2), torch.zeros(4, 1), epochs=3, lr=0.01)
     shown = Shown(history._repr_html_())
+    assert repr(history) == f"<run: {str(history).splitlines()[0]}>"
     assert shown.tags.count("svg") == 1 and shown.texts["verdict good"] == [str(history).splitlines()[0]]
+
+
+def test_what_a_debugger_shows_is_short_and_looks_for_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    report, proof = dc.check(product, VALUES, wrong, wrt=["w"]), dc.prove(product, wrong, dims=DIMS)
+    monkeypatch.setattr(type(report["w"]), "diagnosis", property(lambda row: pytest.fail("it is looked for when asked for")))
+    assert repr(report) == "<report: product: 1 of 1 gradient does not hold (float64, N=2, M=3, K=4); print it for more>"
+    assert repr(proof) == "<proof: refuted: the gradient of w; print it for more>"
 
 
 def test_a_curve_falls_as_its_values_do() -> None:

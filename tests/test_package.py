@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import subprocess
@@ -89,3 +90,12 @@ def test_an_editable_install_is_a_path_that_type_checkers_follow(built: Path) ->
         (name,) = (n for n in wheel.namelist() if n.endswith(".pth"))
         path = Path(wheel.read(name).decode().strip())
     assert path.samefile(built) and (path / "derivcheck" / "py.typed").exists()
+
+
+def test_the_notebooks_run_the_same_code_in_both_languages() -> None:
+    books = [json.loads((ROOT / "examples" / n).read_text(encoding="utf-8")) for n in ("tutorial.ipynb", "教程.ipynb")]
+    english, chinese = ([(c["cell_type"], c["cell_type"] == "code" and c["source"]) for c in b["cells"]] for b in books)
+    assert english == chinese and len(english) > 20
+    for cell in (c for b in books for c in b["cells"] if c["cell_type"] == "code"):
+        assert not cell["metadata"], "nothing that changes with the day"
+        assert not any(o["output_type"] in ("error",) or o.get("name") == "stderr" for o in cell["outputs"])

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import ast
 import itertools
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import CodeType, FrameType
 from typing import TypeVar
+
+from derivcheck.display import file_name
 
 R = TypeVar("R")
 
@@ -38,7 +39,7 @@ class SourceLine:
     @property
     def place(self) -> str:
         """``file.cu:line``."""
-        return f"{os.path.basename(self.file)}:{self.line}"
+        return f"{file_name(self.file)}:{self.line}"
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from derivcheck.checking.report.report import Report
 
 
-@dataclass
+@dataclass(repr=False)
 class History:
     """The record of a training run.
 
@@ -93,6 +93,9 @@ class History:
             f"loss {start} → {self.final_loss:.6g}"
         ]
         return "\n".join([*lines, *self.notes, *([self.diverged] if self.diverged else [])])
+
+    def __repr__(self) -> str:
+        return f"<run: {str(self).splitlines()[0]}>"
 
 
 def histories_csv(runs: Mapping[str, History]) -> str:

@@ -26,7 +26,7 @@ class Note:
     open: bool = False
 
 
-@dataclass
+@dataclass(repr=False)
 class Report:
     """All findings of a check.
 
@@ -92,13 +92,26 @@ class Report:
     def __bool__(self) -> bool:
         return self.passed
 
+    def __repr__(self) -> str:
+        """Short, and without looking for reasons: a debugger and pytest show it unasked."""
+        return f"<report: {self._verdict()}; print it for more>"
+
+    def _verdict(self) -> str:
+        """How many gradients hold, at which sizes."""
+        if bad := self.failures:
+            return (
+                f"{self.name}: {len(bad)} of {_count(len(self.rows), 'gradient')} {'do' if len(bad) > 1 else 'does'} not hold"
+                + (f" ({self.dtype}{_sizes(self.sizes)})" if self.sizes else "")
+            )
+        more = "" if self.passed else ", but not all was reached, as strict=True asks"
+        return f"{self.name}: {_all(len(self.rows))}{more} ({self.dtype}{_sizes(self.sizes)})"
+
     def __str__(self) -> str:
         return "\n".join(self._failing() if self.failures else self._passing())
 
     def _passing(self) -> list[str]:
         """What is said of a check that holds: per gradient its error, its bound and what would have been seen."""
-        more = "" if self.passed else ", but not all was reached, as strict=True asks"
-        lines = [f"{self.name}: {_all(len(self.rows))}{more} ({self.dtype}{_sizes(self.sizes)})"]
+        lines = [self._verdict()]
         width = max((len(r.name) for r in self.rows), default=0)
         for r in self.rows:
             witnesses = ", ".join(w.name for w in r.witnesses if w.agrees)
@@ -112,11 +125,7 @@ class Report:
     def _failing(self) -> list[str]:
         """What is said of one that does not: the first faulty gradient in full, three more in a line or two."""
         bad = self.failures
-        many = len(bad) > 1
-        lines = [
-            f"{self.name}: {len(bad)} of {_count(len(self.rows), 'gradient')} {'do' if many else 'does'} not hold"
-            + (f" ({self.dtype}{_sizes(self.sizes)})" if self.sizes else "")
-        ]
+        lines = [self._verdict()]
         first = next((r for r in bad if r.faulty), bad[0])
         for r in [first, *(r for r in bad if r is not first)][:4]:
             same = r is not first and r.faulty and self._alike(r, first)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from derivcheck.diagnosis.repair.edits.reader import Change
+from derivcheck.display import file_name
 from derivcheck.errors import InputError
 from derivcheck.files import digest, rewritten
 
@@ -66,7 +67,7 @@ class Fix:
     def __str__(self) -> str:
         lines = [f"{self.words} ({self.known})"]
         for e in self.edits:
-            lines += [f"  {Path(e.file).name}:{e.line}", *(f"  - {x}" for x in e.old.splitlines())]
+            lines += [f"  {file_name(e.file)}:{e.line}", *(f"  - {x}" for x in e.old.splitlines())]
             lines += [f"  + {x}" for x in e.new.splitlines()]
         for other in self.alternatives:
             lines += ["or else:", *str(other).splitlines()]

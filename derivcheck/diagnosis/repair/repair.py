@@ -7,7 +7,6 @@ import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from pathlib import Path
 
 from derivcheck.diagnosis.repair.aliases import aliases
 from derivcheck.diagnosis.repair.bench import Bench
@@ -22,6 +21,7 @@ from derivcheck.diagnosis.repair.proving import proved
 from derivcheck.diagnosis.repair.spots import RepairSpot, Spots
 from derivcheck.diagnosis.repair.subject import Backward
 from derivcheck.diagnosis.repair.trying import running, together, tried
+from derivcheck.display import file_name
 from derivcheck.notation.program.program import Program
 from derivcheck.notation.terms.nodes import Number
 from derivcheck.notation.terms.walk import subterms
@@ -61,7 +61,7 @@ class Line:
     @property
     def place(self) -> str:
         """``file.py:12``."""
-        return f"{Path(self.file).name}:{self.line}"
+        return f"{file_name(self.file)}:{self.line}"
 
     def __str__(self) -> str:
         called = f", called at {' and '.join(self.called)}" if self.called else ""

@@ -46,7 +46,7 @@ class Part:
         return {"name": self.name, "status": self.status, "opened": list(self.opened), "detail": self.detail, **example}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Proof:
     """Whether a claimed backward is the gradient, for every size.
 
@@ -104,17 +104,7 @@ class Proof:
     @property
     def explanation(self) -> str:
         """The verdict with its reasons, as text."""
-        lines: list[str] = []
-        names = ", ".join(p.name for p in self.parts)
-        if self.status == "proved":
-            lines.append(f"proved for all sizes over the reals, for the traced Program: the gradient of {names}")
-        elif self.status == "refuted":
-            bad = ", ".join(p.name for p in self.parts if p.status == "refuted")
-            lines.append(f"refuted: the gradient of {bad}")
-        else:
-            open_ = ", ".join(p.name for p in self.parts if p.status == "undecided")
-            agrees = _sizes(self.tried)
-            lines.append(f"undecided: the gradient of {open_}" + (f"; agrees on numbers at {agrees}" if agrees else ""))
+        lines = [self._verdict()]
         if self.counterexample is not None:
             lines.append(f"  {self.counterexample.told}")
         for p in self.parts:  # the first example stands above
@@ -154,8 +144,20 @@ class Proof:
             lines.append(r"\noindent Rules: " + "; ".join(map(words, self.rules)) + ".")
         return "\n".join(lines)
 
+    def _verdict(self) -> str:
+        """The first line of the explanation: what is said of which gradients."""
+        names = ", ".join(p.name for p in self.parts if self.status in ("proved", p.status))
+        if self.status == "proved":
+            return f"proved for all sizes over the reals, for the traced Program: the gradient of {names}"
+        agrees = _sizes(self.tried) if self.status == "undecided" else ""
+        return f"{self.status}: the gradient of {names}" + (f"; agrees on numbers at {agrees}" if agrees else "")
+
     def __str__(self) -> str:
         return self.explanation
+
+    def __repr__(self) -> str:
+        """Short, and without looking for reasons: a debugger and pytest show it unasked."""
+        return f"<proof: {self._verdict()}; print it for more>"
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data, ready for JSON."""

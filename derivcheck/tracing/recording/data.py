@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 
+from derivcheck.display import file_name
 from derivcheck.tracing.watching.log import Log
 
 
@@ -28,7 +28,7 @@ class CallSite:
     @property
     def place(self) -> str:
         """``file.py:line``."""
-        return f"{os.path.basename(self.file)}:{self.line}"
+        return f"{file_name(self.file)}:{self.line}"
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import warnings
 from collections.abc import Callable
@@ -12,6 +11,7 @@ from typing import Any, TypeVar
 
 import torch
 
+from derivcheck.display import file_name
 from derivcheck.kernels.lines import AT, line_of
 from derivcheck.tracing.recording.data import CallSite
 from derivcheck.tracing.watching.whose_code import user_file
@@ -68,7 +68,7 @@ def place_of(error: BaseException) -> str | None:
     while tb is not None:
         file = tb.tb_frame.f_code.co_filename
         if user_file(file):
-            found = f"{os.path.basename(file)}:{tb.tb_lineno}"
+            found = f"{file_name(file)}:{tb.tb_lineno}"
         tb = tb.tb_next
     return found
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import islice
 from types import CodeType, FrameType
 
+from derivcheck.display import file_name
 from derivcheck.notation.integers.polynomials import Poly
 from derivcheck.tracing.watching.whose_code import READERS, user_file
 
@@ -30,7 +30,7 @@ class CodeLine:
         return CodeLine(frame.f_code.co_filename, frame.f_lineno)
 
     def __str__(self) -> str:
-        return f"{os.path.basename(self.file)}:{self.line}"
+        return f"{file_name(self.file)}:{self.line}"
 
 
 @dataclass(frozen=True)
