@@ -15,7 +15,7 @@ from derivcheck.notation.integers.polynomials import Poly, as_poly, size
 from derivcheck.notation.program.definitions import Input
 from derivcheck.notation.program.program import Program
 from derivcheck.notation.values.evaluator import evaluate
-from derivcheck.operators.language.build import Builder
+from derivcheck.operators.language.build import Builder, KnownResults
 from derivcheck.operators.language.row import Dtype, Like, OperatorRow, Sample, apply
 from derivcheck.operators.language.values import Value
 
@@ -143,7 +143,7 @@ def case(row: OperatorRow, name: str, sample: Sample) -> Case:
     outputs = tuple(wanted) if isinstance(wanted, (tuple, list)) else (wanted,)
     args, kwargs = symbolic(sample.args), {k: symbolic(v) for k, v in sample.kwargs.items()}
     builder = Builder([a.name for a in arguments], [s for a in arguments for d in a.dims for s in d.sizes()])
-    found = apply(row, builder, args, kwargs, None, tuple(kind(o) for o in outputs), name=name)
+    found = apply(row, builder, args, kwargs, KnownResults(kinds=tuple(kind(o) for o in outputs)), name)
     results = found if isinstance(found, tuple) else (found,)
     assert len(results) <= len(outputs), f"{len(results)} results where torch gives {len(outputs)}"
     outputs = outputs[: len(results)]

@@ -13,7 +13,7 @@ from derivcheck.notation.integers.polynomials import as_poly, i_poly, size
 from derivcheck.notation.terms.build import ONE, ZERO, func, mul, neg
 from derivcheck.notation.terms.nodes import Bracket, Number
 from derivcheck.operators.language import row as rows_file
-from derivcheck.operators.language.build import Builder
+from derivcheck.operators.language.build import Builder, KnownResults
 from derivcheck.operators.language.row import apply, find, row
 from derivcheck.operators.language.values import Value, broadcast_dims, where
 from derivcheck.operators.language.values import test as holds
@@ -26,7 +26,7 @@ def run(name: str, *args: Any, builder: Builder | None = None, **kwargs: Any) ->
     hints = kwargs.pop("hints", ())
     found = find(name)
     assert found is not None
-    return b, apply(found, b, args, kwargs, hints=hints, place="user.py:3", name=name)
+    return b, apply(found, b, args, kwargs, KnownResults(hints=hints, place="user.py:3"), name)
 
 
 def test_a_definition_bears_the_name_of_the_users_variable_and_its_place() -> None:
@@ -102,7 +102,7 @@ def test_the_sizes_of_a_result_are_spelled_as_they_are_known() -> None:
     b = Builder(["x"], ["N", "M"])
     found = find("aten.unfold.default")
     assert found is not None
-    y = apply(found, b, [Value("x", (N,)), 0, 3, 2], {}, [(M, as_poly(3))], name="aten.unfold.default")
+    y = apply(found, b, [Value("x", (N,)), 0, 3, 2], {}, KnownResults([(M, as_poly(3))]), "aten.unfold.default")
     assert isinstance(y, Value) and y.dims == (M, as_poly(3)) and b.definitions[-1].dims == y.dims
 
 

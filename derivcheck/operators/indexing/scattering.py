@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from derivcheck.notation.integers.bounds import numel
 from derivcheck.notation.integers.polynomials import Index, Poly, i_poly
@@ -53,13 +53,20 @@ def index_put(b: Builder, input: Value, indices: Sequence[Value | None], values:
     over, position, _ = advanced(b, input, indices)
     b.out_dims = dims
     at = b.indices(input.dims)
-    return _put(b, input, at, over, position, values[spread(values.dims, over)], accumulate)
+    return _put(b, input, at, Arriving(over, position, values[spread(values.dims, over)]), accumulate)
 
 
-def _put(
-    b: Builder, x: Value, at: Sequence[Index], over: Sequence[Index], position: Sequence[Poly], value: Term, accumulate: bool
-) -> Value:
-    """Sum ``value`` into the elements that ``position`` names, or put it in their place (positions then are distinct)."""
+class Arriving(NamedTuple):
+    """A value for each place of ``over``, and the position that it arrives at."""
+
+    over: Sequence[Index]
+    position: Sequence[Poly]
+    value: Term
+
+
+def _put(b: Builder, x: Value, at: Sequence[Index], arriving: Arriving, accumulate: bool) -> Value:
+    """Sum values into the elements at their positions, or put them in their place (positions then are distinct)."""
+    over, position, value = arriving
     moves: dict[Index | None, Index] = {}  # plain dimensions need no sum
     hits = []
     for a, p in zip(at, position):
@@ -71,14 +78,14 @@ def _put(
     swap = {i: i_poly(a) for i, a in moves.items() if i is not None}
     inside = [bracket(">=", i.size - 1 - i_poly(a)) for i, a in moves.items() if i is not None]
     deltas = [substitute(h, swap) for h in hits]
-    arriving = summation(left, mul(*inside, *deltas, substitute(value, swap)))
+    total = summation(left, mul(*inside, *deltas, substitute(value, swap)))
     if accumulate:
-        return b.give(at, add(x[tuple(at)], arriving))
+        return b.give(at, add(x[tuple(at)], total))
     hit = summation(left, mul(*inside, *deltas))
     covered = hit if not left or isinstance(hit, Bracket) else bracket(">", hit)
     if value.free.isdisjoint(over):  # one number for all: chosen, not multiplied by how often
         return b.give(at, where(covered, value, x[tuple(at)]))
-    found = b.give(at, add(mul(opposite(covered), x[tuple(at)]), arriving))
+    found = b.give(at, add(mul(opposite(covered), x[tuple(at)]), total))
     if any(i.size.constant != 1 for i in left):
         b.scatters.append(Scatter(found.name if found.closed is None else None, tuple(over), tuple(position)))
     return found
@@ -91,7 +98,7 @@ def _scatter(b: Builder, x: Value, dim: Any, index: Value, source: Any, accumula
     position = [index.entry(*over) if k == axis else i_poly(i) for k, i in enumerate(over)]
     _fits(b, x, axis, index, source, position[axis])
     value = source[over] if isinstance(source, Value) and source.rank else b.number(source)
-    return _put(b, x, at, over, position, value, accumulate)
+    return _put(b, x, at, Arriving(over, position, value), accumulate)
 
 
 def _fits(b: Builder, x: Value, axis: int, index: Value, source: Any, place: Poly) -> None:
@@ -163,21 +170,21 @@ def scatter_reduce(
     hit = mul(*inside, bracket("==", i_poly(at[axis]) - index.entry(*over)))
     call = f"torch.scatter_reduce({{}}, {axis}, {{}}, {{}}, {reduce!r}, include_self={include_self})"
     spelling = b.spell(call, input, index, src) if src.kind == input.kind == "float" else None
-    return _reduced_into(b, input, at, i, hit, src[over], reduce, include_self, spelling)
+    return _reduced_into(b, input, Hits(at, i, hit, src[over]), reduce, include_self, spelling)
 
 
-def _reduced_into(
-    b: Builder,
-    x: Value,
-    at: tuple[Index, ...],
-    i: Index,
-    hit: Term,
-    value: Term,
-    reduce: str,
-    include_self: bool,
-    spelling: Spelling | None,
-) -> Value:
+class Hits(NamedTuple):
+    """Values ``value[i]`` for each place ``at``, and a condition for which of them hit it."""
+
+    at: tuple[Index, ...]
+    i: Index
+    hit: Term
+    value: Term
+
+
+def _reduced_into(b: Builder, x: Value, hits: Hits, reduce: str, include_self: bool, spelling: Spelling | None) -> Value:
     """What is in ``x`` and the values that hit each place, summed, averaged, multiplied, or the largest or smallest."""
+    at, i, hit, value = hits
     own, count = x[at], summation([i], hit)
     untouched = bracket("==", count)
     if reduce in ("sum", "mean"):
@@ -223,7 +230,8 @@ def index_reduce(
     hit = bracket("==", i_poly(at[axis]) - index.entry(j))
     call = f"torch.index_reduce({{}}, {axis}, {{}}, {{}}, {reduce!r}, include_self={include_self})"
     spelling = b.spell(call, input, index, source) if source.kind == input.kind == "float" else None
-    return _reduced_into(b, input, at, j, hit, source[(*at[:axis], j, *at[axis + 1 :])], reduce, include_self, spelling)
+    value = source[(*at[:axis], j, *at[axis + 1 :])]
+    return _reduced_into(b, input, Hits(at, j, hit, value), reduce, include_self, spelling)
 
 
 @row(
@@ -318,4 +326,4 @@ def _along(b: Builder, x: Value, dim: Any, index: Value, source: Value) -> Value
     over = (*at[:axis], j, *at[axis + 1 :])
     reaches(b, index.entry(j), x.dims[axis])
     position = [index.entry(j) if k == axis else i_poly(a) for k, a in enumerate(at)]
-    return _put(b, x, at, over, position, source[over], accumulate=False)
+    return _put(b, x, at, Arriving(over, position, source[over]), accumulate=False)

@@ -17,6 +17,7 @@ import keyword
 import math
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any, NoReturn
 
@@ -32,6 +33,26 @@ from derivcheck.notation.terms.substitute import substitute
 from derivcheck.operators.language.values import Value, as_integer, broadcast_dims, promoted, spread
 
 _RESERVED = {"torch", "math", "grad_output", "sum", "prod", "max", "min", "argmax", "argmin", "size", "input_shape"}
+
+
+@dataclass(frozen=True)
+class KnownResults:
+    """What is known of an operator's results before its row says what they are.
+
+    Attributes:
+        dims: the dimensions of each; else they follow from the arguments.
+        kinds: ``float``, ``int`` or ``bool`` for each.
+        hints: the name that the user's code gives each.
+        place: ``file.py:line`` of the user's code.
+    """
+
+    dims: Sequence[tuple[Poly, ...]] | None = None
+    kinds: Sequence[str] | None = None
+    hints: Sequence[str | None] = ()
+    place: str | None = None
+
+
+NOTHING_KNOWN = KnownResults()
 
 
 class Builder:
@@ -64,19 +85,10 @@ class Builder:
         self.begin("", "", "z")
 
     # -- one operator ----------------------------------------------------------
-    def begin(
-        self,
-        operator: str,
-        rule: str,
-        gives: str,
-        out_dims: Sequence[tuple[Poly, ...]] | None = None,
-        out_kinds: Sequence[str] | None = None,
-        hints: Sequence[str | None] = (),
-        place: str | None = None,
-    ) -> None:
+    def begin(self, operator: str, rule: str, gives: str, known: KnownResults = NOTHING_KNOWN) -> None:
         """Start an operator: what ``give`` and ``refuse`` refer to; its indices are named afresh."""
-        self.operator, self.rule, self.gives, self.place = operator, rule, gives, place
-        self.out_dims, self.out_kinds, self.hints = out_dims, out_kinds, tuple(hints)
+        self.operator, self.rule, self.gives, self.place = operator, rule, gives, known.place
+        self.out_dims, self.out_kinds, self.hints = known.dims, known.kinds, tuple(known.hints)
         self._indices: list[Index] = []
 
     def refuse(self, reason: str, instead: str = "") -> NoReturn:
@@ -182,25 +194,33 @@ class Builder:
         hint: str,
         indices: Sequence[Index],
         term: Term,
-        rule: str = "",
         *,
         stop: bool = False,
         kind: str = "float",
         spelling: Spelling | None = None,
     ) -> Value:
         """Add ``hint[indices] := term`` under a free name."""
-        name = self.unique(hint)
-        return self._add(name, indices, term, rule, stop, kind, spelling)
+        return self.put(self.unique(hint), indices, term, stop=stop, kind=kind, spelling=spelling)
 
-    def _add(
-        self, name: str, indices: Sequence[Index], term: Term, rule: str, stop: bool, kind: str, spelling: Spelling | None
+    def put(
+        self,
+        name: str,
+        indices: Sequence[Index],
+        term: Term,
+        *,
+        stop: bool = False,
+        kind: str = "float",
+        spelling: Spelling | None = None,
     ) -> Value:
-        """Add a definition; what is made of positions alone melts into its uses."""
+        """Define a name that :meth:`unique` gave before; what is made of positions alone melts into its uses.
+
+        Definitions may refer to each other, and to themselves at earlier positions.
+        """
         halted = stop or kind != "float"
         if kind == "int":
             whole = as_integer(term)
             term = term if whole is None else size_of(whole)
-        self.definitions.append(Definition(name, tuple(indices), term, halted, kind, rule or self.rule, self.place, spelling))
+        self.definitions.append(Definition(name, tuple(indices), term, halted, kind, self.rule, self.place, spelling))
         dims = tuple(i.size for i in indices)
         melts = not term.names or kind == "int" and isinstance(term, SizeOf) or kind == "bool" and _of_positions(term)
         return Value(name, dims, kind, (tuple(indices), term) if melts else None)
@@ -216,13 +236,7 @@ class Builder:
     def recur(self, hint: str, indices: Sequence[Index], term: Callable[[Value], Term], kind: str = "float") -> Value:
         """Add a definition that refers to itself at earlier positions: ``term`` is given the Value to be defined."""
         name = self.unique(hint)
-        return self._add(name, indices, term(Value(name, tuple(i.size for i in indices), kind)), "", False, kind, None)
-
-    def put(
-        self, name: str, indices: Sequence[Index], term: Term, *, kind: str = "float", spelling: Spelling | None = None
-    ) -> None:
-        """Define a name that :meth:`unique` gave before, for definitions that refer to each other; no gradient flows."""
-        self._add(name, indices, term, "", True, kind, spelling)
+        return self.put(name, indices, term(Value(name, tuple(i.size for i in indices), kind)), kind=kind)
 
     def give(
         self,

@@ -23,7 +23,7 @@ from derivcheck.errors import UnsupportedOperation
 from derivcheck.notation.integers.polynomials import Poly
 from derivcheck.notation.terms.nodes import NO_INDICES, Bracket
 from derivcheck.notation.terms.walk import refs, subterms
-from derivcheck.operators.language.build import Builder
+from derivcheck.operators.language.build import NOTHING_KNOWN, Builder, KnownResults
 from derivcheck.operators.language.families import load
 from derivcheck.operators.language.values import Value
 
@@ -202,11 +202,7 @@ def apply(
     builder: Builder,
     args: Sequence[Any],
     kwargs: Mapping[str, Any],
-    out_dims: Sequence[tuple[Poly, ...]] | None = None,
-    out_kinds: Sequence[str] | None = None,
-    *,
-    hints: Sequence[str | None] = (),
-    place: str | None = None,
+    known: KnownResults = NOTHING_KNOWN,
     name: str = "",
 ) -> Value | tuple[Value, ...]:
     """Write an operator's meaning into ``builder`` and return its result.
@@ -215,16 +211,12 @@ def apply(
         found: the row.
         builder: collects the definitions.
         args, kwargs: the operator's arguments, named as in torch's schema.
-        out_dims: the dimensions of each result where they are known; else they follow from the arguments.
-        out_kinds: ``float``, ``int`` or ``bool`` for each result.
-        hints: the name that the user's code gives each result.
-        place: ``file.py:line`` of the user's code.
         name: the overload, for messages and the definitions' ``rule``.
 
     Raises:
         UnsupportedOperation: a form of the operator that has no honest meaning here.
     """
-    given, named = list(args), dict(kwargs)
+    given, named, place = list(args), dict(kwargs), known.place
     if "self" in named:  # Python keeps that word for methods
         given.insert(0, named.pop("self"))
     operator = name or found.names[0]
@@ -238,7 +230,7 @@ def apply(
         if any(isinstance(v, Poly) for v in (value if isinstance(value, (list, tuple)) else (value,))):
             reason = f"which dimension it takes depends on a size ({n} is {value})"
             raise UnsupportedOperation(operator, reason, place, "Give that dimension as a number.")
-    builder.begin(operator, short(operator), found.gives, out_dims, out_kinds, hints, place)
+    builder.begin(operator, short(operator), found.gives, known)
     if found.where:
         builder.condition(found.where)
     start = len(builder.definitions)

@@ -6,6 +6,7 @@ Padding and strides are positions ``s*p + d*u - pad`` with a bracket where they 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from derivcheck.derivation.positions import solve
@@ -48,11 +49,26 @@ def _call(b: Builder, name: str, x: Value, w: Value, bias: Value | None, options
     return b.spell(f"torch.nn.functional.{name}({slots}, {options})", *operands)
 
 
-def _convolution(
-    b: Builder, x: Value, w: Value, bias: Value | None, stride: Any, padding: Any, dilation: Any, groups: Any, rank: int
-) -> Value:
+@dataclass(frozen=True)
+class KernelMoves:
+    """Where a kernel goes over its input, each a number or one for each spatial dimension.
+
+    Attributes:
+        padding: of a plain convolution also ``valid`` or ``same``.
+        extra: what a transposed convolution puts at the end of its output.
+    """
+
+    stride: Any
+    padding: Any
+    dilation: Any
+    groups: Any
+    extra: Any = 0
+
+
+def _convolution(b: Builder, x: Value, w: Value, bias: Value | None, moves: KernelMoves) -> Value:
     """A sum over channels and kernel at strided positions, zero outside."""
-    s, d = _each(stride, rank), _each(dilation, rank)
+    rank, padding, groups = w.rank - 2, moves.padding, moves.groups
+    s, d = _each(moves.stride, rank), _each(moves.dilation, rank)
     kernel = w.dims[2:]
     if isinstance(padding, str):
         pads: list[Any] = [0] * rank if padding == "valid" else [(as_poly(a) * (k - 1)) // 2 for a, k in zip(d, kernel)]
@@ -83,20 +99,10 @@ def _convolution(
     return b.give(at, term if bias is None else add(term, bias[o]), spelling=spelling)
 
 
-def _transposed(
-    b: Builder,
-    x: Value,
-    w: Value,
-    bias: Value | None,
-    stride: Any,
-    padding: Any,
-    extra: Any,
-    groups: Any,
-    dilation: Any,
-    rank: int,
-) -> Value:
+def _transposed(b: Builder, x: Value, w: Value, bias: Value | None, moves: KernelMoves) -> Value:
     """Each input element into the places that the kernel reaches from it: a sum with solved positions."""
-    s, d, pads, more = _each(stride, rank), _each(dilation, rank), _each(padding, rank), _each(extra, rank)
+    rank, groups = w.rank - 2, moves.groups
+    s, d, pads, more = (_each(v, rank) for v in (moves.stride, moves.dilation, moves.padding, moves.extra))
     batch, space, kernel = x.dims[: x.rank - rank - 1], x.dims[x.rank - rank :], w.dims[2:]
     out = [
         (size - 1) * as_poly(t) - 2 * as_poly(p) + as_poly(a) * (k - 1) + as_poly(e) + 1
@@ -166,7 +172,7 @@ def conv(
     groups: Any = 1,
 ) -> Value:
     """y[n, o, *p] = sum(c, *u: x[n, c, s*p + d*u - pad]*w[o, c, *u]) + b[o], x zero outside"""
-    return _convolution(b, input, weight, bias, stride, padding, dilation, groups, weight.rank - 2)
+    return _convolution(b, input, weight, bias, KernelMoves(stride, padding, dilation, groups))
 
 
 @row(
@@ -197,7 +203,7 @@ def conv_transpose(
     dilation: Any = 1,
 ) -> Value:
     """y[n, o, *q] = sum(c, *i, *u: [q = s*i + d*u - pad]*x[n, c, *i]*w[c, o, *u]) + b[o]"""
-    return _transposed(b, input, weight, bias, stride, padding, output_padding, groups, dilation, weight.rank - 2)
+    return _transposed(b, input, weight, bias, KernelMoves(stride, padding, dilation, groups, output_padding))
 
 
 @row(
@@ -221,10 +227,8 @@ def convolution(
     groups: Any,
 ) -> Value:
     """y = conv(x, w, b), or its transpose"""
-    rank = weight.rank - 2
-    if transposed:
-        return _transposed(b, input, weight, bias, stride, padding, output_padding, groups, dilation, rank)
-    return _convolution(b, input, weight, bias, stride, padding, dilation, groups, rank)
+    means = _transposed if transposed else _convolution
+    return means(b, input, weight, bias, KernelMoves(stride, padding, dilation, groups, output_padding))
 
 
 @row("aten.conv_tbc.default", gives="y", samples=[sample(floats(5, 2, 3), floats(3, 3, 4), floats(4), 1)])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from derivcheck.notation.integers.atoms import extreme
 from derivcheck.notation.integers.polynomials import Index, Poly, as_poly, i_poly
@@ -88,7 +88,8 @@ def grid_sampler(
     neighbours: list[list[tuple[Term, Poly]]] = []
     for k, length in enumerate(space):
         v = _unnormalised(grid[(n, *p, rank - 1 - k)], length, align_corners)
-        neighbours.append(_neighbours(b, (n, *p), v, length, interpolation_mode, padding_mode, align_corners))
+        how = Sampling(interpolation_mode, padding_mode, align_corners)
+        neighbours.append(_neighbours(b, (n, *p), v, length, how))
     parts = []
     for corner in itertools.product(*neighbours):
         weights, spots = [w for w, _ in corner], [q for _, q in corner]
@@ -97,10 +98,17 @@ def grid_sampler(
     return b.give(at, add(*parts))
 
 
-def _neighbours(
-    b: Builder, at: tuple[Index, ...], v: Term, length: Poly, mode: int, padding: int, corners: bool
-) -> list[tuple[Term, Poly]]:
+class Sampling(NamedTuple):
+    """How values between pixels are found, as numbers of torch's; ``corners``: ±1 are the middles of the outermost pixels."""
+
+    mode: int
+    padding: int
+    corners: bool
+
+
+def _neighbours(b: Builder, at: tuple[Index, ...], v: Term, length: Poly, how: Sampling) -> list[tuple[Term, Poly]]:
     """Along one dimension, the pixels that take part and the weight of each."""
+    mode, padding, corners = how
     if mode != BICUBIC:
         if padding == REFLECTION:
             v = _reflected(b, at, v, length, corners)

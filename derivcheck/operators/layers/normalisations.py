@@ -7,7 +7,7 @@ RMS norm: Zhang & Sennrich 2019, eq. 4.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any
 
@@ -24,20 +24,24 @@ from derivcheck.operators.language.values import Value
 _MINUS_HALF = Number(Fraction(-1, 2))
 
 
-def _moments(
-    b: Builder,
-    x: Value,
-    kept: Sequence[Index],
-    over: Sequence[Index],
-    at: Sequence[Poly],
-    eps: Any,
-    centred: bool = True,
-    native: Spelling | None = None,
-) -> tuple[Value | None, Value]:
-    """``mean`` and ``rstd`` over the indices ``over`` of the element ``x[at]``, for each of ``kept``.
+@dataclass(frozen=True)
+class MomentsOf:
+    """The element ``at``, over the indices ``over``, for each of ``kept``."""
 
-    ``native``: torch's call that returns both, behind the normalised value.
-    """
+    kept: Sequence[Index]
+    over: Sequence[Index]
+    at: Sequence[Poly]
+
+
+def _of_element(at: Sequence[Index], kept: Sequence[Index], over: Sequence[Index]) -> MomentsOf:
+    return MomentsOf(kept, over, [i_poly(i) for i in at])
+
+
+def _moments(
+    b: Builder, x: Value, of: MomentsOf, eps: Any, centred: bool = True, native: Spelling | None = None
+) -> tuple[Value | None, Value]:
+    """``mean`` and ``rstd`` of elements of x; ``native``: torch's call that returns both, behind the normalised value."""
+    kept, over, at = of.kept, of.over, of.at
     calls = [replace(native, part=k) if native is not None else None for k in (1, 2)]
     count = power(size_of(numel(i.size for i in over)), -1)
     mean = b.define("mean", kept, mul(count, summation(over, x[tuple(at)])), spelling=calls[0]) if centred else None
@@ -98,7 +102,7 @@ def layer_norm(
         )
     if native is not None:
         native = replace(native, part=0, then=f".flatten(-{len(c)}).squeeze(-1)" if len(c) > 1 else ".squeeze(-1)")
-    mean, rstd = _moments(b, input, n, c, [i_poly(i) for i in at], eps, native=native)
+    mean, rstd = _moments(b, input, _of_element(at, n, c), eps, native=native)
     assert mean is not None
     y = _scaled(mul(sub(input[at], mean[n]), rstd[n]), c, weight, bias)
     return b.give(at, y, spelling=native and replace(native, then=""))
@@ -121,7 +125,7 @@ def native_layer_norm(
     split = input.rank - len(normalized_shape)
     at = b.indices(input.dims)
     n, c = at[:split], at[split:]
-    mean, rstd = _moments(b, input, n, c, [i_poly(i) for i in at], eps)
+    mean, rstd = _moments(b, input, _of_element(at, n, c), eps)
     assert mean is not None
     y = b.give(at, _scaled(mul(sub(input[at], mean[n]), rstd[n]), c, weight, bias))
     ones = [Index(i.name, as_poly(1)) for i in c]
@@ -149,7 +153,7 @@ def rms_norm(b: Builder, input: Value, normalized_shape: Sequence[Any], weight: 
     if eps is None:
         b.assume("eps of rms_norm is float64's, 2^-52")
         eps = Fraction(1, 2**52)
-    _, rrms = _moments(b, input, n, c, [i_poly(i) for i in at], eps, centred=False)
+    _, rrms = _moments(b, input, _of_element(at, n, c), eps, centred=False)
     return b.give(at, _scaled(mul(input[at], rrms[n]), c, weight, None))
 
 
@@ -161,19 +165,13 @@ def _channels(b: Builder, input: Value) -> tuple[tuple[Index, ...], Index, tuple
 
 
 def _batch_norm(
-    b: Builder,
-    input: Value,
-    weight: Value | None,
-    bias: Value | None,
-    mean: Value | None,
-    var: Value | None,
-    batch: bool,
-    eps: Any,
+    b: Builder, input: Value, weight: Value | None, bias: Value | None, given: tuple[Value | None, Value | None], eps: Any
 ) -> Value:
-    """By the statistics of the batch, or by those given."""
+    """By the mean and variance that are given, or else by those of the batch."""
     at, c, over = _channels(b, input)
-    if batch or mean is None or var is None:
-        centre, rstd = _moments(b, input, (c,), over, [i_poly(i) for i in at], eps)
+    mean, var = given
+    if mean is None or var is None:
+        centre, rstd = _moments(b, input, _of_element(at, (c,), over), eps)
         assert centre is not None
     else:
         centre = mean
@@ -206,7 +204,8 @@ def batch_norm(
     cudnn_enabled: bool,
 ) -> Value:
     """y[n, c, *p] = (x[n, c, *p] - mean[c])*rstd[c]*w[c] + b[c], moments of the batch or the running ones"""
-    return _batch_norm(b, input, weight, bias, running_mean, running_var, training, eps)
+    given = (None, None) if training else (running_mean, running_var)
+    return _batch_norm(b, input, weight, bias, given, eps)
 
 
 @row(
@@ -225,12 +224,12 @@ def native_batch_norm(b: Builder, input: Value, weight: Value | None, bias: Valu
     moments = [v for v in stats if isinstance(v, Value)]
     mean, var = moments if len(moments) == 2 else (None, None)
     training = next((v for v in stats if isinstance(v, bool)), True)
-    y = _batch_norm(b, input, weight, bias, mean, var, training, eps)
+    y = _batch_norm(b, input, weight, bias, (None, None) if training else (mean, var), eps)
     if not training:
         empty = b.indices((as_poly(0),))
         return y, *(b.give(empty, Number(0), k, stop=True) for k in (1, 2))
     at, c, over = _channels(b, input)
-    centre, rstd = _moments(b, input, (c,), over, [i_poly(i) for i in at], eps)
+    centre, rstd = _moments(b, input, _of_element(at, (c,), over), eps)
     assert centre is not None
     return y, b.give((c,), centre[c], 1, stop=True), b.give((c,), rstd[c], 2, stop=True)
 
@@ -261,10 +260,10 @@ def instance_norm(
 ) -> Value:
     """y[n, c, *p] = (x[n, c, *p] - mean[n, c])*rstd[n, c]*w[c] + b[c]"""
     if not use_input_stats:
-        return _batch_norm(b, input, weight, bias, running_mean, running_var, False, eps)
+        return _batch_norm(b, input, weight, bias, (running_mean, running_var), eps)
     at = b.indices(input.dims)
     n, c = at[:2]
-    mean, rstd = _moments(b, input, (n, c), at[2:], [i_poly(i) for i in at], eps)
+    mean, rstd = _moments(b, input, _of_element(at, (n, c), at[2:]), eps)
     assert mean is not None
     return b.give(at, _scaled(mul(sub(input[at], mean[n, c]), rstd[n, c]), (c,), weight, bias))
 
@@ -290,7 +289,7 @@ def _group_norm(
             bias,
         )
     native = native and replace(native, part=0)
-    mean, rstd = _moments(b, input, (n, g), (r, *space), [i_poly(n), place, *map(i_poly, space)], eps, native=native)
+    mean, rstd = _moments(b, input, MomentsOf((n, g), (r, *space), [i_poly(n), place, *map(i_poly, space)]), eps, native=native)
     assert mean is not None
     own = i_poly(c) // per
     y = b.give(at, _scaled(mul(sub(input[at], mean[n, own]), rstd[n, own]), (c,), weight, bias), spelling=native)

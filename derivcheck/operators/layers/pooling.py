@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from derivcheck.notation.integers.atoms import Entry
@@ -26,16 +27,26 @@ def _each(value: Any, rank: int) -> list[Poly]:
     return [as_poly(v) for v in (given * rank if len(given) == 1 else given)]
 
 
+@dataclass(frozen=True)
+class Window:
+    """The window of a pooling and how it moves, as torch's schema has it; no stride is the window's own size."""
+
+    kernel: Any
+    stride: Any
+    padding: Any
+    dilation: Any = 1
+    ceil: bool = False
+
+
 class _Windows:
     """The windows of a pooling: positions ``s*p + d*u - pad`` over the last dimensions, with their brackets."""
 
-    def __init__(
-        self, b: Builder, x: Value, rank: int, kernel: Any, stride: Any, padding: Any, dilation: Any, ceil: bool, flat: bool
-    ) -> None:
+    def __init__(self, b: Builder, x: Value, rank: int, window: Window, flat: bool) -> None:
         """The windows over the last ``rank`` dimensions; ``flat``: a window is run through by one index."""
-        self.kernel = _each(kernel, rank)
+        stride, ceil = window.stride, window.ceil
+        self.kernel = _each(window.kernel, rank)
         self.stride = _each(stride, rank) if stride is not None and stride != [] else self.kernel
-        self.pad, self.dilation = _each(padding, rank), _each(dilation, rank)
+        self.pad, self.dilation = _each(window.padding, rank), _each(window.dilation, rank)
         self.lead, self.space = x.dims[: x.rank - rank], x.dims[x.rank - rank :]
         out = [
             _extent(n, k, s, p, d, ceil) for n, k, s, p, d in zip(self.space, self.kernel, self.stride, self.pad, self.dilation)
@@ -82,11 +93,9 @@ def _starts_outside(count: Poly, n: Poly, s: Poly, p: Poly) -> bool:
     return over.constant is not None and over.constant >= 0
 
 
-def _average(
-    b: Builder, x: Value, rank: int, kernel: Any, stride: Any, padding: Any, ceil: bool, include: bool, divisor: Any
-) -> Value:
+def _average(b: Builder, x: Value, rank: int, window: Window, include: bool, divisor: Any) -> Value:
     """The sum of a window divided by the divisor, its size, or how many of its elements there are."""
-    w = _Windows(b, x, rank, kernel, stride, padding, 1, ceil, flat=False)
+    w, ceil = _Windows(b, x, rank, window, flat=False), window.ceil
     places = w.places([i_poly(u) for u in w.over])
     guards = w.guards(places)
     total = summation(w.over, mul(*guards, x[(*w.n, *places)]))
@@ -134,15 +143,13 @@ def avg_pool(
     divisor_override: Any = None,
 ) -> Value:
     """y[n, c, *p] = sum(*u: x[n, c, s*p + u - pad])/count"""
-    rank = int(b.rule[-2])
-    return _average(b, input, rank, kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override)
+    window = Window(kernel_size, stride, padding, ceil=ceil_mode)
+    return _average(b, input, int(b.rule[-2]), window, count_include_pad, divisor_override)
 
 
-def _maximum(
-    b: Builder, x: Value, rank: int, kernel: Any, stride: Any, padding: Any, dilation: Any, ceil: bool
-) -> tuple[Value, Value]:
+def _maximum(b: Builder, x: Value, rank: int, window: Window) -> tuple[Value, Value]:
     """The largest of a window through its witness, and where it stands in the input."""
-    w = _Windows(b, x, rank, kernel, stride, padding, dilation, ceil, flat=True)
+    w, ceil = _Windows(b, x, rank, window, flat=True), window.ceil
     b.assume("no two elements of a pooling window are both its maximum (torch takes the first)")
     f = w.over[0]
     inside = w.places(w.digits(i_poly(f)))
@@ -187,7 +194,7 @@ def max_pool(
     b: Builder, input: Value, kernel_size: Any, stride: Any = None, padding: Any = 0, dilation: Any = 1, ceil_mode: bool = False
 ) -> Value:
     """y[n, c, *p] = x[n, c, s*p + d*u - pad] at u = argmax over the window"""
-    return _maximum(b, input, int(b.rule[-2]), kernel_size, stride, padding, dilation, ceil_mode)[0]
+    return _maximum(b, input, int(b.rule[-2]), Window(kernel_size, stride, padding, dilation, ceil_mode))[0]
 
 
 @row(
@@ -208,7 +215,8 @@ def max_pool_with_indices(
     b: Builder, input: Value, kernel_size: Any, stride: Any = None, padding: Any = 0, dilation: Any = 1, ceil_mode: bool = False
 ) -> tuple[Value, Value]:
     """y = max_pool(x), with the flat place of each maximum as a further result"""
-    return _maximum(b, input, int(b.rule.split("d_")[0][-1]), kernel_size, stride, padding, dilation, ceil_mode)
+    rank = int(b.rule.split("d_")[0][-1])
+    return _maximum(b, input, rank, Window(kernel_size, stride, padding, dilation, ceil_mode))
 
 
 def _bins(b: Builder, x: Value, output_size: Any, rank: int, flat: bool) -> tuple[Any, ...]:

@@ -7,7 +7,7 @@ candidate's recurrent part).
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from derivcheck.notation.integers.polynomials import Index, Poly, as_poly, i_poly
 from derivcheck.notation.terms.brackets import bracket
@@ -21,27 +21,30 @@ from derivcheck.operators.language.values import Value, where
 State = Callable[[Poly], Term]
 
 
-def _affine(b: Builder, x: Callable[[Index], Term], w: Value, bias: Value | None, place: Poly, size: Poly) -> Term:
+class StepVector(NamedTuple):
+    """A vector by its elements, and how long it is."""
+
+    at: Callable[[Index], Term]
+    size: Poly
+
+
+def _affine(b: Builder, x: StepVector, w: Value, bias: Value | None, place: Poly) -> Term:
     """``Σ_k x[k]·w[place, k] + bias[place]``."""
-    k = b.index(size, "")
-    total = summation([k], mul(x(k), w[place, k]))
+    k = b.index(x.size, "")
+    total = summation([k], mul(x.at(k), w[place, k]))
     return total if bias is None else add(total, bias[place])
 
 
-def _gate(
-    b: Builder,
-    x: Callable[[Index], Term],
-    h: Callable[[Index], Term],
-    weights: Sequence[Value | None],
-    g: int,
-    j: Index,
-    sizes: tuple[Poly, Poly],
-) -> tuple[Term, Term]:
+def _gate(b: Builder, x: StepVector, h: StepVector, weights: Sequence[Value | None], g: int, j: Index) -> tuple[Term, Term]:
     """The input part and the recurrent part of gate ``g`` at unit ``j``."""
     w_ih, w_hh, b_ih, b_hh = weights
     assert w_ih is not None and w_hh is not None
     place = g * j.size + i_poly(j)
-    return _affine(b, x, w_ih, b_ih, place, sizes[0]), _affine(b, h, w_hh, b_hh, place, sizes[1])
+    return _affine(b, x, w_ih, b_ih, place), _affine(b, h, w_hh, b_hh, place)
+
+
+def _row_of(v: Value, n: tuple[Index, ...]) -> StepVector:
+    return StepVector(lambda k: v[(*n, k)], v.dims[-1])
 
 
 def _cell_samples(gates: int, states: int, only: str) -> list[Any]:
@@ -68,11 +71,10 @@ def lstm_cell(
     h0, c0 = hx
     n = b.indices(input.dims[:-1])
     j = b.index(h0.dims[-1], "j")
-    sizes = (input.dims[-1], h0.dims[-1])
-    weights = (w_ih, w_hh, b_ih, b_hh)
+    x, h, weights = _row_of(input, n), _row_of(h0, n), (w_ih, w_hh, b_ih, b_hh)
     gates = []
     for g, name in enumerate(("input_gate", "forget_gate", "candidate", "output_gate")):
-        left, right = _gate(b, lambda k: input[(*n, k)], lambda k: h0[(*n, k)], weights, g, j, sizes)
+        left, right = _gate(b, x, h, weights, g, j)
         gates.append(b.define(name, (*n, j), func("tanh" if g == 2 else "sigmoid", add(left, right)))[(*n, j)])
     i, f, candidate, o = gates
     c = b.give((*n, j), add(mul(f, c0[(*n, j)]), mul(i, candidate)), 1)
@@ -86,9 +88,8 @@ def gru_cell(
     """h = (1 - z)*n + z*h0, n = tanh(xn + r*hn)"""
     n = b.indices(input.dims[:-1])
     j = b.index(hx.dims[-1], "j")
-    sizes = (input.dims[-1], hx.dims[-1])
-    weights = (w_ih, w_hh, b_ih, b_hh)
-    parts = [_gate(b, lambda k: input[(*n, k)], lambda k: hx[(*n, k)], weights, g, j, sizes) for g in range(3)]
+    x, h, weights = _row_of(input, n), _row_of(hx, n), (w_ih, w_hh, b_ih, b_hh)
+    parts = [_gate(b, x, h, weights, g, j) for g in range(3)]
     r = b.define("reset", (*n, j), func("sigmoid", add(*parts[0])))[(*n, j)]
     z = b.define("update", (*n, j), func("sigmoid", add(*parts[1])))[(*n, j)]
     candidate = b.define("candidate", (*n, j), func("tanh", add(parts[2][0], mul(r, parts[2][1]))))[(*n, j)]
@@ -107,8 +108,7 @@ def rnn_cell(
     """h[n, j] = tanh(sum(k: x[n, k]*w[j, k]) + sum(k: h0[n, k]*u[j, k]) + b[j])"""
     n = b.indices(input.dims[:-1])
     j = b.index(hx.dims[-1], "j")
-    sizes = (input.dims[-1], hx.dims[-1])
-    left, right = _gate(b, lambda k: input[(*n, k)], lambda k: hx[(*n, k)], (w_ih, w_hh, b_ih, b_hh), 0, j, sizes)
+    left, right = _gate(b, _row_of(input, n), _row_of(hx, n), (w_ih, w_hh, b_ih, b_hh), 0, j)
     return b.give((*n, j), _squashed(b.rule, add(left, right)))
 
 
@@ -116,18 +116,18 @@ def _squashed(rule: str, term: Term) -> Term:
     return mul(term, bracket(">", term)) if "relu" in rule else func("tanh", term)
 
 
+class InitialStates(NamedTuple):
+    """The states before the first step, and which layer and direction of them is meant."""
+
+    states: Sequence[Value]
+    slot: Poly
+
+
 class _Layer:
     """One layer in one direction: definitions over (time, batch, unit) that refer to the step before."""
 
     def __init__(
-        self,
-        b: Builder,
-        kind: str,
-        x: Value,
-        start: Sequence[Value],
-        slot: Poly,
-        weights: Sequence[Value | None],
-        backwards: bool,
+        self, b: Builder, kind: str, x: Value, start: InitialStates, weights: Sequence[Value | None], backwards: bool
     ) -> None:
         """One layer in one direction, from its state at the start."""
         self.b, self.kind, self.x, self.weights = b, kind, x, weights[:4]
@@ -143,14 +143,15 @@ class _Layer:
         self.j = b.index(self.units, "j")
         self.before = i_poly(self.t) + (1 if backwards else -1)
         self.first = bracket("==", (x.dims[0] - 1 - i_poly(self.t)) if backwards else i_poly(self.t))
-        self.start, self.slot = start, slot
+        self.start = start
         self.last = as_poly(0) if backwards else time - 1
         self.outputs = self._define()
         b._indices = saved
 
     def previous(self, state: Value, k: int, unit: Index) -> Term:
         """A state at the step before; at the first step the initial one."""
-        return where(self.first, self.start[k][(self.slot, *self.n, unit)], state[(self.before, *self.n, unit)])
+        first = self.start.states[k][(self.start.slot, *self.n, unit)]
+        return where(self.first, first, state[(self.before, *self.n, unit)])
 
     def _define(self) -> list[Value]:
         """The gates and the state, a recurrence over time."""
@@ -158,23 +159,15 @@ class _Layer:
         dims = tuple(i.size for i in at)
         names = {k: b.unique(k) for k in _STATES[self.kind]}
         values = {k: Value(v, (*dims[:-1], self.state) if k == "h" else dims) for k, v in names.items()}
-        sizes = (self.x.dims[-1], self.state)
+        x = StepVector(lambda k: self.x[(self.t, *self.n, k)], self.x.dims[-1])
+        before = StepVector(lambda k: self.previous(values["h"], 0, k), self.state)
 
         def gate(g: int) -> tuple[Term, Term]:
             """A gate before its function: from the input and from the state before."""
-            h = values["h"]
-            return _gate(
-                b,
-                lambda k: self.x[(self.t, *self.n, k)],
-                lambda k: self.previous(h, 0, k),
-                self.weights,
-                g,
-                self.j,
-                sizes,
-            )
+            return _gate(b, x, before, self.weights, g, self.j)
 
         def put(name: str, term: Term) -> Term:
-            b._add(names[name], at, term, "", False, "float", None)
+            b.put(names[name], at, term)
             return values[name][at]
 
         if self.kind == "lstm":
@@ -188,7 +181,7 @@ class _Layer:
                 inner = b.define("unprojected", at, out)
                 p = b.index(self.state, "p")
                 h = summation([self.j], mul(self.projection[p, self.j], inner[at]))
-                b._add(names["h"], (self.t, *self.n, p), h, "", False, "float", None)
+                b.put(names["h"], (self.t, *self.n, p), h)
             return [values["h"], values["c"]]
         if self.kind == "gru":
             r, z = put("r", func("sigmoid", add(*gate(0)))), put("z", func("sigmoid", add(*gate(1))))
@@ -208,63 +201,70 @@ _STATES = {
 }
 
 
+class Stack(NamedTuple):
+    """How layers are stacked: the options of torch's schema, in its order."""
+
+    has_biases: bool
+    num_layers: int
+    dropout: Any
+    train: bool
+    bidirectional: bool
+    batch_first: bool
+
+    @property
+    def directions(self) -> int:
+        """How many ways each layer goes."""
+        return 2 if self.bidirectional else 1
+
+    def weights(self, params: Sequence[Value], slot: int) -> list[Value | None]:
+        """Those of one layer and direction: of the input, of the state, both biases, the projection where there is one."""
+        per = len(params) // (self.num_layers * self.directions)
+        own = list(params[slot * per : slot * per + per])
+        biases: list[Value | None] = [*own[2:4]] if self.has_biases else [None, None]
+        return [*own[:2], *biases, *(own[-1:] if per % 2 == 1 else [])]
+
+
 def _sequence(
-    b: Builder,
-    kind: str,
-    input: Value,
-    hx: Sequence[Value],
-    params: Sequence[Value],
-    has_biases: bool,
-    num_layers: int,
-    dropout: Any,
-    train: bool,
-    bidirectional: bool,
-    batch_first: bool,
+    b: Builder, kind: str, input: Value, hx: Sequence[Value], params: Sequence[Value], stack: Stack
 ) -> tuple[Value, ...]:
     """All layers in all directions, and the states at the end."""
-    if train and dropout != 0 and num_layers > 1:
+    if stack.train and stack.dropout != 0 and stack.num_layers > 1:
         b.refuse("dropout between recurrent layers in training", "Set dropout=0 or call eval().")
-    directions = 2 if bidirectional else 1
-    per = len(params) // (num_layers * directions)
-    projected = per % 2 == 1
-    x = input
-    if batch_first and input.rank == 3:
+    x, batch_first = input, stack.batch_first and input.rank == 3
+    if batch_first:
         n, t, k = b.indices((input.dims[0], input.dims[1], input.dims[2]))
         x = b.define("x_t", (t, n, k), input[n, t, k])
     finals: list[list[tuple[Value, Poly]]] = [[] for _ in hx]
-    for layer in range(num_layers):
+    for layer in range(stack.num_layers):
         halves = []
-        for direction in range(directions):
-            slot = layer * directions + direction
-            own = list(params[slot * per : slot * per + per])
-            biases: list[Value | None] = [*own[2:4]] if has_biases else [None, None]
-            weights: list[Value | None] = [*own[:2], *biases, *(own[-1:] if projected else [])]
-            run = _Layer(b, kind, x, hx, as_poly(slot), weights, direction == 1)
+        for direction in range(stack.directions):
+            slot = layer * stack.directions + direction
+            run = _Layer(b, kind, x, InitialStates(hx, as_poly(slot)), stack.weights(params, slot), direction == 1)
             halves.append(run.outputs[0])
-            for k_, state in enumerate(run.outputs):
-                finals[k_].append((state, run.last))
-        if directions == 1:
-            x = halves[0]
-        else:
-            units = halves[0].dims[-1]
-            saved, b._indices = b._indices, []
-            *head, f = b.indices((*halves[0].dims[:-1], 2 * units))
-            low = bracket(">=", units - 1 - i_poly(f))
-            onward, back = halves[0][(*head, f)], halves[1][(*head, i_poly(f) - units)]
-            x = b.define("both", (*head, f), where(low, onward, back))
-            b._indices = saved
-    out_at = b.indices(b.dims((input.dims[0], input.dims[1], x.dims[-1]) if batch_first and input.rank == 3 else x.dims))
-    if batch_first and input.rank == 3:
-        y = b.give(out_at, x[out_at[1], out_at[0], out_at[2]])
-    else:
-        y = b.give(out_at, x[out_at])
-    results = [y]
-    for k_, states in enumerate(finals):
-        slots = b.indices(b.dims((as_poly(len(states)), *states[0][0].dims[1:]), k_ + 1))
-        rest = slots[1:]
-        parts = [mul(bracket("==", i_poly(slots[0]) - s), state[(last, *rest)]) for s, (state, last) in enumerate(states)]
-        results.append(b.give(slots, add(*parts), k_ + 1))
-    return tuple(results)
+            for states, state in zip(finals, run.outputs):
+                states.append((state, run.last))
+        x = halves[0] if stack.directions == 1 else _side_by_side(b, *halves)
+    out_at = b.indices(b.dims((input.dims[0], input.dims[1], x.dims[-1]) if batch_first else x.dims))
+    y = b.give(out_at, x[out_at[1], out_at[0], out_at[2]] if batch_first else x[out_at])
+    return y, *(_at_the_end(b, states, k) for k, states in enumerate(finals, 1))
+
+
+def _side_by_side(b: Builder, onward: Value, back: Value) -> Value:
+    """The units of both directions, as the next layer reads them."""
+    units = onward.dims[-1]
+    saved, b._indices = b._indices, []
+    *head, f = b.indices((*onward.dims[:-1], 2 * units))
+    low = bracket(">=", units - 1 - i_poly(f))
+    both = b.define("both", (*head, f), where(low, onward[(*head, f)], back[(*head, i_poly(f) - units)]))
+    b._indices = saved
+    return both
+
+
+def _at_the_end(b: Builder, states: Sequence[tuple[Value, Poly]], k: int) -> Value:
+    """Result ``k``: a state of each layer and direction at its last step."""
+    slot, *rest = b.indices(b.dims((as_poly(len(states)), *states[0][0].dims[1:]), k))
+    parts = [mul(bracket("==", i_poly(slot) - s), state[(last, *rest)]) for s, (state, last) in enumerate(states)]
+    return b.give((slot, *rest), add(*parts), k)
 
 
 def _sequence_samples(kind: str, gates: int, states: int) -> list[Any]:
@@ -314,13 +314,13 @@ def _projected(only: str) -> Any:
 @row("aten.lstm.input", gives="y", samples=_sequence_samples("lstm", 4, 2))
 def lstm(b: Builder, input: Value, hx: Sequence[Value], params: Sequence[Value], *options: Any) -> tuple[Value, ...]:
     """c[t] = f[t]*c[t - 1] + i[t]*g[t]; h[t] = o[t]*tanh(c[t])"""
-    return _sequence(b, "lstm", input, hx, params, *options)
+    return _sequence(b, "lstm", input, hx, params, Stack(*options))
 
 
 @row("aten.gru.input", gives="y", samples=_sequence_samples("gru", 3, 1))
 def gru(b: Builder, input: Value, hx: Value, params: Sequence[Value], *options: Any) -> tuple[Value, ...]:
     """h[t] = (1 - z[t])*m[t] + z[t]*h[t - 1]"""
-    return _sequence(b, "gru", input, [hx], params, *options)
+    return _sequence(b, "gru", input, [hx], params, Stack(*options))
 
 
 @row(
@@ -331,4 +331,4 @@ def gru(b: Builder, input: Value, hx: Value, params: Sequence[Value], *options: 
 )
 def rnn(b: Builder, input: Value, hx: Value, params: Sequence[Value], *options: Any) -> tuple[Value, ...]:
     """h[t] = tanh(sum(k: x[t, k]*w[j, k]) + sum(k: h[t - 1, k]*u[j, k]) + b[j])"""
-    return _sequence(b, b.rule, input, [hx], params, *options)
+    return _sequence(b, b.rule, input, [hx], params, Stack(*options))

@@ -107,7 +107,7 @@ def cross_entropy_loss(
     axis, rank = _places(input)
     logp = log_softmax_terms(b, input, axis)
     if target.kind == "float":
-        return _soft(b, logp, target, weight, reduction, label_smoothing, axis)
+        return _soft(b, logp, target, weight, reduction, label_smoothing)
     if label_smoothing == 0:
         return _picked(b, logp, target, weight, ignore_index, reduction)
     at = b.indices(target.dims)
@@ -124,8 +124,9 @@ def cross_entropy_loss(
     return reduced(b, at, mul(MINUS_ONE, keep, mixed), reduction, summation(at, mul(keep, w)))
 
 
-def _soft(b: Builder, logp: Value, target: Value, weight: Value | None, reduction: int, smoothing: Any, axis: int) -> Value:
+def _soft(b: Builder, logp: Value, target: Value, weight: Value | None, reduction: int, smoothing: Any) -> Value:
     """Targets that are probabilities: −Σ_c p_c log softmax_c, smoothed towards the uniform distribution."""
+    axis, _ = _places(logp)
     dims = (*target.dims[:axis], *target.dims[axis + 1 :])
     at = b.indices(dims)
     c = b.index(target.dims[axis], "c")

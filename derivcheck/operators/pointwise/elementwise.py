@@ -16,90 +16,83 @@ HALF = Number(Fraction(1, 2))
 
 
 # -- scalar functions of one argument ---------------------------------------------------
+def _on(values: str) -> list[Sample]:
+    """Samples of three shapes."""
+    return [sample(floats(*shape, values=values)) for shape in ((2, 3), (), (1, 5))]
+
+
+_NORMAL = _on("normal")
+_WITH_TIES = [*_NORMAL, sample(floats(3, 5, values="ties"))]
+
+
 def _unary(
-    name: str,
+    names: str,
     f: Callable[[Term], Term],
     text: str,
-    values: str = "normal",
+    samples: list[Sample] = _NORMAL,
+    *,
     stop: bool = False,
     kind: str | None = "float",
-    also: tuple[str, ...] = (),
-    extra: tuple[Sample, ...] = (),
 ) -> None:
-    """Register ``z[*n] = f(x[*n])``."""
+    """Register ``z[*n] = f(x[*n])`` under names with blanks between; ``kind`` is None where it is that of x."""
 
     def means(b: Builder, input: Value) -> Value:
         return b.elementwise(f, input, kind=kind, stop=stop)
 
     means.__doc__, means.__module__ = f"z[*n] = {text}", __name__
-    shapes = [(2, 3), (), (1, 5)]
-    names = [n if "." in n else f"{n}.default" for n in (name, *also)]
-    row(*(f"aten.{n}" for n in names), samples=[*(sample(floats(*s, values=values)) for s in shapes), *extra])(means)
+    row(*(f"aten.{n}" if "." in n else f"aten.{n}.default" for n in names.split()), samples=samples)(means)
 
 
 def _named(name: str) -> Callable[[Term], Term]:
     return lambda x: func(name, x)
 
 
-for _name, _values, _also in [
-    ("exp", "normal", ()),
-    ("exp2", "normal", ("special_exp2",)),
-    ("expm1", "normal", ("special_expm1",)),
-    ("log", "positive", ()),
-    ("log2", "positive", ()),
-    ("log10", "positive", ()),
-    ("log1p", "positive", ("special_log1p",)),
-    ("sin", "normal", ()),
-    ("cos", "normal", ()),
-    ("tan", "unit", ()),
-    ("asin", "unit", ()),
-    ("acos", "unit", ()),
-    ("atan", "normal", ()),
-    ("sinh", "normal", ()),
-    ("cosh", "normal", ()),
-    ("tanh", "normal", ()),
-    ("asinh", "normal", ()),
-    ("acosh", "above", ()),
-    ("atanh", "unit", ()),
-    ("sigmoid", "normal", ("special_expit",)),
-    ("erf", "normal", ("special_erf",)),
-    ("erfc", "normal", ("special_erfc",)),
-    ("lgamma", "positive", ("special_gammaln",)),
-    ("digamma", "positive", ("special_digamma", "special_psi")),
+for _names, _values in [
+    ("exp", "normal"),
+    ("exp2 special_exp2", "normal"),
+    ("expm1 special_expm1", "normal"),
+    ("log", "positive"),
+    ("log2", "positive"),
+    ("log10", "positive"),
+    ("log1p special_log1p", "positive"),
+    ("sin", "normal"),
+    ("cos", "normal"),
+    ("tan", "unit"),
+    ("asin", "unit"),
+    ("acos", "unit"),
+    ("atan", "normal"),
+    ("sinh", "normal"),
+    ("cosh", "normal"),
+    ("tanh", "normal"),
+    ("asinh", "normal"),
+    ("acosh", "above"),
+    ("atanh", "unit"),
+    ("sigmoid special_expit", "normal"),
+    ("erf special_erf", "normal"),
+    ("erfc special_erfc", "normal"),
+    ("lgamma special_gammaln", "positive"),
+    ("digamma special_digamma special_psi", "positive"),
 ]:
-    _unary(_name, _named(_name), f"{_name}(x[*n])", _values, also=_also)
-for _name, _also in [("floor", ()), ("ceil", ()), ("trunc", ("fix",)), ("round", ())]:
-    _unary(_name, _named(_name), f"{_name}(x[*n]); no gradient flows", stop=True, kind=None, also=_also)
-_unary("neg", neg, "-x[*n]", kind=None, also=("negative",))
+    _name = _names.split()[0]
+    _unary(_names, _named(_name), f"{_name}(x[*n])", _on(_values))
+for _names in ("floor", "ceil", "trunc fix", "round"):
+    _name = _names.split()[0]
+    _unary(_names, _named(_name), f"{_name}(x[*n]); no gradient flows", stop=True, kind=None)
+_unary("neg negative", neg, "-x[*n]", kind=None)
 _unary("positive", lambda x: x, "x[*n]", kind=None)
-_unary("sqrt", lambda x: power(x, HALF), "x[*n]^(1/2)", "positive")
-_unary("rsqrt", lambda x: power(x, neg(HALF)), "x[*n]^(-1/2)", "positive")
-_unary("reciprocal", lambda x: power(x, -1), "1/x[*n]", "positive")
+_unary("sqrt", lambda x: power(x, HALF), "x[*n]^(1/2)", _on("positive"))
+_unary("rsqrt", lambda x: power(x, neg(HALF)), "x[*n]^(-1/2)", _on("positive"))
+_unary("reciprocal", lambda x: power(x, -1), "1/x[*n]", _on("positive"))
 _unary("square", lambda x: power(x, 2), "x[*n]^2", kind=None)
-_unary(
-    "abs",
-    lambda x: absolute(x),
-    "x[*n]*([x[*n] > 0] - [x[*n] < 0])",
-    kind=None,
-    also=("absolute",),
-    extra=(sample(floats(3, 5, values="ties")),),
-)
-_unary(
-    "sign",
-    lambda x: sign(x),
-    "[x[*n] > 0] - [x[*n] < 0]; no gradient flows",
-    stop=True,
-    kind=None,
-    also=("sgn",),
-    extra=(sample(floats(3, 5, values="ties")),),
-)
+_unary("abs absolute", lambda x: absolute(x), "x[*n]*([x[*n] > 0] - [x[*n] < 0])", _WITH_TIES, kind=None)
+_unary("sign sgn", lambda x: sign(x), "[x[*n] > 0] - [x[*n] < 0]; no gradient flows", _WITH_TIES, stop=True, kind=None)
 _unary("deg2rad", lambda x: mul(x, func("pi"), Number(Fraction(1, 180))), "x[*n]*pi/180")
 _unary("rad2deg", lambda x: mul(x, number(180), power(func("pi"), -1)), "x[*n]*180/pi")
-_unary("sinc", _named("sinc"), "sin(pi*x[*n])/(pi*x[*n]), 1 at 0", also=("special_sinc",))
-_unary("special_entr", _named("entr"), "-x[*n]*log(x[*n]), 0 at 0", "positive")
+_unary("sinc special_sinc", _named("sinc"), "sin(pi*x[*n])/(pi*x[*n]), 1 at 0")
+_unary("special_entr", _named("entr"), "-x[*n]*log(x[*n]), 0 at 0", _on("positive"))
 _unary("special_erfcx", _named("erfcx"), "exp(x[*n]^2)*erfc(x[*n])")
 _unary("special_log_ndtr", _named("log_ndtr"), "log(erfc(-x[*n]/2^(1/2))/2)")
-_unary("special_ndtri", _named("ndtri"), "2^(1/2)*erfinv(2*x[*n] - 1)", "open")
+_unary("special_ndtri", _named("ndtri"), "2^(1/2)*erfinv(2*x[*n] - 1)", _on("open"))
 _unary("special_ndtr", lambda x: mul(HALF, func("erfc", neg(mul(x, power(number(2), neg(HALF)))))), "erfc(-x[*n]/2^(1/2))/2")
 
 

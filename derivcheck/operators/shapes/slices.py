@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from derivcheck.notation.integers.atoms import exact_quotient, extreme
 from derivcheck.notation.integers.bounds import nonnegative
@@ -38,10 +38,17 @@ def select(b: Builder, input: Value, dim: int, index: PolyLike) -> Value:
     return viewed(b, input, dims, lambda at: [*at[:axis], p, *at[axis:]])
 
 
-def sliced(b: Builder, x: Value, axis: int, start: Poly, length: Poly, step: int = 1, k: int = 0) -> Value:
+class Span(NamedTuple):
     """``length`` positions from ``start`` on."""
-    dims = [*x.dims[:axis], length, *x.dims[axis + 1 :]]
-    return viewed(b, x, dims, lambda at: [*at[:axis], start + step * i_poly(at[axis]), *at[axis + 1 :]], k)
+
+    start: Poly
+    length: Poly
+
+
+def sliced(b: Builder, x: Value, axis: int, span: Span, step: int = 1, k: int = 0) -> Value:
+    """The positions of a span along an axis, ``step`` apart."""
+    dims = [*x.dims[:axis], span.length, *x.dims[axis + 1 :]]
+    return viewed(b, x, dims, lambda at: [*at[:axis], span.start + step * i_poly(at[axis]), *at[axis + 1 :]], k)
 
 
 _FAR = 1 << 40  # x[a:] comes as an end of 2^63 - 1: beyond any length
@@ -70,8 +77,8 @@ def bounded(b: Builder, p: Poly, length: Poly) -> tuple[Poly, bool]:
     return extreme("max", length + p, 0), True
 
 
-def slice_range(b: Builder, length: Poly, start: PolyLike | None, end: PolyLike | None, step: int) -> tuple[Poly, Poly]:
-    """``(start, count)`` of a slice by Python's rules: an end beyond the length is the length."""
+def slice_range(b: Builder, length: Poly, start: PolyLike | None, end: PolyLike | None, step: int) -> Span:
+    """A slice by Python's rules: an end beyond the length is the length."""
     first, _ = bounded(b, as_poly(0 if start is None else start), length)
     whole = end is None or (as_poly(end).constant or 0) >= _FAR
     last, within = (length, True) if whole else bounded(b, as_poly(end or 0), length)
@@ -85,14 +92,14 @@ def slice_range(b: Builder, length: Poly, start: PolyLike | None, end: PolyLike 
         last = extreme("min", last, length)
     count = -((first - last) // step)
     if nonnegative(count):
-        return first, count
+        return Span(first, count)
     if b.holds(count, ">=", 0):
         if b.holds(last, ">=", first):
             b.room(last, first)
         else:
             b.require(count, ">=", 0)
-        return first, count
-    return first, extreme("max", count, 0)
+        return Span(first, count)
+    return Span(first, extreme("max", count, 0))
 
 
 @row(
@@ -113,8 +120,7 @@ def slice_(
 ) -> Value:
     """z[*n, i, *m] = x[*n, start + step*i, *m]"""
     axis = dim % input.rank
-    first, count = slice_range(b, input.dims[axis], start, end, step)
-    return sliced(b, input, axis, first, count, step)
+    return sliced(b, input, axis, slice_range(b, input.dims[axis], start, end, step), step)
 
 
 @row("aten.narrow.default", samples=[sample(floats(7, 3), 0, 1, 5), sample(floats(2, 7), 1, -3, 2)])
@@ -123,14 +129,14 @@ def narrow(b: Builder, input: Value, dim: int, start: PolyLike, length: PolyLike
     axis = dim % input.rank
     first = whole_position(start, input.dims[axis])
     b.room(input.dims[axis], -as_poly(start) if nonnegative(-as_poly(start) - 1) else first + length)
-    return sliced(b, input, axis, first, as_poly(length))
+    return sliced(b, input, axis, Span(first, as_poly(length)))
 
 
 def _parts(b: Builder, x: Value, axis: int, lengths: Sequence[Poly]) -> tuple[Value, ...]:
     start = as_poly(0)
     out = []
     for k, length in enumerate(lengths):
-        out.append(sliced(b, x, axis, start, length, 1, k))
+        out.append(sliced(b, x, axis, Span(start, length), k=k))
         start = start + length
     return tuple(out)
 
@@ -218,8 +224,8 @@ def tensor_split(b: Builder, input: Value, indices_or_sections: Any, dim: int = 
     length = input.dims[axis]
     if isinstance(indices_or_sections, (list, tuple)):
         cuts = [None, *indices_or_sections, None]
-        ranges = [slice_range(b, length, p, q, 1) for p, q in zip(cuts, cuts[1:])]
-        return tuple(sliced(b, input, axis, p, count, 1, k) for k, (p, count) in enumerate(ranges))
+        spans = [slice_range(b, length, p, q, 1) for p, q in zip(cuts, cuts[1:])]
+        return tuple(sliced(b, input, axis, span, k=k) for k, span in enumerate(spans))
     n = as_poly(indices_or_sections).constant
     if n is None:
         b.refuse("into how many parts depends on a size")

@@ -19,9 +19,7 @@ from derivcheck.operators.pointwise.elementwise import absolute, clamped, root
 from derivcheck.operators.sums.reductions import Axes, ReducedAxes, over, shared_extreme
 
 
-def norm_of(
-    b: Builder, r: ReducedAxes, x: Term, p: Any, k: int = 0, *, shared: bool = True, squares: Spelling | None = None
-) -> Value:
+def norm_of(b: Builder, r: ReducedAxes, x: Term, p: Any, *, shared: bool = True, squares: Spelling | None = None) -> Value:
     """The p-norm of ``x`` over a reduction's indices.
 
     ``shared``: among ties of its maximum, which else have it each; ``squares``: how torch computes the sum of squares.
@@ -31,27 +29,27 @@ def norm_of(
     if value is None:
         b.refuse("the order of a norm is not a number")
     if value == 2 and not r.inner:
-        return b.give(r.out, absolute(x), k)
+        return b.give(r.out, absolute(x))
     if value == 2:
         square = b.define("sq", r.kept, summation(r.inner, power(x, 2)), spelling=squares)
-        return b.give(r.out, root(square[r.kept]), k)
+        return b.give(r.out, root(square[r.kept]))
     if value == 1:
-        return b.give(r.out, summation(r.inner, absolute(x)), k)
+        return b.give(r.out, summation(r.inner, absolute(x)))
     if value == 0:
-        return b.give(r.out, summation(r.inner, test("!=", x, ZERO)), k, stop=True)
+        return b.give(r.out, summation(r.inner, test("!=", x, ZERO)), stop=True)
     if value == float("inf") and not shared:  # torch's cdist gives each of them the whole gradient
         size = absolute(x)
         top = b.define("top", r.kept, extremum("max", r.inner, size), stop=True)[r.kept]
-        return b.give(r.out, add(top, summation(r.inner, mul(test("==", size, top), sub(size, top)))), k)
+        return b.give(r.out, add(top, summation(r.inner, mul(test("==", size, top), sub(size, top)))))
     if value in (float("inf"), -float("inf")):
-        return shared_extreme(b, "max" if value > 0 else "min", r, absolute(x), k=k)
+        return shared_extreme(b, "max" if value > 0 else "min", r, absolute(x))
     e = b.number(order)
     size = add(mul(test(">", x, ZERO), power(x, e)), mul(test("<", x, ZERO), power(neg(x), e)))
     if value < 0:
         size = power(absolute(x), e)
     total = b.define("total", r.kept, summation(r.inner, size))
     t = total[r.kept]
-    return b.give(r.out, mul(test(">", t, ZERO), power(t, power(e, -1))), k)
+    return b.give(r.out, mul(test(">", t, ZERO), power(t, power(e, -1))))
 
 
 _ORDERS = (2, 1, 0, 3, 2.5, float("inf"), -float("inf"))

@@ -8,6 +8,7 @@ Source: Golub & Van Loan, *Matrix Computations*, 4th ed. 2013, algorithms 3.1.1,
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 from derivcheck.notation.integers.bounds import numel
 from derivcheck.notation.integers.polynomials import Index, Poly, as_poly, i_poly
@@ -59,7 +60,9 @@ def _pivots(b: Builder, a: Value, n: Sequence[Index]) -> Value:
     first, later = bracket("==", i_poly(k)), bracket(">=", q)
     quotient = div(mul(e[(*n, q, i, q)], e[(*n, q, taken, j)]), e[(*n, q, taken, q)])
     open_ = mul(bracket(">=", u.entry(*n, q, i) - 1), bracket("!=", i_poly(i) - taken), test("!=", e[(*n, q, taken, q)], ZERO))
-    b.put(left, (*n, k, i, j), add(mul(first, a[(*n, i, j)]), mul(later, sub(e[(*n, q, i, j)], mul(open_, quotient)))))
+    b.put(
+        left, (*n, k, i, j), add(mul(first, a[(*n, i, j)]), mul(later, sub(e[(*n, q, i, j)], mul(open_, quotient)))), stop=True
+    )
     b.put(free, (*n, k, i), add(first, mul(later, u[(*n, q, i)], bracket("!=", i_poly(i) - taken))), kind="int")
     choice = extremum("argmax", [i], mul(bracket(">=", u.entry(*n, k, i) - 1), add(ONE, absolute(e[(*n, k, i, k)]))))
     factors = "torch.linalg.lu_factor_ex({})[:2]"
@@ -134,10 +137,18 @@ def logdet(b: Builder, input: Value) -> Value:
 
 
 # -- systems -----------------------------------------------------------------------------------
-def _back(
-    b: Builder, n: Sequence[Index], length: Poly, columns: Sequence[Index], u: Element, y: Element, lower: bool, unit: bool
-) -> Element:
+class Triangle(NamedTuple):
+    """A triangular matrix by its elements; ``unit``: its diagonal counts as ones."""
+
+    element: Element
+    length: Poly
+    lower: bool = False
+    unit: bool = False
+
+
+def _back(b: Builder, n: Sequence[Index], triangle: Triangle, columns: Sequence[Index], y: Element) -> Element:
     """The solution of a triangular system ``U·x = y``, one row after the other from the end (from the start: lower)."""
+    u, length, lower, unit = triangle
     k, i = b.indices((length, length), ("k", "i"))
     q = i_poly(k) - 1
     now: Poly = q if lower else length - 1 - q
@@ -172,7 +183,8 @@ def _solution(b: Builder, a: Value, n: Sequence[Index], columns: Sequence[Index]
         return add(mul(bracket("==", i_poly(k)), right(rows.entry(*n, i), 0)), mul(bracket(">=", q), step))
 
     y = b.recur("Y", (*n, k, i, *columns), term)
-    return _back(b, n, length, columns, lambda r, c: s[(*n, r, r, c)], lambda r, _: y[(*n, r, r, *columns)], False, False)
+    upper = Triangle(lambda r, c: s[(*n, r, r, c)], length)
+    return _back(b, n, upper, columns, lambda r, _: y[(*n, r, r, *columns)])
 
 
 def _inverse(b: Builder, a: Value) -> Value:
@@ -288,7 +300,8 @@ def _triangular(b: Builder, a: Value, right: Value, upper: bool, unit: bool, fli
     def known(r: Position, _: Position) -> Term:
         return right[(*spread(right.dims[:-2], n), r, c)]
 
-    return b.give((*n, i, c), _back(b, n, a.dims[-1], (c,), element, known, not upper, unit)(i, c))
+    triangle = Triangle(element, a.dims[-1], not upper, unit)
+    return b.give((*n, i, c), _back(b, n, triangle, (c,), known)(i, c))
 
 
 @row(

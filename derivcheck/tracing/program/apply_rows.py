@@ -21,7 +21,7 @@ from derivcheck.notation.terms.dropped import listening
 from derivcheck.notation.terms.nodes import Term
 from derivcheck.notation.terms.substitute import substitute
 from derivcheck.operators.indexing.distinct import surely_distinct
-from derivcheck.operators.language.build import Builder
+from derivcheck.operators.language.build import Builder, KnownResults
 from derivcheck.operators.language.row import OperatorRow, apply, find
 from derivcheck.operators.language.values import Value
 from derivcheck.tracing.program.left_out import left_out
@@ -157,7 +157,7 @@ class Walk:
         if operator in SAME and len(numbers) == 1:
             same = self.value(step.args[0])
             if call.stop:
-                b.begin(operator, "detach", "z", hints=hints, place=call.place)
+                b.begin(operator, "detach", "z", KnownResults(hints=hints, place=call.place))
                 same = b.held(hints[0] or f"{same.name}_detached", same)
             self.held[numbers[0]] = same
             return
@@ -175,8 +175,9 @@ class Walk:
             return
         start = len(b.definitions)
         if operator == "aten.detach.default":
-            b.begin(operator, "detach", hints[0] or f"{args[0].name}_detached", place=call.place)
-            results: list[Any] = [b.held(hints[0] or f"{args[0].name}_detached", args[0])]
+            name = hints[0] or f"{args[0].name}_detached"
+            b.begin(operator, "detach", name, KnownResults(place=call.place))
+            results: list[Any] = [b.held(name, args[0])]
         else:
             row = find(operator)
             if row is None:
@@ -217,7 +218,7 @@ class Walk:
         wraps = overflows(step, self.recording, numbers)
         if wraps is not None:
             b.assume(wraps)
-        result = apply(row, b, args, kwargs, out_dims, kinds, hints=hints, place=call.place, name=call.operator)
+        result = apply(row, b, args, kwargs, KnownResults(out_dims, kinds, hints, call.place), call.operator)
         results: list[Any] = list(result) if isinstance(result, (tuple, list)) else [result]
         if len(results) < len(numbers):
             results += [None] * (len(numbers) - len(results))

@@ -10,7 +10,7 @@ import torch
 
 from derivcheck.errors import UnsupportedOperation
 from derivcheck.notation.integers.polynomials import Poly
-from derivcheck.operators.language.build import Builder
+from derivcheck.operators.language.build import Builder, KnownResults
 from derivcheck.operators.language.row import apply, find
 from derivcheck.operators.language.values import Value
 from derivcheck.tracing.recording.data import Call, Meta, Recording, Tensor, tensors_in
@@ -170,9 +170,8 @@ def _meant(
             Builder(traced=known.assignments),
             [value(a) for a in step.args],
             kwargs,
-            None,
-            [metas[k].kind for k in outs],
-            name=step.call.operator,
+            KnownResults(kinds=[metas[k].kind for k in outs]),
+            step.call.operator,
         )
     except UnsupportedOperation:  # a form that the row refuses: refused for good when the row is applied
         return {}
