@@ -4,16 +4,20 @@ BIN := .venv/bin
 INSTALL := $(BIN)/python -m pip install --quiet --constraint constraints.txt --editable
 WORKERS ?= 2
 
-.PHONY: run test lint unit bench coverage edges fuzz fuzz-sizes notebooks site release clean
+.PHONY: run test docs lint unit bench coverage edges fuzz fuzz-sizes notebooks site release clean
 
 run: .venv/.runs
 	$(BIN)/derivcheck run
 
 test: lint unit
 
+# Writes docs/gallery/; the tests compare it.
+docs: .venv/.tests
+	$(BIN)/python -m docs.make
+
 lint: .venv/.tests
-	$(BIN)/ruff check derivcheck tests examples benchmarks release setup.py
-	$(BIN)/ruff format --check derivcheck tests examples benchmarks release setup.py
+	$(BIN)/ruff check derivcheck tests examples benchmarks docs/make release setup.py
+	$(BIN)/ruff format --check derivcheck tests examples benchmarks docs/make release setup.py
 	$(BIN)/mypy
 
 unit: .venv/.tests

@@ -24,7 +24,7 @@ from torch.nn import functional as F
 
 import derivcheck as dc
 from derivcheck.checking.check import check
-from tests.gallery import LAYERS
+from examples.gallery import LAYERS
 
 Run = Callable[[], Any]
 Tensors = Mapping[str, torch.Tensor]

@@ -24,7 +24,7 @@ import derivcheck as dc
 from derivcheck.checking.check import examine
 from derivcheck.checking.subject.subject import Subject
 from derivcheck.derived import Derivation
-from tests.gallery import LAYERS as GALLERY
+from examples.gallery import LAYERS as GALLERY
 
 Tensors = dict[str, torch.Tensor]
 DTYPES = (torch.float64, torch.float32, torch.bfloat16, torch.float16)

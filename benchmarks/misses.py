@@ -23,7 +23,7 @@ import derivcheck as dc
 from derivcheck.checking.check import examine
 from derivcheck.checking.subject.subject import Subject
 from derivcheck.derived import Derivation
-from tests.gallery import LAYERS
+from examples.gallery import LAYERS
 
 Tensors = dict[str, torch.Tensor]
 PART = {torch.float64: 1e-9, torch.float32: 1e-4, torch.bfloat16: 5e-2}

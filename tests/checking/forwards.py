@@ -15,7 +15,7 @@ from derivcheck.notation.program.program import Program
 from derivcheck.notation.terms.build import add, div, func, mul, power, ref, size_of, sub
 from derivcheck.notation.terms.nodes import Bracket, Number, Over, Term
 from derivcheck.notation.terms.substitute import summation
-from tests.gallery import LAYERS
+from examples.gallery import LAYERS
 
 N, IN, OUT, D, V = size("N"), size("in"), size("out"), size("D"), size("V")
 n, i, o, d, k = Index("n", N), Index("i", IN), Index("o", OUT), Index("d", D), Index("k", D)
@@ -35,7 +35,7 @@ class Forward:
 
 def _of(name: str, program: Program, data: Callable[[torch.Generator, tuple[int, ...]], Tensors]) -> Forward:
     layer = LAYERS[name]
-    return Forward(program, layer.backward, data, layer.forward, layer.wrt)
+    return Forward(program, layer.backward, data, layer.forward, layer.gradients_of)
 
 
 def randn(*shape: int, g: torch.Generator) -> torch.Tensor:

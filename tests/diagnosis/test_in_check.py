@@ -11,17 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 import derivcheck as dc
-from tests.gallery import (
-    LAYERS,
-    divided_by_the_batch,
-    elementwise,
-    layer_norm,
-    linear,
-    mean_held,
-    mse,
-    softmax,
-    strides_ignored,
-)
+from examples.gallery import LAYERS
 
 
 def drawn(*shape: int) -> Tensor:
@@ -69,13 +59,18 @@ def twice_the_recurrence(grad_output: Tensor, x: Tensor) -> dict[str, Tensor]:
     return {"x": 2 * (grad_output * cumprod(x)).flip(0).cumsum(0).flip(0) / x}
 
 
+def of(layer: str, mistake: str) -> tuple[Callable[..., Any], dict[str, Tensor], Callable[..., Any]]:
+    """A layer of the gallery, its data, and a mistake in its backward."""
+    return LAYERS[layer].forward, LAYERS[layer].tensors(), LAYERS[layer].mistaken(mistake)
+
+
 CASES: list[tuple[Callable[..., Any], dict[str, Tensor], Callable[..., Any], str, str]] = [
-    (mse, LAYERS["mse"].data(), divided_by_the_batch, "w", "divided by N, but the mean is over N·out"),
-    (softmax, {"x": drawn(5, 7)}, elementwise, "x", "as if elementwise"),
+    (*of("mse", "divided by the batch"), "w", "divided by N, but the mean is over N·out"),
+    (*of("softmax", "as if elementwise"), "x", "as if elementwise"),
     (cross_entropy, {"x": drawn(5, 7), "t": torch.tensor([1, 2, 6, 0, 2])}, ignored_rows_not_zero, "x",
      "rows with t[n] = 2 must be 0"),
-    (layer_norm, {"x": drawn(5, 7), "w": drawn(7), "b": drawn(7)}, mean_held, "x", "the path through mean is left out"),
-    (linear, LAYERS["linear"].data(), strides_ignored, "w", "its strides are ignored"),
+    (*of("layer norm", "the mean held"), "x", "the path through mean is left out"),
+    (*of("linear", "its strides are ignored"), "w", "its strides are ignored"),
     (max_pool, {"x": drawn(2, 3, 6)}, every_element_of_the_window, "x", "every element that best chooses from"),
     (half_detached, {"x": drawn(5, 3), "w": drawn(3)}, not_detached, "x", "detached in the forward, but a gradient flows"),
     (conv, {"x": drawn(2, 3, 6, 5), "w": drawn(4, 3, 3, 3)}, kernel_not_turned, "x", "w is flipped over its last two axes"),

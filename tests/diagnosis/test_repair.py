@@ -13,7 +13,7 @@ from torch import Tensor
 
 import derivcheck as dc
 from derivcheck.errors import InputError
-from tests.gallery import layer_norm
+from examples.gallery.norms import layer_norm
 
 
 def drawn(*shape: int) -> Tensor:

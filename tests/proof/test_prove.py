@@ -9,9 +9,10 @@ import torch
 import derivcheck as dc
 from derivcheck.errors import InputError
 from derivcheck.proof.report.proof import NotProved
-from tests.gallery import layer_norm, layer_norm_backward
+from examples.gallery import LAYERS
 
 NORM = {"x": "N C", "w": "C", "b": "C"}
+layer_norm, layer_norm_backward = LAYERS["layer norm"].forward, LAYERS["layer norm"].backward
 
 
 def test_torch_code_is_proved() -> None:

@@ -1,0 +1,1 @@
+"""Pages that are written by code: ``make docs`` writes ``docs/gallery/`` from ``examples/gallery/``."""
