@@ -12,7 +12,8 @@ def conv1d(x, w, b):
 
 def conv1d_backward(grad_output, x, w, b):
     dx = F.conv_transpose1d(grad_output, w, padding=1)
-    dw = F.conv1d(x.transpose(0, 1), grad_output.transpose(0, 1), padding=1).transpose(0, 1)
+    taps = F.pad(x, (1, 1)).unfold(2, 3, 1)
+    dw = torch.einsum("nol,nclk->ock", grad_output, taps)
     return {"x": dx, "w": dw, "b": grad_output.sum((0, 2))}
 
 
@@ -23,7 +24,8 @@ def conv2d(x, w):
 def conv2d_backward(grad_output, x, w):
     turned = w.flip(2, 3).transpose(0, 1)
     dx = F.conv2d(grad_output, turned, padding=1)
-    dw = F.conv2d(x.transpose(0, 1), grad_output.transpose(0, 1), padding=1).transpose(0, 1)
+    windows = F.pad(x, (1, 1, 1, 1)).unfold(2, 3, 1).unfold(3, 3, 1)
+    dw = torch.einsum("nohw,nchwij->ocij", grad_output, windows)
     return {"x": dx, "w": dw}
 
 

@@ -52,7 +52,7 @@ a_bar[t,c] := [t >= 1]*dh[t,c]*h[t-1,c]""",
         "Sums of all elements up to each; the backward as total less what came before.",
         "`torch.cumsum`.",
         "y[n < N] := sum(m: [m <= n]*x[m])",
-        "x_bar[m] := sum(n: grad_output[n]) - sum(n: [n < m]*grad_output[n])",
+        "x_bar[m < N] := sum(n: grad_output[n]) - sum(n: [n < m]*grad_output[n])",
         {"x": "N"},
         (
             Mistake("its own subtracted", "[n < m]", "[n <= m]", "The sum is inclusive: the element's own gradient stays."),
