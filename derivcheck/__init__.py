@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from derivcheck.checking.check import assert_gradients as assert_gradients
     from derivcheck.checking.check import check as check
     from derivcheck.checking.gradcheck import gradcheck as gradcheck
+    from derivcheck.checking.gradgradcheck import gradgradcheck as gradgradcheck
     from derivcheck.checking.report.report import Report as Report
     from derivcheck.derive import derive as derive
     from derivcheck.derived import Derivation as Derivation
@@ -44,6 +45,7 @@ _PUBLIC = {
     "check": "derivcheck.checking.check",
     "assert_gradients": "derivcheck.checking.check",
     "gradcheck": "derivcheck.checking.gradcheck",
+    "gradgradcheck": "derivcheck.checking.gradgradcheck",
     "Report": "derivcheck.checking.report.report",
     "prove": "derivcheck.prove",
     "assert_proved": "derivcheck.prove",

@@ -19,7 +19,7 @@ from derivcheck.checking.probing.whole import judge_hidden
 from derivcheck.checking.report.report import Note, Report
 from derivcheck.checking.report.row import Row
 from derivcheck.checking.reproducing.reproduce import reproduction
-from derivcheck.checking.second import second_order
+from derivcheck.checking.second import DoubleBackward, second_order
 from derivcheck.checking.subject.outputs import flat
 from derivcheck.checking.subject.subject import Subject, Tensors, Upstream, healthy, subject
 from derivcheck.checking.verdict.case import case_of, where_of
@@ -81,7 +81,8 @@ def check(
             stay within both, and the report repeats them.
         strict: pass only where nothing is left open (``report.limits``).
         grads, outputs: of a backward of CUDA source, as :func:`derivcheck.prove` takes them.
-        order: 1: the gradient alone; 2 or None: also the gradient's own gradient, where an ``autograd.Function`` offers one.
+        order: 1: the gradient alone; None: also the gradient's own gradient, where an ``autograd.Function`` offers one; 2: that
+            of any forward without a ``backward``, and it has to be there.
 
     Returns:
         A :class:`~derivcheck.checking.report.report.Report`; ``docs/verdicts.md`` says what each verdict means.
@@ -198,9 +199,9 @@ def examine(s: Subject, backward: Any, asked: Asked) -> Report:
     reached: Mapping[str, str] = {}
     if asked.hostile:
         twice = asked.order != 1 and not any(r.faulty for r in rows)
-        more, note = second_order(s, upstream, dtype, seed) if twice else ([], "")
-        rows = [*rows, *more]
-        notes += [Note(note)] if note else []
+        twice_there = second_order(s, upstream, dtype, seed, asked.order == 2) if twice else DoubleBackward()
+        rows = [*rows, *twice_there.rows]
+        notes += [Note(twice_there.note, open=twice_there.open and asked.order == 2)] if twice_there.note else []
         with warnings.catch_warnings(action="ignore"):  # of sizes and data that are not the caller's
             if not any(r.faulty for r in rows):  # what is wrong on the data itself no probe says more of
                 again = partial(runner, backward=backward)

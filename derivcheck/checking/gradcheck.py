@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -68,27 +69,17 @@ def gradcheck(
     """
     if check_forward_ad or check_batched_grad or check_batched_forward_grad:
         raise InputError("gradcheck here checks backward mode; use torch.autograd.gradcheck for forward mode and vmap")
-    args = [inputs] if isinstance(inputs, torch.Tensor) else list(inputs)
-    wanted = [k for k, t in enumerate(args) if isinstance(t, torch.Tensor) and t.requires_grad]
-    if not wanted:
-        raise ValueError(
-            "gradcheck expects at least one input tensor to require gradient, but none of them have requires_grad=True."
-        )
-    if fast_mode and not strict and agrees(func, args, wanted):
+    f = by_name(func, inputs, "gradcheck")
+    if fast_mode and not strict and agrees(func, f.args, f.wanted):
         return True
-    forward = function_of(func)
-    names = _names(func, len(args)) if forward is None else _named(positional(forward), len(args))
-    named = dict(zip(names, args))
-    dtype = next(args[k].dtype for k in wanted)
-    named_forward, wrt, place = forward or _by_name(func, names), [names[k] for k in wanted], args[wanted[0]].device
     try:
         if fast_mode and not strict:
-            report = check_at(named_forward, named, wrt=wrt, dtype=dtype, device=place, dims=dims, where=where)
+            report = check_at(f.forward, f.named, wrt=f.wrt, dtype=f.dtype, device=f.device, dims=dims, where=where)
         else:
             how: dict[str, Any] = {"dims": dims, "where": where, "strict": strict}
-            report = check(named_forward, named, wrt=wrt, dtype=dtype, device=place, order=1, **how)
+            report = check(f.forward, f.named, wrt=f.wrt, dtype=f.dtype, device=f.device, order=1, **how)
     except UnsupportedOperation as refused:
-        if strict or fast_mode or not agrees(func, args, wanted, lines=LINES):
+        if strict or fast_mode or not agrees(func, f.args, f.wanted, lines=LINES):
             raise
         said = f"no gradient was derived, and no probe made: {refused}; autograd's agrees with differences at the data given"
         warnings.warn(said, stacklevel=2)
@@ -98,6 +89,52 @@ def gradcheck(
             raise GradientMismatch(report)
         return False
     return True
+
+
+@dataclass(frozen=True)
+class NamedCall:
+    """A function of positions and its arguments, as a check takes them.
+
+    Attributes:
+        forward: the function, of names.
+        args: the arguments, by position; named: by name.
+        wanted: the positions of those that require a gradient; wrt: their names.
+        dtype, device: of the first of these.
+    """
+
+    forward: Any
+    args: list[Any]
+    named: dict[str, Any]
+    wanted: list[int]
+    wrt: list[str]
+    dtype: torch.dtype
+    device: torch.device
+
+
+def by_name(func: Callable[..., Any], inputs: torch.Tensor | Sequence[Any], who: str) -> NamedCall:
+    """``func`` and its arguments by name.
+
+    Raises:
+        ValueError: no input requires a gradient; ``who`` expects one.
+    """
+    args = [inputs] if isinstance(inputs, torch.Tensor) else list(inputs)
+    wanted = [k for k, t in enumerate(args) if isinstance(t, torch.Tensor) and t.requires_grad]
+    if not wanted:
+        raise ValueError(
+            f"{who} expects at least one input tensor to require gradient, but none of them have requires_grad=True."
+        )
+    forward = function_of(func)
+    names = _names(func, len(args)) if forward is None else _named(positional(forward), len(args))
+    first = args[wanted[0]]
+    return NamedCall(
+        forward or _by_name(func, names),
+        args,
+        dict(zip(names, args)),
+        wanted,
+        [names[k] for k in wanted],
+        first.dtype,
+        first.device,
+    )
 
 
 def _names(func: Any, count: int) -> list[str]:

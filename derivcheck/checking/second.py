@@ -7,7 +7,7 @@ constant: the second derivative is silently wrong.  What is derived here is the 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -25,18 +25,30 @@ from derivcheck.derived import Derivation
 from derivcheck.errors import DerivcheckError
 
 MARK = " (double backward)"
+NOT_OFFERED = "autograd cannot differentiate this backward again"
 Gradients = Callable[[Tensors], tuple[torch.Tensor, ...]]
 
 
-def second_order(s: Subject, upstream: Upstream, dtype: torch.dtype, seed: int) -> tuple[list[Row], str]:
-    """The rows of a wrong double backward (none where it holds), and a note.
+@dataclass(frozen=True)
+class DoubleBackward:
+    """What was found of the gradient's own gradient.
 
-    Returns:
-        Rows named ``x (double backward)``; ``""`` where the function offers no double backward.
+    Attributes:
+        rows: of what is wrong, named ``x (double backward)``.
+        note: one sentence, or ``""`` where nothing offers a double backward.
+        open: nothing was found out: the gradient's gradient was not derived.
     """
+
+    rows: tuple[Row, ...] = ()
+    note: str = ""
+    open: bool = False
+
+
+def second_order(s: Subject, upstream: Upstream, dtype: torch.dtype, seed: int, asked: bool = False) -> DoubleBackward:
+    """The double backward of a Function that offers one; ``asked`` for, that of any code, and it has to be there."""
     call = s.call
-    if s.function is None or call is None:
-        return [], ""
+    if call is None or (s.function is None and not asked):
+        return DoubleBackward()
     gradients = _differentiable(s, call, upstream)
     tensors = {**s.tensors, **upstream}
     generator = torch.Generator().manual_seed(seed + 5)
@@ -44,7 +56,11 @@ def second_order(s: Subject, upstream: Upstream, dtype: torch.dtype, seed: int) 
         tensors.update({n: torch.full_like(g, 1.7) for n, g in upstream.items()})
     leaves = {n: t.detach().clone().requires_grad_() if n in s.wrt or n in upstream else t for n, t in tensors.items()}
     if not _offered(gradients, leaves, s.wrt, upstream):
-        return [], ""
+        return (
+            DoubleBackward(tuple(Row(f"{n}{MARK}", "missing", note=NOT_OFFERED) for n in s.wrt[:1]))
+            if asked
+            else DoubleBackward()
+        )
     try:
         wrt = (*s.wrt, *upstream)
         t = replace(
@@ -64,11 +80,11 @@ def second_order(s: Subject, upstream: Upstream, dtype: torch.dtype, seed: int) 
         }
         right = derived(t, tensors, ups, dtype)
     except DerivcheckError as refused:
-        return [], f"double backward was not checked: {refused}"
+        return DoubleBackward(note=f"double backward was not checked: {refused}", open=True)
     rows, gave = judge(t, runner(t, None), tensors, ups, right, "double backward")
     evidence = JudgedRun(tensors, ups, right, gave.gradients, s)
-    bad = [differentiated(r, MARK, evidence) for r in rows if r.faulty]
-    return bad, "" if bad else "its double backward holds"
+    bad = tuple(differentiated(r, MARK, evidence) for r in rows if r.faulty)
+    return DoubleBackward(bad, "" if bad else "its double backward holds")
 
 
 def _differentiable(
