@@ -85,6 +85,7 @@ class Definition:
         spelling: how torch computes it directly, where that is better than what is generated from the term.
         paths: for an adjoint, its contributions, one per path of the chain rule; ``term`` is their sum, tidied.
         sites: of traced code, where it stands and what called that, innermost first; no part of what it means.
+        variable: the variable that the user's code assigns it to, as written there; "" where it assigns none.
     """
 
     name: str
@@ -97,6 +98,7 @@ class Definition:
     spelling: Spelling | None = None
     paths: tuple[Path, ...] = ()
     sites: tuple[Site, ...] = field(default=(), compare=False, repr=False)
+    variable: str = field(default="", compare=False, repr=False)
 
     @property
     def dims(self) -> tuple[Poly, ...]:

@@ -46,7 +46,7 @@ class Reader(Integers):
         kind = self.resolver.kinds[d.name]
         env = {a.key: i for a, i in zip(axes, indices)}
         term = self.term(d.body, env)
-        return Definition(d.name, indices, term, stop=bool(d.mark) or kind != "float", kind=kind, rule="given")
+        return Definition(d.name, indices, term, stop=bool(d.mark) or kind != "float", kind=kind, rule="given", variable=d.name)
 
     def _index(self, axis: SizeLink) -> Index:
         name, serial = index_key(axis.key)

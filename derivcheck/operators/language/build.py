@@ -200,7 +200,8 @@ class Builder:
         spelling: Spelling | None = None,
     ) -> Value:
         """Add ``hint[indices] := term`` under a free name."""
-        return self.put(self.unique(hint), indices, term, stop=stop, kind=kind, spelling=spelling)
+        variable = hint if hint in self.hints else ""
+        return self.put(self.unique(hint), indices, term, stop=stop, kind=kind, spelling=spelling, variable=variable)
 
     def put(
         self,
@@ -211,16 +212,20 @@ class Builder:
         stop: bool = False,
         kind: str = "float",
         spelling: Spelling | None = None,
+        variable: str = "",
     ) -> Value:
         """Define a name that :meth:`unique` gave before; what is made of positions alone melts into its uses.
 
         Definitions may refer to each other, and to themselves at earlier positions.
         """
         halted = stop or kind != "float"
+        variable = variable or (name if name in self.hints else "")
         if kind == "int":
             whole = as_integer(term)
             term = term if whole is None else size_of(whole)
-        self.definitions.append(Definition(name, tuple(indices), term, halted, kind, self.rule, self.place, spelling))
+        self.definitions.append(
+            Definition(name, tuple(indices), term, halted, kind, self.rule, self.place, spelling, variable=variable)
+        )
         dims = tuple(i.size for i in indices)
         melts = not term.names or kind == "int" and isinstance(term, SizeOf) or kind == "bool" and _of_positions(term)
         return Value(name, dims, kind, (tuple(indices), term) if melts else None)

@@ -176,7 +176,7 @@ class Walk:
         start = len(b.definitions)
         if operator == "aten.detach.default":
             name = hints[0] or f"{args[0].name}_detached"
-            b.begin(operator, "detach", name, KnownResults(place=call.place))
+            b.begin(operator, "detach", name, KnownResults(hints=hints, place=call.place))
             results: list[Any] = [b.held(name, args[0])]
         else:
             row = find(operator)
