@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     import torch
 
     from derivcheck.layer.profile import Profile
+    from derivcheck.notes.pages.formulas import Step
     from derivcheck.notes.pages.style import Options
-    from derivcheck.notes.writing.steps import Step
 
 
 @dataclass(frozen=True)
@@ -206,7 +206,7 @@ class Derivation:
     @cached_property
     def steps(self) -> tuple[Step, ...]:
         """The chain rule in order: each step with what it defines, the rule used and the LaTeX."""
-        from derivcheck.notes.writing.steps import steps  # loaded when asked for
+        from derivcheck.notes.pages.formulas import steps  # loaded when asked for
 
         return steps(self.program, self.adjoint)
 
@@ -345,10 +345,13 @@ class Derivation:
             lang: ``en`` or ``zh``.
             sizes: sizes by name, for ``scalar``; default 2 for each size of the parameters.
             only: names whose gradients are shown, with the steps that lead to them; default all.
+            detail: ``names``, as a textbook does: what the code does not name is written into its use while the line stays
+                short, and a gradient ends with its closed form; ``operators``: a line per operator, the chain rule spelt out;
+                ``result``: the forward, and the gradients in closed form.
             full: a whole document that compiles (xelatex for ``zh`` and for names beyond ASCII), not one ``align*``.
 
         Raises:
-            InputError: an unknown style, language or size.
+            InputError: an unknown style, language, detail or size.
 
         >>> import derivcheck as dc
         >>> print(dc.derive("y[n] := sum(k: A[n,k]*x[k])", wrt=["x"]).to_latex(style="matrix"))

@@ -239,6 +239,10 @@ def notes(
     style: Annotated[Literal["index", "matrix", "scalar"], _option("scalar: element by element at --sizes.")] = "index",
     lang: Annotated[Literal["en", "zh"], _option("English or Chinese.")] = "en",
     sizes: Annotated[str, _option("'N=2, in=2, out=1', for --style scalar.", "TEXT")] = "",
+    detail: Annotated[
+        Literal["operators", "names", "result"],
+        _option("names: textbook; operators: a line each; result: gradients alone."),
+    ] = "names",
     out: Annotated[Path | None, _option("Write there instead of printing.", "FILE")] = None,
     force: Force = False,
 ) -> int:
@@ -248,4 +252,4 @@ def notes(
     """
     from derivcheck.cli.commands import write_notes  # torch is loaded when a command runs
 
-    return write_notes(target, loss, dims, const or [], format, style, lang, sizes, out, force)
+    return write_notes(target, loss, dims, const or [], format, style, lang, sizes, detail, out, force)

@@ -50,6 +50,7 @@ def write_notes(
     style: str,
     lang: str,
     sizes: str,
+    detail: str,
     out: Path | None,
     force: bool,
 ) -> int:
@@ -58,7 +59,7 @@ def write_notes(
         raise InputError("a PDF is written, not printed; name a file with --out")
     outputs = _asked(out, target, loss, force=force)
     d = derivation_of(target, loss, dims, const)
-    options: dict[str, Any] = {"style": style, "lang": lang, "sizes": read_sizes(sizes) or None}
+    options: dict[str, Any] = {"style": style, "lang": lang, "sizes": read_sizes(sizes) or None, "detail": detail}
     if format == "pdf" and out is not None:
         from derivcheck.notes.pages.pdf import pdf  # loaded when asked for
 

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from derivcheck.notation.functions.table import expression, functions
+from derivcheck.notation.program.program import Program
 
 RELATIONS: dict[str, Callable[[Any, Any], bool]] = {
     "=": lambda a, b: a == b, "≠": lambda a, b: a != b, "≥": lambda a, b: a >= b, "≤": lambda a, b: a <= b,
@@ -22,6 +23,7 @@ RELATIONS: dict[str, Callable[[Any, Any], bool]] = {
 }  # fmt: skip
 LATEX = [
     (r"\left(", "("), (r"\right)", ")"), (r"\left[", "["), (r"\right]", "]"), (r"\left\lfloor", "⌊"), (r"\right\rfloor", "⌋"),
+    (r"\left|", "|"), (r"\right|", "|"), (r"\operatorname{sign}", "sign"),
     (r"\le ", "≤ "), (r"\ge ", "≥ "), (r"\neq ", "≠ "), (r"\bmod", "mod"), (r"\infty", "∞"),
 ]  # fmt: skip
 SUPER = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻", "0123456789-")
@@ -50,6 +52,7 @@ class Reader:
         for old, new in LATEX if latex else ():
             text = text.replace(old, new)
         self.text, self.names, self.latex, self.at, self.k = text, names, latex, dict(at), 0
+        self.within = 0  # how many absolute values are open
         self.spellings = sorted([*names.tensors, *names.sizes], key=len, reverse=True)
 
     # -- the text ------------------------------------------------------------
@@ -103,7 +106,7 @@ class Reader:
 
     def ends(self) -> bool:
         self.peek()
-        return self.k == len(self.text) or bool(self.peek(*"+-),]}⌋=≠≥≤<>&/", "mod"))
+        return self.k == len(self.text) or bool(self.peek(*"+-),]}⌋=≠≥≤<>&/", "mod") or self.within and self.peek("|"))
 
     def factor(self) -> float:
         value = self.atom()
@@ -143,6 +146,16 @@ class Reader:
             return value
         if self.take("("):
             value = self.sum()
+            self.need(")")
+            return value
+        if self.take("|"):
+            self.within += 1
+            value = abs(self.sum())
+            self.within -= 1
+            self.need("|")
+            return value
+        if self.take("sign("):
+            value = float(np.sign(self.sum()))
             self.need(")")
             return value
         if self.take("["):
@@ -310,6 +323,23 @@ class Reader:
             "sum": lambda: float(np.sum(values)), "prod": lambda: float(np.prod(values)), "max": lambda: max(values),
             "min": lambda: min(values), "argmax": lambda: float(np.argmax(values)), "argmin": lambda: float(np.argmin(values)),
         }[kind]()  # fmt: skip
+
+
+def numbers(p: Program, sizes: dict[str, int], seed: int = 0) -> dict[str, Any]:
+    """Inputs of a Program: small integers, so that brackets of them turn out both ways."""
+    rng = np.random.default_rng(seed)
+    out: dict[str, Any] = {}
+    for a in p.arguments:
+        shape = tuple(q.at(sizes) for q in a.dims)
+        if a.kind == "int":
+            out[a.name] = rng.integers(0, a.below.at(sizes) if a.below is not None else 3, shape)
+        else:
+            out[a.name] = (
+                rng.choice([-1.5, -1, -0.5, 0.5, 1, 1.5], shape)
+                if a.kind == "float"
+                else rng.integers(0, 2, shape).astype(bool)
+            )
+    return out
 
 
 def times(a: float, b: float) -> float:

@@ -20,6 +20,7 @@ from derivcheck.notation.terms.nodes import Term
 from derivcheck.notation.terms.substitute import summation
 from derivcheck.notation.text.parse import parse_program
 from derivcheck.notes.pages.document import blocks
+from derivcheck.notes.pages.formulas import steps
 from derivcheck.notes.pages.html import mathml
 from derivcheck.notes.pages.latex import to_latex
 from derivcheck.notes.pages.style import Style
@@ -29,7 +30,6 @@ from derivcheck.notes.symbols.mentioned import mentioned
 from derivcheck.notes.symbols.symbol import GREEK
 from derivcheck.notes.symbols.symbols import symbols
 from derivcheck.notes.writing.ink import Latex, Unicode
-from derivcheck.notes.writing.steps import steps
 from derivcheck.notes.writing.writer import TermWriter
 from tests.notes.programs import ALL, pair
 from tests.proof.gallery import GALLERY

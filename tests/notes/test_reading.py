@@ -18,10 +18,11 @@ from derivcheck.errors import UnsupportedOperation
 from derivcheck.notation.integers.polynomials import Index
 from derivcheck.notation.program.definitions import Definition
 from derivcheck.notation.program.program import Program
-from derivcheck.notation.terms.nodes import Over
+from derivcheck.notation.terms.nodes import Over, Term
 from derivcheck.notation.terms.walk import subterms
 from derivcheck.notation.text.parse import parse_program
 from derivcheck.notation.values.evaluator import evaluate
+from derivcheck.notes.abridged.abridge import shown
 from derivcheck.notes.pages.document import blocks
 from derivcheck.notes.pages.elements import _sample
 from derivcheck.notes.pages.html import to_html
@@ -33,10 +34,10 @@ from derivcheck.notes.symbols.mentioned import mentioned
 from derivcheck.notes.symbols.symbols import symbols
 from derivcheck.notes.writing import writer as writing
 from derivcheck.notes.writing.ink import Latex, Unicode
-from derivcheck.notes.writing.steps import Formula, first_number, gradient_definitions
+from derivcheck.notes.writing.steps import Formula, first_number
 from tests.codegen import random_programs
 from tests.notes.programs import ALL
-from tests.notes.reading import Names, Reader
+from tests.notes.reading import Names, Reader, numbers
 from tests.proof.gallery import GALLERY
 
 SEEDS = 5
@@ -50,8 +51,12 @@ class Printed:
         self, forward: Program, back: Program, pen: type, style: str, inputs: dict[str, Any], sizes: dict[str, int]
     ) -> None:
         self.latex = pen is Latex
+        whole = forward, back
+        page = shown(forward, back)
+        forward, back = page.forward, page.adjoint
         table = symbols(forward, back, style)
         self.w = pen(table)
+        inputs = {a.name: np.reshape(inputs[a.name], [p.at(sizes) for p in a.dims]) for a in back.arguments}
         numbers = {**inputs, **evaluate(back, inputs, sizes)}
         numbers |= evaluate(forward, {k: inputs[k] for k in forward.inputs}, sizes)
         spelt = "latex" if self.latex else "unicode"
@@ -63,13 +68,12 @@ class Printed:
         sample = _sample(forward, back, sizes) if style == "scalar" else ""
         letter = self.w.index(Index(sample, 1)) if sample else ""
         self.names = Names(named, lengths, getattr(table.loss, spelt)(), first, style == "scalar", letter)
-        given = {n: sizes[n] for n in (*forward.sizes(), *back.sizes())} if style == "scalar" else None
-        formulas = [f for b in blocks(pen, forward, back, Style(style, sizes=given)) for f in b.formulas]
-        definitions = [*forward.definitions, *gradient_definitions(forward, back)]
-        every = [i for d in definitions for i in indices_of(d)]
-        self.lines = [
-            (f, self.bounds(indices_of(definitions[k]) if style == "index" else every, sizes)) for k, f in enumerate(formulas)
-        ]
+        given = {n: sizes[n] for n in (*whole[0].sizes(), *whole[1].sizes())} if style == "scalar" else None
+        formulas = [f for b in blocks(pen, *whole, Style(style, sizes=given)) for f in b.formulas]
+        definitions = [*forward.definitions, *page.gradients]
+        own = [indices_of(d, page.further(d)) for d in definitions]
+        every = [i for one in own for i in one]
+        self.lines = [(f, self.bounds(own[k] if style == "index" else every, sizes)) for k, f in enumerate(formulas)]
 
     def bounds(self, indices: list[Index], sizes: dict[str, int]) -> dict[str, int] | None:
         """How far each printed letter runs; None where the letter does not tell (Unicode writes no ranges)."""
@@ -105,26 +109,10 @@ class Printed:
                 yield text
 
 
-def indices_of(d: Definition) -> list[Index]:
-    """The indices of a definition, its own first."""
-    return [*d.indices, *(i for t in subterms(d.term) if isinstance(t, Over) for i in t.indices)]
-
-
-def numbers(p: Program, sizes: dict[str, int], seed: int = 0) -> dict[str, Any]:
-    """Inputs of a Program: small integers, so that brackets of them turn out both ways."""
-    rng = np.random.default_rng(seed)
-    out: dict[str, Any] = {}
-    for a in p.arguments:
-        shape = tuple(q.at(sizes) for q in a.dims)
-        if a.kind == "int":
-            out[a.name] = rng.integers(0, a.below.at(sizes) if a.below is not None else 3, shape)
-        else:
-            out[a.name] = (
-                rng.choice([-1.5, -1, -0.5, 0.5, 1, 1.5], shape)
-                if a.kind == "float"
-                else rng.integers(0, 2, shape).astype(bool)
-            )
-    return out
+def indices_of(d: Definition, *further: Term | None) -> list[Index]:
+    """The indices of a definition and what is printed after it, its own first."""
+    terms = [d.term, *(t for t in further if t is not None)]
+    return [*d.indices, *(i for one in terms for t in subterms(one) if isinstance(t, Over) for i in t.indices)]
 
 
 def misprints(

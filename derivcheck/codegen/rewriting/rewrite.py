@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 
-from derivcheck.codegen.rewriting.centred import is_mean, without_deviations
 from derivcheck.codegen.rewriting.known import probabilities, with_exponentials
 from derivcheck.codegen.rewriting.sparse import one_hot, opened, picks
+from derivcheck.derivation.centred import is_mean, without_deviations
 from derivcheck.notation.integers.polynomials import Index
 from derivcheck.notation.program.definitions import Definition
 from derivcheck.notation.terms.build import add

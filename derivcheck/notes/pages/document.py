@@ -7,11 +7,13 @@ from collections.abc import Callable
 from derivcheck.notation.program.program import Program
 from derivcheck.notation.terms.nodes import Bracket
 from derivcheck.notation.terms.walk import subterms
+from derivcheck.notes.abridged.abridge import Shown
 from derivcheck.notes.pages.elements import element_blocks
+from derivcheck.notes.pages.formulas import gradient_formula
 from derivcheck.notes.pages.matrix import matrix_blocks
 from derivcheck.notes.pages.style import Style
 from derivcheck.notes.symbols.symbols import Symbols, symbols
-from derivcheck.notes.writing.steps import Formula, Passage, first_number, gradient_definitions, without_upstream
+from derivcheck.notes.writing.steps import Formula, Passage, first_number, without_upstream
 from derivcheck.notes.writing.writer import TermWriter
 
 
@@ -22,17 +24,17 @@ def blocks(ink: type[TermWriter], forward: Program, adjoint: Program, style: Sty
         InputError: a size or a name of the style that is not there.
     """
     style = style or Style()
-    adjoint = style.shown(forward, adjoint)
-    return _BLOCKS[style.style](ink, symbols(forward, adjoint, style.style), forward, adjoint, style)
+    page = style.shown(forward, adjoint)
+    return _BLOCKS[style.style](ink, symbols(page.forward, page.adjoint, style.style), page, style)
 
 
-def index_blocks(ink: type[TermWriter], table: Symbols, forward: Program, adjoint: Program, style: Style) -> list[Passage]:
+def index_blocks(ink: type[TermWriter], table: Symbols, page: Shown, style: Style) -> list[Passage]:
     """Forward and gradients in indices, for every size."""
-    words = style.words
+    words, forward, adjoint = style.words, page.forward, page.adjoint
     first = first_number(forward, adjoint)
     w = ink(table, first)
     ahead = [Formula(w.head(d), (tuple(w.addends(d.term)),), words["stop"] if d.stop else "") for d in forward.definitions]
-    back = [Formula.of(d, w, forward, adjoint) for d in gradient_definitions(forward, adjoint)]
+    back = [gradient_formula(d, w, page) for d in page.gradients]
     said = table.of_upstream(words["upstream"], lambda name: w.formula.format(w.place(name, ())))
     terms = (without_upstream(d.term, table) for p in (forward, adjoint) for d in p.definitions)
     if any(isinstance(t, Bracket) for term in terms for t in subterms(term)):
@@ -42,7 +44,7 @@ def index_blocks(ink: type[TermWriter], table: Symbols, forward: Program, adjoin
     return [Passage(words["forward"], tuple(ahead)), Passage(words["gradients"], tuple(back), tuple(said))]
 
 
-_BLOCKS: dict[str, Callable[[type[TermWriter], Symbols, Program, Program, Style], list[Passage]]] = {
+_BLOCKS: dict[str, Callable[[type[TermWriter], Symbols, Shown, Style], list[Passage]]] = {
     "index": index_blocks,
     "matrix": matrix_blocks,
     "scalar": element_blocks,

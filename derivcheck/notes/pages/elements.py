@@ -15,6 +15,8 @@ from derivcheck.notation.terms.build import add, mul
 from derivcheck.notation.terms.nodes import Over, Term
 from derivcheck.notation.terms.substitute import substitute, transform
 from derivcheck.notation.terms.walk import refs, subterms
+from derivcheck.notes.abridged.abridge import Shown
+from derivcheck.notes.pages.formulas import further
 from derivcheck.notes.pages.style import Style
 from derivcheck.notes.symbols.symbols import Symbols
 from derivcheck.notes.writing.steps import (
@@ -22,8 +24,6 @@ from derivcheck.notes.writing.steps import (
     Passage,
     at_sizes,
     first_number,
-    gradient_definitions,
-    short_form,
     without_upstream,
 )
 from derivcheck.notes.writing.writer import TermWriter
@@ -31,8 +31,9 @@ from derivcheck.notes.writing.writer import TermWriter
 LARGEST = 6
 
 
-def element_blocks(ink: type[TermWriter], table: Symbols, forward: Program, adjoint: Program, style: Style) -> list[Passage]:
+def element_blocks(ink: type[TermWriter], table: Symbols, page: Shown, style: Style) -> list[Passage]:
     """Forward and gradients at a small shape; without ``sizes``, 2 for every size of the parameters."""
+    forward, adjoint = page.forward, page.adjoint
     words, sizes = style.words, dict(style.sizes or default_sizes(forward))
     dims = {a.name: a.dims for a in adjoint.arguments} | {d.name: d.dims for d in (*forward.definitions, *adjoint.definitions)}
     first = first_number(forward, adjoint, numbered=True)
@@ -52,9 +53,9 @@ def element_blocks(ink: type[TermWriter], table: Symbols, forward: Program, adjo
         for left, term in _elements(d, d.term, sizes, w):
             ahead.append(Formula(left, (tuple(w.addends(term)),), words["stop"] if d.stop else ""))
     back: list[Formula] = []
-    for d in gradient_definitions(forward, adjoint):
+    for d in page.gradients:
         one = without_upstream(d.term, table)
-        put_in = short_form(one, d, adjoint, table)
+        put_in = further(d, one, page, table)
         shown = list(_elements(d, one, sizes, raised))
         longer = list(_elements(d, put_in, sizes, raised)) if put_in is not None else []
         for k, (left, term) in enumerate(shown):

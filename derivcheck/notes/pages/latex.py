@@ -7,11 +7,13 @@ from collections.abc import Iterable
 
 from derivcheck.errors import InputError
 from derivcheck.notation.program.program import Program
+from derivcheck.notes.abridged.abridge import shown
 from derivcheck.notes.pages.document import blocks
+from derivcheck.notes.pages.formulas import gradient_formula
 from derivcheck.notes.pages.style import Style
 from derivcheck.notes.symbols.symbols import symbols
 from derivcheck.notes.writing.ink import Latex
-from derivcheck.notes.writing.steps import Formula, Passage, first_number, gradient_definitions
+from derivcheck.notes.writing.steps import Formula, Passage, first_number
 
 _WIDTH = 70  # visible characters before a sum is broken over lines
 _COMMAND = re.compile(r"\\(?:frac|left|right|mathcal|mathrm|mathit|operatorname|hat|bar|partial|text|mathbf)\b|[{}_^\\]")
@@ -116,9 +118,11 @@ def gradient_latex(forward: Program, adjoint: Program, name: str) -> str:
     Raises:
         InputError: ``name`` is nothing that the gradient is taken in.
     """
-    table = symbols(forward, adjoint)
-    w = Latex(table, first_number(forward, adjoint))
-    for d in gradient_definitions(forward, adjoint):
+    page = shown(forward, adjoint)
+    table = symbols(page.forward, page.adjoint)
+    w = Latex(table, first_number(page.forward, page.adjoint))
+    for d in page.gradients:
         if table.adjoint_of.get(d.name) == name:
-            return Formula.of(d, w, forward, adjoint).line()
-    raise InputError(f"there is no gradient in {name!r}; gradients are {', '.join(sorted(table.adjoint_of.values()))}")
+            return gradient_formula(d, w, page).line()
+    known = [n for n in table.adjoint_of.values() if n in forward.inputs]
+    raise InputError(f"there is no gradient in {name!r}; gradients are {', '.join(sorted(known))}")

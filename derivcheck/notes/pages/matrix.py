@@ -11,12 +11,13 @@ from dataclasses import dataclass
 
 from derivcheck.notation.integers.polynomials import Index
 from derivcheck.notation.program.definitions import Definition
-from derivcheck.notation.program.program import Program
 from derivcheck.notation.terms.build import ONE, ZERO, mul
 from derivcheck.notation.terms.nodes import Add, Bracket, Func, Mul, Number, Over, Pow, Ref, SizeOf, Term, is_negative
+from derivcheck.notes.abridged.abridge import Shown
+from derivcheck.notes.pages.formulas import further
 from derivcheck.notes.pages.style import Style
 from derivcheck.notes.symbols.symbols import Symbols
-from derivcheck.notes.writing.steps import Formula, Passage, first_number, gradient_definitions, short_form, without_upstream
+from derivcheck.notes.writing.steps import Formula, Passage, first_number, without_upstream
 from derivcheck.notes.writing.writer import PRODUCT, SUM, TermWriter
 
 _TERM, _FACTOR, _POSTFIX, _WHOLE = range(4)  # sum or elementwise product, matrix product, transpose or power, symbol
@@ -28,15 +29,15 @@ class _Text:
     level: int = _WHOLE
 
 
-def matrix_blocks(ink: type[TermWriter], table: Symbols, forward: Program, adjoint: Program, style: Style) -> list[Passage]:
+def matrix_blocks(ink: type[TermWriter], table: Symbols, page: Shown, style: Style) -> list[Passage]:
     """Forward and gradients in matrices; lines without a matrix form in indices, marked so."""
-    words = style.words
+    words, forward, adjoint = style.words, page.forward, page.adjoint
     m = Matrices(ink(table, first_number(forward, adjoint)), table)
     ahead = [m.formula(d, [d.term], words) for d in forward.definitions]
     back = []
-    for d in gradient_definitions(forward, adjoint):
+    for d in page.gradients:
         one = without_upstream(d.term, table)
-        put_in = short_form(one, d, adjoint, table)
+        put_in = further(d, one, page, table)
         back.append(m.formula(d, [one] if put_in is None else [one, put_in], words))
     said = [words["indexforms"]] if any(f.note == words["indexform"] for f in (*ahead, *back)) else []
     texts = " ".join(f.line() for f in (*ahead, *back))

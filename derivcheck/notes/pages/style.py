@@ -9,9 +9,11 @@ from typing import TypedDict
 from derivcheck.derivation.sweep import bar_names
 from derivcheck.errors import InputError
 from derivcheck.notation.program.program import Program
+from derivcheck.notes.abridged.abridge import Shown, shown
 from derivcheck.notes.pages.captions import captions
 
 STYLES = ("index", "matrix", "scalar")
+DETAILS = ("operators", "names", "result")
 
 
 class Options(TypedDict, total=False):
@@ -21,6 +23,7 @@ class Options(TypedDict, total=False):
     """
 
     only: Iterable[str]
+    detail: str
 
 
 @dataclass(frozen=True)
@@ -32,25 +35,30 @@ class Style:
         lang: ``en`` or ``zh`` for the words.
         sizes: sizes by name, for ``scalar``; default 2 for each size of the parameters.
         only: the names whose gradients are shown, with the steps that lead to them; default all.
+        detail: ``names``, as a textbook does: a value that the code does not name is written into its use while the line
+            stays short; ``operators``: a line per operator, with the chain rule spelt out; ``result``: the gradients alone.
 
     Raises:
-        InputError: an unknown style or language.
+        InputError: an unknown style, language or detail.
     """
 
     style: str = "index"
     lang: str = "en"
     sizes: Mapping[str, int] | None = None
     only: Iterable[str] = ()
+    detail: str = "names"
     words: Mapping[str, str] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "words", captions(self.lang))
         if self.style not in STYLES:
             raise InputError(f"style is {self.style!r}; expected one of {', '.join(STYLES)}")
+        if self.detail not in DETAILS:
+            raise InputError(f"detail is {self.detail!r}; expected one of {', '.join(DETAILS)}")
         object.__setattr__(self, "only", (self.only,) if isinstance(self.only, str) else tuple(self.only))
 
-    def shown(self, forward: Program, adjoint: Program) -> Program:
-        """The adjoint as far as it is shown.
+    def shown(self, forward: Program, adjoint: Program) -> Shown:
+        """What is shown of a derivation.
 
         Raises:
             InputError: ``sizes`` or ``only`` names what is not there.
@@ -65,4 +73,4 @@ class Style:
         for name in self.only:
             if name not in bars:
                 raise InputError(f"only names {name!r}; gradients are {', '.join(bars) or 'none'}")
-        return adjoint.needed(bars[n] for n in self.only) if self.only else adjoint
+        return shown(forward, adjoint.needed(bars[n] for n in self.only) if self.only else adjoint, self.detail)

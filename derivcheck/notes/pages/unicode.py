@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from derivcheck.notation.integers.polynomials import Index, Size
 from derivcheck.notation.program.program import Program
 from derivcheck.notation.terms.substitute import substitute
+from derivcheck.notes.abridged.abridge import shown
 from derivcheck.notes.pages.document import blocks
 from derivcheck.notes.pages.style import Style
 from derivcheck.notes.symbols.symbols import symbols
@@ -17,8 +18,6 @@ from derivcheck.notes.writing.steps import (
     Passage,
     at_sizes,
     first_number,
-    gradient_definitions,
-    short_form,
     without_upstream,
 )
 
@@ -41,7 +40,8 @@ def derivation_text(forward: Program, adjoint: Program, style: Style | None = No
     style = style or Style()
     words = style.words
     ahead, back = blocks(Unicode, forward, adjoint, style)
-    called = symbols(forward, adjoint).sizes
+    page = style.shown(forward, adjoint)
+    called = symbols(page.forward, page.adjoint).sizes
     sizes = [called.get(s, s) for s in forward.sizes()]
     every = words["every"].format(sizes=f"({', '.join(sizes)})" if len(sizes) > 1 else sizes[0]) if sizes else ""
     title = back.title + ((", " if style.lang == "en" else ",") + every if every else "")
@@ -64,25 +64,27 @@ def shape_text(forward: Program, adjoint: Program, sizes: Mapping[str, int], wid
       ∂L/∂W = Σ_n ȳ[n] · x[n]
     """
     words = Style().words
+    page = shown(forward, adjoint)
+    forward, adjoint = page.forward, page.adjoint
     table = symbols(forward, adjoint)
     dims = {a.name: a.dims for a in adjoint.arguments} | {d.name: d.dims for d in (*forward.definitions, *adjoint.definitions)}
     first = first_number(forward, adjoint, numbered=True)
     w = Unicode(table, first, sizes, dims=dims)
     values = {Size(n): v for n, v in sizes.items()}
     formulas: list[Formula] = []
-    for d in (*forward.definitions, *gradient_definitions(forward, adjoint)):
+    for d in (*forward.definitions, *page.gradients):
         one = without_upstream(d.term, table)
-        put_in = short_form(one, d, adjoint, table) if d.name in table.adjoint_of else None
+        put_in = page.further(d) if d.name in table.adjoint_of else None
         ones = {
             Index(i.name, i.size.substitute(values), i.serial): 0 for i in d.indices if i.size.substitute(values).constant == 1
         }
-        shown: list[tuple[str, ...]] = []
+        lines: list[tuple[str, ...]] = []
         for t in (one, put_in):
             if t is not None:
                 pieces = tuple(w.addends(substitute(at_sizes(t, dict(sizes)), ones)))
-                if pieces not in shown:
-                    shown.append(pieces)
-        formulas.append(Formula(w.head(d), tuple(shown[-1:] if len(shown) > 1 else shown)))
+                if pieces not in lines:
+                    lines.append(pieces)
+        formulas.append(Formula(w.head(d), tuple(lines[-1:])))
     names = [n for n in forward.sizes() if n in sizes]
     both = [", ".join(table.sizes.get(n, n) for n in names), ", ".join(str(sizes[n]) for n in names)]
     where = " = ".join(f"({b})" if len(names) > 1 else b for b in both)

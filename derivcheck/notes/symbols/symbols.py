@@ -38,7 +38,7 @@ TABLE = {
 }
 HATS = frozenset({"output", "pred", "prediction", "y_pred", "y_hat", "yhat", "ypred"})
 _LABELLED = (re.compile(r"_*(?P<label>.*?)_*(?P<kind>weight|bias)$"), re.compile(r"(?P<kind>weight|bias)_(?P<label>\w+)$"))
-_NUMBERED = re.compile(r"([A-Za-z]|" + "|".join(GREEK) + r")_?(\d+)")
+_NUMBER = re.compile(r"(.*[^\W_])_(\d+)")
 _OPERATORS = ("sum", "prod", "max", "min", "argmax", "argmin", "mod", "diag", "Σ", "Π")
 _SPARE = "ijklmnpqrstuvhwabcdefgz"
 
@@ -118,7 +118,7 @@ def _index_style(
 ) -> tuple[dict[str, Symbol], dict[str, str], dict[str, str]]:
     """The symbols of tensors, sizes and indices: own letters first, then sizes, a user's own index letters, the rest."""
     looks = _reserved(seen)
-    hatted = _prediction(forward)
+    hatted = prediction(forward)
     of: dict[str, Symbol] = {}
     own = [n for n in ranks if n != hatted and (len(n) == 1 or n in GREEK)]
     for name in sorted(own, key=lambda n: len(n) > 1):
@@ -178,7 +178,7 @@ def _styled(of: dict[str, Symbol], style: str, ranks: dict[str, int], looks: Loo
     return {n: found[n] for n in of}
 
 
-def _prediction(forward: Program) -> str:
+def prediction(forward: Program) -> str:
     """The definition that the loss compares with the target; it wears the hat."""
     if not forward.scalar or "target" not in forward.inputs:
         return ""
@@ -191,6 +191,11 @@ def _bars(name: str, of: dict[str, Symbol]) -> list[Symbol]:
     """The symbol of an earlier gradient, whose tensor has one."""
     core, bars = _core(name)
     return [replace(of[core], bars=bars)] if bars and core in of else []
+
+
+def _assigned_again(name: str, forward: Program) -> bool:
+    """Whether a number tells two definitions of one variable apart, or values that have no name: ``h_1`` is h once more."""
+    return any(d.name == name and d.variable != name for d in forward.definitions)
 
 
 def _core(name: str) -> tuple[str, int]:
@@ -214,9 +219,9 @@ def _wishes(name: str, hatted: str, forward: Program) -> list[Symbol]:
         script = TABLE[core] == "L" and core in forward.outputs
         letters = {"weight": "wW" if rank < 2 else "W" if rank == 2 else "WK", "target": "yt", "loss": "LJ"}
         return [Symbol(c, bars=bars, script=script) for c in letters.get(core, (TABLE[core],))]
-    numbered = _NUMBERED.fullmatch(core)
-    if numbered:
-        raised = Symbol(numbered[1], bars=bars, label=numbered[2])
+    again = _NUMBER.fullmatch(core)
+    if again and _assigned_again(name, forward):
+        raised = Symbol(again[1], bars=bars, label=again[2])
         return [raised] if rank else [replace(raised, low=True), raised]
     parted = _LABELLED[0].fullmatch(core) or _LABELLED[1].fullmatch(core)
     if parted and parted["label"]:

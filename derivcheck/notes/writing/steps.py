@@ -1,4 +1,4 @@
-"""The chain rule in order, as data: one step per definition of the gradient."""
+"""Formulas of a gradient: the chain rule, what comes of it, and its closed form."""
 
 from __future__ import annotations
 
@@ -12,61 +12,8 @@ from derivcheck.notation.terms.build import ONE, add
 from derivcheck.notation.terms.nodes import Bracket, Over, Ref, SizeOf, Term
 from derivcheck.notation.terms.substitute import inline, substitute, transform
 from derivcheck.notation.terms.walk import refs, subterms
-from derivcheck.notes.symbols.symbols import Symbols, symbols
-from derivcheck.notes.writing.ink import Latex, Unicode
+from derivcheck.notes.symbols.symbols import Symbols
 from derivcheck.notes.writing.writer import TermWriter
-
-
-@dataclass(frozen=True)
-class Step:
-    """One step of the chain rule.
-
-    Attributes:
-        name: the forward's name that the gradient is taken in (``weight``).
-        defines: the adjoint's definition (``weight_bar``).
-        rule: what it is derived from, in words (``chain rule through y``).
-        latex: the step in LaTeX, ``∂L/∂W = chain rule = formula``.
-        text: the step in Unicode.
-        definition: the definition itself.
-    """
-
-    name: str
-    defines: str
-    rule: str
-    latex: str
-    text: str
-    definition: Definition
-
-
-def steps(forward: Program, adjoint: Program) -> tuple[Step, ...]:
-    """The steps from the output back to the inputs.
-
-    Args:
-        forward: a Program.
-        adjoint: its gradient.
-
-    >>> from derivcheck.derivation.sweep import adjoint
-    >>> from derivcheck.notation.text.parse import parse_program
-    >>> f = parse_program("y[n] := x[n]^2; L := sum(n: y[n]*w[n])")
-    >>> for s in steps(f, adjoint(f)):
-    ...     print(s.text)
-    ∂L/∂y[n] = w[n]
-    ∂L/∂x[n] = ∂L/∂y[n] · ∂y[n]/∂x[n] = 2 · ∂L/∂y[n] · x[n] = 2 · w[n] · x[n]
-    ∂L/∂w[n] = y[n]
-    """
-    table = symbols(forward, adjoint)
-    first = first_number(forward, adjoint)
-    out = []
-    for d in gradient_definitions(forward, adjoint):
-        name = table.adjoint_of[d.name]
-        tex, plain = (Formula.of(d, w, forward, adjoint) for w in (Latex(table, first), Unicode(table, first)))
-        through = list(
-            dict.fromkeys(p.through for p in d.paths if p.through and not (table.scalar and p.through in forward.outputs))
-        )
-        shown = ", ".join(table[t].unicode() for t in through)
-        rule = f"chain rule through {shown}" if through else "derivative of the output" if d.paths else "no path reaches it"
-        out.append(Step(name, d.name, rule, tex.line(), plain.line(), d))
-    return tuple(out)
 
 
 def gradient_definitions(forward: Program, adjoint: Program) -> list[Definition]:
@@ -85,23 +32,6 @@ class Formula:
     def line(self) -> str:
         """On one line."""
         return " = ".join([self.left, *(" ".join(r) for r in self.rights)])
-
-    @classmethod
-    def of(cls, d: Definition, w: TermWriter, forward: Program, adjoint: Program) -> Formula:
-        """A gradient: the chain rule, the formula, and the formula with the adjoint before it put in."""
-        one = without_upstream(d.term, w.symbols)
-        rights: list[tuple[str, ...]] = []
-        rule = chain(d, w, forward, adjoint)
-        own = tuple(w.addends(one))
-        if rule and rule != own:
-            rights.append(rule)
-        rights.append(own)
-        put_in = short_form(one, d, adjoint, w.symbols)
-        if put_in is not None:
-            shown = tuple(w.addends(put_in))
-            if sum(map(len, shown)) < 150:
-                rights.append(shown)
-        return cls(w.head(d), tuple(rights))
 
 
 @dataclass(frozen=True)

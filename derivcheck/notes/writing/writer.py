@@ -13,6 +13,7 @@ from derivcheck.notation.terms.build import add, neg, power
 from derivcheck.notation.terms.nodes import Add, Bracket, Func, Mul, Number, Over, Pow, Ref, SizeOf, Term, is_negative
 from derivcheck.notes.symbols.symbol import Symbol
 from derivcheck.notes.symbols.symbols import Symbols
+from derivcheck.notes.writing.extremes import chosen, with_positive_parts, with_sizes
 from derivcheck.notes.writing.remainders import remainder
 from derivcheck.notes.writing.sides import sides
 
@@ -49,6 +50,7 @@ class TermWriter:
     times = " "  # between factors
     small_times = " "  # between factors of an integer expression
     wrapped: str  # in round brackets
+    magnitude: str  # the absolute value
     formula: str  # inside a sentence
     partial: str  # the derivative of one element in another
     floor: str  # of a quotient
@@ -201,8 +203,13 @@ class TermWriter:
         if isinstance(t, Bracket):
             return self._bracket(t), ATOM
         if isinstance(t, Add):
+            if (found := chosen(t)) is not None:
+                return self._spell(found)
+            args = with_sizes(t.args)
+            if len(args) == 1:
+                return self._spell(args[0])
             out = ""
-            for a in t.args:
+            for a in args:
                 text = self.term(a, SUM if is_negative(a) else PRODUCT)
                 out += text if not out else (f" - {text[1:].lstrip()}" if text.startswith("-") else f" + {text}")
             return out, SUM
@@ -210,6 +217,10 @@ class TermWriter:
             return self._product(t.args)
         if isinstance(t, Pow):
             return self._power(t)
+        if isinstance(t, Func) and t.name in ("max", "min"):
+            return self.extreme(t.name, [self.term(a) for a in t.args]), ATOM
+        if isinstance(t, Func) and t.name == "abs":
+            return self.magnitude.format(self.term(t.args[0])), ATOM
         if isinstance(t, Func):
             return self.function(t.name, [self.term(a) for a in t.args])
         assert isinstance(t, Over)
@@ -238,9 +249,13 @@ class TermWriter:
 
     def _product(self, args: tuple[Term, ...]) -> Spelt:
         """Numbers and sizes as one quotient in front, then the factors; one quotient of all where a factor divides."""
+        args = with_positive_parts(args)
+        if len(args) == 1 and isinstance(args[0], Func):
+            return self._spell(args[0])
         number = Fraction(1)
         sizes_above: list[str] = []
         sizes_below: list[str] = []
+        alone: list[Term] = []  # what sizes_below spells, as it is where it stands alone
         above: list[Term] = []
         below: list[Term] = []
         for a in args:
@@ -248,7 +263,7 @@ class TermWriter:
             base: Term = a.base if isinstance(a, Pow) and isinstance(a.exponent, Number) else a
             if isinstance(a, Number):
                 number *= a.value
-            elif isinstance(base, SizeOf) and not a.free and not a.names and e.denominator == 1:
+            elif isinstance(base, SizeOf) and e.denominator == 1:
                 value = self._at_sizes(base.value)
                 if len(value.terms) == 1:  # 2/(2·N) is 1/N
                     ((monomial, coefficient),) = value.terms
@@ -258,6 +273,7 @@ class TermWriter:
                     number *= Fraction(value.constant) ** int(e)
                 else:
                     inner = power(SizeOf(value), abs(e))
+                    alone += [inner] if e < 0 else []
                     (sizes_above if e > 0 else sizes_below).append(
                         self.term(inner, POWER if self._poly(value)[1] == SUM else PRODUCT)
                     )
@@ -274,10 +290,12 @@ class TermWriter:
         texts = [self._factor(a, last=k == len(above) - 1) for k, a in enumerate(above)]
         if below:
             parts = [*under, *(self.term(t, SUM if len(under) + len(below) == 1 else POWER) for t in below)]
-            simple = len(parts) == 1 and (bool(under) or self._spell(below[0])[1] >= POWER)
+            simple = len(parts) == 1 and self._spell(below[0])[1] >= POWER
             text, level = self.fraction(self.joined([*front, *texts]) or "1", self.joined(parts), simple)
         elif under:
             simple = len(under) == 1 and not any(c in under[0] for c in " ·+-")
+            if len(under) == 1 and not bottom:  # one sum below the stroke needs no brackets of its own
+                under = [self.term(alone[0])]
             text, level = self.fraction(self.small_times.join(front) or "1", self.small_times.join(under), simple)
             if texts:
                 text, level = self.joined([text, *texts]), PRODUCT
@@ -322,20 +340,24 @@ class TermWriter:
             return self.bracketed(self.poly(left), relation, self.poly(right))
         operand = b.operand
         if isinstance(operand, Add) and len(operand.args) > 1:
-            positive = [a for a in operand.args if not is_negative(a)]
-            negative = [a for a in operand.args if is_negative(a)]
+            parts = with_sizes(operand.args)
+            positive = [a for a in parts if not is_negative(a)]
+            negative = [a for a in parts if is_negative(a)]
             if positive and negative:
-                return self.bracketed(self.term(add(*positive)), b.relation, self.term(add(*map(neg, negative))))
+                above, below = add(*positive), add(*map(neg, negative))
+                if isinstance(above, Number):  # a number stands on the right
+                    return self.bracketed(self.term(below), FLIPPED[b.relation], self.term(above))
+                return self.bracketed(self.term(above), b.relation, self.term(below))
         if is_negative(operand):
             return self.bracketed(self.term(neg(operand)), FLIPPED[b.relation], "0")
         return self.bracketed(self.term(operand), b.relation, "0")
 
     def addends(self, t: Term) -> list[str]:
         """The term in pieces that may stand on lines of their own: the addends of a sum, each but the first with its sign."""
-        if not isinstance(t, Add):
+        if not isinstance(t, Add) or chosen(t) is not None:
             return [self.term(t)]
         out: list[str] = []
-        for a in t.args:
+        for a in with_sizes(t.args):
             text = self.term(a, SUM if is_negative(a) else PRODUCT)
             out.append(text if not out else f"- {text[1:].lstrip()}" if text.startswith("-") else f"+ {text}")
         return out

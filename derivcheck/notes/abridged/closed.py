@@ -1,0 +1,120 @@
+"""Gradients in closed form: in the inputs and the values that the code names, with no other gradient in them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from derivcheck.derivation.centred import is_mean, without_deviations
+from derivcheck.derivation.tidy import factored, match
+from derivcheck.notation.integers.polynomials import Index, i_poly
+from derivcheck.notation.program.definitions import Definition
+from derivcheck.notation.program.program import Program
+from derivcheck.notation.terms.build import MINUS_ONE, ONE, ZERO, neg
+from derivcheck.notation.terms.nodes import Bracket, Mul, Ref, Term
+from derivcheck.notation.terms.substitute import inline, substitute, transform
+from derivcheck.notes.abridged.written_in import length, tidied
+
+LIMIT = 70
+
+
+def closed_forms(forward: Program, back: Program, direct: bool = False) -> dict[str, Term]:
+    """For each definition of the gradient that reads another gradient, itself without; a scalar output's gradient is 1.
+
+    Those that would be very long are left out.  ``direct``: also those that read no other gradient as they are.
+
+    >>> from derivcheck.derivation.sweep import adjoint
+    >>> from derivcheck.notation.text.parse import parse_program
+    >>> f = parse_program("y[n] := x[n]*w; L := sum(n: y[n]^2)", {"x": "N", "w": ""})
+    >>> print(closed_forms(f, adjoint(f))["w_bar"])
+    2*sum(n: y[n]*x[n])
+    """
+    ups = frozenset(a.name for a in back.arguments if a.name not in forward.inputs) if forward.scalar else frozenset()
+    own = [d for d in back.definitions if d.name not in forward.names]
+    meanings: dict[str, tuple[tuple[Index, ...], Term]] = {}
+    found: dict[str, Term] = {}
+    for d in own:
+        if d.recurrent:
+            continue
+        term = inline(transform(d.term, lambda t: ONE if isinstance(t, Ref) and t.name in ups else t), meanings)
+        term = tidied(factored(tidied(term)))
+        if length(term) > 4 * LIMIT:
+            continue
+        meanings[d.name] = (d.indices, term)
+        if term.names.isdisjoint(x.name for x in own) and (direct or not d.term.names.isdisjoint(meanings)):
+            found[d.name] = term
+    return found
+
+
+def shorter(one: dict[str, Term], other: dict[str, Term]) -> dict[str, Term]:
+    """Those of the others that are shorter, or are not among the first."""
+    return {n: t for n, t in other.items() if n not in one or length(t) < length(one[n])}
+
+
+def in_named_brackets(term: Term, forward: Program) -> Term:
+    """``[z > 0]`` is ``[h > 0]`` where ``h := z·[z > 0]``, which the page has a name for.
+
+    >>> from derivcheck.notation.text.parse import parse_program
+    >>> f = parse_program("h[n] := (x[n] - b)*[x[n] - b > 0]", {"x": "N", "b": ""})
+    >>> print(in_named_brackets(f.definitions[0].term.args[1], f))
+    [h[n] > 0]
+    """
+    rectified = [(d, _positive_part(d)) for d in forward.definitions]
+    for d, z in rectified:
+        if z is None:
+            continue
+        open_ = frozenset(d.indices)
+
+        def change(t: Term, d: Definition = d, z: Term = z, open_: frozenset[Index] = open_) -> Term:
+            if isinstance(t, Bracket) and t.relation == ">" and isinstance(t.operand, Term):
+                for binding in match(z, t.operand, {}, open_):
+                    if len(binding) == len(open_):
+                        return Bracket(">", substitute(Ref(d.name, tuple(map(i_poly, d.indices))), binding))
+            return t
+
+        term = transform(term, change)
+    return term
+
+
+def _positive_part(d: Definition) -> Term | None:
+    """``z`` where a definition is ``z·[z > 0]``."""
+    if isinstance(d.term, Mul) and len(d.term.args) == 2:
+        for z, b in (d.term.args, d.term.args[::-1]):
+            if isinstance(b, Bracket) and b.relation == ">" and b.operand is z:
+                return z
+    return None
+
+
+def with_named_brackets(forward: Program, back: Program) -> Program:
+    """The gradient with :func:`in_named_brackets` of its own definitions."""
+    return _with_terms(forward, back, lambda t: in_named_brackets(t, forward))
+
+
+def without_sums_of_nothing(forward: Program, back: Program) -> Program:
+    """The gradient without sums of deviations from a mean, without gradients that are another one, and tidied.
+
+    >>> from derivcheck.derivation.sweep import adjoint
+    >>> from derivcheck.notation.text.parse import parse_program
+    >>> f = parse_program("m := sum(n: x[n])/N; y := sum(n: (x[n] - m)^2)", {"x": "N"})
+    >>> print(without_sums_of_nothing(f, adjoint(f)).definition("x_bar").term)
+    2*grad_output*(x[n] - m)
+    """
+    means = {d.name: (d, whole) for d in forward.definitions if (whole := is_mean(d)) is not None}
+    gone: dict[str, tuple[tuple[Index, ...], Term]] = {}
+    found = []
+    for d in back.definitions:
+        if d.name not in forward.names and not d.recurrent:
+            d = replace(d, term=tidied(factored(inline(without_deviations(d.term, means), gone))))
+            other = d.term.args[1] if isinstance(d.term, Mul) and d.term.args[:1] == (MINUS_ONE,) else d.term
+            if (other is ZERO or isinstance(other, Ref) and d.term in (other, neg(other))) and d.name not in back.outputs:
+                gone[d.name] = (d.indices, d.term)
+                continue
+        found.append(d)
+    return replace(back, definitions=tuple(found)).needed(back.outputs)
+
+
+def _with_terms(forward: Program, back: Program, change: Callable[[Term], Term]) -> Program:
+    """The gradient with its own definitions' terms changed."""
+    names = forward.names
+    definitions = tuple(d if d.name in names else replace(d, term=change(d.term)) for d in back.definitions)
+    return replace(back, definitions=definitions)

@@ -1,0 +1,160 @@
+"""What is shown of a derivation is the derivation: the same numbers, with less on the page."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from fractions import Fraction
+
+import numpy as np
+import pytest
+
+import derivcheck as dc
+from derivcheck.derivation.sweep import adjoint
+from derivcheck.errors import InputError, UnsupportedOperation
+from derivcheck.notation.program.program import Program
+from derivcheck.notation.terms.build import ONE, mul
+from derivcheck.notation.terms.nodes import Number, Over, Ref
+from derivcheck.notation.terms.substitute import transform
+from derivcheck.notation.terms.walk import subterms
+from derivcheck.notation.text.parse import parse_program
+from derivcheck.notation.values.evaluator import evaluate
+from derivcheck.notes.abridged import abridge
+from derivcheck.notes.abridged.abridge import forget, shown
+from derivcheck.notes.abridged.shifts import without_shifts
+from derivcheck.notes.pages.document import blocks
+from derivcheck.notes.pages.style import DETAILS, Style
+from derivcheck.notes.writing.ink import Unicode
+from tests.codegen import random_programs
+from tests.notes.layers import PAGES
+from tests.notes.reading import numbers
+
+READ = [
+    "linear and mse", "layer norm", "batch norm", "cross entropy", "huber by hand", "causal attention", "lstm cell",
+    "rotate half", "weight norm", "infonce", "grpo", "crf",
+]  # fmt: skip
+SIZES = {"N": 3, "in": 2, "out": 2, "C": 3, "B": 2, "T": 3, "d": 2, "e": 2, "M": 2, "h": 2, "H": 2, "D": 3, "G": 2, "K": 3}
+
+
+def wrong(forward: Program, sizes: dict[str, int], detail: str = "names", seed: int = 0) -> list[str]:
+    """Gradients whose shown formula, or closed form, is another number than the derivation's."""
+    back = adjoint(forward)
+    page = shown(forward, back, detail)
+    inputs = numbers(back, sizes, seed)
+    if forward.scalar:
+        inputs["grad_output"] = np.array(1.0)
+    squeezed = {
+        a.name: np.reshape(inputs[a.name], [p.at(sizes) for p in a.dims]) for a in page.adjoint.arguments if a.name in inputs
+    }
+    meant, seen = evaluate(back, inputs, sizes), evaluate(page.adjoint, squeezed, sizes)
+    found = [
+        f"{name} is {seen[name]}, meant {meant[name]}"
+        for name in back.outputs
+        if not np.allclose(np.squeeze(np.asarray(meant[name])), np.squeeze(np.asarray(seen[name])), equal_nan=True)
+    ]
+    ups = {a.name for a in page.adjoint.arguments if a.name not in page.forward.inputs} if forward.scalar else set()
+    for d in page.adjoint.definitions:
+        if d.name in page.closed and d.name in page.adjoint.outputs:
+            term = transform(page.closed[d.name], lambda t: ONE if isinstance(t, Ref) and t.name in ups else t)
+            alone = Program(page.adjoint.arguments, (*page.forward.definitions, replace(d, term=term, paths=())), (d.name,))
+            value = evaluate(alone, squeezed, sizes)[d.name]
+            if not np.allclose(value, seen[d.name], equal_nan=True):
+                found.append(f"{d.name} in closed form is {value}, meant {seen[d.name]}")
+    return found
+
+
+@pytest.mark.parametrize("name", READ)
+def test_what_is_shown_is_the_derivation(name: str) -> None:
+    forward = PAGES[name].derived().program
+    sizes = {s: SIZES[s] for s in {*forward.sizes(), *adjoint(forward).sizes()}}
+    assert not wrong(forward, sizes)
+    assert not wrong(forward, sizes, "operators")
+
+
+def test_random_programs_are_shown_as_they_are() -> None:
+    count = 0
+    for seed in range(12):
+        p = random_programs.program(seed, depth=2)
+        nameless = Program(p.arguments, tuple(replace(d, variable="", rule="row") for d in p.definitions), p.outputs)
+        for q in (p, nameless):
+            try:
+                found = wrong(q, dict.fromkeys({*q.sizes(), *adjoint(q).sizes()}, 2), seed=seed)
+            except UnsupportedOperation:
+                continue
+            assert not found, f"{seed}: {found}\n{q}"
+            count += 1
+    assert count > 12
+
+
+def test_what_changes_the_function_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    p = parse_program("t[n] := max(c: x[n,c]); y[n,c] := exp(x[n,c] - t[n])", {"x": "N C"})
+    kept = replace(p, definitions=(replace(p.definitions[0], stop=True, variable=""), p.definitions[1]))
+    assert "t" in {d.name for d in shown(kept, adjoint(kept)).forward.definitions}, "it does not cancel"
+    softmax = PAGES["softmax"].derived().program
+    forget()
+    monkeypatch.setattr(abridge, "without_shifts", lambda p: _halved(without_shifts(p)))
+    assert wrong(softmax, {"N": 2, "C": 3})
+    forget()
+
+
+def _halved(p: Program) -> Program:
+    return replace(p, definitions=tuple(replace(d, term=mul(Number(Fraction(1, 2)), d.term)) for d in p.definitions))
+
+
+def lines(name: str, **style: str) -> list[str]:
+    d = PAGES[name].derived()
+    return [f.line() for b in blocks(Unicode, d.program, d.adjoint, Style(**style)) for f in b.formulas]  # type: ignore[arg-type]
+
+
+def test_axes_of_size_one_vanish() -> None:
+    for name in ("layer norm", "weight norm", "infonce", "rms norm"):
+        text = "\n".join(lines(name))
+        assert not re.search(r"[\[,]0[\],]", text), text
+    assert "var[n] = 1/C · Σ_c (x[n,c] - μ[n])²" in lines("layer norm")
+    d = dc.derive("y[n,k] := x[n,k]*c[0]", dims={"x": "N 1", "c": "1"})
+    assert "y[n] = x[n] · c" in str(d)
+
+
+def test_names_are_the_codes_own() -> None:
+    text = "\n".join(lines("rotate half"))
+    assert "x1[b,t,i]" in text and "x⁽" not in text and "z⁽" not in text
+    assert lines("dpo")[0].startswith("L = ") and lines("mlp")[0].startswith("h[")
+    assert "z[m,i] = sigmoid(" in "\n".join(lines("gru cell")), "a variable z, and not z_6"
+    assert "top" not in "\n".join(lines("attention"))
+
+
+def test_a_dimension_has_one_letter() -> None:
+    for name in ("lstm cell", "rotate half", "infonce", "attention", "mlp"):
+        d = PAGES[name].derived()
+        page = shown(d.program, d.adjoint)
+        by: dict[str, set[object]] = {}
+        for one in (*page.forward.definitions, *page.gradients):
+            for i in (*one.indices, *(i for t in subterms(one.term) if isinstance(t, Over) for i in t.indices)):
+                by.setdefault(i.name, set()).add(i.size)
+        assert all(len(sizes) == 1 for sizes in by.values()), by
+    assert lines("lstm cell")[1:3] == ["i[n,j] = u[n,j]", "f[n,j] = u[n,H + j]"]
+
+
+def test_detail() -> None:
+    each, names, result = (lines("linear and mse", detail=k) for k in DETAILS)
+    assert any("∂ŷ[n,j]/∂W[j,k]" in x for x in each) and not any("∂ŷ[n,j]/∂W[j,k]" in x for x in names)
+    assert "∂L/∂W[j,k] = Σ_n ∂L/∂ŷ[n,j] · x[n,k] = 2/(N·out) · Σ_n (ŷ[n,j] - y[n,j]) · x[n,k]" in names
+    assert "∂L/∂W[j,k] = 2/(N·out) · Σ_n (ŷ[n,j] - y[n,j]) · x[n,k]" in result
+    assert not any(x.startswith("∂L/∂ŷ") for x in result)
+    d = PAGES["mlp"].derived()
+    assert len(d.to_latex(detail="result")) < len(d.to_latex()) < len(d.to_latex(detail="operators"))
+    assert len(d.to_markdown(detail="result")) < len(d.to_html(detail="operators"))
+    with pytest.raises(InputError, match="detail is 'all'; expected one of operators, names, result"):
+        d.to_latex(detail="all")
+
+
+def test_what_a_textbook_writes() -> None:
+    assert lines("softmax") == [
+        "p[n,c] = exp(x[n,c])/(Σ_{c′} exp(x[n,c′]))",
+        "∂L/∂x[n,c] = p[n,c] · (p̄[n,c] - Σ_{c′} p̄[n,c′] · p[n,c′])",
+    ]
+    assert lines("cross entropy")[-1].startswith("∂L/∂z[n,c] = (exp(z[n,c])/(Σ_{c′} exp(z[n,c′])) - [c = y[n]])")
+    assert "L = 1/N · Σ_n (1/2 · r[n]² · [|r[n]| ≤ 1] + (|r[n]| - 1/2) · [|r[n]| > 1])" in lines("huber by hand")
+    assert "clipped[g,t] = max(4/5, min(6/5, ratio[g,t]))" in lines("grpo")
+    assert "h[n,i] = max(0, Σ_j x[n,j] · W1[i,j] + b1[i])" in lines("mlp")
+    assert not any("-∂L" in x and "Σ_c (x" in x for x in lines("layer norm")), "deviations from a mean sum to nothing"
