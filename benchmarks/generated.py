@@ -187,7 +187,7 @@ ROWS: dict[str, Row] = {
 
 def autograd(f: Callable[..., Tensor], given: Tensors, upstream: Tensor) -> Callable[[], list[Tensor]]:
     """Forward and backward by autograd: the value and the gradients."""
-    leaves = {n: t.detach().clone().requires_grad_(t.is_floating_point()) for n, t in given.items()}
+    leaves = {n: t.detach().requires_grad_(t.is_floating_point()) for n, t in given.items()}
     wanted = [t for t in leaves.values() if t.requires_grad]
 
     def run() -> list[Tensor]:
@@ -231,14 +231,15 @@ def measure(name: str, seconds: float, fused: bool) -> list[str]:
         goals.append(row.goals[2])
     wanted = native()
     cells = [name]
-    with Memory(given.values()) as theirs:
+    held = (*given.values(), upstream)
+    with Memory(held) as theirs:
         native()
     for (way, f), goal in zip(ways.items(), goals, strict=True):
         error = _largest_error(f(), wanted)
         assert error < 1e-3, f"{name}, {way}: off by {error:.1e}"
         cells.append(f"{pairs(f, native, seconds)[2]:.2f} ({goal or '–'})")
     for way in ("direct", "function"):
-        with Memory(given.values()) as ours:
+        with Memory(held) as ours:
             ways[way]()
         cells.append(f"{ours.largest / theirs.largest:.2f}, {ours.peak / theirs.peak:.2f}")
     return cells

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cache, cached_property, lru_cache
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Unpack
 
@@ -256,10 +256,16 @@ class Derivation:
         """The generated code with the values that inputs default to."""
         from derivcheck.codegen.file.load import load  # loaded when asked for
         from derivcheck.codegen.file.variants import lean_source  # loaded when asked for
-        from derivcheck.layer.lean import lean_or_plain  # it loads torch
+        from derivcheck.layer.lean import PLAIN, fitting  # it loads torch
 
-        lean = load(lean_source(self._written, self._written_adjoint, self.wrt))
-        return self._called(lean_or_plain(lean, lambda: load(self._source)))
+        @cache
+        def other(variant: str) -> Callable[..., Any]:
+            """The text for what is recorded, and that for large tensors, each when it is met."""
+            if variant == PLAIN:
+                return load(self._source)
+            return load(lean_source(self._written, self._written_adjoint, self.wrt, banded=True))
+
+        return self._called(fitting(load(lean_source(self._written, self._written_adjoint, self.wrt)), other))
 
     def _called(self, run: Callable[..., tuple[Any, dict[str, Any]]]) -> Callable[..., tuple[Any, dict[str, Any]]]:
         """The generated function, called by the user's names, with the values that inputs default to."""

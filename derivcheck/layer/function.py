@@ -14,7 +14,7 @@ from derivcheck.codegen.file.load import load
 from derivcheck.codegen.file.source import source
 from derivcheck.codegen.file.variants import functional_source, lean_source
 from derivcheck.derivation.sweep import adjoint
-from derivcheck.layer.lean import any_autocast, may_write
+from derivcheck.layer.lean import BANDED, PLAIN, any_autocast, variant
 from derivcheck.notation.program.program import Program
 
 Run = Callable[..., Any]
@@ -31,13 +31,16 @@ class CompiledHalves(NamedTuple):
 
 
 @lru_cache(maxsize=256)
-def pair(program: Program, wrt: tuple[str, ...], lean: bool, fused: bool = False) -> CompiledHalves:
-    """The two generated functions for the gradients in ``wrt``; without one, the forward alone.  ``lean``: they write into
-    what nobody reads again."""
+def pair(program: Program, wrt: tuple[str, ...], way: str, fused: bool = False) -> CompiledHalves:
+    """The two generated functions for the gradients in ``wrt``; without one, the forward alone.
+
+    Args:
+        way: as :func:`derivcheck.layer.lean.variant` says.
+    """
     if not wrt:
-        run = load(lean_source(program, None) if lean else source(program))
+        run = load(source(program) if way == PLAIN else lean_source(program, None, banded=way == BANDED))
         return CompiledHalves(run, run, (), (), ())
-    texts = halves(program, adjoint(program, wrt), wrt, lean, fused)
+    texts = halves(program, adjoint(program, wrt), wrt, way != PLAIN, fused, way == BANDED)
     return CompiledHalves(load(texts.forward), load(texts.gradients), texts.saved, texts.kept, texts.read)
 
 
@@ -137,15 +140,15 @@ def _keeping(layer: Signature, fused: bool) -> type[torch.autograd.Function]:
     """The Function for plain autograd and ``torch.compile``: the forward's intermediates are kept for the backward."""
     program, wrt, floats = layer.program, layer.wrt, layer.floats
     names, count = program.inputs, len(program.outputs)
-    whole = pair(program, wrt, False)  # torch.compile traces these functions: all gradients, made beforehand
+    whole = pair(program, wrt, PLAIN)  # torch.compile traces these functions: all gradients, made beforehand
     whole_again = again(program, wrt) if wrt else None
     compiled = fuse if fused else _as_it_is
-    known: dict[tuple[tuple[str, ...], bool], CompiledHalves] = {}  # a Program takes long to hash
+    known: dict[tuple[tuple[str, ...], str], CompiledHalves] = {}  # a Program takes long to hash
 
-    def runs_for(wanted: tuple[str, ...], lean: bool) -> CompiledHalves:
-        found = known.get((wanted, lean))
+    def runs_for(wanted: tuple[str, ...], way: str) -> CompiledHalves:
+        found = known.get((wanted, way))
         if found is None:
-            found = known[wanted, lean] = pair(program, wanted, lean, fused)
+            found = known[wanted, way] = pair(program, wanted, way, fused)
         return found
 
     def forward(ctx: Any, *args: Any) -> Any:
@@ -156,7 +159,7 @@ def _keeping(layer: Signature, fused: bool) -> type[torch.autograd.Function]:
             wanted, runs = wrt, whole
         else:
             wanted = tuple(n for n, need in zip(names, ctx.needs_input_grad) if need and n in wrt)
-            runs = runs_for(wanted, not fused and may_write(given))
+            runs = runs_for(wanted, PLAIN if fused else variant(given))
         with _plain(given):
             results = compiled(runs.forward)(**dict(zip(names, given)))
         values = results if isinstance(results, tuple) else (results,)
@@ -177,7 +180,7 @@ def _keeping(layer: Signature, fused: bool) -> type[torch.autograd.Function]:
             found = _differentiable(layer, run, layer.taken(args, ctx.common), [grad_outputs[k] for k in floats])
         else:
             given = dict(zip(names, layer.taken(args, ctx.common)))
-            runs = whole if compiling else runs_for(wanted, not fused and may_write((*given.values(), *grad_outputs)))
+            runs = whole if compiling else runs_for(wanted, PLAIN if fused else variant((*given.values(), *grad_outputs)))
             kept = dict(zip(runs.saved, saved[len(names) :]))
             inputs = {n: given[n] for n in runs.read} | {n: kept[n] for n in runs.kept}
             with _plain(args):

@@ -1,4 +1,5 @@
-"""Which of two texts of the same code runs: the one that writes into its temporaries, where nothing is recorded."""
+"""Which of the texts of the same code runs: one that writes into its temporaries, where nothing is recorded; for large tensors
+on a processor, one that computes them a band of rows after the other."""
 
 from __future__ import annotations
 
@@ -15,33 +16,40 @@ _PLAIN = (torch.Tensor, torch.nn.Parameter)
 any_autocast: Callable[[], bool] = getattr(torch._C, "_is_any_autocast_enabled", lambda: True)
 
 
-def may_write(values: Iterable[Any]) -> bool:
-    """Whether what is computed of these may be written into: plain tensors of one type, of which nothing is recorded."""
+PLAIN, LEAN, BANDED = "plain", "lean", "banded"
+LARGE = 1 << 18  # numbers in a tensor, from which on tensors of its size leave the cache before they are read again
+
+
+def variant(values: Iterable[Any]) -> str:
+    """Which text may run on these: one that writes into tensors only where all are plain ones of one type, of which nothing is
+    recorded."""
     if torch.compiler.is_compiling() or torch._C._are_functorch_transforms_active() or forward_ad._current_level >= 0:
-        return False
-    recorded, dtype = torch.is_grad_enabled(), None
+        return PLAIN
+    recorded, dtype, large = torch.is_grad_enabled(), None, False
     for t in values:
         if type(t) not in _PLAIN:
             if isinstance(t, torch.Tensor):
-                return False
+                return PLAIN
             continue
         if recorded and t.requires_grad:
-            return False
+            return PLAIN
         if t.is_floating_point():
             if dtype is None:
                 dtype = t.dtype
                 if any_autocast() and torch.is_autocast_enabled(t.device.type):
-                    return False
+                    return PLAIN
             elif t.dtype != dtype:
-                return False
-    return dtype is not None
+                return PLAIN
+            large = large or t.numel() >= LARGE and t.device.type == "cpu"
+    return PLAIN if dtype is None else BANDED if large else LEAN
 
 
-def lean_or_plain(lean: Run, plain: Callable[[], Run]) -> Run:
-    """The generated function: ``lean`` where that may be, else what ``plain`` gives."""
+def fitting(lean: Run, others: Callable[[str], Run]) -> Run:
+    """The generated function: ``lean`` where that may be, else the variant that ``others`` gives."""
 
     def run(**given: Any) -> Any:
-        """Called by name, as either is."""
-        return lean(**given) if may_write(given.values()) else plain()(**given)
+        """Called by name, as each is."""
+        way = variant(given.values())
+        return lean(**given) if way is LEAN else others(way)(**given)
 
     return run

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from unittest import mock
+
 import numpy as np
 import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from derivcheck.codegen.file.bands import banded
 from derivcheck.codegen.file.load import load
 from derivcheck.codegen.file.source import source
 from derivcheck.codegen.file.variants import lean_source
@@ -37,9 +40,12 @@ def both_ways(p: Program, x: dict[str, torch.Tensor], sizes: dict[str, int]) -> 
     given_ = {**x, **{a.name: u for a, u in zip(ups, upstream)}}
     text = source(p, back)
     value, grads = load(text)(**given_)
-    lean, lean_grads = load(lean_source(p, back))(**{k: v.clone() for k, v in given_.items()})
-    for found, wanted in zip((*lean, *lean_grads.values()), (*value, *grads.values()), strict=True):
-        same(found, wanted.numpy(), f"written into temporaries\n{p}\n{lean_source(p, back)}")
+    for bands in (False, True):
+        with mock.patch.object(banded, "NUMBERS", 7):
+            lean_text = lean_source(p, back, banded=bands)
+        lean, lean_grads = load(lean_text)(**{k: v.clone() for k, v in given_.items()})
+        for found, wanted in zip((*lean, *lean_grads.values()), (*value, *grads.values()), strict=True):
+            same(found, wanted.numpy(), f"written into temporaries\n{p}\n{lean_text}")
     meant = evaluate(back, {k: v.numpy() for k, v in given_.items()}, sizes)
     forward = evaluate(p, {k: v.numpy() for k, v in x.items()}, sizes)
     for o, v in zip(p.outputs, value, strict=True):

@@ -15,6 +15,7 @@ import pytest
 import torch
 from torch.utils._pytree import tree_leaves
 
+from derivcheck.codegen.file.bands import banded
 from derivcheck.codegen.file.load import load
 from derivcheck.codegen.file.source import source
 from derivcheck.codegen.file.variants import lean_source
@@ -49,14 +50,22 @@ def wanted_gradients(c: Case, wrt: list[str], ups: list[torch.Tensor], outs: lis
     return [torch.zeros_like(c.inputs[n]) if g is None else g for n, g in zip(wrt, found, strict=True)]
 
 
+@pytest.fixture(autouse=True)
+def _small_bands(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(banded, "NUMBERS", 7)
+
+
 def held_lean(p: Program, back: Program | None, wrt: list[str], given: dict[str, Any], wanted: Any) -> None:
     """The code that writes into its temporaries gives the same, and leaves what it was given as it was."""
-    text = lean_source(p, back, wrt)
-    before = {n: v.clone() for n, v in given.items()}
-    for found, want in zip(tree_leaves(load(text)(**given)), tree_leaves(wanted), strict=True):
-        torch.testing.assert_close(found, want, rtol=1e-9, atol=1e-11, equal_nan=True, msg=lambda m: f"{m}\n{text}")
-    for n, v in before.items():
-        assert torch.equal(v.nan_to_num(), given[n].nan_to_num()), f"{n} was written into\n{text}"
+    for bands in (False, True):
+        text = lean_source(p, back, wrt, bands)
+        before = {n: v.clone() for n, v in given.items()}
+        for found, want in zip(tree_leaves(load(text)(**given)), tree_leaves(wanted), strict=True):
+            torch.testing.assert_close(
+                found, want, rtol=1e-9, atol=1e-11, equal_nan=True, msg=lambda m, text=text: f"{m}\n{text}"
+            )
+        for n, v in before.items():
+            assert torch.equal(v.nan_to_num(), given[n].nan_to_num()), f"{n} was written into\n{text}"
 
 
 def run(c: Case, rtol: float, spelled: bool) -> None:

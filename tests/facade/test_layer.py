@@ -46,6 +46,35 @@ def test_double_backward(layer: type[torch.autograd.Function]) -> None:
     assert torch.autograd.gradgradcheck(layer.apply, tensors())
 
 
+NORMS: dict[str, tuple[Callable[..., torch.Tensor], tuple[tuple[int, ...], ...]]] = {
+    "layer norm": (lambda x, w, b: F.layer_norm(x, (4,), w, b), ((3, 4), (4,), (4,))),
+    "group norm": (lambda x, w: F.group_norm(x, 2, w), ((3, 4, 2), (4,))),
+    "batch norm": (lambda x, w: F.batch_norm(x, None, None, w, training=True), ((5, 4), (4,))),
+}
+
+
+@pytest.mark.parametrize("name", NORMS)
+@pytest.mark.parametrize("way", ["layer", "compiled", "source"])
+def test_what_torch_records_no_gradient_of_is_not_read_where_all_is_recorded(name: str, way: str) -> None:
+    """Torch's call returns the moments beside the normalised value, and they lead nowhere."""
+    f, shapes = NORMS[name]
+    torch.manual_seed(0)
+    xs = {f"x{k}": torch.randn(*s, dtype=torch.float64, requires_grad=True) for k, s in enumerate(shapes)}
+    d = dc.derive(lambda **given: f(*given.values()), **{n: x.detach() for n, x in xs.items()})
+    up = torch.randn(shapes[0], dtype=torch.float64)
+
+    def second(grads: Any) -> Any:
+        return torch.autograd.grad(sum(g.square().sum() for g in grads), xs["x0"])[0]
+
+    if way == "layer":
+        found = torch.autograd.grad(d.to_function().apply(*xs.values()), list(xs.values()), up, create_graph=True)
+    else:
+        run = d.compile() if way == "compiled" else load(d.source())
+        found = run(**xs, grad_output=up)[1].values()
+    wanted = torch.autograd.grad(f(*xs.values()), list(xs.values()), up, create_graph=True)
+    torch.testing.assert_close(second(found), second(wanted))
+
+
 @pytest.mark.parametrize("needed", [(True, False, False), (False, True, True), (False, False, True)])
 def test_only_what_is_asked_for(layer: type[torch.autograd.Function], needed: tuple[bool, ...]) -> None:
     xs = [x.detach().requires_grad_(n) for x, n in zip(tensors(), needed, strict=True)]

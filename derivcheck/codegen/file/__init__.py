@@ -2,5 +2,6 @@
 
 ``source`` puts the file together in a ``scope`` of names;
 ``shapes`` reads the sizes from the shapes, ``required`` refuses sizes at which the derivation does not hold, ``loops`` writes
-recurrences, ``helpers`` has the small functions at the end of a file.  ``load`` runs the text.
+recurrences, ``helpers`` has the small functions at the end of a file.  ``bands`` computes large tensors a band of rows after
+the other, ``load`` runs the text.
 """

@@ -37,13 +37,15 @@ class Halves(NamedTuple):
     read: tuple[str, ...]
 
 
-def halves(forward: Program, adjoint: Program, wrt: Sequence[str], lean: bool = False, fused: bool = False) -> Halves:
+def halves(
+    forward: Program, adjoint: Program, wrt: Sequence[str], lean: bool = False, fused: bool = False, banded: bool = False
+) -> Halves:
     """The forward and the backward of a Program apart.
 
-    ``lean``: writing into what nobody reads again; ``fused``: for a compiler.
+    ``lean``: writing into what nobody reads again; ``fused``: for a compiler; ``banded``: lean, for large tensors.
     """
     whole = File(forward, adjoint, "", {}, wrt)
-    whole.vectors = fused
+    whole.vectors, whole.lean = fused, lean
     items = whole.lowered()
     own = {d.name for d in forward.definitions}
     back = [(name, item) for name, item in items if name not in own]
@@ -65,11 +67,11 @@ def halves(forward: Program, adjoint: Program, wrt: Sequence[str], lean: bool = 
     mine: Items = live([x for x in items if x[0] in own], (*forward.outputs, *names))
     first = _First(replace(forward, outputs=(*forward.outputs, *names), structure="tuple"), None, "", {}, ())
     first.more = tuple(places.values())
-    first.lean = lean
+    first.lean, first.banded = lean, banded
     given = (*adjoint.arguments, *extra)
     definitions = tuple(d for d in adjoint.definitions if d.name not in own)
     second = _Second(replace(adjoint, arguments=given, definitions=definitions, requires=(), only=()), None, "", {}, ())
-    second.lean = lean
+    second.lean, second.banded = lean, banded
     written = second.written(back, places)
     read = tuple(n for n in second.read if n in forward.inputs)
     kept = tuple(n for n in saved if n in second.read)

@@ -8,8 +8,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from itertools import count
 from typing import Any
 
+from derivcheck.codegen.file.bands.banded import Banded
+from derivcheck.codegen.file.bands.split import banded, substituted
 from derivcheck.codegen.file.helpers import HELPERS
 from derivcheck.codegen.file.loops import Loop, lower_group
 from derivcheck.codegen.file.required import required
@@ -69,17 +73,19 @@ def source(
     return File(forward, adjoint, name, values or {}, wrt).text()
 
 
-Items = list[tuple[str, Node | Loop]]
+Items = list[tuple[str, Node | Loop | Banded]]
 
 
 class File:
     """One generated file in the making.
 
-    ``functional``: without writing into tensors, as vmap needs it; ``lean``: writing into all that nobody reads again.
+    ``functional``: without writing into tensors, as vmap needs it; ``lean``: writing into all that nobody reads again;
+    ``banded``: lean, and large tensors a band of rows after the other.
     """
 
     functional = False
     lean = False
+    banded = False
     vectors = False
 
     def __init__(
@@ -105,6 +111,8 @@ class File:
         """The text of these items; nodes that are ``given`` are variables already."""
         for d in self.definitions:
             self.variables[d.name] = self.scope.names.new(d.name)
+        if self.banded:
+            items = _in_bands(items, tuple(self.kept()), given or {})
         for name, _ in items:
             if name not in self.variables:
                 self.variables[name] = self.scope.names.new(name)
@@ -112,12 +120,16 @@ class File:
         writer = (LeanWriter if self.lean else Writer)(spelling, self.scope.names, given)
         writer.count([n for _, item in items for n in nodes_of(item)])
         if isinstance(writer, LeanWriter):
-            parts = [(name, self.variables[name], nodes_of(item), isinstance(item, Loop)) for name, item in items]
+            parts = [(name, self.variables[name], nodes_of(item), not isinstance(item, Node)) for name, item in items]
             writer.plan(parts, self.kept())
         for name, item in items:
             if isinstance(item, Node):
                 writer.named(name, self.variables[name], item)
+            elif isinstance(item, Loop):
+                writer.loop()
+                item.write(writer, self.scope)
             else:
+                assert isinstance(writer, LeanWriter)
                 writer.loop()
                 item.write(writer, self.scope)
         return self._assemble(writer.blocks[0], required(self.forward, spelling.filled, self.numbers, self.variables))
@@ -134,8 +146,10 @@ class File:
         low = Lowering(dims, kinds, self.optional, _checked(self.definitions), below)
         low.vectors = self.vectors
         items: Items = []
-        definitions = rewritten(self.definitions, self.outputs)
-        for group in groups(_spelled_or_needed(definitions, self.outputs)):
+        definitions = _spelled_or_needed(rewritten(self.definitions, self.outputs), self.outputs)
+        if not self.lean:
+            definitions = _spelled_or_needed(_recordable(definitions), self.outputs)
+        for group in groups(definitions):
             if len(group) > 1 or (group[0].recurrent and (group[0].spelling is None or group[0].spelling.of is not None)):
                 items.append((group[0].name, lower_group(low, group)))
                 continue
@@ -325,7 +339,25 @@ def _spelled_or_needed(definitions: Sequence[Definition], outputs: Iterable[str]
     return kept
 
 
-def nodes_of(item: Node | Loop) -> list[Node]:
+def _in_bands(items: Items, kept: Sequence[str], given: Mapping[Node, str]) -> Items:
+    """The items with a loop over bands, where no recurrence stands among them."""
+    moved = {n: Node("var", (), (name,), n.dims, n.kind, n.loops) for n, name in given.items()}
+    plain = [(name, substituted(item, moved)) for name, item in items if isinstance(item, Node)]
+    if len(plain) < len(items):
+        return items
+    number = count()
+    return list(banded(plain, kept, lambda: f"band {next(number)}"))
+
+
+def _recordable(definitions: Sequence[Definition]) -> list[Definition]:
+    """The same without torch's calls that return moments beside the value, where these are read: torch records no gradient
+    of them, and a gradient of the gradient would lack what goes through them."""
+    if not any(d.spelling is not None and d.spelling.part and d.kind == "float" for d in definitions):
+        return list(definitions)
+    return [replace(d, spelling=None) if d.spelling is not None and d.spelling.part is not None else d for d in definitions]
+
+
+def nodes_of(item: Node | Loop | Banded) -> list[Node]:
     """What an item computes."""
     return [item] if isinstance(item, Node) else item.nodes()
 

@@ -8,10 +8,11 @@ from derivcheck.codegen.file.source import File
 from derivcheck.notation.program.program import Program
 
 
-def lean_source(forward: Program, adjoint: Program | None, wrt: Sequence[str] | None = None) -> str:
-    """As ``source``, writing into what nobody reads again: for tensors of one type, nothing recorded."""
+def lean_source(forward: Program, adjoint: Program | None, wrt: Sequence[str] | None = None, banded: bool = False) -> str:
+    """As ``source``, writing into what nobody reads again: for tensors of one type, nothing recorded.  ``banded``: a band of
+    rows after the other, for large tensors."""
     file = File(forward, adjoint, "derived", {}, wrt)
-    file.lean = True
+    file.lean, file.banded = True, banded
     return file.text()
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from derivcheck.codegen.graph.names import Names
-from derivcheck.codegen.graph.nodes import FLOAT, NUMBER, SCALAR, Node
+from derivcheck.codegen.graph.nodes import FLOAT, NUMBER, ONE_SIZE, SCALAR, Node
 from derivcheck.codegen.graph.spell import NodeSpelling
 from derivcheck.codegen.graph.write import Writer
 
@@ -20,15 +20,16 @@ _VIEWS = frozenset(
 )
 _LEAVES = frozenset({"var", "number", "step"})
 _ARITHMETIC = frozenset({"add", "sub", "mul", "div"})
-_UNARY = frozenset({"neg", "sqrt", "rsqrt"})
-_FUNCTIONS = frozenset({"exp", "tanh", "erf", "sigmoid", "log", "sin", "cos", "expm1", "log1p", "sqrt", "rsqrt"})
+UNARY = frozenset({"neg", "sqrt", "rsqrt"})
+FUNCTIONS = frozenset({"exp", "tanh", "erf", "sigmoid", "log", "sin", "cos", "expm1", "log1p", "sqrt", "rsqrt"})
 _OWN = frozenset(
-    {*_ARITHMETIC, *_UNARY, "func", "pow", "where", "matmul", "addmm", "einsum", "to_float", "zeros", "full", "take", "gather"}
+    {*_ARITHMETIC, *UNARY, "func", "pow", "where", "matmul", "addmm", "einsum", "to_float", "zeros", "full", "take", "gather"}
 ) | {"scatter", "scatter_add", "add_at", "cumsum", "flip", "cat", "stack", "sum", "mean", "amax", "amin", "prod", "dot"}
 # what makes a tensor of its own
 
 
 _SUMS = frozenset({"sum", "mean", "matmul", "einsum", "dot", "amax", "amin"})
+KEPT = 1 << 40  # what is returned is read after everything
 MANY = 300  # from so many operations on their order stays
 _LOOP = Node("number", (), (), (), NUMBER, frozenset())  # where a loop stands in the order
 
@@ -44,6 +45,11 @@ def owns(node: Node) -> bool:
 def is_view(node: Node) -> bool:
     """Whether it may share the memory of what it reads."""
     return node.op in _VIEWS
+
+
+def _repeats(a: Node, n: Node) -> bool:
+    """Whether one number stands for a row of the result: of two such operands addcmul makes a loop over single numbers."""
+    return n.dims[-1] is not ONE_SIZE and (a.rank == 0 or a.dims[-1] is ONE_SIZE)
 
 
 class Joined:
@@ -99,7 +105,7 @@ class LeanWriter(Writer):
         for name in kept:
             if name in self.meant:
                 for base in self._bases(self.meant[name]):
-                    self.last[base] = 1 << 40
+                    self.last[base] = KEPT
 
     def _below(self, roots: Iterable[Node]) -> dict[Node, None]:
         """The nodes that some roots are made of; what has a variable already is not looked into."""
@@ -121,7 +127,9 @@ class LeanWriter(Writer):
         for c, m in ((one, two), (two, one)) if n.op == "add" else ((one, two),):
             if m.op == "mul" and m.kind == c.kind == FLOAT and self.uses.get(m) == 1 and m not in roots and m.dims == n.dims:
                 x, y = m.args
-                if x.kind == NUMBER and y.kind == FLOAT or x.kind == y.kind == FLOAT:
+                if x.kind == NUMBER and y.kind == FLOAT:
+                    return Joined(c, x, y, n.op == "sub")
+                if x.kind == y.kind == FLOAT and sum(_repeats(a, n) for a in (c, x, y)) < 2:
                     return Joined(c, x, y, n.op == "sub")
         return None
 
@@ -202,26 +210,25 @@ class LeanWriter(Writer):
         """``name = …``, after all that it needs."""
         if len(self.blocks) > 1:  # inside a loop
             return super().define(name, node)
-        while self.known(node) is None and node.op not in _LEAVES and not is_view(node):
-            n = self.order[self.at]
-            self.at += 1
-            if self.known(n) is None:
-                self.statement(n, name if n is node else None)
-            self._release()
+        below = self._below([node])
+        ahead = [k for k in range(self.at, len(self.order)) if self.order[k] in below and self.known(self.order[k]) is None]
+        while ahead and self.at <= ahead[-1]:
+            self._next(name, node)
         if self.known(node) != name:
-            while self.at < len(self.order) and self._needs(node, self.order[self.at]):
-                n = self.order[self.at]
-                self.at += 1
-                if self.known(n) is None:
-                    self.statement(n, None)
-                self._release()
             self.line(f"{name} = {self.text(node)}")
 
-    def _needs(self, node: Node, n: Node) -> bool:
-        return n in self._below([node])
+    def _next(self, name: str | None = None, node: Node | None = None) -> None:
+        """The next operation's statement; that of ``node`` under ``name``."""
+        n = self.order[self.at]
+        self.at += 1
+        if self.known(n) is None:
+            self.statement(n, name if n is node else None)
+        self._release()
 
     def loop(self) -> None:
-        """A loop comes next: what stands before it has been written."""
+        """A loop comes next: what stands before it is written."""
+        while self.order[self.at] is not _LOOP:
+            self._next()
         self.at += 1
 
     def text(self, node: Node, level: int = 0) -> str:
@@ -267,10 +274,12 @@ class LeanWriter(Writer):
     def _spare(self, n: Node) -> str:
         """``, out=`` a free tensor of the shape."""
         reads = {b for a in n.args for b in self._bases(a)}
-        for f in self.free:
-            if f.dims == n.dims and f not in reads:
-                return f", out={self._take(f)}"
-        return ""
+        spare = self._free_for(n, reads)
+        return f", out={self._take(spare)}" if spare is not None else ""
+
+    def _free_for(self, n: Node, reads: set[Node]) -> Node | None:
+        """A free tensor of the shape, that is none of those read."""
+        return next((f for f in self.free if f.dims == n.dims and f not in reads), None)
 
     def _lean(self, n: Node) -> str | None:
         """The operation into memory that there is; None where it is spelled as ever."""
@@ -280,9 +289,9 @@ class LeanWriter(Writer):
             return self._addcmul(n, self.joined[n])
         if n.op in _ARITHMETIC:
             return self._arithmetic(n)
-        if n.op in _UNARY or n.op == "func" and n.params[0] in _FUNCTIONS:
+        if n.op in UNARY or n.op == "func" and n.params[0] in FUNCTIONS:
             (a,) = n.args
-            name = n.op if n.op in _UNARY else n.params[0]
+            name = n.op if n.op in UNARY else n.params[0]
             if self._mine(a, n, ()):
                 return f"{self._take(a)}.{name}_()"
             spare = self._spare(n)
@@ -301,15 +310,16 @@ class LeanWriter(Writer):
             return f"torch.{n.op}({', '.join(self.text(a) for a in n.args)}{spare})"
         return None
 
+    def addition(self, j: Joined) -> tuple[str, str]:
+        """The function that adds a product, and its operands after the first."""
+        if j.x.kind == NUMBER:
+            return "add", f"{self.text(j.y)}, alpha={'-' if j.minus else ''}{self.text(j.x, 9)}"
+        return "addcmul", f"{self.text(j.x)}, {self.text(j.y)}{', value=-1' if j.minus else ''}"
+
     def _addcmul(self, n: Node, j: Joined) -> str:
         """The call for c ± x·y in one pass: in place of c, into a factor that nobody reads again, or into a free tensor."""
         scaled = j.x.kind == NUMBER
-        number = self.text(j.x, 9) if scaled else ""
-        if scaled:
-            rest = f"{self.text(j.y)}, alpha={'-' if j.minus else ''}{number}"
-        else:
-            rest = f"{self.text(j.x)}, {self.text(j.y)}{', value=-1' if j.minus else ''}"
-        word = "add" if scaled else "addcmul"
+        word, rest = self.addition(j)
         if self._mine(j.c, n, (j.x, j.y)):
             return f"{self._take(j.c)}.{word}_({rest})"
         c = self.text(j.c)
@@ -317,7 +327,7 @@ class LeanWriter(Writer):
             if not scaled and self._mine(a, n, (j.c, o)):
                 return f"torch.{word}({c}, {rest}, out={self._take(a)})"
         reads = {b for a in (j.c, j.x, j.y) for b in self._bases(a)}
-        spare = next((f for f in self.free if f.dims == n.dims and f not in reads), None)
+        spare = self._free_for(n, reads)
         return f"torch.{word}({c}, {rest}{f', out={self._take(spare)}' if spare is not None else ''})"
 
     def _arithmetic(self, n: Node) -> str | None:

@@ -226,8 +226,8 @@ def _pair(low: Frame, left: OverNode, right: OverNode, summed: Sequence[Index]) 
         if not pair.batch and len(pair.inner) == 1 and left.node.kind == FLOAT == right.node.kind:
             return OverNode(low.graph.node("dot", (left.node, right.node), (), (), FLOAT), ())
         return total(low, low.binary("mul", left, right), pair.inner)
-    vector = low.vectors and not pair.batch and not (pair.rows and pair.columns)
-    if left.node.kind != FLOAT or right.node.kind != FLOAT or vector:
+    vector = not (pair.rows and pair.columns)  # one has all the indices: torch's product of many matrices is slow with vectors
+    if left.node.kind != FLOAT or right.node.kind != FLOAT or vector and (pair.batch or low.vectors):
         return total(low, low.binary("mul", left, right), pair.inner)
     order = low.place
 

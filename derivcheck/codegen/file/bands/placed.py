@@ -1,0 +1,109 @@
+"""Statements whose last one writes into the place that the result has in a larger tensor; before that the place is scratch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from derivcheck.codegen.graph.lean import FUNCTIONS, KEPT, UNARY, LeanWriter
+from derivcheck.codegen.graph.names import Names
+from derivcheck.codegen.graph.nodes import FLOAT, NUMBER, Node
+from derivcheck.codegen.graph.spell import NodeSpelling
+
+_TWO = frozenset({"add", "sub", "mul", "div"})
+
+
+class PlacedWriter(LeanWriter):
+    """Writes results into their places where one operation can."""
+
+    def __init__(self, spelling: NodeSpelling, names: Names, given: Mapping[Node, str] | None = None) -> None:
+        super().__init__(spelling, names, given)
+        self.places: dict[Node, str] = {}
+        self.holds: dict[Node, str] = {}  # the place that a tensor is in
+        self.reused: str | None = None
+
+    def place(self, node: Node, variable: str) -> None:
+        """The node's result belongs there."""
+        self.places.setdefault(node, variable)
+        alike = [n for n in self.places if n.dims == node.dims]
+        scratch = Node("place", (), (variable,), node.dims, FLOAT, frozenset())
+        if len(alike) == 1 and node.rank >= 2:
+            self.mine[scratch] = variable
+            self.holds[scratch] = variable
+            self.free.append(scratch)
+        else:  # two results of a shape could come to stand in each other's places
+            for n in [n for n in self.holds if n.dims == node.dims]:
+                self._forget(n)
+
+    def placed(self, node: Node, variable: str) -> bool:
+        """Whether the result stands in that place."""
+        return self.holds.get(node) == variable
+
+    def statement(self, n: Node, name: str | None) -> None:
+        """One operation, into its place if it has one that is free."""
+        self.reused = None
+        super().statement(n, name)
+        if self.reused is not None:
+            self.holds[n] = self.reused
+
+    def _take(self, n: Node) -> str:
+        self.reused = self.holds.pop(n, None)
+        return super()._take(n)
+
+    def _forget(self, n: Node) -> None:
+        del self.holds[n]
+        self.mine.pop(n, None)
+        if n in self.free:
+            self.free.remove(n)
+
+    def _mine(self, a: Node, n: Node, others: Sequence[Node]) -> bool:
+        """As ever, and no result in the place of another."""
+        return self._suits(a, n) and super()._mine(a, n, others)
+
+    def _free_for(self, n: Node, reads: set[Node]) -> Node | None:
+        return next((f for f in self.free if f.dims == n.dims and f not in reads and self._suits(f, n)), None)
+
+    def _suits(self, a: Node, n: Node) -> bool:
+        place = self.holds.get(a)
+        return place is None or self.last.get(n, 0) < KEPT or self.places.get(n) == place
+
+    def _lean(self, n: Node) -> str | None:
+        """Into its place, where nothing that is read later stands there."""
+        place = self.places.get(n)
+        text = self._into(n, place) if place is not None else None
+        return text if text is not None else super()._lean(n)
+
+    def _into(self, n: Node, place: str) -> str | None:
+        """With ``out=`` that place; where an operand stands in it, element by element, and is read for the last time."""
+        joined = self.joined.get(n)
+        operands = n.args if joined is None else (joined.c, joined.x, joined.y)
+        reads = {b for a in operands for b in self._bases(a)}
+        holders = [m for m, p in self.holds.items() if p == place]
+        for m in holders:
+            own = n.op != "matmul" and n.op != "addmm" and m in operands
+            if own and not self._mine(m, n, [a for a in operands if a is not m]) or not own and m in reads:
+                return None
+            if not own and m not in self.free:
+                return None
+        text = self._call(n)
+        if text is None:
+            return None
+        for m in holders:
+            self._forget(m)
+        self.reused = place
+        return f"{text[:-1]}, out={place})"
+
+    def _call(self, n: Node) -> str | None:
+        """The operation as a function that takes a place for its result."""
+        floats = [a for a in n.args if a.kind == FLOAT]
+        if n in self.joined:
+            word, rest = self.addition(self.joined[n])
+            return f"torch.{word}({self.text(self.joined[n].c)}, {rest})"
+        if n.op in _TWO and floats and n.args[0].kind == FLOAT and n.args[1].kind in (FLOAT, NUMBER):
+            return f"torch.{n.op}({self.text(n.args[0])}, {self.text(n.args[1])})"
+        if n.op in _TWO and n.op in ("add", "mul") and n.args[0].kind == NUMBER and floats:
+            return f"torch.{n.op}({self.text(n.args[1])}, {self.text(n.args[0])})"
+        if n.op in ("matmul", "addmm"):
+            return f"torch.{n.op}({', '.join(self.text(a) for a in n.args)})"
+        if floats and (n.op in UNARY or n.op == "func" and n.params[0] in FUNCTIONS):
+            return f"torch.{n.op if n.op in UNARY else n.params[0]}({self.text(n.args[0])})"
+        return None
