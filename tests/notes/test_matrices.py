@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import functools
+import itertools
 import re
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pytest
 
 from derivcheck.derivation.sweep import adjoint
+from derivcheck.notation.integers.polynomials import Index, as_poly
 from derivcheck.notation.program.program import Program
 from derivcheck.notation.text.parse import parse_program
 from derivcheck.notation.values.evaluator import evaluate
 from derivcheck.notes.pages.captions import captions
 from derivcheck.notes.pages.matrix import Matrices
+from derivcheck.notes.symbols.batch import batch_letters
 from derivcheck.notes.symbols.symbols import symbols
 from derivcheck.notes.writing.ink import Latex
 from derivcheck.notes.writing.steps import first_number, gradient_definitions, without_upstream
@@ -37,13 +43,27 @@ class Ones:
         self.row = row
 
 
+@dataclass(frozen=True)
+class Batch:
+    """What symbols stand for at each place of the batch; how far its letters run, and where they stand."""
+
+    values: Callable[[dict[str, int]], dict[str, Any]]
+    sizes: dict[str, int]
+    at: dict[str, int]
+
+
 class Reader:
     """Evaluates the LaTeX of one matrix formula; columns are (n, 1), rows (1, n)."""
 
-    def __init__(self, latex: str, values: dict[str, np.ndarray]) -> None:
-        self.values = values
-        self.names = sorted(values, key=len, reverse=True)
+    def __init__(self, latex: str, values: dict[str, np.ndarray] | Batch) -> None:
+        self.batch = values if isinstance(values, Batch) else Batch(lambda at: values, {}, {})
+        self.stand(self.batch.at)
         self.latex, self.at = latex, 0
+
+    def stand(self, at: dict[str, int]) -> None:
+        """Stand at a place of the batch."""
+        self.values = self.batch.values(at)
+        self.names = sorted(self.values, key=len, reverse=True)
 
     def skip(self) -> None:
         while self.latex[self.at : self.at + 1] == " " or self.latex.startswith(r"\,", self.at):
@@ -87,13 +107,29 @@ class Reader:
             value = value * right
         return value
 
+    def batch_sum(self) -> Any:
+        """``Σ_b`` of a product that holds for each b."""
+        letters = self.latex[self.at : self.latex.index("}", self.at)].split(",")
+        self.at += len(",".join(letters)) + 1
+        start, total = self.at, 0.0
+        for place in itertools.product(*(range(self.batch.sizes[i]) for i in letters)):
+            self.at = start
+            self.stand({**self.batch.at, **dict(zip(letters, place))})
+            total = total + dense(self.product())
+        self.stand(self.batch.at)
+        return total
+
     def product(self) -> Any:
+        if self.take(r"\sum_{"):
+            return self.batch_sum()
         factors = [self.postfix()]
         while True:
             self.skip()
             rest = self.latex[self.at :]
             if not rest or rest[0] in "+-},)" or rest.startswith((r"\odot", r"\right", *(sign for sign, _ in RELATIONS))):
                 break
+            if self.take(r"\sum_{"):
+                return functools.reduce(lambda a, b: a * b, factors) * self.batch_sum()
             factors.append(self.postfix())
         scale = 1.0
         while len(factors) > 1 and not isinstance(factors[0], Ones) and np.ndim(factors[0]) == 0:
@@ -163,6 +199,19 @@ class Reader:
             value = self.sum()
             self.need("}")
             return np.sqrt(value)
+        for kind, larger in (("max", np.maximum), ("min", np.minimum)):
+            if self.take(rf"\{kind}("):
+                left = dense(self.sum())
+                self.need(",")
+                value = larger(left, dense(self.sum()))
+                self.need(")")
+                return value
+        if self.take(r"\left|"):
+            value = np.abs(dense(self.sum()))
+            self.need(r"\right|")
+            return value
+        if self.take(r"\operatorname{sign}"):
+            return np.sign(dense(self.atom()))
         if self.take(r"\operatorname{diag}"):
             return np.diag(dense(self.atom()).ravel())
         for function in ("tanh", "exp", "log", "sin", "cos"):
@@ -202,7 +251,7 @@ def times(left: Any, right: Any) -> Any:
 def check(forward: Program, back: Program) -> list[str]:
     """Evaluate every line that has a matrix form; the names of those."""
     rng = np.random.default_rng(0)
-    sizes = {s: SIZES[s] for s in (*forward.sizes(), *back.sizes())}
+    sizes = {s: SIZES.get(s, 2) for s in (*forward.sizes(), *back.sizes())}
     inputs: dict[str, Any] = {}
     for a in back.arguments:
         shape = tuple(p.at(sizes) for p in a.dims)
@@ -211,28 +260,44 @@ def check(forward: Program, back: Program) -> list[str]:
     if table.scalar:
         inputs["grad_output"] = np.array(1.0)
     numbers = {**inputs, **evaluate(back, inputs, sizes), **evaluate(forward, {k: inputs[k] for k in forward.inputs}, sizes)}
-    m = Matrices(Latex(table, first_number(forward, back)), table)
+    m = Matrices(Latex(table, first_number(forward, back)), table, batch_letters(forward))
     values = {m.symbol(n): v[:, None] if np.ndim(v) == 1 else v for n, v in numbers.items()}
     values |= {
         s if len(s) == 1 else rf"\mathrm{{{s}}}": np.float64(v)
         for s, v in sizes.items()
         if (s if len(s) == 1 else rf"\mathrm{{{s}}}") not in values
     }
+    lengths = {i.name: i.size.at(sizes) for d in (*forward.definitions, *back.definitions) for i in d.indices}
+
+    def at_batch(at: dict[str, int]) -> dict[str, Any]:
+        """What symbols are at one place of the batch."""
+        found = dict(values)
+        for n, v in numbers.items():
+            for count in range(1, np.ndim(v) + 1):
+                for letters in itertools.permutations(at, count):
+                    lead = [Index(i, as_poly(lengths[i])) for i in letters]
+                    if all(lengths[i] == length for i, length in zip(letters, np.shape(v))):
+                        part = np.asarray(v)[tuple(at[i] for i in letters)]
+                        found[m.symbol(n, lead)] = part[:, None] if part.ndim == 1 else part
+        return found
+
     done = []
     for d in (*forward.definitions, *gradient_definitions(forward, back)):
         f = m.formula(d, [without_upstream(d.term, table)], captions("en"))
         if f.note:
             continue
-        expected = numbers[d.name]
-        for text in f.rights:
-            found = Reader(text[0], values).whole()
-            want = expected[:, None] if np.ndim(expected) == 1 else expected
-            found = np.asarray(found).reshape(()) if np.ndim(want) == 0 else found
-            if f.left.endswith(r"^{\top}"):
-                want = want.T
-            np.testing.assert_allclose(
-                np.broadcast_to(found, np.shape(want)), want, rtol=1e-9, atol=1e-12, err_msg=f"{f.left} = {text}"
-            )
+        lead = [i.name for i in d.indices if i in m.fixed]
+        for place in itertools.product(*(range(lengths[i]) for i in lead)):
+            expected = np.asarray(numbers[d.name])[place]
+            for text in f.rights:
+                found = Reader(text[0], Batch(at_batch, lengths, dict(zip(lead, place)))).whole()
+                want = expected[:, None] if np.ndim(expected) == 1 else expected
+                found = np.asarray(found).reshape(()) if np.ndim(want) == 0 else found
+                if f.left.endswith(r"^{\top}"):
+                    want = want.T
+                np.testing.assert_allclose(
+                    np.broadcast_to(found, np.shape(want)), want, rtol=1e-9, atol=1e-12, err_msg=f"{f.left} = {text}"
+                )
         done.append(d.name)
     return done
 
@@ -275,6 +340,34 @@ def test_small_forms(text: str) -> None:
     f = parse_program(text.replace("C[", "F[").replace("D[", "G[").replace("E[", "H["))
     done = check(f, adjoint(f))
     assert "y" in done
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "y[b,n,m] := sum(k: A[b,n,k]*B[b,m,k])",
+        "y[b,n,m] := sum(k: A[b,n,k]*W[m,k]) + c[m]",
+        "m[b,n] := sum(k: A[b,n,k]); y[b,n,k] := (A[b,n,k] - m[b,n])^2*w[k]",
+        "p[b,n,k] := exp(A[b,n,k])/sum(j: exp(A[b,n,j])); y[b,n,i] := sum(k: p[b,n,k]*V[b,k,i])",
+        "y := sum(b, n, k: (A[b,n,k] - B[b,n,k])^2)/2",
+        "y[n,k] := sum(b: A[b,n,k]*B[b,n,k])",
+    ],
+)
+def test_a_batch_stays_an_index(text: str) -> None:
+    forward = parse_program(text)
+    done = check(forward, adjoint(forward))
+    assert {d.name for d in forward.definitions} <= set(done)
+    assert any(n.endswith("_bar") for n in done)
+
+
+def test_sums_of_products_and_choices() -> None:
+    for text in (
+        "y[n,m] := sum(k, j: A[n,k]*B[k,j]*F[j,m])",
+        "y[n,m] := [A[n,m] > 0]*A[n,m] + ([B[n,m] > 0]*B[n,m] - [B[n,m] < 0]*B[n,m])*3",
+        "y[n,m] := [A[n,m] > B[n,m]]*A[n,m] + [A[n,m] <= B[n,m]]*B[n,m] + [A[n,m] <= 2]*A[n,m]",
+    ):
+        forward = parse_program(text)
+        assert "y" in check(forward, adjoint(forward)), text
 
 
 def test_the_reader_can_fail() -> None:

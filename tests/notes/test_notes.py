@@ -22,7 +22,8 @@ from derivcheck.notes.pages.html import to_html, to_html_piece
 from derivcheck.notes.pages.latex import gradient_latex, to_latex
 from derivcheck.notes.pages.markdown import to_markdown
 from derivcheck.notes.pages.style import Style
-from derivcheck.notes.pages.unicode import derivation_text, shape_text
+from derivcheck.notes.pages.unicode import derivation_text, formula_lines, shape_text
+from derivcheck.notes.writing.steps import Formula
 from tests.notes.programs import ALL, linear, pair
 
 STYLES = ("index", "matrix", "scalar")
@@ -168,6 +169,18 @@ def test_the_terminal_holds_eighty_columns(name: str) -> None:
     for line in (text + "\n" + shown).splitlines():
         assert len(line) <= 80, line
     assert text.count("(") == text.count(")") and text.count("[") == text.count("]")
+
+
+def test_no_line_breaks_inside_an_index() -> None:
+    left = ("z[a_long_name[k + 1] + another_long_name[k + 2],"
+            "a_long_name[k + 1] - another_long_name[k + 2]]")  # fmt: skip
+    lines = formula_lines(Formula("y[k]", ((f"{left} · {left} + {left}",),)))
+    assert len(lines) == 3 and all(line.count("[") == line.count("]") for line in lines), lines
+    assert lines[1].lstrip().startswith("· ") and lines[2].lstrip().startswith("+ ")
+    text = "y[k] := sum(j: x[k + 2*j,k - 2*j]*w[k + 3*j,k - 3*j]*v[k + 4*j,k - 4*j])*[k + 2*j0 >= 0]"
+    f = parse_program(text.replace("*[k + 2*j0 >= 0]", ""), {"x": "N M", "w": "N M", "v": "N M"})
+    for line in derivation_text(f, adjoint(f)).splitlines():
+        assert line.count("[") == line.count("]") and len(line) <= 80, line
 
 
 def test_the_terminal_at_the_tutorials_shape() -> None:

@@ -6,17 +6,21 @@ indices that they read.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from derivcheck.notation.integers.polynomials import Index
+from derivcheck.notation.integers.polynomials import Index, as_poly
+from derivcheck.notation.integers.relations import FLIPPED
 from derivcheck.notation.program.definitions import Definition
-from derivcheck.notation.terms.build import ONE, ZERO, mul
+from derivcheck.notation.terms.build import ONE, ZERO, add, mul, neg
 from derivcheck.notation.terms.nodes import Add, Bracket, Func, Mul, Number, Over, Pow, Ref, SizeOf, Term, is_negative
+from derivcheck.notation.terms.walk import factors, refs
 from derivcheck.notes.abridged.abridge import Shown
 from derivcheck.notes.pages.formulas import further
 from derivcheck.notes.pages.style import Style
+from derivcheck.notes.symbols.batch import batch_letters
 from derivcheck.notes.symbols.symbols import Symbols
+from derivcheck.notes.writing.extremes import chosen, with_positive_parts, with_sizes
 from derivcheck.notes.writing.steps import Formula, Passage, first_number, without_upstream
 from derivcheck.notes.writing.writer import PRODUCT, SUM, TermWriter
 
@@ -32,7 +36,7 @@ class _Text:
 def matrix_blocks(ink: type[TermWriter], table: Symbols, page: Shown, style: Style) -> list[Passage]:
     """Forward and gradients in matrices; lines without a matrix form in indices, marked so."""
     words, forward, adjoint = style.words, page.forward, page.adjoint
-    m = Matrices(ink(table, first_number(forward, adjoint)), table)
+    m = Matrices(ink(table, first_number(forward, adjoint)), table, batch_letters(forward))
     ahead = [m.formula(d, [d.term], words) for d in forward.definitions]
     back = []
     for d in page.gradients:
@@ -50,20 +54,30 @@ def matrix_blocks(ink: type[TermWriter], table: Symbols, page: Shown, style: Sty
 
 
 class Matrices:
-    """Writes terms as matrices."""
+    """Writes terms as matrices.
 
-    def __init__(self, w: TermWriter, table: Symbols) -> None:
-        self.w, self.table = w, table
+    Args:
+        batch: the letters of indices that stay: ``S_b = Q_b K_b^T`` holds for every b.
+    """
 
-    def symbol(self, name: str) -> str:
-        """A tensor, a derivative or an upstream gradient without positions."""
+    def __init__(self, w: TermWriter, table: Symbols, batch: frozenset[str] = frozenset()) -> None:
+        self.w, self.table, self.batch = w, table, batch
+        self.fixed: frozenset[Index] = frozenset()  # the batch indices that the line holds for, or sums over
+
+    def free(self, t: Term) -> frozenset[Index]:
+        """The indices of a term that are rows or columns."""
+        return t.free - self.fixed
+
+    def symbol(self, name: str, at: Iterable[Index] = ()) -> str:
+        """A tensor, a derivative or an upstream gradient, with its batch indices alone."""
         if name in self.table.adjoint_of:
-            return rf"\frac{{\partial {self.table.loss.latex()}}}{{\partial {self.symbol(self.table.adjoint_of[name])}}}"
-        return self.table[name].latex()
+            inner = self.symbol(self.table.adjoint_of[name], at)
+            return rf"\frac{{\partial {self.table.loss.latex()}}}{{\partial {inner}}}"
+        return self.w.placed(self.table[name].latex(), [self.w.index(i) for i in at], [])
 
     def formula(self, d: Definition, terms: list[Term], words: Mapping[str, str]) -> Formula:
         """The definition in matrices, or in indices with a note."""
-        for row, column, left in self._frames(d):
+        for row, column, left in self._every_frame(d):
             found = [self.matrix(t, row, column) for t in terms]
             if found[0] is not None:
                 rights: list[tuple[str, ...]] = []
@@ -74,16 +88,31 @@ class Matrices:
         texts = tuple(tuple(self.w.addends(t)) for t in terms)
         return Formula(self.w.head(d), texts, words["indexform"])
 
-    def _frames(self, d: Definition) -> list[tuple[Index | None, Index | None, str]]:
+    def _every_frame(self, d: Definition) -> Iterator[tuple[Index | None, Index | None, str]]:
+        """The frames of a definition, as a whole where it is no larger than a matrix, then for each of its batch."""
+        lead = self._lead(d.indices)
+        for ahead in dict.fromkeys(((), lead) if len(d.indices) < 3 else (lead,)):
+            self.fixed = frozenset(ahead)
+            yield from self._frames(d, ahead)
+
+    def _lead(self, indices: tuple[Index, ...]) -> tuple[Index, ...]:
+        """The batch indices in front."""
+        count = 0
+        while count < len(indices) and indices[count].name in self.batch:
+            count += 1
+        return indices[:count]
+
+    def _frames(self, d: Definition, lead: tuple[Index, ...]) -> list[tuple[Index | None, Index | None, str]]:
         """What a definition may be as a matrix: its row index, its column index and what stands on the left."""
-        name = self.symbol(d.name)
-        if not d.indices:
+        name = self.symbol(d.name, lead)
+        own = d.indices[len(lead) :]
+        if not own:
             return [(None, None, name)]
-        if len(d.indices) == 2:
-            return [(d.indices[0], d.indices[1], name)]
-        if len(d.indices) != 1:
+        if len(own) == 2:
+            return [(own[0], own[1], name)]
+        if len(own) != 1:
             return []
-        i = d.indices[0]
+        i = own[0]
         across = name + r"^{\top}" if r"\frac" not in name else rf"\left({name}\right)^{{\top}}"
         column, row = self._any(d.term, i, None), self._any(d.term, None, i)
         frames: list[tuple[Index | None, Index | None, str]] = [(i, None, name), (None, i, across)]
@@ -97,8 +126,11 @@ class Matrices:
     # -- a term as a matrix ---------------------------------------------------------------
     def matrix(self, t: Term, row: Index | None, column: Index | None) -> _Text | None:
         """The matrix of a term over ``row`` and ``column``; None where it has no such form."""
-        if not t.free <= {i for i in (row, column) if i is not None}:
+        if not self.free(t) <= {i for i in (row, column) if i is not None}:
             return None
+        whole = chosen(t)
+        if whole is not None:
+            t = whole
         if isinstance(t, Add):
             found = self._sum(t, row, column)
             turned = self._sum(t, column, row) if row is not None and column is not None else None
@@ -119,7 +151,7 @@ class Matrices:
     def _sum(self, t: Add, row: Index | None, column: Index | None) -> _Text | None:
         """A sum, where every addend is a matrix of that form."""
         out = ""
-        for a in t.args:
+        for a in with_sizes(t.args):
             found = self.matrix(a, row, column)
             if found is None:
                 return None
@@ -129,7 +161,7 @@ class Matrices:
 
     def _split(self, t: Term) -> tuple[list[Term], list[Term]]:
         """The factors without indices, and those with."""
-        args = t.args if isinstance(t, Mul) else (t,)
+        args = with_positive_parts(t.args) if isinstance(t, Mul) else (t,)
         scalars: list[Term] = []
         for a in args:
             plain = (
@@ -137,12 +169,12 @@ class Matrices:
                 or isinstance(a, (Pow, Func))
                 and not any(isinstance(x, Over) for x in a.children)
             )
-            if plain and not a.free:
+            if plain and not self.free(a):
                 scalars.append(a)
         return scalars, [a for a in args if a not in scalars]
 
     def _scalar(self, t: Term) -> _Text | None:
-        return _Text(self.w.term(t, PRODUCT), _FACTOR) if not t.free else None
+        return _Text(self.w.term(t, PRODUCT), _FACTOR) if not self.free(t) else None
 
     def _constant(self, row: Index | None, column: Index | None) -> _Text | None:
         if row is None and column is None:
@@ -155,19 +187,19 @@ class Matrices:
         scale = mul(*scalars)
         if scale is ONE:
             return body
-        inner = body.text if body.level > _TERM else rf"\left({body.text}\right)"
+        inner = body.text if body.level > _TERM or body.text.startswith(r"\sum") else rf"\left({body.text}\right)"
         if scale is Number(-1):
             return _Text(f"-{inner}", _TERM)
         text = self.w.term(scale, SUM if is_negative(scale) else PRODUCT)
         return _Text(f"{text} {inner}", _TERM if text.startswith("-") else _FACTOR)
 
-    def _factors(self, factors: list[Term], row: Index | None, column: Index | None) -> _Text | None:
+    def _factors(self, args: list[Term], row: Index | None, column: Index | None) -> _Text | None:
         """A product of factors with indices, elementwise."""
-        if len(factors) == 1:
-            return self._one(factors[0], row, column)
-        rows = [f for f in factors if row is not None and f.free == {row}]
-        columns = [f for f in factors if column is not None and f.free == {column}]
-        both = [f for f in factors if f not in rows and f not in columns]
+        if len(args) == 1:
+            return self._one(args[0], row, column)
+        rows = [f for f in args if row is not None and self.free(f) == {row}]
+        columns = [f for f in args if column is not None and self.free(f) == {column}]
+        both = [f for f in args if f not in rows and f not in columns]
         if row is not None and column is not None:
             if not both:  # an outer product
                 left, right = self._elementwise(rows, row, None), self._elementwise(columns, None, column)
@@ -184,10 +216,10 @@ class Matrices:
                     spelled = rf"\operatorname{{diag}}\left({diagonal.text}\right)"
                     text = f"{spelled} {text}" if scale_rows else f"{text} {spelled}"
             return _Text(text, _FACTOR)
-        return self._elementwise(factors, row, column)
+        return self._elementwise(args, row, column)
 
-    def _elementwise(self, factors: list[Term], row: Index | None, column: Index | None) -> _Text | None:
-        found = [self._one(f, row, column) for f in factors]
+    def _elementwise(self, args: list[Term], row: Index | None, column: Index | None) -> _Text | None:
+        found = [self._one(f, row, column) for f in args]
         if not found or any(f is None for f in found):
             return None
         if len(found) == 1:
@@ -212,21 +244,52 @@ class Matrices:
                 return None
             base = inner.text if inner.level == _WHOLE and "^" not in inner.text else rf"\left({inner.text}\right)"
             exponent = self.w.term(t.exponent)
-            return _Text(f"{base}^{{{exponent}}}" if not t.free else rf"{base}^{{\circ {exponent}}}", _POSTFIX)
+            return _Text(f"{base}^{{{exponent}}}" if not self.free(t) else rf"{base}^{{\circ {exponent}}}", _POSTFIX)
+        if isinstance(t, Func) and t.name in ("max", "min", "abs", "sign"):
+            return self._extreme(t, row, column)
         if isinstance(t, Func) and len(t.args) == 1:
             inner = self.matrix(t.args[0], row, column)
             return None if inner is None else _Text(self.w.function(t.name, [inner.text])[0], _WHOLE)
+        if isinstance(t, Bracket) and isinstance(t.operand, Add) and (sided := self._sided(t, t.operand, row, column)):
+            return sided
         if isinstance(t, Bracket) and isinstance(t.operand, Term):
             inner = self.matrix(t.operand, row, column)
             return None if inner is None else _Text(self.w.bracketed(inner.text, t.relation, "0"), _WHOLE)
-        return None if t.free else self._scalar(t)
+        return None if self.free(t) else self._scalar(t)
+
+    def _sided(self, t: Bracket, operand: Add, row: Index | None, column: Index | None) -> _Text | None:
+        """A condition with nothing negative on either side, a number on the right."""
+        parts = with_sizes(operand.args)
+        sides = [add(*(a for a in parts if not is_negative(a))), add(*(neg(a) for a in parts if is_negative(a)))]
+        if ZERO in sides or all(isinstance(x, Number) for x in sides):
+            return None
+        relation = t.relation
+        if isinstance(sides[0], Number):
+            sides, relation = sides[::-1], FLIPPED[relation]
+        left = self.matrix(sides[0], row, column)
+        right = _Text(self.w.term(sides[1])) if isinstance(sides[1], Number) else self.matrix(sides[1], row, column)
+        return None if left is None or right is None else _Text(self.w.bracketed(left.text, relation, right.text), _WHOLE)
+
+    def _extreme(self, t: Func, row: Index | None, column: Index | None) -> _Text | None:
+        """A maximum, a minimum or an absolute value, elementwise; a number in it stands for itself."""
+        found = [_Text(self.w.term(a)) if isinstance(a, Number) else self.matrix(a, row, column) for a in t.args]
+        texts = [f.text for f in found if f is not None]
+        if len(texts) < len(found):
+            return None
+        if t.name == "abs":
+            return _Text(self.w.magnitude.format(texts[0]), _WHOLE)
+        return _Text(self.w.extreme(t.name, texts) if t.name != "sign" else self.w.function(t.name, texts)[0], _WHOLE)
 
     def _reference(self, t: Ref, row: Index | None, column: Index | None) -> _Text | None:
         """A tensor as it is, or turned."""
-        at = tuple(p.index for p in t.at)
-        if any(i is None for i in at) or len(set(at)) != len(at):
+        places = tuple(p.index for p in t.at)
+        found = tuple(i for i in places if i is not None)
+        if len(found) < len(places) or len(set(places)) != len(places):
             return None
-        name = self.symbol(t.name)
+        lead = tuple(i for i in found if i in self.fixed)
+        if found[: len(lead)] != lead:
+            return None
+        name, at = self.symbol(t.name, lead), found[len(lead) :]
         fraction = r"\frac" in name
 
         def turned() -> str:
@@ -248,19 +311,24 @@ class Matrices:
         """``Σ`` as a product of matrices, a sum of rows or columns, or a norm."""
         if t.kind != "sum" or any(i.size.indices for i in t.indices):
             return None
-        if len(t.indices) == 2:
-            return self._double(t, row, column)
-        if len(t.indices) != 1:
-            return None
+        over = self._lead_of(t)
+        if over:
+            return self._batch_sum(t, over, row, column)
+        if len(t.indices) == 2 and (found := self._double(t, row, column)) is not None:
+            return found
+        if len(t.indices) > 1:
+            return self._nested(t, row, column)
         k = t.indices[0]
-        factors = list(t.body.args) if isinstance(t.body, Mul) else [t.body]
-        left = [f for f in factors if row is not None and row in f.free]
-        right = [f for f in factors if column is not None and column in f.free]
+        parts = factors(t.body)
+        left = [f for f in parts if row is not None and row in f.free]
+        right = [f for f in parts if column is not None and column in f.free]
         if any(f in right for f in left):
             return None
-        middle = [f for f in factors if f not in left and f not in right]
+        middle = [f for f in parts if f not in left and f not in right]
         if middle:  # factors of the bound index alone go with the side that is empty, else scale the left side
-            if row is None and not left:
+            if row is None and column is None and not left and not right:
+                right, middle = middle, []
+            elif row is None and not left:
                 left, middle = middle, []
             elif column is None and not right:
                 right, middle = middle, []
@@ -275,6 +343,38 @@ class Matrices:
         if b is None and column is not None:
             second = r"\mathbf{1} \mathbf{1}^{\top}"
         return _Text(f"{first} {second}", _FACTOR)
+
+    def _lead_of(self, t: Over) -> tuple[Index, ...]:
+        """The batch indices that are summed over: in front of every tensor that has them."""
+        return tuple(
+            i
+            for i in t.indices
+            if i.name in self.batch and all(r.at.index(as_poly(i)) == 0 for r in refs(t.body) if as_poly(i) in r.at)
+        )
+
+    def _batch_sum(self, t: Over, over: tuple[Index, ...], row: Index | None, column: Index | None) -> _Text | None:
+        """``Σ_b`` of what is a matrix for each b."""
+        before, self.fixed = self.fixed, self.fixed | frozenset(over)
+        rest = tuple(i for i in t.indices if i not in over)
+        inner = self.matrix(Over("sum", rest, t.body) if rest else t.body, row, column)
+        self.fixed = before
+        if inner is None:
+            return None
+        return _Text(f"{self.w.sum_over([self.w.index(i) for i in over])} {self._in(inner)}", _TERM)
+
+    def _nested(self, t: Over, row: Index | None, column: Index | None) -> _Text | None:
+        """A sum over several indices as products of products: ``Σ_{j,s} Y[n,j]·B[j,s]·A[s,k]`` is ``(Y B) A``."""
+        parts = factors(t.body)
+        for j in t.indices:
+            group = [f for f in parts if j in f.free]
+            rest = [f for f in parts if j not in f.free]
+            if not rest or len(self.free(mul(*group)) - {j}) > 2:
+                continue
+            inner = Over("sum", (j,), mul(*group))
+            found = self.matrix(Over("sum", tuple(i for i in t.indices if i is not j), Mul((*rest, inner))), row, column)
+            if found is not None:
+                return found
+        return None
 
     def _side(self, factors: list[Term], row: Index | None, column: Index | None) -> _Text | None:
         return self.matrix(mul(*factors), row, column)

@@ -119,26 +119,40 @@ def formula_lines(f: Formula, width: int = WIDTH, indent: int = 2) -> list[str]:
 
 
 def _broken(start: str, text: str, width: int, hang: int) -> list[str]:
-    """Break where the fewest brackets are open, before a sign."""
+    """Break before a sign, where the fewest brackets are open; never between square brackets, where positions stand."""
     lines: list[str] = []
     line = start + text
     first = len(start)
     while len(line) > width:
-        best, lowest, depth = 0, 99, 0
-        for at, c in enumerate(line[: width + 1]):
-            depth += (c in "([") - (c in ")]")
-            if at > first and c == " " and line[at + 1 : at + 3] in ("+ ", "- ", "· "):
-                rank = 2 * depth + (line[at + 1] == "·")
-                if rank <= lowest or best < width // 3 and rank <= lowest + 1:
-                    best, lowest = at, rank
-        if not best:  # no sign to break before: at the last space that fits
-            best = line.rfind(" ", first + 1, width + 1)
+        best = _best_break(line, first, width)
         if best <= first:
             break
         lines.append(line[:best])
         line = " " * hang + line[best + 1 :]
         first = hang
     return [*lines, line]
+
+
+def _best_break(line: str, first: int, width: int) -> int:
+    """Where to break a line: before a sign that fits, else at a space that does, else before the first sign after; or 0."""
+    best, lowest, depth, square, space = 0, 99, 0, 0, 0
+    for at, c in enumerate(line):
+        square += (c == "[") - (c == "]")
+        depth += (c == "(") - (c == ")")
+        if at <= first or c != " " or square:
+            continue
+        sign = line[at + 1 : at + 3] in ("+ ", "- ", "· ")
+        if at > width:
+            if best or space:
+                break
+            if sign:
+                return at
+            continue
+        space = at if line[at - 1] not in "+-·=" else space
+        rank = 2 * depth + (line[at + 1] == "·")
+        if sign and (rank <= lowest or best < width // 3 and rank <= lowest + 1):
+            best, lowest = at, rank
+    return best or space
 
 
 def _wrapped(text: str, width: int, indent: int, hang: int) -> list[str]:

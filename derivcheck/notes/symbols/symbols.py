@@ -170,7 +170,7 @@ def _reserved(seen: Mentioned) -> Looks:
 def _styled(of: dict[str, Symbol], style: str, ranks: dict[str, int], looks: Looks) -> dict[str, Symbol]:
     """Small letters for elements, capitals for matrices, where no other name has them."""
     wishes = {
-        n: s.small if style == "scalar" else s.capital if style == "matrix" and ranks[n] == 2 else s for n, s in of.items()
+        n: s.small if style == "scalar" else s.capital if style == "matrix" and ranks[n] >= 2 else s for n, s in of.items()
     }
     found: dict[str, Symbol] = {}
     for n in sorted(of, key=lambda n: wishes[n] != of[n]):
