@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from derivcheck.proof.report.proof import NotProved as NotProved
     from derivcheck.prove import assert_proved as assert_proved
     from derivcheck.prove import prove as prove
+    from derivcheck.training.accumulation import check_accumulation as check_accumulation
     from derivcheck.training.history import History as History
     from derivcheck.training.train import train as train
 
@@ -53,6 +54,7 @@ _PUBLIC = {
     "cuda": "derivcheck.kernels.cuda.read",
     "row": "derivcheck.operators.language.row",
     "train": "derivcheck.training.train",
+    "check_accumulation": "derivcheck.training.accumulation",
     "History": "derivcheck.training.history",
     "DerivcheckError": "derivcheck.errors",
     "InputError": "derivcheck.errors",
