@@ -226,6 +226,7 @@ def rewritten(texts: Mapping[Path, tuple[str, str]]) -> dict[Path, Path]:
     """
     staged: list[tuple[Path, Path]] = []
     kept: dict[Path, Path] = {}
+    replaced: list[tuple[Path, str]] = []
     path, done = Path(), False
     try:
         for path, (before, after) in texts.items():
@@ -242,10 +243,13 @@ def rewritten(texts: Mapping[Path, tuple[str, str]]) -> dict[Path, Path]:
             with backup.open("xb") as f:
                 kept[path] = backup
                 f.write(before.encode())
-        for temporary, final in staged:
+        for (temporary, final), (before, _) in zip(staged, texts.values()):
             os.replace(temporary, final)
+            replaced.append((final, before))
         done = True
     except OSError as e:
+        for final, before in replaced:
+            final.write_bytes(before.encode())
         raise InputError(f"{path} cannot be written ({e.strerror or e}), and stays as it is") from e
     finally:
         for temporary, _ in staged:

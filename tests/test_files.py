@@ -226,6 +226,23 @@ def test_an_interrupted_write_leaves_what_was_there(
     assert left(tmp_path) == ["a.txt"] and a.read_text() == before
 
 
+def test_of_several_files_all_are_rewritten_or_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    one, two = tmp_path / "one.py", tmp_path / "two.py"
+    for path in (one, two):
+        path.write_text("old\n")
+    replace = os.replace
+
+    def once(source: Path, target: Path) -> None:
+        if Path(target) == two:
+            raise OSError(28, "No space left on device")
+        replace(source, target)
+
+    monkeypatch.setattr(os, "replace", once)
+    with pytest.raises(InputError, match="cannot be written"):
+        files.rewritten({one: ("old\n", "new\n"), two: ("old\n", "new\n")})
+    assert one.read_text() == two.read_text() == "old\n" and left(tmp_path) == ["one.py", "two.py"]
+
+
 def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match=r"the output folder .*file/out cannot be written \(Not a directory\)"):

@@ -77,6 +77,8 @@ Where = Annotated[str, _option("What it is made for: 'T % 2 == 0, sigma > 0'.", 
 Const = Annotated[list[str] | None, _option("A value that is no tensor; repeatable.", "NAME=VALUE", "--const")]
 Seed = Annotated[int, _option("Of everything random.", min=0)]
 Json = Annotated[bool, _option("Print JSON.", None, "--json")]
+WithFix = Annotated[bool, _option("Where it fails, print an edit of your code that mends it.", None, "--fix")]
+Write = Annotated[bool, _option("Make that edit; the file as it was is kept beside it.", None, "--write")]
 Force = Annotated[bool, _option("Also overwrite files that derivcheck did not write.", None, "--force")]
 
 
@@ -175,8 +177,8 @@ def check(
     junit: Annotated[Path | None, _option("Also write the report for a CI server.", "FILE.xml")] = None,
     reproducer: Annotated[Path | None, _option("Where it fails, write code that shows it with torch alone.", "FILE.py")] = None,
     strict: Annotated[bool, _option("Exit 3 where it holds and something was not reached.", None, "--strict")] = False,
-    fix: Annotated[bool, _option("Where it fails, print an edit of your code that mends it.", None, "--fix")] = False,
-    write: Annotated[bool, _option("Make that edit; the file as it was is kept beside it.", None, "--write")] = False,
+    fix: WithFix = False,
+    write: Write = False,
     force: Force = False,
 ) -> int:
     """Check TARGET's gradient on random inputs against what is derived, autograd, differences and SymPy.
@@ -216,6 +218,8 @@ def prove(
     const: Const = None,
     invariant: Annotated[list[str] | None, _option("What a recurrence always is, as index text; repeatable.", "TEXT")] = None,
     json: Json = False,
+    fix: WithFix = False,
+    write: Write = False,
 ) -> int:
     """Is BACKWARD the gradient of TARGET for every size?  Exit 0 proved, 1 refuted, 3 undecided.
 
@@ -223,7 +227,7 @@ def prove(
     """
     from derivcheck.cli.commands import run_proof  # torch is loaded when a command runs
 
-    return run_proof(target, backward, dims, where, const or [], invariant or [], json)
+    return run_proof(target, backward, dims, where, const or [], invariant or [], json, fix, write)
 
 
 @app.command("notes")

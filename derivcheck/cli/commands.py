@@ -27,6 +27,7 @@ from derivcheck.tracing.trace import TraceOptions
 
 if TYPE_CHECKING:
     from derivcheck.checking.report.report import Report
+    from derivcheck.diagnosis.repair.fix import Fix
 
 
 def show_derivation(target: str, loss: str, dims: str, const: Sequence[str]) -> int:
@@ -95,8 +96,7 @@ def run_check(
     force: bool,
 ) -> int:
     """Check a gradient on random inputs; 0 passed, 1 a gradient is wrong, 3 neither, or not all was reached with ``strict``."""
-    if write and not fix:
-        raise InputError("--write makes the edit that --fix finds; give both")
+    _both(fix, write)
     asked = [(p, option) for p, option in ((junit, "--junit"), (reproducer, "--reproducer")) if p is not None]
     outputs = Outputs(asked, partial(files_of, target, backward, reference), force)
     outputs.ask()
@@ -140,6 +140,7 @@ def run_check(
         where=where or None,
     )
     console = Console(highlight=False)
+    found = next((r.fix for r in report if r.faulty and r.fix is not None), None) if fix else None  # before its lines are told
     if as_json:
         print(json.dumps(report.to_dict(), indent=2, allow_nan=False))
     else:
@@ -156,13 +157,17 @@ def run_check(
             Console(stderr=True, highlight=False).print(f"derivcheck: {e}", markup=False, soft_wrap=True)
     outputs.write(texts)
     if fix and report.faulty:
-        _mend(report, write, Console(stderr=as_json, highlight=False))
+        _mend(found, write, Console(stderr=as_json, highlight=False))
     return HOLDS if report.passed else WRONG if report.faulty else UNDECIDED
 
 
-def _mend(report: Report, write: bool, console: Console) -> None:
+def _both(fix: bool, write: bool) -> None:
+    if write and not fix:
+        raise InputError("--write makes the edit that --fix finds; give both")
+
+
+def _mend(found: Fix | None, write: bool, console: Console) -> None:
     """Print the fix of the wrong gradients as a unified diff, and make it where that is asked for."""
-    found = next((r.fix for r in report if r.faulty and r.fix is not None), None)
     if found is None:
         console.print("no fix was found; derivcheck code prints a gradient that is derived", markup=False)
         return
@@ -175,9 +180,18 @@ def _mend(report: Report, write: bool, console: Console) -> None:
 
 
 def run_proof(
-    target: str, backward: str, dims: str, where: str, const: Sequence[str], invariants: Sequence[str], as_json: bool
+    target: str,
+    backward: str,
+    dims: str,
+    where: str,
+    const: Sequence[str],
+    invariants: Sequence[str],
+    as_json: bool,
+    fix: bool,
+    write: bool,
 ) -> int:
     """Prove a hand-written gradient: 0 proved, 1 refuted, 3 undecided."""
+    _both(fix, write)
     from derivcheck.prove import prove  # the proofs are loaded where one is asked for
 
     forward = target if is_index_text(target) else load_target(target)
@@ -185,10 +199,13 @@ def run_proof(
     proof = prove(
         forward, under_test, dims=read_dims(dims), constants=read_constants(const), where=where or None, invariant=invariants
     )
+    found = proof.fix if fix and proof.status == "refuted" else None  # before its lines are told
     if as_json:
         print(json.dumps(proof.to_dict(), indent=2))
     else:
         Console(highlight=False).print(str(proof), markup=False, soft_wrap=True)
+    if fix and proof.status == "refuted":
+        _mend(found, write, Console(stderr=as_json, highlight=False))
     return {"proved": HOLDS, "refuted": WRONG}.get(proof.status, UNDECIDED)
 
 

@@ -1,7 +1,8 @@
-"""``check --fix`` and ``--write``."""
+"""``check`` and ``prove`` with ``--fix`` and ``--write``."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -61,6 +62,45 @@ def test_without_a_fault_there_is_no_fix(layers: Path) -> None:
     assert code == 0 and "---" not in output and layers.read_text() == LAYERS
 
 
-def test_write_alone_is_refused(layers: Path) -> None:
-    code, output = check(layers, "wrong", "--write")
+KERNELS = """
+__device__ float swish(float x) { return x / (1.0f + expf(-x)); }
+__device__ void right(float x, float v_result, float& v_x) {
+    float s = 1.0f / (1.0f + expf(-x));
+    v_x = v_result * s * (1.0f + x * (1.0f - s));
+}
+__device__ void wrong(float x, float v_result, float& v_x) {
+    float s = 1.0f / (1.0f + expf(-x));
+    v_x = v_result * s * (1.0f - x * (1.0f - s));
+}
+"""
+
+
+def prove(*arguments: str) -> tuple[int, str]:
+    result = CliRunner().invoke(app, ["prove", *arguments], env={"COLUMNS": "80"})
+    return result.exit_code, result.output
+
+
+def test_a_refuted_backward_of_cuda_source_is_mended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / "swish.cu"
+    path.write_text(KERNELS)
+    code, output = prove(f"{path}:swish", f"{path}:wrong", "--fix")
+    assert code == 1 and "--- a/swish.cu\n+++ b/swish.cu\n" in output and path.read_text() == KERNELS, output
+    code, output = prove(f"{path}:swish", f"{path}:wrong", "--fix", "--write")
+    assert code == 1 and "as it was: " in output and (tmp_path / "swish.cu.orig").read_text() == KERNELS, output
+    assert prove(f"{path}:swish", f"{path}:wrong")[0] == 0
+    mended = path.read_text()
+    code, output = prove(f"{path}:swish", f"{path}:right", "--fix", "--write")
+    assert code == 0 and "fix" not in output and path.read_text() == mended
+
+
+def test_index_text_is_no_file_to_write() -> None:
+    code, output = prove("y[n] := x[n]^2", "x_bar[n] := x[n]*grad_output[n]", "--dims", "x: N", "--fix", "--write")
+    assert code == 2 and "the backward is index text, and no file that could be written" in output, output
+    assert "+x_bar[n] := 2" in output
+
+
+@pytest.mark.parametrize("command", [check, lambda path, b, *more: prove(f"{path}:forward", f"{path}:{b}", *DIMS, *more)])
+def test_write_alone_is_refused(layers: Path, command: Callable[..., tuple[int, str]]) -> None:
+    code, output = command(layers, "wrong", "--write")
     assert code == 2 and "--write makes the edit that --fix finds; give both" in output

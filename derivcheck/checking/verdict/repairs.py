@@ -9,20 +9,24 @@ from typing import Any
 
 import torch
 
-from derivcheck.checking.backward.found import Run
+from derivcheck.checking.backward.claim import closed
+from derivcheck.checking.backward.found import Run, parse_backward, runner
 from derivcheck.checking.subject.function import backward_of
 from derivcheck.checking.subject.subject import Subject
 from derivcheck.checking.verdict.case import as_case
 from derivcheck.checking.verdict.derived import JudgedRun
 from derivcheck.derived import Derivation
+from derivcheck.diagnosis.case import Case
 from derivcheck.diagnosis.repair.repair import Repair
-from derivcheck.diagnosis.repair.subject import Backward
+from derivcheck.diagnosis.repair.subject import Backward, TextBackward
+from derivcheck.diagnosis.repair.texts.index_text import index_piece
 
 
 def repair_of(s: Subject, run: Run, backward: Any, name: str, evidence: JudgedRun) -> Repair | None:
     """The search, where the backward is Python code; None where there is none to look into."""
     code = backward if backward is not None else s.function or (type(s.module).forward if s.module is not None else s.forward)
-    if code is None or not (callable(code) or isinstance(code, type)) or evidence.situated or s.native:
+    text = isinstance(code, str)
+    if code is None or not (callable(code) or isinstance(code, type) or text) or evidence.situated or s.native:
         return None
     case = as_case(s, run, name, evidence)
     if case is None:
@@ -41,11 +45,23 @@ def repair_of(s: Subject, run: Run, backward: Any, name: str, evidence: JudgedRu
     d = s.derivation
     if tuple(d.adjoint.outputs) != tuple(f"{n}_bar" for n in d.wrt):
         d = Derivation(d.program, d.wrt, d.values, name=d.name, fixed=d.fixed)
+    if isinstance(code, str):
+        return _of_text(s, code, case, through)
     plain = through(_in_double(inspect.unwrap(run)))
     means = s.meaning or s.call
     meaning = None if means is None else lambda given: means({**tensors, **given})
     kept = frozenset(_codes(s, code))
     return Repair(Backward(d, through(run), code, case, kept, written, backward is None, plain, meaning))
+
+
+def _of_text(s: Subject, text: str, case: Case, through: Callable[[Run], Callable[..., Mapping[str, Any]]]) -> Repair:
+    """The search in a backward's index text."""
+    piece = index_piece(text, lambda t: closed(s, parse_backward(s, t)), s.derivation)
+
+    def run(tensors: Any, upstream: Any) -> Mapping[str, Any]:
+        return runner(s, piece.holder.text)(tensors, upstream)
+
+    return Repair(TextBackward(s.derivation, through(run), piece, case))
 
 
 def _in_double(run: Run) -> Run:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import ast
 import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from derivcheck.diagnosis.repair.edits.reader import Change
+from derivcheck.diagnosis.repair.change import Change
 from derivcheck.display import file_name
 from derivcheck.errors import InputError
 from derivcheck.files import digest, rewritten
@@ -56,6 +55,7 @@ class Fix:
     conditions: tuple[str, ...] = ()
     alternatives: tuple[Fix, ...] = ()
     read: Mapping[str, str] = field(default_factory=dict, repr=False)  # file -> hash of the text that the edits are of
+    texts: Mapping[str, str] = field(default_factory=dict, repr=False)  # what is no file -> its text
 
     @property
     def known(self) -> str:
@@ -82,6 +82,9 @@ class Fix:
         out: list[str] = []
         for file, (before, after) in self._texts().items():
             name = Path(file)
+            if file in self.texts:
+                out += difflib.unified_diff(_whole(before), _whole(after), file, file)
+                continue
             shown = str(name.relative_to(Path.cwd()) if name.is_relative_to(Path.cwd()) else name).lstrip("/")
             out += difflib.unified_diff(
                 before.splitlines(keepends=True), after.splitlines(keepends=True), f"a/{shown}", f"b/{shown}"
@@ -95,8 +98,12 @@ class Fix:
             Each file with its backup.
 
         Raises:
-            InputError: a file that has changed since it was read, or that cannot be written; no file is changed then.
+            InputError: a file that has changed since it was read, or that cannot be written, or a text that is no file; no
+                file is changed then.
         """
+        for e in self.edits:
+            if e.file in self.texts:
+                raise InputError(f"the backward is {e.file}, and no file that could be written; .diff() shows the fix")
         return rewritten({Path(file): texts for file, texts in self._texts().items()})
 
     def _texts(self) -> dict[str, tuple[str, str]]:
@@ -104,7 +111,7 @@ class Fix:
         found: dict[str, tuple[str, str]] = {}
         for e in sorted(self.edits, key=lambda e: (e.file, -e.line)):
             if e.file not in found:
-                before = _read(e.file)
+                before = self.texts[e.file] if e.file in self.texts else _read(e.file)
                 if digest(before) != self.read.get(e.file, digest(before)):
                     raise InputError(
                         f"{e.file} has changed since it was read; check the gradient again, and then ask for its fix"
@@ -135,6 +142,11 @@ class Fix:
         }
 
 
+def _whole(text: str) -> list[str]:
+    """The lines of a text, each with its end."""
+    return [f"{line}\n" for line in text.splitlines()]
+
+
 def _read(file: str) -> str:
     try:
         with open(file, encoding="utf-8", newline="") as f:
@@ -144,7 +156,7 @@ def _read(file: str) -> str:
 
 
 def tidied(change: Change) -> Change:
-    """The change without parentheses that Python does not need."""
+    """The change without parentheses that the code does not need."""
     places = list(change.places)
     for k, (span, _) in enumerate(places):
         at = 0
@@ -170,11 +182,7 @@ def _closing(text: str, start: int) -> int:
 
 
 def _same(change: Change, a: Sequence[Any], b: Sequence[Any]) -> bool:
-    try:
-        one, two = (ast.dump(ast.parse(change.piece.changed(x))) for x in (a, b))
-    except (SyntaxError, ValueError):
-        return False
-    return one == two
+    return change.piece.same(change.piece.changed(a), change.piece.changed(b))
 
 
 def edits_of(chosen: Sequence[Change]) -> tuple[Edit, ...]:

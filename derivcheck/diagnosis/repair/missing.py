@@ -12,9 +12,10 @@ from typing import Any
 
 import numpy as np
 
+from derivcheck.diagnosis.repair.change import Change, clipped
 from derivcheck.diagnosis.repair.coefficients import readings
 from derivcheck.diagnosis.repair.comparing import Gap, Hit, hits
-from derivcheck.diagnosis.repair.edits.reader import Change, clipped, variables
+from derivcheck.diagnosis.repair.edits.reader import variables
 from derivcheck.diagnosis.repair.forward import of_forward
 from derivcheck.diagnosis.repair.pieces import CodePiece
 from derivcheck.diagnosis.repair.pool import PoolPart, grown, of_integers, parts, shallow

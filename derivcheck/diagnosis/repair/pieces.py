@@ -11,14 +11,17 @@ import ast
 import functools
 import inspect
 import linecache
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import lru_cache
 from types import CodeType, FunctionType, MethodType, ModuleType
 from typing import Any
 
+from derivcheck.diagnosis.repair.source_piece import SourcePiece, Span
+from derivcheck.diagnosis.repair.texts.cuda import cuda_pieces
 from derivcheck.files import digest
+from derivcheck.kernels.cuda.function import DeviceFunction
 from derivcheck.tracing.watching.whose_code import user_file
 
 MANY = 80  # functions that are looked at
@@ -39,26 +42,18 @@ UNSAFE = {
     "socket",
     "distributed",
 }
-Span = tuple[int, int]  # first and last character in a piece
 
 
-@dataclass
-class CodePiece:
-    """A top-level statement of a file.
+@dataclass(eq=False)
+class CodePiece(SourcePiece):
+    """A top-level statement of a file of Python.
 
     Attributes:
-        file: the file's path.
-        line: its first line, from 1.
-        text: its source.
         functions: the function objects that were made of it, each with its place among the codes of the compiled piece.
     """
 
-    file: str
-    line: int
-    text: str
     functions: list[tuple[FunctionType, int]] = field(default_factory=list)
     flags: int = 0
-    whole: str = ""  # the hash of the file's text
 
     @functools.cached_property
     def tree(self) -> ast.Module:
@@ -69,19 +64,6 @@ class CodePiece:
     def around(self) -> Mapping[ast.AST, ast.AST]:
         """The node around each node."""
         return parents(self.tree)
-
-    @functools.cached_property
-    def starts(self) -> list[int]:
-        """The offset of each line."""
-        found = [0]
-        for line in self.text.splitlines(keepends=True):
-            found.append(found[-1] + len(line))
-        return found
-
-    @functools.cached_property
-    def lines(self) -> list[str]:
-        """Its lines."""
-        return self.text.splitlines()
 
     def offset(self, line: int, column: int) -> int:
         """The character at a line of the file and a column in bytes, as Python's syntax trees count."""
@@ -100,17 +82,17 @@ class CodePiece:
         start, end = self.span(node)
         return self.text[start:end]
 
-    def changed(self, edits: Sequence[tuple[Span, str]]) -> str:
-        """The text with parts of it replaced."""
-        text = self.text
-        for (start, end), new in sorted(edits, reverse=True):
-            text = text[:start] + new + text[end:]
-        return text
-
     def codes(self, text: str) -> list[CodeType]:
         """Every code object of the piece, compiled from a text."""
         source = "\n" * (self.line - 1) + text
         return list(_nested(compile(source, self.file, "exec", flags=self.flags, dont_inherit=True)))
+
+    def same(self, one: str, two: str) -> bool:
+        """Whether two texts are the same code."""
+        try:
+            return ast.dump(ast.parse(one)) == ast.dump(ast.parse(two))
+        except (SyntaxError, ValueError):
+            return False
 
     @contextmanager
     def running(self, text: str) -> Iterator[None]:
@@ -137,18 +119,21 @@ def _nested(code: CodeType) -> Iterator[CodeType]:
             yield from _nested(c)
 
 
-def functions_of(root: Any, kept: Iterable[CodeType] = ()) -> list[FunctionType]:
-    """The user's functions that something leads to: what it calls by name, holds in its closure, or wraps."""
+def functions_of(root: Any, kept: Iterable[Any] = ()) -> tuple[list[FunctionType], list[DeviceFunction]]:
+    """The user's functions that something leads to, by name, in its closure or wrapped; those of CUDA source apart."""
     left: list[Any] = [root]
     seen: set[int] = set()
     found: list[FunctionType] = []
+    devices: list[DeviceFunction] = []
     kept = set(kept)
     while left and len(found) < MANY:
         f = left.pop(0)
         if id(f) in seen:
             continue
         seen.add(id(f))
-        if isinstance(f, functools.partial):
+        if isinstance(f, DeviceFunction):
+            devices += [f] if f.own_lines not in kept else []
+        elif isinstance(f, functools.partial):
             left += [f.func, *(a for a in (*f.args, *f.keywords.values()) if callable(a))]
         elif isinstance(f, MethodType):
             left.append(f.__func__)
@@ -163,11 +148,11 @@ def functions_of(root: Any, kept: Iterable[CodeType] = ()) -> list[FunctionType]
                 left += [v for v in (*_cells(f), *_globals(f)) if isinstance(v, type) and hasattr(v, "backward")]
                 continue
             if not user_file(f.__code__.co_filename):
-                left += [v for v in _cells(f) if isinstance(v, FunctionType)]
+                left += [v for v in _cells(f) if isinstance(v, (FunctionType, DeviceFunction))]
                 continue
             found.append(f)
             left += [*_cells(f), *_globals(f)]
-    return found
+    return found, devices
 
 
 def _cells(f: FunctionType) -> list[Any]:
@@ -188,7 +173,7 @@ def _globals(f: FunctionType) -> list[Any]:
     names = {n for c in (f.__code__, *_nested(f.__code__)) for n in c.co_names}
     for n in sorted(names):
         v = f.__globals__.get(n)
-        if isinstance(v, (FunctionType, functools.partial)):
+        if isinstance(v, (FunctionType, functools.partial, DeviceFunction)):
             found.append(v)
         elif isinstance(v, type) and user_file(getattr(inspect.getmodule(v), "__file__", None) or "<frozen"):
             found.append(v)
@@ -202,10 +187,12 @@ def safe(functions: Iterable[FunctionType]) -> bool:
     return not any(UNSAFE & set(c.co_names) for f in functions for c in (f.__code__, *_nested(f.__code__)))
 
 
-def pieces_of(root: Any, kept: Iterable[CodeType] = ()) -> list[CodePiece]:
+def pieces_of(root: Any, kept: Iterable[Any] = ()) -> list[SourcePiece]:
     """The pieces that a backward's code stands in, those whose source is at hand and is what was loaded."""
     found: dict[tuple[str, int], CodePiece] = {}
-    functions = functions_of(root, kept)
+    if isinstance(root, SourcePiece):
+        return [root]
+    functions, devices = functions_of(root, kept)
     if not safe(functions):
         return []
     for f in functions:
@@ -214,9 +201,7 @@ def pieces_of(root: Any, kept: Iterable[CodeType] = ()) -> list[CodePiece]:
         if where is None:
             continue
         line, text, whole = where
-        piece = found.setdefault(
-            (code.co_filename, line), CodePiece(code.co_filename, line, text, flags=_flags(code), whole=whole)
-        )
+        piece = found.setdefault((code.co_filename, line), CodePiece(code.co_filename, line, text, whole, flags=_flags(code)))
         try:
             codes = piece.codes(text)
         except (SyntaxError, ValueError):
@@ -228,7 +213,7 @@ def pieces_of(root: Any, kept: Iterable[CodeType] = ()) -> list[CodePiece]:
         ]
         if same:
             piece.functions.append((f, same[0]))
-    return [p for p in found.values() if p.functions]
+    return [*(p for p in found.values() if p.functions), *cuda_pieces(devices, kept)]
 
 
 def _flags(code: CodeType) -> int:

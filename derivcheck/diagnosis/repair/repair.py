@@ -10,16 +10,19 @@ from functools import cached_property
 
 from derivcheck.diagnosis.repair.aliases import aliases
 from derivcheck.diagnosis.repair.bench import Bench
+from derivcheck.diagnosis.repair.change import Change, clipped
 from derivcheck.diagnosis.repair.clock import clock
 from derivcheck.diagnosis.repair.edits.every import changes
 from derivcheck.diagnosis.repair.edits.numbers import constants, counts
-from derivcheck.diagnosis.repair.edits.reader import Change, clipped
 from derivcheck.diagnosis.repair.fix import Fix, edits_of, tidied
 from derivcheck.diagnosis.repair.missing import Missing
 from derivcheck.diagnosis.repair.pieces import CodePiece, pieces_of
 from derivcheck.diagnosis.repair.proving import proved
+from derivcheck.diagnosis.repair.source_piece import SourcePiece
 from derivcheck.diagnosis.repair.spots import RepairSpot, Spots
 from derivcheck.diagnosis.repair.subject import Backward
+from derivcheck.diagnosis.repair.texts.changes import text_changes
+from derivcheck.diagnosis.repair.texts.tree import TreePiece
 from derivcheck.diagnosis.repair.trying import running, together, tried
 from derivcheck.display import file_name
 from derivcheck.notation.program.program import Program
@@ -101,9 +104,13 @@ class Repair:
 
     # -- the search -----------------------------------------------------------------
     @cached_property
-    def pieces(self) -> list[CodePiece]:
+    def pieces(self) -> list[SourcePiece]:
         """The user's source."""
         return pieces_of(self.backward.code, self.backward.kept)
+
+    @property
+    def _code(self) -> list[CodePiece]:
+        return [p for p in self.pieces if isinstance(p, CodePiece)]
 
     @cached_property
     def _spots(self) -> Spots:
@@ -112,7 +119,7 @@ class Repair:
     @cached_property
     def _candidates(self) -> list[RepairSpot]:
         names = self.backward.names
-        return [*aliases(self._spots, self.pieces, names), *self._spots.of(names)]
+        return [*aliases(self._spots, self._code, names), *self._spots.of(names)]
 
     @cached_property
     def _good(self) -> set[tuple[str, int]]:
@@ -124,10 +131,13 @@ class Repair:
     def _edits(self) -> tuple[list[Change], list[Change]]:
         """The edits of the lines that could be repaired alone, and those of other lines, cheapest first."""
         good = self._good
-        ran = self._put_in.ran
+        ran, code = self._put_in.ran, self._code
         numbers = _numbers(self.backward.d.program)
-        made = (c for p in self.pieces for c in (*changes(p), *counts(p, self._put_in.scope), *constants(p, numbers)))
-        every = sorted((c for c in made if _touches(c, ran)), key=lambda c: c.cost)
+        made = [
+            c for p in code for c in (*changes(p), *counts(p, self._put_in.scope), *constants(p, numbers)) if _touches(c, ran)
+        ]
+        made += [c for p in self.pieces if isinstance(p, TreePiece) for c in text_changes(p, numbers)]
+        every = sorted(made, key=lambda c: c.cost)
         if not good:
             return every, []
         near = [_touches(c, good) for c in every]
@@ -135,7 +145,7 @@ class Repair:
 
     @cached_property
     def _put_in(self) -> Missing:
-        return Missing(self.backward, self.pieces, self._spots)
+        return Missing(self.backward, self._code, self._spots)
 
     def _missing(self, end: float, deep: bool) -> list[Change]:
         """What may be missing from the lines, cheapest first; until the clock says ``end``."""
@@ -151,7 +161,7 @@ class Repair:
 
     def _each(self, name: str) -> list[RepairSpot]:
         if name not in self._alone:
-            self._alone[name] = [*aliases(self._spots, self.pieces, [name]), *self._spots.of([name])]
+            self._alone[name] = [*aliases(self._spots, self._code, [name]), *self._spots.of([name])]
         return self._alone[name]
 
     def _groups(self, end: float) -> Iterator[list[Change]]:
@@ -184,7 +194,9 @@ class Repair:
         if not whole:
             self._mends = {(id(c.piece), c.line, c.words): names for names, c in parts}
             whole = together(backward, parts, end)
-        return sorted(whole, key=lambda w: (sum(c.cost for c in w[0]), -_width(w[0]))), ended
+        right = self._spots.derived_lines
+        kept = [w for w in whole if not any(_touches(c, right) for c in w[0])] or whole  # what is right stays
+        return sorted(kept, key=lambda w: (sum(c.cost for c in w[0]), -_width(w[0]))), ended
 
     def _searched(self, end: float) -> list[Whole]:
         """The search, not made again where it has come to an end."""
@@ -213,14 +225,15 @@ class Repair:
         status, conditions = "agrees", tuple[str, ...]()
         with running(chosen):
             b = self.backward
-            new = Backward(b.d, b.call, b.code, b.like, b.kept, b.written, b.engine, b.quick)
-            proof = proved(new)
+            proof = proved(replace(b, _benches={}, _slow=None))
         if proof is not None:
             status, conditions = "proved", proof
         tried_at = tuple(dict.fromkeys(str(b) for b in benches if str(b)))
         words = "; ".join(dict.fromkeys(c.words for c in chosen))
         read = {c.piece.file: c.piece.whole for c in chosen}
-        return Fix(edits_of(chosen), status, words, tried_at, self.backward.d.program.sizes(), conditions, read=read)
+        texts = {c.piece.file: c.piece.unwritten for c in chosen if c.piece.unwritten}
+        sizes = self.backward.d.program.sizes()
+        return Fix(edits_of(chosen), status, words, tried_at, sizes, conditions, read=read, texts=texts)
 
     @cached_property
     def _without_fix(self) -> tuple[Line, ...]:
@@ -269,17 +282,19 @@ class Repair:
 
     def _told(self, lines: Sequence[tuple[str, int]], names: tuple[str, ...]) -> tuple[Line, ...]:
         """At most two."""
-        return tuple(Line(f, n, _code(f, n), names) for f, n in lines[:2])
+        return tuple(Line(f, n, self._text(f, n), names) for f, n in lines[:2])
+
+    def _text(self, file: str, line: int) -> str:
+        """What stands in a line."""
+        here = (p for p in self.pieces if p.file == file and p.line <= line < p.line + len(p.lines))
+        piece = next(here, None)
+        return linecache.getline(file, line).strip() if piece is None else piece.lines[line - piece.line].strip()
 
 
 def _numbers(program: Program) -> list[float]:
     """The numbers of a Program that say something: margins, slopes, what is clamped at."""
     found = {abs(float(t.value)) for d in program.definitions for t in subterms(d.term) if isinstance(t, Number)}
     return sorted(x for x in found if x not in (0.0, 0.5, 1.0, 2.0))[:8]
-
-
-def _code(file: str, line: int) -> str:
-    return linecache.getline(file, line).strip()
 
 
 def _touches(c: Change, lines: set[tuple[str, int]]) -> bool:

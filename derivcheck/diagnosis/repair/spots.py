@@ -165,6 +165,15 @@ class Spots:
         ]
         return list(dict.fromkeys([*wrong[:1], *meant[:1], *wrong[-1:], *wrong]))
 
+    @cached_property
+    def derived_lines(self) -> set[tuple[str, int]]:
+        """The lines whose result is what the derivation has."""
+        last: dict[tuple[str, int], Definition] = {}
+        for d in self.program.definitions if self.program is not None else ():
+            if d.kind == "float" and (site := self.site(d)):
+                last[(site.file, site.line)] = d
+        return {at for at, d in last.items() if self._derived(self.value(d.name))}
+
     def _derived(self, value: Array) -> bool:
         """Whether an array is what some definition of the forward or of the derived gradient has."""
         flat = np.squeeze(value)

@@ -11,8 +11,8 @@ import numpy as np
 import torch
 
 from derivcheck.diagnosis.repair.bench import Bench
+from derivcheck.diagnosis.repair.change import Change
 from derivcheck.diagnosis.repair.clock import clock
-from derivcheck.diagnosis.repair.edits.reader import Change
 from derivcheck.diagnosis.repair.subject import Backward, fitted, near
 from derivcheck.diagnosis.scene import Array
 

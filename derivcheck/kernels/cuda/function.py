@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -49,6 +50,21 @@ class DeviceFunction:
     def given(self, **fixed: Any) -> DeviceFunction:
         """The same function with more of its parameters given."""
         return DeviceFunction(self.sources, self.function, {**self.fixed, **fixed}, " ".join(self.batch))
+
+    @contextmanager
+    def reading(self, old: Function, new: Function) -> Iterator[None]:
+        """While this lasts, the function, or one that it calls, is another."""
+        table, key = self.sources.functions, old.name
+        before = table[key], self.function, self.subject, self._shapes
+        table[key] = [new if f is old else f for f in table[key]]
+        if self.function is old:
+            self.function = new
+            self.subject = FunctionRead(self.sources, new, self.fixed, self.batch)
+        self._shapes = None
+        try:
+            yield
+        finally:
+            table[key], self.function, self.subject, self._shapes = before
 
     @property
     def parameters(self) -> frozenset[str]:

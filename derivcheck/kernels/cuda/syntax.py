@@ -10,7 +10,7 @@ import difflib
 import os
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -324,6 +324,38 @@ def _declaration(node: Node, found: Sources, file: str) -> None:
             if name in found.constants and text(found.constants[name][1]).split() != text(d).split():
                 found.twice.add(name)
             found.constants[name] = (node, d, file)
+
+
+def source_of(f: Function) -> tuple[str, str] | None:
+    """The lines that a function stands in, and all of its file as it was read; None where the file is another by now."""
+    root = f.node
+    while root.parent is not None:
+        root = root.parent
+    row, column = root.start_point  # the tree begins where the first token does
+    whole = b"\n" * row + b" " * column + (root.text or b"")
+    path = Path(f.file)
+    if path.is_file():
+        now = path.read_bytes()
+        if _plain(now)[root.start_byte : root.end_byte] != root.text:
+            return None
+        whole = now
+    lines = whole.decode().splitlines(keepends=True)
+    return "".join(lines[f.line - 1 : int(f.node.end_point[0]) + 1]), whole.decode()
+
+
+def reparsed(f: Function, lines: str) -> Function:
+    """A function as it reads with other lines in the place of its own.
+
+    Raises:
+        SyntaxError: lines that are not read as C++, or as one function of this name.
+    """
+    root = _parser().parse(_plain(("\n" * (f.line - 1) + lines).encode())).root_node
+    found = Sources(f.file)
+    _collect(root, found, f.file)
+    same = found.functions.get(f.name, [])
+    if len(same) != 1 or same[0].node.has_error:
+        raise SyntaxError(f"line {f.line} of {f.file} is not read as {f.name}")
+    return replace(f, node=same[0].node)
 
 
 def refuse_errors(f: Function) -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import ast
 from itertools import combinations, permutations
 
-from derivcheck.diagnosis.repair.edits.reader import EditReader, Edits, Place
+from derivcheck.diagnosis.repair.change import Edits, Place
+from derivcheck.diagnosis.repair.edits.reader import EditReader
 
 _FUNCTIONS = {
     "sum": ("mean",),

@@ -6,9 +6,10 @@ import ast
 from collections.abc import Iterator
 from typing import Any
 
+from derivcheck.diagnosis.repair.change import Change, Edits
 from derivcheck.diagnosis.repair.edits.calls import attribute, call
 from derivcheck.diagnosis.repair.edits.operators import comparison, operation, unary
-from derivcheck.diagnosis.repair.edits.reader import Change, EditReader, Edits
+from derivcheck.diagnosis.repair.edits.reader import EditReader
 from derivcheck.diagnosis.repair.edits.statements import assignment, of_lines
 from derivcheck.diagnosis.repair.edits.values import axes, bounds, constant, name, subscript
 from derivcheck.diagnosis.repair.edits.wrapping import anything

@@ -8,7 +8,8 @@ from typing import Any
 
 import torch
 
-from derivcheck.diagnosis.repair.edits.reader import Change, EditReader
+from derivcheck.diagnosis.repair.change import Change
+from derivcheck.diagnosis.repair.edits.reader import EditReader
 from derivcheck.diagnosis.repair.pieces import CodePiece
 
 Scope = Callable[[CodePiece, ast.AST], Mapping[str, Any]]  # the variables that may be read at a node, with their values

@@ -5,7 +5,8 @@ from __future__ import annotations
 import ast
 from collections.abc import Callable
 
-from derivcheck.diagnosis.repair.edits.reader import EditReader, Edits, Place
+from derivcheck.diagnosis.repair.change import Edits, Place
+from derivcheck.diagnosis.repair.edits.reader import EditReader
 
 OPERATORS: dict[type[ast.operator], str] = {
     ast.Add: "+",

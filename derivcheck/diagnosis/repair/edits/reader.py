@@ -4,38 +4,13 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 
-from derivcheck.diagnosis.repair.pieces import CodePiece, Span
+from derivcheck.diagnosis.repair.change import Place, clipped
+from derivcheck.diagnosis.repair.pieces import CodePiece
+from derivcheck.diagnosis.repair.source_piece import Span
 
-Place = tuple[Span, str]
-Edits = Iterator[tuple[list[Place], str, float]]  # what is replaced, in words what was wrong, a cost
 _ATOM = (ast.Name, ast.Call, ast.Attribute, ast.Subscript, ast.Constant, ast.Tuple, ast.List)
-
-
-@dataclass(frozen=True)
-class Change:
-    """A change of the user's text.
-
-    Attributes:
-        piece: which text.
-        places: what is replaced by what.
-        words: what it says was wrong, in words of the field and the user's own code.
-        cost: how much of a change it is.
-        line: where.
-    """
-
-    piece: CodePiece
-    places: tuple[Place, ...]
-    words: str
-    cost: float
-    line: int
-
-    @property
-    def text(self) -> str:
-        """The piece as it reads then."""
-        return self.piece.changed(self.places)
 
 
 class EditReader:
@@ -144,9 +119,3 @@ def variables(piece: CodePiece, node: ast.AST, around: Mapping[ast.AST, ast.AST]
             for g in n.generators:
                 found.update(dict.fromkeys(s.id for s in ast.walk(g.target) if isinstance(s, ast.Name)))
     return list(found)
-
-
-def clipped(text: str, most: int = 60) -> str:
-    """A text on one line, cut where it is long."""
-    text = " ".join(text.split())
-    return text if len(text) <= most else text[: most - 1] + "…"

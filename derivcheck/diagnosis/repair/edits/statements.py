@@ -6,8 +6,9 @@ import ast
 from collections.abc import Iterator
 from itertools import combinations, product
 
+from derivcheck.diagnosis.repair.change import Change, Edits, Place
 from derivcheck.diagnosis.repair.edits.operators import OPERATORS, OTHER, signs
-from derivcheck.diagnosis.repair.edits.reader import Change, EditReader, Edits, Place
+from derivcheck.diagnosis.repair.edits.reader import EditReader
 
 
 def assignment(r: EditReader, node: ast.AugAssign | ast.Assign) -> Edits:

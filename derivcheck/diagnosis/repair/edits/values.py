@@ -5,7 +5,8 @@ from __future__ import annotations
 import ast
 from itertools import combinations, permutations
 
-from derivcheck.diagnosis.repair.edits.reader import EditReader, Edits
+from derivcheck.diagnosis.repair.change import Edits
+from derivcheck.diagnosis.repair.edits.reader import EditReader
 
 
 def name(r: EditReader, node: ast.Name) -> Edits:

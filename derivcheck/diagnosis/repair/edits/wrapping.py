@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import ast
 
-from derivcheck.diagnosis.repair.edits.reader import EditReader, Edits
+from derivcheck.diagnosis.repair.change import Edits
+from derivcheck.diagnosis.repair.edits.reader import EditReader
 
 
 def anything(r: EditReader, node: ast.expr) -> Edits:
