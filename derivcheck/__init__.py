@@ -16,6 +16,8 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from derivcheck.audit.audit import audit as audit
+    from derivcheck.audit.outcome import Audit as Audit
     from derivcheck.checking.check import assert_gradients as assert_gradients
     from derivcheck.checking.check import check as check
     from derivcheck.checking.gradcheck import gradcheck as gradcheck
@@ -53,6 +55,8 @@ _PUBLIC = {
     "NotProved": "derivcheck.proof.report.proof",
     "cuda": "derivcheck.kernels.cuda.read",
     "row": "derivcheck.operators.language.row",
+    "audit": "derivcheck.audit.audit",
+    "Audit": "derivcheck.audit.outcome",
     "train": "derivcheck.training.train",
     "check_accumulation": "derivcheck.training.accumulation",
     "History": "derivcheck.training.history",

@@ -1,6 +1,6 @@
-"""The pytest plugin: the fixture ``check_gradients``, the marker ``gradients``, and ``--derivcheck-report FILE``.
+"""The pytest plugin: the fixture ``check_gradients``, the marker ``gradients``, reports (``--derivcheck-report``) and audits.
 
-Loaded by entry point; it imports nothing but pytest until a test asks for the fixture.
+Loaded by entry point; it imports nothing but pytest until a test asks for the fixture, or the command line for an audit.
 
     @pytest.mark.gradients(dtypes=["float64", "float32"], layouts=["contiguous", "transposed"], shapes=[(5, 3), (1, 7)])
     def test_my_norm(check_gradients, gradient_variant):
@@ -23,10 +23,13 @@ import pytest
 if TYPE_CHECKING:
     import torch  # a suite that asks for nothing loads nothing
 
+    from derivcheck.audit.outcome import Audit
     from derivcheck.checking.report.report import Report
     from derivcheck.files import Outputs  # a suite that asks for nothing loads nothing
 
 _REPORTS = pytest.StashKey[list[dict[str, Any]]]()
+_SUITE = pytest.StashKey[Any]()
+_AUDITS = pytest.StashKey[list[dict[str, Any]]]()
 _KINDS = ("dtypes", "devices", "shapes", "layouts")
 
 
@@ -67,12 +70,25 @@ class Variant:
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
+    """The options, in a group of their own."""
     group = parser.getgroup("derivcheck")
     group.addoption(
         "--derivcheck-report",
         metavar="FILE",
         default=None,
         help="write the reports of all gradient checks of this run to FILE as JSON, and beside it one HTML page",
+    )
+    group.addoption(
+        "--derivcheck-audit",
+        action="store_true",
+        help="check every hand-written backward that the suite runs, at the tensors that reach it; a wrong one fails the run",
+    )
+    group.addoption(
+        "--derivcheck-allow",
+        metavar="NAME",
+        action="append",
+        default=[],
+        help="with --derivcheck-audit: this one ('Grad*' fits several) is meant not to be the gradient; repeatable",
     )
 
 
@@ -84,6 +100,7 @@ def pytest_configure(config: pytest.Config) -> None:
         "fixture gradient_variant tells which, check_gradients uses its type and device",
     )
     config.stash[_REPORTS] = []
+    config.stash[_AUDITS] = []
     file = config.getoption("--derivcheck-report")
     if file and not hasattr(config, "workerinput"):
         from derivcheck.errors import InputError  # a suite that asks for nothing loads nothing
@@ -92,6 +109,20 @@ def pytest_configure(config: pytest.Config) -> None:
             _outputs(file)[0].ask()
         except InputError as e:
             raise pytest.UsageError(str(e)) from None
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """With ``--derivcheck-audit`` look from here on; the controller of pytest-xdist runs no test."""
+    config = session.config
+    if config.getoption("--derivcheck-audit") and not (config.getoption("numprocesses", None) and not _is_worker(config)):
+        from derivcheck.audit.suite import Suite  # a suite that asks for nothing loads nothing
+
+        config.stash[_SUITE] = Suite()
+        config.stash[_SUITE].start()
+
+
+def _is_worker(config: pytest.Config) -> bool:
+    return hasattr(config, "workerinput")
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -175,11 +206,14 @@ def _line_in_test(item: pytest.Item, excinfo: pytest.ExceptionInfo[BaseException
 @pytest.hookimpl(optionalhook=True)
 def pytest_testnodedown(node: Any, error: object) -> None:
     """Take over what a worker of pytest-xdist collected."""
-    node.config.stash[_REPORTS].extend(getattr(node, "workeroutput", {}).get("derivcheck_reports", []))
+    output = getattr(node, "workeroutput", {})
+    node.config.stash[_REPORTS].extend(output.get("derivcheck_reports", []))
+    node.config.stash[_AUDITS].extend(output.get("derivcheck_audits", []))
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Write the report; a worker of pytest-xdist hands its part to the controller."""
+    """Check what an audit has seen, and write the report; a worker of pytest-xdist hands its part to the controller."""
+    _audited(session)
     file = session.config.getoption("--derivcheck-report")
     if not file:
         return
@@ -194,6 +228,32 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     outputs, json_file, html_file = _outputs(file)
     text = json.dumps({"reports": reports}, indent=1) + "\n"
     outputs.write({json_file: marked(text, "json"), html_file: marked(page(reports), "html")})
+
+
+def _audited(session: pytest.Session) -> None:
+    """The checks of an audit; a wrong gradient fails a run that has no other failure."""
+    config = session.config
+    suite = config.stash.get(_SUITE, None)
+    if suite is not None:
+        config.stash[_AUDITS].append(suite.finish())
+    if _is_worker(config):
+        config.workeroutput["derivcheck_audits"] = config.stash[_AUDITS]  # type: ignore[attr-defined]
+    elif config.stash[_AUDITS] and _audit_of(config).faulty and session.exitstatus in (pytest.ExitCode.OK, 5):
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def _audit_of(config: pytest.Config) -> Audit:
+    from derivcheck.audit.suite import together  # a suite that asks for nothing loads nothing
+
+    parts: list[Any] = config.stash[_AUDITS]
+    return together(parts, config.getoption("--derivcheck-allow"))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """The table of an audit, and what is wrong."""
+    if config.stash[_AUDITS]:
+        terminalreporter.section("derivcheck audit")
+        terminalreporter.write_line(str(_audit_of(config)))
 
 
 def _outputs(file: str) -> tuple[Outputs, Path, Path]:

@@ -19,7 +19,8 @@ PACKAGE = Path(__file__).parent.parent / "derivcheck"
 
 LAYERS = (  # top first
     ("cli",),
-    ("training", "pytest_plugin"),
+    ("pytest_plugin",),
+    ("audit", "training"),
     ("strategies",),
     ("prove",),  # torch code and index text into Programs, then the proof room; a refutation is diagnosed by the check
     ("checking",),
@@ -42,6 +43,7 @@ TYPES_ONLY: set[tuple[str, str]] = set()  # imports that only types need, which 
 LIBRARIES = {
     "torch": {
         "cli",
+        "audit",
         "training",
         "pytest_plugin",
         "strategies",

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from derivcheck.checking.check import check, check_at
-from derivcheck.checking.subject.function import function_of, positional
+from derivcheck.checking.subject.function import argument_names, function_of, named
 from derivcheck.checking.witnesses.fast import agrees
 from derivcheck.errors import GradientMismatch, InputError, UnsupportedOperation
 
@@ -124,7 +124,7 @@ def by_name(func: Callable[..., Any], inputs: torch.Tensor | Sequence[Any], who:
             f"{who} expects at least one input tensor to require gradient, but none of them have requires_grad=True."
         )
     forward = function_of(func)
-    names = _names(func, len(args)) if forward is None else _named(positional(forward), len(args))
+    names = _names(func, len(args)) if forward is None else argument_names(forward, len(args))
     first = args[wanted[0]]
     return NamedCall(
         forward or _by_name(func, names),
@@ -140,14 +140,9 @@ def by_name(func: Callable[..., Any], inputs: torch.Tensor | Sequence[Any], who:
 def _names(func: Any, count: int) -> list[str]:
     kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
     try:
-        return _named([p for p in inspect.signature(func).parameters.values() if p.kind in kinds], count)
+        return named([p for p in inspect.signature(func).parameters.values() if p.kind in kinds], count)
     except (TypeError, ValueError):
-        return _named([], count)
-
-
-def _named(parameters: list[inspect.Parameter], count: int) -> list[str]:
-    names = [p.name for p in parameters if p.kind is not p.VAR_POSITIONAL]
-    return [names[k] if k < len(names) else f"input_{k}" for k in range(count)]
+        return named([], count)
 
 
 def _by_name(func: Callable[..., Any], names: list[str]) -> Callable[..., Any]:

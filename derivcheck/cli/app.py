@@ -257,3 +257,28 @@ def notes(
     from derivcheck.cli.commands import write_notes  # torch is loaded when a command runs
 
     return write_notes(target, loss, dims, const or [], format, style, lang, sizes, detail, out, force)
+
+
+@app.command("audit")
+@_exits
+def audit(
+    script: Annotated[
+        list[str] | None, typer.Argument(metavar="[SCRIPT] [-- ARGUMENTS]", help="A script, and after -- its own arguments.")
+    ] = None,
+    module: Annotated[
+        str, _option("Run a module instead of a script, as python -m does.", "PACKAGE.MODULE", "-m", "--module")
+    ] = "",
+    steps: Annotated[int, _option("Backward passes until the script is stopped.", min=1)] = 2,
+    html: Annotated[Path | None, _option("Also write one HTML page.", "FILE.html")] = None,
+    allow: Annotated[list[str] | None, _option("Meant not to be the gradient: 'Grad*'; repeatable.", "NAME")] = None,
+    seed: Seed = 0,
+    json: Json = False,
+    force: Force = False,
+) -> int:
+    """Run your training script, and check every hand-written backward that it runs at the tensors that reach it.
+
+    Example: derivcheck audit train.py --html audit.html -- --epochs 1
+    """
+    from derivcheck.cli.audit import run_audit  # torch is loaded when a command runs
+
+    return run_audit(script or [], module, steps, html, allow or [], seed, json, force)

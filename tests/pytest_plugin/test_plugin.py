@@ -149,3 +149,15 @@ def test_what_is_refused_is_its_sentence_in_the_failure(tmp_path: Path) -> None:
     assert "UnsupportedOperation: aten." in out and "InputError: input is NaN at [0] (3 such of 3)" in out
     assert "test_layer.py:4: check_gradients(" in out
     assert "Traceback" not in out and "derivcheck/tracing" not in out and "def check(" not in out
+
+
+RUNS = "def test_square():\n    Square.apply(torch.randn(5, requires_grad=True)).sum().backward()\n"
+
+
+def test_an_audit_checks_what_the_suite_runs(tmp_path: Path) -> None:
+    code, out = run(project(tmp_path, 3, RUNS), "--derivcheck-audit")
+    assert code == 1 and "1 passed" in out, out
+    assert "the test suite: 1 backward pass, 1 hand-written backward: 1 wrong" in out
+    assert "line layer.py:16: `return 3 * x * grad_output`" in out
+    code, out = run(tmp_path, "--derivcheck-audit", "--derivcheck-allow", "Square", "-n", "1")
+    assert code == 0 and "1 wrong, allowed" in out, out

@@ -54,6 +54,17 @@ def positional(function: Any) -> list[inspect.Parameter]:
     return found if separate(function) or found[:1] and found[0].kind is inspect.Parameter.VAR_POSITIONAL else found[1:]
 
 
+def argument_names(function: Any, count: int) -> list[str]:
+    """Names for so many arguments of ``apply``: its forward's own, then ``input_3`` and so on for what ``*args`` takes."""
+    return named(positional(function), count)
+
+
+def named(parameters: Sequence[inspect.Parameter], count: int) -> list[str]:
+    """Names for so many positional arguments."""
+    names = [p.name for p in parameters if p.kind is not p.VAR_POSITIONAL]
+    return [names[k] if k < len(names) else f"input_{k}" for k in range(count)]
+
+
 def separate(function: Any) -> bool:
     """Whether forward and setup_context are written apart (then forward has no ctx)."""
     return bool(function.setup_context is not torch.autograd.function._SingleLevelFunction.setup_context)
