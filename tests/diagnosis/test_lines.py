@@ -12,11 +12,14 @@ import torch.nn.functional as F
 from torch import Tensor
 
 import derivcheck as dc
-from tests.gallery import layer_norm
 
 
 def drawn(*shape: int) -> Tensor:
     return torch.randn(*shape, dtype=torch.float64, generator=torch.Generator().manual_seed(sum(shape)))
+
+
+def layer_norm(x: Tensor, w: Tensor, b: Tensor) -> Tensor:
+    return F.layer_norm(x, (x.shape[-1],), w, b, 1e-5)
 
 
 def unbiased(grad_output: Tensor, x: Tensor, w: Tensor, b: Tensor) -> dict[str, Tensor]:
@@ -181,3 +184,20 @@ def test_each_gradient_has_its_own_line() -> None:
     assert [[line.code.split(" ")[0] for line in report[n].lines] for n in "xw"] == [["dx"], ["dw"]]
     text = str(report)
     assert text.count(Path(__file__).name) == 2, text
+
+
+class CubedTwice(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        ctx.save_for_backward(x)
+        return x * x * x
+
+    @staticmethod
+    def backward(ctx: Any, g: Tensor) -> Tensor:
+        (x,) = ctx.saved_tensors
+        return 2 * x * x * g
+
+
+def test_inputs_that_require_a_gradient_hide_no_fix() -> None:
+    report = dc.check(CubedTwice, {"x": drawn(6, 4).requires_grad_()}, order=1)
+    assert report["x"].fix is not None and report["x"].lines

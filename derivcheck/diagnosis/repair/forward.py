@@ -60,7 +60,8 @@ def _named(value: Array | None, tensors: Mapping[str, torch.Tensor]) -> str | No
     """The variable that has this value."""
     if value is None or value.size < 2:
         return None
-    same = (n for n, v in tensors.items() if tuple(v.shape) == value.shape and np.allclose(v.double().numpy(), value))
+    shaped = ((n, v.detach().double().cpu().numpy()) for n, v in tensors.items() if tuple(v.shape) == value.shape)
+    same = (n for n, v in shaped if np.allclose(v, value))
     return next(same, None)
 
 
