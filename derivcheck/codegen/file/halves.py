@@ -14,6 +14,7 @@ from typing import NamedTuple
 from derivcheck.codegen.file.shapes import Sizes
 from derivcheck.codegen.file.source import File, Items, live, nodes_of, read_by
 from derivcheck.codegen.graph.nodes import Node
+from derivcheck.codegen.rewriting.pinned import at_sizes, pinned_sizes
 from derivcheck.notation.integers.polynomials import Size
 from derivcheck.notation.program.definitions import Input
 from derivcheck.notation.program.program import Program
@@ -44,6 +45,8 @@ def halves(
 
     ``lean``: writing into what nobody reads again; ``fused``: for a compiler; ``banded``: lean, for large tensors.
     """
+    pinned = pinned_sizes(forward)
+    forward, adjoint = at_sizes(forward, pinned), at_sizes(adjoint, pinned)
     whole = File(forward, adjoint, "", {}, wrt)
     whole.vectors, whole.lean = fused, lean
     items = whole.lowered()

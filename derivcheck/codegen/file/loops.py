@@ -92,6 +92,8 @@ class Loop:
                     shape = writer.spelling.sizes(d.dims)
                     text += f" if {length} else torch.zeros({shape}, dtype={dtype}, device={writer.spelling.device})"
                 writer.line(f"{scope.variables[d.name]} = {text}")
+            writer.drop(scope.variables[f"{d.name} steps"])
+        writer.whole({d.name: scope.variables[d.name] for d in self.group if d.name in self.needed})
 
     def _branch(self, b: Branch, writer: Writer, scope: Scope, variable: str) -> None:
         """Write one step: its definitions, or ``if`` and ``else``."""

@@ -24,7 +24,9 @@ from derivcheck.codegen.graph.lean import LeanWriter
 from derivcheck.codegen.graph.nodes import Node
 from derivcheck.codegen.graph.spell import NodeSpelling
 from derivcheck.codegen.graph.write import Writer
+from derivcheck.codegen.lowering.cumulative import product_so_far
 from derivcheck.codegen.lowering.lower import Lowering
+from derivcheck.codegen.rewriting.pinned import at_sizes, pinned_sizes
 from derivcheck.codegen.rewriting.rewrite import rewritten
 from derivcheck.codegen.rewriting.unnamed import named
 from derivcheck.errors import InputError
@@ -92,6 +94,8 @@ class File:
         self, forward: Program, adjoint: Program | None, name: str, values: Mapping[str, Any], wrt: Sequence[str] | None
     ) -> None:
         """Gather what is to be written, and give inputs and sizes their names."""
+        pinned = pinned_sizes(forward)
+        forward, adjoint = at_sizes(forward, pinned), at_sizes(adjoint, pinned) if adjoint is not None else None
         self.forward, self.adjoint, self.title, self.values = forward, adjoint, name, values
         self.wrt = tuple(wrt) if wrt is not None else _wrt(forward, adjoint)
         self.arguments = adjoint.arguments if adjoint is not None else forward.arguments
@@ -150,6 +154,11 @@ class File:
         if not self.lean:
             definitions = _spelled_or_needed(_recordable(definitions), self.outputs)
         for group in groups(definitions):
+            if len(group) == 1 and (product := product_so_far(group[0])) is not None:
+                term, axis = product
+                factor = low.define(replace(group[0], term=term))
+                items.append((group[0].name, low.graph.node("cumprod", (factor,), (axis,), factor.dims, factor.kind)))
+                continue
             if len(group) > 1 or (group[0].recurrent and (group[0].spelling is None or group[0].spelling.of is not None)):
                 items.append((group[0].name, lower_group(low, group)))
                 continue

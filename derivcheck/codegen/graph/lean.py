@@ -10,21 +10,34 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
+from derivcheck.codegen.graph.looping import LoopingWriter
 from derivcheck.codegen.graph.names import Names
 from derivcheck.codegen.graph.nodes import FLOAT, NUMBER, ONE_SIZE, SCALAR, Node
 from derivcheck.codegen.graph.spell import NodeSpelling
-from derivcheck.codegen.graph.write import Writer
 
-_VIEWS = frozenset(
-    {"permute", "unsqueeze", "reshape", "expand", "slice", "select", "diagonal", "window", "select_or_0", "item"}
-)
+_VIEWS = frozenset({"permute", "unsqueeze", "reshape", "expand", "slice", "select", "diagonal", "select_or_0", "item"})
 _LEAVES = frozenset({"var", "number", "step"})
 _ARITHMETIC = frozenset({"add", "sub", "mul", "div"})
 UNARY = frozenset({"neg", "sqrt", "rsqrt"})
 FUNCTIONS = frozenset({"exp", "tanh", "erf", "sigmoid", "log", "sin", "cos", "expm1", "log1p", "sqrt", "rsqrt"})
 _OWN = frozenset(
     {*_ARITHMETIC, *UNARY, "func", "pow", "where", "matmul", "addmm", "einsum", "to_float", "zeros", "full", "take", "gather"}
-) | {"scatter", "scatter_add", "add_at", "cumsum", "flip", "cat", "stack", "sum", "mean", "amax", "amin", "prod", "dot"}
+) | {
+    "scatter",
+    "scatter_add",
+    "add_at",
+    "cumsum",
+    "cumprod",
+    "flip",
+    "cat",
+    "stack",
+    "sum",
+    "mean",
+    "amax",
+    "amin",
+    "prod",
+    "dot",
+}
 # what makes a tensor of its own
 
 
@@ -59,7 +72,7 @@ class Joined:
         self.c, self.x, self.y, self.minus = c, x, y, minus
 
 
-class LeanWriter(Writer):
+class LeanWriter(LoopingWriter):
     """Writes each operation as a statement of its own."""
 
     def __init__(self, spelling: NodeSpelling, names: Names, given: Mapping[Node, str] | None = None) -> None:
@@ -74,6 +87,8 @@ class LeanWriter(Writer):
         self.said: set[str] = set()  # definitions that have a line of their own
         self.mine: dict[Node, str] = {}  # tensors that a statement of ours made, each with a variable
         self.free: list[Node] = []
+        self.looped: dict[str, str] = {}  # what loops have made, each with a variable
+        self.last_of: dict[str, int] = {}  # when a variable that is no operation's is read for the last time
 
     # -- the schedule -----------------------------------------------------------------------
     def plan(self, items: Sequence[tuple[str, str, Sequence[Node], bool]], kept: Iterable[str]) -> None:
@@ -102,10 +117,13 @@ class LeanWriter(Writer):
                 self.meant[name] = node
                 self.titles.setdefault(node, variable)
         self._append(part, inner)
+        for name, node in self.meant.items():  # a line of its own that is a view comes after what it is read by
+            if is_view(node) or node.op in _LEAVES:
+                self.last_of.update(dict.fromkeys(self._held(node)[1] | {name}, KEPT))
         for name in kept:
+            self.last_of[name] = KEPT
             if name in self.meant:
-                for base in self._bases(self.meant[name]):
-                    self.last[base] = KEPT
+                self._read([self.meant[name]], KEPT)
 
     def _below(self, roots: Iterable[Node]) -> dict[Node, None]:
         """The nodes that some roots are made of; what has a variable already is not looked into."""
@@ -181,24 +199,43 @@ class LeanWriter(Writer):
 
     def _read(self, args: Iterable[Node], when: int) -> None:
         for a in args:
-            for base in self._bases(a):
+            bases, variables = self._held(a)
+            for base in bases:
                 self.last[base] = max(when, self.last.get(base, 0))
+            for name in variables:
+                self.last_of[name] = max(when, self.last_of.get(name, 0))
 
     def _bases(self, node: Node) -> set[Node]:
         """The operations whose memory it may be."""
+        return self._held(node)[0]
+
+    def _held(self, node: Node) -> tuple[set[Node], set[str]]:
+        """The operations, and what else has a variable, whose memory it may be."""
         found: set[Node] = set()
+        variables: set[str] = set()
         stack = [node]
         while stack:
             n = stack.pop()
             if n.op == "var" and n.params[0] in self.meant:
                 stack.append(self.meant[n.params[0]])
+            elif n.op == "var":
+                variables.add(n.params[0])
             elif is_view(n) and n not in self.scopes[0]:
                 stack.extend(n.args)
             elif n.op not in _LEAVES:
                 found.add(n)
                 if not owns(n):
                     stack.extend(n.args)
-        return found
+        return found, variables
+
+    def drop(self, variable: str) -> None:
+        """Steps that have been put together are not needed apart."""
+        self.line(f"del {variable}")
+
+    def whole(self, variables: Mapping[str, str]) -> None:
+        """What a loop has made goes after its last reader."""
+        self.looped.update(variables)
+        self.forget_parts()
 
     def named(self, definition: str, name: str, node: Node) -> None:
         """Define, and know the definition from now on by its name."""
@@ -235,6 +272,8 @@ class LeanWriter(Writer):
         """By its name, and views where they are used; a definition that is one is that, where its line has not come yet."""
         if node.op == "var" and node.params[0] in self.meant and node.params[0] not in self.said and len(self.blocks) == 1:
             return self.text(self.meant[node.params[0]], level)
+        if len(self.blocks) > 1 and node.op == "select" and node.loops and not node.args[0].loops:
+            return self.element(node)
         known = self.known(node)
         if known is None and len(self.blocks) == 1 and (is_view(node) or node.op in _LEAVES):
             text, own = self.spelling.node(node, lambda k, lv: self.text(node.args[k], lv))
@@ -258,6 +297,8 @@ class LeanWriter(Writer):
                 self.free.append(n)
             else:
                 self.line(f"del {self.mine.pop(n)}")
+        for name in [name for name in self.looped if self.last_of.get(name, 0) <= self.at]:
+            self.line(f"del {self.looped.pop(name)}")
 
     def _take(self, n: Node) -> str:
         """The variable of a tensor that is written into: it is no longer what it was."""

@@ -29,7 +29,9 @@ for _relation in (">=", ">", "<=", "<", "==", "!="):
 
 _PREFIX = {"neg": "-", "not": "~"}
 _CALLS = frozenset({"sqrt", "rsqrt", "where", "maximum", "minimum", "addmm", "dot"})  # torch's, of the arguments alone
-_ALONG = frozenset({"sum", "mean", "amax", "amin", "prod", "argmax", "argmin", "cumsum", "flip"})  # methods, along dimensions
+_ALONG = frozenset(
+    {"sum", "mean", "amax", "amin", "prod", "argmax", "argmin", "cumsum", "cumprod", "flip"}
+)  # methods, along dimensions
 
 
 class NodeSpelling:
@@ -273,7 +275,7 @@ class NodeSpelling:
         return f"torch.zeros({self.sizes(n.dims)}, dtype={dtype}, device={self.device})"
 
     def _scatter_add(self, n: Node, p: tuple[Any, ...], arg: Arg) -> str:
-        return f"{self._zeros(n)}.scatter_add({p[0]}, {arg(1, 0)}, {arg(0, 0)})"
+        return f"{self._zeros(n)}.scatter_add{self.inplace}({p[0]}, {arg(1, 0)}, {arg(0, 0)})"
 
     def _add_at(self, n: Node, p: tuple[Any, ...], arg: Arg) -> str:
         return f"{arg(0, ATOM)}.scatter_add({p[0]}, {arg(1, 0)}, {arg(2, 0)})"

@@ -111,6 +111,12 @@ class Writer:
     def loop(self) -> None:
         """A loop comes next, which computes by itself what it needs."""
 
+    def drop(self, variable: str) -> None:
+        """A loop's steps have been put together: who reads them needs no line for it."""
+
+    def whole(self, variables: Mapping[str, str]) -> None:
+        """A loop has made these definitions, each in its variable."""
+
     def line(self, text: str) -> None:
         """A statement in the block at hand; a call that is too long for a line goes over several."""
         if len(text) > LONG and _is_call(text):

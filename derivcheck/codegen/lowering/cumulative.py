@@ -10,9 +10,12 @@ from derivcheck.codegen.lowering.frame import Frame
 from derivcheck.codegen.lowering.reading import padded
 from derivcheck.codegen.lowering.summed import SummedProduct
 from derivcheck.notation.integers.polynomials import Index, Poly, as_poly, i_poly
+from derivcheck.notation.program.definitions import Definition
+from derivcheck.notation.terms.brackets import bracket
 from derivcheck.notation.terms.build import add, mul
-from derivcheck.notation.terms.nodes import Add, Bracket, Func, Term
+from derivcheck.notation.terms.nodes import Add, Bracket, Func, Ref, Term
 from derivcheck.notation.terms.substitute import summation
+from derivcheck.notation.terms.walk import factors
 
 
 class PlacesCompared(NamedTuple):
@@ -98,3 +101,18 @@ def _cumsum(low: Frame, node: Node, k: int) -> Node:
 
 def _flip(low: Frame, node: Node, k: int) -> Node:
     return low.graph.node("flip", (node,), (k,), node.dims, node.kind)
+
+
+def product_so_far(d: Definition) -> tuple[Term, int] | None:
+    """``(x, a)`` where the definition is ``p[k] := ([k = 0] + [k >= 1]·p[k − 1])·x[k]`` along its dimension ``a``."""
+    parts = factors(d.term)
+    own = [t for t in parts if d.name in t.names]
+    if len(own) != 1 or not isinstance(own[0], Add) or len(own[0].args) != 2:
+        return None
+    for a, k in enumerate(d.indices):
+        at = [i_poly(i) for i in d.indices]
+        at[a] = at[a] - 1
+        before = add(bracket("==", i_poly(k)), mul(bracket(">=", i_poly(k) - 1), Ref(d.name, tuple(at))))
+        if own[0] is before:
+            return mul(*(t for t in parts if t is not own[0])), a
+    return None

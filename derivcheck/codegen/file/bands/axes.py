@@ -17,7 +17,7 @@ _ELEMENTWISE = frozenset(
     | {">=", ">", "<=", "<", "==", "!=", "func", "to_float", "to_int", "clamp", "clamp_by"}
 )
 _REDUCED = frozenset({"sum", "mean", "amax", "amin"})
-_ALONG = frozenset({"cumsum", "flip", "slice", "window", "repeat"})  # the first parameter is the dimension that is not plain
+_ALONG = frozenset({"cumsum", "cumprod", "flip", "slice", "window", "repeat"})  # all but the dimension that is a parameter
 _SOFTMAX = re.compile(r"torch\.(?:log_)?softmax\(\{\}, dim=(-?\d+)\)")
 
 Places = tuple[int | None, ...]

@@ -1,0 +1,120 @@
+"""Code that writes into its temporaries: what is read twice is there both times, and loops compute what they need alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+import derivcheck as dc
+from derivcheck.codegen.file.variants import lean_source
+from derivcheck.layer.lean import LEAN, variant
+
+
+def compositing(a: Tensor, c: Tensor) -> Tensor:
+    left = torch.cumprod(1 - a, 1)
+    w = a * torch.cat((torch.ones_like(a[:, :1]), left[:, :-1]), 1)
+    return (w.unsqueeze(-1) * c).sum(1)
+
+
+def shifted(x: Tensor) -> Tensor:
+    """A part of x read at two places, as it is and multiplied."""
+    y = torch.exp(x)
+    return y * torch.nn.functional.pad(y[:, 1:], (1, 0)) + torch.nn.functional.pad(y[:, 1:], (1, 0)).square()
+
+
+def whole_and_part(x: Tensor) -> tuple[Tensor, Tensor]:
+    y = torch.tanh(x)
+    return y[:, 1:], y * y + 1
+
+
+def scanned(x: Tensor) -> Tensor:
+    return torch.cumprod(torch.sigmoid(x), 0) * torch.cumprod(x, 1)
+
+
+CASES: dict[str, tuple[Callable[..., Any], tuple[tuple[int, ...], ...]]] = {
+    "compositing": (compositing, ((3, 5), (3, 5, 2))),
+    "shifted": (shifted, ((4, 6),)),
+    "a part is returned": (whole_and_part, ((4, 6),)),
+    "products so far": (scanned, ((4, 3),)),
+}
+
+
+def as_tuple(found: Any) -> tuple[Tensor, ...]:
+    return found if isinstance(found, tuple) else (found,)
+
+
+@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("rows", [1, 4])
+def test_gradients_are_autograds_and_inputs_stay(name: str, rows: int) -> None:
+    f, shapes = CASES[name]
+    torch.manual_seed(rows)
+    names = ["x0", "x1"][: len(shapes)]
+
+    def data(n: int) -> list[Tensor]:
+        return [torch.rand(n, *s[1:], dtype=torch.float64) for s in shapes]
+
+    d = dc.derive(lambda **xs: f(*xs.values()), **dict(zip(names, data(3))))
+    leaves = [x.requires_grad_() for x in data(rows)]
+    outs = as_tuple(f(*leaves))
+    ups = [torch.randn_like(o) for o in outs]
+    wanted = [*outs, *torch.autograd.grad(outs, leaves, ups)]
+    inputs = {n: x.detach() for n, x in zip(names, leaves)} | dict(zip(d.upstream, ups))
+    before = {n: t.clone() for n, t in inputs.items()}
+    assert variant(inputs.values()) == LEAN
+    results = []
+    for _ in range(2):
+        value, grads = d.compile()(**inputs)
+        results.append([*as_tuple(value), *(grads[n] for n in names)])
+    for found in results:  # the first as well, after the second call
+        for h, w in zip(found, wanted, strict=True):
+            torch.testing.assert_close(h, w.detach(), rtol=1e-10, atol=1e-12)
+    assert all(torch.equal(inputs[n], t) for n, t in before.items())
+
+
+def test_a_product_so_far_is_torchs() -> None:
+    d = dc.derive(lambda x: torch.cumprod(x, 1), x=torch.rand(3, 4))
+    forward = lean_source(d.program, None)
+    assert ".cumprod(" in forward and "range(" not in forward
+    x = torch.tensor([[2.0, 0.0, 3.0, 0.0, 5.0]], dtype=torch.float64, requires_grad=True)
+    up = torch.randn(1, 5, dtype=torch.float64)
+    (wanted,) = torch.autograd.grad(torch.cumprod(x, 1), x, up)
+    torch.testing.assert_close(d.compile()(x=x.detach(), grad_output=up)[1]["x"], wanted)
+
+
+def test_another_recurrence_is_no_product() -> None:
+    """``p[k] = (2·[k = 0] + p[k − 1])·x[k]`` starts elsewhere, and its code is a loop."""
+    text = "p[k] := (2*[k == 0] + [k - 1 >= 0]*p[k - 1])*x[k]"
+    d = dc.derive(text, dims={"x": "N"})
+    assert ".cumprod(" not in lean_source(d.program, None)
+    x = torch.rand(4, dtype=torch.float64)
+    torch.testing.assert_close(d.compile()(x=x, grad_output=torch.ones(4, dtype=torch.float64))[0], 2 * torch.cumprod(x, 0))
+
+
+def lstm(x: Tensor, h: Tensor, c: Tensor, w: Tensor, u: Tensor) -> Tensor:
+    zero = torch.zeros_like(w[:, 0])
+    return torch.lstm(x, (h[None], c[None]), (w, u, zero, zero), True, 1, 0.0, False, False, False)[0]
+
+
+def test_gates_of_a_known_width_lie_side_by_side() -> None:
+    """The width is 8, which the shapes say: the four gates fill the weight's gradient, and no block is set in zeros."""
+    torch.manual_seed(0)
+
+    def data(t: int, n: int) -> dict[str, Tensor]:
+        shapes = {"x": (t, n, 3), "h": (n, 8), "c": (n, 8), "w": (32, 3), "u": (32, 8)}
+        return {k: torch.randn(s, dtype=torch.float64) for k, s in shapes.items()}
+
+    d = dc.derive(lstm, **data(4, 3))
+    if not any("== 8" in c for c in d.conditions):
+        pytest.skip("the width is a symbol")
+    assert all(f"{n}_bar = torch.cat((" in d.source() for n in "wu")
+    xs = {n: t.requires_grad_() for n, t in data(5, 2).items()}
+    up = torch.randn(5, 2, 8, dtype=torch.float64)
+    _, grads = d.compile()(**{n: t.detach() for n, t in xs.items()}, grad_output=up)
+    for n, w in zip(xs, torch.autograd.grad(lstm(**xs), list(xs.values()), up), strict=True):
+        torch.testing.assert_close(grads[n], w)
+    with pytest.raises(ValueError, match="expected"):
+        d.compile()(**{n: torch.cat((t, t), -1).detach() for n, t in xs.items()}, grad_output=up)
