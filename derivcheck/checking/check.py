@@ -14,14 +14,14 @@ from derivcheck.checking.arithmetic.function_errors import DIGITS
 from derivcheck.checking.arithmetic.pairs import type_name
 from derivcheck.checking.backward.found import Run, as_it_is, native, runner, writes
 from derivcheck.checking.modules import check_modules
-from derivcheck.checking.probing.probes import probe
+from derivcheck.checking.probing.probes import Tested, probe
 from derivcheck.checking.probing.whole import judge_hidden
 from derivcheck.checking.report.report import Note, Report
 from derivcheck.checking.report.row import Row
 from derivcheck.checking.reproducing.reproduce import reproduction
 from derivcheck.checking.second import DoubleBackward, second_order
 from derivcheck.checking.subject.outputs import flat
-from derivcheck.checking.subject.subject import Subject, Tensors, Upstream, healthy, subject
+from derivcheck.checking.subject.subject import DOUBLE, CheckSetting, Subject, Tensors, Upstream, healthy, subject
 from derivcheck.checking.verdict.case import case_of, where_of
 from derivcheck.checking.verdict.conditioned import Rounding
 from derivcheck.checking.verdict.derived import Derived, JudgedRun, derived
@@ -106,8 +106,8 @@ def check(
     if per_module:
         if dims is not None or where is not None:
             raise InputError("dims= and where= speak of a forward's own inputs; check each module by itself to give them")
-        how: dict[str, Any] = {"dtype": dtype, "device": device, "seed": seed, "tolerance": tolerance}
-        return check_modules(forward, inputs, check, **how, strict=strict, order=order)
+        each = partial(check, tolerance=tolerance, order=order)
+        return replace(check_modules(forward, inputs, each, dtype, device, seed), strict=strict)
     brought: tuple[str, ...] = ()
     if isinstance(backward, DeviceFunction):
         found = pair(forward, backward, grads, outputs)
@@ -117,7 +117,7 @@ def check(
         raise InputError("grads= and outputs= belong to a backward of CUDA source; leave them out")
     if wrt is None and isinstance(forward, DeviceFunction):
         wrt = forward.wrt
-    s = subject(forward, inputs, reference, wrt, dtype, device, dims, where)
+    s = subject(forward, inputs, reference, wrt, CheckSetting(dtype, device, dims, where))
     report = examine(s, backward, Asked(dtype, seed, grad_output, tolerance, order, hostile=True))
     return replace(report, strict=strict, notes=[*report.notes, *brought])
 
@@ -127,19 +127,15 @@ def check_at(
     inputs: Mapping[str, Any],
     backward: Any = None,
     wrt: Iterable[str] | None = None,
-    dtype: torch.dtype = torch.float64,
-    device: str | torch.device = "cpu",
-    seed: int = 0,
+    setting: CheckSetting = DOUBLE,
     witnesses: bool = True,
-    dims: Mapping[str, str] | None = None,
-    where: str | None = None,
 ) -> Report:
     """Check at these very tensors alone, as a training run does: no other shapes, upstream gradients or layouts.
 
     A backward that is right here and wrong elsewhere passes.  ``report.faulty`` is what has to stop a run.
     """
-    s = subject(forward, inputs, None, wrt, dtype, device, dims, where)
-    return examine(s, backward, Asked(dtype, seed, witnesses=witnesses))
+    s = subject(forward, inputs, None, wrt, setting)
+    return examine(s, backward, Asked(setting.dtype, witnesses=witnesses))
 
 
 def assert_gradients(forward: Any, inputs: Mapping[str, Any], backward: Any = None, *args: Any, **kwargs: Any) -> None:
@@ -205,7 +201,7 @@ def examine(s: Subject, backward: Any, asked: Asked) -> Report:
         with warnings.catch_warnings(action="ignore"):  # of sizes and data that are not the caller's
             if not any(r.faulty for r in rows):  # what is wrong on the data itself no probe says more of
                 again = partial(runner, backward=backward)
-                probed = probe(s, run, upstream, right, dtype, seed, again, written=callable(backward))
+                probed = probe(s, Tested(run, again, callable(backward)), upstream, right, dtype, seed)
                 rows = _put(rows, probed.wrong) + ([not_reproduced(probed.unlike)] if probed.unlike else [])
                 notes, reached = [*notes, *probed.notes], probed.reached
             rows = _put(rows, judge_hidden(s, run, rows, upstream, dtype, seed))

@@ -12,6 +12,7 @@ import torch
 
 from derivcheck.checking.check import check, check_at
 from derivcheck.checking.subject.function import argument_names, function_of, named
+from derivcheck.checking.subject.subject import CheckSetting
 from derivcheck.checking.witnesses.fast import agrees
 from derivcheck.errors import GradientMismatch, InputError, UnsupportedOperation
 
@@ -74,7 +75,8 @@ def gradcheck(
         return True
     try:
         if fast_mode and not strict:
-            report = check_at(f.forward, f.named, wrt=f.wrt, dtype=f.dtype, device=f.device, dims=dims, where=where)
+            setting = CheckSetting(f.dtype, f.device, dims, where)
+            report = check_at(f.forward, f.named, wrt=f.wrt, setting=setting)
         else:
             how: dict[str, Any] = {"dims": dims, "where": where, "strict": strict}
             report = check(f.forward, f.named, wrt=f.wrt, dtype=f.dtype, device=f.device, order=1, **how)

@@ -21,18 +21,14 @@ def check_modules(
     model: torch.nn.Module,
     inputs: Mapping[str, Any],
     check: Callable[..., Report],
-    *,
-    dtype: torch.dtype = torch.float64,
-    device: str | torch.device = "cpu",
-    seed: int = 0,
-    tolerance: float | None = None,
-    strict: bool = False,
-    order: int | None = None,
+    dtype: torch.dtype,
+    device: str | torch.device,
+    seed: int,
 ) -> Report:
     """Check every submodule that has an ``autograd.Function`` or a backward hook of its own.
 
     Args:
-        check: :func:`~derivcheck.checking.check.check`, which judges each.
+        check: :func:`~derivcheck.checking.check.check` as it is asked of each.
 
     Returns:
         One report, a row per module and gradient (``blocks.1.norm: weight``).
@@ -67,14 +63,13 @@ def check_modules(
     for name in chosen:
         values, _ = reached[name]
         given = {n: v.detach() if isinstance(v, torch.Tensor) else v for n, v in values.items()}
-        how: dict[str, Any] = {"dtype": dtype, "device": device, "seed": seed, "tolerance": tolerance, "order": order}
-        report = check(work.get_submodule(name), given, **how)
+        report = check(work.get_submodule(name), given, dtype=dtype, device=device, seed=seed)
         rows += [replace(row, name=f"{name}: {row.name}") if name else row for row in report]
         notes += [f"{name}: {n}" for n in report.notes if not n.startswith("held")]
         limits += [f"{name}: {n}" for n in report.limits]
         taken |= {f"{name}: {side}": by for side, by in report.reached.items()}
     kind = type_name(dtype)
-    return Report(type(model).__name__, rows, kind, str(device), seed, {}, notes, limits, taken, strict)
+    return Report(type(model).__name__, rows, kind, str(device), seed, {}, notes, limits, taken)
 
 
 def _keep(name: str, reached: dict[str, tuple[dict[str, Any], Any]]) -> Any:

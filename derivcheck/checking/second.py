@@ -19,7 +19,7 @@ from derivcheck.checking.subject.outputs import flat
 from derivcheck.checking.subject.subject import Subject, Tensors, Upstream
 from derivcheck.checking.verdict.conditioned import Rounding
 from derivcheck.checking.verdict.derived import JudgedRun, derived
-from derivcheck.checking.verdict.judge import judge
+from derivcheck.checking.verdict.judge import Circumstances, judge
 from derivcheck.checking.verdict.verdict import differentiated
 from derivcheck.derived import Derivation
 from derivcheck.errors import DerivcheckError
@@ -81,7 +81,7 @@ def second_order(s: Subject, upstream: Upstream, dtype: torch.dtype, seed: int, 
         right = derived(t, tensors, ups, dtype)
     except DerivcheckError as refused:
         return DoubleBackward(note=f"double backward was not checked: {refused}", open=True)
-    rows, gave = judge(t, runner(t, None), tensors, ups, right, "double backward")
+    rows, gave = judge(t, runner(t, None), tensors, ups, right, Circumstances("double backward"))
     evidence = JudgedRun(tensors, ups, right, gave.gradients, s)
     bad = tuple(differentiated(r, MARK, evidence) for r in rows if r.faulty)
     return DoubleBackward(bad, "" if bad else "its double backward holds")

@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from derivcheck import __version__
+from derivcheck.cli.asked import CheckedOn, CheckShown, Fixing, Source, TargetPair
 from derivcheck.cli.status import BAD_INPUT, HOLDS, UNDECIDED, WRONG
 from derivcheck.errors import DerivcheckError, GradientMismatch, UnverifiedGradientError
 
@@ -138,7 +139,7 @@ def derive(target: Target, loss: Loss = "", dims: Dims = "", const: Const = None
     """
     from derivcheck.cli.commands import show_derivation  # torch is loaded when a command runs
 
-    return show_derivation(target, loss, dims, const or [])
+    return show_derivation(Source(target, loss, dims, const or []))
 
 
 @app.command("code")
@@ -157,7 +158,7 @@ def code(
     """
     from derivcheck.cli.commands import show_code  # torch is loaded when a command runs
 
-    return show_code(target, loss, dims, const or [], out, force)
+    return show_code(Source(target, loss, dims, const or []), out, force)
 
 
 @app.command("check")
@@ -185,26 +186,13 @@ def check(
 
     Example: derivcheck check layers.py:forward --backward layers.py:backward --dims 'x: N in; W: out in'
     """
-    from derivcheck.cli.commands import run_check  # torch is loaded when a command runs
+    from derivcheck.cli.check import run_check  # torch is loaded when a command runs
 
     return run_check(
-        target,
-        backward,
-        reference,
-        dims,
-        where,
-        const or [],
-        sizes,
-        dtype,
-        device,
-        seed,
-        json,
-        junit,
-        reproducer,
-        strict,
-        fix,
-        write,
-        force,
+        TargetPair(target, backward, dims, where, const or []),
+        CheckedOn(reference, sizes, dtype, device, seed, strict),
+        CheckShown(json, junit, reproducer, force),
+        Fixing(fix, write),
     )
 
 
@@ -227,7 +215,8 @@ def prove(
     """
     from derivcheck.cli.commands import run_proof  # torch is loaded when a command runs
 
-    return run_proof(target, backward, dims, where, const or [], invariant or [], json, fix, write)
+    claim = TargetPair(target, backward, dims, where, const or [])
+    return run_proof(claim, invariant or [], json, Fixing(fix, write))
 
 
 @app.command("notes")
@@ -255,8 +244,10 @@ def notes(
     Example: derivcheck notes 'torch.nn:Linear(2, 1)' --loss torch.nn:MSELoss --style matrix --out linear.md
     """
     from derivcheck.cli.commands import write_notes  # torch is loaded when a command runs
+    from derivcheck.cli.inputs import read_sizes  # and so is what reads its options
 
-    return write_notes(target, loss, dims, const or [], format, style, lang, sizes, detail, out, force)
+    options = {"style": style, "lang": lang, "sizes": read_sizes(sizes) or None, "detail": detail}
+    return write_notes(Source(target, loss, dims, const or []), format, options, out, force)
 
 
 @app.command("audit")

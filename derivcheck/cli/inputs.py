@@ -10,6 +10,7 @@ import torch
 
 from derivcheck.checking.subject.domain import domain_of
 from derivcheck.checking.subject.draw import fitting
+from derivcheck.cli.asked import Source
 from derivcheck.cli.target import is_index_text, load_target
 from derivcheck.derive import derive
 from derivcheck.derived import Derivation
@@ -69,9 +70,10 @@ def read_sizes(text: str) -> dict[str, int]:
     return found
 
 
-def derivation_of(target: str, loss: str = "", dims: str = "", const: Sequence[str] = ()) -> Derivation:
+def derivation_of(source: Source) -> Derivation:
     """The derivation of a TARGET with its options."""
-    named, constants = read_dims(dims), read_constants(const)
+    target, loss = source.target, source.loss
+    named, constants = read_dims(source.dims), read_constants(source.const)
     if is_index_text(target):
         if loss or constants:
             raise InputError("index text takes neither --loss nor --const; write them into the text")

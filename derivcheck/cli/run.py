@@ -29,7 +29,7 @@ from derivcheck.training.data import Table, read_table
 from derivcheck.training.device import choose_device
 from derivcheck.training.history import History, histories_csv
 from derivcheck.training.plots import fit_png, fonts, loss_png
-from derivcheck.training.train import Plan, prepare, train
+from derivcheck.training.train import Plan, RunOptions, prepare, train
 
 FILES = (REPORT, "fit.png", "loss.png", "derivation.md", "derivation.tex", "gradients.py", "history.csv")
 
@@ -52,17 +52,8 @@ def main_job(settings: Settings, force: bool = False) -> int:
     model = nn.Linear(table.x.shape[1], table.y.shape[1], dtype=dtype)
     gradient: str | Callable[..., Any] = own or settings.gradient
 
-    plan = prepare(
-        copy.deepcopy(model),
-        nn.MSELoss(),
-        table.x,
-        table.y,
-        lr=settings.lr,
-        epochs=settings.epochs,
-        batch_size=settings.batch_size,
-        device=place,
-        gradient=gradient,
-    )
+    options = RunOptions(settings.lr, settings.epochs, settings.batch_size, place, gradient)
+    plan = prepare(copy.deepcopy(model), nn.MSELoss(), table.x, table.y, options)
     derivation = plan.setting.derivation
     sizes = {"N": len(plan.x[: plan.batch_size]), "in": table.x.shape[1], "out": table.y.shape[1]}
     screen.derivation(derivation, sizes)
@@ -74,7 +65,7 @@ def main_job(settings: Settings, force: bool = False) -> int:
         raise
     screen.check(reports[0], plan.name)
 
-    outcome = _train(settings, screen, model, plan, table, true, gradient, place)
+    outcome = _train(settings, screen, model, plan, (table, true), options)
     screen.outcome(outcome, settings)
     files = _files(settings, derivation, reports, outcome)
     written = outputs.write({settings.out / name: content for name, content in files.items()})
@@ -118,12 +109,11 @@ def _train(
     screen: Screen,
     model: nn.Linear,
     plan: Plan,
-    table: Table,
-    true: Fit | None,
-    gradient: str | Callable[..., Any],
-    place: torch.device,
+    data: tuple[Table, Fit | None],
+    options: RunOptions,
 ) -> Outcome:
     """Three runs from the same parameters: as asked, with autograd (or derived beside autograd), with the other optimizer."""
+    (table, true), gradient = data, options.gradient
     other = "adam" if settings.optimizer == "sgd" else "sgd"
     reference = "derived" if gradient == "autograd" else "autograd"
     runs: list[tuple[Any, str]] = [(gradient, settings.optimizer), (reference, settings.optimizer), (gradient, other)]
@@ -140,10 +130,10 @@ def _train(
                     table.x,
                     table.y,
                     optimizer=o,
-                    lr=settings.lr,
-                    epochs=settings.epochs,
-                    batch_size=settings.batch_size,
-                    device=place,
+                    lr=options.lr,
+                    epochs=options.epochs,
+                    batch_size=options.batch_size,
+                    device=options.device,
                     seed=settings.seed,
                     gradient=g,
                     on_epoch=progress(_label(g, o)),

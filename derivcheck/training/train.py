@@ -78,12 +78,13 @@ def train(
     """
     make = _optimizer(optimizer)
     usable_recheck(recheck)
-    plan = prepare(module, loss, x, y, lr=lr, epochs=epochs, batch_size=batch_size, device=device, gradient=gradient)
+    plan = prepare(module, loss, x, y, RunOptions(lr, epochs, batch_size, device, gradient))
     reports = plan.verify(seed)
     called = optimizer if isinstance(optimizer, str) else getattr(optimizer, "__name__", "custom")
     history = History(plan.name, called, lr, plan.batch_size, str(plan.x.device), seed, reports=reports)
     history.notes = _notes(reports)
-    _run(plan, make(list(plan.setting.trained.values()), lr=lr), epochs, history, on_epoch, recheck)
+    run = _Run(plan, make(list(plan.setting.trained.values()), lr=lr), history)
+    run.to_the_end(epochs, on_epoch, recheck)
     if history.diverged:
         history.diverged += _stable_lr(plan, lr)
         warnings.warn(history.diverged, RuntimeWarning, stacklevel=2)
@@ -122,24 +123,24 @@ class Plan:
         return contraction(self.setting.derivation, self.setting.tensors(self.x, self.y), tuple(self.setting.trained), lr)
 
 
-def prepare(
-    module: nn.Module,
-    loss: Callable[..., Any],
-    x: torch.Tensor,
-    y: torch.Tensor,
-    *,
-    lr: float = 0.1,
-    epochs: int = 50,
-    batch_size: int | None = None,
-    device: str | torch.device = "auto",
-    gradient: str | Backward = "derived",
-) -> Plan:
+@dataclass(frozen=True)
+class RunOptions:
+    """How a run goes, as :func:`train` takes it."""
+
+    lr: float = 0.1
+    epochs: int = 50
+    batch_size: int | None = None
+    device: str | torch.device = "auto"
+    gradient: str | Backward = "derived"
+
+
+def prepare(module: nn.Module, loss: Callable[..., Any], x: torch.Tensor, y: torch.Tensor, options: RunOptions) -> Plan:
     """Everything of :func:`train` that comes before the check: its arguments and errors are the same."""
     trained = usable_parameters(module)
     usable_tensor("x", x)
     usable_tensor("y", y, floating=False)
-    size = usable_settings(lr, epochs, batch_size, len(x))
-    place = choose_device(device, next(iter(trained.values())).dtype)
+    size = usable_settings(options.lr, options.epochs, options.batch_size, len(x))
+    place = choose_device(options.device, next(iter(trained.values())).dtype)
     module.to(place)
     if isinstance(loss, nn.Module):
         loss.to(place)
@@ -149,7 +150,7 @@ def prepare(
     target = None if y.is_floating_point() and tuple(y.shape) == shape else y[:size]  # None: shaped like the output, by name
     derivation = derive(module, x[:size], loss=loss, target=target, wrt=tuple(trained))
     setting = Setting(module, loss, derivation, trained, x[:size])
-    return Plan(setting, *_gradient(setting, gradient), x, y, size, own=callable(gradient))
+    return Plan(setting, *_gradient(setting, options.gradient), x, y, size, own=callable(options.gradient))
 
 
 def _notes(reports: Sequence[Report]) -> tuple[str, ...]:
@@ -192,90 +193,74 @@ def _batches(rows: int, size: int, seed: int, epochs: int) -> Iterator[list[torc
         yield None if size == rows else list(torch.split(torch.randperm(rows, generator=generator), size))
 
 
-def _run(
-    plan: Plan,
-    optimizer: torch.optim.Optimizer,
-    epochs: int,
-    history: History,
-    on_epoch: Callable[[int, float], None] | None,
-    recheck: int | None,
-) -> None:
-    """The epochs; a gradient of the user's that changes its mind stops them, and what was learned before is kept."""
-    start = time.perf_counter()
-    state = dict(plan.setting.module.state_dict())  # references, updated in place
-    again = None
-    if plan.own and plan.backward is not None:
-        again = Recheck(plan.setting, plan.backward, recheck, history.seed, state)
-    try:
-        steps = _epochs(plan, optimizer, epochs, history, on_epoch, state, start, again)
-        if again is not None and not history.diverged:
-            again.at_the_end(steps, plan.x[: plan.batch_size], plan.y[: plan.batch_size])
-    except UnverifiedGradientError as error:
-        _close(history, plan, start)
-        error.history = history
-        raise
+class _Run:
+    """A run in progress: the plan, the optimizer and the history that it writes."""
 
+    def __init__(self, plan: Plan, optimizer: torch.optim.Optimizer, history: History) -> None:
+        self.plan, self.optimizer, self.history = plan, optimizer, history
+        self.state = dict(plan.setting.module.state_dict())  # references, updated in place
+        self.start = time.perf_counter()
 
-def _epochs(
-    plan: Plan,
-    optimizer: torch.optim.Optimizer,
-    epochs: int,
-    history: History,
-    on_epoch: Callable[[int, float], None] | None,
-    state: Mapping[str, torch.Tensor],
-    start: float,
-    again: Recheck | None,
-) -> int:
-    """The number of steps; stops at the first loss that is not finite and restores what was learned before."""
-    setting, x, y, steps = plan.setting, plan.x, plan.y, 0
-    kept = {n: t.detach().clone() for n, t in state.items()}
-    for epoch, rows in enumerate(_batches(len(x), history.batch_size, history.seed, epochs), 1):
-        total = 0.0
-        for k, some in enumerate(rows or [None]):
-            xb, yb = (x, y) if some is None else (x[some.to(x.device)], y[some.to(x.device)])
-            value, grads = plan.step(xb, yb)
-            number = float(value)
-            if not math.isfinite(number):
-                _stop(f"the run stopped in epoch {epoch}: the loss is {number}", history, plan, state, kept, start)
-                return steps
-            steps += 1
-            if again is not None:
-                again.after(steps, xb, yb, grads)
-            if k == 0:
-                for n, t in state.items():
-                    kept[n].copy_(t)
-            total += number * len(xb)
-            for n, p in setting.trained.items():
-                p.grad = grads[n]
-            optimizer.step()
-        history.losses.append(total / len(x))
-        if on_epoch is not None:
-            on_epoch(epoch, history.losses[-1])
-    _close(history, plan, start)
-    if not math.isfinite(history.final_loss):
-        why = f"the run stopped after epoch {epochs}: the loss is {history.final_loss}"
-        _stop(why, history, plan, state, kept, start)
-    return steps
+    def to_the_end(self, epochs: int, on_epoch: Callable[[int, float], None] | None, recheck: int | None) -> None:
+        """The epochs; a gradient of the user's that changes its mind stops them, and what was learned before is kept."""
+        plan, again = self.plan, None
+        if plan.own and plan.backward is not None:
+            again = Recheck(plan.setting, plan.backward, recheck, self.history.seed, self.state)
+        try:
+            steps = self._epochs(epochs, on_epoch, again)
+            if again is not None and not self.history.diverged:
+                again.at_the_end(steps, plan.x[: plan.batch_size], plan.y[: plan.batch_size])
+        except UnverifiedGradientError as error:
+            self._close()
+            error.history = self.history
+            raise
 
+    def _epochs(self, epochs: int, on_epoch: Callable[[int, float], None] | None, again: Recheck | None) -> int:
+        """The number of steps; stops at the first loss that is not finite and restores what was learned before."""
+        history, x, y, steps = self.history, self.plan.x, self.plan.y, 0
+        kept = {n: t.detach().clone() for n, t in self.state.items()}
+        for epoch, rows in enumerate(_batches(len(x), history.batch_size, history.seed, epochs), 1):
+            total = 0.0
+            for k, some in enumerate(rows or [None]):
+                xb, yb = (x, y) if some is None else (x[some.to(x.device)], y[some.to(x.device)])
+                value, grads = self.plan.step(xb, yb)
+                number = float(value)
+                if not math.isfinite(number):
+                    self._stop(f"the run stopped in epoch {epoch}: the loss is {number}", kept)
+                    return steps
+                steps += 1
+                if again is not None:
+                    again.after(steps, xb, yb, grads)
+                if k == 0:
+                    for n, t in self.state.items():
+                        kept[n].copy_(t)
+                total += number * len(xb)
+                for n, p in self.plan.setting.trained.items():
+                    p.grad = grads[n]
+                self.optimizer.step()
+            history.losses.append(total / len(x))
+            if on_epoch is not None:
+                on_epoch(epoch, history.losses[-1])
+        self._close()
+        if not math.isfinite(history.final_loss):
+            self._stop(f"the run stopped after epoch {epochs}: the loss is {history.final_loss}", kept)
+        return steps
 
-def _stop(
-    why: str, history: History, plan: Plan, state: Mapping[str, torch.Tensor], kept: Mapping[str, torch.Tensor], start: float
-) -> None:
-    with torch.no_grad():
-        for n, t in state.items():
-            t.copy_(kept[n])
-    history.diverged = f"{why}; the parameters of the last finite loss are kept"
-    _close(history, plan, start)
+    def _stop(self, why: str, kept: Mapping[str, torch.Tensor]) -> None:
+        with torch.no_grad():
+            for n, t in self.state.items():
+                t.copy_(kept[n])
+        self.history.diverged = f"{why}; the parameters of the last finite loss are kept"
+        self._close()
 
-
-def _close(history: History, plan: Plan, start: float) -> None:
-    history.seconds = time.perf_counter() - start
-    setting = plan.setting
-    for p in setting.trained.values():
-        p.grad = None
-    value, _ = setting.derivation.compile()(**setting.tensors(plan.x, plan.y))
-    history.final_loss = float(value)
-    history.parameters = {n: p.detach().clone() for n, p in setting.trained.items()}
+    def _close(self) -> None:
+        history, setting = self.history, self.plan.setting
+        history.seconds = time.perf_counter() - self.start
+        for p in setting.trained.values():
+            p.grad = None
+        value, _ = setting.derivation.compile()(**setting.tensors(self.plan.x, self.plan.y))
+        history.final_loss = float(value)
+        history.parameters = {n: p.detach().clone() for n, p in setting.trained.items()}
 
 
 def _stable_lr(plan: Plan, lr: float) -> str:

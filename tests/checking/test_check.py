@@ -10,6 +10,7 @@ import torch
 
 import derivcheck as dc
 from derivcheck.checking.check import assert_gradients, check, check_at
+from derivcheck.checking.subject.subject import CheckSetting
 from derivcheck.errors import GradientMismatch, InputError
 from tests.checking.forwards import FORWARDS, Tensors
 
@@ -94,9 +95,11 @@ def test_native_kernels_raise_no_alarm(name: str, kind: str, dtype: torch.dtype)
     if (
         name == "norm" and half
     ):  # its bias gradient is accumulated in the type itself: said where torch's own backward is under test
-        report = check_at(f.native, tensors, wrt=f.wrt, dtype=dtype, witnesses=False)
+        report = check_at(f.native, tensors, wrt=f.wrt, setting=CheckSetting(dtype), witnesses=False)
     else:
-        report = check_at(dc.derive(f.program), tensors, backward=backward, wrt=f.wrt, dtype=dtype, witnesses=False)
+        report = check_at(
+            dc.derive(f.program), tensors, backward=backward, wrt=f.wrt, setting=CheckSetting(dtype), witnesses=False
+        )
     assert not report.faulty, str(report)
 
 

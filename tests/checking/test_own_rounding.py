@@ -11,6 +11,7 @@ import torch.nn.functional as F
 
 import derivcheck as dc
 from derivcheck.checking.check import check_at
+from derivcheck.checking.subject.subject import CheckSetting
 
 Tensors = dict[str, torch.Tensor]
 
@@ -163,10 +164,13 @@ def test_a_loop_too_long_to_trace_is_judged_by_float64() -> None:
         return {"x": 2 * factor * grad_output[:, None] * (x - mean) / x.shape[1]}
 
     data = {"x": 1 + normal(3, 300)}
-    report = check_at(lambda x: x.var(-1, unbiased=False), data, backward, dtype=torch.bfloat16)
+    report = check_at(lambda x: x.var(-1, unbiased=False), data, backward, setting=CheckSetting(torch.bfloat16))
     assert not report.faulty, str(report)
     wrong = check_at(
-        lambda x: x.var(-1, unbiased=False), data, lambda **given: backward(**given, factor=1.5), dtype=torch.bfloat16
+        lambda x: x.var(-1, unbiased=False),
+        data,
+        lambda **given: backward(**given, factor=1.5),
+        setting=CheckSetting(torch.bfloat16),
     )
     assert wrong["x"].verdict == "wrong"
 

@@ -9,7 +9,7 @@ import torch
 
 import derivcheck as dc
 from derivcheck.checking.check import Asked, check, check_at, examine
-from derivcheck.checking.subject.subject import subject
+from derivcheck.checking.subject.subject import CheckSetting, subject
 from tests.checking.forwards import FORWARDS, Tensors
 
 G = torch.Generator()
@@ -304,7 +304,7 @@ def test_an_error_that_stays_in_float64_is_no_rounding() -> None:
 
     G.manual_seed(0)
     tensors = {"x": torch.randn(512, 64, generator=G), "w": torch.randn(64, 64, generator=G)}
-    report = check_at(linear, tensors, backward, dtype=torch.float32, witnesses=False)
+    report = check_at(linear, tensors, backward, setting=CheckSetting(torch.float32), witnesses=False)
     assert report["w"].verdict == "wrong" and "as wrong in float64" in report["w"].note, str(report)
 
 

@@ -19,7 +19,7 @@ from derivcheck.checking.check import Asked, check, examine
 from derivcheck.checking.report.report import Report
 from derivcheck.checking.report.row import FAULTS, Row
 from derivcheck.checking.subject.subject import subject
-from derivcheck.cli import commands
+from derivcheck.cli import check as command
 from derivcheck.cli.app import app
 from derivcheck.training import gate
 
@@ -80,7 +80,7 @@ def test_the_table(
         out = CliRunner().invoke(app, ["run", "--epochs", "1", "--device", "cpu", "--out", str(tmp_path / "out")])
         assert out.exit_code == status
 
-    monkeypatch.setattr(commands, "check", lambda *a, **k: found)
+    monkeypatch.setattr(command, "check", lambda *a, **k: found)
     options = ["check", "y[n] := x[n]^2", "--dims", "x: N", *(["--strict"] if strict else [])]
     assert CliRunner().invoke(app, options, env={"COLUMNS": "80"}).exit_code == status
 

@@ -23,7 +23,7 @@ from derivcheck.cli.run import least_squares
 from derivcheck.training import plots
 from derivcheck.training.contraction import contraction
 from derivcheck.training.data import read_table
-from derivcheck.training.train import prepare, train
+from derivcheck.training.train import RunOptions, prepare, train
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 FILES = ["derivation.md", "derivation.tex", "fit.png", "gradients.py", "history.csv", "loss.png", "report.json"]
@@ -191,7 +191,7 @@ def close_to_least_squares(path: Path, targets: list[str], part: float = 1e-9) -
     table = read_table(path, targets, standardize=True)
     torch.manual_seed(0)
     model = nn.Linear(table.x.shape[1], table.y.shape[1], dtype=torch.float64)
-    plan = prepare(model, nn.MSELoss(), table.x, table.y, device="cpu")
+    plan = prepare(model, nn.MSELoss(), table.x, table.y, RunOptions(device="cpu"))
     tensors = plan.setting.tensors(plan.x, plan.y)
     first = contraction(plan.setting.derivation, tensors, ("weight", "bias"), 0.1)
     assert first is not None

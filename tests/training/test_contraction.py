@@ -9,14 +9,16 @@ import torch
 from torch import nn
 
 from derivcheck.training.contraction import Contraction, contraction, hessian, largest_eigenvalue
-from derivcheck.training.train import prepare, train
+from derivcheck.training.train import RunOptions, prepare, train
+
+ON_CPU = RunOptions(device="cpu")
 
 
 def plan(n_in: int, n_out: int, rows: int = 12, loss: nn.Module | None = None, seed: int = 0):  # type: ignore[no-untyped-def]
     g = torch.Generator().manual_seed(seed)
     x = torch.randn(rows, n_in, generator=g, dtype=torch.float64)
     y = torch.randn(rows, n_out, generator=g, dtype=torch.float64)
-    return prepare(nn.Linear(n_in, n_out, dtype=torch.float64), loss or nn.MSELoss(), x, y, device="cpu"), x, y
+    return prepare(nn.Linear(n_in, n_out, dtype=torch.float64), loss or nn.MSELoss(), x, y, ON_CPU), x, y
 
 
 @pytest.mark.parametrize(("n_in", "n_out"), [(1, 1), (3, 2), (2, 4)])
@@ -89,7 +91,7 @@ def test_power_iteration_finds_the_largest() -> None:
 
 def test_undetermined_directions_are_counted_and_left_out() -> None:
     x = torch.ones(6, 1, dtype=torch.float64)  # the feature is the bias: one direction of two is flat
-    p = prepare(nn.Linear(1, 1, dtype=torch.float64), nn.MSELoss(), x, 3 * x, device="cpu")
+    p = prepare(nn.Linear(1, 1, dtype=torch.float64), nn.MSELoss(), x, 3 * x, ON_CPU)
     told = p.contraction(0.1)
     assert told is not None and told.flat == 1
     assert told.slowest == pytest.approx(0.6)  # λ = 4

@@ -12,7 +12,7 @@ from torch import nn
 
 import derivcheck as dc
 from derivcheck.errors import InputError, UnsupportedOperation, UnverifiedGradientError
-from derivcheck.training.train import prepare, train
+from derivcheck.training.train import RunOptions, prepare, train
 
 F64 = torch.float64
 
@@ -174,7 +174,7 @@ class Fickle:
 def asked_at_the_gate() -> int:
     """How often the gate calls a gradient."""
     counted = Fickle(10**6)
-    prepared = prepare(linear(), nn.MSELoss(), *data(), gradient=counted, device="cpu")
+    prepared = prepare(linear(), nn.MSELoss(), *data(), RunOptions(gradient=counted, device="cpu"))
     prepared.verify()
     return 10**6 - counted.left
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import NamedTuple
 
 import torch
 
@@ -56,22 +57,35 @@ FIRST = (9, 15)  # short steps meet few kinks, shorter ones fewer
 ENOUGH, SURE = 1e-8, 1e-6  # of the terms: an error that needs no shorter step, and one beyond which nothing is judged
 
 
+class Slack(NamedTuple):
+    """What a gradient may be off by, and still be the slope.
+
+    Attributes:
+        lost: of the terms that it adds up along the line, what the gradient may have lost itself.
+        nothing: what a gradient that is much smaller is held against.
+    """
+
+    lost: float = 64 * FLOAT64_UNIT
+    nothing: float = 0.0
+
+
+ROUNDING = Slack()
+
+
 def is_slope(
     outputs: Callable[[torch.Tensor], list[torch.Tensor]],
     x: torch.Tensor,
     gradient: torch.Tensor,
     upstream: list[torch.Tensor],
     generator: torch.Generator,
-    lost: float = 64 * FLOAT64_UNIT,
-    nothing: float = 0.0,
+    slack: Slack = ROUNDING,
 ) -> bool:
     """Whether ``gradient`` is surely the slope of ``Σ upstream · outputs(x)`` along a random direction.
 
     Args:
         x, gradient: float64, of one shape.
-        lost: of the terms that it adds up along the line, what the gradient may have lost itself.
-        nothing: what a gradient that is much smaller is held against.
     """
+    lost, nothing = slack
     v = signed(x.shape, generator).to(x.device)
     expected, terms = float((gradient * v).sum()), max(float((gradient * v).abs().sum()), nothing)
     scale = float(x.abs().max()) or 1.0

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
 from itertools import chain
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -28,7 +29,7 @@ from derivcheck.checking.report.report import Note
 from derivcheck.checking.report.row import Row
 from derivcheck.checking.subject.subject import Subject, Tensors, Upstream
 from derivcheck.checking.verdict.derived import CAP, Derived, JudgedRun, Trial, derived
-from derivcheck.checking.verdict.judge import judge
+from derivcheck.checking.verdict.judge import Circumstances, judge
 from derivcheck.checking.verdict.kinks import NARROW, between
 from derivcheck.checking.verdict.likeness import likeness
 from derivcheck.errors import DerivcheckError
@@ -58,30 +59,24 @@ class Probed:
     reached: Mapping[str, str]
 
 
-def probe(
-    s: Subject,
-    run: Run,
-    upstream: Upstream,
-    right: Derived,
-    dtype: torch.dtype,
-    seed: int,
-    again: Callable[[Subject], Run],
-    written: bool = False,
-) -> Probed:
-    """Run every probe.
+class Tested(NamedTuple):
+    """The backward under test: as the subject runs it, as another subject would, and whether a function was written for it."""
 
-    Args:
-        again: the backward under test as another subject runs it.
-        written: see :func:`~derivcheck.checking.probing.situations.situations`.
-    """
+    run: Run
+    again: Callable[[Subject], Run]
+    written: bool = False
+
+
+def probe(s: Subject, tested: Tested, upstream: Upstream, right: Derived, dtype: torch.dtype, seed: int) -> Probed:
+    """Run every probe."""
     program, adjoint = s.derivation.program, s.derivation.adjoint
     sides = SidesTaken(program, adjoint, s.derivation.upstream)
     sides.take(sides.at(s.tensors), "the data")
-    prober = _Prober(s, run, again, dtype, _Known(s, dtype), sides, upstream)
+    prober = _Prober(s, tested, dtype, _Known(s, dtype), sides, upstream)
     where = places(s, upstream, right, seed)
     prober.known.keep(Probe("", s.tensors, upstream), right)
     lengths = Lengths(s, upstream, right.sizes, where.coprime or right.sizes)
-    for p in chain(situations(s, upstream, right, seed, written, where), lengths):
+    for p in chain(situations(s, upstream, right, seed, tested.written, where), lengths):
         if not (p.glanced and prober.agrees(p)):
             prober.attempt(p)
     search = Reach(s, sides, seed, prober.attempt)
@@ -97,8 +92,7 @@ class _Prober:
     """Runs probes, one after the other, and keeps what came of them."""
 
     s: Subject
-    run: Run
-    again: Callable[[Subject], Run]
+    tested: Tested
     dtype: torch.dtype
     known: _Known
     sides: SidesTaken
@@ -117,7 +111,7 @@ class _Prober:
         if off is None or p.kinks and not self.known.finite(p):
             return False
         try:
-            found = find(s, self.run, p.tensors, p.upstream)
+            found = find(s, self.tested.run, p.tensors, p.upstream)
             values = evaluate(adjoint, {n: t for n, t in {**p.tensors, **p.upstream}.items() if n in adjoint.inputs})
         except (DerivcheckError, ArithmeticError, ValueError, IndexError):
             return False
@@ -150,8 +144,8 @@ class _Prober:
         assert expected is not None
         sizes = ", ".join(f"{n}={v}" for n, v in self.s.domain.called(expected.sizes).items())
         where = f"{p.name} ({sizes})" if sizes else p.name
-        mine = self.run if p.subject is None else self.again(t)
-        found_rows, found = judge(t, mine, p.tensors, p.upstream, expected, where, p.before, p.leaves)
+        mine = self.tested.run if p.subject is None else self.tested.again(t)
+        found_rows, found = judge(t, mine, p.tensors, p.upstream, expected, Circumstances(where, p.before, p.leaves))
         raised = next((r.note for r in found_rows if r.verdict == "raised"), "")
         if p.reaching and raised:  # data that we made: what refuses them gives no wrong gradient, and is told
             self.refused.setdefault(raised, p.name)
@@ -174,7 +168,7 @@ class _Prober:
                     self.subgradients += row.wrong
                     continue
             if row.faulty and row.name not in self.wrong:
-                advice = excluding(self.s, self.run, self.upstream, expected.sizes) if elsewhere else ""
+                advice = excluding(self.s, self.tested.run, self.upstream, expected.sizes) if elsewhere else ""
                 evidence = JudgedRun(p.tensors, p.upstream, expected, found.gradients, p.subject, p.before, p.leaves)
                 self.wrong[row.name] = replace(row, advice=advice, evidence=evidence)
         self.done.append(p.name)

@@ -15,7 +15,7 @@ import torch
 from derivcheck.checking.arithmetic.live import Live
 from derivcheck.checking.probing.sides import SIGNS, SideCondition, SidesTaken
 from derivcheck.checking.probing.situations import Probe, equal_numbers, tied
-from derivcheck.checking.subject.draw import another, limit
+from derivcheck.checking.subject.draw import DataLike, another, limit
 from derivcheck.checking.subject.kinds import fitted, rigid
 from derivcheck.checking.subject.subject import Subject, Tensors, Upstream
 from derivcheck.errors import DerivcheckError
@@ -90,7 +90,7 @@ class Reach:
         equal = t.numel() > 1 and equal_numbers(t)
         if not t.is_floating_point():
             sizes = sizes_of(self.s.derivation.program, data)
-            new = another(self.s.derivation.program, a, t, sizes, self.generator) if equal else t
+            new = another(self.s.derivation.program, a, DataLike(t), sizes, self.generator) if equal else t
             if equal and torch.equal(new, t) and t.dtype is not torch.bool:  # a number, not a place
                 new = t + torch.randint(3, t.shape, generator=self.generator).to(t)
             return new if equal else None

@@ -11,7 +11,7 @@ import torch
 
 from derivcheck.checking.arithmetic.cost import cost
 from derivcheck.checking.arithmetic.pairs import HALVES
-from derivcheck.checking.subject.draw import another, fitting, possible
+from derivcheck.checking.subject.draw import DataLike, another, fitting, possible
 from derivcheck.checking.subject.elsewhere import at_sizes, changeable, coprime_sizes, kept
 from derivcheck.checking.subject.kinds import fitted, rigid
 from derivcheck.checking.subject.subject import Subject, Tensors, Upstream
@@ -181,7 +181,7 @@ def _values(s: Subject, data: Tensors, ups: Upstream, right: Derived, generator:
     told = {n for n, a in arguments.items() if a.role == "buffer" and n in data and _equal_floats(data[n])}
     if told or parameters & set(s.wrt):
         fresh = {
-            n: another(program, arguments[n], t, right.sizes, generator, s.kinds.get(n, ()))
+            n: another(program, arguments[n], DataLike(t, s.kinds.get(n, ())), right.sizes, generator)
             if n in told or n in parameters and data is s.tensors
             else t
             for n, t in data.items()

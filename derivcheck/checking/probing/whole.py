@@ -25,7 +25,7 @@ from derivcheck.checking.report.row import Row
 from derivcheck.checking.subject.elsewhere import at_sizes
 from derivcheck.checking.subject.subject import Subject, Tensors, Upstream
 from derivcheck.checking.verdict.derived import JudgedRun, derived, doubled
-from derivcheck.checking.verdict.judge import judge
+from derivcheck.checking.verdict.judge import Circumstances, judge
 from derivcheck.checking.verdict.likeness import runs
 from derivcheck.checking.verdict.verdict import as_a_whole, shown_elsewhere
 from derivcheck.errors import DerivcheckError
@@ -169,7 +169,7 @@ def _as_a_whole(look: _Look, names: set[str], scale: float) -> dict[str, Row]:
         if f.telling:
             fault, times = f.fault(dtype), "" if scale == 1 else f" of the data times {scale:g}"
             said = f"as a whole within what rounding makes, over {len(f.bias)} draws{times}"
-            rows[n] = as_a_whole(n, bars[n], fault, said, right.value(bars[n]).numel(), kept[0], SEEN)
+            rows[n] = as_a_whole(n, bars[n], bool(fault), fault or said, kept[0], SEEN)
     return rows
 
 
@@ -211,7 +211,7 @@ def _by_elements(look: _Look, names: set[str], scale: float) -> dict[str, Row]:
         if s.call is not None and not runs(s, tensors):
             return {}
         right = derived(s, tensors, ups, look.dtype)
-        found, gave = judge(s, look.run, tensors, ups, right, where)
+        found, gave = judge(s, look.run, tensors, ups, right, Circumstances(where))
     except (DerivcheckError, RuntimeError, ValueError):
         return {}
     evidence, note = JudgedRun(tensors, ups, right, gave.gradients), f"rounding hides it at the data themselves, not at {where}"

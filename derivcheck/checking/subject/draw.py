@@ -31,39 +31,38 @@ def range_of(sample: torch.Tensor) -> Spread:
     return Spread(float(values.min()), float(values.max()), float(values.abs().mean()))
 
 
-def another(
-    program: Program,
-    argument: Input,
-    sample: torch.Tensor,
-    sizes: Mapping[str, int],
-    generator: torch.Generator,
-    kinds: Sequence[Kind] = (),
-    within: Spread | None = None,
-) -> torch.Tensor:
-    """A tensor for this input at other sizes.
+class DataLike(NamedTuple):
+    """What other data is to be like.
 
-    Args:
-        argument: the input with its dimensions.
+    Attributes:
         sample: what the user gave; its range, sign and type are kept.
         kinds: what else is kept of it.
         within: the sample's range, where it is known.
-
-    Returns:
-        A tensor of the sample's type on its device.
     """
+
+    sample: torch.Tensor
+    kinds: Sequence[Kind] = ()
+    within: Spread | None = None
+
+
+def another(
+    program: Program, argument: Input, like: DataLike, sizes: Mapping[str, int], generator: torch.Generator
+) -> torch.Tensor:
+    """A tensor for this input at other sizes, of the sample's type and on its device."""
+    sample = like.sample
     shape = tuple(p.at(sizes) for p in argument.dims)
     if argument.role == "constant" or not shape and argument.role == "buffer":
         return sample if tuple(sample.shape) == shape else sample.flatten()[:1].expand(shape).clone()
     if not sample.is_floating_point():
         return _integers(program, argument, sample, shape, sizes, generator)
     drawn = torch.randn(shape, generator=generator, dtype=torch.float64)
-    low, high, spread = within or range_of(sample)
+    low, high, spread = like.within or range_of(sample)
     if low > 0:
         low, high = (low, high) if high > low else (low / 2, 2 * low)
         new = low + (high - low) * torch.rand(shape, generator=generator, dtype=torch.float64)
     else:
         new = drawn * (spread or 1.0)
-    for kind in kinds if new.numel() else ():
+    for kind in like.kinds if new.numel() else ():
         new = kind.fit(new)
     return new.to(sample.device, sample.dtype)
 

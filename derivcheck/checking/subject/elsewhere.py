@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 
 import torch
 
-from derivcheck.checking.subject.draw import another, fitting, free_sizes
+from derivcheck.checking.subject.draw import DataLike, another, fitting, free_sizes
 from derivcheck.checking.subject.subject import Subject, Tensors, Upstream
 from derivcheck.notation.program.definitions import Input
 
@@ -49,7 +49,8 @@ def at_sizes(s: Subject, sizes: dict[str, int], upstream: Upstream, generator: t
     free = [n for n in s.tensors if n in known and not kept(s, known[n])]
 
     def draw(names: Iterable[str]) -> Tensors:
-        return {n: another(program, known[n], s.tensors[n], sizes, generator, s.kinds.get(n, ()), s.range(n)) for n in names}
+        like = {n: DataLike(s.tensors[n], s.kinds.get(n, ()), s.range(n)) for n in names}
+        return {n: another(program, known[n], sample, sizes, generator) for n, sample in like.items()}
 
     tensors = s.tensors | draw(free)
     for k in range(ATTEMPTS):

@@ -101,28 +101,36 @@ class Subject:
         return self.ranges.get(name)
 
 
+@dataclass(frozen=True)
+class CheckSetting:
+    """In which type and where a forward runs, and what it is made for, as :func:`~derivcheck.checking.check.check` takes it."""
+
+    dtype: torch.dtype = torch.float64
+    device: str | torch.device = "cpu"
+    dims: Mapping[str, str] | None = None
+    where: str | None = None
+
+
+DOUBLE = CheckSetting()
+
+
 def subject(
     forward: Any,
     inputs: Mapping[str, Any],
     reference: Any = None,
     wrt: Iterable[str] | None = None,
-    dtype: torch.dtype = torch.float64,
-    device: str | torch.device = "cpu",
-    dims: Mapping[str, str] | None = None,
-    where: str | None = None,
+    setting: CheckSetting = DOUBLE,
 ) -> Subject:
     """The subject of a check, from whatever the user has.
-
-    Args:
-        dims, where: the user's domain; see :func:`~derivcheck.checking.check.check`.
 
     Raises:
         InputError: bad data (NaN, infinity, an empty batch, integer or complex parameters), a missing or unknown name, a device
             that is not there.
         UnsupportedOperation: a forward that cannot be derived.
     """
-    with computing_in(dtype) as widening:
-        s = _subject(forward, Given.of(inputs, reference, dtype, device, dims), wrt)
+    dims, where = setting.dims, setting.where
+    with computing_in(setting.dtype) as widening:
+        s = _subject(forward, Given.of(inputs, reference, setting.dtype, setting.device, dims), wrt)
     s = s if reference is None else _held(s)
     s = s if dims is None and where is None else _restricted(s, dims, where)
     call, meaning = (None if c is None else widened(c, s.held) for c in (s.call, s.meaning))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 
@@ -16,24 +16,33 @@ from derivcheck.checking.verdict.derived import Derived, Trial
 from derivcheck.checking.verdict.steps import by_differences
 
 
+class Circumstances(NamedTuple):
+    """How a run differs from a plain one: the probe, for its rows; ``before`` and ``leaves`` as
+    :func:`~derivcheck.checking.backward.found.find` takes them."""
+
+    where: str = ""
+    before: tuple[Tensors, Upstream] | None = None
+    leaves: bool = False
+
+
+AS_IT_IS = Circumstances()
+
+
 def judge(
     s: Subject,
     run: Run,
     tensors: Tensors,
     upstream: Upstream,
     right: Derived,
-    where: str = "",
-    before: tuple[Tensors, Upstream] | None = None,
-    leaves: bool = False,
+    under: Circumstances = AS_IT_IS,
 ) -> tuple[list[Row], BackwardRun]:
     """A row per gradient that was asked for or returned, and what was returned, in its expected shapes.
 
     Args:
         run: the backward under test.
         right: the derived gradient at these tensors.
-        where: the probe, for the rows of this run.
-        before, leaves: see :func:`~derivcheck.checking.backward.found.find`.
     """
+    where, before, leaves = under
     found = find(s, run, tensors, upstream, before, leaves)
     if found.raised:
         return [verdict.raised(s.wrt[0] if s.wrt else s.name, found.raised, where)], found

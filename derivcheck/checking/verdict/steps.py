@@ -15,7 +15,7 @@ import torch
 
 from derivcheck.checking.arithmetic.function_errors import STEPS
 from derivcheck.checking.arithmetic.pairs import FLOAT64_UNIT
-from derivcheck.checking.arithmetic.slopes import SURE, is_slope
+from derivcheck.checking.arithmetic.slopes import SURE, Slack, is_slope
 from derivcheck.checking.report.row import Row
 from derivcheck.checking.subject.flow import sees_through
 from derivcheck.checking.subject.outputs import flat
@@ -58,8 +58,9 @@ def _agrees(t: Trial, row: Row) -> bool:
     except Exception:  # whatever the user's code raises in float64, it judges nothing
         return False
     nothing = NOTHING * size / (float(x.abs().max()) or 1.0)
-    how = g.detach().double(), upstream, torch.Generator().manual_seed(row.count), DIGITS[t.right.dtype], nothing
-    return all(is_slope(outputs, x, *how) for _ in range(LINES))
+    gradient, generator = g.detach().double(), torch.Generator().manual_seed(row.count)
+    slack = Slack(DIGITS[t.right.dtype], nothing)
+    return all(is_slope(outputs, x, gradient, upstream, generator, slack) for _ in range(LINES))
 
 
 def _at_steps(t: Trial, row: Row) -> bool:

@@ -148,10 +148,10 @@ def witnessed(row: Row, witnesses: Sequence[Witness]) -> Row:
     return replace(row, verdict="undecided", note=f"the derived gradient and {', '.join(against)} disagree")
 
 
-def as_a_whole(name: str, bar: str, fault: str, note: str, count: int, evidence: JudgedRun, seen: float) -> Row:
-    """A gradient over several draws: ``fault`` says what is wrong with it, or ``""``."""
-    verdict = "wrong" if fault else "passed"
-    return Row(name, verdict, note=fault or note, bar=bar, evidence=evidence, sensitivity=seen, count=count, wrong=count)
+def as_a_whole(name: str, bar: str, wrong: bool, note: str, evidence: JudgedRun, seen: float) -> Row:
+    """A gradient over several draws, the first of which is the evidence."""
+    verdict, count = "wrong" if wrong else "passed", evidence.right.value(bar).numel()
+    return Row(name, verdict, note=note, bar=bar, evidence=evidence, sensitivity=seen, count=count, wrong=count)
 
 
 def settled(row: Row, note: str, seen: float) -> Row:
