@@ -20,7 +20,7 @@ from derivcheck.derived import Derivation
 from derivcheck.errors import DerivcheckError, InputError, NotationError
 from derivcheck.held import unrefuted, with_held
 from derivcheck.kernels.cuda.function import DeviceFunction
-from derivcheck.kernels.pairing import pair, with_constants
+from derivcheck.kernels.pairing import ForwardAndBackward, pair, with_constants
 from derivcheck.notation.integers.polynomials import Poly
 from derivcheck.notation.program.definitions import Input
 from derivcheck.notation.program.positions import bounded, bounds
@@ -79,7 +79,11 @@ def prove(
     {'N': 1}
     """
     if isinstance(backward, DeviceFunction):
-        return _of_kernels(forward, backward, dims, constants, wrt, where, invariant, time_limit, grads, outputs)
+        forward, backward, constants = with_constants(forward, backward, constants)
+        found = pair(forward, backward, grads, outputs)
+        how: dict[str, Any] = {"where": where, "invariant": invariant, "time_limit": time_limit, "constants": constants or None}
+        wrt, dims = found.wrt if wrt is None else tuple(wrt), {**(found.dims or {}), **(dims or {})}
+        return _with_lines(prove(found.forward, found.backward, dims=dims, wrt=wrt, **how), found)
     if grads is not None or outputs is not None:
         raise InputError("grads= and outputs= belong to a backward of CUDA source; leave them out")
     d = derive(forward, *args, loss=loss, target=target, dims=dims, constants=constants, wrt=wrt, **inputs)
@@ -114,24 +118,8 @@ def _bounded(d: Derivation, examples: Mapping[Any, Any]) -> tuple[Derivation, di
     return Derivation(bounded(d.program, below), d.wrt, d.values, name=d.name, fixed=d.fixed), below
 
 
-def _of_kernels(
-    forward: Any,
-    backward: DeviceFunction,
-    dims: Mapping[str, str] | None,
-    constants: Mapping[str, Any] | None,
-    wrt: Iterable[str] | None,
-    where: str | None,
-    invariant: str | Iterable[str],
-    time_limit: float,
-    grads: Mapping[str, str] | None,
-    outputs: Iterable[str] | None,
-) -> Proof:
-    """The proof of a backward of CUDA source, brought together with its forward by names."""
-    forward, backward, rest = with_constants(forward, backward, constants)
-    found = pair(forward, backward, grads, outputs)
-    named = {**(found.dims or {}), **(dims or {})}
-    how: dict[str, Any] = {"where": where, "invariant": invariant, "time_limit": time_limit, "constants": rest or None}
-    proof = prove(found.forward, found.backward, dims=named, wrt=tuple(wrt) if wrt is not None else found.wrt, **how)
+def _with_lines(proof: Proof, found: ForwardAndBackward) -> Proof:
+    """The proof of a backward of CUDA source, with how its names were understood and the lines that write what is wrong."""
     wrong = [p.counterexample for p in proof.parts if p.counterexample is not None]
     lines = ((w, found.lines(w.name, w.index)) for w in wrong)
     written = [f"{w.name}{list(w.index)} is written at {line}" for w, line in lines if line is not None]

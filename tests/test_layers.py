@@ -324,3 +324,59 @@ def class_names(sources: dict[str, str]) -> dict[str, list[str]]:
 def test_a_class_name_means_one_thing() -> None:
     assert class_names({str(p): p.read_text(encoding="utf-8") for p in PACKAGE.rglob("*.py")}) == {}
     assert class_names({"a": "class A: ...", "b": "class B:\n class A: ..."}) == {"A": ["a", "b"]}
+
+
+# -- sizes of functions ------------------------------------------------------------
+SIX = 6  # parameters, self and cls left out; more than these travel together and have a name
+LONGEST = 55  # lines of a function, its docstring left out
+# Signatures that are promised: those of the API, of the command line's options, and of torch itself.  Nothing else.
+PROMISED = {
+    "checking/check.py": {"check"},
+    "checking/gradcheck.py": {"gradcheck"},
+    "checking/gradgradcheck.py": {"gradgradcheck"},
+    "prove.py": {"prove"},
+    "strategies.py": {"inputs"},
+    "training/train.py": {"train"},
+    "cli/app.py": {"run", "check", "prove", "notes"},
+    "tracing/recording/kernel_shapes.py": {"_recurrent"},  # called with the operator's own arguments
+}
+# Functions that are longer still, or take more; to be cut.  Nothing may be added.
+STANDING = {
+    "notes/writing/writer.py": {"__init__"},
+    "notation/text/syntax.py": {"_build"},  # a class of short methods inside, since lark is loaded where there is text to read
+    "diagnosis/repair/edits/calls.py": {"call"},
+}
+
+
+def is_row(function: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
+    """Whether it says what an operator means: its parameters are those of torch's schema."""
+    return any(isinstance(d, ast.Call) and getattr(d.func, "id", "") == "row" for d in function.decorator_list)
+
+
+def large(source: str) -> set[str]:
+    """The functions of more than six parameters, rows of operators left out, or of more lines than a reader holds."""
+    found = set()
+    for f in ast.walk(ast.parse(source)):
+        if isinstance(f, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            names = {a.arg for a in (*f.args.posonlyargs, *f.args.args, *f.args.kwonlyargs)} - {"self", "cls"}
+            said = f.body[0] if ast.get_docstring(f) is not None else None
+            lines = (f.end_lineno or 0) - f.lineno + 1 - (0 if said is None else (said.end_lineno or 0) - said.lineno + 1)
+            if len(names) > SIX and not is_row(f) or lines > LONGEST:
+                found.add(f.name)
+    return found
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_functions_are_short_and_take_few_arguments(path: Path) -> None:
+    place = path.relative_to(PACKAGE).as_posix()
+    found = large(path.read_text(encoding="utf-8")) - PROMISED.get(place, set())
+    assert found == STANDING.get(place, set()), "gather what travels together, or split; what was cut leaves STANDING"
+
+
+def test_the_test_of_sizes_can_fail() -> None:
+    assert large("def f(a, b, c, d, e, g): ...") == set() and large("def f(a, b, c, d, e, *, g, h): ...") == {"f"}
+    assert large("class A:\n def f(self, a, b, c, d, e, g): ...") == set()
+    assert large("@row('x')\ndef f(b, c, d, e, g, h, i): ...") == set()
+    body = "    x = 1\n"
+    assert large(f"def f():\n{body * 54}") == set() and large(f"def f():\n{body * 55}") == {"f"}
+    assert large(f'def f():\n    """{"line" * 9}"""\n{body * 54}') == set()

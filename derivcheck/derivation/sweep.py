@@ -248,18 +248,17 @@ def _active(program: Program, wrt: tuple[str, ...]) -> frozenset[str]:
 def _contributions(d: Definition, active: frozenset[str]) -> list[_Contribution]:
     """The references in a definition with their local derivatives, those at one place added up."""
     found: dict[tuple[Ref, tuple[Index, ...]], list[Term]] = {}
-    _walk(d.term, ONE, (), active, found, frozenset(d.indices), d)
+    _walk(d, d.term, ONE, (), active, found)
     return [_Contribution(r.name, r.at, bound, add(*locals_)) for (r, bound), locals_ in found.items()]
 
 
 def _walk(
+    d: Definition,
     t: Term,
     cotangent: Term,
     bound: tuple[Index, ...],
     active: frozenset[str],
     found: dict[tuple[Ref, tuple[Index, ...]], list[Term]],
-    own: frozenset[Index],
-    d: Definition,
 ) -> None:
     """Go down to every reference that a gradient flows to, with the local derivative and the sums on the way."""
     if t.names.isdisjoint(active):
@@ -269,21 +268,21 @@ def _walk(
             found.setdefault((t, bound), []).append(cotangent)
     elif isinstance(t, Add):
         for a in t.args:
-            _walk(a, cotangent, bound, active, found, own, d)
+            _walk(d, a, cotangent, bound, active, found)
     elif isinstance(t, (Mul, Pow, Func)):
         for k, a in enumerate(t.children):
             if not a.names.isdisjoint(active) and not isinstance(a, (Bracket, Number, SizeOf)):
-                _walk(a, mul(cotangent, derivative(t, k)), bound, active, found, own, d)
+                _walk(d, a, mul(cotangent, derivative(t, k)), bound, active, found)
     elif isinstance(t, Over):
         if t.kind not in ("sum", "prod"):
             raise UnsupportedOperation(
                 t.kind, "a gradient would have to flow through an extreme; refer to its witness", d.place
             )
-        taken = [*own, *bound, *cotangent.free, *bound_indices(cotangent)]
+        taken = [*d.indices, *bound, *cotangent.free, *bound_indices(cotangent)]
         over = freshen(t, taken)
         assert isinstance(over, Over)
         local = cotangent if t.kind == "sum" else mul(cotangent, _others(over))
-        _walk(over.body, local, bound + over.indices, active, found, own, d)
+        _walk(d, over.body, local, bound + over.indices, active, found)
     elif not isinstance(t, (Bracket, Number, SizeOf)):
         raise UnsupportedOperation(type(t).__name__, "it has no derivative", d.place)
 

@@ -110,20 +110,54 @@ def pair(
     for f in (forward, backward):
         notes += [a for a in (f.assumed if isinstance(f, Kernel) else ()) if a not in notes]
 
+    call = _Call(forward, backward, tuple(inputs), chosen, taken, tuple(saved), given)
+
     def claimed(**tensors: Any) -> dict[str, torch.Tensor]:
-        """The backward as a check calls one: what the forward saved comes first, gradients come back in the inputs' shapes."""
+        return call.gradients(tensors)
+
+    upstream = ["grad_output"] if len(chosen) == 1 else [f"grad_output_{k}" for k in range(len(chosen))]
+    claimed.__signature__ = _signature([*upstream, *inputs])  # type: ignore[attr-defined]
+    claimed.__name__ = backward.__name__
+    claimed.forward_lines = forward.own_lines if own else None  # type: ignore[attr-defined]
+    alone = _results(forward, chosen) if own and chosen != results else forward
+    return ForwardAndBackward(alone, claimed, forward.dims if own else None, tuple(given.values()), tuple(notes), call.line)
+
+
+@dataclass(frozen=True)
+class _Call:
+    """How a backward is called beside its forward.
+
+    Attributes:
+        inputs: of the forward.
+        chosen: the results of the forward that the loss depends on.
+        taken: the backward's name of an upstream gradient -> the forward's result.
+        saved: what the backward takes of the forward's own results and variables.
+        given: what the backward gives -> the forward's input.
+    """
+
+    forward: Any
+    backward: DeviceFunction
+    inputs: tuple[str, ...]
+    chosen: tuple[str, ...]
+    taken: Mapping[str, str]
+    saved: tuple[str, ...]
+    given: Mapping[str, str]
+
+    def gradients(self, tensors: dict[str, Any]) -> dict[str, torch.Tensor]:
+        """What the forward saved comes first; the gradients come back in the inputs' shapes."""
+        forward, backward, taken, given = self.forward, self.backward, self.taken, self.given
         ups = tensors.pop("grad_output", None)
         ups = (ups,) if isinstance(ups, torch.Tensor) else tuple(ups or ())
-        ups = ups or tuple(tensors.pop(f"grad_output_{k}") for k in range(len(chosen)))
-        values = {n: t for n, t in tensors.items() if n in inputs}
+        ups = ups or tuple(tensors.pop(f"grad_output_{k}") for k in range(len(self.chosen)))
+        values = {n: t for n, t in tensors.items() if n in self.inputs}
         local: dict[str, torch.Tensor] = {}
-        if saved:
-            found, variables = forward.saved(saved, **values)
+        if self.saved:
+            found, variables = forward.saved(self.saved, **values)
             local = {**variables, **found}
         arguments = {n: values[n] if n in values else local[n] for n in backward.inputs if n not in taken}
         for n, r in taken.items():
-            if r in chosen:
-                arguments[n] = ups[chosen.index(r)]
+            if r in self.chosen:
+                arguments[n] = ups[self.chosen.index(r)]
             elif isinstance(forward, Kernel):
                 arguments[n] = forward.zeros(r, values, ups[0])
             else:
@@ -134,21 +168,14 @@ def pair(
             back = backward.results(**arguments)
         return {x: _like(back[n], values[x], len(backward.batch)) for n, x in given.items()}
 
-    upstream = ["grad_output"] if len(chosen) == 1 else [f"grad_output_{k}" for k in range(len(chosen))]
-    claimed.__signature__ = _signature([*upstream, *inputs])  # type: ignore[attr-defined]
-    claimed.__name__ = backward.__name__
-    claimed.forward_lines = forward.own_lines if own else None  # type: ignore[attr-defined]
-    alone = _results(forward, chosen) if own and chosen != results else forward
-
-    def lines(name: str, at: tuple[int, ...]) -> str | None:
+    def line(self, name: str, at: tuple[int, ...]) -> str | None:
         """Which lines write an element of a gradient."""
-        output = next(n for n, x in given.items() if x == name)
+        backward = self.backward
+        output = next(n for n, x in self.given.items() if x == name)
         if isinstance(backward, Kernel):
             return backward.line(output)
         where = at[len(backward.batch) :]
         return backward.line(output, where if len(where) == len(backward.shapes.outputs[output]) else ())
-
-    return ForwardAndBackward(alone, claimed, forward.dims if own else None, tuple(given.values()), tuple(notes), lines)
 
 
 def _shaped(forward: Any, backward: DeviceFunction, asked: Mapping[str, str]) -> DeviceFunction:

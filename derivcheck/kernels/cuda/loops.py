@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 
@@ -164,7 +164,8 @@ class Loops(Threads):
         self.memory.written = written | self.memory.written
         some_turn = lanes.nonnegative(head.end - 1 - head.start)
         for cell, (before, token) in carried.items():
-            self.memory.store[cell] = self._summed(before, token, self.memory.store[cell], axes, mask, some_turn, head.group)
+            turns = _Turns(axes, mask, some_turn, head.group)
+            self.memory.store[cell] = self._summed(before, token, self.memory.store[cell], turns)
         lanes.close(axes, key)
         outer = scope.variable(head.name)
         if outer is not None and not head.declared:
@@ -228,15 +229,13 @@ class Loops(Threads):
             self.memory.store[ref.cell] = token
         return found
 
-    def _summed(
-        self, before: Value, token: Value, after: Value, axes: list[Axis], mask: Any, some_turn: bool, group: str
-    ) -> Value:
+    def _summed(self, before: Value, token: Value, after: Value, turns: _Turns) -> Value:
         """A variable after the loop."""
         if after is token:
             return before
         if isinstance(before, Aggregate) and isinstance(after, Aggregate) and isinstance(token, Aggregate):
             rows = zip(before.items, token.items, after.items)
-            return Aggregate(before.type, tuple(self._summed(*row, axes, mask, some_turn, group) for row in rows))
+            return Aggregate(before.type, tuple(self._summed(*row, turns) for row in rows))
         if isinstance(before, Load):
             before = before.take()
         value = after.value if isinstance(after, CNumber) else None
@@ -246,16 +245,26 @@ class Loops(Threads):
             return before
         assert isinstance(after, CNumber) and self.lanes is not None
         start = before.value
-        total = value.total(axes, mask, self.lanes, start, FLOATS[-1])
-        if group:
-            return self.parted(value.name, value, total, before, group)
+        total = value.total(turns.axes, turns.mask, self.lanes, start, FLOATS[-1])
+        if turns.group:
+            return self.parted(value.name, value, total, before, turns.group)
         if value.op in "+*":
-            if value.above_zero and some_turn:
+            if value.above_zero and turns.some:
                 as_above_zero(total)
             return of_numbers(value.op, before, CNumber(total, before.type))
         if isinstance(start, float) and start in (float("inf"), float("-inf")):
             return CNumber(total, before.type)
         return called(f"f{value.op}", [before, CNumber(total, before.type)])
+
+
+class _Turns(NamedTuple):
+    """The turns of a loop that was read once: their axes, under which condition, whether there is surely one, and the group
+    of threads that share them."""
+
+    axes: list[Axis]
+    mask: Any
+    some: bool
+    group: str
 
 
 def _last_turn() -> Value:

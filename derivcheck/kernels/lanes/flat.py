@@ -9,7 +9,7 @@ import itertools
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 
@@ -36,6 +36,14 @@ class Access:
     epoch: int = 0
     first: bool = False
     shared: bool = False
+
+
+class Written(NamedTuple):
+    """What lanes write: a value, under a mask, put or added."""
+
+    value: torch.Tensor
+    mask: torch.Tensor | None
+    add: bool
 
 
 @dataclass
@@ -250,16 +258,16 @@ class FlatMemory:
             value = summed(value, missing, lanes)
         else:
             value, mask = self._one_of(value, mask, missing)
-        old = self.part(key)
+        new, old = Written(value, mask, add), self.part(key)
         axes = [own_axis(d, lanes) for d in at]
         plain = [a for a in axes if a is not None]
         literal = [all(isinstance(x, Size) for x in d.atoms()) for d in at]
         if all(b or a is not None and a.index.size is d for a, b, d in zip(axes, literal, dims)) and len(set(plain)) == len(
             plain
         ):
-            self.parts[key] = self._placed(old, at, dims, literal, plain, value, mask, add)
+            self.parts[key] = self._placed(old, at, dims, literal, plain, new)
         else:
-            self.parts[key] = self._scattered(old, at, dims, used, value, mask, add)
+            self.parts[key] = self._scattered(old, at, dims, used, new)
 
     def _one_of(
         self, value: torch.Tensor, mask: torch.Tensor | None, missing: list[Axis]
@@ -290,12 +298,10 @@ class FlatMemory:
         dims: list[Poly],
         literal: list[bool],
         plain: list[Axis],
-        value: torch.Tensor,
-        mask: torch.Tensor | None,
-        add: bool,
+        new: Written,
     ) -> torch.Tensor:
         """Each digit is an axis, or a number."""
-        lanes = self.lanes
+        lanes, (value, mask, add) = self.lanes, new
         value = arranged(value, plain, lanes)
         where = None if mask is None else arranged(mask, plain, lanes)
         for k, alone in enumerate(literal):
@@ -320,12 +326,10 @@ class FlatMemory:
         at: tuple[Poly, ...],
         dims: list[Poly],
         used: list[Axis],
-        value: torch.Tensor,
-        mask: torch.Tensor | None,
-        add: bool,
+        new: Written,
     ) -> torch.Tensor:
         """Positions that are computed: a scatter."""
-        lanes = self.lanes
+        lanes, (value, mask, add) = self.lanes, new
         if not add:
             self._apart(at)
         index = [position(d, n, lanes) for d, n in zip(at, dims)]

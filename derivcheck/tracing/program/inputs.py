@@ -216,64 +216,70 @@ def fill(value: Any, tensors: Mapping[str, torch.Tensor]) -> Any:
 
 def closed_over(f: Any) -> dict[int, str]:
     """Names for the tensors that a function holds: closure cells, globals that it mentions, defaults, attributes."""
-    found: dict[int, str] = {}
-    seen: set[int] = set()
+    held = _HeldTensors()
+    held.inside(f, 0)
+    return held.names
 
-    def look(name: str, value: Any, depth: int) -> None:
+
+class _HeldTensors:
+    """Names for tensors, by id, as they are met in what code holds."""
+
+    def __init__(self) -> None:
+        self.names: dict[int, str] = {}
+        self._seen: set[int] = set()
+
+    def look(self, name: str, value: Any, depth: int) -> None:
         """Note the tensors in one value, three containers deep."""
         if isinstance(value, torch.Tensor):
-            found.setdefault(id(value), name)
+            self.names.setdefault(id(value), name)
             return
-        if depth > 3 or id(value) in seen:
+        if depth > 3 or id(value) in self._seen:
             return
-        seen.add(id(value))
+        self._seen.add(id(value))
         if isinstance(value, torch.nn.Module):
             own = [(f"{m}.{n}", t) for m, part in value.named_modules() for n, t in vars(part).items()]
             for n, t in [*value.named_parameters(), *value.named_buffers(), *own]:
                 if isinstance(t, torch.Tensor):
-                    found.setdefault(id(t), f"{name}.{n}".strip(".").replace("..", ".").replace(".", "_"))
+                    self.names.setdefault(id(t), f"{name}.{n}".strip(".").replace("..", ".").replace(".", "_"))
         elif isinstance(value, dict):
             for k, v in list(value.items())[:64]:
                 if isinstance(k, str):
-                    look(f"{name}_{k}" if name else k, v, depth + 1)
+                    self.look(f"{name}_{k}" if name else k, v, depth + 1)
         elif isinstance(value, (list, tuple)):
             for k, v in enumerate(value[:64]):
-                look(f"{name}_{k}", v, depth + 1)
+                self.look(f"{name}_{k}", v, depth + 1)
         elif inspect.isfunction(value) or inspect.ismethod(value) or isinstance(value, functools.partial):
-            inside(value, depth + 1)
+            self.inside(value, depth + 1)
         elif not isinstance(value, type) and isinstance(getattr(value, "__dict__", None), dict):
-            look(name, vars(value), depth)
+            self.look(name, vars(value), depth)
 
-    def inside(g: Any, depth: int) -> None:
+    def inside(self, g: Any, depth: int) -> None:
         """Look at all that a function reaches: what is bound to it, its defaults, its closure, the globals that it names."""
         while isinstance(g, functools.partial):
             for n, value in [*zip(_parameters(g.func), g.args), *g.keywords.items()]:
-                look(n, value, depth)
+                self.look(n, value, depth)
             g = g.func
         g = inspect.unwrap(g)
         owner = getattr(g, "__self__", None)
         if owner is not None and not inspect.ismodule(owner):
-            look("", owner, depth)
+            self.look("", owner, depth)
         g = getattr(g, "__func__", g)
         if not inspect.isfunction(g) and inspect.ismethod(getattr(g, "__call__", None)):  # noqa: B004
-            look("", g, depth)
+            self.look("", g, depth)
             g = g.__call__.__func__
         for n, p in _parameters(g).items():
-            look(n, p.default, depth)
+            self.look(n, p.default, depth)
         code = getattr(g, "__code__", None)
         if code is None:
             return
         for n, cell in zip(code.co_freevars, g.__closure__ or ()):
             try:
-                look(n, cell.cell_contents, depth)
+                self.look(n, cell.cell_contents, depth)
             except ValueError:
                 continue
         for n in code.co_names:
             if n in g.__globals__ and not inspect.ismodule(g.__globals__[n]):
-                look(n, g.__globals__[n], depth)
-
-    inside(f, 0)
-    return found
+                self.look(n, g.__globals__[n], depth)
 
 
 def _parameters(g: Any) -> Mapping[str, inspect.Parameter]:
