@@ -10,7 +10,7 @@ import torch
 
 from derivcheck.checking.check import check
 from derivcheck.checking.gradcheck import LINES, by_name
-from derivcheck.checking.witnesses.fast import agrees
+from derivcheck.checking.witnesses.fast import agrees, floats
 from derivcheck.errors import GradientMismatch, InputError, UnsupportedOperation
 
 
@@ -88,7 +88,7 @@ def gradgradcheck(
 def _agrees(func: Callable[..., Any], args: Sequence[Any], wanted: Sequence[int], ups: Sequence[torch.Tensor] | None) -> bool:
     """Whether autograd's gradient of the gradient is what differences of the gradient say."""
     with torch.no_grad():
-        outs = _floats(func(*args))
+        outs = floats(func(*args))
     generator = torch.Generator().manual_seed(1)
     flow = [torch.randn(o.shape, generator=generator, dtype=torch.float64).to(o) for o in outs] if ups is None else list(ups)
 
@@ -100,15 +100,10 @@ def _agrees(func: Callable[..., Any], args: Sequence[Any], wanted: Sequence[int]
                 v if k not in wanted or v.requires_grad else v.detach().requires_grad_()
                 for k, v in enumerate(values[: len(args)])
             ]
-            pairs = [(o, g) for o, g in zip(_floats(func(*own)), values[len(args) :]) if o.requires_grad]
+            pairs = [(o, g) for o, g in zip(floats(func(*own)), values[len(args) :]) if o.requires_grad]
             ends, given = [o for o, _ in pairs], [g for _, g in pairs]
             found = torch.autograd.grad(ends, [own[k] for k in wanted], given, create_graph=True, allow_unused=True)
         filled = (torch.zeros_like(own[k]) if g is None else g for k, g in zip(wanted, found))
         return tuple(g if recorded else g.detach() for g in filled)
 
     return agrees(gradients, [*args, *flow], [*wanted, *range(len(args), len(args) + len(flow))], lines=LINES)
-
-
-def _floats(out: Any) -> list[torch.Tensor]:
-    every = out if isinstance(out, (tuple, list)) else [out]
-    return [o for o in every if isinstance(o, torch.Tensor) and o.is_floating_point()]

@@ -20,7 +20,7 @@ from derivcheck.checking.subject.subject import Subject, Tensors, Upstream
 from derivcheck.checking.verdict.conditioned import Rounding
 from derivcheck.checking.verdict.derived import JudgedRun, derived
 from derivcheck.checking.verdict.judge import Circumstances, judge
-from derivcheck.checking.verdict.verdict import differentiated
+from derivcheck.checking.verdict.verdict import differentiated, not_offered
 from derivcheck.derived import Derivation
 from derivcheck.errors import DerivcheckError
 
@@ -56,11 +56,7 @@ def second_order(s: Subject, upstream: Upstream, dtype: torch.dtype, seed: int, 
         tensors.update({n: torch.full_like(g, 1.7) for n, g in upstream.items()})
     leaves = {n: t.detach().clone().requires_grad_() if n in s.wrt or n in upstream else t for n, t in tensors.items()}
     if not _offered(gradients, leaves, s.wrt, upstream):
-        return (
-            DoubleBackward(tuple(Row(f"{n}{MARK}", "missing", note=NOT_OFFERED) for n in s.wrt[:1]))
-            if asked
-            else DoubleBackward()
-        )
+        return DoubleBackward(tuple(not_offered(n, MARK, NOT_OFFERED) for n in s.wrt[:1])) if asked else DoubleBackward()
     try:
         wrt = (*s.wrt, *upstream)
         t = replace(

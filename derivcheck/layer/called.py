@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import torch
-
 from derivcheck.errors import InputError
+from derivcheck.layer.lean import is_floating
 from derivcheck.notation.program.names import ByName, spelled
 
 Run = Callable[..., tuple[Any, dict[str, Any]]]
@@ -34,7 +33,7 @@ def called(run: Run, inputs: Sequence[str], ups: Sequence[str], values: Mapping[
             if len(entries) != len(ups):
                 raise InputError(f"{together} has {len(entries)} entries; expected {len(ups)}, one per floating-point output")
             given.update(zip(ups, entries))
-        dtype = next((t.dtype for n, t in given.items() if n not in held and _floating(t)), None)
+        dtype = next((t.dtype for n, t in given.items() if n not in held and is_floating(t)), None)
         own = {n: t.to(dtype) if n in held and dtype is not None else t for n, t in values.items()}
         if not numbered:
             return run(**{**own, **given})
@@ -42,7 +41,3 @@ def called(run: Run, inputs: Sequence[str], ups: Sequence[str], values: Mapping[
         return value, ByName(grads)
 
     return with_values
-
-
-def _floating(value: Any) -> bool:
-    return isinstance(value, torch.Tensor) and value.is_floating_point()

@@ -14,7 +14,7 @@ from derivcheck.codegen.file.load import load
 from derivcheck.codegen.file.source import source
 from derivcheck.codegen.file.variants import functional_source, lean_source
 from derivcheck.derivation.sweep import adjoint
-from derivcheck.layer.lean import BANDED, PLAIN, any_autocast, variant
+from derivcheck.layer.lean import BANDED, PLAIN, any_autocast, is_floating, variant
 from derivcheck.notation.program.program import Program
 
 Run = Callable[..., Any]
@@ -76,7 +76,7 @@ class Signature(NamedTuple):
         """The one type that all is computed in where autocast chooses types; None where it is off."""
         if not any_autocast():
             return None
-        floats = [t for n, t in zip(self.program.inputs, args) if n not in self.constants and _floating(t)]
+        floats = [t for n, t in zip(self.program.inputs, args) if n not in self.constants and is_floating(t)]
         if not floats or not _autocast(floats[0]):
             return None
         dtype: torch.dtype = floats[0].dtype
@@ -90,9 +90,9 @@ class Signature(NamedTuple):
         if len(args) != len(names):
             raise TypeError(f"{self.title}.apply takes {len(names)} inputs ({', '.join(names)}); found {len(args)}")
         if common is not None:
-            return tuple(t.to(common) if _floating(t) else t for t in args)
+            return tuple(t.to(common) if is_floating(t) else t for t in args)
         if self.constants:
-            own = next((t.dtype for n, t in zip(names, args) if n not in self.constants and _floating(t)), None)
+            own = next((t.dtype for n, t in zip(names, args) if n not in self.constants and is_floating(t)), None)
             return tuple(t if own is None or n not in self.constants else t.to(own) for n, t in zip(names, args))
         return tuple(args)
 
@@ -237,10 +237,6 @@ def _by_input(names: Sequence[str], args: Sequence[Any], wanted: Sequence[str], 
     return tuple(out)
 
 
-def _floating(value: Any) -> bool:
-    return isinstance(value, torch.Tensor) and value.is_floating_point()
-
-
 def _autocast(tensor: torch.Tensor) -> bool:
     return torch.is_autocast_enabled(tensor.device.type)
 
@@ -256,7 +252,7 @@ _NOTHING = _Nothing()
 
 def _plain(args: Sequence[Any]) -> Any:
     """Without autocast where it is on: the types have been chosen."""
-    first = next((t for t in args if _floating(t)), None) if any_autocast() else None
+    first = next((t for t in args if is_floating(t)), None) if any_autocast() else None
     if first is not None and _autocast(first):
         return torch.autocast(first.device.type, enabled=False)
     return _NOTHING

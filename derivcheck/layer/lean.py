@@ -53,3 +53,8 @@ def fitting(lean: Run, others: Callable[[str], Run]) -> Run:
         return lean(**given) if way is LEAN else others(way)(**given)
 
     return run
+
+
+def is_floating(value: Any) -> bool:
+    """Whether it is a tensor of floating-point numbers."""
+    return isinstance(value, torch.Tensor) and value.is_floating_point()

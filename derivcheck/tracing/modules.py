@@ -14,7 +14,7 @@ from __future__ import annotations
 import inspect
 import itertools
 import keyword
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -356,6 +356,3 @@ def _at(value: Any, sizes: Mapping[str, int], run: Run) -> Any:
     if isinstance(value, (tuple, list)):
         return type(value)(_at(v, sizes, run) for v in value)
     return value
-
-
-Forward = Callable[..., Any]

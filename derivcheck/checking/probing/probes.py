@@ -76,7 +76,7 @@ def probe(s: Subject, tested: Tested, upstream: Upstream, right: Derived, dtype:
     where = places(s, upstream, right, seed)
     prober.known.keep(Probe("", s.tensors, upstream), right)
     lengths = Lengths(s, upstream, right.sizes, where.coprime or right.sizes)
-    for p in chain(situations(s, upstream, right, seed, tested.written, where), lengths):
+    for p in chain(situations(s, upstream, right, tested.written, where), lengths):
         if not (p.glanced and prober.agrees(p)):
             prober.attempt(p)
     search = Reach(s, sides, seed, prober.attempt)

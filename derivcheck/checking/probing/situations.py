@@ -93,9 +93,7 @@ def places(s: Subject, upstream: Upstream, right: Derived, seed: int) -> Startin
     return StartingData(data, ups, coprime, less, generator)
 
 
-def situations(
-    s: Subject, upstream: Upstream, right: Derived, seed: int, written: bool, where: StartingData
-) -> Iterator[Probe]:
+def situations(s: Subject, upstream: Upstream, right: Derived, written: bool, where: StartingData) -> Iterator[Probe]:
     """Every probe that this subject has whatever its conditions.
 
     Args:

@@ -9,7 +9,7 @@ asked.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import torch
 
@@ -19,7 +19,7 @@ from derivcheck.checking.arithmetic.slopes import SURE, Slack, is_slope
 from derivcheck.checking.report.row import Row
 from derivcheck.checking.subject.flow import sees_through
 from derivcheck.checking.subject.outputs import flat
-from derivcheck.checking.verdict.derived import Trial
+from derivcheck.checking.verdict.derived import Trial, doubled
 from derivcheck.checking.verdict.verdict import settled
 from derivcheck.notation.terms.nodes import Func
 from derivcheck.notation.terms.walk import subterms
@@ -46,7 +46,7 @@ def _agrees(t: Trial, row: Row) -> bool:
     whole = list(t.upstream) == list(t.s.derivation.upstream)
     if not whole or t.right.dtype not in DIGITS or not _at_steps(t, row) or sees_through(t.s):
         return False
-    tensors, upstream = _doubled(t.tensors), list(_doubled(t.upstream).values())
+    tensors, upstream = doubled(t.tensors), list(doubled(t.upstream).values())
     x = tensors[row.name].detach()
 
     def outputs(moved: torch.Tensor) -> list[torch.Tensor]:
@@ -71,7 +71,3 @@ def _at_steps(t: Trial, row: Row) -> bool:
     return row.verdict == "vacuous" and any(
         isinstance(f, Func) and f.name in STEPS for d in program.definitions for f in subterms(d.term)
     )
-
-
-def _doubled(tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    return {n: t.double() if t.is_floating_point() else t for n, t in tensors.items()}

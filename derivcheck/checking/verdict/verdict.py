@@ -174,6 +174,11 @@ def differentiated(row: Row, mark: str, evidence: JudgedRun) -> Row:
     return replace(row, verdict="wrong", wrong=row.count, note=note)
 
 
+def not_offered(name: str, mark: str, note: str) -> Row:
+    """A gradient's own gradient that was asked for, and that autograd does not give."""
+    return Row(name + mark, "missing", note=note)
+
+
 def not_reproduced(where: str) -> Row:
     """The forward is another function than its derivation."""
     said = f"the derivation does not reproduce the forward at {where}: a fault of derivcheck, please report it"

@@ -28,7 +28,7 @@ def agrees(func: Callable[..., Any], args: Sequence[Any], wanted: Sequence[int],
     try:
         own = [t.detach().clone() if isinstance(t, torch.Tensor) else t for t in args]
         leaves = [t.requires_grad_() if k in wanted else t for k, t in enumerate(own)]
-        outs = _floats(func(*leaves))
+        outs = floats(func(*leaves))
         ends = [o for o in outs if o.requires_grad]
         if not ends or any(o.dtype is not torch.float64 for o in outs):
             return False
@@ -57,7 +57,7 @@ def _along(
         with torch.no_grad():
             moved = [t.detach() if isinstance(t, torch.Tensor) else t for t in args]
             moved[k] = x
-            return _floats(func(*moved))
+            return floats(func(*moved))
 
     return is_slope(outputs, args[k].detach(), g, flow, generator)
 
@@ -67,7 +67,7 @@ def _gradients(ends: list[torch.Tensor], leaves: list[torch.Tensor], ups: list[t
     return [torch.zeros_like(t) if g is None else g for g, t in zip(found, leaves)]
 
 
-def _floats(out: Any) -> list[torch.Tensor]:
+def floats(out: Any) -> list[torch.Tensor]:
     """The floating outputs of one tensor or of a tuple or list of them, as gradcheck takes them."""
     every = out if isinstance(out, (tuple, list)) else [out]
     return [o for o in every if isinstance(o, torch.Tensor) and o.is_floating_point()]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -147,15 +147,16 @@ def settled(value: Value) -> Value:
             raise Refused("a variable", f"it is read and {how} written before", "Give it a value where it is declared.")
         return v
 
-    if not any(isinstance(v, (Load, Start, Unset)) for v in _leaves(value)):
+    if not any(isinstance(v, (Load, Start, Unset)) for v in leaves(value)):
         return value
     return mapped(leaf, value)
 
 
-def _leaves(value: Value) -> Iterable[Value]:
+def leaves(value: Value) -> Iterator[Value]:
+    """The parts of a value that have no parts, as they lie in memory."""
     if isinstance(value, Aggregate):
         for v in value.items:
-            yield from _leaves(v)
+            yield from leaves(v)
     else:
         yield value
 

@@ -4,27 +4,18 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator
 
 import torch
 
+from derivcheck.kernels.cuda.memory import leaves
 from derivcheck.kernels.cuda.types import BOOL, FLOAT
-from derivcheck.kernels.cuda.values import Aggregate, CNumber, Load, Start, Unset, Value, as_tensor
+from derivcheck.kernels.cuda.values import CNumber, Load, Start, Unset, Value, as_tensor
 
 
 def stacked(value: Value, shape: tuple[int, ...], like: torch.Tensor) -> torch.Tensor:
     """A value as a tensor over the threads, its own dimensions last."""
-    flat = [_whole(v, like) for v in itertools.islice(_in_order(value), math.prod(shape))]
+    flat = [_whole(v, like) for v in itertools.islice(leaves(value), math.prod(shape))]
     return folded(flat, shape, like.dim())
-
-
-def _in_order(value: Value) -> Iterator[Value]:
-    """The leaves of a value, as they lie in memory."""
-    if isinstance(value, Aggregate):
-        for v in value.items:
-            yield from _in_order(v)
-    else:
-        yield value
 
 
 def folded(parts: list[torch.Tensor], shape: tuple[int, ...], rank: int) -> torch.Tensor:

@@ -18,8 +18,6 @@ from derivcheck.operators.language.build import Builder
 from derivcheck.operators.language.row import floats, row, sample
 from derivcheck.operators.language.values import Value, where
 
-State = Callable[[Poly], Term]
-
 
 class StepVector(NamedTuple):
     """A vector by its elements, and how long it is."""

@@ -64,7 +64,6 @@ class Walk:
         self.recording = traces.recordings[0]
         self.said: list[str] = []
         self.names = naming.names(self.recording.calls)
-        self.by_number = {k: n for n, k in self.recording.inputs.items()}
 
     def program(self, titles: Mapping[str, Poly]) -> Program:
         """The Program: inputs, the rows of all steps, outputs, then what all of it needs of the sizes."""
