@@ -1,4 +1,10 @@
-"""The command ``derivcheck``."""
+"""The command ``derivcheck``.
+
+``app`` has the commands with their options and loads nothing heavy; read it first.  ``asked`` are the options as values, which
+``inputs`` and ``target`` read: the small languages of dimensions and constants, and what a TARGET stands for.  ``commands`` and
+``check`` do what is asked of one TARGET; ``run`` is the main job, with its ``screen`` and its ``outcome``.  ``status`` has the
+exit statuses.
+"""
 
 from __future__ import annotations
 
