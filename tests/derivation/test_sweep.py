@@ -53,7 +53,7 @@ def holds(program: Program, seed: int = 0, positive: bool = False) -> None:
     for a, out in zip([a for a in program.arguments if a.kind == "float"], backward.outputs, strict=True):
         for at, got in have.all(out).items():
             want = central(program, tensors, SIZES, up, a.name, at)
-            if got != pytest.approx(want, rel=1e-6, abs=1e-6 + rounding):  # of a steep sine: what a step leaves in h² is taken out
+            if got != pytest.approx(want, rel=1e-6, abs=1e-6 + rounding):  # of a steep sine: without what a step leaves in h²
                 want = (4 * central(program, tensors, SIZES, up, a.name, at, h=5e-6) - want) / 3
             assert got == pytest.approx(want, rel=1e-6, abs=1e-6 + rounding), f"{a.name}{at}\n{program}\n{backward}"
 

@@ -82,6 +82,7 @@ class Builder:
         self._taken: set[str] = set(names)
         self._sizes: set[str] = set(sizes)
         self._reserved: set[str] = set(reserved)
+        self._variables: dict[str, str] = {}  # what the user's code calls it, by name
         self.begin("", "", "z")
 
     # -- one operator ----------------------------------------------------------
@@ -152,6 +153,8 @@ class Builder:
             k += 1
             name = f"{base}_{k}"
         self._taken.add(name)
+        if hint in self.hints:
+            self._variables[name] = hint
         return name
 
     def indices(self, dims: Sequence[Poly], hints: Sequence[str] | None = None) -> tuple[Index, ...]:
@@ -200,8 +203,7 @@ class Builder:
         spelling: Spelling | None = None,
     ) -> Value:
         """Add ``hint[indices] := term`` under a free name."""
-        variable = hint if hint in self.hints else ""
-        return self.put(self.unique(hint), indices, term, stop=stop, kind=kind, spelling=spelling, variable=variable)
+        return self.put(self.unique(hint), indices, term, stop=stop, kind=kind, spelling=spelling)
 
     def put(
         self,
@@ -212,14 +214,13 @@ class Builder:
         stop: bool = False,
         kind: str = "float",
         spelling: Spelling | None = None,
-        variable: str = "",
     ) -> Value:
         """Define a name that :meth:`unique` gave before; what is made of positions alone melts into its uses.
 
         Definitions may refer to each other, and to themselves at earlier positions.
         """
         halted = stop or kind != "float"
-        variable = variable or (name if name in self.hints else "")
+        variable = self._variables.get(name, "")
         if kind == "int":
             whole = as_integer(term)
             term = term if whole is None else size_of(whole)
