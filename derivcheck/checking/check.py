@@ -135,7 +135,7 @@ def check_at(
     A backward that is right here and wrong elsewhere passes.  ``report.faulty`` is what has to stop a run.
     """
     s = subject(forward, inputs, None, wrt, setting)
-    return examine(s, backward, Asked(setting.dtype, witnesses=witnesses))
+    return examine(s, backward, Asked(setting.dtype, setting.seed, witnesses=witnesses))
 
 
 def assert_gradients(forward: Any, inputs: Mapping[str, Any], backward: Any = None, *args: Any, **kwargs: Any) -> None:

@@ -13,6 +13,7 @@ from torch import nn
 from derivcheck.checking.check import check_at
 from derivcheck.checking.report.report import Report
 from derivcheck.checking.subject.forms import called
+from derivcheck.checking.subject.subject import CheckSetting
 from derivcheck.derive import derive
 from derivcheck.errors import InputError
 from derivcheck.training.ranks import in_ranks
@@ -79,7 +80,7 @@ def check_accumulation(
     given = {called(n): g for n, g in found[0].items()}
     trained = [called(n) for n, p in own.named_parameters() if p.requires_grad and called(n) in d.wrt]
     data = dict(zip((n for n in d.program.inputs if n not in d.values), whole))
-    report = check_at(d, data, lambda grad_output, **tensors: given, wrt=trained, seed=seed)
+    report = check_at(d, data, lambda grad_output, **tensors: given, wrt=trained, setting=CheckSetting(seed=seed))
     report = replace(
         report, name=f"{report.name}, {len(parts)} micro-batches" + (f" on {world} ranks" if world else ""), reproduce=None
     )

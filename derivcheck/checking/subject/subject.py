@@ -103,12 +103,14 @@ class Subject:
 
 @dataclass(frozen=True)
 class CheckSetting:
-    """In which type and where a forward runs, and what it is made for, as :func:`~derivcheck.checking.check.check` takes it."""
+    """In which type and where a forward runs, what it is made for, and the seed of what is random, as
+    :func:`~derivcheck.checking.check.check` takes them."""
 
     dtype: torch.dtype = torch.float64
     device: str | torch.device = "cpu"
     dims: Mapping[str, str] | None = None
     where: str | None = None
+    seed: int = 0
 
 
 DOUBLE = CheckSetting()
