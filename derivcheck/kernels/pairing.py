@@ -110,17 +110,25 @@ def pair(
     for f in (forward, backward):
         notes += [a for a in (f.assumed if isinstance(f, Kernel) else ()) if a not in notes]
 
-    call = _Call(forward, backward, tuple(inputs), chosen, taken, tuple(saved), given)
+    names = (tuple(inputs), chosen, taken, tuple(saved), given)
 
     def claimed(**tensors: Any) -> dict[str, torch.Tensor]:
-        return call.gradients(tensors)
+        """Both functions stand in its closure: there a search for the wrong line looks for the source."""
+        return _Call(forward, backward, *names).gradients(tensors)
 
     upstream = ["grad_output"] if len(chosen) == 1 else [f"grad_output_{k}" for k in range(len(chosen))]
     claimed.__signature__ = _signature([*upstream, *inputs])  # type: ignore[attr-defined]
     claimed.__name__ = backward.__name__
     claimed.forward_lines = forward.own_lines if own else None  # type: ignore[attr-defined]
     alone = _results(forward, chosen) if own and chosen != results else forward
-    return ForwardAndBackward(alone, claimed, forward.dims if own else None, tuple(given.values()), tuple(notes), call.line)
+    return ForwardAndBackward(
+        alone,
+        claimed,
+        forward.dims if own else None,
+        tuple(given.values()),
+        tuple(notes),
+        _Call(forward, backward, *names).line,
+    )
 
 
 @dataclass(frozen=True)
