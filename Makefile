@@ -4,7 +4,7 @@ BIN := .venv/bin
 INSTALL := $(BIN)/python -m pip install --quiet --constraint constraints.txt --editable
 WORKERS ?= 2
 
-.PHONY: run test docs lint unit bench coverage edges fuzz fuzz-sizes notebooks site release clean
+.PHONY: run test docs lint unit bench coverage golden edges fuzz fuzz-sizes notebooks site release clean
 
 run: .venv/.runs
 	$(BIN)/derivcheck run
@@ -30,6 +30,11 @@ bench: .venv/.tests
 
 coverage: .venv/.tests
 	$(BIN)/python -m benchmarks.coverage
+
+# The generated source of twenty layers, anew: read what changed before it is committed.
+golden: .venv/.tests
+	$(BIN)/python -m tests.codegen.make_golden
+	git diff --stat tests/codegen/golden
 
 # Every sample of every row at edge data (minutes); make test takes the first of each.
 edges: .venv/.tests

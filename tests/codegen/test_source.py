@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 import traceback
@@ -15,7 +16,7 @@ import derivcheck as dc
 from derivcheck.codegen.file.load import load
 from derivcheck.codegen.file.source import source
 from derivcheck.codegen.file.variants import lean_source
-from derivcheck.codegen.graph.write import _is_call
+from derivcheck.codegen.graph.write import wrapped
 from derivcheck.derivation.sweep import adjoint
 from derivcheck.errors import InputError, UnsupportedOperation
 from derivcheck.notation.integers.atoms import entry
@@ -58,7 +59,8 @@ def attention() -> Program:
 
 
 def body(text: str) -> list[str]:
-    return [line.strip() for line in text.splitlines()]
+    """The lines, without the shapes behind them."""
+    return [line.partition("  # (")[0].strip() for line in text.splitlines()]
 
 
 # -- the text ------------------------------------------------------------------------------
@@ -67,9 +69,9 @@ def test_linear_reads_as_a_person_writes_it():
     for line in (
         "N, in_features = x.shape",
         "y = torch.addmm(bias, x, weight.mT)",
-        "difference = y - target",
-        "loss = (difference**2).mean()",
-        "y_bar = 2 / max(N * out_features, 1) * grad_output * difference",
+        "y_minus_target = y - target",
+        "loss = (y_minus_target**2).mean()",
+        "y_bar = 2 / max(N * out_features, 1) * grad_output * y_minus_target",
         "x_bar = y_bar @ weight",
         "weight_bar = y_bar.mT @ x",
         "bias_bar = y_bar.sum(0)",
@@ -205,7 +207,7 @@ def test_parts_of_a_packed_dimension_are_stacked():
     y = Definition("y", (h,), mul(ref("w", 0, h), ref("w", 1, h)))
     p = Program((Input("w", (as_poly(2), N)),), (y,), ("y",))
     text = source(p, adjoint(p))
-    assert "w_bar = grad_output * torch.stack((part_1, part), 0)" in text
+    assert "w_bar = grad_output * torch.stack((w[1], w[0]), 0)" in text
     w = torch.randn(2, 3, dtype=torch.float64)
     _, grads = load(text)(w=w, grad_output=torch.ones(3, dtype=torch.float64))
     torch.testing.assert_close(grads["w"], w.flip(0))
@@ -475,9 +477,28 @@ def test_what_has_no_name_stands_where_it_is_read():
     torch.testing.assert_close(grads["q"], torch.autograd.grad(rotation(q).sum(), q)[0])
 
 
-@pytest.mark.parametrize("text", ["y = f(a, b) + g(c)", 'y = torch.einsum("ab,bc->ac", a, b)', "y = x"])
-def test_only_a_call_goes_over_several_lines(text):
-    assert not _is_call(text) and _is_call("y = torch.stack((a + b, c * (d - e)), -1)")
+@pytest.mark.parametrize("width", [3, 9])
+def test_a_long_statement_ends_its_lines_in_brackets_behind_commas(width):
+    entries = [f"{'abcdefgh'[k % 8] * width}_{k} * (alpha_{k} - beta_{k})" for k in range(14)]
+    text = f"y = torch.stack(({', '.join(entries)}), -1)"
+    lines = wrapped(text)
+    assert len(lines) > 1 and max(map(len, lines)) <= 128 and all(line.endswith(",") for line in lines[:-1])
+    assert " ".join(line.strip() for line in lines) == text and all(line.startswith("    ") for line in lines[1:])
+    assert wrapped("y = torch.stack((a, b), -1)") == ["y = torch.stack((a, b), -1)"]
+
+
+def test_made_up_names_are_said_in_words_and_the_users_stay():
+    """A product, a gate, a part: no ``z_3``; the result, which the code gives no name, is the value."""
+
+    def f(z, left):
+        gate = torch.sigmoid(left)
+        return (1 - gate) * torch.tanh(z) + gate * torch.tanh(z)
+
+    text = dc.derive(f, z=torch.randn(3, 4), left=torch.randn(3, 4)).source()
+    code = text[text.index("def forward") : text.index("def _shape_error")]
+    assert not re.search(r"\b(z_\d+|product|total|column)(_\d+)?\b", code)
+    assert all(w in code for w in ("tanh_z = torch.tanh(z)  # (N, M)", "one_minus_gate", "gate_bar", "value = "))
+    assert set(re.findall(r"# (\(.*\))", code)) == {"(N, M)"}
 
 
 def test_what_a_call_of_torchs_may_hand_on_is_not_written_into():

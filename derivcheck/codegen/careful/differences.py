@@ -38,8 +38,6 @@ def _with(sight: Sight, n: Fraction, a: Term) -> Term | None:
     assert isinstance(f.base, Func)
     u = sight.scaled(f.base.args[0]) if f.base.args else ZERO
     if f.base.name == "sigmoid":
-        if n == -c:
-            return mul(number(n), func("sigmoid", neg(u)))
         if n == -c / 2:
             return mul(number(c / 2), odd("tanh", mul(Number(Fraction(1, 2)), u)))
     if f.base.name == "erf" and abs(n) == abs(c):

@@ -25,7 +25,7 @@ def logarithm(sight: Sight, sums: Sums, a: Term) -> Term | None:
             found = _of_product(sight, sums, a)
         if found is not None:
             return found
-    return _inverse(sight, a) or _of_one_and(sight, a)
+    return _of_one_less(sight, a) or _inverse(sight, a) or _of_one_and(sight, a)
 
 
 def one_and(sight: Sight, sums: Sums, w: Term) -> Term | None:
@@ -128,6 +128,16 @@ def _times_root_of_2(sight: Sight, u: Term) -> Term:
     if abs(abs(k) - 1) < 4e-16:
         return rest if k > 0 else neg(rest)
     return mul(u, power(number(2), HALF))
+
+
+def _of_one_less(sight: Sight, a: Term) -> Term | None:
+    """``log(1 − σ(u))``."""
+    parts = sight.addends(a) if sight.bears(a) else []
+    for (one, number_), (c, rest) in (parts, parts[::-1]) if len(parts) == 2 else ():
+        o = sight.opened(rest)
+        if one == 1 and number_ is ONE and c == -1 and isinstance(o, Func) and o.name == "sigmoid":
+            return func("logsigmoid", neg(sight.scaled(o.args[0])))
+    return None
 
 
 def _of_one_and(sight: Sight, a: Term) -> Term | None:

@@ -7,13 +7,14 @@ gradient; what both need is computed once.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from itertools import count
 from typing import Any
 
 from derivcheck.codegen.file.bands.banded import Banded
 from derivcheck.codegen.file.bands.split import banded, substituted
+from derivcheck.codegen.file.gather import checked, differentiated, spelled_or_needed, together
 from derivcheck.codegen.file.helpers import HELPERS
 from derivcheck.codegen.file.loops import Loop, lower_group
 from derivcheck.codegen.file.required import required
@@ -26,17 +27,15 @@ from derivcheck.codegen.graph.spell import NodeSpelling
 from derivcheck.codegen.graph.write import Writer
 from derivcheck.codegen.lowering.cumulative import product_so_far
 from derivcheck.codegen.lowering.lower import Lowering
+from derivcheck.codegen.rewriting.kept import kept
 from derivcheck.codegen.rewriting.pinned import at_sizes, pinned_sizes
 from derivcheck.codegen.rewriting.rewrite import rewritten
-from derivcheck.codegen.rewriting.unnamed import named
-from derivcheck.errors import InputError
-from derivcheck.notation.integers.atoms import Entry
+from derivcheck.codegen.rewriting.unnamed import is_made_up, named, without_echoes
+from derivcheck.codegen.rewriting.words import in_words
 from derivcheck.notation.integers.polynomials import Poly
 from derivcheck.notation.program.definitions import Definition, Input
 from derivcheck.notation.program.program import Program
 from derivcheck.notation.program.recurrence import groups
-from derivcheck.notation.terms.nodes import Bracket
-from derivcheck.notation.terms.walk import refs, subterms
 
 
 def source(
@@ -72,7 +71,10 @@ def source(
     >>> print([line.strip() for line in text.splitlines() if "x**2" in line][0])
     y = x**2
     """
-    return File(forward, adjoint, name, values or {}, wrt).text()
+    forward, adjoint, made_up = in_words(forward, adjoint)
+    file = File(forward, adjoint, name, values or {}, wrt, made_up)
+    file.readable = True
+    return file.text()
 
 
 Items = list[tuple[str, Node | Loop | Banded]]
@@ -81,26 +83,37 @@ Items = list[tuple[str, Node | Loop | Banded]]
 class File:
     """One generated file in the making.
 
-    ``functional``: without writing into tensors, as vmap needs it; ``lean``: writing into all that nobody reads again;
-    ``banded``: lean, and large tensors a band of rows after the other.
+    ``readable``: for people, with shapes in comments; ``functional``: without writing into tensors, as vmap needs it;
+    ``lean``: writing into all that nobody reads again; ``banded``: lean, and large tensors a band of rows after the other.
     """
 
     functional = False
     lean = False
     banded = False
     vectors = False
+    readable = False
 
     def __init__(
-        self, forward: Program, adjoint: Program | None, name: str, values: Mapping[str, Any], wrt: Sequence[str] | None
+        self,
+        forward: Program,
+        adjoint: Program | None,
+        name: str,
+        values: Mapping[str, Any],
+        wrt: Sequence[str] | None,
+        made_up: Collection[str] | None = None,
     ) -> None:
-        """Gather what is to be written, and give inputs and sizes their names."""
+        """Gather what is to be written, and give inputs and sizes their names; ``made_up`` are names that say nothing."""
         pinned = pinned_sizes(forward)
         forward, adjoint = at_sizes(forward, pinned), at_sizes(adjoint, pinned) if adjoint is not None else None
         self.forward, self.adjoint, self.title, self.values = forward, adjoint, name, values
-        self.wrt = tuple(wrt) if wrt is not None else _wrt(forward, adjoint)
+        self.wrt = tuple(wrt) if wrt is not None else differentiated(forward, adjoint)
         self.arguments = adjoint.arguments if adjoint is not None else forward.arguments
         self.outputs = (*forward.outputs, *(adjoint.outputs if adjoint is not None else ()))
-        self.definitions = named(_together(forward, adjoint), self.outputs)
+        every = together(forward, adjoint)
+        dims = {a.name: a.dims for a in self.arguments} | {d.name: d.dims for d in every}
+        if made_up is None:
+            made_up = [d.name for d in forward.definitions if is_made_up(d)]
+        self.definitions = named(kept(without_echoes(every, self.outputs, dims), dims), self.outputs, made_up)
         self.optional = [a.name for a in self.arguments if a.role == "upstream" and not a.dims]
         self.scope = Scope(self.arguments, bare(self.definitions, {d.name for d in forward.definitions}, self.outputs))
         self.scope.know([p for a in self.arguments for p in a.dims] + [p for d in self.definitions for p in d.dims])
@@ -122,6 +135,7 @@ class File:
                 self.variables[name] = self.scope.names.new(name)
         spelling = NodeSpelling(self.numbers, self.variables, *self._like(), functional=self.functional)
         writer = (LeanWriter if self.lean else Writer)(spelling, self.scope.names, given)
+        writer.readable = self.readable
         writer.count([n for _, item in items for n in nodes_of(item)])
         if isinstance(writer, LeanWriter):
             parts = [(name, self.variables[name], nodes_of(item), not isinstance(item, Node)) for name, item in items]
@@ -147,12 +161,12 @@ class File:
         dims = {a.name: a.dims for a in self.arguments} | {d.name: d.dims for d in self.definitions}
         kinds = {a.name: a.kind for a in self.arguments} | {d.name: d.kind for d in self.definitions}
         below = {a.name: a.below for a in self.arguments if a.below is not None}
-        low = Lowering(dims, kinds, self.optional, _checked(self.definitions), below)
+        low = Lowering(dims, kinds, self.optional, checked(self.definitions), below)
         low.vectors = self.vectors
         items: Items = []
-        definitions = _spelled_or_needed(rewritten(self.definitions, self.outputs), self.outputs)
+        definitions = spelled_or_needed(rewritten(self.definitions, self.outputs), self.outputs)
         if not self.lean:
-            definitions = _spelled_or_needed(_recordable(definitions), self.outputs)
+            definitions = spelled_or_needed(_recordable(definitions), self.outputs)
         for group in groups(definitions):
             if len(group) == 1 and (product := product_so_far(group[0])) is not None:
                 term, axis = product
@@ -307,47 +321,6 @@ def _signature(called: str, parameters: Sequence[str]) -> list[str]:
     return [f"def {called}(", "    *,", *(f"    {p}," for p in parameters), "):"]
 
 
-def _wrt(forward: Program, adjoint: Program | None) -> tuple[str, ...]:
-    """The input that each output of the adjoint is the gradient of, from its name."""
-    found = []
-    for o in adjoint.outputs if adjoint is not None else ():
-        name = o
-        while name.endswith("_bar"):
-            name = name[: -len("_bar")]
-            if name in forward.inputs and name not in found:
-                break
-        found.append(name)
-    return tuple(found)
-
-
-def _together(forward: Program, adjoint: Program | None) -> list[Definition]:
-    """The definitions that the outputs need: the forward's, then the adjoint's own."""
-    own = {d.name: d for d in forward.definitions}
-    every = list(forward.definitions)
-    for d in adjoint.definitions if adjoint is not None else ():
-        mine = own.get(d.name)
-        if mine is None:
-            every.append(d)
-        elif mine.term is not d.term:
-            raise InputError(f"{d.name} means one thing in the forward and another in the adjoint: rename it")
-    return every
-
-
-def _spelled_or_needed(definitions: Sequence[Definition], outputs: Iterable[str]) -> list[Definition]:
-    """The definitions that the outputs need, where one that torch computes directly needs what its spelling names."""
-    wanted = set(outputs)
-    kept: list[Definition] = []
-    changed = True
-    while changed:  # more than once only where definitions refer to each other
-        kept = [d for d in definitions if d.name in wanted]
-        more = wanted.union(
-            *(d.spelling.names if d.spelling is not None and d.spelling.of is None else d.term.names for d in kept)
-        )
-        more = more.union(*(p.names for d in kept for p in d.dims))
-        changed, wanted = more != wanted, more
-    return kept
-
-
 def _in_bands(items: Items, kept: Sequence[str], given: Mapping[Node, str]) -> Items:
     """The items with a loop over bands, where no recurrence stands among them."""
     moved = {n: Node("var", (), (name,), n.dims, n.kind, n.loops) for n, name in given.items()}
@@ -400,27 +373,4 @@ def read_by(node: Node) -> set[str]:
         if n.op in ("var", "step"):
             found.add(n.params[0])
         stack.extend(n.args)
-    return found
-
-
-def _checked(definitions: Iterable[Definition]) -> set[str]:
-    """Integer tensors whose entries a bracket tests (an ignored class, a padded place): they may lie out of range."""
-    found: set[str] = set()
-    for d in definitions:
-        for t in subterms(d.term):
-            if not isinstance(t, Bracket):
-                continue
-            if isinstance(t.operand, Poly):
-                p = t.operand
-                entries = [a for a in p.atoms() if isinstance(a, Entry)]
-                plain = (
-                    t.relation in ("==", "!=")
-                    and len(entries) == 1
-                    and len(p.terms) == 2
-                    and any(Poly(((m, abs(c)),)).index is not None for m, c in p.terms)
-                )
-                if not plain:
-                    found |= p.names
-            else:
-                found |= {r.name for r in refs(t.operand)}  # an entry that is a position in it is not tested
     return found

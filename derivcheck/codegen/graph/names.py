@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterable
 
 _SIZES = {"in": "in_features", "out": "out_features"}
-RESERVED = frozenset({"torch", "math", "forward", "gradients", "forward_and_gradients", "value"})
+RESERVED = frozenset({"torch", "math", "forward", "gradients", "forward_and_gradients"})
 
 
 class Names:
@@ -20,6 +20,7 @@ class Names:
     def new(self, wish: str) -> str:
         """An identifier like ``wish``: itself where it is free, not a keyword and not a builtin."""
         name = identifier(wish)
+        name = f"{name}_" if name in ("l", "O", "I") else name  # they look like digits
         if name in self.taken or keyword.iskeyword(name) or hasattr(builtins, name):
             k = 1
             while f"{name}_{k}" in self.taken:

@@ -146,6 +146,8 @@ class Graph:
         """New dimensions of length 1 at these places of the result."""
         if not places or x.kind == NUMBER or x.kind == SCALAR:
             return x
+        if x.op == "select" and tuple(places) == (x.params[0],) and x.args[0].dims[x.params[0]] is ONE_SIZE:
+            return x.args[0]  # its only element, taken out and put back
         dims = list(x.dims)
         for k in sorted(places):
             dims.insert(k, ONE_SIZE)

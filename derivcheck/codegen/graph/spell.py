@@ -141,7 +141,7 @@ class NodeSpelling:
         if over and len(dims) == rank and not keep and name in ("sum", "mean"):
             return f"{arg(0, ATOM)}.{name}()"
         last = 0 if over else 1  # of a vector, only a reduction counts its one dimension from the end
-        spots = [-1 if k == rank - 1 and k >= last else k for k in dims]
+        spots = [-1 if k == rank - 1 and k >= last and len(dims) == 1 else k for k in dims]
         inside = str(spots[0]) if len(spots) == 1 else f"({', '.join(map(str, spots))})"
         return f"{arg(0, ATOM)}.{name}({inside}{', keepdim=True' if keep else ''})"
 

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from textwrap import wrap
 
 from derivcheck.codegen.graph.names import Names
 from derivcheck.codegen.graph.nodes import Node
+from derivcheck.codegen.graph.numbers import SUM
 from derivcheck.codegen.graph.spell import NodeSpelling
+from derivcheck.codegen.graph.words import phrase
 from derivcheck.notation.integers.polynomials import Index
 
 WIDTH = 76  # a longer part of an expression gets a line of its own
-LONG = 118  # a longer statement is no line
+LONG = 118  # a longer statement goes over several
+COMMENTED = 90  # a longer statement has no comment behind it
 DEEP = 40  # an expression of more levels is taken apart
 _NAMES = {
     "sub": "difference",
@@ -47,20 +50,60 @@ _NAMES = {
     "spelled": "found",
     "floordiv": "quotient",
 }
+_IN_CONTEXT = {  # what is computed for a definition and has no words of its own
+    "mul": "factor",
+    "div": "factor",
+    "matmul": "product",
+    "addmm": "product",
+    "einsum": "product",
+    "add": "part",
+    "sub": "part",
+    "sum": "sum",
+    "where": "choice",
+    "unsqueeze": "column",
+    "scatter_add": "scattered",
+    "scatter": "scattered",
+    "gather": "picked",
+    "take": "picked",
+    "pick": "picked",
+}
+_VIEWS = frozenset({"unsqueeze", "permute", "select"})
 _TRIVIAL = frozenset({"var", "number", "step"})
 
 
-def _is_call(text: str) -> bool:
-    """Whether what is assigned is one call, so that a line may end at any of its spaces."""
-    depth, opened = 0, text.find("(")
-    head = text[:opened].partition(" = ")[2]
-    if opened < 0 or " " in head or '"' in text:
-        return False
-    for k, c in enumerate(text[opened:]):
-        depth += (c in "([{") - (c in ")]}")
-        if depth == 0:
-            return opened + k == len(text) - 1
-    return False
+def wrapped(text: str) -> list[str]:
+    """A statement over several lines, each but the first indented: ended behind a comma, in as few brackets as can be."""
+    out: list[str] = []
+    depth_before = 0
+    while len(text) + (4 if out else 0) > LONG:
+        breaks: list[tuple[int, int, int]] = []
+        depth, quoted = depth_before, False
+        for k, c in enumerate(text[: LONG - 8]):
+            quoted ^= c == '"'
+            if not quoted:
+                depth += (c in "([{") - (c in ")]}")
+                if c == " " and depth > 0 and k > 20:
+                    breaks.append((text[k - 1] != ",", depth, -k))
+        if not breaks:
+            break
+        at = -min(breaks)[2]
+        head, text = text[:at], text[at + 1 :]
+        depth_before += sum((c in "([{") - (c in ")]}") for c in head)
+        out.append(f"    {head}" if out else head)
+    return [*out, f"    {text}" if out else text]
+
+
+def _addends(text: str) -> list[str]:
+    """A sum as its addends, each with its sign in front."""
+    out, start, depth, quoted = [], 0, 0, False
+    for k, c in enumerate(text):
+        quoted ^= c == '"'
+        if not quoted:
+            depth += (c in "([{") - (c in ")]}")
+            if c in "+-" and depth == 0 and text[k - 1 : k + 2] == f" {c} ":
+                out.append(text[start : k - 1])
+                start = k
+    return [*out, text[start:]]
 
 
 class Writer:
@@ -75,6 +118,8 @@ class Writer:
         self.uses: dict[Node, int] = {}
         self.depths: dict[Node, int] = {}
         self.width = WIDTH
+        self.readable = False
+        self.target: str | None = None  # the definition at hand
 
     # -- uses ---------------------------------------------------------------------
     def count(self, roots: Iterable[Node]) -> None:
@@ -96,13 +141,25 @@ class Writer:
     def define(self, name: str, node: Node) -> None:
         """``name = …``."""
         known = self.known(node)
+        self.target = name
         if known is None:
             text = self.fitted(node, len(name))
             if node.op not in _TRIVIAL:
                 self.scopes[-1][node] = name
         else:
             text = known
-        self.line(f"{name} = {text}")
+        self.blocks[-1].extend(self.statements(name, text, node))
+
+    def statements(self, name: str, text: str, node: Node) -> list[str]:
+        """The lines of ``name = text``, with the shape of what it gives where a reader is to see it."""
+        shape = f"  # {self.spelling.sizes(node.dims)}" if self.readable and node.dims else ""
+        line = f"{name} = {text}"
+        if len(line) <= LONG:
+            return [line + shape if len(line) <= COMMENTED else line]
+        addends = _addends(text) if self.readable else [text]
+        if len(addends) > 1 and all(len(a) < LONG - 8 for a in addends):
+            return [f"{name} = (", *(f"    {a}" for a in addends), f"){shape}"]
+        return wrapped(line)
 
     def named(self, definition: str, name: str, node: Node) -> None:
         """A definition of the Program under its variable."""
@@ -118,27 +175,23 @@ class Writer:
         """A loop has made these definitions, each in its variable."""
 
     def line(self, text: str) -> None:
-        """A statement in the block at hand; a call that is too long for a line goes over several."""
-        if len(text) > LONG and _is_call(text):
-            self.blocks[-1].extend(
-                wrap(text, LONG - 8, subsequent_indent="    ", break_long_words=False, break_on_hyphens=False)
-            )
-        else:
-            self.blocks[-1].append(text)
+        """A statement in the block at hand; one that is too long for a line goes over several."""
+        self.blocks[-1].extend(wrapped(text))
 
     def text(self, node: Node, level: int = 0) -> str:
         """The text of a node, by its name where it has one."""
         known = self.known(node)
         if known is not None:
             return known
-        if node.op not in _TRIVIAL and self.uses.get(node, 0) > 1:
+        if node.op not in _TRIVIAL and self.uses.get(node, 0) > 1 and not self.is_light(node):
             return self.name(node)
         at = self.home(node)
         if at != len(self.blocks) - 1 and node.op not in _TRIVIAL:
             return self.name(node)
         self._split(node)
         text, own = self.spelling.node(node, lambda k, lv: self.text(node.args[k], lv))
-        if len(text) > self.width and node.op not in _TRIVIAL:
+        chained = self.readable and level == SUM and node.op in ("add", "sub")  # goes over several lines
+        if len(text) > self.width and node.op not in _TRIVIAL and not chained:
             return self.name(node)
         return f"({text})" if own < level else text
 
@@ -151,6 +204,8 @@ class Writer:
         """The text of a node for a line of its own: where it is too long, its parts get lines of their own."""
         text = self.spelled(node)
         depth = 4 * (len(self.blocks) - 1)
+        if self.readable and len(parts := _addends(text)) > 1 and all(len(p) + depth < LONG - 10 for p in parts):
+            return text
         if len(text) + reserve + depth > 108:
             self.width, before = 36, self.width
             text = self.spelled(node)
@@ -194,11 +249,33 @@ class Writer:
 
     def assign(self, node: Node, text: str, at: int) -> str:
         """A variable for the node, set in the block ``at``."""
-        wish = node.params[0] if node.op == "func" else _NAMES.get(node.op, node.op if node.op.isidentifier() else "mask")
-        name = self.names.new(wish)
-        self.blocks[at].append(f"{name} = {text}")
+        name = self.names.new(self.wish(node))
+        self.blocks[at].extend(self.statements(name, text, node))
         self.scopes[at][node] = name
         return name
+
+    def wish(self, node: Node) -> str:
+        """A word for what a node gives."""
+        if self.readable:
+            if node.op == "spelled" and (call := re.match(r"torch\.(?:\w+\.)*(?:native_)?(\w+)\(", node.params[0])):
+                return call[1]
+            words = phrase(node, self.variable)
+            if words is not None:
+                return words
+            if self.target is not None and node.op in _IN_CONTEXT:
+                return f"{self.target}_{_IN_CONTEXT[node.op]}"
+        return node.params[0] if node.op == "func" else _NAMES.get(node.op, node.op if node.op.isidentifier() else "mask")
+
+    def variable(self, node: Node) -> str | None:
+        """The variable that holds a node."""
+        return self.spelling.names[node.params[0]] if node.op == "var" else self.known(node)
+
+    def is_light(self, node: Node) -> bool:
+        """Whether it is another view of a variable, which costs nothing to write again."""
+        if not self.readable or node.op not in _VIEWS:
+            return False
+        (base,) = node.args
+        return base.op == "var" or self.known(base) is not None or self.is_light(base)
 
     @contextmanager
     def block(self, head: str, fixed: Iterable[Index] = ()) -> Iterator[None]:

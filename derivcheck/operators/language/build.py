@@ -148,7 +148,9 @@ class Builder:
         if base[0].isdigit():
             base = f"z_{base}"
         name, k = base, 0
-        taken = self._taken | self._sizes | _RESERVED | {i.name for i in self._indices if hint not in self.hints}
+        taken = self._taken | self._sizes | _RESERVED
+        if hint not in self.hints:
+            taken = taken | self._reserved | {i.name for i in self._indices}
         while name in taken or keyword.iskeyword(name) or name in functions():
             k += 1
             name = f"{base}_{k}"
