@@ -99,6 +99,7 @@ def said(t: Term, names: Mapping[str, str]) -> str | None:
 
 
 def _said(t: Term, names: Mapping[str, str]) -> str | None:
+    """The words for a function, a power, a sum or a product of tensors."""
     if isinstance(t, Func) and len(t.args) == 1:
         (x,) = (_name(a, names) for a in t.args)
         return None if x is None else f"{t.name}_{x}"
