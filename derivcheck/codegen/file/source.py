@@ -69,7 +69,7 @@ def source(
     >>> y = Definition("y", (n,), power(ref("x", n), 2))
     >>> text = source(Program((Input("x", (n.size,)),), (y,), ("y",)))
     >>> print([line.strip() for line in text.splitlines() if "x**2" in line][0])
-    y = x**2
+    y = x**2  # (N,)
     """
     forward, adjoint, made_up = in_words(forward, adjoint)
     file = File(forward, adjoint, name, values or {}, wrt, made_up)
