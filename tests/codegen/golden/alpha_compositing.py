@@ -38,13 +38,7 @@ def forward_and_gradients(*, alpha, color, grad_output):
     if not S >= 1:
         raise ValueError(f"this was derived for S >= 1; found S = {S}")
     one_minus_alpha = 1 - alpha  # (P, S)
-    left_steps = [None] * S
-    for s in range(S):
-        if s == 0:
-            left_steps[s] = one_minus_alpha[..., s]  # (P,)
-        else:
-            left_steps[s] = left_steps[s - 1] * one_minus_alpha[..., s]  # (P,)
-    left = torch.stack(left_steps, 1) if S else torch.zeros((P, S), dtype=alpha.dtype, device=alpha.device)
+    left = one_minus_alpha.cumprod(-1)  # (P, S)
     places = torch.arange(S, device=alpha.device)  # (S,)
     window = _window(left, 1, -1, S)  # (P, S)
     transmittance = torch.where(places > 0, window, 1)  # (P, S)

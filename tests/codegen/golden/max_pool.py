@@ -27,7 +27,7 @@ def forward_and_gradients(*, x, grad_output):
         raise _shape_error({}, x=(x, "N, C, 2 * H, 2 * W"), grad_output=(grad_output, "N, C, H, W"))
     max_pool2d = torch.nn.functional.max_pool2d(x, (2, 2), (2, 2), (0, 0), (1, 1), False, return_indices=True)
     y = max_pool2d[0]  # (N, C, H, W)
-    x_bar_scattered = torch.zeros((N, C, 4 * H * W), dtype=x.dtype, device=x.device).scatter_add(2,
+    x_bar_scattered = torch.zeros((N, C, 4 * H * W), dtype=x.dtype, device=x.device).scatter_add_(2,
         max_pool2d[1].flatten(2), grad_output.flatten(2))
     x_bar = x_bar_scattered.unflatten(-1, (2 * H, 2 * W))  # (N, C, 2 * H, 2 * W)
     return y, {"x": x_bar}
