@@ -27,7 +27,7 @@ from derivcheck.notes.pages.style import DETAILS, Style
 from derivcheck.notes.writing.ink import Unicode
 from tests.codegen import random_programs
 from tests.notes.layers import PAGES
-from tests.notes.reading import numbers
+from tests.readback.corpus import numbers
 
 READ = [
     "linear and mse", "layer norm", "batch norm", "cross entropy", "huber by hand", "causal attention", "lstm cell",

@@ -34,6 +34,7 @@ from derivcheck.notation.terms.dropped import listening
 from derivcheck.notation.terms.nodes import Term
 from derivcheck.notation.text.dims import parse_input, size_expression
 from derivcheck.notation.text.groups import expand_groups
+from derivcheck.notation.text.latex.equations import is_latex, read_latex
 from derivcheck.notation.text.reader import Reader
 from derivcheck.notation.text.resolve import Resolver, SizeLink
 from derivcheck.notation.text.syntax import Declare, Define, Item, complaint, read
@@ -89,10 +90,11 @@ def parse_program(text: str, dims: Mapping[str, str] | None = None, groups: Mapp
     >>> parse_program("y[n] := sum(k: A[n,k]*x[k])").dims("A")
     (N, K)
     """
-    statements = read(text, "program")
+    latex = is_latex(text)
+    declared = {n: parse_input(n, t) for n, t in (dims or {}).items()}
+    statements = read_latex(text, declared.values(), dims is not None) if latex else read(text, "program")
     if groups is not None:
         statements = expand_groups(statements, groups)
-    declared = {n: parse_input(n, t) for n, t in (dims or {}).items()}
     defines = [s for s in statements if isinstance(s, Define)]
     outputs: list[str] = []
     for s in statements:

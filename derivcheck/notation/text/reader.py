@@ -9,6 +9,7 @@ from derivcheck.notation.integers.polynomials import Index
 from derivcheck.notation.program.definitions import Definition
 from derivcheck.notation.terms.brackets import bracket
 from derivcheck.notation.terms.build import MINUS_ONE, add, coefficient, func, mul, number, power, ref, size_of
+from derivcheck.notation.terms.extremes import largest, smallest
 from derivcheck.notation.terms.nodes import Add, Mul, Number, Over, Pow, SizeOf, Term
 from derivcheck.notation.terms.substitute import product, summation
 from derivcheck.notation.text import limits
@@ -29,6 +30,7 @@ from derivcheck.notation.text.syntax import (
     complaint,
 )
 
+EXTREMES = {"max": largest, "min": smallest}
 REDUCTIONS = ("sum", "prod", "max", "min", "argmax", "argmin")
 
 
@@ -155,6 +157,8 @@ class Reader(Integers):
         found = self.poly(n, env)
         if found is not None:
             return size_of(found)
+        if n.name in EXTREMES and len(n.items) > 1:
+            return self._bounded(n, EXTREMES[n.name]([self.term(x, env) for x in n.items]))
         if n.name in REDUCTIONS:
             raise self._beyond(n, f"expected indices and ':' as in {n.name}(i: x[i])")
         row = functions().get(n.name)

@@ -342,14 +342,14 @@ def read(text: str, start: str) -> Any:
         raise complaint(text, (at, at + len(str(e.token))), f"found {found}, expected {_expected(e.expected)}") from None
     except UnexpectedInput as e:
         raise NotationError(f"the text cannot be read: {e}") from None
-    _bounded(text, found if isinstance(found, list) else [found], "" if start in ("sizes", "conditions") else _NAME_PARTS)
+    bounded(text, found if isinstance(found, list) else [found], "" if start in ("sizes", "conditions") else _NAME_PARTS)
     return found
 
 
 _NAME_PARTS = ": name parts in definitions of their own"
 
 
-def _bounded(text: str, nodes: list[Piece], advice: str) -> None:
+def bounded(text: str, nodes: list[Piece], advice: str) -> None:
     """Refuse what is too deep or too long; without recursion, since it may be deep."""
     stack = [(n, 0) for n in nodes]
     while stack:

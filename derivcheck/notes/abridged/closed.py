@@ -103,7 +103,9 @@ def without_sums_of_nothing(forward: Program, back: Program) -> Program:
     gone: dict[str, tuple[tuple[Index, ...], Term]] = {}
     found = []
     for d in back.definitions:
-        if d.name not in forward.names and not d.recurrent:
+        if d.recurrent:
+            d = replace(d, term=inline(d.term, gone))
+        elif d.name not in forward.names:
             d = replace(d, term=tidied(factored(inline(without_deviations(d.term, means), gone))))
             other = d.term.args[1] if isinstance(d.term, Mul) and d.term.args[:1] == (MINUS_ONE,) else d.term
             if (other is ZERO or isinstance(other, Ref) and d.term in (other, neg(other))) and d.name not in back.outputs:

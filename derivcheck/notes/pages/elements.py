@@ -102,6 +102,8 @@ def _sample(forward: Program, adjoint: Program, sizes: dict[str, int]) -> str:
     name = next(iter(left))
     for p in (forward, adjoint):
         for d in p.definitions:
+            if any(i.name == name for i in d.indices[1:]):
+                return ""
             for r in refs(d.term):
                 for q in r.at[1:] if r.at and r.at[0].index is not None and r.at[0].index.name == name else r.at:
                     if any(i.name == name for i in q.indices):

@@ -36,7 +36,8 @@ class _Text:
 def matrix_blocks(ink: type[TermWriter], table: Symbols, page: Shown, style: Style) -> list[Passage]:
     """Forward and gradients in matrices; lines without a matrix form in indices, marked so."""
     words, forward, adjoint = style.words, page.forward, page.adjoint
-    m = Matrices(ink(table, first_number(forward, adjoint)), table, batch_letters(forward))
+    first = first_number(forward, adjoint)
+    m = Matrices(ink(table, first), table, batch_letters(forward))
     ahead = [m.formula(d, [d.term], words) for d in forward.definitions]
     back = []
     for d in page.gradients:
@@ -44,6 +45,8 @@ def matrix_blocks(ink: type[TermWriter], table: Symbols, page: Shown, style: Sty
         put_in = further(d, one, page, table)
         back.append(m.formula(d, [one] if put_in is None else [one, put_in], words))
     said = [words["indexforms"]] if any(f.note == words["indexform"] for f in (*ahead, *back)) else []
+    if said and not first:
+        said.append(words["zero"])
     texts = " ".join(f.line() for f in (*ahead, *back))
     if r"\mathbf{1}" in texts:
         said.append(words["ones"])
@@ -284,7 +287,8 @@ class Matrices:
         """A tensor as it is, or turned."""
         places = tuple(p.index for p in t.at)
         found = tuple(i for i in places if i is not None)
-        if len(found) < len(places) or len(set(places)) != len(places):
+        part = any(i.size is not p for i, p in zip(found, self.table.dims.get(t.name, ())))  # and not the whole tensor
+        if part or len(found) < len(places) or len(set(places)) != len(places):
             return None
         lead = tuple(i for i in found if i in self.fixed)
         if found[: len(lead)] != lead:

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import chain, count
 
 from derivcheck.derivation.sweep import bar_names
 from derivcheck.notation.functions.table import functions
-from derivcheck.notation.integers.polynomials import Index
+from derivcheck.notation.integers.polynomials import Index, Poly
 from derivcheck.notation.program.program import Program
 from derivcheck.notes.symbols.looks import Looks, plain
 from derivcheck.notes.symbols.mentioned import Mentioned, mentioned
@@ -56,6 +56,7 @@ class Symbols:
         sizes: what a size is called.
         indices: the letter of an index.
         parameters: the forward's parameters.
+        dims: the dimensions of every tensor.
     """
 
     of: dict[str, Symbol]
@@ -66,6 +67,7 @@ class Symbols:
     sizes: dict[str, str] = field(default_factory=dict)
     indices: dict[str, str] = field(default_factory=dict)
     parameters: frozenset[str] = frozenset()
+    dims: Mapping[str, tuple[Poly, ...]] = field(default_factory=dict)
 
     def __getitem__(self, name: str) -> Symbol:
         return self.of.get(name) or Symbol(name)
@@ -110,7 +112,8 @@ def symbols(forward: Program, adjoint: Program, style: str = "index") -> Symbols
         of[up] = looks.first(chain((wish, Symbol("g")), plain(up)), ranks[out] > 0)
         upstream_of[up] = out
     parameters = frozenset(a.name for a in forward.arguments if a.role == "parameter")
-    return Symbols(of, adjoint_of, upstream_of, scalar, loss, sizes, indices, parameters)
+    dims = {n: p.dims(n) for p in (forward, adjoint) for n in p.names}
+    return Symbols(of, adjoint_of, upstream_of, scalar, loss, sizes, indices, parameters, dims)
 
 
 def _index_style(

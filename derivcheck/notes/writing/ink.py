@@ -8,7 +8,7 @@ from fractions import Fraction
 from derivcheck.notation.functions.table import functions
 from derivcheck.notation.integers.polynomials import Index
 from derivcheck.notes.symbols.symbol import GREEK, Symbol, size_latex
-from derivcheck.notes.writing.writer import ATOM, POWER, PRODUCT, Spelt, TermWriter
+from derivcheck.notes.writing.writer import ATOM, POWER, PRODUCT, BoundOver, Spelt, TermWriter
 
 _LATEX_BIG = {
     "sum": r"\sum",
@@ -101,10 +101,11 @@ class Latex(TermWriter):
             return shape.format(*args), POWER
         return rf"{shape}\left({', '.join(args)}\right)", ATOM
 
-    def big(self, kind: str, bounds: list[tuple[str, str, str]], body: str) -> str:
-        signs = [rf"{_LATEX_BIG[kind]}_{{{i}={low}}}^{{{high}}}" for i, low, high in bounds]
+    def big(self, kind: str, bounds: list[BoundOver], body: str) -> str:
+        signs = [rf"{_LATEX_BIG[kind]}_{{{r.letter}={r.first}}}^{{{r.last}}}" for r in bounds]
         if kind not in ("sum", "prod"):
-            signs = [rf"{_LATEX_BIG[kind]}_{{{', '.join(i for i, _, _ in bounds)}}}"]
+            below = [r.letter if r.told else rf"{r.first} \le {r.letter} \le {r.last}" for r in bounds]
+            signs = [rf"{_LATEX_BIG[kind]}_{{{', '.join(below)}}}"]
         return r"\,".join(signs) + " " + body
 
     def extreme(self, kind: str, args: list[str]) -> str:
@@ -178,8 +179,8 @@ class Unicode(TermWriter):
         shown = {"pi": "π", "inf": "∞"}.get(name, name)
         return (f"{shown}({', '.join(args)})" if args else shown), ATOM
 
-    def big(self, kind: str, bounds: list[tuple[str, str, str]], body: str) -> str:
-        names = ",".join(i for i, _, _ in bounds)
+    def big(self, kind: str, bounds: list[BoundOver], body: str) -> str:
+        names = ",".join(r.letter if r.told else f"{r.first}≤{r.letter}≤{r.last}" for r in bounds)
         sign = {"sum": "Σ", "prod": "Π"}.get(kind, kind)
         return f"{sign}_{names} {body}" if len(names) == 1 else f"{sign}_{{{names}}} {body}"
 

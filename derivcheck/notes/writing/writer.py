@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from fractions import Fraction
+from typing import NamedTuple
 
 from derivcheck.notation.integers.atoms import Entry, Extreme, Floor
 from derivcheck.notation.integers.polynomials import Atom, Index, Poly, Size, as_poly
@@ -14,11 +15,21 @@ from derivcheck.notation.terms.nodes import Add, Bracket, Func, Mul, Number, Ove
 from derivcheck.notes.symbols.symbol import Symbol
 from derivcheck.notes.symbols.symbols import Symbols
 from derivcheck.notes.writing.extremes import chosen, with_positive_parts, with_sizes
+from derivcheck.notes.writing.ranges import told
 from derivcheck.notes.writing.remainders import remainder
 from derivcheck.notes.writing.sides import sides
 
 SUM, PRODUCT, POWER, ATOM = range(4)
 Spelt = tuple[str, int]
+
+
+class BoundOver(NamedTuple):
+    """An index of Σ or its kin, its first and its last value, and whether what stands there tells them anyway."""
+
+    letter: str
+    first: str
+    last: str
+    told: bool
 
 
 class TermWriter:
@@ -45,6 +56,7 @@ class TermWriter:
         """See the class for what the options mean."""
         self.symbols, self.first, self.sizes = symbols, first, dict(sizes or {})
         self.bare, self.raised, self.elements, self.dims = bare, raised, elements, dims or {}
+        self.lengths = {n: tuple(map(self._at_sizes, known)) for n, known in symbols.dims.items()}
 
     # -- ink, by the subclasses -------------------------------------------------------
     times = " "  # between factors
@@ -104,8 +116,8 @@ class TermWriter:
         """A scalar function."""
         raise NotImplementedError
 
-    def big(self, kind: str, bounds: list[tuple[str, str, str]], body: str) -> str:
-        """Σ and its kin: each bound an index, its first and its last value."""
+    def big(self, kind: str, bounds: list[BoundOver], body: str) -> str:
+        """Σ and its kin."""
         raise NotImplementedError
 
     def extreme(self, kind: str, args: list[str]) -> str:
@@ -224,7 +236,9 @@ class TermWriter:
         if isinstance(t, Func):
             return self.function(t.name, [self.term(a) for a in t.args])
         assert isinstance(t, Over)
-        bounds = [(self.index(i), *self._range(i.size)) for i in t.indices]
+        bounds = [
+            BoundOver(self.index(i), *self._range(i.size), not self.lengths or told(i, t.body, self.lengths)) for i in t.indices
+        ]
         return self.big(t.kind, bounds, self.term(t.body, PRODUCT)), PRODUCT
 
     def ref_level(self, t: Ref) -> int:

@@ -1,0 +1,144 @@
+"""Printed LaTeX: the reader of LaTeX input, at a page's legend."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from fractions import Fraction
+
+from derivcheck.notation.text.latex.equations import LatexEquations
+from derivcheck.notation.text.latex.scope import BoundLetter, Vocabulary
+from derivcheck.notation.text.latex.signs import DrawnName, LatexSigns
+from derivcheck.notation.text.syntax import At, Chain, Item, Name, Num, Piece, Span
+from tests.readback.legend import Legend, Misprint
+
+
+def sign(look: str) -> DrawnName:
+    """The sign that is printed so."""
+    reader = LatexSigns(look, Vocabulary())
+    found, _ = reader.marked(reader.nucleus())
+    if reader.take("_"):
+        begin, end = reader.group()
+        found = replace(found, lowered="".join(t.text for t in reader.tokens[begin:end]))
+    if reader.here.kind != "end":
+        raise Misprint(f"{look!r} is no sign")
+    return found
+
+
+class LatexLine(LatexEquations):
+    """Reads the sides of one printed line."""
+
+    def __init__(self, text: str, legend: Legend) -> None:
+        """A line ``left = right = right``."""
+        known = Vocabulary(
+            {n: len(d) for n, d in legend.dims.items()}, legend.integers, set(legend.sizes.values()), True, legend.first
+        )
+        super().__init__(text, known)
+        self.legend = legend
+        self.signs = {sign(look): name for look, name in {**legend.tensors, **legend.sizes}.items()}
+        if len(self.signs) < len(legend.tensors) + len(legend.sizes):
+            raise Misprint(f"two names look alike: {legend.tensors}, {legend.sizes}")
+        self.loss = sign(legend.loss)
+        self.rounded = False
+        self.samples: Piece | None = None
+
+    def sides(self) -> tuple[list[str], list[Piece]]:
+        """The free indices, and each side."""
+        self.binding = True
+        left = self.numbered(self.expression())
+        self.binding = False
+        free = list(self.env)
+        found = [left]
+        while self.take("="):
+            found.append(self.numbered(self.expression()))
+        if self.here.kind != "end":
+            raise self.unexpected("the end of the line")
+        return free, found
+
+    # -- the legend -------------------------------------------------------------------------
+    def naming(self, s: DrawnName) -> str:
+        return self.signs.get(s, f"?{s}")
+
+    def called(self, s: DrawnName, span: Span) -> str:
+        if s == self.loss and s not in self.signs:
+            return "?loss"
+        name = self.naming(s)
+        if name.startswith("?"):
+            raise self.fail(span, f"nothing is called {self.source(span)!r}")
+        return name
+
+    def placed(self, s: DrawnName, places: list[Piece], raised: list[tuple[str, Span]], span: Span) -> Piece:
+        if self.binding and s not in self.signs and s != self.loss and not places and not raised and s.index not in self.env:
+            self.bind(s.index, span)
+        for i, at in raised:
+            if i not in self.env:
+                self.bind(i, at)
+        if not places and not raised and s.index in self.env:
+            return self.value(s.index, span)
+        name = self.called(s, span)
+        if name not in self.legend.dims:
+            return Name(span, name)
+        above: list[Piece] = [Name(at, self.env[i].key) for i, at in raised]
+        sample: Piece | None = None
+        if self.legend.sample and len(above) + len(places) < len(self.legend.dims[name]):
+            if self.legend.sample not in self.env:
+                self.env[self.legend.sample] = BoundLetter(self.legend.sample)
+                self.keys.add(self.legend.sample)
+            sample = Name(span, self.legend.sample)
+        found = self.legend.filled(name, [*above, *places], sample, span)
+        return At(span, name, tuple(Item(p.span, p) for p in found)) if found else Name(span, name)
+
+    def derivative(self, above: Piece, below: Piece, span: Span) -> Piece:
+        assert isinstance(below, (At, Name))
+        assert isinstance(above, (At, Name))
+        loss = self.signs.get(self.loss, "?loss")
+        if isinstance(above, Name) and above.name == loss:
+            return replace(below, name=self.legend.gradients[below.name])
+        places = (*(above.places if isinstance(above, At) else ()), *(below.places if isinstance(below, At) else ()))
+        name = f"∂{above.name}/∂{below.name}"
+        return At(span, name, places) if places else Name(span, name)
+
+    def base(self) -> tuple[Piece, Piece | None]:
+        t = self.here
+        found = super().base()
+        if t.kind == "number" and self.take(r"\ldots"):  # eight digits of a longer number
+            self.rounded = True
+        return found
+
+    def places(self, s: DrawnName, begin: int, end: int, above: int) -> list[Piece]:
+        """Positions that run together where dimensions of one element are not printed: by what is printed."""
+        if self.naming(s).startswith("?"):
+            raise self.fail(
+                self.tokens[begin].span,
+                f"nothing is called {self.source((self.tokens[begin - 1].span[0], self.tokens[end - 1].span[1]))}",
+            )
+        name = self.naming(s)
+        full = len(self.legend.dims[name])
+        ones = sum(p.constant == 1 for p in self.legend.dims[name])
+        hidden = range(ones + 1 + bool(self.legend.sample and not above))
+        commas, operators = self._top_level(begin, end)
+        if commas or operators:
+            count = sum(self._commas(begin, end)) + 1
+        else:
+            self.k, found = begin, []
+            while self.k < end:
+                found.append(self._number() if self.here.kind == "number" else self.element()[0])
+            ways = (sum(len(self._digits(n)) for n in found), len(found))
+            count = next(
+                (n for n in ways if full - above - n == 0), next((n for n in ways if full - above - n in hidden), ways[1])
+            )
+        before = self.known.ranks[name]
+        self.known.ranks[name] = count + above if full - above - count in hidden else full
+        try:
+            return super().places(s, begin, end, above)
+        finally:
+            self.known.ranks[name] = before
+
+    def _commas(self, begin: int, end: int) -> list[bool]:
+        depth, found = 0, []
+        for t in self.tokens[begin:end]:
+            depth += (t.text in ("(", "{", "[", r"\lfloor")) - (t.text in (")", "}", "]", r"\rfloor"))
+            found.append(t.text == "," and not depth)
+        return found
+
+
+__all__ = ["Chain", "Fraction", "LatexLine", "Num"]
