@@ -137,7 +137,7 @@ def _best_break(line: str, first: int, width: int) -> int:
     """Where to break a line: before a sign that fits, else at a space that does, else before the first sign after; or 0."""
     best, lowest, depth, square, space = 0, 99, 0, 0, 0
     for at, c in enumerate(line):
-        square += (c == "[") - (c == "]")
+        square += (c in "[{") - (c in "]}")
         depth += (c == "(") - (c == ")")
         if at <= first or c != " " or square:
             continue
