@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 
+from derivcheck.audit.asking import Answer, answer
 from derivcheck.audit.hooks import SeenHook
 from derivcheck.audit.observer import Observer, SeenBackward, Sighting
 from derivcheck.audit.operators import is_operators, registered
@@ -17,11 +18,9 @@ from derivcheck.audit.outcome import HOLDS, UNCHECKED, UNDECIDED, WRONG, JudgedB
 from derivcheck.audit.places import code_of, place_of_class, place_of_code, place_raised, shown
 from derivcheck.audit.states import kept_states
 from derivcheck.checking.arithmetic.pairs import type_name
-from derivcheck.checking.check import check
-from derivcheck.checking.report.report import Report
 from derivcheck.checking.subject.function import argument_names
 from derivcheck.checking.witnesses.fast import agrees
-from derivcheck.errors import DerivcheckError, InputError, UnsupportedOperation
+from derivcheck.errors import DerivcheckError, UnsupportedOperation
 
 LINES = 4  # random directions of what cannot be derived
 
@@ -118,6 +117,7 @@ def _kind(under: UnderTest, sighting: Sighting, seed: int) -> JudgedKind:
     if sighting.wrapped:
         return JudgedKind("batched tensors", sighting.place, UNCHECKED, ("met under torch.vmap alone",))
     forward, inputs = under.forward(sighting)
+    others = [under.forward(s)[1] for s in under.seen.sightings if not s.wrapped]
     dtype, device = _type(inputs)
     label = _inputs(inputs)
     remarks = [f"seen under autocast, checked outside of it in {type_name(dtype)}"] if sighting.autocast else []
@@ -125,8 +125,8 @@ def _kind(under: UnderTest, sighting: Sighting, seed: int) -> JudgedKind:
         warnings.simplefilter("ignore")
         try:
             order = None if under.seen.twice else 1  # the gradient's own gradient is asked of what the run differentiates twice
-            report = _report(forward, inputs, sighting, {"dtype": dtype, "device": device, "seed": seed, "order": order})
-            return _told(report, label, sighting, remarks)
+            found = answer(forward, inputs, sighting.upstream, others, dtype=dtype, device=device, seed=seed, order=order)
+            return _told(found, label, sighting, remarks)
         except UnsupportedOperation as e:
             said = (str(e), *_by_differences(forward, inputs))
         except DerivcheckError as e:
@@ -137,21 +137,12 @@ def _kind(under: UnderTest, sighting: Sighting, seed: int) -> JudgedKind:
     return JudgedKind(label, sighting.place, UNCHECKED, tuple(_first(s) for s in (*said, *remarks)))
 
 
-def _report(forward: Any, inputs: Mapping[str, Any], sighting: Sighting, how: Mapping[str, Any]) -> Report:
-    """The check, with the upstream gradient that came; where that says nothing (NaN, all zero, none), with a random one."""
-    came = [g for g in sighting.upstream or () if g is not None and g.is_floating_point()]
-    usable = bool(came) and None not in (sighting.upstream or ()) and all(bool(torch.isfinite(g).all()) for g in came)
-    if usable and any(bool(g.any()) for g in came):
-        try:
-            return check(forward, inputs, grad_output=tuple(came), **how)
-        except InputError as e:
-            if "grad_output" not in str(e):
-                raise
-    return check(forward, inputs, **how)
-
-
-def _told(report: Report, label: str, sighting: Sighting, remarks: list[str]) -> JudgedKind:
-    """A report as plain data, its diagnosis and its fix included."""
+def _told(found: Answer, label: str, sighting: Sighting, remarks: list[str]) -> JudgedKind:
+    """An answer as plain data, its diagnosis and its fix included."""
+    report = found.report
+    remarks = [*remarks, *found.remarks, *([found.apart] if found.apart else [])]
+    if found.apart and not found.settled:
+        return JudgedKind(label, sighting.place, UNDECIDED, tuple(remarks))
     if report.passed:
         return JudgedKind(label, sighting.place, HOLDS, tuple(remarks + report.limits))
     said = [line.strip() for line in str(report).splitlines()[1:]]

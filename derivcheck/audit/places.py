@@ -18,12 +18,12 @@ _OUTSIDE = (*(HERE + room + os.sep for room in ("audit", "cli")), HERE + "pytest
 
 
 def shown(file: str) -> str:
-    """A file from the current folder, or from the package that it is installed in; else by its whole path."""
+    """A file from the current folder, or from the package that it is installed in; else by its name and its folder's."""
     path = os.path.realpath(file)
     for start in sorted((*INSTALLED, os.path.realpath(os.getcwd()) + os.sep), key=len, reverse=True):
         if path.startswith((os.path.realpath(start) + os.sep, start)):
             return os.path.relpath(path, start)
-    return path
+    return os.path.join(*path.split(os.sep)[-2:])
 
 
 def own_file(file: str, also: str = "") -> bool:

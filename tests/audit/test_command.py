@@ -13,7 +13,7 @@ import pytest
 import torch
 from typer.testing import CliRunner, Result
 
-from derivcheck.audit import judging
+from derivcheck.audit import asking
 from derivcheck.cli.app import app
 from tests.audit.scripts import LAYERS, TRAIN
 
@@ -136,7 +136,7 @@ def test_what_was_seen_is_told_where_the_run_is_interrupted(tmp_path: Path, audi
 def test_ctrl_c_in_the_checks_prints_what_is_there(tmp_path: Path, audit: Audit, monkeypatch: pytest.MonkeyPatch) -> None:
     project(tmp_path, 3)
     (tmp_path / "it.py").write_text(CALLS + "import own_layers\nown_layers.Forgotten.apply(torch.ones(1, requires_grad=True))")
-    real, asked = judging.check, list[Any]()
+    real, asked = asking.check, list[Any]()
 
     def check(forward: Any, *args: Any, **how: Any) -> Any:
         asked.append(forward)
@@ -144,7 +144,7 @@ def test_ctrl_c_in_the_checks_prints_what_is_there(tmp_path: Path, audit: Audit,
             raise KeyboardInterrupt
         return real(forward, *args, **how)
 
-    monkeypatch.setattr(judging, "check", check)
+    monkeypatch.setattr(asking, "check", check)
     done = audit("it.py")
     assert done.exit_code == 130
     assert "1 not checked, 1 holds" in done.stdout and "the checks were interrupted" in done.stdout

@@ -189,3 +189,51 @@ def test_the_headline_counts_and_the_worst_comes_first() -> None:
     page = found.to_html()
     assert page.index(">c</a>") < page.index(">d</a>") < page.index(">GELU</a>")
     assert "No hand-written backward was met" in Audit("it", 1).to_html()
+
+
+class CrossEntropy(torch.autograd.Function):
+    """Right where there is a target for each row; its forward takes fewer, too."""
+
+    @staticmethod
+    def forward(ctx: Any, logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+        logp = logits.log_softmax(-1)
+        ctx.save_for_backward(logp, target)
+        return -logp.gather(1, target[:, None]).mean()
+
+    @staticmethod
+    def backward(ctx: Any, g: torch.Tensor) -> Any:
+        logp, target = ctx.saved_tensors
+        return g * (logp.exp() - nn.functional.one_hot(target, logp.shape[1])) / len(logp), None
+
+
+class Batches(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.linear = nn.Linear(3, 7)
+
+    def forward(self, *sizes: int) -> torch.Tensor:
+        parts = (CrossEntropy.apply(self.linear(torch.randn(n, 3)), torch.randint(0, 7, (n,))) for n in sizes)
+        total: torch.Tensor = sum(parts)  # type: ignore[assignment]
+        return total
+
+
+def test_sizes_that_were_equal_in_the_run_are_a_domain_once_they_were_so_twice() -> None:
+    found = dc.audit(Batches(), (4,), None)
+    assert found["CrossEntropy"].verdict == "undecided"
+    assert "it holds where size 0 of logits = size 0 of target, as in this run; where these differ it is wrong" in str(found)
+    assert dc.audit(Batches(), (4, 6), None).passed
+
+
+def test_where_float32_cannot_tell_float64_is_asked() -> None:
+    class Difference(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx: Any, x: torch.Tensor) -> torch.Tensor:
+            ctx.save_for_backward(x)
+            return ((x + 1e6) - 1e6) ** 2
+
+        @staticmethod
+        def backward(ctx: Any, g: torch.Tensor) -> torch.Tensor:
+            return 2 * g * ((ctx.saved_tensors[0] + 1e6) - 1e6)
+
+    found = dc.audit(Model(lambda h: Difference.apply(1e-3 * h)), BATCH, nn.functional.mse_loss)
+    assert found.passed and "float32 cannot tell; float64 can, at the same numbers" in found["Difference"].kinds[0].said
