@@ -22,7 +22,7 @@ from benchmarks.kernel_numbers import differences
 from derivcheck.errors import DerivcheckError
 from derivcheck.kernels.cuda.function import DeviceFunction
 from derivcheck.kernels.cuda.kernel import Kernel
-from derivcheck.kernels.cuda.syntax import Function, read_sources, text
+from derivcheck.kernels.cuda.source.syntax import Function, read_sources, text
 
 BACKWARD = re.compile(r"(_vjp|_VJP|_bwd?|_backward)(_kernel\d*)?$")
 FORWARD = re.compile(r"(_fwd|_forward)?(_naive)?(_kernel\d*)?$")

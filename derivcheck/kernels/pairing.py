@@ -19,9 +19,9 @@ import torch
 
 from derivcheck.errors import InputError, UnsupportedOperation
 from derivcheck.kernels.cuda.function import DeviceFunction
+from derivcheck.kernels.cuda.interpreter.statements import RESULT
 from derivcheck.kernels.cuda.kernel import Kernel
-from derivcheck.kernels.cuda.results import folded
-from derivcheck.kernels.cuda.statements import RESULT
+from derivcheck.kernels.cuda.values.results import folded
 
 _BEFORE = re.compile(r"^_?(?:dL_?d_?|dl_?d_?|dLoss_?d|d_?loss_d|grad_|grad(?=[A-Z])|g_|v_|d_|d(?=[A-Za-z])|bar_|adj_|_v_)")
 _AFTER = re.compile(r"(?:_grad|_bar|_g|_adj|Grad)$")

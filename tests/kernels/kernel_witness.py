@@ -12,7 +12,7 @@ import torch
 
 from derivcheck.kernels.cuda.kernel import Kernel
 from derivcheck.kernels.cuda.kernel_reading import KernelReading
-from derivcheck.kernels.cuda.types import BOOL, Pointer, Scalar, Vector
+from derivcheck.kernels.cuda.source.types import BOOL, Pointer, Scalar, Vector
 from derivcheck.kernels.lanes.hints import Hints
 from derivcheck.notation.integers.polynomials import Size, as_poly
 from tests.kernels.witness import Results, built

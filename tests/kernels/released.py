@@ -6,8 +6,8 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from derivcheck.kernels.cuda import syntax
-from derivcheck.kernels.cuda.syntax import text
+from derivcheck.kernels.cuda.source import syntax
+from derivcheck.kernels.cuda.source.syntax import text
 
 if TYPE_CHECKING:
     from tree_sitter import Node

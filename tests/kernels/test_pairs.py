@@ -14,7 +14,7 @@ from typer.testing import CliRunner, Result
 import derivcheck as dc
 from derivcheck.cli.app import app
 from derivcheck.errors import InputError, UnsupportedOperation
-from derivcheck.kernels.cuda import syntax
+from derivcheck.kernels.cuda.source import syntax
 from derivcheck.kernels.pairing import pair
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "splatting"

@@ -17,10 +17,10 @@ import pytest
 import torch
 
 from derivcheck.kernels.cuda.function import DeviceFunction
+from derivcheck.kernels.cuda.interpreter.statements import RESULT
 from derivcheck.kernels.cuda.reading import Parameter, Reading
-from derivcheck.kernels.cuda.statements import RESULT
-from derivcheck.kernels.cuda.syntax import text as written
-from derivcheck.kernels.cuda.types import BOOL, Array, Pointer, Struct, Type, shape_of
+from derivcheck.kernels.cuda.source.syntax import text as written
+from derivcheck.kernels.cuda.source.types import BOOL, Array, Pointer, Struct, Type, shape_of
 
 if TYPE_CHECKING:
     from tree_sitter import Node

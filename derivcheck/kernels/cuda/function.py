@@ -10,11 +10,11 @@ from typing import Any
 import torch
 
 from derivcheck.errors import InputError
+from derivcheck.kernels.cuda.interpreter.scopes import declared_name
 from derivcheck.kernels.cuda.reading import FunctionRead, Reading, Shapes
-from derivcheck.kernels.cuda.results import stacked
-from derivcheck.kernels.cuda.scopes import declared_name
-from derivcheck.kernels.cuda.syntax import Function, Sources
-from derivcheck.kernels.cuda.values import FLOATS, ReadsBefore
+from derivcheck.kernels.cuda.source.syntax import Function, Sources
+from derivcheck.kernels.cuda.values.results import stacked
+from derivcheck.kernels.cuda.values.values import FLOATS, ReadsBefore
 from derivcheck.kernels.lines import OwnLines
 
 

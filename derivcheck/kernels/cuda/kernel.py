@@ -12,8 +12,8 @@ from derivcheck.errors import InputError, UnsupportedOperation
 from derivcheck.kernels.cuda.function import DeviceFunction
 from derivcheck.kernels.cuda.kernel_reading import KernelReading, given_size
 from derivcheck.kernels.cuda.reading import Shapes
-from derivcheck.kernels.cuda.syntax import Function, Sources, place
-from derivcheck.kernels.cuda.values import FLOATS, ReadsBefore, Refused
+from derivcheck.kernels.cuda.source.syntax import Function, Sources, place
+from derivcheck.kernels.cuda.values.values import FLOATS, ReadsBefore, Refused
 from derivcheck.kernels.lanes.hints import Hints
 from derivcheck.kernels.lanes.refused import Again
 from derivcheck.notation.integers.polynomials import Poly, Size, as_poly

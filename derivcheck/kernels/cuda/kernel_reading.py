@@ -8,11 +8,11 @@ from typing import Any
 import torch
 
 from derivcheck.errors import InputError, UnsupportedOperation
+from derivcheck.kernels.cuda.interpreter.scopes import declared_name
 from derivcheck.kernels.cuda.reading import FunctionRead, Parameter, Reading, Shapes
-from derivcheck.kernels.cuda.scopes import declared_name
-from derivcheck.kernels.cuda.syntax import place
-from derivcheck.kernels.cuda.types import BOOL, Array, Pointer, Scalar, Type, shape_of
-from derivcheck.kernels.cuda.values import FLOATS, CNumber, CRef, Refused, Value
+from derivcheck.kernels.cuda.source.syntax import place
+from derivcheck.kernels.cuda.source.types import BOOL, Array, Pointer, Scalar, Type, shape_of
+from derivcheck.kernels.cuda.values.values import FLOATS, CNumber, CRef, Refused, Value
 from derivcheck.kernels.lanes.apart import refuse_meeting, refuse_shared
 from derivcheck.kernels.lanes.flat import FlatMemory
 from derivcheck.kernels.lanes.hints import Hints

@@ -9,7 +9,7 @@ from typing import Any
 from derivcheck.errors import InputError
 from derivcheck.kernels.cuda.function import DeviceFunction
 from derivcheck.kernels.cuda.kernel import Kernel
-from derivcheck.kernels.cuda.syntax import Function, read_sources, text
+from derivcheck.kernels.cuda.source.syntax import Function, read_sources, text
 
 
 def cuda(

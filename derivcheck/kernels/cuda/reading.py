@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from derivcheck.errors import InputError, UnsupportedOperation
-from derivcheck.kernels.cuda import syntax
-from derivcheck.kernels.cuda.arithmetic import convert
-from derivcheck.kernels.cuda.machine import Machine
-from derivcheck.kernels.cuda.scopes import CScope, declared_name, is_const, is_reference
-from derivcheck.kernels.cuda.statements import RESULT
-from derivcheck.kernels.cuda.syntax import Function, Sources, place, text
-from derivcheck.kernels.cuda.types import BOOL, FLOAT, Array, Pointer, Scalar, Struct, Type, Void, shape_of
-from derivcheck.kernels.cuda.values import (
+from derivcheck.kernels.cuda.interpreter.machine import Machine
+from derivcheck.kernels.cuda.interpreter.scopes import CScope, declared_name, is_const, is_reference
+from derivcheck.kernels.cuda.interpreter.statements import RESULT
+from derivcheck.kernels.cuda.source import syntax
+from derivcheck.kernels.cuda.source.syntax import Function, Sources, place, text
+from derivcheck.kernels.cuda.source.types import BOOL, FLOAT, Array, Pointer, Scalar, Struct, Type, Void, shape_of
+from derivcheck.kernels.cuda.values.arithmetic import convert
+from derivcheck.kernels.cuda.values.values import (
     FLOATS,
     Aggregate,
     CNumber,

@@ -14,7 +14,7 @@ from derivcheck.diagnosis.repair.source_piece import Span
 from derivcheck.diagnosis.repair.texts.tree import TextNode, TreePiece
 from derivcheck.files import digest
 from derivcheck.kernels.cuda.function import DeviceFunction
-from derivcheck.kernels.cuda.syntax import Function, reparsed, source_of
+from derivcheck.kernels.cuda.source.syntax import Function, reparsed, source_of
 
 if TYPE_CHECKING:
     from tree_sitter import Node

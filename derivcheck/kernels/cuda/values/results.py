@@ -7,9 +7,9 @@ import math
 
 import torch
 
-from derivcheck.kernels.cuda.memory import leaves
-from derivcheck.kernels.cuda.types import BOOL, FLOAT
-from derivcheck.kernels.cuda.values import CNumber, Load, Start, Unset, Value, as_tensor
+from derivcheck.kernels.cuda.source.types import BOOL, FLOAT
+from derivcheck.kernels.cuda.values.memory import leaves
+from derivcheck.kernels.cuda.values.values import CNumber, Load, Start, Unset, Value, as_tensor
 
 
 def stacked(value: Value, shape: tuple[int, ...], like: torch.Tensor) -> torch.Tensor:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from functools import reduce
 from typing import Any
 
-from derivcheck.kernels.cuda.arithmetic import dot, of_numbers
-from derivcheck.kernels.cuda.quaternions import of_quaternions, words
-from derivcheck.kernels.cuda.types import Matrix, Quaternion, Scalar, Type, Vector
-from derivcheck.kernels.cuda.values import Aggregate, CNumber, Refused, Value, mapped
+from derivcheck.kernels.cuda.source.types import Matrix, Quaternion, Scalar, Type, Vector
+from derivcheck.kernels.cuda.values.arithmetic import dot, of_numbers
+from derivcheck.kernels.cuda.values.quaternions import of_quaternions, words
+from derivcheck.kernels.cuda.values.values import Aggregate, CNumber, Refused, Value, mapped
 
 
 def binary(op: str, a: Value, b: Value) -> Value:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from derivcheck.kernels.cuda.syntax import Function
-from derivcheck.kernels.cuda.types import Array, Auto, Pointer, Scalar, Type
+from derivcheck.kernels.cuda.source.syntax import Function
+from derivcheck.kernels.cuda.source.types import Array, Auto, Pointer, Scalar, Type
 
 
 def fits(f: Function, count: int) -> bool:

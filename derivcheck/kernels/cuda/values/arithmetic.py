@@ -9,8 +9,8 @@ from typing import Any
 
 import torch
 
-from derivcheck.kernels.cuda.types import BOOL, INT, UINT, Scalar, Type
-from derivcheck.kernels.cuda.values import FLOATS, CNumber, Refused, Value, mapped
+from derivcheck.kernels.cuda.source.types import BOOL, INT, UINT, Scalar, Type
+from derivcheck.kernels.cuda.values.values import FLOATS, CNumber, Refused, Value, mapped
 from derivcheck.kernels.lanes.carried import Carried, Larger
 from derivcheck.kernels.lanes.facts import facts_of, with_facts
 from derivcheck.kernels.lanes.groups import First, IsFirst, LanePart, OfWarp, Shifted, unwrapped

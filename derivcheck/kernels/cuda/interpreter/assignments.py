@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from derivcheck.kernels.cuda.aggregates import binary
-from derivcheck.kernels.cuda.arithmetic import converted, minus
-from derivcheck.kernels.cuda.construct import braced, constructed
-from derivcheck.kernels.cuda.expressions import Expressions
-from derivcheck.kernels.cuda.memory import moved
-from derivcheck.kernels.cuda.scopes import CScope
-from derivcheck.kernels.cuda.syntax import text
-from derivcheck.kernels.cuda.types import INT, Array, Auto, Matrix, Pointer, Quaternion, Scalar, Struct, Type, Vector
-from derivcheck.kernels.cuda.values import Aggregate, Braces, CNumber, CRef, Load, Refused, Unset, Value
+from derivcheck.kernels.cuda.interpreter.expressions import Expressions
+from derivcheck.kernels.cuda.interpreter.scopes import CScope
+from derivcheck.kernels.cuda.source.syntax import text
+from derivcheck.kernels.cuda.source.types import INT, Array, Auto, Matrix, Pointer, Quaternion, Scalar, Struct, Type, Vector
+from derivcheck.kernels.cuda.values.aggregates import binary
+from derivcheck.kernels.cuda.values.arithmetic import converted, minus
+from derivcheck.kernels.cuda.values.construct import braced, constructed
+from derivcheck.kernels.cuda.values.memory import moved
+from derivcheck.kernels.cuda.values.values import Aggregate, Braces, CNumber, CRef, Load, Refused, Unset, Value
 from derivcheck.kernels.lanes.flat import FlatMemory
 
 if TYPE_CHECKING:

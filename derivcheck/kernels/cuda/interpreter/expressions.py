@@ -5,16 +5,16 @@ from __future__ import annotations
 import contextlib
 from typing import TYPE_CHECKING, Any
 
-from derivcheck.kernels.cuda.aggregates import binary, has_arithmetic
-from derivcheck.kernels.cuda.arithmetic import convert, minus, negated
-from derivcheck.kernels.cuda.construct import braced, constructed, element_type
-from derivcheck.kernels.cuda.memory import moved, part, settled, type_of
-from derivcheck.kernels.cuda.names import CNames
-from derivcheck.kernels.cuda.quaternions import words
-from derivcheck.kernels.cuda.scopes import CScope
-from derivcheck.kernels.cuda.syntax import text
-from derivcheck.kernels.cuda.types import BOOL, Array, Auto, Pointer, Quaternion, Struct, Vector
-from derivcheck.kernels.cuda.values import Aggregate, Braces, CNumber, CRef, Null, Referred, Refused, Value, chosen
+from derivcheck.kernels.cuda.interpreter.names import CNames
+from derivcheck.kernels.cuda.interpreter.scopes import CScope
+from derivcheck.kernels.cuda.source.syntax import text
+from derivcheck.kernels.cuda.source.types import BOOL, Array, Auto, Pointer, Quaternion, Struct, Vector
+from derivcheck.kernels.cuda.values.aggregates import binary, has_arithmetic
+from derivcheck.kernels.cuda.values.arithmetic import convert, minus, negated
+from derivcheck.kernels.cuda.values.construct import braced, constructed, element_type
+from derivcheck.kernels.cuda.values.memory import moved, part, settled, type_of
+from derivcheck.kernels.cuda.values.quaternions import words
+from derivcheck.kernels.cuda.values.values import Aggregate, Braces, CNumber, CRef, Null, Referred, Refused, Value, chosen
 from derivcheck.kernels.lanes.wholes import WholeNumber
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ _SWIZZLE = {**dict(zip("xyzw", range(4))), **dict(zip("rgba", range(4)))}
 
 
 class Expressions(CNames):
-    """Reads expressions; :class:`~derivcheck.kernels.cuda.machine.Machine` adds statements and calls."""
+    """Reads expressions; :class:`~derivcheck.kernels.cuda.interpreter.machine.Machine` adds statements and calls."""
 
     # -- places ------------------------------------------------------------------------
 

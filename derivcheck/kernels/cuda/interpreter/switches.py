@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from derivcheck.kernels.cuda.scopes import CScope
-from derivcheck.kernels.cuda.statements import Exits, Statements
-from derivcheck.kernels.cuda.values import Refused
+from derivcheck.kernels.cuda.interpreter.scopes import CScope
+from derivcheck.kernels.cuda.interpreter.statements import Exits, Statements
+from derivcheck.kernels.cuda.values.values import Refused
 
 if TYPE_CHECKING:
     from tree_sitter import Node

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from derivcheck.errors import InputError, UnsupportedOperation
-from derivcheck.kernels.cuda.conditionals import KINDS, taken
+from derivcheck.kernels.cuda.source.conditionals import KINDS, taken
 
 if TYPE_CHECKING:
     from tree_sitter import Node

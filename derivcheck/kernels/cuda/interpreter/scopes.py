@@ -6,8 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from derivcheck.kernels.cuda.syntax import Function, Sources, text
-from derivcheck.kernels.cuda.types import (
+from derivcheck.kernels.cuda.source.syntax import Function, Sources, text
+from derivcheck.kernels.cuda.source.types import (
     DOUBLE,
     FLOAT,
     INT,
@@ -23,7 +23,7 @@ from derivcheck.kernels.cuda.types import (
     Void,
     known_type,
 )
-from derivcheck.kernels.cuda.values import CRef, Refused, Value
+from derivcheck.kernels.cuda.values.values import CRef, Refused, Value
 
 if TYPE_CHECKING:
     from tree_sitter import Node

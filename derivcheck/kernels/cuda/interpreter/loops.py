@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 
-from derivcheck.kernels.cuda.arithmetic import as_above_zero, of_numbers
-from derivcheck.kernels.cuda.mathematics import called
-from derivcheck.kernels.cuda.scopes import CScope, declared_name
-from derivcheck.kernels.cuda.statements import Exits
-from derivcheck.kernels.cuda.syntax import text
-from derivcheck.kernels.cuda.threads import Threads
-from derivcheck.kernels.cuda.types import INT, Scalar
-from derivcheck.kernels.cuda.values import FLOATS, Aggregate, CNumber, CRef, Load, Refused, Value
+from derivcheck.kernels.cuda.interpreter.scopes import CScope, declared_name
+from derivcheck.kernels.cuda.interpreter.statements import Exits
+from derivcheck.kernels.cuda.interpreter.threads import Threads
+from derivcheck.kernels.cuda.source.syntax import text
+from derivcheck.kernels.cuda.source.types import INT, Scalar
+from derivcheck.kernels.cuda.values.arithmetic import as_above_zero, of_numbers
+from derivcheck.kernels.cuda.values.mathematics import called
+from derivcheck.kernels.cuda.values.values import FLOATS, Aggregate, CNumber, CRef, Load, Refused, Value
 from derivcheck.kernels.lanes.apart import refuse_meeting
 from derivcheck.kernels.lanes.carried import Carried
 from derivcheck.kernels.lanes.flat import FlatMemory

@@ -6,13 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from derivcheck.kernels.cuda import syntax
-from derivcheck.kernels.cuda.cooperative import Cooperative
-from derivcheck.kernels.cuda.memory import type_of
-from derivcheck.kernels.cuda.overloads import fit, fits
-from derivcheck.kernels.cuda.scopes import CScope, declared_name, is_const, is_reference
-from derivcheck.kernels.cuda.syntax import Function, text
-from derivcheck.kernels.cuda.types import (
+from derivcheck.kernels.cuda.interpreter.cooperative import Cooperative
+from derivcheck.kernels.cuda.interpreter.scopes import CScope, declared_name, is_const, is_reference
+from derivcheck.kernels.cuda.source import syntax
+from derivcheck.kernels.cuda.source.syntax import Function, text
+from derivcheck.kernels.cuda.source.types import (
     FLOAT,
     INT,
     Array,
@@ -26,7 +24,9 @@ from derivcheck.kernels.cuda.types import (
     Vector,
     Void,
 )
-from derivcheck.kernels.cuda.values import (
+from derivcheck.kernels.cuda.values.memory import type_of
+from derivcheck.kernels.cuda.values.overloads import fit, fits
+from derivcheck.kernels.cuda.values.values import (
     Aggregate,
     CNumber,
     CRef,

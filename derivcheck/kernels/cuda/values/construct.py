@@ -4,9 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from derivcheck.kernels.cuda.arithmetic import converted
-from derivcheck.kernels.cuda.types import FLOAT, INT, Array, Auto, Matrix, Pointer, Quaternion, Scalar, Struct, Type, Vector
-from derivcheck.kernels.cuda.values import Aggregate, Braces, CNumber, CRef, Null, Refused, Value, aggregate_of, filled
+from derivcheck.kernels.cuda.source.types import (
+    FLOAT,
+    INT,
+    Array,
+    Auto,
+    Matrix,
+    Pointer,
+    Quaternion,
+    Scalar,
+    Struct,
+    Type,
+    Vector,
+)
+from derivcheck.kernels.cuda.values.arithmetic import converted
+from derivcheck.kernels.cuda.values.values import Aggregate, Braces, CNumber, CRef, Null, Refused, Value, aggregate_of, filled
 
 
 def constructed(kind: Type, given: Sequence[Value]) -> Value:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from derivcheck.kernels.cuda.aggregates import binary, matrix
-from derivcheck.kernels.cuda.arithmetic import minus, of_numbers
-from derivcheck.kernels.cuda.mathematics import called as of_mathematics
-from derivcheck.kernels.cuda.quaternions import turned
-from derivcheck.kernels.cuda.types import FLOAT, INT, Quaternion, Vector
-from derivcheck.kernels.cuda.values import Aggregate, CNumber, Refused, Value, chosen, mapped
+from derivcheck.kernels.cuda.source.types import FLOAT, INT, Quaternion, Vector
+from derivcheck.kernels.cuda.values.aggregates import binary, matrix
+from derivcheck.kernels.cuda.values.arithmetic import minus, of_numbers
+from derivcheck.kernels.cuda.values.mathematics import called as of_mathematics
+from derivcheck.kernels.cuda.values.quaternions import turned
+from derivcheck.kernels.cuda.values.values import Aggregate, CNumber, Refused, Value, chosen, mapped
 
 _ONE, _TWO, _ZERO = (CNumber(n, INT) for n in (1, 2, 0))
 _EPSILON = CNumber(1 - 2.0**-23, FLOAT)

@@ -11,15 +11,26 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeVar
 
 from derivcheck.errors import UnsupportedOperation
-from derivcheck.kernels.cuda.aggregates import binary
-from derivcheck.kernels.cuda.arithmetic import negated
-from derivcheck.kernels.cuda.assignments import Assignments
-from derivcheck.kernels.cuda.memory import Store, type_of
-from derivcheck.kernels.cuda.named import named_construct
-from derivcheck.kernels.cuda.scopes import CScope, declared_name, is_const, is_reference, words_of
-from derivcheck.kernels.cuda.syntax import text
-from derivcheck.kernels.cuda.types import BOOL, Array, Auto, Pointer, Struct, Type
-from derivcheck.kernels.cuda.values import Aggregate, Braces, CNumber, Null, Referred, Refused, Unset, Value, chosen, filled
+from derivcheck.kernels.cuda.interpreter.assignments import Assignments
+from derivcheck.kernels.cuda.interpreter.scopes import CScope, declared_name, is_const, is_reference, words_of
+from derivcheck.kernels.cuda.source.named import named_construct
+from derivcheck.kernels.cuda.source.syntax import text
+from derivcheck.kernels.cuda.source.types import BOOL, Array, Auto, Pointer, Struct, Type
+from derivcheck.kernels.cuda.values.aggregates import binary
+from derivcheck.kernels.cuda.values.arithmetic import negated
+from derivcheck.kernels.cuda.values.memory import Store, type_of
+from derivcheck.kernels.cuda.values.values import (
+    Aggregate,
+    Braces,
+    CNumber,
+    Null,
+    Referred,
+    Refused,
+    Unset,
+    Value,
+    chosen,
+    filled,
+)
 from derivcheck.kernels.lanes.refused import MemoryFault, UnplacedFault
 from derivcheck.kernels.lines import SourceLine, at
 

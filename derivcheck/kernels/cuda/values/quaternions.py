@@ -5,9 +5,9 @@ from __future__ import annotations
 from functools import reduce
 from typing import Any
 
-from derivcheck.kernels.cuda.arithmetic import of_numbers
-from derivcheck.kernels.cuda.types import INT, Matrix, Quaternion, Scalar, Struct, Type, Vector
-from derivcheck.kernels.cuda.values import Aggregate, CNumber, Refused, Value, mapped
+from derivcheck.kernels.cuda.source.types import INT, Matrix, Quaternion, Scalar, Struct, Type, Vector
+from derivcheck.kernels.cuda.values.arithmetic import of_numbers
+from derivcheck.kernels.cuda.values.values import Aggregate, CNumber, Refused, Value, mapped
 
 
 def of_quaternions(op: str, a: Value, b: Value) -> Value:

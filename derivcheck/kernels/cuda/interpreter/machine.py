@@ -4,13 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from derivcheck.kernels.cuda import mathematics, quaternion_functions
-from derivcheck.kernels.cuda.calls import Argument, Calls
-from derivcheck.kernels.cuda.construct import constructed, refuse_made
-from derivcheck.kernels.cuda.memory import moved, part, settled, type_of
-from derivcheck.kernels.cuda.scopes import CScope, declared_name
-from derivcheck.kernels.cuda.syntax import text
-from derivcheck.kernels.cuda.types import (
+from derivcheck.kernels.cuda.interpreter.calls import Argument, Calls
+from derivcheck.kernels.cuda.interpreter.scopes import CScope, declared_name
+from derivcheck.kernels.cuda.source.syntax import text
+from derivcheck.kernels.cuda.source.types import (
     FLOAT,
     INT,
     Array,
@@ -21,7 +18,10 @@ from derivcheck.kernels.cuda.types import (
     Vector,
     known_type,
 )
-from derivcheck.kernels.cuda.values import (
+from derivcheck.kernels.cuda.values import mathematics, quaternion_functions
+from derivcheck.kernels.cuda.values.construct import constructed, refuse_made
+from derivcheck.kernels.cuda.values.memory import moved, part, settled, type_of
+from derivcheck.kernels.cuda.values.values import (
     Aggregate,
     Braces,
     CNumber,

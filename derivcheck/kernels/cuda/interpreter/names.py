@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeVar
 
-from derivcheck.kernels.cuda import mathematics
-from derivcheck.kernels.cuda.aggregates import binary
-from derivcheck.kernels.cuda.arithmetic import truth
-from derivcheck.kernels.cuda.literals import literal
-from derivcheck.kernels.cuda.memory import Memory, part
-from derivcheck.kernels.cuda.named import named_construct
-from derivcheck.kernels.cuda.scopes import CScope, Types
-from derivcheck.kernels.cuda.syntax import Sources, text
-from derivcheck.kernels.cuda.types import BOOL, INT, Array, Struct, Type
-from derivcheck.kernels.cuda.values import Braces, CNumber, CRef, Null, Refused, Value
+from derivcheck.kernels.cuda.interpreter.scopes import CScope, Types
+from derivcheck.kernels.cuda.source.named import named_construct
+from derivcheck.kernels.cuda.source.syntax import Sources, text
+from derivcheck.kernels.cuda.source.types import BOOL, INT, Array, Struct, Type
+from derivcheck.kernels.cuda.values import mathematics
+from derivcheck.kernels.cuda.values.aggregates import binary
+from derivcheck.kernels.cuda.values.arithmetic import truth
+from derivcheck.kernels.cuda.values.literals import literal
+from derivcheck.kernels.cuda.values.memory import Memory, part
+from derivcheck.kernels.cuda.values.values import Braces, CNumber, CRef, Null, Refused, Value
 from derivcheck.kernels.lanes.lanes import Lanes
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ _AROUND = (
 
 
 class CNames:
-    """Reads names and numbers; :class:`~derivcheck.kernels.cuda.machine.Machine` adds all else."""
+    """Reads names and numbers; :class:`~derivcheck.kernels.cuda.interpreter.machine.Machine` adds all else."""
 
     def __init__(self, sources: Sources) -> None:
         self.sources, self.memory = sources, Memory()

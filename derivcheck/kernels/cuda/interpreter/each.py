@@ -6,11 +6,11 @@ import re
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from derivcheck.kernels.cuda.scopes import CScope, declared_name, is_reference
-from derivcheck.kernels.cuda.statements import Exits
-from derivcheck.kernels.cuda.switches import Switches
-from derivcheck.kernels.cuda.types import Array, Auto, Pointer
-from derivcheck.kernels.cuda.values import Braces, CRef, Refused, Value, type_of
+from derivcheck.kernels.cuda.interpreter.scopes import CScope, declared_name, is_reference
+from derivcheck.kernels.cuda.interpreter.statements import Exits
+from derivcheck.kernels.cuda.interpreter.switches import Switches
+from derivcheck.kernels.cuda.source.types import Array, Auto, Pointer
+from derivcheck.kernels.cuda.values.values import Braces, CRef, Refused, Value, type_of
 
 if TYPE_CHECKING:
     from tree_sitter import Node

@@ -7,9 +7,9 @@ from typing import Any
 
 import torch
 
-from derivcheck.kernels.cuda.pointers import loaded, moved_flat, put_flat, put_shared, taken_shared
-from derivcheck.kernels.cuda.types import Array, Scalar, Type, Vector
-from derivcheck.kernels.cuda.values import (
+from derivcheck.kernels.cuda.source.types import Array, Scalar, Type, Vector
+from derivcheck.kernels.cuda.values.pointers import loaded, moved_flat, put_flat, put_shared, taken_shared
+from derivcheck.kernels.cuda.values.values import (
     Aggregate,
     CNumber,
     CRef,

@@ -7,12 +7,12 @@ import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from derivcheck.kernels.cuda.each import Each
-from derivcheck.kernels.cuda.scopes import CScope
-from derivcheck.kernels.cuda.statements import Exits
-from derivcheck.kernels.cuda.syntax import text
-from derivcheck.kernels.cuda.types import UINT
-from derivcheck.kernels.cuda.values import CNumber, CRef, Load, Refused, Value
+from derivcheck.kernels.cuda.interpreter.each import Each
+from derivcheck.kernels.cuda.interpreter.scopes import CScope
+from derivcheck.kernels.cuda.interpreter.statements import Exits
+from derivcheck.kernels.cuda.source.syntax import text
+from derivcheck.kernels.cuda.source.types import UINT
+from derivcheck.kernels.cuda.values.values import CNumber, CRef, Load, Refused, Value
 from derivcheck.kernels.lanes.lanes import PARTS
 from derivcheck.kernels.lanes.wholes import whole
 from derivcheck.notation.integers.polynomials import Poly

@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 
 import torch
 
-from derivcheck.kernels.cuda.types import BOOL, Array, Matrix, Pointer, Quaternion, Scalar, Struct, Type, Vector
+from derivcheck.kernels.cuda.source.types import BOOL, Array, Matrix, Pointer, Quaternion, Scalar, Struct, Type, Vector
 from derivcheck.kernels.lanes.carried import Carried, Larger
 from derivcheck.kernels.lanes.flat import FlatMemory
 from derivcheck.kernels.lanes.groups import IsFirst, Shared

@@ -4,8 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
-from derivcheck.kernels.cuda.types import BOOL, FLOAT, Matrix, Scalar, Type, Vector
-from derivcheck.kernels.cuda.values import FLOATS, Aggregate, CNumber, CRef, Load, ReadsBefore, Refused, Value, aggregate_of
+from derivcheck.kernels.cuda.source.types import BOOL, FLOAT, Matrix, Scalar, Type, Vector
+from derivcheck.kernels.cuda.values.values import (
+    FLOATS,
+    Aggregate,
+    CNumber,
+    CRef,
+    Load,
+    ReadsBefore,
+    Refused,
+    Value,
+    aggregate_of,
+)
 from derivcheck.kernels.lanes.carried import Carried
 from derivcheck.kernels.lanes.flat import FlatMemory, full
 from derivcheck.kernels.lanes.groups import BLOCK, WARPS, LanePart, OfWarp, Shared, unwrapped

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from derivcheck.kernels.cuda.loops import Loops, Range
-from derivcheck.kernels.cuda.scopes import CScope, declared_name, words_of
-from derivcheck.kernels.cuda.statements import Exits
-from derivcheck.kernels.cuda.syntax import text
-from derivcheck.kernels.cuda.types import FLOAT, INT, Pointer
-from derivcheck.kernels.cuda.values import CNumber, CRef, Refused, Unset, Value
+from derivcheck.kernels.cuda.interpreter.loops import Loops, Range
+from derivcheck.kernels.cuda.interpreter.scopes import CScope, declared_name, words_of
+from derivcheck.kernels.cuda.interpreter.statements import Exits
+from derivcheck.kernels.cuda.source.syntax import text
+from derivcheck.kernels.cuda.source.types import FLOAT, INT, Pointer
+from derivcheck.kernels.cuda.values.values import CNumber, CRef, Refused, Unset, Value
 from derivcheck.kernels.lanes.carried import Carried
 from derivcheck.kernels.lanes.groups import BLOCK, WARP, WARPS, First, LanePart, Shared, Shifted
 from derivcheck.kernels.lanes.lanes import raw

@@ -13,11 +13,11 @@ from typing import Any
 
 import torch
 
-from derivcheck.kernels.cuda.aggregates import binary, matrix, rows_of
-from derivcheck.kernels.cuda.arithmetic import as_above_zero, convert, dot, minus, of_numbers
-from derivcheck.kernels.cuda.quaternions import cross
-from derivcheck.kernels.cuda.types import BOOL, DOUBLE, FLOAT, INT, UINT, Matrix, Scalar, Vector
-from derivcheck.kernels.cuda.values import Aggregate, CNumber, Refused, Value, chosen, leaves, mapped
+from derivcheck.kernels.cuda.source.types import BOOL, DOUBLE, FLOAT, INT, UINT, Matrix, Scalar, Vector
+from derivcheck.kernels.cuda.values.aggregates import binary, matrix, rows_of
+from derivcheck.kernels.cuda.values.arithmetic import as_above_zero, convert, dot, minus, of_numbers
+from derivcheck.kernels.cuda.values.quaternions import cross
+from derivcheck.kernels.cuda.values.values import Aggregate, CNumber, Refused, Value, chosen, leaves, mapped
 from derivcheck.kernels.lanes.carried import Carried
 from derivcheck.kernels.lanes.groups import First, LanePart, OfWarp, Shifted, unwrapped
 from derivcheck.kernels.lanes.wholes import WholeNumber

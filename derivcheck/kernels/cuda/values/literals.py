@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 
-from derivcheck.kernels.cuda.types import DOUBLE, FLOAT, INT, UINT
-from derivcheck.kernels.cuda.values import CNumber, Refused
+from derivcheck.kernels.cuda.source.types import DOUBLE, FLOAT, INT, UINT
+from derivcheck.kernels.cuda.values.values import CNumber, Refused
 
 
 def literal(written: str) -> CNumber:
