@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache, cached_property, lru_cache
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Unpack
+from typing import TYPE_CHECKING, Any
 
 from derivcheck.derivation.meant import gradient_of, meant
 from derivcheck.derivation.sweep import adjoint, apart
@@ -17,6 +17,7 @@ from derivcheck.notation.program.program import Program
 from derivcheck.notation.terms.build import ONE
 from derivcheck.notation.terms.nodes import Ref, Term
 from derivcheck.notation.terms.substitute import inline, transform
+from derivcheck.notes.readings import Readings
 
 if TYPE_CHECKING:
     import sympy
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
 
     from derivcheck.layer.profile import Profile
     from derivcheck.notes.pages.formulas import Step
-    from derivcheck.notes.pages.style import Options
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ class Gradient:
         return gradient_latex(self.derivation.program, self.derivation.adjoint, self.name)
 
 
-class Derivation:
+class Derivation(Readings):
     """A forward Program with its gradient, derived once for every size.
 
     Attributes:
@@ -335,75 +335,6 @@ class Derivation:
         from derivcheck.layer.profile import profile  # it loads torch
 
         return profile(self._written, self._written_adjoint, self.compile(), self.values, sizes, dtype or torch.float32)
-
-    def to_latex(
-        self,
-        style: str = "index",
-        lang: str = "en",
-        sizes: Mapping[str, int] | None = None,
-        full: bool = False,
-        **more: Unpack[Options],
-    ) -> str:
-        """The derivation in LaTeX.
-
-        Args:
-            style: ``index`` (for every size), ``matrix``, or ``scalar`` (written out element by element at small ``sizes``).
-            lang: ``en`` or ``zh``.
-            sizes: sizes by name, for ``scalar``; default 2 for each size of the parameters.
-            only: names whose gradients are shown, with the steps that lead to them; default all.
-            detail: ``names``, as a textbook does: what the code does not name is written into its use while the line stays
-                short, and a gradient ends with its closed form; ``operators``: a line per operator, the chain rule spelt out;
-                ``result``: the forward, and the gradients in closed form.
-            full: a whole document that compiles (xelatex for ``zh`` and for names beyond ASCII), not one ``align*``.
-
-        Raises:
-            InputError: an unknown style, language, detail or size.
-
-        >>> import derivcheck as dc
-        >>> print(dc.derive("y[n] := sum(k: A[n,k]*x[k])", wrt=["x"]).to_latex(style="matrix"))
-        \\begin{align*}
-        &\\text{Forward} \\\\
-        y &= A x \\\\
-        &\\text{Gradients by the chain rule} \\\\
-        \\frac{\\partial \\mathcal{L}}{\\partial x} &= A^{\\top} \\bar{y}
-        \\end{align*}
-        """
-        from derivcheck.notes.pages.latex import to_latex  # loaded when asked for
-        from derivcheck.notes.pages.style import Style  # loaded when asked for
-
-        return to_latex(self.program, self.adjoint, Style(style, lang, sizes, **more), full)
-
-    def to_markdown(
-        self, style: str = "index", lang: str = "en", sizes: Mapping[str, int] | None = None, **more: Unpack[Options]
-    ) -> str:
-        """The derivation as Markdown with LaTeX formulas, and the generated code; arguments and errors as :meth:`to_latex`."""
-        from derivcheck.notes.pages.markdown import to_markdown  # loaded when asked for
-        from derivcheck.notes.pages.style import Style  # loaded when asked for
-
-        return to_markdown(self.program, self.adjoint, Style(style, lang, sizes, **more), self._source)
-
-    def to_html(
-        self, style: str = "index", lang: str = "en", sizes: Mapping[str, int] | None = None, **more: Unpack[Options]
-    ) -> str:
-        """The derivation as one HTML page with MathML, which needs no network; arguments and errors as :meth:`to_latex`."""
-        from derivcheck.notes.pages.html import to_html  # loaded when asked for
-        from derivcheck.notes.pages.style import Style  # loaded when asked for
-
-        return to_html(self.program, self.adjoint, Style(style, lang, sizes, **more), self._source, self.name)
-
-    def _repr_latex_(self) -> str:
-        return self.to_latex()
-
-    def _repr_html_(self) -> str:
-        """The formulas alone: a notebook's cell is no page, and :meth:`source` prints the code."""
-        from derivcheck.notes.pages.html import to_html_piece  # loaded when asked for
-
-        return to_html_piece(self.program, self.adjoint)
-
-    def __str__(self) -> str:
-        from derivcheck.notes.pages.unicode import derivation_text  # loaded when asked for
-
-        return derivation_text(self.program, self.adjoint)
 
     def __repr__(self) -> str:
         return f"<derivation of {', '.join(self.program.outputs)} in {', '.join(self.wrt)}>"

@@ -59,7 +59,7 @@ LIBRARIES = {
         "kernels",
     },
     "sympy": {"notation", "derivation", "proof", "checking", "derived", "cli"},
-    "matplotlib": {"training/plots.py", "checking/report/plot.py"},
+    "matplotlib": {"training/plots.py", "checking/report/plot.py", "notes/explained/picture.py"},
 }
 
 

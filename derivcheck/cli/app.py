@@ -236,6 +236,7 @@ def notes(
         Literal["operators", "names", "result"],
         _option("names: textbook; operators: a line each; result: gradients alone."),
     ] = "names",
+    explain: Annotated[str, _option("Explain one gradient instead; --out weight.png draws it.", "NAME")] = "",
     out: Annotated[Path | None, _option("Write there instead of printing.", "FILE")] = None,
     force: Force = False,
 ) -> int:
@@ -243,9 +244,11 @@ def notes(
 
     Example: derivcheck notes 'torch.nn:Linear(2, 1)' --loss torch.nn:MSELoss --style matrix --out linear.md
     """
-    from derivcheck.cli.commands import write_notes  # torch is loaded when a command runs
+    from derivcheck.cli.commands import write_explanation, write_notes  # torch is loaded when a command runs
     from derivcheck.cli.inputs import read_sizes  # and so is what reads its options
 
+    if explain:
+        return write_explanation(Source(target, loss, dims, const or []), explain, lang, out, force)
     options = {"style": style, "lang": lang, "sizes": read_sizes(sizes) or None, "detail": detail}
     return write_notes(Source(target, loss, dims, const or []), format, options, out, force)
 

@@ -53,6 +53,19 @@ def write_notes(source: Source, format: str, options: dict[str, Any], out: Path 
     return _deliver(text, out, outputs, format)
 
 
+def write_explanation(source: Source, name: str, lang: str, out: Path | None, force: bool) -> int:
+    """Print the explanation of one gradient, or write its text, or its picture where the file is named so."""
+    outputs = _asked(out, source.target, source.loss, force=force)
+    explanation = derivation_of(source).explain(name, lang)
+    if out is None or out.suffix.lower() in (".md", ".txt", ""):
+        return _deliver(str(explanation), out, outputs, "markdown")
+    from derivcheck.notes.explained.picture import file_content  # it loads matplotlib
+
+    outputs.write({out: file_content(explanation.figure(), out)})
+    print(f"wrote {out}")
+    return HOLDS
+
+
 def run_proof(claim: TargetPair, invariants: Sequence[str], as_json: bool, fixing: Fixing) -> int:
     """Prove a hand-written gradient: 0 proved, 1 refuted, 3 undecided."""
     fixing.usable()

@@ -114,6 +114,23 @@ def test_notes(format: str, mark: str, tmp_path: Path) -> None:
     assert mark in (tmp_path / "notes").read_text(encoding="utf-8")
 
 
+def test_one_gradient_explained(tmp_path: Path) -> None:
+    result = invoke("notes", *LINEAR, "--explain", "weight")
+    assert result.exit_code == 0 and "W[j,k] reaches L through ŷ[n,j] for every n" in result.output
+    assert "影响 L" in invoke("notes", *LINEAR, "--explain", "weight", "--lang", "zh").output
+    result = invoke("notes", *LINEAR, "--explain", "weight", "--out", tmp_path / "w.png")
+    assert result.exit_code == 0 and (tmp_path / "w.png").read_bytes().startswith(b"\x89PNG")
+    (tmp_path / "mine.svg").write_text("mine")
+    assert invoke("notes", *LINEAR, "--explain", "weight", "--out", tmp_path / "mine.svg").exit_code == 2
+    assert (tmp_path / "mine.svg").read_text() == "mine"
+    assert "gradients are" in invoke("notes", *LINEAR, "--explain", "q").output
+
+
+def test_detail_of_notes() -> None:
+    each, result = (invoke("notes", *LINEAR, "--detail", d).output for d in ("operators", "result"))
+    assert len(result) < len(each)
+
+
 def test_notes_in_scalars() -> None:
     result = invoke("notes", *LINEAR, "--style", "scalar", "--sizes", "in=2, out=2", "--format", "latex")
     assert result.exit_code == 0 and "w_{11} x_1 + w_{12} x_2 + b_1" in result.output

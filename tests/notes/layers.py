@@ -325,3 +325,6 @@ PAGES: Mapping[str, Page] = {
     "kl": Page(kl, {"p": "N C", "q": "N C"}),
     "cosine": Page(cosine, {"a": "N D", "b": "N D"}),
 }
+
+# Sizes at which a page is evaluated.
+SIZES = {"N": 3, "in": 2, "out": 2, "C": 3, "B": 2, "T": 3, "d": 2, "e": 2, "M": 2, "h": 2, "H": 2, "D": 3, "G": 2, "K": 3}

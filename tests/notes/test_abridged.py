@@ -26,14 +26,13 @@ from derivcheck.notes.pages.document import blocks
 from derivcheck.notes.pages.style import DETAILS, Style
 from derivcheck.notes.writing.ink import Unicode
 from tests.codegen import random_programs
-from tests.notes.layers import PAGES
+from tests.notes.layers import PAGES, SIZES
 from tests.readback.corpus import numbers
 
 READ = [
     "linear and mse", "layer norm", "batch norm", "cross entropy", "huber by hand", "causal attention", "lstm cell",
     "rotate half", "weight norm", "infonce", "grpo", "crf",
 ]  # fmt: skip
-SIZES = {"N": 3, "in": 2, "out": 2, "C": 3, "B": 2, "T": 3, "d": 2, "e": 2, "M": 2, "h": 2, "H": 2, "D": 3, "G": 2, "K": 3}
 
 
 def wrong(forward: Program, sizes: dict[str, int], detail: str = "names", seed: int = 0) -> list[str]:

@@ -129,7 +129,13 @@ def forget() -> None:
     _shown.cache_clear()
 
 
-def _gradient(read: Program, wrt: list[str], by: Letters) -> Program:
+def step_by_step(forward: Program, name: str) -> Shown:
+    """What is shown to explain one gradient: every gradient on the way to it stands by itself."""
+    page = _shown(forward, (bar_names(forward)[name],), "names")
+    return replace(page, adjoint=_gradient(page.forward, [name], letters(page.forward), each=True))
+
+
+def _gradient(read: Program, wrt: list[str], by: Letters, each: bool = False) -> Program:
     """The gradient of what is read, with its letters."""
-    back = with_named_brackets(read, without_sums_of_nothing(read, derived(read, wrt)))
+    back = with_named_brackets(read, without_sums_of_nothing(read, derived(read, wrt), each))
     return lettered(back, by, {bar: name for name, bar in bar_names(read).items()})

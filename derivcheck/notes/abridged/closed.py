@@ -8,9 +8,9 @@ from dataclasses import replace
 from derivcheck.derivation.centred import is_mean, without_deviations
 from derivcheck.derivation.tidy import factored, match
 from derivcheck.notation.integers.polynomials import Index, i_poly
-from derivcheck.notation.program.definitions import Definition
+from derivcheck.notation.program.definitions import Definition, Path
 from derivcheck.notation.program.program import Program
-from derivcheck.notation.terms.build import MINUS_ONE, ONE, ZERO, neg
+from derivcheck.notation.terms.build import MINUS_ONE, ONE, ZERO
 from derivcheck.notation.terms.nodes import Bracket, Mul, Ref, Term
 from derivcheck.notation.terms.substitute import inline, substitute, transform
 from derivcheck.notes.abridged.written_in import length, tidied
@@ -90,8 +90,10 @@ def with_named_brackets(forward: Program, back: Program) -> Program:
     return _with_terms(forward, back, lambda t: in_named_brackets(t, forward))
 
 
-def without_sums_of_nothing(forward: Program, back: Program) -> Program:
+def without_sums_of_nothing(forward: Program, back: Program, each: bool = False) -> Program:
     """The gradient without sums of deviations from a mean, without gradients that are another one, and tidied.
+
+    ``each``: gradients that are another one stay.
 
     >>> from derivcheck.derivation.sweep import adjoint
     >>> from derivcheck.notation.text.parse import parse_program
@@ -101,18 +103,29 @@ def without_sums_of_nothing(forward: Program, back: Program) -> Program:
     """
     means = {d.name: (d, whole) for d in forward.definitions if (whole := is_mean(d)) is not None}
     gone: dict[str, tuple[tuple[Index, ...], Term]] = {}
+
+    def cleaned(t: Term) -> Term:
+        return tidied(factored(inline(without_deviations(t, means), gone)))
+
     found = []
     for d in back.definitions:
         if d.recurrent:
             d = replace(d, term=inline(d.term, gone))
         elif d.name not in forward.names:
-            d = replace(d, term=tidied(factored(inline(without_deviations(d.term, means), gone))))
-            other = d.term.args[1] if isinstance(d.term, Mul) and d.term.args[:1] == (MINUS_ONE,) else d.term
-            if (other is ZERO or isinstance(other, Ref) and d.term in (other, neg(other))) and d.name not in back.outputs:
+            paths = tuple(Path(p.through, term) for p in d.paths if (term := cleaned(p.term)) is not ZERO)
+            d = replace(d, term=cleaned(d.term), paths=paths)
+            if d.name not in back.outputs and (d.term is ZERO or not each and _another(d.term)):
                 gone[d.name] = (d.indices, d.term)
                 continue
         found.append(d)
     return replace(back, definitions=tuple(found)).needed(back.outputs)
+
+
+def _another(t: Term) -> bool:
+    """Whether a gradient is another one, or minus it."""
+    return (
+        isinstance(t, Ref) or isinstance(t, Mul) and len(t.args) == 2 and t.args[0] is MINUS_ONE and isinstance(t.args[1], Ref)
+    )
 
 
 def _with_terms(forward: Program, back: Program, change: Callable[[Term], Term]) -> Program:

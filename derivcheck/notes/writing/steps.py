@@ -64,20 +64,23 @@ def chain(d: Definition, w: TermWriter, forward: Program, adjoint: Program) -> t
                 return ()
             text = " ".join(w.addends(without_upstream(add(*terms), table)))
         else:
-            through = forward.definition(name)
-            taken = list(d.indices)
-            inner: list[Index] = []
-            for i in through.indices:
-                clash = any((i.name, i.serial) == (j.name, j.serial) for j in taken)
-                if clash and not all(_kept(i, t, table.adjoint_of_name(name), through) for t in terms):
-                    i = fresh(i, taken)
-                inner.append(i)
-                taken.append(i)
-            at = tuple(i_poly(i) for i in inner)
-            bound = [i for i in inner if i not in d.indices]
+            at, bound = reached(d, forward.definition(name), terms, table.adjoint_of_name(name))
             text = w.chain_product(table.adjoint_of_name(name), name, at, table.adjoint_of[d.name], own, bound)
         pieces.append(text if not pieces else f"- {text[1:].lstrip()}" if text.startswith("-") else f"+ {text}")
     return tuple(pieces)
+
+
+def reached(d: Definition, through: Definition, terms: list[Term], bar: str) -> tuple[tuple[Poly, ...], list[Index]]:
+    """The places of ``through`` that a gradient comes from, and the indices that are summed over."""
+    taken = list(d.indices)
+    inner: list[Index] = []
+    for i in through.indices:
+        clash = any((i.name, i.serial) == (j.name, j.serial) for j in taken)
+        if clash and not all(_kept(i, t, bar, through) for t in terms):
+            i = fresh(i, taken)
+        inner.append(i)
+        taken.append(i)
+    return tuple(i_poly(i) for i in inner), [i for i in inner if i not in d.indices]
 
 
 def _kept(i: Index, path: Term, bar: str, through: Definition) -> bool:
