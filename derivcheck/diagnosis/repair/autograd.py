@@ -15,11 +15,14 @@ Shapes = Mapping[str, tuple[int, ...]]
 
 
 def other_shapes(inputs: Mapping[str, torch.Tensor]) -> Iterator[Shapes]:
-    """Shapes in which one number, or all, is another wherever it stands: twice, three times, one more."""
+    """Shapes in which all numbers, or one, are twice or three times as large wherever they stand.
+
+    One more would be another function where the forward cuts a dimension into parts: the last part is smaller, and broadcast.
+    """
     numbers = sorted({n for t in inputs.values() for n in t.shape}, reverse=True)
-    for times, more in ((2, 0), (3, 0), (1, 1)):
+    for times in (2, 3):
         for one in (*((n,) for n in numbers), tuple(numbers)):
-            yield {name: tuple(times * n + more if n in one else n for n in t.shape) for name, t in inputs.items()}
+            yield {name: tuple(times * n if n in one else n for n in t.shape) for name, t in inputs.items()}
 
 
 def of_autograd(

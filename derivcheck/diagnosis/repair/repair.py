@@ -119,13 +119,22 @@ class Repair:
     @cached_property
     def _candidates(self) -> list[RepairSpot]:
         names = self.backward.names
-        return [*aliases(self._spots, self._code, names), *self._spots.of(names)]
+        return self._spots_of(names)
+
+    def _spots_of(self, names: Sequence[str]) -> list[RepairSpot]:
+        """The definitions in the user's source, not in what calls it, that alone could make these gradients right."""
+        every = (*aliases(self._spots, self._code, names), *self._spots.of(names))
+        return [s for s in every if self._own(s.site.file, s.site.line)]
+
+    def _own(self, file: str, line: int) -> bool:
+        """Whether a line stands in the backward's source, where that is at hand."""
+        return not self.pieces or any(p.file == file and p.line <= line < p.line + len(p.lines) for p in self.pieces)
 
     @cached_property
     def _good(self) -> set[tuple[str, int]]:
         """The lines that alone could make all gradients right."""
         found = {(s.site.file, s.site.line) for s in self._candidates}
-        return found or set(self._spots.lines(self.backward.names))
+        return found or {at for at in self._spots.lines(self.backward.names) if self._own(*at)}
 
     @cached_property
     def _edits(self) -> tuple[list[Change], list[Change]]:
@@ -161,7 +170,7 @@ class Repair:
 
     def _each(self, name: str) -> list[RepairSpot]:
         if name not in self._alone:
-            self._alone[name] = [*aliases(self._spots, self._code, [name]), *self._spots.of([name])]
+            self._alone[name] = self._spots_of([name])
         return self._alone[name]
 
     def _groups(self, end: float) -> Iterator[list[Change]]:
@@ -225,7 +234,7 @@ class Repair:
         status, conditions = "agrees", tuple[str, ...]()
         with running(chosen):
             b = self.backward
-            proof = proved(replace(b, _benches={}, _slow=None))
+            proof = proved(replace(b, _benches={}, _slow=None, others=None))
         if proof is not None:
             status, conditions = "proved", proof
         tried_at = tuple(dict.fromkeys(str(b) for b in benches if str(b)))

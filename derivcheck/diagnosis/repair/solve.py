@@ -85,6 +85,21 @@ class System:
         here = self._newton(program, names, at, target)
         return None if here is None else Solution(tuple(names), _split(here, names, arrays), jacobian, residual, False)
 
+    def impossible(self, names: Sequence[str]) -> bool:
+        """Whether it is sure that no values of these definitions meet all targets: the outputs are affine in them."""
+        arrays = [self.values[n] for n in names]
+        count = sum(a.size for a in arrays)
+        if not self.targets or not 0 < count <= LARGEST or not all(np.isfinite(a).all() for a in arrays):
+            return False
+        program = downstream(self.program, tuple(names), tuple(self.targets))
+        at = np.concatenate([a.ravel() for a in arrays])
+        jacobian, start = self._jacobian(program, names, at, 1.0), self._outputs(program, names, at[None])[0]
+        residual = self.scaled(self.targets) - start
+        if not np.isfinite(jacobian).all() or not np.isfinite(start).all():
+            return False
+        unmet = _far(jacobian @ _least(jacobian, residual), residual) > EXACT
+        return unmet and self._flat(program, names, at, jacobian, start)
+
     def _newton(self, program: Program, names: Sequence[str], at: Array, target: Array) -> Array | None:
         """Values that meet the targets, by Newton's method; a step that does not help is halved."""
         here, left = at, self._left(program, names, at, target)

@@ -22,6 +22,8 @@ from derivcheck.notation.terms.build import ref
 from derivcheck.notation.terms.substitute import rename
 from derivcheck.notation.values.evaluator import evaluate
 
+LEAST = 0.5  # seconds for whole lines, where single definitions took all
+
 
 @dataclass(frozen=True)
 class RepairSpot:
@@ -105,19 +107,36 @@ class Spots:
         system, program = self.system(names), self.program
         if system is None or program is None:
             return
-        for d in program.definitions:
-            if d.kind != "float" or not (site := self.site(d)):
-                continue
+        hopeless = {at for at, own in self._by_line().items() if self._hopeless(system, program, own)}
+        left = [d for own in self._by_line().values() for d in own if self._at(d) not in hopeless]
+        for d in left:
             if clock() > self.end:
                 return
-            solution = system.solve([d.name])
-            if solution is not None:
+            site, solution = self.site(d), system.solve([d.name])
+            if solution is not None and site is not None:
                 yield RepairSpot(d, site, solution, self._values[d.name])
-        yield from self._operands(system, program)
+        yield from self._operands(system, program, left)
 
-    def _operands(self, system: System, program: Program) -> Iterator[RepairSpot]:
+    def _by_line(self) -> dict[tuple[str, int], list[Definition]]:
+        """The definitions of each line."""
+        found: dict[tuple[str, int], list[Definition]] = {}
+        for d in self.program.definitions if self.program is not None else ():
+            if d.kind == "float" and self.site(d):
+                found.setdefault(self._at(d), []).append(d)
+        return found
+
+    def _at(self, d: Definition) -> tuple[str, int]:
+        site = self.site(d)
+        return (site.file, site.line) if site is not None else ("", 0)
+
+    def _hopeless(self, system: System, program: Program, own: Sequence[Definition]) -> bool:
+        """Whether nothing that a line computes could make it right, so none of its definitions could alone."""
+        seen = _seen(program, own)
+        return bool(seen) and clock() <= self.end and system.impossible(seen)
+
+    def _operands(self, system: System, program: Program, left: Sequence[Definition]) -> Iterator[RepairSpot]:
         """The variables that definitions read, each as one definition alone reads it."""
-        copies = with_operands(program, {d.name for d in program.definitions if self.site(d)})
+        copies = with_operands(program, {d.name for d in left})
         values = {**self._values, **{c: self._values[n] for c, (_, n) in copies.of.items()}}
         wide = System(copies.program, values, system.sizes, system.targets)
         for copy, (d, n) in copies.of.items():
@@ -131,15 +150,11 @@ class Spots:
     def lines(self, names: Sequence[str]) -> dict[tuple[str, int], tuple[Definition, ...]]:
         """The lines that alone could, all that they compute for others changed at once."""
         system, program = self.system(names), self.program
-        found: dict[tuple[str, int], list[Definition]] = {}
         if system is None or program is None:
             return {}
-        for d in program.definitions:
-            if d.kind == "float" and (site := self.site(d)):
-                found.setdefault((site.file, site.line), []).append(d)
-        good = {}
-        for line, own in found.items():
-            if clock() > self.end:
+        good, end = {}, max(self.end, clock() + LEAST)
+        for line, own in self._by_line().items():
+            if clock() > end:
                 break
             seen = _seen(program, own)
             if seen and system.solve(seen) is not None:

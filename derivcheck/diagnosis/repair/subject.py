@@ -82,6 +82,7 @@ class Backward:
     meaning: Callable[[Mapping[str, torch.Tensor]], Any] | None = None
     _slow: bool | None = None
     _benches: dict[str, Bench | None] = field(default_factory=dict)
+    others: list[Bench] | None = None  # what an edit is not searched on, once it is known
 
     # -- data -----------------------------------------------------------------------
     def plans(self) -> Iterator[dict[str, int]]:
@@ -89,6 +90,9 @@ class Backward:
         names = [n for n in self.d.adjoint.sizes() if n in self.like.sizes]
         for values in (SMALL, ODD, EVEN):
             yield from self._admitted([dict(zip(names, values[k:] + values[:k])) for k in range(len(values) - 1)])
+        for n in names[: len(names) * (len(names) > 1)]:  # the code may be for this size alone
+            rest = [m for m in names if m != n]
+            yield from self._admitted([{**dict(zip(rest, SMALL)), n: self.like.sizes[n]}])
         groups = {v: SMALL[k % 7] for k, v in enumerate(dict.fromkeys(self.like.sizes.values()))}
         yield from self._admitted([{n: groups[v] for n, v in self.like.sizes.items()}])
         yield dict(self.like.sizes)
@@ -150,15 +154,16 @@ class Backward:
     def benches(self) -> tuple[Bench, ...]:
         """Data on which it runs and is wrong, the first is what is searched on; the others confirm."""
         found: list[Bench] = []
+        doubtful: list[Bench] = []
         for k, plan in enumerate(self.plans()):
             b = self.bench(plan, 31 + k)
-            if b is None or not _sound(b):
+            if b is None or not _sound(b) or not self.shaped(b):
                 continue
-            if self.gradients(b) is None:
-                continue
-            found.append(b)
+            (found if self.meant(b) else doubtful).append(b)
             if len(found) == 2:
                 break
+        if all(dict(b.sizes) == dict(self.like.sizes) for b in found):  # only at the user's sizes are the right ones right
+            found += doubtful[: 2 - len(found)]
         wrong = [b for b in found if self.wrong(b)]
         return tuple(wrong + [b for b in found if b not in wrong])
 
@@ -172,7 +177,25 @@ class Backward:
             return ()
         shapes = other_shapes(self.like.inputs)
         found = (of_autograd(self.meaning, self.like, self.d.wrt, s) for s in shapes)
-        return tuple(islice((b for b in found if b is not None and self.gradients(b) is not None), ELSEWHERE))
+        return tuple(islice((b for b in found if b is not None and self.shaped(b)), ELSEWHERE))
+
+    def shaped(self, bench: Bench) -> bool:
+        """Whether it runs there and returns gradients of the right shapes, as far as it does on the user's own data."""
+        found = self.gradients(bench)
+        if found is None:
+            return False
+        like = self.like
+        own = {n: like.found.get(n) for n in found}
+        fits = {
+            n for n, g in own.items() if g is None or fitted(g.numpy(), like.derived[n].numpy()).shape == like.derived[n].shape
+        }
+        return all(fitted(g, bench.right[n]).shape == bench.right[n].shape for n, g in found.items() if n in fits)
+
+    def meant(self, bench: Bench) -> bool:
+        """Whether the gradients that are right on the user's own data are right there, too: sizes that the code is for."""
+        like = self.like
+        bad = {n for n, g in like.found.items() if g is None or not _close(fitted(g.numpy(), like.derived[n].numpy()), like, n)}
+        return not set(self.wrong(bench)) - bad
 
     # -- running --------------------------------------------------------------------
     def gradients(self, bench: Bench) -> dict[str, Array] | None:
@@ -253,6 +276,12 @@ class TextBackward(Backward):
             return found
         except Exception:  # text that is no backward
             return None
+
+
+def _close(found: Array, like: Case, name: str) -> bool:
+    """Whether a gradient on the user's own data is right within its tolerance."""
+    right, allowed = like.derived[name].numpy(), like.tolerance[name].numpy()
+    return found.shape == right.shape and bool((np.abs(found - right) <= allowed).all())
 
 
 def _equal(a: Mapping[str, Array] | None, b: Mapping[str, Array] | None) -> bool:

@@ -43,7 +43,7 @@ def tried(backward: Backward, changes: Iterable[Change], end: float) -> Found:
         return found
     bench = backward.benches[0]
     before = backward.gradients(bench) or {}
-    _ = backward.elsewhere  # made before the first edit
+    others(backward)
     bad = set(backward.names)
     most = float("inf")
     with warnings.catch_warnings():
@@ -119,7 +119,17 @@ def own(backward: Backward) -> Bench | None:
 
 
 def others(backward: Backward) -> list[Bench]:
-    """Data that an edit is not searched on: other sizes, zeros among the numbers, both signs and labels, the user's own."""
+    """Data that an edit is not searched on: other sizes, zeros among the numbers, both signs and labels, the user's own.
+
+    They are made before the first edit: the backward, as it is, has to run there.
+    """
+    if backward.others is None:
+        backward.others = _others(backward)
+    return backward.others
+
+
+def _others(backward: Backward) -> list[Bench]:
+    """The same, made: of sizes that the code is for, as far as the gradients that are right on the user's data tell."""
     first = backward.benches[0]
     found = [*backward.benches[1:]]
     if (mine := own(backward)) is not None and mine is not first:
@@ -132,7 +142,11 @@ def others(backward: Backward) -> list[Bench]:
     b = backward.mixed(first.sizes, 91)
     if b is not None and all(np.isfinite(g).all() for g in b.right.values()):
         found.append(b)
-    return [*found, *backward.elsewhere]
+    mine = own(backward)
+    able = [b for b in found if b is mine or backward.shaped(b)]
+    if any(backward.meant(b) and dict(b.sizes) != dict(backward.like.sizes) for b in (first, *able)):
+        able = [b for b in able if b is mine or backward.meant(b)]
+    return able + [b for b in backward.elsewhere if backward.meant(b)]
 
 
 def _some_zero(t: torch.Tensor) -> torch.Tensor:
@@ -175,6 +189,7 @@ def together(
 def run_together(backward: Backward, chosen: Sequence[Change]) -> tuple[Bench, ...] | None:
     """The data on which these edits together give every gradient."""
     before = backward.gradients(backward.benches[0]) or {}
+    others(backward)
     try:
         with running(chosen):
             now = backward.gradients(backward.benches[0])

@@ -43,7 +43,7 @@ def constant(r: EditReader, node: ast.Constant) -> Edits:
     if isinstance(v, int):
         if axis:
             for k in (0, 1, 2, -1, -2, -3):
-                yield r.put(whole, str(k)), f"the axis is {r.text(whole)}, and should be {k}", 2
+                yield r.put(whole, str(k)), f"{_called(r, node)} {r.text(whole)}, and should be {k}", 2
         for k in (v + 1, v - 1, 2 * v, -v):
             yield r.put(node, str(k) if k >= 0 else f"({k})"), f"the number {v} should be {k}", 2
         for k in (v + 2, v + 3, 4 * v, 3 * v):
@@ -54,6 +54,20 @@ def constant(r: EditReader, node: ast.Constant) -> Edits:
             yield r.put(node, f"{x!r}" if x >= 0 else f"({x!r})"), f"the number {v} should be {x:.6g}", 2.5
 
 
+_SHAPES = {"pad", "repeat", "reshape", "view", "expand", "zeros", "ones", "new_zeros", "full", "unflatten", "roll", "shift"}
+
+
+def _called(r: EditReader, node: ast.AST, many: bool = False) -> str:
+    """What a number in a call is: an axis, or not."""
+    up: ast.AST | None = node
+    while up is not None and not isinstance(up, ast.Call):
+        up = r.around.get(up)
+    name = getattr(up.func, "attr", getattr(up.func, "id", "")) if isinstance(up, ast.Call) else ""
+    if name in _SHAPES:
+        return f"the numbers in `{name}` are" if many else f"a number in `{name}` is"
+    return "the axes are" if many else "the axis is"
+
+
 def axes(r: EditReader, node: ast.Tuple) -> Edits:
     """Other axes of a reduction or another order of them; a slice in an index where ``None`` or a number is meant."""
     axes = [e.value for e in node.elts if isinstance(e, ast.Constant) and isinstance(e.value, int)]
@@ -62,18 +76,44 @@ def axes(r: EditReader, node: ast.Tuple) -> Edits:
         for c in options:
             if c != tuple(axes):
                 new = f"({', '.join(map(str, c))}{',' if len(c) == 1 else ''})"
-                yield r.put(node, new), f"the axes are {r.text(node)}, and should be {new}", 2.5
+                yield r.put(node, new), f"{_called(r, node, True)} {r.text(node)}, and should be {new}", 2.5
         for p in permutations(axes):
             new = f"({', '.join(map(str, p))})"
-            yield r.put(node, new), f"the axes are {r.text(node)}, and should be {new}", 2.5
+            yield r.put(node, new), f"{_called(r, node, True)} {r.text(node)}, and should be {new}", 2.5
     elif isinstance(r.around.get(node), ast.Subscript):
         yield from turned(r, node)
+        yield from _places(r, node)
         for k, e in enumerate(node.elts):
             rest = [r.text(x) for j, x in enumerate(node.elts) if j != k]
             if isinstance(e, ast.Slice) and len(node.elts) < 4:
                 for other in ("None", ":", "0", "-1"):
                     new = ", ".join([*rest[:k], other, *rest[k:]])
                     yield r.put(node, new), f"the index `{r.text(e)}` should be `{other}`", 2.5
+
+
+def _places(r: EditReader, node: ast.Tuple) -> Edits:
+    """An index that is computed where a variable of it is meant, and the other way round: from the end."""
+    for e in node.elts:
+        if isinstance(e, ast.BinOp):
+            for name in dict.fromkeys(n.id for n in ast.walk(e) if isinstance(n, ast.Name)):
+                yield r.put(e, name), f"the index `{r.short(e)}` should be `{name}`", 2
+        elif isinstance(e, ast.Name) and (count := _count_of(r, e)) is not None:
+            yield r.put(e, f"{count} - 1 - {e.id}"), f"the index `{e.id}` should run backwards", 2
+
+
+def _count_of(r: EditReader, name: ast.Name) -> str | None:
+    """How often the loop over an index runs."""
+    around: ast.AST | None = name
+    while around is not None:
+        around = r.around.get(around)
+        loops = [around] if isinstance(around, ast.For) else getattr(around, "generators", [])
+        for loop in loops:
+            it = loop.iter
+            if not (isinstance(it, ast.Call) and isinstance(it.func, ast.Name) and it.func.id == "range" and len(it.args) == 1):
+                continue
+            if isinstance(loop.target, ast.Name) and loop.target.id == name.id:
+                return r.inner(it.args[0])
+    return None
 
 
 def turned(r: EditReader, node: ast.Tuple) -> Edits:
@@ -126,6 +166,11 @@ def bounds(r: EditReader, node: ast.Slice) -> Edits:
         if end:
             for k in (f"{end} - 1", f"{end} + 1"):
                 options.add((k, upper) if way == 0 else (lower, k))
+    if lower.isdigit() and (not upper or upper.startswith("-")) or not lower and upper.startswith("-"):
+        start, stop = int(lower or 0), int(upper or 0) if (upper or "0").lstrip("-").isdigit() else None
+        for by in (-2, -1, 1, 2):  # as long as it is, elsewhere
+            if stop is not None and start + by >= 0 and stop + by <= 0:
+                options.add((str(start + by) if start + by else "", str(stop + by) if stop + by else ""))
     for a, b in sorted(options):
         if (a, b) != (lower, upper):
             yield r.put(node, f"{a}:{b}"), f"the slice `{lower}:{upper}` should be `{a}:{b}`", 2
