@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from derivcheck.codegen.file.source import File
 from derivcheck.derived import Derivation
 from derivcheck.diagnosis.repair.pool import PoolPart
 from derivcheck.diagnosis.scene import Array
@@ -43,7 +44,7 @@ def of_forward(d: Derivation, values: Mapping[str, Array], env: Mapping[str, Any
 def _written(d: Derivation) -> dict[str, ast.expr]:
     """The expression of each variable of the generated code that is assigned once."""
     try:
-        tree = ast.parse(d.source())
+        tree = ast.parse(File(d.program, d.adjoint, d.name, d.values, d.wrt, made_up=()).text())  # by the Program's own names
     except Exception:  # a forward that no code is generated for
         return {}
     found: dict[str, ast.expr] = {}
