@@ -8,6 +8,8 @@ readers of types only (a report in errors.py, a step in the facade) is listed wi
 from __future__ import annotations
 
 import ast
+import itertools
+import re
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
@@ -131,6 +133,19 @@ def test_a_library_is_met_only_in_its_rooms(library: str) -> None:
             if module.split(".")[0] == library and not typing_only:
                 strangers.append(f"{place}:{line}")
     assert strangers == []
+
+
+def listed(page: str) -> tuple[frozenset[str], ...]:
+    """The rooms as CONTRIBUTING lists them, a line each."""
+    _, _, rest = page.partition("top first; `tests/test_layers.py` holds it:")
+    lines = itertools.takewhile(lambda line: line.startswith("    "), rest.strip("\n").splitlines())
+    return tuple(frozenset(re.split(r", | \| ", line.strip().split("  ")[0])) for line in lines)
+
+
+def test_the_rooms_are_listed_as_they_stand() -> None:
+    page = (PACKAGE.parent / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    assert listed(page) == tuple(frozenset(rooms) for rooms in LAYERS)
+    assert listed(page.replace("    held ", "    hold ")) != tuple(frozenset(rooms) for rooms in LAYERS)
 
 
 def test_every_room_is_there() -> None:
