@@ -86,7 +86,7 @@ class Hooks:
         if code is None or not user_file(code.co_filename) or hasattr(hook, "_derivcheck_hook"):
             return hook
         what = type(on).__name__ if isinstance(on, torch.nn.Module) else "a tensor"
-        seen = self.seen.setdefault((code_key(hook), what), SeenHook(hook, caller()[0], what))
+        seen = self.seen.setdefault((code_key(hook), what), SeenHook(hook, caller(), what))
         at = 1 if isinstance(on, torch.nn.Module) else 0
 
         def heard(*args: Any) -> Any:

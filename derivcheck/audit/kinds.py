@@ -20,9 +20,10 @@ def kind_of(value: Any) -> Any:
     (True, False, False)
     """
     if isinstance(value, torch.Tensor):
-        dense = value.layout is torch.strided
-        strides = None if not dense or value.is_contiguous() else value.stride()
-        return value.shape, value.dtype, value.requires_grad, strides, value.device
+        if value.layout is not torch.strided:
+            return value.shape, value.dtype, value.requires_grad, value.layout, value.device
+        strides = value.is_contiguous() or value.stride()
+        return value.shape, value.dtype, value.requires_grad, strides, value.is_cpu or value.device
     if value is None or isinstance(value, (bool, int, str)):
         return type(value), value
     if isinstance(value, float):

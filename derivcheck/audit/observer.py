@@ -20,7 +20,7 @@ from torch.utils._pytree import tree_map_only
 from derivcheck.audit.hooks import Hooks
 from derivcheck.audit.kinds import function_key, kinds_of_arguments
 from derivcheck.audit.operators import is_operators
-from derivcheck.audit.places import caller
+from derivcheck.audit.places import caller, in_a_check
 from derivcheck.tracing.program.copies import same_layout
 
 KINDS = 8  # of one backward that are kept; what more there are is counted
@@ -40,6 +40,9 @@ class Sighting:
     wrapped: bool = False  # met under vmap alone: its tensors are not those of one call
 
 
+_UNKNOWN = Sighting((), "")
+
+
 @dataclass
 class SeenBackward:
     """A hand-written backward that was met.
@@ -51,6 +54,7 @@ class SeenBackward:
         backwards: how often its backward ran.
         twice: its backward was itself recorded, for a gradient of the gradient.
         more: kinds beyond those kept.
+        waiting: kinds that no gradient has reached yet.
     """
 
     function: Any
@@ -60,6 +64,7 @@ class SeenBackward:
     backwards: int = 0
     twice: bool = False
     more: int = 0
+    waiting: int = 0
 
     @property
     def sightings(self) -> list[Sighting]:
@@ -115,14 +120,14 @@ class Observer:
     @contextmanager
     def _applied(self) -> Iterator[None]:
         """Every ``apply`` of an ``autograd.Function``."""
-        before = _SingleLevelFunction.__dict__.get("apply")
+        before, classes = _SingleLevelFunction.__dict__.get("apply"), self._classes
+        own = (_OWN if before is None else before).__get__
 
         def apply(cls: Any, *args: Any, **kwargs: Any) -> Any:
             """torch's own ``apply``, and a look at what it is given."""
-            seen = self._classes[cls] if cls in self._classes else self.of(cls)
+            seen = classes[cls] if cls in classes else self.of(cls)
             sighting = None if seen is None else self._sighting(seen, args)
-            run = _OWN.__get__(None, cls) if before is None else before.__get__(None, cls)
-            out = run(*args, **kwargs)
+            out = own(None, cls)(*args, **kwargs)
             if sighting is not None and sighting.upstream is None:
                 _mark(out, sighting)
             return out
@@ -139,12 +144,20 @@ class Observer:
     @contextmanager
     def _returned(self) -> Iterator[None]:
         """Every backward that torch's engine runs."""
+        classes, recorded = self._classes, torch.is_grad_enabled
         names = [n for n in ("apply", "apply_boxed") if n in vars(BackwardCFunction)]
         before = {n: vars(BackwardCFunction)[n] for n in names}
 
         def looking(original: Any) -> Any:
             def apply(node: Any, *grads: Any) -> Any:
-                self._backward(node, grads)
+                """torch's own, and a look at the gradients where they are the first of a kind."""
+                seen = classes.get(node._forward_cls)
+                if seen is not None:
+                    seen.backwards += 1
+                    if recorded():
+                        seen.twice = True
+                    if seen.waiting:
+                        _came(seen, node, grads)
                 return original(node, *grads)
 
             return apply
@@ -164,7 +177,7 @@ class Observer:
 
         def run(*args: Any, **kwargs: Any) -> Any:
             """One pass, counted when it is over; those that a backward makes itself are part of it."""
-            outer = self._depth == 0 and not caller()[1]
+            outer = self._depth == 0 and not in_a_check()
             self._depth += 1
             try:
                 found = original(*args, **kwargs)
@@ -186,10 +199,10 @@ class Observer:
         original = torch.compile
 
         def compile(*args: Any, **kwargs: Any) -> Any:
-            place, ours = caller()
-            if not ours and not self.compiled:
-                torch.compiler.set_stance("force_eager")
-            self.compiled += [place] if not ours and place not in self.compiled else []
+            if not in_a_check():
+                if not self.compiled:
+                    torch.compiler.set_stance("force_eager")
+                self.compiled += [place] if (place := caller()) not in self.compiled else []
             return original(*args, **kwargs)
 
         torch.compile = compile
@@ -207,12 +220,12 @@ class Observer:
             seen.idle += 1
             return None
         kind = kinds_of_arguments(args)
-        if kind not in seen.kinds:
-            found, again = self._first(seen, args)
+        sighting = seen.kinds.get(kind, _UNKNOWN)
+        if sighting is _UNKNOWN:
+            sighting, again = self._first(seen, args)
             if again:
-                return found
-            seen.kinds[kind] = found
-        sighting = seen.kinds[kind]
+                return sighting
+            seen.kinds[kind] = sighting
         if sighting is None:
             seen.idle += 1
             return None
@@ -222,8 +235,7 @@ class Observer:
 
     def _first(self, seen: SeenBackward, args: tuple[Any, ...]) -> tuple[Sighting | None, bool]:
         """The first call of a kind, and whether it is to be forgotten: a check's own, or one of too many."""
-        place, ours = caller()
-        if ours:
+        if in_a_check():
             return None, True
         tensors = [t for a in args for t in _tensors(a)]
         if not any(t.requires_grad for t in tensors):
@@ -234,20 +246,9 @@ class Observer:
             return None, True
         wrapped = any(torch._C._functorch.is_batchedtensor(t) for t in tensors)
         autocast = any(torch.is_autocast_enabled(t.device.type) for t in tensors)
+        seen.waiting += not wrapped
         kept = () if wrapped else tree_map_only(torch.Tensor, _copy, args)
-        return Sighting(kept, place, autocast=autocast, wrapped=wrapped), False
-
-    def _backward(self, node: Any, grads: tuple[Any, ...]) -> None:
-        """A backward is about to run."""
-        seen = self._classes.get(node._forward_cls)
-        if seen is None:
-            return
-        seen.backwards += 1
-        seen.twice = seen.twice or torch.is_grad_enabled()
-        sighting = node.__dict__.pop(_MARK, None)
-        if sighting is not None and sighting.upstream is None and not sighting.wrapped:
-            given = grads[0] if len(grads) == 1 and isinstance(grads[0], list) else grads
-            sighting.upstream = tuple(_copy(g) if isinstance(g, torch.Tensor) else None for g in given)
+        return Sighting(kept, caller(), autocast=autocast, wrapped=wrapped), False
 
     def _over(self) -> None:
         """A backward pass is over."""
@@ -265,6 +266,15 @@ def _meant(cls: Any) -> Any:
     code = cls.forward.__code__
     held = dict(zip(code.co_freevars, (c.cell_contents for c in cls.forward.__closure__ or ())))
     return held.get("autograd_function", cls)
+
+
+def _came(seen: SeenBackward, node: Any, grads: tuple[Any, ...]) -> None:
+    """Keep the gradient that is about to reach a backward, the first of its kind."""
+    sighting = node.__dict__.pop(_MARK, None)
+    if sighting is not None and sighting.upstream is None and not sighting.wrapped:
+        given = grads[0] if len(grads) == 1 and isinstance(grads[0], list) else grads
+        sighting.upstream = tuple(_copy(g) if isinstance(g, torch.Tensor) else None for g in given)
+        seen.waiting -= 1
 
 
 def _mark(out: Any, sighting: Sighting) -> None:

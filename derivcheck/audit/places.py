@@ -14,7 +14,9 @@ from typing import Any
 from derivcheck.tracing.watching.whose_code import HERE, user_file
 
 INSTALLED = tuple({sysconfig.get_paths()[n] + os.sep for n in ("purelib", "platlib", "stdlib")})
-_OUTSIDE = (*(HERE + room + os.sep for room in ("audit", "cli")), HERE + "pytest_plugin.py")  # no check is made there
+_CHECKS = tuple(HERE + room + os.sep for room in ("checking", "tracing", "diagnosis"))  # they run the user's code themselves
+    HERE + room + os.sep for room in ("checking", "tracing", "diagnosis")
+)  # they run a user's code of their own accord
 
 
 def shown(file: str) -> str:
@@ -26,9 +28,14 @@ def shown(file: str) -> str:
     return os.path.join(*path.split(os.sep)[-2:])
 
 
+def is_installed(file: str) -> bool:
+    """Whether a file is of an installed package, in this environment or in another on the path."""
+    return file.startswith(INSTALLED) or any(f"{os.sep}{n}{os.sep}" in file for n in ("site-packages", "dist-packages"))
+
+
 def own_file(file: str, also: str = "") -> bool:
     """Whether a file is the user's, not installed beside; ``also``: the folder of an installed package that is audited."""
-    return bool(user_file(file)) and (not file.startswith(INSTALLED) or bool(also) and file.startswith(also))
+    return bool(user_file(file)) and (not is_installed(file) or bool(also) and file.startswith(also))
 
 
 def code_of(f: Any) -> CodeType | None:
@@ -65,17 +72,25 @@ def _classes(file: str) -> tuple[tuple[str, int, int], ...]:
     return tuple((n.name, n.lineno, n.end_lineno or n.lineno) for n in found)
 
 
-def caller() -> tuple[str, bool]:
-    """``file.py:12`` of the user's innermost frame, and whether it is this library that calls: a check of its own."""
-    place, ours = "", False
+def caller() -> str:
+    """``file.py:12`` of the user's innermost frame."""
     frame: FrameType | None = sys._getframe(1)
     while frame is not None:
         file = frame.f_code.co_filename
-        if not place and user_file(file):
-            place = f"{shown(file)}:{frame.f_lineno}"
-        ours = ours or file.startswith(HERE) and not file.startswith(_OUTSIDE)
+        if user_file(file):
+            return f"{shown(file)}:{frame.f_lineno}"
         frame = frame.f_back
-    return place, ours
+    return ""
+
+
+def in_a_check() -> bool:
+    """Whether it is this library that runs the user's code now, for a check of its own."""
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None:
+        if frame.f_code.co_filename.startswith(_CHECKS):
+            return True
+        frame = frame.f_back
+    return False
 
 
 def place_raised(error: BaseException) -> str:
