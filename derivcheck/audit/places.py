@@ -15,8 +15,6 @@ from derivcheck.tracing.watching.whose_code import HERE, user_file
 
 INSTALLED = tuple({sysconfig.get_paths()[n] + os.sep for n in ("purelib", "platlib", "stdlib")})
 _CHECKS = tuple(HERE + room + os.sep for room in ("checking", "tracing", "diagnosis"))  # they run the user's code themselves
-    HERE + room + os.sep for room in ("checking", "tracing", "diagnosis")
-)  # they run a user's code of their own accord
 
 
 def shown(file: str) -> str:
