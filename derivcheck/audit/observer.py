@@ -149,6 +149,8 @@ class Observer:
         before = {n: vars(BackwardCFunction)[n] for n in names}
 
         def looking(original: Any) -> Any:
+            """One of torch's entries, with a look at what goes through it."""
+
             def apply(node: Any, *grads: Any) -> Any:
                 """torch's own, and a look at the gradients where they are the first of a kind."""
                 seen = classes.get(node._forward_cls)

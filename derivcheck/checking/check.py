@@ -24,11 +24,11 @@ from derivcheck.checking.subject.outputs import flat
 from derivcheck.checking.subject.subject import DOUBLE, CheckSetting, Subject, Tensors, Upstream, healthy, subject
 from derivcheck.checking.verdict.case import case_of, where_of
 from derivcheck.checking.verdict.conditioned import Rounding
+from derivcheck.checking.verdict.decided_steps import STEPS_DECIDED
 from derivcheck.checking.verdict.derived import Derived, JudgedRun, derived
 from derivcheck.checking.verdict.judge import judge
 from derivcheck.checking.verdict.repairs import repair_of
 from derivcheck.checking.verdict.single import hints
-from derivcheck.checking.verdict.steps import STEPS_DECIDED
 from derivcheck.checking.verdict.verdict import narrowed, not_reproduced, noted, witnessed
 from derivcheck.checking.witnesses.witness import testify, value_row
 from derivcheck.errors import GradientMismatch, InputError

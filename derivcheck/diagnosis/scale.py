@@ -17,7 +17,7 @@ from derivcheck.diagnosis.scene import Array, Scene
 from derivcheck.notation.integers.polynomials import Size, size
 from derivcheck.notation.terms.build import mul, power, size_of
 from derivcheck.notation.terms.nodes import Add, Mul, Number, Over, Pow, Ref, SizeOf, Term
-from derivcheck.notation.values.digits import told_apart
+from derivcheck.notation.values.shortest import told_apart
 
 EXAMPLE = Example(
     forward="y[n,o] := sum(i: x[n,i]*w[o,i]); L := sum(n, o: (y[n,o] - t[n,o])^2)/(N*out)",

@@ -46,12 +46,12 @@ from derivcheck.proof.normal_form.modes import (
 )
 from derivcheck.proof.normal_form.normal import new_context, of_term
 from derivcheck.proof.normal_form.vanishing import vanishes
-from derivcheck.proof.numbers.audit import objection
+from derivcheck.proof.numbers.at_zeros import objection
 from derivcheck.proof.numbers.comparison import NumbersAt
+from derivcheck.proof.recurrences.difference import by_steps
 from derivcheck.proof.recurrences.hypothesis import by_hypothesis
 from derivcheck.proof.recurrences.induction import by_invariant
 from derivcheck.proof.recurrences.invariants import checked, tested
-from derivcheck.proof.recurrences.steps import by_steps
 from derivcheck.proof.report.invariant import Invariant
 from derivcheck.proof.report.proof import Part, Proof
 from derivcheck.proof.second_route.cases import vanishes_case_by_case

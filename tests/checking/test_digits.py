@@ -7,7 +7,7 @@ import torch
 
 import derivcheck as dc
 from derivcheck.checking.report.page import page
-from derivcheck.notation.values.digits import told_apart
+from derivcheck.notation.values.shortest import told_apart
 
 
 @pytest.mark.parametrize(

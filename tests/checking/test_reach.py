@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 import derivcheck as dc
 from derivcheck.checking.check import check
-from derivcheck.checking.probing.sides import SidesTaken
+from derivcheck.checking.probing.conditions import SidesTaken
 from derivcheck.checking.subject.subject import subject
 
 Gradients = dict[str, Tensor]

@@ -25,8 +25,8 @@ from derivcheck.notation.terms.nodes import Add, Bracket, Func, Mul, Number, Ove
 from derivcheck.notation.terms.substitute import extremum, product, summation
 from derivcheck.notation.terms.walk import subterms
 from derivcheck.notation.text.dims import parse_dims, parse_input
-from derivcheck.notation.text.groups import expand_groups
 from derivcheck.notation.text.parse import TextScope, parse_program, parse_term
+from derivcheck.notation.text.star_groups import expand_groups
 from derivcheck.notation.text.syntax import read
 from derivcheck.notation.values.evaluator import evaluate
 

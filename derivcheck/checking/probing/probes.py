@@ -20,10 +20,10 @@ import torch
 from derivcheck.checking.arithmetic.compare import compare
 from derivcheck.checking.arithmetic.live import array
 from derivcheck.checking.backward.found import BackwardRun, Run, find
+from derivcheck.checking.probing.conditions import SidesTaken
 from derivcheck.checking.probing.excluding import excluding
 from derivcheck.checking.probing.lengths import Lengths
 from derivcheck.checking.probing.reach import Reach
-from derivcheck.checking.probing.sides import SidesTaken
 from derivcheck.checking.probing.situations import Probe, places, situations
 from derivcheck.checking.report.report import Note
 from derivcheck.checking.report.row import Row

@@ -13,7 +13,7 @@ from itertools import combinations
 import torch
 
 from derivcheck.checking.arithmetic.live import Live
-from derivcheck.checking.probing.sides import SIGNS, SideCondition, SidesTaken
+from derivcheck.checking.probing.conditions import SIGNS, SideCondition, SidesTaken
 from derivcheck.checking.probing.situations import Probe, equal_numbers, tied
 from derivcheck.checking.subject.draw import DataLike, another, limit
 from derivcheck.checking.subject.kinds import fitted, rigid

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from typing import Any
 
-from derivcheck.notation.values.digits import told_apart
+from derivcheck.notation.values.shortest import told_apart
 
 
 def page(reports: Iterable[Mapping[str, Any]]) -> str:

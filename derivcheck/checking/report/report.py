@@ -15,7 +15,7 @@ from typing import Any
 
 from derivcheck import display
 from derivcheck.checking.report.row import Row
-from derivcheck.notation.values.digits import told_apart
+from derivcheck.notation.values.shortest import told_apart
 
 
 @dataclass(frozen=True)

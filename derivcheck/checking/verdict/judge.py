@@ -12,8 +12,8 @@ from derivcheck.checking.backward.found import BackwardRun, Run, find
 from derivcheck.checking.report.row import Row
 from derivcheck.checking.subject.subject import Subject, Tensors, Upstream
 from derivcheck.checking.verdict import verdict
+from derivcheck.checking.verdict.decided_steps import by_differences
 from derivcheck.checking.verdict.derived import Derived, Trial
-from derivcheck.checking.verdict.steps import by_differences
 
 
 class Circumstances(NamedTuple):

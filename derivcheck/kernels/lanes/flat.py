@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 
 import torch
 
-from derivcheck.kernels.lanes.digits import digits, inferred
 from derivcheck.kernels.lanes.lanes import Axis, Lanes
+from derivcheck.kernels.lanes.mixed_radix import digits, inferred
 from derivcheck.kernels.lanes.outside import refuse_outside
 from derivcheck.kernels.lanes.refused import Refused, UnplacedFault
 from derivcheck.kernels.lanes.tensors import arranged, axes_of, depends, last, own_axis, position, spread, summed, taken

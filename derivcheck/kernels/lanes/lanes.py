@@ -15,11 +15,11 @@ from typing import Any
 import torch
 
 from derivcheck.kernels.lanes.facts import facts_of, told_by, with_facts
-from derivcheck.kernels.lanes.groups import BLOCK, WARP, IsFirst
 from derivcheck.kernels.lanes.hints import Hints
+from derivcheck.kernels.lanes.nonnegative import nonnegative
 from derivcheck.kernels.lanes.parts import coefficient, descending, parted, quotient
-from derivcheck.kernels.lanes.ranges import nonnegative
 from derivcheck.kernels.lanes.refused import Refused
+from derivcheck.kernels.lanes.thread_groups import BLOCK, WARP, IsFirst
 from derivcheck.kernels.lanes.wholes import Datum, Symbolic
 from derivcheck.notation.integers.polynomials import Atom, Index, Poly, Size, as_poly
 

@@ -4,7 +4,7 @@ The way goes through these files in order:
 
 - ``syntax`` (with ``grammar.lark``): text into a syntax tree;
   ``limits``: how large it may be;
-- ``groups``: star groups (``*n``) into indices;
+- ``star_groups``: star groups (``*n``) into indices;
 - ``resolve``: what each name is, and each index's size;
 - ``positions`` and ``reader``: trees into
   integer expressions and terms;

@@ -33,10 +33,10 @@ from derivcheck.notation.program.program import Program
 from derivcheck.notation.terms.dropped import listening
 from derivcheck.notation.terms.nodes import Term
 from derivcheck.notation.text.dims import parse_input, size_expression
-from derivcheck.notation.text.groups import expand_groups
 from derivcheck.notation.text.latex.equations import is_latex, read_latex
 from derivcheck.notation.text.reader import Reader
 from derivcheck.notation.text.resolve import Resolver, SizeLink
+from derivcheck.notation.text.star_groups import expand_groups
 from derivcheck.notation.text.syntax import Declare, Define, Item, complaint, read
 
 

@@ -3,7 +3,7 @@
 ``normal.py`` walks a term and fills the table of rules; read it first.  Then, from the bottom: ``products.py`` gathers
 factors, ``signs.py`` says what is above 0, ``cases.py`` takes a function by cases of a bracket, ``assumed.py`` knows what one
 case assumes, ``powers.py``, ``brackets.py`` and ``elementary.py`` spell each factor in one way, ``substitution.py`` replaces
-indices and names.  Sums: ``sums.py`` opens and splits them, ``elements.py`` writes out a few places one by one, ``ranges.py``
-and ``digits.py`` respell their indices, ``closing.py`` makes an atom of what is left, ``reductions.py`` does products and
-extremes.  ``vanishing.py`` asks whether an expression is 0, ``modes.py`` how far to go.
+indices and names.  Sums: ``sums.py`` opens and splits them, ``elements.py`` writes out a few places one by one,
+``reflections.py`` and ``quotient_digits.py`` respell their indices, ``closing.py`` makes an atom of what is left,
+``reductions.py`` does products and extremes.  ``vanishing.py`` asks whether an expression is 0, ``modes.py`` how far to go.
 """

@@ -10,11 +10,11 @@ from derivcheck.notation.integers.polynomials import Index, Poly
 from derivcheck.proof.expressions.atoms import UNIT, Equal, Expression, Least, Monomial, ProofAtom, Rational, Sigma, unlimited
 from derivcheck.proof.expressions.context import Context, Unreduced
 from derivcheck.proof.expressions.polynomials import add_into, free_of, single
-from derivcheck.proof.normal_form import brackets, digits
+from derivcheck.proof.normal_form import brackets, quotient_digits
 from derivcheck.proof.normal_form.closing import finished
 from derivcheck.proof.normal_form.elements import is_literal, places
 from derivcheck.proof.normal_form.products import of_poly, product, times
-from derivcheck.proof.normal_form.ranges import ranged
+from derivcheck.proof.normal_form.reflections import ranged
 from derivcheck.proof.normal_form.substitution import opened, substituted
 
 COPIES = 6  # of a sum to a power that are opened
@@ -65,7 +65,16 @@ def _of_monomial(context: Context, bound: tuple[Index, ...], m: Monomial) -> Exp
 
 def _inner(context: Context, here: list[Index], m: Monomial) -> Expression:
     """The sum of a product in which each factor has a bound index."""
-    for step in (_open_sums, _delta, _multiple, digits.levelled, digits.split, digits.merged, _pinned, _cancel):
+    for step in (
+        _open_sums,
+        _delta,
+        _multiple,
+        quotient_digits.levelled,
+        quotient_digits.split,
+        quotient_digits.merged,
+        _pinned,
+        _cancel,
+    ):
         found = step(context, here, m)
         if found is not None:
             return found

@@ -14,8 +14,8 @@ from derivcheck.kernels.cuda.source.syntax import text
 from derivcheck.kernels.cuda.source.types import FLOAT, INT, Pointer
 from derivcheck.kernels.cuda.values.values import CNumber, CRef, Refused, Unset, Value
 from derivcheck.kernels.lanes.carried import Carried
-from derivcheck.kernels.lanes.groups import BLOCK, WARP, WARPS, First, LanePart, Shared, Shifted
 from derivcheck.kernels.lanes.lanes import raw
+from derivcheck.kernels.lanes.thread_groups import BLOCK, WARP, WARPS, First, LanePart, Shared, Shifted
 from derivcheck.kernels.lanes.wholes import WholeNumber, whole
 from derivcheck.notation.integers.polynomials import Poly, as_poly, size
 

@@ -13,7 +13,7 @@ from derivcheck.kernels.cuda.source.types import BOOL, INT, UINT, Scalar, Type
 from derivcheck.kernels.cuda.values.values import FLOATS, CNumber, Refused, Value, mapped
 from derivcheck.kernels.lanes.carried import Carried, Larger
 from derivcheck.kernels.lanes.facts import facts_of, with_facts
-from derivcheck.kernels.lanes.groups import First, IsFirst, LanePart, OfWarp, Shifted, unwrapped
+from derivcheck.kernels.lanes.thread_groups import First, IsFirst, LanePart, OfWarp, Shifted, unwrapped
 from derivcheck.kernels.lanes.wholes import Symbolic, WholeNumber, comparison, operation
 
 _COMPARISONS: dict[str, Callable[[Any, Any], Any]] = {

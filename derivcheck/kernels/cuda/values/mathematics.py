@@ -19,7 +19,7 @@ from derivcheck.kernels.cuda.values.arithmetic import as_above_zero, convert, do
 from derivcheck.kernels.cuda.values.quaternions import cross
 from derivcheck.kernels.cuda.values.values import Aggregate, CNumber, Refused, Value, chosen, leaves, mapped
 from derivcheck.kernels.lanes.carried import Carried
-from derivcheck.kernels.lanes.groups import First, LanePart, OfWarp, Shifted, unwrapped
+from derivcheck.kernels.lanes.thread_groups import First, LanePart, OfWarp, Shifted, unwrapped
 from derivcheck.kernels.lanes.wholes import WholeNumber
 
 _RADIAN = CNumber(math.pi / 180, FLOAT)

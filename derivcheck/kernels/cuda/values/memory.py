@@ -27,7 +27,7 @@ from derivcheck.kernels.cuda.values.values import (
     type_of,
 )
 from derivcheck.kernels.lanes.flat import FlatMemory
-from derivcheck.kernels.lanes.groups import Shared
+from derivcheck.kernels.lanes.thread_groups import Shared
 from derivcheck.kernels.lanes.wholes import WholeNumber
 
 Store = dict[int, Value]

@@ -18,8 +18,8 @@ from derivcheck.kernels.cuda.values.values import (
 )
 from derivcheck.kernels.lanes.carried import Carried
 from derivcheck.kernels.lanes.flat import FlatMemory, full
-from derivcheck.kernels.lanes.groups import BLOCK, WARPS, LanePart, OfWarp, Shared, unwrapped
 from derivcheck.kernels.lanes.lanes import raw
+from derivcheck.kernels.lanes.thread_groups import BLOCK, WARPS, LanePart, OfWarp, Shared, unwrapped
 from derivcheck.kernels.lanes.wholes import Symbolic, WholeNumber, poly_of, whole
 
 

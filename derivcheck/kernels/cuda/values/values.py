@@ -15,9 +15,9 @@ import torch
 from derivcheck.kernels.cuda.source.types import BOOL, Array, Matrix, Pointer, Quaternion, Scalar, Struct, Type, Vector
 from derivcheck.kernels.lanes.carried import Carried, Larger
 from derivcheck.kernels.lanes.flat import FlatMemory
-from derivcheck.kernels.lanes.groups import IsFirst, Shared
 from derivcheck.kernels.lanes.lanes import Lanes
 from derivcheck.kernels.lanes.refused import Refused as Refused
+from derivcheck.kernels.lanes.thread_groups import IsFirst, Shared
 from derivcheck.kernels.lanes.wholes import Symbolic, WholeNumber, poly_of, whole
 
 
