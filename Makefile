@@ -62,8 +62,9 @@ site: .venv/.docs
 # Before a release: what is too slow for make test.  What is skipped is listed with its reason, and counted.
 RELEASE_SEEDS ?= $(SEEDS)
 RELEASE_KILLS ?= 6
+RELEASE_KILLS_RESUMED ?= 50
 release: .venv/.docs
-	RELEASE_SEEDS=$(RELEASE_SEEDS) RELEASE_KILLS=$(RELEASE_KILLS) $(BIN)/pytest -v -rs --durations=5 release
+	RELEASE_SEEDS=$(RELEASE_SEEDS) RELEASE_KILLS=$(RELEASE_KILLS) RELEASE_KILLS_RESUMED=$(RELEASE_KILLS_RESUMED) $(BIN)/pytest -v -rs --durations=5 release
 
 clean:
 	rm -rf .venv derivcheck-out site build dist *.egg-info

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from derivcheck.errors import GradientMismatch as GradientMismatch
     from derivcheck.errors import InputError as InputError
     from derivcheck.errors import NotationError as NotationError
+    from derivcheck.errors import RunInterrupted as RunInterrupted
     from derivcheck.errors import UnsupportedOperation as UnsupportedOperation
     from derivcheck.errors import UnverifiedGradientError as UnverifiedGradientError
     from derivcheck.kernels.cuda.read import cuda as cuda
@@ -63,6 +64,7 @@ _PUBLIC = {
     "DerivcheckError": "derivcheck.errors",
     "InputError": "derivcheck.errors",
     "NotationError": "derivcheck.errors",
+    "RunInterrupted": "derivcheck.errors",
     "UnsupportedOperation": "derivcheck.errors",
     "GradientMismatch": "derivcheck.errors",
     "UnverifiedGradientError": "derivcheck.errors",

@@ -57,3 +57,17 @@ class UnverifiedGradientError(DerivcheckError):
         self.report = report
         self.history: Any = None
         super().__init__(message)
+
+
+class RunInterrupted(DerivcheckError):
+    """A training run that a signal stopped, after its state was saved.
+
+    Attributes:
+        signal: the signal's number, 2 for SIGINT and 15 for SIGTERM.
+        step: how many steps were done.
+        path: the checkpoint.
+    """
+
+    def __init__(self, signal: Any, step: int, path: Any) -> None:
+        self.signal, self.step, self.path = int(signal), step, path
+        super().__init__(f"stopped by {signal.name} after step {step}; {path} goes on from there with resume")

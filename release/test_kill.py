@@ -55,3 +55,29 @@ def test_ended_at_any_moment(how: signal.Signals, tmp_path: Path) -> None:
             assert {p.name for p in out.iterdir()} == names
         run(*COMMAND, folder=tmp_path)
     assert hit, "the command was never ended while it ran"
+
+
+SAVED = ["--epochs", "400", "--batch-size", "10", "--checkpoint-every", "7", "--resume"]
+
+
+def test_killed_again_and_again_and_resumed(tmp_path: Path) -> None:
+    """Nothing is lost but the steps since the last checkpoint: what comes out is, byte for byte, the run that nobody killed."""
+    command = [*COMMAND[:4], *SAVED]
+    run(*command, "--out", "whole", folder=tmp_path, seconds=1200)
+    moment, hit, further = random.Random(1), 0, []
+    for _ in range(int(os.environ.get("RELEASE_KILLS_RESUMED", "50"))):
+        process = subprocess.Popen(
+            [*command, "--out", "parts"], cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+        )
+        time.sleep(moment.uniform(0.2, 12))
+        hit += process.poll() is None
+        process.kill()
+        _, said = process.communicate(timeout=60)
+        assert not said, "a checkpoint that was being written when the run was killed is as it was before, or as it is after"
+        further.append(sum(p.stat().st_mtime for p in (tmp_path / "parts").glob("checkpoint-*.pt")))
+        if process.returncode == 0:
+            break
+    assert hit and further == sorted(further)
+    run(*command, "--out", "parts", folder=tmp_path, seconds=1200)
+    for name in ("history.csv", "gradients.py"):
+        assert (tmp_path / "parts" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()

@@ -16,7 +16,7 @@ import typer
 from derivcheck import __version__
 from derivcheck.cli.asked import CheckedOn, CheckShown, Fixing, Source, TargetPair
 from derivcheck.cli.status import BAD_INPUT, HOLDS, UNDECIDED, WRONG
-from derivcheck.errors import DerivcheckError, GradientMismatch, UnverifiedGradientError
+from derivcheck.errors import DerivcheckError, GradientMismatch, RunInterrupted, UnverifiedGradientError
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -38,6 +38,9 @@ def _exits(command: Callable[..., int]) -> Callable[..., None]:
         except (UnverifiedGradientError, GradientMismatch) as e:
             typer.echo(f"derivcheck: {e}", err=True)
             code = WRONG if e.report is None or e.report.faulty else UNDECIDED
+        except RunInterrupted as e:
+            typer.echo(f"derivcheck: {e}", err=True)
+            code = 128 + e.signal
         except DerivcheckError as e:
             typer.echo(f"derivcheck: {e}", err=True)
             code = BAD_INPUT
@@ -100,6 +103,9 @@ def run(
     batch_size: Annotated[int | None, _option("Rows per step; default all.", min=1)] = None,
     gradient: Annotated[str, _option("derived, autograd, or FILE.py:NAME, your own, checked first.", "SOURCE")] = "derived",
     out: Annotated[Path, _option("For figures, notes, code and report.", "FOLDER")] = Path("derivcheck-out"),
+    recheck: Annotated[int | None, _option("Ask your own gradient again every so many steps.", min=1)] = None,
+    checkpoint_every: Annotated[int | None, _option("Save the runs in --out every so many steps.", min=1)] = None,
+    resume: Annotated[bool, _option("Go on from what was saved in --out.", None, "--resume")] = False,
     force: Force = False,
 ) -> int:
     """Derive, generate, check, then train: MSE over nn.Linear, on the tutorial's line or on your CSV.
@@ -125,6 +131,9 @@ def run(
             batch_size,
             gradient,
             out,
+            recheck,
+            checkpoint_every,
+            resume,
         ),
         force,
     )

@@ -33,6 +33,13 @@ class Settings:
     batch_size: int | None = None
     gradient: str = "derived"
     out: Path = Path("derivcheck-out")
+    recheck: int | None = None
+    checkpoint_every: int | None = None
+    resume: bool = False
+
+    def checkpoint(self, run: int) -> Path | None:
+        """Where the run of that number is saved, from 1; None where nothing is saved."""
+        return self.out / f"checkpoint-{run}.pt" if self.resume or self.checkpoint_every is not None else None
 
 
 @dataclass(frozen=True)

@@ -37,7 +37,9 @@ FILES = (REPORT, "fit.png", "loss.png", "derivation.md", "derivation.tex", "grad
 def main_job(settings: Settings, force: bool = False) -> int:
     """The whole job; returns the exit status (2 where the learning rate diverged, with all files written)."""
     screen = Screen()
-    outputs = Outputs([(settings.out / name, "--out") for name in FILES], partial(_read, settings), force, what="folder")
+    saved = [p for p in map(settings.checkpoint, (1, 2, 3)) if p is not None]
+    named = [*(settings.out / name for name in FILES), *saved]
+    outputs = Outputs([(path, "--out") for path in named], partial(_read, settings), force, what="folder")
     outputs.ask()
     own = load_target(settings.gradient, "--gradient") if ":" in settings.gradient else None
     if own is None and settings.gradient not in ("derived", "autograd"):
@@ -120,8 +122,8 @@ def _train(
     histories: dict[str, History] = {}
     fits: dict[str, Fit] = {}
     with screen.training([_label(g, o) for g, o in runs], settings.epochs) as progress:
-        for g, o in runs:
-            started = copy.deepcopy(model)
+        for k, (g, o) in enumerate(runs, 1):
+            started, saved = copy.deepcopy(model), settings.checkpoint(k)
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", RuntimeWarning)  # a run that diverges is told of at the end
                 h = train(
@@ -137,6 +139,10 @@ def _train(
                     seed=settings.seed,
                     gradient=g,
                     on_epoch=progress(_label(g, o)),
+                    recheck=settings.recheck if callable(g) else None,
+                    checkpoint=saved,
+                    checkpoint_every=settings.checkpoint_every,
+                    resume=settings.resume and saved is not None and saved.exists(),
                 )
             histories[_label(g, o)] = h
             fits[_label(g, o)] = (h.parameters["weight"].cpu(), h.parameters["bias"].cpu())

@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 import time
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -16,6 +17,7 @@ from derivcheck.checking.report.report import Report
 from derivcheck.checking.subject.forms import called
 from derivcheck.derive import derive
 from derivcheck.errors import DerivcheckError, InputError, UnverifiedGradientError
+from derivcheck.training.checkpoint import Checkpoint, digest_of, read
 from derivcheck.training.contraction import Contraction, contraction, largest_eigenvalue
 from derivcheck.training.device import choose_device
 from derivcheck.training.gate import Backward, at_one, verify
@@ -23,6 +25,7 @@ from derivcheck.training.gradients import Setting, Step
 from derivcheck.training.history import History
 from derivcheck.training.inputs import fits_together, usable_parameters, usable_recheck, usable_settings, usable_tensor
 from derivcheck.training.recheck import Recheck
+from derivcheck.training.saving import Saving, Watch
 
 OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {"sgd": torch.optim.SGD, "adam": torch.optim.Adam}
 
@@ -42,6 +45,9 @@ def train(
     gradient: str | Backward = "derived",
     recheck: int | None = None,
     on_epoch: Callable[[int, float], None] | None = None,
+    checkpoint: str | Path | None = None,
+    checkpoint_every: int | None = None,
+    resume: bool = False,
 ) -> History:
     """Train a module in place, with a gradient that was checked at this run's own shapes, dtype and device first.
 
@@ -58,6 +64,9 @@ def train(
             gradients by name.  A function is asked again at the end.
         recheck: look again at what such a function gave every so many steps.
         on_epoch: called after each epoch with its number from 1 and its mean loss.
+        checkpoint: a file that the run is saved in at its end, every ``checkpoint_every`` steps, and on SIGINT and SIGTERM,
+            which end the run with RunInterrupted after the step that is going on.  It is there whole or not at all.
+        resume: go on from ``checkpoint``, to the last bit as if the run had never stopped; more ``epochs`` may be asked for.
 
     Returns:
         The :class:`~derivcheck.training.history.History`. A run that diverges stops at the first loss that is not
@@ -67,7 +76,8 @@ def train(
         UnverifiedGradientError: the gradient does not hold; the parameters are untouched.  Where it held and changes its mind
             later, they are those at which it was last found to hold, and ``.history`` tells of the run so far.
         UnsupportedOperation: the module's gradient cannot be derived, and so not checked.
-        InputError: anything else that cannot be used.
+        RunInterrupted: a signal stopped a run with a checkpoint.
+        InputError: anything else that cannot be used, a damaged checkpoint or one of another run among it.
 
     >>> import derivcheck as dc
     >>> x = torch.linspace(0, 1, 20, dtype=torch.float64).unsqueeze(1)
@@ -78,12 +88,13 @@ def train(
     """
     make = _optimizer(optimizer)
     usable_recheck(recheck)
+    saving = Saving.asked(checkpoint, checkpoint_every, resume)
     plan = prepare(module, loss, x, y, RunOptions(lr, epochs, batch_size, device, gradient))
-    reports = plan.verify(seed)
     called = optimizer if isinstance(optimizer, str) else getattr(optimizer, "__name__", "custom")
-    history = History(plan.name, called, lr, plan.batch_size, str(plan.x.device), seed, reports=reports)
-    history.notes = _notes(reports)
-    run = _Run(plan, make(list(plan.setting.trained.values()), lr=lr), history)
+    history = History(plan.name, called, lr, plan.batch_size, str(plan.x.device), seed)
+    run = _Run(plan, make(list(plan.setting.trained.values()), lr=lr), history, saving)
+    history.reports = plan.verify(seed)
+    history.notes = _notes(history.reports)
     run.to_the_end(epochs, on_epoch, recheck)
     if history.diverged:
         history.diverged += _stable_lr(plan, lr)
@@ -186,19 +197,19 @@ def _batch_lengths(rows: int, size: int) -> list[int]:
     return [size, rows % size] if rows % size else [size]
 
 
-def _batches(rows: int, size: int, seed: int, epochs: int) -> Iterator[list[torch.Tensor] | None]:
-    """For each epoch, the rows of its batches; None stands for all rows in order."""
-    generator = torch.Generator().manual_seed(seed)
-    for _ in range(epochs):
-        yield None if size == rows else list(torch.split(torch.randperm(rows, generator=generator), size))
-
-
 class _Run:
-    """A run in progress: the plan, the optimizer and the history that it writes."""
+    """A run in progress: the plan, the optimizer, where it is, and the history that it writes."""
 
-    def __init__(self, plan: Plan, optimizer: torch.optim.Optimizer, history: History) -> None:
-        self.plan, self.optimizer, self.history = plan, optimizer, history
+    def __init__(self, plan: Plan, optimizer: torch.optim.Optimizer, history: History, saving: Saving | None) -> None:
+        """Take up ``saving``'s checkpoint where that is asked; parameters and optimizer are those of then."""
+        self.plan, self.optimizer, self.history, self.saving = plan, optimizer, history, saving
         self.state = dict(plan.setting.module.state_dict())  # references, updated in place
+        self.kept = {n: t.detach().clone() for n, t in self.state.items()}
+        self.generator = torch.Generator().manual_seed(history.seed)
+        self.epoch, self.batch, self.total, self.order = 1, 0, 0.0, self.generator.get_state()
+        self.before = 0.0  # seconds of what came before a stop
+        if saving is not None and saving.resume:
+            self._resume(read(saving.path, self._identity()))
         self.start = time.perf_counter()
 
     def to_the_end(self, epochs: int, on_epoch: Callable[[int, float], None] | None, recheck: int | None) -> None:
@@ -207,7 +218,8 @@ class _Run:
         if plan.own and plan.backward is not None:
             again = Recheck(plan.setting, plan.backward, recheck, self.history.seed, self.state)
         try:
-            steps = self._epochs(epochs, on_epoch, again)
+            with Watch(self.saving, self._checkpoint) as watch:
+                steps = self._epochs(epochs, on_epoch, again, watch)
             if again is not None and not self.history.diverged:
                 again.at_the_end(steps, plan.x[: plan.batch_size], plan.y[: plan.batch_size])
         except UnverifiedGradientError as error:
@@ -215,47 +227,104 @@ class _Run:
             error.history = self.history
             raise
 
-    def _epochs(self, epochs: int, on_epoch: Callable[[int, float], None] | None, again: Recheck | None) -> int:
+    def _epochs(self, epochs: int, on_epoch: Callable[[int, float], None] | None, again: Recheck | None, watch: Watch) -> int:
         """The number of steps; stops at the first loss that is not finite and restores what was learned before."""
-        history, x, y, steps = self.history, self.plan.x, self.plan.y, 0
-        kept = {n: t.detach().clone() for n, t in self.state.items()}
-        for epoch, rows in enumerate(_batches(len(x), history.batch_size, history.seed, epochs), 1):
-            total = 0.0
-            for k, some in enumerate(rows or [None]):
+        history, x, y = self.history, self.plan.x, self.plan.y
+        each = -(-len(x) // history.batch_size)
+        steps = (self.epoch - 1) * each + self.batch
+        while self.epoch <= epochs:
+            for k, some in enumerate(self._rows()):
+                if k < self.batch:  # done before the run was stopped
+                    continue
                 xb, yb = (x, y) if some is None else (x[some.to(x.device)], y[some.to(x.device)])
                 value, grads = self.plan.step(xb, yb)
                 number = float(value)
                 if not math.isfinite(number):
-                    self._stop(f"the run stopped in epoch {epoch}: the loss is {number}", kept)
+                    self._stop(f"the run stopped in epoch {self.epoch}: the loss is {number}")
                     return steps
                 steps += 1
                 if again is not None:
                     again.after(steps, xb, yb, grads)
                 if k == 0:
                     for n, t in self.state.items():
-                        kept[n].copy_(t)
-                total += number * len(xb)
+                        self.kept[n].copy_(t)
                 for n, p in self.plan.setting.trained.items():
                     p.grad = grads[n]
                 self.optimizer.step()
-            history.losses.append(total / len(x))
-            if on_epoch is not None:
-                on_epoch(epoch, history.losses[-1])
+                self.batch, self.total = k + 1, self.total + number * len(xb)
+                if self.batch == each:
+                    history.losses.append(self.total / len(x))
+                    self.epoch, self.batch, self.total, self.order = self.epoch + 1, 0, 0.0, self.generator.get_state()
+                watch.after(steps)
+                if self.batch == 0:  # the epoch is over
+                    if on_epoch is not None:
+                        on_epoch(self.epoch - 1, history.losses[-1])
+                    break
+        watch.at_the_end()
         self._close()
         if not math.isfinite(history.final_loss):
-            self._stop(f"the run stopped after epoch {epochs}: the loss is {history.final_loss}", kept)
+            self._stop(f"the run stopped after epoch {epochs}: the loss is {history.final_loss}")
         return steps
 
-    def _stop(self, why: str, kept: Mapping[str, torch.Tensor]) -> None:
+    def _rows(self) -> list[torch.Tensor] | list[None]:
+        """The rows of this epoch's batches; None stands for all rows in order."""
+        if self.history.batch_size == len(self.plan.x):
+            return [None]
+        self.generator.set_state(self.order)
+        return list(torch.split(torch.randperm(len(self.plan.x), generator=self.generator), self.history.batch_size))
+
+    def _identity(self) -> dict[str, str]:
+        """What makes a run this one: what has to be the same for a checkpoint to fit."""
+        shapes = ", ".join(f"{n} {tuple(t.shape)} {str(t.dtype).removeprefix('torch.')}" for n, t in self.state.items())
+        loss, h = self.plan.setting.loss, self.history
+        return {
+            "the module": shapes,
+            "the loss": type(loss).__name__ if isinstance(loss, nn.Module) else getattr(loss, "__name__", "a function"),
+            "the gradient": h.gradient,
+            "the optimizer": h.optimizer,
+            "lr": f"{h.lr:g}",
+            "the batch size": str(h.batch_size),
+            "the seed": str(h.seed),
+            "the data's hash": digest_of(self.plan.x, self.plan.y),
+        }
+
+    def _checkpoint(self) -> Checkpoint:
+        return Checkpoint(
+            self._identity(),
+            self.epoch,
+            self.batch,
+            self.total,
+            list(self.history.losses),
+            self.order,
+            torch.get_rng_state(),
+            {n: t.detach().cpu().clone() for n, t in self.state.items()},
+            {n: t.cpu() for n, t in self.kept.items()},
+            self.optimizer.state_dict(),
+            self.before + time.perf_counter() - self.start,
+        )
+
+    def _resume(self, saved: Checkpoint) -> None:
+        """Everything as it was when ``saved`` was written."""
         with torch.no_grad():
             for n, t in self.state.items():
-                t.copy_(kept[n])
+                t.copy_(saved.tensors[n])
+                self.kept[n].copy_(saved.kept[n])
+        self.optimizer.load_state_dict(dict(saved.optimizer))
+        self.epoch, self.batch, self.total, self.order = saved.epoch, saved.batch, saved.total, saved.order
+        self.generator.set_state(saved.order)
+        torch.set_rng_state(saved.random)
+        self.history.losses, self.before = list(saved.losses), saved.seconds
+
+    def _stop(self, why: str) -> None:
+        with torch.no_grad():
+            for n, t in self.state.items():
+                t.copy_(self.kept[n])
         self.history.diverged = f"{why}; the parameters of the last finite loss are kept"
         self._close()
 
     def _close(self) -> None:
         history, setting = self.history, self.plan.setting
-        history.seconds = time.perf_counter() - self.start
+        history.seconds = self.before + time.perf_counter() - self.start
         for p in setting.trained.values():
             p.grad = None
         value, _ = setting.derivation.compile()(**setting.tensors(self.plan.x, self.plan.y))

@@ -384,3 +384,27 @@ def test_columns_named_in_chinese_and_with_dollars(there: bool, tmp_path: Path, 
     boxes = plots.fonts(["身高"])[1]
     assert (f"No installed font has {boxes}; boxes stand for it" in result.output) == bool(boxes) and (there or boxes == "身高")
     assert (tmp_path / "out" / "fit.png").stat().st_size > 5000
+
+
+def test_a_run_that_is_saved_and_goes_on(tmp_path: Path) -> None:
+    rows = [[0.1 * k, 0.2 * k + 0.01 * (k % 3)] for k in range(12)]
+    data = written(tmp_path / "a.csv", ["x", "y"], rows)
+    options = ["--data", data, "--target", "y", "--batch-size", "5"]
+    whole = run(*options, "--epochs", "6", "--out", tmp_path / "whole")
+    assert run(*options, "--epochs", "4", "--checkpoint-every", "2", "--out", tmp_path / "parts").exit_code == 0
+    result = run(*options, "--epochs", "6", "--resume", "--out", tmp_path / "parts")
+    assert whole.exit_code == result.exit_code == 0, result.output
+    assert (tmp_path / "parts" / "history.csv").read_bytes() == (tmp_path / "whole" / "history.csv").read_bytes()
+    other = run(*options, "--epochs", "6", "--lr", "0.2", "--resume", "--out", tmp_path / "parts")
+    assert other.exit_code == 2 and "of another run: lr is 0.1 there and 0.2 here" in " ".join(other.output.split())
+
+
+def test_a_checkpoint_of_somebody_else_is_not_overwritten(tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    torch.save({"mine": torch.ones(2)}, tmp_path / "out" / "checkpoint-1.pt")
+    before = (tmp_path / "out" / "checkpoint-1.pt").read_bytes()
+    result = run("--epochs", "2", "--checkpoint-every", "1", "--out", tmp_path / "out")
+    assert result.exit_code == 2 and "checkpoint-1.pt is there and was not written by derivcheck" in " ".join(
+        result.output.split()
+    )
+    assert (tmp_path / "out" / "checkpoint-1.pt").read_bytes() == before and len(list((tmp_path / "out").iterdir())) == 1

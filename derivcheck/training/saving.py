@@ -1,0 +1,88 @@
+"""When a run is saved: every so many steps, at its end, and when somebody stops it."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from derivcheck.errors import InputError, RunInterrupted
+from derivcheck.training.checkpoint import Checkpoint
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+@dataclass(frozen=True)
+class Saving:
+    """Where a run is saved.
+
+    Attributes:
+        path: the checkpoint.
+        every: after so many steps; None for the end, and for a signal, alone.
+        resume: go on from ``path``.
+    """
+
+    path: Path
+    every: int | None = None
+    resume: bool = False
+
+    @classmethod
+    def asked(cls, checkpoint: str | Path | None, every: int | None, resume: bool) -> Saving | None:
+        """What ``train`` was asked.
+
+        Raises:
+            InputError: ``every`` or ``resume`` without a checkpoint, or ``every`` below 1.
+        """
+        if checkpoint is None:
+            if every is not None or resume:
+                raise InputError("checkpoint_every= and resume= need checkpoint=, the file to write and to go on from")
+            return None
+        if every is not None and (isinstance(every, bool) or every < 1):
+            raise InputError(f"checkpoint_every is {every!r}; expected a whole number of steps, at least 1")
+        return cls(Path(checkpoint), every, resume)
+
+
+class Watch:
+    """SIGINT and SIGTERM are held back until a step is over; then the run is saved, and ended by RunInterrupted.
+
+    Signals can be held in the main thread alone; elsewhere they do what they did.
+    """
+
+    def __init__(self, saving: Saving | None, checkpoint: Callable[[], Checkpoint]) -> None:
+        self.saving, self.checkpoint = saving, checkpoint
+        self.caught: signal.Signals | None = None
+        self.before: dict[signal.Signals, Any] = {}
+
+    def __enter__(self) -> Watch:
+        if self.saving is not None and threading.current_thread() is threading.main_thread():
+            self.before = {s: signal.signal(s, self._catch) for s in SIGNALS}
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for s, handler in self.before.items():
+            signal.signal(s, handler)
+
+    def _catch(self, number: int, frame: FrameType | None) -> None:
+        self.caught = signal.Signals(number)
+
+    def after(self, step: int) -> None:
+        """A step is over: save the run where that is due.
+
+        Raises:
+            RunInterrupted: somebody stopped the run; it is saved.
+        """
+        if self.saving is None:
+            return
+        if self.caught is not None or (self.saving.every is not None and step % self.saving.every == 0):
+            self.checkpoint().write(self.saving.path)
+        if self.caught is not None:
+            raise RunInterrupted(self.caught, step, self.saving.path)
+
+    def at_the_end(self) -> None:
+        """All epochs are over."""
+        if self.saving is not None:
+            self.checkpoint().write(self.saving.path)
