@@ -24,7 +24,7 @@ unit: .venv/.tests
 	$(BIN)/pytest -n $(WORKERS) -q
 
 # Everything in benchmarks/ but the coverage and what needs other projects, one after the other.
-BENCHMARKS := $(filter-out __init__ coverage suites liger kernels kernel_domains kernel_numbers timing,$(basename $(notdir $(wildcard benchmarks/*.py))))
+BENCHMARKS := $(filter-out __init__ coverage suites liger kernels kernel_domains kernel_numbers memory timing,$(basename $(notdir $(wildcard benchmarks/*.py))))
 bench: .venv/.tests
 	@for b in $(BENCHMARKS); do echo "== $$b"; $(BIN)/python -m benchmarks.$$b || exit 1; done
 

@@ -1,7 +1,8 @@
 """The largest tensor that generated code makes is at most 1.5 times autograd's, at every row's samples with one size grown.
 
-The first sample of each row runs in ``make test``, all of them with DERIVCHECK_EDGES=all (``make edges``); what is elementwise
-is left out.  Beside it stand the kinds that once made a one-hot or a matrix of pairs, at sizes where that would show.
+The first sample of each row runs in ``make test``, grown to 40; all of them, grown to 256, with DERIVCHECK_EDGES=all (``make
+edges``).  The exceptions are a closed list: each has its reason, and how many times autograd's it may be at 256.  Beside it
+stand the kinds that once made a one-hot or a matrix of pairs, at sizes where that would show.
 """
 
 from __future__ import annotations
@@ -21,36 +22,44 @@ from tests.codegen.grown import Largest, ratios
 from tests.operators.rows_on_numbers import fits
 
 EVERY = os.environ.get("DERIVCHECK_EDGES") == "all"
-GROWN, MOST = 40, 1.5
+GROWN, MOST = 256 if EVERY else 40, 1.5
 
-EXCEPTIONS = {
-    "the adjoint of an elimination holds its steps": (
-        "linalg_det", "det", "linalg_slogdet", "slogdet", "logdet", "linalg_inv", "inverse", "linalg_inv_ex", "linalg_solve",
-        "linalg_solve_ex", "linalg_solve_triangular", "triangular_solve", "cholesky", "linalg_cholesky", "linalg_cholesky_ex",
-        "cholesky_solve", "cholesky_inverse",
-    ),
-    "each pair's difference, all features of it": ("pdist", "_pdist_forward", "cdist", "_cdist_forward", "_euclidean_dist"),
-    "each element is compared with each": ("mode", "multilabel_margin_loss", "multilabel_margin_loss_forward"),
-    "each place is compared with each that writes": ("masked_scatter", "put", "repeat_interleave", "embedding_bag"),
-    "digits that are compared, not read": ("pixel_shuffle",),
-    "a window that the pattern of convolutions does not take": ("conv1d", "conv2d", "conv3d", "conv_transpose1d"),
-    "the native kernel holds no probabilities": ("scaled_dot_product_attention",),
-    "an outer product of two inputs": ("bilinear",),
-    "torch averages over bins without their masks": ("adaptive_avg_pool2d",),
-    "indices in pairs": ("index", "max_pool1d", "max_pool1d_with_indices"),
+STEPS = "linalg_det det linalg_slogdet slogdet logdet linalg_inv inverse linalg_inv_ex linalg_solve linalg_solve_ex".split()
+STEPS += "linalg_solve_triangular triangular_solve cholesky linalg_cholesky linalg_cholesky_ex cholesky_solve".split()
+STEPS += ["cholesky_inverse"]
+
+EXCEPTIONS: dict[str, dict[str, float]] = {
+    "the adjoint of an elimination holds its steps": dict.fromkeys(STEPS, 3.1),
+    "each pair's difference, all features of it": {
+        "pdist": 3.1, "_pdist_forward": 3.1, "cdist": 5.1, "_cdist_forward": 5.1, "_euclidean_dist": 5.1
+    },
+    "each element is compared with each": {
+        "mode": 257, "multilabel_margin_loss": 257, "multilabel_margin_loss_forward": 257
+    },
+    "each place is compared with each that writes": {
+        "masked_scatter": 461, "put": 15.1, "repeat_interleave": 7.1, "embedding_bag": 12.1
+    },
+    "digits that are compared, not read": {"pixel_shuffle": 3.1},
+    "a window that the pattern of convolutions does not take": {
+        "conv1d": 6.1, "conv2d": 10.1, "conv3d": 8.1, "conv_transpose1d": 513
+    },
+    "the native kernel holds no probabilities": {"scaled_dot_product_attention": 65},
+    "an outer product of two inputs": {"bilinear": 7.1},
+    "torch averages over bins without their masks": {"adaptive_avg_pool2d": 2.6},
+    "indices in pairs": {"index": 2.4, "max_pool1d": 2.1, "max_pool1d_with_indices": 2.1},
 }  # fmt: skip
-ALLOWED = {name for names in EXCEPTIONS.values() for name in names}
-NAMES = [n for n, row in rows().items() if n.startswith("aten.") and "pointwise" not in row.family]
+ALLOWED = {name: most for names in EXCEPTIONS.values() for name, most in names.items()}
+NAMES = [n for n, row in rows().items() if n.startswith("aten.") and (EVERY or "pointwise" not in row.family)]
 
 
-def too_large(name: str) -> Iterator[str]:
+def too_large(name: str, most: float = MOST) -> Iterator[str]:
     """Each sample and size at which the largest tensor is too large."""
     row = rows()[name]
     samples = [s for s in row.samples if fits(name, s)]
     for sample in samples if EVERY else samples[:1]:
         try:
             for size, ratio in ratios(row, name, sample, GROWN):
-                if ratio > MOST:
+                if ratio > most:
                     yield f"{name} {sample.args}: {ratio:.1f} times autograd's largest tensor where {size} is {GROWN}"
         except UnsupportedOperation:
             continue
@@ -58,8 +67,13 @@ def too_large(name: str) -> Iterator[str]:
 
 @pytest.mark.parametrize("at", range(0, len(NAMES), 12))
 def test_rows(at):
-    found = [x for n in NAMES[at : at + 12] if n.split(".")[1] not in ALLOWED for x in too_large(n)]
+    names = NAMES[at : at + 12] if EVERY else [n for n in NAMES[at : at + 12] if n.split(".")[1] not in ALLOWED]
+    found = [x for n in names for x in too_large(n, ALLOWED.get(n.split(".")[1], MOST))]
     assert not found, "\n".join(found)
+
+
+def test_exceptions_are_rows():
+    assert {n.split(".")[1] for n in rows()} >= ALLOWED.keys()
 
 
 @pytest.mark.parametrize("name", ["aten.linalg_inv.default", "aten.mode.default", "aten.bilinear.default"])
