@@ -14,6 +14,8 @@ from derivcheck.derived import Derivation
 from derivcheck.errors import InputError
 from derivcheck.notation.program.definitions import Input
 from derivcheck.notation.program.program import Program
+from derivcheck.notation.program.reads import inside
+from derivcheck.notation.text.parse import parse_program
 from derivcheck.tracing.trace import TraceOptions, trace
 
 
@@ -38,6 +40,23 @@ def known_names(d: Derivation) -> dict[str, Input]:
     for definition in (*d.program.definitions, *d.adjoint.definitions):
         known.setdefault(definition.name, Input(definition.name, definition.dims, definition.kind))
     return known
+
+
+def latex_backward(text: str, d: Derivation) -> Program:
+    """A backward in LaTeX, over the names of the forward and its gradient: ``\\bar{W}_{oi} = \\sum_n \\bar{y}_{no} x_{ni}``.
+
+    The bar over an output is its upstream gradient.
+
+    Raises:
+        NotationError: LaTeX that cannot be read; the message shows the place.
+    """
+    known = known_names(d)
+    given = {a.name for a in d.program.arguments}
+    outputs = [o for o in d.program.outputs if d.program.kind(o) == "float"]
+    ups = dict(zip((f"{o}_bar" for o in outputs), (a.name for a in d.adjoint.arguments if a.name not in given)))
+    barred = {bar: Input(bar, known[up].dims) for bar, up in ups.items() if bar not in known}
+    found = parse_program(text, known=[*known.values(), *barred.values()])
+    return inside(found.rename({bar: ups[bar] for bar in barred if bar in found.inputs}))
 
 
 def claimed(

@@ -27,7 +27,7 @@ def derive(
     """Derive the gradients of a computation once, for every size.
 
     Args:
-        forward: an ``nn.Module``, a torch function of named tensors, index text, or a Program.
+        forward: an ``nn.Module``, a torch function of named tensors, index text or LaTeX, or a Program.
         *args: for a module (or function), its forward's own arguments as examples; only ranks and types count.
         loss: a loss module or function of (output, target), applied to the module's output.
         target: an example of the loss's target, where its rank is not the output's.

@@ -14,7 +14,7 @@ import torch
 
 from derivcheck.checking.check import check
 from derivcheck.checking.subject.domain import domain_of
-from derivcheck.claimed import claimed, known_names
+from derivcheck.claimed import claimed, known_names, latex_backward
 from derivcheck.derive import derive
 from derivcheck.derived import Derivation
 from derivcheck.errors import DerivcheckError, InputError, NotationError
@@ -26,6 +26,7 @@ from derivcheck.notation.program.definitions import Input
 from derivcheck.notation.program.positions import bounded, bounds
 from derivcheck.notation.program.program import Program
 from derivcheck.notation.program.reads import inside
+from derivcheck.notation.text.latex.equations import is_latex
 from derivcheck.notation.text.parse import parse_program
 from derivcheck.notation.text.where import defined_where
 from derivcheck.proof.prove import prove_programs
@@ -204,7 +205,7 @@ def _claimed(
     if isinstance(backward, Derivation):
         return backward.program, None, {n: backward.values[n] for n in backward.held if n in backward.values}
     if isinstance(backward, str):
-        return parse_claim(backward, d), None, {}
+        return (latex_backward if is_latex(backward) else parse_claim)(backward, d), None, {}
     if callable(backward):
         found = claimed(backward, d, constants)
         return found.program, dict(found.outputs), found.values

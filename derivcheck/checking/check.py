@@ -31,11 +31,13 @@ from derivcheck.checking.verdict.repairs import repair_of
 from derivcheck.checking.verdict.single import hints
 from derivcheck.checking.verdict.verdict import narrowed, not_reproduced, noted, witnessed
 from derivcheck.checking.witnesses.witness import testify, value_row
+from derivcheck.claimed import latex_backward
 from derivcheck.errors import GradientMismatch, InputError
 from derivcheck.kernels.cuda.function import DeviceFunction
 from derivcheck.kernels.pairing import pair
 from derivcheck.notation.terms.nodes import Func
 from derivcheck.notation.terms.walk import subterms
+from derivcheck.notation.text.latex.equations import is_latex
 from derivcheck.notation.values.measure import sizes_of
 
 
@@ -174,6 +176,8 @@ class Asked:
 def examine(s: Subject, backward: Any, asked: Asked) -> Report:
     """The check of a subject: each step gives values, which are joined here."""
     dtype, seed = asked.dtype, asked.seed
+    if isinstance(backward, str) and is_latex(backward):
+        backward = latex_backward(backward, s.derivation)
     s = replace(s, allowance=asked.tolerance, dirty=backward is None and writes(s))
     upstream = upstreams(s, asked.grad_output, dtype, seed)
     s = replace(s, native=native(s, backward))

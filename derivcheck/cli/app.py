@@ -64,7 +64,8 @@ def _top(
 ) -> None:
     """Derive the gradients of torch code once, for every size; then check, prove, print and train with them.
 
-    TARGET is 'torch.nn:Linear(3, 2)', package.module:name, path/to/file.py:name, or index text: 'y\\[n] := x\\[n]^2'.
+    TARGET is 'torch.nn:Linear(3, 2)', package.module:name, path/to/file.py:name, index text: 'y\\[n] := x\\[n]^2', or
+    LaTeX: 'y_{n} = x_{n}^2'.
 
     Exit status: 0 holds, 1 a gradient is wrong, 2 bad usage or input, 3 undecided.
     """

@@ -17,6 +17,7 @@ from typing import Any
 
 from derivcheck.errors import InputError
 from derivcheck.kernels.cuda.read import cuda
+from derivcheck.notation.text.latex.equations import is_latex
 
 KERNELS = (".cu", ".cuh", ".c", ".h")
 
@@ -72,8 +73,8 @@ def _instead(name: str, place: Any) -> str:
 
 
 def is_index_text(text: str) -> bool:
-    """Whether a TARGET is a Program written in index notation."""
-    return ":=" in text
+    """Whether a TARGET is a Program written in index notation or in LaTeX."""
+    return ":=" in text or is_latex(text) and "=" in text
 
 
 def _split(text: str) -> tuple[str, str]:

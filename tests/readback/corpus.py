@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -126,7 +127,18 @@ def published() -> Iterator[Source]:
     """Forwards whose backwards people publish."""
     for e in GALLERY:
         forward = parse_program(e.forward, e.inputs)
-        yield source(e.name, forward, sizes={s: COPRIME[k % 2] for k, s in enumerate(mentioned(forward, forward).sizes)})
+        yield source(e.name, forward, sizes=fitting(forward))
+
+
+def fitting(forward: Program) -> dict[str, int]:
+    """Small sizes at which every dimension has an element: of an image at least its window's."""
+    names = list(mentioned(forward, forward).sizes)
+    dims = [p for n in forward.names for p in forward.dims(n)]
+    for values in product(*([(2, 3), (3, 2)][k % 2] for k in range(len(names)))):
+        sizes = dict(zip(names, values))
+        if all(p.at(sizes) >= 1 for p in dims):
+            return sizes
+    raise AssertionError(f"no sizes fit {forward}")
 
 
 def noted() -> Iterator[Source]:

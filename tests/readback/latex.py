@@ -104,14 +104,10 @@ class LatexLine(LatexEquations):
             self.rounded = True
         return found
 
-    def places(self, s: DrawnName, begin: int, end: int, above: int) -> list[Piece]:
+    def places(self, s: DrawnName, group: tuple[int, int], above: int, span: Span) -> list[Piece]:
         """Positions that run together where dimensions of one element are not printed: by what is printed."""
-        if self.naming(s).startswith("?"):
-            raise self.fail(
-                self.tokens[begin].span,
-                f"nothing is called {self.source((self.tokens[begin - 1].span[0], self.tokens[end - 1].span[1]))}",
-            )
-        name = self.naming(s)
+        begin, end = group
+        name = self.called(s, span)
         full = len(self.legend.dims[name])
         ones = sum(p.constant == 1 for p in self.legend.dims[name])
         hidden = range(ones + 1 + bool(self.legend.sample and not above))
@@ -129,7 +125,7 @@ class LatexLine(LatexEquations):
         before = self.known.ranks[name]
         self.known.ranks[name] = count + above if full - above - count in hidden else full
         try:
-            return super().places(s, begin, end, above)
+            return super().places(s, group, above, span)
         finally:
             self.known.ranks[name] = before
 

@@ -18,16 +18,8 @@ from tests.readback.brackets import BRACKETED
 from tests.readback.corpus import Source, source
 from tests.readback.legend import Misprint
 from tests.readback.line import Line
-from tests.readback.page import Page
-from tests.readback.text import TextPage
+from tests.readback.pages import PAGES
 
-PAGES: dict[str, Callable[[Source], Page | TextPage]] = {
-    "index, LaTeX": lambda s: Page(s, "latex", "index"),
-    "index, Unicode": lambda s: Page(s, "unicode", "index"),
-    "index text": TextPage,
-    "scalar": lambda s: Page(s, "latex", "scalar"),
-    "matrix": lambda s: Page(s, "latex", "matrix"),
-}
 SOURCES: dict[str, Callable[[], Iterator[Source]]] = {
     "notes": corpus.noted,
     "random": lambda: corpus.random(3),

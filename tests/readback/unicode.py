@@ -271,6 +271,6 @@ class UnicodeLine(Counting):
                 break
         if braces:
             self.need("}")
-        body = self.product()
+        body = self.numbered(self.product())
         self.env, self.keys = env, keys
         return Application(self.since(start), kind, tuple(items), body)

@@ -74,8 +74,13 @@ def parse_term(text: str, scope: TextScope) -> Term:
     return Reader(text, resolver).term(tree, {i.key: i for i in scope.indices})
 
 
-def parse_program(text: str, dims: Mapping[str, str] | None = None, groups: Mapping[str, int] | None = None) -> Program:
-    """A Program from index text.
+def parse_program(
+    text: str,
+    dims: Mapping[str, str] | None = None,
+    groups: Mapping[str, int] | None = None,
+    known: Iterable[Input] = (),
+) -> Program:
+    """A Program from index text, or from LaTeX.
 
     Args:
         text: definitions, and perhaps ``input`` and ``output`` lines.
@@ -83,6 +88,7 @@ def parse_program(text: str, dims: Mapping[str, str] | None = None, groups: Mapp
             whose size nothing tells gets the size of its name in upper case (``n`` runs below ``N``), the same name
             the same size throughout.
         groups: how many indices each star group ``*n`` stands for.
+        known: tensors that the text may read, and need not; what it defines of them has their dimensions.
 
     Raises:
         NotationError: names what was found and what was expected, with line, column and the text.
@@ -91,8 +97,10 @@ def parse_program(text: str, dims: Mapping[str, str] | None = None, groups: Mapp
     (N, K)
     """
     latex = is_latex(text)
-    declared = {n: parse_input(n, t) for n, t in (dims or {}).items()}
-    statements = read_latex(text, declared.values(), dims is not None) if latex else read(text, "program")
+    offered = {a.name: a for a in known}
+    declared = {**offered, **{n: parse_input(n, t) for n, t in (dims or {}).items()}}
+    closed = dims is not None or bool(offered)
+    statements = read_latex(text, declared.values(), closed) if latex else read(text, "program")
     if groups is not None:
         statements = expand_groups(statements, groups)
     defines = [s for s in statements if isinstance(s, Define)]
@@ -102,9 +110,11 @@ def parse_program(text: str, dims: Mapping[str, str] | None = None, groups: Mapp
             _declare(text, s, declared, outputs)
     if not defines and not outputs:
         raise NotationError(f"the text defines nothing; expected lines such as 'y[n] := x[n]^2', found {text.strip()[:80]!r}")
-    closed = dims is not None or any(isinstance(s, Declare) and s.word == "input" for s in statements)
-    resolver = Resolver(text, declared.values(), closed)
+    closed = closed or any(isinstance(s, Declare) and s.word == "input" for s in statements)
+    own = {d.name for d in defines} & offered.keys()
+    resolver = Resolver(text, [a for a in declared.values() if a.name not in own], closed)
     resolver.definitions(defines)
+    resolver.expect({n: offered[n].dims for n in own})
     resolver.settle()
     if dims is not None:
         _all_used(text, dims, resolver)
@@ -117,7 +127,7 @@ def parse_program(text: str, dims: Mapping[str, str] | None = None, groups: Mapp
     for o in outputs:
         if o not in names and o not in resolver.inputs:
             raise NotationError(f"output {o!r} is not defined; defined are {', '.join(d.name for d in definitions)}")
-    arguments = tuple(resolver.inputs.values())
+    arguments = tuple(a for a in resolver.inputs.values() if a.name not in offered or a.name in used)
     outputs = outputs or [d.name for d in definitions if d.name not in used]
     dropped = partial(heard, {d.name: d for d in definitions})
     return Program(arguments, definitions, tuple(outputs), dropped_conditions(dropped, definitions), dropped=dropped)

@@ -124,6 +124,13 @@ class Resolver:
                     raise complaint(self.text, self._integers[d.name], f"{d.name} holds real numbers and cannot be a position")
                 self.kinds[d.name] = "int"
 
+    def expect(self, dims: Mapping[str, tuple[Poly, ...]]) -> None:
+        """Give indices of left sides whose size nothing tells the dimensions that their tensors are known to have."""
+        for name, sizes in dims.items():
+            for axis, p in zip(self.heads[name], sizes):
+                if axis.root.value is None and len(sizes) == len(self.heads[name]):
+                    axis.root.value = p
+
     def bind(self, items: tuple[Piece, ...], env: Env, where: Span) -> dict[str, SizeLink]:
         """The axes of newly bound indices by name, beside those of ``env``."""
         inner = dict(env)

@@ -11,7 +11,28 @@ from derivcheck.notation.text.latex.signs import CLOSING
 from derivcheck.notation.text.syntax import Application, Chain, Compare, Negative, Num, Piece, Power, Span
 
 _BIG = {r"\sum": "sum", r"\prod": "prod", r"\max": "max", r"\min": "min"}
-_ENDS = frozenset(("+", "-", ")", "]", "}", r"\}", r"\rfloor", r"\rceil", ",", ".", ";", ":", "&", r"\\", r"\bmod", *RELATIONS))
+_ENDS = frozenset(
+    (
+        "+",
+        "-",
+        ")",
+        "]",
+        "}",
+        r"\}",
+        r"\rfloor",
+        r"\rceil",
+        ",",
+        ".",
+        ";",
+        ":",
+        "&",
+        r"\\",
+        r"\bmod",
+        r"\end{cases}",
+        r"\land",
+        *RELATIONS,
+    )
+)
 
 
 class LatexFunctions(LatexConditions):
@@ -54,6 +75,7 @@ class LatexFunctions(LatexConditions):
                 name = self._variant(SLOPES, name, start, "'")
             elif self.at("^"):
                 self.k += 1
+                before_exponent = self.k
                 begin, end = self.group()
                 inside = "".join(t.text for t in self.tokens[begin:end])
                 after = self.k
@@ -65,9 +87,8 @@ class LatexFunctions(LatexConditions):
                 elif name in ("i0", "i1") and inside == "e":
                     name += "e"
                 else:
-                    self.k = begin
-                    exponent = self.expression()
-                    self.k = after
+                    self.k = before_exponent
+                    exponent = self.exponent()
             else:
                 break
         arguments = self._arguments(name, start)

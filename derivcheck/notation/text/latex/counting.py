@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from fractions import Fraction
 
 from derivcheck.errors import NotationError
@@ -46,6 +45,9 @@ class Counting:
     def counted(self, n: Piece) -> Piece:
         """A position, of indices that count from 0, where it is written as the text counts."""
         first = self.known.first
+        if isinstance(n, Name) and n.name not in {b.key for b in self.env.values()} and not self.known.named(n.name):
+            shown = self.source(n.span)
+            raise self.fail(n.span, f"the index {shown} is bound neither on the left of '=' nor by a sum")
         if first == 0 or self.drift(n) == 1:
             return n
         if first is None:
@@ -75,10 +77,8 @@ class Counting:
             if first is None:
                 raise self.uncounted(n, where)
             return Chain(n.span, ("+",), (n, Num(n.span, Fraction(first))))
-        if isinstance(n, Application) and n.name == "size":
+        if isinstance(n, Application) and n.body is not None:  # read already, where its indices were bound
             return n
-        if isinstance(n, Application) and n.body is not None:  # what is bound there is a name and its size
-            return replace(n, body=self.numbered(n.body, where))
         return changed(n, lambda inner: self.numbered(inner, where))
 
     def uncounted(self, n: Piece, where: str) -> NotationError:

@@ -48,7 +48,7 @@ class LatexPositions(LatexSigns):
             raise self.fail(self.here.span, "found a second '_'; expected all positions below one letter in one pair of braces")
         after, self.k = self.k, begin
         s, begin = self._labels(s, begin, end, span)
-        places = self.places(s, begin, end, len(raised)) if begin < end else []
+        places = self.places(s, (begin, end), len(raised), span) if begin < end else []
         self.k = after
         return self.placed(s, places, raised, self.since(start)), exponent
 
@@ -124,10 +124,11 @@ class LatexPositions(LatexSigns):
         return "".join(words)
 
     # -- positions ------------------------------------------------------------------------
-    def places(self, s: DrawnName, begin: int, end: int, above: int) -> list[Piece]:
+    def places(self, s: DrawnName, group: tuple[int, int], above: int, span: Span) -> list[Piece]:
         """The positions in a group; those that run together are told apart by the rank, of which ``above`` stand above."""
-        rank = self.known.ranks.get(self.called(s, self.tokens[begin].span))
+        rank = self.known.ranks.get(self.called(s, span))
         rank = None if rank is None else rank - above
+        begin, end = group
         commas, operators = self._top_level(begin, end)
         self.k = begin
         whole = (self.tokens[begin].span[0], self.tokens[end - 1].span[1])

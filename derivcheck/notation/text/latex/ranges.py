@@ -28,7 +28,7 @@ class LatexRanges(LatexFunctions):
         with self.deeper():
             env, keys = dict(self.env), self.keys
             items, conditions = self.bounds(start.span)
-            body = self.product()
+            body = self.numbered(self.product())
             if conditions:
                 body = Chain(body.span, ("*",) * len(conditions), (*conditions, body))
             self.env, self.keys = env, keys
