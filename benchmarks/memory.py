@@ -32,7 +32,7 @@ class Memory(TorchDispatchMode):
             return
         bytes_ = storage.nbytes()
         self.largest = max(self.largest, bytes_)
-        for key in [k for k, (r, _) in self._seen.items() if r.expired()]  # type: ignore[no-untyped-call]:
+        for key in [k for k, (r, _) in self._seen.items() if r.expired()]:  # type: ignore[no-untyped-call]
             self._live -= self._seen.pop(key)[1]
         if storage._cdata not in self._seen:
             self._seen[storage._cdata] = StorageWeakRef(storage), bytes_  # type: ignore[no-untyped-call]
