@@ -359,7 +359,6 @@ PROMISED = {
 STANDING = {
     "notes/writing/writer.py": {"__init__", "_product"},
     "notation/text/syntax.py": {"_build"},  # a class of short methods inside, since lark is loaded where there is text to read
-    "diagnosis/repair/edits/calls.py": {"call"},
     "cli/audit.py": {"run_audit"},
 }
 

@@ -106,19 +106,22 @@ def call(r: EditReader, node: ast.Call) -> Edits:
     if name in ("sum", "mean") and method:
         yield from _groups(r, node)
     if name in _REDUCED and method:
-        axes = [a for a in node.args if isinstance(a, (ast.Constant, ast.UnaryOp, ast.Tuple))]
-        if not node.args and not any(k.arg in ("dim", "axis") for k in node.keywords):
-            end = r.piece.span(node)[1]
-            for d in ("0", "-1", "1", "0, keepdim=True", "-1, keepdim=True"):
-                sep = "" if r.piece.text[: end - 1].rstrip().endswith("(") else None
-                if sep is not None:
-                    yield [((end - 1, end - 1), d)], f"`{said}` runs over every axis, and should over one", 2
-        elif len(axes) == 1:
-            yield (
-                r.put(axes[0], "None") if node.keywords else _all(r, node),
-                f"`{said}` runs over one axis, and should over all",
-                2.5,
-            )
+        yield from _over_axes(r, node)
+
+
+def _over_axes(r: EditReader, node: ast.Call) -> Edits:
+    """A reduction over every axis where one is meant, and the other way."""
+    said = r.short(node)
+    axes = [a for a in node.args if isinstance(a, (ast.Constant, ast.UnaryOp, ast.Tuple))]
+    if not node.args and not any(k.arg in ("dim", "axis") for k in node.keywords):
+        end = r.piece.span(node)[1]
+        for d in (
+            ("0", "-1", "1", "0, keepdim=True", "-1, keepdim=True") if r.piece.text[: end - 1].rstrip().endswith("(") else ()
+        ):
+            yield [((end - 1, end - 1), d)], f"`{said}` runs over every axis, and should over one", 2
+    elif len(axes) == 1:
+        new = r.put(axes[0], "None") if node.keywords else _all(r, node)
+        yield new, f"`{said}` runs over one axis, and should over all", 2.5
 
 
 def _order(r: EditReader, node: ast.Call) -> Edits:
