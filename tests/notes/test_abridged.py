@@ -31,7 +31,7 @@ from tests.readback.corpus import numbers
 
 READ = [
     "linear and mse", "layer norm", "batch norm", "cross entropy", "huber by hand", "causal attention", "lstm cell",
-    "rotate half", "weight norm", "infonce", "grpo", "crf",
+    "rotate half", "weight norm", "infonce", "grpo", "crf", "bce",
 ]  # fmt: skip
 
 
@@ -131,6 +131,8 @@ def test_a_dimension_has_one_letter() -> None:
             for i in (*one.indices, *(i for t in subterms(one.term) if isinstance(t, Over) for i in t.indices)):
                 by.setdefault(i.name, set()).add(i.size)
         assert all(len(sizes) == 1 for sizes in by.values()), by
+    d = dc.derive(lambda x: x[:, :1] * x[:, 1:], dims={"x": "N C"})
+    assert "∂L/∂x[n,c]" in str(d), "C is counted by c, though C - 1 is counted, too"
     assert lines("lstm cell")[1:3] == ["i[n,j] = u[n,j]", "f[n,j] = u[n,H + j]"]
 
 
@@ -152,6 +154,7 @@ def test_what_a_textbook_writes() -> None:
         "p[n,c] = exp(x[n,c])/(Σ_{c′} exp(x[n,c′]))",
         "∂L/∂x[n,c] = p[n,c] · (p̄[n,c] - Σ_{c′} p̄[n,c′] · p[n,c′])",
     ]
+    assert lines("bce")[1] == "∂L/∂z[n] = 1/N · (sigmoid(z[n]) - y[n])"
     assert lines("cross entropy")[-1].startswith("∂L/∂z[n,c] = (exp(z[n,c])/(Σ_{c′} exp(z[n,c′])) - [c = y[n]])")
     assert "L = 1/N · Σ_n (1/2 · r[n]² · [|r[n]| ≤ 1] + (|r[n]| - 1/2) · [|r[n]| > 1])" in lines("huber by hand")
     assert "clipped[g,t] = max(4/5, min(6/5, ratio[g,t]))" in lines("grpo")

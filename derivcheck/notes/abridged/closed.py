@@ -13,6 +13,7 @@ from derivcheck.notation.program.program import Program
 from derivcheck.notation.terms.build import MINUS_ONE, ONE, ZERO
 from derivcheck.notation.terms.nodes import Bracket, Mul, Ref, Term
 from derivcheck.notation.terms.substitute import inline, substitute, transform
+from derivcheck.notes.abridged.reflected import reflected
 from derivcheck.notes.abridged.written_in import length, tidied
 
 LIMIT = 70
@@ -105,7 +106,7 @@ def without_sums_of_nothing(forward: Program, back: Program, each: bool = False)
     gone: dict[str, tuple[tuple[Index, ...], Term]] = {}
 
     def cleaned(t: Term) -> Term:
-        return tidied(factored(inline(without_deviations(t, means), gone)))
+        return _shortest(tidied(factored(inline(without_deviations(t, means), gone))))
 
     found = []
     for d in back.definitions:
@@ -119,6 +120,15 @@ def without_sums_of_nothing(forward: Program, back: Program, each: bool = False)
                 continue
         found.append(d)
     return replace(back, definitions=tuple(found)).needed(back.outputs)
+
+
+def _shortest(t: Term) -> Term:
+    """The term, or with one sigmoid of each argument where that is shorter."""
+    other = reflected(t)
+    if other is t:
+        return t
+    other = tidied(factored(other))
+    return other if length(other) < length(t) else t
 
 
 def _another(t: Term) -> bool:

@@ -55,7 +55,7 @@ def letters(program: Program) -> Letters:
     for one in dims.values():
         for p in one:
             wanted[p] = max(wanted.get(p, 0), sum(q is p for q in one))
-    for p in sorted(wanted, key=lambda p: -len(used.get(p, ()))):
+    for p in sorted(wanted, key=lambda p: (p.atom is None, -len(used.get(p, ())))):  # C before C - 1
         own: list[str] = []
         for letter in (*used.get(p, ()), *_of_size(p), *_SPARE):
             if len(own) < wanted[p] and letter not in taken:
