@@ -213,13 +213,14 @@ class Builder:
         indices: Sequence[Index],
         term: Term,
         *,
-        stop: bool = False,
+        stop: bool = True,
         kind: str = "float",
         spelling: Spelling | None = None,
     ) -> Value:
-        """Define a name that :meth:`unique` gave before; what is made of positions alone melts into its uses.
+        """Define a name that :meth:`unique` gave before; no gradient flows through it where ``stop`` is not taken back.
 
-        Definitions may refer to each other, and to themselves at earlier positions.
+        Definitions may refer to each other, and to themselves at earlier positions.  What is made of positions alone melts into
+        its uses.
         """
         halted = stop or kind != "float"
         variable = self._variables.get(name, "")
@@ -244,7 +245,7 @@ class Builder:
     def recur(self, hint: str, indices: Sequence[Index], term: Callable[[Value], Term], kind: str = "float") -> Value:
         """Add a definition that refers to itself at earlier positions: ``term`` is given the Value to be defined."""
         name = self.unique(hint)
-        return self.put(name, indices, term(Value(name, tuple(i.size for i in indices), kind)), kind=kind)
+        return self.put(name, indices, term(Value(name, tuple(i.size for i in indices), kind)), stop=False, kind=kind)
 
     def give(
         self,

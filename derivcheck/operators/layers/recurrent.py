@@ -165,7 +165,7 @@ class _Layer:
             return _gate(b, x, before, self.weights, g, self.j)
 
         def put(name: str, term: Term) -> Term:
-            b.put(names[name], at, term)
+            b.put(names[name], at, term, stop=False)
             return values[name][at]
 
         if self.kind == "lstm":
@@ -179,7 +179,7 @@ class _Layer:
                 inner = b.define("unprojected", at, out)
                 p = b.index(self.state, "p")
                 h = summation([self.j], mul(self.projection[p, self.j], inner[at]))
-                b.put(names["h"], (self.t, *self.n, p), h)
+                b.put(names["h"], (self.t, *self.n, p), h, stop=False)
             return [values["h"], values["c"]]
         if self.kind == "gru":
             r, z = put("r", func("sigmoid", add(*gate(0)))), put("z", func("sigmoid", add(*gate(1))))
