@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 
 from benchmarks.wrong_backwards.mistake import Mistake, layer, randn
+from examples.gallery.attention import causal_attention, grouped_attention
 
 
 def dot_attention(q, k, v):
@@ -38,13 +39,6 @@ def dot_attention_softmax_path_is_left_out(grad_output, q, k, v):
     return {"q": dq, "k": dk, "v": dv}
 
 
-def causal_attention(q, k, v):
-    t = q.shape[1]
-    scores = q @ k.transpose(1, 2) * q.shape[-1] ** -0.5
-    keep = torch.tril(torch.ones(t, t, dtype=torch.bool))
-    return torch.softmax(scores.masked_fill(~keep, float("-inf")), -1) @ v
-
-
 def causal_attention_value_gradient_is_not_transposed(grad_output, q, k, v):
     t = q.shape[1]
     scale = q.shape[-1] ** -0.5
@@ -69,13 +63,6 @@ def causal_attention_forgets_the_mask(grad_output, q, k, v):
     dq = torch.einsum("bts,bsd->btd", ds, k)
     dk = torch.einsum("bts,btd->bsd", ds, q)
     return {"q": dq, "k": dk, "v": dv}
-
-
-def grouped_attention(q, k, v):
-    repeats = q.shape[0] // k.shape[0]
-    keys = k.repeat_interleave(repeats, dim=0)
-    values = v.repeat_interleave(repeats, dim=0)
-    return torch.softmax(q @ keys.transpose(-1, -2) / q.shape[-1] ** 0.5, dim=-1) @ values
 
 
 def grouped_attention_groups_by_the_wrong_axis(grad_output, q, k, v):

@@ -6,15 +6,7 @@ import torch
 import torch.nn.functional as F
 
 from benchmarks.wrong_backwards.mistake import Mistake, layer, rand, randn
-
-
-def gru_cell(x, h, u):
-    xr, xz, xn = x.chunk(3, dim=1)
-    hr, hz, hn = (h @ u).chunk(3, dim=1)
-    r = torch.sigmoid(xr + hr)
-    z = torch.sigmoid(xz + hz)
-    n = torch.tanh(xn + r * hn)
-    return (1 - z) * n + z * h
+from examples.gallery.cells import gru_cell, lstm_cell
 
 
 def gru_cell_hidden_candidate_without_the_reset_gate(grad_output, x, h, u):
@@ -45,12 +37,6 @@ def gru_cell_forgets_the_carried_state(grad_output, x, h, u):
     dhidden = torch.cat([dr, dz, dn * r], dim=1)
     dh = dhidden @ u.T
     return {"x": dx, "h": dh, "u": h.T @ dhidden}
-
-
-def lstm_cell(gates, c):
-    i, f, g, o = gates.chunk(4, dim=1)
-    new = torch.sigmoid(f) * c + torch.sigmoid(i) * torch.tanh(g)
-    return torch.sigmoid(o) * torch.tanh(new)
 
 
 def lstm_cell_tanh_derivative_at_the_old_cell(grad_output, gates, c):

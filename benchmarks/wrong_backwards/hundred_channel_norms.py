@@ -3,15 +3,10 @@
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
 
 from benchmarks.wrong_backwards.mistake import Mistake, layer, rand, randn
-
-
-def batch_norm(x, gamma, beta):
-    mean = x.mean((0, 2), keepdim=True)
-    var = ((x - mean) ** 2).mean((0, 2), keepdim=True)
-    return (x - mean) / (var + 1e-3).sqrt() * gamma[:, None] + beta[:, None]
+from examples.gallery.linear import weight_normed
+from examples.gallery.norms import batch_norm, group_norm
 
 
 def batch_norm_counts_the_batch_alone(grad_output, x, gamma, beta):
@@ -40,10 +35,6 @@ def batch_norm_scale_of_the_centred_input(grad_output, x, gamma, beta):
     inner = count * grad_output - dbeta[:, None] - normed * dgamma[:, None]
     dx = gamma[:, None] / (count * std) * inner
     return {"x": dx, "gamma": dgamma, "beta": dbeta}
-
-
-def group_norm(x, w, groups):
-    return F.group_norm(x, groups, eps=1e-5) * w[None, :, None]
 
 
 def group_norm_without_the_weight(grad_output, x, w, groups):
@@ -100,10 +91,6 @@ def instance_norm_holds_the_variance_constant(grad_output, x, s):
     gy = gy - gy.mean((2, 3), keepdim=True)
     dx = rstd * gy
     return {"x": dx, "s": ds}
-
-
-def weight_normed(x, v, g):
-    return x @ (g[:, None] * v / v.norm(dim=1, keepdim=True)).T
 
 
 def weight_norm_length_sees_the_raw_direction(grad_output, x, v, g):

@@ -6,10 +6,7 @@ import torch
 import torch.nn.functional as F
 
 from benchmarks.wrong_backwards.mistake import Mistake, ints, layer, rand, randn, with_last
-
-
-def smoothed_cross_entropy(logits, target):
-    return F.cross_entropy(logits, target, label_smoothing=0.1)
+from examples.gallery.losses import dice_loss, distillation, focal_loss, smoothed_cross_entropy
 
 
 def smoothed_cross_entropy_spreads_without_the_count(grad_output, logits, target):
@@ -46,12 +43,6 @@ def masked_cross_entropy_forgets_the_mask(grad_output, logits, target):
     return {"logits": grad_output * grad / valid.sum()}
 
 
-def focal_loss(z, y):
-    p = torch.sigmoid(z)
-    pt = torch.where(y == 1, p, 1 - p)
-    return (-((1 - pt) ** 2) * torch.log(pt)).mean()
-
-
 def focal_loss_weight_held_constant(grad_output, z, y):
     p = torch.sigmoid(z)
     pt = torch.where(y == 1, p, 1 - p)
@@ -69,13 +60,6 @@ def focal_loss_forgets_the_sign_of_the_negatives(grad_output, z, y):
     return {"z": grad_output * dz / z.numel()}
 
 
-def dice_loss(logits, mask):
-    p = torch.sigmoid(logits)
-    overlap = (p * mask).sum(1)
-    total = p.sum(1) + mask.sum(1)
-    return (1 - (2 * overlap + 1) / (total + 1)).mean()
-
-
 def dice_loss_forgets_the_path_through_the_total(grad_output, logits, mask):
     p = torch.sigmoid(logits)
     bottom = p.sum(1, keepdim=True) + mask.sum(1, keepdim=True) + 1
@@ -91,12 +75,6 @@ def dice_loss_denominator_without_the_smoothing(grad_output, logits, mask):
     dp = top / bottom**2 - 2 * mask / bottom
     dlogits = dp * p * (1 - p) / p.shape[0]
     return {"logits": grad_output * dlogits}
-
-
-def distillation(student, teacher):
-    t = 2.0
-    target = torch.softmax(teacher / t, dim=-1)
-    return -(target * F.log_softmax(student / t, dim=-1)).sum(-1).mean() * t**2
 
 
 def distillation_temperature_cancelled_twice(grad_output, student, teacher):

@@ -8,10 +8,7 @@ import torch
 import torch.nn.functional as F
 
 from benchmarks.wrong_backwards.mistake import Mistake, layer, randn
-
-
-def swiglu(x, w_gate, w_up):
-    return F.silu(x @ w_gate) * (x @ w_up)
+from examples.gallery.activations import mix_experts, swiglu
 
 
 def swiglu_derivative_of_the_sigmoid_alone(grad_output, x, w_gate, w_up):
@@ -99,11 +96,6 @@ def highway_matrix_is_not_transposed(grad_output, x, h, w, b):
     dz = dt * t * (1 - t)
     dx = grad_output * (1 - t) + dz @ w
     return {"x": dx, "h": dh, "w": x.T @ dz, "b": dz.sum(0)}
-
-
-def mix_experts(logits, experts):
-    gate = torch.softmax(logits, dim=-1)
-    return torch.einsum("ne,ned->nd", gate, experts)
 
 
 def mix_experts_no_baseline(grad_output, logits, experts):

@@ -6,12 +6,7 @@ import torch
 import torch.nn.functional as F
 
 from benchmarks.wrong_backwards.mistake import Mistake, away, layer, rand, randn
-
-
-def rotate(q, p):
-    axis, w = q[1:], q[0]
-    t = 2 * torch.cross(axis.expand_as(p), p, dim=-1)
-    return p + w * t + torch.cross(axis.expand_as(p), t, dim=-1)
+from examples.gallery.geometry import distances, rotate
 
 
 def rotate_cross_product_in_the_wrong_order(grad_output, q, p):
@@ -54,10 +49,6 @@ def triangle_area_second_edge_turned(grad_output, a, b, c):
     de1 = torch.linalg.cross(e2, dnormal)
     de2 = torch.linalg.cross(e1, dnormal)
     return {"a": -de1 - de2, "b": de1, "c": de2}
-
-
-def distances(a, b):
-    return torch.sqrt(((a[:, None] - b[None]) ** 2).sum(-1) + 1e-8)
 
 
 def distances_second_set_with_the_sign_of_the_first(grad_output, a, b):

@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 
 from benchmarks.wrong_backwards.mistake import Mistake, layer, randn
+from examples.gallery.norms import unit_rows
 
 
 def rms_norm(x, w):
@@ -59,10 +60,6 @@ def layer_norm_takes_the_unbiased_variance(grad_output, x, w, b):
     c2 = (dxhat * xhat).mean(-1, keepdim=True)
     dx = (dxhat - c1 - xhat * c2) * inv
     return {"x": dx, "w": (grad_output * xhat).sum(0), "b": grad_output.sum(0)}
-
-
-def unit_rows(x):
-    return x / x.norm(dim=-1, keepdim=True)
 
 
 def unit_rows_project_on_the_input(grad_output, x):

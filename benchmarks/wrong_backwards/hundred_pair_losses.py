@@ -6,12 +6,8 @@ import torch
 import torch.nn.functional as F
 
 from benchmarks.wrong_backwards.mistake import Mistake, ints, layer, randn
-
-
-def triplet_loss(anchor, positive, negative):
-    near = ((anchor - positive) ** 2).sum(1)
-    far = ((anchor - negative) ** 2).sum(1)
-    return torch.relu(near - far + 4.0).mean()
+from examples.gallery.losses import huber
+from examples.gallery.preferences import info_nce, triplet_loss
 
 
 def triplet_loss_forgets_the_margin(grad_output, anchor, positive, negative):
@@ -52,11 +48,6 @@ def contrastive_loss_direction_is_not_of_unit_length(grad_output, a, b, same):
     return {"a": da, "b": -da}
 
 
-def info_nce(u, v):
-    logits = u @ v.T / 0.5
-    return F.cross_entropy(logits, torch.arange(u.shape[0]))
-
-
 def info_nce_normalises_the_columns(grad_output, u, v):
     n = u.shape[0]
     p = torch.softmax(u @ v.T / 0.5, dim=0)
@@ -71,13 +62,6 @@ def info_nce_other_side_not_transposed(grad_output, u, v):
     dlogits = (p - torch.eye(n, dtype=u.dtype)) / n
     dlogits = grad_output * dlogits / 0.5
     return {"u": dlogits @ v, "v": dlogits @ u}
-
-
-def huber(pred, truth):
-    r = pred - truth
-    small = 0.5 * r**2
-    large = 0.8 * (r.abs() - 0.4)
-    return torch.where(r.abs() <= 0.8, small, large).mean()
 
 
 def huber_clamps_at_one(grad_output, pred, truth):

@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 
 from benchmarks.wrong_backwards.mistake import Mistake, layer, rand, randn
+from examples.gallery.geometry import kalman_update
 
 
 def composite(sigma, colour):
@@ -100,12 +101,6 @@ def decay_scan_forgets_the_logarithm(grad_output, a, u):
     dlogs = grad_output * shrink * inner - dterm * u * grow
     da = dlogs.flip(0).cumsum(0).flip(0)
     return {"a": da, "u": du}
-
-
-def kalman_update(mean, cov, h, y):
-    s = h @ cov @ h + 0.5
-    gain = cov @ h / s
-    return mean + gain * (y - h @ mean)
 
 
 def kalman_update_gain_with_a_fixed_innovation_variance(grad_output, mean, cov, h, y):

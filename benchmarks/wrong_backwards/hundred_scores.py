@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 
 from benchmarks.wrong_backwards.mistake import Mistake, layer, randn
+from examples.gallery.attention import rotate_halves
 
 
 def tempered_softmax(x):
@@ -42,12 +43,6 @@ def log_probabilities_average_the_upstream(grad_output, x):
     logp = F.log_softmax(x, dim=1)
     total = grad_output.mean(dim=1, keepdim=True)
     return {"x": grad_output - logp.exp() * total}
-
-
-def rotate_halves(x, angle):
-    cos, sin = angle.cos(), angle.sin()
-    x1, x2 = x.chunk(2, dim=-1)
-    return torch.cat([x1 * cos - x2 * sin, x2 * cos + x1 * sin], dim=-1)
 
 
 def rotary_turns_forward_again(grad_output, x, angle):

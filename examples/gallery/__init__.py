@@ -20,19 +20,21 @@ from examples.gallery import (
 )
 from examples.gallery.layer import Layer, Mistake
 
-FAMILIES: dict[str, tuple[Layer, ...]] = {
-    "Linear maps": linear.LAYERS,
-    "Activations and gates": activations.LAYERS,
-    "Norms": norms.LAYERS,
-    "Attention": attention.LAYERS,
-    "Convolution and pooling": convolution.LAYERS,
-    "Cells": cells.LAYERS,
-    "Recurrences": recurrences.LAYERS,
-    "Losses": losses.LAYERS,
-    "Losses that compare": preferences.LAYERS,
-    "Geometry and filters": geometry.LAYERS,
-    "Splatting": splatting.LAYERS,
+_MODULES = {
+    "Linear maps": linear,
+    "Activations and gates": activations,
+    "Norms": norms,
+    "Attention": attention,
+    "Convolution and pooling": convolution,
+    "Cells": cells,
+    "Recurrences": recurrences,
+    "Losses": losses,
+    "Losses that compare": preferences,
+    "Geometry and filters": geometry,
+    "Splatting": splatting,
 }
+FAMILIES: dict[str, tuple[Layer, ...]] = {title: module.LAYERS for title, module in _MODULES.items()}
 LAYERS: dict[str, Layer] = {layer.name: layer for family in FAMILIES.values() for layer in family}
+FILES: dict[str, str] = {layer.name: f"{m.__name__.rpartition('.')[2]}.py" for m in _MODULES.values() for layer in m.LAYERS}
 
-__all__ = ["FAMILIES", "LAYERS", "Layer", "Mistake"]
+__all__ = ["FAMILIES", "FILES", "LAYERS", "Layer", "Mistake"]

@@ -145,10 +145,10 @@ LAYERS = (
                 "The probabilities are recomputed, and the mask is not.",
             ),
             Mistake(
-                "the present masked, too",
+                "one step ahead seen",
                 "future = torch.triu(torch.ones(t, t, dtype=torch.bool), diagonal=1)",
                 "future = torch.triu(torch.ones(t, t, dtype=torch.bool), diagonal=2)",
-                "An off-by-one in the diagonal: one step of the future is seen.",
+                "The diagonal is off by one: masks count it from 0 or from 1.",
             ),
         ),
     ),

@@ -23,7 +23,16 @@ from derivcheck.notation.text.dims import parse_input
 from derivcheck.proof.report.proof import Proof
 
 SIZES = {"N": 5, "M": 4, "in": 3, "out": 2, "D": 4, "V": 7, "T": 5, "S": 3, "E": 2, "K": 3, "C": 2, "L": 5, "H": 3, "B": 2}
-SIZES |= {"hidden": 4, "rank": 2, "I": 3, "J": 2, "P": 4, "G": 3}
+SIZES |= {"rank": 2, "I": 3, "J": 2, "P": 4, "G": 3}
+SPELT = {
+    **{w: w.upper() for w in ("mse", "mlp", "gelu", "geglu", "rms", "lstm", "gru", "bce", "dpo", "grpo", "crf", "wkv")},
+    "relu": "ReLU",
+    "silu": "SiLU",
+    "swiglu": "SwiGLU",
+    "lora": "LoRA",
+    "infonce": "InfoNCE",
+    "arcface": "ArcFace",
+}
 _LISTINGS = tempfile.TemporaryDirectory(prefix="gallery")  # mistakes are files, so that a report can name their lines
 _NUMBER = itertools.count()
 
@@ -76,6 +85,12 @@ class Layer:
     sizes: Mapping[str, int] = field(default_factory=dict)
     where: str | None = None
     file: Path | None = None
+
+    @property
+    def title(self) -> str:
+        """Its name as a heading."""
+        words = [SPELT.get(w, w) for w in self.name.split()]
+        return " ".join([words[0][0].upper() + words[0][1:], *words[1:]])
 
     @property
     def slug(self) -> str:

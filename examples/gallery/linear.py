@@ -165,7 +165,7 @@ LAYERS = (
         "Rumelhart, Hinton and Williams 1986: backpropagation.",
         mlp,
         mlp_backward,
-        {"x": "N in", "v": "hidden in", "w": "out hidden"},
+        {"x": "N in", "v": "M in", "w": "out M"},
         (
             Mistake(
                 "tanh of the wrong side",

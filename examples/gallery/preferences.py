@@ -76,7 +76,7 @@ def grpo_backward(grad_output, logp, old, ref, advantage):
 
 LAYERS = (
     Layer(
-        "info nce",
+        "infonce",
         "Each row of u has to find its own row of v among all, at temperature 1/2.",
         "van den Oord, Li and Vinyals 2018, arXiv 1807.03748.",
         info_nce,

@@ -135,7 +135,7 @@ k_bar[t,j] := b[t]*(sum(i: dS[t,i,j]*(v[t,i] - r[t,i])) - [t >= 1]*a[t]*sum(i: e
         (
             Mistake(
                 "the old memory's key forgotten",
-                "- [t >= 1]*a[t]*sum(i: e[t,i]*S[t-1,i,j])",
+                " - [t >= 1]*a[t]*sum(i: e[t,i]*S[t-1,i,j])",
                 "",
                 "The key writes the memory, and reads it first.",
             ),

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from examples.gallery import LAYERS, Layer
+
 
 @dataclass(frozen=True)
 class Entry:
@@ -30,6 +32,12 @@ class Entry:
         old, new = self.wrong[k]
         assert self.backward.count(old) >= 1, (self.name, old)
         return self.backward.replace(old, new, 1)
+
+
+def entry(layer: Layer) -> Entry:
+    """A recurrence of the gallery."""
+    dims = "; ".join(f"{n}: {d}" for n, d in layer.dims.items())
+    return Entry(layer.name, layer.forward, dims, layer.backward, tuple((m.right, m.wrong) for m in layer.mistakes))
 
 
 LINEAR = "y[n,o] := sum(i: x[n,i]*W[o,i]) + b[o]"
@@ -448,13 +456,6 @@ Wo_bar[h,k] := sum(n: grad_output[n,h]*tanh(c[n,h])*o[n,h]*(1 - o[n,h])*x[n,k])"
         (("1 - g[n,h]^2", "1 - g[n,h]"), ("dc[n,h]*f[n,h]", "dc[n,h]*i[n,h]"), ("(1 - tanh(c[n,h])^2)", "tanh(c[n,h])")),
     ),
     Entry(
-        "cumsum",
-        "y[n] := sum(m: [m <= n]*x[m])",
-        "x: N",
-        "x_bar[m] := sum(n: grad_output[n]) - sum(n: [n < m]*grad_output[n])",
-        (("[n < m]", "[n <= m]"),),
-    ),
-    Entry(
         "quaternion to rotation",
         """s := 2/sum(a: q[a]^2)
 R[i < 3,j < 3] := [i == 0]*([j == 0]*(1 - s*(q[2]^2 + q[3]^2)) + [j == 1]*s*(q[1]*q[2] - q[3]*q[0]) + [j == 2]*s*(q[1]*q[3] + q[2]*q[0])) + [i == 1]*[j == 0]*s*(q[1]*q[2] + q[3]*q[0])""",
@@ -501,15 +502,6 @@ C_bar[w < V,d] := sum(n, b: [X[n,b] == w]*de[n,b,d])""",
         ),
     ),
     Entry(
-        "alpha compositing",
-        """T[k] := [k == 0] + [k >= 1]*T[k-1]*(1 - a[k-1])
-C := sum(k: T[k]*a[k]*c[k])""",
-        "a: K; c: K",
-        """R[k] := [k <= K - 2]*(a[k+1]*c[k+1] + (1 - a[k+1])*R[k+1])
-a_bar[k] := grad_output*T[k]*(c[k] - R[k]); c_bar[k] := grad_output*T[k]*a[k]""",
-        (("c[k] - R[k]", "c[k] + R[k]"), ("(1 - a[k+1])*R", "a[k+1]*R")),
-    ),
-    Entry(
         "alpha compositing, suffix sum",
         COMPOSITE,
         "a: K; c: K",
@@ -524,11 +516,5 @@ a_bar[k] := grad_output*T[k]*(c[k] - R[k]); c_bar[k] := grad_output*T[k]*a[k]"""
 a_bar[k] := grad_output*(T[k]*c[k] - (C - P[k])/(1 - a[k])); c_bar[k] := grad_output*w[k]""",
         (("C - P[k]", "C - P[k] + w[k]*c[k]"), ("[k >= 1]*P[k-1]", "[k >= 2]*P[k-1]")),
     ),
-    Entry(
-        "linear scan, by powers",
-        "S[k] := x[k] + [k >= 1]*d*S[k-1]",
-        "x: K; d: ",
-        "x_bar[k] := sum(j: [j >= k]*d^(j - k)*grad_output[j])",
-        (("d^(j - k)", "d^(j - k + 1)"), ("[j >= k]", "[j > k]")),
-    ),
+    *(entry(LAYERS[name]) for name in ("alpha compositing", "decayed sum", "cumulative sum")),
 )
