@@ -5,13 +5,13 @@ A pair says more than the numbers may bear: it counts only where the backward is
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator, Sequence
 
 import numpy as np
 
 from derivcheck.diagnosis.guess import Example, Guess, edited
 from derivcheck.diagnosis.paths import Edge, edges, taken
+from derivcheck.diagnosis.repair.clock import clock
 from derivcheck.diagnosis.scale import Factor, factors_of, monomials, too_many
 from derivcheck.diagnosis.scene import Array, Scene
 from derivcheck.notation.terms.build import add, mul
@@ -44,7 +44,7 @@ def besides(scene: Scene, tried: Sequence[tuple[Guess, Array]], others: Sequence
         yield from _times(scene, guess, predicted, others)
     ways = edges(scene)
     for guess, predicted in tried:
-        if time.monotonic() > end:
+        if clock() > end:
             return
         yield from _with_a_path(scene, ways, guess, predicted)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
@@ -25,6 +24,7 @@ from derivcheck.diagnosis.overflow import overflow
 from derivcheck.diagnosis.paths import paths
 from derivcheck.diagnosis.positions import another_place, one_position, positions
 from derivcheck.diagnosis.recomputed import recomputed
+from derivcheck.diagnosis.repair.clock import clock
 from derivcheck.diagnosis.rows import rows, some_rows
 from derivcheck.diagnosis.scale import scale
 from derivcheck.diagnosis.scene import Array, Scene
@@ -134,7 +134,7 @@ def diagnose(case: Case, seconds: float = 3.0) -> Diagnosis | None:
     if f"{case.name}_bar" not in case.adjoint.outputs:
         names = ", ".join(n.removesuffix("_bar") for n in case.adjoint.outputs)
         raise InputError(f"{case.name!r} has no gradient to diagnose; the adjoint gives those of {names}")
-    end = time.monotonic() + seconds
+    end = clock() + seconds
     here = Scene(case)
     first: tuple[Family, ...] = (missing, behaviour, overflow, zeros)
     for family in first:
@@ -172,7 +172,7 @@ def _searched(here: Scene, end: float) -> Diagnosis | None:
     for deep, family in [*((False, f) for f in FAMILIES), *((True, f) for f in DEEP)]:
         search.deep = deep
         for guess in _guesses(family, search, rest):
-            if time.monotonic() > end - PAIRS:
+            if clock() > end - PAIRS:
                 return _best(fitting, search) or _two_mistakes(search, failed, rest, end)
             if guess.key is not None and guess.key in tried:
                 continue
@@ -206,7 +206,7 @@ def _two_mistakes(search: Scene, failed: Sequence[tuple[Guess, Array]], rest: Se
     if search.relative > 1e-9:
         return None
     for guess in besides(search, failed, rest, end):
-        if time.monotonic() > end:
+        if clock() > end:
             return None
         if search.fits(_predicted(guess, search)):
             confirmed = _confirmed(guess, search, rest)
