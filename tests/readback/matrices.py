@@ -387,7 +387,7 @@ class MatrixLine(LatexLine):
         at: list[int] = []
         if self.take("_"):
             begin, end = self.group()
-            if self._top_level(begin, end)[1]:
+            if self._top_level(begin, end)[1] or any(t.text == "_" for t in self.tokens[begin:end]):
                 return self.computed(at_name)
             after, self.k = self.k, begin
             while self.k < end:
