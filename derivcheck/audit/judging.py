@@ -150,6 +150,7 @@ def _told(found: Answer, label: str, sighting: Sighting, remarks: list[str]) -> 
     bad = [r for r in report.failures if r.faulty]
     lines = [str(line) for r in bad for line in r.lines]
     fix = next((r.fix for r in bad if r.fix is not None), None)
+    lines = lines if fix is None else [line.partition("; it should be ")[0] for line in lines]  # the fix says it
     words, diff = ("", "") if fix is None else (f"{fix.words} ({fix.known})", _diff(fix))
     verdict = WRONG if report.faulty else UNDECIDED
     return JudgedKind(label, sighting.place, verdict, (*said, *remarks), tuple(dict.fromkeys(lines))[:2], words, diff)

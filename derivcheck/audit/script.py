@@ -6,7 +6,7 @@ import importlib.util
 import os
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from importlib.machinery import SourceFileLoader
 from pathlib import Path
@@ -88,6 +88,7 @@ class UserScript:
                 return Ending("raised", _sentence(e), place_raised(e), main)
             finally:
                 sys.modules["__main__"] = before
+                _leave_the_group()
             return Ending("ended", main=main)
 
     def _main(self) -> tuple[_Loader, ModuleType]:
@@ -162,6 +163,14 @@ class Ending:
             yield
         finally:
             sys.modules["__main__"] = before
+
+
+def _leave_the_group() -> None:
+    """Of ranks that run together: a process that ends within its group may be aborted by the threads of it."""
+    distributed = sys.modules.get("torch.distributed")
+    if distributed is not None and distributed.is_available() and distributed.is_initialized():
+        with suppress(Exception):  # another rank may have gone
+            distributed.destroy_process_group()
 
 
 def _status(e: SystemExit) -> str:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from rich import box
 from rich.console import Console
@@ -143,8 +145,17 @@ def _show(audit: Audit, as_json: bool) -> None:
             style = STYLES[r.tone]
             grid.add_row(Text(r.name), Text(r.line.split(": ")[0] or r.place), Text(times(r)), Text(r.word, style=style))
         console.print(grid)
-    for r in audit.ordered:
-        for line in details(r):
-            console.print(line, markup=False, soft_wrap=True)
+    below = [line for r in audit.ordered for line in details(r)]
     for line in ([f"Never reached: {', '.join(audit.unreached)}"] if audit.unreached else []) + list(audit.notes):
-        console.print(f"\n{line}", markup=False, soft_wrap=True)
+        below += ["", line]
+    for line in below:
+        console.print(_wrapped(line, console.width), markup=False, soft_wrap=True)
+
+
+def _wrapped(line: str, width: int) -> str:
+    """A sentence in lines of that width; code stays as it is written."""
+    indent = line[: len(line) - len(line.lstrip())]
+    if len(indent) >= 4:
+        return line
+    how: dict[str, Any] = {"break_long_words": False, "break_on_hyphens": False}
+    return "\n".join(textwrap.wrap(line, width, subsequent_indent=f"{indent}  ", **how))

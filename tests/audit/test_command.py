@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -182,3 +183,24 @@ def test_what_is_compiled_is_said(tmp_path: Path, audit: Audit) -> None:
     )
     done = audit("it.py")
     assert "torch.compile at it.py:2: that code ran uncompiled" in " ".join(done.stdout.split())
+
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_the_page_of_the_audit_shows_what_the_command_prints(audit: Audit, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT / "examples" / "audit")
+    done = audit("train.py", "--", "--steps", "20")
+    before, fix, after = done.stdout.partition("  fix: ")  # which of several right ones is found is a matter of seconds
+    printed = [line.rstrip() for line in before.splitlines()]
+    page = (ROOT / "docs" / "audit.md").read_text().splitlines()
+    start = page.index("    $ derivcheck audit train.py -- --steps 20") + 1
+    shown = [line.removeprefix("    ") for line in page[start : start + len(printed)]]
+    assert [_figures_apart(line) for line in shown] == [_figures_apart(line) for line in printed]
+    assert page[start + len(printed)].startswith("      fix: ") and "(proved for" in after and "SwiGLU (fused.py:38)" in after
+    sys.modules.pop("fused", None)
+
+
+def _figures_apart(line: str) -> str:
+    """Numbers with a point and places of elements differ in their last digits from machine to machine."""
+    return re.sub(r"-?\d+\.\d+(e-?\d+)?|\[[\d, ]+\]|in \d+ of", "#", line)
