@@ -70,6 +70,13 @@ def test_what_is_shown_is_the_derivation(name: str) -> None:
     assert not wrong(forward, sizes, "operators")
 
 
+def test_a_gradient_that_names_the_output_alone_reads_it() -> None:
+    forward = parse_program("z[n,o] := sum(i: x[n,i]*w[o,i]); y[n,o] := z[n,o]*[z[n,o] > 0]")
+    nameless = replace(forward, definitions=tuple(replace(d, variable="") for d in forward.definitions))
+    assert not wrong(nameless, dict.fromkeys(nameless.sizes(), 2))
+    assert "[y[n, o] > 0]" in str(shown(nameless, adjoint(nameless)).adjoint)
+
+
 def test_random_programs_are_shown_as_they_are() -> None:
     count = 0
     for seed in range(12):

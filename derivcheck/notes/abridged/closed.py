@@ -139,7 +139,7 @@ def _another(t: Term) -> bool:
 
 
 def _with_terms(forward: Program, back: Program, change: Callable[[Term], Term]) -> Program:
-    """The gradient with its own definitions' terms changed."""
+    """The gradient with its own definitions' terms changed, and the forward's that these read then."""
     names = forward.names
-    definitions = tuple(d if d.name in names else replace(d, term=change(d.term)) for d in back.definitions)
-    return replace(back, definitions=definitions)
+    own = tuple(replace(d, term=change(d.term)) for d in back.definitions if d.name not in names)
+    return replace(back, definitions=(*forward.definitions, *own)).needed(back.outputs)
