@@ -142,7 +142,7 @@ class _Sweep:
             for d in live:
                 self._propagate(d, self.bar_name[d.name])
         for d in reversed(live):
-            self._close(d.name, self._indices(d.name), d.rule, d.place)
+            self._close(d.name, self._indices(d.name), d.rule, d.place, named=recurrent)
         if not recurrent:
             for d in live:
                 if self.alias.get(self.bar_name[d.name]) != NOTHING:
@@ -183,17 +183,18 @@ class _Sweep:
                 (d.name, d.indices, _Contribution(share.target, share.at, share.bound, mul(cotangent, local)))
             )
 
-    def _close(self, name: str, targets: tuple[Index, ...], rule: str, place: str | None = None) -> None:
-        """Close an adjoint: the sum of its paths, tidied."""
+    def _close(self, name: str, targets: tuple[Index, ...], rule: str, place: str | None = None, named: bool = False) -> None:
+        """Close an adjoint: the sum of its paths, tidied; ``named``: it was handed on by its name already."""
         bar = self.bar_name[name]
         paths: list[Path] = [Path("", ref(u.name, *targets)) for u in self.upstream.get(name, ())]
         for through, own, share in self.contributions.get(name, ()):
             paths.append(Path(through, _path(targets, own, share)))
         paths = [p for p in paths if p.term is not ZERO]
-        if not paths and name not in self.wrt:
+        named = named or name in self.wrt
+        if not paths and not named:
             self.alias[bar] = NOTHING
             return
-        if len(paths) == 1 and not paths[0].through and name not in self.wrt:
+        if len(paths) == 1 and not paths[0].through and not named:
             self.alias[bar] = self.upstream[name][0].name
             return
         term = factored(add(*(p.term for p in paths)))

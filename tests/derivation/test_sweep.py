@@ -6,6 +6,7 @@ import itertools
 import random
 from fractions import Fraction
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -20,6 +21,8 @@ from derivcheck.notation.terms.brackets import bracket
 from derivcheck.notation.terms.build import ONE, add, func, mul, neg, number, power, ref, size_of, sub
 from derivcheck.notation.terms.nodes import Term
 from derivcheck.notation.terms.substitute import extremum, product, summation
+from derivcheck.notation.text.parse import parse_program
+from derivcheck.notation.values.evaluator import evaluate
 from tests.reference import Element, Reference, central
 
 SIZES = {"N": 3, "K": 2, "M": 4}
@@ -190,6 +193,13 @@ def test_mutual_recursion() -> None:
     )
     h = Definition("h", (n,), func("tanh", mul(ref("c", n), ref("w"))))
     holds(Program((Input("x", (N,)), Input("w", ()), Input("f", ())), (c, h), ("h",)))
+
+
+def test_a_definition_that_reads_a_later_one_hands_on_a_gradient_that_stands_there() -> None:
+    back = adjoint(parse_program("h[t] := g[t]*a[t]; g[t] := a[t]^2; y := sum(t: g[t]); output y, h", {"a": "T"}))
+    a, up = np.array([1.5, -2.0, 0.5]), np.array([1.0, 3.0, -1.0])
+    found = evaluate(back, {"a": a, "grad_output_0": np.array(2.0), "grad_output_1": up})
+    np.testing.assert_allclose(found["a_bar"], 3 * a**2 * up + 2 * a * 2.0, rtol=1e-15)
 
 
 def test_stop_gradient() -> None:
