@@ -289,6 +289,7 @@ class _Run:
         }
 
     def _checkpoint(self) -> Checkpoint:
+        """All that the run needs to go on from here to the same last bit; tensors are copies."""
         return Checkpoint(
             self._identity(),
             self.epoch,
