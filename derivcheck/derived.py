@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from copy import deepcopy
 from dataclasses import dataclass
 from functools import cache, cached_property, lru_cache
 from types import MappingProxyType
@@ -279,7 +280,8 @@ class Derivation(Readings):
         ``Layer.apply(*inputs)`` takes the inputs in the order of ``program.inputs``: forward's arguments, then parameters, then
         the target.  The forward hands on what it computed and the backward reads (a softmax, moments, places of maxima);
         what is cheap, element by element, is computed again.  It works under ``torch.compile``, for double backward, under
-        ``torch.func.vmap`` and ``grad``, and under autocast; gradients that nobody asks for are not computed.
+        ``torch.func.vmap``, ``grad``, ``jacrev``, ``jacfwd`` and ``hessian``, in deterministic mode and under autocast, and
+        can be copied.  Gradients that nobody asks for are not computed.
 
         Args:
             fused: forward and backward go through ``torch.compile``, each as one graph for sizes that may change.
@@ -335,6 +337,10 @@ class Derivation(Readings):
         from derivcheck.layer.profile import profile  # it loads torch
 
         return profile(self._written, self._written_adjoint, self.compile(), self.values, sizes, dtype or torch.float32)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Derivation:
+        """The same derivation with copies of the values that it remembers: a module's, where that is copied with it."""
+        return Derivation(self.program, self.wrt, deepcopy(dict(self.values), memo), self.name, self.fixed)
 
     def __repr__(self) -> str:
         return f"<derivation of {', '.join(self.program.outputs)} in {', '.join(self.wrt)}>"

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any, NamedTuple
 
 import torch
+from torch.autograd import forward_ad
 from torch.fx.experimental import _config as config
 
 from derivcheck.codegen.file.halves import halves
@@ -128,8 +130,12 @@ def function(
     transformed: Any = _transformed(layer)
 
     def apply(*args: Any) -> Any:
-        """By the other form of a Function under the transformations of torch.func."""
-        if not torch.compiler.is_compiling() and torch._C._are_functorch_transforms_active():
+        """By the other form of a Function under the transformations of torch.func; in forward mode by its code itself."""
+        if torch.compiler.is_compiling():
+            return plain.apply(*args)
+        if forward_ad._current_level >= 0:  # a Function has no tangents at two levels; torch carries them through the code
+            return _by_itself(layer, args, _carrying(program))
+        if torch._C._are_functorch_transforms_active():
             return transformed.apply(*args)
         return plain.apply(*args)
 
@@ -191,14 +197,31 @@ def _keeping(layer: Signature, fused: bool) -> type[torch.autograd.Function]:
     return type(layer.title, (torch.autograd.Function,), parts)
 
 
+def _by_itself(layer: Signature, args: Sequence[Any], program: Program) -> Any:
+    """The values by the forward's code, written so that torch may record it or carry tangents through it."""
+    found = load(functional_source(program))(**dict(zip(program.inputs, layer.taken(args, layer.common(args)))))
+    return found if isinstance(found, tuple) or len(program.outputs) == 1 else tuple(found)
+
+
+@lru_cache(maxsize=256)
+def _carrying(program: Program) -> Program:
+    """The Program without torch's native norms, whose tangents are wrong where they are taken twice (torch 2.13)."""
+    return replace(
+        program,
+        definitions=tuple(
+            replace(d, spelling=None) if d.spelling is not None and "native_" in d.spelling.template else d
+            for d in program.definitions
+        ),
+    )
+
+
 def _transformed(layer: Signature) -> type[torch.autograd.Function]:
     """The same for ``torch.func``: nothing is kept but the inputs, and each part may be transformed again."""
     program, wrt, floats = layer.program, layer.wrt, layer.floats
     names, single = program.inputs, len(program.outputs) == 1
 
     def forward(*args: Any) -> Any:
-        found = load(functional_source(program))(**dict(zip(names, layer.taken(args, layer.common(args)))))
-        return found if isinstance(found, tuple) or single else tuple(found)
+        return _by_itself(layer, args, program)
 
     def setup_context(ctx: Any, inputs: Any, output: Any) -> None:
         outputs = (output,) if single else output
