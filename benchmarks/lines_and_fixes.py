@@ -1,4 +1,4 @@
-"""Which line and which fix a user is told: ``python -m benchmarks.lines_and_fixes [--only WORD] [--part 1/4] [--verbose]``.
+"""Which line and which fix a user is told: ``python -m benchmarks.lines_and_fixes [--only WORD] [--part 1/4] [--thirty]``.
 
 Each wrong backward of ``benchmarks/wrong_backwards/hundred.py`` is checked once, as a user would: ``check(forward, tensors,
 backward)``, then ``str(report)``, then the fix.  What is told is held against what was written down before any run: the
@@ -22,6 +22,7 @@ from typing import Any
 import torch
 
 import derivcheck
+from benchmarks.wrong_backwards import thirty
 from benchmarks.wrong_backwards.hundred import SLIPS
 from benchmarks.wrong_backwards.mistake import Backward, Slip
 
@@ -112,7 +113,7 @@ class Told:
         found = []
         for sentence in (*self.sentences, self.words):
             quoted = " ".join(re.findall(r"`([^`]*)`", sentence))
-            loose = " ".join(re.findall(r"\b(?:\w*_\w*|[B-HJ-Z])\b", re.sub(r"hundred_\w+\.py", "", sentence)))
+            loose = " ".join(re.findall(r"\b(?:\w*_\w*|[B-HJ-Z])\b", re.sub(r"(hundred_\w+|thirty)\.py", "", sentence)))
             found += [n for n in re.findall(r"[A-Za-z_]\w*", f"{quoted} {loose}") if n not in written]
         return tuple(dict.fromkeys(found))
 
@@ -224,11 +225,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--only", default="", help="only mistakes whose layer or title holds this")
     parser.add_argument("--part", default="1/1", help="which part of how many")
+    parser.add_argument("--thirty", action="store_true", help="the thirty of wrong_backwards/thirty.py in place of the hundred")
     parser.add_argument("--verbose", action="store_true", help="print each report")
     options = parser.parse_args()
     torch.set_num_threads(1)
     k, n = (int(p) for p in options.part.split("/"))
-    chosen = [s for s in SLIPS if options.only in f"{s.layer} {s.title}"]
+    chosen = [s for s in (thirty.CASES if options.thirty else SLIPS) if options.only in f"{s.layer} {s.title}"]
     found = []
     for slip in chosen[k - 1 :: n]:
         found.append(tell(slip))

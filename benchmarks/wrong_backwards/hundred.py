@@ -20,7 +20,7 @@ from benchmarks.wrong_backwards import (
     hundred_recurrences,
     hundred_scores,
 )
-from benchmarks.wrong_backwards.mistake import Slip
+from benchmarks.wrong_backwards.mistake import Slip, faults
 
 FAMILIES = (
     hundred_norms,
@@ -37,17 +37,6 @@ FAMILIES = (
     hundred_recurrences,
 )
 SLIPS: tuple[Slip, ...] = tuple(slip for family in FAMILIES for slip in family.CASES)
-
-
-def faults(slip: Slip) -> list[str]:
-    """What is wrong with a case, in sentences."""
-    found = []
-    for at in (0, 1):
-        if names := slip.wrong_names(slip.repaired(slip.mistake.right), at):
-            found.append(f"{slip.title}: with the right line {', '.join(names)} is wrong at the sizes {at}")
-        if not slip.wrong_names(slip.mistake.backward, at):
-            found.append(f"{slip.title}: with the wrong line all is right at the sizes {at}")
-    return found
 
 
 if __name__ == "__main__":

@@ -73,6 +73,17 @@ class Slip:
         return [name for name, true in zip(leaves, want) if name in got and not same(got[name], true)]
 
 
+def faults(slip: Slip) -> list[str]:
+    """What is wrong with a case, in sentences."""
+    found = []
+    for at in (0, 1):
+        if names := slip.wrong_names(slip.repaired(slip.mistake.right), at):
+            found.append(f"{slip.title}: with the right line {', '.join(names)} is wrong at the sizes {at}")
+        if not slip.wrong_names(slip.mistake.backward, at):
+            found.append(f"{slip.title}: with the wrong line all is right at the sizes {at}")
+    return found
+
+
 def same(got: Tensor, want: Tensor | None) -> bool:
     if want is None:
         return not bool(got.any())

@@ -201,3 +201,27 @@ class CubedTwice(torch.autograd.Function):
 def test_inputs_that_require_a_gradient_hide_no_fix() -> None:
     report = dc.check(CubedTwice, {"x": drawn(6, 4).requires_grad_()}, order=1)
     assert report["x"].fix is not None and report["x"].lines
+
+
+def with_two_slopes(x: Tensor, w: Tensor) -> Tensor:
+    return torch.tanh(x).sum(-1) * torch.atan(w**3 + w).sum(-1)
+
+
+def _slope(u: Tensor) -> Tensor:
+    return 1 - torch.tanh(u) ** 2
+
+
+def one_slope_for_both(grad_output: Tensor, x: Tensor, w: Tensor) -> dict[str, Tensor]:
+    g = grad_output[:, None]
+    a = _slope(x)
+    c = _slope(w)
+    dx = g * a * torch.atan(w**3 + w).sum(-1, keepdim=True)
+    return {"x": dx, "w": g * torch.tanh(x).sum(-1, keepdim=True) * c}
+
+
+def test_a_helper_that_is_wrong_in_one_of_two_calls_names_the_call() -> None:
+    row = dc.check(with_two_slopes, {"x": drawn(4, 3), "w": drawn(4, 3)}, one_slope_for_both)["w"]
+    first = one_slope_for_both.__code__.co_firstlineno
+    helper = next(line for line in row.lines if line.code.startswith("return 1 -"))
+    assert helper.called == (f"{Path(__file__).name}:{first + 3}",)
+    assert f"called at {Path(__file__).name}:{first + 3}" in str(helper)

@@ -25,6 +25,7 @@ from derivcheck.diagnosis.repair.texts.changes import text_changes
 from derivcheck.diagnosis.repair.texts.tree import TreePiece
 from derivcheck.diagnosis.repair.trying import running, together, tried
 from derivcheck.display import file_name
+from derivcheck.notation.program.definitions import Definition
 from derivcheck.notation.program.program import Program
 from derivcheck.notation.terms.nodes import Number
 from derivcheck.notation.terms.walk import subterms
@@ -291,13 +292,29 @@ class Repair:
 
     def _told(self, lines: Sequence[tuple[str, int]], names: tuple[str, ...]) -> tuple[Line, ...]:
         """At most two."""
-        return tuple(Line(f, n, self._text(f, n), names) for f, n in lines[:2])
+        return tuple(Line(f, n, self._text(f, n), names, called=self._called(f, n, names)) for f, n in lines[:2])
+
+    def _called(self, file: str, line: int, names: tuple[str, ...]) -> tuple[str, ...]:
+        """The calls of the function that a line stands in, where it is wrong in some of several alone."""
+        spots = self._candidates if names == self.backward.names else self._each(names[0])
+        here = [s.definition for s in spots if (s.site.file, s.site.line) == (file, line) and len(s.definition.sites) > 1]
+        program = self._spots.program
+        definitions = program.definitions if program is not None else ()
+        every = {_call(d) for d in definitions if d.sites and (d.sites[0].file, d.sites[0].line) == (file, line)}
+        if not here or len({_call(d) for d in here}) == len(every):
+            return ()
+        return tuple(dict.fromkeys(f"{file_name(d.sites[1].file)}:{d.sites[1].line}" for d in here))
 
     def _text(self, file: str, line: int) -> str:
         """What stands in a line."""
         here = (p for p in self.pieces if p.file == file and p.line <= line < p.line + len(p.lines))
         piece = next(here, None)
         return linecache.getline(file, line).strip() if piece is None else piece.lines[line - piece.line].strip()
+
+
+def _call(d: Definition) -> tuple[int, ...]:
+    """Which call a definition is of, told by the lines that lead to it, too."""
+    return (d.sites[0].call, *(s.line for s in d.sites[1:]))
 
 
 def _numbers(program: Program) -> list[float]:
