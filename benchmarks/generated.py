@@ -1,10 +1,11 @@
-"""Forward and gradients by generated code, against autograd of torch's own kernels: time, largest tensor, peak memory.
+"""Forward and gradients by generated code, against autograd of torch's own kernels: time and peak memory.
 
-    python -m benchmarks.generated [ROW ...] [--fused] [--seconds 2]
+    python -m benchmarks.generated [ROW ...] [--ways direct,Function,fused,"fused Function"] [--seconds 2]
 
-One process, one thread, float32; the two are timed in turn, A B A B …, and the ratio is the median over the pairs.  The largest
-tensor and the peak are counted by a dispatch mode that sees every tensor that an operator returns; a kernel's own scratch is
-not seen, on either side.
+One process, one thread, float32; the two are timed in turn, A B A B …, and the ratio is the median over the pairs.  The peak is
+of what is alive beside inputs and upstream gradient, counted by a dispatch mode that sees each tensor that an operator returns;
+a kernel's own scratch is not seen, on either side.  Of fused code, whose tensors it does not see, it is what torch's allocator
+gave out, on both sides.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import torch.nn.functional as F
 from rich.console import Console
 from rich.table import Table
 from torch import Tensor
+from torch.profiler import ProfilerActivity, profile
 
 import derivcheck as dc
 from benchmarks.memory import Memory
@@ -181,51 +183,73 @@ def _largest_error(a: list[Tensor], b: list[Tensor]) -> float:
     return max(float((x - y).abs().max() / y.abs().max().clamp_min(1e-30)) for x, y in zip(a, b, strict=True))
 
 
-def measure(name: str, seconds: float, fused: bool) -> list[str]:
-    """A line of the table."""
+def allocated(f: Callable[[], list[Tensor]]) -> int:
+    """The most bytes that torch's allocator gave out at a time while it ran: what compiled code holds is seen, too."""
+    f()
+    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as seen:
+        kept = f()
+    events = [e for e in seen.profiler.kineto_results.events() if e.name() == "[memory]"]  # type: ignore[union-attr]
+    now = most = 0
+    for e in sorted(events, key=lambda e: e.start_ns()):
+        now += e.nbytes()
+        most = max(most, now)
+    assert kept
+    return most
+
+
+def measure(name: str, seconds: float, wanted: list[str]) -> list[str]:
+    """A line of the table: for each way the time, and the peak of memory, both over autograd's."""
     torch.manual_seed(0)
     row = ROWS[name]
     d = dc.derive(row.f, **row.small())
-    layer: Any = d.to_function()
     given = row.large()
     upstream = torch.randn_like(row.f(**given))
     native = autograd(row.native or row.f, given, upstream)
-    ways: dict[str, Callable[[], list[Tensor]]] = {
-        "direct": direct(d.compile(), given, upstream),
-        "function": autograd(lambda **t: layer.apply(*t.values()), given, upstream),
+
+    def through(layer: Any) -> Callable[[], list[Tensor]]:
+        return autograd(lambda **t: layer.apply(*t.values()), given, upstream)
+
+    ways: dict[str, Callable[[], Callable[[], list[Tensor]]]] = {
+        "direct": lambda: direct(d.compile(), given, upstream),
+        "Function": lambda: through(d.to_function()),
+        "fused": lambda: direct(d.compile(fused=True), given, upstream),
+        "fused Function": lambda: through(d.to_function(fused=True)),
     }
-    goals = list(row.goals[:2])
-    if fused:
-        ways["fused"] = direct(d.compile(fused=True), given, upstream)
-        goals.append(row.goals[2])
-    wanted = native()
-    cells = [name]
-    held = (*given.values(), upstream)
-    with Memory(held) as theirs:
-        native()
-    for (way, f), goal in zip(ways.items(), goals, strict=True):
-        error = _largest_error(f(), wanted)
+    should = native()
+    times, peaks = [], []
+    for way in wanted:
+        f = ways[way]()
+        error = _largest_error(f(), should)
         assert error < 1e-3, f"{name}, {way}: off by {error:.1e}"
-        cells.append(f"{pairs(f, native, seconds)[2]:.2f} ({goal or '–'})")
-    for way in ("direct", "function"):
-        with Memory(held) as ours:
-            ways[way]()
-        cells.append(f"{ours.largest / theirs.largest:.2f}, {ours.peak / theirs.peak:.2f}")
-    return cells
+        times.append(f"{pairs(f, native, seconds)[2]:.2f} ({row.goals[min(WAYS.index(way), 2)] or '–'})")
+        count = allocated if "fused" in way else lambda g: _peak(g, given, upstream)
+        peaks.append(f"{count(f) / count(native):.2f}")
+    return [name, *times, *peaks]
+
+
+WAYS = ["direct", "Function", "fused", "fused Function"]
+
+
+def _peak(f: Callable[[], list[Tensor]], given: Tensors, upstream: Tensor) -> int:
+    with Memory((*given.values(), upstream)) as seen:
+        f()
+    return seen.peak
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("rows", nargs="*")
-    parser.add_argument("--fused", action="store_true")
+    parser.add_argument("--ways", default="direct,Function", help=f"of {', '.join(WAYS)}, or all")
     parser.add_argument("--seconds", type=float, default=2.0)
     asked = parser.parse_args()
     torch.set_num_threads(1)
-    columns = ["direct (to reach)", "Function", *(["fused"] if asked.fused else [])]
-    table = Table("case", *columns, "largest, peak: direct", "Function")
+    wanted = WAYS if asked.ways == "all" else asked.ways.split(",")
+    table = Table("case", *(f"{w} (to reach)" for w in wanted), *(f"peak: {w}" for w in wanted))
     for name in asked.rows or ROWS:
-        table.add_row(*measure(name, asked.seconds, asked.fused))
-    Console(width=140).print(table)
+        table.add_row(*measure(name, asked.seconds, wanted))
+        if "fused" in asked.ways or asked.ways == "all":
+            torch._dynamo.reset()
+    Console(width=150).print(table)
 
 
 if __name__ == "__main__":

@@ -150,6 +150,8 @@ def _keeping(layer: Signature, fused: bool) -> type[torch.autograd.Function]:
     whole_again = again(program, wrt) if wrt else None
     compiled = fuse if fused else _as_it_is
     known: dict[tuple[tuple[str, ...], str], CompiledHalves] = {}  # a Program takes long to hash
+    asked_for: dict[tuple[bool, ...], tuple[str, ...]] = {}
+    whole_number, plainly = len(names), not layer.constants
 
     def runs_for(wanted: tuple[str, ...], way: str) -> CompiledHalves:
         found = known.get((wanted, way))
@@ -157,23 +159,36 @@ def _keeping(layer: Signature, fused: bool) -> type[torch.autograd.Function]:
             found = known[wanted, way] = pair(program, wanted, way, fused)
         return found
 
+    def names_of(needs: tuple[bool, ...]) -> tuple[str, ...]:
+        found = asked_for.get(needs)
+        if found is None:
+            found = asked_for[needs] = tuple(n for n, need in zip(names, needs) if need and n in wrt)
+        return found
+
+    def taken(args: tuple[Any, ...], common: torch.dtype | None) -> tuple[Any, ...]:
+        return args if common is None and plainly and len(args) == whole_number else layer.taken(args, common)
+
+    def called(run: Run, args: Sequence[Any], given: dict[str, Any]) -> Any:
+        if not any_autocast():
+            return compiled(run)(**given)
+        with _plain(args):
+            return compiled(run)(**given)
+
     def forward(ctx: Any, *args: Any) -> Any:
         """The values, and what the backward needs of them."""
-        ctx.common = layer.common(args)
-        given = layer.taken(args, ctx.common)
+        ctx.common = common = layer.common(args)
+        given = taken(args, common)
         if torch.compiler.is_compiling():
             wanted, runs = wrt, whole
         else:
-            wanted = tuple(n for n, need in zip(names, ctx.needs_input_grad) if need and n in wrt)
+            wanted = names_of(ctx.needs_input_grad)
             runs = runs_for(wanted, PLAIN if fused else variant(given))
-        with _plain(given):
-            results = compiled(runs.forward)(**dict(zip(names, given)))
+        results = called(runs.forward, given, dict(zip(names, given)))
         values = results if isinstance(results, tuple) else (results,)
         ctx.wanted = wanted
         ctx.save_for_backward(*args, *values[count:])
-        for k in range(count):
-            if k not in floats:
-                ctx.mark_non_differentiable(values[k])
+        if len(floats) < count:
+            ctx.mark_non_differentiable(*(values[k] for k in range(count) if k not in floats))
         return values[0] if count == 1 else tuple(values[:count])
 
     def backward(ctx: Any, *grad_outputs: Any) -> Any:
@@ -185,12 +200,13 @@ def _keeping(layer: Signature, fused: bool) -> type[torch.autograd.Function]:
             run = whole_again if compiling else again(program, wanted)
             found = _differentiable(layer, run, layer.taken(args, ctx.common), [grad_outputs[k] for k in floats])
         else:
-            given = dict(zip(names, layer.taken(args, ctx.common)))
-            runs = whole if compiling else runs_for(wanted, PLAIN if fused else variant((*given.values(), *grad_outputs)))
-            kept = dict(zip(runs.saved, saved[len(names) :]))
-            inputs = {n: given[n] for n in runs.read} | {n: kept[n] for n in runs.kept}
-            with _plain(args):
-                found = compiled(runs.backward)(**inputs, **{u: grad_outputs[k] for u, k in zip(layer.upstream, floats)})
+            given = taken(args, ctx.common)
+            runs = whole if compiling else runs_for(wanted, PLAIN if fused else variant((*given, *grad_outputs)))
+            held = dict(zip(names, given))
+            held.update(zip(runs.saved, saved[whole_number:]))
+            inputs = {n: held[n] for n in (*runs.read, *runs.kept)}
+            inputs.update((u, grad_outputs[k]) for u, k in zip(layer.upstream, floats))
+            found = called(runs.backward, args, inputs)
         return _by_input(names, args, wanted, found)
 
     parts: dict[str, Any] = {"forward": staticmethod(forward), "backward": staticmethod(backward)}

@@ -118,3 +118,25 @@ def test_gates_of_a_known_width_lie_side_by_side() -> None:
         torch.testing.assert_close(grads[n], w)
     with pytest.raises(ValueError, match="expected"):
         d.compile()(**{n: torch.cat((t, t), -1).detach() for n, t in xs.items()}, grad_output=up)
+
+
+def attention(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    return torch.softmax(q @ k.mT, -1) @ v
+
+
+def test_the_row_sum_of_attention_runs_over_the_columns_of_the_result() -> None:
+    d = dc.derive(attention, dims={"q": "N T d", "k": "N S d", "v": "N S e"})
+    assert "y_bar = p * (p_bar - (grad_output * y_1).sum(-1, keepdim=True))" in d.source()
+
+
+@pytest.mark.parametrize("sizes", [(2, 5, 4, 3), (1, 1, 1, 1), (2, 3, 6, 2)])
+def test_what_a_function_gave_may_be_written_into(sizes: tuple[int, ...]) -> None:
+    """As autograd's product allows it: the backward reads no result of the forward that the caller has."""
+    n, t, s, e = sizes
+    torch.manual_seed(0)
+    xs = [torch.randn(n, *z, dtype=torch.float64, requires_grad=True) for z in ((t, 3), (s, 3), (s, e))]
+    layer: Any = dc.derive(attention, dims={"q": "N T d", "k": "N S d", "v": "N S e"}).to_function()
+    up = torch.randn(n, t, e, dtype=torch.float64)
+    found = torch.autograd.grad(layer.apply(*xs).mul_(2).add_(1), xs, up)
+    for h, w in zip(found, torch.autograd.grad(attention(*xs).mul_(2).add_(1), xs, up), strict=True):
+        torch.testing.assert_close(h, w)

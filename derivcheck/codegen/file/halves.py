@@ -14,10 +14,12 @@ from typing import NamedTuple
 from derivcheck.codegen.file.shapes import Sizes
 from derivcheck.codegen.file.source import File, Items, live, nodes_of, read_by
 from derivcheck.codegen.graph.nodes import Node
-from derivcheck.codegen.rewriting.pinned import at_sizes, pinned_sizes
+from derivcheck.codegen.rewriting.pinned import pinned
 from derivcheck.notation.integers.polynomials import Size
 from derivcheck.notation.program.definitions import Input
 from derivcheck.notation.program.program import Program
+
+_HELD_BY_NOBODY = frozenset({"scaled_dot_product_attention"})  # its probabilities, of all pairs of places
 
 
 class Halves(NamedTuple):
@@ -45,13 +47,17 @@ def halves(
 
     ``lean``: writing into what nobody reads again; ``fused``: for a compiler; ``banded``: lean, for large tensors.
     """
-    pinned = pinned_sizes(forward)
-    forward, adjoint = at_sizes(forward, pinned), at_sizes(adjoint, pinned)
+    forward, back_program = pinned(forward, adjoint)
+    assert back_program is not None
+    adjoint = back_program
     whole = File(forward, adjoint, "", {}, wrt)
-    whole.vectors, whole.lean = fused, lean
+    whole.vectors, whole.given_away = fused, forward.outputs
+    whole.lean = True  # nothing is recorded inside a Function; so all variants save the same
     items = whole.lowered()
     own = {d.name for d in forward.definitions}
-    back = [(name, item) for name, item in items if name not in own]
+    again = _again(forward, items, own)
+    back = [(name, item) for name, item in items if name not in own or name in again]
+    own -= again
     reads = {n for _, item in back for node in nodes_of(item) for n in read_by(node)}
     names = [n for name, item in items for n in ([name] if isinstance(item, Node) else item.names()) if n in own & reads]
     calls = {node: None for _, item in back for node in _within(nodes_of(item)) if node.op == "item"}
@@ -67,7 +73,7 @@ def halves(
     kinds = {n: forward.kind(n) for n in names} | {n: node.kind for node, n in places.items()}
     dims = {n: forward.dims(n) for n in names} | {n: node.dims for node, n in places.items()}
     extra = tuple(Input(n, dims[n], kinds[n]) for n in saved)
-    mine: Items = live([x for x in items if x[0] in own], (*forward.outputs, *names))
+    mine: Items = live([x for x in items if x[0] in own | again], (*forward.outputs, *names))
     first = _First(replace(forward, outputs=(*forward.outputs, *names), structure="tuple"), None, "", {}, ())
     first.more = tuple(places.values())
     first.lean, first.banded = lean, banded
@@ -79,6 +85,16 @@ def halves(
     read = tuple(n for n in second.read if n in forward.inputs)
     kept = tuple(n for n in saved if n in second.read)
     return Halves(first.written([*mine, *((n, node) for node, n in places.items())]), written, saved, kept, read)
+
+
+def _again(forward: Program, items: Items, own: set[str]) -> set[str]:
+    """The forward's definitions that are computed again in the backward: what torch's own kernels do not hold either."""
+    inner = {d.name for d in forward.definitions if d.rule in _HELD_BY_NOBODY and d.name not in forward.outputs}
+    found: set[str] = set()
+    for name, item in reversed(items):
+        if name not in own or name in found:
+            found |= {n for node in nodes_of(item) for n in read_by(node)} & inner
+    return found
 
 
 def _within(roots: Iterable[Node]) -> Iterable[Node]:

@@ -28,7 +28,7 @@ from derivcheck.codegen.graph.write import Writer
 from derivcheck.codegen.lowering.cumulative import product_so_far
 from derivcheck.codegen.lowering.lower import Lowering
 from derivcheck.codegen.rewriting.kept import kept
-from derivcheck.codegen.rewriting.pinned import at_sizes, pinned_sizes
+from derivcheck.codegen.rewriting.pinned import pinned
 from derivcheck.codegen.rewriting.rewrite import rewritten
 from derivcheck.codegen.rewriting.unnamed import is_made_up, named, without_echoes
 from derivcheck.codegen.rewriting.words import in_words
@@ -92,6 +92,7 @@ class File:
     banded = False
     vectors = False
     readable = False
+    given_away: tuple[str, ...] = ()
 
     def __init__(
         self,
@@ -103,8 +104,7 @@ class File:
         made_up: Collection[str] | None = None,
     ) -> None:
         """Gather what is to be written, and give inputs and sizes their names; ``made_up`` are names that say nothing."""
-        pinned = pinned_sizes(forward)
-        forward, adjoint = at_sizes(forward, pinned), at_sizes(adjoint, pinned) if adjoint is not None else None
+        forward, adjoint = pinned(forward, adjoint)
         self.forward, self.adjoint, self.title, self.values = forward, adjoint, name, values
         self.wrt = tuple(wrt) if wrt is not None else differentiated(forward, adjoint)
         self.arguments = adjoint.arguments if adjoint is not None else forward.arguments
@@ -164,7 +164,7 @@ class File:
         low = Lowering(dims, kinds, self.optional, checked(self.definitions), below)
         low.vectors = self.vectors
         items: Items = []
-        definitions = spelled_or_needed(rewritten(self.definitions, self.outputs), self.outputs)
+        definitions = spelled_or_needed(rewritten(self.definitions, self.outputs, self.given_away), self.outputs)
         if not self.lean:
             definitions = spelled_or_needed(_recordable(definitions), self.outputs)
         for group in groups(definitions):

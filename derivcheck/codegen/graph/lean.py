@@ -52,7 +52,7 @@ def owns(node: Node) -> bool:
     one tensor may."""
     if node.op in ("einsum", "to_float") and any(a.kind == FLOAT for a in node.args):
         return node.op == "einsum" and len(node.args) > 1
-    return node.op in _OWN
+    return node.op in _OWN or node.op == "spelled" and node.params[0].startswith(("torch.softmax({}", "torch.log_softmax({}"))
 
 
 def is_view(node: Node) -> bool:
@@ -158,7 +158,8 @@ class LeanWriter(LoopingWriter):
         order: list[Node] = [] if waiting else list(part)
         own = set(part)
         while waiting:
-            first = next((n for n in waiting if n.op in _SUMS and self._needs_of(n, own, inner) <= ready), waiting[0])
+            sums = ((n, self._needs_of(n, own, inner)) for n in waiting if n.op in _SUMS)
+            first = next((n for n, needs in sums if needs and needs <= ready), waiting[0])
             waiting.remove(first)
             order.append(first)
             ready.add(first)
@@ -204,6 +205,12 @@ class LeanWriter(LoopingWriter):
                 self.last[base] = max(when, self.last.get(base, 0))
             for name in variables:
                 self.last_of[name] = max(when, self.last_of.get(name, 0))
+
+    def real(self, n: Node) -> Node:
+        """A node; of a variable that is a definition, what it means."""
+        while n.op == "var" and n.params[0] in self.meant:
+            n = self.meant[n.params[0]]
+        return n
 
     def _bases(self, node: Node) -> set[Node]:
         """The operations whose memory it may be."""
@@ -302,15 +309,17 @@ class LeanWriter(LoopingWriter):
 
     def _take(self, n: Node) -> str:
         """The variable of a tensor that is written into: it is no longer what it was."""
+        n = self.real(n)
         if n in self.free:
             self.free.remove(n)
         return self.mine.pop(n)
 
     def _mine(self, a: Node, n: Node, others: Sequence[Node]) -> bool:
         """Whether operand ``a`` may hold the result: ours, of the shape, read here for the last time, by it alone."""
+        a = self.real(a)
         if a not in self.mine or a.dims != n.dims or self.last.get(a, 0) > self.at:
             return False
-        return all(o is not a and a not in self._bases(o) for o in others)
+        return all(a not in self._bases(o) for o in others)
 
     def _spare(self, n: Node) -> str:
         """``, out=`` a free tensor of the shape."""

@@ -4,6 +4,8 @@
 - ``kept``: dimensions of size 1 that are kept, read along themselves;
 - ``unnamed``: what has no name of the user's, and what repeats another tensor, stands where it is read;
 - ``known``: what torch's own call has computed: ``exp(x − top)/Σ exp(x − top)`` beside a log-softmax is ``exp(logp)``;
+- ``exchanged``: a sum over all that is attended to as one over the columns of what came out;
+- ``pinned``: sizes that hold at one number alone, as that number;
 - ``sparse``: one-hot definitions put in where they are used, so that sums over them pick;
 - ``rewrite``: all of them, in order.
 """

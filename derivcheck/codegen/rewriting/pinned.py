@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import replace
 
 from derivcheck.notation.integers.polynomials import Index, Poly, Size
@@ -21,25 +22,41 @@ def pinned_sizes(program: Program) -> dict[Size, Poly]:
     return found
 
 
-def at_sizes(program: Program, values: dict[Size, Poly]) -> Program:
-    """The Program at these sizes, which its inputs' shapes say from now on."""
+def pinned(forward: Program, adjoint: Program | None) -> tuple[Program, Program | None]:
+    """A Program and its gradient with these sizes as numbers, which the inputs' shapes say from now on."""
+    values = pinned_sizes(forward)
     if not values:
-        return program
+        return forward, adjoint
+    for a, b, found in _RECENT:
+        if a is forward and b is adjoint:
+            return found
+    memo: dict[int, Definition] = {}  # the gradient's Program has the forward's definitions
+    new = _at_sizes(forward, values, memo), _at_sizes(adjoint, values, memo) if adjoint is not None else None
+    _RECENT.append((forward, adjoint, new))
+    return new
 
-    def dims(given: tuple[Poly, ...]) -> tuple[Poly, ...]:
-        return tuple(p.substitute(values) for p in given)
+
+_RECENT: deque[tuple[Program, Program | None, tuple[Program, Program | None]]] = deque(maxlen=4)
+
+
+def _at_sizes(program: Program, values: dict[Size, Poly], memo: dict[int, Definition]) -> Program:
+    """The Program with these numbers for its sizes."""
 
     def argument(a: Input) -> Input:
-        return replace(a, dims=dims(a.dims), below=None if a.below is None else a.below.substitute(values))
+        dims = tuple(p.substitute(values) for p in a.dims)
+        return replace(a, dims=dims, below=None if a.below is None else a.below.substitute(values))
 
     def definition(d: Definition) -> Definition:
-        indices = tuple(Index(i.name, i.size.substitute(values), i.serial) for i in d.indices)
-        spelling = d.spelling
-        if spelling is not None and spelling.of is not None:
-            spelling = replace(spelling, of=spelling.of.substitute(values))
-        return replace(d, indices=indices, term=substitute(d.term, values), spelling=spelling)
+        found = memo.get(id(d))
+        if found is None:
+            indices = tuple(Index(i.name, i.size.substitute(values), i.serial) for i in d.indices)
+            spelling = d.spelling
+            if spelling is not None and spelling.of is not None:
+                spelling = replace(spelling, of=spelling.of.substitute(values))
+            found = memo[id(d)] = replace(d, indices=indices, term=substitute(d.term, values), spelling=spelling)
+        return found
 
-    rest = tuple(r for r in program.requires if not (r.left.sizes() | r.right.sizes()) <= {s.name for s in values})
+    rest = (r for r in program.requires if not (r.left.sizes() | r.right.sizes()) <= {s.name for s in values})
     return replace(
         program,
         arguments=tuple(map(argument, program.arguments)),

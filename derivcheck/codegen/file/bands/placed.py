@@ -46,7 +46,7 @@ class PlacedWriter(LeanWriter):
             self.holds[n] = self.reused
 
     def _take(self, n: Node) -> str:
-        self.reused = self.holds.pop(n, None)
+        self.reused = self.holds.pop(self.real(n), None)
         return super()._take(n)
 
     def _forget(self, n: Node) -> None:
@@ -63,7 +63,7 @@ class PlacedWriter(LeanWriter):
         return next((f for f in self.free if f.dims == n.dims and f not in reads and self._suits(f, n)), None)
 
     def _suits(self, a: Node, n: Node) -> bool:
-        place = self.holds.get(a)
+        place = self.holds.get(self.real(a))
         return place is None or self.last.get(n, 0) < KEPT or self.places.get(n) == place
 
     def _lean(self, n: Node) -> str | None:
@@ -75,7 +75,7 @@ class PlacedWriter(LeanWriter):
     def _into(self, n: Node, place: str) -> str | None:
         """With ``out=`` that place; where an operand stands in it, element by element, and is read for the last time."""
         joined = self.joined.get(n)
-        operands = n.args if joined is None else (joined.c, joined.x, joined.y)
+        operands = [self.real(a) for a in (n.args if joined is None else (joined.c, joined.x, joined.y))]
         reads = {b for a in operands for b in self._bases(a)}
         holders = [m for m, p in self.holds.items() if p == place]
         for m in holders:
