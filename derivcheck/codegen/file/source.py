@@ -164,7 +164,8 @@ class File:
         low = Lowering(dims, kinds, self.optional, checked(self.definitions), below)
         low.vectors = self.vectors
         items: Items = []
-        definitions = spelled_or_needed(rewritten(self.definitions, self.outputs, self.given_away), self.outputs)
+        unread = self.given_away if self.lean else {d.name for d in self.definitions}  # people read it as they know it
+        definitions = spelled_or_needed(rewritten(self.definitions, self.outputs, unread), self.outputs)
         if not self.lean:
             definitions = spelled_or_needed(_recordable(definitions), self.outputs)
         for group in groups(definitions):

@@ -33,6 +33,7 @@ def exchanged(term: Term, sums: Mapping[str, Definition]) -> Term:
 
 
 def _exchanged(t: Term, sums: Mapping[str, Definition]) -> Term | None:
+    """A sum over the elementwise product of two names, one of them a sum itself, in the other order."""
     if not isinstance(t, Over) or t.kind != "sum" or len(t.indices) != 1:
         return None
     parts = factors(t.body)

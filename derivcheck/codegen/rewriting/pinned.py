@@ -47,6 +47,7 @@ def _at_sizes(program: Program, values: dict[Size, Poly], memo: dict[int, Defini
         return replace(a, dims=dims, below=None if a.below is None else a.below.substitute(values))
 
     def definition(d: Definition) -> Definition:
+        """One definition, made once for both Programs."""
         found = memo.get(id(d))
         if found is None:
             indices = tuple(Index(i.name, i.size.substitute(values), i.serial) for i in d.indices)
