@@ -142,37 +142,51 @@ def function(
     return type(title, (plain,), {"apply": staticmethod(apply)})
 
 
+class _LayerRuns:
+    """The generated functions of a layer by what is asked for, and how they are called."""
+
+    def __init__(self, layer: Signature, fused: bool) -> None:
+        self.layer, self.fused, self.names = layer, fused, layer.program.inputs
+        self.compiled = fuse if fused else _as_it_is
+        self.known: dict[tuple[tuple[str, ...], str], CompiledHalves] = {}  # a Program takes long to hash
+        self.wanted: dict[tuple[bool, ...], tuple[str, ...]] = {}
+
+    def of(self, wanted: tuple[str, ...], way: str) -> CompiledHalves:
+        """Both halves for the gradients in ``wanted``."""
+        found = self.known.get((wanted, way))
+        if found is None:
+            found = self.known[wanted, way] = pair(self.layer.program, wanted, way, self.fused)
+        return found
+
+    def asked(self, needs: tuple[bool, ...]) -> tuple[str, ...]:
+        """The names of the inputs that need a gradient and have one."""
+        found = self.wanted.get(needs)
+        if found is None:
+            wrt = self.layer.wrt
+            found = self.wanted[needs] = tuple(n for n, need in zip(self.names, needs) if need and n in wrt)
+        return found
+
+    def taken(self, args: tuple[Any, ...], common: torch.dtype | None) -> tuple[Any, ...]:
+        """As :meth:`Signature.taken`, at once where there is nothing to do."""
+        plain = common is None and not self.layer.constants and len(args) == len(self.names)
+        return args if plain else self.layer.taken(args, common)
+
+    def called(self, run: Run, args: Sequence[Any], given: dict[str, Any]) -> Any:
+        """The function's result, without autocast: the types have been chosen."""
+        if not any_autocast():
+            return self.compiled(run)(**given)
+        with _plain(args):
+            return self.compiled(run)(**given)
+
+
 def _keeping(layer: Signature, fused: bool) -> type[torch.autograd.Function]:
     """The Function for plain autograd and ``torch.compile``: the forward's intermediates are kept for the backward."""
     program, wrt, floats = layer.program, layer.wrt, layer.floats
     names, count = program.inputs, len(program.outputs)
     whole = pair(program, wrt, PLAIN)  # torch.compile traces these functions: all gradients, made beforehand
     whole_again = again(program, wrt) if wrt else None
-    compiled = fuse if fused else _as_it_is
-    known: dict[tuple[tuple[str, ...], str], CompiledHalves] = {}  # a Program takes long to hash
-    asked_for: dict[tuple[bool, ...], tuple[str, ...]] = {}
-    whole_number, plainly = len(names), not layer.constants
-
-    def runs_for(wanted: tuple[str, ...], way: str) -> CompiledHalves:
-        found = known.get((wanted, way))
-        if found is None:
-            found = known[wanted, way] = pair(program, wanted, way, fused)
-        return found
-
-    def names_of(needs: tuple[bool, ...]) -> tuple[str, ...]:
-        found = asked_for.get(needs)
-        if found is None:
-            found = asked_for[needs] = tuple(n for n, need in zip(names, needs) if need and n in wrt)
-        return found
-
-    def taken(args: tuple[Any, ...], common: torch.dtype | None) -> tuple[Any, ...]:
-        return args if common is None and plainly and len(args) == whole_number else layer.taken(args, common)
-
-    def called(run: Run, args: Sequence[Any], given: dict[str, Any]) -> Any:
-        if not any_autocast():
-            return compiled(run)(**given)
-        with _plain(args):
-            return compiled(run)(**given)
+    parts_of = _LayerRuns(layer, fused)
+    taken, called = parts_of.taken, parts_of.called
 
     def forward(ctx: Any, *args: Any) -> Any:
         """The values, and what the backward needs of them."""
@@ -181,8 +195,8 @@ def _keeping(layer: Signature, fused: bool) -> type[torch.autograd.Function]:
         if torch.compiler.is_compiling():
             wanted, runs = wrt, whole
         else:
-            wanted = names_of(ctx.needs_input_grad)
-            runs = runs_for(wanted, PLAIN if fused else variant(given))
+            wanted = parts_of.asked(ctx.needs_input_grad)
+            runs = parts_of.of(wanted, PLAIN if fused else variant(given))
         results = called(runs.forward, given, dict(zip(names, given)))
         values = results if isinstance(results, tuple) else (results,)
         ctx.wanted = wanted
@@ -201,9 +215,9 @@ def _keeping(layer: Signature, fused: bool) -> type[torch.autograd.Function]:
             found = _differentiable(layer, run, layer.taken(args, ctx.common), [grad_outputs[k] for k in floats])
         else:
             given = taken(args, ctx.common)
-            runs = whole if compiling else runs_for(wanted, PLAIN if fused else variant((*given, *grad_outputs)))
+            runs = whole if compiling else parts_of.of(wanted, PLAIN if fused else variant((*given, *grad_outputs)))
             held = dict(zip(names, given))
-            held.update(zip(runs.saved, saved[whole_number:]))
+            held.update(zip(runs.saved, saved[len(names) :]))
             inputs = {n: held[n] for n in (*runs.read, *runs.kept)}
             inputs.update((u, grad_outputs[k]) for u, k in zip(layer.upstream, floats))
             found = called(runs.backward, args, inputs)
