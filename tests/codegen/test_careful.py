@@ -227,6 +227,9 @@ LEFT: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
     "a difference of squares": lambda x: torch.sqrt((3 * x) ** 2 - x**2),
     "an exponential of another": lambda x: torch.exp(2 * x) / (1 + torch.exp(x)),
     "a product of logs": lambda x: torch.log(1 + torch.exp(x)) * torch.exp(x) + torch.exp(x),
+    "two in a matrix": lambda x: torch.log(torch.exp(x) + torch.exp(x / 2)),
+    "a matrix and a row": lambda x: torch.log(torch.exp(x) + torch.exp(2 * x[0])),
+    "a matrix and a column": lambda x: torch.log(torch.exp(3 * x[:, :1]) + torch.exp(x)),
     "x log of another": lambda x: x * torch.log(x**2 + 3),
 }
 

@@ -54,11 +54,18 @@ class Sums:
         return self.known[key], tuple(indices)
 
     def of_two(self, u: Term, v: Term) -> Term:
-        """``log(exp(u) + exp(v))``."""
+        """``log(exp(u) + exp(v))``, both over the same indices in the same order."""
         at = tuple(sorted(u.free | v.free, key=str))
-        x, y = (self.whole(t) if _plain(t, at) else self.value(t, at, hint)[0] for t, hint in ((u, "left"), (v, "right")))
+        x, y = (self._over(t, at, hint) for t, hint in ((u, "left"), (v, "right")))
         self.builder.begin("", "logaddexp", "logaddexp")
         return logaddexp(self.builder, x, y)[tuple(map(i_poly, at))]
+
+    def _over(self, t: Term, at: Sequence[Index], hint: str) -> Value:
+        """The term as a tensor over these indices in this order: its own, or a definition."""
+        if isinstance(t, Ref) and _plain(t, at) and self.dims.get(t.name) == tuple(i.size for i in at):
+            return self.whole(t)
+        self.builder.begin("", hint, hint)
+        return self.builder.define(hint, at, t)
 
     def whole(self, u: Term) -> Value:
         """The tensor that a reference with plain indices reads."""
