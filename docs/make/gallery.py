@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
 
 import torch
 
+from derivcheck.diagnosis.repair.clock import clock
 from docs.make.page import Page, page
 from examples.gallery import FAMILIES, LAYERS, Layer
 
@@ -18,22 +19,34 @@ HEAD = """# The gallery
 
 Layers and losses from papers: what each computes, its gradient derived for every size, the code that is generated, a
 backward as people write it with its proof, and the mistakes that people make in it with what derivcheck says of them. The
-layers stand in [`examples/gallery/`](../../examples/gallery), where tests and benchmarks take them, too; `make docs` writes
+layers stand in `examples/gallery/`, where tests and benchmarks take them, too; `make docs` writes
 these pages.
 
 Proof: of the hand-written backward, for every size. Mistakes: how many were found; of how many the line was named; for how
 many an edit was offered that makes every gradient right."""
 
 
-def pages(layers: Sequence[Layer]) -> list[Page]:
-    """The pages of layers, made by as many processes as there are processors."""
+def pages(layers: Sequence[Layer]) -> Iterator[Page]:
+    """The pages of layers as they are made, by as many processes as there are processors."""
     workers = min(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1, len(layers))
-    with ProcessPoolExecutor(workers, get_context("spawn"), torch.set_num_threads, (1,)) as pool:
-        return list(pool.map(_page, [layer.name for layer in layers]))
+    with ProcessPoolExecutor(workers, get_context("spawn"), _alone) as pool:
+        yield from pool.map(_page, [layer.name for layer in layers])
+
+
+def _alone() -> None:
+    """What a page says may not hang on what else the machine does: one thread, and searches that count its seconds alone."""
+    torch.set_num_threads(1)
+    clock.wall = 0.0
 
 
 def _page(name: str) -> Page:
     return page(LAYERS[name])
+
+
+def stored() -> list[Page]:
+    """The pages that are there."""
+    files = {layer.name: FOLDER / f"{layer.slug}.md" for layer in LAYERS.values()}
+    return [Page(name, file.read_text(encoding="utf-8")) for name, file in files.items() if file.is_file()]
 
 
 def table(made: Iterable[Page]) -> str:
@@ -44,7 +57,7 @@ def table(made: Iterable[Page]) -> str:
         lines += ["", f"## {family}", "", "| Layer | | Proof | Mistakes | Lines | Edits |", "|---|---|---|---|---|---|"]
         for layer in layers:
             p, n = by_name[layer.name], len(layer.mistakes)
-            link = f"[{layer.name.capitalize()}]({layer.slug}.md)"
+            link = f"[{layer.title}]({layer.slug}.md)"
             lines.append(
                 f"| {link} | {layer.about} | {p.status} | {p.found} of {n} | {p.located} of {n} | {p.repaired} of {n} |"
             )

@@ -4,71 +4,73 @@ from __future__ import annotations
 
 import ast
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from examples.gallery import Layer, Mistake
+from examples.gallery import FILES, Layer, Mistake
 
+BETWEEN = "\n\\end{aligned}\n$$\n\n$$\n\\begin{aligned}\n"
 FENCE = {"python": "python", "text": "text", "cuda": "cpp"}
 CALLED = {"python": "torch code", "text": "index text", "cuda": "CUDA source"}
 
 
 @dataclass(frozen=True)
 class Page:
-    """A page, and what the table of contents says of it.
-
-    Attributes:
-        layer: its name.
-        text: Markdown.
-        status: of the right backward's proof.
-        found: the mistakes that were found, ``located`` those whose line was named, ``repaired`` those with a right edit.
-    """
+    """A page, and what the table of contents says of it: it is read from the text, also of a page that was made before."""
 
     layer: str
     text: str
-    status: str
-    found: int
-    located: int
-    repaired: int
 
+    @property
+    def status(self) -> str:
+        """Of the right backward's proof: ``proved``, ``undecided`` or ``refuted``."""
+        return re.findall(r"^\*\*(\w+)\*\*", self.text, re.MULTILINE)[0].lower()
 
-@dataclass(frozen=True)
-class Told:
-    """What is said of a mistake: the report, and whether it holds the line and an edit."""
+    @property
+    def told(self) -> list[str]:
+        """What is said of each mistake."""
+        return re.findall(r"^```text\n(.*?)^```$", self.text.partition("## Mistakes")[2], re.MULTILINE | re.DOTALL)
 
-    text: str
-    found: bool
-    located: bool
-    repaired: bool
+    @property
+    def found(self) -> int:
+        """How many mistakes were found."""
+        return sum(bool(re.search(r"^refuted|^\S+: \d+ of \d+ gradients? do", t)) for t in self.told)
+
+    @property
+    def located(self) -> int:
+        """Of how many the line was named."""
+        return sum(bool(re.search(r"^ +line ", t, re.MULTILINE)) for t in self.told)
+
+    @property
+    def repaired(self) -> int:
+        """For how many an edit was offered that makes every gradient right."""
+        return sum("\nfix: " in t for t in self.told)
 
 
 def page(layer: Layer) -> Page:
     """The page of a layer."""
-    verdict, status = _verdict(layer)
-    told = [_told(layer, m) for m in layer.mistakes]
-    fence = FENCE[layer.language]
+    fence, source = FENCE[layer.language], FILES[layer.name]
     parts = [
-        f"# {layer.name.capitalize()}",
+        f"# {layer.title}",
         layer.about,
         f"Source: {layer.source}",
         "## Forward",
         _block(layer.forward_listing, fence),
         _dimensions(layer),
         "## Derivation",
-        _formulas(layer.derivation, "index"),
+        _derivation(layer.derivation),
         *_matrix(layer),
         "## Generated code",
         _block(_code(layer.derivation.source()), "python"),
         "## A backward written by hand",
         _block(layer.listing, fence),
-        verdict,
+        _verdict(layer),
         "## Mistakes",
-        *(part for m, t in zip(layer.mistakes, told) for part in _mistake(layer, m, t)),
+        *(part for m in layer.mistakes for part in _mistake(layer, m)),
         "---",
-        f"Written by `make docs` from [`examples/gallery/`](../../examples/gallery). {_lines_of(layer)}",
+        f"Written by `make docs` from [`examples/gallery/{source}`](../../examples/gallery/{source}). {_lines_of(layer)}",
     ]
-    sums = [sum(getattr(t, a) for t in told) for a in ("found", "located", "repaired")]
-    return Page(layer.name, "\n\n".join(p.strip("\n") for p in parts if p) + "\n", status, *sums)
+    return Page(layer.name, "\n\n".join(p.strip("\n") for p in parts if p) + "\n")
 
 
 def _block(text: str, language: str) -> str:
@@ -95,10 +97,15 @@ def _lines_of(layer: Layer) -> str:
 
 
 def _formulas(d: Any, style: str) -> str:
-    """The derivation's blocks, a level lower, without its title and code; its conditions as sentences."""
+    """The derivation's blocks, a level lower, without its title and code; the formulas of a block below each other."""
     text = d.to_markdown(style=style).partition("\n## Generated torch code")[0].partition("\n")[2].strip()
-    text = re.sub(r"^## (Conditions|How it was found)\n\n((?:- .*\n?)+)", _as_sentence, text, flags=re.MULTILINE)
-    return re.sub(r"^## ", "### ", text, flags=re.MULTILINE)
+    return re.sub(r"^## ", "### ", text.replace(BETWEEN, " \\\\\n"), flags=re.MULTILINE)
+
+
+def _derivation(d: Any) -> str:
+    """The derivation in indices, its conditions as sentences."""
+    lists = r"^### (Conditions|How it was found)\n\n((?:- .*\n?)+)"
+    return re.sub(lists, _as_sentence, _formulas(d, "index"), flags=re.MULTILINE)
 
 
 def _as_sentence(found: re.Match[str]) -> str:
@@ -116,14 +123,16 @@ def _matrix(layer: Layer) -> list[str]:
 
 
 def _code(source: str) -> str:
-    """The function of a generated file without its docstring and its test of shapes."""
+    """The function of a generated file without its docstring and its test of shapes, and the helpers that it calls."""
     tree, lines = ast.parse(source), source.splitlines()
     function = next(n for n in tree.body if isinstance(n, ast.FunctionDef))
     head = lines[function.lineno - 1 : function.body[0].lineno - 1]
     rest = [n for n in function.body if not _is_docstring(n) and not _tests_shapes(n)]
     sizes = [ast.unparse(a) for n in function.body if isinstance(n, ast.Try) for a in n.body if _reads_sizes(a)]
     said = [f"    # {ast.get_docstring(function)}", *(f"    {a}" for a in sizes)]
-    return "\n".join([*head, *said, *lines[rest[0].lineno - 1 : function.end_lineno]])
+    shown = "\n".join([*head, *said, *lines[rest[0].lineno - 1 : function.end_lineno]])
+    helpers = [n for n in tree.body if isinstance(n, ast.FunctionDef) and n.name != "_shape_error" and f"{n.name}(" in shown]
+    return "\n\n\n".join([shown, *("\n".join(lines[n.lineno - 1 : n.end_lineno]) for n in helpers if n is not function)])
 
 
 def _reads_sizes(node: ast.stmt) -> bool:
@@ -138,18 +147,18 @@ def _tests_shapes(node: ast.stmt) -> bool:
     return isinstance(node, ast.Try) or (isinstance(node, ast.If) and any(isinstance(n, ast.Raise) for n in node.body))
 
 
-def _verdict(layer: Layer) -> tuple[str, str]:
-    """What is known of the right backward, and its proof's status."""
+def _verdict(layer: Layer) -> str:
+    """What is known of the right backward."""
     proof = layer.prove(layer.right)
     if proof.status == "proved":
         first, *rest = str(proof).splitlines()
         told = [line for line in rest if line.startswith(("under", "by these"))]
-        return f"**Proved**{'; '.join([first, *told]).removeprefix('proved')}.", proof.status
+        return f"**Proved**{'; '.join([first, *told]).removeprefix('proved')}."
     said = [f"**{proof.status.capitalize()}**, says `dc.prove`:", "", _block(str(proof), "text")]
     if layer.file is None:
         report = str(layer.check(layer.right)).splitlines()
         said += ["", "`dc.check` says:", "", _block("\n".join(_shortened(line) for line in report), "text")]
-    return "\n".join(said), proof.status
+    return "\n".join(said)
 
 
 def _shortened(line: str) -> str:
@@ -158,30 +167,24 @@ def _shortened(line: str) -> str:
     return f"{head} probes" if colon else line
 
 
-def _told(layer: Layer, mistake: Mistake) -> Told:
-    """What derivcheck says of a mistake: a check of torch code, a proof of index text and CUDA source."""
-    backward = layer.mistaken(mistake)
-    if layer.language == "python":
-        report = layer.check(backward)
-        fix = next((r.fix for r in report if r.fix is not None), None)
-        said, found = str(report), report.faulty
-    else:
-        proof = layer.prove(backward)
-        said, fix, found = str(proof), proof.fix, proof.status == "refuted"
-    lines = [line for line in said.splitlines() if not line.lstrip().startswith("next: ")]
-    text = "\n".join(lines)
-    return Told(text if fix is None else f"{text}\n\nfix: {fix}", found, _has_line(text), fix is not None)
-
-
-def _has_line(text: str) -> bool:
-    return re.search(r"^ +line ", text, re.MULTILINE) is not None
-
-
-def _mistake(layer: Layer, mistake: Mistake, told: Told) -> list[str]:
+def _mistake(layer: Layer, mistake: Mistake) -> list[str]:
     """The section of a mistake: why people make it, the line, and what is said."""
     old, new = _lines(layer.listing, mistake)
     diff = "\n".join([*(f"- {line}" for line in old), *(f"+ {line}" for line in new)])
-    return [f"### {mistake.name.capitalize()}", mistake.why, _block(diff, "diff"), _block(told.text, "text")]
+    return [f"### {mistake.name.capitalize()}", mistake.why, _block(diff, "diff"), _block(_told(layer, mistake), "text")]
+
+
+def _told(layer: Layer, mistake: Mistake) -> str:
+    """What derivcheck says of a mistake: a check of torch code, a proof of index text and CUDA source; and its fix."""
+    backward = layer.mistaken(mistake)
+    if layer.language == "python":
+        report = layer.check(backward)
+        said, fix = str(report), next((r.fix for r in report if r.fix is not None), None)
+    else:
+        proof = layer.prove(backward)
+        said, fix = str(proof), proof.fix
+    text = "\n".join(line for line in said.splitlines() if not line.lstrip().startswith("next: "))
+    return text if fix is None else f"{text}\n\nfix: {replace(fix, alternatives=())}"
 
 
 def _lines(listing: str, mistake: Mistake) -> tuple[list[str], list[str]]:
