@@ -24,7 +24,8 @@ class Page:
     @property
     def status(self) -> str:
         """Of the right backward's proof: ``proved``, ``undecided`` or ``refuted``."""
-        return re.findall(r"^\*\*(\w+)\*\*", self.text, re.MULTILINE)[0].lower()
+        found: list[str] = re.findall(r"^\*\*(\w+)\*\*", self.text, re.MULTILINE)
+        return found[0].lower()
 
     @property
     def told(self) -> list[str]:
