@@ -46,20 +46,25 @@ def main() -> int:
     parser.add_argument("--rows", type=int, default=1, help="every how manieth sample of the catalogue")
     parser.add_argument("--seeds", type=int, default=40, help="random Programs of each kind")
     parser.add_argument("--lines", type=int, default=12, help="lines of a page at most")
+    parser.add_argument("--styles", nargs="*", default=list(PAGES), help="the styles that are read")
+    parser.add_argument("--seconds", type=float, default=3600.0, help="stop after so long")
     asked = parser.parse_args()
     read: Counter[str] = Counter()
     wrong: Counter[str] = Counter()
     start = time.perf_counter()
     for source in sources(asked.rows, asked.seeds):
-        for name, page in PAGES.items():
-            found = page(source).lines
+        if time.perf_counter() - start > asked.seconds:
+            print(f"stopped before {source.name}")
+            break
+        for name in asked.styles:
+            found = PAGES[name](source).lines
             few = found if len(found) <= asked.lines else random.Random(0).sample(found, asked.lines)
             for line in few:
                 read[name] += 1
                 if said := faults(line):
                     wrong[name] += 1
                     print(f"{source.name}, {name}: {said[0]}")
-    for name in PAGES:
+    for name in asked.styles:
         print(f"{name:15} {read[name]:6} formulas, {read[name] - wrong[name]:6} read back ({1 - wrong[name] / read[name]:.2%})")
     print(f"{time.perf_counter() - start:.0f} s")
     return int(any(wrong.values()))
