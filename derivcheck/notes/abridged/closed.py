@@ -109,15 +109,17 @@ def without_sums_of_nothing(forward: Program, back: Program, each: bool = False)
         return _shortest(tidied(factored(inline(without_deviations(t, means), gone))))
 
     found = []
+    read = set(back.outputs)  # what stays: outputs, and what a definition before it reads
     for d in back.definitions:
         if d.recurrent:
             d = replace(d, term=inline(d.term, gone))
         elif d.name not in forward.names:
             paths = tuple(Path(p.through, term) for p in d.paths if (term := cleaned(p.term)) is not ZERO)
             d = replace(d, term=cleaned(d.term), paths=paths)
-            if d.name not in back.outputs and (d.term is ZERO or not each and _another(d.term)):
+            if d.name not in read and (d.term is ZERO or not each and _another(d.term)):
                 gone[d.name] = (d.indices, d.term)
                 continue
+        read |= d.term.names
         found.append(d)
     return replace(back, definitions=tuple(found)).needed(back.outputs)
 
