@@ -21,6 +21,7 @@ MOST = 60
 _WORD = re.compile(r"[A-Za-z]{3,}")
 _NAME = re.compile(r"(?<![\w.`'])([^\W\d]\w*)(\[[^\[\]]*\])?(?![\w(])")
 _PATH = re.compile(r"(\bthe path through )([^\W\d]\w*)")
+_NOUN, _WORDS = re.compile(r" [a-z]{3,}\b"), ("mean", "sum", "output", "product", "variance")
 _CODE = re.compile(r"(`[^`]*`)")
 
 
@@ -35,6 +36,8 @@ def in_own_names(sentence: str, forward: Program, adjoint: Program) -> str:
     def new(m: re.Match[str]) -> str:
         """The name and positions as a reader knows them: the user's variable, ``the gradient of`` one, letters for indices."""
         name, at = m[1], m[2] or ""
+        if not at and _is_english(m):
+            return name
         base = name.removesuffix("_detached").removesuffix("_bar")
         if name in shown:
             return shown[name]
@@ -51,6 +54,12 @@ def in_own_names(sentence: str, forward: Program, adjoint: Program) -> str:
     parts = _CODE.split(sentence)
     said = "".join(p if p.startswith("`") else _NAME.sub(new, p) for p in parts) if indices or shown else sentence
     return said.replace("in the gradient of the gradient of", "in the gradient of")
+
+
+def _is_english(m: re.Match[str]) -> bool:
+    """Whether what looks like a tracer's name is a word of the sentence: an article, or ``the mean``."""
+    before, after = m.string[: m.start()], m.string[m.end() :]
+    return (m[1] == "a" and _NOUN.match(after) is not None) or (m[1] in _WORDS and before.endswith((" the ", "The ")))
 
 
 def _letter(name: str) -> str:

@@ -125,3 +125,15 @@ def test_where_alone_it_is_wrong() -> None:
 
 def test_wrong_everywhere_is_not_told_apart() -> None:
     assert dc.check(softplus, {"x": drawn(4, 3)}, of_its_output)["x"].only_where == ""
+
+
+def test_an_article_is_no_name_of_the_tracers() -> None:
+    def preference(chosen: Tensor, rejected: Tensor) -> Tensor:
+        return -F.logsigmoid(0.1 * (chosen - rejected)).mean()  # the tracer calls a step of it ``a``
+
+    def backward(grad_output: Tensor, chosen: Tensor, rejected: Tensor) -> dict[str, Tensor]:
+        weight = torch.sigmoid(-0.1 * (chosen - rejected))
+        return {"chosen": -grad_output * weight / len(chosen), "rejected": grad_output * weight / len(chosen)}
+
+    data = {n: torch.linspace(-1, k, 5, dtype=torch.float64) for k, n in enumerate(("chosen", "rejected"))}
+    assert "a factor 10 too many" in str(dc.check(preference, data, backward)["chosen"].diagnosis)
