@@ -72,7 +72,8 @@ def formula_rows(f: Formula) -> list[str]:
                 rows[-1] += f" {p}"
     if f.note:
         note = rf"\text{{({f.note})}}"
-        if visible(rows[-1]) + len(f.note) > _WIDTH:
+        wide = sum(1 if c.isascii() else 2 for c in f.note)
+        if visible(rows[-1]) + wide > _WIDTH:
             rows.append(rf"&\quad {note}")
         else:
             rows[-1] += rf" \quad {note}"

@@ -56,6 +56,21 @@ def matrix_blocks(ink: type[TermWriter], table: Symbols, page: Shown, style: Sty
     return [Passage(words["forward"], tuple(ahead)), Passage(words["gradients"], tuple(back), tuple(said))]
 
 
+def pieces(text: str) -> tuple[str, ...]:
+    """A sum of matrices in pieces that may stand on lines of their own: what is within brackets stays together.
+
+    >>> pieces(r"A B + \\left(C - D\\right) E - F_{i + 1}")
+    ('A B', '+ \\\\left(C - D\\\\right) E', '- F_{i + 1}')
+    """
+    depth, start, out = 0, 0, []
+    for k, c in enumerate(text):
+        depth += (c in "({[⟨") - (c in ")}]⟩")
+        if depth == 0 and k > start and text[k - 1 : k + 2] in (" + ", " - "):
+            out.append(text[start : k - 1])
+            start = k
+    return (*out, text[start:])
+
+
 class Matrices:
     """Writes terms as matrices.
 
@@ -85,8 +100,8 @@ class Matrices:
             if found[0] is not None:
                 rights: list[tuple[str, ...]] = []
                 for f in found:
-                    if f is not None and (f.text,) not in rights:
-                        rights.append((f.text,))
+                    if f is not None and pieces(f.text) not in rights:
+                        rights.append(pieces(f.text))
                 return Formula(left, tuple(rights), words["stop"] if d.stop else "")
         texts = tuple(tuple(self.w.addends(t)) for t in terms)
         return Formula(self.w.head(d), texts, words["indexform"])

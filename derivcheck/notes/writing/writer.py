@@ -10,7 +10,7 @@ from derivcheck.notation.integers.atoms import Entry, Extreme, Floor
 from derivcheck.notation.integers.polynomials import Atom, Index, Poly, Size, as_poly
 from derivcheck.notation.integers.relations import FLIPPED
 from derivcheck.notation.program.definitions import Definition
-from derivcheck.notation.terms.build import add, neg, power
+from derivcheck.notation.terms.build import add, mul, neg, power
 from derivcheck.notation.terms.nodes import Add, Bracket, Func, Mul, Number, Over, Pow, Ref, SizeOf, Term, is_negative
 from derivcheck.notes.symbols.symbol import Symbol
 from derivcheck.notes.symbols.symbols import Symbols
@@ -20,7 +20,17 @@ from derivcheck.notes.writing.remainders import remainder
 from derivcheck.notes.writing.sides import sides
 
 SUM, PRODUCT, POWER, ATOM = range(4)
+WIDE = 420  # letters of LaTeX that are surely wider than a page
 Spelt = tuple[str, int]
+
+
+def _multiplied_out(t: Term) -> Term:
+    """A product with one long sum in it as a sum of products; any other term as it is."""
+    sums = [a for a in t.args if isinstance(a, Add) and chosen(a) is None] if isinstance(t, Mul) else []
+    if not isinstance(t, Mul) or len(sums) != 1 or len(sums[0].args) < 3:
+        return t
+    rest = [a for a in t.args if a is not sums[0]]
+    return add(*(mul(*rest, a) for a in sums[0].args))
 
 
 class BoundOver(NamedTuple):
@@ -367,13 +377,19 @@ class TermWriter:
         return self.bracketed(self.term(operand), b.relation, "0")
 
     def addends(self, t: Term) -> list[str]:
-        """The term in pieces that may stand on lines of their own: the addends of a sum, each but the first with its sign."""
-        if not isinstance(t, Add) or chosen(t) is not None:
-            return [self.term(t)]
+        """The term in pieces that may stand on lines of their own: the addends of a sum, each but the first with its sign.
+
+        A factor before a bracket that no line holds goes to each addend in it: no line breaks inside a bracket.
+        """
         out: list[str] = []
-        for a in with_sizes(t.args):
-            text = self.term(a, SUM if is_negative(a) else PRODUCT)
-            out.append(text if not out else f"- {text[1:].lstrip()}" if text.startswith("-") else f"+ {text}")
+        for a in with_sizes(t.args) if isinstance(t, Add) and chosen(t) is None else [t]:
+            text = self.term(a, SUM if is_negative(a) or a is t else PRODUCT)
+            if len(text) >= WIDE and (more := _multiplied_out(a)) is not a:
+                pieces = self.addends(more)
+            else:
+                pieces = [text]
+            for p in pieces:
+                out.append(p if not out or p[:2] in ("+ ", "- ") else f"- {p[1:].lstrip()}" if p[0] == "-" else f"+ {p}")
         return out
 
     def head(self, d: Definition) -> str:
