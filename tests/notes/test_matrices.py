@@ -290,7 +290,7 @@ def check(forward: Program, back: Program) -> list[str]:
         for place in itertools.product(*(range(lengths[i]) for i in lead)):
             expected = np.asarray(numbers[d.name])[place]
             for text in f.rights:
-                found = Reader(text[0], Batch(at_batch, lengths, dict(zip(lead, place)))).whole()
+                found = Reader(" ".join(text), Batch(at_batch, lengths, dict(zip(lead, place)))).whole()
                 want = expected[:, None] if np.ndim(expected) == 1 else expected
                 found = np.asarray(found).reshape(()) if np.ndim(want) == 0 else found
                 if f.left.endswith(r"^{\top}"):
