@@ -67,7 +67,7 @@ release: .venv/.docs
 	RELEASE_SEEDS=$(RELEASE_SEEDS) RELEASE_KILLS=$(RELEASE_KILLS) RELEASE_KILLS_RESUMED=$(RELEASE_KILLS_RESUMED) $(BIN)/pytest -v -rs --durations=5 release
 
 clean:
-	rm -rf .venv derivcheck-out site build dist *.egg-info
+	rm -rf .venv derivcheck-out site jupyter_execute build dist *.egg-info
 
 # A stamp is newer than the files that say what to install; a second run starts at once.
 .venv/.runs: pyproject.toml constraints.txt | .venv/bin/python
