@@ -46,6 +46,17 @@ def turned(x: Tensor, y: Tensor) -> Tensor:
     return (x.mT.exp() * y).mT * x
 
 
+def rows_after_columns(x: Tensor, v: Tensor, y: Tensor) -> tuple[Tensor, ...]:
+    """What bands of columns put together within a band of rows is then read by the rows."""
+    h = x + v.unsqueeze(-1)
+    return h.logsumexp(1), torch.where(y > x, torch.sqrt(y**2 + 1), x).unsqueeze(1), x.square().sum(0)
+
+
+def columns_within_rows(x: Tensor, y: Tensor, u: Tensor) -> tuple[Tensor, ...]:
+    h = torch.tanh(y @ u) @ u.mT
+    return h @ F.silu(x).mT, (y * h).sum(1), h @ u
+
+
 CASES: dict[str, Case] = {
     "layer norm": (layer_norm, ((9, 5), (5,), (5,))),
     "batch norm": (lambda x, w: F.batch_norm(x, None, None, w, training=True), ((4, 5, 2, 3), (5,))),
@@ -59,6 +70,8 @@ CASES: dict[str, Case] = {
     "sums over rows": (columns, ((9, 5), (9, 5))),
     "turned": (turned, ((9, 5), (5, 9))),
     "broadcast": (lambda x, y: torch.tanh(x * y) + y, ((9, 1), (1, 5))),
+    "rows after columns": (rows_after_columns, ((9, 5), (9,), (9, 5))),
+    "columns within rows": (columns_within_rows, ((9, 5), (9, 5), (5, 3))),
     "network": (lambda x, w, u: torch.tanh(torch.relu(x @ w) @ u), ((9, 4), (4, 6), (6, 3))),
 }
 

@@ -231,6 +231,8 @@ LEFT: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
     "a matrix and a row": lambda x: torch.log(torch.exp(x) + torch.exp(2 * x[0])),
     "a matrix and a column": lambda x: torch.log(torch.exp(3 * x[:, :1]) + torch.exp(x)),
     "x log of another": lambda x: x * torch.log(x**2 + 3),
+    "a number's own logarithm": lambda x: x + (torch.log(torch.exp(0 * x[:, 0]).sum()) + 0 * x[:, 0]).sum(),
+    "rows picked from a softmax": lambda x: (e := torch.exp(x[:, [0, 2]]))[[0, 2]] / e.sum(0),
 }
 
 

@@ -35,11 +35,21 @@ def scanned(x: Tensor) -> Tensor:
     return torch.cumprod(torch.sigmoid(x), 0) * torch.cumprod(x, 1)
 
 
+def another_name(x: Tensor, y: Tensor) -> Tensor:
+    """The largest of each row by a second name, which a sum alone reads; the sum comes first."""
+    one = 2 * torch.exp(x.amax(1, keepdim=True))
+    other = 3 * torch.exp(x.amax(1, keepdim=True))
+    top = torch.log(one + other)
+    p = torch.softmax(top + 0 * x, 0)
+    return y + (top * 1).sum() + (p * 1).sum() + 0 * x
+
+
 CASES: dict[str, tuple[Callable[..., Any], tuple[tuple[int, ...], ...]]] = {
     "compositing": (compositing, ((3, 5), (3, 5, 2))),
     "shifted": (shifted, ((4, 6),)),
     "a part is returned": (whole_and_part, ((4, 6),)),
     "products so far": (scanned, ((4, 3),)),
+    "another name": (another_name, ((4, 6), (4, 6))),
 }
 
 
@@ -73,6 +83,23 @@ def test_gradients_are_autograds_and_inputs_stay(name: str, rows: int) -> None:
         for h, w in zip(found, wanted, strict=True):
             torch.testing.assert_close(h, w.detach(), rtol=1e-10, atol=1e-12)
     assert all(torch.equal(inputs[n], t) for n, t in before.items())
+
+
+def test_three_dimensions_times_a_vector_beside_a_matrix_to_spare() -> None:
+    """The matrix's rows do not lie one behind the other: torch cannot write such a product into it."""
+
+    def f(a: Tensor, v: Tensor) -> Tensor:
+        e = torch.exp(a.mT[:, :, None] * v)
+        h = e.diagonal(0, 0, 1) / e.sum(1)
+        return h * 1.3 + h.cos()
+
+    a, v = torch.rand(3, 3, dtype=torch.float64), torch.rand(3, dtype=torch.float64)
+    leaves = a.clone().requires_grad_(), v.clone().requires_grad_()
+    up = torch.rand(3, 3, dtype=torch.float64).mT
+    wanted = torch.autograd.grad(f(*leaves), leaves, up)
+    _, grads = dc.derive(f, dims={"a": "N N", "v": "N"}).compile()(a=a, v=v, grad_output=up)
+    for h, w in zip(grads.values(), wanted, strict=True):
+        torch.testing.assert_close(h, w, rtol=1e-10, atol=1e-12)
 
 
 def test_a_product_so_far_is_torchs() -> None:

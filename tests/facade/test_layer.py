@@ -126,11 +126,17 @@ def pooled(x: torch.Tensor) -> torch.Tensor:
     return F.max_pool2d(x, 3, 2, 1)
 
 
+def picked(x: torch.Tensor, i: torch.Tensor) -> torch.Tensor:
+    """Negative places are counted by the shape of what they are in, which no gradient reads."""
+    return (2 * x)[i][:, i]
+
+
 LAYERS: dict[str, tuple[Callable[..., torch.Tensor], Callable[[int], list[torch.Tensor]]]] = {
     "norm": (norm, lambda n: [torch.randn(n, 6), torch.randn(6), torch.randn(6)]),
     "loss": (loss, lambda n: [torch.randn(n, 6), torch.randint(6, (n,))]),
     "pooled": (pooled, lambda n: [torch.randn(n, 2, 7, 6)]),
     "attention": (attention, lambda n: [torch.randn(n, 5, 3), torch.randn(n, 4, 3), torch.randn(n, 4, 7)]),
+    "picked": (picked, lambda n: [torch.randn(n, n), torch.randint(-n, n, (n,))]),
 }
 
 

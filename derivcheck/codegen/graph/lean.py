@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from derivcheck.codegen.graph.looping import LoopingWriter
 from derivcheck.codegen.graph.names import Names
-from derivcheck.codegen.graph.nodes import FLOAT, NUMBER, ONE_SIZE, SCALAR, Node
+from derivcheck.codegen.graph.nodes import FLOAT, NUMBER, ONE_SIZE, SCALAR, Node, folds
 from derivcheck.codegen.graph.spell import NodeSpelling
 
 _VIEWS = frozenset({"permute", "unsqueeze", "reshape", "expand", "slice", "select", "diagonal", "select_or_0", "item"})
@@ -39,8 +39,6 @@ _OWN = frozenset(
     "dot",
 }
 # what makes a tensor of its own
-
-
 _SUMS = frozenset({"sum", "mean", "matmul", "einsum", "dot", "amax", "amin"})
 KEPT = 1 << 40  # what is returned is read after everything
 MANY = 300  # from so many operations on their order stays
@@ -87,6 +85,7 @@ class LeanWriter(LoopingWriter):
         self.said: set[str] = set()  # definitions that have a line of their own
         self.mine: dict[Node, str] = {}  # tensors that a statement of ours made, each with a variable
         self.free: list[Node] = []
+        self.gone: set[Node] = set()  # those whose variable is no more
         self.looped: dict[str, str] = {}  # what loops have made, each with a variable
         self.last_of: dict[str, int] = {}  # when a variable that is no operation's is read for the last time
 
@@ -258,7 +257,7 @@ class LeanWriter(LoopingWriter):
         ahead = [k for k in range(self.at, len(self.order)) if self.order[k] in below and self.known(self.order[k]) is None]
         while ahead and self.at <= ahead[-1]:
             self._next(name, node)
-        if self.known(node) != name:
+        if self.known(node) != name and self.gone.isdisjoint(self._bases(node)):  # else nobody reads this other name
             self.line(f"{name} = {self.text(node)}")
 
     def _next(self, name: str | None = None, node: Node | None = None) -> None:
@@ -303,6 +302,7 @@ class LeanWriter(LoopingWriter):
             if any(m.dims == n.dims and m.kind == FLOAT for m in self.order[self.at :]):
                 self.free.append(n)
             else:
+                self.gone.add(n)
                 self.line(f"del {self.mine.pop(n)}")
         for name in [name for name in self.looped if self.last_of.get(name, 0) <= self.at]:
             self.line(f"del {self.looped.pop(name)}")
@@ -356,7 +356,7 @@ class LeanWriter(LoopingWriter):
             base, index, value = n.args
             if self._mine(base, n, (index, value)):
                 return f"{self._take(base)}.scatter_add_({n.params[0]}, {self.text(index)}, {self.text(value)})"
-        if n.op in ("matmul", "addmm") and (spare := self._spare(n)):
+        if n.op in ("matmul", "addmm") and not folds(n) and (spare := self._spare(n)):
             return f"torch.{n.op}({', '.join(self.text(a) for a in n.args)}{spare})"
         return None
 

@@ -205,3 +205,10 @@ def _indices(param: Any) -> frozenset[Index]:
     if isinstance(param, tuple):
         return frozenset().union(*(_indices(p) for p in param)) if param else frozenset()
     return frozenset()
+
+
+def folds(node: Node) -> bool:
+    """Whether torch computes a product of matrices with dimensions folded into one: it then fails with an ``out=`` whose rows
+    do not lie one behind the other."""
+    ranks = [a.rank for a in node.args]
+    return node.op == "matmul" and max(ranks) > 2 and min(ranks) <= 2

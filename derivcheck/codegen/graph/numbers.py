@@ -228,8 +228,8 @@ class Speller:
             return row.torch, ATOM
         if row.math:
             return f"math.{row.name}({', '.join(self.number(a) for a in term.args)})", ATOM
-        inner = ", ".join(f"torch.tensor({self.number(a)}, dtype=torch.float64)" for a in term.args)
-        return f"{row.torch.format(inner)}.item()", ATOM
+        inner = [f"torch.tensor({self.number(a)}, dtype=torch.float64)" for a in term.args]
+        return f"{row.torch.format(*inner)}.item()", ATOM
 
 
 def rational(value: Fraction) -> Spelled:

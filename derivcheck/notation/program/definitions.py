@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from derivcheck.notation.integers.polynomials import Index, Poly
 from derivcheck.notation.terms.nodes import Term
@@ -109,6 +109,10 @@ class Definition:
     def recurrent(self) -> bool:
         """Whether it refers to itself (a scan)."""
         return self.name in self.term.names
+
+    def calling(self, names: set[str]) -> Definition:
+        """The same where only these tensors are left: without a call that reads another, be it for its shape alone."""
+        return self if self.spelling is None or names.issuperset(self.spelling.names) else replace(self, spelling=None)
 
 
 @dataclass(frozen=True)

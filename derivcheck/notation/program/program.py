@@ -111,14 +111,19 @@ class Program:
         return all(r.holds(sizes) for r in self.requires)
 
     def needed(self, outputs: Iterable[str]) -> Program:
-        """The same Program with only the definitions that these outputs need."""
+        """The same Program with only the definitions that these outputs need.
+
+        A call that reads one of the others, for its shape, is none any more: there the term is computed.
+        """
         outputs = tuple(outputs)
         wanted = set(outputs)
         kept: set[str] = set()
         while True:  # recurrences may need each other, and what stands behind them
             more = [d for d in reversed(self.definitions) if d.name in wanted and d.name not in kept]
             if not more:
-                return replace(self, definitions=tuple(d for d in self.definitions if d.name in kept), outputs=outputs)
+                left = kept.union(self.inputs)
+                own = (d for d in self.definitions if d.name in kept)
+                return replace(self, definitions=tuple(d.calling(left) for d in own), outputs=outputs)
             for d in more:
                 kept.add(d.name)
                 wanted |= d.term.names.union(*(p.names for p in d.dims))

@@ -109,6 +109,7 @@ class Banded:
         for name in nodes:
             scope.variables[name] = scope.names.new(name)
         targets = {name: place for name, place in places.items() if name not in nodes}
+        scope.variables.update((name, place.variable) for name, place in targets.items())  # a band of it is read here, too
         write(inner, self.items, scope, self.names(), targets)
         for name, (variable, added) in places.items():
             if name in nodes and not inner.placed(nodes[name], variable):

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from derivcheck.codegen.graph.lean import FUNCTIONS, KEPT, UNARY, LeanWriter
 from derivcheck.codegen.graph.names import Names
-from derivcheck.codegen.graph.nodes import FLOAT, NUMBER, Node
+from derivcheck.codegen.graph.nodes import FLOAT, NUMBER, Node, folds
 from derivcheck.codegen.graph.spell import NodeSpelling
 
 _TWO = frozenset({"add", "sub", "mul", "div"})
@@ -102,7 +102,7 @@ class PlacedWriter(LeanWriter):
             return f"torch.{n.op}({self.text(n.args[0])}, {self.text(n.args[1])})"
         if n.op in _TWO and n.op in ("add", "mul") and n.args[0].kind == NUMBER and floats:
             return f"torch.{n.op}({self.text(n.args[1])}, {self.text(n.args[0])})"
-        if n.op in ("matmul", "addmm"):
+        if n.op in ("matmul", "addmm") and not folds(n):
             return f"torch.{n.op}({', '.join(self.text(a) for a in n.args)})"
         if floats and (n.op in UNARY or n.op == "func" and n.params[0] in FUNCTIONS):
             return f"torch.{n.op if n.op in UNARY else n.params[0]}({self.text(n.args[0])})"
