@@ -57,6 +57,12 @@ def columns_within_rows(x: Tensor, y: Tensor, u: Tensor) -> tuple[Tensor, ...]:
     return h @ F.silu(x).mT, (y * h).sum(1), h @ u
 
 
+def read_both_ways(x: Tensor) -> Tensor:
+    """The probabilities by their rows and by their columns, in one loop of the backward."""
+    h = x.cumsum(0)
+    return torch.softmax(h @ x.mT / 2, -1) @ h
+
+
 CASES: dict[str, Case] = {
     "layer norm": (layer_norm, ((9, 5), (5,), (5,))),
     "batch norm": (lambda x, w: F.batch_norm(x, None, None, w, training=True), ((4, 5, 2, 3), (5,))),
@@ -70,6 +76,7 @@ CASES: dict[str, Case] = {
     "sums over rows": (columns, ((9, 5), (9, 5))),
     "turned": (turned, ((9, 5), (5, 9))),
     "broadcast": (lambda x, y: torch.tanh(x * y) + y, ((9, 1), (1, 5))),
+    "read both ways": (read_both_ways, ((4, 9, 5),)),
     "rows after columns": (rows_after_columns, ((9, 5), (9,), (9, 5))),
     "columns within rows": (columns_within_rows, ((9, 5), (9, 5), (5, 3))),
     "network": (lambda x, w, u: torch.tanh(torch.relu(x @ w) @ u), ((9, 4), (4, 6), (6, 3))),

@@ -41,7 +41,7 @@ class BandSplit:
         results = {self.real(self.meant[name]) for name in self.kept}
         self.plan: BandPlan | None = best(order, self.meant, results, () if depth else results)
         self.before: list[tuple[str, Node]] = []
-        self.slices: dict[Node, Slice] = {}
+        self.slices: dict[tuple[Node, int], Slice] = {}
         self.read: dict[Node, None] = {}
         self.bodies: dict[Node, Node] = {}
         self.moved: dict[Node, Node] = {}
@@ -139,9 +139,9 @@ class BandSplit:
         whole = self._outside(a)
         if place is None:
             return whole
-        found = self.slices.get(whole)
+        found = self.slices.get((whole, place))
         if found is None:
-            found = self.slices[whole] = Slice(self.fresh(), whole, place)
+            found = self.slices[whole, place] = Slice(self.fresh(), whole, place)
         return Node("var", (), (found.name,), self._band(a.dims, place), a.kind, frozenset())
 
     def _outside(self, a: Node) -> Node:
