@@ -18,6 +18,7 @@ from derivcheck.codegen.rewriting.pinned import pinned
 from derivcheck.notation.integers.polynomials import Size
 from derivcheck.notation.program.definitions import Input
 from derivcheck.notation.program.program import Program
+from derivcheck.notation.terms.walk import refs
 
 _HELD_BY_NOBODY = frozenset({"scaled_dot_product_attention"})  # its probabilities, of all pairs of places
 
@@ -88,8 +89,13 @@ def halves(
 
 
 def _again(forward: Program, items: Items, own: set[str]) -> set[str]:
-    """The forward's definitions that are computed again in the backward: what torch's own kernels do not hold either."""
-    inner = {d.name for d in forward.definitions if d.rule in _HELD_BY_NOBODY and d.name not in forward.outputs}
+    """The forward's definitions that are computed again in the backward: what torch's own kernels do not hold either.
+
+    What the operator gives is not among them: other code may ask where it is equal to its own maximum, and computed in another
+    way it has other last digits.
+    """
+    given = {r.name for d in forward.definitions if d.rule not in _HELD_BY_NOBODY for r in refs(d.term)}
+    inner = {d.name for d in forward.definitions if d.rule in _HELD_BY_NOBODY} - {*forward.outputs, *given}
     found: set[str] = set()
     for name, item in reversed(items):
         if name not in own or name in found:
