@@ -25,6 +25,12 @@ def test_two_ranks(rows: tuple[int, ...], step: Any, says: str) -> None:
     assert not says or all(str(r.diagnosis).startswith(says) for r in report), report
 
 
+def test_two_ranks_that_are_never_reduced() -> None:
+    report = dc.check_accumulation(network(), nn.MSELoss(), batches(4, 4, 4, 4), world=2, step=loops.never_reduced)
+    assert not report.passed
+    assert all(str(r.diagnosis).startswith("rank 0's own gradient: nothing was reduced") for r in report), report
+
+
 def test_reductions_that_cost_time_alone_are_said() -> None:
     report = dc.check_accumulation(network(), nn.MSELoss(), batches(4, 4, 4, 4), world=2)
     assert report.passed and any("reduced 2 times for one step" in n for n in report.notes), report

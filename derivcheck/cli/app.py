@@ -67,7 +67,7 @@ def _top(
     TARGET is 'torch.nn:Linear(3, 2)', package.module:name, path/to/file.py:name, index text: 'y\\[n] := x\\[n]^2', or
     LaTeX: 'y_{n} = x_{n}^2'.
 
-    Exit status: 0 holds, 1 a gradient is wrong, 2 bad usage or input, 3 undecided.
+    Exit status: 0 holds, 1 a gradient is wrong, 2 bad usage or input, 3 undecided; 130 or 143 stopped by a signal.
     """
 
 

@@ -49,7 +49,8 @@ class Saving:
 class Watch:
     """SIGINT and SIGTERM are held back until a step is over; then the run is saved, and ended by RunInterrupted.
 
-    Signals can be held in the main thread alone; elsewhere they do what they did.
+    Signals can be held in the main thread alone; elsewhere, and where one is ignored (``nohup``, a job in the background), they
+    do what they did.
     """
 
     def __init__(self, saving: Saving | None, checkpoint: Callable[[], Checkpoint]) -> None:
@@ -59,7 +60,8 @@ class Watch:
 
     def __enter__(self) -> Watch:
         if self.saving is not None and threading.current_thread() is threading.main_thread():
-            self.before = {s: signal.signal(s, self._catch) for s in SIGNALS}
+            heard = [s for s in SIGNALS if signal.getsignal(s) is not signal.SIG_IGN]
+            self.before = {s: signal.signal(s, self._catch) for s in heard}
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -118,19 +118,22 @@ class Shares:
         return f"of the micro-batches, {told} what belongs to it" + (", …" if len(wrong) > 4 else "")
 
     def _clipped(self, times: torch.Tensor) -> str:
-        """Whether some parts are shortened to one length: clipping before the sum."""
-        for factor in (self.right, torch.ones_like(self.right)):
-            lengths = times * factor * self.parts.norm(dim=1)
-            short = [i for i, t in enumerate(times.tolist()) if 0 < t < 1 - 1e-6]
-            if not short:
-                return ""
-            first = float(lengths[short[0]])
-            if all(abs(float(lengths[i]) / first - 1) < 1e-4 for i in short) and all(
-                abs(float(times[i]) - 1) < 1e-6 for i in range(len(times)) if i not in short
-            ):
+        """Whether several parts are shortened to one length, and the others are whole: clipping before the sum.
+
+        One alone that is too short says nothing of why.
+        """
+        short = [i for i, t in enumerate(times.tolist()) if 0 < t < 1 - 1e-6]
+        whole = all(abs(float(t) - 1) < 1e-6 for i, t in enumerate(times) if i not in short)
+        if len(short) < 2 or not whole:
+            return ""
+        for weight in (self.right, torch.ones_like(self.right)):  # clipped after its loss was weighted, or before
+            lengths = [float(x) for x in (times * weight * self.parts.norm(dim=1))[short]]
+            if max(lengths) / min(lengths) - 1 < 1e-4:
                 names = ", ".join(str(i + 1) for i in short)
-                who = f"micro-batches {names} come in" if len(short) > 1 else f"micro-batch {names} comes in"
-                return f"{who} with norm {first:.4g}, shortened: clipped before the sum; clip the accumulated gradient"
+                return (
+                    f"micro-batches {names} come in with norm {lengths[0]:.4g}, shortened: clipped before the sum; "
+                    "clip the accumulated gradient"
+                )
         return ""
 
 

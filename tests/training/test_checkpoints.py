@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -86,6 +87,15 @@ def _checked_with(gradient: Any) -> int:
     return len(calls) - 2  # one step, and the last look
 
 
+@pytest.fixture
+def heard() -> Iterator[None]:
+    """SIGINT as a terminal's program has it, whatever started the tests (in the background it is ignored)."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("heard")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_saves_and_ends_the_run(number: signal.Signals, tmp_path: Path) -> None:
     path, before = tmp_path / "run.pt", signal.getsignal(number)
@@ -98,6 +108,13 @@ def test_a_signal_saves_and_ends_the_run(number: signal.Signals, tmp_path: Path)
     same(run(checkpoint=path, resume=True), run())
 
 
+@pytest.mark.usefixtures("heard")
+def test_a_signal_that_is_ignored_stays_so(tmp_path: Path) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    same(run(checkpoint=tmp_path / "run.pt", on_epoch=lambda epoch, loss: os.kill(os.getpid(), signal.SIGINT)), run())
+
+
+@pytest.mark.usefixtures("heard")
 def test_without_a_checkpoint_a_signal_is_not_held() -> None:
     with pytest.raises(KeyboardInterrupt):
         run(on_epoch=lambda epoch, loss: os.kill(os.getpid(), signal.SIGINT))

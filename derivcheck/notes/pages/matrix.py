@@ -21,6 +21,7 @@ from derivcheck.notes.pages.style import Style
 from derivcheck.notes.symbols.batch import batch_letters
 from derivcheck.notes.symbols.symbols import Symbols
 from derivcheck.notes.writing.extremes import chosen, with_positive_parts, with_sizes
+from derivcheck.notes.writing.pieces import pieces
 from derivcheck.notes.writing.steps import Formula, Passage, first_number, without_upstream
 from derivcheck.notes.writing.writer import PRODUCT, SUM, TermWriter
 
@@ -54,21 +55,6 @@ def matrix_blocks(ink: type[TermWriter], table: Symbols, page: Shown, style: Sty
         said.append(words["hadamard"])
     said += table.of_upstream(words["upstream"], lambda name: m.w.formula.format(m.symbol(name)))
     return [Passage(words["forward"], tuple(ahead)), Passage(words["gradients"], tuple(back), tuple(said))]
-
-
-def pieces(text: str) -> tuple[str, ...]:
-    """A sum of matrices in pieces that may stand on lines of their own: what is within brackets stays together.
-
-    >>> pieces(r"A B + \\left(C - D\\right) E - F_{i + 1}")
-    ('A B', '+ \\\\left(C - D\\\\right) E', '- F_{i + 1}')
-    """
-    depth, start, out = 0, 0, []
-    for k, c in enumerate(text):
-        depth += (c in "({[⟨") - (c in ")}]⟩")
-        if depth == 0 and k > start and text[k - 1 : k + 2] in (" + ", " - "):
-            out.append(text[start : k - 1])
-            start = k
-    return (*out, text[start:])
 
 
 class Matrices:
