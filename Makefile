@@ -20,8 +20,9 @@ lint: .venv/.tests
 	$(BIN)/ruff format --check derivcheck tests examples benchmarks docs/make release setup.py
 	$(BIN)/mypy
 
+# A thread a worker: torch in each would take every core, and wait for the others.
 unit: .venv/.tests
-	$(BIN)/pytest -n $(WORKERS) -q
+	OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} $(BIN)/pytest -n $(WORKERS) -q
 
 # Everything in benchmarks/ but the coverage and what needs other projects, one after the other.
 BENCHMARKS := $(filter-out __init__ coverage suites liger kernels kernel_domains kernel_numbers memory timing,$(basename $(notdir $(wildcard benchmarks/*.py))))
