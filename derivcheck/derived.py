@@ -248,7 +248,7 @@ class Derivation(Readings):
     def _fused(self) -> Callable[..., tuple[Any, dict[str, Any]]]:
         from derivcheck.codegen.file.load import load  # loaded when asked for
         from derivcheck.codegen.file.variants import fused_source  # loaded when asked for
-        from derivcheck.layer.function import fuse  # it loads torch
+        from derivcheck.layer.compiled import fuse  # it loads torch
 
         return self._called(fuse(load(fused_source(self._written, self._written_adjoint, self.wrt))))
 

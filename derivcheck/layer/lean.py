@@ -13,6 +13,7 @@ Run = Callable[..., Any]
 _PLAIN = (torch.Tensor, torch.nn.Parameter)
 
 
+_transforms: Callable[[], bool] = torch._C._are_functorch_transforms_active
 any_autocast: Callable[[], bool] = getattr(torch._C, "_is_any_autocast_enabled", lambda: True)
 
 
@@ -42,6 +43,21 @@ def variant(values: Iterable[Any]) -> str:
                 return PLAIN
             large = large or t.numel() >= LARGE and t.device.type == "cpu"
     return PLAIN if dtype is None else BANDED if large else LEAN
+
+
+def fits_as(way: str, dtype: torch.dtype, ups: tuple[Any, ...]) -> str:
+    """Which text may run on what was written for ``way`` and upstream gradients of it, none of which is recorded."""
+    if _transforms() or forward_ad._current_level >= 0 or torch.compiler.is_compiling():
+        return PLAIN
+    for t in ups:
+        if type(t) not in _PLAIN:
+            return PLAIN
+        if t.dtype is not dtype:
+            if t.is_floating_point():
+                return PLAIN
+        elif way is LEAN and t.numel() >= LARGE and t.device.type == "cpu":
+            way = BANDED
+    return PLAIN if any_autocast() and torch.is_autocast_enabled(ups[0].device.type) else way
 
 
 def fitting(lean: Run, others: Callable[[str], Run]) -> Run:

@@ -10,7 +10,7 @@ import torch
 from derivcheck.codegen.file.load import load
 from derivcheck.codegen.file.variants import functional_source
 from derivcheck.errors import InputError
-from derivcheck.layer.function import again
+from derivcheck.layer.compiled import again
 from derivcheck.notation.program.program import Program
 
 

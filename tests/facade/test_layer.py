@@ -16,7 +16,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 import derivcheck as dc
 from derivcheck.codegen.file.load import load
-from derivcheck.layer.function import fuse
+from derivcheck.layer.compiled import fuse
 
 
 def attention(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
@@ -111,6 +111,50 @@ def test_under_torch_compile(layer: type[torch.autograd.Function]) -> None:
     have = torch.autograd.grad(torch.compile(step, backend="aot_eager")(*xs), xs)
     for h, w in zip(have, want, strict=True):
         torch.testing.assert_close(h, w, rtol=1e-12, atol=1e-13)
+
+
+# -- the short way, and where it may not be taken -----------------------------------------------------
+def test_many_upstream_gradients_at_once(layer: type[torch.autograd.Function]) -> None:
+    xs, many = tensors(), torch.randn(3, 2, 5, 7, dtype=torch.float64)
+    have = torch.autograd.grad(layer.apply(*xs), xs, many, is_grads_batched=True)
+    want = torch.autograd.grad(attention(*xs), xs, many, is_grads_batched=True)
+    torch.testing.assert_close(have, want, rtol=1e-12, atol=1e-13)
+
+
+def test_a_large_upstream_gradient_of_small_inputs() -> None:
+    def outer(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        return torch.tanh(x[:, None] * y)
+
+    apply = dc.derive(outer, dims={"x": "N", "y": "M"}).to_function().apply
+    xs = [torch.randn(n, dtype=torch.float64, requires_grad=True) for n in (520, 530)]
+    up = torch.randn(520, 530, dtype=torch.float64)
+    torch.testing.assert_close(torch.autograd.grad(apply(*xs), xs, up), torch.autograd.grad(outer(*xs), xs, up))
+
+
+def test_a_tensor_that_outlived_a_transformation(layer: type[torch.autograd.Function]) -> None:
+    left: list[torch.Tensor] = []
+
+    def f(q: torch.Tensor) -> torch.Tensor:
+        left.append(q)
+        return q.sum()
+
+    q, k, v = tensors()
+    torch.func.grad(f)(q.detach())
+    have, want = layer.apply(left[0], k, v), attention(q, k, v)
+    torch.testing.assert_close(have, want)
+    torch.testing.assert_close(torch.autograd.grad(have.sum(), (k, v)), torch.autograd.grad(want.sum(), (k, v)))
+
+
+def test_the_long_way_of_each_half(layer: type[torch.autograd.Function]) -> None:
+    """A forward of other types than its gradients are in, and a backward that is recorded after a short forward."""
+    xs = [
+        x.detach().to(t).requires_grad_() for x, t in zip(tensors(), (torch.float32, torch.float64, torch.float64), strict=True)
+    ]
+    value = layer.apply(xs[0].double(), *xs[1:])
+    grads = torch.autograd.grad(value.sum(), xs, create_graph=True)
+    assert [g.dtype for g in grads] == [x.dtype for x in xs] and all(g.requires_grad for g in grads[:2])
+    want = torch.autograd.grad(attention(xs[0].double(), *xs[1:]).sum(), xs)
+    torch.testing.assert_close(tuple(g.detach() for g in grads), want)
 
 
 # -- what is handed on ------------------------------------------------------------------------------

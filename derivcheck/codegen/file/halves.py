@@ -7,7 +7,7 @@ norm) is handed on and not computed again.  What is cheap, a difference or a pro
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -27,18 +27,16 @@ class Halves(NamedTuple):
     """The two texts.
 
     Attributes:
-        forward: the text of ``forward(*, <inputs>) -> (*outputs, *saved)``.
-        gradients: the text of ``forward(*, <read>, <saved>, <upstream>) -> gradients``.
+        forward: the text of ``forward(<inputs>) -> (*outputs, *saved)``.
+        gradients: the text of ``forward(<takes>)``, which returns an entry for each input: its gradient, or None.
         saved: the names of what the forward returns beside its outputs.
-        kept: those of them that the backward takes.
-        read: the names of the inputs that the backward takes.
+        takes: what the backward takes, in order: of the inputs and of what is saved what it reads, and the upstream gradients.
     """
 
     forward: str
     gradients: str
     saved: tuple[str, ...]
-    kept: tuple[str, ...]
-    read: tuple[str, ...]
+    takes: tuple[str, ...]
 
 
 def halves(
@@ -82,10 +80,17 @@ def halves(
     definitions = tuple(d for d in adjoint.definitions if d.name not in own)
     second = _Second(replace(adjoint, arguments=given, definitions=definitions, requires=(), only=()), None, "", {}, ())
     second.lean, second.banded = lean, banded
+    second.gradient_of = dict(zip(wrt, adjoint.outputs))
+    second.inputs = forward.inputs
     written = second.written(back, places)
-    read = tuple(n for n in second.read if n in forward.inputs)
-    kept = tuple(n for n in saved if n in second.read)
-    return Halves(first.written([*mine, *((n, node) for node, n in places.items())]), written, saved, kept, read)
+    return Halves(first.written([*mine, *((n, node) for node, n in places.items())]), written, saved, second.takes)
+
+
+def alone(forward: Program, lean: bool = False, banded: bool = False) -> str:
+    """The text of ``forward(<inputs>) -> (*outputs,)``, for a Function that is asked for no gradient."""
+    file = _First(replace(forward, structure="tuple"), None, "", {}, ())
+    file.lean, file.banded = lean, banded
+    return file.text()
 
 
 def _again(forward: Program, items: Items, own: set[str]) -> set[str]:
@@ -124,6 +129,7 @@ class _First(File):
     """The forward, with what is saved behind its outputs."""
 
     more: tuple[str, ...] = ()
+    by_place = True
 
     def kept(self) -> Iterable[str]:
         return (*super().kept(), *self.more)
@@ -136,7 +142,10 @@ class _First(File):
 class _Second(File):
     """The backward: it takes only the inputs that it reads, and trusts their shapes."""
 
-    read: tuple[str, ...] = ()
+    by_place = True
+    takes: tuple[str, ...] = ()
+    inputs: tuple[str, ...] = ()
+    gradient_of: Mapping[str, str] = {}
     wanted: frozenset[str] | set[str] = frozenset()
 
     def _like(self) -> tuple[str, str]:
@@ -156,13 +165,23 @@ class _Second(File):
         if not self.wanted <= _shown(kept):
             kept = every  # a size that only an equation between shapes tells
         self.arguments = tuple(a for a in every if a in kept)
-        self.read = tuple(a.name for a in self.arguments if a.role != "upstream")
+        fixed = [a.name for a in self.arguments if a.name not in self.optional]
+        self.takes = (*fixed, *self.optional)
         return super()._assemble(body, [])
 
     def _found(self, arguments: Sequence[Input]) -> Sizes:
         """Only the sizes that the statements use."""
         found = super()._found(arguments)
-        return replace(found, free=[s for s in found.free if s in self.wanted])
+        return replace(
+            found,
+            lines=found.leading_to({self.sizes[s] for s in self.wanted}),
+            free=[s for s in found.free if s in self.wanted],
+        )
 
     def _guard(self, lines: list[str], checks: list[str], arguments: Sequence[Input], free: Sequence[str]) -> list[str]:
         return lines
+
+    def _return(self) -> list[str]:
+        """An entry for each input."""
+        grads = [self.variables[self.gradient_of[n]] if n in self.gradient_of else "None" for n in self.inputs]
+        return [f"return ({', '.join(grads)},)"]

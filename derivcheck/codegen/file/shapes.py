@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 
 from derivcheck.codegen.graph.numbers import UNARY, Speller
 from derivcheck.notation.integers.polynomials import Poly, Size, as_poly
 from derivcheck.notation.program.definitions import Input
+
+_WORD = re.compile(r"[^\W\d]\w*")
 
 
 @dataclass
@@ -23,6 +26,17 @@ class Sizes:
     lines: list[str] = field(default_factory=list)
     checks: list[str] = field(default_factory=list)
     free: list[str] = field(default_factory=list)
+
+    def leading_to(self, wanted: Collection[str]) -> list[str]:
+        """Those lines that these sizes are read by; ``wanted`` are names in the code."""
+        kept: list[str] = []
+        needed = set(wanted)
+        for line in reversed(self.lines):
+            left, _, right = line.partition(" = ")
+            if needed.intersection(_WORD.findall(left)):
+                kept.append(line)
+                needed.update(_WORD.findall(right))
+        return kept[::-1]
 
 
 def find_sizes(arguments: Sequence[Input], wanted: Sequence[str], spell: Speller, name: Callable[[str], str]) -> Sizes:

@@ -84,7 +84,8 @@ class File:
     """One generated file in the making.
 
     ``readable``: for people, with shapes in comments; ``functional``: without writing into tensors, as vmap needs it;
-    ``lean``: writing into all that nobody reads again; ``banded``: lean, and large tensors a band of rows after the other.
+    ``lean``: writing into all that nobody reads again; ``banded``: lean, and large tensors a band of rows after the other;
+    ``by_place``: what it takes may be given by its place.
     """
 
     functional = False
@@ -92,6 +93,7 @@ class File:
     banded = False
     vectors = False
     readable = False
+    by_place = False
     given_away: tuple[str, ...] = ()
 
     def __init__(
@@ -219,7 +221,7 @@ class File:
         parameters = [self.variables[a.name] for a in fixed] + [self.sizes[s] for s in sizes.free]
         parameters += [f"{self.variables[n]}=None" for n in self.optional]
         called = "forward_and_gradients" if self.adjoint is not None else "forward"
-        head = _signature(called, parameters)
+        head = _signature(called, parameters, self.by_place)
         code = [*head, *(f"    {line}" if line else "" for line in [*self._doc(), *lines])]
         text = "\n".join(code)
         imports = ["import torch"]
@@ -315,11 +317,11 @@ def _clipped(line: str, width: int = 118) -> str:
     return line if len(line) <= width else line[: width - 1] + "…"
 
 
-def _signature(called: str, parameters: Sequence[str]) -> list[str]:
-    one = f"def {called}({'*, ' if parameters else ''}{', '.join(parameters)}):"
+def _signature(called: str, parameters: Sequence[str], by_place: bool) -> list[str]:
+    one = f"def {called}({'*, ' if parameters and not by_place else ''}{', '.join(parameters)}):"
     if len(one) <= 110:
         return [one]
-    return [f"def {called}(", "    *,", *(f"    {p}," for p in parameters), "):"]
+    return [f"def {called}(", *([] if by_place else ["    *,"]), *(f"    {p}," for p in parameters), "):"]
 
 
 def _in_bands(items: Items, kept: Sequence[str], given: Mapping[Node, str]) -> Items:

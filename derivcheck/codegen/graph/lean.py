@@ -11,51 +11,19 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from derivcheck.codegen.graph.looping import LoopingWriter
+from derivcheck.codegen.graph.memory import OWN, is_view, owns
 from derivcheck.codegen.graph.names import Names
 from derivcheck.codegen.graph.nodes import FLOAT, NUMBER, ONE_SIZE, SCALAR, Node, folds
 from derivcheck.codegen.graph.spell import NodeSpelling
 
-_VIEWS = frozenset({"permute", "unsqueeze", "reshape", "expand", "slice", "select", "diagonal", "select_or_0", "item"})
 _LEAVES = frozenset({"var", "number", "step"})
 _ARITHMETIC = frozenset({"add", "sub", "mul", "div"})
 UNARY = frozenset({"neg", "sqrt", "rsqrt"})
 FUNCTIONS = frozenset({"exp", "tanh", "erf", "sigmoid", "log", "sin", "cos", "expm1", "log1p", "sqrt", "rsqrt"})
-_OWN = frozenset(
-    {*_ARITHMETIC, *UNARY, "func", "pow", "where", "matmul", "addmm", "einsum", "to_float", "zeros", "full", "take", "gather"}
-) | {
-    "scatter",
-    "scatter_add",
-    "add_at",
-    "cumsum",
-    "cumprod",
-    "flip",
-    "cat",
-    "stack",
-    "sum",
-    "mean",
-    "amax",
-    "amin",
-    "prod",
-    "dot",
-}
-# what makes a tensor of its own
 _SUMS = frozenset({"sum", "mean", "matmul", "einsum", "dot", "amax", "amin"})
 KEPT = 1 << 40  # what is returned is read after everything
 MANY = 300  # from so many operations on their order stays
 _LOOP = Node("number", (), (), (), NUMBER, frozenset())  # where a loop stands in the order
-
-
-def owns(node: Node) -> bool:
-    """Whether it surely makes a tensor of its own; torch's spelling of a definition may hand on what it reads, as an einsum of
-    one tensor may."""
-    if node.op in ("einsum", "to_float") and any(a.kind == FLOAT for a in node.args):
-        return node.op == "einsum" and len(node.args) > 1
-    return node.op in _OWN or node.op == "spelled" and node.params[0].startswith(("torch.softmax({}", "torch.log_softmax({}"))
-
-
-def is_view(node: Node) -> bool:
-    """Whether it may share the memory of what it reads."""
-    return node.op in _VIEWS
 
 
 def _repeats(a: Node, n: Node) -> bool:
@@ -288,7 +256,7 @@ class LeanWriter(LoopingWriter):
 
     def statement(self, n: Node, name: str | None) -> None:
         """One operation."""
-        wish = n.params[0] if n.op == "func" else "made" if n.op in _OWN else n.op if n.op.isidentifier() else "mask"
+        wish = n.params[0] if n.op == "func" else "made" if n.op in OWN else n.op if n.op.isidentifier() else "mask"
         text = self._lean(n) or self.spelled(n)
         variable = name or self.titles.get(n) or self.names.new(wish)
         self.line(f"{variable} = {text}")
@@ -347,11 +315,7 @@ class LeanWriter(LoopingWriter):
             spare = self._spare(n)
             return f"torch.{name}({self.text(a)}{spare})" if spare else None
         if n.op == "pow" and n.args[1].kind == NUMBER:
-            a, e = n.args[0], self.text(n.args[1])
-            if self._mine(a, n, ()):
-                return f"{self._take(a)}.pow_({e})"
-            spare = self._spare(n) if a.kind == FLOAT else ""
-            return f"torch.pow({self.text(a)}, {e}{spare})" if spare else None
+            return self._power(n, n.args[0], self.text(n.args[1]))
         if n.op == "add_at":
             base, index, value = n.args
             if self._mine(base, n, (index, value)):
@@ -359,6 +323,14 @@ class LeanWriter(LoopingWriter):
         if n.op in ("matmul", "addmm") and not folds(n) and (spare := self._spare(n)):
             return f"torch.{n.op}({', '.join(self.text(a) for a in n.args)}{spare})"
         return None
+
+    def _power(self, n: Node, a: Node, e: str) -> str | None:
+        """The call for a power of a number that writes into what it is of, or into a free tensor; for a square a short one."""
+        name, rest = ("square", "") if e == "2" else ("pow", f", {e}")
+        if self._mine(a, n, ()):
+            return f"{self._take(a)}.{name}_({rest[2:]})"
+        spare = self._spare(n) if a.kind == FLOAT else ""
+        return f"torch.{name}({self.text(a)}{rest}{spare})" if spare or a.kind == FLOAT and not rest else None
 
     def addition(self, j: Joined) -> tuple[str, str]:
         """The function that adds a product, and its operands after the first."""
