@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from derivcheck.derivation.meant import gradient_of, meant
 from derivcheck.derivation.sweep import adjoint, apart
-from derivcheck.errors import InputError
+from derivcheck.errors import InputError, perhaps
 from derivcheck.notation.program.definitions import Definition, Path
 from derivcheck.notation.program.names import ByName
 from derivcheck.notation.program.program import Program
@@ -112,6 +112,7 @@ class Derivation(Readings):
             if n not in floats:
                 raise InputError(
                     f"wrt names {n!r}, which is not a floating-point input; those are {', '.join(floats) or 'none'}"
+                    f"{perhaps(n, floats)}"
                 )
         self.program = apart(program, self.wrt)
         self.values: Mapping[str, Any] = MappingProxyType(dict(values or {}))

@@ -5,7 +5,20 @@ Every message names the input, what was found, what was expected, and what to do
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from difflib import get_close_matches
 from typing import Any
+
+
+def perhaps(name: str, known: Iterable[str]) -> str:
+    """The one of the known names that was perhaps meant, as the end of a sentence; ``""`` where none is near.
+
+    >>> perhaps("wieght", ["weight", "bias"]), perhaps("x", ["weight"])
+    ("; did you mean 'weight'?", '')
+    """
+    names = list(known)
+    near = [n for n in names if n.casefold() == name.casefold()] or get_close_matches(name, names, 1)
+    return f"; did you mean {near[0]!r}?" if near else ""
 
 
 class DerivcheckError(Exception):
@@ -35,7 +48,7 @@ class UnsupportedOperation(DerivcheckError, NotImplementedError):
         self.operator, self.reason, self.place = operator, reason, place
         where = f" at {place}" if place else ""
         advice = f". {instead}" if instead else ""
-        super().__init__(f"{operator}{where} cannot be derived: {reason}{advice}")
+        super().__init__(f"{operator}{where} cannot be derived: {reason.rstrip('.') if advice else reason}{advice}")
 
 
 class GradientMismatch(DerivcheckError, AssertionError):

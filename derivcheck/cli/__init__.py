@@ -15,6 +15,9 @@ import sys
 def main() -> None:
     """Entry point of the command; exits 0 (holds), 1 (a gradient is wrong), 2 (bad usage or input) or 3 (undecided)."""
     from derivcheck.cli.app import app  # typer is loaded when a command runs
+    from derivcheck.cli.completion import answer  # and so it is here
+
+    answer()
 
     signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))  # so that what is being written is cleared away
     app(prog_name="derivcheck")

@@ -6,8 +6,10 @@ Nothing here loads torch, SymPy or matplotlib, so that ``--help`` answers at onc
 from __future__ import annotations
 
 import functools
+import inspect
 import sys
-from collections.abc import Callable
+import traceback
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -15,6 +17,7 @@ import typer
 
 from derivcheck import __version__
 from derivcheck.cli.asked import CheckedOn, CheckShown, Fixing, Source, TargetPair
+from derivcheck.cli.spelling import sentence, spelled
 from derivcheck.cli.status import BAD_INPUT, HOLDS, UNDECIDED, WRONG
 from derivcheck.errors import DerivcheckError, GradientMismatch, RunInterrupted, UnverifiedGradientError
 
@@ -28,28 +31,37 @@ app = typer.Typer(
 
 
 def _exits(command: Callable[..., int]) -> Callable[..., None]:
-    """A command's result is the exit status; an error of ours is one message on standard error, without a traceback."""
+    """A command's result is the exit status; an error of ours is one message on standard error, in the command's own spelling.
+
+    A traceback comes with ``--verbose`` alone.
+    """
+    options = frozenset(inspect.signature(command).parameters)
 
     @functools.wraps(command)
     def run(*args: Any, **kwargs: Any) -> None:
         """The command, whose errors become exit statuses."""
         try:
             code = command(*args, **kwargs)
-        except (UnverifiedGradientError, GradientMismatch) as e:
-            typer.echo(f"derivcheck: {e}", err=True)
-            code = WRONG if e.report is None or e.report.faulty else UNDECIDED
-        except RunInterrupted as e:
-            typer.echo(f"derivcheck: {e}", err=True)
-            code = 128 + e.signal
         except DerivcheckError as e:
-            typer.echo(f"derivcheck: {e}", err=True)
-            code = BAD_INPUT
+            code = _told(e, options, bool(kwargs.get("verbose")))
         except BrokenPipeError:  # the reader of our output has seen enough
             sys.stderr.close()
             code = HOLDS
         raise typer.Exit(code)
 
     return run
+
+
+def _told(e: DerivcheckError, options: Collection[str] = (), verbose: bool = False) -> int:
+    """Print an error that ended a command; its exit status."""
+    if verbose:
+        typer.echo("".join(traceback.format_exception(e)), err=True)
+    typer.echo(f"derivcheck: {sentence(spelled(str(e), options))}", err=True)
+    if isinstance(e, RunInterrupted):
+        return 128 + e.signal
+    if isinstance(e, (UnverifiedGradientError, GradientMismatch)):
+        return WRONG if e.report is None or e.report.faulty else UNDECIDED
+    return BAD_INPUT
 
 
 def _version(wanted: bool) -> None:
@@ -60,6 +72,8 @@ def _version(wanted: bool) -> None:
 
 @app.callback()
 def _top(
+    context: typer.Context,
+    config: Annotated[bool, typer.Option("--config/--no-config", help="Take options from pyproject.toml.")] = True,
     version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")] = False,
 ) -> None:
     """Derive the gradients of torch code once, for every size; then check, prove, print and train with them.
@@ -69,6 +83,15 @@ def _top(
 
     Exit status: 0 holds, 1 a gradient is wrong, 2 bad usage or input, 3 undecided; 130 or 143 stopped by a signal.
     """
+    if not config or context.resilient_parsing:
+        return
+    from derivcheck.cli.settings import read_settings  # --help and completion need none
+
+    commands = {str(c.name): c.callback for c in app.registered_commands if c.callback is not None}
+    try:
+        context.default_map = read_settings(Path.cwd(), commands)
+    except DerivcheckError as e:
+        raise typer.Exit(_told(e)) from None
 
 
 def _option(text: str, metavar: str | None = None, *names: str, **more: Any) -> Any:
@@ -80,9 +103,11 @@ Loss = Annotated[str, _option("A loss of (output, target) that follows.", "TARGE
 Dims = Annotated[str, _option("Named dimensions per input: 'x: N in; W: out in'.", "TEXT")]
 Where = Annotated[str, _option("What it is made for: 'T % 2 == 0, sigma > 0'.", "TEXT")]
 Const = Annotated[list[str] | None, _option("A value that is no tensor; repeatable.", "NAME=VALUE", "--const")]
+Wrt = Annotated[list[str] | None, _option("Take the gradient in this input alone; repeatable.", "NAME", "--wrt")]
+Verbose = Annotated[bool, _option("Say more; of an error, where it was raised.", None, "--verbose/--no-verbose", "-v")]
 Seed = Annotated[int, _option("Of everything random.", min=0)]
-Json = Annotated[bool, _option("Print JSON.", None, "--json")]
-WithFix = Annotated[bool, _option("Where it fails, print an edit of your code that mends it.", None, "--fix")]
+Json = Annotated[bool, _option("Print JSON.", None, "--json/--no-json")]
+WithFix = Annotated[bool, _option("Where it fails, print an edit of your code that mends it.", None, "--fix/--no-fix")]
 Write = Annotated[bool, _option("Make that edit; the file as it was is kept beside it.", None, "--write")]
 Force = Annotated[bool, _option("Also overwrite files that derivcheck did not write.", None, "--force")]
 
@@ -94,7 +119,9 @@ def run(
     target: Annotated[list[str] | None, _option("A column to predict; repeatable.", "COLUMN")] = None,
     feature: Annotated[list[str] | None, _option("A column to predict from; default the rest.", "COLUMN")] = None,
     sep: Annotated[str, _option("What stands between the cells of the CSV; 'tab' for tabs.", "TEXT")] = ",",
-    standardize: Annotated[bool, _option("Bring features to mean 0 and deviation 1.", None, "--standardize")] = False,
+    standardize: Annotated[
+        bool, _option("Bring features to mean 0 and deviation 1.", None, "--standardize/--no-standardize")
+    ] = False,
     epochs: Annotated[int, _option("How often to go over the data.", min=1)] = 50,
     lr: Annotated[float, _option("The learning rate.")] = 0.1,
     optimizer: Annotated[Literal["sgd", "adam"], _option("Of the first two runs; the third takes the other.")] = "sgd",
@@ -107,6 +134,7 @@ def run(
     recheck: Annotated[int | None, _option("Ask your own gradient again every so many steps.", min=1)] = None,
     checkpoint_every: Annotated[int | None, _option("Save the runs in --out every so many steps.", min=1)] = None,
     resume: Annotated[bool, _option("Go on from what was saved in --out.", None, "--resume")] = False,
+    verbose: Verbose = False,
     force: Force = False,
 ) -> int:
     """Derive, generate, check, then train: MSE over nn.Linear, on the tutorial's line or on your CSV.
@@ -135,6 +163,7 @@ def run(
             recheck,
             checkpoint_every,
             resume,
+            verbose,
         ),
         force,
     )
@@ -142,14 +171,16 @@ def run(
 
 @app.command("derive")
 @_exits
-def derive(target: Target, loss: Loss = "", dims: Dims = "", const: Const = None) -> int:
+def derive(
+    target: Target, loss: Loss = "", dims: Dims = "", const: Const = None, wrt: Wrt = None, verbose: Verbose = False
+) -> int:
     """Print the derivation of TARGET's gradients, step by step, for every size.
 
     Example: derivcheck derive 'torch.nn:Linear(3, 2)' --loss torch.nn:MSELoss
     """
     from derivcheck.cli.commands import show_derivation  # torch is loaded when a command runs
 
-    return show_derivation(Source(target, loss, dims, const or []))
+    return show_derivation(Source(target, loss, dims, const or [], wrt or []))
 
 
 @app.command("code")
@@ -159,7 +190,9 @@ def code(
     loss: Loss = "",
     dims: Dims = "",
     const: Const = None,
+    wrt: Wrt = None,
     out: Annotated[Path | None, _option("Write there instead of printing.", "FILE.py")] = None,
+    verbose: Verbose = False,
     force: Force = False,
 ) -> int:
     """Print the generated torch code: forward and gradients for every size, needing torch alone.
@@ -168,7 +201,7 @@ def code(
     """
     from derivcheck.cli.commands import show_code  # torch is loaded when a command runs
 
-    return show_code(Source(target, loss, dims, const or []), out, force)
+    return show_code(Source(target, loss, dims, const or [], wrt or []), out, force)
 
 
 @app.command("check")
@@ -180,6 +213,7 @@ def check(
     dims: Dims = "",
     where: Where = "",
     const: Const = None,
+    wrt: Wrt = None,
     sizes: Annotated[str, _option("'N=4, in=3'; default distinct small primes.", "TEXT")] = "",
     dtype: Annotated[Literal["float64", "float32", "bfloat16", "float16"], _option("The type to check in.")] = "float64",
     device: Annotated[str, _option("cpu, cuda or mps.")] = "cpu",
@@ -187,9 +221,12 @@ def check(
     json: Json = False,
     junit: Annotated[Path | None, _option("Also write the report for a CI server.", "FILE.xml")] = None,
     reproducer: Annotated[Path | None, _option("Where it fails, write code that shows it with torch alone.", "FILE.py")] = None,
-    strict: Annotated[bool, _option("Exit 3 where it holds and something was not reached.", None, "--strict")] = False,
+    strict: Annotated[
+        bool, _option("Exit 3 where it holds and something was not reached.", None, "--strict/--no-strict")
+    ] = False,
     fix: WithFix = False,
     write: Write = False,
+    verbose: Verbose = False,
     force: Force = False,
 ) -> int:
     """Check TARGET's gradient on random inputs against what is derived, autograd, differences and SymPy.
@@ -199,9 +236,9 @@ def check(
     from derivcheck.cli.check import run_check  # torch is loaded when a command runs
 
     return run_check(
-        TargetPair(target, backward, dims, where, const or []),
+        TargetPair(target, backward, dims, where, const or [], wrt or []),
         CheckedOn(reference, sizes, dtype, device, seed, strict),
-        CheckShown(json, junit, reproducer, force),
+        CheckShown(json, junit, reproducer, force, verbose),
         Fixing(fix, write),
     )
 
@@ -214,10 +251,12 @@ def prove(
     dims: Dims = "",
     where: Where = "",
     const: Const = None,
+    wrt: Wrt = None,
     invariant: Annotated[list[str] | None, _option("What a recurrence always is, as index text; repeatable.", "TEXT")] = None,
     json: Json = False,
     fix: WithFix = False,
     write: Write = False,
+    verbose: Verbose = False,
 ) -> int:
     """Is BACKWARD the gradient of TARGET for every size?  Exit 0 proved, 1 refuted, 3 undecided.
 
@@ -225,8 +264,8 @@ def prove(
     """
     from derivcheck.cli.commands import run_proof  # torch is loaded when a command runs
 
-    claim = TargetPair(target, backward, dims, where, const or [])
-    return run_proof(claim, invariant or [], json, Fixing(fix, write))
+    claim = TargetPair(target, backward, dims, where, const or [], wrt or [])
+    return run_proof(claim, invariant or [], CheckShown(json, verbose=verbose), Fixing(fix, write))
 
 
 @app.command("notes")
@@ -236,6 +275,7 @@ def notes(
     loss: Loss = "",
     dims: Dims = "",
     const: Const = None,
+    wrt: Wrt = None,
     format: Annotated[
         Literal["markdown", "latex", "html", "pdf"], _option("latex: a document; html: one page; pdf: by an installed TeX.")
     ] = "markdown",
@@ -248,6 +288,7 @@ def notes(
     ] = "names",
     explain: Annotated[str, _option("Explain one gradient instead; --out weight.png draws it.", "NAME")] = "",
     out: Annotated[Path | None, _option("Write there instead of printing.", "FILE")] = None,
+    verbose: Verbose = False,
     force: Force = False,
 ) -> int:
     """Write the derivation as notes: Markdown, LaTeX, HTML or PDF, in index, matrix or scalar style.
@@ -258,9 +299,9 @@ def notes(
     from derivcheck.cli.inputs import read_sizes  # and so is what reads its options
 
     if explain:
-        return write_explanation(Source(target, loss, dims, const or []), explain, lang, out, force)
+        return write_explanation(Source(target, loss, dims, const or [], wrt or []), explain, lang, out, force)
     options = {"style": style, "lang": lang, "sizes": read_sizes(sizes) or None, "detail": detail}
-    return write_notes(Source(target, loss, dims, const or []), format, options, out, force)
+    return write_notes(Source(target, loss, dims, const or [], wrt or []), format, options, out, force)
 
 
 @app.command("audit")
@@ -277,6 +318,7 @@ def audit(
     allow: Annotated[list[str] | None, _option("Meant not to be the gradient: 'Grad*'; repeatable.", "NAME")] = None,
     seed: Seed = 0,
     json: Json = False,
+    verbose: Verbose = False,
     force: Force = False,
 ) -> int:
     """Run your training script, and check every hand-written backward that it runs at the tensors that reach it.
@@ -286,3 +328,18 @@ def audit(
     from derivcheck.cli.audit import run_audit  # torch is loaded when a command runs
 
     return run_audit(script or [], module, steps, html, allow or [], seed, json, force)
+
+
+@app.command("completion")
+@_exits
+def completion(
+    shell: Annotated[Literal["bash", "zsh", "fish"], typer.Argument(metavar="SHELL", help="bash, zsh or fish.")],
+) -> int:
+    """Print what makes a shell complete commands and options.
+
+    Example: derivcheck completion bash >> ~/.bashrc
+    """
+    from derivcheck.cli.completion import script  # the scripts are asked for here alone
+
+    print(script(shell))
+    return HOLDS

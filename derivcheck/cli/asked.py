@@ -17,6 +17,7 @@ class Source:
     loss: str = ""
     dims: str = ""
     const: Sequence[str] = ()
+    wrt: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,7 @@ class TargetPair:
     dims: str = ""
     where: str = ""
     const: Sequence[str] = ()
+    wrt: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -63,3 +65,4 @@ class CheckShown:
     junit: Path | None = None
     reproducer: Path | None = None
     force: bool = False
+    verbose: bool = False

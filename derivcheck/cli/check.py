@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -18,6 +18,7 @@ from derivcheck.checking.report.report import Report
 from derivcheck.cli.asked import CheckedOn, CheckShown, Fixing, TargetPair
 from derivcheck.cli.inputs import declared, random_inputs, read_constants, read_dims, read_sizes
 from derivcheck.cli.mending import mend
+from derivcheck.cli.spelling import OPTIONS, spelled
 from derivcheck.cli.status import HOLDS, UNDECIDED, WRONG
 from derivcheck.cli.target import files_of, is_index_text, load_target
 from derivcheck.derive import derive
@@ -26,6 +27,7 @@ from derivcheck.files import Outputs, marked
 from derivcheck.kernels.cuda.function import DeviceFunction
 from derivcheck.notation.program.program import Program
 from derivcheck.tracing.modules import trace_module
+from derivcheck.tracing.program.annotations import annotated_dims
 from derivcheck.tracing.trace import TraceOptions
 
 
@@ -50,13 +52,14 @@ def run_check(claim: TargetPair, on: CheckedOn, shown: CheckShown, fixing: Fixin
         dtype=getattr(torch, on.dtype),
         device=on.device,
         seed=on.seed,
+        wrt=claim.wrt or None,
         strict=on.strict,
         dims=f.dims,
         where=claim.where or None,
     )
     # before its lines are told
     found = next((r.fix for r in report if r.faulty and r.fix is not None), None) if fixing.fix else None
-    _show(report, shown.as_json)
+    _show(report, shown, tensors)
     outputs.write(_texts(claim.target, report, shown))
     if fixing.fix and report.faulty:
         mend(found, fixing.write, Console(stderr=shown.as_json, highlight=False))
@@ -81,7 +84,9 @@ def _forward(claim: TargetPair, means: Any) -> _Forward:
     if isinstance(forward, str):
         d = derive(forward, dims=named)
         return _Forward(d, d.program, {}, named, constants)
-    if isinstance(forward, torch.nn.Module):
+    module = isinstance(forward, torch.nn.Module)
+    named = {**annotated_dims(forward.forward if module else forward, [*constants, *(named or {})]), **(named or {})} or None
+    if module:
         if means is not None:
             d = derive(means, dims=named, constants=constants)
             return _Forward(forward, d.program, d.values, named, constants)
@@ -97,17 +102,28 @@ def _forward(claim: TargetPair, means: Any) -> _Forward:
     return _Forward(forward, declared(named or {}), {}, named, constants)
 
 
-def _show(report: Report, as_json: bool) -> None:
+def _show(report: Report, shown: CheckShown, tensors: Mapping[str, Any]) -> None:
     """The report as a table with its notes, and in words where it does not pass; or as JSON."""
-    if as_json:
+    if shown.as_json:
         print(json.dumps(report.to_dict(), indent=2, allow_nan=False))
         return
     console = Console(highlight=False)
     console.print(report)
-    for note in report.notes:
-        console.print(note, markup=False)
-    if not report.passed:
-        console.print(str(report), markup=False, soft_wrap=True)
+    said = [*report.notes, *(_more(report, tensors) if shown.verbose else ()), *([] if report.passed else [str(report)])]
+    for text in said:
+        console.print(spelled(text, OPTIONS), markup=False, soft_wrap="\n" in text)
+
+
+def _more(report: Report, tensors: Mapping[str, Any]) -> Iterator[str]:
+    """What stands behind the table: the data, what each witness covered, and which side of each condition was taken."""
+    yield f"data of seed {report.seed}: " + ", ".join(f"{n} {tuple(t.shape)}" for n, t in tensors.items())
+    for r in report:
+        for w in r.witnesses:
+            kept = "could not judge" if w.agrees is None else "agrees" if w.agrees else "does not agree"
+            covered = f" ({w.note})" if w.note else ""
+            yield f"{r.name}: {w.name} {kept}: {w.max_error:.1e}, bound {w.tolerance:.1e}{covered}"
+    for side, by in report.reached.items():
+        yield f"{side}: " + (f"taken by {by}" if by else "never taken")
 
 
 def _texts(target: str, report: Report, shown: CheckShown) -> dict[Path, str]:

@@ -11,9 +11,10 @@ from typing import Any
 from rich.console import Console
 from rich.syntax import Syntax
 
-from derivcheck.cli.asked import Fixing, Source, TargetPair
+from derivcheck.cli.asked import CheckShown, Fixing, Source, TargetPair
 from derivcheck.cli.inputs import derivation_of, read_constants, read_dims
 from derivcheck.cli.mending import mend
+from derivcheck.cli.spelling import OPTIONS, spelled
 from derivcheck.cli.status import HOLDS, UNDECIDED, WRONG
 from derivcheck.cli.target import files_of, is_index_text, load_target
 from derivcheck.errors import InputError
@@ -66,7 +67,7 @@ def write_explanation(source: Source, name: str, lang: str, out: Path | None, fo
     return HOLDS
 
 
-def run_proof(claim: TargetPair, invariants: Sequence[str], as_json: bool, fixing: Fixing) -> int:
+def run_proof(claim: TargetPair, invariants: Sequence[str], shown: CheckShown, fixing: Fixing) -> int:
     """Prove a hand-written gradient: 0 proved, 1 refuted, 3 undecided."""
     fixing.usable()
     from derivcheck.prove import prove  # the proofs are loaded where one is asked for
@@ -74,14 +75,18 @@ def run_proof(claim: TargetPair, invariants: Sequence[str], as_json: bool, fixin
     forward = claim.target if is_index_text(claim.target) else load_target(claim.target)
     under_test = claim.backward if is_index_text(claim.backward) else load_target(claim.backward, "BACKWARD")
     dims, constants = read_dims(claim.dims), read_constants(claim.const)
-    proof = prove(forward, under_test, dims=dims, constants=constants, where=claim.where or None, invariant=invariants)
+    restricted: dict[str, Any] = {"where": claim.where or None, "wrt": claim.wrt or None}
+    proof = prove(forward, under_test, dims=dims, constants=constants, invariant=invariants, **restricted)
     found = proof.fix if fixing.fix and proof.status == "refuted" else None  # before its lines are told
-    if as_json:
+    if shown.as_json:
         print(json.dumps(proof.to_dict(), indent=2))
     else:
-        Console(highlight=False).print(str(proof), markup=False, soft_wrap=True)
+        said = spelled(str(proof), OPTIONS)
+        tried = [", ".join(f"{n}={v}" for n, v in sizes.items()) for sizes in proof.tried]
+        more = [f"numbers were tried at {'; '.join(tried)}"] * bool(tried) + [f"it took {proof.seconds:.2g} s"]
+        Console(highlight=False).print("\n".join([said, *(more if shown.verbose else ())]), markup=False, soft_wrap=True)
     if fixing.fix and proof.status == "refuted":
-        mend(found, fixing.write, Console(stderr=as_json, highlight=False))
+        mend(found, fixing.write, Console(stderr=shown.as_json, highlight=False))
     return {"proved": HOLDS, "refuted": WRONG}.get(proof.status, UNDECIDED)
 
 

@@ -14,10 +14,11 @@ from derivcheck.cli.asked import Source
 from derivcheck.cli.target import is_index_text, load_target
 from derivcheck.derive import derive
 from derivcheck.derived import Derivation
-from derivcheck.errors import InputError
+from derivcheck.errors import InputError, perhaps
 from derivcheck.kernels.cuda.function import DeviceFunction
 from derivcheck.notation.program.program import Program
 from derivcheck.notation.text.dims import parse_input
+from derivcheck.tracing.program.annotations import annotated_dims
 
 PRIMES = (5, 3, 2, 7, 11, 13, 17, 19)  # sizes of random data: all differ, none is a multiple of another
 
@@ -72,21 +73,22 @@ def read_sizes(text: str) -> dict[str, int]:
 
 def derivation_of(source: Source) -> Derivation:
     """The derivation of a TARGET with its options."""
-    target, loss = source.target, source.loss
+    target, loss, wrt = source.target, source.loss, source.wrt or None
     named, constants = read_dims(source.dims), read_constants(source.const)
     if is_index_text(target):
         if loss or constants:
             raise InputError("index text takes neither --loss nor --const; write them into the text")
-        return derive(target, dims=named)
+        return derive(target, dims=named, wrt=wrt)
     forward = load_target(target)
     goal = load_target(loss, "--loss") if loss else None
     if isinstance(forward, torch.nn.Module):
-        return derive(forward, loss=goal, dims=named, constants=constants)
+        return derive(forward, loss=goal, dims=named, constants=constants, wrt=wrt)
     if goal is not None:
         raise InputError(f"--loss goes with a module; {target!r} is a function, which can call its loss itself")
-    if not named and not isinstance(forward, (Derivation, DeviceFunction)):
+    known = isinstance(forward, (Derivation, DeviceFunction)) or annotated_dims(forward, constants or ())
+    if not named and not known:
         raise InputError(f"{target!r} is a function: name its dimensions with --dims, as in 'x: N in; W: out in'")
-    return derive(forward, dims=named, constants=constants)
+    return derive(forward, dims=named, constants=constants, wrt=wrt)
 
 
 def declared(dims: Mapping[str, str]) -> Program:
@@ -113,7 +115,7 @@ def random_inputs(
     names = program.sizes()
     for n in given:
         if n not in names:
-            raise InputError(f"--sizes: there is no size {n!r}; those are {', '.join(names) or 'none'}")
+            raise InputError(f"--sizes: there is no size {n!r}; those are {', '.join(names) or 'none'}{perhaps(n, names)}")
     free = iter(PRIMES + tuple(range(23, 23 + len(names))))
     sizes = {n: given[n] if n in given else next(free) for n in names}
     program, domain = domain_of(program, None, where or None, constants or {})

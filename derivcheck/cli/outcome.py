@@ -36,6 +36,7 @@ class Settings:
     recheck: int | None = None
     checkpoint_every: int | None = None
     resume: bool = False
+    verbose: bool = False
 
     def checkpoint(self, run: int) -> Path | None:
         """Where the run of that number is saved, from 1; None where nothing is saved."""

@@ -84,7 +84,7 @@ class Screen:
         ]
         if weight.numel() + bias.numel() == 2:
             names = ["w", "b"]
-        if len(names) <= SHOWN:
+        if len(names) <= SHOWN or settings.verbose:
             flat = [torch.cat([w.reshape(-1), b]).tolist() for w, b in columns.values()]
             for row, values in zip(names, zip(*flat)):
                 grid.add_row(Text(row), *(f"{v:.6g}" for v in values))

@@ -24,6 +24,7 @@ from torch import nn
 from derivcheck.errors import InputError
 from derivcheck.notation.integers.polynomials import Poly, Size, as_poly, size
 from derivcheck.notation.text.dims import parse_dims, parse_input
+from derivcheck.tracing.program.annotations import annotated_dims
 from derivcheck.tracing.program.apply_rows import CodeTensors
 from derivcheck.tracing.program.copies import module_copy
 from derivcheck.tracing.program.inputs import Named, closed_over, copied, fill, input_slots, kind_of, module_names, spec_of
@@ -71,6 +72,8 @@ def trace_module(
     forward = inspect.signature(module.forward).parameters
     given = _named(forward, args, inputs or {})
     preferred: dict[str, str] = {} if options.named is None else dict(options.named.titles)
+    if not any(isinstance(t, torch.Tensor) for t in _leaves(given)):
+        dims = {**annotated_dims(module.forward, [*given, *(dims or {})]), **(dims or {})}
     if dims:
         given = {**_examples_of(dims, module, forward, given, preferred), **given}
     if not any(isinstance(t, torch.Tensor) for t in _leaves(given)):

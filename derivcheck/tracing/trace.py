@@ -24,8 +24,9 @@ from derivcheck.errors import UnsupportedOperation
 from derivcheck.notation.program.definitions import Input
 from derivcheck.notation.program.program import Program
 from derivcheck.notation.program.requirements import Requirement
+from derivcheck.tracing.program.annotations import annotated_dims
 from derivcheck.tracing.program.apply_rows import CodeTensors, Walk
-from derivcheck.tracing.program.inputs import Named, closed_over, function_subject
+from derivcheck.tracing.program.inputs import Named, closed_over, function_subject, holds_tensors
 from derivcheck.tracing.program.titles import titles
 from derivcheck.tracing.sizes.assign import Traceable
 from derivcheck.tracing.sizes.confirm import confirmed
@@ -95,6 +96,8 @@ def trace(
         InputError: inputs that do not fit the function or each other.
     """
     named = options.named
+    if not holds_tensors(examples or {}):
+        dims = {**annotated_dims(f, [*(examples or {}), *(dims or {}), *(constants or {})]), **(dims or {})} or dims
     subject, example, fixed = function_subject(f, examples or {}, dims or {}, constants or {}, named)
     name = getattr(f, "__name__", type(f).__name__)
     titles: Mapping[str, str] | None = {} if named is None else named.titles

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import subprocess
 import sys
@@ -10,11 +11,12 @@ from typing import Any
 
 import pytest
 import torch
+from rich.console import Console
 
 import derivcheck as dc
 from derivcheck.checking.check import check, check_at
 from derivcheck.checking.report.report import Report
-from derivcheck.checking.report.row import Row
+from derivcheck.checking.report.row import Row, Witness
 from derivcheck.errors import InputError
 from tests.checking.forwards import FORWARDS, Tensors
 
@@ -123,3 +125,15 @@ def test_rows_by_name() -> None:
     assert [r.name for r in report.failures] == ["w"] and len(report) == 2
     with pytest.raises(KeyError, match="'bias' is not in the report; it has x, w"):
         report["bias"]
+
+
+@pytest.mark.parametrize("verdict", ["passed", "right but ill-conditioned", "changed input", "not reproduced"])
+def test_80_columns_hold_the_table_with_every_verdict_whole(verdict: str) -> None:
+    names = ("autograd", "differences", "SymPy", "direction")
+    witnesses = tuple(Witness(n, n != "autograd", 1.2e-10) for n in names)
+    rows = [Row("in_proj_weight", verdict, 1.5e-16, 2.5e-15, sensitivity=3e-15, count=4, witnesses=witnesses)]
+    console = Console(width=80, record=True, file=io.StringIO())
+    console.print(Report("f", rows).table())
+    lines = console.export_text().splitlines()
+    assert max(map(len, lines)) <= 80 and "…" not in "".join(lines)
+    assert all(any(word in line for line in lines) for word in (*verdict.split(), "1.2e-10✗", "2.5e-15", "3e-15", "seen"))

@@ -9,12 +9,10 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
-from typer.testing import CliRunner, Result
 
-from derivcheck.cli.app import app
+from tests.cli.invoking import DIMS, SQUARE, invoke
 
 LINEAR = ["torch.nn:Linear(3, 2)", "--loss", "torch.nn:MSELoss"]
-SQUARE = ["y[n] := x[n]^2", "--dims", "x: N"]
 
 LAYERS = """
 import torch
@@ -60,18 +58,11 @@ class Scale(torch.nn.Module):
 """
 
 
-def invoke(*arguments: str | Path) -> Result:
-    return CliRunner().invoke(app, list(map(str, arguments)), env={"COLUMNS": "80"})
-
-
 @pytest.fixture
 def layers(tmp_path: Path) -> str:
     path = tmp_path / "layers.py"
     path.write_text(LAYERS)
     return str(path)
-
-
-DIMS = ["--dims", "x: N in; W: out in", "--const", "eps=2.0"]
 
 
 @pytest.mark.parametrize("command", ["run", "derive", "code", "check", "prove", "notes"])

@@ -18,7 +18,7 @@ from derivcheck.checking.subject.left_out import undifferentiable
 from derivcheck.checking.subject.nested import Nested
 from derivcheck.checking.subject.wide import computing_in, widened
 from derivcheck.derived import Derivation
-from derivcheck.errors import InputError
+from derivcheck.errors import InputError, perhaps
 from derivcheck.notation.program.program import Program
 from derivcheck.notation.values.measure import sizes_of
 
@@ -224,7 +224,8 @@ def _chosen(form: Form, tensors: Tensors, held: set[str], wrt: Iterable[str] | N
         if n in held and form.call is not None:
             raise InputError(f"wrt names {n!r}, a tensor that {form.name} holds itself; make it an input of {form.name}")
         if n not in floats:
-            raise InputError(f"wrt names {n!r}, which is not a floating-point input; those are {', '.join(floats) or 'none'}")
+            those = ", ".join(floats) or "none"
+            raise InputError(f"wrt names {n!r}, which is not a floating-point input; those are {those}{perhaps(n, floats)}")
     return chosen
 
 

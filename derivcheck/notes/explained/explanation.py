@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from markupsafe import Markup, escape
 
-from derivcheck.errors import InputError
+from derivcheck.errors import InputError, perhaps
 from derivcheck.files import Outputs
 from derivcheck.notation.integers.polynomials import i_poly
 from derivcheck.notation.program.program import Program
@@ -155,7 +155,9 @@ def explained(forward: Program, name: str, gradients: tuple[str, ...], lang: str
     if lang not in WORDS:
         raise InputError(f"lang is {lang!r}; expected 'en' or 'zh'")
     if name not in gradients:
-        raise InputError(f"there is no gradient in {name!r}; gradients are {', '.join(gradients) or 'none'}")
+        raise InputError(
+            f"there is no gradient in {name!r}; gradients are {', '.join(gradients) or 'none'}{perhaps(name, gradients)}"
+        )
     return Explanation(name, lang, step_by_step(forward, name))
 
 

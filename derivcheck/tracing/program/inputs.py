@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from derivcheck.errors import InputError, UnsupportedOperation
+from derivcheck.errors import InputError, UnsupportedOperation, perhaps
 from derivcheck.notation.integers.polynomials import Poly, size
 from derivcheck.notation.program.definitions import Input
 from derivcheck.notation.text.dims import parse_input
@@ -68,7 +68,8 @@ def _refuse_unfit(parameters: Mapping[str, inspect.Parameter], given: Sequence[s
     open_ended = any(p.kind is p.VAR_KEYWORD for p in parameters.values()) or not parameters
     for n in given:
         if n not in parameters and not open_ended and not n.startswith("dropout_mask"):
-            raise InputError(f"there is no parameter {n!r}; the function's parameters are {', '.join(parameters)}")
+            theirs = f"the function's parameters are {', '.join(parameters)}"
+            raise InputError(f"there is no parameter {n!r}; {theirs}{perhaps(n, parameters)}")
     needed = (p for p in parameters.values() if p.default is p.empty and p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD))
     missing = ", ".join(repr(p.name) for p in needed if p.name not in given)
     if missing:
