@@ -224,7 +224,7 @@ def some_rows(scene: Scene, others: list[Scene]) -> Iterator[Guess]:
         if not off.all():
             over = scene.program.definition(f"{scene.name}_bar").indices[k]
             words = ", ".join(str(j) for j in np.flatnonzero(off)[:4])
-            yield Guess("rows", f"rows {words} over {over} are zero, and should not be", partial(_without_rows, k, off))
+            yield Guess("some rows", f"rows {words} over {over} are zero, and should not be", partial(_without_rows, k, off))
 
 
 def _zero_rows(scene: Scene) -> Iterator[tuple[int, npt.NDArray[np.bool_]]]:

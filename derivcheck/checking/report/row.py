@@ -87,7 +87,7 @@ class Row:
     def diagnosis(self) -> Any:
         """Why it is wrong, in one sentence, or None.  Looked for when asked for the first time."""
         found = None if self._diagnose is None else self._diagnose()
-        if found is not None and _in_words(str(found)):
+        if found is not None and _in_words(str(found)) and found.kind != "some rows":  # which says no cause
             return self.only_where or found
         return self._words or self.only_where or found or self._of_fix
 

@@ -13,6 +13,8 @@ from derivcheck.display import file_name
 from derivcheck.errors import InputError
 from derivcheck.files import digest, rewritten
 
+SHOWN = 6  # of the sizes that were tried
+
 
 @dataclass(frozen=True)
 class Edit:
@@ -21,7 +23,7 @@ class Edit:
     Attributes:
         file: the path.
         line: the first of the lines, from 1.
-        old, new: their text, without the last end of line.
+        old, new: their text, without the last end of line; ``new`` is empty where the lines go.
     """
 
     file: str
@@ -62,7 +64,8 @@ class Fix:
         """How it is known to be right, in words."""
         if self.status == "proved":
             return f"proved for every {', '.join(self.sizes)}" if self.sizes else "proved"
-        return f"agrees at {'; '.join(self.tried)}" if self.tried else "agrees on the data"
+        more = f"; and at {len(self.tried) - SHOWN} more" if len(self.tried) > SHOWN else ""
+        return f"agrees at {'; '.join(self.tried[:SHOWN])}{more}" if self.tried else "agrees on the data"
 
     def __str__(self) -> str:
         lines = [f"{self.words} ({self.known})"]
@@ -127,7 +130,7 @@ class Fix:
                 raise InputError(
                     f"line {e.line} of {e.file} is not {e.old.strip()!r}, which was checked; check the gradient again"
                 )
-            new = e.new.replace("\n", ending) + (ending if plain.endswith("\n") else "")
+            new = e.new.replace("\n", ending) + (ending if plain.endswith("\n") and e.new else "")
             found[e.file] = before, "".join([*lines[: e.line - 1], new, *lines[e.line - 1 + count :]])
         return found
 
@@ -196,7 +199,8 @@ def edits_of(chosen: Sequence[Change]) -> tuple[Edit, ...]:
         places = sorted((p for c in many for p in c.places), key=lambda p: p[0])
         groups: list[list[Any]] = []
         for (start, end), new in places:
-            first, last = (piece.text[:k].count("\n") for k in (start, end))
+            whole_lines = not new and end > start and piece.text[end - 1] == "\n"
+            first, last = (piece.text[:k].count("\n") for k in (start, end - whole_lines))
             if groups and first <= groups[-1][1]:
                 groups[-1][1] = max(groups[-1][1], last)
                 groups[-1][2].append(((start, end), new))

@@ -11,11 +11,12 @@ import ast
 import functools
 import inspect
 import linecache
+import sys
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from functools import lru_cache
-from types import CodeType, FunctionType, MethodType, ModuleType
+from types import CodeType, FrameType, FunctionType, MethodType, ModuleType
 from typing import Any
 
 from derivcheck.diagnosis.repair.source_piece import SourcePiece, Span
@@ -25,6 +26,7 @@ from derivcheck.kernels.cuda.function import DeviceFunction
 from derivcheck.tracing.watching.whose_code import user_file
 
 MANY = 80  # functions that are looked at
+LONG = 200_000  # lines that run
 # Code that names these reaches beyond torch's operators: it is not run with something changed.
 UNSAFE = {
     "data_ptr",
@@ -59,6 +61,11 @@ class CodePiece(SourcePiece):
     def tree(self) -> ast.Module:
         """Its syntax, with the lines of the file."""
         return ast.parse("\n" * (self.line - 1) + self.text)
+
+    @functools.cached_property
+    def open_ended(self) -> bool:
+        """Whether a loop runs until a condition fails: with an edit it may not end."""
+        return any(isinstance(n, ast.While) for n in ast.walk(self.tree))
 
     @functools.cached_property
     def around(self) -> Mapping[ast.AST, ast.AST]:
@@ -106,10 +113,33 @@ class CodePiece(SourcePiece):
         try:
             for f, k in self.functions:
                 f.__code__ = codes[k]
-            yield
+            with _ending(self.file) if self.open_ended else nullcontext():
+                yield
         finally:
             for f, code in before:
                 f.__code__ = code
+
+
+@contextmanager
+def _ending(file: str) -> Iterator[None]:
+    """A function of this file that goes on and on raises: an edit may have taken away what ends its loop."""
+    left = LONG
+
+    def count(frame: FrameType, event: str, _: Any) -> Any:
+        nonlocal left
+        if frame.f_code.co_filename != file:
+            return None
+        left -= 1
+        if left < 0:
+            raise RecursionError("the loop of this edit does not end")
+        return count
+
+    before = sys.gettrace()
+    sys.settrace(count)
+    try:
+        yield
+    finally:
+        sys.settrace(before)
 
 
 def _nested(code: CodeType) -> Iterator[CodeType]:

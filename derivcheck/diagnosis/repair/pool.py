@@ -120,7 +120,7 @@ def parts(env: Mapping[str, Any], steps: Iterable[tuple[str, Array]], upto: int 
     named = [p.value for p in found.values()]
     for text, value in steps:
         t = torch.from_numpy(np.array(value, dtype=float))
-        if not any(v.shape == t.shape and torch.equal(v, t) for v in named) and len(text) < 50:
+        if t.numel() and not any(v.shape == t.shape and torch.equal(v, t) for v in named) and len(text) < 50:
             found.setdefault(text, PoolPart(text, t, 0.6, "", not _atom(text)))
             named.append(t)
     return list(found.values())[:upto]

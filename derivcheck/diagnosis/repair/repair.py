@@ -13,8 +13,9 @@ from derivcheck.diagnosis.repair.bench import Bench
 from derivcheck.diagnosis.repair.change import Change, clipped
 from derivcheck.diagnosis.repair.clock import clock
 from derivcheck.diagnosis.repair.edits.every import changes
+from derivcheck.diagnosis.repair.edits.loops import LIKELY, blocks_of
 from derivcheck.diagnosis.repair.edits.numbers import constants, counts
-from derivcheck.diagnosis.repair.fix import Fix, edits_of, tidied
+from derivcheck.diagnosis.repair.fix import Edit, Fix, edits_of, tidied
 from derivcheck.diagnosis.repair.missing import Missing
 from derivcheck.diagnosis.repair.pieces import CodePiece, pieces_of
 from derivcheck.diagnosis.repair.proving import proved
@@ -48,6 +49,7 @@ class Line:
         code: what stands there.
         names: the gradients that are wrong because of it.
         new: what should stand there, where that is known.
+        gone: whether it should not stand there at all.
         words: what is wrong, where that is known.
         simple: whether it is a small change, which is said rather than a formula.
         called: the lines that call the function that it stands in, where one alone of several calls is meant.
@@ -61,6 +63,7 @@ class Line:
     words: str = ""
     simple: bool = True
     called: tuple[str, ...] = ()
+    gone: bool = False
 
     @property
     def place(self) -> str:
@@ -69,7 +72,9 @@ class Line:
 
     def __str__(self) -> str:
         called = f", called at {' and '.join(self.called)}" if self.called else ""
-        new = f"; it should be `{clipped(self.new, 110)}`" if self.new else ""
+        new = f"; it should be `{clipped(self.new, 110)}`" if self.new else "; it should go" if self.gone else ""
+        if self.new == self.code:  # all that differs is how far it is indented
+            new = "; it should stand after the loop"
         return f"{self.place}{called}: `{clipped(self.code, 110)}`{new}"
 
 
@@ -107,7 +112,9 @@ class Repair:
     @cached_property
     def pieces(self) -> list[SourcePiece]:
         """The user's source."""
-        return pieces_of(self.backward.code, self.backward.kept)
+        found = pieces_of(self.backward.code, self.backward.kept)
+        self.backward.blocks = tuple(sorted({n for p in found if isinstance(p, CodePiece) for n in blocks_of(p)}))[-3:]
+        return found
 
     @property
     def _code(self) -> list[CodePiece]:
@@ -177,9 +184,9 @@ class Repair:
     def _groups(self, end: float) -> Iterator[list[Change]]:
         """The edits to try, those first that are cheapest to make and to find."""
         near, far = self._edits
-        yield [c for c in near if c.cost <= CHEAP]
+        yield [*(c for c in far if c.cost <= LIKELY), *(c for c in near if c.cost <= CHEAP)]
         yield [*(c for c in near if CHEAP < c.cost <= USUAL), *self._missing(end, False)]
-        yield [c for c in far if c.cost <= USUAL]
+        yield [c for c in far if LIKELY < c.cost <= USUAL]
         yield [
             *(c for c in near if c.cost > USUAL),
             *self._missing(clock() + 0.6 * (end - clock()), True),
@@ -213,7 +220,10 @@ class Repair:
         if self._known is None or not (self._known[0] or self._known[1]):
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
-                self._known = self._search(end)
+                try:
+                    self._known = self._search(end)
+                except Exception:  # a help for the reader: the lines may be known all the same
+                    self._known = [], True
         return self._known[0]
 
     def _fix(self, end: float) -> Fix | None:
@@ -265,14 +275,14 @@ class Repair:
         for chosen, _ in found:
             if sum(c.cost for c in chosen) <= sum(c.cost for c in found[0][0]) + 0.3 and len(told) < 2:
                 tidy = [tidied(c) for c in chosen]
-                for e in edits_of(tidy):
+                for e in _wrong_lines(edits_of(tidy)):
                     here = {(e.file, e.line + k) for k in range(e.old.count("\n") + 1)}
                     own = [c for c in tidy if _touches(c, here)]
                     mends = [self._mends.get((id(c.piece), c.line, c.words)) for c in own]
                     names = tuple(n for n in self.backward.names if any(m is None or n in m for m in mends))
                     words = "; ".join(dict.fromkeys(c.words for c in own))
                     simple = all(c.cost <= USUAL for c in own)
-                    line = Line(e.file, e.line, e.old.strip(), names, e.new.strip(), words, simple)
+                    line = Line(e.file, e.line, e.old.strip(), names, e.new.strip(), words, simple, gone=not e.new)
                     told.setdefault((e.file, e.line), line)
         return tuple(told.values())
 
@@ -310,6 +320,11 @@ class Repair:
         here = (p for p in self.pieces if p.file == file and p.line <= line < p.line + len(p.lines))
         piece = next(here, None)
         return linecache.getline(file, line).strip() if piece is None else piece.lines[line - piece.line].strip()
+
+
+def _wrong_lines(edits: Sequence[Edit]) -> list[Edit]:
+    """The edits without those that only add a line before another or indent one, where there are others."""
+    return [e for e in edits if not e.new.endswith(f"\n{e.old}") and e.new.strip() != e.old.strip()] or list(edits)
 
 
 def _call(d: Definition) -> tuple[int, ...]:

@@ -19,6 +19,7 @@ from derivcheck.notation.integers.polynomials import Index
 from derivcheck.notation.program.definitions import Definition, Site
 from derivcheck.notation.program.program import Program
 from derivcheck.notation.terms.build import ref
+from derivcheck.notation.terms.nodes import Ref
 from derivcheck.notation.terms.substitute import rename
 from derivcheck.notation.values.evaluator import evaluate
 
@@ -174,7 +175,8 @@ class Spots:
         last = {
             at: max(here, key=lambda s: (s.span or (0, 0, 0, 0))[3] - (s.span or (0, 0, 0, 0))[2]) for at, here in whole.items()
         }
-        wrong = sorted(at for at in by_line if not self._derived(last[at].now)) or sorted(by_line)
+        computed = [at for at in by_line if not all(isinstance(s.definition.term, Ref) for s in by_line[at])] or list(by_line)
+        wrong = sorted(at for at in computed if not self._derived(last[at].now)) or sorted(computed)
         meant = [
             at for at in wrong if any(self._derived(s.solution.values[s.definition.name]) for s in whole[at] if not s.operand)
         ]

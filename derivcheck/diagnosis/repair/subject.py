@@ -83,6 +83,7 @@ class Backward:
     _slow: bool | None = None
     _benches: dict[str, Bench | None] = field(default_factory=dict)
     others: list[Bench] | None = None  # what an edit is not searched on, once it is known
+    blocks: tuple[int, ...] = ()  # lengths of blocks, of a backward in a loop: it has to run at multiples of them, and beside
 
     # -- data -----------------------------------------------------------------------
     def plans(self) -> Iterator[dict[str, int]]:
@@ -160,12 +161,22 @@ class Backward:
             if b is None or not _sound(b) or not self.shaped(b):
                 continue
             (found if self.meant(b) else doubtful).append(b)
-            if len(found) == 2:
+            if len(found) > 1 and any(self.wrong(b) for b in found):  # an early exit may come at larger sizes alone
                 break
         if all(dict(b.sizes) == dict(self.like.sizes) for b in found):  # only at the user's sizes are the right ones right
             found += doubtful[: 2 - len(found)]
         wrong = [b for b in found if self.wrong(b)]
-        return tuple(wrong + [b for b in found if b not in wrong])
+        return tuple([*wrong, *(b for b in found if b not in wrong)][:2])
+
+    @property
+    def around_blocks(self) -> Iterator[Bench]:
+        """Data of sizes that its blocks fill, and of such that they do not."""
+        for block in self.blocks:
+            for n in list(self.like.sizes)[:3]:
+                for count in (2 * block, 3 * block - 1):
+                    b = self.bench({**self.benches[0].sizes, n: count}, 61)
+                    if b is not None and _sound(b):
+                        yield b
 
     @cached_property
     def elsewhere(self) -> tuple[Bench, ...]:
@@ -240,10 +251,15 @@ class Backward:
 
     @cached_property
     def claimed(self) -> Claimed | None:
-        """The same, or at the sizes of the first data alone."""
-        if self.everywhere is not None or not self.benches:
+        """The same at the sizes of the first data alone, where it always traces sooner; a loop over a size does only so."""
+        if not self.benches:
             return self.everywhere
-        return self._traced(self.benches[0].given)
+        found = self._traced(self.benches[0].given)
+        if found is None and dict(self.benches[0].sizes) != dict(self.like.sizes):  # at small sizes a loop may run never
+            own = self.bench(self.like.sizes, 47)
+            if own is not None and self.wrong(own) and (found := self._traced(own.given)) is not None:
+                self.benches = (own, *self.benches)
+        return self.everywhere if found is None else found
 
     def _traced(self, examples: Mapping[str, torch.Tensor] | None) -> Claimed | None:
         """The backward as a Program, for where its steps stand in the file; None for code that cannot be traced."""

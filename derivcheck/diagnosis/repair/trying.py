@@ -139,6 +139,7 @@ def _others(backward: Backward) -> list[Bench]:
         b = backward.bench(sizes, seed, change)
         if b is not None and all(np.isfinite(g).all() for g in b.right.values()):
             found.append(b)
+    found += backward.around_blocks
     b = backward.mixed(first.sizes, 91)
     if b is not None and all(np.isfinite(g).all() for g in b.right.values()):
         found.append(b)

@@ -8,6 +8,7 @@ from typing import Any
 
 from derivcheck.diagnosis.repair.change import Change, Edits
 from derivcheck.diagnosis.repair.edits.calls import attribute, call
+from derivcheck.diagnosis.repair.edits.loops import loop, parts_taken, runs, whole_blocks
 from derivcheck.diagnosis.repair.edits.operators import comparison, operation, unary
 from derivcheck.diagnosis.repair.edits.reader import EditReader
 from derivcheck.diagnosis.repair.edits.statements import assignment, of_lines
@@ -28,6 +29,8 @@ _KINDS: dict[type[ast.AST], Any] = {
     ast.Slice: bounds,
     ast.AugAssign: assignment,
     ast.Assign: assignment,
+    ast.For: loop,
+    ast.While: loop,
 }
 
 
@@ -67,7 +70,14 @@ def _of(r: EditReader, node: ast.AST) -> Edits:
     elif isinstance(node, ast.IfExp):
         for way, which in ((node.body, "first"), (node.orelse, "second")):
             yield r.put(node, f"({r.text(way)})"), f"the {which} branch of `{r.short(node)}` is meant", 1.5
-    elif isinstance(node, (ast.Break, ast.Continue)):
+    elif isinstance(node, (ast.Break, ast.Continue)) and getattr(r.around.get(node), "orelse", True):
         yield r.put(node, "pass"), "the loop leaves out a step", 1.5
+    if isinstance(node, ast.Call):
+        yield from runs(r, node)
+    elif isinstance(node, ast.BinOp):
+        yield from whole_blocks(r, node)
+    elif isinstance(node, (ast.ListComp, ast.GeneratorExp)):
+        for g in node.generators:
+            yield from parts_taken(r, g.iter)
     if isinstance(node, ast.expr) and r.is_value(node):
         yield from anything(r, node)

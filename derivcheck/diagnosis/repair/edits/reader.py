@@ -64,13 +64,31 @@ class EditReader:
             return False
         return node.id not in self.names(node) and not (any(node.id in f.__code__.co_freevars for f, _ in self.piece.functions))
 
+    def around_loop(self, node: ast.AST) -> ast.For | ast.While | None:
+        """The loop that a node stands in, of the same function; None where there is none."""
+        n: ast.AST | None = node
+        while n is not None and not isinstance(n, (ast.FunctionDef, ast.Lambda)):
+            n = self.around.get(n)
+            if isinstance(n, (ast.For, ast.While)):
+                return n
+        return None
+
+    def begun(self, target: ast.expr) -> bool:
+        """Whether a variable that is stored to in a loop is stored to before it, too."""
+        while isinstance(target, ast.Subscript):
+            target = target.value
+        outer = loop = self.around_loop(target)
+        while outer is not None:
+            loop, outer = outer, self.around_loop(outer)
+        name = getattr(target, "id", "")
+        stored = (n for n in ast.walk(self.piece.tree) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store))
+        return loop is not None and any(n.id == name and n.lineno < loop.lineno for n in stored)
+
     def untouched(self, node: ast.AST) -> bool:
-        """What decides how often a loop runs until it ends, annotations, decorators, what is stored to."""
+        """Annotations, decorators, what is stored to."""
         n: ast.AST | None = node
         while n is not None:
             up = self.around.get(n)
-            if isinstance(up, ast.While):
-                return True
             if isinstance(up, ast.arg) or isinstance(up, ast.FunctionDef) and n in (*up.decorator_list, up.returns):
                 return True
             n = up

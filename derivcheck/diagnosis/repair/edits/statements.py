@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from itertools import combinations, product
 
 from derivcheck.diagnosis.repair.change import Change, Edits, Place
+from derivcheck.diagnosis.repair.edits.loops import LIKELY
 from derivcheck.diagnosis.repair.edits.operators import OPERATORS, OTHER, signs
 from derivcheck.diagnosis.repair.edits.reader import EditReader
 
@@ -29,7 +30,8 @@ def assignment(r: EditReader, node: ast.AugAssign | ast.Assign) -> Edits:
         target = node.targets[0]
         at = r.between(target, node.value, " = ")
         if at is not None:
-            yield [(at, " += ")], f"`{r.short(node)}` overwrites what was accumulated: it should add to it", 1.5
+            likely = LIKELY if r.around_loop(node) and r.begun(target) else 1.5
+            yield [(at, " += ")], f"`{r.short(node)}` overwrites what was accumulated: it should add to it", likely
         if isinstance(target, ast.Subscript) and not isinstance(target.slice, ast.Slice):
             index = r.text(target.slice)
             whole = f"({index})" if isinstance(target.slice, ast.Tuple) else f"({index},)"

@@ -54,18 +54,28 @@ def constant(r: EditReader, node: ast.Constant) -> Edits:
             yield r.put(node, f"{x!r}" if x >= 0 else f"({x!r})"), f"the number {v} should be {x:.6g}", 2.5
 
 
-_SHAPES = {"pad", "repeat", "reshape", "view", "expand", "zeros", "ones", "new_zeros", "full", "unflatten", "roll", "shift"}
+_AXES = set(
+    "sum mean prod amax amin max min argmax argmin softmax log_softmax norm vector_norm cumsum cumprod logcumsumexp flip var "
+    "std logsumexp transpose permute movedim unsqueeze squeeze flatten index_select index_add index_copy gather scatter "
+    "scatter_add cat stack unbind diff sort argsort any all select narrow normalize size".split()
+)
 
 
 def _called(r: EditReader, node: ast.AST, many: bool = False) -> str:
     """What a number in a call is: an axis, or not."""
     up: ast.AST | None = node
-    while up is not None and not isinstance(up, ast.Call):
+    keyword = ""
+    while up is not None and not isinstance(up, (ast.Call, ast.stmt)):
+        keyword = (up.arg or "") if isinstance(up, ast.keyword) else keyword
         up = r.around.get(up)
     name = getattr(up.func, "attr", getattr(up.func, "id", "")) if isinstance(up, ast.Call) else ""
-    if name in _SHAPES:
-        return f"the numbers in `{name}` are" if many else f"a number in `{name}` is"
-    return "the axes are" if many else "the axis is"
+    if keyword in ("dim", "axis", "dims") or name.rstrip("_") in _AXES and not keyword:
+        return "the axes are" if many else "the axis is"
+    if not name:
+        return "the numbers are" if many else "the number is"
+    if keyword:
+        return f"`{keyword}` is"
+    return f"the numbers in `{name}` are" if many else f"a number in `{name}` is"
 
 
 def axes(r: EditReader, node: ast.Tuple) -> Edits:
