@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterable, Mapping
 from copy import deepcopy
 from dataclasses import dataclass
@@ -235,7 +236,8 @@ class Derivation(Readings):
 
         Args:
             fused: through ``torch.compile``, as one graph for sizes that may change; it needs a compiler on the machine, and
-                takes seconds at the first call.
+                takes seconds at the first call.  A recurrence of any length is no such graph: a warning says so, and it runs
+                as without.
 
         >>> import torch, derivcheck as dc
         >>> run = dc.derive("y[n] := x[n]^2", dims={"x": "N"}).compile()
@@ -243,7 +245,22 @@ class Derivation(Readings):
         >>> grads["x"].tolist()
         [2.0, 6.0]
         """
-        return self._fused if fused else self._compiled
+        return self._fused if fused and self._is_one_graph() else self._compiled
+
+    def _is_one_graph(self) -> bool:
+        """Whether a compiler can take the generated code; a warning says why it cannot."""
+        from derivcheck.codegen.file.variants import step_by_step  # loaded when asked for
+
+        names = step_by_step(self._written, self._written_adjoint)
+        if names:
+            known = [n for n in names if n in {d.name for d in self.program.definitions}] or list(names)
+            warnings.warn(
+                f"fused=True has no effect: a loop computes {', '.join(known)} step by step, which torch.compile would unroll "
+                "for each length anew; the code runs as without fused, and one step, derived by itself, can be fused",
+                UserWarning,
+                stacklevel=3,
+            )
+        return not names
 
     @cached_property
     def _fused(self) -> Callable[..., tuple[Any, dict[str, Any]]]:
@@ -285,7 +302,8 @@ class Derivation(Readings):
         can be copied.  Gradients that nobody asks for are not computed.
 
         Args:
-            fused: forward and backward go through ``torch.compile``, each as one graph for sizes that may change.
+            fused: forward and backward go through ``torch.compile``, each as one graph for sizes that may change; as in
+                :meth:`compile`.
 
         >>> import torch, derivcheck as dc
         >>> Square = dc.derive("y[n] := x[n]^2", dims={"x": "N"}).to_function()
@@ -296,6 +314,7 @@ class Derivation(Readings):
         """
         from derivcheck.layer.function import function  # it loads torch
 
+        fused = fused and self._is_one_graph()
         return function(self._written, self.wrt, self.upstream, self.held, self.name, fused)
 
     def to_op(self, name: str) -> Any:

@@ -168,3 +168,54 @@ def test_what_a_function_gave_may_be_written_into(sizes: tuple[int, ...]) -> Non
     found = torch.autograd.grad(layer.apply(*xs).mul_(2).add_(1), xs, up)
     for h, w in zip(found, torch.autograd.grad(attention(*xs).mul_(2).add_(1), xs, up), strict=True):
         torch.testing.assert_close(h, w)
+
+
+def gated(length: int) -> dict[str, Tensor]:
+    torch.manual_seed(length)
+    return {"x": torch.randn(length, 3, dtype=torch.float64), "h": torch.randn(3, dtype=torch.float64)}
+
+
+def run_over(x: Tensor, h: Tensor) -> Tensor:
+    """What the texts of recurrences below compute."""
+    steps = []
+    for row in x:
+        h = torch.sigmoid(row) * h + torch.tanh(row)
+        steps.append(h)
+    return torch.stack(steps) if steps else x * 1
+
+
+GATED = """
+f[t, n] := sigmoid(x[t, n])
+s[t, n] := f[t, n]*([t == 0]*h[n] + [t > 0]*s[t - 1, n]) + tanh(x[t, n])
+"""
+
+
+@pytest.mark.parametrize("length", [0, 1, 2, 5])
+@pytest.mark.parametrize(
+    "text", [GATED, GATED.replace("[t, n]", "[n, t]").replace("x[n, t]", "x[t, n]").replace("[t - 1, n]", "[n, t - 1]")]
+)
+def test_steps_are_written_into_one_tensor(text: str, length: int) -> None:
+    """Of any length, along either dimension; what the first step reads gets its gradient from a part of that tensor."""
+    d = dc.derive(text, dims={"x": "T N", "h": "N"})
+    assert ".unbind(" in lean_source(d.program, d.adjoint) and "torch.stack" not in lean_source(d.program, d.adjoint)
+    xs = {n: t.requires_grad_() for n, t in gated(length).items()}
+    want = run_over(**xs)
+    turned = (lambda t: t.mT) if "s[n, t]" in text else (lambda t: t)
+    up = torch.randn(turned(want).shape, dtype=torch.float64)
+    value, grads = d.compile()(**{n: t.detach() for n, t in xs.items()}, grad_output=up)
+    torch.testing.assert_close(value, turned(want).detach())
+    wanted = torch.autograd.grad(turned(want), list(xs.values()), up, allow_unused=True)
+    for have, g, t in zip(grads.values(), wanted, xs.values(), strict=True):
+        torch.testing.assert_close(have, torch.zeros_like(t) if g is None else g)
+
+
+@pytest.mark.parametrize("length", [0, 1, 4])
+@pytest.mark.parametrize("place", [0, 2])
+def test_a_place_that_may_not_be_there_is_a_slice(length: int, place: int) -> None:
+    d = dc.derive(f"s[n] := sum(t, m: [t == {place}]*x[t, n]*y[t, n]*w[m, n])", dims={"x": "T N", "y": "T N", "w": "M N"})
+    assert "arange" not in (text := lean_source(d.program, None)) and "torch.where" not in text
+    x, y = (torch.randn(length, 3, dtype=torch.float64) for _ in range(2))
+    w = torch.randn(4, 3, dtype=torch.float64)
+    value, _ = d.compile()(x=x, y=y, w=w, grad_output=torch.ones(3, dtype=torch.float64))
+    there = slice(place, place + 1)
+    torch.testing.assert_close(value, (x[there] * y[there]).sum(0) * w.sum(0))

@@ -294,6 +294,21 @@ def test_fused() -> None:
     torch.testing.assert_close(have, 2 * x.detach())
 
 
+def test_a_recurrence_is_not_unrolled() -> None:
+    """For each length anew, and for minutes."""
+    text = "h[t, n] := tanh(x[t, n] + [t > 0]*w[n]*h[t - 1, n])\nL := sum(t, n: h[t, n])"
+    d = dc.derive(text, dims={"x": "T N", "w": "N"})
+    x, w = torch.randn(9, 4, requires_grad=True), torch.randn(4, requires_grad=True)
+    with pytest.warns(UserWarning, match=r"fused=True has no effect: a loop computes h step by step, .* can be fused"):
+        run = d.compile(fused=True)
+    with pytest.warns(UserWarning, match="no effect"):
+        layer = d.to_function(fused=True)
+    value, grads = run(x=x.detach(), w=w.detach())
+    torch.testing.assert_close(value, layer.apply(x, w).detach())
+    for have, want in zip(torch.autograd.grad(layer.apply(x, w), (x, w)), (grads["x"], grads["w"]), strict=True):
+        torch.testing.assert_close(have, want)
+
+
 @pytest.mark.parametrize("name", LAYERS)
 def test_as_an_operator_of_torch(name: str) -> None:
     op = derived(name).to_op(f"derivcheck_tests::{name}")

@@ -70,42 +70,56 @@ class Loop:
         return list(self.body.nodes())
 
     def write(self, writer: Writer, scope: Scope) -> None:
-        """Write the loop: a list of steps per definition, stacked at the end."""
+        """Write the loop: a list of steps per definition, stacked at the end; or into what they are views of."""
         spell = writer.spelling.numbers
         variable = scope.names.new(self.index.name)
         scope.loops[self.index] = variable
         length = spell.poly(self.index.size)
+        views = {d.name for d in self.group if writer.in_memory and d.name in self.needed and d.kind == "float"}
         for d in self.group:
             steps = scope.names.new(f"{d.name}_steps")
             scope.variables[f"{d.name} steps"] = steps
-            writer.line(f"{steps} = [None] * {spell.poly(self.index.size, UNARY)}")
+            if d.name in views:
+                dtype, device = writer.spelling.dtype, writer.spelling.device
+                whole = scope.variables[d.name]
+                writer.line(f"{whole} = torch.empty({writer.spelling.sizes(d.dims)}, dtype={dtype}, device={device})")
+                writer.line(f"{steps} = {whole}.unbind({self.axes[d.name]})")
+            else:
+                writer.line(f"{steps} = [None] * {spell.poly(self.index.size, UNARY)}")
         span = f"{spell.use('range')}({length})"
         with writer.block(f"for {variable} in {spell.use('reversed') + f'({span})' if self.down else span}:", [self.index]):
-            self._branch(self.body, writer, scope, variable)
+            self._branch(self.body, writer, scope, variable, views)
         scope.names.taken.discard(variable)  # the next loop may use it again
         for d in self.group:
-            if d.name in self.needed:
-                steps = scope.variables[f"{d.name} steps"]
-                text = f"torch.stack({steps}, {self.axes[d.name]})"
-                if not nonnegative(self.index.size - 1, least=0):
-                    dtype = "torch.int64" if d.kind == "int" else "torch.bool" if d.kind == "bool" else writer.spelling.dtype
-                    shape = writer.spelling.sizes(d.dims)
-                    text += f" if {length} else torch.zeros({shape}, dtype={dtype}, device={writer.spelling.device})"
-                writer.line(f"{scope.variables[d.name]} = {text}")
+            if d.name in self.needed and d.name not in views:
+                writer.line(f"{scope.variables[d.name]} = {self._stacked(d, writer, scope, length)}")
             writer.drop(scope.variables[f"{d.name} steps"])
         writer.whole({d.name: scope.variables[d.name] for d in self.group if d.name in self.needed})
 
-    def _branch(self, b: Branch, writer: Writer, scope: Scope, variable: str) -> None:
+    def _stacked(self, d: Definition, writer: Writer, scope: Scope, length: str) -> str:
+        """The text of the steps of a definition as one tensor."""
+        text = f"torch.stack({scope.variables[f'{d.name} steps']}, {self.axes[d.name]})"
+        if nonnegative(self.index.size - 1, least=0):
+            return text
+        dtype = "torch.int64" if d.kind == "int" else "torch.bool" if d.kind == "bool" else writer.spelling.dtype
+        shape = writer.spelling.sizes(d.dims)
+        return f"{text} if {length} else torch.zeros({shape}, dtype={dtype}, device={writer.spelling.device})"
+
+    def _branch(self, b: Branch, writer: Writer, scope: Scope, variable: str, views: set[str]) -> None:
         """Write one step: its definitions, or ``if`` and ``else``."""
         if b.condition is None:
             for name, node in b.steps:
-                writer.define(f"{scope.variables[f'{name} steps']}[{variable}]", node)
+                step = f"{scope.variables[f'{name} steps']}[{variable}]"
+                if name in views:
+                    writer.into(step, node)
+                else:
+                    writer.define(step, node)
             return
         assert b.then is not None and b.other is not None
         with writer.block(f"if {writer.spelling.numbers.condition(b.condition)}:"):
-            self._branch(b.then, writer, scope, variable)
+            self._branch(b.then, writer, scope, variable, views)
         with writer.block("else:"):
-            self._branch(b.other, writer, scope, variable)
+            self._branch(b.other, writer, scope, variable, views)
 
 
 def lower_group(low: Lowering, group: Sequence[Definition]) -> Loop:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from derivcheck.codegen.file.loops import Loop
 from derivcheck.codegen.file.source import File
 from derivcheck.notation.program.program import Program
 
@@ -21,6 +22,14 @@ def fused_source(forward: Program, adjoint: Program, wrt: Sequence[str] | None =
     file = File(forward, adjoint, "derived", {}, wrt)
     file.vectors = True
     return file.text()
+
+
+def step_by_step(forward: Program, adjoint: Program) -> tuple[str, ...]:
+    """The definitions that the code computes in Python loops of a length that no number is known of: a compiler would unroll
+    them, for each length anew."""
+    file = File(forward, adjoint, "derived", {}, None)
+    loops = (item for _, item in file.lowered() if isinstance(item, Loop))
+    return tuple(n for item in loops if item.index.size.constant is None for n in item.names())
 
 
 def functional_source(program: Program) -> str:

@@ -31,6 +31,15 @@ def _repeats(a: Node, n: Node) -> bool:
     return n.dims[-1] is not ONE_SIZE and (a.rank == 0 or a.dims[-1] is ONE_SIZE)
 
 
+def _takes_memory(n: Node) -> bool:
+    """Whether the operation can be given the tensor that it writes into."""
+    if n.op in ("sub", "div"):
+        return n.args[0].kind == FLOAT
+    if n.op in ("matmul", "addmm"):
+        return not folds(n)
+    return n.op in ("add", "mul", "pow") or n.op in UNARY or n.op == "func" and n.params[0] in FUNCTIONS
+
+
 class Joined:
     """``c + x·y`` or ``c − x·y``, one operation."""
 
@@ -52,6 +61,7 @@ class LeanWriter(LoopingWriter):
         self.titles: dict[Node, str] = {}
         self.said: set[str] = set()  # definitions that have a line of their own
         self.mine: dict[Node, str] = {}  # tensors that a statement of ours made, each with a variable
+        self.passing: dict[Node, str] = {}  # what may be a view, each with a variable
         self.free: list[Node] = []
         self.gone: set[Node] = set()  # those whose variable is no more
         self.looped: dict[str, str] = {}  # what loops have made, each with a variable
@@ -263,15 +273,20 @@ class LeanWriter(LoopingWriter):
         self.scopes[0][n] = variable
         if owns(n) and n.kind == FLOAT and n.rank >= 2:
             self.mine[n] = variable
+        elif n.kind == FLOAT and n.rank >= 2:
+            self.passing[n] = variable
 
     def _release(self) -> None:
         """Tensors whose last reader has been written are free; those of a shape that does not come again go."""
         for n in [n for n in self.mine if self.last.get(n, 0) <= self.at and n not in self.free]:
-            if any(m.dims == n.dims and m.kind == FLOAT for m in self.order[self.at :]):
+            if any(m.dims == n.dims and m.kind == FLOAT and _takes_memory(m) for m in self.order[self.at :]):
                 self.free.append(n)
             else:
                 self.gone.add(n)
                 self.line(f"del {self.mine.pop(n)}")
+        for n in [n for n in self.passing if self.last.get(n, 0) <= self.at]:
+            self.gone.add(n)
+            self.line(f"del {self.passing.pop(n)}")
         for name in [name for name in self.looped if self.last_of.get(name, 0) <= self.at]:
             self.line(f"del {self.looped.pop(name)}")
 

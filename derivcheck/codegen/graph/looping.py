@@ -10,9 +10,24 @@ from derivcheck.codegen.graph.numbers import ATOM
 from derivcheck.codegen.graph.spell import NodeSpelling
 from derivcheck.codegen.graph.write import Writer
 
+_SIGNS = frozenset({"add", "sub", "mul", "div"})
+_CALLS = tuple(f"torch.{name}(" for name in "sigmoid tanh exp addmm addcmul sqrt rsqrt log sin cos".split())  # with an out=
+
+
+def _closes(text: str) -> bool:
+    """Whether the first bracket is closed by the last character."""
+    depth = 0
+    for k, c in enumerate(text):
+        depth += (c == "(") - (c == ")")
+        if c == ")" and depth == 0:
+            return k == len(text) - 1
+    return False
+
 
 class LoopingWriter(Writer):
     """Writes steps, for tensors of one type."""
+
+    in_memory = True
 
     def __init__(self, spelling: NodeSpelling, names: Names, given: Mapping[Node, str] | None = None) -> None:
         super().__init__(spelling, names, given)
@@ -27,6 +42,22 @@ class LoopingWriter(Writer):
                     x, y = (self.text(a) for a in m.args)
                     return f"torch.addcmul({self.text(c)}, {x}, {y}{', value=-1' if node.op == 'sub' else ''})"
         return super().spelled(node)
+
+    def into(self, place: str, node: Node) -> None:
+        """As the ``out=`` of the last operation, where that has one; a copy of anything else."""
+        known = self.known(node)
+        text = known if known is not None else self.fitted(node, len(place) + 12)
+        self.line(self._out(node, text, place) if known is None else f"{place}.copy_({text})")
+        self.scopes[-1][node] = place
+
+    def _out(self, node: Node, text: str, place: str) -> str:
+        """The statement that computes ``text`` into ``place``."""
+        if node.kind == FLOAT and node.op in _SIGNS and all(a.kind == FLOAT for a in node.args) and "addcmul" not in text:
+            one, two = (self.text(a) for a in node.args)
+            return f"torch.{node.op}({one}, {two}, out={place})"
+        if text.startswith(_CALLS) and text.endswith(")") and _closes(text):
+            return f"{text[:-1]}, out={place})"
+        return f"{place}.copy_({text})"
 
     def element(self, node: Node) -> str:
         """An element along the loop's dimension of what stands outside: all of them are taken apart before the loop."""

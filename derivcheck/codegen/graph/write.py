@@ -107,7 +107,9 @@ def _addends(text: str) -> list[str]:
 
 
 class Writer:
-    """Writes statements for nodes, each computed once."""
+    """Writes statements for nodes, each computed once; ``in_memory``: a loop's steps into one tensor that there is already."""
+
+    in_memory = False
 
     def __init__(self, spelling: NodeSpelling, names: Names, given: Mapping[Node, str] | None = None) -> None:
         """Start in the outermost block; nodes that are ``given`` have names already."""
@@ -149,6 +151,10 @@ class Writer:
         else:
             text = known
         self.blocks[-1].extend(self.statements(name, text, node))
+
+    def into(self, place: str, node: Node) -> None:
+        """Compute it into ``place``, a view of what holds all steps."""
+        self.define(place, node)
 
     def statements(self, name: str, text: str, node: Node) -> list[str]:
         """The lines of ``name = text``, with the shape of what it gives where a reader is to see it."""

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from derivcheck.codegen.graph.nodes import OverNode
+from derivcheck.codegen.graph.nodes import FLOAT, ONE_SIZE, OverNode
 from derivcheck.codegen.graph.numbers import is_number
 from derivcheck.codegen.lowering.frame import Frame
 from derivcheck.codegen.lowering.positions import known, may_be_empty, trusted
 from derivcheck.codegen.lowering.summed import SummedProduct
 from derivcheck.notation.integers.atoms import Entry, Floor, exact_quotient
+from derivcheck.notation.integers.bounds import nonnegative
 from derivcheck.notation.integers.polynomials import Index, Poly, as_poly, fresh, i_poly
 from derivcheck.notation.terms.brackets import bracket
 from derivcheck.notation.terms.build import mul
@@ -27,6 +28,8 @@ def picked(low: Frame, s: SummedProduct) -> OverNode | None:
         for i in s.bound:
             left = [j for j in s.bound if j is not i]
             place = _place(b.operand, i, left)
+            if place is not None and place.constant is not None and (found := _sliced(low, i, place, left, s.number, others)):
+                return found
             if place is not None and not (known(low, place) and may_be_empty(i.size)):  # of no places none is picked
                 return _at(low, i, place, left, s.number, others)
             group = _group(b.operand, i, left)
@@ -55,6 +58,32 @@ def _at(low: Frame, i: Index, place: Poly, left: list[Index], number: Term, fact
         names.append(Ref(name, tuple(place if a is i else i_poly(a) for a in value.axes)))
     moved = [substitute(t, {i: place}) for t in own]
     return low.value(summation(left, mul(number, *inside, *moved, *names)))
+
+
+def _sliced(low: Frame, i: Index, place: Poly, left: list[Index], number: Term, factors: Sequence[Term]) -> OverNode | None:
+    """The same at a number where there may be no such place: the sum of a slice of one place, or of none."""
+    own = [t for t in factors if i in t.free]
+    possible = own and may_be_empty(i.size - place) and nonnegative(place, least=0)
+    if not possible or any(isinstance(t, Bracket) for t in own):
+        return None
+    every = frozenset().union(*(t.free for t in own))
+    together = any(t.free >= every for t in own)  # no larger than a factor, and most often there already
+    product: OverNode | None = None
+    for t in [mul(*own)] if together else own:
+        v = low.value(t)
+        k = v.axes.index(i) if i in v.axes else None
+        if k is None or v.node.kind != FLOAT or len(v.axes) != v.node.rank or v.node.dims[k] is not i.size:
+            return None
+        dims = (*v.node.dims[:k], ONE_SIZE, *v.node.dims[k + 1 :])
+        part = OverNode(low.graph.node("slice", (v.node,), (k, place, ONE_SIZE, ONE_SIZE), dims, FLOAT), v.axes)
+        product = part if product is None else low.binary("mul", product, part)
+    assert product is not None
+    at = product.axes.index(i)
+    name = f"value {len(low.held)}"
+    node = low.held[name] = low.graph.reduce("sum", product.node, [at])
+    low.dims[name] = node.dims
+    read = Ref(name, tuple(i_poly(a) for a in product.axes if a is not i))
+    return low.value(summation(left, mul(number, *(t for t in factors if t not in own), read)))
 
 
 def _over(t: Term, i: Index) -> bool:
