@@ -22,7 +22,13 @@ def perhaps(name: str, known: Iterable[str]) -> str:
 
 
 class DerivcheckError(Exception):
-    """The base class of derivcheck's errors."""
+    """The base class of derivcheck's errors.
+
+    Attributes:
+        everywhere: of a run over several processes, every one raised it: one of them is enough to tell it.
+    """
+
+    everywhere = False
 
 
 class InputError(DerivcheckError, ValueError):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import os
 import sys
 import traceback
 from collections.abc import Callable, Collection
@@ -54,9 +55,10 @@ def _exits(command: Callable[..., int]) -> Callable[..., None]:
 
 def _told(e: DerivcheckError, options: Collection[str] = (), verbose: bool = False) -> int:
     """Print an error that ended a command; its exit status."""
-    if verbose:
-        typer.echo("".join(traceback.format_exception(e)), err=True)
-    typer.echo(f"derivcheck: {sentence(spelled(str(e), options))}", err=True)
+    if not e.everywhere or os.environ.get("RANK", "0") == "0":  # what every process of torchrun raised, rank 0 tells
+        if verbose:
+            typer.echo("".join(traceback.format_exception(e)), err=True)
+        typer.echo(f"derivcheck: {sentence(spelled(str(e), options))}", err=True)
     if isinstance(e, RunInterrupted):
         return 128 + e.signal
     if isinstance(e, (UnverifiedGradientError, GradientMismatch)):

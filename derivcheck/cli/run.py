@@ -27,37 +27,47 @@ from derivcheck.errors import InputError, UnverifiedGradientError
 from derivcheck.files import REPORT, Outputs, digest, marked, usable_folder, written_by_us
 from derivcheck.training.data import Table, read_table
 from derivcheck.training.device import choose_device
+from derivcheck.training.group import Group, launched
 from derivcheck.training.history import History, histories_csv
+from derivcheck.training.plan import Plan, RunOptions, prepare
 from derivcheck.training.plots import fit_png, fonts, loss_png
-from derivcheck.training.train import Plan, RunOptions, prepare, train
+from derivcheck.training.train import train
 
 FILES = (REPORT, "fit.png", "loss.png", "derivation.md", "derivation.tex", "gradients.py", "history.csv")
 
 
 def main_job(settings: Settings, force: bool = False) -> int:
-    """The whole job; returns the exit status (2 where the learning rate diverged, with all files written)."""
-    screen = Screen()
-    saved = [p for p in map(settings.checkpoint, (1, 2, 3)) if p is not None]
-    named = [*(settings.out / name for name in FILES), *saved]
-    outputs = Outputs([(path, "--out") for path in named], partial(_read, settings), force, what="folder")
-    outputs.ask()
-    own = load_target(settings.gradient, "--gradient") if ":" in settings.gradient else None
-    if own is None and settings.gradient not in ("derived", "autograd"):
-        raise InputError(f"--gradient {settings.gradient!r} is not known; choose derived, autograd, or path/to/file.py:name")
-    if own is not None and not callable(own):
-        raise InputError(f"--gradient {settings.gradient!r} is a {type(own).__name__}; expected a function")
-    dtype = getattr(torch, settings.dtype)
-    place = choose_device(settings.device, dtype)
-    table, true = _data(settings, dtype)
-    usable_folder(settings.out)
+    """The whole job, in this process or in those of torchrun; returns the exit status (2 where the learning rate diverged, with
+    all files written)."""
+    with launched(settings.device) as group:
+        return _job(settings, force, group)
+
+
+def _job(settings: Settings, force: bool, group: Group) -> int:
+    """The whole job in one process of the group: each has rows of its own, and rank 0 shows and writes."""
+    screen = Screen(quiet=not group.writes)
+    with group.agreed():
+        saved = [p for p in map(settings.checkpoint, (1, 2, 3)) if p is not None]
+        named = [*(settings.out / name for name in FILES), *saved]
+        outputs = Outputs([(path, "--out") for path in named], partial(_read, settings), force, what="folder")
+        outputs.ask()
+        own = _own_gradient(settings.gradient)
+        dtype = getattr(torch, settings.dtype)
+        place = choose_device(settings.device, dtype)
+        table, true = _data(settings, dtype)
+        if len(table.x) < group.world:
+            raise InputError(f"{table.name} has {len(table.x)} rows for {group.world} ranks; start no more ranks than rows")
+        if group.writes:
+            usable_folder(settings.out)
     torch.manual_seed(settings.seed)
     model = nn.Linear(table.x.shape[1], table.y.shape[1], dtype=dtype)
     gradient: str | Callable[..., Any] = own or settings.gradient
 
     options = RunOptions(settings.lr, settings.epochs, settings.batch_size, place, gradient)
-    plan = prepare(copy.deepcopy(model), nn.MSELoss(), table.x, table.y, options)
+    x, y = (_own_rows(t, group) for t in (table.x, table.y))
+    plan = prepare(copy.deepcopy(model), nn.MSELoss(), x, y, options)
     derivation = plan.setting.derivation
-    sizes = {"N": len(plan.x[: plan.batch_size]), "in": table.x.shape[1], "out": table.y.shape[1]}
+    sizes = {"N": plan.batch_size, "in": table.x.shape[1], "out": table.y.shape[1]}
     screen.derivation(derivation, sizes)
     screen.code(derivation.source())
     try:
@@ -65,9 +75,11 @@ def main_job(settings: Settings, force: bool = False) -> int:
     except UnverifiedGradientError as e:
         screen.check(e.report, plan.name)
         raise
-    screen.check(reports[0], plan.name)
+    screen.check(reports[0 if group.world == 1 else -1], plan.name)  # of several ranks, all rows that were looked at
 
     outcome = _train(settings, screen, model, plan, (table, true), options)
+    if not group.writes:
+        return 2 if next(iter(outcome.histories.values())).diverged else 0
     screen.outcome(outcome, settings)
     files = _files(settings, derivation, reports, outcome)
     written = outputs.write({settings.out / name: content for name, content in files.items()})
@@ -78,6 +90,21 @@ def main_job(settings: Settings, force: bool = False) -> int:
         screen.error("the columns are in their own units; bring them to one scale with --standardize: " * raw + first.diverged)
         return 2
     return 0
+
+
+def _own_gradient(name: str) -> Callable[..., Any] | None:
+    """The user's function that --gradient names, where it names one."""
+    own = load_target(name, "--gradient") if ":" in name else None
+    if own is None and name not in ("derived", "autograd"):
+        raise InputError(f"--gradient {name!r} is not known; choose derived, autograd, or path/to/file.py:name")
+    if own is not None and not callable(own):
+        raise InputError(f"--gradient {name!r} is a {type(own).__name__}; expected a function")
+    return own
+
+
+def _own_rows(whole: torch.Tensor, group: Group) -> torch.Tensor:
+    """What this process has of the table: as many rows as the others, or one less."""
+    return whole.tensor_split(group.world)[group.rank]
 
 
 def _read(settings: Settings) -> list[Path]:
@@ -121,7 +148,7 @@ def _train(
     runs: list[tuple[Any, str]] = [(gradient, settings.optimizer), (reference, settings.optimizer), (gradient, other)]
     histories: dict[str, History] = {}
     fits: dict[str, Fit] = {}
-    with screen.training([_label(g, o) for g, o in runs], settings.epochs) as progress:
+    with screen.training([_label(g, o) for g, o in runs], settings.epochs, plan.group.world) as progress:
         for k, (g, o) in enumerate(runs, 1):
             started, saved = copy.deepcopy(model), settings.checkpoint(k)
             with warnings.catch_warnings():
@@ -129,8 +156,8 @@ def _train(
                 h = train(
                     started,
                     nn.MSELoss(),
-                    table.x,
-                    table.y,
+                    plan.x,
+                    plan.y,
                     optimizer=o,
                     lr=options.lr,
                     epochs=options.epochs,
@@ -142,12 +169,13 @@ def _train(
                     recheck=settings.recheck if callable(g) else None,
                     checkpoint=saved,
                     checkpoint_every=settings.checkpoint_every,
-                    resume=settings.resume and saved is not None and saved.exists(),
+                    resume=settings.resume and plan.group.each(saved is not None and saved.exists())[0],
                 )
             histories[_label(g, o)] = h
             fits[_label(g, o)] = (h.parameters["weight"].cpu(), h.parameters["bias"].cpu())
     best, floor = least_squares(table.x, table.y)
-    return Outcome(table, true, best, floor, histories, fits, plan.contraction(settings.lr))
+    everything = (t.to(plan.x.device) for t in (table.x, table.y))
+    return Outcome(table, true, best, floor, histories, fits, plan.contraction(settings.lr, *everything))
 
 
 def _label(gradient: Any, optimizer: str) -> str:

@@ -26,8 +26,8 @@ SHOWN = 12  # parameters in the table; beyond that their distance to least squar
 class Screen:
     """The parts of the report, in the order in which they come."""
 
-    def __init__(self) -> None:
-        self.console = Console(highlight=False)
+    def __init__(self, quiet: bool = False) -> None:
+        self.console = Console(highlight=False, quiet=quiet)
 
     def derivation(self, derivation: Derivation, sizes: Mapping[str, int]) -> None:
         """The chain rule step by step, for every size, and at this one."""
@@ -50,9 +50,11 @@ class Screen:
             self.console.print(note, markup=False)
 
     @contextmanager
-    def training(self, labels: Sequence[str], epochs: int) -> Iterator[Callable[[str], Callable[[int, float], None]]]:
+    def training(
+        self, labels: Sequence[str], epochs: int, world: int = 1
+    ) -> Iterator[Callable[[str], Callable[[int, float], None]]]:
         """Progress bars; gives a function from a run's label to its ``on_epoch``."""
-        self._head("4  The training")
+        self._head("4  The training" + f", on {world} ranks" * (world > 1))
         columns = (
             TextColumn("{task.description}"),
             BarColumn(bar_width=24),

@@ -12,7 +12,7 @@ from derivcheck.checking.report.report import Report
 from derivcheck.checking.report.row import NOT_REPRODUCED
 from derivcheck.checking.subject.subject import Subject
 from derivcheck.errors import UnverifiedGradientError
-from derivcheck.training.gradients import Setting
+from derivcheck.training.gradients import Setting, Tensors
 
 Backward = Callable[..., Mapping[str, torch.Tensor]]
 
@@ -41,6 +41,22 @@ def verify(
             raise UnverifiedGradientError(_refusal(tensors, setting.derivation.wrt, report), report)
         reports.append(report)
     return tuple(reports)
+
+
+def verify_used(setting: Setting, tensors: Tensors, used: Tensors, seed: int = 0) -> Report:
+    """Check gradients that are there already, at the tensors of the batch that they are of.
+
+    Raises:
+        UnverifiedGradientError: they do not hold.
+    """
+
+    def backward(grad_output: torch.Tensor, **given: torch.Tensor) -> Tensors:
+        return {n: g * grad_output.to(g.dtype) for n, g in used.items()}
+
+    report = judged(setting, tensors, backward, seed, witnesses=False)
+    if stops(report):
+        raise UnverifiedGradientError(_refusal(tensors, setting.derivation.wrt, report), report)
+    return report
 
 
 def judged(

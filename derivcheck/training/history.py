@@ -26,6 +26,7 @@ class History:
         final_loss: the loss over all data with the parameters that are kept.
         parameters: copies of the parameters that are kept, by name.
         gradient, optimizer, lr, batch_size, device, seed: what was run.
+        world: how many processes ran it.
         reports: the gate's report for each batch shape of the run.
         notes: what the reader should know (a one-element gradient that was reshaped).
         diverged: why the run stopped early, or None.
@@ -38,6 +39,7 @@ class History:
     batch_size: int
     device: str
     seed: int
+    world: int = 1
     losses: list[float] = field(default_factory=list)
     final_loss: float = float("nan")
     parameters: Mapping[str, torch.Tensor] = field(default_factory=dict)
@@ -70,6 +72,7 @@ class History:
             "batch_size": self.batch_size,
             "device": self.device,
             "seed": self.seed,
+            "world": self.world,
             "epochs": self.epochs,
             "seconds": self.seconds,
             "losses": self.losses,
@@ -89,7 +92,8 @@ class History:
     def __str__(self) -> str:
         start = f"{self.losses[0]:.6g}" if self.losses else "nothing"
         lines = [
-            f"{self.gradient} gradient, {self.optimizer}, lr {self.lr:g}, {self.epochs} epochs on {self.device}: "
+            f"{self.gradient} gradient, {self.optimizer}, lr {self.lr:g}, {self.epochs} epochs on {self.device}"
+            f"{f', {self.world} ranks' if self.world > 1 else ''}: "
             f"loss {start} → {self.final_loss:.6g}"
         ]
         return "\n".join([*lines, *self.notes, *([self.diverged] if self.diverged else [])])

@@ -103,6 +103,8 @@ def fits_together(module: nn.Module, loss: Callable[..., Any], x: torch.Tensor, 
             try:
                 out = module(x)
             except (RuntimeError, ValueError, IndexError, TypeError) as e:
+                if not x.is_floating_point():
+                    raise InputError(f"x holds {_kind(x)} values; expected floating-point ones for {_short(module)}") from e
                 raise InputError(f"x of shape {tuple(x.shape)} does not fit {_short(module)}: {_first_line(e)}") from e
             try:
                 value = loss(out, y)

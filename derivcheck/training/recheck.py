@@ -29,13 +29,17 @@ class Recheck:
         self.kept: dict[str, torch.Tensor] = {}
         self._keep()
 
+    def due(self, step: int) -> bool:
+        """Whether it is asked again after this step."""
+        return self.every is not None and step % self.every == 0
+
     def after(self, step: int, x: torch.Tensor, y: torch.Tensor, used: Tensors) -> None:
         """Where it is due, look at the gradients that a step is about to use.
 
         Raises:
             UnverifiedGradientError: they do not hold; the parameters are those at which it held last.
         """
-        if self.every is None or step % self.every:
+        if not self.due(step):
             return
 
         def backward(grad_output: torch.Tensor, **given: torch.Tensor) -> Tensors:
@@ -43,8 +47,8 @@ class Recheck:
 
         self._ask(backward, step, x, y)
 
-    def at_the_end(self, step: int, x: torch.Tensor, y: torch.Tensor) -> None:
-        """Call it once more, at the last parameters; raises as :meth:`after`."""
+    def anew(self, step: int, x: torch.Tensor, y: torch.Tensor) -> None:
+        """Call it once more, at the parameters as they are; raises as :meth:`after`."""
         self._ask(self.backward, step, x, y)
 
     def _ask(self, backward: Backward, step: int, x: torch.Tensor, y: torch.Tensor) -> None:

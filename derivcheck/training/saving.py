@@ -12,6 +12,7 @@ from typing import Any
 
 from derivcheck.errors import InputError, RunInterrupted
 from derivcheck.training.checkpoint import Checkpoint
+from derivcheck.training.group import Group
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
@@ -50,11 +51,11 @@ class Watch:
     """SIGINT and SIGTERM are held back until a step is over; then the run is saved, and ended by RunInterrupted.
 
     Signals can be held in the main thread alone; elsewhere, and where one is ignored (``nohup``, a job in the background), they
-    do what they did.
+    do what they did.  Of several processes, a signal to one stops all.
     """
 
-    def __init__(self, saving: Saving | None, checkpoint: Callable[[], Checkpoint]) -> None:
-        self.saving, self.checkpoint = saving, checkpoint
+    def __init__(self, saving: Saving | None, checkpoint: Callable[[], Checkpoint], group: Group) -> None:
+        self.saving, self.checkpoint, self.group = saving, checkpoint, group
         self.caught: signal.Signals | None = None
         self.before: dict[signal.Signals, Any] = {}
 
@@ -79,12 +80,21 @@ class Watch:
         """
         if self.saving is None:
             return
-        if self.caught is not None or (self.saving.every is not None and step % self.saving.every == 0):
-            self.checkpoint().write(self.saving.path)
-        if self.caught is not None:
-            raise RunInterrupted(self.caught, step, self.saving.path)
+        caught = next((s for s in self.group.each(self.caught) if s is not None), None)  # all ranks stop after the same step
+        if caught is not None or (self.saving.every is not None and step % self.saving.every == 0):
+            self._write(self.saving.path)
+        if caught is not None:
+            stopped = RunInterrupted(caught, step, self.saving.path)
+            stopped.everywhere = self.group.world > 1
+            raise stopped
 
     def at_the_end(self) -> None:
         """All epochs are over."""
         if self.saving is not None:
-            self.checkpoint().write(self.saving.path)
+            self._write(self.saving.path)
+
+    def _write(self, path: Path) -> None:
+        """Rank 0 writes; where it cannot, all of them say so."""
+        with self.group.agreed():
+            if self.group.writes:
+                self.checkpoint().write(path)

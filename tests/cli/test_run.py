@@ -23,7 +23,8 @@ from derivcheck.cli.run import least_squares
 from derivcheck.training import plots
 from derivcheck.training.contraction import contraction
 from derivcheck.training.data import read_table
-from derivcheck.training.train import RunOptions, prepare, train
+from derivcheck.training.plan import RunOptions, prepare
+from derivcheck.training.train import train
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 FILES = ["derivation.md", "derivation.tex", "fit.png", "gradients.py", "history.csv", "loss.png", "report.json"]

@@ -9,7 +9,8 @@ import torch
 from torch import nn
 
 from derivcheck.training.contraction import Contraction, contraction, hessian, largest_eigenvalue
-from derivcheck.training.train import RunOptions, prepare, train
+from derivcheck.training.plan import RunOptions, prepare
+from derivcheck.training.train import train
 
 ON_CPU = RunOptions(device="cpu")
 

@@ -12,7 +12,8 @@ from torch import nn
 
 import derivcheck as dc
 from derivcheck.errors import InputError, UnsupportedOperation, UnverifiedGradientError
-from derivcheck.training.train import RunOptions, prepare, train
+from derivcheck.training.plan import RunOptions, prepare
+from derivcheck.training.train import train
 
 F64 = torch.float64
 
