@@ -118,7 +118,7 @@ def alone(case: Case) -> dc.training.history.History:
 
 
 def own_rows(rank: int, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-    lengths = LENGTHS[torch.distributed.get_world_size()]
+    lengths = list(LENGTHS[torch.distributed.get_world_size()])
     return torch.split(x, lengths)[rank], torch.split(y, lengths)[rank]
 
 
