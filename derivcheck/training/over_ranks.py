@@ -21,12 +21,13 @@ class RankSteps:
     Args:
         group: the processes.
         setting: the module with its derivation, as every process has them.
+        example: a batch of some rows.
 
     Raises:
         InputError: the loss does not add over rows, or a forward changes the module's buffers.
     """
 
-    def __init__(self, group: Group, setting: Setting) -> None:
+    def __init__(self, group: Group, setting: Setting, example: Batch) -> None:
         """Rewrite the derivation as a sum over rows, and compile it and its counts."""
         self.group, self.setting = group, setting
         if setting.follows_buffers:
@@ -38,17 +39,17 @@ class RankSteps:
         self.sum: RowSum = row_sum(d.program, (setting.x_name, setting.y_name), setting.trained)
         self.run = Derivation(self.sum.loss, tuple(setting.trained), name=d.name).compile()
         self.counting = None if self.sum.counts is None else Derivation(self.sum.counts, ()).compile()
+        self.none = {n: torch.zeros_like(c) for n, c in self._counted(self._given(example)).items()}
 
     def derived(self, batch: Batch) -> tuple[torch.Tensor, Tensors]:
         """By the generated code of the sum."""
-        given = self._given(batch)
-        counts = self._counts(given)
+        counts = self._counts(batch)
         value, grads = self._nothing()
         if len(batch.x):
             numbers: dict[str, Any] = {self.sum.rows: batch.rows, self.sum.once: float(batch.once)}
             some = next(iter(self.setting.trained.values()))
             shared = {n: torch.as_tensor(v, dtype=some.dtype, device=some.device) for n, v in {**numbers, **counts}.items()}
-            value, grads = self.run(**given, **{n: t for n, t in shared.items() if n in self.sum.loss.inputs})
+            value, grads = self.run(**self._given(batch), **{n: t for n, t in shared.items() if n in self.sum.loss.inputs})
         return self._added(value, grads)
 
     def weighted(self, step: Step) -> Any:
@@ -83,20 +84,22 @@ class RankSteps:
             return 1.0, 1.0
         if share == self.sum.rows:
             return float(len(batch.x)), float(batch.rows)
-        given = self._given(batch)
-        return float(self._own_counts(given)[share]), float(self._counts(given)[share])
+        return float(self._own_counts(batch)[share]), float(self._counts(batch)[share])
 
-    def _own_counts(self, given: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-        """What this process has of each count."""
+    def _own_counts(self, batch: Batch) -> dict[str, torch.Tensor]:
+        """What this process has of each count; generated code need not take a batch of no rows."""
+        return self._counted(self._given(batch)) if len(batch.x) else self.none
+
+    def _counted(self, given: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
         if self.counting is None or self.sum.counts is None:
             return {}
         found = self.counting(**{n: given[n] for n in self.sum.counts.inputs})[0]
         several = found if isinstance(found, (tuple, list)) else (found,)
         return {n: v.double() for n, v in zip(self.sum.counts.outputs, several)}
 
-    def _counts(self, given: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    def _counts(self, batch: Batch) -> dict[str, torch.Tensor]:
         """The whole batch's counts: one small sum over the processes, before the gradients' own."""
-        own = self._own_counts(given)
+        own = self._own_counts(batch)
         return dict(zip(own, self.group.added(*own.values()))) if own else {}
 
     def _nothing(self) -> tuple[torch.Tensor, Tensors]:

@@ -140,7 +140,7 @@ def prepare(module: nn.Module, loss: Callable[..., Any], x: torch.Tensor, y: tor
         derivation = derive(module, x[:n], loss=loss, target=target, wrt=tuple(trained))
         setting = Setting(module, loss, derivation, trained, x[:n])
         name, local, backward = _gradient(setting, options.gradient)
-        step = _over_all(group, setting, name if isinstance(options.gradient, str) else "", local)
+        step = _over_all(group, setting, name if isinstance(options.gradient, str) else "", local, Batch(x[:n], y[:n], n))
     return Plan(setting, name, step, backward, batches, group, own=callable(options.gradient))
 
 
@@ -181,9 +181,11 @@ def _gradient(setting: Setting, gradient: str | Backward) -> tuple[str, Step, Ba
     raise InputError(f"gradient {gradient!r} is not known; choose derived or autograd, or pass a function")
 
 
-def _over_all(group: Group, setting: Setting, name: str, local: Step) -> Callable[[Batch], tuple[torch.Tensor, Tensors]]:
+def _over_all(
+    group: Group, setting: Setting, name: str, local: Step, example: Batch
+) -> Callable[[Batch], tuple[torch.Tensor, Tensors]]:
     """A step over all processes."""
     if group.world > 1:
-        ranks = RankSteps(group, setting)
+        ranks = RankSteps(group, setting, example)
         return ranks.derived if name == "derived" else ranks.weighted(local)
     return lambda batch: local(batch.x, batch.y)
