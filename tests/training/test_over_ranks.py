@@ -10,7 +10,7 @@ import torch
 from derivcheck.training.ranks import in_ranks
 from tests.training import ranked
 
-WORLD = 3
+WORLD = 2
 SOME = ("short last batch", "words", "words by autograd", "two counts")
 SAYS = {
     "batch norm": "the module's forward changes its buffers (running statistics), and every rank would keep others",
