@@ -166,6 +166,7 @@ class File:
         low = Lowering(dims, kinds, self.optional, checked(self.definitions), below)
         low.vectors = self.vectors
         items: Items = []
+        mine = {d.name for d in self.forward.definitions}
         unread = self.given_away if self.lean else {d.name for d in self.definitions}  # people read it as they know it
         definitions = spelled_or_needed(rewritten(self.definitions, self.outputs, unread), self.outputs)
         if not self.lean:
@@ -180,6 +181,7 @@ class File:
                 items.append((group[0].name, lower_group(low, group)))
                 continue
             d = group[0]
+            low.returned, low.gradient = d.name in self.outputs, d.name not in mine
             node = low.spelled(d) if d.spelling is not None else None
             if node is None:
                 node = low.define(d)

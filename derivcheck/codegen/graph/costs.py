@@ -14,7 +14,7 @@ from derivcheck.notation.integers.bounds import numel
 from derivcheck.notation.integers.polynomials import Poly, as_poly
 
 _FREE = frozenset(
-    {"var", "number", "step", "permute", "unsqueeze", "expand", "slice", "select", "diagonal", "item", "as_tensor"}
+    {"var", "number", "step", "permute", "unsqueeze", "expand", "slice", "select", "diagonal", "item", "as_tensor", "if_any"}
 )
 _MOVES = frozenset(
     {"flip", "cat", "stack", "take", "gather", "zeros", "full", "arange", "repeat", "to_float", "to_int", "window"}

@@ -14,6 +14,7 @@ from derivcheck.notation.integers.polynomials import Poly, as_poly
 Arg = Callable[[int, int], str]
 Spelled = tuple[str, int]
 
+CHOICE = -1  # binds less than all else: in brackets wherever it is an operand
 _BINARY = {
     "add": ("+", SUM, SUM, MATMUL),
     "sub": ("-", SUM, SUM, MATMUL),
@@ -56,6 +57,9 @@ class NodeSpelling:
             sign, own, left, right = _BINARY[op]
             space = "" if sign == "**" else " "
             return f"{arg(0, left)}{space}{sign}{space}{arg(1, right)}", own
+        if op == "if_any":
+            empty = f"torch.zeros({self.sizes(node.dims)}, dtype={self.dtype}, device={self.device})"
+            return f"{arg(0, 0)} if {self._p(p[0], AND)} else {empty}", CHOICE
         if op in _PREFIX:
             return f"{_PREFIX[op]}{arg(0, UNARY)}", UNARY
         if op in _CALLS:

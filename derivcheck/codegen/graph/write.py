@@ -262,6 +262,8 @@ class Writer:
 
     def wish(self, node: Node) -> str:
         """A word for what a node gives."""
+        if node.op == "if_any":
+            (node,) = node.args
         if self.readable:
             if node.op == "spelled" and (call := re.match(r"torch\.(?:\w+\.)*(?:native_)?(\w+)\(", node.params[0])):
                 return call[1]

@@ -16,13 +16,15 @@ from derivcheck.codegen.graph.numbers import is_number
 from derivcheck.codegen.lowering.convolution import convolution
 from derivcheck.codegen.lowering.cumulative import cumulative
 from derivcheck.codegen.lowering.frame import LAST, Frame
+from derivcheck.codegen.lowering.hollow import if_any, with_none
 from derivcheck.codegen.lowering.masks import implied, mask, masked
 from derivcheck.codegen.lowering.picking import picked
+from derivcheck.codegen.lowering.positions import may_be_empty
 from derivcheck.codegen.lowering.scatter import scatter
 from derivcheck.codegen.lowering.summed import SummedProduct
 from derivcheck.codegen.lowering.windows import windows
 from derivcheck.notation.integers.bounds import numel
-from derivcheck.notation.integers.polynomials import Index
+from derivcheck.notation.integers.polynomials import Index, Poly
 from derivcheck.notation.terms.build import ONE, mul, power, size_of
 from derivcheck.notation.terms.nodes import Add, Bracket, Mul, Number, Over, Pow, Term
 
@@ -65,7 +67,7 @@ def contract(low: Frame, indices: Sequence[Index], args: Sequence[Term]) -> Over
         if not any(i in v.axes for v in values):
             number = mul(number, size_of(i.size))
     bound = [i for i in bound if any(i in v.axes for v in values)]
-    return _steps(low, values, bound, number)
+    return with_none(low, _steps(low, values, bound, number), bound, rest)
 
 
 def _apart(low: Frame, bound: list[Index], number: Term, rest: Sequence[Term]) -> OverNode | None:
@@ -85,7 +87,7 @@ def _apart(low: Frame, bound: list[Index], number: Term, rest: Sequence[Term]) -
         lacking = [i for i in second.axes if i not in first.axes and i in bound]
         if not lacking or FLOAT != first.node.kind or FLOAT != second.node.kind:
             continue
-        middle = low.scale(total(low, second, lacking), power(size_of(numel(i.size for i in lacking)), -1))
+        middle = _middle(low, total(low, second, lacking), numel(i.size for i in lacking))
         first, second = low.binary("add", first, middle), low.binary("sub", second, middle)
         factors = [low.value(t) for t in others]
         parts = []
@@ -95,6 +97,12 @@ def _apart(low: Frame, bound: list[Index], number: Term, rest: Sequence[Term]) -
             parts.append(_steps(low, [*factors, v], [i for i in bound if i in axes], times))
         return low.binary("add", parts[0], parts[1])
     return None
+
+
+def _middle(low: Frame, sums: OverNode, count: Poly) -> OverNode:
+    """The mean of these; of nothing it is 0, so that it may be taken from something."""
+    mean = low.scale(sums, power(size_of(count), -1))
+    return if_any(low, mean, count) if may_be_empty(count) else mean
 
 
 def _grouped(factors: Sequence[Term]) -> list[Term]:

@@ -49,6 +49,8 @@ class Frame(ABC):
         held: nodes that a term reads under a name of their own.
         vectors: whether a matrix times a vector is written as a sum of products, which a compiler joins with the rest.
         certain: integer tensors whose entries are places inside whatever they are read for.
+        hollow: by name the sizes at 0 of which it is no number: means of nothing, and what is made of them.
+        returned, gradient: whether the definition at hand is returned, and whether it is none of the forward's.
         places: what torch's own calls return beside what they are called for: the flat place of a maximum.
     """
 
@@ -66,6 +68,8 @@ class Frame(ABC):
         self.scalars, self.checked = set(scalars), frozenset(checked)
         self.below = dict(below or {})
         self.infinite: set[str] = set()
+        self.hollow: dict[str, frozenset[Poly]] = {}
+        self.returned, self.gradient = False, False
         self.chosen: dict[str, Choice] = {}
         self.place: dict[Index, int] = {}
         self.integer_context = False

@@ -16,6 +16,7 @@ from derivcheck.codegen.lowering.choices import chosen_before, joined_choices, r
 from derivcheck.codegen.lowering.contraction import contract, is_contraction
 from derivcheck.codegen.lowering.digits import digits_apart
 from derivcheck.codegen.lowering.frame import Frame, Place
+from derivcheck.codegen.lowering.hollow import before_sums, remember_means
 from derivcheck.codegen.lowering.masks import implied, mask, masked, where
 from derivcheck.codegen.lowering.products import arriving, product_of_others
 from derivcheck.codegen.lowering.reading import integer, read
@@ -45,6 +46,7 @@ class Lowering(Frame):
         """The node of torch's own call; None where the call returns another expression of the definition, which is kept."""
         call = d.spelling
         assert call is not None
+        remember_means(self, d.name, d.term)
         args = [self.graph.var(n, self.dims[n], "scalar" if n in self.scalars else self.kinds[n]) for n in call.names]
         if call.part is None:
             return self.graph.node("spelled", args, (call.template,), d.dims, d.kind)
@@ -71,6 +73,7 @@ class Lowering(Frame):
         if self.unbounded(term):
             self.infinite.add(d.name)
         remember_choice(self, d.name, indices, term)
+        remember_means(self, d.name, term)
         value = self.bools(term) if d.kind == "bool" else self.value(term)
         node = self.spread(value, indices)
         if node.kind in (NUMBER, SCALAR) and (node.kind == NUMBER or indices or d.kind != "float" or self.steps):
@@ -112,7 +115,7 @@ class Lowering(Frame):
         if isinstance(term, Add):
             return self.total(term.args)
         if isinstance(term, Mul):
-            return self.product(term.args)
+            return before_sums(self, self.product(term.args), term.args)
         if isinstance(term, Pow):
             return self.power(term)
         if isinstance(term, Func):

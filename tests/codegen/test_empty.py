@@ -1,0 +1,81 @@
+"""Gradients of no elements, or sums of none: what torch gives, where a mean of none would make it NaN."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+import derivcheck as dc
+from derivcheck.codegen.file.load import load
+
+Shapes = dict[str, tuple[int, ...]]
+
+
+def batch_norm(x: Tensor, w: Tensor, b: Tensor) -> Tensor:
+    return F.batch_norm(x, None, None, w, b, training=True)
+
+
+def written_out(x: Tensor, w: Tensor) -> Tensor:
+    """A batch norm of a user's own."""
+    centred = x - x.mean(0)
+    return w * centred / (centred.square().mean(0) + 1e-3).sqrt()
+
+
+def group_norm(x: Tensor, w: Tensor, b: Tensor) -> Tensor:
+    return F.group_norm(x, 2, w, b)
+
+
+def distances(x: Tensor, y: Tensor) -> Tensor:
+    return torch.cdist(x, y)
+
+
+NORM = {"x": (4, 6, 5), "w": (6,), "b": (6,)}
+CASES: dict[str, tuple[Callable[..., Tensor], Shapes, Shapes]] = {
+    "batch norm of no rows": (batch_norm, NORM, {"x": (0, 6, 5)}),
+    "batch norm of no places": (batch_norm, NORM, {"x": (4, 6, 0)}),
+    "written out": (written_out, {"x": (4, 3), "w": (3,)}, {"x": (0, 3)}),
+    "group norm of no rows": (group_norm, NORM, {"x": (0, 6, 5)}),
+    "layer norm of no rows": (
+        lambda x, w, b: F.layer_norm(x, (6,), w, b),
+        {"x": (4, 6), "w": (6,), "b": (6,)},
+        {"x": (0, 6)},
+    ),
+    "distances from none": (distances, {"x": (4, 3), "y": (5, 3)}, {"x": (0, 3)}),
+    "distances to none": (distances, {"x": (4, 3), "y": (5, 3)}, {"y": (0, 3)}),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("way", ["source", "compiled", "layer"])
+def test_gradients_are_torchs(name: str, way: str) -> None:
+    f, shapes, empty = CASES[name]
+    torch.manual_seed(0)
+    d = dc.derive(f, **{n: torch.randn(s, dtype=torch.float64) for n, s in shapes.items()})
+    xs = {n: torch.randn(s, dtype=torch.float64, requires_grad=True) for n, s in {**shapes, **empty}.items()}
+    value = f(**xs)
+    up = torch.randn_like(value)
+    want = torch.autograd.grad(value, list(xs.values()), up)
+    if way == "layer":
+        have = torch.autograd.grad(d.to_function().apply(*xs.values()), list(xs.values()), up)
+    else:
+        run = d.compile() if way == "compiled" else load(d.source())
+        have = tuple(run(**{n: t.detach() for n, t in xs.items()}, grad_output=up)[1].values())
+    for h, w in zip(have, want, strict=True):
+        torch.testing.assert_close(h, w)
+
+
+def test_the_mean_of_nothing_is_no_number() -> None:
+    """What torch's forward says is not mended: the value is NaN."""
+    d = dc.derive(lambda x, w: w * x.mean(0) * x.sum(0), x=torch.randn(4, 3), w=torch.randn(3))
+    given = {"x": torch.zeros(0, 3), "w": torch.ones(3)}
+    value, grads = d.compile()(**given, grad_output=torch.ones(3))
+    assert value.isnan().all() and grads["w"].isnan().all()
+
+
+def test_it_is_written_only_where_an_output_needs_it() -> None:
+    d = dc.derive(lambda x, w, b: F.layer_norm(x, (6,), w, b), x=torch.randn(4, 6), w=torch.randn(6), b=torch.randn(6))
+    assert "torch.zeros" not in d.source()
