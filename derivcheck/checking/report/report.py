@@ -179,6 +179,17 @@ class Report:
             "gradients": [r.to_dict() for r in self.rows],
         }
 
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Report:
+        """The report that :meth:`to_dict` gave; what looks for reasons, or reproduces, is not in it.
+
+        >>> report = Report("f", [Row("x", max_error=float("inf"))], sizes={"N": 3})
+        >>> Report.from_dict(report.to_dict()).to_dict() == report.to_dict()
+        True
+        """
+        kept = {n: data[n] for n in ("dtype", "device", "seed", "sizes", "notes", "limits", "reached", "strict")}
+        return cls(data["name"], [Row.from_dict(r) for r in data["gradients"]], **kept)
+
     def reproducer(self) -> str:
         """A short Python file that shows the failure with torch alone."""
         if self.reproduce is None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -167,6 +167,30 @@ class Row:
                 for w in self.witnesses
             ],
         }
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Row:
+        """The row that :meth:`to_dict` gave, without its diagnosis."""
+        witnesses = [
+            Witness(w["name"], w["agrees"], float(w["max_error"]), float(w["tolerance"]), w["note"]) for w in data["witnesses"]
+        ]
+        found, expected = (None if data[n] is None else float(data[n]) for n in ("found", "expected"))
+        return cls(
+            data["name"],
+            data["verdict"],
+            float(data["max_error"]),
+            float(data["tolerance"]),
+            None if data["worst_index"] is None else tuple(data["worst_index"]),
+            found,
+            expected,
+            data["wrong"],
+            data["count"],
+            data["set_aside"],
+            float(data["smallest_error_seen"]),
+            tuple(witnesses),
+            data["where"],
+            data["note"],
+        )
 
 
 _FORMULA = re.compile(r"\w\[|\w_bar\b")

@@ -26,10 +26,14 @@ if TYPE_CHECKING:
     from derivcheck.audit.outcome import Audit
     from derivcheck.checking.report.report import Report
     from derivcheck.files import Outputs  # a suite that asks for nothing loads nothing
+    from derivcheck.pytest_plugin.verdicts import Verdicts
 
 _REPORTS = pytest.StashKey[list[dict[str, Any]]]()
 _SUITE = pytest.StashKey[Any]()
 _AUDITS = pytest.StashKey[list[dict[str, Any]]]()
+_VERDICTS = pytest.StashKey[Any]()
+_HEARD = pytest.StashKey[list[dict[str, Any]]]()
+_CACHE = "derivcheck/verdicts"
 _KINDS = ("dtypes", "devices", "shapes", "layouts")
 
 
@@ -79,6 +83,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="write the reports of all gradient checks of this run to FILE as JSON, and beside it one HTML page",
     )
     group.addoption(
+        "--derivcheck-no-cache",
+        action="store_true",
+        help="check every gradient, also where all that the verdict depends on is as it was when it passed",
+    )
+    group.addoption(
         "--derivcheck-audit",
         action="store_true",
         help="check every hand-written backward that the suite runs, at the tensors that reach it; a wrong one fails the run",
@@ -101,6 +110,7 @@ def pytest_configure(config: pytest.Config) -> None:
     )
     config.stash[_REPORTS] = []
     config.stash[_AUDITS] = []
+    config.stash[_HEARD] = []
     file = config.getoption("--derivcheck-report")
     if file and not hasattr(config, "workerinput"):
         from derivcheck.errors import InputError  # a suite that asks for nothing loads nothing
@@ -167,14 +177,15 @@ def check_gradients(request: pytest.FixtureRequest, gradient_variant: Variant) -
 
     It takes the arguments of :func:`derivcheck.check` and returns the report.
     """
-    from derivcheck.checking.check import check  # a suite that asks for nothing loads nothing
     from derivcheck.errors import GradientMismatch  # a suite that asks for nothing loads nothing
+
+    verdicts = _verdicts(request.config)
 
     def run(forward: Any, inputs: Any, backward: Any = None, **options: Any) -> Report:
         """The check with the variant's type and device; its report is kept for ``--derivcheck-report``."""
         options.setdefault("dtype", gradient_variant.torch_dtype)
         options.setdefault("device", gradient_variant.device)
-        report = check(forward, inputs, backward, **options)
+        report = _checked(request, verdicts, (forward, inputs, backward), options)
         if request.config.getoption("--derivcheck-report"):
             request.config.stash[_REPORTS].append({"test": request.node.nodeid, **report.to_dict()})
         if not report.passed:
@@ -182,6 +193,43 @@ def check_gradients(request: pytest.FixtureRequest, gradient_variant: Variant) -
         return report
 
     return run
+
+
+def _checked(
+    request: pytest.FixtureRequest, verdicts: Verdicts | None, given: tuple[Any, Any, Any], options: dict[str, Any]
+) -> Report:
+    """The report of a check, or the one of an earlier run where nothing has changed that it depends on."""
+    question = None
+    if verdicts is not None:
+        from derivcheck.pytest_plugin.verdicts import AskedCheck  # a suite that asks for nothing loads nothing
+
+        question = verdicts.ask(request, AskedCheck(*given, options))
+        if question.report is not None:
+            return question.report
+    from derivcheck.checking.check import check  # where all is remembered, nothing of it is loaded
+
+    report = check(*given, **options)
+    if question is not None:
+        question.keep(report)
+    return report
+
+
+def _verdicts(config: pytest.Config) -> Verdicts | None:
+    """What earlier runs found; None where it is not asked, or pytest's own cache is off."""
+    if config.getoption("--derivcheck-no-cache") or getattr(config, "cache", None) is None:
+        return None
+    if _VERDICTS not in config.stash:
+        from derivcheck.pytest_plugin.verdicts import Verdicts  # a suite that asks for nothing loads nothing
+
+        known = config.cache.get(_CACHE, {})
+        config.stash[_VERDICTS] = Verdicts(known if _whole(known) else {})
+    found: Verdicts = config.stash[_VERDICTS]
+    return found
+
+
+def _whole(known: Any) -> bool:
+    """Whether a file of verdicts is as it was written."""
+    return isinstance(known, dict) and all(isinstance(v, dict) and isinstance(v.get("day"), int) for v in known.values())
 
 
 @pytest.hookimpl(hookwrapper=True)
@@ -209,11 +257,13 @@ def pytest_testnodedown(node: Any, error: object) -> None:
     output = getattr(node, "workeroutput", {})
     node.config.stash[_REPORTS].extend(output.get("derivcheck_reports", []))
     node.config.stash[_AUDITS].extend(output.get("derivcheck_audits", []))
+    node.config.stash[_HEARD].extend(output.get("derivcheck_verdicts", []))
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """Check what an audit has seen, and write the report; a worker of pytest-xdist hands its part to the controller."""
     _audited(session)
+    _remembered(session.config)
     file = session.config.getoption("--derivcheck-report")
     if not file:
         return
@@ -242,6 +292,22 @@ def _audited(session: pytest.Session) -> None:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
+def _remembered(config: pytest.Config) -> None:
+    """Hand the verdicts to the next run, or to the controller of pytest-xdist."""
+    if config.stash[_HEARD]:
+        verdicts = _verdicts(config)
+        for part in config.stash[_HEARD]:
+            if verdicts is not None:
+                verdicts.add(part)
+    own: Verdicts | None = config.stash.get(_VERDICTS, None)
+    if own is None:
+        return
+    if _is_worker(config):
+        config.workeroutput["derivcheck_verdicts"] = [own.to_dict()]  # type: ignore[attr-defined]
+    elif own.fresh:
+        config.cache.set(_CACHE, own.kept())
+
+
 def _audit_of(config: pytest.Config) -> Audit:
     from derivcheck.audit.suite import together  # a suite that asks for nothing loads nothing
 
@@ -250,7 +316,10 @@ def _audit_of(config: pytest.Config) -> Audit:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    """The table of an audit, and what is wrong."""
+    """The table of an audit, and what is wrong; how many verdicts were remembered."""
+    verdicts: Verdicts | None = config.stash.get(_VERDICTS, None)
+    for line in [] if verdicts is None else verdicts.words(config.get_verbosity() > 0):
+        terminalreporter.write_line(line)
     if config.stash[_AUDITS]:
         terminalreporter.section("derivcheck audit")
         terminalreporter.write_line(str(_audit_of(config)))
