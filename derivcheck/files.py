@@ -30,6 +30,7 @@ KINDS = {  # how a line of each kind of text bears the mark, and how many lines 
     "html": ("<!-- Written by {} -->", 1),
     "xml": ("<!-- Written by {} -->", 1),
     "json": ('  "written_by": "{}",', 1),
+    "sarif": ('  "properties": {{"written_by": "{}"}},', 1),  # the schema allows no key of our own
 }
 HEAD = 512  # bytes in which the mark is looked for
 MARKED = re.compile(rb"^[^\n]*" + MARK.encode() + rb"([0-9a-f]{32})[^\n]*\n", re.MULTILINE)

@@ -221,6 +221,9 @@ def check(
     device: Annotated[str, _option("cpu, cuda or mps.")] = "cpu",
     seed: Seed = 0,
     json: Json = False,
+    format: Annotated[
+        Literal["table", "json", "github", "sarif"], _option("github: annotations of a review; sarif: a log with fixes.")
+    ] = "table",
     junit: Annotated[Path | None, _option("Also write the report for a CI server.", "FILE.xml")] = None,
     reproducer: Annotated[Path | None, _option("Where it fails, write code that shows it with torch alone.", "FILE.py")] = None,
     strict: Annotated[
@@ -240,7 +243,7 @@ def check(
     return run_check(
         TargetPair(target, backward, dims, where, const or [], wrt or []),
         CheckedOn(reference, sizes, dtype, device, seed, strict),
-        CheckShown(json, junit, reproducer, force, verbose),
+        CheckShown("json" if json else format, junit, reproducer, force, verbose),
         Fixing(fix, write),
     )
 
@@ -267,7 +270,7 @@ def prove(
     from derivcheck.cli.commands import run_proof  # torch is loaded when a command runs
 
     claim = TargetPair(target, backward, dims, where, const or [], wrt or [])
-    return run_proof(claim, invariant or [], CheckShown(json, verbose=verbose), Fixing(fix, write))
+    return run_proof(claim, invariant or [], CheckShown("json" if json else "table", verbose=verbose), Fixing(fix, write))
 
 
 @app.command("notes")

@@ -61,8 +61,13 @@ class Fixing:
 class CheckShown:
     """What comes out of a check beside its exit status, on the screen and in files."""
 
-    as_json: bool = False
+    format: str = "table"
     junit: Path | None = None
     reproducer: Path | None = None
     force: bool = False
     verbose: bool = False
+
+    @property
+    def as_json(self) -> bool:
+        """Whether plain data are printed."""
+        return self.format == "json"

@@ -15,12 +15,13 @@ from rich.console import Console
 
 from derivcheck.checking.check import check
 from derivcheck.checking.report.report import Report
+from derivcheck.checking.report.review import findings, github, sarif
 from derivcheck.cli.asked import CheckedOn, CheckShown, Fixing, TargetPair
 from derivcheck.cli.inputs import declared, random_inputs, read_constants, read_dims, read_sizes
 from derivcheck.cli.mending import mend
 from derivcheck.cli.spelling import OPTIONS, spelled
 from derivcheck.cli.status import HOLDS, UNDECIDED, WRONG
-from derivcheck.cli.target import files_of, is_index_text, load_target
+from derivcheck.cli.target import defined_at, files_of, is_index_text, load_target
 from derivcheck.derive import derive
 from derivcheck.errors import InputError
 from derivcheck.files import Outputs, marked
@@ -59,10 +60,10 @@ def run_check(claim: TargetPair, on: CheckedOn, shown: CheckShown, fixing: Fixin
     )
     # before its lines are told
     found = next((r.fix for r in report if r.faulty and r.fix is not None), None) if fixing.fix else None
-    _show(report, shown, tensors)
+    _show(report, shown, tensors, defined_at(f.forward if under_test is None else under_test))
     outputs.write(_texts(claim.target, report, shown))
     if fixing.fix and report.faulty:
-        mend(found, fixing.write, Console(stderr=shown.as_json, highlight=False))
+        mend(found, fixing.write, Console(stderr=shown.format != "table", highlight=False))
     return HOLDS if report.passed else WRONG if report.faulty else UNDECIDED
 
 
@@ -102,10 +103,15 @@ def _forward(claim: TargetPair, means: Any) -> _Forward:
     return _Forward(forward, declared(named or {}), {}, named, constants)
 
 
-def _show(report: Report, shown: CheckShown, tensors: Mapping[str, Any]) -> None:
-    """The report as a table with its notes, and in words where it does not pass; or as JSON."""
+def _show(report: Report, shown: CheckShown, tensors: Mapping[str, Any], place: tuple[str, int]) -> None:
+    """The report as a table with its notes, and in words where it does not pass; or in another format."""
     if shown.as_json:
         print(json.dumps(report.to_dict(), indent=2, allow_nan=False))
+        return
+    if shown.format != "table":
+        found = findings(report, place)
+        holds = f"::notice title=derivcheck::{str(report).splitlines()[0]}"
+        print(sarif(found).rstrip() if shown.format == "sarif" else github(found) or holds)
         return
     console = Console(highlight=False)
     console.print(report)

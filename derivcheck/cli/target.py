@@ -10,6 +10,7 @@ import ast
 import difflib
 import importlib
 import importlib.util
+import inspect
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -61,6 +62,17 @@ def files_of(*targets: str) -> list[Path]:
     places = [_split(text)[0] for text in targets if not is_index_text(text)]
     modules = [getattr(sys.modules.get(place), "__file__", None) for place in places]
     return [*(Path(p) for p in places if p), *(Path(f) for f in modules if f)]
+
+
+def defined_at(target: Any) -> tuple[str, int]:
+    """The file and the line where the code under test is defined: a Function's backward, a module's class, a function."""
+    for found in (getattr(target, "backward", None) if isinstance(target, type) else None, target, type(target)):
+        code: Any = inspect.unwrap(found) if callable(found) else found
+        try:
+            return str(inspect.getsourcefile(code)), inspect.getsourcelines(code)[1]
+        except (TypeError, OSError):
+            continue
+    return "", 0
 
 
 def _instead(name: str, place: Any) -> str:

@@ -1,4 +1,5 @@
-"""The pytest plugin: the fixture ``check_gradients``, the marker ``gradients``, reports (``--derivcheck-report``) and audits.
+"""The pytest plugin: the fixture ``check_gradients``, the marker ``gradients``, reports (``--derivcheck-report``,
+``--derivcheck-sarif``), remembered verdicts and audits.
 
 Loaded by entry point; it imports nothing but pytest until a test asks for the fixture, or the command line for an audit.
 
@@ -33,6 +34,7 @@ _SUITE = pytest.StashKey[Any]()
 _AUDITS = pytest.StashKey[list[dict[str, Any]]]()
 _VERDICTS = pytest.StashKey[Any]()
 _HEARD = pytest.StashKey[list[dict[str, Any]]]()
+_FINDINGS = pytest.StashKey[list[dict[str, Any]]]()
 _CACHE = "derivcheck/verdicts"
 _KINDS = ("dtypes", "devices", "shapes", "layouts")
 
@@ -83,6 +85,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="write the reports of all gradient checks of this run to FILE as JSON, and beside it one HTML page",
     )
     group.addoption(
+        "--derivcheck-sarif",
+        metavar="FILE",
+        default=None,
+        help="write what is wrong to FILE as a SARIF 2.1.0 log, with lines and fixes, for a review of the code",
+    )
+    group.addoption(
         "--derivcheck-no-cache",
         action="store_true",
         help="check every gradient, also where all that the verdict depends on is as it was when it passed",
@@ -111,12 +119,14 @@ def pytest_configure(config: pytest.Config) -> None:
     config.stash[_REPORTS] = []
     config.stash[_AUDITS] = []
     config.stash[_HEARD] = []
-    file = config.getoption("--derivcheck-report")
-    if file and not hasattr(config, "workerinput"):
+    config.stash[_FINDINGS] = []
+    file, log = config.getoption("--derivcheck-report"), config.getoption("--derivcheck-sarif")
+    if (file or log) and not hasattr(config, "workerinput"):
         from derivcheck.errors import InputError  # a suite that asks for nothing loads nothing
 
         try:
-            _outputs(file)[0].ask()
+            for outputs in ([_outputs(file)[0]] if file else []) + ([_log(log)] if log else []):
+                outputs.ask()
         except InputError as e:
             raise pytest.UsageError(str(e)) from None
 
@@ -189,6 +199,11 @@ def check_gradients(request: pytest.FixtureRequest, gradient_variant: Variant) -
         if request.config.getoption("--derivcheck-report"):
             request.config.stash[_REPORTS].append({"test": request.node.nodeid, **report.to_dict()})
         if not report.passed:
+            if request.config.getoption("--derivcheck-sarif"):
+                from derivcheck.checking.report.review import findings  # a suite that asks for nothing loads nothing
+
+                place = str(request.path), request.function.__code__.co_firstlineno
+                request.config.stash[_FINDINGS] += [f.to_dict() for f in findings(report, place)]
             raise GradientMismatch(report)
         return report
 
@@ -257,6 +272,7 @@ def pytest_testnodedown(node: Any, error: object) -> None:
     output = getattr(node, "workeroutput", {})
     node.config.stash[_REPORTS].extend(output.get("derivcheck_reports", []))
     node.config.stash[_AUDITS].extend(output.get("derivcheck_audits", []))
+    node.config.stash[_FINDINGS].extend(output.get("derivcheck_findings", []))
     node.config.stash[_HEARD].extend(output.get("derivcheck_verdicts", []))
 
 
@@ -264,6 +280,7 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     """Check what an audit has seen, and write the report; a worker of pytest-xdist hands its part to the controller."""
     _audited(session)
     _remembered(session.config)
+    _reviewed(session.config)
     file = session.config.getoption("--derivcheck-report")
     if not file:
         return
@@ -290,6 +307,26 @@ def _audited(session: pytest.Session) -> None:
         config.workeroutput["derivcheck_audits"] = config.stash[_AUDITS]  # type: ignore[attr-defined]
     elif config.stash[_AUDITS] and _audit_of(config).faulty and session.exitstatus in (pytest.ExitCode.OK, 5):
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def _reviewed(config: pytest.Config) -> None:
+    """Write the log of what is wrong, or hand it to the controller of pytest-xdist."""
+    file = config.getoption("--derivcheck-sarif")
+    if _is_worker(config):
+        config.workeroutput["derivcheck_findings"] = config.stash[_FINDINGS]  # type: ignore[attr-defined]
+    elif file:
+        from derivcheck.checking.report.review import gathered, sarif  # a suite that asks for nothing loads nothing
+        from derivcheck.files import marked  # a suite that asks for nothing loads nothing
+
+        parts: list[dict[str, Any]] = config.stash[_FINDINGS]
+        text = sarif(list(gathered(parts)))
+        _log(file).write({Path(file): marked(text, "sarif")})
+
+
+def _log(file: str) -> Outputs:
+    from derivcheck.files import Outputs  # a suite that asks for nothing loads nothing
+
+    return Outputs([(Path(file), "--derivcheck-sarif")], force=None)
 
 
 def _remembered(config: pytest.Config) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -104,3 +105,17 @@ def test_index_text_is_no_file_to_write() -> None:
 def test_write_alone_is_refused(layers: Path, command: Callable[..., tuple[int, str]]) -> None:
     code, output = command(layers, "wrong", "--write")
     assert code == 2 and "--write makes the edit that --fix finds; give both" in output
+
+
+def test_formats_of_a_review(layers: Path) -> None:
+    code, text = check(layers, "wrong", "--format", "github")
+    assert code == 1 and text.startswith("::error file=layers.py,line=12,title=") and text.count("\n") == 2
+    code, text = check(layers, "right", "--format", "github")
+    assert code == 0 and text.startswith("::notice title=derivcheck::forward: all 2 gradients hold")
+    code, text = check(layers, "wrong", "--format", "sarif")
+    assert code == 1 and [r["ruleId"] for r in json.loads(text)["runs"][0]["results"]] == ["wrong", "wrong"]
+    code, text = check(layers, "right", "--format", "sarif")
+    assert code == 0 and json.loads(text)["runs"][0]["results"] == []
+    assert check(layers, "right", "--format", "json")[1] == check(layers, "right", "--json")[1]
+    code, text = check(layers, "right", "--format", "sarf")
+    assert code == 2 and "sarif" in text

@@ -163,3 +163,15 @@ def test_an_audit_checks_what_the_suite_runs(tmp_path: Path) -> None:
     assert code == 1 and "1 passed" in out, out
     assert "the test suite: 1 backward pass, 1 hand-written backward: 1 wrong" in out
     assert "line layer.py:16: `return 3 * x * grad_output`" in out
+
+
+def test_a_log_for_a_review(tmp_path: Path) -> None:
+    log = tmp_path / "out.sarif"
+    code, out = run(project(tmp_path, 3, ONE), "--derivcheck-sarif", str(log), "-n", "1")
+    assert code == 1, out
+    (result,) = json.loads(log.read_text())["runs"][0]["results"]
+    assert result["locations"][0]["physicalLocation"]["artifactLocation"]["uri"] == "layer.py"
+    assert "x * 2 * grad_output" in json.dumps(result["fixes"]), result
+    (tmp_path / "mine.sarif").write_text("{}")
+    code, out = run(tmp_path, "--derivcheck-sarif", str(tmp_path / "mine.sarif"), "--collect-only")
+    assert code == 4 and "was not written by derivcheck" in out
