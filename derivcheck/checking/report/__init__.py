@@ -1,5 +1,5 @@
 """What a check says.
 
 ``row`` is the finding of one gradient, ``report`` all of them; read these first.  ``table`` sets a report for a terminal,
-``plot`` draws errors beside their bounds, ``review`` tells them to a review of the code, ``page`` is the HTML page of a test run.
+``plot`` draws errors beside their bounds, ``review`` tells them to a review of the code, ``page`` is a test run's HTML page.
 """
