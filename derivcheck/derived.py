@@ -237,7 +237,7 @@ class Derivation(Readings):
         Args:
             fused: through ``torch.compile``, as one graph for sizes that may change; it needs a compiler on the machine, and
                 takes seconds at the first call.  A recurrence of any length is no such graph: a warning says so, and it runs
-                as without.
+                as without.  Attention over large tensors on a processor goes in blocks, as without.
 
         >>> import torch, derivcheck as dc
         >>> run = dc.derive("y[n] := x[n]^2", dims={"x": "N"}).compile()
@@ -265,10 +265,19 @@ class Derivation(Readings):
     @cached_property
     def _fused(self) -> Callable[..., tuple[Any, dict[str, Any]]]:
         from derivcheck.codegen.file.load import load  # loaded when asked for
-        from derivcheck.codegen.file.variants import fused_source  # loaded when asked for
+        from derivcheck.codegen.file.variants import fused_source, holds_pairs  # loaded when asked for
         from derivcheck.layer.compiled import fuse  # it loads torch
+        from derivcheck.layer.lean import unless_banded  # it loads torch
 
-        return self._called(fuse(load(fused_source(self._written, self._written_adjoint, self.wrt))))
+        fused = fuse(load(fused_source(self._written, self._written_adjoint, self.wrt)))
+        return self._called(unless_banded(fused, self._compiled_banded) if holds_pairs(self._written) else fused)
+
+    def _compiled_banded(self) -> Callable[..., tuple[Any, dict[str, Any]]]:
+        """The text for large tensors."""
+        from derivcheck.codegen.file.load import load  # loaded when asked for
+        from derivcheck.codegen.file.variants import lean_source  # loaded when asked for
+
+        return load(lean_source(self._written, self._written_adjoint, self.wrt, banded=True))
 
     @cached_property
     def _compiled(self) -> Callable[..., tuple[Any, dict[str, Any]]]:
@@ -280,9 +289,7 @@ class Derivation(Readings):
         @cache
         def other(variant: str) -> Callable[..., Any]:
             """The text for what is recorded, and that for large tensors, each when it is met."""
-            if variant == PLAIN:
-                return load(self._source)
-            return load(lean_source(self._written, self._written_adjoint, self.wrt, banded=True))
+            return load(self._source) if variant == PLAIN else self._compiled_banded()
 
         return self._called(fitting(load(lean_source(self._written, self._written_adjoint, self.wrt)), other))
 

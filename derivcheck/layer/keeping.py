@@ -12,8 +12,9 @@ from typing import Any, NamedTuple
 
 import torch
 
+from derivcheck.codegen.file.variants import holds_pairs
 from derivcheck.layer.compiled import CompiledHalves, Run, again, fuse, pair
-from derivcheck.layer.lean import PLAIN, fits_as, variant
+from derivcheck.layer.lean import BANDED, PLAIN, fits_as, variant
 from derivcheck.layer.signature import Signature, in_own_types, without_autocast
 
 
@@ -37,10 +38,10 @@ class Route(NamedTuple):
 
 
 def keeping(layer: Signature, fused: bool) -> type[torch.autograd.Function]:
-    """The Function; ``fused``: both halves go through ``torch.compile``."""
+    """The Function; ``fused``: both halves go through ``torch.compile``, or in bands where these hold no pairs of all."""
     count, floats, every = len(layer.program.outputs), layer.floats, len(layer.program.inputs)
     single, others = count == 1, [k for k in range(count) if k not in floats]
-    straight = not fused and not layer.constants and every > 0
+    straight = (not fused or holds_pairs(layer.program)) and not layer.constants and every > 0
     like = next((k for k, n in enumerate(layer.program.inputs) if layer.program.kind(n) == "float"), 0)
     long_way = _LongWay(layer, fused)
     known: dict[tuple[tuple[bool, ...], str], Route] = {}
@@ -48,7 +49,7 @@ def keeping(layer: Signature, fused: bool) -> type[torch.autograd.Function]:
 
     def route(needs: tuple[bool, ...], way: str) -> Route:
         layer.counted(len(needs))
-        runs = long_way.runs(layer.asked(needs), way)
+        runs = long_way.runs(layer.asked(needs), way, False)
         places = [long_way.place(n, runs) for n in runs.takes]
         found = known[needs, way] = Route(runs.forward, runs.backward, _picker(places), like, needs, way)
         return found
@@ -56,7 +57,7 @@ def keeping(layer: Signature, fused: bool) -> type[torch.autograd.Function]:
     def forward(ctx: Any, *args: Any) -> Any:
         """The values, and what the backward needs of them."""
         way = variant(args) if straight else PLAIN
-        if way is PLAIN:
+        if way is PLAIN or fused and way is not BANDED:
             ctx.route = None
             values = long_way.forward(ctx, args)
         else:
@@ -97,13 +98,13 @@ class _LongWay:
 
     def __init__(self, layer: Signature, fused: bool) -> None:
         self.layer, self.fused = layer, fused
-        self.known: dict[tuple[tuple[str, ...], str], CompiledHalves] = {}  # a Program takes long to hash
+        self.known: dict[tuple[tuple[str, ...], str, bool], CompiledHalves] = {}  # a Program takes long to hash
 
-    def runs(self, wanted: tuple[str, ...], way: str) -> CompiledHalves:
+    def runs(self, wanted: tuple[str, ...], way: str, fused: bool) -> CompiledHalves:
         """Both halves for the gradients in ``wanted``."""
-        found = self.known.get((wanted, way))
+        found = self.known.get((wanted, way, fused))
         if found is None:
-            found = self.known[wanted, way] = pair(self.layer.program, wanted, way, self.fused)
+            found = self.known[wanted, way, fused] = pair(self.layer.program, wanted, way, fused)
         return found
 
     def place(self, name: str, runs: CompiledHalves) -> int:
@@ -113,21 +114,23 @@ class _LongWay:
             return names.index(name)
         return len(names) + self.layer.floats[self.layer.upstream.index(name)]
 
-    def way(self, values: Sequence[Any]) -> str:
+    def way(self, values: Sequence[Any], fused: bool) -> str:
         """What is written for a compiler may not write into tensors."""
-        return PLAIN if self.fused else variant(values)
+        return PLAIN if fused else variant(values)
 
     def forward(self, ctx: Any, args: tuple[Any, ...]) -> tuple[Any, ...]:
         """The outputs, and what is saved."""
         ctx.common = self.layer.common(args)
         given = self.layer.taken(args, ctx.common)
         ctx.wanted = self.layer.asked(ctx.needs_input_grad)
-        values: tuple[Any, ...] = self._called(self.runs(ctx.wanted, self.way(given)).forward, given, given)
+        runs = self.runs(ctx.wanted, self.way(given, self.fused), self.fused)
+        values: tuple[Any, ...] = self._called(runs.forward, given, given, self.fused)
         return values
 
     def backward(self, ctx: Any, ups: tuple[Any, ...]) -> tuple[Any, ...]:
         """A gradient or None for each input."""
         layer, names = self.layer, self.layer.program.inputs
+        fused = self.fused and ctx.route is None
         if ctx.route is not None:
             ctx.common, ctx.wanted = None, layer.asked(ctx.route.needs)
         saved = ctx.saved_tensors
@@ -135,15 +138,15 @@ class _LongWay:
         given = layer.taken(args, ctx.common)
         if torch.is_grad_enabled():
             return in_own_types(args, recorded(layer, ctx.wanted, given, ups))
-        runs = self.runs(ctx.wanted, self.way((*given, *ups)))
+        runs = self.runs(ctx.wanted, self.way((*given, *ups), fused), fused)
         every = (*given, *saved[len(names) :], *ups)
-        found = self._called(runs.backward, args, [every[self.place(n, runs)] for n in runs.takes])
+        found = self._called(runs.backward, args, [every[self.place(n, runs)] for n in runs.takes], fused)
         return in_own_types(args, found)
 
-    def _called(self, run: Run, args: Sequence[Any], given: Sequence[Any]) -> Any:
+    def _called(self, run: Run, args: Sequence[Any], given: Sequence[Any], fused: bool) -> Any:
         """The function's result, without autocast: the types have been chosen."""
         with without_autocast(args):
-            return (fuse(run) if self.fused else run)(*given)
+            return (fuse(run) if fused else run)(*given)
 
 
 def recorded(layer: Signature, wanted: tuple[str, ...], args: Sequence[Any], ups: Sequence[Any]) -> tuple[Any, ...]:

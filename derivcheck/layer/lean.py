@@ -4,6 +4,7 @@ on a processor, one that computes them a band of rows after the other."""
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from functools import cache
 from typing import Any
 
 import torch
@@ -67,6 +68,17 @@ def fitting(lean: Run, others: Callable[[str], Run]) -> Run:
         """Called by name, as each is."""
         way = variant(given.values())
         return lean(**given) if way is LEAN else others(way)(**given)
+
+    return run
+
+
+def unless_banded(fused: Run, banded: Callable[[], Run]) -> Run:
+    """The compiled function, where the text in bands may not run or is not for tensors of this size."""
+    made = cache(banded)
+
+    def run(**given: Any) -> Any:
+        """Called by name, as each is."""
+        return made()(**given) if variant(given.values()) is BANDED else fused(**given)
 
     return run
 

@@ -15,7 +15,9 @@ from torch._dynamo.testing import CompileCounter
 from torch.utils._python_dispatch import TorchDispatchMode
 
 import derivcheck as dc
+from benchmarks.memory import Memory
 from derivcheck.codegen.file.load import load
+from derivcheck.codegen.file.variants import holds_pairs
 from derivcheck.layer.compiled import fuse
 
 
@@ -307,6 +309,37 @@ def test_a_recurrence_is_not_unrolled() -> None:
     torch.testing.assert_close(value, layer.apply(x, w).detach())
     for have, want in zip(torch.autograd.grad(layer.apply(x, w), (x, w)), (grads["x"], grads["w"]), strict=True):
         torch.testing.assert_close(have, want)
+
+
+ATTENTIONS: dict[str, tuple[Callable[..., torch.Tensor], bool]] = {
+    "composed": (attention, True),
+    "scaled": (lambda q, k, v: torch.softmax((q @ k.mT) / 2 + 1, -1) @ v, True),
+    "kernel": (lambda q, k, v: F.scaled_dot_product_attention(q, k, v), True),
+    "of what is given": (lambda q, k, v: torch.softmax(q, -1) * (k @ v), False),
+}
+
+
+@pytest.mark.parametrize("name", ATTENTIONS)
+def test_attention_that_is_fused_holds_no_pairs(name: str) -> None:
+    """Over large tensors it runs in bands; what has no softmax of pairs is never taken for attention."""
+    f, pairs = ATTENTIONS[name]
+    shapes = {"q": (2, 5, 3), "k": (2, 4, 3), "v": (2, 4, 7)} if pairs else {"q": (2, 5, 7), "k": (2, 5, 3), "v": (2, 3, 7)}
+    d = dc.derive(f, **{n: torch.randn(s) for n, s in shapes.items()})
+    assert holds_pairs(d.program) == pairs
+    if not pairs:
+        return
+    q, k, v = (torch.randn(20, 450, 32, requires_grad=True) for _ in range(3))
+    up = torch.randn(20, 450, 32)
+    want = torch.autograd.grad(f(q, k, v), (q, k, v), up)
+    with torch._dynamo.config.patch(disable=True):  # what is left to a compiler is not compiled
+        with Memory() as seen:
+            value, grads = d.compile(fused=True)(q=q.detach(), k=k.detach(), v=v.detach(), grad_output=up)
+        have = torch.autograd.grad(d.to_function(fused=True).apply(q, k, v), (q, k, v), up)
+    assert seen.largest <= q.nbytes, "all pairs at once"
+    torch.testing.assert_close(value, f(q, k, v).detach())
+    for h, g, w in zip(have, grads.values(), want, strict=True):
+        torch.testing.assert_close(h, w)
+        torch.testing.assert_close(g, w)
 
 
 @pytest.mark.parametrize("name", LAYERS)
