@@ -328,8 +328,8 @@ def test_attention_that_is_fused_holds_no_pairs(name: str) -> None:
     assert holds_pairs(d.program) == pairs
     if not pairs:
         return
-    q, k, v = (torch.randn(20, 450, 32, requires_grad=True) for _ in range(3))
-    up = torch.randn(20, 450, 32)
+    q, k, v = (torch.randn(20, 450, 32, dtype=torch.float64, requires_grad=True) for _ in range(3))
+    up = torch.randn(20, 450, 32, dtype=torch.float64)
     want = torch.autograd.grad(f(q, k, v), (q, k, v), up)
     with torch._dynamo.config.patch(disable=True):  # what is left to a compiler is not compiled
         with Memory() as seen:
