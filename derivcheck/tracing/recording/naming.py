@@ -74,9 +74,12 @@ def names(calls: Sequence[Call]) -> list[list[str | None]]:
         hints: list[str | None] = [None] * len(numbers)
         after = calls[k + 1].frames if k + 1 < len(calls) else ()
         for depth, frame in enumerate(call.frames):
+            node = statement(frame)
+            if len(numbers) == 1 and (one := _one_of_several(node, frame, depth, call.frames, after)) is not None:
+                hints = [one]
+                break
             if _goes_on(frame, depth, call.frames, after):
                 break
-            node = statement(frame)
             targets = _targets(node)
             if targets is not None:
                 if len(targets) == len(numbers):
@@ -86,17 +89,48 @@ def names(calls: Sequence[Call]) -> list[list[str | None]]:
                 break
             if not isinstance(node, (ast.Return, ast.Expr)):
                 break
-        found.append([None if h is not None and h.startswith("__") or h == "_" else h for h in hints])
+        hints = [None if h is not None and h.startswith("__") or h == "_" else h for h in hints]
+        if found and found[-1] == [None] and _only_looks(calls[k - 1], call):
+            found[-1], hints = hints, [None] * len(hints)
+        found.append(hints)
     return found
+
+
+def _only_looks(before: Call, call: Call) -> bool:
+    """Whether a call is the alias with which an index expression like ``x[..., 0::2]`` ends."""
+    if call.operator != "aten.alias.default" or list(call.args)[:1] != tensors_in(before.out):
+        return False
+    return call.frames[:1] == before.frames[:1]
+
+
+def _one_of_several(
+    node: ast.stmt | None, frame: CallSite, depth: int, frames: Sequence[CallSite], after: Sequence[CallSite]
+) -> str | None:
+    """The name of what a frame computes whole in ``a, b = f(x), f(y)``; None elsewhere."""
+    if not isinstance(node, ast.Assign) or not isinstance(node.value, (ast.Tuple, ast.List)):
+        return None
+    targets = _targets(node)
+    if targets is None or len(targets) != len(node.value.elts):
+        return None
+    other = _same_level(depth, frames, after)
+    if other is not None and (other.call, other.instruction) == (frame.call, frame.instruction):
+        return None  # one of the operators within
+    places = [(e.lineno, e.end_lineno, e.col_offset, e.end_col_offset) for e in node.value.elts]
+    return targets[places.index(frame.span)] if frame.span in places else None
+
+
+def _same_level(depth: int, frames: Sequence[CallSite], after: Sequence[CallSite]) -> CallSite | None:
+    """The frame of the next call that stands as deep."""
+    below = len(frames) - depth
+    return after[len(after) - below] if len(after) >= below else None
 
 
 def _goes_on(frame: CallSite, depth: int, frames: Sequence[CallSite], after: Sequence[CallSite]) -> bool:
     """Whether the next call is of the same run of the same statement."""
-    if len(after) < len(frames) - depth:
-        return False
-    other = after[len(after) - (len(frames) - depth)]
+    other = _same_level(depth, frames, after)
     return (
-        other.call == frame.call
+        other is not None
+        and other.call == frame.call
         and other.file == frame.file
         and _same_statement(frame, other)
         and other.instruction >= frame.instruction
