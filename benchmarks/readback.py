@@ -38,6 +38,8 @@ def faults(line: Line) -> list[str]:
         return line.wrong()
     except (NotationError, Misprint) as e:
         return [f"{e}\n    of {line.text}"]
+    except Exception as e:  # a reader that breaks has not read the line
+        return [f"{type(e).__name__}: {e}\n    of {line.text}"]
 
 
 def main() -> int:

@@ -140,7 +140,7 @@ def test_a_dimension_has_one_letter() -> None:
         assert all(len(sizes) == 1 for sizes in by.values()), by
     d = dc.derive(lambda x: x[:, :1] * x[:, 1:], dims={"x": "N C"})
     assert "∂L/∂x[n,c]" in str(d), "C is counted by c, though C - 1 is counted, too"
-    assert lines("lstm cell")[1:3] == ["i[n,j] = u[n,j]", "f[n,j] = u[n,H + j]"]
+    assert lines("lstm cell")[1] == "f[n,j] = Σ_k x[n,k] · W[H + j,k] + Σ_{j′} h[n,j′] · U[H + j,j′] + b[H + j]"
 
 
 def test_detail() -> None:

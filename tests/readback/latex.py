@@ -9,7 +9,7 @@ from derivcheck.notation.text.latex.equations import LatexEquations
 from derivcheck.notation.text.latex.scope import BoundLetter, Vocabulary
 from derivcheck.notation.text.latex.signs import DrawnName, LatexSigns
 from derivcheck.notation.text.syntax import At, Chain, Item, Name, Num, Piece, Span
-from tests.readback.legend import Legend, Misprint
+from tests.readback.legend import Legend, Misprint, norm
 
 
 def sign(look: str) -> DrawnName:
@@ -39,7 +39,9 @@ class LatexLine(LatexEquations):
             raise Misprint(f"two names look alike: {legend.tensors}, {legend.sizes}")
         self.loss = sign(legend.loss)
         self.rounded = False
+        self.normed = False  # within ‖ ‖, where the last positions are not written
         self.samples: Piece | None = None
+        self.ranges: dict[str, Piece] = {}  # how far indices run, where that is said
 
     def sides(self) -> tuple[list[str], list[Piece]]:
         """The free indices, and each side."""
@@ -50,6 +52,14 @@ class LatexLine(LatexEquations):
         found = [left]
         while self.take("="):
             found.append(self.numbered(self.expression()))
+        while self.take(","):
+            s, _ = self.marked(self.nucleus())
+            self.need("=")
+            low, high = self._range()
+            if not isinstance(low, Num) or low.value != self.legend.first:
+                raise self.fail(low.span, "a range that starts elsewhere than indices do")
+            more = Chain(high.span, ("+",), (high, Num(high.span, Fraction(1))))
+            self.ranges[s.index] = high if self.legend.first else more
         if self.here.kind != "end":
             raise self.unexpected("the end of the line")
         return free, found
@@ -79,12 +89,12 @@ class LatexLine(LatexEquations):
             return Name(span, name)
         above: list[Piece] = [Name(at, self.env[i].key) for i, at in raised]
         sample: Piece | None = None
-        if self.legend.sample and len(above) + len(places) < len(self.legend.dims[name]):
+        if self.legend.sample and not self.normed and len(above) + len(places) < len(self.legend.dims[name]):
             if self.legend.sample not in self.env:
                 self.env[self.legend.sample] = BoundLetter(self.legend.sample)
                 self.keys.add(self.legend.sample)
             sample = Name(span, self.legend.sample)
-        found = self.legend.filled(name, [*above, *places], sample, span)
+        found = [*above, *places] if self.normed else self.legend.filled(name, [*above, *places], sample, span)
         return At(span, name, tuple(Item(p.span, p) for p in found)) if found else Name(span, name)
 
     def derivative(self, above: Piece, below: Piece, span: Span) -> Piece:
@@ -99,6 +109,14 @@ class LatexLine(LatexEquations):
 
     def base(self) -> tuple[Piece, Piece | None]:
         t = self.here
+        if self.take(r"\lVert"):
+            self.normed = True
+            inner, _ = self.element()
+            self.normed = False
+            self.need(r"\rVert")
+            assert isinstance(inner, (At, Name))
+            places = [p.value for p in inner.places if isinstance(p, Item)] if isinstance(inner, At) else []
+            return norm(inner.name, places, len(self.legend.dims[inner.name]), self.since(t.span)), None
         found = super().base()
         if t.kind == "number" and self.take(r"\ldots"):  # eight digits of a longer number
             self.rounded = True
@@ -110,7 +128,7 @@ class LatexLine(LatexEquations):
         name = self.called(s, span)
         full = len(self.legend.dims[name])
         ones = sum(p.constant == 1 for p in self.legend.dims[name])
-        hidden = range(ones + 1 + bool(self.legend.sample and not above))
+        hidden = range(full + 1) if self.normed else range(ones + 1 + bool(self.legend.sample and not above))
         commas, operators = self._top_level(begin, end)
         if commas or operators:
             count = sum(self._commas(begin, end)) + 1

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from fractions import Fraction
 
 from derivcheck.notation.integers.polynomials import Poly
-from derivcheck.notation.text.syntax import Name, Num, Piece, Span
+from derivcheck.notation.text.syntax import Application, At, Item, Name, Num, Piece, Power, Span
 
 
 class Misprint(AssertionError):
@@ -57,6 +59,11 @@ class Legend:
         return found
 
 
-def bare(n: Piece) -> bool:
-    """Whether it is a name without positions."""
-    return isinstance(n, Name)
+def norm(name: str, places: Sequence[Piece], rank: int, span: Span) -> Piece:
+    """``√(Σ x²)`` over the last dimensions of a tensor, those that have no position."""
+    over = [Name(span, f"over_{k}") for k in range(rank - len(places))]
+    if not over:
+        raise Misprint(f"the norm of {name} is of a number")
+    element = At(span, name, tuple(Item(p.span, p) for p in (*places, *over)))
+    squares = Application(span, "sum", tuple(Item(span, i) for i in over), Power(span, element, Num(span, Fraction(2))))
+    return Power(span, squares, Num(span, Fraction(1, 2)))

@@ -43,6 +43,7 @@ class Line:
 
 def differences(text: str, meant: Pair, said: Pair, slack: float = 0.0, finite: bool = False) -> list[str]:
     """Where a line's right side is not its left one, beyond rounding; ``finite``: what is no number says nothing."""
+    meant, said = (Pair(p.value.to(torch.float64), p.error) for p in (meant, said))
     gap = (meant.value - said.value).abs()
     bound = sum((p.error for p in (meant, said) if p.error is not None), torch.zeros_like(gap))
     bound = bound + slack * (1 + meant.value.abs())

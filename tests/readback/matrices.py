@@ -14,13 +14,20 @@ import numpy as np
 
 from derivcheck.notation.functions.float64 import numpy_function
 from derivcheck.notation.text.latex.scope import BoundLetter
-from derivcheck.notation.text.syntax import Piece
+from derivcheck.notation.text.latex.signs import DrawnName
+from derivcheck.notation.text.latex.tokens import LatexToken
+from derivcheck.notation.text.syntax import At, Name, Piece
 from tests.readback.latex import LatexLine
 from tests.readback.legend import Legend, Misprint
 
 RELATIONS: dict[str, Callable[[Any, Any], Any]] = {
     "=": np.equal, r"\ne": np.not_equal, r"\ge": np.greater_equal, r"\le": np.less_equal, ">": np.greater, "<": np.less,
 }  # fmt: skip
+
+
+def rounded_alike(a: Any, b: Any) -> Any:
+    """``a``, and ``b`` where they differ by the order in which a sum was rounded."""
+    return np.where(np.isclose(a, b, rtol=1e-13, atol=0), b, a)
 
 
 @dataclass(eq=False)
@@ -61,6 +68,11 @@ class MatrixLine(LatexLine):
         self.batch: dict[str, int] = {}  # how far the indices run that stay beside matrices
         self.place: dict[str, int] = {}
         self.unknown: list[Length] = []
+        self.tolerant = False  # whether sides of a condition that differ by rounding are equal
+
+    def compared_arrays(self, relation: str, a: Any, b: Any) -> Any:
+        """A condition, by elements."""
+        return RELATIONS[relation](rounded_alike(a, b) if self.tolerant else a, b).astype(float)
 
     def letters(self) -> dict[str, int]:
         """The indices that stay on the left side, and how far they run."""
@@ -121,6 +133,8 @@ class MatrixLine(LatexLine):
         found = self.elementwise()
         if sign:
             found = self.mapped(np.negative, found)
+        if self.take(r"\bmod"):
+            return self.both(np.mod, found, self.elementwise())
         while operator := self.take("+", "-"):
             right = self.elementwise()
             self.equal(found, right)
@@ -146,7 +160,9 @@ class MatrixLine(LatexLine):
         """A matrix product, numbers among its factors."""
         found = self.powers()
         while self.here.kind != "end" and self.source(self.here.span) != r"\odot":
-            if self.at("+", "-", ")", "]", "}", "=", ",", r"\rangle", r"\|", ">", "<", r"\le", r"\ge", r"\ne", r"\rVert"):
+            if self.at(
+                "+", "-", ")", "]", "}", "=", ",", r"\rangle", r"\|", ">", "<", r"\le", r"\ge", r"\ne", r"\rVert", r"\bmod"
+            ):
                 break
             if self.bars and self.at("|"):
                 break
@@ -157,13 +173,11 @@ class MatrixLine(LatexLine):
     def multiplied(self, a: Matrix, b: Matrix) -> Matrix:
         if a.shape is None or b.shape is None:
             return self.both(selected, a, b)
-        inner, outer = a.shape[1].root, b.shape[0].root
-        if inner.value is not None and outer.value is not None and inner.value != outer.value:
-            for one, other in ((a, b), (b, a)):  # a number in front
-                assert one.shape is not None
-                if all(n.root.value == 1 for n in one.shape):
-                    return Matrix(other.shape, lambda one=one, other=other: one.compute() * other.compute())  # type: ignore[misc]
-        self.unify(inner, outer)
+        for one, other in ((a, b), (b, a)):  # a number in front, or behind
+            assert one.shape is not None
+            if all(n.root.value == 1 for n in one.shape):
+                return Matrix(other.shape, lambda one=one, other=other: one.compute() * other.compute())  # type: ignore[misc]
+        self.unify(a.shape[1], b.shape[0])
         return Matrix((a.shape[0], b.shape[1]), lambda: np.asarray(a.compute()) @ np.asarray(b.compute()))
 
     def powers(self) -> Matrix:
@@ -185,7 +199,10 @@ class MatrixLine(LatexLine):
                 if found.shape is not None and not by_elements and any(n.root.value != 1 for n in found.shape):
                     raise Misprint(f"a power of a matrix: {self.text}")
                 exponent = self.addends()
-                found = Matrix(found.shape, lambda a=found, e=exponent: np.asarray(a.compute(), float) ** e.compute())  # type: ignore[misc]
+                if exponent.shape is not None and not by_elements and any(n.root.value != 1 for n in exponent.shape):
+                    raise Misprint(f"a power of a number, raised to a matrix: {self.text}")
+                shape = found.shape if found.shape is not None else exponent.shape
+                found = Matrix(shape, lambda a=found, e=exponent: np.asarray(a.compute(), float) ** e.compute())  # type: ignore[misc]
             if self.k != end:
                 raise self.unexpected("'}'")
             self.k = after
@@ -207,13 +224,15 @@ class MatrixLine(LatexLine):
             right = self.inside("]")
             if right.shape is not None:
                 self.equal(left, right)
-            return Matrix(left.shape, lambda: RELATIONS[relation](left.compute(), right.compute()).astype(float))
+            return Matrix(left.shape, lambda: self.compared_arrays(relation, left.compute(), right.compute()))
         if self._one_here():
             self.k += 4
             n = self.length()
             return Matrix((n, Length(1)), lambda: np.ones((n.root.value or 0, 1)))
         if self.take(r"\lVert"):
             inner = self.inside(r"\rVert")
+            if not self.at("_"):
+                return Matrix(None, lambda: np.sqrt(np.sum(np.square(inner.compute()))))
             for sign in ("_", "F", "^", "2"):
                 self.need(sign)
             return Matrix(None, lambda: np.sum(np.square(inner.compute())))
@@ -242,10 +261,13 @@ class MatrixLine(LatexLine):
             return self.mapped(np.abs, inner)
         if t.kind == "number":
             self.k += 1
-            self.rounded = self.rounded or self.take(r"\ldots") is not None
+            if self.take(r"\ldots"):
+                self.rounded = True
             return Matrix(None, lambda: float(t.text), t.text == "0")
         if self.take(r"\infty"):
             return Matrix(None, lambda: np.inf)
+        if self.at(r"\lfloor"):
+            return self.in_indices(self.floored)
         if t.text == r"\pi" and "pi" not in self.legend.tensors:
             self.k += 1
             return Matrix(None, lambda: np.pi)
@@ -319,10 +341,12 @@ class MatrixLine(LatexLine):
             inner = self.inside({"(": ")", "{": "}"}[self.tokens[self.k - 1].text])
             return self.mapped(lambda v: np.sign(v) if function == "sign" else numpy_function(function)(v), inner)
         self.k = start
-        if self.here.text in self.place and not self.binding:
-            letter = self.here.text
+        letter = self.here.text
+        if self.here.kind == "letter" and (letter in self.place or self.binding and DrawnName(letter) not in self.signs):
             self.k += 1
-            number = self.place[letter] + self.legend.first
+            while self.take("'"):
+                letter += "'"
+            number = self.place.get(letter, 0) + self.legend.first
             return Matrix(None, lambda: float(number))
         s, span = self.symbol()
         if s not in self.signs and s.lowered:  # an element
@@ -347,7 +371,7 @@ class MatrixLine(LatexLine):
         lone = self.tokens[self.k + 1].text == "_" and kind == "sum"
         begin = self.k + 2
         end = self.closing(begin) if lone and self.tokens[begin].text == "{" else begin
-        letters = [t.text for t in self.tokens[begin:end] if t.kind == "letter"]
+        letters = self.letters_between(begin, end)
         if lone and letters and not any(t.text in ("=", r"\le") for t in self.tokens[begin:end]):
             return self.batch_sum(letters, end + 1)
         self.k = start
@@ -355,6 +379,16 @@ class MatrixLine(LatexLine):
         self.keys |= set(self.place)
         piece, place = self.over(kind), dict(self.place)
         return Matrix(None, lambda: self.scalar(piece, place))
+
+    def letters_between(self, begin: int, end: int) -> list[str]:
+        """Letters with their primes."""
+        found: list[str] = []
+        for t in self.tokens[begin : max(end, begin + 1)]:
+            if t.kind == "letter":
+                found.append(t.text)
+            elif t.text == "'" and found:
+                found[-1] += "'"
+        return found
 
     def batch_sum(self, letters: list[str], k: int) -> Matrix:
         """The sum of matrices over letters, which run as far as the dimensions that they stand in."""
@@ -387,8 +421,8 @@ class MatrixLine(LatexLine):
         at: list[int] = []
         if self.take("_"):
             begin, end = self.group()
-            if self._top_level(begin, end)[1] or any(t.text == "_" for t in self.tokens[begin:end]):
-                return self.computed(at_name)
+            if self._top_level(begin, end)[1] or any(self.is_computed(t) for t in self.tokens[begin:end]):
+                return self.computed(at_name, renamed)
             after, self.k = self.k, begin
             while self.k < end:
                 token = self.here
@@ -407,13 +441,32 @@ class MatrixLine(LatexLine):
             self.k = after
         return self.tensor(name, tuple(at))
 
-    def computed(self, k: int) -> Matrix:
+    def is_computed(self, t: LatexToken) -> bool:
+        """Whether a position is more than letters and numbers."""
+        return (
+            t.text == "_"
+            or t.kind == "command"
+            or t.kind == "letter"
+            and t.text not in self.place
+            and DrawnName(t.text) in self.signs
+        )
+
+    def computed(self, k: int, renamed: Callable[[str], str]) -> Matrix:
         """An element whose positions are computed."""
         self.k = k
+
+        def read() -> Piece:
+            found = self.element()[0]
+            assert isinstance(found, (At, Name))
+            return replace(found, name=renamed(found.name))
+
+        return self.in_indices(read)
+
+    def in_indices(self, read: Callable[[], Piece]) -> Matrix:
+        """A number that is written in indices."""
         self.env = {n: BoundLetter(n) for n in self.place}
         self.keys = set(self.place)
-        piece, _ = self.element()
-        place = dict(self.place)
+        piece, place = read(), dict(self.place)
         return Matrix(None, lambda: self.scalar(piece, place))
 
     def tensor(self, name: str, at: tuple[int, ...] = ()) -> Matrix:

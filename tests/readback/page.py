@@ -13,12 +13,13 @@ import torch
 from derivcheck.checking.arithmetic.bound import Bound
 from derivcheck.checking.arithmetic.pairs import Pair
 from derivcheck.derivation.sweep import bar_names
-from derivcheck.notation.integers.polynomials import Index, Poly, Size, size
+from derivcheck.notation.integers.polynomials import Index, Poly, Size, as_poly
+from derivcheck.notation.integers.polynomials import size as size_of
 from derivcheck.notation.program.definitions import Definition, Input
 from derivcheck.notation.program.program import Program
 from derivcheck.notation.text.reader import Reader
 from derivcheck.notation.text.resolve import Resolver, SizeLink
-from derivcheck.notation.text.syntax import Application, At, Name, Num, Piece, changed, children
+from derivcheck.notation.text.syntax import Application, At, Chain, Name, Num, Piece, changed, children
 from derivcheck.notation.values.evaluator import evaluate
 from derivcheck.notes.pages.document import blocks
 from derivcheck.notes.pages.elements import _sample
@@ -48,7 +49,7 @@ class Page:
         page = options.shown(source.forward, source.back)
         self.forward, self.back = page.forward, page.adjoint
         clash = [s for s in named if s in self.forward.names | self.back.names]
-        self.apart = {Size(s): size(f"size of {s}".replace(" ", "_")) for s in clash}  # a tensor has the name of a size
+        self.apart = {Size(s): size_of(f"size of {s}".replace(" ", "_")) for s in clash}  # a tensor has the name of a size
         self.sizes |= {str(new): self.sizes[old.name] for old, new in self.apart.items()}
         self.legend = self._legend(given)
         inputs = {a.name: np.reshape(source.inputs[a.name], [p.at(self.sizes) for p in a.dims]) for a in self.back.arguments}
@@ -85,7 +86,7 @@ class Page:
         sample = _sample(self.forward, self.back, dict(given)) if given is not None else ""
         return Legend(
             {getattr(table[n], spelt)(): n for n in dict.fromkeys(names)},
-            {pen.size_name(table.sizes[s]): str(size(s).substitute(self.apart)) for s in table.sizes},
+            {pen.size_name(table.sizes[s]): str(size_of(s).substitute(self.apart)) for s in table.sizes},
             {n: bar for bar, n in table.adjoint_of.items()},
             getattr(table.loss, spelt)(),
             dims,
@@ -114,7 +115,7 @@ class Page:
         free, sides = reader.sides()
         if len(sides) < 2:
             return [f"{text}: says nothing"]
-        left, *rights = self._terms(text, free, sides)
+        left, *rights = self._terms(text, free, sides, {i: polynomial(p) for i, p in reader.ranges.items()})
         found = []
         for right in rights:
             found += self._differences(text, left, right, reader.rounded)
@@ -125,9 +126,14 @@ class Page:
         arrays = {n: np.asarray(p.value) for n, p in self.pairs.items()}
         line = MatrixLine(text, self.legend, arrays, lambda piece, at: self._number(text, piece, at), self.sizes)
         letters = line.letters()
-        found = []
+        found: list[str] = []
         for at in itertools.product(*(range(n) for n in letters.values())):
-            found += self._matrices_at(text, line, dict(zip(letters, at)))
+            ways = []
+            for line.tolerant in (False, True):  # a sum in a condition is rounded in this order or in that
+                ways.append(self._matrices_at(text, line, dict(zip(letters, at))))
+                if not ways[-1]:
+                    break
+            found += [] if [] in ways else ways[0]
         return found
 
     def _matrices_at(self, text: str, line: MatrixLine, place_of: dict[str, int]) -> list[str]:
@@ -139,7 +145,7 @@ class Page:
         near = scale * max(1.0, float(np.max(np.abs(left[np.isfinite(left)]), initial=0.0)))
         found = []
         for right in rights:
-            a, b = np.broadcast_arrays(left, right)
+            a, b = np.broadcast_arrays(np.atleast_1d(left), np.atleast_1d(right))
             off = np.isfinite(a) & ~(np.abs(a - b) <= near)
             if off.any():
                 place = tuple(int(k[0]) for k in off.nonzero())
@@ -152,13 +158,18 @@ class Page:
         program = Program(tuple(self.inputs[n] for n in d.term.names), (d,), (d.name,))
         return float(evaluate(program, {n: self.pairs[n].value for n in d.term.names}, self.sizes)[d.name])
 
-    def _terms(self, text: str, free: list[str], sides: list[Piece]) -> list[Definition]:
-        """Each side as a definition over the free indices."""
+    def _terms(
+        self, text: str, free: list[str], sides: list[Piece], ranges: Mapping[str, Poly] | None = None
+    ) -> list[Definition]:
+        """Each side as a definition over the free indices, which run as far as is said, else as the left side has them."""
         names = set(self.inputs) | {n for s in sides for n in _names(s) if n.startswith("∂")}
         inputs = {n: self.inputs.get(n) or self._slope(n) for n in names}
         resolver = Resolver(text, [replace(a, name=n) for n, a in inputs.items()], closed=True)
         resolver.sizes |= set(self.sizes)
-        links = {k: SizeLink(k, value=self._range(k, sides[0]), source=f"index {k}", explicit=True) for k in free}
+        links = {
+            k: SizeLink(k, value=(ranges or {}).get(k) or self._range(k, sides[0]), source=f"index {k}", explicit=True)
+            for k in free
+        }
         for side in sides:
             resolver.walk(side, links)
         resolver.settle()
@@ -171,9 +182,14 @@ class Page:
         for n in _nodes(left):
             if isinstance(n, At):
                 for place, size in zip(n.places, self.inputs[n.name].dims):
-                    if index == getattr(getattr(place, "value", place), "name", ""):
+                    p = polynomial(getattr(place, "value", place))
+                    if p is size_of(index):
                         return size
-        raise Misprint(f"{index} stands alone nowhere on the left")
+                    if index in p.sizes():  # 2·i + 1 below 2·h
+                        coefficient, rest = p.linear_in(Size(index)) or (0, p)
+                        if coefficient > 1 and rest.constant is not None and all(c % coefficient == 0 for _, c in size.terms):
+                            return Poly((m, c // coefficient) for m, c in size.terms)
+        raise Misprint(f"nothing says how far {index} runs")
 
     def _differences(self, text: str, left: Definition, right: Definition, rounded: bool) -> list[str]:
         """Where both sides differ."""
@@ -219,6 +235,21 @@ def fixed(n: Piece, at: Mapping[str, int]) -> Piece:
     if isinstance(n, Name) and n.name in at:
         return Num(n.span, Fraction(at[n.name]))
     return changed(n, lambda inner: fixed(inner, at))
+
+
+def polynomial(n: Piece) -> Poly:
+    """A tree of whole numbers and names; 0 where it is something else."""
+    if isinstance(n, Num) and n.value.denominator == 1:
+        return as_poly(int(n.value))
+    if isinstance(n, Name):
+        return size_of(n.name)
+    if isinstance(n, Chain) and set(n.operators) <= {"+", "-", "*"}:
+        found = polynomial(n.operands[0])
+        for operator, x in zip(n.operators, n.operands[1:]):
+            p = polynomial(x)
+            found = found + p if operator == "+" else found - p if operator == "-" else found * p
+        return found
+    return as_poly(0)
 
 
 def _flat(p: Pair) -> Pair:

@@ -1,4 +1,4 @@
-"""The pages of a derivation, by style and ink."""
+"""The pages of a derivation, by style, detail and ink."""
 
 from __future__ import annotations
 
@@ -12,6 +12,10 @@ PAGES: dict[str, Callable[[Source], Page | TextPage]] = {
     "index, LaTeX": lambda s: Page(s, "latex", "index"),
     "index, Unicode": lambda s: Page(s, "unicode", "index"),
     "index text": TextPage,
+    "operators, LaTeX": lambda s: Page(s, "latex", "index", "operators"),
+    "operators, Unicode": lambda s: Page(s, "unicode", "index", "operators"),
+    "result, LaTeX": lambda s: Page(s, "latex", "index", "result"),
+    "result, Unicode": lambda s: Page(s, "unicode", "index", "result"),
     "scalar": lambda s: Page(s, "latex", "scalar"),
     "matrix": lambda s: Page(s, "latex", "matrix"),
 }

@@ -7,7 +7,7 @@ from collections import Counter
 
 import pytest
 
-from derivcheck.errors import NotationError
+from derivcheck.errors import InputError, NotationError
 from tests.readback.corpus import Source, noted, numbers
 from tests.readback.legend import Misprint
 from tests.readback.line import Line
@@ -27,7 +27,7 @@ def noticed(line: Line, text: str) -> bool:
     """Whether a text in place of a line is refused or wrong."""
     try:
         return bool(line.wrong(text))
-    except (NotationError, Misprint):
+    except (NotationError, InputError, Misprint):
         return True
 
 

@@ -19,6 +19,7 @@ from tests.readback.corpus import Source, source
 from tests.readback.legend import Misprint
 from tests.readback.line import Line
 from tests.readback.pages import PAGES
+from tests.readback.test_mutants import noticed
 
 SOURCES: dict[str, Callable[[], Iterator[Source]]] = {
     "notes": corpus.noted,
@@ -34,8 +35,11 @@ def lines(source: Source, page: str, most: int = 12) -> list[Line]:
     return found if len(found) <= most else random.Random(len(source.name)).sample(found, most)
 
 
-@pytest.mark.parametrize("page", PAGES)
-@pytest.mark.parametrize("sources", SOURCES)
+DETAILS = [p for p in PAGES if p.startswith(("operators", "result"))]
+CASES = [(s, p) for s in SOURCES for p in PAGES if s == "notes" or p not in DETAILS or (s, p) == ("layers", "operators, LaTeX")]
+
+
+@pytest.mark.parametrize(("sources", "page"), CASES)
 def test_what_is_printed_reads_back(sources: str, page: str) -> None:
     read = 0
     for s in SOURCES[sources]():
@@ -73,3 +77,45 @@ def test_a_printer_that_errs_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setitem(table, "<=", table[">="])
         assert any(says_wrong(s, page) for s in programs for page in PAGES)
         monkeypatch.undo()
+
+
+@pytest.mark.parametrize(
+    ("page", "text", "wrong"),
+    [
+        ("index, LaTeX", "y[j] := x[2*(j//3) + j % 2 + j % 3]", "j \\bmod 2 + "),
+        ("index, Unicode", "y[j] := sum(k: z[k])*x[j]/prod(k: x[k])", "Π_k x[k]·"),
+        ("matrix", "Y[i,j] := exp2(A[i,j])", "2^{A}"),
+        ("matrix", "y[i] := sum(k: exp(x[k]))*x[i]", "\\mathbf{1} \\mathbf{1}"),
+    ],
+)
+def test_what_could_be_read_in_two_ways_is_not_printed(page: str, text: str, wrong: str) -> None:
+    dims = {"x": "12" if "//" in text else "N", "z": "N", "A": "N M"}
+    program = parse_program(text, {n: d for n, d in dims.items() if f"{n}[" in text.partition(":=")[2]})
+    shown = PAGES[page](source("two ways", program)).lines
+    assert not any(line.wrong() for line in shown) and not any(wrong in line.text for line in shown)
+
+
+def test_a_tensor_is_not_called_as_a_sign_is() -> None:
+    program = parse_program("sign[n] := x[n]^3; y[n] := sign[n]*([x[n] > 0] - [x[n] < 0])", {"x": "N"})
+    for page in ("index, LaTeX", "index, Unicode", "matrix"):
+        lines = PAGES[page](source("sign", program)).lines
+        assert not any(line.wrong() for line in lines)
+
+
+def test_a_norm_is_read_and_a_wrong_one_caught() -> None:
+    program = parse_program("y[n,d] := x[n,d]/sum(d: x[n,d]^2)^(1/2) + z[n,d]", {"x": "N D", "z": "N D"})
+    for page, norm in (("index, LaTeX", r"\lVert x_n"), ("index, Unicode", "‖x[n]")):
+        line = PAGES[page](source("norm", program)).lines[0]
+        assert norm in line.text and not line.wrong()
+        assert line.wrong(line.text.replace(norm, norm.replace("x", "z")))
+
+
+def test_a_part_that_says_another_range_is_caught() -> None:
+    program = parse_program("y[j<2*N] := [j < N]*a[j] + [j >= N]*b[j-N]", {"a": "N", "b": "N"})
+    for page, one, other in (
+        ("index, LaTeX", r"\ldots, N - 1", r"\ldots, 2\,N - 1"),
+        ("index, Unicode", "≤ N - 1", "≤ 2·N - 1"),
+    ):
+        first, second, *_ = PAGES[page](source("joined", program)).lines
+        assert one in first.text and not first.wrong() and not second.wrong()
+        assert noticed(first, first.text.replace(one, other)) and noticed(second, second.text.replace("b", "a"))

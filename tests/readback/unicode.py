@@ -11,10 +11,11 @@ from derivcheck.notation.text.latex.counting import Counting
 from derivcheck.notation.text.latex.expressions import LatexTerms, whole_part
 from derivcheck.notation.text.latex.scope import BoundLetter, Vocabulary
 from derivcheck.notation.text.syntax import Application, At, Chain, Compare, Item, Name, Negative, Num, Piece, Power, Span
-from tests.readback.legend import Legend, Misprint
+from tests.readback.legend import Legend, Misprint, norm
 
 RELATIONS = {"=": "==", "≠": "!=", "≥": ">=", "≤": "<=", ">": ">", "<": "<"}
 SUPERSCRIPTS = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻", "0123456789-")
+LETTER = r"[^\W\d](?:(?![⁰¹²³⁴⁵⁶⁷⁸⁹])\w)*['′]*(⁽[⁰¹²³⁴⁵⁶⁷⁸⁹]+⁾)?"
 WORDS = (
     "exp log sin cos tan asin acos atan sinh cosh tanh asinh acosh atanh lgamma digamma polygamma erf erfc erfinv erfcx "
     "sigmoid softplus logsigmoid silu gelu gelu_tanh log1p log2 log10 expm1 exp2 hypot atan2 log_ndtr ndtri i0 i0e i1 i1e entr "
@@ -31,11 +32,18 @@ class UnicodeLine(Counting):
             {n: len(d) for n, d in legend.dims.items()}, legend.integers, set(legend.sizes.values()), True, legend.first
         )
         super().__init__(text, known)
+        self.ranges: dict[str, Piece] = {}  # how far indices run, where that is said
         self.legend, self.k, self.binding, self.rounded = legend, 0, False, False
         looks = {unicodedata.normalize("NFC", look): n for look, n in {**legend.tensors, **legend.sizes}.items()}
         if len(looks) < len(legend.tensors) + len(legend.sizes):
             raise Misprint(f"two names look alike: {legend.tensors}, {legend.sizes}")
         self.looks = dict(sorted(looks.items(), key=lambda x: -len(x[0])))
+
+    def counted_up(self, low: Piece, high: Piece) -> Piece:
+        """How many there are from the first to the last."""
+        if not isinstance(low, Num) or low.value != self.legend.first:
+            raise self.fail(low.span, "a range that starts elsewhere than indices do")
+        return high if self.legend.first else Chain(high.span, ("+",), (high, Num(high.span, Fraction(1))))
 
     # -- the text ----------------------------------------------------------------------------
     def at(self, *wanted: str) -> str:
@@ -69,6 +77,13 @@ class UnicodeLine(Counting):
         free = [b.key for b in self.env.values()]
         while self.take("="):
             found.append(self.numbered(self.expression()))
+        while self.take("("):
+            low = self.expression()
+            self.need("≤")
+            letter = self.letter()
+            self.need("≤")
+            self.ranges[self.env[letter].key] = self.counted_up(low, self.expression())
+            self.need(")")
         self.at()
         if self.k < len(self.text):
             raise self.fail((self.k, len(self.text)), f"left over: {self.text[self.k :]!r}")
@@ -133,6 +148,11 @@ class UnicodeLine(Counting):
             inner = self.expression()
             self.need("|")
             return LatexTerms.magnitude(inner, self.since(start))
+        if self.take("‖"):
+            name = self.looks[self._named()]
+            found = norm(name, self._places(), len(self.legend.dims[name]), self.since(start))
+            self.need("‖")
+            return found
         if self.take("("):
             inner = self.expression()
             self.need(")")
@@ -148,7 +168,8 @@ class UnicodeLine(Counting):
         if self.take("∂"):
             return self.derivative(start)
         if digits := self.match(r"\d+(\.\d+)?(e[+-]?\d+)?"):
-            self.rounded = self.rounded or bool(self.take("…"))
+            if self.take("…"):
+                self.rounded = True
             return Num(self.since(start), Fraction(digits))
         return self.named()
 
@@ -206,7 +227,7 @@ class UnicodeLine(Counting):
 
     def letter(self) -> str:
         """An index that stands here: bound, or bound now."""
-        found = self.match(r"[^\W\d]\w*['′]*(⁽[⁰¹²³⁴⁵⁶⁷⁸⁹]+⁾)?")
+        found = self.match(LETTER)
         if found and (found in self.env or self.binding):
             if found not in self.env:
                 self._bound(found)
@@ -225,11 +246,23 @@ class UnicodeLine(Counting):
     def element(self) -> Piece:
         self.at()
         start = self.k
+        name = self.looks[self._named()]
+        places = self._places()
+        if name not in self.legend.dims:
+            return Name(self.since(start), name)
+        found = self.legend.filled(name, places, None, self.since(start))
+        return At(self.since(start), name, tuple(Item(p.span, p) for p in found)) if found else Name(self.since(start), name)
+
+    def _named(self) -> str:
+        """Go past the name that stands here."""
         look = self.look()
         if not look:
-            raise self.fail((start, start + 1), f"nothing is called {self.text[start : start + 9]!r}")
+            raise self.fail((self.k, self.k + 1), f"nothing is called {self.text[self.k : self.k + 9]!r}")
         self.k += len(look)
-        name = self.looks[look]
+        return look
+
+    def _places(self) -> list[Piece]:
+        """Go past the positions that follow a name."""
         places: list[Piece] = []
         if self.text.startswith("[", self.k):
             self.k += 1
@@ -237,10 +270,7 @@ class UnicodeLine(Counting):
             while self.take(","):
                 places.append(self.counted(self.expression()))
             self.need("]")
-        if name not in self.legend.dims:
-            return Name(self.since(start), name)
-        found = self.legend.filled(name, places, None, self.since(start))
-        return At(self.since(start), name, tuple(Item(p.span, p) for p in found)) if found else Name(self.since(start), name)
+        return places
 
     def over(self, kind: str, start: int) -> Piece:
         """Σ over indices, whose sizes are those of the dimensions in which they stand."""
@@ -250,10 +280,10 @@ class UnicodeLine(Counting):
         while True:
             self.at()
             at = self.k
-            low = re.match(r"[^,}]*≤[^,}]*≤", self.text[at:]) and self.expression()
+            low = braces and re.match(r"[^,}]*≤[^,}]*≤", self.text[at:]) and self.expression()
             if low:
                 self.need("≤")
-            letter = self.match(r"[^\W\d]\w*['′]*(⁽[⁰¹²³⁴⁵⁶⁷⁸⁹]+⁾)?") if braces else self.match(r"[^\W\d]['′]*")
+            letter = self.match(LETTER) if braces else self.match(r"[^\W\d]['′]*")
             self._bound(letter)
             size: Piece | None = None
             if low:

@@ -7,18 +7,22 @@ from functools import lru_cache
 
 from derivcheck.derivation.sweep import adjoint as derived
 from derivcheck.derivation.sweep import bar_names
+from derivcheck.notation.integers.polynomials import as_poly
 from derivcheck.notation.program.definitions import Definition
 from derivcheck.notation.program.program import Program
 from derivcheck.notation.terms.nodes import Term
 from derivcheck.notes.abridged.closed import closed_forms, shorter, with_named_brackets, without_sums_of_nothing
+from derivcheck.notes.abridged.length import length
 from derivcheck.notes.abridged.letters import Letters, lettered, letters
 from derivcheck.notes.abridged.named import names, without_twins
 from derivcheck.notes.abridged.ones import without_ones
+from derivcheck.notes.abridged.parts import Portion, parts
 from derivcheck.notes.abridged.shifts import without_shifts
-from derivcheck.notes.abridged.written_in import length, written_in
+from derivcheck.notes.abridged.sizes import with_sizes_of_numbers
+from derivcheck.notes.abridged.written_in import written_in
 from derivcheck.notes.symbols.symbols import prediction
 
-CLOSED = 100  # characters of a closed form
+CLOSED = 95  # characters of a closed form
 FEW = 12  # definitions that a gradient in closed form may be looked for in once more
 
 
@@ -32,6 +36,7 @@ class Shown:
         closed: by the name of a gradient's definition, its closed form where that is short.
         detail: ``operators``, ``names`` or ``result``.
         called: the names of definitions that are shown under another.
+        by: the letters of its indices.
     """
 
     forward: Program
@@ -39,6 +44,7 @@ class Shown:
     closed: dict[str, Term] = field(default_factory=dict)
     detail: str = "names"
     called: dict[str, str] = field(default_factory=dict)
+    by: Letters = field(default_factory=Letters)
 
     @property
     def gradients(self) -> list[Definition]:
@@ -62,6 +68,10 @@ class Shown:
             if uses and nameless not in self.adjoint.outputs and all(forms.values()):
                 found |= {n: t for n, t in forms.items() if t is not None}
         return found
+
+    def parts(self, d: Definition) -> list[Portion]:
+        """The parts that a definition is written in."""
+        return parts(d, d.term, self.by.of) if self.detail != "operators" else [Portion(tuple(map(as_poly, d.indices)), {})]
 
     def further(self, d: Definition) -> Term | None:
         """The closed form of a gradient in an input, where it is short and not its formula already."""
@@ -98,17 +108,17 @@ def _shown(forward: Program, outputs: tuple[str, ...], detail: str) -> Shown:
         read = plain
     else:
         hatted = prediction(plain)
-        plain = without_twins(without_shifts(plain))
-        read = written_in(plain, (hatted,) if hatted else ())
+        plain = with_sizes_of_numbers(without_twins(without_shifts(plain)))
+        read = written_in(plain, (hatted,) if hatted else (), wrt=wrt)
     called = names(read)
     read = read.rename(called)
-    by = letters(read)
+    by = letters(read, plain)
     read = lettered(read, by)
-    back = _gradient(read, wrt, by)
+    back = _gradient(read, wrt, by, each=detail == "operators")
     closed = {} if detail == "operators" else closed_forms(read, back)
     if detail != "operators":
         closed |= _through_all(read, back, closed, wrt, by)
-    return Shown(read, back, closed, detail, called)
+    return Shown(read, back, closed, detail, called, by)
 
 
 def _through_all(read: Program, back: Program, closed: dict[str, Term], wrt: list[str], by: Letters) -> dict[str, Term]:
@@ -132,7 +142,7 @@ def forget() -> None:
 def step_by_step(forward: Program, name: str) -> Shown:
     """What is shown to explain one gradient: every gradient on the way to it stands by itself."""
     page = _shown(forward, (bar_names(forward)[name],), "names")
-    return replace(page, adjoint=_gradient(page.forward, [name], letters(page.forward), each=True))
+    return replace(page, adjoint=_gradient(page.forward, [name], page.by, each=True))
 
 
 def _gradient(read: Program, wrt: list[str], by: Letters, each: bool = False) -> Program:

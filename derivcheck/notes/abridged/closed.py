@@ -13,8 +13,10 @@ from derivcheck.notation.program.program import Program
 from derivcheck.notation.terms.build import MINUS_ONE, ONE, ZERO
 from derivcheck.notation.terms.nodes import Bracket, Mul, Ref, Term
 from derivcheck.notation.terms.substitute import inline, substitute, transform
+from derivcheck.notes.abridged.collected import collected
+from derivcheck.notes.abridged.length import length
 from derivcheck.notes.abridged.reflected import reflected
-from derivcheck.notes.abridged.written_in import length, tidied
+from derivcheck.notes.abridged.tidied import tidied
 
 LIMIT = 70
 
@@ -106,7 +108,7 @@ def without_sums_of_nothing(forward: Program, back: Program, each: bool = False)
     gone: dict[str, tuple[tuple[Index, ...], Term]] = {}
 
     def cleaned(t: Term) -> Term:
-        return _shortest(tidied(factored(inline(without_deviations(t, means), gone))))
+        return collected(_shortest(tidied(factored(inline(without_deviations(t, means), gone)))))
 
     found = []
     read = set(back.outputs)  # what stays: outputs, and what a definition before it reads

@@ -22,10 +22,12 @@ class Letters:
     Attributes:
         of: for each size the letters of its first axis in a tensor, its second, …
         axes: for each tensor the letters of its axes.
+        dims: and their sizes.
     """
 
     of: dict[Poly, list[str]] = field(default_factory=dict)
     axes: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    dims: dict[str, tuple[Poly, ...]] = field(default_factory=dict)
 
     def indices(self, own: Iterable[Index], letters: Iterable[str]) -> dict[Index, Index]:
         """New indices with these letters, all different."""
@@ -37,16 +39,18 @@ class Letters:
         return found
 
 
-def letters(program: Program) -> Letters:
+def letters(program: Program, lines: Program | None = None) -> Letters:
     """Letters for the axes of all tensors of a forward: those that its lines count by most, a given text's own.
+
+    ``lines``: the forward as it was before values were written into their uses.
 
     >>> from derivcheck.notation.text.parse import parse_program
     >>> letters(parse_program("S[i,j] := sum(k: x[i,k]*x[j,k])", {"x": "N D"})).axes
     {'x': ('i', 'k'), 'S': ('i', 'j')}
     """
     found = Letters()
-    dims = {a.name: a.dims for a in program.arguments} | {d.name: d.dims for d in program.definitions}
-    used = _used(program)
+    found.dims = dims = {a.name: a.dims for a in program.arguments} | {d.name: d.dims for d in program.definitions}
+    used = _used(lines or program)
     taken: set[str] = set()
     given = {d.name: tuple(i.name for i in d.indices) for d in program.definitions if d.rule == "given"}
     if given:
@@ -165,13 +169,15 @@ class _Renaming:
         return _free(wishes[0], length, taken)
 
     def _axes(self, i: Index, body: Term) -> list[str]:
-        """The letters of the axes that an index counts alone."""
-        found: dict[str, None] = {}
+        """The letters of the axes that an index counts alone, of those of its size where there are any."""
+        found: dict[str, bool] = {}
         for r in refs(body):
-            for letter, p in zip(self.by.axes.get(self.of.get(r.name, r.name), ()), r.at):
+            name = self.of.get(r.name, r.name)
+            for letter, p, size in zip(self.by.axes.get(name, ()), r.at, self.by.dims.get(name, ())):
                 if p.index is i:
-                    found[letter] = None
-        return list(found)
+                    found[letter] = found.get(letter, False) or size is i.size
+        whole = [n for n, of_its_size in found.items() if of_its_size]
+        return whole or ([] if i.size in self.by.of else list(found))
 
 
 def _moved(p: Poly, env: Mapping[Index, Index]) -> Poly:

@@ -10,6 +10,7 @@ from itertools import chain, count
 from derivcheck.derivation.tidy import match
 from derivcheck.notation.program.definitions import Definition
 from derivcheck.notation.program.program import Program
+from derivcheck.notes.abridged.written_in import is_softmax
 
 _NUMBER = re.compile(r"_\d+$")
 _OF_ROWS = frozenset("zyasmp")  # what rows call a result that they know nothing of
@@ -37,7 +38,8 @@ def names(program: Program) -> dict[str, str]:
     for d in nameless:
         if d.name not in found:
             base = _NUMBER.sub("", d.name)
-            found[d.name] = free.first(*(() if base in _OF_ROWS else (base,)), *_LETTERS, d.name)
+            field = ("P",) if is_softmax(d.term) else () if base in _OF_ROWS else (base,)
+            found[d.name] = free.first(*field, *_LETTERS, d.name)
     return {a: b for a, b in found.items() if a != b}
 
 

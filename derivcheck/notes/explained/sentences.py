@@ -9,7 +9,7 @@ from derivcheck.notation.integers.polynomials import Poly, i_poly
 from derivcheck.notation.program.definitions import Definition
 from derivcheck.notation.terms.build import ZERO
 from derivcheck.notes.abridged.abridge import Shown
-from derivcheck.notes.abridged.written_in import length
+from derivcheck.notes.abridged.length import length
 from derivcheck.notes.explained.ways import Way, ways
 from derivcheck.notes.symbols.symbols import Symbols
 from derivcheck.notes.writing.steps import Formula, chain, without_upstream

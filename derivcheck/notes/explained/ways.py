@@ -12,7 +12,7 @@ from derivcheck.notation.terms.build import ONE, add, mul
 from derivcheck.notation.terms.nodes import Mul, Over, Ref, Term
 from derivcheck.notation.terms.walk import subterms
 from derivcheck.notes.abridged.abridge import Shown
-from derivcheck.notes.abridged.written_in import tidied
+from derivcheck.notes.abridged.tidied import tidied
 from derivcheck.notes.symbols.symbols import Symbols
 from derivcheck.notes.writing.steps import reached, without_upstream
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from derivcheck.notation.program.program import Program
-from derivcheck.notation.terms.nodes import Bracket
+from derivcheck.notation.terms.nodes import Bracket, Term
 from derivcheck.notation.terms.walk import subterms
 from derivcheck.notes.abridged.abridge import Shown
 from derivcheck.notes.pages.elements import element_blocks
@@ -33,12 +33,23 @@ def index_blocks(ink: type[TermWriter], table: Symbols, page: Shown, style: Styl
     words, forward, adjoint = style.words, page.forward, page.adjoint
     first = first_number(forward, adjoint)
     w = ink(table, first)
-    ahead = [Formula(w.head(d), (tuple(w.addends(d.term)),), words["stop"] if d.stop else "") for d in forward.definitions]
-    back = [gradient_formula(d, w, page) for d in page.gradients]
+    ahead: list[Formula] = []
+    terms: list[Term] = []
+    for d in forward.definitions:
+        for part in page.parts(d):
+            terms.append(part.of(d.term))
+            left, right = w.place(d.name, part.at), tuple(w.addends(terms[-1]))
+            ahead.append(Formula(left, (right,), words["stop"] if d.stop else "", w.where(part.told)))
+    back = []
+    for d in page.gradients:
+        for part in page.parts(d):
+            terms.append(part.of(without_upstream(d.term, table)))
+            back.append(gradient_formula(d, w, page, part))
     said = table.of_upstream(words["upstream"], lambda name: w.formula.format(w.place(name, ())))
-    terms = (without_upstream(d.term, table) for p in (forward, adjoint) for d in p.definitions)
     if any(isinstance(t, Bracket) for term in terms for t in subterms(term)):
         said.append(words["bracket"])
+    if any(mark in f.line() for f in (*ahead, *back) for mark in ("‖", r"\lVert")):
+        said.append(words["norm"].format(norm=w.formula.format(w.norm.format("x"))))
     if not first:
         said.append(words["zero"])
     return [Passage(words["forward"], tuple(ahead)), Passage(words["gradients"], tuple(back), tuple(said))]

@@ -5,31 +5,38 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from derivcheck.derivation.sweep import bar_names
+from derivcheck.notation.integers.polynomials import as_poly
 from derivcheck.notation.program.definitions import Definition
 from derivcheck.notation.program.program import Program
 from derivcheck.notation.terms.nodes import Term
 from derivcheck.notes.abridged.abridge import Shown, shown
+from derivcheck.notes.abridged.parts import Portion
 from derivcheck.notes.symbols.symbols import Symbols, symbols
 from derivcheck.notes.writing.ink import Latex, Unicode
 from derivcheck.notes.writing.steps import Formula, chain, first_number, gradient_definitions, short_form, without_upstream
 from derivcheck.notes.writing.writer import TermWriter
 
 
-def gradient_formula(d: Definition, w: TermWriter, page: Shown) -> Formula:
-    """A gradient: in ``operators`` the chain rule first; the formula; what it is with the gradients in it put in."""
-    one = without_upstream(d.term, w.symbols)
+def gradient_formula(d: Definition, w: TermWriter, page: Shown, part: Portion | None = None) -> Formula:
+    """A gradient: in ``operators`` the chain rule first; the formula; what it is with the gradients in it put in.
+
+    ``part``: the elements that it is written for; default all.
+    """
+    part = part or Portion(tuple(map(as_poly, d.indices)), {})
+    whole = without_upstream(d.term, w.symbols)
+    one = part.of(whole)
     rights: list[tuple[str, ...]] = []
     rule = chain(d, w, page.forward, page.adjoint) if page.detail == "operators" else ()
     own = tuple(w.addends(one))
     if rule and rule != own:
         rights.append(rule)
     rights.append(own)
-    put_in = further(d, one, page, w.symbols)
+    put_in = further(d, whole, page, w.symbols)
     if put_in is not None:
-        text = tuple(w.addends(put_in))
+        text = tuple(w.addends(part.of(put_in)))
         if sum(map(len, text)) < 150 and text != own:
             rights.append(text)
-    return Formula(w.head(d), tuple(rights))
+    return Formula(w.place(d.name, part.at), tuple(rights), where=w.where(part.told))
 
 
 def further(d: Definition, one: Term, page: Shown, table: Symbols) -> Term | None:

@@ -70,6 +70,11 @@ def formula_rows(f: Formula) -> list[str]:
                 rows.append(rf"&\quad {p}")
             else:
                 rows[-1] += f" {p}"
+    if f.where:
+        if visible(rows[-1]) + visible(f.where) > _WIDTH:
+            rows.append(rf"&\quad {f.where.removeprefix(', ')}")
+        else:
+            rows[-1] += f.where
     if f.note:
         note = rf"\text{{({f.note})}}"
         wide = sum(1 if c.isascii() else 2 for c in f.note)

@@ -13,8 +13,8 @@ from derivcheck.notation.integers.polynomials import Index, as_poly
 from derivcheck.notation.integers.relations import FLIPPED
 from derivcheck.notation.program.definitions import Definition
 from derivcheck.notation.terms.build import ONE, ZERO, add, mul, neg
-from derivcheck.notation.terms.nodes import Add, Bracket, Func, Mul, Number, Over, Pow, Ref, SizeOf, Term, is_negative
-from derivcheck.notation.terms.walk import factors, refs
+from derivcheck.notation.terms.nodes import Add, Bracket, Func, Mul, Number, Over, Pow, Ref, Term, is_negative
+from derivcheck.notation.terms.walk import factors, refs, subterms
 from derivcheck.notes.abridged.abridge import Shown
 from derivcheck.notes.pages.formulas import further
 from derivcheck.notes.pages.style import Style
@@ -144,13 +144,22 @@ class Matrices:
         if t is ZERO:
             return _Text("0")
         scalars, rest = self._split(t)
-        if not rest:
+        closed = [f for f in rest if not self.free(f)] if row is not None or column is not None else []
+        if len(closed) == len(rest):
             inner = self._constant(row, column)
-            return self._scaled(scalars, inner) if inner is not None else self._scalar(t)
-        body = self._factors(rest, row, column)
-        if body is None:
-            return None
-        return self._scaled(scalars, body)
+            if inner is None:
+                return self._scalar(t)
+        else:
+            inner = self._factors([f for f in rest if f not in closed], row, column)
+        return None if inner is None else self._scaled(scalars, self._with_numbers(closed, inner))
+
+    def _with_numbers(self, closed: list[Term], body: _Text) -> _Text:
+        """A matrix with sums that are numbers in front."""
+        if not closed:
+            return body
+        found = [self.matrix(f, None, None) or _Text(self.w.term(f), _TERM) for f in closed]
+        front = [f.text if f.level >= _POSTFIX else rf"\left({f.text}\right)" for f in found]
+        return _Text(" ".join([*front, self._in(body)]), _FACTOR)
 
     def _sum(self, t: Add, row: Index | None, column: Index | None) -> _Text | None:
         """A sum, where every addend is a matrix of that form."""
@@ -166,15 +175,7 @@ class Matrices:
     def _split(self, t: Term) -> tuple[list[Term], list[Term]]:
         """The factors without indices, and those with."""
         args = with_positive_parts(t.args) if isinstance(t, Mul) else (t,)
-        scalars: list[Term] = []
-        for a in args:
-            plain = (
-                isinstance(a, (Number, SizeOf, Ref))
-                or isinstance(a, (Pow, Func))
-                and not any(isinstance(x, Over) for x in a.children)
-            )
-            if plain and not self.free(a):
-                scalars.append(a)
+        scalars = [a for a in args if not self.free(a) and not any(isinstance(x, Over) for x in subterms(a))]
         return scalars, [a for a in args if a not in scalars]
 
     def _scalar(self, t: Term) -> _Text | None:
@@ -253,7 +254,10 @@ class Matrices:
             return self._extreme(t, row, column)
         if isinstance(t, Func) and len(t.args) == 1:
             inner = self.matrix(t.args[0], row, column)
-            return None if inner is None else _Text(self.w.function(t.name, [inner.text])[0], _WHOLE)
+            if inner is None:
+                return None
+            above = rf"\circ {inner.text}" if t.name == "exp2" and self.free(t) else inner.text  # 2^X is no power of a matrix
+            return _Text(self.w.function(t.name, [above])[0], _WHOLE)
         if isinstance(t, Bracket) and isinstance(t.operand, Add) and (sided := self._sided(t, t.operand, row, column)):
             return sided
         if isinstance(t, Bracket) and isinstance(t.operand, Term):

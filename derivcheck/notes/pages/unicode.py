@@ -106,7 +106,7 @@ def formula_lines(f: Formula, width: int = WIDTH, indent: int = 2) -> list[str]:
     lead = " " * indent + f.left
     under = indent + min(len(f.left), 20)
     whole = [" ".join(r) for r in f.rights]
-    note = f"  ({f.note})" if f.note else ""
+    note = f.where + (f"  ({f.note})" if f.note else "")
     one = f"{lead} = " + " = ".join(whole) + note
     if len(one) <= width:
         return [one]

@@ -39,7 +39,7 @@ TABLE = {
 HATS = frozenset({"output", "pred", "prediction", "y_pred", "y_hat", "yhat", "ypred"})
 _LABELLED = (re.compile(r"_*(?P<label>.*?)_*(?P<kind>weight|bias)$"), re.compile(r"(?P<kind>weight|bias)_(?P<label>\w+)$"))
 _NUMBER = re.compile(r"(.*[^\W_])_(\d+)")
-_OPERATORS = ("sum", "prod", "max", "min", "argmax", "argmin", "mod", "diag", "Σ", "Π")
+_OPERATORS = ("sum", "prod", "max", "min", "argmax", "argmin", "mod", "diag", "sign", "Σ", "Π")
 _SPARE = "ijklmnpqrstuvhwabcdefgz"
 
 

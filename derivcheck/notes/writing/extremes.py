@@ -62,10 +62,12 @@ def _size(positive: tuple[Term, Bracket], negative: tuple[Term, Bracket]) -> Ter
         return None
     if is_negative(u) or minus is not neg(value):
         return None
+    size = Func("abs", (min(u, neg(u), key=str) if isinstance(u, Add) else u,))  # |x − y| and not |y − x|
     if value is u:
-        return Func("abs", (u,))
-    if u in factors(value):
-        return mul(*(f for f in factors(value) if f is not u), Func("abs", (u,)))
+        return size
+    for same, sign in ((u, 1), (neg(u), -1)):
+        if same in factors(value):
+            return mul(Number(sign), *(f for f in factors(value) if f is not same), size)
     return mul(value, Func("sign", (u,)))
 
 

@@ -20,6 +20,7 @@ _LATEX_BIG = {
 }
 _WORD = re.compile(r"\\(?:mathit|text|mathrm)\{")
 _ENDS_IN_WORD = re.compile(r"\\(?:mathit|text|mathrm)\{[^{}]*\}$")
+DIGITS = 10  # of a number that is written whole
 _SUPERSCRIPTS = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
 
 
@@ -38,6 +39,12 @@ def _rounded(v: Fraction) -> str | None:
     return f"{float(v):.8g}" if v > 10**15 or v.denominator > 10**12 else None
 
 
+def _short_decimal(v: Fraction) -> str | None:
+    """The decimal spelling of a fraction, where that has few digits."""
+    found = _decimal(v)
+    return found if found is None or len(found.partition("e-")[0]) <= DIGITS else None
+
+
 class Latex(TermWriter):
     """LaTeX."""
 
@@ -45,11 +52,13 @@ class Latex(TermWriter):
     small_times = r"\,"
     wrapped = r"\left({}\right)"
     magnitude = r"\left|{}\right|"
+    norm = r"\left\lVert {} \right\rVert"
     formula = "${}$"
     partial = r"\frac{{\partial {}}}{{\partial {}}}"
     floor = r"\left\lfloor {}/{}\right\rfloor"
     modulo = r"{} \bmod {}"
     bracket = r"\left[{} {} {}\right]"
+    runs = r", \quad {} = {}, \ldots, {}"
     relations = {"==": "=", "!=": r"\neq", ">=": r"\ge", ">": ">", "<": "<", "<=": r"\le"}
 
     def fraction(self, above: str, below: str, simple: bool) -> Spelt:
@@ -85,7 +94,7 @@ class Latex(TermWriter):
         return size_latex(name)
 
     def raise_to(self, base: str, exponent: str) -> str:
-        if ("^" in base or "'" in base) and not base.startswith(r"\left("):  # no second superscript on one letter
+        if not base.startswith(r"\left(") and not {"^", "'"}.isdisjoint(_outside(base)):  # no second superscript on one letter
             base = self.wrapped.format(base)
         return f"{base}^{exponent}" if len(exponent) == 1 else f"{base}^{{{exponent}}}"
 
@@ -114,7 +123,7 @@ class Latex(TermWriter):
 
     def decimal(self, value: Fraction) -> Spelt:
         """A power of ten or a decimal where that is short, a quotient where not."""
-        found = _decimal(value)
+        found = _short_decimal(value)
         if found is None and (long := _rounded(value)):
             lead, _, exponent = long.partition("e")
             tail = rf" \cdot 10^{{{int(exponent)}}}" if exponent else ""
@@ -128,6 +137,15 @@ class Latex(TermWriter):
         return _shifted(digits, int(exponent)), ATOM
 
 
+def _outside(text: str) -> str:
+    """What stands outside of braces."""
+    depth, found = 0, ""
+    for c in text:
+        depth += (c == "{") - (c == "}")
+        found += c if not depth else ""
+    return found
+
+
 def _shifted(digits: str, places: int) -> str:
     digits = digits.rjust(places + 1, "0")
     return f"{digits[:-places]}.{digits[-places:]}"
@@ -138,13 +156,16 @@ class Unicode(TermWriter):
 
     times = " · "
     small_times = "·"
+    slashed = True
     wrapped = "({})"
     magnitude = "|{}|"
+    norm = "‖{}‖"
     formula = "{}"
     partial = "∂{}/∂{}"
     floor = "⌊{}/{}⌋"
     modulo = "{} mod {}"
     bracket = "[{} {} {}]"
+    runs = "  ({1} ≤ {0} ≤ {2})"
     relations = {"==": "=", "!=": "≠", ">=": "≥", ">": ">", "<": "<", "<=": "≤"}
 
     def fraction(self, above: str, below: str, simple: bool) -> Spelt:
@@ -188,7 +209,7 @@ class Unicode(TermWriter):
         return f"{kind}({', '.join(args)})"
 
     def decimal(self, value: Fraction) -> Spelt:
-        found = _decimal(value)
+        found = _short_decimal(value)
         if found is None and (long := _rounded(value)):
             return f"{long}…", ATOM
         if found is None:

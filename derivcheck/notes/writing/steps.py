@@ -23,15 +23,19 @@ def gradient_definitions(forward: Program, adjoint: Program) -> list[Definition]
 
 @dataclass(frozen=True)
 class Formula:
-    """``left = right = right``: each right side in pieces that may stand on lines of their own."""
+    """``left = right = right``: each right side in pieces that may stand on lines of their own.
+
+    ``where`` says how far indices run, in signs; ``note`` what else is to be said, in words.
+    """
 
     left: str
     rights: tuple[tuple[str, ...], ...]
     note: str = ""
+    where: str = ""
 
     def line(self) -> str:
         """On one line."""
-        return " = ".join([self.left, *(" ".join(r) for r in self.rights)])
+        return " = ".join([self.left, *(" ".join(r) for r in self.rights)]) + self.where
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from fractions import Fraction
 from typing import NamedTuple
 
@@ -10,11 +10,13 @@ from derivcheck.notation.integers.atoms import Entry, Extreme, Floor
 from derivcheck.notation.integers.polynomials import Atom, Index, Poly, Size, as_poly
 from derivcheck.notation.integers.relations import FLIPPED
 from derivcheck.notation.program.definitions import Definition
-from derivcheck.notation.terms.build import add, mul, neg, power
+from derivcheck.notation.terms.build import add, neg, power
 from derivcheck.notation.terms.nodes import Add, Bracket, Func, Mul, Number, Over, Pow, Ref, SizeOf, Term, is_negative
 from derivcheck.notes.symbols.symbol import Symbol
 from derivcheck.notes.symbols.symbols import Symbols
 from derivcheck.notes.writing.extremes import chosen, with_positive_parts, with_sizes
+from derivcheck.notes.writing.multiplied import multiplied_out
+from derivcheck.notes.writing.norms import squares
 from derivcheck.notes.writing.ranges import told
 from derivcheck.notes.writing.remainders import remainder
 from derivcheck.notes.writing.sides import sides
@@ -22,15 +24,6 @@ from derivcheck.notes.writing.sides import sides
 SUM, PRODUCT, POWER, ATOM = range(4)
 WIDE = 420  # letters of LaTeX that are surely wider than a page
 Spelt = tuple[str, int]
-
-
-def _multiplied_out(t: Term) -> Term:
-    """A product with one long sum in it as a sum of products; any other term as it is."""
-    sums = [a for a in t.args if isinstance(a, Add) and chosen(a) is None] if isinstance(t, Mul) else []
-    if not isinstance(t, Mul) or len(sums) != 1 or len(sums[0].args) < 3:
-        return t
-    rest = [a for a in t.args if a is not sums[0]]
-    return add(*(mul(*rest, a) for a in sums[0].args))
 
 
 class BoundOver(NamedTuple):
@@ -71,14 +64,17 @@ class TermWriter:
     # -- ink, by the subclasses -------------------------------------------------------
     times = " "  # between factors
     small_times = " "  # between factors of an integer expression
+    slashed = False  # quotients stand on one line
     wrapped: str  # in round brackets
     magnitude: str  # the absolute value
+    norm: str  # the length of a vector
     formula: str  # inside a sentence
     partial: str  # the derivative of one element in another
     floor: str  # of a quotient
     modulo: str  # the remainder of a division
     bracket: str  # Iverson's: left, relation, right
     relations: Mapping[str, str]
+    runs: str  # how far an index runs: it, the first, the last, how many
 
     def fraction(self, above: str, below: str, simple: bool) -> Spelt:
         """A quotient; ``simple`` where what stands below is one factor."""
@@ -154,7 +150,9 @@ class TermWriter:
         if found is not None:
             above, below, rest = found
             text = self.modulo.format(self.poly(above, PRODUCT), self.poly(below, PRODUCT))
-            return (text if not rest.terms else f"{self.poly(rest)} + {self.wrapped.format(text)}"), SUM
+            if not rest.terms:
+                return text, SUM
+            return f"{self.poly(rest, PRODUCT if remainder(rest) else SUM)} + {self.wrapped.format(text)}", SUM
         parts = []
         for m, k in p.terms:
             factors = [self.raise_to(self.atom(a), str(e)) if e > 1 else self.atom(a) for a, e in m]
@@ -264,12 +262,23 @@ class TermWriter:
         return (str(v.numerator), ATOM) if v.denominator == 1 and v <= 10**15 else self.decimal(v)
 
     def _power(self, t: Pow) -> Spelt:
+        """A power, a root, a norm; a quotient where it divides."""
         e = t.exponent
         if isinstance(e, Number) and e.value < 0:
             return self._product((t,))
+        if isinstance(e, Number) and e.value.denominator == 2 and (length := self._norm(t.base)):
+            return (length, ATOM) if e.value.numerator == 1 else (self.raise_to(length, str(e.value.numerator)), POWER)
         if isinstance(e, Number) and e.value == Fraction(1, 2):
             return self.root(self.term(t.base), self._spell(t.base)[1] == ATOM)
         return self.raise_to(self.term(t.base, ATOM), self.term(e)), POWER
+
+    def _norm(self, t: Term) -> str:
+        """``‖x_n‖`` where a term is the sum of its squares; else ""."""
+        found = squares(t, self.symbols.dims) if not self.elements else None
+        known = self.symbols
+        if found is None or found.name in known.adjoint_of or found.name in known.upstream_of:
+            return ""
+        return self.norm.format(self.place(found.name, found.at))
 
     def _product(self, args: tuple[Term, ...]) -> Spelt:
         """Numbers and sizes as one quotient in front, then the factors; one quotient of all where a factor divides."""
@@ -311,7 +320,9 @@ class TermWriter:
         front = [*([top] if top != "1" else []), *sizes_above]
         under = [*([bottom] if bottom else []), *sizes_below]
         above.sort(key=self._rank)
-        texts = [self._factor(a, last=k == len(above) - 1) for k, a in enumerate(above)]
+        texts = [self._factor(a, self._may_end(a, below) and k == len(above) - 1) for k, a in enumerate(above)]
+        if below and not front and len(above) == 1 and not self.slashed:  # alone above a stroke
+            texts = [self.term(above[0])]
         if below:
             parts = [*under, *(self.term(t, SUM if len(under) + len(below) == 1 else POWER) for t in below)]
             simple = len(parts) == 1 and self._spell(below[0])[1] >= POWER
@@ -340,6 +351,10 @@ class TermWriter:
         if isinstance(t, Over) and not last:
             return self.wrapped.format(self.term(t))
         return self.term(t, PRODUCT if isinstance(t, Over) else POWER)
+
+    def _may_end(self, t: Term, below: list[Term]) -> bool:
+        """Whether Σ or its kin needs no brackets at the end: a stroke after a product divides what is multiplied."""
+        return not (self.slashed and below and isinstance(t, Over) and t.kind != "sum")
 
     def _rank(self, t: Term) -> int:
         """Numbers first, then derivatives, parameters, the rest; Σ last."""
@@ -384,13 +399,17 @@ class TermWriter:
         out: list[str] = []
         for a in with_sizes(t.args) if isinstance(t, Add) and chosen(t) is None else [t]:
             text = self.term(a, SUM if is_negative(a) or a is t else PRODUCT)
-            if len(text) >= WIDE and (more := _multiplied_out(a)) is not a:
+            if len(text) >= WIDE and (more := multiplied_out(a)) is not a:
                 pieces = self.addends(more)
             else:
                 pieces = [text]
             for p in pieces:
                 out.append(p if not out or p[:2] in ("+ ", "- ") else f"- {p[1:].lstrip()}" if p[0] == "-" else f"+ {p}")
         return out
+
+    def where(self, told: Iterable[Index]) -> str:
+        """How far the indices of a line run, after it."""
+        return "".join(self.runs.format(self.index(i), *self._range(i.size), self.poly(i.size)) for i in told)
 
     def head(self, d: Definition) -> str:
         """What a definition defines."""
