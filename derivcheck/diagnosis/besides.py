@@ -35,11 +35,14 @@ OF_ONE_PATH = Example(
     says="and besides",
 )
 
+CAUSES = ("scale", "sign", "path", "sum", "mask", "rows", "upstream", "skipped", "mode", "detached")
+
 
 def besides(scene: Scene, tried: Sequence[tuple[Guess, Array]], others: Sequence[Scene], end: float) -> Iterator[Guess]:
     """What each guess leaves unexplained: a factor, or a path; until the clock says ``end``."""
     if scene.found is None or len([s for s in others if s.telling]) < 2:
         return
+    tried = [(g, p) for g, p in tried if _cause(g)]
     for guess, predicted in tried:
         yield from _times(scene, guess, predicted, others)
     ways = edges(scene)
@@ -47,6 +50,11 @@ def besides(scene: Scene, tried: Sequence[tuple[Guess, Array]], others: Sequence
         if clock() > end:
             return
         yield from _with_a_path(scene, ways, guess, predicted)
+
+
+def _cause(guess: Guess) -> bool:
+    """Whether it is a slip by itself: with a number beside it many an edit of a formula fits by chance."""
+    return guess.kind in CAUSES or guess.kind == "factor" and " is missing" in guess.sentence
 
 
 def proportion(found: Array, predicted: Array) -> float | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
@@ -76,6 +77,9 @@ MISHAPS = (DerivcheckError, ArithmeticError, IndexError, KeyError, ValueError)  
 LARGE = 1_000_000  # a gradient of more elements is not evaluated again for every guess
 SMALL = 20_000  # a gradient of more elements is first looked for at small sizes
 PAIRS = 0.3  # seconds that are left for two mistakes at once
+FORMAL = ("factor", "addend", "variable", "constant", "some rows")  # these tell an edit of a formula, and no cause
+LONG = 220  # letters of a sentence that is still read
+_FORMULA = re.compile(r"\w\[|\w_bar\b")
 HALF = 4_000  # a gradient of more elements is not kept for every guess that fails
 
 
@@ -96,6 +100,24 @@ class Diagnosis:
     confirmed: tuple[str, ...] = ()
     alternatives: tuple[str, ...] = ()
     tell_apart: str = ""
+
+    @property
+    def plain(self) -> bool:
+        """Whether it tells a cause, in words of the field; an edit of the user's code says it better than a formula."""
+        text = str(self)
+        alone = self.kind == "scale" and "divided by" not in text and "mean" not in text  # a number that may have many reasons
+        return self.causal and not alone and not _FORMULA.search(re.sub(r"`[^`]*`", "", text))
+
+    @property
+    def causal(self) -> bool:
+        """Whether it tells one cause, and not an edit of a formula."""
+        text = str(self)
+        return self.kind not in FORMAL and "; and besides" not in text and len(text) <= LONG
+
+    def because(self, words: str) -> Diagnosis:
+        """A number of times too large, with what an edit of the code says of it."""
+        head = self.sentence.rpartition(": ")[0] if self.kind == "scale" else ""
+        return replace(self, sentence=f"{head}: {words}", alternatives=()) if head and not self.plain else self
 
     def __str__(self) -> str:
         text = self.sentence

@@ -15,7 +15,7 @@ import numpy as np
 
 from derivcheck.diagnosis.guess import Example, Guess, edited, place, short
 from derivcheck.diagnosis.paths import Edge, taken, tiny
-from derivcheck.diagnosis.scale import Coefficient, because, divided_by, monomials
+from derivcheck.diagnosis.scale import Coefficient, divided_by, monomials, why
 from derivcheck.diagnosis.scene import Array, Scene, backward_definitions
 from derivcheck.notation.program.definitions import Definition
 from derivcheck.notation.terms.build import add, mul
@@ -103,8 +103,10 @@ def _guesses(
     for read in monomials(scene, c):
         if read.value == 1:
             continue
-        why = _why(scene, chosen, read)
-        words = f"{names} {taken(read, len(chosen) > 1)}{place(scene, d) if scene.deep else ''}" + (f": {why}" if why else "")
+        reason = _why(scene, chosen, read)
+        words = f"{names} {taken(read, len(chosen) > 1)}{place(scene, d) if scene.deep else ''}" + (
+            f": {reason}" if reason else ""
+        )
         terms = (mul(read.term, p.term) if p in chosen else p.term for p in parts)
         yield edited("path", words, {d.name: add(*terms)})
 
@@ -112,4 +114,4 @@ def _guesses(
 def _why(scene: Scene, chosen: Sequence[AdjointPart], read: Coefficient) -> str:
     """The divisor that all of them have and should have, where it is one."""
     over: list[dict[str, Fraction]] = [divided_by(scene, p.term) for p in chosen]
-    return because(over[0], read.rational, read.powers) if read.powers and all(o == over[0] for o in over) else ""
+    return why(scene, over[0], read.rational, read.powers) if read.powers and all(o == over[0] for o in over) else ""

@@ -7,6 +7,7 @@ from functools import partial
 
 from derivcheck.diagnosis.guess import Example, Guess
 from derivcheck.diagnosis.scene import Array, Scene
+from derivcheck.notation.terms.nodes import Ref
 
 EXAMPLE = Example(
     forward="y[n] := a[n]*b[n]^2",
@@ -22,8 +23,10 @@ def others(scene: Scene, more: list[Scene]) -> Iterator[Guess]:
     """What was returned is the gradient, or the value, of another name."""
     if scene.found is None or scene.found.shape != scene.right.shape:
         return
+    paths = scene.program.definition(f"{scene.name}_bar").paths
+    handed = {p.term.name for p in paths if len(paths) > 1 and isinstance(p.term, Ref)}  # of one path: the others are left out
     for name in reversed(scene.values):
-        if name == f"{scene.name}_bar":
+        if name == f"{scene.name}_bar" or name in handed:
             continue
         if name.endswith("_bar"):
             of = name.removesuffix("_bar")

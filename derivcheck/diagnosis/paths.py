@@ -13,7 +13,7 @@ from fractions import Fraction
 import numpy as np
 
 from derivcheck.diagnosis.guess import Example, Guess, place, short
-from derivcheck.diagnosis.scale import Coefficient, because, divided_by, exactly, monomials
+from derivcheck.diagnosis.scale import Coefficient, divided_by, exactly, monomials, why
 from derivcheck.diagnosis.scene import Array, Scene, backward_definitions
 from derivcheck.notation.program.definitions import Definition, Path
 from derivcheck.notation.terms.build import add, mul, neg
@@ -134,8 +134,8 @@ def tiny(scene: Scene, effect: Array) -> bool:
 def _one(scene: Scene, edge: Edge, c: float) -> Iterator[Guess]:
     for read in monomials(scene, c):
         if read.value != 1:
-            why = because(divided_by(scene, edge.path.term), read.rational, read.powers) if read.powers else ""
-            words = f"{edge.text(scene)} {taken(read)}" + (f": {why}" if why else "")
+            reason = why(scene, divided_by(scene, edge.path.term), read.rational, read.powers) if read.powers else ""
+            words = f"{edge.text(scene)} {taken(read)}" + (f": {reason}" if reason else "")
             yield Guess("path", words, _predict([(edge, read.term)]))
 
 

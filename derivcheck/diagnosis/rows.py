@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from derivcheck.diagnosis.conditions import left_out
 from derivcheck.diagnosis.guess import (
     Example,
     Guess,
@@ -144,7 +145,7 @@ def _elements(b: Bracket) -> str:
     """What a mask leaves out, in words: ``rows with ids = 0`` where it asks an integer tensor, else the opposite condition."""
     opposed = str(opposite(b))[1:-1]
     if not isinstance(b.operand, Poly) or not b.names:
-        return f"elements with {opposed}"
+        return f"elements with {opposed if isinstance(b.operand, Poly) else left_out(b)}"
     entries = [a for a in b.operand.atoms() if isinstance(a, Entry)]
     line = b.operand.linear_in(entries[0]) if len(entries) == 1 else None
     if line is not None and abs(line[0]) == 1 and b.relation in ("==", "!="):

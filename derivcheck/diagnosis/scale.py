@@ -14,9 +14,10 @@ import numpy as np
 
 from derivcheck.diagnosis.guess import Example, Guess
 from derivcheck.diagnosis.scene import Array, Scene
-from derivcheck.notation.integers.polynomials import Size, size
+from derivcheck.notation.integers.polynomials import Poly, Size, size
 from derivcheck.notation.terms.build import mul, power, size_of
 from derivcheck.notation.terms.nodes import Add, Mul, Number, Over, Pow, Ref, SizeOf, Term
+from derivcheck.notation.terms.walk import subterms
 from derivcheck.notation.values.shortest import told_apart
 
 EXAMPLE = Example(
@@ -51,13 +52,13 @@ def scale(scene: Scene, others: list[Scene]) -> Iterator[Guess]:
         return
     if len(scenes) == 1:
         explained = [e for e in explained if _plain(*e)]
-        explained.sort(key=lambda e: (e[0] != -1 or bool(e[1]), not (e[1] and because(mean_over(scene), *e)), _cost(e[1])))
+        explained.sort(key=lambda e: (e[0] != -1 or bool(e[1]), not (e[1] and why(scene, mean_over(scene), *e)), _cost(e[1])))
         if not explained or (explained[0][0] == -1 and not explained[0][1]):
             explained = explained[:1] or [(Fraction(ratios[0]).limit_denominator(64), ())]
     rational, powers = explained[0]
     kind = "sign" if rational == -1 and not powers else "scale"
     apart = _apart(scene, explained) if len(explained) > 1 else ""
-    alternatives = tuple(because(mean_over(scene), *e) or _short(*e) for e in explained[1:4]) if apart else ()
+    alternatives = tuple(why(scene, mean_over(scene), *e) or _short(*e) for e in explained[1:4]) if apart else ()
     yield Guess(
         kind,
         _sentence(scene, scenes, ratios, rational, powers),
@@ -128,8 +129,8 @@ def too_many(scene: Scene, factor: Factor) -> str:
         instead = _monomial(tuple((n, -e) for n, e in factor.powers))
         return f"it is divided by {instead}, and should be by {factor.number}"
     number = [(factor.number, Fraction(factor.exponent))] if factor.number else []
-    why = "" if number else because(mean_over(scene), factor.rational, factor.powers)
-    return why or f"a factor {size_text(factor.rational, _monomial((*factor.powers, *number)))} too many"
+    reason = "" if number else why(scene, mean_over(scene), factor.rational, factor.powers)
+    return reason or f"a factor {size_text(factor.rational, _monomial((*factor.powers, *number)))} too many"
 
 
 def monomial_candidates(names: tuple[str, ...]) -> list[Powers]:
@@ -251,8 +252,8 @@ def _sentence(scene: Scene, scenes: Sequence[Scene], ratios: Sequence[float], ra
             break
     else:
         first = f"{_words(ratios[0])}" + (" at every size tried" if len(scenes) > 1 else f" at {scene}")
-    why = because(mean_over(scene), rational, powers)
-    return first + (f": {why}" if why else f": a factor {size_text(rational, _monomial(powers))} too many")
+    reason = why(scene, mean_over(scene), rational, powers)
+    return first + (f": {reason}" if reason else f": a factor {size_text(rational, _monomial(powers))} too many")
 
 
 def _words(r: float, ending: bool = True) -> str:
@@ -300,6 +301,32 @@ def _sizes(scene: Scene, term: Term, seen: frozenset[str]) -> dict[str, Fraction
     return {}
 
 
+def why(scene: Scene, over: dict[str, Fraction], rational: Fraction, powers: Powers) -> str:
+    """The same; the word mean is kept for what the forward sums over and divides by."""
+    said = because(over, rational, powers)
+    if "but the mean is over" in said and not set(over) <= _averaged(scene):
+        return said.replace("but the mean is over", "and should be by")
+    return said
+
+
+def _averaged(scene: Scene) -> set[str]:
+    """The sizes that the forward sums over and divides by."""
+    terms = [t for d in scene.case.forward.definitions for t in subterms(d.term)]
+    sums = (t for t in terms if isinstance(t, Over) and t.kind == "sum" and not _contracts(t))
+    over = {n for t in sums for i in t.indices for n in _names(i.size)}
+    by = {n for t in terms if isinstance(t, Pow) and isinstance(t.base, SizeOf) for n in _names(t.base.value)}
+    return over & by
+
+
+def _contracts(over: Over) -> bool:
+    """Whether it is a product of matrices."""
+    return isinstance(over.body, Mul) and sum(isinstance(a, Ref) for a in over.body.args) > 1
+
+
+def _names(p: Poly) -> set[str]:
+    return {a.name for a in p.atoms() if isinstance(a, Size)}
+
+
 def because(over: dict[str, Fraction], rational: Fraction, powers: Powers) -> str:
     """Why the sizes come in, where the right gradient is divided by ``over``: a mean over something else, or a sum."""
     sign = "" if rational > 0 else "the wrong sign, and "
@@ -308,7 +335,7 @@ def because(over: dict[str, Fraction], rational: Fraction, powers: Powers) -> st
         if rational == 2:
             return "a factor 2 too many"
         if rational == Fraction(1, 2):
-            return "a factor 2 is missing, such as that of a square's derivative"
+            return "a factor 2 is missing"
         return ""
     used = dict(over)
     for n, e in powers:

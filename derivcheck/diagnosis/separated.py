@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from derivcheck.diagnosis.conditions import OPPOSITE, compared
 from derivcheck.diagnosis.scene import Array, Scene
 from derivcheck.notation.integers.polynomials import Poly
 from derivcheck.notation.terms.nodes import Bracket, Term
@@ -53,7 +54,7 @@ def _conditions(scene: Scene) -> Iterator[tuple[str, Mask]]:
             continue
         for words, mask in ((f"{n} = 0", value == 0), (f"{n} > 0", value > 0), (f"{n} < 0", value < 0)):
             yield from _laid(scene, words, mask)
-        if value.ndim == scene.right.ndim and value.ndim:
+        if n in scene.case.forward.inputs and value.ndim == scene.right.ndim and value.ndim:
             yield from _laid(scene, f"{n} = 0 somewhere in the row", (value == 0).any(-1, keepdims=True))
     for d in scene.case.forward.definitions:
         for t in subterms(d.term):
@@ -61,8 +62,8 @@ def _conditions(scene: Scene) -> Iterator[tuple[str, Mask]]:
                 array = _evaluated(scene, d.name, t.operand)
                 if array is not None:
                     mask = RELATIONS[t.relation](array, 0)
-                    yield from _laid(scene, f"{t.operand} {t.relation} 0", mask)
-                    yield from _laid(scene, f"not {t.operand} {t.relation} 0", ~mask)
+                    yield from _laid(scene, compared(t.operand, t.relation), mask)
+                    yield from _laid(scene, compared(t.operand, OPPOSITE[t.relation]), ~mask)
 
 
 def _laid(scene: Scene, words: str, mask: Any) -> Iterator[tuple[str, Mask]]:

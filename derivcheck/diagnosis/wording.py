@@ -53,6 +53,7 @@ def in_own_names(sentence: str, forward: Program, adjoint: Program) -> str:
     sentence = _PATH.sub(lambda m: f"{m[1]}{through.get(m[2], m[2])}", sentence)
     parts = _CODE.split(sentence)
     said = "".join(p if p.startswith("`") else _NAME.sub(new, p) for p in parts) if indices or shown else sentence
+    said = said.replace("the path through a step of", "the path through")
     return said.replace("in the gradient of the gradient of", "in the gradient of")
 
 
@@ -90,6 +91,12 @@ def _shown(d: Definition, program: Program) -> str | None:
     if code is None:
         return f"what line {site.line} of {Path(site.file).name} computes"
     return f"`{code}` {where}" if _last(d, program.definitions) else f"a step of `{code}` {where}"
+
+
+def code_of(d: Definition, program: Program) -> str | None:
+    """The user's code of a definition, whole; None where it is a step inside an operator, or the code is not at hand."""
+    code = _code(d.sites[0]) if d.sites and _last(d, program.definitions) else None
+    return None if code is None or code.endswith("…") else code
 
 
 def _towards(d: Definition, program: Program) -> str | None:

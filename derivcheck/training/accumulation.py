@@ -88,7 +88,7 @@ def check_accumulation(
     if report.passed:
         return replace(report, notes=[*report.notes, *notes])
     sentence = _named(own, loss, parts, whole, found, world)
-    rows = [replace(r, _diagnose=lambda: sentence) if sentence and not r.passed else r for r in report.rows]
+    rows = [replace(r, _diagnose=lambda _: sentence) if sentence and not r.passed else r for r in report.rows]
     return replace(report, rows=rows, notes=[*report.notes, *notes])
 
 

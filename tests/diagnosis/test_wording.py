@@ -69,7 +69,7 @@ def second_h_held(grad_output: Tensor, x: Tensor, w: Tensor) -> dict[str, Tensor
 CASES: list[tuple[Callable[..., Any], dict[str, Tensor], Backward, str]] = [
     (lengths, {"q": drawn(4, 3)}, not_through_the_length, "`q / q.abs().sum(-1, keepdim=True)`"),
     (entropy, {"v": drawn(3).abs() + 1, "x": drawn(4, 3)}, no_logarithm, "the path through `v * v`"),
-    (softplus, {"x": drawn(4, 3)}, of_its_output, "the output"),
+    (softplus, {"x": drawn(4, 3)}, of_its_output, "`F.softplus(x)`"),
     (scaled, {"x": drawn(4, 3), "w": drawn(3)}, factor_held, "the path through factor"),
 ]
 
@@ -136,4 +136,6 @@ def test_an_article_is_no_name_of_the_tracers() -> None:
         return {"chosen": -grad_output * weight / len(chosen), "rejected": grad_output * weight / len(chosen)}
 
     data = {n: torch.linspace(-1, k, 5, dtype=torch.float64) for k, n in enumerate(("chosen", "rejected"))}
-    assert "a factor 10 too many" in str(dc.check(preference, data, backward)["chosen"].diagnosis)
+    assert "10× too large at every size tried: the factor 1/10 is missing at" in str(
+        dc.check(preference, data, backward)["chosen"].diagnosis
+    )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -10,7 +9,7 @@ from typing import Any
 
 FAULTS = ("wrong", "missing", "extra", "shape", "dtype", "changed input", "raised")
 NOT_REPRODUCED = "not reproduced"
-LONG = 220  # letters of a sentence that is still read
+SECONDS, QUICK = 3.0, 0.8  # for a sentence; where an edit of the code tells what is wrong
 
 
 @dataclass(frozen=True)
@@ -68,7 +67,7 @@ class Row:
     note: str = ""
     bar: str = ""
     advice: str = ""
-    _diagnose: Callable[[], Any] | None = field(default=None, repr=False)
+    _diagnose: Callable[[float], Any] | None = field(default=None, repr=False)
     _repair: Callable[[], Any] | None = field(default=None, repr=False)
     _where: Callable[[], str | None] | None = field(default=None, repr=False)
     evidence: Any = field(default=None, repr=False)  # the run that showed it
@@ -86,21 +85,17 @@ class Row:
     @cached_property
     def diagnosis(self) -> Any:
         """Why it is wrong, in one sentence, or None.  Looked for when asked for the first time."""
-        found = None if self._diagnose is None else self._diagnose()
-        if found is not None and _in_words(str(found)) and found.kind != "some rows":  # which says no cause
-            return self.only_where or found
-        return self._words or self.only_where or found or self._of_fix
+        words = self._words(simple=True)
+        found = None if self._diagnose is None else self._diagnose(QUICK if words else SECONDS)
+        if found is not None and (found.plain or words and found.kind == "scale"):
+            return found.because(words) if words else found
+        cause = found if found is not None and found.causal else None
+        return words or self.only_where or cause or self._words() or found or (self.fix and str(self.fix.words))
 
-    @property
-    def _words(self) -> str:
+    def _words(self, simple: bool = False) -> str:
         """What is wrong in the one line of this gradient that a fix, if one is found at once, changes."""
-        told = [line.words for line in self.lines if line.words and line.simple]
+        told = [line.words for line in self.lines if line.words and (line.simple or not simple)]
         return told[0] if told else ""
-
-    @property
-    def _of_fix(self) -> str | None:
-        """The same of any fix."""
-        return None if self.fix is None else str(self.fix.words)
 
     @cached_property
     def only_where(self) -> str:
@@ -191,15 +186,6 @@ class Row:
             data["where"],
             data["note"],
         )
-
-
-_FORMULA = re.compile(r"\w\[|\w_bar\b")
-
-
-def _in_words(sentence: str) -> bool:
-    """Whether a sentence says one thing in words: an edit of the code says it better than a formula or two mistakes."""
-    outside = re.sub(r"`[^`]*`", "", sentence)
-    return "; and besides" not in sentence and len(sentence) <= LONG and not _FORMULA.search(outside)
 
 
 def _plain(x: float | None) -> float | str | None:

@@ -20,13 +20,13 @@ from derivcheck.diagnosis.separated import separated
 from derivcheck.diagnosis.wording import in_own_names
 
 
-def case_of(s: Subject, run: Run, row: Row, evidence: JudgedRun) -> Callable[[], Any]:
-    """A function that diagnoses this row when it is called."""
+def case_of(s: Subject, run: Run, row: Row, evidence: JudgedRun) -> Callable[[float], Any]:
+    """A function that diagnoses this row when it is called, within so many seconds."""
 
-    def look() -> Any:
+    def look(seconds: float) -> Any:
         """The diagnosis, its sentences in the names that the user has; None where nothing is known."""
         case = as_case(s, run, row.name, evidence)
-        found = None if case is None else diagnose(case)
+        found = None if case is None else diagnose(case, seconds)
         if case is None or found is None:
             return None
         return replace(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 
@@ -26,6 +27,11 @@ class Bench:
     right: Mapping[str, Array]
     values: Mapping[str, Array]
     shown: str = ""
+
+    @cached_property
+    def floor(self) -> float:
+        """What is so much smaller than the upstream gradients is what rounding leaves of terms that cancel."""
+        return 1e-6 * max((float(t.abs().max()) for t in self.upstream.values() if t.numel()), default=0.0)
 
     @property
     def given(self) -> dict[str, torch.Tensor]:

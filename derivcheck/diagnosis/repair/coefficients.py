@@ -24,21 +24,24 @@ def readings(c: float, sizes: Mapping[str, int], env: Mapping[str, Any]) -> Iter
     >>> list(readings(1 / 3, {"N": 3}, {"N": 3}))[0]
     (' / N', '1/N', 0.3)
     """
-    found: list[tuple[float, str, str]] = []
+    found: list[tuple[float, int, Fraction, list[tuple[str, Fraction]], Powers]] = []
     plain = _rational(c)
     if plain is not None:
-        found.append((0.0 if abs(plain) in (1, 2, Fraction(1, 2)) else 0.4, _text(plain, []), _said(plain, [])))
+        found.append((0.0 if abs(plain) in (1, 2, Fraction(1, 2)) else 0.4, 0, plain, [], ()))
+    texts: dict[str, str | None] = {}
     monomials, values = _monomials(tuple(sizes.items()))
     for k, rational in _fitting(c / values) if len(values) else ():
         powers = monomials[k]
-        parts = [(text, e) for n, e in powers if (text := spelled(n, sizes, env)) is not None]
+        for n, _ in powers:
+            texts[n] = texts[n] if n in texts else spelled(n, sizes, env)
+        parts = [(text, e) for n, e in powers if (text := texts[n]) is not None]
         if len(parts) < len(powers):
             continue
         cost = 0.3 * float(sum(abs(e) if e.denominator == 1 else 1 for _, e in powers)) + (0 if abs(rational) == 1 else 0.3)
         cost += 0.2 * sum(len(t) > 12 for t, _ in parts)
-        found.append((cost, _text(rational, parts), _said(rational, [(n, e) for n, e in powers])))
-    for cost, text, said in sorted(found)[:READINGS]:
-        yield text, said, cost
+        found.append((cost, len(found), rational, parts, powers))
+    for cost, _, rational, parts, powers in sorted(found, key=lambda f: f[:2])[:READINGS]:
+        yield _text(rational, parts), _said(rational, list(powers)), cost
 
 
 _made: dict[tuple[tuple[str, int], ...], tuple[list[Powers], Array]] = {}
@@ -101,9 +104,12 @@ def spelled(size: str, sizes: Mapping[str, int], env: Mapping[str, Any]) -> str 
 
 
 def _text(rational: Fraction, parts: list[tuple[str, Fraction]]) -> str:
+    """What follows a factor: ``* 1.5``, ``* 2 * N / 3``."""
     above = [t for t, e in parts for t in _powered(t, e) if e > 0]
     below = [t for t, e in parts for t in _powered(t, -e) if e < 0]
     text = "".join(f" * {t}" for t in above)
+    if rational.denominator in (2, 4, 5, 8, 10) and abs(rational.numerator) != 1:
+        text, rational = f" * {float(rational):g}{text}", Fraction(1)
     text = (f" * {rational.numerator}" if rational.numerator != 1 else "") + text
     below = ([str(rational.denominator)] if rational.denominator != 1 else []) + below
     return text + (f" / {below[0]}" if len(below) == 1 else f" / ({' * '.join(below)})" if below else "")

@@ -21,8 +21,9 @@ class Hit:
     """A candidate that is proportional to what is looked for.
 
     Attributes:
-        form: ``factor``, ``divisor``, ``addend``, ``share`` (an addend that has what stands there as a factor), ``place``
-            (in its place), or ``branch`` (in its place where a mask does not hold).
+        form: ``factor``, ``divisor``, ``addend``, ``share`` (an addend that has what stands there as a factor), ``one`` (the
+            same beside 1), ``square`` (a factor that is what stands there), ``place`` (in its place), or ``branch`` (in its
+            place where a mask does not hold).
         parts: the factors of the candidate.
         coefficient: what it is to be multiplied by.
         cost: without the coefficient's.
@@ -59,6 +60,8 @@ def hits(gap: Gap, first: list[PoolPart], second: list[PoolPart]) -> Iterator[Hi
 
     target = residual + (flat if jacobian is None else jacobian @ flat)
     yield from _proportional("factor", target, seen(flat[None]), [()], 1.3)
+    itself = PoolPart("", torch.from_numpy(gap.now), 0.0)
+    yield from _proportional("square", target, seen((flat * flat)[None]), [(itself,)], 1.3)
     rows, own = _rows(second, shape)
     if not len(own):
         return
@@ -69,6 +72,7 @@ def hits(gap: Gap, first: list[PoolPart], second: list[PoolPart]) -> Iterator[Hi
             ("divisor", np.where(rows != 0, flat / rows, np.nan), target, 1.1),
             ("addend", rows, residual, 1.3),
             ("share", rows * flat, residual, 1.6),
+            ("one", rows * flat, target - seen(np.ones_like(flat)[None])[0], 1.6),
         ):
             yield from _proportional(form, wanted, seen(values), [(p,) for p in own], cost)
         masks = [k for k, p in enumerate(own) if p.words.startswith("the mask")]

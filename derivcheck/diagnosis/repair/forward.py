@@ -12,24 +12,33 @@ import torch
 
 from derivcheck.codegen.file.source import File
 from derivcheck.derived import Derivation
+from derivcheck.diagnosis.repair.bench import Bench
 from derivcheck.diagnosis.repair.pool import PoolPart
 from derivcheck.diagnosis.scene import Array
+from derivcheck.diagnosis.wording import code_of
+from derivcheck.notation.program.definitions import Definition
 
 LONGEST, DEEPEST = 75, 5
 
 
-def of_forward(d: Derivation, values: Mapping[str, Array], env: Mapping[str, Any], has_torch: bool) -> list[PoolPart]:
-    """Each floating-point step of the forward whose code is short, in variables that may be read."""
-    written = _written(d)
-    known = {n for n in env if isinstance(env[n], (torch.Tensor, int, float))} | ({"torch"} if has_torch else set())
+def of_forward(d: Derivation, bench: Bench, env: Mapping[str, Any], outer: set[str]) -> list[PoolPart]:
+    """Each floating-point step of the forward whose code is short, in variables that may be read.
+
+    Args:
+        env: the variables, with their values.
+        outer: the names of the file.
+    """
+    written, values = _written(d), bench.values
+    known = {n for n in env if isinstance(env[n], (torch.Tensor, int, float))} | ({"torch"} & outer)
     tensors = {n: v for n, v in env.items() if isinstance(v, torch.Tensor) and n.isidentifier()}
     held = list(tensors.values())
     own = {x.name: n for x in d.program.definitions if (n := _named(values.get(x.name), tensors)) is not None}
+    same = _same(bench, env)
     found: dict[str, PoolPart] = {}
     for x in d.program.definitions:
         if x.kind != "float" or x.name not in values or x.name not in written:
             continue
-        node = _inlined(written[x.name], written, known, DEEPEST, own)
+        node = _as_written(x, d, same, outer) or _inlined(written[x.name], written, known, DEEPEST, own)
         if node is None or len(text := ast.unparse(node)) > LONGEST:
             continue
         value = torch.from_numpy(np.array(values[x.name], dtype=float))
@@ -38,6 +47,23 @@ def of_forward(d: Derivation, values: Mapping[str, Array], env: Mapping[str, Any
         loose = not isinstance(node, (ast.Name, ast.Call, ast.Attribute, ast.Subscript))
         found.setdefault(text, PoolPart(text, value, 1.0 + len(text) / 100, "a step of the forward", loose))
     return list(found.values())
+
+
+def _same(bench: Bench, env: Mapping[str, Any]) -> set[str]:
+    """The variables that are what the forward's of the same name are."""
+    known = {**bench.values, **{n: t.numpy() for n, t in bench.given.items()}}
+    held = {n: v.detach().cpu().numpy() for n, v in env.items() if isinstance(v, torch.Tensor)}
+    return {n for n, v in held.items() if n in known and known[n].shape == v.shape and np.allclose(v, known[n])}
+
+
+def _as_written(x: Definition, d: Derivation, same: set[str], outer: set[str]) -> ast.expr | None:
+    """The forward's own code of a step, where a backward may read all that it reads."""
+    code = code_of(x, d.program)
+    if code is None:
+        return None
+    node = ast.parse(code, mode="eval").body
+    names = {n.id for n in ast.walk(node) if isinstance(n, ast.Name)}
+    return node if names <= same | (outer & {"torch", "F", "nn", "math"}) else None
 
 
 @lru_cache(maxsize=32)

@@ -7,18 +7,19 @@ import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import lru_cache
 from types import FrameType
 from typing import Any
 
 import numpy as np
 
-from derivcheck.diagnosis.repair.change import Change, clipped
+from derivcheck.diagnosis.repair.change import Change, Place, clipped
 from derivcheck.diagnosis.repair.coefficients import readings
 from derivcheck.diagnosis.repair.comparing import Gap, Hit, hits
 from derivcheck.diagnosis.repair.edits.reader import variables
 from derivcheck.diagnosis.repair.forward import of_forward
 from derivcheck.diagnosis.repair.pieces import CodePiece
-from derivcheck.diagnosis.repair.pool import PoolPart, grown, of_integers, parts, shallow
+from derivcheck.diagnosis.repair.pool import PoolPart, grown, of_integers, of_maxima, parts, shallow
 from derivcheck.diagnosis.repair.spots import RepairSpot, Spots
 from derivcheck.diagnosis.repair.subject import Backward
 
@@ -61,6 +62,19 @@ class Missing:
         self.locals, self.ran = run_of(backward, pieces)
         self._pools: dict[tuple[str, ...], tuple[list[PoolPart], list[PoolPart]]] = {}
 
+    @property
+    def numbers(self) -> set[tuple[str, int]]:
+        """The lines that assign plain numbers: no value on the way, and so none that could be solved for."""
+        found = set()
+        for piece in self.pieces:
+            held = {n: v for (file, line, _), env in self.locals.items() if _inside(piece, file, line) for n, v in env.items()}
+            for s in ast.walk(piece.tree):
+                if isinstance(s, ast.Assign):
+                    names = [n.id for t in s.targets for n in ast.walk(t) if isinstance(n, ast.Name)]
+                    if names and all(isinstance(held.get(n), (int, float)) for n in names):
+                        found.add((piece.file, s.lineno))
+        return found
+
     def at(self, spot: RepairSpot, deep: bool) -> Iterator[Change]:
         """The edits of one definition's expression, cheapest first; where ``deep`` is not set, of one variable each."""
         span = spot.span
@@ -100,19 +114,24 @@ class Missing:
         found: list[Change] = []
         sizes = self.backward.benches[0].sizes
         ranked = sorted(hits(gap, first if deep else [], second), key=lambda h: h.cost)
+        read: dict[str, list[tuple[str, str, float]]] = {}
         accepted = 0
         for hit in ranked[:EXAMINED]:
             if hit.form == "place" and hit.parts[0].inner == inner:  # itself, times something
                 hit = replace(hit, form="factor", parts=())
-            for spelling, said, cost in readings(hit.coefficient, sizes, env):
+            key = f"{hit.coefficient:.12g}"
+            read[key] = read[key] if key in read else list(readings(hit.coefficient, sizes, env))
+            for spelling, said, cost in read[key]:
                 if any(p.text.startswith("1 / ") and p.text[4:] in inner for p in hit.parts):
                     continue  # it takes a factor away that stands there: another edit does so without a division
+                if hit.form == "addend" and hit.parts[0].inner == inner and len(hit.parts) == 1:
+                    continue  # a factor that comes as an addend
                 new = written(hit, inner, spelling)
                 words = described(hit, clipped(text), said)
-                if new is not None and _grown(text, new) <= DOZEN and not (hit.form == "place" and _other(text, new)):
-                    found.append(Change(piece, ((piece.span(node), f"({new})"),), words, hit.cost + cost, node.lineno))
+                if new is not None and _grown(text, new) <= DOZEN and not (_foreign(hit) and _other(text, new)):
+                    found.append(Change(piece, _placed(piece, node, new), words, hit.cost + cost, node.lineno))
                     accepted += 1
-            if accepted > 8 * BEST:
+            if accepted > 4 * BEST:
                 break
         yield from sorted(found, key=lambda c: c.cost)[: 2 * BEST]
 
@@ -121,7 +140,7 @@ class Missing:
         found: dict[str, Any] = {}
         known = variables(piece, node)
         for (file, line, _), env in self.locals.items():
-            if file == piece.file and piece.line <= line < piece.line + len(piece.lines):
+            if _inside(piece, file, line):
                 found.update({n: v for n, v in env.items() if n in known})
         return {n: found[n] for n in known if n in found}
 
@@ -144,10 +163,31 @@ class Missing:
         key = (str(deep), *env, "|", *(t for t, _ in steps))
         if key not in self._pools:
             first = [*parts(env, steps), *of_integers(env)]
-            torch_there = any("torch" in f.__globals__ for f, _ in piece.functions)
-            first += of_forward(self.backward.d, self.backward.benches[0].values, env, torch_there)[:10]
+            known = {n for f, _ in piece.functions for n in f.__globals__}
+            first += of_forward(self.backward.d, self.backward.benches[0], env, known)[:10]
+            if any(d.kind == "int" for d in self.backward.d.program.definitions):
+                first += of_maxima(first)
             self._pools[key] = first, grown(first) if deep else shallow(first)
         return self._pools[key]
+
+
+def _inside(piece: CodePiece, file: str, line: int) -> bool:
+    return file == piece.file and piece.line <= line < piece.line + len(piece.lines)
+
+
+def _placed(piece: CodePiece, node: ast.expr, new: str) -> tuple[Place, ...]:
+    """A text in the place of a node; where it is subtracted, and begins with a minus, it is added."""
+    up = piece.around.get(node)
+    if new.startswith("-") and isinstance(up, ast.BinOp) and isinstance(up.op, (ast.Add, ast.Sub)) and up.right is node:
+        sign = "-" if isinstance(up.op, ast.Add) else "+"
+        start = piece.span(up.left)[1]
+        between = piece.text[start : piece.span(node)[0]]
+        plain = ast.parse(new, mode="eval").body
+        alone = not (isinstance(plain, ast.BinOp) and isinstance(plain.op, (ast.Add, ast.Sub)))
+        if alone and between.strip() in ("+", "-"):
+            at = start + between.index(between.strip())
+            return ((at, at + 1), sign), (piece.span(node), f"({new[1:]})")
+    return ((piece.span(node), f"({new})"),)
 
 
 def node_at(piece: CodePiece, span: tuple[int, int, int, int]) -> ast.expr | None:
@@ -174,10 +214,14 @@ def _names(node: ast.AST) -> set[str]:
 def written(hit: Hit, inner: str, coefficient: str) -> str | None:
     """The expression with what is missing put in."""
     product = " * ".join(p.inner for p in hit.parts)
+    if hit.form == "square":
+        return f"{inner}**2{coefficient}" if not coefficient.startswith(" * -") else None
+    if hit.form == "factor" and product == inner and coefficient == "":
+        return f"{inner}**2"
     minus = coefficient.startswith(" * -")
     plain = (
         coefficient.replace(" * -1", "", 1)
-        if coefficient.startswith(" * -1") and not coefficient[5:6].isdigit()
+        if coefficient.startswith(" * -1") and coefficient[5:6] not in tuple("0123456789.")
         else coefficient
     )
     plain = plain.replace(" * -", " * ", 1) if minus and plain is coefficient else plain
@@ -194,6 +238,8 @@ def written(hit: Hit, inner: str, coefficient: str) -> str | None:
         return f"{inner} {'-' if minus else '+'} {product}{plain}"
     if hit.form == "share":
         return f"{inner} * (1 {'-' if minus else '+'} {product}{plain})"
+    if hit.form == "one":
+        return f"1 {'-' if minus else '+'} {product} * {inner}{plain}"
     return None
 
 
@@ -207,6 +253,12 @@ def described(hit: Hit, text: str, coefficient: str) -> str:
     sign = ", with the sign turned" if coefficient.startswith("-") and hit.form != "addend" else ""
     if hit.form == "branch":
         return f"`{text}` holds where `{hit.parts[0].text}`, and `{hit.parts[1].text}` elsewhere: the mask is missing"
+    if hit.form == "square":
+        return f"a square is missing at `{text}`{times}"
+    if hit.form == "one":
+        return f"`1 +` and the factor `{product}`{known} are missing at `{text}`{times}{sign}"
+    if hit.form == "factor" and product == text and coefficient == "1":
+        return f"a square is missing at `{text}`"
     if hit.form == "factor" and not product:
         if coefficient == "-1":
             return f"`{text}` has the wrong sign"
@@ -223,6 +275,11 @@ def described(hit: Hit, text: str, coefficient: str) -> str:
     return f"the addend `{minus}{product}`{known} is missing beside `{text}`{times}"
 
 
+def _foreign(hit: Hit) -> bool:
+    """Whether a formula stands in the place of another, and is no step of the forward by itself."""
+    return hit.form == "place" and not (len(hit.parts) == 1 and hit.parts[0].words == "a step of the forward")
+
+
 def _other(old: str, new: str) -> bool:
     """Whether a formula would be put in the place of another that has little to do with it."""
     before, after = (sorted(re.findall(r"[A-Za-z_]\w*", t)) for t in (old, new))
@@ -235,13 +292,23 @@ _NODES = (ast.BinOp, ast.UnaryOp, ast.Call, ast.Name, ast.Constant, ast.Compare,
 
 def _grown(old: str, new: str) -> int:
     """How many nodes are new; a step that stands there already is one when it is written again."""
-    before = ast.parse(old.strip(), mode="eval")
-    steps = {ast.dump(n) for n in ast.walk(before) if isinstance(n, (ast.BinOp, ast.Call, ast.Subscript))}
-    return _count(ast.parse(new.strip(), mode="eval").body, steps) - _count(before.body, steps)
+    steps, count = _steps(old.strip())
+    return _count(ast.parse(new.strip(), mode="eval").body, steps) - count
 
 
-def _count(node: ast.AST, steps: set[str]) -> int:
-    if ast.dump(node) in steps:
+_STEP = (ast.BinOp, ast.Call, ast.Subscript)
+
+
+@lru_cache(maxsize=256)
+def _steps(old: str) -> tuple[frozenset[str], int]:
+    """The steps of an expression, and how many nodes it counts as."""
+    before = ast.parse(old, mode="eval").body
+    steps = frozenset(ast.dump(n) for n in ast.walk(before) if isinstance(n, _STEP))
+    return steps, _count(before, steps)
+
+
+def _count(node: ast.AST, steps: frozenset[str]) -> int:
+    if isinstance(node, _STEP) and ast.dump(node) in steps:
         return 1
     own = (
         1 if isinstance(node, _NODES) and not (isinstance(node, ast.UnaryOp) and isinstance(node.operand, ast.Constant)) else 0

@@ -159,6 +159,17 @@ def of_integers(env: Mapping[str, Any]) -> list[PoolPart]:
     return found
 
 
+def of_maxima(first: list[PoolPart]) -> list[PoolPart]:
+    """Ones at the largest of each row: where the gradient of a maximum goes."""
+    found = []
+    for p in first:
+        if p.value.ndim and p.cost == 0 and p.value.is_floating_point() and p.text.isidentifier():
+            text = f"torch.nn.functional.one_hot({p.text}.argmax(-1), {p.text}.shape[-1])"
+            one = torch.nn.functional.one_hot(p.value.argmax(-1), p.value.shape[-1]).double()
+            found.append(PoolPart(text, one, 0.8, "the ones at the largest of each row"))
+    return found
+
+
 def compared(first: list[PoolPart]) -> list[PoolPart]:
     """Masks that compare two of the parts."""
     found = []
@@ -250,9 +261,9 @@ def grown(first: list[PoolPart]) -> list[PoolPart]:
         for q in ones:
             if p is not q and p.value.ndim == q.value.ndim == 2:
                 for text, x, y in (
-                    (f"{p.inner}.mT @ {q.inner}", p.value.mT, q.value),
+                    (f"{p.inner}.T @ {q.inner}", p.value.mT, q.value),
                     (f"{p.inner} @ {q.inner}", p.value, q.value),
-                    (f"{p.inner} @ {q.inner}.mT", p.value, q.value.mT),
+                    (f"{p.inner} @ {q.inner}.T", p.value, q.value.mT),
                 ):
                     if x.shape[-1] == y.shape[0]:
                         keep(PoolPart(text, x @ y, p.cost + q.cost + 0.6, "", True))
@@ -288,8 +299,9 @@ def _applied(table: Iterable[Unary], p: PoolPart) -> Iterator[PoolPart]:
             continue
         alike = words.startswith("the mask") and bool((value == value.flatten()[:1]).all())  # it is none on these data
         if value.numel() and bool(torch.isfinite(value).all()) and not alike:
+            template = template.replace(".mT", ".T") if p.value.ndim == 2 else template
             text = template.replace("{0}", p.inner).replace("{}", p.inner)
-            called = text.endswith(")") and template.startswith("{}.") or template.endswith(("]", ".mT"))
+            called = text.endswith(")") and template.startswith("{}.") or template.endswith(("]", ".T", ".mT"))
             yield PoolPart(text, value, p.cost + cost, words and f"{words} of {p.text}", not called)
 
 

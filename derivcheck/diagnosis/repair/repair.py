@@ -14,7 +14,8 @@ from derivcheck.diagnosis.repair.change import Change, clipped
 from derivcheck.diagnosis.repair.clock import clock
 from derivcheck.diagnosis.repair.edits.every import changes
 from derivcheck.diagnosis.repair.edits.loops import LIKELY, blocks_of
-from derivcheck.diagnosis.repair.edits.numbers import constants, counts
+from derivcheck.diagnosis.repair.edits.masks import masks
+from derivcheck.diagnosis.repair.edits.numbers import constants, counts, scaled
 from derivcheck.diagnosis.repair.fix import Edit, Fix, edits_of, tidied
 from derivcheck.diagnosis.repair.missing import Missing
 from derivcheck.diagnosis.repair.pieces import CodePiece, pieces_of
@@ -34,6 +35,8 @@ from derivcheck.notation.terms.walk import subterms
 LINE_SECONDS = 0.45
 MORE_SECONDS = 1.5  # for the line where no fix is found at once
 FIX_SECONDS = 5.0
+ALIKE = 0.5  # how much dearer a fix may be whose line is told, too
+LATE = 0.5  # what is mended where it is returned is rather mended where it is computed
 CHEAP, USUAL = 1.65, 2.05  # edits up to this cost are tried before anything dearer is made
 
 
@@ -148,16 +151,26 @@ class Repair:
     def _edits(self) -> tuple[list[Change], list[Change]]:
         """The edits of the lines that could be repaired alone, and those of other lines, cheapest first."""
         good = self._good
-        ran, code = self._put_in.ran, self._code
-        numbers = _numbers(self.backward.d.program)
+        ran, code, scope = self._put_in.ran, self._code, self._put_in.scope
+        numbers, sizes = _numbers(self.backward.d.program), set(self.backward.benches[0].sizes.values())
         made = [
-            c for p in code for c in (*changes(p), *counts(p, self._put_in.scope), *constants(p, numbers)) if _touches(c, ran)
+            c
+            for p in code
+            for c in (
+                *changes(p),
+                *counts(p, scope),
+                *constants(p, numbers),
+                *masks(p, scope, numbers),
+                *scaled(p, scope, sizes),
+            )
+            if _touches(c, ran)
         ]
         made += [c for p in self.pieces if isinstance(p, TreePiece) for c in text_changes(p, numbers)]
         every = sorted(made, key=lambda c: c.cost)
         if not good:
             return every, []
-        near = [_touches(c, good) for c in every]
+        likely = good | self._put_in.numbers
+        near = [_touches(c, likely) for c in every]
         return [c for c, n in zip(every, near) if n], [c for c, n in zip(every, near) if not n]
 
     @cached_property
@@ -201,19 +214,19 @@ class Repair:
         whole: list[Whole] = []
         parts: list[tuple[frozenset[str], Change]] = []
         ended = True
-        for group in self._groups(end):
+        for k, group in enumerate(self._groups(end)):
             found = tried(backward, sorted(group, key=lambda c: c.cost), end)
             whole += [((c,), b) for c, b in found.whole]
             parts += found.parts
             ended = found.ended and (bool(whole) or clock() <= end)
+            if not whole and (k > 1 or not ended):  # one edit that is usual is better than two
+                self._mends = {(id(c.piece), c.line, c.words): names for names, c in parts}
+                whole = together(backward, parts)
             if whole or not ended:
                 break
-        if not whole:
-            self._mends = {(id(c.piece), c.line, c.words): names for names, c in parts}
-            whole = together(backward, parts, end)
         right = self._spots.derived_lines
         kept = [w for w in whole if not any(_touches(c, right) for c in w[0])] or whole  # what is right stays
-        return sorted(kept, key=lambda w: (sum(c.cost for c in w[0]), -_width(w[0]))), ended
+        return sorted(kept, key=lambda w: (sum(c.cost + LATE * _is_late(c) for c in w[0]), -_width(w[0]))), ended
 
     def _searched(self, end: float) -> list[Whole]:
         """The search, not made again where it has come to an end."""
@@ -273,7 +286,7 @@ class Repair:
         """The lines of the fixes that are known: the cheapest, and another one that is as cheap."""
         found, told = self._known_fixes, dict[tuple[str, int], Line]()
         for chosen, _ in found:
-            if sum(c.cost for c in chosen) <= sum(c.cost for c in found[0][0]) + 0.3 and len(told) < 2:
+            if sum(c.cost for c in chosen) <= sum(c.cost for c in found[0][0]) + ALIKE and len(told) < 2:
                 tidy = [tidied(c) for c in chosen]
                 for e in _wrong_lines(edits_of(tidy)):
                     here = {(e.file, e.line + k) for k in range(e.old.count("\n") + 1)}
@@ -344,6 +357,15 @@ def _touches(c: Change, lines: set[tuple[str, int]]) -> bool:
         if any((c.piece.file, n) in lines for n in range(first, last + 1)):
             return True
     return False
+
+
+def _is_late(c: Change) -> bool:
+    """Whether it changes a variable where it is returned."""
+    (start, end), _ = c.places[0]
+    before, after = c.piece.text[:start], c.piece.text[end:].lstrip()
+    line = c.piece.lines[before.count("\n")].lstrip()
+    alone = before.rstrip().endswith((":", "return", ",")) and (not after or after[0] in ",})")
+    return alone and c.piece.text[start:end].isidentifier() and line.startswith("return")
 
 
 def _width(chosen: Iterable[Change]) -> int:

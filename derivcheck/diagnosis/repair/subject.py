@@ -33,8 +33,8 @@ MOST = 20_000  # elements of a tensor that still counts as small
 RELATIVE = 1e-8
 
 
-def near(a: Array, b: Array, relative: float = RELATIVE) -> bool:
-    """Whether two arrays agree, what is no number included."""
+def near(a: Array, b: Array, floor: float = 0.0) -> bool:
+    """Whether two arrays agree, what is no number included; ``floor`` is the least scale that they are judged by."""
     if a.shape != b.shape:
         return False
     if not a.size:
@@ -42,8 +42,8 @@ def near(a: Array, b: Array, relative: float = RELATIVE) -> bool:
     finite = np.isfinite(b)
     if not np.array_equal(finite, np.isfinite(a)):
         return False
-    scale = max(float(np.abs(b[finite]).max(initial=0.0)), float(np.abs(a[finite]).max(initial=0.0)))
-    return float(np.abs(a[finite] - b[finite]).max(initial=0.0)) <= relative * scale
+    scale = max(float(np.abs(b[finite]).max(initial=0.0)), float(np.abs(a[finite]).max(initial=0.0)), floor)
+    return float(np.abs(a[finite] - b[finite]).max(initial=0.0)) <= RELATIVE * scale
 
 
 def _of_both(t: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
@@ -120,10 +120,12 @@ class Backward:
     def _bench(
         self, sizes: Mapping[str, int], seed: int, change: Callable[[torch.Tensor], torch.Tensor] | None
     ) -> Bench | None:
+        """The same, drawn: in float64, each tensor changed as is asked for."""
         inputs, upstream = draw(self.like, sizes, seed)
         inputs = {n: t.double() if t.is_floating_point() else t for n, t in inputs.items()}
         if change is not None:
             inputs = {n: change(t) if t.is_floating_point() else t for n, t in inputs.items()}
+            upstream = {n: change(t) for n, t in upstream.items()}
         return self.on(inputs, upstream)
 
     def mixed(self, sizes: Mapping[str, int], seed: int) -> Bench | None:
@@ -236,7 +238,7 @@ class Backward:
     def wrong(self, bench: Bench, found: Mapping[str, Array] | None = None) -> tuple[str, ...]:
         """Which of the gradients that it returns are not right there."""
         found = self.gradients(bench) if found is None else found
-        return tuple(n for n, g in (found or {}).items() if not near(fitted(g, bench.right[n]), bench.right[n]))
+        return tuple(n for n, g in (found or {}).items() if not near(fitted(g, bench.right[n]), bench.right[n], bench.floor))
 
     @cached_property
     def names(self) -> tuple[str, ...]:

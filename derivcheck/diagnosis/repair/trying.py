@@ -77,7 +77,7 @@ def _left(now: Mapping[str, Array], before: Mapping[str, Array], bench: Bench) -
     """Which gradients are wrong with an edit; None where one is no longer returned."""
     if not set(before) <= set(now):
         return None
-    return {n for n, g in now.items() if not near(fitted(g, bench.right[n]), bench.right[n])}
+    return {n for n, g in now.items() if not near(fitted(g, bench.right[n]), bench.right[n], bench.floor)}
 
 
 def confirming(backward: Backward, before: Mapping[str, Array]) -> tuple[Bench, ...] | None:
@@ -92,12 +92,12 @@ def confirming(backward: Backward, before: Mapping[str, Array]) -> tuple[Bench, 
         for n, g in now.items():
             right = bench.right[n]
             g = fitted(g, right)
-            if near(g, right):
+            if near(g, right, bench.floor):
                 continue
             if g.shape != right.shape:
                 return None
             there = np.isfinite(right)
-            if there.all() or not near(np.where(there, g, 0), np.where(there, right, 0)):
+            if there.all() or not near(np.where(there, g, 0), np.where(there, right, 0), bench.floor):
                 return None
         held.append(bench)
     return tuple(held)
@@ -165,7 +165,7 @@ def _larger(t: torch.Tensor) -> torch.Tensor:
 
 
 def together(
-    backward: Backward, parts: Sequence[tuple[frozenset[str], Change]], end: float
+    backward: Backward, parts: Sequence[tuple[frozenset[str], Change]]
 ) -> list[tuple[tuple[Change, ...], tuple[Bench, ...]]]:
     """Edits that each make some gradients right, joined so that all are: at most three."""
     bad = frozenset(backward.names)
@@ -179,7 +179,7 @@ def together(
         if names <= left and all(_apart(change, c) for c in chosen):
             chosen.append(change)
             left -= names
-    if left or not 1 < len(chosen) <= 3 or clock() > end:
+    if left or not 1 < len(chosen) <= 3:
         return []
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

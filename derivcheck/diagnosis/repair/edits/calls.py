@@ -68,7 +68,7 @@ def call(r: EditReader, node: ast.Call) -> Edits:
     for other in _FUNCTIONS.get(name, ()):
         if isinstance(node.func, ast.Attribute):
             start, end = r.piece.span(node.func)
-            yield [((end - len(name), end), other)], _function(r, node, name, other), 1.5
+            yield [((end - len(name), end), other)], _function(r, node, name, other), 2.6 if other == "expm1" else 1.5
     if method and isinstance(node.func, ast.Attribute):
         yield r.put(node, r.inner(node.func.value)), f"`.{name}` in `{said}` is a step too many", 2
     elif len(node.args) == 1 and not node.keywords:
@@ -93,6 +93,7 @@ def call(r: EditReader, node: ast.Call) -> Edits:
         words = f"`{said}` divides by one less than the number of elements: `unbiased=False` is meant"
         yield [((end, end), f"{comma}unbiased=False")], words, 1.5
     yield from _order(r, node)
+    yield from _repeated(r, node, name)
     for k in node.keywords:
         if k.arg == "keepdim" and isinstance(k.value, ast.Constant):
             yield r.put(k.value, str(not k.value.value)), f"keepdim is wrong in `{said}`", 2
@@ -107,6 +108,16 @@ def call(r: EditReader, node: ast.Call) -> Edits:
         yield from _groups(r, node)
     if name in _REDUCED and method:
         yield from _over_axes(r, node)
+
+
+def _repeated(r: EditReader, node: ast.Call, name: str) -> Edits:
+    """``u.repeat(1, 2)`` for ``u.repeat_interleave(2, dim=1)``: blocks where each element is meant."""
+    counts = [a.value for a in node.args if isinstance(a, ast.Constant) and isinstance(a.value, int)]
+    more = [k for k, n in enumerate(counts) if n != 1]
+    if name == "repeat" and isinstance(node.func, ast.Attribute) and len(counts) == len(node.args) and len(more) == 1:
+        axis = more[0] - len(counts)
+        new = f"{r.inner(node.func.value)}.repeat_interleave({counts[more[0]]}, dim={axis})"
+        yield r.put(node, new), f"`{r.short(node)}` repeats the whole where each element is to be repeated", 1.8
 
 
 def _over_axes(r: EditReader, node: ast.Call) -> Edits:

@@ -11,8 +11,8 @@ from derivcheck.diagnosis.repair.edits.calls import attribute, call
 from derivcheck.diagnosis.repair.edits.loops import loop, parts_taken, runs, whole_blocks
 from derivcheck.diagnosis.repair.edits.operators import comparison, operation, unary
 from derivcheck.diagnosis.repair.edits.reader import EditReader
-from derivcheck.diagnosis.repair.edits.statements import assignment, of_lines
-from derivcheck.diagnosis.repair.edits.values import axes, bounds, constant, name, subscript
+from derivcheck.diagnosis.repair.edits.statements import assignment, of_lines, returned
+from derivcheck.diagnosis.repair.edits.values import axes, bounds, constant, listed, name, subscript
 from derivcheck.diagnosis.repair.edits.wrapping import anything
 from derivcheck.diagnosis.repair.pieces import CodePiece
 
@@ -29,7 +29,9 @@ _KINDS: dict[type[ast.AST], Any] = {
     ast.Slice: bounds,
     ast.AugAssign: assignment,
     ast.Assign: assignment,
+    ast.Dict: returned,
     ast.For: loop,
+    ast.List: listed,
     ast.While: loop,
 }
 

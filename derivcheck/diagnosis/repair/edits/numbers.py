@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -58,6 +58,24 @@ def constants(piece: CodePiece, numbers: Sequence[float]) -> Iterator[Change]:
             for some in chosen:
                 places = tuple(p for n in some for p in r.put(n, f"{new!r}"))
                 yield Change(piece, places, words, 1.8 if len(some) == 1 else 2.0, line)
+
+
+def scaled(piece: CodePiece, scope: Scope, sizes: Collection[int]) -> Iterator[Change]:
+    """A number that is a variable, and no size, as a factor or divisor that is missing."""
+    r = EditReader(piece)
+    for node in ast.walk(piece.tree):
+        if not isinstance(node, ast.expr) or isinstance(node, ast.Constant) or r.untouched(node) or not r.is_value(node):
+            continue
+        text, said = r.inner(node), r.short(node)
+        for n, v in scope(piece, node).items():
+            if not n.isidentifier() or isinstance(v, bool) or not isinstance(v, (int, float)) or v in sizes or v in (0, 1):
+                continue
+            if n in text or isinstance(node, ast.Name) and isinstance(scope(piece, node).get(node.id), (int, float)):
+                continue
+            times = f"the factor `{n}` is missing at `{said}`"
+            yield Change(piece, tuple(r.put(node, f"({text} * {n})")), times, 1.5, node.lineno)
+            by = f"`{said}` has to be divided by `{n}`"
+            yield Change(piece, tuple(r.put(node, f"({text} / {n})")), by, 1.55, node.lineno)
 
 
 def _shares(r: EditReader, node: ast.Constant, env: Mapping[str, Any]) -> Iterator[Change]:

@@ -42,9 +42,27 @@ def operation(r: EditReader, node: ast.BinOp) -> Edits:
         yield [(at, OTHER[op])], said, 1
     if op in _BY_OPERATOR:
         yield from _BY_OPERATOR[op](r, node)
+    if op == "-" and not _is_sum(r.around.get(node)):
+        yield r.put(node, f"({_turned(r, node)})"), f"`{r.short(node)}` has the wrong sign", 1.3
     if op in ("-", "/", "**", "%", "//"):
-        cost = 1.3 if op == "-" else 2
-        yield r.put(node, f"({r.inner(right)} {op} {r.inner(left)})"), f"`{a}` and `{b}` are exchanged", cost
+        yield r.put(node, f"({r.inner(right)} {op} {r.inner(left)})"), f"`{a}` and `{b}` are exchanged", 2
+
+
+def _is_sum(node: ast.AST | None) -> bool:
+    return isinstance(node, ast.BinOp) and isinstance(node.op, (ast.Add, ast.Sub))
+
+
+def _turned(r: EditReader, node: ast.BinOp) -> str:
+    """A sum with every sign turned: ``b - a`` for ``a - b``."""
+    addends: list[tuple[str, ast.expr]] = []
+    left: ast.expr = node
+    while isinstance(left, ast.BinOp) and _is_sum(left):
+        addends.insert(0, ("-" if isinstance(left.op, ast.Add) else "+", left.right))
+        left = left.left
+    addends.insert(0, ("-", left))
+    ordered = [a for a in addends if a[0] == "+"] + [a for a in addends if a[0] == "-"]
+    text = " ".join(f"{sign} {r.text(x) if not _is_sum(x) else r.inner(x)}" for sign, x in ordered)
+    return text.removeprefix("+ ")
 
 
 def _sum(r: EditReader, node: ast.BinOp) -> Edits:
@@ -64,7 +82,7 @@ def _product(r: EditReader, node: ast.BinOp) -> Edits:
 def _power(r: EditReader, node: ast.BinOp) -> Edits:
     """Another exponent, or none; of those that derivatives bring."""
     right, a, b = node.right, r.short(node.left), r.short(node.right)
-    yield r.put(node, f"({r.text(node.left)})"), f"the power `{b}` of `{a}` is one too many", 2
+    yield r.put(node, f"({r.text(node.left)})"), f"the power `{b}` of `{a}` is one too many", 1.5 if b == "2" else 2
     if isinstance(right, ast.Constant) and isinstance(right.value, (int, float)) or isinstance(right, ast.UnaryOp):
         for k in ("2", "3", "-1", "-2", "-3", "0.5", "-0.5", "1.5", "-1.5"):
             new = k if not k.startswith("-") else f"({k})"
@@ -75,10 +93,14 @@ def _matrix_product(r: EditReader, node: ast.BinOp) -> Edits:
     """A factor transposed, both exchanged, or a product of elements in its place."""
     left, right = r.inner(node.left), r.inner(node.right)
     a, b = r.short(node.left), r.short(node.right)
-    yield r.put(node, f"({left}.mT @ {right})"), f"`{a}` has to be transposed", 2
-    yield r.put(node, f"({left} @ {right}.mT)"), f"`{b}` has to be transposed", 2
+    for k, t in enumerate(r.transposed):
+        yield r.put(node, f"({left}.{t} @ {right})"), f"`{a}` has to be transposed", 2 + k / 20
+        yield r.put(node, f"({left} @ {right}.{t})"), f"`{b}` has to be transposed", 2 + k / 20
     yield r.put(node, f"({right} @ {left})"), f"`{a}` and `{b}` are exchanged", 2
     yield r.put(node, f"({left} * {right})"), "a matrix product stands for one of elements", 3
+    for other in r.names(node):
+        if all(n.id != other for n in ast.walk(node) if isinstance(n, ast.Name)):
+            yield [(r.enclosed(node), other)], f"`{r.short(node)}` stands where `{other}` is meant", 2.04
 
 
 def _condition(r: EditReader, node: ast.BinOp) -> Edits:

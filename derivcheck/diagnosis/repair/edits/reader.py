@@ -20,6 +20,11 @@ class EditReader:
         self.piece = piece
         self.around = piece.around
 
+    @property
+    def transposed(self) -> tuple[str, str]:
+        """How this code writes a transposed matrix, and how else one could."""
+        return ("T", "mT") if ".T" in self.piece.text else ("mT", "T")
+
     def text(self, node: ast.AST) -> str:
         """The text of a node."""
         return self.piece.source(node)
@@ -31,6 +36,14 @@ class EditReader:
     def put(self, node: ast.AST, new: str) -> list[Place]:
         """A node replaced by a text."""
         return [(self.piece.span(node), new)]
+
+    def enclosed(self, node: ast.AST) -> Span:
+        """Where a node stands, with the parentheses around it that are no call's."""
+        start, end = self.piece.span(node)
+        text = self.piece.text
+        before = text[: start - 1].rstrip()
+        own = text[start - 1 : start] == "(" and text[end : end + 1] == ")" and not re.search(r"[\w\])]$", before)
+        return (start - 1, end + 1) if own else (start, end)
 
     def line(self, number: int) -> str:
         """A line of the file."""

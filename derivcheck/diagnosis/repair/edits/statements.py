@@ -40,6 +40,13 @@ def assignment(r: EditReader, node: ast.AugAssign | ast.Assign) -> Edits:
             yield r.put(node, new), said, 1.6
 
 
+def returned(r: EditReader, node: ast.Dict) -> Edits:
+    """Two gradients, each under the other's name."""
+    named = [(str(k.value), v) for k, v in zip(node.keys, node.values) if isinstance(k, ast.Constant)]
+    for (a, x), (b, y) in combinations(named, 2):
+        yield [*r.put(x, r.text(y)), *r.put(y, r.text(x))], f"the gradients of `{a}` and `{b}` are exchanged", 1.3
+
+
 def of_lines(r: EditReader, root: ast.AST) -> Iterator[Change]:
     """One edit at several places of a line: a name in place of another, two exchanged, a factor, two signs."""
     for line, found in _names_by_line(r, root).items():

@@ -24,6 +24,15 @@ def name(r: EditReader, node: ast.Name) -> Edits:
             yield r.put(node, f"{node.id}{k}"), f"the index `{node.id}` is off by one", 2
 
 
+def listed(r: EditReader, node: ast.List) -> Edits:
+    """A factor that one of several parts lacks: ``torch.cat([a, b * c])``."""
+    for e in node.elts:
+        if isinstance(e, ast.Name):
+            for other in r.names(e):
+                if other != e.id:
+                    yield r.put(e, f"({e.id} * {other})"), f"the factor `{other}` is missing at `{e.id}`", 2.03
+
+
 def constant(r: EditReader, node: ast.Constant) -> Edits:
     """A boolean turned, another axis, or a number near it or a factor away."""
     v = node.value
@@ -44,8 +53,12 @@ def constant(r: EditReader, node: ast.Constant) -> Edits:
         if axis:
             for k in (0, 1, 2, -1, -2, -3):
                 yield r.put(whole, str(k)), f"{_called(r, node)} {r.text(whole)}, and should be {k}", 2
+        factor = isinstance(up, ast.BinOp) and isinstance(up.op, (ast.Mult, ast.Div))
         for k in (v + 1, v - 1, 2 * v, -v):
-            yield r.put(node, str(k) if k >= 0 else f"({k})"), f"the number {v} should be {k}", 2
+            cost = 1.55 if factor and k == 2 * v else 2
+            yield r.put(node, str(k) if k >= 0 else f"({k})"), f"the number {v} should be {k}", cost
+        if factor and v % 2 == 0 and v > 2:
+            yield r.put(node, str(v // 2)), f"the number {v} should be {v // 2}", 1.55
         for k in (v + 2, v + 3, 4 * v, 3 * v):
             yield r.put(node, str(k)), f"the number {v} should be {k}", 3
     else:
@@ -89,7 +102,7 @@ def axes(r: EditReader, node: ast.Tuple) -> Edits:
                 yield r.put(node, new), f"{_called(r, node, True)} {r.text(node)}, and should be {new}", 2.5
         for p in permutations(axes):
             new = f"({', '.join(map(str, p))})"
-            yield r.put(node, new), f"{_called(r, node, True)} {r.text(node)}, and should be {new}", 2.5
+            yield r.put(node, new), f"{_called(r, node, True)} {r.text(node)}, and should be {new}", 1.9
     elif isinstance(r.around.get(node), ast.Subscript):
         yield from turned(r, node)
         yield from _places(r, node)
