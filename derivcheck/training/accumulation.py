@@ -12,6 +12,7 @@ from torch import nn
 
 from derivcheck.checking.check import check_at
 from derivcheck.checking.report.report import Report
+from derivcheck.diagnosis.diagnose import Diagnosis
 from derivcheck.checking.subject.forms import called
 from derivcheck.checking.subject.subject import CheckSetting
 from derivcheck.derive import derive
@@ -88,7 +89,8 @@ def check_accumulation(
     if report.passed:
         return replace(report, notes=[*report.notes, *notes])
     sentence = _named(own, loss, parts, whole, found, world)
-    rows = [replace(r, _diagnose=lambda _: sentence) if sentence and not r.passed else r for r in report.rows]
+    why = None if sentence is None else Diagnosis(sentence, "scale of a batch")
+    rows = [replace(r, _diagnose=lambda _: why) if why and not r.passed else r for r in report.rows]
     return replace(report, rows=rows, notes=[*report.notes, *notes])
 
 
