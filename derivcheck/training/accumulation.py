@@ -12,10 +12,10 @@ from torch import nn
 
 from derivcheck.checking.check import check_at
 from derivcheck.checking.report.report import Report
-from derivcheck.diagnosis.diagnose import Diagnosis
 from derivcheck.checking.subject.forms import called
 from derivcheck.checking.subject.subject import CheckSetting
 from derivcheck.derive import derive
+from derivcheck.diagnosis.diagnose import Diagnosis
 from derivcheck.errors import InputError
 from derivcheck.training.ranks import in_ranks
 from derivcheck.training.shares import Shares, shares_of
@@ -89,7 +89,7 @@ def check_accumulation(
     if report.passed:
         return replace(report, notes=[*report.notes, *notes])
     sentence = _named(own, loss, parts, whole, found, world)
-    why = None if sentence is None else Diagnosis(sentence, "scale of a batch")
+    why = Diagnosis(sentence, "scale of a batch") if sentence else None
     rows = [replace(r, _diagnose=lambda _: why) if why and not r.passed else r for r in report.rows]
     return replace(report, rows=rows, notes=[*report.notes, *notes])
 
