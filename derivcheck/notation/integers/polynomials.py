@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping
+from functools import lru_cache
 from itertools import count
 from typing import Any, ClassVar, Union, cast
 from weakref import WeakValueDictionary
@@ -337,8 +338,12 @@ class Poly:
 
 
 def _term_order(term: tuple[Monomial, int]) -> tuple[int, int, str, tuple[int, ...], tuple[str, ...]]:
+    return _order(term[0])
+
+
+@lru_cache(maxsize=1 << 14)
+def _order(m: Monomial) -> tuple[int, int, str, tuple[int, ...], tuple[str, ...]]:
     """A total order, so that equal polynomials are one object: N·k² and N²·k differ by their exponents alone."""
-    m = term[0]
     exponents = tuple(e for _, e in m)
     lengths = tuple(str(a.size) for a, _ in m if isinstance(a, Index))
     return (-int(bool(m)), -sum(exponents), "*".join(a.key for a, _ in m), exponents, lengths)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import lru_cache
 
 from derivcheck.notation.functions.table import functions
 from derivcheck.notation.integers.bounds import nonnegative
@@ -37,9 +38,15 @@ def conditions(definitions: Iterable[Definition], known: Known) -> list[str]:
     """
     found: dict[str, None] = {}
     for d in definitions:
-        for t in subterms(d.term):
+        for t in _with_conditions(d.term):
             found.update(dict.fromkeys(_conditions(t, known)))
     return tidied(found)
+
+
+@lru_cache(maxsize=4096)
+def _with_conditions(term: Term) -> tuple[Term, ...]:
+    """The nodes inside that may have a condition, top down."""
+    return tuple(t for t in subterms(term) if isinstance(t, Func) or isinstance(t, Pow) and restricts(t.exponent))
 
 
 def tidied(found: Iterable[str]) -> list[str]:

@@ -247,7 +247,8 @@ class Equalities:
         if failed.call is not None:
             values += flat(shaped([failed.call.args, failed.call.kwargs], failed.recording))
         met = {*values, *(int(v) for v in re.findall(r"\d+", str(failed.cause)))}
-        return [n for n in names if now[n] in met or any(n in p.sizes() and p.at(now) in met for p in self.traces.known())]
+        within = {n for p in self.traces.known() if p.at(now) in met for n in p.sizes()}
+        return [n for n in names if now[n] in met or n in within]
 
     def _below(self, bad: Sequence[str], upto: int | None) -> bool:
         """Keep sizes that cannot grow alone below those that they equal in the example, if the code then runs: an index of
