@@ -11,6 +11,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
+from derivcheck.derivation import matrices
+from derivcheck.derivation.cholesky import adjoint_of_factor, factors_named, is_factor
 from derivcheck.derivation.positions import solve
 from derivcheck.derivation.scalar import derivative
 from derivcheck.derivation.tidy import factored, in_own_names
@@ -21,10 +23,11 @@ from derivcheck.notation.program.program import Program
 from derivcheck.notation.program.recurrence import groups
 from derivcheck.notation.terms.brackets import bracket, opposite
 from derivcheck.notation.terms.build import ONE, ZERO, add, mul, ref
-from derivcheck.notation.terms.nodes import Add, Bracket, Func, Mul, Number, Over, Pow, Ref, SizeOf, Term
+from derivcheck.notation.terms.nodes import MATRICES, Add, Bracket, Func, Mul, Number, Over, Pow, Ref, SizeOf, Term
 from derivcheck.notation.terms.substitute import freshen, product, substitute
 from derivcheck.notation.terms.walk import bound_indices
 
+_Found = dict[tuple[Ref, tuple[Index, ...]], list[Term]]
 NOTHING = ""  # no path reaches a definition: its adjoint is 0, is not defined, and is not handed on
 
 
@@ -68,7 +71,7 @@ def adjoint(program: Program, wrt: Iterable[str] | None = None) -> Program:
     for name in names:
         if program.argument(name).kind != "float":
             raise InputError(f"{name!r} holds {program.argument(name).kind} values and has no gradient; leave it out of wrt")
-    return _Sweep(apart(program, names), names).run()
+    return _Sweep(factors_named(apart(program, names)), names).run()
 
 
 def apart(program: Program, wrt: Iterable[str]) -> Program:
@@ -176,12 +179,27 @@ class _Sweep:
 
     def _propagate(self, d: Definition, bar: str) -> None:
         """Hand the adjoint of ``d`` on to what it refers to."""
+        if is_factor(d):
+            self._propagate_factor(d, bar)
+            return
         cotangent = ref(bar, *d.indices)
         for share in _contributions(d, self.active):
             local = in_own_names(share.local, d)
             self.contributions.setdefault(share.target, []).append(
                 (d.name, d.indices, _Contribution(share.target, share.at, share.bound, mul(cotangent, local)))
             )
+
+    def _propagate_factor(self, d: Definition, bar: str) -> None:
+        """The same for a Cholesky factor, whose adjoint has lines of its own."""
+        lines = adjoint_of_factor(d, bar, (*self.forward.names, *(o.name for o in self.out), *self.bar_name.values()))
+        self.out.extend(lines.definitions)
+        assert isinstance(d.term, Over)
+        moves = dict(zip(d.term.indices, map(i_poly, (lines.rows, lines.columns))))
+        found: _Found = {}
+        _walk(d, substitute(d.term.body, moves), lines.cotangent, (lines.rows, lines.columns), self.active, found)
+        for (r, bound), locals_ in found.items():
+            share = _Contribution(r.name, r.at, bound, add(*locals_))
+            self.contributions.setdefault(r.name, []).append((d.name, d.indices[:-2], share))
 
     def _close(self, name: str, targets: tuple[Index, ...], rule: str, place: str | None = None, named: bool = False) -> None:
         """Close an adjoint: the sum of its paths, tidied; ``named``: it was handed on by its name already."""
@@ -248,7 +266,7 @@ def _active(program: Program, wrt: tuple[str, ...]) -> frozenset[str]:
 
 def _contributions(d: Definition, active: frozenset[str]) -> list[_Contribution]:
     """The references in a definition with their local derivatives, those at one place added up."""
-    found: dict[tuple[Ref, tuple[Index, ...]], list[Term]] = {}
+    found: _Found = {}
     _walk(d, d.term, ONE, (), active, found)
     return [_Contribution(r.name, r.at, bound, add(*locals_)) for (r, bound), locals_ in found.items()]
 
@@ -259,7 +277,7 @@ def _walk(
     cotangent: Term,
     bound: tuple[Index, ...],
     active: frozenset[str],
-    found: dict[tuple[Ref, tuple[Index, ...]], list[Term]],
+    found: _Found,
 ) -> None:
     """Go down to every reference that a gradient flows to, with the local derivative and the sums on the way."""
     if t.names.isdisjoint(active):
@@ -274,18 +292,49 @@ def _walk(
         for k, a in enumerate(t.children):
             if not a.names.isdisjoint(active) and not isinstance(a, (Bracket, Number, SizeOf)):
                 _walk(d, a, mul(cotangent, derivative(t, k)), bound, active, found)
+    elif isinstance(t, Over) and t.kind in MATRICES:
+        over = _freshened(d, t, cotangent, bound)
+        rows, columns = over.indices
+        _walk(d, over.body, mul(cotangent, matrices.slope(t, rows, columns, d)), bound + over.indices, active, found)
     elif isinstance(t, Over):
         if t.kind not in ("sum", "prod"):
             raise UnsupportedOperation(
                 t.kind, "a gradient would have to flow through an extreme; refer to its witness", d.place
             )
-        taken = [*d.indices, *bound, *cotangent.free, *bound_indices(cotangent)]
-        over = freshen(t, taken)
-        assert isinstance(over, Over)
+        if (solved := matrices.solution(t, active)) is not None:
+            _walk_solution(d, t, solved, cotangent, bound, active, found)
+            return
+        over = _freshened(d, t, cotangent, bound)
         local = cotangent if t.kind == "sum" else mul(cotangent, _others(over))
         _walk(d, over.body, local, bound + over.indices, active, found)
     elif not isinstance(t, (Bracket, Number, SizeOf)):
         raise UnsupportedOperation(type(t).__name__, "it has no derivative", d.place)
+
+
+def _freshened(d: Definition, t: Over, cotangent: Term, bound: tuple[Index, ...]) -> Over:
+    """The reduction with bound indices that stand nowhere else on the way down."""
+    over = freshen(t, [*d.indices, *bound, *cotangent.free, *bound_indices(cotangent)])
+    assert isinstance(over, Over)
+    return over
+
+
+def _walk_solution(
+    d: Definition,
+    t: Over,
+    solved: matrices.SystemSolution,
+    cotangent: Term,
+    bound: tuple[Index, ...],
+    active: frozenset[str],
+    found: _Found,
+) -> None:
+    """Go down to what is solved for, and to the matrix with the solution itself in the slope."""
+    over = _freshened(d, solved.inverse, cotangent, bound)
+    rows, columns = over.indices
+    _walk(d, over.body, mul(cotangent, solved.slope(rows, columns, d)), bound + over.indices, active, found)
+    inner = _freshened(d, t, cotangent, bound)
+    for k, a in enumerate(inner.body.children):
+        if t.body.children[k] is not solved.inverse and not a.names.isdisjoint(active) and not isinstance(a, Bracket):
+            _walk(d, a, mul(cotangent, derivative(inner.body, k)), bound + inner.indices, active, found)
 
 
 def _others(t: Over) -> Term:

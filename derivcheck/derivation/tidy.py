@@ -144,7 +144,10 @@ def match(pattern: Term, term: Term, binding: Binding, open_: frozenset[Index]) 
             inner = dict(binding) | {i: i_poly(j) for i, j in zip(pattern.indices, term.indices)}
             bound = frozenset(pattern.indices)
             for b in match(pattern.body, term.body, inner, open_ | bound):
-                yield {i: p for i, p in b.items() if i not in bound} | {i: binding[i] for i in bound if i in binding}
+                left = {i: p for i, p in b.items() if i not in bound} | {i: binding[i] for i in bound if i in binding}
+                new = _positions(pattern.at, term.at, left, open_)
+                if new is not None:
+                    yield new
     elif isinstance(pattern, Func) and isinstance(term, Func) and pattern.name != term.name:
         return
     elif pattern.children and len(pattern.children) == len(term.children):
@@ -172,7 +175,9 @@ def _positions(left: tuple[Poly, ...], right: tuple[Poly, ...], binding: Binding
                 new[i] = q
             else:
                 return None
-        elif p.substitute(new) is not q:
+        elif p.substitute(new) is q:
+            new.update((k, i_poly(k)) for k in p.indices & open_ if k not in new)  # it stands for itself from now on
+        else:
             return None
     return new
 

@@ -14,6 +14,7 @@ from time import perf_counter
 
 from derivcheck.notation.program.definitions import Definition
 from derivcheck.notation.program.program import Program
+from derivcheck.notation.program.symmetric import taken_of
 from derivcheck.notation.terms.substitute import rename
 from derivcheck.notation.terms.walk import subterms
 from derivcheck.proof.assumptions.domain import Domain
@@ -98,7 +99,7 @@ class Prover:
         self.clock = Clock(time_limit)
         kinds = {n: a.kind for n, a in sides.inputs.items()}
         self.kinks = kinks([c.name for c in sides.claims], kinds, sides.definitions.values(), sides.derived)
-        self.facts = Facts(sides.below, sides.kinds, self.kinks, Domain(sides.forward))
+        self.facts = Facts(sides.below, sides.kinds, self.kinks, Domain(sides.forward), taken_of(sides.forward, "cholesky"))
         terms = {t for d in sides.definitions.values() for t in subterms(d.term)}
         self.modes = modes(terms, sides.kinds)
         self.stages = CASES_FIRST if comparisons_in(terms, sides.kinds) > MANY else STAGES

@@ -25,6 +25,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from derivcheck.checking.arithmetic import matrix_errors
 from derivcheck.checking.arithmetic.function_errors import STEPS, function, stepped
 from derivcheck.checking.arithmetic.live import array, tensor
 from derivcheck.checking.arithmetic.pairs import (
@@ -301,6 +302,9 @@ class Bound:
         count = int(opened.sum())
         self.open += count
         return Whole(found, opened if count else None)
+
+    def matrix(self, kind: str, a: Pair) -> Pair:
+        return matrix_errors.of_matrix(kind, a, self.unit, self.depth(a.value.shape[-1]))
 
     def finite(self, a: Pair) -> bool:
         return bool(torch.isfinite(a.value).all()) and (a.error is None or bool(torch.isfinite(a.error).all()))

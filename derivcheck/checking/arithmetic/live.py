@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from derivcheck.checking.arithmetic import matrix_errors
 from derivcheck.checking.arithmetic.scalar import torch_function
 from derivcheck.errors import InputError
 from derivcheck.notation.values.numbers import Bools, Mask, Positions, Whole
@@ -136,6 +137,9 @@ class Live:
         kept = [k for k in range(v.ndim) if k not in dims]
         flat = v.transpose(*kept, *dims).reshape(*(v.shape[k] for k in kept), -1)
         return Whole(np.asarray(flat.argmax(-1) if kind == "argmax" else flat.argmin(-1), dtype=np.int64))
+
+    def matrix(self, kind: str, a: Any) -> Any:
+        return matrix_errors.value(kind, self._float(a))
 
     def finite(self, a: Any) -> bool:
         return bool(torch.isfinite(a).all())

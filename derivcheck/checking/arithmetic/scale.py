@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 
+from derivcheck.checking.arithmetic import matrix_errors
 from derivcheck.checking.arithmetic.bound import Bound
 from derivcheck.checking.arithmetic.live import tensor
 from derivcheck.checking.arithmetic.pairs import Pair
@@ -86,6 +87,10 @@ class Magnitudes(Bound):
 
     def place(self, kind: str, a: Pair, dims: tuple[int, ...]) -> Whole:
         return super().place(kind, Pair(a.value), dims)
+
+    def matrix(self, kind: str, a: Pair) -> Pair:
+        found = matrix_errors.value(kind, a.value)
+        return Pair(found, found.abs())
 
     def finite(self, a: Pair) -> bool:
         return bool(torch.isfinite(a.value).all()) and bool(torch.isfinite(_size(a)).all())

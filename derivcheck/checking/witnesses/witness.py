@@ -220,6 +220,14 @@ def _sides_differ(below: Difference, above: Difference) -> Any:
     return np.abs(above.value - below.value) > 8 * (below.error + above.error)
 
 
+_WITHIN: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
+    "is symmetric": lambda x: (x + x.mT) / 2,
+    "is symmetric positive definite": lambda x: (x + x.mT) / 2,
+    "is lower triangular": torch.tril,
+    "is upper triangular": torch.triu,
+}
+
+
 def _direction(
     s: Subject, tensors: Tensors, upstream: Upstream, right: Derived, outputs: dict[str, str], seed: int
 ) -> Witness | None:
@@ -235,8 +243,9 @@ def _direction(
         n: torch.randn(tensors[n].shape, generator=generator, dtype=torch.float64).to(tensors[n].device) for n in moved
     }
     for n in directions:
-        if any(k.name.startswith("is symmetric") for k in s.kinds.get(n, ())):  # where a kernel reads one triangle alone
-            directions[n] = (directions[n] + directions[n].mT) / 2
+        for k in s.kinds.get(n, ()):  # where a kernel reads one triangle alone
+            if k.name in _WITHIN and directions[n].shape[-1] == directions[n].shape[-2]:
+                directions[n] = _WITHIN[k.name](directions[n])
     scale = max(float(tensors[n].abs().max()) for n in moved) or 1.0
 
     def at(h: float) -> list[torch.Tensor]:

@@ -35,6 +35,10 @@ _ALONG = frozenset(
 )  # methods, along dimensions
 
 
+def _triangle(side: str, unit: bool) -> str:
+    return f"upper={side == 'upper'}{', unitriangular=True' if unit else ''}"
+
+
 class NodeSpelling:
     """Spells nodes; ``dtype`` and ``device`` are those of new tensors, ``filled`` the dimensions that must not be empty."""
 
@@ -132,6 +136,36 @@ class NodeSpelling:
         return f"{self.numbers.use('_' + n.op)}({arg(0, 0)}, {arg(1, 0)}, {self.sizes(sizes)}, {options})"
 
     _conv = _conv_transpose = _convolved
+
+    # -- matrices -----------------------------------------------------------------------------
+    def _det(self, n: Node, p: tuple[Any, ...], arg: Arg) -> str:
+        return f"torch.linalg.det({arg(0, 0)})"
+
+    def _logdet(self, n: Node, p: tuple[Any, ...], arg: Arg) -> str:
+        return f"torch.logdet({arg(0, 0)})"
+
+    def _logabsdet(self, n: Node, p: tuple[Any, ...], arg: Arg) -> str:
+        return f"torch.linalg.slogdet({arg(0, 0)})[1]"
+
+    def _cholesky(self, n: Node, p: tuple[Any, ...], arg: Arg) -> str:
+        return f"torch.linalg.cholesky({arg(0, 0)})"
+
+    def _inv(self, n: Node, p: tuple[Any, ...], arg: Arg) -> str:
+        """The inverse; of a triangle, by solving for the unit matrix."""
+        side, unit = p
+        if not side:
+            return f"torch.linalg.inv({arg(0, 0)})"
+        eye = f"torch.eye({self._p(n.dims[-1])}, dtype={self.dtype}, device={self.device})"
+        if n.rank > 2:
+            eye = f"{eye}.expand({self.sizes(n.dims)})"
+        return f"torch.linalg.solve_triangular({arg(0, 0)}, {eye}, {_triangle(side, unit)})"
+
+    def _solve(self, n: Node, p: tuple[Any, ...], arg: Arg) -> str:
+        side, unit, left = p
+        name = "solve_triangular" if side else "solve"
+        options = [_triangle(side, unit)] if side else []
+        options += [] if left else ["left=False"]
+        return f"torch.linalg.{name}({', '.join([arg(0, 0), arg(1, 0), *options])})"
 
     # -- over dimensions ------------------------------------------------------------------------
     def _along(self, n: Node, name: str, arg: Arg) -> str:

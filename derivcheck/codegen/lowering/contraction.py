@@ -18,6 +18,7 @@ from derivcheck.codegen.lowering.cumulative import cumulative
 from derivcheck.codegen.lowering.frame import LAST, Frame
 from derivcheck.codegen.lowering.hollow import if_any, with_none
 from derivcheck.codegen.lowering.masks import implied, mask, masked
+from derivcheck.codegen.lowering.matrices import solved
 from derivcheck.codegen.lowering.picking import picked
 from derivcheck.codegen.lowering.positions import may_be_empty
 from derivcheck.codegen.lowering.scatter import scatter
@@ -191,11 +192,18 @@ def length(i: Index) -> int:
         return 16
 
 
-def _cost(values: Sequence[OverNode], pair: tuple[int, int], bound: Sequence[Index]) -> tuple[int, int]:
+def _cost(values: Sequence[OverNode], pair: tuple[int, int], bound: Sequence[Index]) -> tuple[int, int, int]:
+    """How much a step takes, whether it keeps an inverse that it could have solved with, and how much it leaves."""
     axes = set(values[pair[0]].axes) | set(values[pair[1]].axes)
     others = {i for k, v in enumerate(values) if k not in pair for i in v.axes}
     left = math.prod(length(i) for i in axes if i not in bound or i in others)
-    return math.prod(length(i) for i in axes), left
+    inverses = sum(_inverts(v) for k, v in enumerate(values) if k not in pair)
+    return math.prod(length(i) for i in axes), inverses, left
+
+
+def _inverts(value: OverNode) -> bool:
+    node = value.node
+    return node.op == "inv" or node.op == "permute" and node.args[0].op == "inv"
 
 
 @dataclass(frozen=True)
@@ -230,6 +238,8 @@ def _pair(low: Frame, left: OverNode, right: OverNode, summed: Sequence[Index]) 
     pair = TwoFactors(left, right, tuple(i for i in both if i in summed), tuple(i for i in both if i not in summed))
     if not pair.inner:
         return low.binary("mul", left, right)
+    if (found := solved(low, left, right, pair.inner)) is not None:
+        return found
     if not pair.rows and not pair.columns:
         if not pair.batch and len(pair.inner) == 1 and left.node.kind == FLOAT == right.node.kind:
             return OverNode(low.graph.node("dot", (left.node, right.node), (), (), FLOAT), ())

@@ -51,6 +51,7 @@ class Frame(ABC):
         certain: integer tensors whose entries are places inside whatever they are read for.
         hollow: by name the sizes at 0 of which it is no number: means of nothing, and what is made of them.
         returned, gradient: whether the definition at hand is returned, and whether it is none of the forward's.
+        lower: tensors of lower triangular matrices, Cholesky factors.
         places: what torch's own calls return beside what they are called for: the flat place of a maximum.
     """
 
@@ -77,6 +78,7 @@ class Frame(ABC):
         self.held: dict[str, Node] = {}
         self.places: list[Place] = []
         self.certain: set[str] = set()
+        self.lower: set[str] = set()
         self.vectors = False
         self.at: str | None = None
 

@@ -18,14 +18,15 @@ from derivcheck.codegen.lowering.digits import digits_apart
 from derivcheck.codegen.lowering.frame import Frame, Place
 from derivcheck.codegen.lowering.hollow import before_sums, remember_means
 from derivcheck.codegen.lowering.masks import implied, mask, masked, where
+from derivcheck.codegen.lowering.matrices import made_of_matrix
 from derivcheck.codegen.lowering.products import arriving, product_of_others
 from derivcheck.codegen.lowering.reading import integer, read
 from derivcheck.errors import UnsupportedOperation
 from derivcheck.notation.integers.bounds import numel
-from derivcheck.notation.integers.polynomials import Index
+from derivcheck.notation.integers.polynomials import Index, i_poly
 from derivcheck.notation.program.definitions import Definition
 from derivcheck.notation.terms.build import MINUS_ONE, ONE, ZERO, add, mul, neg, power
-from derivcheck.notation.terms.nodes import Add, Bracket, Func, Mul, Number, Over, Pow, Ref, SizeOf, Term
+from derivcheck.notation.terms.nodes import MATRICES, Add, Bracket, Func, Mul, Number, Over, Pow, Ref, SizeOf, Term
 from derivcheck.notation.terms.substitute import summation
 from derivcheck.notation.terms.walk import factors, subterms
 
@@ -72,6 +73,8 @@ class Lowering(Frame):
             self.below.setdefault(d.name, numel(i.size for i in term.indices))
         if self.unbounded(term):
             self.infinite.add(d.name)
+        if isinstance(term, Over) and term.kind == "cholesky" and term.at == tuple(map(i_poly, indices[-2:])):
+            self.lower.add(d.name)
         remember_choice(self, d.name, indices, term)
         remember_means(self, d.name, term)
         value = self.bools(term) if d.kind == "bool" else self.value(term)
@@ -289,6 +292,8 @@ class Lowering(Frame):
                 raise UnsupportedOperation("a ragged index", f"the size of {i} is {i.size}", self.at)
         if term.kind == "sum":
             return self.sum(term)
+        if term.kind in MATRICES:
+            return made_of_matrix(self, term)
         if term.kind == "prod" and (found := product_of_others(self, term)) is not None:
             return found
         if (found := arriving(self, term)) is not None:

@@ -12,7 +12,7 @@ from derivcheck.notation.integers.atoms import entries
 from derivcheck.notation.integers.polynomials import Index, Poly
 from derivcheck.notation.program.definitions import Definition, Input
 from derivcheck.notation.terms.nodes import Over, Ref, Term, listed
-from derivcheck.notation.terms.walk import polys
+from derivcheck.notation.terms.walk import polys, subterms
 
 Dims = Mapping[str, tuple[Poly, ...]]
 
@@ -53,6 +53,13 @@ def _binder(i: Index, scope: Term, known: Dims, own: Dims) -> str:
                 if length is not i.size:
                     return f"{i.key} < {i.size}"
                 told = told or name in known
+    for t in subterms(scope):
+        if isinstance(t, Over) and t.at and i not in t.indices:
+            for p, own_index in zip(t.at, t.indices):
+                if p.index is i:
+                    if own_index.size is not i.size:
+                        return f"{i.key} < {i.size}"
+                    told = told or _binder(own_index, t.body, known, own) == own_index.key
     return i.key if told else f"{i.key} < {i.size}"
 
 

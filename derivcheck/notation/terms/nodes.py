@@ -1,7 +1,8 @@
 """Terms: the closed set of nodes that mathematics is written in here.
 
 A term is a number, a size, a reference ``x[n,k]``, an Iverson bracket ``[p ≥ 0]``, a sum, a product, a power, a scalar
-function, ``Σ``, ``Π`` or an extreme over indices.  Terms are immutable and interned (equal terms are one object), so
+function, ``Σ``, ``Π`` or an extreme over indices, or what is made of a whole matrix: an element of its inverse, its
+determinant.  Terms are immutable and interned (equal terms are one object), so
 identity is equality and caches keyed on terms are exact.  Build them by :mod:`derivcheck.notation.terms.build`.
 """
 
@@ -20,6 +21,7 @@ NO_INDICES: frozenset[Index] = frozenset()
 NO_NAMES: frozenset[str] = frozenset()
 SUM, PRODUCT, POWER, ATOM = range(4)  # how tightly a text binds
 Spelled = tuple[str, int]
+MATRICES = {"inv": 2, "cholesky": 2, "det": 0, "logdet": 0, "logabsdet": 0}  # of a square matrix, with how many positions
 
 
 class Term:
@@ -231,25 +233,32 @@ class Func(Term):
 
 
 class Over(Term):
-    """A reduction over indices: ``kind`` is ``sum``, ``prod``, ``max``, ``min``, ``argmax`` or ``argmin``."""
+    """A reduction over indices: ``kind`` is ``sum``, ``prod``, ``max``, ``min``, ``argmax`` or ``argmin``.
 
-    __slots__ = ("kind", "indices", "body")
+    Or what is made of the matrix whose rows and columns the two indices are, of a kind in :data:`MATRICES`: its
+    determinant, or the element ``at`` of its inverse.
+    """
+
+    __slots__ = ("kind", "indices", "body", "at")
     kind: str
     indices: tuple[Index, ...]
     body: Term
+    at: tuple[Poly, ...]
 
-    def __new__(cls, kind: str, indices: tuple[Index, ...], body: Term) -> Over:
+    def __new__(cls, kind: str, indices: tuple[Index, ...], body: Term, at: tuple[Poly, ...] = ()) -> Over:
+        if len(at) != MATRICES.get(kind, 0):
+            raise TypeError(f"{kind} has {len(at)} positions; expected {MATRICES.get(kind, 0)}")
         bound = frozenset(indices)
-        free = (body.free - bound).union(*(i.size.indices for i in indices))
-        names = body.names.union(*(i.size.names for i in indices))
-        return cast(Over, _intern(cls, (kind, indices, body), free, names))
+        free = (body.free - bound).union(*(i.size.indices for i in indices), *(p.indices for p in at))
+        names = body.names.union(*(i.size.names for i in indices), *(p.names for p in at))
+        return cast(Over, _intern(cls, (kind, indices, body, at), free, names))
 
     @property
     def children(self) -> tuple[Term, ...]:
         return (self.body,)
 
     def spelled(self, bind: Binder) -> Spelled:
-        return f"{self.kind}({bind(self)}: {self.body.text(SUM, bind)})", ATOM
+        return f"{self.kind}({bind(self)}: {self.body.text(SUM, bind)}){listed(self.at)}", ATOM
 
 
 def _free(args: Iterable[Term]) -> frozenset[Index]:

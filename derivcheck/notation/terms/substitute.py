@@ -12,10 +12,10 @@ are built here, too.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from derivcheck.notation.integers.polynomials import Index, Poly, PolyLike, as_poly, fresh, i_poly
+from derivcheck.notation.integers.polynomials import Atom, Index, Poly, PolyLike, as_poly, fresh, i_poly
 from derivcheck.notation.terms.brackets import bracket
 from derivcheck.notation.terms.build import ONE, ZERO, add, mul, power, size_of
 from derivcheck.notation.terms.nodes import NO_INDICES, Add, Bracket, Func, Mul, Over, Pow, Ref, SizeOf, Term
@@ -37,6 +37,18 @@ def extremum(kind: str, indices: Iterable[Index], body: Term) -> Term:
     """``max``, ``min``, ``argmax`` or ``argmin`` over the indices (the first place among equals)."""
     ids = tuple(indices)
     return Over(kind, ids, body) if ids else body
+
+
+def matrix(kind: str, indices: Sequence[Index], body: Term, *at: PolyLike | Atom) -> Term:
+    """What is made of the matrix of these rows and columns, by a kind of :data:`~derivcheck.notation.terms.nodes.MATRICES`.
+
+    >>> from derivcheck.notation.integers.polynomials import size
+    >>> from derivcheck.notation.terms.build import ref
+    >>> i, j, k = (Index(name, size("N")) for name in "ijk")
+    >>> print(matrix("inv", (i, j), ref("a", i, j), k, i))
+    inv(i, j: a[i, j])[k, i]
+    """
+    return Over(kind, tuple(indices), body, tuple(map(as_poly, at)))
 
 
 def reduction(kind: str, indices: tuple[Index, ...], body: Term) -> Term:
@@ -80,7 +92,7 @@ def rebuild(term: Term, new: tuple[Term, ...]) -> Term:
     if isinstance(term, Over):
         if term.kind in ("sum", "prod"):
             return reduction(term.kind, term.indices, new[0])
-        return Over(term.kind, term.indices, new[0])
+        return Over(term.kind, term.indices, new[0], term.at)
     if isinstance(term, Bracket) and new:
         return bracket(term.relation, new[0])
     return term
@@ -104,6 +116,8 @@ def with_polys(node: Term, change: Callable[[Poly], Poly]) -> Term:
         return size_of(change(node.value))
     if isinstance(node, Bracket) and isinstance(node.operand, Poly):
         return bracket(node.relation, change(node.operand))
+    if isinstance(node, Over) and node.at:
+        return Over(node.kind, node.indices, node.body, tuple(map(change, node.at)))
     return node
 
 
@@ -151,7 +165,9 @@ def _substitute(term: Term, values: dict[Any, PolyLike], arriving: frozenset[Ind
                 if j is not i:
                     inner[i] = i_poly(j)
         body = _substitute(term.body, inner, arriving | frozenset(bound), inner_memo)
-        new = reduction(term.kind, tuple(bound), body) if term.kind in ("sum", "prod") else Over(term.kind, tuple(bound), body)
+        at = tuple(p.substitute(values) for p in term.at)
+        over = term.kind in ("sum", "prod")
+        new = reduction(term.kind, tuple(bound), body) if over else Over(term.kind, tuple(bound), body, at)
     elif term.children:
         new = rebuild(term, tuple(_substitute(k, values, arriving, memo) for k in term.children))
     else:
@@ -208,6 +224,6 @@ def freshen(term: Term, used: Iterable[Index]) -> Term:
                 bound.append(i)
         if not moves:
             return t
-        return Over(t.kind, tuple(bound), substitute(t.body, moves))
+        return Over(t.kind, tuple(bound), substitute(t.body, moves), t.at)
 
     return transform(term, change)

@@ -27,7 +27,7 @@ def factors(term: Term) -> tuple[Term, ...]:
 
 def polys(term: Term) -> tuple[Poly, ...]:
     """The integer expressions directly in a node: positions, a size, what a bracket compares."""
-    if isinstance(term, Ref):
+    if isinstance(term, (Ref, Over)):
         return term.at
     if isinstance(term, SizeOf):
         return (term.value,)

@@ -10,11 +10,11 @@ from derivcheck.notation.program.definitions import Definition
 from derivcheck.notation.terms.brackets import bracket
 from derivcheck.notation.terms.build import MINUS_ONE, add, coefficient, func, mul, number, power, ref, size_of
 from derivcheck.notation.terms.extremes import largest, smallest
-from derivcheck.notation.terms.nodes import Add, Mul, Number, Over, Pow, SizeOf, Term
+from derivcheck.notation.terms.nodes import MATRICES, Add, Mul, Number, Over, Pow, SizeOf, Term
 from derivcheck.notation.terms.substitute import product, summation
 from derivcheck.notation.text import limits
 from derivcheck.notation.text.positions import Env, Integers
-from derivcheck.notation.text.resolve import Resolver, SizeLink, index_key
+from derivcheck.notation.text.resolve import REDUCTIONS, Resolver, SizeLink, index_key
 from derivcheck.notation.text.syntax import (
     Application,
     At,
@@ -31,7 +31,6 @@ from derivcheck.notation.text.syntax import (
 )
 
 EXTREMES = {"max": largest, "min": smallest}
-REDUCTIONS = ("sum", "prod", "max", "min", "argmax", "argmin")
 
 
 class Reader(Integers):
@@ -153,7 +152,12 @@ class Reader(Integers):
             body = self.term(n.body, inner)
             if n.name == "sum":
                 return summation(bound, body)
-            return product(bound, body) if n.name == "prod" else Over(n.name, bound, body)
+            if n.name == "prod":
+                return product(bound, body)
+            if n.name in MATRICES and bound[0].size is not bound[1].size:
+                what = f"{n.name} of a matrix of {bound[0].size} rows and {bound[1].size} columns; expected a square one"
+                raise complaint(self.text, n.span, what)
+            return Over(n.name, bound, body, tuple(self.position(p, env) for p in n.places))
         found = self.poly(n, env)
         if found is not None:
             return size_of(found)
@@ -163,7 +167,7 @@ class Reader(Integers):
             raise self._beyond(n, f"expected indices and ':' as in {n.name}(i: x[i])")
         row = functions().get(n.name)
         if row is None:
-            near = get_close_matches(n.name, [*functions(), *REDUCTIONS], 1)
+            near = get_close_matches(n.name, [*functions(), *REDUCTIONS, *MATRICES], 1)
             raise complaint(
                 self.text,
                 n.span,

@@ -14,6 +14,7 @@ from difflib import get_close_matches
 from derivcheck.notation.functions.table import functions
 from derivcheck.notation.integers.polynomials import Index, Poly, size
 from derivcheck.notation.program.definitions import Input
+from derivcheck.notation.terms.nodes import MATRICES
 from derivcheck.notation.text.positions import Integers
 from derivcheck.notation.text.syntax import (
     Application,
@@ -32,6 +33,7 @@ from derivcheck.notation.text.syntax import (
     complaint,
 )
 
+REDUCTIONS = ("sum", "prod", "max", "min", "argmax", "argmin")
 _AFTER_LESS = "expected a size after '<'"
 _KEY = re.compile(r"(.+)_([1-9]\d*)$")
 
@@ -69,6 +71,13 @@ class SizeLink:
 
 
 Env = Mapping[str, SizeLink]
+
+
+def matrix_form(name: str) -> str:
+    """How a matrix is written, for who wrote it otherwise."""
+    if name not in MATRICES:
+        return f"{name} gives a number, which has no positions; expected no brackets after it"
+    return f"expected a matrix by its rows and columns, as in {name}(i, j: a[i, j]){'[p, q]' if MATRICES[name] else ''}"
 
 
 class Resolver:
@@ -183,9 +192,14 @@ class Resolver:
             for p in n.places:
                 self.walk(p, env, True)
         elif isinstance(n, Application) and n.body is not None:
-            if n.name not in ("sum", "prod", "max", "min", "argmax", "argmin"):
-                raise complaint(self.text, n.span, f"found {n.name}(…: …), expected sum, prod, max, min, argmax or argmin")
-            self.walk(n.body, self.bind(n.items, env, n.span), position)
+            if n.name not in (*REDUCTIONS, *MATRICES):
+                expected = f"sum, prod, max, min, argmax or argmin, or of a matrix {', '.join(MATRICES)}"
+                raise complaint(self.text, n.span, f"found {n.name}(…: …), expected {expected}")
+            inner = self.bind(n.items, env, n.span)
+            self.walk(n.body, inner, position)
+            self._matrix(n, inner, env)
+        elif isinstance(n, Application) and (n.places or n.name in MATRICES):
+            raise complaint(self.text, n.span, matrix_form(n.name))
         elif isinstance(n, Application) and n.name == "size":
             return
         elif isinstance(n, Application) and n.name in ("sum", "prod", "argmax", "argmin"):
@@ -195,6 +209,19 @@ class Resolver:
                 self._compared(n, env)
             for x in children(n):
                 self.walk(x, env, position)
+
+    def _matrix(self, n: Application, inner: Env, env: Env) -> None:
+        """The positions of ``inv(i, j: a[i, j])[p, q]``; rows, columns and positions alone are of one size."""
+        if n.name in MATRICES and len(n.items) != 2 or len(n.places) != MATRICES.get(n.name, 0):
+            raise complaint(self.text, n.span, matrix_form(n.name))
+        axes = [inner[_name(x)] for x in n.items]
+        if n.name in MATRICES and all(not a.explicit for a in axes):
+            self._join(axes[0], axes[1], Name(n.span, axes[0].key))
+        for place, axis in zip(n.places, axes):
+            self.walk(place, env, True)
+            alone = place.value if isinstance(place, Item) else place
+            if isinstance(alone, Name) and alone.name in env and not env[alone.name].explicit:
+                self._join(env[alone.name], axis, alone)
 
     def _compared(self, n: Compare, env: Env) -> None:
         """``[t[n] == v]`` with an index v: t, where nothing declares it, holds integers."""
@@ -212,7 +239,7 @@ class Resolver:
         if axes is None:
             if n.name in env:
                 raise complaint(self.text, n.span, f"{n.name} is an index here and takes no brackets")
-            if n.name in functions() or n.name in ("sum", "prod", "max", "min", "argmax", "argmin"):
+            if n.name in functions() or n.name in (*REDUCTIONS, *MATRICES):
                 raise complaint(self.text, n.span, f"{n.name} is a function: write {n.name}(…)")
             if self.closed and n.name in self.sizes:
                 raise complaint(self.text, n.span, f"{n.name} is a size and takes no brackets")

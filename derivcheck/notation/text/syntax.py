@@ -96,11 +96,12 @@ class Power(Piece):
 
 @dataclass(frozen=True, slots=True)
 class Application(Piece):
-    """``name(items)`` or, with a body, ``name(items: body)``."""
+    """``name(items)`` or, with a body, ``name(items: body)``; of a matrix, perhaps the element ``places`` of that."""
 
     name: str
     items: tuple[Piece, ...]
     body: Piece | None = None
+    places: tuple[Piece, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,6 +257,10 @@ def _build() -> Any:
             items = [x for x in c[1:] if isinstance(x, (Item, Star))]
             colon = any(isinstance(x, Token) and x.type == "COLON" for x in c)
             return Application(between(c[0], c[-1]), str(c[0]), tuple(items), c[-2] if colon else None)
+
+        def element(self, c: list[Any]) -> Piece:
+            call: Application = c[0]
+            return replace(call, span=between(call, c[1][-1]), places=tuple(c[1][:-1]))
 
         def bracket(self, c: list[Any]) -> Piece:
             return Compare(between(c[0], c[-1]), tuple(map(str, c[2:-1:2])), tuple(c[1:-1:2]))

@@ -29,7 +29,7 @@ from derivcheck.notation.integers.polynomials import Index, as_poly
 from derivcheck.notation.program.definitions import Definition
 from derivcheck.notation.program.program import Program
 from derivcheck.notation.program.recurrence import loop
-from derivcheck.notation.terms.nodes import Add, Bracket, Func, Mul, Number, Over, Pow, Ref, SizeOf, Term
+from derivcheck.notation.terms.nodes import MATRICES, Add, Bracket, Func, Mul, Number, Over, Pow, Ref, SizeOf, Term
 from derivcheck.notation.values.axes import OverIndices
 from derivcheck.notation.values.contract import contract
 from derivcheck.notation.values.float64 import Numpy
@@ -176,7 +176,7 @@ class Evaluation(Places):
             axes = self.union(p.axes for p in parts)
             return OverIndices(numbers.func(term.name, [self.align(p, axes) for p in parts]), axes)
         assert isinstance(term, Over)
-        return self.reduce(term)
+        return self.matrix(term) if term.kind in MATRICES else self.reduce(term)
 
     def addition(self, parts: Sequence[OverIndices]) -> OverIndices:
         """``a + b + …``."""
@@ -281,6 +281,28 @@ class Evaluation(Places):
         if term.kind in ("max", "min"):
             return OverIndices(self.numbers.extreme(term.kind, data, dims), kept)
         return OverIndices(self.numbers.integers(self.numbers.place(term.kind, data, dims)), kept)
+
+    def matrix(self, term: Over) -> OverIndices:
+        """What is made of a matrix, for each of the other indices; an element of it is read like that of a tensor."""
+        rows, columns = term.indices
+        if self.extent(rows) != self.extent(columns):
+            raise InputError(f"{term.kind} of a matrix of {self.extent(rows)} rows and {self.extent(columns)} columns")
+        whole = Over(term.kind, term.indices, term.body, tuple(map(as_poly, term.indices)) if term.at else ())
+        found = self.memo.get(whole)
+        if found is None:
+            body = self.value(term.body)
+            lead = tuple(i for i in body.axes if i not in term.indices)
+            axes = (*lead, rows, columns)
+            found = OverIndices(self.numbers.matrix(term.kind, self.spread(body, axes)), axes if term.at else lead)
+            self.memo[whole] = found
+        if whole is term:
+            return found
+        name = f"·{len(self.memo)}"  # of this element alone: what was found is kept
+        self.arrays[name] = found.data
+        try:
+            return self.read(Ref(name, (*map(as_poly, found.axes[:-2]), *term.at)))
+        finally:
+            del self.arrays[name]
 
     def total(self, term: Over) -> OverIndices:
         """``Σ``: a product under it is contracted pairwise, brackets select before anything is multiplied."""

@@ -12,6 +12,7 @@ import numpy as np
 from derivcheck.errors import UnsupportedOperation
 from derivcheck.notation.functions.table import functions
 from derivcheck.notation.integers.relations import holds
+from derivcheck.notation.values import matrices
 from derivcheck.notation.values.float64 import Numpy
 from derivcheck.notation.values.numbers import Mask, Whole
 
@@ -158,6 +159,9 @@ class Exact(Numpy):
             if keys[k] > keys[best] if kind == "max" else keys[k] < keys[best]:
                 best = k
         return best
+
+    def matrix(self, kind: str, a: Any) -> Any:
+        return matrices.eliminated(self, kind, a, strict=self.holes)
 
     def finite(self, a: Any) -> bool:
         return all(v is not None for v in a.ravel())

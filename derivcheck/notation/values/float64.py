@@ -11,6 +11,7 @@ import numpy as np
 from derivcheck.errors import InputError
 from derivcheck.notation.functions.float64 import numpy_function
 from derivcheck.notation.integers.relations import holds
+from derivcheck.notation.values import matrices
 from derivcheck.notation.values.numbers import Bools, Mask, Positions, Whole
 
 
@@ -135,6 +136,9 @@ class Numpy:
         kept = [k for k in range(a.ndim) if k not in dims]
         flat = a.transpose(*kept, *dims).reshape(*(a.shape[k] for k in kept), -1)
         return Whole(np.asarray(flat.argmax(-1) if kind == "argmax" else flat.argmin(-1), dtype=np.int64))
+
+    def matrix(self, kind: str, a: Any) -> Any:
+        return matrices.of_floats(kind, a, strict=self.holes)
 
     def finite(self, a: Any) -> bool:
         return bool(np.isfinite(a).all())

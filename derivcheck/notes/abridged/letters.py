@@ -155,7 +155,7 @@ class _Renaming:
                 taken = {(j.name, j.serial) for k, j in inner.items() if k not in t.indices or k in t.indices[: len(bound)]}
                 inner[i] = self._bound(i, length, t.body, taken)
                 bound.append(inner[i])
-            return Over(t.kind, tuple(bound), self.term(t.body, inner))
+            return Over(t.kind, tuple(bound), self.term(t.body, inner), tuple(_moved(p, env) for p in t.at))
         if t.children:
             return rebuild(t, tuple(self.term(k, env) for k in t.children))
         return with_polys(t, lambda p: _moved(p, env))

@@ -9,7 +9,7 @@ from derivcheck.notation.integers.atoms import Entry
 from derivcheck.notation.integers.polynomials import Atom, Index, Poly, as_poly
 from derivcheck.notation.program.definitions import Definition
 from derivcheck.notation.program.program import Program
-from derivcheck.notation.terms.nodes import Over, Ref, Term
+from derivcheck.notation.terms.nodes import MATRICES, Over, Ref, Term
 from derivcheck.notation.terms.substitute import substitute, transform, with_polys
 
 Axes = Mapping[str, tuple[int, ...]]
@@ -65,7 +65,7 @@ def _term(term: Term, axes: Axes) -> Term:
         t = with_polys(t, lambda p: _poly(p, axes))
         if isinstance(t, Ref) and t.name in axes:
             return Ref(t.name, tuple(t.at[k] for k in axes[t.name]))
-        if isinstance(t, Over) and not t.kind.startswith("arg"):
+        if isinstance(t, Over) and not t.kind.startswith("arg") and t.kind not in MATRICES:
             single = [i for i in t.indices if i.size.constant == 1]
             if single:
                 rest = tuple(i for i in t.indices if i not in single)

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 
+from derivcheck.derivation.cholesky import is_factor
 from derivcheck.derivation.sweep import adjoint
 from derivcheck.derivation.tidy import factored
 from derivcheck.errors import UnsupportedOperation
@@ -70,7 +71,7 @@ class _Writing:
         return replace(self.program, definitions=tuple(self.now.values()))
 
     def _may_go(self, d: Definition) -> bool:
-        if d.name in self.kept or d.recurrent or d.variable and not self._the_same(d):
+        if d.name in self.kept or d.recurrent or is_factor(d) or d.variable and not self._the_same(d):
             return False
         if self.limited and is_softmax(d.term):
             return False

@@ -68,6 +68,8 @@ class Teller:
 
     def gradient(self, d: Definition, closed: bool) -> list[Sentence]:
         """One gradient: the ways, the chain rule, how the lines change, and the formula."""
+        if d.name not in self.table.adjoint_of:
+            return self.between(d)
         of = self.table.adjoint_of[d.name]
         value = self.called(of, tuple(i_poly(i) for i in d.indices))
         found = ways(d, self.page, self.table)
@@ -97,6 +99,13 @@ class Teller:
             rights.append(text)
         told.append(Sentence(self.words["put"], (Formula(left, tuple(rights)),)))
         return [*told, *self.nothing(of, found)]
+
+    def between(self, d: Definition) -> list[Sentence]:
+        """A line on the way that is no gradient: of the adjoint of a Cholesky factor."""
+        line = Formula(self.w.head(d), (tuple(self.w.addends(without_upstream(d.term, self.table))),))
+        others = (x for x in self.page.adjoint.definitions if x.name not in self.page.forward.names)
+        first = next(x for x in others if x.name not in self.table.adjoint_of)
+        return [Sentence(self.words["between"] if d is first else "", (line,))]
 
     def nothing(self, of: str, found: list[Way]) -> list[Sentence]:
         """The lines that read the value, and through which nothing comes."""

@@ -21,6 +21,7 @@ ENGLISH = {
     "outside": "{value} is what comes out: {bar} is the derivative of {loss} in it, which what comes after hands back.",
     "slope": "Here {local}.",
     "put": "Put in:",
+    "between": "The derivative of a Cholesky factor takes lines of its own (Murray 2016):",
     "nothing": "{value} does not reach {loss}: its derivative is 0.",
 }
 CHINESE = {
@@ -42,6 +43,7 @@ CHINESE = {
     "outside": "{value} 是输出:损失 {loss} 对它的导数 {bar} 由后面的计算传回来。",
     "slope": "其中 {local}。",
     "put": "代入得:",
+    "between": "Cholesky 因子的导数分几步写出(Murray 2016):",
     "nothing": "{value} 不影响 {loss},导数为 0。",
 }
 WORDS = {"en": ENGLISH, "zh": CHINESE}

@@ -88,10 +88,13 @@ def steps(forward: Program, adjoint: Program) -> tuple[Step, ...]:
     first = first_number(page.forward, page.adjoint)
     lines, bars = {d.name: d for d in page.gradients}, bar_names(page.forward)
     of = {bar: name for name, bar in bar_names(forward).items()}
+    between = iter(d for d in page.gradients if d.name not in table.adjoint_of)  # the lines of a Cholesky factor's adjoint
     out = []
     for d in gradient_definitions(forward, adjoint):
-        name = of[d.name]
-        line = lines[bars[page.called.get(name, name)]]
+        name = of.get(d.name, d.name)
+        line = lines.get(bars[page.called.get(name, name)]) if d.name in of else next(between)
+        if line is None:  # the upstream gradient alone, which is written into what reads it
+            continue
         tex, plain = (gradient_formula(line, w, page) for w in (Latex(table, first), Unicode(table, first)))
         through = list(
             dict.fromkeys(
@@ -100,5 +103,6 @@ def steps(forward: Program, adjoint: Program) -> tuple[Step, ...]:
         )
         via = ", ".join(table[t].unicode() for t in through)
         rule = f"chain rule through {via}" if through else "derivative of the output" if d.paths else "no path reaches it"
+        rule = rule if d.name in of else "adjoint of a Cholesky factor"
         out.append(Step(name, d.name, rule, tex.line(), plain.line(), d))
     return tuple(out)

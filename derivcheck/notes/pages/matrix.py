@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
+from derivcheck.derivation.cholesky import half_of_diagonal
 from derivcheck.notation.integers.polynomials import Index, as_poly
 from derivcheck.notation.integers.relations import FLIPPED
 from derivcheck.notation.program.definitions import Definition
 from derivcheck.notation.terms.build import ONE, ZERO, add, mul, neg
-from derivcheck.notation.terms.nodes import Add, Bracket, Func, Mul, Number, Over, Pow, Ref, Term, is_negative
+from derivcheck.notation.terms.nodes import MATRICES, Add, Bracket, Func, Mul, Number, Over, Pow, Ref, Term, is_negative
 from derivcheck.notation.terms.walk import factors, refs, subterms
 from derivcheck.notes.abridged.abridge import Shown
 from derivcheck.notes.pages.formulas import further
@@ -21,6 +22,7 @@ from derivcheck.notes.pages.style import Style
 from derivcheck.notes.symbols.batch import batch_letters
 from derivcheck.notes.symbols.symbols import Symbols
 from derivcheck.notes.writing.extremes import chosen, with_positive_parts, with_sizes
+from derivcheck.notes.writing.matrices import upper_or_lower
 from derivcheck.notes.writing.pieces import pieces
 from derivcheck.notes.writing.steps import Formula, Passage, first_number, without_upstream
 from derivcheck.notes.writing.writer import PRODUCT, SUM, TermWriter
@@ -202,6 +204,8 @@ class Matrices:
         """A product of factors with indices, elementwise."""
         if len(args) == 1:
             return self._one(args[0], row, column)
+        if row is not None and column is not None and (masked := self._masked(args, row, column)) is not None:
+            return masked
         rows = [f for f in args if row is not None and self.free(f) == {row}]
         columns = [f for f in args if column is not None and self.free(f) == {column}]
         both = [f for f in args if f not in rows and f not in columns]
@@ -223,6 +227,18 @@ class Matrices:
             return _Text(text, _FACTOR)
         return self._elementwise(args, row, column)
 
+    def _masked(self, args: list[Term], row: Index, column: Index) -> _Text | None:
+        """One triangle of a matrix, or Φ of it: that with half of the diagonal."""
+        for f in args:
+            name = upper_or_lower(f, row, column)
+            if name == "tril" and any(isinstance(a, Ref) and a.name in self.table.lower for a in args):
+                return self._factors([a for a in args if a is not f], row, column)
+            name = rf"\operatorname{{{name}}}" if name else r"\Phi" if f is half_of_diagonal(row, column) else ""
+            inner = self._factors([a for a in args if a is not f], row, column) if name else None
+            if inner is not None:
+                return _Text(rf"{name}\left({inner.text}\right)", _WHOLE)
+        return None
+
     def _elementwise(self, args: list[Term], row: Index | None, column: Index | None) -> _Text | None:
         found = [self._one(f, row, column) for f in args]
         if not found or any(f is None for f in found):
@@ -239,6 +255,8 @@ class Matrices:
         """One factor as a matrix of rows and columns."""
         if isinstance(t, Ref):
             return self._reference(t, row, column)
+        if isinstance(t, Over) and t.kind in MATRICES:
+            return self._made_of_matrix(t, row, column)
         if isinstance(t, Over):
             return self._contraction(t, row, column)
         if isinstance(t, (Add, Mul)):
@@ -315,6 +333,22 @@ class Matrices:
             if at == (column,):
                 return _Text(turned(), _POSTFIX) if ones is None else _Text(rf"\mathbf{{1}} {turned()}", _FACTOR)
         return _Text(name) if not at else None
+
+    def _made_of_matrix(self, t: Over, row: Index | None, column: Index | None) -> _Text | None:
+        """An inverse or a factor, as it is or turned; a determinant."""
+        at = tuple(p.index for p in t.at)
+        if at not in ((), (row, column), (column, row)) or None in at:
+            return None
+        inner = self.matrix(t.body, *t.indices)
+        if inner is None:
+            return None
+        turned = r"^{\top}" if at and at != (row, column) else ""
+        if t.kind != "inv":
+            return _Text(self.w.matrices[t.kind].format(inner.text) + turned, _POSTFIX if turned else _WHOLE)
+        if inner.text.endswith(r"^{\top}") and inner.level == _POSTFIX:  # (Aᵀ)⁻¹
+            inner, turned = _Text(inner.text.removesuffix(r"^{\top}")), "" if turned else r"^{\top}"
+        base = inner.text if inner.level == _WHOLE and "^" not in inner.text else rf"\left({inner.text}\right)"
+        return _Text(f"{base}^{{-{turned[2:-1]}}}" if turned else f"{base}^{{-1}}", _POSTFIX)
 
     def _contraction(self, t: Over, row: Index | None, column: Index | None) -> _Text | None:
         """``Σ`` as a product of matrices, a sum of rows or columns, or a norm."""

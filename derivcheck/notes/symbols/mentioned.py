@@ -57,9 +57,8 @@ def _term(term: Term, found: Mentioned, seen: set[Poly]) -> None:
         elif isinstance(t, Over):
             for i in t.indices:
                 _index(i, found, seen)
-        else:
-            for q in polys(t):
-                _integers(q, found, seen)
+        for q in polys(t):
+            _integers(q, found, seen)
 
 
 def _index(i: Index, found: Mentioned, seen: set[Poly]) -> None:

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import chain, count
 
+from derivcheck.derivation.cholesky import is_factor
 from derivcheck.derivation.sweep import bar_names
 from derivcheck.notation.functions.table import functions
 from derivcheck.notation.integers.polynomials import Index, Poly
@@ -57,6 +58,7 @@ class Symbols:
         indices: the letter of an index.
         parameters: the forward's parameters.
         dims: the dimensions of every tensor.
+        lower: Cholesky factors, which are lower triangular.
     """
 
     of: dict[str, Symbol]
@@ -68,6 +70,7 @@ class Symbols:
     indices: dict[str, str] = field(default_factory=dict)
     parameters: frozenset[str] = frozenset()
     dims: Mapping[str, tuple[Poly, ...]] = field(default_factory=dict)
+    lower: frozenset[str] = frozenset()
 
     def __getitem__(self, name: str) -> Symbol:
         return self.of.get(name) or Symbol(name)
@@ -113,7 +116,8 @@ def symbols(forward: Program, adjoint: Program, style: str = "index") -> Symbols
         upstream_of[up] = out
     parameters = frozenset(a.name for a in forward.arguments if a.role == "parameter")
     dims = {n: p.dims(n) for p in (forward, adjoint) for n in p.names}
-    return Symbols(of, adjoint_of, upstream_of, scalar, loss, sizes, indices, parameters, dims)
+    lower = frozenset(d.name for d in (*forward.definitions, *adjoint.definitions) if is_factor(d))
+    return Symbols(of, adjoint_of, upstream_of, scalar, loss, sizes, indices, parameters, dims, lower)
 
 
 def _index_style(
@@ -125,7 +129,7 @@ def _index_style(
     of: dict[str, Symbol] = {}
     own = [n for n in ranks if n != hatted and (len(n) == 1 or n in GREEK)]
     for name in sorted(own, key=lambda n: len(n) > 1):
-        wish = Symbol(name, script=name == "L" and name in forward.outputs)
+        wish = Symbol(name, script=name == "L" and forward.scalar and name in forward.outputs)
         of[name] = looks.first(chain((wish,), plain(name)), ranks[name] > 0)
     sizes = {s: next(w for w in _numbered(s, f"{s}_size") if looks.take(size_looks(w))) for s in seen.sizes}
     indices: dict[str, str] = {}

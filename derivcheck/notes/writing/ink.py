@@ -60,6 +60,16 @@ class Latex(TermWriter):
     bracket = r"\left[{} {} {}\right]"
     runs = r", \quad {} = {}, \ldots, {}"
     relations = {"==": "=", "!=": r"\neq", ">=": r"\ge", ">": ">", "<": "<", "<=": r"\le"}
+    matrices = {
+        "inv": r"\left({}\right)",
+        "cholesky": r"\operatorname{{chol}}\left({}\right)",
+        "det": r"\det\left({}\right)",
+        "logdet": r"\log\det\left({}\right)",
+        "logabsdet": r"\log\left|\det\left({}\right)\right|",
+        "tril": r"\operatorname{{tril}}\left({}\right)",
+        "triu": r"\operatorname{{triu}}\left({}\right)",
+    }
+    elements_of = r"{},{} \mapsto {}"
 
     def fraction(self, above: str, below: str, simple: bool) -> Spelt:
         return rf"\frac{{{above}}}{{{below}}}", POWER
@@ -167,6 +177,16 @@ class Unicode(TermWriter):
     bracket = "[{} {} {}]"
     runs = "  ({1} ≤ {0} ≤ {2})"
     relations = {"==": "=", "!=": "≠", ">=": "≥", ">": ">", "<": "<", "<=": "≤"}
+    matrices = {
+        "inv": "{}",
+        "cholesky": "chol({})",
+        "det": "det({})",
+        "logdet": "log det({})",
+        "logabsdet": "log |det({})|",
+        "tril": "tril({})",
+        "triu": "triu({})",
+    }
+    elements_of = "{},{} ↦ {}"
 
     def fraction(self, above: str, below: str, simple: bool) -> Spelt:
         return f"{above}/{below if simple else f'({below})'}", PRODUCT

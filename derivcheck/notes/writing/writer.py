@@ -11,10 +11,11 @@ from derivcheck.notation.integers.polynomials import Atom, Index, Poly, Size, as
 from derivcheck.notation.integers.relations import FLIPPED
 from derivcheck.notation.program.definitions import Definition
 from derivcheck.notation.terms.build import add, neg, power
-from derivcheck.notation.terms.nodes import Add, Bracket, Func, Mul, Number, Over, Pow, Ref, SizeOf, Term, is_negative
+from derivcheck.notation.terms.nodes import MATRICES, Add, Bracket, Func, Mul, Number, Over, Pow, Ref, SizeOf, Term, is_negative
 from derivcheck.notes.symbols.symbol import Symbol
 from derivcheck.notes.symbols.symbols import Symbols
 from derivcheck.notes.writing.extremes import chosen, with_positive_parts, with_sizes
+from derivcheck.notes.writing.matrices import places, whole
 from derivcheck.notes.writing.multiplied import multiplied_out
 from derivcheck.notes.writing.norms import squares
 from derivcheck.notes.writing.ranges import told
@@ -24,6 +25,11 @@ from derivcheck.notes.writing.sides import sides
 SUM, PRODUCT, POWER, ATOM = range(4)
 WIDE = 420  # letters of LaTeX that are surely wider than a page
 Spelt = tuple[str, int]
+
+
+def _runs(t: Term) -> bool:
+    """Whether it is a Σ or its kin, which reaches as far as it can."""
+    return isinstance(t, Over) and t.kind not in MATRICES
 
 
 class BoundOver(NamedTuple):
@@ -75,6 +81,8 @@ class TermWriter:
     bracket: str  # Iverson's: left, relation, right
     relations: Mapping[str, str]
     runs: str  # how far an index runs: it, the first, the last, how many
+    matrices: Mapping[str, str]  # what is made of a matrix; of an inverse, what stands around it
+    elements_of: str  # a matrix by row, column and element
 
     def fraction(self, above: str, below: str, simple: bool) -> Spelt:
         """A quotient; ``simple`` where what stands below is one factor."""
@@ -244,10 +252,27 @@ class TermWriter:
         if isinstance(t, Func):
             return self.function(t.name, [self.term(a) for a in t.args])
         assert isinstance(t, Over)
+        if t.kind in MATRICES:
+            return self._made_of_matrix(t)
         bounds = [
             BoundOver(self.index(i), *self._range(i.size), not self.lengths or told(i, t.body, self.lengths)) for i in t.indices
         ]
         return self.big(t.kind, bounds, self.term(t.body, PRODUCT)), PRODUCT
+
+    def _made_of_matrix(self, t: Over) -> Spelt:
+        """An element of an inverse or a factor, or a determinant."""
+        found = whole(t)
+        if found is None:
+            i, j = map(self.index, t.indices)
+            symbol = self.wrapped.format(self.elements_of.format(i, j, self.term(t.body)))
+        else:
+            symbol = self.place(found.name, found.lead)
+            known = found.part == "tril" and found.name in self.symbols.lower
+            symbol = self.matrices[found.part].format(symbol) if found.part and not known else symbol
+        text = self.matrices[t.kind].format(self.raise_to(symbol, "-1") if t.kind == "inv" else symbol)
+        shift = self.first if self.elements else 0
+        subscripts = [self.poly(p + shift if p.constant is not None else p) for p in places(t)]
+        return self.placed(text, subscripts, []), ATOM
 
     def ref_level(self, t: Ref) -> int:
         """How tightly a reference binds as a base of powers."""
@@ -337,7 +362,7 @@ class TermWriter:
         else:
             parts = [*front, *texts]
             text = self.joined(parts) or "1"
-            level = PRODUCT if len(parts) > 1 or any(isinstance(a, Over) for a in above) else POWER if texts else ATOM
+            level = PRODUCT if len(parts) > 1 or any(map(_runs, above)) else POWER if texts else ATOM
         return sign + text, SUM if sign else level
 
     def _at_sizes(self, p: Poly) -> Poly:
@@ -348,9 +373,9 @@ class TermWriter:
         return self.times.join(parts)
 
     def _factor(self, t: Term, last: bool) -> str:
-        if isinstance(t, Over) and not last:
+        if _runs(t) and not last:
             return self.wrapped.format(self.term(t))
-        return self.term(t, PRODUCT if isinstance(t, Over) else POWER)
+        return self.term(t, PRODUCT if _runs(t) else POWER)
 
     def _may_end(self, t: Term, below: list[Term]) -> bool:
         """Whether Σ or its kin needs no brackets at the end: a stroke after a product divides what is multiplied."""
@@ -358,7 +383,7 @@ class TermWriter:
 
     def _rank(self, t: Term) -> int:
         """Numbers first, then derivatives, parameters, the rest; Σ last."""
-        if isinstance(t, Over):
+        if _runs(t):
             return 5
         base = t.base if isinstance(t, Pow) else t
         if isinstance(base, Ref):

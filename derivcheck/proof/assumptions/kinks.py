@@ -18,7 +18,7 @@ from derivcheck.notation.functions.table import functions
 from derivcheck.notation.integers.polynomials import Poly
 from derivcheck.notation.program.definitions import Definition
 from derivcheck.notation.program.domains import above_zero
-from derivcheck.notation.terms.nodes import Bracket, Func, Number, Over, Pow, Ref, Term
+from derivcheck.notation.terms.nodes import MATRICES, Bracket, Func, Number, Over, Pow, Ref, Term
 from derivcheck.notation.terms.walk import subterms
 from derivcheck.proof.assumptions.identical import apart, identically_zero
 from derivcheck.proof.assumptions.kink_text import kink_text, named, without_places
@@ -153,7 +153,7 @@ def _smooth(t: Term, names: set[str], known: Mapping[str, Definition]) -> bool:
     if isinstance(t, Bracket):
         return isinstance(t.operand, Poly)
     if isinstance(t, Over):
-        return t.kind in ("sum", "prod")
+        return t.kind in ("sum", "prod", *MATRICES)  # analytic where they are defined
     if isinstance(t, Pow):
         e = t.exponent
         return isinstance(e, Number) and e.value.denominator == 1 or above_zero(t.base, known)

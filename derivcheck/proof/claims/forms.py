@@ -80,7 +80,7 @@ class Forms:
     def over(self, name: str, indices: tuple[Index, ...]) -> Expression:
         """A definition or an input, over the given indices."""
         if name not in self.sides.definitions:
-            return self.context.one(Element, name, tuple(i_poly(i) for i in indices))
+            return self.context.element(name, tuple(i_poly(i) for i in indices))
         return self.reindexed(self.form(name), self.sides.definitions[name].indices, indices)
 
     def reindexed(self, u: Expression, old: tuple[Index, ...], new: tuple[Index, ...]) -> Expression:

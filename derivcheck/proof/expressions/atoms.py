@@ -15,6 +15,7 @@ equal sums are one atom.  Each kind of atom is a class:
     Apply       tanh(u), log(u)
     Sigma       Σ of a monomial, one connected component
     Reduction   Π, max, min, argmax, argmin of an expression
+    MatrixAtom      det(A) or inv(A)[p, q] of the matrix with an expression as its element
 """
 
 from __future__ import annotations
@@ -167,6 +168,15 @@ class Element(ProofAtom):
 
     def __repr__(self) -> str:
         return f"{self.name}[{', '.join(map(str, self.at))}]" if self.at else self.name
+
+
+@dataclass(frozen=True, eq=False, repr=False, slots=True)
+class SymmetricElement(Element):
+    """An element of a tensor of symmetric matrices: its last two positions have no order, and are sorted."""
+
+    def _signature(self, colours: Colours) -> int:
+        places = [poly_signature(p, colours) for p in self.at]
+        return hash((word(f"symmetric {self.name}"), *places[:-2], sum(places[-2:])))
 
 
 @dataclass(frozen=True, eq=False, repr=False, slots=True)
@@ -346,6 +356,38 @@ class Reduction(ProofAtom):
 
     def __repr__(self) -> str:
         return f"{self.kind}({_bound(self.bound)}: {_lettered(expression_text(dict(self.terms)), self.bound)})"
+
+
+@dataclass(frozen=True, eq=False, repr=False, slots=True)
+class MatrixAtom(ProofAtom):
+    """A determinant, or the element ``at`` of an inverse or a Cholesky factor; ``bound`` are row and column of the matrix."""
+
+    kind: str
+    bound: tuple[Index, Index]
+    terms: Frozen
+    at: tuple[Poly, ...]
+
+    def positions(self) -> tuple[Poly, ...]:
+        return self.at
+
+    def inside(self) -> Iterable[Monomial]:
+        return (m for m, _ in self.terms)
+
+    def binds(self) -> tuple[Index, ...]:
+        return self.bound
+
+    def _signature(self, colours: Colours) -> int:
+        rows, columns = (word("row"), word("column"))
+        inner = expression_signature(self.terms, {**colours, self.bound[0]: rows, self.bound[1]: columns})
+        other = expression_signature(self.terms, {**colours, self.bound[0]: columns, self.bound[1]: rows})
+        places = [poly_signature(p, colours) for p in self.at]
+        same = inner == other and self.kind == "inv"  # of a symmetric matrix the positions have no order
+        return hash((word(f"matrix {self.kind}"), inner, sum(places) if same else hash(tuple(places))))
+
+    def __repr__(self) -> str:
+        body = _lettered(expression_text(dict(self.terms)), self.bound)
+        at = f"[{', '.join(map(str, self.at))}]" if self.at else ""
+        return f"{self.kind}({_bound(self.bound)}: {body}){at}"
 
 
 def _with_entries(p: Poly) -> Iterator[Poly]:

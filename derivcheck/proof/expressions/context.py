@@ -13,7 +13,17 @@ from typing import Any, ParamSpec, Protocol, TypeVar
 from derivcheck.notation.integers.atoms import Entry
 from derivcheck.notation.integers.bounds import nonnegative
 from derivcheck.notation.integers.polynomials import Index, Poly, PolyLike, i_poly
-from derivcheck.proof.expressions.atoms import EVERYWHERE, Base, Element, Expression, Frozen, Monomial, ProofAtom, Rational
+from derivcheck.proof.expressions.atoms import (
+    EVERYWHERE,
+    Base,
+    Element,
+    Expression,
+    Frozen,
+    Monomial,
+    ProofAtom,
+    Rational,
+    SymmetricElement,
+)
 from derivcheck.proof.expressions.polynomials import frozen, of_atom
 
 P = ParamSpec("P")
@@ -66,6 +76,8 @@ class Rules:
         substituted: a monomial with indices replaced.
         summed: Σ of an expression over some indices.
         reduced: Π or an extreme of an expression.
+        made_of_matrix: an element of an inverse or a factor, or a determinant.
+        in_sums: identities between matrices, each tried on the product under a Σ.
         by_definition: a scalar function written through others.
     """
 
@@ -74,6 +86,8 @@ class Rules:
     substituted: Callable[[Context, Monomial, Mapping[Index, PolyLike]], Expression]
     summed: Callable[[Context, Sequence[Index], Expression], Expression]
     reduced: Callable[[Context, str, Sequence[Index], Expression], Expression]
+    made_of_matrix: Callable[[Context, str, Sequence[Index], Expression, Sequence[Poly]], Expression]
+    in_sums: tuple[Callable[[Context, list[Index], Monomial], Expression | None], ...]
     by_definition: Callable[[Context, str, list[Expression]], Expression]
 
 
@@ -110,12 +124,14 @@ class Facts:
         kinds: the kind of each tensor that is not of real numbers: ``bool`` or ``int``.
         kinks: which comparisons are kinks; None: none is.
         domain: what the forward is defined for; None: nothing is known of it.
+        symmetric: tensors of matrices that the forward takes to be symmetric.
     """
 
     below: Mapping[str, Poly] = field(default_factory=dict)
     kinds: Mapping[str, str] = field(default_factory=dict)
     kinks: HasKinks | None = None
     domain: HasDomain | None = None
+    symmetric: frozenset[str] = frozenset()
 
 
 NOTHING_KNOWN = Facts()
@@ -180,6 +196,13 @@ class Context:
     def one(self, kind: Callable[P, A], *data: P.args, **named: P.kwargs) -> Expression:
         """The atom as an expression."""
         return of_atom(self.atom(kind, *data, **named))
+
+    def element(self, name: str, at: tuple[Poly, ...]) -> Expression:
+        """An element of a tensor; of symmetric matrices, which way round is no matter."""
+        if name not in self.facts.symmetric or len(at) < 2:
+            return self.one(Element, name, at)
+        self.assume(f"{name} is symmetric")
+        return self.one(SymmetricElement, name, (*at[:-2], *sorted(at[-2:], key=str)))
 
     def temporary(self, size: PolyLike) -> Index:
         """A new index that stands nowhere else."""

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from derivcheck.notation.integers.polynomials import Index, i_poly
-from derivcheck.proof.expressions.atoms import LEVEL, Equal, Expression, Monomial, Sigma, unlimited
+from derivcheck.proof.expressions.atoms import LEVEL, UNIT, Equal, Expression, Least, Monomial, ProofAtom, Sigma, unlimited
 from derivcheck.proof.expressions.context import Context, Unreduced
 from derivcheck.proof.expressions.labelling import canonical_order
-from derivcheck.proof.expressions.polynomials import add_into, free_of, height_of
-from derivcheck.proof.expressions.signatures import factor_parts
-from derivcheck.proof.normal_form.brackets import SPLIT_AT_MOST, solve
+from derivcheck.proof.expressions.polynomials import add_into, free_of, height_of, minus, of_atom
+from derivcheck.proof.expressions.signatures import factor_parts, refined
+from derivcheck.proof.normal_form.brackets import SPLIT_AT_MOST, solve, split
 from derivcheck.proof.normal_form.products import of_poly, times
 from derivcheck.proof.normal_form.substitution import substituted
 
@@ -18,6 +18,7 @@ from derivcheck.proof.normal_form.substitution import substituted
 def finished(context: Context, bound: list[Index], m: Monomial) -> Expression:
     """A component that is spelled as it is kept."""
     found = _in_whole_sizes(context, bound, m)
+    found = _in_one_order(context, bound, m) if found is None else found
     return closed(context, bound, m) if found is None else found
 
 
@@ -41,6 +42,38 @@ def _in_whole_sizes(context: Context, here: list[Index], m: Monomial) -> Express
             add_into(total, context.rules.summed(context, rest, substituted(context, m, {i: place})), 1 if c > 0 else -1)
         return total
     return None
+
+
+def _in_one_order(context: Context, here: list[Index], m: Monomial) -> Expression | None:
+    """``Σ [i ≥ j]·f = Σ f − Σ [j > i]·f``: of two bound indices that the other factors tell apart, one is named first."""
+    if not context.mode.ranges:
+        return None
+    pairs = {a: found for a, _ in m if (found := _compared(a, here)) is not None}
+    colours = refined(here, factor_parts((a, e) for a, e in m if a not in pairs), {}) if pairs else {}
+    for a, (i, j) in pairs.items():
+        rest = m - {(a, 1)}
+        if i.size is not j.size or colours[i] == colours[j]:
+            continue
+        assert isinstance(a, Least)
+        if colours[i] < colours[j]:
+            spelled = split(context, a.poly)
+        else:
+            context.used("[p >= 0] = 1 - [-p-1 >= 0]")
+            spelled = minus({UNIT: 1}, split(context, -a.poly - 1))
+        if spelled != of_atom(a):
+            return context.rules.summed(context, here, times(context, spelled, {rest: 1}))
+    return None
+
+
+def _compared(a: ProofAtom, here: Sequence[Index]) -> tuple[Index, Index] | None:
+    """``(i, j)`` of ``[i − j + c ≥ 0]``, both bound."""
+    if not isinstance(a, Least) or len(a.free) != 2 or not a.free <= frozenset(here):
+        return None
+    slopes = {i: found[0] for i in a.free if (found := a.poly.linear_in(i)) is not None}
+    above, below = ([i for i, c in slopes.items() if c == s] for s in (1, -1))
+    if len(above) != 1 or len(below) != 1 or (a.poly - i_poly(above[0]) + i_poly(below[0])).constant is None:
+        return None
+    return above[0], below[0]
 
 
 def closed(context: Context, bound: Sequence[Index], m: Monomial) -> Expression:

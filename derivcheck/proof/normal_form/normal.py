@@ -12,11 +12,11 @@ from time import perf_counter
 
 from derivcheck.derivation.scalar import meaning
 from derivcheck.notation.integers.polynomials import Index, Poly, as_poly, i_poly
-from derivcheck.notation.terms.nodes import Add, Bracket, Func, Mul, Number, Over, Pow, Ref, SizeOf, Term
-from derivcheck.proof.expressions.atoms import EVERYWHERE, UNIT, Element, Expression
+from derivcheck.notation.terms.nodes import MATRICES, Add, Bracket, Func, Mul, Number, Over, Pow, Ref, SizeOf, Term
+from derivcheck.proof.expressions.atoms import EVERYWHERE, UNIT, Expression
 from derivcheck.proof.expressions.context import NOTHING_KNOWN, PLAIN, Context, Facts, Mode, Rules, Unreduced
 from derivcheck.proof.expressions.polynomials import add_into, constant, minus, number, plain, scaled
-from derivcheck.proof.normal_form import brackets, elementary, powers, reductions, substitution, sums
+from derivcheck.proof.normal_form import brackets, elementary, matrices, powers, reductions, substitution, sums
 from derivcheck.proof.normal_form.products import of_poly, product, times
 
 
@@ -45,7 +45,7 @@ def _of_term(context: Context, t: Term) -> Expression:
     if isinstance(t, SizeOf):
         return of_poly(context, t.value)
     if isinstance(t, Ref):
-        return context.one(Element, t.name, t.at)
+        return context.element(t.name, t.at)
     if isinstance(t, Add):
         total: Expression = {}
         for a in t.args:
@@ -102,6 +102,8 @@ def _complement(u: Expression) -> Expression:
 def _over(context: Context, t: Over) -> Expression:
     """A sum or another reduction of a term."""
     body = of_term(context, t.body)
+    if t.kind in MATRICES:
+        return matrices.made_of(context, t.kind, t.indices, body, t.at)
     if t.kind != "sum":
         return reductions.reduced(context, t.kind, t.indices, body)
     bound: list[Index] = []
@@ -133,6 +135,8 @@ RULES = Rules(
     substituted=substitution.substituted,
     summed=sums.summed,
     reduced=reductions.reduced,
+    made_of_matrix=matrices.made_of,
+    in_sums=(matrices.contracted, matrices.factors_met, matrices.triangular),
     by_definition=_by_definition,
 )
 

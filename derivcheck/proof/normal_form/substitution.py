@@ -16,6 +16,7 @@ from derivcheck.proof.expressions.atoms import (
     Exp,
     Expression,
     Least,
+    MatrixAtom,
     Monomial,
     ProofAtom,
     Rational,
@@ -137,7 +138,7 @@ class Substitution:
             return self.single[a]
         at = tuple(self.place(p) for p in a.at)
         meant = self._meant(a.name, at)
-        return self.context.one(Element, a.name, at) if meant is None else meant
+        return self.context.element(a.name, at) if meant is None else meant
 
     def _meant(self, name: str, at: tuple[Poly, ...]) -> Expression | None:
         """What stands for an element, where its tensor is written out."""
@@ -159,6 +160,10 @@ class Substitution:
         if isinstance(a, Reduction):
             new, inner = self._within(a.bound)
             return context.rules.reduced(context, a.kind, new, inner.expression(dict(a.terms)))
+        if isinstance(a, MatrixAtom):
+            new, inner = self._within(a.bound)
+            at = tuple(map(self.place, a.at))
+            return context.rules.made_of_matrix(context, a.kind, new, inner.expression(dict(a.terms)), at)
         assert isinstance(a, Root), a
         return of_atom(a)
 

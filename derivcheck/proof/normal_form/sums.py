@@ -7,7 +7,18 @@ from math import ceil
 
 from derivcheck.notation.integers.bounds import sloped
 from derivcheck.notation.integers.polynomials import Index, Poly
-from derivcheck.proof.expressions.atoms import UNIT, Equal, Expression, Least, Monomial, ProofAtom, Rational, Sigma, unlimited
+from derivcheck.proof.expressions.atoms import (
+    UNIT,
+    Equal,
+    Expression,
+    Least,
+    MatrixAtom,
+    Monomial,
+    ProofAtom,
+    Rational,
+    Sigma,
+    unlimited,
+)
 from derivcheck.proof.expressions.context import Context, Unreduced
 from derivcheck.proof.expressions.polynomials import add_into, free_of, single
 from derivcheck.proof.normal_form import brackets, quotient_digits
@@ -78,6 +89,10 @@ def _inner(context: Context, here: list[Index], m: Monomial) -> Expression:
         found = step(context, here, m)
         if found is not None:
             return found
+    if any(isinstance(a, MatrixAtom) for a, _ in m):
+        for identity in context.rules.in_sums:
+            if (found := identity(context, here, m)) is not None:
+                return found
     parts = _components(here, m)
     if len(parts) > 1:
         context.used("Σ_i Σ_j f(i)·g(j) = Σ f · Σ g")

@@ -15,7 +15,7 @@ import numpy as np
 
 from derivcheck.errors import DerivcheckError
 from derivcheck.notation.program.program import Program
-from derivcheck.notation.terms.nodes import Bracket, Over, Term
+from derivcheck.notation.terms.nodes import MATRICES, Bracket, Over, Term
 from derivcheck.notation.terms.walk import subterms
 from derivcheck.notation.values.evaluator import evaluate
 from derivcheck.notation.values.exact import Exact
@@ -52,7 +52,7 @@ def compared(program: Program, claims: Sequence[Claim], seconds: float = 0.6, ma
         if len(found) == len(claims):
             break
     for sizes in (*tried[:1], *tried[-1:]) if still_open() and perf_counter() < end else ():  # what float64 does not show
-        for draw in (Draw(), Draw(False, far, masks)):
+        for draw in (Draw(), Draw(False, far, masks=masks)):
             point = sample(program, sizes, 5, draw)
             if point is not None and not writes_astray(program, point):
                 examples = {c.name: lasting(program, c, point) for c in still_open()}
@@ -135,7 +135,10 @@ def _far_apart(program: Program, c: Claim, point: Point, at: tuple[int, ...]) ->
 def _compares(program: Program) -> bool:
     """Whether real numbers are compared in it."""
     return any(
-        isinstance(t, Bracket) and isinstance(t.operand, Term) or isinstance(t, Over) and t.kind not in ("sum", "prod")
+        isinstance(t, Bracket)
+        and isinstance(t.operand, Term)
+        or isinstance(t, Over)
+        and t.kind not in ("sum", "prod", *MATRICES)
         for d in program.definitions
         for t in subterms(d.term)
     )

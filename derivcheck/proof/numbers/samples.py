@@ -16,6 +16,7 @@ from derivcheck.notation.integers.atoms import Entry
 from derivcheck.notation.integers.polynomials import Atom, Poly, Size
 from derivcheck.notation.program.definitions import Input
 from derivcheck.notation.program.program import Program
+from derivcheck.notation.program.symmetric import has, taken_of
 from derivcheck.notation.terms.nodes import Add, Bracket, Number, SizeOf
 from derivcheck.notation.terms.walk import subterms
 from derivcheck.notation.values.evaluator import evaluate
@@ -35,11 +36,13 @@ class Draw:
     Attributes:
         positive: real numbers are above 0.
         stretch: how many times larger they are than usual.
+        definite: matrices are symmetric and positive definite.
         masks: inputs some of whose elements are 0, or one of ``held``.
     """
 
     positive: bool = False
     stretch: int | Fraction = 1
+    definite: bool = False
     masks: frozenset[str] = frozenset()
     held: tuple[int, ...] = (0,)
 
@@ -56,12 +59,18 @@ class Point:
 def draws(stretch: int = 1, masks: Iterable[str] = (), held: tuple[int, ...] = (0,)) -> list[Draw]:
     """Numbers of both signs, and until all of the forward is defined: positive ones, those below 1/2, those above 1."""
     signs = ((False, stretch), (True, stretch), (True, Fraction(1, 3)), (True, 4))
-    return [Draw(positive, wide, frozenset(masks), held) for positive, wide in signs]
+    return [Draw(positive, wide, masks=frozenset(masks), held=held) for positive, wide in signs]
 
 
 def points(program: Program, sizes: Mapping[str, int], seed: int, every: Iterable[Draw]) -> Iterator[Point]:
-    """Small rational inputs of those sizes, drawn in these ways; none where a dimension would not be positive."""
-    for draw in every:
+    """Small rational inputs of those sizes, drawn in these ways; none where a dimension would not be positive.
+
+    Where a Cholesky factor or the logarithm of a determinant is taken, at last with definite matrices.
+    """
+    ways = list(every)
+    if has(program, "cholesky", "logdet"):
+        ways += [replace(ways[0], definite=True)]
+    for draw in ways:
         point = sample(program, sizes, seed, draw)
         if point is None:
             return
@@ -72,6 +81,7 @@ def sample(program: Program, sizes: Mapping[str, int], seed: int, draw: Draw) ->
     """Small rational inputs of those sizes; None where a dimension would not be positive."""
     rng = random.Random(seed)
     out: dict[str, Any] = {}
+    symmetric, positive = taken_of(program, "cholesky"), taken_of(program, "logdet")
     for place, a in enumerate(program.arguments):
         shape = tuple(p.at(sizes) for p in a.dims)
         if any(n < 1 for n in shape) or np.prod(shape, dtype=float) > ELEMENTS:
@@ -82,8 +92,26 @@ def sample(program: Program, sizes: Mapping[str, int], seed: int, draw: Draw) ->
             if a.name in draw.masks:
                 at = np.array([rng.random() < 0.4 for _ in range(drawn.size)], dtype=bool).reshape(shape)
                 drawn[at] = [Fraction(rng.choice(draw.held)) for _ in range(int(at.sum()))]
+            if len(shape) > 1 and shape[-1] == shape[-2]:
+                drawn = _definite(drawn) if a.name in symmetric or draw.definite else drawn
+                drawn = _turned(drawn) if a.name in positive else drawn
         out[a.name] = drawn
     return Point(sizes, out, draw.masks)
+
+
+def _definite(drawn: Any) -> Any:
+    """Symmetric positive definite matrices of rational numbers, as large as those drawn."""
+    n = drawn.shape[-1]
+    size = sum((abs(v) for v in drawn.ravel()), Fraction(0)) / max(drawn.size, 1) or Fraction(1)
+    eye = np.array([[Fraction(int(i == j)) for j in range(n)] for i in range(n)], dtype=object)
+    return (drawn @ drawn.swapaxes(-1, -2)) / (n * size) + eye * size / 2
+
+
+def _turned(drawn: Any) -> Any:
+    """Matrices of positive determinant: the first row of the others with another sign."""
+    negative = np.linalg.det(drawn.astype(float)) < 0
+    signs = np.where(negative[..., None, None] & (np.arange(drawn.shape[-1]) == 0)[:, None], -1, 1)
+    return drawn * signs
 
 
 def beside(point: Point) -> Point:
