@@ -62,11 +62,11 @@ class SystemSolution(NamedTuple):
     inverse: Over
     of: Index
     left: bool
-    term: Term
+    term: Over
 
     def slope(self, rows: Index, columns: Index, d: Definition) -> Term:
         """``∂x[p] / ∂A[rows, columns] = −A⁻¹[p, rows]·x[columns]``."""
-        x = ref(d.name, *d.indices) if d.term is self.term and self.of in d.indices else self.term
+        x: Term = ref(d.name, *d.indices) if d.term is self.term and self.of in d.indices else self.term
         other, own = (columns, rows) if self.left else (rows, columns)
         x = substitute(freshen(x, (rows, columns)), {self.of: i_poly(other)})
         at = (i_poly(self.of), i_poly(own)) if self.left else (i_poly(own), i_poly(self.of))

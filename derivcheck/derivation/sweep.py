@@ -302,7 +302,7 @@ def _walk(
                 t.kind, "a gradient would have to flow through an extreme; refer to its witness", d.place
             )
         if (solved := matrices.solution(t, active)) is not None:
-            _walk_solution(d, t, solved, cotangent, bound, active, found)
+            _walk_solution(d, solved, cotangent, bound, active, found)
             return
         over = _freshened(d, t, cotangent, bound)
         local = cotangent if t.kind == "sum" else mul(cotangent, _others(over))
@@ -320,7 +320,6 @@ def _freshened(d: Definition, t: Over, cotangent: Term, bound: tuple[Index, ...]
 
 def _walk_solution(
     d: Definition,
-    t: Over,
     solved: matrices.SystemSolution,
     cotangent: Term,
     bound: tuple[Index, ...],
@@ -331,9 +330,11 @@ def _walk_solution(
     over = _freshened(d, solved.inverse, cotangent, bound)
     rows, columns = over.indices
     _walk(d, over.body, mul(cotangent, solved.slope(rows, columns, d)), bound + over.indices, active, found)
-    inner = _freshened(d, t, cotangent, bound)
+    inner = _freshened(d, solved.term, cotangent, bound)
+    again = matrices.solution(inner, active)
+    assert again is not None
     for k, a in enumerate(inner.body.children):
-        if t.body.children[k] is not solved.inverse and not a.names.isdisjoint(active) and not isinstance(a, Bracket):
+        if a is not again.inverse and not a.names.isdisjoint(active) and not isinstance(a, Bracket):
             _walk(d, a, mul(cotangent, derivative(inner.body, k)), bound + inner.indices, active, found)
 
 

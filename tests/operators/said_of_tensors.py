@@ -32,8 +32,12 @@ FILLED = (
         every=True,
     ),
     Filled(
-        ("linalg_det", "det"), ("ones", "saturated", "ties"), "gradient", "the cofactors of a singular matrix; torch gives 0"
+        ("linalg_det", "det", "linalg_slogdet", "slogdet", "logdet"),
+        (),
+        "raises",
+        "condition: the matrix is not singular; the gradient of ours raises, torch gives 0, infinities or no number",
     ),
+    Filled(("cholesky_solve",), (), "raises", "a factor with zeros on its diagonal: the gradient of ours raises"),
     Filled(("cholesky_solve", "cholesky_inverse"), (), "gradient", "condition: the factor is triangular"),
     Filled(
         ("linalg_inv_ex", "linalg_solve_ex", "linalg_cholesky_ex"),

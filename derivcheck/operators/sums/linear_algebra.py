@@ -171,24 +171,38 @@ def solve_ex(b: Builder, A: Value, B: Value, *, left: bool = True, check_errors:
     return _solve(b, A, B, left), _no_error(b, A)
 
 
-def _triangle(element: Element, lower: bool, unit: bool) -> Element:
-    """The elements of one triangle, 0 elsewhere; ``unit``: its diagonal counts as ones."""
+class _Triangle(NamedTuple):
+    """How a triangular system reads its matrix.
 
-    def inside(i: Index, j: Index) -> Term:
-        below = i_poly(i) - i_poly(j) if lower else i_poly(j) - i_poly(i)
-        part = mul(bracket(">=", below - 1 if unit else below), element(i, j))
-        return add(part, bracket("==", i_poly(i) - i_poly(j))) if unit else part
+    Attributes:
+        unit: the diagonal counts as ones.
+        left: ``A·x = b``, else ``x·A = b``.
+        turned: of the transposed matrix; ``upper`` is that of what is solved.
+    """
 
-    return inside
+    upper: bool
+    unit: bool
+    left: bool = True
+    turned: bool = False
+
+    def of(self, element: Element) -> Element:
+        """The elements of the triangle, 0 elsewhere."""
+
+        def inside(i: Index, j: Index) -> Term:
+            below = i_poly(j) - i_poly(i) if self.upper else i_poly(i) - i_poly(j)
+            part = mul(bracket(">=", below - 1 if self.unit else below), element(i, j))
+            return add(part, bracket("==", i_poly(i) - i_poly(j))) if self.unit else part
+
+        return inside
 
 
-def _triangular(b: Builder, a: Value, right: Value, upper: bool, unit: bool, left: bool = True, turned: bool = False) -> Value:
-    """``x`` of a triangular system; ``turned``: of the transposed matrix."""
+def _triangular(b: Builder, a: Value, right: Value, triangle: _Triangle) -> Value:
+    """``x`` of a triangular system."""
 
     def element(n: Sequence[Position]) -> Element:
-        return _triangle(_elements(a, spread(a.dims[:-2], n), turned), not upper, unit)
+        return triangle.of(_elements(a, spread(a.dims[:-2], n), triangle.turned))
 
-    return _solved(b, _Matrices(a.dims, element), right, left, 2)
+    return _solved(b, _Matrices(a.dims, element), right, triangle.left, 2)
 
 
 @row(
@@ -210,7 +224,7 @@ def solve_triangular(
     b: Builder, input: Value, B: Value, *, upper: bool, left: bool = True, unitriangular: bool = False
 ) -> Value:
     """x[*n, p, c] = sum(k: inv(i, j: [j >= i]*A[*n, i, j])[p, k]*b[*n, k, c])"""
-    return _triangular(b, input, B, upper, unitriangular, left)
+    return _triangular(b, input, B, _Triangle(upper, unitriangular, left))
 
 
 @row(
@@ -228,7 +242,7 @@ def triangular_solve(
     b: Builder, input: Value, A: Value, upper: bool = True, transpose: bool = False, unitriangular: bool = False
 ) -> tuple[Value, Value]:
     """x[*n, p, c] = sum(k: inv(i, j: [j >= i]*A[*n, i, j])[p, k]*b[*n, k, c]), and the triangle"""
-    x = _triangular(b, A, input, upper != transpose, unitriangular, turned=transpose)
+    x = _triangular(b, A, input, _Triangle(upper != transpose, unitriangular, turned=transpose))
     at = b.indices(b.dims(A.dims, 1))
     return x, b.give(at, A[at], 1)
 

@@ -15,7 +15,7 @@ equal sums are one atom.  Each kind of atom is a class:
     Apply       tanh(u), log(u)
     Sigma       Σ of a monomial, one connected component
     Reduction   Π, max, min, argmax, argmin of an expression
-    MatrixAtom      det(A) or inv(A)[p, q] of the matrix with an expression as its element
+    MatrixAtom  det(A) or inv(A)[p, q] of the matrix with an expression as its element
 """
 
 from __future__ import annotations

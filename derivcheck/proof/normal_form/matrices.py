@@ -64,16 +64,15 @@ def made_of(context: Context, kind: str, bound: Sequence[Index], body: Expressio
         return found
     if kind in ("inv", "det") and (found := _of_product(context, kind, bound, body, at)) is not None:
         return found
-    names = _names(rows, columns, body)
-    one = _kept(context, kind, rows, columns, body, at, names)
+    one = _kept(context, kind, rows, columns, body, at)
     if kind == "cholesky":  # of the symmetric part
         both = scaled(plus(body, _swapped(context, body, rows, columns)), _HALF)
-        one = _kept(context, kind, rows, columns, both, at, names)
+        one = _kept(context, kind, rows, columns, both, at)
         return of_atom(one)
-    other = _kept(context, kind, rows, columns, _swapped(context, body, rows, columns), at[::-1], names)
+    other = _kept(context, kind, rows, columns, _swapped(context, body, rows, columns), at[::-1])
     if one.terms == other.terms:  # symmetric: the positions have no order
         at = sorted(at, key=str)
-        return of_atom(_kept(context, kind, rows, columns, body, at, names))
+        return of_atom(_kept(context, kind, rows, columns, body, at))
     return of_atom(min(one, other, key=lambda a: expression_signature(a.terms, {a.bound[0]: 3, a.bound[1]: 5})))
 
 
@@ -83,9 +82,8 @@ def _names(rows: Index, columns: Index, body: Expression) -> tuple[Index, Index]
     return Index("#", rows.size, level), Index("#", columns.size, level + 1)
 
 
-def _kept(
-    context: Context, kind: str, rows: Index, columns: Index, body: Expression, at: Sequence[Poly], names: tuple[Index, Index]
-) -> MatrixAtom:
+def _kept(context: Context, kind: str, rows: Index, columns: Index, body: Expression, at: Sequence[Poly]) -> MatrixAtom:
+    names = _names(rows, columns, body)
     renamed = moved(context, body, {rows: i_poly(names[0]), columns: i_poly(names[1])})
     return context.atom(MatrixAtom, kind, names, frozen(renamed), tuple(at))
 
@@ -262,7 +260,7 @@ class _Wanted(NamedTuple):
         """The factors of one monomial of the matrix among others, whatever its column and its bound indices are called."""
         row, column = self.bound if self.side == 0 else self.bound[::-1]
         pattern, extra = _open(self.context, lead)
-        search = _Search(self.context, {column, *extra}, here)
+        search = _FactorSearch(self.context, {column, *extra}, here)
         for moves, left in search.all(sorted(pattern, key=lambda f: row not in f[0].free), list(rest), {row: i_poly(self.k)}):
             place = moves.get(column)
             inner = [moves[i].index for i in extra if i in moves]
@@ -298,7 +296,7 @@ def _open(context: Context, m: Monomial) -> tuple[Factors, list[Index]]:
     return factors, bound
 
 
-class _Search(NamedTuple):
+class _FactorSearch(NamedTuple):
     """A search for factors up to some open indices."""
 
     context: Context
