@@ -239,7 +239,7 @@ class _Wanted(NamedTuple):
         """The sum of the inverse times these factors, where the matrix is among them."""
         context = self.context
         terms = self.terms
-        lead = min((t for t in terms if any(not isinstance(a, Equal) for a, _ in t)), key=_size, default=None)
+        lead = min((t for t in terms if not any(isinstance(a, Equal) for a, _ in t)), key=_size, default=None)
         if lead is None:
             return None
         find = self._found(lead, here, rest)
@@ -277,7 +277,7 @@ class _Wanted(NamedTuple):
 
 
 def _size(m: Monomial) -> tuple[int, int]:
-    return -sum(not isinstance(a, Equal) for a, _ in m), expression_signature([(m, 1)], {})
+    return -len(m), expression_signature([(m, 1)], {})
 
 
 def _open(context: Context, m: Monomial) -> tuple[Factors, list[Index]]:
