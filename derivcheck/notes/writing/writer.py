@@ -379,7 +379,7 @@ class TermWriter:
 
     def _may_end(self, t: Term, below: list[Term]) -> bool:
         """Whether Σ or its kin needs no brackets at the end: a stroke after a product divides what is multiplied."""
-        return not (self.slashed and below and isinstance(t, Over) and t.kind != "sum")
+        return not (self.slashed and below and isinstance(t, Over) and t.kind not in ("sum", *MATRICES))
 
     def _rank(self, t: Term) -> int:
         """Numbers first, then derivatives, parameters, the rest; Σ last."""
