@@ -7,7 +7,7 @@ import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from types import FrameType
 from typing import Any
 
@@ -16,12 +16,14 @@ import numpy as np
 from derivcheck.diagnosis.repair.change import Change, Place, clipped
 from derivcheck.diagnosis.repair.coefficients import readings
 from derivcheck.diagnosis.repair.comparing import Gap, Hit, hits
+from derivcheck.diagnosis.repair.describing import described
 from derivcheck.diagnosis.repair.edits.reader import variables
 from derivcheck.diagnosis.repair.forward import of_forward
 from derivcheck.diagnosis.repair.pieces import CodePiece
 from derivcheck.diagnosis.repair.pool import PoolPart, grown, of_integers, of_maxima, parts, shallow
 from derivcheck.diagnosis.repair.spots import RepairSpot, Spots
 from derivcheck.diagnosis.repair.subject import Backward
+from derivcheck.diagnosis.wording import code_of
 
 DOZEN = 14  # new nodes of syntax that a fix may have
 BEST = 12  # candidates of a place that are run
@@ -61,6 +63,13 @@ class Missing:
         self.backward, self.pieces, self.spots = backward, pieces, spots
         self.locals, self.ran = run_of(backward, pieces)
         self._pools: dict[tuple[str, ...], tuple[list[PoolPart], list[PoolPart]]] = {}
+
+    @cached_property
+    def _written(self) -> set[str]:
+        """The names in the forward's code."""
+        program = self.backward.d.program
+        code = " ".join(c for d in program.definitions if (c := code_of(d, program)) is not None)
+        return {*re.findall(r"[A-Za-z_]\w*", code), *program.inputs}
 
     @property
     def numbers(self) -> set[tuple[str, int]]:
@@ -115,6 +124,7 @@ class Missing:
         sizes = self.backward.benches[0].sizes
         ranked = sorted(hits(gap, first if deep else [], second), key=lambda h: h.cost)
         read: dict[str, list[tuple[str, str, float]]] = {}
+        own = self._written | set(re.findall(r"[A-Za-z_]\w*", piece.text))
         accepted = 0
         for hit in ranked[:EXAMINED]:
             if hit.form == "place" and hit.parts[0].inner == inner:  # itself, times something
@@ -127,7 +137,7 @@ class Missing:
                 if hit.form == "addend" and hit.parts[0].inner == inner and len(hit.parts) == 1:
                     continue  # a factor that comes as an addend
                 new = written(hit, inner, spelling)
-                words = described(hit, clipped(text), said)
+                words = described(hit, clipped(text), said, own)
                 if new is not None and _grown(text, new) <= DOZEN and not (_foreign(hit) and _other(text, new)):
                     found.append(Change(piece, _placed(piece, node, new), words, hit.cost + cost, node.lineno))
                     accepted += 1
@@ -241,38 +251,6 @@ def written(hit: Hit, inner: str, coefficient: str) -> str | None:
     if hit.form == "one":
         return f"1 {'-' if minus else '+'} {product} * {inner}{plain}"
     return None
-
-
-def described(hit: Hit, text: str, coefficient: str) -> str:
-    """What is missing, in words."""
-    product = " * ".join(p.inner for p in hit.parts)
-    known = next((p.words for p in hit.parts if p.words), "")
-    known = f" ({known})" if known else ""
-    plain = coefficient.removeprefix("-")
-    times = "" if plain == "1" else f", {plain if hit.form == 'addend' else coefficient} times"
-    sign = ", with the sign turned" if coefficient.startswith("-") and hit.form != "addend" else ""
-    if hit.form == "branch":
-        return f"`{text}` holds where `{hit.parts[0].text}`, and `{hit.parts[1].text}` elsewhere: the mask is missing"
-    if hit.form == "square":
-        return f"a square is missing at `{text}`{times}"
-    if hit.form == "one":
-        return f"`1 +` and the factor `{product}`{known} are missing at `{text}`{times}{sign}"
-    if hit.form == "factor" and product == text and coefficient == "1":
-        return f"a square is missing at `{text}`"
-    if hit.form == "factor" and not product:
-        if coefficient == "-1":
-            return f"`{text}` has the wrong sign"
-        return f"the factor {coefficient} is missing at `{text}`"
-    if hit.form == "factor":
-        return f"the factor `{product}`{known} is missing at `{text}`{times}{sign}"
-    if hit.form == "divisor":
-        return f"`{text}` has to be divided by `{product}`{known}{times}{sign}"
-    if hit.form == "place":
-        return f"`{text}` stands where `{product}`{known} is meant{times}{sign}"
-    if hit.form == "share":
-        return f"the addend `{text} * {product}`{known} is missing beside `{text}`{times}{sign}"
-    minus = "-" if coefficient.startswith("-") else ""
-    return f"the addend `{minus}{product}`{known} is missing beside `{text}`{times}"
 
 
 def _foreign(hit: Hit) -> bool:

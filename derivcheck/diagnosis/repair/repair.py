@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import linecache
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -20,12 +20,13 @@ from derivcheck.diagnosis.repair.fix import Edit, Fix, edits_of, tidied
 from derivcheck.diagnosis.repair.missing import Missing
 from derivcheck.diagnosis.repair.pieces import CodePiece, pieces_of
 from derivcheck.diagnosis.repair.proving import proved
+from derivcheck.diagnosis.repair.searching import RepairSearch, Whole
 from derivcheck.diagnosis.repair.source_piece import SourcePiece
 from derivcheck.diagnosis.repair.spots import RepairSpot, Spots
 from derivcheck.diagnosis.repair.subject import Backward
 from derivcheck.diagnosis.repair.texts.changes import text_changes
 from derivcheck.diagnosis.repair.texts.tree import TreePiece
-from derivcheck.diagnosis.repair.trying import running, together, tried
+from derivcheck.diagnosis.repair.trying import running
 from derivcheck.display import file_name
 from derivcheck.notation.program.definitions import Definition
 from derivcheck.notation.program.program import Program
@@ -38,9 +39,6 @@ FIX_SECONDS = 5.0
 ALIKE = 0.5  # how much dearer a fix may be whose line is told, too
 LATE = 0.5  # what is mended where it is returned is rather mended where it is computed
 CHEAP, USUAL = 1.65, 2.05  # edits up to this cost are tried before anything dearer is made
-
-
-Whole = tuple[tuple[Change, ...], tuple[Bench, ...]]  # edits that make all right, and the data that confirm it
 
 
 @dataclass(frozen=True)
@@ -86,9 +84,7 @@ class Repair:
 
     def __init__(self, backward: Backward) -> None:
         self.backward = backward
-        self._known: tuple[list[Whole], bool] | None = None
         self._alone: dict[str, list[RepairSpot]] = {}
-        self._mends: dict[tuple[int, int, str], frozenset[str]] = {}  # of edits that are made together, what each makes right
 
     # -- asked for -----------------------------------------------------------------
     @property
@@ -194,50 +190,46 @@ class Repair:
             self._alone[name] = self._spots_of([name])
         return self._alone[name]
 
-    def _groups(self, end: float) -> Iterator[list[Change]]:
+    @cached_property
+    def _search(self) -> RepairSearch:
         """The edits to try, those first that are cheapest to make and to find."""
-        near, far = self._edits
-        yield [*(c for c in far if c.cost <= LIKELY), *(c for c in near if c.cost <= CHEAP)]
-        yield [*(c for c in near if CHEAP < c.cost <= USUAL), *self._missing(end, False)]
-        yield [c for c in far if LIKELY < c.cost <= USUAL]
-        yield [
-            *(c for c in near if c.cost > USUAL),
-            *self._missing(clock() + 0.6 * (end - clock()), True),
-        ]
-        yield [c for c in far if c.cost > USUAL]
 
-    def _search(self, end: float) -> tuple[list[Whole], bool]:
-        """Fixes, cheapest first, and whether all was tried."""
-        backward = self.backward
-        if not backward.benches or not backward.names or not self.pieces:
-            return [], True
-        whole: list[Whole] = []
-        parts: list[tuple[frozenset[str], Change]] = []
-        ended = True
-        for k, group in enumerate(self._groups(end)):
-            found = tried(backward, sorted(group, key=lambda c: c.cost), end)
-            whole += [((c,), b) for c, b in found.whole]
-            parts += found.parts
-            ended = found.ended and (bool(whole) or clock() <= end)
-            if not whole and (k > 1 or not ended):  # one edit that is usual is better than two
-                self._mends = {(id(c.piece), c.line, c.words): names for names, c in parts}
-                whole = together(backward, parts)
-            if whole or not ended:
-                break
-        right = self._spots.derived_lines
-        kept = [w for w in whole if not any(_touches(c, right) for c in w[0])] or whole  # what is right stays
-        return sorted(kept, key=lambda w: (sum(c.cost + LATE * _is_late(c) for c in w[0]), -_width(w[0]))), ended
+        def usual(end: float) -> list[Change]:
+            return [*(c for c in self._edits[0] if CHEAP < c.cost <= USUAL), *self._missing(end, False)]
 
-    def _searched(self, end: float) -> list[Whole]:
-        """The search, not made again where it has come to an end."""
-        if self._known is None or not (self._known[0] or self._known[1]):
+        def rare(end: float) -> list[Change]:
+            missing = self._missing(clock() + 0.6 * (end - clock()), True)
+            return [*(c for c in self._edits[0] if c.cost > USUAL), *missing]
+
+        groups = (
+            lambda _: [*(c for c in self._edits[1] if c.cost <= LIKELY), *(c for c in self._edits[0] if c.cost <= CHEAP)],
+            usual,
+            lambda _: [c for c in self._edits[1] if LIKELY < c.cost <= USUAL],
+            rare,
+            lambda _: [c for c in self._edits[1] if c.cost > USUAL],
+        )
+        return RepairSearch(self.backward, groups)
+
+    def _searched(self, end: float, join: bool = True) -> list[Whole]:
+        """Fixes, cheapest first; the search goes on where it has not come to an end."""
+        backward, search = self.backward, self._search
+        if backward.benches and backward.names and self.pieces:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 try:
-                    self._known = self._search(end)
+                    search.run(end, join)
                 except Exception:  # a help for the reader: the lines may be known all the same
-                    self._known = [], True
-        return self._known[0]
+                    search.ended = True
+        return self._known_fixes
+
+    @property
+    def _known_fixes(self) -> list[Whole]:
+        whole = self._search.whole
+        if not whole:
+            return []
+        right = self._spots.derived_lines
+        kept = [w for w in whole if not any(_touches(c, right) for c in w[0])] or whole  # what is right stays
+        return sorted(kept, key=lambda w: (sum(c.cost + LATE * _is_late(c) for c in w[0]), -_width(w[0])))
 
     def _fix(self, end: float) -> Fix | None:
         """The cheapest edit that holds, with one alternative where another holds and stands on other lines."""
@@ -273,14 +265,10 @@ class Repair:
         """The lines, where they are looked for before a fix is known."""
         if not self.backward.benches or not self.backward.names:
             return ()
-        self._searched(clock() + LINE_SECONDS)
+        self._searched(clock() + LINE_SECONDS, join=False)
         if not self._known_fixes:  # only a fix tells for sure: another line may do as well
             self._searched(clock() + (MORE_SECONDS if self._good else FIX_SECONDS))
         return self._of_fix() or self._alone_lines()
-
-    @property
-    def _known_fixes(self) -> list[Whole]:
-        return self._known[0] if self._known is not None else []
 
     def _of_fix(self) -> tuple[Line, ...]:
         """The lines of the fixes that are known: the cheapest, and another one that is as cheap."""
@@ -291,7 +279,7 @@ class Repair:
                 for e in _wrong_lines(edits_of(tidy)):
                     here = {(e.file, e.line + k) for k in range(e.old.count("\n") + 1)}
                     own = [c for c in tidy if _touches(c, here)]
-                    mends = [self._mends.get((id(c.piece), c.line, c.words)) for c in own]
+                    mends = [self._search.mends.get((id(c.piece), c.line, c.words)) for c in own]
                     names = tuple(n for n in self.backward.names if any(m is None or n in m for m in mends))
                     words = "; ".join(dict.fromkeys(c.words for c in own))
                     simple = all(c.cost <= USUAL for c in own)

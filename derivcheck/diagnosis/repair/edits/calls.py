@@ -90,7 +90,7 @@ def call(r: EditReader, node: ast.Call) -> Edits:
     if name in ("var", "std") and not any(k.arg in ("unbiased", "correction") for k in node.keywords):
         end = r.piece.span(node)[1] - 1
         comma = ", " if node.args or node.keywords else ""
-        words = f"`{said}` divides by one less than the number of elements: `unbiased=False` is meant"
+        words = f"`{said}` divides by one less than the number of elements, and should by their number"
         yield [((end, end), f"{comma}unbiased=False")], words, 1.5
     yield from _order(r, node)
     yield from _repeated(r, node, name)
@@ -172,7 +172,8 @@ def _function(r: EditReader, node: ast.Call, old: str, new: str) -> str:
         return f"`{said}` is a mean where a sum is meant: it is divided by a size too many"
     if (old, new) == ("sum", "mean"):
         return f"`{said}` is a sum where a mean is meant: the mean's divisor is missing"
-    return f"`{old}` stands where `{new}` is meant, in `{said}`"
+    known = new in r.piece.text
+    return f"`{old}` stands where {f'`{new}`' if known else new.strip('_').replace('_', '-')} is meant, in `{said}`"
 
 
 def einsum(r: EditReader, node: ast.Constant) -> Edits:
