@@ -25,7 +25,7 @@ unit: .venv/.tests
 	OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} $(BIN)/pytest -n $(WORKERS) -q
 
 # Everything in benchmarks/ but the coverage and what needs other projects, one after the other.
-BENCHMARKS := $(filter-out __init__ coverage suites liger kernels kernel_domains kernel_numbers memory timing,$(basename $(notdir $(wildcard benchmarks/*.py))))
+BENCHMARKS := $(filter-out __init__ coverage large_table suites liger kernels kernel_domains kernel_numbers memory timing,$(basename $(notdir $(wildcard benchmarks/*.py))))
 bench: .venv/.tests
 	@for b in $(BENCHMARKS); do echo "== $$b"; $(BIN)/python -m benchmarks.$$b || exit 1; done
 

@@ -18,6 +18,7 @@ import typer
 
 from derivcheck import __version__
 from derivcheck.cli.asked import CheckedOn, CheckShown, Fixing, Source, TargetPair
+from derivcheck.cli.loading import begin, load
 from derivcheck.cli.spelling import sentence, spelled
 from derivcheck.cli.status import BAD_INPUT, HOLDS, UNDECIDED, WRONG
 from derivcheck.errors import DerivcheckError, GradientMismatch, RunInterrupted, UnverifiedGradientError
@@ -117,10 +118,11 @@ Force = Annotated[bool, _option("Also overwrite files that derivcheck did not wr
 @app.command("run")
 @_exits
 def run(
-    data: Annotated[Path | None, _option("A CSV with a header row; default a noisy line.", "FILE.csv")] = None,
+    data: Annotated[Path | None, _option("A CSV with a header row, or Parquet; default a noisy line.", "FILE")] = None,
     target: Annotated[list[str] | None, _option("A column to predict; repeatable.", "COLUMN")] = None,
     feature: Annotated[list[str] | None, _option("A column to predict from; default the rest.", "COLUMN")] = None,
     sep: Annotated[str, _option("What stands between the cells of the CSV; 'tab' for tabs.", "TEXT")] = ",",
+    decimal: Annotated[Literal[".", ","], _option("The decimal point of the CSV.")] = ".",
     standardize: Annotated[
         bool, _option("Bring features to mean 0 and deviation 1.", None, "--standardize/--no-standardize")
     ] = False,
@@ -143,6 +145,8 @@ def run(
 
     Example: derivcheck run --data linnerud.csv --target Weight --target Waist --standardize --epochs 500
     """
+    begin(f"derivcheck run: {'a noisy line, y = 2x + 1' if data is None else data}")
+    load()
     from derivcheck.cli.outcome import Settings  # torch is loaded when a command runs
     from derivcheck.cli.run import main_job  # and so is what it runs
 
@@ -152,6 +156,7 @@ def run(
             tuple(target or ()),
             tuple(feature or ()),
             sep,
+            decimal,
             standardize,
             epochs,
             lr,
@@ -180,6 +185,7 @@ def derive(
 
     Example: derivcheck derive 'torch.nn:Linear(3, 2)' --loss torch.nn:MSELoss
     """
+    load()
     from derivcheck.cli.commands import show_derivation  # torch is loaded when a command runs
 
     return show_derivation(Source(target, loss, dims, const or [], wrt or []))
@@ -201,6 +207,7 @@ def code(
 
     Example: derivcheck code layers.py:rms_norm --dims 'x: N C; w: C' --const eps=1e-5 --out rms_norm_grad.py
     """
+    load()
     from derivcheck.cli.commands import show_code  # torch is loaded when a command runs
 
     return show_code(Source(target, loss, dims, const or [], wrt or []), out, force)
@@ -238,6 +245,7 @@ def check(
 
     Example: derivcheck check layers.py:forward --backward layers.py:backward --dims 'x: N in; W: out in'
     """
+    load()
     from derivcheck.cli.check import run_check  # torch is loaded when a command runs
 
     return run_check(
@@ -267,6 +275,7 @@ def prove(
 
     Example: derivcheck prove layers.py:forward layers.py:backward --dims 'x: N in; W: out in'
     """
+    load()
     from derivcheck.cli.commands import run_proof  # torch is loaded when a command runs
 
     claim = TargetPair(target, backward, dims, where, const or [], wrt or [])
@@ -300,6 +309,7 @@ def notes(
 
     Example: derivcheck notes 'torch.nn:Linear(2, 1)' --loss torch.nn:MSELoss --style matrix --out linear.md
     """
+    load()
     from derivcheck.cli.commands import write_explanation, write_notes  # torch is loaded when a command runs
     from derivcheck.cli.inputs import read_sizes  # and so is what reads its options
 
@@ -330,6 +340,7 @@ def audit(
 
     Example: derivcheck audit train.py --html audit.html -- --epochs 1
     """
+    load()
     from derivcheck.cli.audit import run_audit  # torch is loaded when a command runs
 
     return run_audit(script or [], module, steps, html, allow or [], seed, json, force)

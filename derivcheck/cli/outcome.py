@@ -23,6 +23,7 @@ class Settings:
     targets: tuple[str, ...] = ()
     features: tuple[str, ...] = ()
     sep: str = ","
+    decimal: str = "."
     standardize: bool = False
     epochs: int = 50
     lr: float = 0.1

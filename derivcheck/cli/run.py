@@ -7,7 +7,7 @@ import json
 import math
 import platform
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -25,6 +25,7 @@ from derivcheck.cli.target import files_of, load_target
 from derivcheck.derived import Derivation
 from derivcheck.errors import InputError, UnverifiedGradientError
 from derivcheck.files import REPORT, Outputs, digest, marked, usable_folder, written_by_us
+from derivcheck.training.csv_file import CsvFormat
 from derivcheck.training.data import Table, read_table
 from derivcheck.training.device import choose_device
 from derivcheck.training.group import Group, launched
@@ -33,6 +34,8 @@ from derivcheck.training.plan import Plan, RunOptions, prepare
 from derivcheck.training.plots import fit_png, fonts, loss_png
 from derivcheck.training.train import train
 
+LARGE, BATCH = 200_000, 4096  # rows beyond which a step does not take all of them, but so many
+ROWS = 1 << 18  # of the table that are looked at together
 FILES = (REPORT, "fit.png", "loss.png", "derivation.md", "derivation.tex", "gradients.py", "history.csv")
 
 
@@ -63,7 +66,11 @@ def _job(settings: Settings, force: bool, group: Group) -> int:
     model = nn.Linear(table.x.shape[1], table.y.shape[1], dtype=dtype)
     gradient: str | Callable[..., Any] = own or settings.gradient
 
-    options = RunOptions(settings.lr, settings.epochs, settings.batch_size, place, gradient)
+    size = settings.batch_size
+    if size is None and len(table.x) > LARGE:
+        size = BATCH
+        screen.note(f"{len(table.x):,} rows are taken in batches of {BATCH}; --batch-size N says otherwise")
+    options = RunOptions(settings.lr, settings.epochs, size, place, gradient)
     x, y = (_own_rows(t, group) for t in (table.x, table.y))
     plan = prepare(copy.deepcopy(model), nn.MSELoss(), x, y, options)
     derivation = plan.setting.derivation
@@ -115,7 +122,8 @@ def _read(settings: Settings) -> list[Path]:
 def _data(settings: Settings, dtype: torch.dtype) -> tuple[Table, Fit | None]:
     """The CSV, or the tutorial's line: 100 points on [0, 1], w = 2, b = 1, noise 0.1."""
     if settings.data is not None:
-        return read_table(settings.data, settings.targets, settings.features, settings.standardize, dtype, settings.sep), None
+        format = CsvFormat(settings.sep, settings.decimal)
+        return read_table(settings.data, settings.targets, settings.features, settings.standardize, dtype, format), None
     if settings.targets or settings.features or settings.standardize:
         raise InputError("--target, --feature and --standardize go with --data FILE.csv")
     generator = torch.Generator().manual_seed(settings.seed)
@@ -127,10 +135,20 @@ def _data(settings: Settings, dtype: torch.dtype) -> tuple[Table, Fit | None]:
 
 def least_squares(x: torch.Tensor, y: torch.Tensor) -> tuple[Fit, float]:
     """Weight and bias of least loss by torch.linalg.lstsq in float64 (the shortest where there are many), and that loss."""
-    x, y = x.double().cpu(), y.double().cpu()
-    with_one = torch.cat([x, torch.ones(len(x), 1, dtype=torch.float64)], 1)
-    solution = torch.linalg.lstsq(with_one, y, driver="gelsd").solution
-    return (solution[:-1].mT.contiguous(), solution[-1]), float((with_one @ solution - y).square().mean())
+    kept = torch.empty(0, x.shape[1] + 1 + y.shape[1], dtype=torch.float64)
+    for block in _blocks(x, y):  # of each block the triangle is kept, which has the same least squares as its rows
+        both = torch.cat([kept, block])
+        kept = torch.linalg.qr(both, mode="r").R if len(both) > both.shape[1] else both
+    n = x.shape[1] + 1
+    solution = torch.linalg.lstsq(kept[:, :n], kept[:, n:], driver="gelsd").solution
+    total = sum(float((block[:, :n] @ solution - block[:, n:]).square().sum()) for block in _blocks(x, y))
+    return (solution[:-1].mT.contiguous(), solution[-1]), total / y.numel()
+
+
+def _blocks(x: torch.Tensor, y: torch.Tensor) -> Iterator[torch.Tensor]:
+    """Rows (x, 1, y) in float64, a block in memory at a time."""
+    for a, b in zip(torch.split(x, ROWS), torch.split(y, ROWS)):
+        yield torch.cat([a.double().cpu(), torch.ones(len(a), 1, dtype=torch.float64), b.double().cpu()], 1)
 
 
 def _train(
@@ -174,8 +192,7 @@ def _train(
             histories[_label(g, o)] = h
             fits[_label(g, o)] = (h.parameters["weight"].cpu(), h.parameters["bias"].cpu())
     best, floor = least_squares(table.x, table.y)
-    everything = (t.to(plan.x.device) for t in (table.x, table.y))
-    return Outcome(table, true, best, floor, histories, fits, plan.contraction(settings.lr, *everything))
+    return Outcome(table, true, best, floor, histories, fits, plan.contraction(settings.lr, table.x, table.y, ROWS))
 
 
 def _label(gradient: Any, optimizer: str) -> str:

@@ -35,6 +35,10 @@ class Screen:
         self.console.print(str(derivation), markup=False)
         self.console.print("\n" + shape_text(derivation.program, derivation.adjoint, sizes), markup=False)
 
+    def note(self, text: str) -> None:
+        """A sentence on how the run goes."""
+        self.console.print(text, markup=False)
+
     def code(self, source: str) -> None:
         """The generated function; the file around it (its docstring, its errors) is written, not shown."""
         self._head("2  The generated torch code (gradients.py)")
@@ -124,12 +128,17 @@ def explanation(outcome: Outcome, settings: Settings, differ: Mapping[str, float
             f"{differ['losses']:.2g} in the losses."
         ]
     lines += [f"Note: {note}." for h in (run,) for note in h.notes]
+    if own_units(outcome, settings):
+        lines.append(
+            "The columns are in their own units, which makes the loss a narrow valley; --standardize brings them to one scale."
+        )
     if outcome.true is not None:
         lines.append(f"Why do {run.epochs} epochs not reach (2, 1)?")
     if outcome.contraction is not None:
         lines.append(str(outcome.contraction))
         if run.batch_size < len(outcome.table.x):
             lines.append("That is for steps over all rows; a run in batches takes several per epoch, each with its own noise.")
+    lines += [line for line in (_adam(outcome, settings),) if line]
     if outcome.true is not None:
         lines.append(
             f"More epochs end at least squares, which is {_distance(outcome.best, outcome.true):.2g} from (2, 1): "
@@ -138,6 +147,36 @@ def explanation(outcome: Outcome, settings: Settings, differ: Mapping[str, float
     if outcome.table.scaling is not None:
         lines.append("w and b are for the standardized features; report.json has them in the file's units as well.")
     return ["\n" + line if k else line for k, line in enumerate(lines)]
+
+
+NARROW = 0.999  # of the slowest direction's error left by an epoch: a thousand epochs leave a third
+
+
+def own_units(outcome: Outcome, settings: Settings) -> bool:
+    """Whether the scales of the columns are what keeps a run from least squares."""
+    raw = settings.data is not None and outcome.table.scaling is None
+    diverged = next(iter(outcome.histories.values())).diverged is not None
+    return raw and (diverged or outcome.contraction is not None and outcome.contraction.slowest > NARROW)
+
+
+def _adam(outcome: Outcome, settings: Settings) -> str:
+    """Why the run with Adam ended far from least squares, where it did: its steps are about lr long, whatever the slope."""
+    label, run = next(((n, h) for n, h in outcome.histories.items() if h.optimizer == "adam"), ("", None))
+    if run is None or run.diverged or not run.losses:
+        return ""
+    best, found = (torch.cat([t.reshape(-1).double() for t in fit]) for fit in (outcome.best, outcome.fits[label]))
+    far = float((found - best).abs().max())
+    if run.final_loss <= 1.5 * outcome.floor or far <= 0.1 * float(best.abs().max()):
+        return ""
+    steps = run.epochs * -(-len(outcome.table.x) // run.batch_size)
+    most = run.lr * steps
+    if far <= 0.1 * most:
+        return f"Adam is not done after {steps:,} steps of {run.lr:g}: a parameter is {far:.3g} off. More epochs reach it."
+    scale = ", or --standardize" if settings.data is not None and outcome.table.scaling is None else ""
+    return (
+        f"Adam is far from done: a step moves a parameter by about lr, so {steps:,} steps of {run.lr:g} go {most:.3g} at most, "
+        f"and {far:.3g} is still to go. More epochs or a larger --lr reach it{scale}."
+    )
 
 
 def _distance(a: tuple[torch.Tensor, torch.Tensor], b: tuple[torch.Tensor, torch.Tensor]) -> float:

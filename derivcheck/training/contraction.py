@@ -87,9 +87,10 @@ class Contraction:
             f"to {float(steep[-1]):.3g}{everywhere}."
         ]
         if self.slowest < 1:
+            each, left, later = (below_one(p, k) for p, k in ((self.slowest, 4), (self.left(50), 2), (self.left(300), 2)))
             lines.append(
-                f"At lr {self.lr:g} an epoch of gradient descent leaves {self.slowest:.4g} of the slowest direction's "
-                f"error: {self.left(50):.2g} of it is left after 50 epochs, {self.left(300):.2g} after 300; "
+                f"At lr {self.lr:g} an epoch of gradient descent leaves {each} of the slowest direction's "
+                f"error: {left} of it is left after 50 epochs, {later} after 300; "
                 f"{_whole(self.steps_for(0.01))} epochs leave a hundredth."
             )
         else:
@@ -184,16 +185,23 @@ def largest_eigenvalue(
 
 
 def contraction(
-    derivation: Derivation, tensors: Mapping[str, torch.Tensor], names: Sequence[str], lr: float
+    derivation: Derivation,
+    parts: Sequence[tuple[float, Mapping[str, torch.Tensor]]],
+    names: Sequence[str],
+    lr: float,
 ) -> Contraction | None:
     """What one full-batch step of gradient descent does to the error, at this learning rate.
+
+    Args:
+        parts: tensors, as :func:`hessian_product` takes them, of parts of the data that the loss is a mean over, each with its
+            share of the rows; one part of share 1 for all.
 
     Returns:
         None where there are more than 1500 parameters, or the Hessian is not finite.
     """
-    if sum(tensors[n].numel() for n in names) > LARGEST:
+    if sum(parts[0][1][n].numel() for n in names) > LARGEST:
         return None
-    full = hessian(derivation, tensors, names)
+    full = torch.stack([share * hessian(derivation, tensors, names) for share, tensors in parts]).sum(0)
     if not torch.isfinite(full).all():
         return None
     values = torch.linalg.eigvalsh((full + full.mT) / 2)
@@ -208,6 +216,17 @@ def _constant_hessian(derivation: Derivation, names: Sequence[str]) -> bool:
     second = Derivation(derivation.adjoint, names).adjoint
     needed = second.needed(second.outputs)
     return not any(d.term.names & set(names) for d in needed.definitions)
+
+
+def below_one(part: float, digits: int) -> str:
+    """A part of 1 in as many digits as tell it from 1.
+
+    >>> below_one(0.25, 4), below_one(0.99997, 4), below_one(0.9999999912, 2)
+    ('0.25', '0.99997', '0.9999999912')
+    """
+    if not 0.9 < part < 1:
+        return f"{part:.{digits}g}"
+    return f"{part:.{max(digits, 1 - math.floor(math.log10(1 - part)))}g}"
 
 
 def _whole(steps: float) -> str:

@@ -93,10 +93,20 @@ class Plan:
         value, _ = self.setting.derivation.compile()(**self.setting.tensors(self.x, self.y))
         return float(value)
 
-    def contraction(self, lr: float, x: torch.Tensor | None = None, y: torch.Tensor | None = None) -> Contraction | None:
-        """What the Hessian over rows (this process's own), at the parameters as they are, says of a learning rate."""
-        rows = self.setting.tensors(self.x if x is None else x, self.y if y is None else y)
-        return contraction(self.setting.derivation, rows, tuple(self.setting.trained), lr)
+    def contraction(
+        self, lr: float, x: torch.Tensor | None = None, y: torch.Tensor | None = None, together: int | None = None
+    ) -> Contraction | None:
+        """What the Hessian over rows (this process's own), at the parameters as they are, says of a learning rate.
+
+        ``together``: of a loss that is a mean over rows: how many are looked at together; None for all.
+        """
+        x, y = self.x if x is None else x, self.y if y is None else y
+        count, device = together or len(x), self.x.device
+        parts = [
+            (len(a) / len(x), self.setting.tensors(a.to(device), b.to(device)))
+            for a, b in zip(torch.split(x, count), torch.split(y, count))
+        ]
+        return contraction(self.setting.derivation, parts, tuple(self.setting.trained), lr)
 
     def _lengths(self) -> list[int]:
         """The lengths that batches have here."""

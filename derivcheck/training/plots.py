@@ -34,6 +34,8 @@ _LINES: tuple[dict[str, Any], ...] = (
     {"color": "#CC79A7", "linestyle": ":", "linewidth": 2.0},
     {"color": "#000000", "linestyle": "-", "linewidth": 0.9},
 )
+HIGH = 1e150  # a loss that a picture shows
+POINTS = 5000  # that a picture shows at most, evenly taken
 _DOTS = ("o", "x", "^", "s", "+")
 # Fonts with Chinese, Japanese and Korean letters: on Linux, Windows, macOS.
 _EAST_ASIAN = (
@@ -105,12 +107,17 @@ def fit_png(
     Returns:
         A PNG, 6.4 inches wide.
     """
+    rows = len(x)
+    if rows > POINTS:  # a picture of more is a blot, and slow
+        some = torch.linspace(0, rows - 1, POINTS, dtype=torch.float64).long()
+        x, y = x[some.to(x.device)], y[some.to(y.device)]
     x, y = x.detach().cpu().double(), y.detach().cpu().double()
     lines = {label: (w.detach().cpu().double(), b.detach().cpu().double()) for label, (w, b) in fits.items()}
     with _style([*features, *targets]):
         if x.shape[1] == 1 and y.shape[1] == 1:
             figure = Figure(figsize=(6.4, 4.0), layout="constrained")
-            _lines_over_data(figure.subplots(), x, y, lines, features[0], targets[0])
+            shown = f"{len(x)} of {rows:,}" if rows > len(x) else str(rows)
+            _lines_over_data(figure.subplots(), x, y, lines, (features[0], targets[0], f"data ({shown} points)"))
         else:
             figure = _predicted_against_actual(x, y, lines, targets)
         return _png(figure)
@@ -131,7 +138,8 @@ def loss_png(losses: Mapping[str, Sequence[float]], floor: float | None = None, 
         axes = figure.subplots()
         for style, (label, values) in zip(_LINES * len(losses), losses.items()):
             marker = "o" if len(values) == 1 else None
-            axes.plot(range(1, len(values) + 1), values, label=label, marker=marker, **style)
+            shown = [v if v < HIGH else np.nan for v in values]  # an axis of larger ones overflows
+            axes.plot(range(1, len(values) + 1), shown, label=label, marker=marker, **style)
         if floor is not None and floor > 0:
             axes.axhline(floor, color="#555555", linewidth=0.9, label="least squares")
         if any(v > 0 for values in losses.values() for v in values):
@@ -142,8 +150,12 @@ def loss_png(losses: Mapping[str, Sequence[float]], floor: float | None = None, 
         return _png(figure)
 
 
-def _lines_over_data(axes: Axes, x: torch.Tensor, y: torch.Tensor, fits: Mapping[str, Line], feature: str, target: str) -> None:
-    axes.scatter(x[:, 0], y[:, 0], s=14, color="#999999", label=f"data ({len(x)} points)")
+def _lines_over_data(
+    axes: Axes, x: torch.Tensor, y: torch.Tensor, fits: Mapping[str, Line], names: tuple[str, str, str]
+) -> None:
+    """Points and lines; ``names`` are the feature's, the target's and the points'."""
+    feature, target, points = names
+    axes.scatter(x[:, 0], y[:, 0], s=14, color="#999999", label=points)
     ends = torch.stack([x.min(), x.max()])
     for style, (label, (w, b)) in zip(_LINES * len(fits), fits.items()):
         axes.plot(ends, w[0, 0] * ends + b[0], label=label, **style)

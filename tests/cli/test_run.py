@@ -6,6 +6,7 @@ import csv
 import importlib.util
 import json
 import math
+import re
 import shutil
 import subprocess
 import sys
@@ -194,7 +195,7 @@ def close_to_least_squares(path: Path, targets: list[str], part: float = 1e-9) -
     model = nn.Linear(table.x.shape[1], table.y.shape[1], dtype=torch.float64)
     plan = prepare(model, nn.MSELoss(), table.x, table.y, RunOptions(device="cpu"))
     tensors = plan.setting.tensors(plan.x, plan.y)
-    first = contraction(plan.setting.derivation, tensors, ("weight", "bias"), 0.1)
+    first = contraction(plan.setting.derivation, [(1.0, tensors)], ("weight", "bias"), 0.1)
     assert first is not None
     told = plan.contraction(first.best_lr)
     assert told is not None and told.quadratic and told.flat == 0
@@ -409,3 +410,71 @@ def test_a_checkpoint_of_somebody_else_is_not_overwritten(tmp_path: Path) -> Non
         result.output.split()
     )
     assert (tmp_path / "out" / "checkpoint-1.pt").read_bytes() == before and len(list((tmp_path / "out").iterdir())) == 1
+
+
+def test_the_first_line_comes_before_anything_is_loaded() -> None:
+    code = (
+        "import sys\nfrom derivcheck.cli import loading\n"
+        "said = loading.typer.echo\n"
+        "def echo(*a, **k):\n    said(*a, **k)\n"
+        "    print([m for m in ('torch', 'sympy', 'numpy') if m in sys.modules], flush=True)\n"
+        "    sys.exit(0)\n"
+        "loading.typer.echo = echo\nsys.argv = ['derivcheck', 'run', '--data', 'there.csv']\n"
+        "from derivcheck.cli import main\nmain()\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    assert done.stdout.splitlines() == ["derivcheck run: there.csv", "[]"], done.stdout + done.stderr
+
+
+def in_their_own_units(folder: Path) -> Path:
+    """Heights in centimetres, incomes in thousands: the loss is a narrow valley."""
+    torch.manual_seed(0)
+    path = folder / "units.csv"
+    rows = [(170 + 8 * a, 30 + 9 * b, 60 + 7 * a + 4 * c) for a, b, c in torch.randn(40, 3).tolist()]
+    path.write_text("height,income,weight\n" + "".join(f"{h:.1f},{i:.2f},{w:.1f}\n" for h, i, w in rows))
+    return path
+
+
+def test_columns_in_their_own_units_name_standardize_first(tmp_path: Path) -> None:
+    data = ["run", "--data", str(in_their_own_units(tmp_path)), "--target", "weight", "--out", str(tmp_path / "out")]
+    result = CliRunner().invoke(app, [*data, "--lr", "3e-5", "--epochs", "20"], env={"COLUMNS": "80"})
+    assert result.exit_code == 0, result.output
+    said = " ".join(result.output.split())
+    first, hessian = said.index("--standardize brings them to one scale"), said.index("The Hessian of the loss")
+    assert first < hessian
+    assert re.search(r"an epoch of gradient descent leaves 0\.9999\d+ of the slowest", said), said
+    assert "Adam is far from done: a step moves a parameter by about lr, so 20 steps of 3e-05 go 0.0006 at most" in said
+    assert "or --standardize." in said
+    scaled = CliRunner().invoke(app, [*data, "--standardize", "--epochs", "20"], env={"COLUMNS": "80"})
+    assert scaled.exit_code == 0 and "brings them to one scale" not in scaled.output
+    apart = CliRunner().invoke(app, data, env={"COLUMNS": "80"})
+    assert apart.exit_code == 2
+    assert "the columns are in their own units; bring them to one scale with --standardize: the run" in apart.stderr
+
+
+def test_a_large_table_is_taken_in_batches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("derivcheck.cli.run.LARGE", 30)
+    monkeypatch.setattr("derivcheck.cli.run.BATCH", 7)
+    monkeypatch.setattr("derivcheck.cli.run.ROWS", 11)
+    data = ["run", "--data", str(in_their_own_units(tmp_path)), "--target", "weight", "--standardize", "--epochs", "2"]
+    result = CliRunner().invoke(app, [*data, "--out", str(tmp_path / "out")], env={"COLUMNS": "80"})
+    assert result.exit_code == 0 and "40 rows are taken in batches of 7; --batch-size N says otherwise" in result.output
+    report = json.loads((tmp_path / "out" / "report.json").read_text())
+    assert all(r["batch_size"] == 7 for r in report["runs"].values())
+
+
+def test_least_squares_by_blocks_is_that_of_all_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    x, y = torch.randn(50, 3, dtype=torch.float64), torch.randn(50, 2, dtype=torch.float64)
+    one = torch.cat([x, torch.ones(50, 1, dtype=torch.float64)], 1)
+    right = torch.linalg.lstsq(one, y).solution
+    for rows in (1, 7, 1000):
+        monkeypatch.setattr("derivcheck.cli.run.ROWS", rows)
+        (weight, bias), loss = least_squares(x, y)
+        assert torch.allclose(torch.cat([weight.T, bias[None]]), right, rtol=1e-11, atol=1e-12)
+        assert loss == pytest.approx(float((one @ right - y).square().mean()), rel=1e-12)
+    (weight, _), loss = least_squares(torch.ones(40, 2), torch.ones(40, 1))  # the shortest of many
+    assert loss < 1e-20 and torch.allclose(weight, torch.full((1, 2), 1 / 3, dtype=torch.float64))
+
+
+def test_a_loss_beyond_what_an_axis_holds_is_drawn() -> None:
+    assert plots.loss_png({"a": [1.0, 1e200, 1e300]}).startswith(b"\x89PNG")

@@ -50,7 +50,7 @@ def test_the_hessian_of_a_loss_that_is_not_quadratic() -> None:
     sizes = (tensors["weight"].numel(), tensors["bias"].numel())
     rows = [torch.cat([blocks[i][j].reshape(sizes[i], sizes[j]) for j in range(2)], 1) for i in range(2)]
     assert torch.allclose(found, torch.cat(rows), rtol=1e-12, atol=1e-13)
-    told = contraction(p.setting.derivation, tensors, ("weight", "bias"), 0.1)
+    told = contraction(p.setting.derivation, [(1.0, tensors)], ("weight", "bias"), 0.1)
     assert told is not None and not told.quadratic
 
 
@@ -108,3 +108,10 @@ def test_the_words() -> None:
     assert fast.steps_for(0.01) == math.inf and "grows 2-fold per epoch" in str(fast)
     saddle = Contraction(torch.tensor([-1.0, 2.0], dtype=torch.float64), 0.1, 0, False)
     assert "not convex" in str(saddle)
+
+
+def test_parts_of_the_data_give_the_hessian_of_all() -> None:
+    p, _, _ = plan(3, 2)
+    whole, parts = p.contraction(0.1), p.contraction(0.1, together=3)
+    assert whole is not None and parts is not None
+    assert torch.allclose(whole.eigenvalues, parts.eigenvalues, rtol=1e-12, atol=1e-14)
