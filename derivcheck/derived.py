@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     import sympy
     import torch
 
+    from derivcheck.codegen.file.variants import PythonLoops
     from derivcheck.layer.profile import Profile
     from derivcheck.notes.pages.formulas import Step
 
@@ -236,8 +237,9 @@ class Derivation(Readings):
 
         Args:
             fused: through ``torch.compile``, as one graph for sizes that may change; it needs a compiler on the machine, and
-                takes seconds at the first call.  A recurrence of any length is no such graph: a warning says so, and it runs
-                as without.  Attention over large tensors on a processor goes in blocks, as without.
+                takes seconds at the first call.  A recurrence is no such graph: a warning says so, and it runs as without
+                (one of a single definition is compiled for up to four lengths of at most 64).
+                Attention over large tensors on a processor goes in blocks, as without.
 
         >>> import torch, derivcheck as dc
         >>> run = dc.derive("y[n] := x[n]^2", dims={"x": "N"}).compile()
@@ -245,13 +247,17 @@ class Derivation(Readings):
         >>> grads["x"].tolist()
         [2.0, 6.0]
         """
-        return self._fused if fused and self._is_one_graph() else self._compiled
+        return self._fused if fused and self._is_one_graph(unrolled=True) else self._compiled
 
-    def _is_one_graph(self) -> bool:
-        """Whether a compiler can take the generated code; a warning says why it cannot."""
+    @cached_property
+    def _loops(self) -> PythonLoops:
         from derivcheck.codegen.file.variants import step_by_step  # loaded when asked for
 
-        names = step_by_step(self._written, self._written_adjoint)
+        return step_by_step(self._written, self._written_adjoint)
+
+    def _is_one_graph(self, unrolled: bool) -> bool:
+        """Whether a compiler can take the generated code, or can where light loops are ``unrolled``; a warning says why not."""
+        names = (*self._loops.heavy, *(() if unrolled else self._loops.light))
         if names:
             known = [n for n in names if n in {d.name for d in self.program.definitions}] or list(names)
             warnings.warn(
@@ -264,12 +270,16 @@ class Derivation(Readings):
 
     @cached_property
     def _fused(self) -> Callable[..., tuple[Any, dict[str, Any]]]:
+        """The generated code through a compiler, where that pays: long loops and large attention go without."""
         from derivcheck.codegen.file.load import load  # loaded when asked for
-        from derivcheck.codegen.file.variants import fused_source, holds_pairs  # loaded when asked for
+        from derivcheck.codegen.file.variants import UNROLLED, fused_source, holds_pairs  # loaded when asked for
         from derivcheck.layer.compiled import fuse  # it loads torch
-        from derivcheck.layer.lean import unless_banded  # it loads torch
+        from derivcheck.layer.lean import unless_banded, unless_long  # it loads torch
 
         fused = fuse(load(fused_source(self._written, self._written_adjoint, self.wrt)))
+        if self._loops.light:
+            lengths = tuple(self._loops.light.values())
+            fused = unless_long(fused, self._compiled_as_it_is, self._written.arguments, lengths, UNROLLED)
         return self._called(unless_banded(fused, self._compiled_banded) if holds_pairs(self._written) else fused)
 
     def _compiled_banded(self) -> Callable[..., tuple[Any, dict[str, Any]]]:
@@ -282,6 +292,11 @@ class Derivation(Readings):
     @cached_property
     def _compiled(self) -> Callable[..., tuple[Any, dict[str, Any]]]:
         """The generated code with the values that inputs default to."""
+        return self._called(self._compiled_as_it_is)
+
+    @cached_property
+    def _compiled_as_it_is(self) -> Callable[..., tuple[Any, dict[str, Any]]]:
+        """The generated code: the text that suits what it is called with."""
         from derivcheck.codegen.file.load import load  # loaded when asked for
         from derivcheck.codegen.file.variants import lean_source  # loaded when asked for
         from derivcheck.layer.lean import PLAIN, fitting  # it loads torch
@@ -291,7 +306,7 @@ class Derivation(Readings):
             """The text for what is recorded, and that for large tensors, each when it is met."""
             return load(self._source) if variant == PLAIN else self._compiled_banded()
 
-        return self._called(fitting(load(lean_source(self._written, self._written_adjoint, self.wrt)), other))
+        return fitting(load(lean_source(self._written, self._written_adjoint, self.wrt)), other)
 
     def _called(self, run: Callable[..., tuple[Any, dict[str, Any]]]) -> Callable[..., tuple[Any, dict[str, Any]]]:
         """The generated function, called by the user's names, with the values that inputs default to."""
@@ -321,7 +336,7 @@ class Derivation(Readings):
         """
         from derivcheck.layer.function import function  # it loads torch
 
-        fused = fused and self._is_one_graph()
+        fused = fused and self._is_one_graph(unrolled=False)
         return function(self._written, self.wrt, self.upstream, self.held, self.name, fused)
 
     def to_op(self, name: str) -> Any:

@@ -3,12 +3,15 @@ on a processor, one that computes them a band of rows after the other."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import cache
 from typing import Any
 
 import torch
 from torch.autograd import forward_ad
+
+from derivcheck.notation.integers.polynomials import Poly
+from derivcheck.notation.program.definitions import Input
 
 Run = Callable[..., Any]
 _PLAIN = (torch.Tensor, torch.nn.Parameter)
@@ -19,6 +22,7 @@ any_autocast: Callable[[], bool] = getattr(torch._C, "_is_any_autocast_enabled",
 
 
 PLAIN, LEAN, BANDED = "plain", "lean", "banded"
+DIFFERENT = 4  # lengths of a loop that are compiled
 LARGE = 1 << 18  # numbers in a tensor, from which on tensors of its size leave the cache before they are read again
 
 
@@ -79,6 +83,24 @@ def unless_banded(fused: Run, banded: Callable[[], Run]) -> Run:
     def run(**given: Any) -> Any:
         """Called by name, as each is."""
         return made()(**given) if variant(given.values()) is BANDED else fused(**given)
+
+    return run
+
+
+def unless_long(fused: Run, other: Run, arguments: Sequence[Input], lengths: Sequence[Poly], most: int) -> Run:
+    """The compiled function for loops of at most so many steps and for a few different lengths, each of which is compiled by
+    itself; ``other`` elsewhere."""
+    seen: set[tuple[int, ...]] = set()
+
+    def run(**given: Any) -> Any:
+        """Called by name, as each is."""
+        shapes = [(a.dims, given[a.name].shape) for a in arguments if isinstance(given.get(a.name), torch.Tensor)]
+        sizes = {str(p): n for dims, shape in shapes for p, n in zip(dims, shape)}
+        found = tuple(p.at(sizes) if p.sizes() <= sizes.keys() else most + 1 for p in lengths)
+        if max(found) > most or found not in seen and len(seen) == DIFFERENT:
+            return other(**given)
+        seen.add(found)
+        return fused(**given)
 
     return run
 

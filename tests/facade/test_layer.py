@@ -296,19 +296,34 @@ def test_fused() -> None:
     torch.testing.assert_close(have, 2 * x.detach())
 
 
-def test_a_recurrence_is_not_unrolled() -> None:
-    """For each length anew, and for minutes."""
-    text = "h[t, n] := tanh(x[t, n] + [t > 0]*w[n]*h[t - 1, n])\nL := sum(t, n: h[t, n])"
+TWO = """
+h[t, n] := tanh(x[t, n] + [t > 0]*w[n]*c[t - 1, n])
+c[t, n] := h[t, n] + [t > 0]*c[t - 1, n]
+L := sum(t, n: h[t, n])
+"""
+ONE = "h[t, n] := tanh(x[t, n] + [t > 0]*w[n]*h[t - 1, n])\nL := sum(t, n: h[t, n])"
+
+
+@pytest.mark.parametrize("text", [ONE, TWO])
+def test_a_recurrence_is_not_unrolled_for_each_length(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of one definition it is for a few short ones; of more it never is, which is said."""
+    compiled: list[int] = []
+    monkeypatch.setattr("torch.compile", lambda run, **_: lambda **given: compiled.append(len(given["x"])) or run(**given))
     d = dc.derive(text, dims={"x": "T N", "w": "N"})
-    x, w = torch.randn(9, 4, requires_grad=True), torch.randn(4, requires_grad=True)
-    with pytest.warns(UserWarning, match=r"fused=True has no effect: a loop computes h step by step, .* can be fused"):
+    if text is TWO:
+        with pytest.warns(UserWarning, match=r"fused=True has no effect: a loop computes h, c step by step, .* can be fused"):
+            run = d.compile(fused=True)
+    else:
         run = d.compile(fused=True)
     with pytest.warns(UserWarning, match="no effect"):
         layer = d.to_function(fused=True)
-    value, grads = run(x=x.detach(), w=w.detach())
-    torch.testing.assert_close(value, layer.apply(x, w).detach())
-    for have, want in zip(torch.autograd.grad(layer.apply(x, w), (x, w)), (grads["x"], grads["w"]), strict=True):
-        torch.testing.assert_close(have, want)
+    for length in (9, 5, 9, 70, 4, 3, 2, 5):
+        x, w = torch.randn(length, 4, requires_grad=True), torch.randn(4, requires_grad=True)
+        value, grads = run(x=x.detach(), w=w.detach())
+        torch.testing.assert_close(value, layer.apply(x, w).detach())
+        for have, want in zip(torch.autograd.grad(layer.apply(x, w), (x, w)), (grads["x"], grads["w"]), strict=True):
+            torch.testing.assert_close(have, want)
+    assert compiled == ([9, 5, 9, 4, 3, 5] if text is ONE else [])
 
 
 ATTENTIONS: dict[str, tuple[Callable[..., torch.Tensor], bool]] = {

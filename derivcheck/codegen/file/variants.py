@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 from derivcheck.codegen.file.loops import Loop
 from derivcheck.codegen.file.source import File
+from derivcheck.notation.integers.polynomials import Poly
 from derivcheck.notation.program.program import Program
 from derivcheck.notation.terms.nodes import Over, Term
 from derivcheck.notation.terms.walk import factors, subterms
+
+UNROLLED = 64  # steps that a compiler may write out
 
 
 def lean_source(forward: Program, adjoint: Program | None, wrt: Sequence[str] | None = None, banded: bool = False) -> str:
@@ -46,12 +50,30 @@ def _is_of_pairs(t: Term) -> bool:
     return isinstance(t, Over) and t.kind == "sum" and not any(f.free >= t.body.free for f in factors(t.body))
 
 
-def step_by_step(forward: Program, adjoint: Program) -> tuple[str, ...]:
-    """The definitions that the code computes in Python loops of a length that no number is known of: a compiler would unroll
-    them, for each length anew."""
-    file = File(forward, adjoint, "derived", {}, None)
-    loops = (item for _, item in file.lowered() if isinstance(item, Loop))
-    return tuple(n for item in loops if item.index.size.constant is None for n in item.names())
+class PythonLoops(NamedTuple):
+    """What the code computes step by step: a compiler unrolls such a loop, for each length anew.
+
+    Attributes:
+        heavy: the definitions of loops that are not to be unrolled.
+        light: those of loops over one definition, which may be where they are short, with how long each is.
+    """
+
+    heavy: tuple[str, ...]
+    light: Mapping[str, Poly]
+
+
+def step_by_step(forward: Program, adjoint: Program) -> PythonLoops:
+    """The loops of the code of a Program and its gradient."""
+    heavy: list[str] = []
+    light: dict[str, Poly] = {}
+    for _, item in File(forward, adjoint, "derived", {}, None).lowered():
+        if isinstance(item, Loop):
+            length = item.index.size
+            if length.constant is None and len(item.group) == 1:
+                light[item.group[0].name] = length
+            elif length.constant is None or length.constant * len(item.group) > UNROLLED:
+                heavy += item.names()
+    return PythonLoops(tuple(heavy), light)
 
 
 def functional_source(program: Program) -> str:
