@@ -14,7 +14,7 @@ from time import perf_counter
 
 from derivcheck.notation.program.definitions import Definition
 from derivcheck.notation.program.program import Program
-from derivcheck.notation.program.symmetric import taken_of
+from derivcheck.notation.program.symmetric import has, taken_of
 from derivcheck.notation.terms.substitute import rename
 from derivcheck.notation.terms.walk import subterms
 from derivcheck.proof.assumptions.domain import Domain
@@ -79,6 +79,7 @@ CANDIDATES = 8  # definitions of the derivation that one of the claim is held ag
 LEMMAS, LEMMA, FIRST = 0.6, 0.3, 0.4
 WEIGHT = {"cases": 4, "signs": 2, "second": 2}  # of a stage, where others have 1
 WEIGHT_OF_MANY = {**WEIGHT, "cases": 30}  # where much is compared
+WEIGHT_OF_FACTORS = {**WEIGHT, "needed": 6}  # where a Cholesky factor's adjoint is written out
 
 
 @dataclass(frozen=True)
@@ -103,6 +104,9 @@ class Prover:
         terms = {t for d in sides.definitions.values() for t in subterms(d.term)}
         self.modes = modes(terms, sides.kinds)
         self.stages = CASES_FIRST if comparisons_in(terms, sides.kinds) > MANY else STAGES
+        many = self.stages is CASES_FIRST
+        factors = has(sides.forward, "cholesky")
+        self.weights = WEIGHT_OF_MANY if many else WEIGHT_OF_FACTORS if factors else WEIGHT
         self.numbers = NumbersAt(sides, self.kinks.moving)
         self.lemmas: dict[str, Lemma] = {}
         self.alias: dict[str, str] = {}
@@ -285,7 +289,7 @@ class Prover:
     def _decided(self, claim: str, target: str, stages: Stages) -> _Found:
         """How claim = target was proved, or what is left of it."""
         stages = tuple(s for s in stages if s[1] in self.modes)
-        weights = [(WEIGHT_OF_MANY if self.stages is CASES_FIRST else WEIGHT).get(what, 1) for what, _ in stages]
+        weights = [self.weights.get(what, 1) for what, _ in stages]
         rest, late = "", list[tuple[str, Mode]]()
         self._needed = None
         for k, (what, mode) in enumerate(stages):

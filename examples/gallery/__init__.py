@@ -10,6 +10,7 @@ from examples.gallery import (
     attention,
     cells,
     convolution,
+    gaussians,
     geometry,
     linear,
     losses,
@@ -31,6 +32,7 @@ _MODULES = {
     "Losses": losses,
     "Losses that compare": preferences,
     "Geometry and filters": geometry,
+    "Gaussians": gaussians,
     "Splatting": splatting,
 }
 FAMILIES: dict[str, tuple[Layer, ...]] = {title: module.LAYERS for title, module in _MODULES.items()}

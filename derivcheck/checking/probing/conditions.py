@@ -176,18 +176,17 @@ def _conditions(still: Program, places: Mapping[Term, str]) -> Iterator[tuple[Si
     """Each condition with each side that it tells apart."""
     moving = set(still.outputs)
     inside = [(d, t) for d in still.definitions for t in _deciding(d.term) if t.names.isdisjoint(moving)]
-    recurrent = {d.name for d in still.definitions if d.recurrent}  # of an elimination the pivots, 0 at a singular matrix
     compared: set[str] = set()
     known: dict[Term, SideCondition] = {}
     for _, t in inside:
         if isinstance(t, Bracket):
             compared |= t.names if isinstance(t.operand, Term) else set()
             found = _compared(t, still, places[t], known)
-            if found is not None and not (t.relation in ("==", "!=") and t.names & recurrent):
+            if found is not None:
                 yield found
                 yield found[0], OTHER[found[1]]
     for d, t in inside:
-        if not isinstance(t, Over) or t.kind not in ("max", "min", "argmax", "argmin") or t.names & recurrent:
+        if not isinstance(t, Over) or t.kind not in ("max", "min", "argmax", "argmin"):
             continue
         floats = any(isinstance(s, Ref) and still.kind(s.name) == "float" for s in subterms(t.body))
         if floats and not isinstance(t.body, Bracket) and (t.kind.startswith("arg") or d.name in compared):

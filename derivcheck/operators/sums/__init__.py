@@ -1,1 +1,1 @@
-"""Sums over indices and what goes along them: reductions, products, scans, sorting, softmax, norms, elimination."""
+"""Sums over indices and what goes along them: reductions, products, scans, sorting, softmax, norms, matrices."""

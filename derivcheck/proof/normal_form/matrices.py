@@ -318,8 +318,10 @@ class _FactorSearch(NamedTuple):
     def unified(self, a: ProofAtom, b: ProofAtom, moves: Moves) -> Iterator[Moves]:
         """Each way to make the first atom the second."""
         free = [i for i in a.free if i in self.open and i not in moves]
-        if isinstance(a, Element) and isinstance(b, Element):
-            if a.name != b.name or len(a.at) != len(b.at):
+        elements = isinstance(a, Element) and isinstance(b, Element)
+        if elements or isinstance(a, MatrixAtom) and isinstance(b, MatrixAtom):
+            assert isinstance(a, (Element, MatrixAtom)) and isinstance(b, (Element, MatrixAtom))
+            if _kind(a) != _kind(b) or len(a.at) != len(b.at):
                 return
             found = dict(moves)
             for p, q in zip(a.at, b.at):
@@ -333,6 +335,11 @@ class _FactorSearch(NamedTuple):
         for choice in choices:
             if substituted(self.context, frozenset(((a, 1),)), choice) == of_atom(b):
                 yield choice
+
+
+def _kind(a: Element | MatrixAtom) -> object:
+    """What it is an element of."""
+    return a.name if isinstance(a, Element) else (a.kind, a.bound, a.terms)
 
 
 # -- Cholesky factors ------------------------------------------------------------------------------
