@@ -6,7 +6,8 @@ A Program is definitions ``name[i, j] := term`` (``=`` will do), one a line or p
     L := sum(n, o: (y[n,o] - t[n,o])^2)/(N*out)
 
 ``sum prod max min argmax argmin`` bind indices, and so do row and column of a matrix, ``inv(i, j: a[i,j])[p,q]``,
-``cholesky(…)[p,q]``, ``det(i, j: a[i,j])``, ``logdet(…)`` and ``logabsdet(…)``; ``[a <= b]`` is 1 where that holds, else 0; ``^`` or ``**`` is a
+``cholesky(…)[p,q]``, ``det(i, j: a[i,j])``, ``logdet(…)`` and ``logabsdet(…)``.
+``[a <= b]`` is 1 where that holds, else 0; ``^`` or ``**`` is a
 power; ``size(n)`` is the size of an index.  Positions may be integer expressions (``x[2*i + u]``, ``x[i // d]``,
 ``E[ids[n], d]``).  An index takes the size of the dimension in which it stands alone; where there is none,
 ``i < H`` says it where the index is bound.  ``input x[N, in]``, ``output y`` and ``(no gradient)`` are read as they
