@@ -52,9 +52,9 @@ class Edge:
         target, through, own = self.definition.name.removesuffix("_bar"), self.path.through, short(self.path.term)
         if not through:
             return f"what arrives at the output {target} itself ({own})"
-        if through in self._reached_by_others(scene):
-            return f"the direct path from {target} to {through} ({own})"
         alone = sum(p.through == through for p in self.definition.paths) == 1
+        if through in self._reached_by_others(scene):
+            return f"the direct path from {target} to {through}" + ("" if alone else f" ({own})")
         return f"the path {'' if alone else own + ' '}through {through}" + place(scene, self.definition)
 
     def _reached_by_others(self, scene: Scene) -> set[str]:

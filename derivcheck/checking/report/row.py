@@ -90,7 +90,7 @@ class Row:
         if found is not None and (found.plain or words and found.kind == "scale"):
             return found.because(words) if words else found
         cause = found if found is not None and found.causal else None
-        return words or self.only_where or cause or self._words() or found or (self.fix and str(self.fix.words))
+        return words or self.only_where or cause or self._words() or found or None
 
     def _words(self, simple: bool = False) -> str:
         """What is wrong in the one line of this gradient that a fix, if one is found at once, changes."""

@@ -15,7 +15,7 @@ from derivcheck.diagnosis.repair.clock import clock
 from derivcheck.diagnosis.repair.edits.every import changes
 from derivcheck.diagnosis.repair.edits.loops import LIKELY, blocks_of
 from derivcheck.diagnosis.repair.edits.masks import masks
-from derivcheck.diagnosis.repair.edits.numbers import constants, counts, scaled
+from derivcheck.diagnosis.repair.edits.numbers import constants, counts, scaled, shifted
 from derivcheck.diagnosis.repair.fix import Edit, Fix, edits_of, tidied
 from derivcheck.diagnosis.repair.missing import Missing
 from derivcheck.diagnosis.repair.pieces import CodePiece, pieces_of
@@ -156,6 +156,7 @@ class Repair:
                 *changes(p),
                 *counts(p, scope),
                 *constants(p, numbers),
+                *shifted(p, numbers),
                 *masks(p, scope, numbers),
                 *scaled(p, scope, sizes),
             )

@@ -60,6 +60,17 @@ def constants(piece: CodePiece, numbers: Sequence[float]) -> Iterator[Change]:
                 yield Change(piece, places, words, 1.8 if len(some) == 1 else 2.0, line)
 
 
+def shifted(piece: CodePiece, numbers: Sequence[float]) -> Iterator[Change]:
+    """A number of the forward that is missing beside what is compared: a margin."""
+    r = EditReader(piece)
+    for node in (n for n in ast.walk(piece.tree) if isinstance(n, ast.Compare) and not r.untouched(n)):
+        for side in (node.left, *node.comparators):
+            for new in numbers if not isinstance(side, ast.Constant) else ():
+                for sign in "+-":
+                    words = f"the number {new:g} of the forward is missing beside `{r.short(side)}`"
+                    yield Change(piece, tuple(r.put(side, f"({r.text(side)} {sign} {new!r})")), words, 1.8, node.lineno)
+
+
 def scaled(piece: CodePiece, scope: Scope, sizes: Collection[int]) -> Iterator[Change]:
     """A number that is a variable, and no size, as a factor or divisor that is missing."""
     r = EditReader(piece)
