@@ -20,12 +20,13 @@ from derivcheck.checking.report.report import Note, Report
 from derivcheck.checking.report.row import Row
 from derivcheck.checking.reproducing.reproduce import reproduction
 from derivcheck.checking.second import DoubleBackward, second_order
+from derivcheck.checking.subject.devices import holds_double
 from derivcheck.checking.subject.outputs import flat
 from derivcheck.checking.subject.subject import DOUBLE, CheckSetting, Subject, Tensors, Upstream, healthy, subject
 from derivcheck.checking.verdict.case import case_of, where_of
 from derivcheck.checking.verdict.conditioned import Rounding
 from derivcheck.checking.verdict.decided_steps import STEPS_DECIDED
-from derivcheck.checking.verdict.derived import Derived, JudgedRun, derived
+from derivcheck.checking.verdict.derived import Derived, JudgedRun, derived, products_of
 from derivcheck.checking.verdict.judge import judge
 from derivcheck.checking.verdict.repairs import repair_of
 from derivcheck.checking.verdict.single import hints
@@ -74,7 +75,7 @@ def check(
         grad_output: the upstream gradient (a flat tuple for several outputs); default 1 for one number, else random.
         dtype: the floating-point type to check in; floating inputs are converted.  In float64, casts inside the code
             (``x.float()``) do not round and tensors that it makes are float64; in a narrower type it runs as it is.
-        device: where to run.
+        device: where to run; where it has no float64 (``mps``), float32 is taken, and the report says so.
         seed: of everything random.
         tolerance: allow this relative error beyond rounding; the report says that it was used.
         per_module: walk a module's submodules and check each that has a backward of its own.
@@ -119,6 +120,9 @@ def check(
         raise InputError("grads= and outputs= belong to a backward of CUDA source; leave them out")
     if wrt is None and isinstance(forward, DeviceFunction):
         wrt = forward.wrt
+    if dtype is torch.float64 and not holds_double(device):
+        dtype = torch.float32
+        brought = (*brought, f"device {str(device)!r} has no float64: checked in float32")
     s = subject(forward, inputs, reference, wrt, CheckSetting(dtype, device, dims, where))
     report = examine(s, backward, Asked(dtype, seed, grad_output, tolerance, order, hostile=True))
     return replace(report, strict=strict, notes=[*report.notes, *brought])
@@ -258,6 +262,9 @@ def _about(s: Subject, right: Derived, hostile: bool) -> Iterator[Note]:
         yield Note(f"within the conditions: {'; '.join(conditions)}")
     if s.allowance is not None:
         yield Note(f"tolerance={s.allowance:g} was used, beyond what rounding explains")
+    products = products_of(s, s.tensors, right.dtype)
+    if products.words:
+        yield Note(f"the bound has what matrix products round under {products.words}")
     at_kinks = right.kinks(s.derivation.adjoint.outputs)
     if at_kinks:
         yield Note(f"{at_kinks} elements stand at a kink within rounding; either side counts as right there")

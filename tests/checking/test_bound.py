@@ -14,6 +14,8 @@ import derivcheck as dc
 from derivcheck.checking.arithmetic.bound import Bound
 from derivcheck.checking.arithmetic.live import Live
 from derivcheck.checking.arithmetic.pairs import Pair, unit
+from derivcheck.checking.arithmetic.products import ROUNDED, USUAL, Products, products_on
+from derivcheck.checking.subject.devices import holds_double
 from derivcheck.notation.program.definitions import Definition, Input
 from derivcheck.notation.program.program import Program
 from derivcheck.notation.terms.build import add, div, func, mul, number, power, ref, size_of, sub
@@ -150,3 +152,93 @@ def test_a_step_within_rounding_may_fall_either_way() -> None:
     x = torch.tensor([0.7, 0.3, 0.5, -0.9, 0.1] * 20) + torch.linspace(0, 0.4, 100)
     report = dc.check(lambda x: (x / 0.1).round() * 0.1 + x, {"x": x}, dtype=torch.bfloat16)
     assert report.passed, str(report)
+
+
+# -- torch's switches ----------------------------------------------------------------
+def rounded_to(t: torch.Tensor, bits: int) -> torch.Tensor:
+    """float32 numbers with so many stored digits, rounded to the nearest."""
+    step = 1 << (23 - bits)
+    return ((t.view(torch.int32) + step // 2) & -step).view(torch.float32)
+
+
+@pytest.mark.parametrize(("precision", "bits"), [("tf32", 10), ("bf16", 7)])
+@pytest.mark.parametrize("n", [1, 7, 300])
+def test_products_of_rounded_factors_are_within(precision: str, bits: int, n: int) -> None:
+    """What a tensor core does, computed here: it is outside the usual bound, and within the one for it, which is not loose."""
+    torch.manual_seed(n)
+    a, b = torch.randn(40, n), torch.randn(n, 40)
+    worst = 0.0
+    for products, inside in ((USUAL, False), (Products(ROUNDED[precision]), True)):
+        pair = Bound(SINGLE, products=products).matmul(Pair(a.double()), Pair(b.double()))
+        assert pair.error is not None
+        off = (rounded_to(a, bits) @ rounded_to(b, bits)).double() - pair.value
+        worst = float((off.abs() / pair.error).max())
+        assert (worst <= 1) == inside, worst
+    assert worst > 0.05 or n == 300
+
+
+def test_the_switches_of_each_device(monkeypatch: pytest.MonkeyPatch) -> None:
+    conv = ("torch.nn.functional.conv2d({}, {})",)
+    cuda, cpu = torch.backends.cuda.matmul, torch.backends.mkldnn.matmul
+    before = cuda.fp32_precision, cpu.fp32_precision, torch.backends.cudnn.conv.fp32_precision
+    try:
+        cuda.fp32_precision = cpu.fp32_precision = torch.backends.cudnn.conv.fp32_precision = "ieee"
+        assert products_on("cuda", SINGLE, conv) == products_on("cpu", SINGLE) == Products()
+        torch.backends.cudnn.conv.fp32_precision = "tf32"
+        assert products_on("cuda", SINGLE, conv).factor == 2.0**-11 and products_on("cuda", SINGLE).factor == 0
+        cuda.fp32_precision = "tf32"
+        found = products_on("cuda:0", SINGLE)
+        assert found.factor == 2.0**-11 and found.words == "torch.backends.cuda.matmul.fp32_precision = 'tf32'"
+        assert products_on("cpu", SINGLE).factor == 0, "a switch of another device"
+        assert products_on("cuda", torch.float64) == products_on("mps", SINGLE) == USUAL
+        cpu.fp32_precision = "bf16"
+        assert products_on("cpu", SINGLE).factor == unit(HALF)
+    finally:
+        cuda.fp32_precision, cpu.fp32_precision, torch.backends.cudnn.conv.fp32_precision = before
+
+
+def test_sums_in_less_digits() -> None:
+    matmul = torch.backends.cuda.matmul
+    before = matmul.allow_bf16_reduced_precision_reduction
+    try:
+        matmul.allow_bf16_reduced_precision_reduction = False
+        assert products_on("cuda", HALF) == USUAL
+        matmul.allow_bf16_reduced_precision_reduction = True
+        found = products_on("cuda", HALF)
+    finally:
+        matmul.allow_bf16_reduced_precision_reduction = before
+    assert found.parts == unit(HALF) and found.rounding(256) == 0 and found.rounding(1024) == 3 * unit(HALF)
+    assert products_on("cpu", HALF) == USUAL
+    a, b = (Pair(torch.rand(2, 2, 1024, dtype=torch.float64)[k]) for k in (0, 1))
+    whole = Products(accumulator=unit(torch.float16))
+    usual, wider = (Bound(torch.float16, products=p).matmul(a, Pair(b.value.mT)).error for p in (USUAL, whole))
+    assert usual is not None and wider is not None and bool((wider > 10 * usual).all())
+
+
+def test_a_check_under_a_switch_says_so() -> None:
+    before = torch.backends.mkldnn.matmul.fp32_precision
+    try:
+        torch.backends.mkldnn.matmul.fp32_precision = "bf16"
+        report = dc.check(torch.nn.Linear(64, 3), {"input": torch.randn(5, 64)}, dtype=SINGLE)
+        exact = dc.check(torch.nn.Linear(64, 3), {"input": torch.randn(5, 64)})
+    finally:
+        torch.backends.mkldnn.matmul.fp32_precision = before
+    said = "the bound has what matrix products round under torch.backends.mkldnn.matmul.fp32_precision = 'bf16'"
+    assert report.passed and said in report.notes, report
+    assert said not in exact.notes
+
+
+def test_a_device_without_float64_is_checked_in_float32(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("derivcheck.checking.check.holds_double", lambda device: False)
+    report = dc.check(torch.sin, {"input": torch.randn(4)})
+    assert report.passed and report.dtype == "float32" and "device 'cpu' has no float64: checked in float32" in report.notes
+    assert dc.check(torch.sin, {"input": torch.randn(4)}, dtype=SINGLE).notes[-1:] != report.notes[-1:]
+
+
+def test_whether_a_device_holds_float64(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuses(*_: object, **__: object) -> torch.Tensor:
+        raise TypeError("Cannot convert a MPS Tensor to float64 dtype as the MPS framework doesn't support float64.")
+
+    assert holds_double("cpu") and holds_double("cuda:77"), "what is not there is told of elsewhere"
+    monkeypatch.setattr(torch, "empty", refuses)
+    assert not holds_double("mps")

@@ -38,6 +38,7 @@ from derivcheck.checking.arithmetic.pairs import (
     times,
     unit,
 )
+from derivcheck.checking.arithmetic.products import USUAL, Products
 from derivcheck.notation.values.numbers import Bools, Mask, Positions, Whole
 
 
@@ -49,14 +50,19 @@ class Bound:
         coarse: every sum is taken to be sequential and to accumulate in the type itself, as some of torch's own
             bfloat16 and float16 kernels do on the CPU (``native_layer_norm_backward``).
         decided: every bracket is taken to be on the side on which its number lies, however near the kink.
+        products: how matrix products round beside that, under torch's switches.
     """
 
-    def __init__(self, dtype: torch.dtype = torch.float64, coarse: bool = False, decided: bool = False) -> None:
+    def __init__(
+        self, dtype: torch.dtype = torch.float64, coarse: bool = False, decided: bool = False, products: Products = USUAL
+    ) -> None:
         """The unit roundoffs of a type; with ``coarse``, sums are taken one after the other in the type itself."""
         # the value itself is rounded too (float64), hence the sum of both units
         self.unit = unit(dtype) + FLOAT64_UNIT
         accumulator = dtype if dtype in (torch.float64, torch.float32) else torch.float32
         self.accumulator = unit(dtype if coarse else accumulator) + FLOAT64_UNIT
+        self.products = products
+        self.summing = self.accumulator if products.accumulator is None else products.accumulator + FLOAT64_UNIT
         self.tiny = torch.finfo(dtype).tiny if dtype is not torch.float16 else torch.finfo(dtype).smallest_normal
         self.largest = torch.finfo(dtype).max
         self.single = dtype is torch.float32
@@ -246,7 +252,7 @@ class Bound:
             hits = float((a.value.sum(-1) if a.scatter else b.value.sum(-2)).max()) if n else 0.0
             rounding = hits * self.unit if hits > 1 else 0.0
         else:
-            rounding = self.depth(n, constant) * self.accumulator
+            rounding = self.depth(n, constant) * self.summing + self.products.rounding(n)
         e = (size_a @ size_b) * rounding + v.abs() * self.unit
         if b.error is not None:
             e = e + product(size_a, b.error)

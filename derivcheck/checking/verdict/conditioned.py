@@ -24,7 +24,7 @@ from derivcheck.checking.arithmetic.pairs import FLOAT64_UNIT, Pair, type_name, 
 from derivcheck.checking.backward.claim import ClaimedProgram, Claims
 from derivcheck.checking.report.row import Row
 from derivcheck.checking.subject.subject import Subject, Tensors, Upstream
-from derivcheck.checking.verdict.derived import CAP, Derived, Trial, bounds, derived, doubled
+from derivcheck.checking.verdict.derived import CAP, Derived, Trial, bounds, derived, doubled, products_of
 from derivcheck.checking.verdict.native import blamed, forgiven
 from derivcheck.checking.verdict.shortcuts import in_full
 from derivcheck.checking.verdict.verdict import Opinion, reconsidered
@@ -80,10 +80,9 @@ class Rounding:
         given = None if claim is None else claim.given(t.every)
         if claim is None or given is None:
             return None
+        numbers = Bound(t.right.dtype, products=products_of(t.s, t.tensors, t.right.dtype))
         try:
-            return _OwnProgram(
-                claim, given, evaluate(claim.program, bounds(t.s, given, t.right.dtype), None, Bound(t.right.dtype))
-            )
+            return _OwnProgram(claim, given, evaluate(claim.program, bounds(t.s, given, t.right.dtype), None, numbers))
         except (DerivcheckError, RuntimeError, ValueError, TypeError, KeyError):
             return _OwnProgram(claim, given, {})
 

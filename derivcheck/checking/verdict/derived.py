@@ -10,6 +10,7 @@ import torch
 
 from derivcheck.checking.arithmetic.bound import Bound
 from derivcheck.checking.arithmetic.pairs import HALVES, Pair, unit
+from derivcheck.checking.arithmetic.products import Products, products_on
 from derivcheck.checking.arithmetic.scale import scales
 from derivcheck.checking.arithmetic.typical import Typical
 from derivcheck.checking.backward.found import Run
@@ -136,7 +137,7 @@ def derived(
         for a in adjoint.arguments
         if a.name in upstream or a.name in tensors
     }
-    numbers = Bound(dtype, coarse, decided)
+    numbers = Bound(dtype, coarse, decided, products_of(s, tensors, dtype))
     sizes = sizes_of(adjoint, given)
     bounded = bounds(s, given, dtype)
     pairs = evaluate(s.whole, bounded, sizes, numbers)
@@ -145,6 +146,12 @@ def derived(
     usual = Typical(adjoint, given, dict(sizes), dtype) if dtype in HALVES else None
     again = cache(lambda: derived(s, tensors, upstream, dtype, coarse, decided=True)) if numbers.open else None
     return Derived(pairs, sizes, dtype, adjoint, numbers.open, s.allowance, usual, again)
+
+
+def products_of(s: Subject, tensors: Tensors, dtype: torch.dtype) -> Products:
+    """How the code's matrix products round, on the device of its tensors."""
+    templates = (d.spelling.template for d in s.derivation.program.definitions if d.spelling is not None)
+    return products_on(next((t.device for t in tensors.values()), "cpu"), dtype, templates)
 
 
 def bounds(s: Subject, tensors: Mapping[str, torch.Tensor], dtype: torch.dtype) -> dict[str, torch.Tensor | Pair]:

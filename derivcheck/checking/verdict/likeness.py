@@ -12,7 +12,7 @@ from derivcheck.checking.arithmetic.compare import compare
 from derivcheck.checking.arithmetic.pairs import Pair
 from derivcheck.checking.subject.outputs import flat
 from derivcheck.checking.subject.subject import Subject, Tensors
-from derivcheck.checking.verdict.derived import bounds
+from derivcheck.checking.verdict.derived import bounds, products_of
 from derivcheck.notation.values.evaluator import evaluate
 from derivcheck.notation.values.measure import sizes_of
 from derivcheck.tracing.program.copies import same_layout
@@ -66,7 +66,7 @@ def likeness(s: Subject, tensors: Tensors, values: Callable[[], Mapping[str, Pai
     if not program.admits(sizes):
         return Likeness(False)
     dtype = next(t.dtype for t in tensors.values() if t.is_floating_point())
-    numbers = Bound(dtype)
+    numbers = Bound(dtype, products=products_of(s, tensors, dtype))
     given = {n: t for n, t in tensors.items() if n in program.inputs}
     found = values() if values is not None else evaluate(program, bounds(s, given, dtype), None, numbers)
     floats = [o for o in program.outputs if program.kind(o) == "float"]
