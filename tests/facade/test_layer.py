@@ -12,7 +12,9 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 from torch._dynamo.testing import CompileCounter
+from torch.autograd.graph import save_on_cpu
 from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.checkpoint import checkpoint
 
 import derivcheck as dc
 from benchmarks.memory import Memory
@@ -145,6 +147,25 @@ def test_a_tensor_that_outlived_a_transformation(layer: type[torch.autograd.Func
     have, want = layer.apply(left[0], k, v), attention(q, k, v)
     torch.testing.assert_close(have, want)
     torch.testing.assert_close(torch.autograd.grad(have.sum(), (k, v)), torch.autograd.grad(want.sum(), (k, v)))
+
+
+def test_what_is_saved_may_be_moved_or_computed_again(layer: type[torch.autograd.Function]) -> None:
+    xs, up = tensors(), torch.randn(2, 5, 7, dtype=torch.float64)
+    want = torch.autograd.grad(attention(*xs), xs, up)
+    with save_on_cpu():
+        moved = layer.apply(*xs)
+    again = checkpoint(layer.apply, *xs, use_reentrant=False)
+    for value in (moved, again):
+        torch.testing.assert_close(torch.autograd.grad(value, xs, up), want, rtol=1e-12, atol=1e-13)
+
+
+def test_where_nothing_is_recorded(layer: type[torch.autograd.Function]) -> None:
+    xs = tensors()
+    for mode in (torch.no_grad, torch.inference_mode):
+        with mode():
+            value = layer.apply(*xs)
+        assert not value.requires_grad
+        torch.testing.assert_close(value.clone(), attention(*xs).detach())
 
 
 def test_the_long_way_of_each_half(layer: type[torch.autograd.Function]) -> None:
