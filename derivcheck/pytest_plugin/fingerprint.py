@@ -213,8 +213,11 @@ class Fingerprint:
         steps = [i for i in dis.get_instructions(code) if i.opname not in ("CACHE", "EXTENDED_ARG", "RESUME", "NOP")]
         for k, step in enumerate(steps):
             if step.opname in ("LOAD_GLOBAL", "LOAD_NAME") and isinstance(m := space.get(str(step.argval)), types.ModuleType):
-                if not library_module(m, m.__name__) and steps[k + 1].opname not in _CALLED:
+                after = steps[k + 1]
+                if not library_module(m, m.__name__) and after.opname not in _CALLED:
                     raise Unsure(f"{where} hands on the module {m.__name__}")
+                if not library_module(m, m.__name__) and str(after.argval) not in vars(m):
+                    raise Unsure(f"{m.__name__}.{after.argval}, which the module makes when it is asked")
             elif step.opname == "IMPORT_NAME":
                 level, taken = steps[k - 2].argval, steps[k - 1].argval
                 name = str(step.argval)
@@ -231,9 +234,12 @@ class Fingerprint:
             raise Unsure(f"an import of {name} inside a function")
         else:
             self._module(module, names)
-            for inner in (sys.modules.get(f"{name}.{n}") for n in taken):
+            for n in taken:
+                inner = sys.modules.get(f"{name}.{n}")
                 if inner is not None:
                     self._module(inner, names)
+                elif n not in vars(module):
+                    raise Unsure(f"{name}.{n}, which the module makes when it is asked")
 
     def _module(self, m: types.ModuleType, names: frozenset[str]) -> None:
         """What code that has these names in it may read of a module."""

@@ -9,6 +9,7 @@ import platform
 import re
 import sys
 from functools import cache
+from types import FunctionType
 from typing import Any
 
 import torch
@@ -36,11 +37,30 @@ def surroundings() -> str:
         raise Unsure("a torch mode that is in force")
     if any(v for n, v in vars(modules).items() if n.startswith("_global_") and isinstance(v, dict)):
         raise Unsure("a hook on all modules")
+    if (patched := _patched()) is not None:
+        raise Unsure(f"{patched}, which is not torch's own")
     if _own_rows():
         raise Unsure("an operator's row of your own")
     known = [(n, hash_of(n)) for n in _PACKAGES]
     variables = sorted((k, v) for k, v in os.environ.items() if _VARIABLES.match(k) and not k.endswith("_CACHE_DIR"))
     return hashlib.blake2b(repr((known, _machine(), variables, _switches())).encode(), digest_size=20).hexdigest()
+
+
+def _patched() -> str | None:
+    """A function of torch that somebody has replaced."""
+    spaces = {s.__name__: vars(s) for s in (torch, torch.nn.functional, torch.linalg, torch.special, torch.fft, torch.autograd)}
+    classes = [torch.Tensor, torch.autograd.Function, *(c for c in vars(torch.nn).values() if isinstance(c, type))]
+    spaces |= {c.__qualname__: dict(vars(c)) for c in classes if c.__module__.startswith("torch")}
+    for name, space in spaces.items():
+        for n, v in space.items():
+            if isinstance(v, FunctionType) and not is_library(v.__code__.co_filename) and not _made(v):
+                return f"{name}.{n}"
+    return None
+
+
+def _made(f: FunctionType) -> bool:
+    """Whether a library has made a function of text, as for a dataclass."""
+    return f.__code__.co_filename.startswith("<") and str(f.__globals__.get("__name__")).startswith("torch")
 
 
 def _own_rows() -> bool:

@@ -29,6 +29,7 @@ READS = frozenset({"load", "fromfile", "loadtxt", "genfromtxt", "from_file", "me
 BUILTINS = frozenset({"open", "input", "eval", "exec", "globals", "locals", "__import__", "compile", "breakpoint", "id"})
 
 
+@cache
 def is_library(file: str | None) -> bool:
     """Whether a file is Python's, derivcheck's or an installed package's; no file at all is Python's own."""
     if file is None or file.startswith("<frozen"):

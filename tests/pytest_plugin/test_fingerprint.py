@@ -305,6 +305,30 @@ def test_what_cannot_be_followed_is_not_remembered(name: str, project: Path) -> 
         digest(getattr(loaded(), name))
 
 
+def test_what_a_module_makes_when_it_is_asked_is_not_remembered(project: Path) -> None:
+    (project / "helpers.py").write_text("def __getattr__(name):\n    return lambda x: x * 2\n")
+    (project / "layer.py").write_text(
+        "import helpers\ndef by_module(x): return helpers.scale(x)\n"
+        "def by_import(x):\n    from helpers import scale\n    return scale(x)\n"
+    )
+    m = loaded()
+    for f in (m.by_module, m.by_import):
+        with pytest.raises(Unsure, match=r"helpers\.scale, which the module makes when it is asked"):
+            digest(f)
+
+
+REPLACED = [(torch.nn.functional, "linear"), (torch, "einsum"), (torch.nn.Linear, "forward"), (torch.Tensor, "norm")]
+
+
+@pytest.mark.parametrize(("space", "name"), REPLACED)
+def test_a_function_of_torch_that_is_replaced(space: Any, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where torch itself calls it, no code of the user's names it."""
+    surroundings()
+    monkeypatch.setattr(space, name, lambda *a: a[0])
+    with pytest.raises(Unsure, match=f"{name}, which is not torch's own"):
+        surroundings()
+
+
 def test_a_custom_operator_and_compiled_code_are_not_remembered(tmp_path: Path) -> None:
     @torch.library.custom_op("fingerprinted::twice", mutates_args=())
     def twice(x: torch.Tensor) -> torch.Tensor:
