@@ -9,6 +9,7 @@ from derivcheck.notation.text.latex.equations import LatexEquations
 from derivcheck.notation.text.latex.scope import BoundLetter, Vocabulary
 from derivcheck.notation.text.latex.signs import DrawnName, LatexSigns
 from derivcheck.notation.text.syntax import At, Chain, Item, Name, Num, Piece, Span
+from tests.readback import made_of_matrices
 from tests.readback.legend import Legend, Misprint, norm
 
 
@@ -117,6 +118,8 @@ class LatexLine(LatexEquations):
             assert isinstance(inner, (At, Name))
             places = [p.value for p in inner.places if isinstance(p, Item)] if isinstance(inner, At) else []
             return norm(inner.name, places, len(self.legend.dims[inner.name]), self.since(t.span)), None
+        if (matrix := made_of_matrices.latex(self)) is not None:
+            return matrix, None
         found = super().base()
         if t.kind == "number" and self.take(r"\ldots"):  # eight digits of a longer number
             self.rounded = True
@@ -146,6 +149,10 @@ class LatexLine(LatexEquations):
             return super().places(s, group, above, span)
         finally:
             self.known.ranks[name] = before
+
+    def lowered(self, s: DrawnName, begin: int, end: int) -> DrawnName:
+        """The sign with what stands below it."""
+        return replace(s, lowered="".join(t.text for t in self.tokens[begin:end]))
 
     def _commas(self, begin: int, end: int) -> list[bool]:
         depth, found = 0, []

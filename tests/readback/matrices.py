@@ -25,6 +25,22 @@ RELATIONS: dict[str, Callable[[Any, Any], Any]] = {
 }  # fmt: skip
 
 
+PARTS: dict[str, Callable[[Any], Any]] = {
+    "chol": np.linalg.cholesky, "tril": np.tril, "triu": np.triu, "Phi": lambda a: np.tril(a) - np.diag(np.diag(a)) / 2,
+}  # fmt: skip
+
+
+def inverted(a: Any, turned: bool) -> Any:
+    """The inverse, perhaps of the transposed matrix."""
+    found = np.linalg.inv(np.asarray(a, float))
+    return found.T if turned else found
+
+
+def number_of(kind: int, a: Any) -> Any:
+    """The determinant, the logarithm of it, or that of its magnitude."""
+    return np.linalg.det(a) if not kind else np.linalg.slogdet(a)[1]
+
+
 def rounded_alike(a: Any, b: Any) -> Any:
     """``a``, and ``b`` where they differ by the order in which a sum was rounded."""
     return np.where(np.isclose(a, b, rtol=1e-13, atol=0), b, a)
@@ -185,6 +201,13 @@ class MatrixLine(LatexLine):
         while self.take("^"):
             begin, end = self.group()
             after, self.k = self.k, begin
+            above = "".join(t.text for t in self.tokens[begin:end])
+            if above in ("-1", r"-\top") and found.shape is not None and not all(n.root.value == 1 for n in found.shape):
+                self.unify(*found.shape)
+                turned = above != "-1"
+                found = Matrix(found.shape, lambda a=found, t=turned: inverted(a.compute(), t))  # type: ignore[misc]
+                self.k = after
+                continue
             if end == begin + 1 and self.here.kind == "number":
                 exponent = self.single()
                 found = Matrix(found.shape, lambda a=found, e=exponent: np.asarray(a.compute(), float) ** e.compute())  # type: ignore[misc]
@@ -244,6 +267,8 @@ class MatrixLine(LatexLine):
             for sign in ("_", "F"):
                 self.need(sign)
             return Matrix(None, lambda: np.sum(left.compute() * right.compute()))
+        if (whole := self.made_of_matrix()) is not None:
+            return whole
         if t.text == r"\frac":
             return self.quotient()
         if t.text == r"\sqrt":
@@ -272,6 +297,30 @@ class MatrixLine(LatexLine):
             self.k += 1
             return Matrix(None, lambda: np.pi)
         return self.named()
+
+    def made_of_matrix(self) -> Matrix | None:
+        """A determinant, a Cholesky factor, or a triangle."""
+        texts = [t.text for t in self.tokens[self.k : self.k + 3]]
+        if texts[:1] == [r"\det"] or texts[:2] == [r"\log", r"\det"] or texts == [r"\log", "|", r"\det"]:
+            place = texts.index(r"\det")
+            self.k += place + 1
+            self.need("(")
+            inner = self.inside(")")
+            if place == 2:
+                self.need("|")
+            return Matrix(None, lambda: number_of(place, np.asarray(inner.compute())))
+        if texts[0] == r"\Phi" and "Phi" not in self.legend.tensors and texts[1] == "(":
+            self.k += 1
+            word = "Phi"
+        elif texts[0] == r"\operatorname" and self._word() in ("chol", "tril", "triu"):
+            word = self._word()
+            self.k = self.closing(self.k + 1) + 1
+        else:
+            return None
+        self.need("(")
+        inner = self.inside(")")
+        assert inner.shape is not None
+        return Matrix(inner.shape, lambda: PARTS[word](np.asarray(inner.compute())))
 
     def extreme(self, f: Callable[[Any, Any], Any]) -> Matrix:
         """The largest or smallest, by elements; a number stands for itself."""

@@ -49,6 +49,40 @@ def test_what_is_printed_reads_back(sources: str, page: str) -> None:
     assert read > 5
 
 
+MATRICES = {
+    "system": ("x[p,c] := sum(k: inv(i, j: A[i,j])[p,k]*b[k,c])", {"A": "N N", "b": "N M"}),
+    "batch": (
+        "X[n,p,q] := inv(i, j: A[n,i,j])[p,q]; y[n] := det(i, j: A[n,i,j])*logabsdet(i, j: B[i,j])",
+        {"A": "M N N", "B": "N N"},
+    ),
+    "triangle": ("x[p] := sum(k: inv(i, j: [i >= j]*A[i,j])[p,k]*b[k])", {"A": "N N", "b": "N"}),
+    "elements": ("x[p] := sum(k: inv(i, j: A[i,j] + [i == j]*b[i])[p,k]*b[k])", {"A": "N N", "b": "N"}),
+    "factor": ("L[p,q] := cholesky(i, j: sum(k: A[i,k]*A[j,k]) + [i == j])[p,q]", {"A": "N N"}),
+    "one": ("y := det(i, j: A[i,j])*inv(i, j: A[i,j])[0,0]^2", {"A": "1 1"}),
+}
+
+
+@pytest.mark.parametrize("page", PAGES)
+@pytest.mark.parametrize("name", MATRICES)
+def test_what_is_made_of_a_matrix_reads_back(name: str, page: str) -> None:
+    text, dims = MATRICES[name]
+    shown = PAGES[page](source(name, parse_program(text, dims))).lines
+    assert shown and not [line.text for line in shown if line.wrong()]
+
+
+def test_an_inverse_that_is_turned_or_dropped_is_caught() -> None:
+    s = source("system", parse_program(*MATRICES["system"]))
+    for page, one, other in (
+        ("index, LaTeX", r"\left(A^{-1}\right)_{pk}", r"\left(A^{-1}\right)_{kp}"),
+        ("index, LaTeX", r"\left(A^{-1}\right)_{pk}", "A_{pk}"),
+        ("index, Unicode", "A⁻¹[p,k]", "A⁻¹[k,p]"),
+        ("matrix", r"A^{-\top}", "A^{-1}"),
+        ("matrix", r"A^{-1}", "A"),
+    ):
+        line = next(x for x in PAGES[page](s).lines if one in x.text)
+        assert noticed(line, line.text.replace(one, other)), line.text
+
+
 def says_wrong(s: Source, page: str) -> bool:
     """Whether a page has a line that is not so, or cannot be read."""
     for line in PAGES[page](s).lines:

@@ -11,6 +11,7 @@ from derivcheck.notation.text.latex.counting import Counting
 from derivcheck.notation.text.latex.expressions import LatexTerms, whole_part
 from derivcheck.notation.text.latex.scope import BoundLetter, Vocabulary
 from derivcheck.notation.text.syntax import Application, At, Chain, Compare, Item, Name, Negative, Num, Piece, Power, Span
+from tests.readback import made_of_matrices
 from tests.readback.legend import Legend, Misprint, norm
 
 RELATIONS = {"=": "==", "≠": "!=", "≥": ">=", "≤": "<=", ">": ">", "<": "<"}
@@ -153,6 +154,18 @@ class UnicodeLine(Counting):
             found = norm(name, self._places(), len(self.legend.dims[name]), self.since(start))
             self.need("‖")
             return found
+        for word, kind in sorted(made_of_matrices.KINDS.items(), key=lambda x: -len(x[0])):
+            if self.at(f"{word}(") and not self.look():
+                self.take(word)
+                found = self._matrix_in()
+                if "|" in word:
+                    self.need("|")
+                places = self._places() if kind == "cholesky" else []
+                return made_of_matrices.made(kind, found, places, self.since(start))
+        if self.at("tril(", "triu(") and not self.look() or re.match(rf"\({LETTER},{LETTER} ↦", self.text[self.k :]):
+            found = self._matrix()
+            self.need("⁻¹")
+            return made_of_matrices.made("inv", found, self._places(), self.since(start))
         if self.take("("):
             inner = self.expression()
             self.need(")")
@@ -248,6 +261,10 @@ class UnicodeLine(Counting):
         start = self.k
         name = self.looks[self._named()]
         places = self._places()
+        if self.text.startswith("⁻¹[", self.k) and len(self.legend.dims.get(name, ())) == len(places) + 2:
+            self.need("⁻¹")
+            found = made_of_matrices.of_tensor(name, places, self.since(start), self.k)
+            return made_of_matrices.made("inv", found, self._places(), self.since(start))
         if name not in self.legend.dims:
             return Name(self.since(start), name)
         found = self.legend.filled(name, places, None, self.since(start))
@@ -271,6 +288,35 @@ class UnicodeLine(Counting):
                 places.append(self.counted(self.expression()))
             self.need("]")
         return places
+
+    def _matrix_in(self) -> made_of_matrices.Matrix:
+        if re.match(rf"\({LETTER},{LETTER} ↦", self.text[self.k :]):
+            return self._matrix()
+        self.need("(")
+        found = self._matrix()
+        self.need(")")
+        return found
+
+    def _matrix(self) -> made_of_matrices.Matrix:
+        """A matrix: a tensor, a triangle of it, or by its elements."""
+        self.at()
+        start = self.k
+        if part := self.take("tril", "triu"):
+            return made_of_matrices.triangle(part, self._matrix_in(), self.since(start))
+        if not self.take("("):
+            name = self.looks[self._named()]
+            return made_of_matrices.of_tensor(name, self._places(), self.since(start), self.k)
+        env, keys = dict(self.env), set(self.keys)
+        letters = []
+        for after in (",", "↦"):
+            letter = self.match(LETTER)
+            self._bound(letter)
+            letters.append(Name(self.since(start), self.env[letter].key))
+            self.need(after)
+        body = self.expression()
+        self.need(")")
+        self.env, self.keys = env, keys
+        return letters[0], letters[1], body
 
     def over(self, kind: str, start: int) -> Piece:
         """Σ over indices, whose sizes are those of the dimensions in which they stand."""

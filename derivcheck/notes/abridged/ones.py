@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from fractions import Fraction
 
 from derivcheck.notation.integers.atoms import Entry
 from derivcheck.notation.integers.polynomials import Atom, Index, Poly, as_poly
 from derivcheck.notation.program.definitions import Definition
 from derivcheck.notation.program.program import Program
+from derivcheck.notation.terms.brackets import bracket
+from derivcheck.notation.terms.build import func, mul, power, sub
 from derivcheck.notation.terms.nodes import MATRICES, Over, Ref, Term
 from derivcheck.notation.terms.substitute import substitute, transform, with_polys
 
@@ -65,6 +68,8 @@ def _term(term: Term, axes: Axes) -> Term:
         t = with_polys(t, lambda p: _poly(p, axes))
         if isinstance(t, Ref) and t.name in axes:
             return Ref(t.name, tuple(t.at[k] for k in axes[t.name]))
+        if isinstance(t, Over) and t.kind in MATRICES and t.indices[0].size.constant == 1:
+            return _of_number(t.kind, substitute(t.body, dict.fromkeys(t.indices, 0)))
         if isinstance(t, Over) and not t.kind.startswith("arg") and t.kind not in MATRICES:
             single = [i for i in t.indices if i.size.constant == 1]
             if single:
@@ -74,6 +79,15 @@ def _term(term: Term, axes: Axes) -> Term:
         return t
 
     return transform(term, change)
+
+
+def _of_number(kind: str, x: Term) -> Term:
+    """What is made of a matrix of one element."""
+    if kind in ("inv", "cholesky"):
+        return power(x, -1 if kind == "inv" else Fraction(1, 2))
+    if kind == "logabsdet":
+        x = mul(x, sub(bracket(">", x), bracket("<", x)))
+    return x if kind == "det" else func("log", x)
 
 
 def _poly(p: Poly, axes: Axes) -> Poly:

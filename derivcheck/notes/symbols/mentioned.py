@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from derivcheck.notation.integers.polynomials import Index, Poly
 from derivcheck.notation.program.program import Program
-from derivcheck.notation.terms.nodes import Func, Over, Term
+from derivcheck.notation.terms.nodes import MATRICES, Func, Over, Term
 from derivcheck.notation.terms.walk import polys, subterms
 
 
@@ -55,6 +55,8 @@ def _term(term: Term, found: Mentioned, seen: set[Poly]) -> None:
         if isinstance(t, Func):
             found.functions[t.name] = None
         elif isinstance(t, Over):
+            if t.kind in MATRICES:
+                found.functions.update(dict.fromkeys(("det", "chol", "tril", "triu", r"\Phi")))
             for i in t.indices:
                 _index(i, found, seen)
         for q in polys(t):
