@@ -119,7 +119,8 @@ def _places(line: Any) -> list[Piece]:
     """The positions below, side by side or with commas."""
     line.need("_")
     begin, end = line.group()
-    after, line.k, found = line.k, begin, []
+    found: list[Piece] = []
+    after, line.k = line.k, begin
     apart = any(line._commas(begin, end)) or any(t.text in "+-" for t in line.tokens[begin:end])
     while line.k < end:
         if line.take(","):

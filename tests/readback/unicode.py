@@ -157,15 +157,15 @@ class UnicodeLine(Counting):
         for word, kind in sorted(made_of_matrices.KINDS.items(), key=lambda x: -len(x[0])):
             if self.at(f"{word}(") and not self.look():
                 self.take(word)
-                found = self._matrix_in()
+                matrix = self._matrix_in()
                 if "|" in word:
                     self.need("|")
                 places = self._places() if kind == "cholesky" else []
-                return made_of_matrices.made(kind, found, places, self.since(start))
+                return made_of_matrices.made(kind, matrix, places, self.since(start))
         if self.at("tril(", "triu(") and not self.look() or re.match(rf"\({LETTER},{LETTER} ↦", self.text[self.k :]):
-            found = self._matrix()
+            matrix = self._matrix()
             self.need("⁻¹")
-            return made_of_matrices.made("inv", found, self._places(), self.since(start))
+            return made_of_matrices.made("inv", matrix, self._places(), self.since(start))
         if self.take("("):
             inner = self.expression()
             self.need(")")
@@ -263,8 +263,8 @@ class UnicodeLine(Counting):
         places = self._places()
         if self.text.startswith("⁻¹[", self.k) and len(self.legend.dims.get(name, ())) == len(places) + 2:
             self.need("⁻¹")
-            found = made_of_matrices.of_tensor(name, places, self.since(start), self.k)
-            return made_of_matrices.made("inv", found, self._places(), self.since(start))
+            whole = made_of_matrices.of_tensor(name, places, self.since(start), self.k)
+            return made_of_matrices.made("inv", whole, self._places(), self.since(start))
         if name not in self.legend.dims:
             return Name(self.since(start), name)
         found = self.legend.filled(name, places, None, self.since(start))
