@@ -55,6 +55,11 @@ def _of_both(t: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
     return t * (2 * chosen - 1) if t.is_floating_point() else t
 
 
+def _picked(own: torch.Tensor, like: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+    """A tensor of the same shape, its numbers picked among some."""
+    return own.double()[torch.randint(len(own), like.shape, generator=generator)] if len(own) else like
+
+
 @dataclass
 class Backward:
     """The backward under test.
@@ -128,6 +133,20 @@ class Backward:
             upstream = {n: change(t) for n, t in upstream.items()}
         return self.on(inputs, upstream)
 
+    def resampled(self, sizes: Mapping[str, int], seed: int) -> Bench | None:
+        """Data of these sizes that have no other numbers than the user's, or None."""
+        key = f"resampled{dict(sizes)}{seed}"
+        if key not in self._benches:
+            generator = torch.Generator().manual_seed(seed)
+            try:
+                drawn, upstream = draw(self.like, sizes, seed)
+                own = {n: self.like.inputs[n].flatten() for n in drawn}
+                inputs = {n: _picked(own[n], t, generator) if t.is_floating_point() else t for n, t in drawn.items()}
+                self._benches[key] = self.on(inputs, upstream)
+            except Exception:  # sizes that are not the user's
+                self._benches[key] = None
+        return self._benches[key]
+
     def mixed(self, sizes: Mapping[str, int], seed: int) -> Bench | None:
         """Data in which nothing is of one kind that the user's data need not be: both signs, both labels, not all alike."""
         key = f"mixed{dict(sizes)}{seed}"
@@ -160,6 +179,8 @@ class Backward:
         doubtful: list[Bench] = []
         for k, plan in enumerate(self.plans()):
             b = self.bench(plan, 31 + k)
+            if b is None or not _sound(b):
+                b = self.resampled(plan, 31 + k)  # numbers that the forward is not for
             if b is None or not _sound(b) or not self.shaped(b):
                 continue
             (found if self.meant(b) else doubtful).append(b)

@@ -56,6 +56,5 @@ def _masked(r: EditReader, node: ast.expr, env: Mapping[str, Any]) -> Iterator[C
             continue
         for mask in (name, f"~{name}"):
             words = f"the mask `{mask}` is missing at `{r.short(node)}`"
-            for fill in ('float("-inf")', "0"):
-                new = f"{r.inner(node)}.masked_fill({mask}, {fill})"
+            for new in (f"({r.inner(node)} * {mask})", f'{r.inner(node)}.masked_fill({mask}, float("-inf"))'):
                 yield Change(r.piece, tuple(r.put(node, new)), words, COST, node.lineno)

@@ -15,6 +15,8 @@ def anything(r: EditReader, node: ast.expr) -> Edits:
     if isinstance(node, ast.Constant):
         return
     yield from _laid(r, node)
+    if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
+        yield r.put(node, f"(1 - {r.inner(node.operand)})"), f"the 1 is missing before `{said}`", 1.6
     for new, words, cost in (
         (f"(1 - {text})", f"`{said}` stands where `1 - {said}` is meant", 2),
         (f"(1 + {text})", f"`1 +` is missing before `{said}`", 1.64)
