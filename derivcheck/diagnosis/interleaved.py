@@ -1,4 +1,4 @@
-"""Pairs of the other layout: neighbours ``(2i, 2i+1)`` for halves ``(i, i+H)``; rotary embeddings have both."""
+"""Pairs of the other layout: neighbours ``(2i, 2i+1)`` for halves ``(i, i + half)``; rotary embeddings have both."""
 
 from __future__ import annotations
 
@@ -38,8 +38,8 @@ def interleaved(scene: Scene, others: list[Scene]) -> Iterator[Guess]:
         if p.at(scene.sizes) % 2 or p.at(scene.sizes) < 4:
             continue
         for apart, words in (
-            (True, "pairs of neighbours (2i, 2i+1) are taken, where the forward pairs the two halves (i, i+H)"),
-            (False, "the two halves (i, i+H) are paired, where the forward pairs neighbours (2i, 2i+1)"),
+            (True, "pairs of neighbours (2i, 2i+1) are taken, where the forward pairs the two halves (i, i + half)"),
+            (False, "the two halves (i, i + half) are paired, where the forward pairs neighbours (2i, 2i+1)"),
         ):
             axis = f" over {', '.join(i.name for i in scene.program.definition(f'{scene.name}_bar').indices if i.size is p)}"
             yield Guess("position", f"{words}{axis}", partial(_predicted, p, apart, True))

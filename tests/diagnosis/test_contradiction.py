@@ -151,7 +151,7 @@ CASES: list[tuple[Callable[..., Tensor], Given, Callable[..., Given], str, str]]
     (batch_norm, {"x": drawn(5, 3)}, centred_alone, "the factor `r` is missing", "r"),
     (gated, {"x": drawn(4, 3), "h": drawn(4, 3, seed=1), "z": drawn(4, 3, seed=2)}, each_others, "the gradient of h",
      '{"x": grad_output * (1 - z), "h": grad_output * z}'),
-    (pooled, {"x": drawn(4, 5)}, shared_out, "the ones at the largest of each row", "one_hot(x.argmax(-1), x.shape[-1])"),
+    (pooled, {"x": drawn(4, 5)}, shared_out, "the ones at each row's largest", "one_hot(x.argmax(-1), x.shape[-1])"),
     (scaled, {"x": drawn(4, 5)}, scale_forgotten, "1.5× too small at every size tried: the factor 3/2 is missing", "1.5"),
 ]  # fmt: skip
 

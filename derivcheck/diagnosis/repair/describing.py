@@ -50,6 +50,9 @@ def described(hit: Hit, text: str, coefficient: str, own: Collection[str]) -> st
 def _shown(hit: Hit, code: str, own: Collection[str], words: str | None = None) -> str:
     """An expression with what the field calls it; without its code where that has names that the user did not write."""
     words = next((p.words for p in hit.parts if p.words), "") if words is None else words
+    head, _, of = words.partition(" of ")
+    if not all(n in own or n in USUAL for n in _NAME.findall(of)):
+        words = head
     if all(n in own or n in USUAL for n in _NAME.findall(code)):
         return f"`{code}`" + (f" ({words})" if words else "")
     return words or "what the fix puts there"

@@ -166,7 +166,7 @@ def of_maxima(first: list[PoolPart]) -> list[PoolPart]:
         if p.value.ndim and p.cost == 0 and p.value.is_floating_point() and p.text.isidentifier():
             text = f"torch.nn.functional.one_hot({p.text}.argmax(-1), {p.text}.shape[-1])"
             one = torch.nn.functional.one_hot(p.value.argmax(-1), p.value.shape[-1]).double()
-            found.append(PoolPart(text, one, 0.8, "the ones at the largest of each row"))
+            found.append(PoolPart(text, one, 0.8, "the ones at each row's largest"))
     return found
 
 

@@ -174,17 +174,17 @@ class Repair:
     def _put_in(self) -> Missing:
         return Missing(self.backward, self._code, self._spots)
 
-    def _missing(self, end: float, deep: bool) -> list[Change]:
-        """What may be missing from the lines, cheapest first; until the clock says ``end``."""
+    def _missing(self, end: float, deep: bool) -> tuple[list[Change], bool]:
+        """What may be missing from the lines, cheapest first; until the clock says ``end``; and whether that is all."""
         found: list[Change] = []
         names = self.backward.names
         for spots in (self._candidates, *([self._each(n) for n in names] if len(names) > 1 else [])):
             for spot in spots:
                 if clock() > end:
-                    return found
+                    return _shortest(found), False
                 found += self._put_in.at(spot, deep)
         found += self._put_in.returned(names, deep)
-        return _shortest(found)
+        return _shortest(found), True
 
     def _each(self, name: str) -> list[RepairSpot]:
         if name not in self._alone:
@@ -195,19 +195,24 @@ class Repair:
     def _search(self) -> RepairSearch:
         """The edits to try, those first that are cheapest to make and to find."""
 
-        def usual(end: float) -> list[Change]:
-            return [*(c for c in self._edits[0] if CHEAP < c.cost <= USUAL), *self._missing(end, False)]
+        def usual(end: float) -> tuple[list[Change], bool]:
+            missing, complete = self._missing(end, False)
+            return [*(c for c in self._edits[0] if CHEAP < c.cost <= USUAL), *missing], complete
 
-        def rare(end: float) -> list[Change]:
-            missing = self._missing(clock() + 0.6 * (end - clock()), True)
-            return [*(c for c in self._edits[0] if c.cost > USUAL), *missing]
+        def rare(end: float) -> tuple[list[Change], bool]:
+            missing, complete = self._missing(clock() + 0.6 * (end - clock()), True)
+            return [*(c for c in self._edits[0] if c.cost > USUAL), *missing], complete
+
+        def likely(_: float) -> tuple[list[Change], bool]:
+            near, far = self._edits
+            return [*(c for c in far if c.cost <= LIKELY), *(c for c in near if c.cost <= CHEAP)], True
 
         groups = (
-            lambda _: [*(c for c in self._edits[1] if c.cost <= LIKELY), *(c for c in self._edits[0] if c.cost <= CHEAP)],
+            likely,
             usual,
-            lambda _: [c for c in self._edits[1] if LIKELY < c.cost <= USUAL],
+            lambda _: ([c for c in self._edits[1] if LIKELY < c.cost <= USUAL], True),
             rare,
-            lambda _: [c for c in self._edits[1] if c.cost > USUAL],
+            lambda _: ([c for c in self._edits[1] if c.cost > USUAL], True),
         )
         return RepairSearch(self.backward, groups)
 

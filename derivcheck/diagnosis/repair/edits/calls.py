@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from itertools import combinations, permutations
 
 from derivcheck.diagnosis.repair.change import Edits, Place
@@ -172,7 +173,7 @@ def _function(r: EditReader, node: ast.Call, old: str, new: str) -> str:
         return f"`{said}` is a mean where a sum is meant: it is divided by a size too many"
     if (old, new) == ("sum", "mean"):
         return f"`{said}` is a sum where a mean is meant: the mean's divisor is missing"
-    known = new in r.piece.text
+    known = re.search(rf"\b{new}\b", r.piece.text) is not None
     return f"`{old}` stands where {f'`{new}`' if known else new.strip('_').replace('_', '-')} is meant, in `{said}`"
 
 
