@@ -158,8 +158,8 @@ class Report:
 
     def _why(self, r: Row) -> list[str]:
         """Why it is wrong, where, and in which line."""
-        lines = [f"likely: {r.diagnosis}"] if r.diagnosis is not None else []
-        if r.only_where and r.diagnosis != r.only_where:
+        lines = [f"likely: {r.likely}"] if r.likely is not None else []
+        if r.only_where and r.likely != r.only_where:
             lines.append(r.only_where)
         return lines + [f"{'or ' if k else ''}line {line}" for k, line in enumerate(r.lines)]
 
@@ -226,7 +226,7 @@ class Report:
 
 def _apart(r: Row) -> tuple[str, str]:
     """What is said of a gradient, but for its name and for numbers."""
-    words = str(r.diagnosis).removeprefix(f"{r.name}: ")
+    words = str(r.likely).removeprefix(f"{r.name}: ")
     return words.rpartition(": ")[2], r.only_where
 
 

@@ -84,7 +84,12 @@ class Row:
 
     @cached_property
     def diagnosis(self) -> Any:
-        """Why it is wrong, in one sentence, or None.  Looked for when asked for the first time."""
+        """Why it is wrong, in one sentence, or None.  Looked for when asked for the first time, in a fix at last."""
+        return self.likely or (self.fix and str(self.fix.words)) or None
+
+    @cached_property
+    def likely(self) -> Any:
+        """The same as a report prints it, which looks for no fix that nobody asked for."""
         words = self._words(simple=True)
         found = None if self._diagnose is None else self._diagnose(QUICK if words else SECONDS)
         if found is not None and (found.plain or words and found.kind == "scale"):

@@ -110,7 +110,7 @@ class Proof:
         for p in self.parts:  # the first example stands above
             lines.append(f"  {replace(p, counterexample=None) if p.counterexample is self.counterexample else p}")
             if (row := self._checked.get(p.name)) is not None:
-                lines += [f"    likely: {row.diagnosis}"] if row.diagnosis is not None else []
+                lines += [f"    likely: {row.likely}"] if row.likely is not None else []
                 lines += [f"    {'or ' if k else ''}line {line}" for k, line in enumerate(row.lines)]
         if self.status == "proved":
             if self.conditions:
