@@ -159,3 +159,27 @@ def test_a_matrix_that_is_not_square_is_refused():
 def test_the_code_calls_torch_linalg(forward, dims, wanted):
     source = dc.derive(forward, dims=dims).source()
     assert wanted in source, source
+
+
+@pytest.mark.parametrize(
+    ("forward", "backward", "dims", "condition"),
+    [
+        ("y := logabsdet(i, j: A[i,j])", "A_bar[p,q] := grad_output*inv(i, j: A[i,j])[q,p]", {"A": "n n"}, "A is not singular"),
+        (
+            "y := logdet(i, j: A[i,j])",
+            "A_bar[p,q] := grad_output*inv(i, j: A[i,j])[q,p]",
+            {"A": "n n"},
+            "the determinant of A is above 0",
+        ),
+    ],
+)
+def test_a_proof_says_what_of_the_matrix_it_takes_for_granted(forward, backward, dims, condition):
+    proof = dc.prove(forward, backward, dims=dims)
+    assert proof.status == "proved" and condition in proof.conditions, proof.conditions
+
+
+def test_the_operations_of_a_system_are_counted():
+    """Factors of n³·2/3 and two passes over them for each column, forward and back."""
+    profile = dc.derive(lambda A, b: torch.linalg.solve(A, b), dims={"A": "n n", "b": "n m"}).profile({"n": 30, "m": 2})
+    counted = int(str(profile).split("forward: ")[1].split(" ")[0].replace(",", ""))
+    assert counted == 2 * 30**3 // 3 + 2 * 30**2 * 2

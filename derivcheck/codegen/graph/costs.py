@@ -63,6 +63,22 @@ def _own(n: Node) -> Cost:
     return Cost(as_poly(0) if n.op in _MOVES else _flops(n, read, written), read + written)
 
 
+#: Thirds of n³ for each matrix of n rows: its factors, and for an inverse the systems of the unit matrix.
+_THIRDS = {"det": 2, "logdet": 2, "logabsdet": 2, "cholesky": 1, "inv": 6, "solve": 2}
+
+
+def _of_matrices(n: Node, read: Poly) -> Poly:
+    """What torch.linalg takes for each matrix; a system two passes over its factors for each column, of a triangle one."""
+    a = n.args[0]
+    cubes = numel(a.dims) * a.dims[-1]
+    if n.op == "inv" and n.params[0]:
+        return cubes
+    if n.op != "solve":
+        return _THIRDS[n.op] * cubes // 3
+    passes = numel(n.dims) * a.dims[-1]
+    return passes if n.params[0] else 2 * cubes // 3 + 2 * passes
+
+
 def _flops(n: Node, read: Poly, written: Poly) -> Poly:
     """How many additions and multiplications a node takes, as a polynomial in the sizes; ``read`` and ``written`` count
     elements."""
@@ -71,6 +87,8 @@ def _flops(n: Node, read: Poly, written: Poly) -> Poly:
         return 2 * written * left.dims[-1] + (written if n.op == "addmm" else 0)
     if n.op == "dot":
         return 2 * read
+    if n.op in _THIRDS and n.args[0].rank >= 2:
+        return _of_matrices(n, read)
     if n.op == "einsum":
         left, right = n.params[0].partition("->")[0].split(",")
         sizes = dict(zip(left, n.args[0].dims)) | dict(zip(right, n.args[1].dims))

@@ -46,7 +46,13 @@ def conditions(definitions: Iterable[Definition], known: Known) -> list[str]:
 @lru_cache(maxsize=4096)
 def _with_conditions(term: Term) -> tuple[Term, ...]:
     """The nodes inside that may have a condition, top down."""
-    return tuple(t for t in subterms(term) if isinstance(t, Func) or isinstance(t, Pow) and restricts(t.exponent))
+    return tuple(t for t in subterms(term) if _may_have_one(t))
+
+
+def _may_have_one(t: Term) -> bool:
+    if isinstance(t, Over):
+        return t.kind in _NEEDS
+    return isinstance(t, Func) or isinstance(t, Pow) and restricts(t.exponent)
 
 
 def tidied(found: Iterable[str]) -> list[str]:
@@ -120,6 +126,8 @@ def _conditions(t: Term, known: Known, weak: bool = False) -> Iterator[str]:
                 base = base.base
             if not above_zero(base, known):
                 yield f"{told(base, known)} {'≠' if whole else '≥' if root else '>'} 0"
+    elif isinstance(t, Over) and t.kind in _NEEDS:
+        yield _NEEDS[t.kind].format(_matrix(t, known))
     elif isinstance(t, Func):
         row = functions().get(t.name)
         if t.name == "inf" and weak:
@@ -127,6 +135,22 @@ def _conditions(t: Term, known: Known, weak: bool = False) -> Iterator[str]:
         elif row is not None and row.domain and not (row.domain == "> 0" and above_zero(t.args[-1], known)):
             said = str(told(t.args[-1], known))
             yield row.domain.format(said) if "{}" in row.domain else f"{said} {row.domain}"
+
+
+_NEEDS = {
+    "inv": "{} is not singular",
+    "logabsdet": "{} is not singular",
+    "logdet": "the determinant of {} is above 0",
+    "cholesky": "{} is symmetric and positive definite",
+}
+
+
+def _matrix(t: Over, known: Known) -> str:
+    """The matrix in words: the tensor that it is, or its elements."""
+    i, j = t.indices
+    if isinstance(t.body, Ref) and {p.index for p in t.body.at[-2:]} == {i, j} and t.body.name not in known:
+        return t.body.name
+    return f"the matrix of {told(t.body, known)} over {i.key} and {j.key}"
 
 
 def told(t: Term, known: Known) -> Term:
