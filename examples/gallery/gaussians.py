@@ -6,9 +6,9 @@ from examples.gallery.layer import Layer, Mistake
 
 
 def gaussian_likelihood(x, mu, cov):
-    chol = torch.linalg.cholesky(cov)
-    z = torch.linalg.solve_triangular(chol, (x - mu).mT, upper=False)
-    return 0.5 * (z**2).sum() + x.shape[0] * torch.log(torch.diagonal(chol)).sum()
+    factor = torch.linalg.cholesky(cov)
+    z = torch.linalg.solve_triangular(factor, (x - mu).mT, upper=False)
+    return 0.5 * (z**2).sum() + x.shape[0] * torch.log(torch.diagonal(factor)).sum()
 
 
 def gaussian_likelihood_backward(grad_output, x, mu, cov):

@@ -126,7 +126,7 @@ def _conditions(t: Term, known: Known, weak: bool = False) -> Iterator[str]:
                 base = base.base
             if not above_zero(base, known):
                 yield f"{told(base, known)} {'≠' if whole else '≥' if root else '>'} 0"
-    elif isinstance(t, Over) and t.kind in _NEEDS:
+    elif isinstance(t, Over) and t.kind in _NEEDS and not _is_factor(t.body, known):
         yield _NEEDS[t.kind].format(_matrix(t, known))
     elif isinstance(t, Func):
         row = functions().get(t.name)
@@ -143,6 +143,13 @@ _NEEDS = {
     "logdet": "the determinant of {} is above 0",
     "cholesky": "{} is symmetric and positive definite",
 }
+
+
+def _is_factor(body: Term, known: Known) -> bool:
+    """Whether the matrix is a Cholesky factor, which is never singular."""
+    read = [f for f in factors(body) if not isinstance(f, Bracket)]
+    d = known.get(read[0].name) if len(read) == 1 and isinstance(read[0], Ref) else None
+    return d is not None and isinstance(d.term, Over) and d.term.kind == "cholesky"
 
 
 def _matrix(t: Over, known: Known) -> str:
