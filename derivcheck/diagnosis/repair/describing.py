@@ -51,7 +51,7 @@ def _shown(hit: Hit, code: str, own: Collection[str], words: str | None = None) 
     """An expression with what the field calls it; without its code where that has names that the user did not write."""
     words = next((p.words for p in hit.parts if p.words), "") if words is None else words
     head, _, of = words.partition(" of ")
-    if not all(n in own or n in USUAL for n in _NAME.findall(of)):
+    if "(" in of and not all(n in own or n in USUAL for n in _NAME.findall(of)):  # code, with a function of another's
         words = head
     if all(n in own or n in USUAL for n in _NAME.findall(code)):
         return f"`{code}`" + (f" ({words})" if words else "")
