@@ -151,3 +151,19 @@ def test_refusals() -> None:
         d.explain("w")
     with pytest.raises(InputError, match="lang is 'fr'; expected 'en' or 'zh'"):
         d.explain("x", lang="fr")
+
+
+@pytest.mark.parametrize(
+    ("layer", "name"), [("rotate half", "x"), ("lstm cell", "W"), ("rope", "x"), ("linear and mse", "weight")]
+)
+def test_a_slope_is_told_where_it_stands_for_all_places(layer: str, name: str) -> None:
+    """∂x2[i]/∂x[j] of x2[i] = x[h + i] is [j = h + i], and not the [j ≥ h] that is left in the gradient."""
+    text = str(PAGES[layer].derived().explain(name))
+    assert "= [j ≥ h]" not in text and "[l ≥ 3·H]" not in text
+    if layer == "rope":
+        assert "∂x2[b,t,i]/∂x[b,t,j] = [2·i = j - 1]" in text.replace("\n", " ").replace("\N{NO-BREAK SPACE}", " ")
+
+
+def test_what_is_joined_is_told_part_by_part() -> None:
+    text = str(PAGES["rotate half"].derived().explain("x"))
+    assert "∂L/∂x[b,t,h + i] = ∂L/∂x2[b,t,i]  (0 ≤ i ≤ h - 1)" in text

@@ -61,9 +61,9 @@ class Legend:
 
 def norm(name: str, places: Sequence[Piece], rank: int, span: Span) -> Piece:
     """``√(Σ x²)`` over the last dimensions of a tensor, those that have no position."""
-    over = [Name(span, f"over_{k}") for k in range(rank - len(places))]
+    over = [Name((span[0], span[1] + k), f"over_{k}") for k in range(rank - len(places))]
     if not over:
         raise Misprint(f"the norm of {name} is of a number")
     element = At(span, name, tuple(Item(p.span, p) for p in (*places, *over)))
-    squares = Application(span, "sum", tuple(Item(span, i) for i in over), Power(span, element, Num(span, Fraction(2))))
+    squares = Application(span, "sum", tuple(Item(i.span, i) for i in over), Power(span, element, Num(span, Fraction(2))))
     return Power(span, squares, Num(span, Fraction(1, 2)))

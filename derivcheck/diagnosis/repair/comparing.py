@@ -85,6 +85,7 @@ def hits(gap: Gap, first: list[PoolPart], second: list[PoolPart]) -> Iterator[Hi
         few, names = _rows([p for p in first if p.value.ndim or p.cost == 0][:THIRD], shape)
         for k, p in enumerate(names):
             both = [(p, q) for q in own]
+            below = PoolPart(f"1 / {p.inner}", 1 / p.value, p.cost, "", True)
             yield from _proportional("addend", residual, seen(rows * few[k]), both, 1.9)
             yield from _proportional("factor", target, seen(rows * few[k] * flat), both, 1.9)
             yield from _proportional("place", target, seen(rows * few[k]), both, 2.1)
@@ -92,7 +93,7 @@ def hits(gap: Gap, first: list[PoolPart], second: list[PoolPart]) -> Iterator[Hi
                 "factor",
                 target,
                 seen(np.where(few[k] != 0, rows / few[k], np.nan) * flat),
-                [(q, PoolPart(f"1 / {p.inner}", 1 / p.value, p.cost, "", True)) for q in own],
+                [(q, below) for q in own],
                 2.1,
             )
 

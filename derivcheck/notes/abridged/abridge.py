@@ -10,7 +10,8 @@ from derivcheck.derivation.sweep import bar_names
 from derivcheck.notation.integers.polynomials import as_poly
 from derivcheck.notation.program.definitions import Definition
 from derivcheck.notation.program.program import Program
-from derivcheck.notation.terms.nodes import Term
+from derivcheck.notation.terms.nodes import Func, Term
+from derivcheck.notation.terms.walk import subterms
 from derivcheck.notes.abridged.closed import closed_forms, shorter, with_named_brackets, without_sums_of_nothing
 from derivcheck.notes.abridged.length import length
 from derivcheck.notes.abridged.letters import Letters, lettered, letters
@@ -107,7 +108,7 @@ def _shown(forward: Program, outputs: tuple[str, ...], detail: str) -> Shown:
     if detail == "operators":
         read = plain
     else:
-        hatted = prediction(plain)
+        hatted = _kept(plain)
         plain = with_sizes_of_numbers(without_twins(without_shifts(plain)))
         read = written_in(plain, (hatted,) if hatted else (), wrt=wrt)
     called = names(read)
@@ -119,6 +120,13 @@ def _shown(forward: Program, outputs: tuple[str, ...], detail: str) -> Shown:
     if detail != "operators":
         closed |= _through_all(read, back, closed, wrt, by)
     return Shown(read, back, closed, detail, called, by)
+
+
+def _kept(plain: Program) -> str:
+    """The prediction, where it is not what the loss makes of it: the logarithm of a softmax is written into the loss."""
+    name = prediction(plain)
+    made = name and not plain.definition(name).variable
+    return "" if made and any(isinstance(t, Func) and t.name == "log" for t in subterms(plain.definition(name).term)) else name
 
 
 def _through_all(read: Program, back: Program, closed: dict[str, Term], wrt: list[str], by: Letters) -> dict[str, Term]:

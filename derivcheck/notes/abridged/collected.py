@@ -11,7 +11,7 @@ from derivcheck.notation.terms.walk import factors
 from derivcheck.notes.abridged.length import length
 
 LEAST = 2  # addends that are put together
-SAVED = 14  # characters that it must save
+SAVED = 8  # characters that it must save
 MOST = 16  # addends that are looked at
 
 

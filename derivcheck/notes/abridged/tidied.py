@@ -13,7 +13,7 @@ from derivcheck.notation.terms.brackets import opposite
 from derivcheck.notation.terms.build import MINUS_ONE, add, mul, neg
 from derivcheck.notation.terms.nodes import Add, Bracket, Func, Mul, Number, Over, Pow, Term, is_negative
 from derivcheck.notation.terms.substitute import reduction, substitute, transform
-from derivcheck.notation.terms.walk import factors
+from derivcheck.notation.terms.walk import factors, subterms
 
 FEW = 12  # elements of axes that a sum may be written out over
 INFINITY = Func("inf", ())
@@ -32,9 +32,13 @@ def tidied(term: Term) -> Term:
 def _tidy(t: Term) -> Term:
     """One node of :func:`tidied`."""
     if isinstance(t, Bracket) and t.relation in ("==", "!=") and isinstance(t.operand, Bracket):
+        if INFINITY in subterms(t.operand):  # inf − inf is no number, and neither above 0 nor not
+            return t
         return t.operand if t.relation == "!=" else opposite(t.operand)
     if isinstance(t, Over) and t.kind == "sum" and (found := _picked(t) or _chosen(t)) is not None:
         return tidied(found)
+    if isinstance(t, Over) and t.kind == "sum" and isinstance(t.body, Add) and all(map(is_negative, t.body.args)):
+        return neg(Over("sum", t.indices, add(*map(neg, t.body.args))))
     if isinstance(t, Func) and t.name == "exp" and (found := _masked(t)) is not None:
         return found
     if isinstance(t, Add) and any(_minus_sum(a) is not None for a in t.args):
@@ -64,6 +68,13 @@ def _picked(t: Over) -> Term | None:
             if at.indices.isdisjoint(t.indices) and nonnegative(at, 0) and nonnegative(k.size - 1 - at, 0):
                 rest = mul(*(f for f in factors(t.body) if f not in used))
                 return reduction("sum", tuple(i for i in t.indices if i is not k), substitute(rest, {k: at}))
+    parts = factors(t.body)
+    for a in parts:  # Σ_j [⌊j/2⌋ = i]·([j mod 2 = 0]·f(j) + [j mod 2 = 1]·g(j)): each addend picks one place
+        if isinstance(a, Add) and len(a.args) <= FEW and any(isinstance(f, Bracket) for x in a.args for f in factors(x)):
+            rest = mul(*(f for f in parts if f is not a))
+            found = [_picked(Over("sum", t.indices, mul(rest, x))) for x in a.args]
+            if None not in found:
+                return add(*(x for x in found if x is not None))
     return None
 
 

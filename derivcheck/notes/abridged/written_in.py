@@ -24,9 +24,9 @@ from derivcheck.notes.abridged.tidied import tidied
 from derivcheck.notes.writing.extremes import chosen
 
 WIDTH = 70  # characters of a line that a value is written into, which stands in others, too
-LONE, TWO_LINES = 90, 100  # of each addend, and of all, where it stands nowhere else
-GRADIENT = 132  # and of a gradient that is read through it,
-ADDEND, ADDENDS = 50, 250  # or of each of its addends, and of all
+LONE, TWO_LINES = 105, 105  # of each addend, and of all, where it stands nowhere else
+GRADIENT = 145  # and of a gradient that is read through it,
+ADDEND, ADDENDS = 50, 450  # or of each of its addends, and of all
 BRIEF = 20  # a softmax is of something with a name where that is longer
 SHORT = 24  # what stands in several lines is written into each where it is no longer than this
 
@@ -68,7 +68,8 @@ class _Writing:
             for d in self.program.definitions:
                 if d.name in self.now and self._may_go(self.now[d.name]):
                     self._write(self.now[d.name])
-        return replace(self.program, definitions=tuple(self.now.values()))
+        tidy = (d if d.recurrent else replace(d, term=tidied(d.term)) for d in self.now.values())
+        return replace(self.program, definitions=tuple(tidy))
 
     def _may_go(self, d: Definition) -> bool:
         if d.name in self.kept or d.recurrent or is_factor(d) or d.variable and not self._the_same(d):
@@ -94,7 +95,8 @@ class _Writing:
             return
         several = len(uses) > 1 and not all(isinstance(u.term, Ref) for u in uses)
         long = length(d.term)
-        if self.limited and (several and long > SHORT or long > BRIEF and any(_in_softmax(u, d) for u in uses)):
+        summed = any(isinstance(t, Over) for t in subterms(d.term))  # a mean has a name where several lines read it
+        if self.limited and (several and (long > SHORT or summed) or long > BRIEF and any(_in_softmax(u, d) for u in uses)):
             return
         new = [replace(u, term=tidied(inline(_placed(u.term, d), {d.name: (d.indices, d.term)})), spelling=None) for u in uses]
         plain = isinstance(d.term, (Ref, Number))
@@ -152,13 +154,15 @@ def _in_softmax(u: Definition, d: Definition) -> bool:
 
 def is_softmax(term: Term) -> bool:
     """Whether it is an exponential over a sum of such, which has a name in every text."""
-    parts = factors(term)
+    parts = [f for f in factors(term) if not isinstance(f, Bracket)]
     below = [f.base for f in parts if isinstance(f, Pow) and f.exponent is MINUS_ONE]
-    return (
-        len(parts) == 2
-        and any(isinstance(f, Func) and f.name == "exp" for f in parts)
-        and any(isinstance(b, Over) and any(isinstance(f, Func) and f.name == "exp" for f in factors(b.body)) for b in below)
-    )
+    return len(parts) == 2 and len(below) == 1 and _of_exponentials(*parts) and _of_exponentials(*below)
+
+
+def _of_exponentials(*terms: Term) -> bool:
+    """Whether an exponential is among them, or is what one of them sums."""
+    bodies = [t.body if isinstance(t, Over) else t for t in terms]
+    return any(isinstance(f, Func) and f.name == "exp" for t in bodies for f in factors(t))
 
 
 def _constant(term: Term, now: Mapping[str, Definition]) -> bool:

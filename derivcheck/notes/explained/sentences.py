@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from derivcheck.notation.integers.polynomials import Poly, i_poly
 from derivcheck.notation.program.definitions import Definition
 from derivcheck.notation.terms.build import ZERO
+from derivcheck.notation.terms.nodes import Term
 from derivcheck.notes.abridged.abridge import Shown
 from derivcheck.notes.abridged.length import length
+from derivcheck.notes.abridged.parts import Portion
 from derivcheck.notes.explained.ways import Way, ways
 from derivcheck.notes.symbols.symbols import Symbols
 from derivcheck.notes.writing.steps import Formula, chain, without_upstream
@@ -52,7 +54,7 @@ class Teller:
         heads = [self.in_text(self.w.head(d)) for d in readers]
         kind = "line" if len(heads) == 1 else "lines"
         lines = self.said(kind, one=heads[0], many=self.joined(heads))
-        return Sentence(self.said("begin", value=value, lines=lines), tuple(self.line(d) for d in readers))
+        return Sentence(self.said("begin", value=value, lines=lines), tuple(f for d in readers for f in self.lines(d)))
 
     def outputs(self) -> list[Sentence]:
         """What is said of outputs whose gradient comes from outside."""
@@ -93,11 +95,9 @@ class Teller:
         slopes = [self.slope(w, d, of) for w in found]
         if all(slopes) and rule and rule != own:
             told.append(Sentence(self.said("slope", local=self.joined([s for s in slopes if s]))))
-        rights = [own]
         further = self.page.further(d) if closed else None
-        if further is not None and (text := tuple(self.w.addends(further))) != own:
-            rights.append(text)
-        told.append(Sentence(self.words["put"], (Formula(left, tuple(rights)),)))
+        rights = [one] if further is None else [one, further]
+        told.append(Sentence(self.words["put"], tuple(self.line(d, part, *rights) for part in self.page.parts(d))))
         return [*told, *self.nothing(of, found)]
 
     def between(self, d: Definition) -> list[Sentence]:
@@ -135,9 +135,14 @@ class Teller:
         local = self.w.partial.format(self.w.place(w.through, w.at), self.w.place(of, at))
         return self.in_text(f"{local} = {self.w.term(w.slope)}")
 
-    def line(self, d: Definition) -> Formula:
-        """A line of the forward."""
-        return Formula(self.w.head(d), (tuple(self.w.addends(d.term)),))
+    def lines(self, d: Definition) -> list[Formula]:
+        """A value of the forward, part by part."""
+        return [self.line(d, part, d.term) for part in self.page.parts(d)]
+
+    def line(self, d: Definition, part: Portion, *terms: Term) -> Formula:
+        """What a part of a definition is."""
+        rights = [tuple(self.w.addends(part.of(t))) for t in terms]
+        return Formula(self.w.place(d.name, part.at), tuple(dict.fromkeys(rights)), where=self.w.where(part.told))
 
     def own(self, name: str) -> tuple[Poly, ...]:
         """The places that a gradient's own line counts."""

@@ -54,8 +54,18 @@ def ways(d: Definition, page: Shown, table: Symbols) -> list[Way]:
             continue
         bar = table.adjoint_of_name(name)
         at, bound = reached(d, page.forward.definition(name), terms, bar)
-        found.append(Way(name, at, tuple(bound), share, slope(share, bar), False))
+        local = slope(share, bar) if _as_it_stands(share, bar, at, d.indices) else None
+        found.append(Way(name, at, tuple(bound), share, local, False))
     return found
+
+
+def _as_it_stands(share: Term, bar: str, at: tuple[Poly, ...], own: tuple[Index, ...]) -> bool:
+    """Whether a share still sums over the places of the line: none is solved for, as ``i`` is in ``g_bar[j - h]·[j >= h]``."""
+    for r in (t for t in subterms(share) if isinstance(t, Ref) and t.name == bar):
+        for p, i in zip(r.at, at):
+            if p.index is None or (i.index in own) != (p.index in own) or i.index in own and p.index is not i.index:
+                return False
+    return True
 
 
 def slope(share: Term, bar: str) -> Term | None:

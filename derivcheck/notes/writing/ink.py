@@ -26,7 +26,7 @@ _SUPERSCRIPTS = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
 
 def _decimal(v: Fraction) -> str | None:
     """The exact decimal spelling of a fraction, where it has a short one and its denominator is large."""
-    if v.denominator <= 1000:
+    if v.denominator < 1000:
         return None
     for digits in range(1, 17):
         if (v * 10**digits).denominator == 1:

@@ -12,6 +12,7 @@ from derivcheck.notation.integers.relations import FLIPPED
 from derivcheck.notation.program.definitions import Definition
 from derivcheck.notation.terms.build import add, neg, power
 from derivcheck.notation.terms.nodes import MATRICES, Add, Bracket, Func, Mul, Number, Over, Pow, Ref, SizeOf, Term, is_negative
+from derivcheck.notation.terms.walk import factors
 from derivcheck.notes.symbols.symbol import Symbol
 from derivcheck.notes.symbols.symbols import Symbols
 from derivcheck.notes.writing.extremes import chosen, with_positive_parts, with_sizes
@@ -39,6 +40,12 @@ class BoundOver(NamedTuple):
     first: str
     last: str
     told: bool
+
+
+def _as_one(t: Term) -> tuple[Term, ...]:
+    """The factors of a sum that is printed as one product, ``c·|u|`` or ``c·sign(u)``; else the term."""
+    parts = with_sizes(t.args) if isinstance(t, Add) and chosen(t) is None else ()
+    return factors(parts[0]) if len(parts) == 1 else (t,)
 
 
 class TermWriter:
@@ -307,7 +314,7 @@ class TermWriter:
 
     def _product(self, args: tuple[Term, ...]) -> Spelt:
         """Numbers and sizes as one quotient in front, then the factors; one quotient of all where a factor divides."""
-        args = with_positive_parts(args)
+        args = with_positive_parts(tuple(f for a in args for f in _as_one(a)))
         if len(args) == 1 and isinstance(args[0], Func):
             return self._spell(args[0])
         number = Fraction(1)
@@ -345,6 +352,8 @@ class TermWriter:
         front = [*([top] if top != "1" else []), *sizes_above]
         under = [*([bottom] if bottom else []), *sizes_below]
         above.sort(key=self._rank)
+        beside = [a for a in above if below and not self.slashed and self._is_derivative(a)]  # no quotient above a stroke
+        above = [a for a in above if a not in beside]
         texts = [self._factor(a, self._may_end(a, below) and k == len(above) - 1) for k, a in enumerate(above)]
         if below and not front and len(above) == 1 and not self.slashed:  # alone above a stroke
             texts = [self.term(above[0])]
@@ -352,6 +361,8 @@ class TermWriter:
             parts = [*under, *(self.term(t, SUM if len(under) + len(below) == 1 else POWER) for t in below)]
             simple = len(parts) == 1 and self._spell(below[0])[1] >= POWER
             text, level = self.fraction(self.joined([*front, *texts]) or "1", self.joined(parts), simple)
+            if beside:
+                text, level = self.joined([*map(self.term, beside), text]), PRODUCT
         elif under:
             simple = len(under) == 1 and not any(c in under[0] for c in " ·+-")
             if len(under) == 1 and not bottom:  # one sum below the stroke needs no brackets of its own
@@ -376,6 +387,9 @@ class TermWriter:
         if _runs(t) and not last:
             return self.wrapped.format(self.term(t))
         return self.term(t, PRODUCT if _runs(t) else POWER)
+
+    def _is_derivative(self, t: Term) -> bool:
+        return isinstance(t, Ref) and t.name in self.symbols.adjoint_of
 
     def _may_end(self, t: Term, below: list[Term]) -> bool:
         """Whether Σ or its kin needs no brackets at the end: a stroke after a product divides what is multiplied."""
@@ -412,7 +426,7 @@ class TermWriter:
                 if isinstance(above, Number):  # a number stands on the right
                     return self.bracketed(self.term(below), FLIPPED[b.relation], self.term(above))
                 return self.bracketed(self.term(above), b.relation, self.term(below))
-        if is_negative(operand):
+        if is_negative(operand) or isinstance(operand, Add) and all(map(is_negative, operand.args)):
             return self.bracketed(self.term(neg(operand)), FLIPPED[b.relation], "0")
         return self.bracketed(self.term(operand), b.relation, "0")
 
