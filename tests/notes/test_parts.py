@@ -5,7 +5,9 @@ from __future__ import annotations
 from itertools import product
 
 import pytest
+import torch
 
+import derivcheck as dc
 from derivcheck.notation.integers.polynomials import Index, i_poly
 from derivcheck.notation.program.definitions import Definition
 from derivcheck.notation.text.parse import parse_program
@@ -89,3 +91,10 @@ def test_an_index_of_a_part_has_the_letter_of_its_size() -> None:
     first, second = parts(d, d.term, {size: ["i"]})
     i = Index("i", size)
     assert (first.at[1], second.at[1]) == (i_poly(i), size + i_poly(i)) and first.told == second.told == (i,)
+
+
+def test_a_position_within_a_position_keeps_its_name() -> None:
+    d = dc.derive(lambda x, i: torch.take(x, i), dims={"x": "N M", "i": "int<N*M: K"})
+    assert "x[⌊at[l]/M⌋,at[l] mod M]" in str(d)
+    d = dc.derive(lambda E, ids: E[ids], dims={"E": "V D", "ids": "int<V: N"})
+    assert "E[ids[n] mod V,d]" in str(d)

@@ -99,6 +99,8 @@ class _Writing:
         if self.limited and (several and (long > SHORT or summed) or long > BRIEF and any(_in_softmax(u, d) for u in uses)):
             return
         new = [replace(u, term=tidied(inline(_placed(u.term, d), {d.name: (d.indices, d.term)})), spelling=None) for u in uses]
+        if any(d.name in u.term.names for u in new):  # a position within a position
+            return
         plain = isinstance(d.term, (Ref, Number))
         if plain or not self.limited or all(self._readable(u, before, len(uses) > 1) for u, before in zip(new, uses)):
             for u in new:
