@@ -22,6 +22,7 @@ TEXTS = {
     "html": "<!DOCTYPE html>\n<p>ŷ</p>\n",
     "xml": '<?xml version="1.0" encoding="utf-8"?>\n<a/>\n',
     "json": '{\n  "a": 1\n}\n',
+    "sarif": '{\n  "version": "2.1.0"\n}\n',
 }
 
 
