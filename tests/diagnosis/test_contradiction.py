@@ -188,3 +188,20 @@ def test_a_fix_that_divides_by_what_may_be_zero_is_none() -> None:
     """``p * grad_output.sum() / grad_output`` would do, but where the upstream gradient is 0."""
     fix = dc.check(log_softmax, {"x": drawn(4, 5)}, one_minus)["x"].fix
     assert fix is not None and not fix.alternatives and "/ grad_output" not in fix.edits[0].new, fix
+
+
+def test_what_a_function_around_holds_may_be_taken_away() -> None:
+    """Without its last use the function has a cell fewer than it was made with; "divided by it" would be no simpler."""
+    scale, x = 1.5, torch.randn(3, dtype=torch.float64)
+
+    def written(grad_output: Tensor, x: Tensor) -> dict[str, Tensor]:
+        return {"x": grad_output * torch.cos(x) * scale}
+
+    def inside(x: Tensor) -> Tensor:
+        return torch.sin(x)
+
+    for backward in (written, lambda grad_output, x: {"x": grad_output * torch.cos(x) * scale}):
+        row = dc.check(inside, {"x": x}, backward)["x"]
+        assert "the factor `scale` is one too many" in str(row.diagnosis)
+        assert row.fix is not None and row.fix.status == "proved"
+        assert all("scale" in e.old and "scale" not in e.new for e in row.fix.edits)

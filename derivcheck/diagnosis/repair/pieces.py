@@ -90,9 +90,29 @@ class CodePiece(SourcePiece):
         return self.text[start:end]
 
     def codes(self, text: str) -> list[CodeType]:
-        """Every code object of the piece, compiled from a text."""
-        source = "\n" * (self.line - 1) + text
-        return list(_nested(compile(source, self.file, "exec", flags=self.flags, dont_inherit=True)))
+        """Every code object of the piece, compiled from a text.
+
+        Where an edit takes away the last use of a variable of the function around, a use that never runs stands for it: a
+        function keeps the cells that it was made with.
+        """
+        tree = ast.parse("\n" * (self.line - 1) + text)
+        codes = self._compiled(tree)
+        lost = [(f.__code__, codes[k]) for f, k in self.functions if k < len(codes)]
+        lost = [(old, new) for old, new in lost if set(old.co_freevars) - set(new.co_freevars)]
+        if not lost:
+            return codes
+        for node in ast.walk(tree):
+            for old, new in lost:
+                name = getattr(node, "name", "<lambda>")
+                if isinstance(node, (ast.FunctionDef, ast.Lambda)) and (name, _first(node)) == (
+                    new.co_name,
+                    new.co_firstlineno,
+                ):
+                    _use(node, sorted(set(old.co_freevars) - set(new.co_freevars)))
+        return self._compiled(ast.fix_missing_locations(tree))
+
+    def _compiled(self, tree: ast.Module) -> list[CodeType]:
+        return list(_nested(compile(tree, self.file, "exec", flags=self.flags, dont_inherit=True)))
 
     def same(self, one: str, two: str) -> bool:
         """Whether two texts are the same code."""
@@ -118,6 +138,22 @@ class CodePiece(SourcePiece):
         finally:
             for f, code in before:
                 f.__code__ = code
+
+
+def _first(node: ast.FunctionDef | ast.Lambda) -> int:
+    """The line that a function's code begins with: its first decorator's, where it has some."""
+    decorators: list[ast.expr] = getattr(node, "decorator_list", [])
+    return min([node.lineno, *(d.lineno for d in decorators)])
+
+
+def _use(node: ast.FunctionDef | ast.Lambda, names: Iterable[str]) -> None:
+    """Let a function read these names where it never comes."""
+    for name in names:
+        read = ast.Name(name, ast.Load())
+        if isinstance(node, ast.Lambda):
+            node.body = ast.IfExp(ast.Constant(True), node.body, read)
+        else:
+            node.body.append(ast.If(ast.Constant(False), [ast.Expr(read)], []))
 
 
 @contextmanager
