@@ -60,7 +60,7 @@ def row_sum(program: Program, batch: Iterable[str], wrt: Iterable[str]) -> RowSu
     >>> from derivcheck.notation.text.parse import parse_program
     >>> p = parse_program("L := sum(n, i: (w[i]*x[n,i])^2)/(N*in)", dims={"w": "in", "x": "N in"})
     >>> print(row_sum(p, ["x"], ["w"]).loss.definition("L").term)
-    sum(n, i: (w[i]*x[n, i])^2)/(rows*in)
+    sum(n, i: w[i]^2*x[n, i]^2)/(rows*in)
     """
     return _RowSums(program, tuple(batch), frozenset(wrt)).result()
 
