@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
-import pytest
 import torch
 
 from derivcheck.training.ranks import in_ranks
@@ -35,44 +35,39 @@ def the_run_of_one_process(found: list[dict[str, Any]], name: str) -> None:
         assert all(torch.equal(other[name][2][n], p) for n, p in parameters.items())
 
 
-@pytest.fixture(scope="module")
-def outcomes(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
-    return in_ranks(ranked.outcomes, WORLD, str(tmp_path_factory.mktemp("ranks")), (*SOME, *SAYS))
+def refused_by_every_rank(found: list[dict[str, Any]], name: str) -> None:
+    assert all(SAYS[name] in f[name] for f in found), [f[name] for f in found]
 
 
-@pytest.mark.parametrize("name", SOME)
-def test_the_run_of_one_process(outcomes: list[dict[str, Any]], name: str) -> None:
-    the_run_of_one_process(outcomes, name)
-
-
-@pytest.mark.parametrize("name", ranked.REFUSED)
-def test_what_cannot_be_added_is_refused_by_every_rank(outcomes: list[dict[str, Any]], name: str) -> None:
-    assert all(SAYS[name] in found[name] for found in outcomes), [found[name] for found in outcomes]
-
-
-def test_modules_that_differ(outcomes: list[dict[str, Any]]) -> None:
-    assert (
-        "weight is (3, 3) float64 on rank 1 and (2, 3) float64 on rank 0; every rank trains the same" in outcomes[0]["unlike"]
-    )
-    assert all(found["unlike"] for found in outcomes)
-
-
-def test_a_signal_to_one_rank_saves_the_run_of_all(outcomes: list[dict[str, Any]]) -> None:
-    whole = outcomes[0]["short last batch"]
-    for found in outcomes:
-        said, losses, parameters = found["resumed"]
+def a_signal_to_one_rank_saves_the_run_of_all(found: list[dict[str, Any]]) -> None:
+    whole = found[0]["short last batch"]
+    for f in found:
+        said, losses, parameters = f["resumed"]
         assert said.startswith("stopped by SIGTERM after step 4; ")
         assert losses == whole[0] and all(torch.equal(parameters[n], p) for n, p in whole[2].items())
 
 
-def test_sharded_parameters(outcomes: list[dict[str, Any]]) -> None:
+def sharded_parameters(found: list[dict[str, Any]]) -> None:
     one = ranked.alone(ranked.CASES["adam"])
     module, _, x, _, _ = ranked.CASES["adam"]()
     module.load_state_dict({n[1:].replace("_", ".", 1): p for n, p in one.parameters.items()})
-    for found in outcomes:
-        losses, whole, out, refused = found["sharded"]
+    for f in found:
+        losses, whole, out, refused = f["sharded"]
         torch.testing.assert_close(torch.tensor(losses), torch.tensor(one.losses), rtol=1e-12, atol=1e-12)
         for n, p in module.named_parameters():
             torch.testing.assert_close(whole[n], p.detach(), rtol=1e-12, atol=1e-12)
         torch.testing.assert_close(out, module(x).detach(), rtol=1e-12, atol=1e-12)
         assert "sharded; save them by torch.distributed.checkpoint" in refused
+
+
+def test_two_ranks(tmp_path: Path) -> None:
+    """One test, since the processes take seconds to start: runs, refusals, a stop and its resumption, shards."""
+    found = in_ranks(ranked.outcomes, WORLD, str(tmp_path), (*SOME, *SAYS))
+    for name in SOME:
+        the_run_of_one_process(found, name)
+    for name in ranked.REFUSED:
+        refused_by_every_rank(found, name)
+    assert "weight is (3, 3) float64 on rank 1 and (2, 3) float64 on rank 0; every rank trains the same" in found[0]["unlike"]
+    assert all(f["unlike"] for f in found)
+    a_signal_to_one_rank_saves_the_run_of_all(found)
+    sharded_parameters(found)
