@@ -5,9 +5,15 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
+
+import derivcheck as dc
+
+pytest_plugins = "pytester"
 
 LAYER = """
 import torch
@@ -50,16 +56,35 @@ def run(folder: Path, *options: str) -> tuple[int, str]:
     return done.returncode, done.stdout + done.stderr
 
 
+@pytest.fixture(scope="module")
+def loaded() -> None:
+    """All that a check loads stays loaded: a run inside this one takes back what it imports, which torch does not."""
+    dc.check(torch.nn.Linear(2, 1), {"input": torch.randn(3, 2)})
+
+
+@pytest.fixture
+def inside(loaded: None, pytester: pytest.Pytester) -> Callable[..., tuple[int, str]]:
+    """As :func:`run`, within this process: torch need not be imported again."""
+
+    def inner(folder: Path, *options: str) -> tuple[int, str]:
+        result = pytester.runpytest_inprocess("-p", "no:cacheprovider", "-q", "--rootdir", folder, *options, folder)
+        return int(result.ret), result.stdout.str() + result.stderr.str()
+
+    return inner
+
+
 ONE = "def test_square(check_gradients):\n    check_gradients(Square, {'x': torch.randn(5)})\n"
 
 
-def test_a_right_backward_passes(tmp_path: Path) -> None:
-    code, out = run(project(tmp_path, 2, ONE))
+def test_a_right_backward_passes(inside: Callable[..., tuple[int, str]], tmp_path: Path) -> None:
+    code, out = inside(project(tmp_path, 2, ONE))
     assert code == 0, out
 
 
-def test_a_wrong_backward_fails_with_its_report_instead_of_a_stack(tmp_path: Path) -> None:
-    code, out = run(project(tmp_path, 3, ONE))
+def test_a_wrong_backward_fails_with_its_report_instead_of_a_stack(
+    inside: Callable[..., tuple[int, str]], tmp_path: Path
+) -> None:
+    code, out = inside(project(tmp_path, 3, ONE))
     assert code == 1
     assert "Square" in out and "x: wrong" in out
     assert "Traceback" not in out and "derivcheck/checking" not in out
@@ -67,7 +92,7 @@ def test_a_wrong_backward_fails_with_its_report_instead_of_a_stack(tmp_path: Pat
     assert len(out[: out.index("short test summary")].splitlines()) < 25
 
 
-def test_the_marker_runs_every_combination(tmp_path: Path) -> None:
+def test_the_marker_runs_every_combination(inside: Callable[..., tuple[int, str]], tmp_path: Path) -> None:
     test = (
         "@pytest.mark.gradients(dtypes=['float64', 'float32'], layouts=['contiguous', 'transposed'], shapes=[(5, 3), (1, 7)])\n"
         "def test_square(check_gradients, gradient_variant):\n"
@@ -75,25 +100,25 @@ def test_the_marker_runs_every_combination(tmp_path: Path) -> None:
         "    assert x.dtype == gradient_variant.torch_dtype and x.shape == gradient_variant.shape\n"
         "    assert check_gradients(Square, {'x': x}).dtype == gradient_variant.dtype\n"
     )
-    code, out = run(project(tmp_path, 2, test), "-vv")
+    code, out = inside(project(tmp_path, 2, test), "-vv")
     assert code == 0, out
     assert "8 passed" in out
     assert "test_square[float32-5x3-transposed]" in out
 
 
-def test_a_device_that_is_not_there_is_skipped_with_the_reason(tmp_path: Path) -> None:
+def test_a_device_that_is_not_there_is_skipped_with_the_reason(inside: Callable[..., tuple[int, str]], tmp_path: Path) -> None:
     import torch
 
     if torch.cuda.is_available():
         pytest.skip("this machine has a CUDA device")
     test = "@pytest.mark.gradients(devices=['cpu', 'cuda'])\n" + ONE
-    code, out = run(project(tmp_path, 2, test), "-rs")
+    code, out = inside(project(tmp_path, 2, test), "-rs")
     assert code == 0
     assert "1 passed, 1 skipped" in out and "no cuda device" in out
 
 
-def test_a_misspelt_marker_is_refused(tmp_path: Path) -> None:
-    code, out = run(project(tmp_path, 2, "@pytest.mark.gradients(dtype=['float32'])\n" + ONE))
+def test_a_misspelt_marker_is_refused(inside: Callable[..., tuple[int, str]], tmp_path: Path) -> None:
+    code, out = inside(project(tmp_path, 2, "@pytest.mark.gradients(dtype=['float32'])\n" + ONE))
     assert code != 0
     assert "dtypes, devices, shapes, layouts" in out and "found dtype" in out
 
@@ -145,10 +170,10 @@ def test_the_plugin_is_an_entry_point() -> None:
     assert found == ["derivcheck.pytest_plugin"]
 
 
-def test_what_is_refused_is_its_sentence_in_the_failure(tmp_path: Path) -> None:
+def test_what_is_refused_is_its_sentence_in_the_failure(inside: Callable[..., tuple[int, str]], tmp_path: Path) -> None:
     branch = "def test_it(check_gradients):\n    check_gradients(lambda x: x if x.sum() > 0 else 2*x, {'x': torch.randn(5)})\n"
     nothing = "def test_nan(check_gradients):\n    check_gradients(torch.sin, {'input': torch.full((3,), float('nan'))})\n"
-    code, out = run(project(tmp_path, 2, branch + nothing))
+    code, out = inside(project(tmp_path, 2, branch + nothing))
     assert code == 1 and "2 failed" in out
     assert "UnsupportedOperation: aten." in out and "InputError: input is NaN at [0] (3 such of 3)" in out
     assert "test_layer.py:4: check_gradients(" in out
