@@ -39,7 +39,7 @@ golden: .venv/.tests
 
 # Every sample of every row at edge data (minutes); make test takes the first of each.
 edges: .venv/.tests
-	DERIVCHECK_EDGES=all $(BIN)/pytest -q tests/operators/test_edges.py tests/operators/test_edge_fills.py
+	DERIVCHECK_EDGES=all $(BIN)/pytest -q tests/operators/test_edges.py tests/operators/test_edge_fills.py tests/codegen/test_small_sizes.py
 
 # The nightly search for an unsound rule of the proofs: 50,000 seeds give some 100,000 pairs to judge, terms and claims.
 SEEDS ?= 50000

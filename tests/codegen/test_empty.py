@@ -33,6 +33,11 @@ def distances(x: Tensor, y: Tensor) -> Tensor:
     return torch.cdist(x, y)
 
 
+def attention(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None) -> Tensor:
+    return F.scaled_dot_product_attention(q, k, v, mask)
+
+
+ATTENTION = {"q": (2, 5, 4), "k": (2, 7, 4), "v": (2, 7, 6)}
 NORM = {"x": (4, 6, 5), "w": (6,), "b": (6,)}
 CASES: dict[str, tuple[Callable[..., Tensor], Shapes, Shapes]] = {
     "batch norm of no rows": (batch_norm, NORM, {"x": (0, 6, 5)}),
@@ -44,6 +49,13 @@ CASES: dict[str, tuple[Callable[..., Tensor], Shapes, Shapes]] = {
         {"x": (4, 6), "w": (6,), "b": (6,)},
         {"x": (0, 6)},
     ),
+    "instance norm of no places": (
+        lambda x, w, b: torch.instance_norm(x, w, b, None, None, True, 0.1, 1e-5, False),
+        NORM,
+        {"x": (4, 6, 0)},
+    ),
+    "attention over no features": (attention, ATTENTION, {"q": (2, 5, 0), "k": (2, 7, 0)}),
+    "attention over no features, masked": (attention, {**ATTENTION, "mask": (5, 7)}, {"q": (2, 5, 0), "k": (2, 7, 0)}),
     "distances from none": (distances, {"x": (4, 3), "y": (5, 3)}, {"x": (0, 3)}),
     "distances to none": (distances, {"x": (4, 3), "y": (5, 3)}, {"y": (0, 3)}),
 }
@@ -74,6 +86,13 @@ def test_the_mean_of_nothing_is_no_number() -> None:
     given = {"x": torch.zeros(0, 3), "w": torch.ones(3)}
     value, grads = d.compile()(**given, grad_output=torch.ones(3))
     assert value.isnan().all() and grads["w"].isnan().all()
+
+
+def test_a_weighted_mean_of_nothing_is_no_number() -> None:
+    """A mean that is no ``.mean()``: its weights are fewer than its terms, and it is a product of them with a sum."""
+    d = dc.derive(lambda x, t, w: F.binary_cross_entropy(x, t, w), x=torch.rand(4, 3), t=torch.rand(4, 3), w=torch.rand(3))
+    value, grads = d.compile()(x=torch.zeros(0, 3), t=torch.zeros(0, 3), w=torch.ones(3))
+    assert value.isnan() and grads["x"].shape == (0, 3)
 
 
 def test_it_is_written_only_where_an_output_needs_it() -> None:

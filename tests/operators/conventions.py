@@ -256,6 +256,8 @@ def page() -> str:
         "  ([findings](../findings/antialiased_width_of_one.sh)).",
         "- The gradient of std divides by the root of the variance, torch's by std: where the variance is beyond the type's",
         "  numbers (float32: deviations above 1e19 or below 1e-19), it is 0.",
+        "- Of nothing: cross entropy with probabilities of no classes is 0, as its sum is, where torch divides 0 by 0; the",
+        "  gradient of group norm's weight over no places is 0, where torch gives NaN.",
         "",
         "## Kinks and ties",
         "",

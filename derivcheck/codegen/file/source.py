@@ -77,6 +77,8 @@ def source(
     return file.text()
 
 
+_SCALED_FIRST = frozenset({"scaled_dot_product_attention"})  # torch scales the queries: scores over no features are 0
+
 Items = list[tuple[str, Node | Loop | Banded]]
 
 
@@ -117,7 +119,8 @@ class File:
             made_up = [d.name for d in forward.definitions if is_made_up(d)]
         self.definitions = named(kept(without_echoes(every, self.outputs, dims), dims), self.outputs, made_up)
         self.optional = [a.name for a in self.arguments if a.role == "upstream" and not a.dims]
-        self.scope = Scope(self.arguments, bare(self.definitions, {d.name for d in forward.definitions}, self.outputs))
+        summed_first = {d.name for d in forward.definitions if d.rule not in _SCALED_FIRST}
+        self.scope = Scope(self.arguments, bare(self.definitions, summed_first, self.outputs))
         self.scope.know([p for a in self.arguments for p in a.dims] + [p for d in self.definitions for p in d.dims])
         self.variables, self.sizes, self.numbers = self.scope.variables, self.scope.sizes, self.scope.numbers
 

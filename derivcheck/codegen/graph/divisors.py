@@ -13,7 +13,8 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from derivcheck.notation.integers.polynomials import Atom, Index, Poly, Size, as_poly
 from derivcheck.notation.program.definitions import Definition
 from derivcheck.notation.terms.build import MINUS_ONE
-from derivcheck.notation.terms.nodes import Bracket, Mul, Number, Over, Pow, Ref, SizeOf, Term
+from derivcheck.notation.terms.nodes import Add, Bracket, Mul, Number, Over, Pow, Ref, SizeOf, Term
+from derivcheck.notation.terms.walk import factors
 
 Scope = tuple[Poly | Bracket, ...]  # the dimensions and the conditions under which a place is computed
 _OTHERS = 16  # what other sizes are taken for; no size is 0 but the one looked at
@@ -64,8 +65,9 @@ def _places(term: Term, scope: Scope, forward: bool) -> Iterator[tuple[Term, Sco
         elif isinstance(term, Mul):
             beside = [b for b in term.children if b is not k]
             inside += tuple(b for b in beside if isinstance(b, Bracket))
-            summed = tuple(i.size for b in beside if isinstance(b, Over) for i in b.indices)
-            if not forward or _is_mean(term, summed):
+            sums = [b for b in beside if isinstance(b, Over)]
+            summed = tuple(i.size for s in sums for i in s.indices)
+            if not forward or _is_mean(term, summed) and all(_is_of_one_factor(s) for s in sums):
                 inside += summed
         yield from _places(k, inside, forward)
 
@@ -77,6 +79,14 @@ def _is_mean(product: Mul, summed: tuple[Poly, ...]) -> bool:
     ]
     total, divisor = math.prod(summed, start=as_poly(1)), math.prod(below, start=as_poly(1))
     return bool(summed) and len(total.terms) == len(divisor.terms) == 1 and total.terms[0][0] == divisor.terms[0][0]
+
+
+def _is_of_one_factor(total: Over) -> bool:
+    """Whether its terms are made element by element, so that ``mean`` spells it; a sum of products is made of others."""
+    parts = total.body.args if isinstance(total.body, Add) else (total.body,)
+    bound = frozenset(total.indices)
+    wanted = total.body.free & bound
+    return all(f.free & bound in (frozenset(), wanted) for t in parts for f in factors(t))
 
 
 def _atoms(quotient: Pow) -> Iterable[Atom]:

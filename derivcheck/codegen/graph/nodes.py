@@ -170,6 +170,8 @@ class Graph:
         """The same elements in row-major order in another shape."""
         if x.op == "reshape":
             return self.reshape(x.args[0], dims)
+        if x.op == "if_any":
+            return self.node("if_any", (self.reshape(x.args[0], dims),), x.params, dims, x.kind)
         return x if tuple(dims) == x.dims else self.node("reshape", (x,), (tuple(dims),), dims, x.kind)
 
     def expand(self, x: Node, dims: Sequence[Poly]) -> Node:

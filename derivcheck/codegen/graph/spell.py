@@ -62,7 +62,10 @@ class NodeSpelling:
             space = "" if sign == "**" else " "
             return f"{arg(0, left)}{space}{sign}{space}{arg(1, right)}", own
         if op == "if_any":
+            like = self.dtype.removesuffix(".dtype")
             empty = f"torch.zeros({self.sizes(node.dims)}, dtype={self.dtype}, device={self.device})"
+            if self.device == f"{like}.device":
+                empty = f"{like}.new_zeros({self.sizes(node.dims)})"
             return f"{arg(0, 0)} if {self._p(p[0], AND)} else {empty}", CHOICE
         if op in _PREFIX:
             return f"{_PREFIX[op]}{arg(0, UNARY)}", UNARY

@@ -43,8 +43,11 @@ def with_none(low: Frame, result: OverNode, bound: Sequence[Index], factors: Seq
     """The sum over ``bound``; 0 where there is nothing to sum and a factor that stands before a sum is no number there."""
     if not low.hollow or not low.returned or result.node.kind != FLOAT:
         return result
-    outside = {n for f in factors if f.free.isdisjoint(bound) for n in f.names}
-    before = {i.size: None for i in bound for n in outside if i.size in low.hollow.get(n, ())}
+    before: dict[Poly, None] = {}
+    for i in bound:
+        names = {n for f in factors if i not in f.free for n in f.names}
+        if any(i.size in low.hollow.get(n, ()) for n in names):
+            before[i.size] = None
     if not before:
         return result
     return if_any(low, result, numel(before))

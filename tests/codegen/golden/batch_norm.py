@@ -48,8 +48,7 @@ def forward_and_gradients(*, x, weight, bias, grad_output):
     mean_bar = -rstd * weight * sum_of_grad_output  # (C,)
     x_bar_factor = (rstd_bar / (H * N * W) * rstd**3).unsqueeze(-1).unsqueeze(-1) * x_minus_mean
     x_bar = rstd_times_weight_column * grad_output + (mean_bar / (H * N * W)).unsqueeze(-1).unsqueeze(-1) - x_bar_factor
-    weight_bar_factor = rstd * sum_of_grad_output_times_x_minus_mean  # (C,)
-    weight_bar = weight_bar_factor if H * N * W else torch.zeros((C,), dtype=x.dtype, device=x.device)
+    weight_bar = rstd * sum_of_grad_output_times_x_minus_mean if H * N * W else x.new_zeros((C,))
     bias_bar = sum_of_grad_output  # (C,)
     return y, {"x": x_bar, "weight": weight_bar, "bias": bias_bar}
 

@@ -66,7 +66,7 @@ def forward_and_gradients(*, x, weight, bias, grad_output):
         - x_bar_factor
     )  # (N, 4, G, H, W)
     x_bar = x_bar_part.flatten(1, 2)  # (N, 4 * G, H, W)
-    weight_bar = (rstd_bar_sum * rstd.unsqueeze(-1)).sum(0).flatten(0)  # (4 * G,)
+    weight_bar = (rstd_bar_sum * rstd.unsqueeze(-1)).sum(0).flatten(0) if H * W else x.new_zeros((4 * G,))
     bias_bar = grad_output.sum((0, 2, 3))  # (4 * G,)
     return y, {"x": x_bar, "weight": weight_bar, "bias": bias_bar}
 

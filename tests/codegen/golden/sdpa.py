@@ -20,8 +20,6 @@ Gradient:
     v_bar[b, h, s, g] = sum(t: grad_output[b, h, t, g]*P[b, h, t, s])
 """
 
-import math
-
 import torch
 
 
@@ -42,22 +40,15 @@ def forward_and_gradients(*, q, k, v, grad_output):
             v=(v, "B, H, S, e"),
             grad_output=(grad_output, "B, H, T, e"),
         )
-    scores = _divide(1, d**0.5) * (q @ k.mT)  # (B, H, T, S)
+    scores = max(d, 1)**-0.5 * (q @ k.mT)  # (B, H, T, S)
     P = torch.softmax(scores, dim=-1)  # (B, H, T, S)
     y = P @ v  # (B, H, T, e)
     P_bar = grad_output @ v.mT  # (B, H, T, S)
     scores_bar = P * (P_bar - (P_bar * P).sum(-1, keepdim=True))  # (B, H, T, S)
-    q_bar = _divide(1, d**0.5) * (scores_bar @ k)  # (B, H, T, d)
-    k_bar = _divide(1, d**0.5) * (scores_bar.mT @ q)  # (B, H, S, d)
+    q_bar = max(d, 1)**-0.5 * (scores_bar @ k)  # (B, H, T, d)
+    k_bar = max(d, 1)**-0.5 * (scores_bar.mT @ q)  # (B, H, S, d)
     v_bar = P.mT @ grad_output  # (B, H, S, e)
     return y, {"q": q_bar, "k": k_bar, "v": v_bar}
-
-
-def _divide(a, b):
-    """a / b as a tensor divides: a zero divisor gives inf or nan."""
-    if b:
-        return a / b
-    return math.copysign(math.inf, a) if a else math.nan
 
 
 def _shape_error(sizes, /, **tensors):
