@@ -10,11 +10,12 @@ from typing import Any
 import pytest
 import torch
 import torch.nn.functional as F
-from torch._subclasses.fake_tensor import FakeTensorMode
+from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
 
 import derivcheck as dc
 from derivcheck.tracing.program.inputs import function_subject
-from derivcheck.tracing.recording.shapes_alone import _FUNCTIONS, _POINTWISE, shaped
+from derivcheck.tracing.recording.fakes import fake
+from derivcheck.tracing.recording.shapes_alone import _FUNCTIONS, _POINTWISE, _RULES, shaped
 from derivcheck.tracing.recording.types_read import asks_for_types
 from derivcheck.tracing.sizes.gather import Gathering
 from tests.tracing.meant import normal
@@ -157,6 +158,64 @@ def test_elementwise_shapes_are_those_of_torchs_own_shape_functions() -> None:
     assert answered > 200
 
 
+def test_shapes_of_products_and_normalisations_are_those_of_torchs_own_shape_functions() -> None:
+    mode, aten = FakeTensorMode(allow_non_fake_inputs=True), torch.ops.aten
+    calls: list[tuple[Any, list[Any]]] = []
+    with mode:
+        shapes = [(6,), (5, 6), (2, 3, 6), (1, 1, 6), (0, 6), (3, 0, 6)]
+        inputs = [torch.empty(s) for s in shapes] + [torch.empty(6, 5).t(), torch.empty(3, 6, dtype=torch.float64)]
+        wide, narrow = torch.empty(6), torch.empty(4)
+        for x in inputs:
+            weights = [torch.empty(4, 6), torch.empty(6, 4).t(), torch.empty(4, 5), torch.empty(6), torch.empty(1, 6)]
+            calls += [(aten.linear.default, [x, w, b]) for w in weights for b in (None, narrow, wide)]
+            calls += [
+                (aten.layer_norm.default, [x, s, w, b])
+                for s in ([6], [5], [])
+                for w in (None, wide, narrow)
+                for b in (None, wide)
+            ]
+            calls += [
+                (f, [x, d, k])
+                for f in (aten.softmax.int, aten.log_softmax.int)
+                for d in (0, -1, 3)
+                for k in (None, torch.float64)
+            ]
+        left = [torch.empty(s) for s in ((2, 3, 4), (2, 2, 3, 4), (3, 4), (4,), (1, 3, 4), (2, 3, 0))]
+        left += [torch.empty(2, 4, 3).mT, torch.empty(1, 3, 4).expand(2, 3, 4)]
+        right = [torch.empty(s) for s in ((2, 4, 5), (2, 2, 4, 5), (4, 5), (4,), (3, 4, 5), (2, 0, 5))] + [
+            torch.empty(2, 5, 4).mT
+        ]
+        calls += [(aten.matmul.default, [a, b]) for a in left for b in right]
+    answered = 0
+    for func, args in calls:
+        with mode:
+            try:
+                wanted = func(*args)
+            except (RuntimeError, IndexError):
+                wanted = None
+        if _RULES[func](func, args) is None:
+            continue
+        assert wanted is not None, (func, args)  # what torch refuses is left to torch
+        found = shaped(mode, func, args, {})
+        answered += 1
+        assert (found.shape, found.dtype, found.stride()) == (wanted.shape, wanted.dtype, wanted.stride()), (func, args)
+    assert answered > 60
+
+
+def test_a_tensor_without_data_has_all_that_torchs_own_has() -> None:
+    for mode in (FakeTensorMode(), FakeTensorMode(allow_non_fake_inputs=True)):
+        for raw in (torch.empty(3, 4, device="meta"), torch.empty(2, 5, dtype=torch.int64, device="meta").t()):
+            made, wanted = fake(mode, raw), FakeTensor(mode, raw, torch.device("cpu"))
+            assert vars(made) == vars(wanted) and type(made) is FakeTensor and made.fake_mode is mode
+            assert torch._C._dispatch_keys(made) == torch._C._dispatch_keys(wanted)
+            assert (made.shape, made.stride(), made.dtype, made.device) == (
+                raw.shape,
+                raw.stride(),
+                raw.dtype,
+                torch.device("cpu"),
+            )
+
+
 def _others(func: Any, tensors: list[T]) -> list[list[Any]]:
     """Further arguments of an elementwise operator: by its schema tensors or numbers."""
     kinds = [str(a.type) for a in func._schema.arguments[1:] if not a.has_default_value() or "Optional" in str(a.type)]
@@ -164,7 +223,8 @@ def _others(func: Any, tensors: list[T]) -> list[list[Any]]:
         return [[]]
     if kinds[0].startswith("Tensor"):
         some = tensors[:: 3 if len(kinds) == 1 else 5]
-        return [[a] for a in some] if len(kinds) == 1 else [[a, b] for a in some for b in tensors[::7]]
+        last = tensors[::7] if kinds[-1].startswith("Tensor") else [2.5]
+        return [[a] for a in some] if len(kinds) == 1 else [[a, b] for a in some for b in last]
     return [[2, *[3] * (len(kinds) - 1)], [0.5, *[1.5] * (len(kinds) - 1)]]
 
 

@@ -87,6 +87,7 @@ class Recorder(ProxyTorchDispatchMode):  # type: ignore[no-untyped-call]
         self.refused: Exception | None = None  # a refusal, which the code may have caught: it has taken another way then
         self.failed: tuple[str, str | None] | None = None  # what torch raised, where
         self.unfit: RuntimeError | None = None  # shapes that did not broadcast, before an operator was repaired
+        self.repaired = False  # whether an operator got other arguments than the code's, or ones that did not broadcast
         self.shares = False
         self.masks: dict[str, Any] = {}
         self.drawn: list[str] = []
@@ -191,8 +192,10 @@ class Recorder(ProxyTorchDispatchMode):  # type: ignore[no-untyped-call]
         return value
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        return self.listed(func, args, kwargs or {})
+
+    def listed(self, func: Any, args: Any, kwargs: Any) -> Any:
         """List one operator with what it gives; one without a row goes as the operators that it decomposes into."""
-        kwargs = kwargs or {}
         if operator_name(func).startswith(_ASSERTS):
             return None  # of the data, and no result: where it does not hold the code itself says so
         call = self.current = self._begun(func, args, kwargs)
@@ -279,7 +282,7 @@ class Recorder(ProxyTorchDispatchMode):  # type: ignore[no-untyped-call]
             repaired = self.repair(call, self.recording) if self.repair is not None else None
             if repaired is None:
                 raise
-            self.unfit = None
+            self.unfit, self.repaired = None, True
             made = made_of(repaired[0], "cpu")
             out = results_alone(func, made)
             return func(*made, **made_of(repaired[1], "cpu")) if out is None else out

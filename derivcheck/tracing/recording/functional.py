@@ -69,6 +69,11 @@ class Functional(FunctionalTensorMode):  # type: ignore[no-untyped-call]
         self.unread = Unread()
         self.reads: Reads
 
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        """Not wrapped to be hidden from torch.compile: nothing is compiled here, and each call of the wrapper takes time."""
+        return False
+
     def _can_decompose(self, func: Any, args: Any, kwargs: Any) -> bool:
         """As torch says, except that an operator with a row stays whole unless it is a view or writes."""
         if (
@@ -164,7 +169,7 @@ class Functional(FunctionalTensorMode):  # type: ignore[no-untyped-call]
             func = torch.ops.aten.broadcast_tensors.default
             return self._plainly(func, args, {}) if self.pure else super().__torch_dispatch__(func, types, args, {})
         except RuntimeError as e:
-            self.recorder.unfit = e
+            self.recorder.unfit, self.recorder.repaired = e, True
             return list(args[0])
 
     def _plainly(self, func: Any, args: Any, kwargs: Any) -> Any:
@@ -174,7 +179,7 @@ class Functional(FunctionalTensorMode):  # type: ignore[no-untyped-call]
                 out = func.decompose(*args, **kwargs)
             if out is not NotImplemented:
                 return out
-        return self.recorder.__torch_dispatch__(func, (), args, kwargs)
+        return self.recorder.listed(func, args, kwargs)
 
     def _composed(self, func: Any, args: Any, kwargs: Any) -> Any:
         """The operator of which a view is composed, and its arguments with numbers that are watched."""

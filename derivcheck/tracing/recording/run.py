@@ -21,28 +21,33 @@ from torch.utils._mode_utils import no_dispatch
 
 from derivcheck.errors import UnsupportedOperation
 from derivcheck.notation.integers.polynomials import Poly
-from derivcheck.tracing.recording.data import Call, Recording
+from derivcheck.tracing.recording.data import Recording
 from derivcheck.tracing.recording.dispatch import Enough, Recorder, RecordingPlan, scripted, unsupported
+from derivcheck.tracing.recording.fakes import fake
 from derivcheck.tracing.recording.functional import Functional
 from derivcheck.tracing.recording.marks import Marks
 from derivcheck.tracing.recording.python_calls import PythonCalls
 from derivcheck.tracing.recording.reads import Reads
 from derivcheck.tracing.recording.stack import place_of, run_code
-from derivcheck.tracing.recording.types_read import classes_said, noticing, reads_classes
+from derivcheck.tracing.recording.types_read import classes_said, noticing
 from derivcheck.tracing.recording.unseen import unseen_refused
 from derivcheck.tracing.watching.watched import Watched
 
 _OWN = (torch.nn.functional, torch.functional)
-_ASKED = "has_torch_function"
+_ASKING = [(m, n) for m in _OWN for n in vars(m) if n.startswith("has_torch_function")]
 _LOG = logging.getLogger("torch._subclasses.fake_tensor")
 
 
 class RecordingFailed(Exception):
-    """The code raised while it was recorded: ``.cause`` says what, ``.call`` the operator that it stood in, if any."""
+    """The code raised while it was recorded: ``.cause`` says what, ``.call`` the operator that it stood in, if any.
 
-    def __init__(self, cause: BaseException, recording: Recording, call: Call | None, place: str | None) -> None:
+    ``.repaired`` is whether operators before it ran with other arguments than the code's.
+    """
+
+    def __init__(self, cause: BaseException, recorder: Recorder, place: str | None) -> None:
         super().__init__(str(cause))
-        self.cause, self.recording, self.call, self.place = cause, recording, call, place
+        self.cause, self.recording, self.call, self.place = cause, recorder.recording, recorder.current, place
+        self.repaired = recorder.repaired
 
 
 class Run:
@@ -57,9 +62,11 @@ class Run:
         watch: bool = True,
         modules: Iterable[dict[str, Any]] = (),
         mode: FakeTensorMode | None = None,
+        classes: bool = True,
     ) -> None:
-        """Stack the modes: Python calls over functionalization over the recorder."""
-        self.modules, self.marks = tuple(modules), Marks()
+        """Stack the modes: Python calls over functionalization over the recorder; ``classes`` is whether code in the modules
+        reads ``__class__``."""
+        self.modules, self.marks, self.classes = tuple(modules), Marks(), classes
         self.recording = Recording()
         self.mode = FakeTensorMode(allow_non_fake_inputs=True) if mode is None else mode
         self.recorder = Recorder(self.recording, plan)
@@ -82,7 +89,7 @@ class Run:
         with torch._C.DisableTorchFunction():
             with no_dispatch():
                 raw = torch.empty(tuple(shape), dtype=dtype, device="meta")
-            inner = self.mode.fake_tensor_converter.from_meta_and_device(self.mode, raw, torch.device("cpu"))
+            inner = fake(self.mode, raw)
             self.recording.inputs[name] = self.recorder.add(inner)
             t = inner if self.functional.pure else FunctionalTensor.to_functional(inner)
         if dtype.is_floating_point and not self.functional.pure:
@@ -121,7 +128,7 @@ def record(code: Callable[[Run], Any], run: Run) -> Recording:
             run.marks.listening(),
             calls,
             noticing(calls.note),
-            classes_said() if any(map(reads_classes, run.modules)) else nullcontext(),
+            classes_said() if run.classes else nullcontext(),
         ):
             try:
                 out = run_code(code, run)
@@ -150,7 +157,7 @@ def record(code: Callable[[Run], Any], run: Run) -> Recording:
     except Exception as e:
         if "TorchScript interpreter" in str(e):
             raise scripted(place_of(e)) from None
-        raise RecordingFailed(e, recording, recorder.current, place_of(e)) from e
+        raise RecordingFailed(e, recorder, place_of(e)) from e
     finally:
         _LOG.disabled = not quiet
     return recording
@@ -159,7 +166,7 @@ def record(code: Callable[[Run], Any], run: Run) -> Recording:
 @contextmanager
 def _as_written() -> Iterator[None]:
     """torch's functions that are written in Python run as the code's own: what they read and call is seen."""
-    before = [(m, n, f) for m in _OWN for n, f in vars(m).items() if n.startswith(_ASKED)]
+    before = [(m, n, vars(m)[n]) for m, n in _ASKING]
     for module, name, _ in before:
         setattr(module, name, lambda *tensors: False)
     try:

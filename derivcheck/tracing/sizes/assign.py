@@ -24,6 +24,7 @@ from derivcheck.tracing.recording.data import Recording
 from derivcheck.tracing.recording.dispatch import Enough, RecordingPlan, Repair
 from derivcheck.tracing.recording.functional import Impure
 from derivcheck.tracing.recording.run import RecordingFailed, Run, record
+from derivcheck.tracing.recording.types_read import reads_classes
 from derivcheck.tracing.sizes.compared import Conditions
 from derivcheck.tracing.sizes.expressions import SizeExpressions
 from derivcheck.tracing.watching.log import SizeComparison
@@ -81,9 +82,20 @@ class Traces:
     _made: dict[Any, Recording] = field(default_factory=dict)
     _ran: dict[Any, tuple[float, bool]] = field(default_factory=dict)
     _mode: FakeTensorMode | None = None
+    _classes: dict[int, bool] = field(default_factory=dict)  # of each module, by its names, whether its code reads classes
+    _meant: dict[Poly, Poly] = field(default_factory=dict)  # by these meanings
+    _meant_by: dict[str, Poly] = field(default_factory=dict)
 
     def resolve(self, poly: Poly) -> Poly:
         """An integer expression with identified and fixed sizes put in."""
+        if self._meant_by != self.meaning:  # these are few, and expressions are asked for thousands of times
+            self._meant_by, self._meant = dict(self.meaning), {}
+        found = self._meant.get(poly)
+        if found is None:
+            found = self._meant[poly] = self._resolve(poly)
+        return found
+
+    def _resolve(self, poly: Poly) -> Poly:
         for _ in range(20):  # what a size means may have sizes in it; a circle of them would go on
             known = {Size(n): self.meaning[n] for n in poly.sizes() if n in self.meaning}
             new = poly.substitute(known) if known else poly
@@ -212,6 +224,8 @@ class Traces:
                 if not wrote and not (names and found.functions):
                     return self._kept(found, key, names, True) if repair is None and upto is None else found
             except (RecordingFailed, UnsupportedOperation, Impure) as e:  # said from a full recording
+                if isinstance(e, RecordingFailed) and not e.repaired:
+                    self._ran[key] = len(e.recording.calls), True
                 if trying and isinstance(e, RecordingFailed):
                     raise
         found, wrote = self._recorded(code, RecordingPlan(names, repair, upto), heard)
@@ -233,7 +247,10 @@ class Traces:
     ) -> tuple[Recording, bool]:
         """A recording, and whether the code writes to a tensor."""
         modules = (*self.subject.modules, *self.modules.values())
-        run = Run(plan, self.watch, modules, self._mode)
+        for names in modules:  # looked at once in a derivation
+            if id(names) not in self._classes:
+                self._classes[id(names)] = reads_classes(names)
+        run = Run(plan, self.watch, modules, self._mode, any(self._classes[id(names)] for names in modules))
         self._mode, run.reads.log.heard = run.mode, heard
         try:
             return record(code, run), run.functional.wrote

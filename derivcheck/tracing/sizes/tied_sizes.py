@@ -220,8 +220,10 @@ class Equalities:
                         return True
         met = self._met(names, failed, len(failed.recording.calls)) if failed is not None else []
         others = sorted(names, key=lambda m: (m not in met, -base[m]))  # what the code met before it failed comes first
-        if any(self._multiple(n, [m for m in others if m != n], upto) for n in bad):
-            return True
+        # two that cannot vary alone are likelier to be tied than one that can
+        for near in ([m for m in others if m in bad], [m for m in others if m not in bad]):
+            if any(self._multiple(n, [m for m in near if m != n], upto) for n in bad):
+                return True
         if not bad:  # only together do they fail: fix the smallest
             bad = sorted(names, key=lambda k: base[k])[:1]
         for n in bad:
