@@ -441,14 +441,14 @@ class MatrixLine(LatexLine):
 
     def batch_sum(self, letters: list[str], k: int) -> Matrix:
         """The sum of matrices over letters, which run as far as the dimensions that they stand in."""
-        before, bound = dict(self.place), dict(self.batch)
+        before, bound, known = dict(self.place), dict(self.batch), list(self.unknown)
         parts = []
-        self.k, self.binding = k, True
+        self.k, self.binding = k, True  # read once for how far the letters run alone
         for n in letters:
             self.batch.pop(n, None)
             self.place.pop(n, None)
         self.chain()
-        self.binding = False
+        self.binding, self.unknown = False, known
         for at in itertools.product(*(range(self.batch[n]) for n in letters)):
             self.k = k
             self.place = {**before, **dict(zip(letters, at))}
