@@ -16,7 +16,18 @@ from derivcheck.notation.terms.nodes import MATRICES, Add, Bracket, Func, Mul, N
 from derivcheck.proof.expressions.atoms import EVERYWHERE, UNIT, Expression
 from derivcheck.proof.expressions.context import NOTHING_KNOWN, PLAIN, Context, Facts, Mode, Rules, Unreduced
 from derivcheck.proof.expressions.polynomials import add_into, constant, minus, number, plain, scaled
-from derivcheck.proof.normal_form import brackets, elementary, matrices, powers, reductions, substitution, sums
+from derivcheck.proof.normal_form import (
+    brackets,
+    cholesky_factors,
+    elementary,
+    inverses,
+    matrices,
+    powers,
+    reductions,
+    substitution,
+    sums,
+    triangles,
+)
 from derivcheck.proof.normal_form.products import of_poly, product, times
 
 
@@ -136,7 +147,7 @@ RULES = Rules(
     summed=sums.summed,
     reduced=reductions.reduced,
     made_of_matrix=matrices.made_of,
-    in_sums=(matrices.contracted, matrices.factors_met, matrices.triangular),
+    in_sums=(inverses.contracted, cholesky_factors.factors_met, triangles.triangular),
     by_definition=_by_definition,
 )
 
