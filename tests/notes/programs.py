@@ -63,3 +63,13 @@ ALL = {
     ),
     "two outputs": lambda: pair("y[n] := x[n]^2; z := sum(n: x[n]*w[n])", {"x": "N", "w": "N"}),
 }
+
+# -- wider than a page ---------------------------------------------------------
+SUM = "longest[n]*alpha[n] + longer[n]*beta[n] + a[n]*longest[n]^2*b[n] - longer[n]*gamma[n]*c[n] + longest[n]*longer[n]*s[n]"
+FACTORS = "exp(longest[n]*longer[n])*sin(longest[n]*alpha[n])*cos(longer[n]*beta[n])*tanh(longest[n]*s[n])*log(a[n])"
+LONG = (
+    f"y[n] := s[n]*(a[n]*exp(alpha[n]) + b[n]*exp(beta[n]) - c[n]*exp(gamma[n])*({SUM}))*(a[n] - b[n])",
+    f"y[n] := {FACTORS}*[{SUM} > 0]",
+    f"y[n] := [{SUM} > longer[n]*longest[n]*c[n] + longer[n]*b[n]]*a[n]",
+    f"y[n] := exp({SUM} + longer[n]*longest[n]*c[n] + longer[n]*b[n])",
+)

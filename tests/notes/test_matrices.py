@@ -17,7 +17,6 @@ from derivcheck.notation.integers.polynomials import Index, as_poly
 from derivcheck.notation.program.program import Program
 from derivcheck.notation.text.parse import parse_program
 from derivcheck.notation.values.evaluator import evaluate
-from derivcheck.notes.pages.captions import captions
 from derivcheck.notes.pages.matrix import Matrices
 from derivcheck.notes.symbols.batch import batch_letters
 from derivcheck.notes.symbols.symbols import symbols
@@ -283,8 +282,8 @@ def check(forward: Program, back: Program) -> list[str]:
 
     done = []
     for d in (*forward.definitions, *gradient_definitions(forward, back)):
-        f = m.formula(d, [without_upstream(d.term, table)], captions("en"))
-        if f.note:
+        f = m.formula(d, [without_upstream(d.term, table)])
+        if f is None:
             continue
         lead = [i.name for i in d.indices if i in m.fixed]
         for place in itertools.product(*(range(lengths[i]) for i in lead)):

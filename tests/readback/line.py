@@ -8,11 +8,14 @@ from typing import Protocol
 import torch
 
 from derivcheck.checking.arithmetic.pairs import Pair
+from derivcheck.notes.pages.rows import one_line
 from derivcheck.notes.writing.steps import Formula
 
 
 class Readable(Protocol):
-    """A page whose lines can be read."""
+    """A page whose lines can be read, in ``latex``, ``unicode`` or ``text``."""
+
+    ink: str
 
     def wrong(self, text: str, note: str = "") -> list[str]:
         """What a line with that note says that is not so."""
@@ -28,8 +31,8 @@ class Line:
 
     @property
     def text(self) -> str:
-        """As it is printed, on one line."""
-        return self.formula.line()
+        """As it is printed, its rows as one line."""
+        return one_line(self.formula) if self.page.ink == "latex" else self.formula.line()
 
     def wrong(self, text: str | None = None) -> list[str]:
         """What the line, or another text in its place, says that is not so.

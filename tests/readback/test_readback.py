@@ -13,6 +13,7 @@ from derivcheck.notation.text.parse import parse_program
 from derivcheck.notes.writing import sides
 from derivcheck.notes.writing import writer as writing
 from derivcheck.notes.writing.ink import Latex, Unicode
+from tests.notes.programs import LONG
 from tests.readback import corpus
 from tests.readback.brackets import BRACKETED
 from tests.readback.corpus import Source, source
@@ -134,6 +135,19 @@ def test_a_tensor_is_not_called_as_a_sign_is() -> None:
     for page in ("index, LaTeX", "index, Unicode", "matrix"):
         lines = PAGES[page](source("sign", program)).lines
         assert not any(line.wrong() for line in lines)
+
+
+@pytest.mark.parametrize("page", ["index, LaTeX", "scalar", "matrix"])
+def test_rows_that_break_within_brackets_read_back(page: str) -> None:
+    cut = 0
+    for text in LONG:
+        for line in PAGES[page](source("long", parse_program(text))).lines:
+            assert not line.wrong()
+            for mark in (r"\bigl(", r"\bigr)", r"\bigl[", r"\bigr]"):
+                if mark in line.text:
+                    cut += 1
+                    assert noticed(line, line.text.replace(mark, "", 1)), line.text
+    assert cut > 2
 
 
 def test_a_norm_is_read_and_a_wrong_one_caught() -> None:

@@ -19,7 +19,7 @@ from tests.readback.line import Line, differences
 class TextPage:
     """The printed definitions of a derivation."""
 
-    style = "text"
+    style = ink = "text"
 
     def __init__(self, source: Source) -> None:
         """All that the lines may name."""

@@ -19,13 +19,8 @@ from derivcheck.notes.abridged.abridge import Shown
 from derivcheck.notes.pages.formulas import further
 from derivcheck.notes.pages.style import Style
 from derivcheck.notes.symbols.symbols import Symbols
-from derivcheck.notes.writing.steps import (
-    Formula,
-    Passage,
-    at_sizes,
-    first_number,
-    without_upstream,
-)
+from derivcheck.notes.writing.positions import SampleIndex
+from derivcheck.notes.writing.steps import Formula, Passage, at_sizes, first_number, without_upstream
 from derivcheck.notes.writing.writer import TermWriter
 
 LARGEST = 6
@@ -40,9 +35,8 @@ def element_blocks(ink: type[TermWriter], table: Symbols, page: Shown, style: St
     sample = _sample(forward, adjoint, sizes)
 
     def writer(bare: bool) -> TermWriter:
-        own, none = frozenset((sample,)) if sample else frozenset(), frozenset[str]()
-        above = {"bare": own, "raised": none} if bare else {"bare": none, "raised": own}
-        return ink(table, first, sizes, elements=True, dims=dims, **above)
+        own = SampleIndex(sample, raised=not bare) if sample else None
+        return ink(table, first, sizes, own, elements=True, dims=dims)
 
     plain, raised = writer(True), writer(False)
     ahead: list[Formula] = []

@@ -14,7 +14,8 @@ from markupsafe import Markup, escape
 
 from derivcheck.notation.program.program import Program
 from derivcheck.notes.pages.document import blocks
-from derivcheck.notes.pages.latex import aligned, formula_rows
+from derivcheck.notes.pages.latex import aligned
+from derivcheck.notes.pages.rows import formula_rows
 from derivcheck.notes.pages.style import Style
 from derivcheck.notes.writing.ink import Latex
 from derivcheck.notes.writing.steps import Formula, Passage

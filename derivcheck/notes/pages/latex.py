@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 
 from derivcheck.errors import InputError
@@ -10,13 +9,11 @@ from derivcheck.notation.program.program import Program
 from derivcheck.notes.abridged.abridge import shown
 from derivcheck.notes.pages.document import blocks
 from derivcheck.notes.pages.formulas import gradient_formula
+from derivcheck.notes.pages.rows import formula_rows
 from derivcheck.notes.pages.style import Style
 from derivcheck.notes.symbols.symbols import symbols
 from derivcheck.notes.writing.ink import Latex
 from derivcheck.notes.writing.steps import Formula, Passage, first_number
-
-_WIDTH = 70  # visible characters before a sum is broken over lines
-_COMMAND = re.compile(r"\\(?:frac|left|right|mathcal|mathrm|mathit|operatorname|hat|bar|partial|text|mathbf)\b|[{}_^\\]")
 
 
 def to_latex(forward: Program, adjoint: Program, style: Style | None = None, full: bool = False) -> str:
@@ -58,36 +55,6 @@ def aligned(formulas: Iterable[Formula]) -> str:
     """Formulas as one ``align*``, their equals signs below each other."""
     rows = [row for f in formulas for row in formula_rows(f)]
     return "\\begin{align*}\n" + " \\\\\n".join(rows) + "\n\\end{align*}"
-
-
-def formula_rows(f: Formula) -> list[str]:
-    """A formula as rows of an alignment, long sums broken before their signs."""
-    rows: list[str] = []
-    for k, pieces in enumerate(f.rights):
-        rows.append((f.left if k == 0 else "") + " &= " + pieces[0])
-        for p in pieces[1:]:
-            if visible(rows[-1]) + visible(p) > _WIDTH:
-                rows.append(rf"&\quad {p}")
-            else:
-                rows[-1] += f" {p}"
-    if f.where:
-        if visible(rows[-1]) + visible(f.where) > _WIDTH:
-            rows.append(rf"&\quad {f.where.removeprefix(', ')}")
-        else:
-            rows[-1] += f.where
-    if f.note:
-        note = rf"\text{{({f.note})}}"
-        wide = sum(1 if c.isascii() else 2 for c in f.note)
-        if visible(rows[-1]) + wide > _WIDTH:
-            rows.append(rf"&\quad {note}")
-        else:
-            rows[-1] += rf" \quad {note}"
-    return [r.strip() for r in rows]
-
-
-def visible(text: str) -> int:
-    """About how many characters a reader sees."""
-    return len(_COMMAND.sub("", text).replace(" ", ""))
 
 
 def document(parts: list[Passage], style: Style) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from derivcheck.notation.program.program import Program
 from derivcheck.notes.pages.document import blocks
-from derivcheck.notes.pages.latex import formula_rows
+from derivcheck.notes.pages.rows import formula_rows
 from derivcheck.notes.pages.style import Style
 from derivcheck.notes.writing.ink import Latex
 

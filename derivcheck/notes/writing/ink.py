@@ -8,7 +8,8 @@ from fractions import Fraction
 from derivcheck.notation.functions.table import functions
 from derivcheck.notation.integers.polynomials import Index
 from derivcheck.notes.symbols.symbol import GREEK, Symbol, size_latex
-from derivcheck.notes.writing.writer import ATOM, POWER, PRODUCT, BoundOver, Spelt, TermWriter
+from derivcheck.notes.writing.drawing import ATOM, POWER, PRODUCT, BoundOver, Spelt
+from derivcheck.notes.writing.writer import TermWriter
 
 _LATEX_BIG = {
     "sum": r"\sum",
