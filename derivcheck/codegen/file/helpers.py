@@ -41,6 +41,23 @@ def _conv(x, w, sizes, stride, offset, dilation, groups=1):
         y = y.narrow(2 + k, 0, sizes[k])
     return y
 ''',
+    "_conv_of_batches": '''
+def _conv_of_batches(x, w, sizes, stride, offset, dilation):
+    """As _conv, where the channels are a batch: image by image as products of matrices, where that is faster on a processor."""
+    (c, n, *image), (o, _, *places) = x.shape, w.shape
+    count = math.prod(places)
+    small = n < 8 or c < 2 or count < 128 or c * count * math.prod(sizes) > 3 << 17  # its windows stay in the cache
+    if small or not x.is_cpu or x.dtype not in (torch.float32, torch.float64):
+        return _conv(x, w, sizes, stride, offset, dilation)
+    ends = [stride[k] * (sizes[k] - 1) + dilation[k] * (places[k] - 1) + 1 - offset[k] - image[k] for k in (0, 1)]
+    y = w.new_zeros((o, c * math.prod(sizes)))
+    for k in range(n):
+        one = torch.nn.functional.pad(x[:, k], (offset[1], ends[1], offset[0], ends[0]))
+        z, r, q = one.stride()
+        windows = one.as_strided((c, *sizes, *places), (z, stride[0] * r, stride[1] * q, dilation[0] * r, dilation[1] * q))
+        y.addmm_(w[:, k].reshape(o, count), windows.reshape(-1, count).mT)
+    return y.view(o, c, *sizes).transpose(0, 1)
+''',
     "_conv_transpose": '''
 def _conv_transpose(y, w, sizes, stride, offset, dilation, groups=1):
     """x[n, c, p] = sum of y[n, o, i] * w[o, c, u] over p = stride*i + dilation*u - offset, for p < sizes."""

@@ -70,6 +70,8 @@ class Scope:
             self.used[name] = None
             if name.startswith("_conv"):
                 self.used["_window"] = None
+            if name == "_conv_of_batches":
+                self.used["_conv"] = None
             return name
         if name in self.variables:
             self.used["builtins"] = None

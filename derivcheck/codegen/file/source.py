@@ -138,7 +138,7 @@ class File:
         for name, _ in items:
             if name not in self.variables:
                 self.variables[name] = self.scope.names.new(name)
-        spelling = NodeSpelling(self.numbers, self.variables, *self._like(), functional=self.functional)
+        spelling = NodeSpelling(self.numbers, self.variables, *self._like(), functional=self.functional, lean=self.lean)
         writer = (LeanWriter if self.lean else Writer)(spelling, self.scope.names, given)
         writer.readable = self.readable
         writer.count([n for _, item in items for n in nodes_of(item)])

@@ -214,3 +214,10 @@ def folds(node: Node) -> bool:
     do not lie one behind the other."""
     ranks = [a.rank for a in node.args]
     return node.op == "matmul" and max(ranks) > 2 and min(ranks) <= 2
+
+
+def convolves_batches(node: Node) -> bool:
+    """Whether it is a weight's gradient, a convolution of images whose channels are the batch."""
+    if node.op != "conv" or node.args[0].op != "permute":
+        return False
+    return node.args[0].params == ((1, 0, 2, 3),) and node.params[-1] is ONE_SIZE

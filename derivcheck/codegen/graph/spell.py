@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from derivcheck.codegen.graph.nodes import BOOL, INT, ONE_SIZE, Node
+from derivcheck.codegen.graph.nodes import BOOL, INT, ONE_SIZE, Node, convolves_batches
 from derivcheck.codegen.graph.numbers import AND, ATOM, COMPARE, MATMUL, POWER, PRODUCT, SUM, UNARY, Speller
 from derivcheck.notation.functions.table import functions
 from derivcheck.notation.integers.bounds import nonnegative
@@ -43,9 +43,17 @@ class NodeSpelling:
     """Spells nodes; ``dtype`` and ``device`` are those of new tensors, ``filled`` the dimensions that must not be empty."""
 
     def __init__(
-        self, numbers: Speller, names: Mapping[str, str], dtype: str, device: str, *, functional: bool = False
+        self,
+        numbers: Speller,
+        names: Mapping[str, str],
+        dtype: str,
+        device: str,
+        *,
+        functional: bool = False,
+        lean: bool = False,
     ) -> None:
-        """``functional``: nothing is written into a tensor, as vmap needs it."""
+        """``functional``: nothing is written into a tensor, as vmap needs it; ``lean``: for plain tensors alone."""
+        self.lean = lean
         self.inplace = "" if functional else "_"
         self.numbers, self.names, self.dtype, self.device = numbers, names, dtype, device
         self.filled: dict[Poly, None] = {}
@@ -136,7 +144,8 @@ class NodeSpelling:
         sizes, stride, offset, dilation, groups = p
         options = f"stride={stride}, offset={self.sizes(offset)}, dilation={dilation}"
         options += "" if groups is ONE_SIZE else f", groups={self._p(groups)}"
-        return f"{self.numbers.use('_' + n.op)}({arg(0, 0)}, {arg(1, 0)}, {self.sizes(sizes)}, {options})"
+        name = "_conv_of_batches" if self.lean and convolves_batches(n) else f"_{n.op}"
+        return f"{self.numbers.use(name)}({arg(0, 0)}, {arg(1, 0)}, {self.sizes(sizes)}, {options})"
 
     _conv = _conv_transpose = _convolved
 
