@@ -103,7 +103,10 @@ def test_a_name_is_not_taken_for_another_element_beside_a_bracket():
     ("text", "message"),
     [
         ("y := inv(i, j: A[i,j])", r"expected a matrix by its rows and columns, as in inv\(i, j: a\[i, j\]\)\[p, q\]"),
-        ("y := det(A)", r"expected a matrix by its rows and columns, as in det\(i, j: a\[i, j\]\)"),
+        ("y := det(2*A)", r"as in det\(i, j: a\[i, j\]\), or a tensor of two dimensions, det\(a\)"),
+        ("y := det(A[n])", "expected a matrix by its rows and columns"),  # nothing tells that A has three dimensions
+        ("y := inv(A)", r"or a tensor of two dimensions, inv\(a\)\[p, q\]"),
+        ("y[i] := inv(A)[i]", "expected a matrix by its rows and columns"),
         ("y := det(i: x[i])", "expected a matrix by its rows and columns"),
         ("y[i] := sum(k: x[k])[i]", "sum gives a number, which has no positions"),
     ],
@@ -111,6 +114,31 @@ def test_a_name_is_not_taken_for_another_element_beside_a_bracket():
 def test_a_matrix_that_is_written_otherwise_is_refused(text, message):
     with pytest.raises(NotationError, match=message):
         parse_program(text)
+
+
+@pytest.mark.parametrize(
+    ("short", "whole", "dims"),
+    [
+        ("X[p,q] := inv(A)[q,p]", "X[p,q] := inv(i, j: A[i,j])[q,p]", {"A": "N N"}),
+        ("X[n,m] := cholesky(A)[n,m]*det(A)", "X[n,m] := cholesky(i, j: A[i,j])[n,m]*det(i, j: A[i,j])", {"A": "N N"}),
+        (
+            "d[n] := logabsdet(A[n]) + logdet(A[n])",
+            "d[n] := logabsdet(i, j: A[n,i,j]) + logdet(i, j: A[n,i,j])",
+            {"A": "M N N"},
+        ),
+        ("B[n,i,j] := A[n,j,i]; d[n] := det(B[n])", "B[n,i,j] := A[n,j,i]; d[n] := det(i, j: B[n,i,j])", {"A": "M N N"}),
+        ("x[p] := sum(k: inv(A)[p,k]*b[k])", "x[p] := sum(k: inv(i, j: A[i,j])[p,k]*b[k])", None),
+    ],
+)
+def test_a_tensor_is_a_matrix_itself(short, whole, dims):
+    one, other = parse_program(short, dims), parse_program(whole, dims)
+    sizes = {s: k + 2 for k, s in enumerate(one.sizes())}
+    data = {a.name: np.random.default_rng(0).random([p.at(sizes) for p in a.dims]) for a in one.arguments}
+    data["A"] = data["A"] @ np.swapaxes(data["A"], -1, -2) + 0.5 * np.eye(data["A"].shape[-1])
+    assert [a.dims for a in one.arguments] == [a.dims for a in other.arguments]
+    for name, value in evaluate(one, data).items():
+        np.testing.assert_array_equal(evaluate(other, data)[name], value)
+    assert str(parse_program(str(one))) == str(one)
 
 
 def test_what_is_printed_reads_back():

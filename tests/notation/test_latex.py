@@ -51,6 +51,26 @@ MEANT = [
     (r"y_n = |x_n - \bar{x}| + \sqrt[3]{c_n} + \lfloor N/2 \rfloor",
      "y[n] := ([x[n] > x_bar] - [x[n] < x_bar])*(x[n] - x_bar) + c[n]^(1/3) + N//2", {"x": "N", "x_bar": "", "c": "N"}),
     (r"a_{ij} = \frac{q_{id} k_{jd}}{\sqrt{D}}", None, {"q": "N D", "k": "N D"}),
+    (r"y = \det(A)^2", "y := det(i, j: A[i,j])^2", {"A": "N N"}),
+    (r"y_k = \det S_k + \operatorname{tr}(S_k)", "y[k] := det(i, j: S[k,i,j]) + sum(i: S[k,i,i])", {"S": "K N N"}),
+    (r"y = \log\left|\det A\right| + \ln\det(A A^\top) + \log|\det(A)|",
+     "y := 2*logabsdet(i, j: A[i,j]) + logdet(i, j: sum(k: A[i,k]*A[j,k]))", {"A": "N N"}),
+    (r"y_{ij} = (A^{-1})_{ij} + \left[A^{-1}\right]_{ij} + A^{-1}_{ij} + 2 A^{-T}_{ij} + A_{ij}^{-1}",
+     "y[i,j] := 3*inv(A)[i,j] + 2*inv(A)[j,i] + 1/A[i,j]", {"A": "N N"}),
+    (r"y_i = \left((A + \lambda I)^{-1} b\right)_i - (A^{\top} A b)_i",
+     "y[i] := sum(j: inv(p, q: A[p,q] + lambda*[p == q])[i,j]*b[j]) - sum(p, q: A[p,i]*A[p,q]*b[q])",
+     {"A": "N N", "lambda": "", "b": "N"}),
+    (r"y = \operatorname{tr}(A^{-1} B) + \operatorname{tr}\left(\frac{1}{2} A B^\top - B\right)",
+     "y := sum(i, j: inv(A)[i,j]*B[j,i]) + sum(i, j: A[i,j]*B[i,j])/2 - sum(i: B[i,i])", {"A": "N N", "B": "N N"}),
+    (r"y_{pq} = \operatorname{chol}(A A^\top + I)_{pq}",
+     "y[p,q] := cholesky(i, j: sum(k: A[i,k]*A[j,k]) + [i == j])[p,q]", {"A": "N N"}),
+    (r"y_k = \lVert m_k - x \rVert^2 + \|x\| + \left\lVert x \right\rVert_1 + \Vert W \Vert_F"
+     r" + \frac{1}{\lVert x \rVert_\infty}",
+     "y[k] := sum(d: (m[k,d] - x[d])^2) + sum(d: x[d]^2)^(1/2) + sum(d: max(x[d], -x[d])) + sum(k, d: W[k,d]^2)^(1/2)"
+     " + 1/max(d: max(x[d], -x[d]))", {"m": "K D", "x": "D", "W": "K D"}),
+    (r"y = \sum_{i=1}^{N} i \, A^{-1}_{i1} + (A^{-1})_{12} + \min_i x_i + \max_{i,j} A_{ij} + \Phi^{-1}(p)",
+     "y := sum(i: (i + 1)*inv(A)[i,0]) + inv(A)[0,1] + min(i: x[i]) + max(i, j: A[i,j]) + ndtri(p)",
+     {"A": "N N", "x": "N", "p": ""}),
     (r"y_n = w_{\mathrm{out}} x_n + W^{(2)} + d_k", "y[n] := w_out*x[n] + W_2 + d_k",
      {"x": "N", "w_out": "", "W_2": "", "d_k": ""}),
 ]  # fmt: skip
@@ -93,6 +113,17 @@ REFUSED = [
     (r"y_i = \operatorname{softmax}(x_i)", "'softmax'"),
     (r"y_i = \begin{cases} x_i & x_i > 0 \end{cases}", r"expected a last line '& \text{otherwise}'"),
     (r"y_{ii} = x_i \cdot 2 {}", "the index i stands twice on the left"),
+    (r"y = \det x", "line 1, column 10: found 'x', expected a matrix"),
+    (r"y = \det x x", "line 1, column 12: found a factor after '\\\\det' of a letter, which may or may not belong to it; "
+     "expected parentheses around its matrix"),
+    (r"y_i = (x^{-1})_i", "found an exponent; expected a matrix raised to -1, \\top or -\\top"),
+    (r"y_i = (2 x)_{ii}", "found 2 positions below a vector, which has one"),
+    (r"y_i = (x x)_{i}", "found a vector before another factor; expected a formula by elements"),
+    (r"y_i = (x + 1)_{i}", "found a sum of numbers, vectors and matrices; expected addends of one kind"),
+    (r"y_i = (i x)_{i}", "found the index i among matrices; expected a formula by elements"),
+    (r"y_i = \lVert x_i \rVert", "found the length of a number; expected a vector or a matrix, or | |"),
+    (r"y = \lVert x \rVert_3", "the length of a vector with \\lVert x \\rVert, _2, _1 or _\\infty, or a matrix with _F"),
+    (r"y = \operatorname{rank}(x)", "'rank'"),
     (r"\alpha", "the text ends where '=' after what is defined was expected"),
 ]  # fmt: skip
 
@@ -136,6 +167,7 @@ def test_what_derivcheck_prints_is_input() -> None:
 
 PIECES = (
     r"\sum_ \frac \left( \right) { } _ ^ ' x_i y_{ij} W^{(1)} \alpha \hat \bar \max \log \exp [ ] | , = & \\ + - / \cdot 2 "
+    r"\det A^{-1} \lVert \rVert \operatorname{tr} \| "
     r"\begin{cases} \end{cases} \mathrm{a} \partial \sqrt \lfloor \rfloor \delta_ \mathbf{1} \ldots 10 0 \text{if} ; e^ $ % <"
 ).split()
 

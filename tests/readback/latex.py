@@ -9,7 +9,7 @@ from derivcheck.notation.text.latex.equations import LatexEquations
 from derivcheck.notation.text.latex.scope import BoundLetter, Vocabulary
 from derivcheck.notation.text.latex.signs import DrawnName, LatexSigns
 from derivcheck.notation.text.syntax import At, Chain, Item, Name, Num, Piece, Span
-from tests.readback import made_of_matrices
+from derivcheck.notation.text.whole_matrices import UnusedIndices, WholeTensor, of_tensor
 from tests.readback.legend import Legend, Misprint, norm
 
 
@@ -35,6 +35,7 @@ class LatexLine(LatexEquations):
         )
         super().__init__(text, known)
         self.legend = legend
+        self.fresh = UnusedIndices(text, {"".join(c for c in t.text if c.isalpha()) for t in self.tokens} | {legend.sample})
         self.signs = {sign(look): name for look, name in {**legend.tensors, **legend.sizes}.items()}
         if len(self.signs) < len(legend.tensors) + len(legend.sizes):
             raise Misprint(f"two names look alike: {legend.tensors}, {legend.sizes}")
@@ -118,8 +119,6 @@ class LatexLine(LatexEquations):
             assert isinstance(inner, (At, Name))
             places = [p.value for p in inner.places if isinstance(p, Item)] if isinstance(inner, At) else []
             return norm(inner.name, places, len(self.legend.dims[inner.name]), self.since(t.span)), None
-        if (matrix := made_of_matrices.latex(self)) is not None:
-            return matrix, None
         found = super().base()
         if t.kind == "number" and self.take(r"\ldots"):  # eight digits of a longer number
             self.rounded = True
@@ -149,6 +148,15 @@ class LatexLine(LatexEquations):
             return super().places(s, group, above, span)
         finally:
             self.known.ranks[name] = before
+
+    def tensor_here(self) -> WholeTensor:
+        start = self.here.span
+        s, _ = self.marked(self.nucleus())
+        if s not in self.signs and self.take("_"):
+            begin, end = self.group()
+            s = self.lowered(s, begin, end)
+        name = self.called(s, self.since(start))
+        return of_tensor(name, tuple(self.positions_below()) if self.at("_") else (), 2, self.since(start))
 
     def lowered(self, s: DrawnName, begin: int, end: int) -> DrawnName:
         """The sign with what stands below it."""

@@ -267,7 +267,7 @@ class MatrixLine(LatexLine):
             for sign in ("_", "F"):
                 self.need(sign)
             return Matrix(None, lambda: np.sum(left.compute() * right.compute()))
-        if (whole := self.made_of_matrix()) is not None:
+        if (whole := self.whole_matrix()) is not None:
             return whole
         if t.text == r"\frac":
             return self.quotient()
@@ -298,7 +298,7 @@ class MatrixLine(LatexLine):
             return Matrix(None, lambda: np.pi)
         return self.named()
 
-    def made_of_matrix(self) -> Matrix | None:
+    def whole_matrix(self) -> Matrix | None:
         """A determinant, a Cholesky factor, or a triangle."""
         texts = [t.text for t in self.tokens[self.k : self.k + 3]]
         if texts[:1] == [r"\det"] or texts[:2] == [r"\log", r"\det"] or texts == [r"\log", "|", r"\det"]:

@@ -11,9 +11,10 @@ from derivcheck.notation.text.latex.counting import Counting
 from derivcheck.notation.text.latex.expressions import LatexTerms, whole_part
 from derivcheck.notation.text.latex.scope import BoundLetter, Vocabulary
 from derivcheck.notation.text.syntax import Application, At, Chain, Compare, Item, Name, Negative, Num, Piece, Power, Span
-from tests.readback import made_of_matrices
+from derivcheck.notation.text.whole_matrices import UnusedIndices, WholeTensor, inverse, made, of_tensor, substituted, triangle
 from tests.readback.legend import Legend, Misprint, norm
 
+KINDS = {"det": "det", "log det": "logdet", "log |det": "logabsdet", "chol": "cholesky"}
 RELATIONS = {"=": "==", "≠": "!=", "≥": ">=", "≤": "<=", ">": ">", "<": "<"}
 SUPERSCRIPTS = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻", "0123456789-")
 LETTER = r"[^\W\d](?:(?![⁰¹²³⁴⁵⁶⁷⁸⁹])\w)*['′]*(⁽[⁰¹²³⁴⁵⁶⁷⁸⁹]+⁾)?"
@@ -34,6 +35,7 @@ class UnicodeLine(Counting):
         )
         super().__init__(text, known)
         self.ranges: dict[str, Piece] = {}  # how far indices run, where that is said
+        self.fresh = UnusedIndices(text, re.findall(r"[^\W\d_]+", text))
         self.legend, self.k, self.binding, self.rounded = legend, 0, False, False
         looks = {unicodedata.normalize("NFC", look): n for look, n in {**legend.tensors, **legend.sizes}.items()}
         if len(looks) < len(legend.tensors) + len(legend.sizes):
@@ -154,18 +156,18 @@ class UnicodeLine(Counting):
             found = norm(name, self._places(), len(self.legend.dims[name]), self.since(start))
             self.need("‖")
             return found
-        for word, kind in sorted(made_of_matrices.KINDS.items(), key=lambda x: -len(x[0])):
+        for word, kind in sorted(KINDS.items(), key=lambda x: -len(x[0])):
             if self.at(f"{word}(") and not self.look():
                 self.take(word)
                 matrix = self._matrix_in()
                 if "|" in word:
                     self.need("|")
                 places = self._places() if kind == "cholesky" else []
-                return made_of_matrices.made(kind, matrix, places, self.since(start))
+                return made(kind, matrix, self.fresh, self.since(start), tuple(places))
         if self.at("tril(", "triu(") and not self.look() or re.match(rf"\({LETTER},{LETTER} ↦", self.text[self.k :]):
             matrix = self._matrix()
             self.need("⁻¹")
-            return made_of_matrices.made("inv", matrix, self._places(), self.since(start))
+            return inverse(matrix, self.fresh, self.since(start)).element(tuple(self._places()))
         if self.take("("):
             inner = self.expression()
             self.need(")")
@@ -263,8 +265,8 @@ class UnicodeLine(Counting):
         places = self._places()
         if self.text.startswith("⁻¹[", self.k) and len(self.legend.dims.get(name, ())) == len(places) + 2:
             self.need("⁻¹")
-            whole = made_of_matrices.of_tensor(name, places, self.since(start), self.k)
-            return made_of_matrices.made("inv", whole, self._places(), self.since(start))
+            whole = of_tensor(name, tuple(places), 2, self.since(start))
+            return inverse(whole, self.fresh, self.since(start)).element(tuple(self._places()))
         if name not in self.legend.dims:
             return Name(self.since(start), name)
         found = self.legend.filled(name, places, None, self.since(start))
@@ -289,7 +291,7 @@ class UnicodeLine(Counting):
             self.need("]")
         return places
 
-    def _matrix_in(self) -> made_of_matrices.Matrix:
+    def _matrix_in(self) -> WholeTensor:
         if re.match(rf"\({LETTER},{LETTER} ↦", self.text[self.k :]):
             return self._matrix()
         self.need("(")
@@ -297,26 +299,26 @@ class UnicodeLine(Counting):
         self.need(")")
         return found
 
-    def _matrix(self) -> made_of_matrices.Matrix:
+    def _matrix(self) -> WholeTensor:
         """A matrix: a tensor, a triangle of it, or by its elements."""
         self.at()
         start = self.k
         if part := self.take("tril", "triu"):
-            return made_of_matrices.triangle(part, self._matrix_in(), self.since(start))
+            return triangle(part, self._matrix_in(), self.since(start))
         if not self.take("("):
             name = self.looks[self._named()]
-            return made_of_matrices.of_tensor(name, self._places(), self.since(start), self.k)
+            return of_tensor(name, tuple(self._places()), 2, self.since(start))
         env, keys = dict(self.env), set(self.keys)
         letters = []
         for after in (",", "↦"):
             letter = self.match(LETTER)
             self._bound(letter)
-            letters.append(Name(self.since(start), self.env[letter].key))
+            letters.append(self.env[letter].key)
             self.need(after)
         body = self.expression()
         self.need(")")
         self.env, self.keys = env, keys
-        return letters[0], letters[1], body
+        return WholeTensor(2, lambda at: substituted(body, dict(zip(letters, at))))
 
     def over(self, kind: str, start: int) -> Piece:
         """Σ over indices, whose sizes are those of the dimensions in which they stand."""

@@ -6,7 +6,8 @@ A Program is definitions ``name[i, j] := term`` (``=`` will do), one a line or p
     L := sum(n, o: (y[n,o] - t[n,o])^2)/(N*out)
 
 ``sum prod max min argmax argmin`` bind indices, and so do row and column of a matrix, ``inv(i, j: a[i,j])[p,q]``,
-``cholesky(…)[p,q]``, ``det(i, j: a[i,j])``, ``logdet(…)`` and ``logabsdet(…)``.
+``cholesky(…)[p,q]``, ``det(i, j: a[i,j])``, ``logdet(…)`` and ``logabsdet(…)``; a tensor may stand there itself,
+``inv(a)[p,q]``.
 ``[a <= b]`` is 1 where that holds, else 0; ``^`` or ``**`` is a
 power; ``size(n)`` is the size of an index.  Positions may be integer expressions (``x[2*i + u]``, ``x[i // d]``,
 ``E[ids[n], d]``).  An index takes the size of the dimension in which it stands alone; where there is none,
@@ -40,6 +41,7 @@ from derivcheck.notation.text.reader import Reader
 from derivcheck.notation.text.resolve import Resolver, SizeLink
 from derivcheck.notation.text.star_groups import expand_groups
 from derivcheck.notation.text.syntax import Declare, Define, Item, complaint, read
+from derivcheck.notation.text.whole_matrices import spelt_out
 
 
 @dataclass(frozen=True)
@@ -67,7 +69,7 @@ def parse_term(text: str, scope: TextScope) -> Term:
     >>> print(parse_term("exp(x[n])/sum(n: exp(x[n]))", TextScope({"x": x}, (Index("n", x.dims[0]),))))
     exp(x[n])/sum(n: exp(x[n]))
     """
-    tree = read(text, "term")
+    tree = spelt_out(text, read(text, "term"), {n: len(a.dims) for n, a in scope.tensors.items()})
     resolver = Resolver(text, scope.tensors.values(), closed=True)
     free = {i.key: SizeLink(i.key, i.size, explicit=True) for i in scope.indices}
     resolver.fallback = {i.key: i.size for i in scope.indices}
@@ -105,6 +107,9 @@ def parse_program(
     statements = read_latex(text, declared.values(), closed) if latex else read(text, "program")
     if groups is not None:
         statements = expand_groups(statements, groups)
+    if not latex:
+        said = {s.names[0]: len(s.sizes) for s in statements if isinstance(s, Declare) and s.word == "input" and s.names}
+        statements = spelt_out(text, statements, {**{n: len(a.dims) for n, a in declared.items()}, **said})
     defines = [s for s in statements if isinstance(s, Define)]
     outputs: list[str] = []
     for s in statements:

@@ -77,7 +77,9 @@ def matrix_form(name: str) -> str:
     """How a matrix is written, for who wrote it otherwise."""
     if name not in MATRICES:
         return f"{name} gives a number, which has no positions; expected no brackets after it"
-    return f"expected a matrix by its rows and columns, as in {name}(i, j: a[i, j]){'[p, q]' if MATRICES[name] else ''}"
+    at = "[p, q]" if MATRICES[name] else ""
+    shown = f"{name}(i, j: a[i, j]){at}"
+    return f"expected a matrix by its rows and columns, as in {shown}, or a tensor of two dimensions, {name}(a){at}"
 
 
 class Resolver:

@@ -21,6 +21,7 @@ _ENDS = frozenset(
         r"\}",
         r"\rfloor",
         r"\rceil",
+        r"\rVert",
         ",",
         ".",
         ";",
@@ -40,9 +41,10 @@ class LatexFunctions(LatexConditions):
 
     def ended(self) -> bool:
         """Whether no further factor stands here."""
-        return self.here.kind == "end" or self.here.text in _ENDS or self.here.text == "|" and self.bars > 0
+        opened = {"|": self.bars, r"\|": self.norms}
+        return self.here.kind == "end" or self.here.text in _ENDS or opened.get(self.here.text, 0) > 0
 
-    bars = 0  # how many absolute values are open
+    bars = norms = 0  # how many absolute values and norms are open that one sign opens and closes
 
     def big_here(self) -> str:
         """Σ and its kin, where one stands here with indices below."""

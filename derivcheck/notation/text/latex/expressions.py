@@ -7,7 +7,7 @@ from dataclasses import replace
 from fractions import Fraction
 
 from derivcheck.notation.text.latex.conditions import LatexConditions
-from derivcheck.notation.text.latex.ranges import LatexRanges
+from derivcheck.notation.text.latex.matrices import LatexMatrices
 from derivcheck.notation.text.latex.signs import CLOSING
 from derivcheck.notation.text.syntax import (
     Application,
@@ -24,7 +24,7 @@ from derivcheck.notation.text.syntax import (
 _ADVICE = "expected parentheses that say which is meant"
 
 
-class LatexTerms(LatexRanges):
+class LatexTerms(LatexMatrices):
     """Reads terms into the syntax tree of index text."""
 
     # -- sums and products ------------------------------------------------------------------
@@ -100,6 +100,8 @@ class LatexTerms(LatexRanges):
         big = self.big_here()
         if big:
             return self.over(big), None
+        if (whole := self.made_of_matrix()) is not None:
+            return whole, None
         reader = self._READERS.get(t.text) if t.kind != "letter" else None
         if reader is not None:
             return reader(self), None

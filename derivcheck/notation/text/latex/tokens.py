@@ -25,7 +25,7 @@ _SAME = {
     r"\prime": "'", r"\dots": r"\ldots", r"\cdots": r"\ldots", "…": r"\ldots", r"\ast": r"\cdot",
     r"\times": r"\cdot", "*": r"\cdot", r"\odot": r"\cdot", "⊙": r"\cdot",
     r"\operatorname*": r"\operatorname", r"\mod": r"\bmod",
-    r"\lbrace": r"\{", r"\rbrace": r"\}", r"\circ": "∘", r"\intercal": r"\top",
+    r"\lbrace": r"\{", r"\rbrace": r"\}", r"\circ": "∘", r"\intercal": r"\top", r"\Vert": r"\|", "‖": r"\|",
 }  # fmt: skip
 _ENVIRONMENTS = frozenset("equation align aligned alignat gather gathered split math displaymath eqnarray multline".split())
 
