@@ -104,6 +104,15 @@ def test_slopes_are_slopes(name: str) -> None:
         slopes(name, factor=2)
 
 
+def test_a_slope_sums_over_what_the_line_sums_over_beside_it() -> None:
+    """∂gain[d,m]/∂cov[d,e] of gain = (cov·hᵀ)·s⁻¹ is a sum: its n is no index of the left side."""
+    d = dc.derive(
+        "k[n,m] := sum(i: sum(j: x[n,j]*h[i,j])*s[i,m]); y := sum(n, m: k[n,m]^2)", dims={"x": "N J", "h": "I J", "s": "I M"}
+    )
+    text = str(d.explain("x")).replace("\n", " ").replace("\N{NO-BREAK SPACE}", " ")
+    assert re.search(r"∂k\[n,m\]/∂x\[n,j\] = Σ_i ", text)
+
+
 def test_boxes_and_arrows_stand_apart() -> None:
     r = random.Random(0)
     for _ in range(30):

@@ -10,7 +10,8 @@ from derivcheck.notation.program.definitions import Definition
 from derivcheck.notation.program.program import Program
 from derivcheck.notation.terms.build import ONE, add, mul
 from derivcheck.notation.terms.nodes import Mul, Over, Ref, Term
-from derivcheck.notation.terms.walk import subterms
+from derivcheck.notation.terms.substitute import summation
+from derivcheck.notation.terms.walk import refs, subterms
 from derivcheck.notes.abridged.abridge import Shown
 from derivcheck.notes.abridged.tidied import tidied
 from derivcheck.notes.symbols.symbols import Symbols
@@ -55,6 +56,8 @@ def ways(d: Definition, page: Shown, table: Symbols) -> list[Way]:
         bar = table.adjoint_of_name(name)
         at, bound = reached(d, page.forward.definition(name), terms, bar)
         local = slope(share, bar) if _as_it_stands(share, bar, at, d.indices) else None
+        if local is not None and not local.free <= {*d.indices, *(i for p in at for i in p.indices)}:
+            local = None  # it is at places that the line's own do not name
         found.append(Way(name, at, tuple(bound), share, local, False))
     return found
 
@@ -76,16 +79,27 @@ def slope(share: Term, bar: str) -> Term | None:
     >>> n = Index("n", size("N"))
     >>> print(slope(Over("sum", (n,), mul(ref("y_bar", n), ref("x", n))), "y_bar"))
     x[n]
+
+    What is summed over beside it stays a sum:
+
+    >>> m = Index("m", size("M"))
+    >>> print(slope(Over("sum", (n, m), mul(ref("y_bar", n), ref("x", n, m))), "y_bar"))
+    sum(m: x[n, m])
     """
     if sum(isinstance(t, Ref) and t.name == bar for t in subterms(share)) != 1:
         return None
     if isinstance(share, Ref):
         return ONE if share.name == bar else None
     if isinstance(share, Over) and share.kind == "sum":
-        return slope(share.body, bar)
+        inner = slope(share.body, bar)
+        if inner is None:
+            return None
+        at = {i for r in refs(share.body) if r.name == bar for p in r.at for i in p.indices}
+        beside = tuple(i for i in share.indices if i not in at and i in inner.free)
+        return summation(beside, inner) if beside else inner
     if isinstance(share, Mul):
-        inner = [slope(a, bar) if bar in a.names else a for a in share.args]
-        return mul(*(a for a in inner if a is not None)) if None not in inner else None
+        factors = [slope(a, bar) if bar in a.names else a for a in share.args]
+        return mul(*(a for a in factors if a is not None)) if None not in factors else None
     return None
 
 
