@@ -18,7 +18,8 @@ from derivcheck.checking.verdict.derived import JudgedRun
 from derivcheck.derived import Derivation
 from derivcheck.diagnosis.case import Case
 from derivcheck.diagnosis.repair.repair import Repair
-from derivcheck.diagnosis.repair.subject import Backward, TextBackward
+from derivcheck.diagnosis.repair.subject import Backward
+from derivcheck.diagnosis.repair.texts.backward import TextBackward
 from derivcheck.diagnosis.repair.texts.index_text import index_piece
 
 

@@ -301,22 +301,6 @@ class Backward:
             return None
 
 
-@dataclass
-class TextBackward(Backward):
-    """A backward in index text: it is a Program as it stands.
-
-    Attributes:
-        code: the piece that it is.
-    """
-
-    def _traced(self, examples: Mapping[str, torch.Tensor] | None) -> Claimed | None:
-        try:
-            found: Claimed = self.code.claimed(self.d)
-            return found
-        except Exception:  # text that is no backward
-            return None
-
-
 def _close(found: Array, like: Case, name: str) -> bool:
     """Whether a gradient on the user's own data is right within its tolerance."""
     right, allowed = like.derived[name].numpy(), like.tolerance[name].numpy()

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from itertools import permutations, product
 
 from derivcheck.claimed import Claimed
 from derivcheck.derived import Derivation
+from derivcheck.diagnosis.repair.source_piece import Span
 from derivcheck.diagnosis.repair.texts.tree import TextNode, TreePiece
 from derivcheck.errors import DerivcheckError
 from derivcheck.files import digest
 from derivcheck.notation.integers.polynomials import Poly
-from derivcheck.notation.program.definitions import Site
+from derivcheck.notation.program.definitions import Input, Site
 from derivcheck.notation.program.program import Program
+from derivcheck.notation.program.reads import inside
+from derivcheck.notation.text.parse import parse_program
 from derivcheck.notation.text.syntax import (
     Application,
     At,
@@ -44,10 +47,12 @@ class IndexText:
 
     Attributes:
         parse: makes a Program of it, with the forward's definitions that it reads.
+        program: the Program that it is.
     """
 
     text: str
     parse: Callable[[str], Program]
+    program: Program
 
 
 @dataclass(eq=False)
@@ -56,17 +61,26 @@ class IndexPiece(TreePiece):
 
     Attributes:
         holder: who runs it.
-        tensors: what may be read, each with its dimensions.
+        known: what may be read.
         program: as it was read first.
     """
 
     holder: IndexText = field(default=None)  # type: ignore[assignment]
-    tensors: Mapping[str, tuple[Poly, ...]] = field(default_factory=dict)
+    known: Mapping[str, Input] = field(default_factory=dict)
     program: Program = field(default=None)  # type: ignore[assignment]
 
     @functools.cached_property
+    def tensors(self) -> Mapping[str, tuple[Poly, ...]]:
+        """The dimensions of what may be read."""
+        return {n: a.dims for n, a in self.known.items()}
+
+    @functools.cached_property
+    def _statements(self) -> Sequence[Piece]:
+        return tuple(read(self.text, "program"))
+
+    @functools.cached_property
     def _defines(self) -> list[Define]:
-        return [d for d in read(self.text, "program") if isinstance(d, Define)]
+        return [d for d in self._statements if isinstance(d, Define)]
 
     @functools.cached_property
     def root(self) -> TextNode:
@@ -206,16 +220,45 @@ class IndexPiece(TreePiece):
     @contextmanager
     def running(self, text: str) -> Iterator[None]:
         """The backward is this text instead."""
-        before = self.holder.text
+        before = self.holder.text, self.holder.program
         try:
-            self.holder.parse(text)
+            self.holder.program = self._program(text)
         except DerivcheckError as e:
             raise ValueError(str(e)) from None
         self.holder.text = text
         try:
             yield
         finally:
-            self.holder.text = before
+            self.holder.text, self.holder.program = before
+
+    def _program(self, text: str) -> Program:
+        """What a text says; where one definition's body alone differs, that one is read: a search tries thousands."""
+        found = self._changed(text)
+        if found is None:
+            return self.holder.parse(text)
+        name, (start, end) = found
+        own = text[start : end + len(text) - len(self.text)].rstrip("; \t\n")
+        one = inside(parse_program(own, known=self.known.values()))
+        new = {d.name: d for d in one.definitions}
+        if new.keys() != {name} or new[name].dims != self.program.definition(name).dims:
+            return self.holder.parse(text)
+        made = {d.name for d in self.program.definitions}
+        arguments = {a.name: a for a in (*self.program.arguments, *one.arguments) if a.name not in made}
+        definitions = tuple(new.get(d.name, d) for d in self.program.definitions)
+        return replace(self.program, arguments=tuple(arguments.values()), definitions=definitions)
+
+    def _changed(self, text: str) -> tuple[str, Span] | None:
+        """The definition in whose body alone a text differs, and where the definition stands in the text as it was first."""
+        if len(self._defines) < len(self._statements):
+            return None
+        old, most = self.text, min(len(text), len(self.text))
+        first = next((k for k in range(most) if text[k] != old[k]), most)
+        last = next((k for k in range(most - first) if text[-1 - k] != old[-1 - k]), most - first)
+        starts = [d.span[0] for d in self._defines]
+        for d, start, end in zip(self._defines, starts, [*starts[1:], len(old)]):
+            if d.body.span[0] <= first < end and len(old) - last <= end and not d.mark:
+                return d.name, (start, end)
+        return None
 
 
 def gradient_of(d: Derivation, name: str) -> str:
@@ -226,11 +269,10 @@ def gradient_of(d: Derivation, name: str) -> str:
 
 def index_piece(text: str, parse: Callable[[str], Program], d: Derivation) -> IndexPiece:
     """The piece of a backward in index text."""
-    holder = IndexText(text, parse)
     program = parse(text)
-    known = {a.name: a.dims for a in d.adjoint.arguments}
-    tensors = {**known, **{x.name: x.dims for x in (*d.program.definitions, *program.definitions)}}
-    return IndexPiece(NAME, 1, text, digest(text), text, holder, tensors, program)
+    definitions = (*d.program.definitions, *program.definitions)
+    known = {a.name: a for a in (*d.adjoint.arguments, *(Input(x.name, x.dims, x.kind) for x in definitions))}
+    return IndexPiece(NAME, 1, text, digest(text), text, IndexText(text, parse, program), known, program)
 
 
 def _bare(p: Piece) -> Piece:
