@@ -151,8 +151,18 @@ class _Call:
     saved: tuple[str, ...]
     given: Mapping[str, str]
 
-    def gradients(self, tensors: dict[str, Any]) -> dict[str, torch.Tensor]:
+    def gradients(self, tensors: Mapping[str, Any]) -> dict[str, torch.Tensor]:
         """What the forward saved comes first; the gradients come back in the inputs' shapes."""
+        before = self.backward.shapes
+        try:
+            return self._gradients(dict(tensors))
+        except InputError:
+            if self.backward.shapes is before:
+                raise
+            return self._gradients(dict(tensors))  # an edit of its source makes it read something else
+
+    def _gradients(self, tensors: dict[str, Any]) -> dict[str, torch.Tensor]:
+        """The same, with what the backward is known to read."""
         forward, backward, taken, given = self.forward, self.backward, self.taken, self.given
         ups = tensors.pop("grad_output", None)
         ups = (ups,) if isinstance(ups, torch.Tensor) else tuple(ups or ())

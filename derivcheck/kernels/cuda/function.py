@@ -40,6 +40,7 @@ class DeviceFunction:
         self.__name__ = function.name.rpartition("::")[2]
         self.__doc__ = f"{function.name} of {function.file}, line {function.line}."
         self._shapes: Shapes | None = None
+        self._assumed = False  # the shapes are those of the source before an edit
         self.subject = FunctionRead(sources, function, self.fixed, self.batch)
         known = {declared_name(p.child_by_field_name("declarator")) for p in function.parameters}
         known |= {n for n, _, _ in function.template}
@@ -53,18 +54,24 @@ class DeviceFunction:
 
     @contextmanager
     def reading(self, old: Function, new: Function) -> Iterator[None]:
-        """While this lasts, the function, or one that it calls, is another."""
+        """While this lasts, the function, or one that it calls, is another; what it reads and writes is taken to be the same
+        until it fails."""
         table, key = self.sources.functions, old.name
-        before = table[key], self.function, self.subject, self._shapes
+        before = table[key], self.function, self.subject, self._shapes, self._assumed
         table[key] = [new if f is old else f for f in table[key]]
         if self.function is old:
             self.function = new
             self.subject = FunctionRead(self.sources, new, self.fixed, self.batch)
-        self._shapes = None
+        self._shapes = self._of_edited(self._shapes)
+        self._assumed = self._shapes is not None
         try:
             yield
         finally:
-            table[key], self.function, self.subject, self._shapes = before
+            table[key], self.function, self.subject, self._shapes, self._assumed = before
+
+    def _of_edited(self, shapes: Shapes | None) -> Shapes | None:
+        """The shapes of an edited source, as far as those of the source before tell them: most edits leave them as they are."""
+        return shapes
 
     @property
     def parameters(self) -> frozenset[str]:
@@ -138,6 +145,18 @@ class DeviceFunction:
 
     def saved(self, names: Iterable[str], **inputs: Any) -> tuple[dict[str, torch.Tensor], dict[str, torch.Tensor]]:
         """The results, and the variables of the body by name, as they are at its end."""
+        try:
+            return self._saved(names, inputs)
+        except Exception:
+            if not self._assumed:
+                raise
+            self._shapes, self._assumed = None, False
+            return self._saved(names, inputs)
+
+    def _saved(
+        self, names: Iterable[str], inputs: Mapping[str, Any]
+    ) -> tuple[dict[str, torch.Tensor], dict[str, torch.Tensor]]:
+        """The same, with the shapes that are known."""
         missing = [n for n in self.shapes.inputs if n not in inputs]
         if missing:
             raise InputError(f"{self.name} needs {', '.join(map(repr, missing))}")

@@ -169,6 +169,10 @@ class Kernel(DeviceFunction):
                 raise InputError(f"{self.name} needs the size {n}, which no dimension of its inputs tells: name it in dims=")
         return sizes
 
+    def _of_edited(self, shapes: Shapes | None) -> Shapes | None:
+        """None: how a kernel's memory is laid out comes from what is read."""
+        return None
+
     def _probed(self) -> FirstReading:
         """Read the kernel without data until its memory's shapes are known; each reading may teach a hint and start anew."""
         hints = Hints()

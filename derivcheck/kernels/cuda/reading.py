@@ -125,7 +125,7 @@ class Reading:
             const, name = is_const(p), declared_name(declarator)
             kind = types.declared(types.read(written, self.scope), declarator, self.scope, const)
             writable = not const and (is_reference(declarator) or isinstance(kind, (Pointer, Array)))
-            indexed = isinstance(kind, Array) or body is not None and _indexed(body, name)
+            indexed = isinstance(kind, Array) or isinstance(kind, Pointer) and body is not None and _indexed(body, name)
             found.append(Parameter(name, kind, writable, indexed))
         return found
 
