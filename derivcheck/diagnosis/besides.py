@@ -5,7 +5,7 @@ A pair says more than the numbers may bear: it counts only where the backward is
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 
@@ -15,6 +15,7 @@ from derivcheck.diagnosis.repair.clock import clock
 from derivcheck.diagnosis.scale import Factor, factors_of, monomials, too_many
 from derivcheck.diagnosis.scene import Array, Scene
 from derivcheck.notation.terms.build import add, mul
+from derivcheck.notation.terms.nodes import Term
 
 EXAMPLE = Example(
     forward="count := sum(n, c: m[n,c]); L := sum(n, c: m[n,c]*(x[n,c] - t[n,c])^2)/count",
@@ -46,10 +47,11 @@ def besides(scene: Scene, tried: Sequence[tuple[Guess, Array]], others: Sequence
     for guess, predicted in tried:
         yield from _times(scene, guess, predicted, others)
     ways = edges(scene)
+    alone = [_effect(scene, w, {}, scene.right) for w in ways]
     for guess, predicted in tried:
         if clock() > end:
             return
-        yield from _with_a_path(scene, ways, guess, predicted)
+        yield from _with_a_path(scene, ways, alone, guess, predicted)
 
 
 def _cause(guess: Guess) -> bool:
@@ -92,20 +94,36 @@ def _times(scene: Scene, guess: Guess, predicted: Array, others: Sequence[Scene]
         yield Guess(guess.kind, f"{guess.sentence}; and besides, {too_many(scene, factor)}", predict)
 
 
-def _with_a_path(scene: Scene, ways: Sequence[Edge], guess: Guess, predicted: Array) -> Iterator[Guess]:
+def _effect(scene: Scene, edge: Edge, terms: Mapping[str, Term], before: Array) -> Array | None:
+    """What a path adds to the gradient where these definitions read otherwise."""
+    d = edge.definition
+    twice = scene.changed({**terms, d.name: add(d.term, edge.path.term)})
+    if twice is None or twice.shape != before.shape or not np.isfinite(twice).all():
+        return None
+    return (twice - before).ravel()
+
+
+def _apart(scene: Scene, edge: Edge, changed: Iterable[str]) -> bool:
+    """Whether a path adds the same whatever these definitions read: it comes neither from them nor through them."""
+    name, after = edge.definition.name, scene.after
+    return all(n in after and n not in after[name] and name not in after[n] for n in changed)
+
+
+def _with_a_path(
+    scene: Scene, ways: Sequence[Edge], alone: Sequence[Array | None], guess: Guess, predicted: Array
+) -> Iterator[Guess]:
     """The same guess with a wrong coefficient on one path that it left alone; least squares give the coefficient."""
     assert scene.found is not None
     if not guess.terms:
         return
     residual = (scene.found - predicted).ravel()
-    for edge in ways:
+    for k, edge in enumerate(ways):
         name = edge.definition.name
         if name in guess.terms:
             continue
-        twice = scene.changed({**guess.terms, name: add(edge.definition.term, edge.path.term)})
-        if twice is None or twice.shape != predicted.shape or not np.isfinite(twice).all():
+        effect = alone[k] if _apart(scene, edge, guess.terms) else _effect(scene, edge, guess.terms, predicted)
+        if effect is None or effect.size != residual.size:
             continue
-        effect = (twice - predicted).ravel()
         norm = float(effect @ effect)
         if norm <= 1e-24 * float(residual @ residual):
             continue

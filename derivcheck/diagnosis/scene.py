@@ -156,8 +156,36 @@ class Scene:
 
     def changed(self, terms: Mapping[str, Term]) -> Array | None:
         """The gradient when these definitions of the adjoint read otherwise."""
-        program = _changed(self.program, self.full, tuple(terms.items()))
-        return self.evaluated(program)
+        moved: list[Definition] = []
+        names: set[str] = set()
+        for d in self.program.definitions:
+            if d.name in terms:
+                moved.append(replace(d, term=terms[d.name], paths=()))
+            elif not d.term.names.isdisjoint(names):
+                moved.append(d)
+            else:
+                continue
+            names.add(d.name)
+        used = set().union(*(d.term.names for d in moved), *(p.names for d in moved for p in d.dims)) - names
+        read = tuple(a for n, a in self.readable.items() if n in used)
+        return self.evaluated(Program(read, tuple(moved), self.program.outputs))
+
+    @cached_property
+    def readable(self) -> Mapping[str, Input]:
+        """Everything known here as inputs of another Program."""
+        every = [*self.full.arguments, *(Input(d.name, d.dims, d.kind) for d in self.full.definitions)]
+        return {a.name: a for a in every}
+
+    @cached_property
+    def after(self) -> Mapping[str, frozenset[str]]:
+        """For each definition those that depend on it."""
+        every = self.program.definitions
+        found = {d.name: frozenset(x.name for x in every if d.name in x.term.names) for d in every}
+        while True:  # recurrences may depend on each other
+            more = {n: direct.union(*(found[m] for m in direct)) for n, direct in found.items()}
+            if more == found:
+                return found
+            found = more
 
     def term(self, term: Term, indices: Sequence[Index]) -> Array | None:
         """A term over everything known here, an element for each value of the indices."""
@@ -217,29 +245,6 @@ def _inlined(program: Program, forward: Program, most: int) -> Term | None:
                 return None
             meanings[d.name] = (d.indices, term)
     return term
-
-
-@lru_cache(maxsize=4096)
-def _changed(program: Program, full: Program, terms: tuple[tuple[str, Term], ...]) -> Program:
-    """The definitions that are changed and those that depend on them; all else is read."""
-    new = dict(terms)
-    moved: list[Definition] = []
-    names: set[str] = set()
-    for d in program.definitions:
-        if d.name in new:
-            moved.append(replace(d, term=new[d.name], paths=()))
-        elif not d.term.names.isdisjoint(names):
-            moved.append(d)
-        else:
-            continue
-        names.add(d.name)
-    read = [*full.arguments]
-    read += [Input(d.name, d.dims, d.kind) for d in full.definitions if d.name not in names]
-    used: set[str] = set()
-    for d in moved:
-        used |= d.term.names.union(*(p.names for p in d.dims))
-    kept = tuple(a for a in read if a.name in used)
-    return Program(kept, tuple(moved), program.outputs)
 
 
 def backward_definitions(program: Program, forward: Program) -> Sequence[Definition]:
