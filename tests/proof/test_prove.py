@@ -1,6 +1,7 @@
 """``prove``: what it takes, what it says, and what it refuses."""
 
 import json
+from fractions import Fraction
 from typing import Any
 
 import pytest
@@ -8,6 +9,9 @@ import torch
 
 import derivcheck as dc
 from derivcheck.errors import InputError
+from derivcheck.notation.integers.polynomials import Index, size
+from derivcheck.proof.expressions.atoms import LEVEL, _lettered
+from derivcheck.proof.report.counterexample import Counterexample
 from derivcheck.proof.report.proof import NotProved
 from examples.gallery import LAYERS
 
@@ -336,3 +340,21 @@ def test_a_hard_gradient_leaves_time_for_an_easy_one() -> None:
     proof = dc.prove(forward, backward, dims={"x": "N", "b": "N"}, time_limit=1.5)
     assert proof["b"].status == "proved", str(proof)
     assert proof["x"].status in ("proved", "undecided")
+
+
+def test_what_is_bound_has_a_letter_that_nothing_else_is_called_by() -> None:
+    """The gradient's own ``i`` stands beside a sum, and a tensor is called ``k``."""
+    j, m = (Index("~", size("J"), LEVEL + place) for place in (0, 2))
+    u = Index("i", size("I"))
+    text = f"S[t, {u.key}, {j.key}]*k[t, {m.key}]"
+    assert _lettered(text, (j, m)) == "j, l: S[t, i, j]*k[t, l]"
+    assert _lettered(f"x[{j.key}]*i'[{m.key}]", (j, m)) == "i, k: x[i]*i'[k]"
+
+
+def test_what_is_left_of_terms_that_cancel_is_zero() -> None:
+    def told(gradient: float) -> str:
+        return str(Counterexample({}, "w", (0,), 0.5, gradient, {}, exact=False))
+
+    assert told(4.8e-122) == "w[0] is 0, the claim gives 0.5"
+    assert told(4.8e-9) == "w[0] is 4.8e-09, the claim gives 0.5"
+    assert str(Counterexample({}, "w", (), Fraction(1, 3), Fraction(1, 10**60), {}, exact=True)).startswith(f"w is 1/{10**60}")

@@ -20,6 +20,7 @@ equal sums are one atom.  Each kind of atom is a class:
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -333,7 +334,7 @@ class Sigma(ProofAtom):
         return hash((word("sigma"), monomial_signature(self.monomial, {**colours, **inner})))
 
     def __repr__(self) -> str:
-        return f"sum({_bound(self.bound)}: {_lettered(monomial_text(self.monomial, 1), self.bound)})"
+        return f"sum({_lettered(monomial_text(self.monomial, 1), self.bound)})"
 
 
 @dataclass(frozen=True, eq=False, repr=False, slots=True)
@@ -355,7 +356,7 @@ class Reduction(ProofAtom):
         return hash((word(f"over {self.kind}"), expression_signature(self.terms, {**colours, **inner})))
 
     def __repr__(self) -> str:
-        return f"{self.kind}({_bound(self.bound)}: {_lettered(expression_text(dict(self.terms)), self.bound)})"
+        return f"{self.kind}({_lettered(expression_text(dict(self.terms)), self.bound)})"
 
 
 @dataclass(frozen=True, eq=False, repr=False, slots=True)
@@ -387,7 +388,7 @@ class MatrixAtom(ProofAtom):
     def __repr__(self) -> str:
         body = _lettered(expression_text(dict(self.terms)), self.bound)
         at = f"[{', '.join(map(str, self.at))}]" if self.at else ""
-        return f"{self.kind}({_bound(self.bound)}: {body}){at}"
+        return f"{self.kind}({body}){at}"
 
 
 def _with_entries(p: Poly) -> Iterator[Poly]:
@@ -405,14 +406,20 @@ def unlimited(index: Index) -> bool:
 
 # -- text ------------------------------------------------------------------------------
 def _lettered(text: str, bound: tuple[Index, ...]) -> str:
+    """``i, j: x[i, j]``: what is bound with letters that nothing else in the text is called by, and the text."""
+    around = text
+    for j in bound:
+        around = around.replace(j.key, " ")
+    taken = set(re.findall(r"[^\W\d]\w*'*", around))
+    own = []
     for j in bound:
         level, place = divmod(j.serial, LEVEL)
-        text = text.replace(j.key, _LETTERS[place % len(_LETTERS)] + ("" if level <= 1 else "'" * (level - 1)))
-    return text
-
-
-def _bound(bound: tuple[Index, ...]) -> str:
-    return _lettered(", ".join(j.key for j in bound), bound)
+        strokes = "" if level <= 1 else "'" * (level - 1)
+        turned = _LETTERS[place % len(_LETTERS) :] + _LETTERS
+        own.append(next((x + strokes for x in turned if x + strokes not in taken), turned[0] + strokes))
+        taken.add(own[-1])
+        text = text.replace(j.key, own[-1])
+    return f"{', '.join(own)}: {text}"
 
 
 def monomial_text(m: Monomial, c: Rational) -> str:

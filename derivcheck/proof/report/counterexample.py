@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 
+NOTHING = 1e-50  # of the other value
+
 
 @dataclass(frozen=True)
 class Counterexample:
@@ -54,9 +56,8 @@ class Counterexample:
     def __str__(self) -> str:
         at = f"[{', '.join(map(str, self.index))}]" if self.index else ""
         sizes = ", ".join(f"{n} = {v}" for n, v in self.sizes.items())
-        return f"{self.name}{at} is {_number(self.gradient)}, {self.by} gives {_number(self.claimed)}" + (
-            f" at {sizes}" if sizes else ""
-        )
+        right, claimed = (_number(v, beside) for v, beside in ((self.gradient, self.claimed), (self.claimed, self.gradient)))
+        return f"{self.name}{at} is {right}, {self.by} gives {claimed}" + (f" at {sizes}" if sizes else "")
 
 
 @dataclass(frozen=True)
@@ -72,8 +73,11 @@ class Evidence:
         return next(iter(self.examples.values()), None)
 
 
-def _number(v: Any) -> str:
-    return str(v) if isinstance(v, (Fraction, int)) else f"{float(v):.12g}"
+def _number(v: Any, beside: Any) -> str:
+    """A value; of 60 digits what is left of terms that cancel is 0."""
+    if isinstance(v, (Fraction, int)):
+        return str(v)
+    return "0" if abs(v) < NOTHING * abs(beside) else f"{float(v):.12g}"
 
 
 def _plain(v: Any) -> Any:
