@@ -28,10 +28,14 @@ many an edit was offered that makes every gradient right."""
 
 
 def pages(layers: Sequence[Layer]) -> Iterator[Page]:
-    """The pages of layers as they are made, by as many processes as there are processors."""
+    """The pages of layers in their order, by as many processes as there are processors; those first that take longest."""
     workers = min(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1, len(layers))
     with ProcessPoolExecutor(workers, get_context("spawn"), _alone) as pool:
-        yield from pool.map(_page, [layer.name for layer in layers])
+        by_length = sorted(
+            layers, key=lambda layer: layer.language == "python"
+        )  # kernels and texts are read anew for each edit
+        made = {layer.name: pool.submit(_page, layer.name) for layer in by_length}
+        yield from (made[layer.name].result() for layer in layers)
 
 
 def _alone() -> None:
