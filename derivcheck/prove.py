@@ -158,7 +158,7 @@ def _checked(d: Derivation, backward: Any, proof: Proof) -> dict[str, Any]:
         except (DerivcheckError, KeyError, RuntimeError, TypeError, ValueError):
             continue
         found = {n: report[n] for n in refuted if report[n].faulty}
-        if any(r.likely is not None for r in found.values()):
+        if any(r.likely is not None or r.lines for r in found.values()):
             return found
     return {}
 

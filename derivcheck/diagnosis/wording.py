@@ -22,6 +22,7 @@ _WORD = re.compile(r"[A-Za-z]{3,}")
 _NAME = re.compile(r"(?<![\w.`'])([^\W\d]\w*)(\[[^\[\]]*\])?(?![\w(])")
 _PATH = re.compile(r"(\bthe path through )([^\W\d]\w*)")
 _NOUN, _WORDS = re.compile(r" [a-z]{3,}\b"), ("mean", "sum", "output", "product", "variance")
+_SAME = re.compile(r"(what line \d+ of \S+ computes) is read where \1 is meant")
 _CODE = re.compile(r"(`[^`]*`)")
 
 
@@ -53,6 +54,7 @@ def in_own_names(sentence: str, forward: Program, adjoint: Program) -> str:
     sentence = _PATH.sub(lambda m: f"{m[1]}{through.get(m[2], m[2])}", sentence)
     parts = _CODE.split(sentence)
     said = "".join(p if p.startswith("`") else _NAME.sub(new, p) for p in parts) if indices or shown else sentence
+    said = _SAME.sub(r"of \1, one value is read where another is meant", said)
     said = said.replace("the path through a step of", "the path through")
     return said.replace("in the gradient of the gradient of", "in the gradient of")
 

@@ -22,7 +22,7 @@ from derivcheck.diagnosis.repair.pieces import CodePiece, pieces_of
 from derivcheck.diagnosis.repair.proving import proved
 from derivcheck.diagnosis.repair.searching import RepairSearch, Whole
 from derivcheck.diagnosis.repair.source_piece import SourcePiece
-from derivcheck.diagnosis.repair.spots import RepairSpot, Spots
+from derivcheck.diagnosis.repair.spots import RepairSpot, Spots, passes_on
 from derivcheck.diagnosis.repair.subject import Backward
 from derivcheck.diagnosis.repair.texts.changes import text_changes
 from derivcheck.diagnosis.repair.texts.tree import TreePiece
@@ -139,9 +139,11 @@ class Repair:
 
     @cached_property
     def _good(self) -> set[tuple[str, int]]:
-        """The lines that alone could make all gradients right."""
+        """The lines that alone could make all gradients right; those that only pass values on for want of others."""
         found = {(s.site.file, s.site.line) for s in self._candidates}
-        return found or {at for at in self._spots.lines(self.backward.names) if self._own(*at)}
+        if not all(passes_on(s.definition.term) for s in self._candidates):
+            return found
+        return {at for at in self._spots.lines(self.backward.names) if self._own(*at)} - found or found
 
     @cached_property
     def _edits(self) -> tuple[list[Change], list[Change]]:
@@ -296,8 +298,8 @@ class Repair:
     def _alone_lines(self) -> tuple[Line, ...]:
         """The lines that could be repaired alone, where no fix is known."""
         names = self.backward.names
-        if self._candidates:
-            return self._told(self._spots.ranked(self._candidates), names)
+        if candidates := [s for s in self._candidates if (s.site.file, s.site.line) in self._good]:
+            return self._told(self._spots.ranked(candidates), names)
         if self._good:
             lines = sorted(self._good)
             return self._told(list(dict.fromkeys([*lines[-1:], *lines[:1]])), names)

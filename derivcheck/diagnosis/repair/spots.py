@@ -19,7 +19,7 @@ from derivcheck.notation.integers.polynomials import Index
 from derivcheck.notation.program.definitions import Definition, Site
 from derivcheck.notation.program.program import Program
 from derivcheck.notation.terms.build import ref
-from derivcheck.notation.terms.nodes import Ref
+from derivcheck.notation.terms.nodes import Add, Bracket, Mul, Ref, Term
 from derivcheck.notation.terms.substitute import rename
 from derivcheck.notation.values.evaluator import evaluate
 
@@ -172,10 +172,8 @@ class Spots:
         for s in spots:
             by_line.setdefault((s.site.file, s.site.line), []).append(s)
         whole = {at: [s for s in here if not s.operand] or here for at, here in by_line.items()}
-        last = {
-            at: max(here, key=lambda s: (s.span or (0, 0, 0, 0))[3] - (s.span or (0, 0, 0, 0))[2]) for at, here in whole.items()
-        }
-        computed = [at for at in by_line if not all(isinstance(s.definition.term, Ref) for s in by_line[at])] or list(by_line)
+        last = {at: max(reversed(here), key=_width) for at, here in whole.items()}  # of those that no span tells apart, too
+        computed = [at for at in by_line if not all(passes_on(s.definition.term) for s in by_line[at])] or list(by_line)
         wrong = sorted(at for at in computed if not self._derived(last[at].now)) or sorted(computed)
         meant = [
             at for at in wrong if any(self._derived(s.solution.values[s.definition.name]) for s in whole[at] if not s.operand)
@@ -247,6 +245,16 @@ def _seen(program: Program, own: Sequence[Definition]) -> list[str]:
     names = {d.name for d in own}
     read = set(program.outputs).union(*(d.term.names for d in program.definitions if d.name not in names))
     return [d.name for d in own if d.name in read]
+
+
+def passes_on(term: Term) -> bool:
+    """Whether it computes nothing: an element that is read, or of several the one whose condition holds."""
+    if isinstance(term, Add):
+        return all(passes_on(a) for a in term.args)
+    if isinstance(term, Mul):
+        values = [a for a in term.args if not isinstance(a, Bracket)]
+        return len(values) == 1 < len(term.args) and isinstance(values[0], Ref)
+    return isinstance(term, Ref)
 
 
 def _width(s: RepairSpot) -> int:

@@ -107,9 +107,14 @@ class Proof:
         lines = [self._verdict()]
         if self.counterexample is not None:
             lines.append(f"  {self.counterexample.told}")
+        told: list[Any] = []  # rows whose lines stand there
         for p in self.parts:  # the first example stands above
-            lines.append(f"  {replace(p, counterexample=None) if p.counterexample is self.counterexample else p}")
-            if (row := self._checked.get(p.name)) is not None:
+            row = self._checked.get(p.name)
+            same = row is not None and any(row.lines and row.lines == r.lines and row.likely == r.likely for r in told)
+            again = f"; the same, in {' or '.join(x.place for x in row.lines)}" if row is not None and same else ""
+            lines.append(f"  {replace(p, counterexample=None) if p.counterexample is self.counterexample else p}{again}")
+            if row is not None and not same:
+                told.append(row)
                 lines += [f"    likely: {row.likely}"] if row.likely is not None else []
                 lines += [f"    {'or ' if k else ''}line {line}" for k, line in enumerate(row.lines)]
         if self.status == "proved":
