@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from derivcheck.codegen.graph.looping import LoopingWriter
 from derivcheck.codegen.graph.memory import OWN, is_view, owns
 from derivcheck.codegen.graph.names import Names
-from derivcheck.codegen.graph.nodes import FLOAT, NUMBER, ONE_SIZE, SCALAR, Node, folds
+from derivcheck.codegen.graph.nodes import FLOAT, NUMBER, ONE_SIZE, SCALAR, Node, convolves_batches, folds
 from derivcheck.codegen.graph.spell import NodeSpelling
 
 _LEAVES = frozenset({"var", "number", "step"})
@@ -134,6 +134,10 @@ class LeanWriter(LoopingWriter):
         waiting = list(part) if len(part) <= MANY else []
         order: list[Node] = [] if waiting else list(part)
         own = set(part)
+        for n in [n for n in waiting if convolves_batches(n) and not self._needs_of(n, own, inner)]:
+            waiting.remove(n)  # it holds an image's windows, and comes while nothing else is held
+            order.append(n)
+            ready.add(n)
         while waiting:
             sums = ((n, self._needs_of(n, own, inner)) for n in waiting if n.op in _SUMS)
             first = next((n for n, needs in sums if needs and needs <= ready), waiting[0])
