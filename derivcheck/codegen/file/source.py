@@ -167,7 +167,7 @@ class File:
         kinds = {a.name: a.kind for a in self.arguments} | {d.name: d.kind for d in self.definitions}
         below = {a.name: a.below for a in self.arguments if a.below is not None}
         low = Lowering(dims, kinds, self.optional, checked(self.definitions), below)
-        low.vectors = self.vectors
+        low.vectors, low.to_two = self.vectors, self.lean and not self.vectors
         items: Items = []
         mine = {d.name for d in self.forward.definitions}
         unread = self.given_away if self.lean else {d.name for d in self.definitions}  # people read it as they know it

@@ -18,7 +18,7 @@ from derivcheck.codegen.graph.spell import NodeSpelling
 
 _LEAVES = frozenset({"var", "number", "step"})
 _ARITHMETIC = frozenset({"add", "sub", "mul", "div"})
-UNARY = frozenset({"neg", "sqrt", "rsqrt"})
+UNARY = frozenset({"neg", "exp2", "sqrt", "rsqrt"})
 FUNCTIONS = frozenset({"exp", "tanh", "erf", "sigmoid", "log", "sin", "cos", "expm1", "log1p", "sqrt", "rsqrt"})
 _SUMS = frozenset({"sum", "mean", "matmul", "einsum", "dot", "amax", "amin"})
 KEPT = 1 << 40  # what is returned is read after everything

@@ -11,7 +11,8 @@ from derivcheck.codegen.graph.spell import NodeSpelling
 from derivcheck.codegen.graph.write import Writer
 
 _SIGNS = frozenset({"add", "sub", "mul", "div"})
-_CALLS = tuple(f"torch.{name}(" for name in "sigmoid tanh exp addmm addcmul sqrt rsqrt log sin cos".split())  # with an out=
+_WITH_OUT = "sigmoid tanh exp exp2 addmm addcmul sqrt rsqrt log sin cos"
+_CALLS = tuple(f"torch.{name}(" for name in _WITH_OUT.split())
 
 
 def _closes(text: str) -> bool:

@@ -29,7 +29,7 @@ for _relation in (">=", ">", "<=", "<", "==", "!="):
     _BINARY[_relation] = (_relation, COMPARE, AND, AND)
 
 _PREFIX = {"neg": "-", "not": "~"}
-_CALLS = frozenset({"sqrt", "rsqrt", "where", "maximum", "minimum", "addmm", "dot"})  # torch's, of the arguments alone
+_CALLS = frozenset({"exp2", "sqrt", "rsqrt", "where", "maximum", "minimum", "addmm", "dot"})  # torch's, of the arguments alone
 _ALONG = frozenset(
     {"sum", "mean", "amax", "amin", "prod", "argmax", "argmin", "cumsum", "cumprod", "flip"}
 )  # methods, along dimensions

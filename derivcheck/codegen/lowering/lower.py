@@ -25,7 +25,7 @@ from derivcheck.errors import UnsupportedOperation
 from derivcheck.notation.integers.bounds import numel
 from derivcheck.notation.integers.polynomials import Index, i_poly
 from derivcheck.notation.program.definitions import Definition
-from derivcheck.notation.terms.build import MINUS_ONE, ONE, ZERO, add, mul, neg, power
+from derivcheck.notation.terms.build import MINUS_ONE, ONE, ZERO, add, coefficient, div, func, mul, neg, power
 from derivcheck.notation.terms.nodes import MATRICES, Add, Bracket, Func, Mul, Number, Over, Pow, Ref, SizeOf, Term
 from derivcheck.notation.terms.substitute import summation
 from derivcheck.notation.terms.walk import factors, subterms
@@ -122,6 +122,9 @@ class Lowering(Frame):
         if isinstance(term, Pow):
             return self.power(term)
         if isinstance(term, Func):
+            if term.name == "exp" and self.to_two and _is_scaled(term.args[0]):
+                exponent = self.value(div(term.args[0], func("log", Number(2))))
+                return OverNode(g.unary("exp2", self.tensor(exponent.node), kind=FLOAT), exponent.axes)
             parts = [self.value(a) for a in term.args]
             axes = self.union([p.axes for p in parts])
             nodes = [self.align(p, axes) for p in parts]
@@ -322,3 +325,9 @@ class Lowering(Frame):
         if isinstance(body, Add) and any(is_contraction(self, a, term.indices) for a in body.args):
             return self.total([summation(term.indices, a) for a in body.args])
         return contract(self, term.indices, factors(body))
+
+
+def _is_scaled(exponent: Term) -> bool:
+    """Whether it is a number times what has been rounded already: another number costs neither a pass nor digits."""
+    number, rest = coefficient(exponent)
+    return abs(number) != 1 and isinstance(rest, (Mul, Pow, Add)) and not is_number(rest)

@@ -13,7 +13,7 @@ from typing import NamedTuple
 from derivcheck.codegen.graph.nodes import ONE_SIZE, Node
 
 _ELEMENTWISE = frozenset(
-    {"add", "sub", "mul", "div", "floordiv", "and", "pow", "neg", "not", "sqrt", "rsqrt", "where", "maximum", "minimum"}
+    {"add", "sub", "mul", "div", "floordiv", "and", "pow", "neg", "not", "exp2", "sqrt", "rsqrt", "where", "maximum", "minimum"}
     | {">=", ">", "<=", "<", "==", "!=", "func", "to_float", "to_int", "clamp", "clamp_by"}
 )
 _REDUCED = frozenset({"sum", "mean", "amax", "amin"})
