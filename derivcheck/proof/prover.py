@@ -82,12 +82,15 @@ WEIGHT_OF_MANY = {**WEIGHT, "cases": 30}  # where much is compared
 WEIGHT_OF_FACTORS = {**WEIGHT, "needed": 6}  # where a Cholesky factor's adjoint is written out
 
 
+Left = str | Expression  # what is left of a difference, or why that is not known: most of it is never said
+
+
 @dataclass(frozen=True)
 class _Found:
     """How something was proved, or what is left of it and which stages ended for want of time."""
 
     how: str | None
-    rest: str = ""
+    rest: Left = ""
     late: Stages = ()
 
 
@@ -271,7 +274,7 @@ class Prover:
         seconds = perf_counter() - start + (before.seconds if before else 0.0)
         if found.how is not None:
             return Part(c.name, "proved", (), found.how, seconds), ()
-        return Part(c.name, "undecided", (), found.rest or (before.detail if before else ""), seconds), found.late
+        return Part(c.name, "undecided", (), _text(found.rest) or (before.detail if before else ""), seconds), found.late
 
     def _lean_on(self, held: Mapping[Definition, list[Expression]]) -> None:
         """Use invariants that hold."""
@@ -290,11 +293,13 @@ class Prover:
         """How claim = target was proved, or what is left of it."""
         stages = tuple(s for s in stages if s[1] in self.modes)
         weights = [self.weights.get(what, 1) for what, _ in stages]
-        rest, late = "", list[tuple[str, Mode]]()
+        rest: Left = ""
+        late = list[tuple[str, Mode]]()
         self._needed = None
         for k, (what, mode) in enumerate(stages):
             deadline = self.clock.after(weights[k] / sum(weights[k:]))
             self._stop(deadline)
+            left: Left
             try:
                 found, left = self._tried(what, mode, claim, target, rest)
             except (OutOfTime, RecursionError):
@@ -310,14 +315,14 @@ class Prover:
             rest = left or rest
             if perf_counter() >= deadline:
                 late.append((what, mode))
-                rest = rest.replace("there are too many terms", "") or "the time limit was reached"
+                rest = _text(rest).replace("there are too many terms", "") or "the time limit was reached"
         return _Found(None, rest, tuple(late))
 
-    def _tried(self, what: str, mode: Mode, claim: str, target: str, rest: str) -> tuple[str | None, str]:
+    def _tried(self, what: str, mode: Mode, claim: str, target: str, rest: Left) -> tuple[str | None, Left]:
         """How a stage proves claim = target; None and what it leaves where it does not."""
         if what == "second":
             written = (AS_WRITTEN, AS_WRITTEN_EXPANDED) if EXPANDED in self.modes else (AS_WRITTEN,)
-            return second_route(map(self.forms, written), claim, target, rest)
+            return second_route(map(self.forms, written), claim, target, _text(rest))
         names: list[str] | None = [] if what == "claim" else None
         if what == "needed":
             if self._needed is None:
@@ -327,12 +332,13 @@ class Prover:
             names = self._needed
         forms = self.forms(mode)
         difference = forms.difference(claim, target)
+        left: Left
         if mode.cases:
             opened, left = list[str](), rest
             found = vanishes_case_by_case(forms, difference, by_invariant)
         else:
             opened, remains = self._emptied(forms, difference, names)
-            found, left = not remains, expression_text(remains)
+            found, left = not remains, remains
         forms.proves = forms.proves or found
         return (how(mode, opened), "") if found else (None, left)
 
@@ -367,3 +373,7 @@ class Prover:
     @cached_property
     def _in_part(self) -> bool:
         return defined_in_part(self.sides)
+
+
+def _text(left: Left) -> str:
+    return left if isinstance(left, str) else expression_text(left)

@@ -7,6 +7,7 @@ from time import perf_counter
 
 from derivcheck.notation.integers.polynomials import Poly
 from derivcheck.notation.terms.nodes import Term
+from derivcheck.notation.terms.walk import subterms
 from derivcheck.proof.expressions.atoms import Expression
 from derivcheck.proof.expressions.context import Context, Facts, Mode, OutOfTime, Unreduced
 from derivcheck.proof.expressions.polynomials import minus
@@ -51,7 +52,7 @@ def _any(found: Iterator[tuple[Context, Expression]], *judges: Judge) -> bool:
 
 def surely_equal(left: Term, right: Term, below: Below = None, time_limit: float = 2.0) -> bool:
     """Whether two terms are equal for every size wherever both are defined (False: not known)."""
-    every = tuple(m for m in modes((left, right)) if not m.ties)
+    every = tuple(m for m in modes({*subterms(left), *subterms(right)}) if not m.ties)
     return _any(differences(left, right, below, time_limit, every), vanishes)
 
 

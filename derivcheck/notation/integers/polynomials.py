@@ -23,6 +23,7 @@ from weakref import WeakValueDictionary
 PolyLike = Union["Poly", int]
 Monomial = tuple[tuple["Atom", int], ...]
 _interned: WeakValueDictionary[Any, Any] = WeakValueDictionary()
+_kept = _interned.data  # the weak references themselves: asked for at every step, without a call of Python
 
 
 class Atom:
@@ -99,7 +100,8 @@ class Atom:
 
 def interned(cls: type[Atom], *fields: Any) -> Any:
     """The one atom of that class with these fields."""
-    found = _interned.get((cls, *fields))
+    kept = _kept.get((cls, *fields))
+    found = None if kept is None else kept()
     if found is None:
         found = object.__new__(cls)
         for name, value in zip(cls.fields, fields):
@@ -161,13 +163,14 @@ class Index(Atom):
 class Poly:
     """An integer polynomial over atoms.  Build with ``+ - * //`` from :func:`size`, indices and ints."""
 
-    __slots__ = ("terms", "indices", "names", "atom", "index", "_text", "_sizes", "__weakref__")
+    __slots__ = ("terms", "indices", "names", "atom", "index", "_atoms", "_text", "_sizes", "__weakref__")
     floored: ClassVar[Callable[[Poly, Poly], Poly]]  # ``//``; set beside the atom that it makes, which needs polynomials
     terms: tuple[tuple[Monomial, int], ...]
     indices: frozenset[Index]
     names: frozenset[str]
     atom: Atom | None  # if this is one atom with coefficient 1
     index: Index | None  # if this is one index
+    _atoms: tuple[Atom, ...]
     _text: str | None
     _sizes: frozenset[str] | None
 
@@ -176,7 +179,13 @@ class Poly:
         ordered = tuple(terms)
         if len(ordered) > 1:
             ordered = tuple(sorted(ordered, key=_term_order))
-        found = _interned.get((cls, ordered))
+        return cls._of(ordered)
+
+    @classmethod
+    def _of(cls, ordered: tuple[tuple[Monomial, int], ...]) -> Poly:
+        """The one polynomial of terms that are in order."""
+        kept = _kept.get((cls, ordered))
+        found = None if kept is None else kept()
         if found is None:
             found = object.__new__(cls)
             found.terms, found._text, found._sizes = ordered, None, None
@@ -185,6 +194,7 @@ class Poly:
             found.names = frozenset().union(*(a.names for a in atoms))
             lone = atoms[0] if len(atoms) == 1 and ordered == ((((atoms[0], 1),), 1),) else None
             found.atom, found.index = lone, lone if isinstance(lone, Index) else None
+            found._atoms = tuple(dict.fromkeys(atoms))
             _interned[cls, ordered] = found
         return cast(Poly, found)
 
@@ -203,7 +213,7 @@ class Poly:
     __radd__ = __add__
 
     def __neg__(self) -> Poly:
-        return Poly((m, -c) for m, c in self.terms)
+        return Poly._of(tuple((m, -c) for m, c in self.terms))
 
     def __sub__(self, other: PolyLike) -> Poly:
         return self + (-as_poly(other))
@@ -246,9 +256,9 @@ class Poly:
             return self.terms[0][1]
         return None
 
-    def atoms(self) -> list[Atom]:
+    def atoms(self) -> tuple[Atom, ...]:
         """The atoms that stand in it directly, in order, each once."""
-        return list(dict.fromkeys(a for m, _ in self.terms for a, _ in m))
+        return self._atoms
 
     def sizes(self) -> frozenset[str]:
         """The names of all symbolic sizes in it, also inside quotients and entries."""
@@ -271,12 +281,14 @@ class Poly:
                 return None
             else:
                 rest.append((m, k))
-        return c, Poly(rest)
+        return c, Poly._of(tuple(rest))
 
     def substitute(self, values: Mapping[Any, PolyLike]) -> Poly:
         """Replace atoms by integer expressions, also inside entries, quotients and extremes."""
         if not values or not self.terms:
             return self
+        if self.atom is not None:  # most positions and sizes
+            return self.atom.substituted(values)
         new = {a: a.substituted(values) for a in self.atoms()}
         if all(p.atom is a for a, p in new.items()):
             return self

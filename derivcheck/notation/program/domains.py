@@ -52,7 +52,10 @@ def _with_conditions(term: Term) -> tuple[Term, ...]:
 def _may_have_one(t: Term) -> bool:
     if isinstance(t, Over):
         return t.kind in _NEEDS
-    return isinstance(t, Func) or isinstance(t, Pow) and restricts(t.exponent)
+    if isinstance(t, Func):
+        row = functions().get(t.name)
+        return row is not None and bool(row.domain)
+    return isinstance(t, Pow) and restricts(t.exponent)
 
 
 def tidied(found: Iterable[str]) -> list[str]:
@@ -94,6 +97,9 @@ def dropped_conditions(
     >>> parse_program("y[n] := x[n]*(1/x[n]) + w[n]/(2*exp(w[n])) + 0*log(u[n])").conditions
     ('x[n] ≠ 0', 'u[n] > 0')
     """
+    dropped = tuple(dropped)
+    if not dropped:
+        return ()
     left = set(conditions(definitions, known or {}))
     return tuple(dict.fromkeys(c for t in dropped for c in _conditions(t, known or {}, weak=True) if c not in left))
 
@@ -269,4 +275,4 @@ def surely_above_zero(program: Program) -> tuple[Term, ...]:
 
 def conditions_of_outputs(program: Program, known: Known) -> list[str]:
     """What must hold for the outputs to be defined, in words: what a mask leaves out is no condition."""
-    return tidied(c for t in always_read(program) for c in _conditions(t, known))
+    return tidied(c for t in always_read(program) if _may_have_one(t) for c in _conditions(t, known))

@@ -130,6 +130,9 @@ class Program:
 
     def rename(self, names: Mapping[str, str]) -> Program:
         """The same Program with tensors renamed."""
+        names = {old: to for old, to in names.items() if old != to}
+        if not names:
+            return self
 
         def new(n: str) -> str:
             return names.get(n, n)

@@ -40,10 +40,13 @@ def ref(name: str, *at: PolyLike | Index) -> Ref:
     return Ref(name, tuple(as_poly(p) for p in at))
 
 
+Key = frozenset[tuple[Term, int]] | frozenset[Term] | Term  # equal for addends that are the same product
+
+
 def add(*args: Term) -> Term:
     """The sum, flat, with numbers added up and equal terms counted."""
     total = Fraction(0)
-    counts: dict[frozenset[tuple[Term, int]] | Term, tuple[Fraction, Term]] = {}
+    counts: dict[Key, tuple[Fraction, Term]] = {}
     stack = list(reversed(args))
     while stack:
         t = stack.pop()
@@ -54,7 +57,10 @@ def add(*args: Term) -> Term:
             total += t.value
             continue
         c, rest = coefficient(t)
-        key: frozenset[tuple[Term, int]] | Term = frozenset(Counter(rest.args).items()) if isinstance(rest, Mul) else rest
+        key: Key = rest
+        if isinstance(rest, Mul):
+            key = frozenset(rest.args)
+            key = key if len(key) == len(rest.args) else frozenset(Counter(rest.args).items())
         before = counts.get(key)
         counts[key] = (c if before is None else before[0] + c, rest if before is None else before[1])
     out = [mul(Number(c), rest) for c, rest in counts.values() if c]
@@ -81,7 +87,7 @@ def coefficient(term: Term) -> tuple[Fraction, Term]:
 
 def mul(*args: Term) -> Term:
     """The product, flat, with numbers multiplied and equal bases gathered."""
-    total = Fraction(1)
+    total: Fraction | None = None
     powers: dict[Term, Term] = {}
     stack = list(reversed(args))
     while stack:
@@ -90,7 +96,7 @@ def mul(*args: Term) -> Term:
             stack.extend(reversed(t.args))
             continue
         if isinstance(t, Number):
-            total *= t.value
+            total = t.value if total is None else total * t.value
             continue
         base, exponent = (t.base, t.exponent) if isinstance(t, Pow) else (t, ONE)
         before = powers.get(base)
@@ -99,13 +105,13 @@ def mul(*args: Term) -> Term:
         else:
             drop(*(Pow(base, e) for e in (before, exponent) if restricts(e)))
             powers[base] = before if isinstance(base, Bracket) else add(before, exponent)
-    if not total:
+    if total is not None and not total:
         drop(*(b if e is ONE else Pow(b, e) for b, e in powers.items()))
         return ZERO
-    out = [p for p in (power(b, e) for b, e in powers.items()) if p is not ONE]
+    out = [p for p in (b if e is ONE else power(b, e) for b, e in powers.items()) if p is not ONE]
     if any(isinstance(p, (Number, Mul)) for p in out):
-        return mul(Number(total), *out)
-    if total != 1:
+        return mul(*out) if total is None else mul(Number(total), *out)
+    if total is not None and total != 1:
         out.insert(0, Number(total))
     return ONE if not out else out[0] if len(out) == 1 else Mul(tuple(out))
 
@@ -130,12 +136,12 @@ def div(left: Term, right: Term) -> Term:
 def power(base: Term, exponent: Term | Rational) -> Term:
     """``base ** exponent``; whole powers of numbers, products and powers are carried out."""
     e = exponent if isinstance(exponent, Term) else Number(exponent)
+    if e is ONE:
+        return base
     if isinstance(e, Number):
-        if e.value == 0:
+        if e is ZERO:
             drop(base)
             return ONE
-        if e.value == 1:
-            return base
         if e.value.denominator == 1:
             k = int(e.value)
             if isinstance(base, Number) and (base.value or k > 0):

@@ -17,6 +17,7 @@ from derivcheck.notation.integers.polynomials import Index, Poly
 
 Rational = int | Fraction
 _interned: WeakValueDictionary[Any, Any] = WeakValueDictionary()
+_kept = _interned.data  # the weak references themselves: asked for at every step, without a call of Python
 NO_INDICES: frozenset[Index] = frozenset()
 NO_NAMES: frozenset[str] = frozenset()
 SUM, PRODUCT, POWER, ATOM = range(4)  # how tightly a text binds
@@ -54,15 +55,19 @@ class Term:
         return type(self), tuple(getattr(self, s) for s in type(self).__slots__)
 
 
+def _known(cls: type, *key: Any) -> Any:
+    """The node of that class with these parts, if there is one."""
+    kept = _kept.get((cls, key))
+    return None if kept is None else kept()
+
+
 def _intern(cls: type, key: tuple[Any, ...], free: frozenset[Index], names: frozenset[str]) -> Any:
-    """The one node of that class with these parts."""
-    found: Any = _interned.get((cls, key))
-    if found is None:
-        found = object.__new__(cls)
-        for slot, value in zip(cls.__slots__, key):  # type: ignore[attr-defined]
-            object.__setattr__(found, slot, value)
-        found.free, found.names = free, names
-        _interned[cls, key] = found
+    """A new node of that class with these parts, from now on the one."""
+    found: Any = object.__new__(cls)
+    for slot, value in zip(cls.__slots__, key):  # type: ignore[attr-defined]
+        object.__setattr__(found, slot, value)
+    found.free, found.names = free, names
+    _interned[cls, key] = found
     return found
 
 
@@ -73,7 +78,8 @@ class Number(Term):
     value: Fraction
 
     def __new__(cls, value: Rational) -> Number:
-        return cast(Number, _intern(cls, (Fraction(value),), NO_INDICES, NO_NAMES))
+        exact = value if type(value) is Fraction else Fraction(value)
+        return cast(Number, _known(cls, exact) or _intern(cls, (exact,), NO_INDICES, NO_NAMES))
 
     def spelled(self, bind: Binder) -> Spelled:
         if self.value < 0:
@@ -88,7 +94,7 @@ class SizeOf(Term):
     value: Poly
 
     def __new__(cls, value: Poly) -> SizeOf:
-        return cast(SizeOf, _intern(cls, (value,), value.indices, value.names))
+        return cast(SizeOf, _known(cls, value) or _intern(cls, (value,), value.indices, value.names))
 
     def spelled(self, bind: Binder) -> Spelled:
         text = str(self.value)
@@ -105,9 +111,11 @@ class Ref(Term):
     at: tuple[Poly, ...]
 
     def __new__(cls, name: str, at: tuple[Poly, ...]) -> Ref:
-        free = NO_INDICES.union(*(p.indices for p in at))
-        names = frozenset((name,)).union(*(p.names for p in at))
-        return cast(Ref, _intern(cls, (name, at), free, names))
+        found = _known(cls, name, at)
+        if found is None:
+            free = NO_INDICES.union(*(p.indices for p in at))
+            found = _intern(cls, (name, at), free, frozenset((name,)).union(*(p.names for p in at)))
+        return cast(Ref, found)
 
     def spelled(self, bind: Binder) -> Spelled:
         return self.name + listed(self.at), ATOM
@@ -124,8 +132,11 @@ class Bracket(Term):
     operand: Poly | Term
 
     def __new__(cls, relation: str, operand: Poly | Term) -> Bracket:
-        free = operand.indices if isinstance(operand, Poly) else operand.free
-        return cast(Bracket, _intern(cls, (relation, operand), free, operand.names))
+        found = _known(cls, relation, operand)
+        if found is None:
+            free = operand.indices if isinstance(operand, Poly) else operand.free
+            found = _intern(cls, (relation, operand), free, operand.names)
+        return cast(Bracket, found)
 
     @property
     def children(self) -> tuple[Term, ...]:
@@ -143,7 +154,7 @@ class Add(Term):
     args: tuple[Term, ...]
 
     def __new__(cls, args: tuple[Term, ...]) -> Add:
-        return cast(Add, _intern(cls, (args,), _free(args), _names(args)))
+        return cast(Add, _known(cls, args) or _intern(cls, (args,), _free(args), _names(args)))
 
     @property
     def children(self) -> tuple[Term, ...]:
@@ -164,7 +175,7 @@ class Mul(Term):
     args: tuple[Term, ...]
 
     def __new__(cls, args: tuple[Term, ...]) -> Mul:
-        return cast(Mul, _intern(cls, (args,), _free(args), _names(args)))
+        return cast(Mul, _known(cls, args) or _intern(cls, (args,), _free(args), _names(args)))
 
     @property
     def children(self) -> tuple[Term, ...]:
@@ -201,7 +212,7 @@ class Pow(Term):
 
     def __new__(cls, base: Term, exponent: Term) -> Pow:
         both = (base, exponent)
-        return cast(Pow, _intern(cls, both, _free(both), _names(both)))
+        return cast(Pow, _known(cls, base, exponent) or _intern(cls, both, _free(both), _names(both)))
 
     @property
     def children(self) -> tuple[Term, ...]:
@@ -221,7 +232,7 @@ class Func(Term):
     args: tuple[Term, ...]
 
     def __new__(cls, name: str, args: tuple[Term, ...]) -> Func:
-        return cast(Func, _intern(cls, (name, args), _free(args), _names(args)))
+        return cast(Func, _known(cls, name, args) or _intern(cls, (name, args), _free(args), _names(args)))
 
     @property
     def children(self) -> tuple[Term, ...]:
@@ -248,10 +259,13 @@ class Over(Term):
     def __new__(cls, kind: str, indices: tuple[Index, ...], body: Term, at: tuple[Poly, ...] = ()) -> Over:
         if len(at) != MATRICES.get(kind, 0):
             raise TypeError(f"{kind} has {len(at)} positions; expected {MATRICES.get(kind, 0)}")
-        bound = frozenset(indices)
-        free = (body.free - bound).union(*(i.size.indices for i in indices), *(p.indices for p in at))
-        names = body.names.union(*(i.size.names for i in indices), *(p.names for p in at))
-        return cast(Over, _intern(cls, (kind, indices, body, at), free, names))
+        found = _known(cls, kind, indices, body, at)
+        if found is None:
+            bound = frozenset(indices)
+            free = (body.free - bound).union(*(i.size.indices for i in indices), *(p.indices for p in at))
+            names = body.names.union(*(i.size.names for i in indices), *(p.names for p in at))
+            found = _intern(cls, (kind, indices, body, at), free, names)
+        return cast(Over, found)
 
     @property
     def children(self) -> tuple[Term, ...]:

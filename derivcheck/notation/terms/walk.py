@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from functools import lru_cache
 
 from derivcheck.notation.integers.polynomials import Index, Poly
 from derivcheck.notation.terms.nodes import Bracket, Mul, Over, Ref, SizeOf, Term
 
 
-def subterms(term: Term) -> Iterable[Term]:
+@lru_cache(maxsize=2048)
+def subterms(term: Term) -> tuple[Term, ...]:
     """The term and everything inside, each occurrence once, top down."""
-    seen: set[Term] = set()
+    seen: dict[Term, None] = {}
     stack = [term]
     while stack:
         t = stack.pop()
         if t not in seen:
-            seen.add(t)
-            yield t
+            seen[t] = None
             stack.extend(reversed(t.children))
+    return tuple(seen)
 
 
 def factors(term: Term) -> tuple[Term, ...]:

@@ -20,6 +20,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -150,22 +151,22 @@ class Evaluation(Places):
     def _value(self, term: Term) -> OverIndices:
         """The value of a node from those of its children."""
         numbers = self.numbers
+        if isinstance(term, Ref):
+            return self.read(term)
         if isinstance(term, Number):
             return OverIndices(numbers.number(term.value), ())
+        if isinstance(term, Mul):
+            return self.product(term.args)
         if isinstance(term, SizeOf):
             place = self.place(term.value)
             shape = tuple(self.extent(i) for i in place.axes)
             full = Whole(np.broadcast_to(np.asarray(place.values), shape), place.open)
             return OverIndices(numbers.integers(full), place.axes)
-        if isinstance(term, Ref):
-            return self.read(term)
         if isinstance(term, Bracket):
             mask, axes = self.mask(term)
             return OverIndices(numbers.indicator(mask), axes)
         if isinstance(term, Add):
             return self.addition([self.value(a) for a in term.args])
-        if isinstance(term, Mul):
-            return self.product(term.args)
         if isinstance(term, Pow):
             base = self.value(term.base)
             if isinstance(term.exponent, Number):
@@ -196,6 +197,9 @@ class Evaluation(Places):
         shape = numbers.shape(array)
         if len(shape) != len(term.at):
             raise InputError(f"{term} has {len(term.at)} positions, but {term.name} has {len(shape)} dimensions")
+        plain = None if self.fixed else _plain(term)
+        if plain is not None and 0 not in shape and all(self.extent(i) == n for i, n in zip(plain, shape)):
+            return OverIndices(array, plain)
         if 0 not in shape and (cut := self.cut(term, shape)) is not None:
             at, axes = cut
             return OverIndices(array if all(p == slice(None) for p in at) else numbers.take(array, at, None), axes)
@@ -363,3 +367,10 @@ class Evaluation(Places):
             if known:
                 return True
         return self.numbers.finite(value.data)
+
+
+@lru_cache(maxsize=4096)
+def _plain(term: Ref) -> tuple[Index, ...] | None:
+    """The indices that an element stands at where they are all its positions, each met once."""
+    at = [i for p in term.at if (i := p.index) is not None]
+    return tuple(at) if len(at) == len(term.at) == len(set(at)) else None

@@ -45,7 +45,7 @@ class Numpy:
         return np.asarray(array, dtype=self.dtype)
 
     def number(self, value: Fraction) -> Any:
-        return np.asarray(float(value) if abs(value) < 1e300 else value.numerator / value.denominator)
+        return np.asarray(value.numerator / value.denominator)
 
     def integers(self, values: Whole) -> Any:
         return values.values.astype(self.dtype)

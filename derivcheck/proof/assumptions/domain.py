@@ -6,6 +6,7 @@ So ``log(p/q)`` is ``log p − log q`` there.  What a mask may leave out tells n
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cached_property
 from itertools import permutations
 
 from derivcheck.notation.program.domains import runs_over, surely_above_zero
@@ -26,27 +27,32 @@ class Domain:
     """What is above 0 wherever a Program is defined: tensors by name, and expressions."""
 
     def __init__(self, program: Program) -> None:
-        """Everything above 0, also what its definitions say of others."""
+        self.program = program
+
+    @cached_property
+    def _above(self) -> tuple[set[str], dict[Term, None]]:
+        """Everything above 0, also what its definitions say of others; most proofs do not ask."""
+        program = self.program
         needed = program.needed(program.outputs)
         known = {d.name: (d.indices, d.term) for d in needed.definitions if not d.recurrent}
         dims = {n: program.dims(n) for n in program.names}
-        self.names: set[str] = set()
-        self.terms: dict[Term, None] = {}
+        names, terms = set[str](), dict[Term, None]()
         for t in surely_above_zero(program):
             for _ in range(ROUNDS):
                 if isinstance(t, Ref) and runs_over(t, dims.get(t.name, ())):
-                    self.names.add(t.name)
+                    names.add(t.name)
                 elif not isinstance(t, Ref):
-                    self.terms[t] = None
+                    terms[t] = None
                 inner = inline(t, known)
                 if inner is t:
                     break
                 t = inner
+        return names, terms
 
     def sign(self, context: Context, a: Element | Base) -> int:
         """1 where the atom, an element or a sum, is surely above 0; −1 where it is surely below; 0 where that is not known."""
         if isinstance(a, Element):
-            return int(a.name in self.names)
+            return int(a.name in self._above[0])
         u = dict(a.terms)
         for v in self._expressions(context, u):
             if v == u:
@@ -60,7 +66,7 @@ class Domain:
         free = sorted(free_in(u), key=lambda i: i.key)
         if len(free) > INDICES:
             return
-        for t in self.terms:
+        for t in self._above[1]:
             own = sorted(t.free, key=lambda i: i.key)
             if len(own) != len(free) or t.names.isdisjoint(n for m in u for b, _ in m for n in b.names):
                 continue

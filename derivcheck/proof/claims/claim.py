@@ -75,12 +75,17 @@ def limited(claimed: Program, forward: Program, adjoint: Program) -> str:
     ordered = NO_TIES in forward.assumptions and all(a.kind != "int" for a in forward.arguments)
     if NOT_TWICE in assumed(claimed, forward) and not ordered:
         return f"proved where {NOT_TWICE}, which the forward does not assume"
-    needs = ({*p.conditions, *conditions(p.definitions, {})} for p in (claimed, forward, adjoint))
-    cut = sorted(c for c in next(needs).difference(*needs) if c.startswith("[") and c.endswith("] ≠ 0"))
+    cut = {c for c in _needs(claimed) if c.startswith("[") and c.endswith("] ≠ 0")}
+    cut = cut.difference(_needs(forward), _needs(adjoint)) if cut else cut
     if cut:
-        return f"proved where {' and '.join(cut)} alone: elsewhere it divides by 0"
+        return f"proved where {' and '.join(sorted(cut))} alone: elsewhere it divides by 0"
     given = {(r.relation, r.left - r.right) for r in adjoint.requires}
     own = [r for r in claimed.requires if (r.relation, r.left - r.right) not in given and not r.always]
     if not own:
         return ""
     return f"proved where {' and '.join(map(str, own))}: at other sizes the backward runs other code"
+
+
+def _needs(program: Program) -> tuple[str, ...]:
+    """What must hold for a Program to be defined, in words."""
+    return (*program.conditions, *conditions(program.definitions, {}))

@@ -16,8 +16,10 @@ from derivcheck.notation.program.program import Program
 from derivcheck.notation.terms.build import func, mul, number, power
 from derivcheck.notation.terms.nodes import Number, Term
 from derivcheck.notation.terms.substitute import transform
+from derivcheck.notation.terms.walk import subterms
 
 DIGITS = 14  # a constant with fewer is meant as it stands
+LEAST = 10**6  # the denominator of one with many
 CLOSE = Fraction(1, 1 << 51)  # a float64 lies within half of it, relatively
 
 
@@ -39,8 +41,14 @@ def exact_constants(program: Program) -> tuple[Program, tuple[str, ...]]:
                 return found
         return t
 
+    if not any(_may_stand_for_another(t) for d in program.definitions for t in subterms(d.term)):
+        return program, ()
     definitions = tuple(replace(d, term=transform(d.term, change)) for d in program.definitions)
     return (replace(program, definitions=definitions), tuple(read)) if read else (program, ())
+
+
+def _may_stand_for_another(t: Term) -> bool:
+    return isinstance(t, Number) and t.value.denominator >= LEAST
 
 
 @lru_cache(maxsize=1024)
@@ -50,7 +58,7 @@ def recognised(value: Fraction) -> Term | None:
     >>> str(recognised(Fraction("0.3333333333333333"))), recognised(Fraction("0.3333"))
     ('1/3', None)
     """
-    if value.denominator < 10**6 or len(str(abs(value.numerator))) < DIGITS and len(str(value.denominator)) < DIGITS:
+    if value.denominator < LEAST or len(str(abs(value.numerator))) < DIGITS and len(str(value.denominator)) < DIGITS:
         return None
     sign = 1 if value > 0 else -1
     size = abs(value)

@@ -64,7 +64,10 @@ def said(sides: Sides, contexts: Iterable[Context], leaned: tuple[Definition, ..
 def defined_in_part(sides: Sides) -> bool:
     """Whether the claim has conditions that the gradient does not have, or an infinity in it."""
     known, forward, claimed = sides.definitions, sides.forward, sides.claimed
-    mine = {*conditions_of_outputs(forward, known), *dropped_conditions(forward.dropped, (), known)}
-    mine |= {c.replace(" > 0", " ≠ 0") for c in mine}
     theirs = {*conditions(claimed.definitions, known), *dropped_conditions(claimed.dropped, (), known)}
-    return not theirs <= mine or any(has_infinity(d.term) for d in claimed.definitions)
+    if theirs:
+        mine = {*conditions_of_outputs(forward, known), *dropped_conditions(forward.dropped, (), known)}
+        mine |= {c.replace(" > 0", " ≠ 0") for c in mine}
+        if not theirs <= mine:
+            return True
+    return any(has_infinity(d.term) for d in claimed.definitions)

@@ -393,7 +393,7 @@ class MatrixAtom(ProofAtom):
 
 def _with_entries(p: Poly) -> Iterator[Poly]:
     yield p
-    for x in p.atoms():
+    for x in p.atoms() if p.names else ():
         if isinstance(x, Entry):
             for q in x.at:
                 yield from _with_entries(q)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 
 from derivcheck.notation.integers.polynomials import Poly
 from derivcheck.notation.terms.build import neg
 from derivcheck.notation.terms.nodes import Bracket, Func, Number, Over, Pow, Ref, Term
-from derivcheck.notation.terms.walk import subterms
 from derivcheck.proof.expressions.context import PLAIN, Mode
 
 EXPANDED = Mode(expand=True)
@@ -25,13 +24,13 @@ AS_WRITTEN = Mode(shifts=False)
 AS_WRITTEN_EXPANDED = Mode(shifts=False, expand=True)
 
 
-def modes(terms: Iterable[Term], kinds: Mapping[str, str] | None = None) -> list[Mode]:
+def modes(everything: Collection[Term], kinds: Mapping[str, str] | None = None) -> list[Mode]:
     """Which modes can tell more: without functions or quotients ``expand`` opens nothing, without ranges ``ranges``.
 
     Args:
+        everything: the terms, and all that stands inside them.
         kinds: the kind of each tensor that is not of real numbers.
     """
-    everything = {t for term in terms for t in subterms(term)}
     expand = any(_expands(t) for t in everything)
     ranges = any(_ranges(t) for t in everything)
     found = [m for m in (PLAIN, EXPANDED, RANGES, EXPANDED_RANGES) if (expand or not m.expand) and (ranges or not m.ranges)]

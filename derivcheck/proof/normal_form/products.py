@@ -30,6 +30,9 @@ def times(context: Context, left: Expression, right: Expression) -> Expression:
         left, right = right, left
     if not left:
         return {}
+    if len(left) == 1 and left.get(UNIT) == 1:
+        context.tick()
+        return dict(right)
     total: Expression = {}
     for m1, c1 in left.items():
         context.tick()

@@ -65,7 +65,7 @@ def _residue(p: Poly, d: Poly) -> int | None:
 def _quotients(here: Sequence[Index], m: Monomial) -> Iterator[tuple[Index, Poly, Poly]]:
     """The quotients of one bound index in the positions, with their index."""
     for a, _ in m:
-        for p in a.every_position():
+        for p in a.every_position() if a.divides else ():
             for x in p.atoms():
                 if isinstance(x, Floor) and not x.denominator.indices and not x.numerator.names:
                     inside = [i for i in x.numerator.indices if i in here and not unlimited(i)]

@@ -62,9 +62,9 @@ class NumbersAt:
             return []
         known = {x.claim.name: Ref(x.target.name, x.at) for x in lemmas if x.claim.name != claim}
         program = self.sides.together
-        definitions = tuple(replace(d, term=known.get(d.name, d.term)) for d in program.definitions)
+        definitions = tuple(replace(d, term=known[d.name]) if d.name in known else d for d in program.definitions)
         order = self.sides.order.__getitem__
-        found = needed_names(replace(program, definitions=definitions), claim, target, self._point[0], order)
+        found = needed_names(replace(program, definitions=definitions), claim, target, self._point, order)
         return [] if found is None else ["*", *found]
 
     def suspicious(self, c: Claim) -> bool:

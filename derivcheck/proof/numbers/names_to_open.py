@@ -6,7 +6,7 @@ place; the latest name is tried first, so that what it would bring in is never l
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -19,22 +19,25 @@ from derivcheck.proof.numbers.samples import Point, values_at
 
 
 def needed_names(
-    program: Program, left: str, right: str, point: Point, order: Callable[[str], tuple[bool, int]]
+    program: Program,
+    left: str,
+    right: str,
+    at: tuple[Point, Mapping[str, Any]],
+    order: Callable[[str], tuple[bool, int]],
 ) -> list[str] | None:
     """The definitions that must be written out for ``left`` and ``right`` to agree; None where numbers do not tell.
 
     Args:
         program: defines both.
-        point: where to look.
+        at: where to look, and all values there.
         order: which names to try first, as a key; the largest first.
     """
-    rng = np.random.default_rng(3)
-    start = values_at(program.needed([n for n in (left, right) if n not in program.inputs]), point)
-    if start is None or not alike(start[left], start[right]):
+    point, values = at
+    if not alike(values[left], values[right]):
         return None
-    values = start
+    rng = np.random.default_rng(3)
     known = {d.name: d for d in program.definitions}
-    inputs = {**{a.name: a for a in program.arguments}, **{n: Input(n, d.dims, d.kind) for n, d in known.items()}}
+    inputs = {a.name: a for a in program.arguments}
     place = {n: k for k, n in enumerate(known)}
     written = [n for n in (left, right) if n in known]
     closed: set[str] = set()
@@ -42,7 +45,7 @@ def needed_names(
     def alike_where_random(names: Sequence[str]) -> dict[str, Any] | None:
         """The values with random ones for some names, if the two still agree."""
         trial = {**values, **{n: rng.uniform(0.3, 1.7, np.shape(values[n])) for n in names}}
-        arguments = tuple(inputs[n] for n in here)
+        arguments = tuple(Input(n, known[n].dims, known[n].kind) if n in known else inputs[n] for n in here)
         definitions = tuple(known[n] for n in sorted(written, key=place.__getitem__))
         small = replace(program, arguments=arguments, definitions=definitions, outputs=())
         found = values_at(small, replace(point, inputs={n: np.asarray(trial[n]) for n in here}))

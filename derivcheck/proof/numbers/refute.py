@@ -78,11 +78,12 @@ def _clear(c: Counterexample) -> bool:
 
 def alike(a: Any, b: Any, tolerance: float = 1e-9) -> bool:
     """Whether two arrays agree in float64, dimensions of size 1 left out."""
-    a, b = np.squeeze(np.asarray(a, dtype=float)), np.squeeze(np.asarray(b, dtype=float))
-    if a.shape != b.shape or not a.size:
+    a, b = np.asarray(a, dtype=float), np.asarray(b, dtype=float)
+    if [n for n in a.shape if n != 1] != [n for n in b.shape if n != 1] or not a.size:
         return False
+    a, b = a.ravel(), b.ravel()
     scale = max(float(np.abs(a).max()), float(np.abs(b).max()), 1e-3)
-    return bool((np.abs(a - b) <= tolerance * scale).all())
+    return bool(np.abs(a - b).max() <= tolerance * scale)
 
 
 def finite_at(program: Program, point: Point) -> dict[str, Any] | None:

@@ -6,7 +6,7 @@ import random
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any
 
 import numpy as np
@@ -88,7 +88,7 @@ def sample(program: Program, sizes: Mapping[str, int], seed: int, draw: Draw) ->
             return None
         drawn = _drawn(a, shape, sizes, rng, PRIMES[place % len(PRIMES)], draw.positive)
         if a.kind == "float":
-            drawn = np.asarray(drawn * draw.stretch, dtype=object)
+            drawn = drawn if draw.stretch == 1 else np.asarray(drawn * draw.stretch, dtype=object)
             if a.name in draw.masks:
                 at = np.array([rng.random() < 0.4 for _ in range(drawn.size)], dtype=bool).reshape(shape)
                 drawn[at] = [Fraction(rng.choice(draw.held)) for _ in range(int(at.sum()))]
@@ -142,6 +142,11 @@ def reach(program: Program) -> int:
     return max(found)
 
 
+@lru_cache(maxsize=4096)
+def _part(n: int, over: int) -> Fraction:
+    return Fraction(n, over)
+
+
 def _drawn(a: Input, shape: tuple[int, ...], sizes: Mapping[str, int], rng: random.Random, over: int, positive: bool) -> Any:
     """Numbers over a prime of their own: what a kink compares is then hardly ever equal."""
     count = int(np.prod(shape, dtype=int))
@@ -157,7 +162,7 @@ def _drawn(a: Input, shape: tuple[int, ...], sizes: Mapping[str, int], rng: rand
     for k in range(count):
         if not left:
             left = rng.sample(choices, len(choices))
-        values[k] = Fraction(left.pop(), over)
+        values[k] = _part(left.pop(), over)
     return values.reshape(shape)
 
 
