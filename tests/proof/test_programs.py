@@ -5,7 +5,9 @@ from dataclasses import replace
 
 import pytest
 
+from derivcheck.derivation.sweep import adjoint
 from derivcheck.derive import derive
+from derivcheck.notation.text.parse import parse_program
 from derivcheck.proof.claims.sides import two_sides
 from derivcheck.proof.numbers.refute import compared
 from derivcheck.proof.prove import prove_programs
@@ -41,3 +43,13 @@ def test_a_changed_claim_is_proved_only_where_it_is_right(entry: Entry) -> None:
             assert part.status != "proved" or part.name not in wrong, f"round {k}: {term}\n{proof}"
             assert part.status != "refuted" or part.name in wrong, f"round {k}: {term}\n{proof}"
     assert verdicts
+
+
+def test_values_that_are_kept_of_one_gradient_do_not_speak_of_another() -> None:
+    claims = {k: parse_program(f"x_bar[n] := {k}*x[n]*grad_output[n]", {"x": "N", "grad_output": "N"}) for k in (2, 6)}
+    for _ in range(2):  # the second time from what is kept
+        for factor, right in ((1, 2), (3, 6)):
+            forward = parse_program(f"y[n] := {factor}*x[n]^2", {"x": "N"})
+            gradient = adjoint(forward)
+            for k, claim in claims.items():
+                assert prove_programs(forward, gradient, claim).status == ("proved" if k == right else "refuted")

@@ -23,7 +23,7 @@ from weakref import WeakValueDictionary
 PolyLike = Union["Poly", int]
 Monomial = tuple[tuple["Atom", int], ...]
 _interned: WeakValueDictionary[Any, Any] = WeakValueDictionary()
-_kept = _interned.data  # the weak references themselves: asked for at every step, without a call of Python
+_kept = _interned.data  # type: ignore[attr-defined]  # without a call of Python, as it is asked at every step
 
 
 class Atom:

@@ -17,7 +17,7 @@ from derivcheck.notation.integers.polynomials import Index, Poly
 
 Rational = int | Fraction
 _interned: WeakValueDictionary[Any, Any] = WeakValueDictionary()
-_kept = _interned.data  # the weak references themselves: asked for at every step, without a call of Python
+_kept = _interned.data  # type: ignore[attr-defined]  # without a call of Python, as it is asked at every step
 NO_INDICES: frozenset[Index] = frozenset()
 NO_NAMES: frozenset[str] = frozenset()
 SUM, PRODUCT, POWER, ATOM = range(4)  # how tightly a text binds
@@ -257,6 +257,7 @@ class Over(Term):
     at: tuple[Poly, ...]
 
     def __new__(cls, kind: str, indices: tuple[Index, ...], body: Term, at: tuple[Poly, ...] = ()) -> Over:
+        """The one node of these parts; positions are those of a kind that has an element."""
         if len(at) != MATRICES.get(kind, 0):
             raise TypeError(f"{kind} has {len(at)} positions; expected {MATRICES.get(kind, 0)}")
         found = _known(cls, kind, indices, body, at)

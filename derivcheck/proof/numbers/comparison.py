@@ -40,7 +40,7 @@ class NumbersAt:
     def _point(self) -> tuple[Point, dict[str, Any]] | None:
         """Sizes and inputs, and all values there; None where nothing can be evaluated."""
         try:
-            return spread(self.sides.together)
+            return spread(self.sides.together, tuple(self.sides.derived.values()))
         except UnsupportedOperation:
             return None
 

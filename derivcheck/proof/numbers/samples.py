@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -14,7 +15,7 @@ import numpy as np
 from derivcheck.errors import DerivcheckError
 from derivcheck.notation.integers.atoms import Entry
 from derivcheck.notation.integers.polynomials import Atom, Poly, Size
-from derivcheck.notation.program.definitions import Input
+from derivcheck.notation.program.definitions import Definition, Input
 from derivcheck.notation.program.program import Program
 from derivcheck.notation.program.symmetric import has, taken_of
 from derivcheck.notation.terms.nodes import Add, Bracket, Number, SizeOf
@@ -67,14 +68,16 @@ def points(program: Program, sizes: Mapping[str, int], seed: int, every: Iterabl
 
     Where a Cholesky factor or the logarithm of a determinant is taken, at last with definite matrices.
     """
-    ways = list(every)
-    if has(program, "cholesky", "logdet"):
-        ways += [replace(ways[0], definite=True)]
-    for draw in ways:
+    for draw in _ways(program, every):
         point = sample(program, sizes, seed, draw)
         if point is None:
             return
         yield point
+
+
+def _ways(program: Program, every: Iterable[Draw]) -> list[Draw]:
+    ways = list(every)
+    return [*ways, replace(ways[0], definite=True)] if has(program, "cholesky", "logdet") else ways
 
 
 def sample(program: Program, sizes: Mapping[str, int], seed: int, draw: Draw) -> Point | None:
@@ -216,13 +219,55 @@ def _look(grid: Mapping[Any, Any], values: Mapping[str, Any], sizes: Mapping[str
     return grid[a]
 
 
-def spread(program: Program) -> tuple[Point, dict[str, Any]] | None:
-    """Sizes of which no two agree where that is possible, inputs, and all values there: finite."""
+def spread(program: Program, first: tuple[Definition, ...]) -> tuple[Point, dict[str, Any]] | None:
+    """Sizes of which no two agree where that is possible, inputs, and all values there: finite.
+
+    Args:
+        first: definitions that read none of the others; their values are kept for the next Program that has them.
+    """
     for round_, sizes in enumerate(apart(program)):
-        for point in points(program, sizes, 11 * round_ + 5, (Draw(), Draw(positive=True))):
-            values = values_at(program, point)
+        for draw in _ways(program, (Draw(), Draw(positive=True))):
+            found = _first_values(program, first, sizes, 11 * round_ + 5, draw)
+            if found is None:
+                break
+            point, known = found
+            values = None if known is None else _others(program, first, point, known)
             if values is None:
                 return None
             if all(np.isfinite(np.asarray(v, dtype=float)).all() for v in values.values()):
                 return point, values
     return None
+
+
+_FirstValues = tuple[Point, dict[str, Any] | None]
+_kept: OrderedDict[Any, tuple[tuple[Definition, ...], _FirstValues]] = OrderedDict()
+KEPT = 16  # points with the values there: many claims are held against one gradient
+
+
+def _first_values(
+    program: Program, first: tuple[Definition, ...], sizes: Mapping[str, int], seed: int, draw: Draw
+) -> _FirstValues | None:
+    """A point, and the values of inputs and these definitions there; None where a dimension would not be positive."""
+    drawn = taken_of(program, "cholesky"), taken_of(program, "logdet")  # what a point depends on beside sizes and draw
+    # the definitions are held as long as the key, so that no other has their place in memory
+    key = tuple(map(id, first)), program.arguments, tuple(sizes.items()), seed, draw, drawn
+    kept = _kept.pop(key, None)
+    if kept is None:
+        point = sample(program, sizes, seed, draw)
+        if point is None:
+            return None
+        kept = first, (point, _values(replace(program, definitions=first, outputs=()), point))
+    _kept[key] = kept  # the latest
+    if len(_kept) > KEPT:
+        _kept.popitem(last=False)
+    return kept[1]
+
+
+def _others(program: Program, first: tuple[Definition, ...], point: Point, known: Mapping[str, Any]) -> dict[str, Any] | None:
+    """All values, where those of some definitions are known; None as in :func:`values_at`."""
+    own = {d.name for d in first}
+    more = tuple(Input(d.name, d.dims, d.kind) for d in first)
+    left = tuple(d for d in program.definitions if d.name not in own)
+    rest = replace(program, arguments=(*program.arguments, *more), definitions=left, outputs=())
+    values = _values(rest, replace(point, inputs=known))
+    return None if values is None or _astray(program, values, point.sizes) else values
