@@ -1,13 +1,14 @@
 """Forward and gradients by generated code, against autograd of torch's own kernels: time and peak memory.
 
-    python -m benchmarks.generated [ROW ...] [--ways direct,Function,fused,"fused Function"] [--seconds 2]
+    python -m benchmarks.generated [ROW ...] [--ways direct,Function,fused,"fused Function"] [--seconds 2] [--pages-kept]
 
-One process, one thread, float32; the two are timed in turn, A B A B …, and the ratio is the median over the pairs.  A tensor of
-28 MB is made and freed first, as in any network's step: from then on glibc keeps the pages that are freed; before, it
-gives those beyond some 2 MB back and asks for them again in each call, on either side by chance.  The peak is
+One process, one thread, float32; the two are timed in turn, A B A B …, and the ratio is the median over the pairs.  The peak is
 of what is alive beside inputs and upstream gradient, counted by a dispatch mode that sees each tensor that an operator returns;
 a kernel's own scratch is not seen, on either side.  Of fused code, whose tensors it does not see, it is what torch's allocator
 gave out, on both sides.
+
+With ``--pages-kept`` a tensor of 28 MB is made and freed first: from then on glibc keeps the pages of what is freed below that
+size.  Without, it gives those beyond some 2 MB back and asks for them again in each call, on either side.
 """
 
 from __future__ import annotations
@@ -243,9 +244,11 @@ def main() -> None:
     parser.add_argument("rows", nargs="*")
     parser.add_argument("--ways", default="direct,Function", help=f"of {', '.join(WAYS)}, or all")
     parser.add_argument("--seconds", type=float, default=2.0)
+    parser.add_argument("--pages-kept", action="store_true", help="what is freed stays in the process")
     asked = parser.parse_args()
     torch.set_num_threads(1)
-    torch.ones(7 << 20)  # see above: what is freed from now on stays in the process
+    if asked.pages_kept:
+        torch.ones(7 << 20)
     wanted = WAYS if asked.ways == "all" else asked.ways.split(",")
     table = Table("case", *(f"{w} (to reach)" for w in wanted), *(f"peak: {w}" for w in wanted))
     for name in asked.rows or ROWS:

@@ -15,8 +15,9 @@ from derivcheck.codegen.graph.nodes import OverNode
 from derivcheck.codegen.graph.numbers import is_number
 from derivcheck.codegen.lowering.frame import Choice, Frame
 from derivcheck.codegen.lowering.masks import mask, tells, where
-from derivcheck.notation.integers.polynomials import Index
-from derivcheck.notation.terms.brackets import opposite
+from derivcheck.notation.integers.bounds import nonnegative
+from derivcheck.notation.integers.polynomials import Index, Poly
+from derivcheck.notation.terms.brackets import bracket, opposite
 from derivcheck.notation.terms.build import mul
 from derivcheck.notation.terms.nodes import Bracket, Mul, Ref, Term
 from derivcheck.notation.terms.substitute import substitute
@@ -30,11 +31,11 @@ def joined_choices(low: Frame, args: Sequence[Term]) -> list[Term | OverNode]:
         if a not in left or not isinstance(a, Mul):
             continue
         for b in (f for f in a.args if isinstance(f, Bracket)):
-            else_ = opposite(b)
-            other = next((o for o in left if isinstance(o, (Mul, Bracket)) and o is not a and else_ in factors(o)), None)
-            if other is None or is_number(b, low.graph.fixed):
+            others = [o for o in left if isinstance(o, (Mul, Bracket)) and o is not a]
+            found = next(((o, e) for e in _opposites(b) for o in others if e in factors(o)), None)
+            if found is None or is_number(b, low.graph.fixed):
                 continue
-            assert isinstance(other, (Mul, Bracket))
+            other, else_ = found
             yes, no = mul(*(f for f in a.args if f is not b)), mul(*(f for f in factors(other) if f is not else_))
             if tells(b, yes) and not tells(b, no):
                 b, yes, no = cast(Bracket, else_), no, yes
@@ -43,6 +44,14 @@ def joined_choices(low: Frame, args: Sequence[Term]) -> list[Term | OverNode]:
             left.remove(other)
             break
     return left
+
+
+def _opposites(b: Bracket) -> list[Term]:
+    """What holds where the bracket does not: beside ``[m - 1 >= 0]`` also ``[m == 0]``, where m is at least 0."""
+    found = [opposite(b)]
+    if b.relation == ">=" and isinstance(b.operand, Poly) and nonnegative(b.operand + 1):
+        found.append(bracket("==", b.operand + 1))
+    return found
 
 
 def remember_choice(low: Frame, name: str, indices: tuple[Index, ...], term: Term) -> None:

@@ -39,9 +39,7 @@ def forward_and_gradients(*, alpha, color, grad_output):
         raise ValueError(f"this was derived for S >= 1; found S = {S}")
     one_minus_alpha = 1 - alpha  # (P, S)
     left = one_minus_alpha.cumprod(-1)  # (P, S)
-    places = torch.arange(S, device=alpha.device)  # (S,)
-    window = _window(left, 1, -1, S)  # (P, S)
-    transmittance = torch.where(places > 0, window, 1)  # (P, S)
+    transmittance = torch.where(torch.arange(S, device=alpha.device) > 0, _window(left, 1, -1, S), 1)
     weight = alpha * transmittance  # (P, S)
     weight_times_color = weight.unsqueeze(-1) * color  # (P, S, 3)
     value = weight_times_color.sum(1)  # (P, 3)
@@ -55,7 +53,7 @@ def forward_and_gradients(*, alpha, color, grad_output):
         else:
             left_bar_steps[s] = torch.zeros((P,), dtype=alpha.dtype, device=alpha.device)  # (P,)
     left_bar = torch.stack(left_bar_steps, 1) if S else torch.zeros((P, S), dtype=alpha.dtype, device=alpha.device)
-    one_minus_alpha_bar = left_bar * ((places == 0).to(alpha.dtype) + window)  # (P, S)
+    one_minus_alpha_bar = left_bar * transmittance  # (P, S)
     alpha_bar = weight_bar * transmittance - one_minus_alpha_bar  # (P, S)
     color_bar = grad_output.unsqueeze(1) * weight.unsqueeze(-1)  # (P, S, 3)
     return value, {"alpha": alpha_bar, "color": color_bar}
