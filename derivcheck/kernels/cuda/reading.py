@@ -119,13 +119,14 @@ class Reading:
     def parameters(self) -> list[Parameter]:
         """The parameters, with their types as this function's template is given."""
         found, types, body = [], self.machine.types, self.f.function.node.child_by_field_name("body")
+        elements = _indexed(body)
         for p in self.f.function.parameters:
             declarator, written = p.child_by_field_name("declarator"), p.child_by_field_name("type")
             assert written is not None
             const, name = is_const(p), declared_name(declarator)
             kind = types.declared(types.read(written, self.scope), declarator, self.scope, const)
             writable = not const and (is_reference(declarator) or isinstance(kind, (Pointer, Array)))
-            indexed = isinstance(kind, Array) or isinstance(kind, Pointer) and body is not None and _indexed(body, name)
+            indexed = isinstance(kind, Array) or isinstance(kind, Pointer) and name in elements
             found.append(Parameter(name, kind, writable, indexed))
         return found
 
@@ -365,12 +366,18 @@ def _shape(value: Value) -> tuple[int, ...]:
     return (len(value.items), *_shape(value.items[0])) if isinstance(value, Aggregate) else ()
 
 
-def _indexed(body: Node, name: str) -> bool:
-    if body.type == "subscript_expression" and text(body.child_by_field_name("argument")) == name:
-        return True
-    if body.type == "binary_expression" and text(body.child_by_field_name("left")) == name and "+" in text(body):
-        return True
-    return any(_indexed(c, name) for c in body.named_children)
+def _indexed(body: Node | None) -> frozenset[str]:
+    """What the body takes elements of, ``p[i]`` or ``p + i``, as it is written."""
+    found: set[str] = set()
+    left = [body] if body is not None else []
+    while left:
+        node = left.pop()
+        if node.type == "subscript_expression":
+            found.add(text(node.child_by_field_name("argument")))
+        elif node.type == "binary_expression" and "+" in text(node):
+            found.add(text(node.child_by_field_name("left")))
+        left += node.named_children
+    return frozenset(found)
 
 
 def _unravelled(k: int, shape: tuple[int, ...]) -> tuple[int, ...]:

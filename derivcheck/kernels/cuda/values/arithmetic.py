@@ -30,7 +30,7 @@ def of_numbers(op: str, a: CNumber, b: CNumber) -> CNumber:
     x, y = a.value, b.value
     if any(isinstance(v, Symbolic) for v in (x, y)):
         return _symbolic(op, a, b)
-    if max(a.type, b.type, key=lambda t: t.rank) == UINT and op not in ("&&", "||"):
+    if _wider(a.type, b.type) == UINT and op not in ("&&", "||"):
         a, b = convert(a, UINT), convert(b, UINT)  # a number below 0 would wrap around
         x, y = a.value, b.value
     if op in ("==", "!=", ">", "<=") and _is(y, 0) and above_zero(x) and isinstance(x, torch.Tensor):
@@ -39,7 +39,7 @@ def of_numbers(op: str, a: CNumber, b: CNumber) -> CNumber:
         return CNumber(_COMPARISONS[op](*_alike(x, y)), BOOL)
     if op in ("&&", "||"):
         return _logical(op, truth(a), truth(b))
-    kind = max(a.type, b.type, INT, key=lambda t: t.rank)
+    kind = _wider(_wider(a.type, b.type), INT)
     if op in _BITS:
         return _bits(op, a, b, kind)
     if op in ("/", "%") and not kind.real:
@@ -53,6 +53,11 @@ def of_numbers(op: str, a: CNumber, b: CNumber) -> CNumber:
     if op in "+*/" and above_zero(x, op == "+" and above_zero(y)) and above_zero(y, op == "+" and above_zero(x)):
         as_above_zero(found.value)
     return found
+
+
+def _wider(a: Scalar, b: Scalar) -> Scalar:
+    """The type of the two that the other is converted to."""
+    return b if b.rank > a.rank else a
 
 
 def _symbolic(op: str, a: CNumber, b: CNumber) -> CNumber:
@@ -85,7 +90,7 @@ _TURNED = {">": "<", ">=": "<=", "<": ">", "<=": ">="}
 def _carried(op: str, a: CNumber, b: CNumber) -> CNumber:
     """``a op b`` where a loop carries one of them."""
     x, y = a.value, b.value
-    kind = max(a.type, b.type, key=lambda t: t.rank)
+    kind = _wider(a.type, b.type)
     if isinstance(y, Carried) and not isinstance(x, Symbolic):
         if op in _KEPT:
             return CNumber(Larger(y, x, _KEPT[op]), BOOL)
@@ -235,7 +240,7 @@ def minus(a: Value) -> Value:
         """Minus one number, in ``int`` at least."""
         if not isinstance(v, CNumber):
             raise Refused("operator -", "it is taken of what is no number")
-        kind = max(v.type, INT, key=lambda t: t.rank)
+        kind = _wider(v.type, INT)
         if isinstance(v.value, Symbolic):
             return of_numbers("-", CNumber(0, kind), v)
         if kind == UINT and not v.known:
