@@ -48,3 +48,16 @@ def test_what_is_computed_within_an_element_has_no_name() -> None:
         return a * b
 
     assert set(named(function)) == {"a", "b"}
+
+
+def test_two_statements_in_a_line() -> None:
+    def function(x: Tensor) -> Tensor:
+        a = (x - x.mean()) / x.std(); b = a.exp() + 1  # fmt: skip  # noqa: E702
+        return a * b
+
+    assert set(named(function)) == {"a", "b"}
+
+
+def test_a_lambda_within_an_assignment() -> None:
+    losses = {"mean": lambda x: (x * 2).mean()}
+    assert not named(losses["mean"])

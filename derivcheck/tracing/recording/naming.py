@@ -16,14 +16,14 @@ from derivcheck.tracing.recording.data import Call, CallSite, tensors_in
 
 
 @lru_cache(maxsize=512)
-def _statements(file: str, stamp: float) -> dict[int, ast.stmt]:
-    """The innermost statement on each line of a file."""
+def _statements(file: str, stamp: float) -> dict[int, list[ast.stmt]]:
+    """The statements on each line of a file, those within others last."""
     try:
         tree = ast.parse("".join(linecache.getlines(file)))
     except (SyntaxError, ValueError, RecursionError):
         return {}
-    lines: dict[int, ast.stmt] = {}
-    for node in ast.walk(tree):  # breadth first: an inner statement overwrites an outer one
+    lines: dict[int, list[ast.stmt]] = {}
+    for node in ast.walk(tree):  # breadth first: an inner statement comes after an outer one
         if isinstance(node, ast.stmt):
             last = node.end_lineno or node.lineno
             if isinstance(
@@ -31,7 +31,10 @@ def _statements(file: str, stamp: float) -> dict[int, ast.stmt]:
             ):
                 last = node.lineno
             for line in range(node.lineno, last + 1):
-                lines[line] = node
+                lines.setdefault(line, []).append(node)
+        elif isinstance(node, ast.Lambda):  # what it gives is not what the statement around it assigns
+            for line in range(node.body.lineno, (node.body.end_lineno or node.body.lineno) + 1):
+                lines.setdefault(line, []).append(ast.copy_location(ast.Expr(node.body), node.body))
     return lines
 
 
@@ -43,7 +46,18 @@ def statement(frame: CallSite) -> ast.stmt | None:
     linecache.checkcache(frame.file)
     cached = linecache.cache.get(frame.file)
     stamp = float(cached[1] or 0) if cached is not None and len(cached) > 1 and isinstance(cached[1], (int, float)) else 0.0
-    return _statements(frame.file, stamp).get(frame.line)
+    here = _statements(frame.file, stamp).get(frame.line, [])
+    if len(here) > 1 and frame.span is not None:  # two in a line: `a = f(x); b = g(x)`
+        here = [node for node in here if _holds(node, frame.span)] or here
+    return here[-1] if here else None
+
+
+def _holds(node: ast.stmt, span: tuple[int | None, ...]) -> bool:
+    """Whether a statement is where some code stands: ``(line, last line, column, last column)``."""
+    first, last, column, end = span
+    if first is None or last is None or column is None or end is None or node.end_lineno is None or node.end_col_offset is None:
+        return False
+    return (node.lineno, node.col_offset) <= (first, column) and (last, end) <= (node.end_lineno, node.end_col_offset)
 
 
 def _targets(node: ast.stmt | None) -> list[str] | None:
@@ -145,10 +159,8 @@ def _goes_on(frame: CallSite, depth: int, frames: Sequence[CallSite], after: Seq
 
 
 def _same_statement(a: CallSite, b: CallSite) -> bool:
-    if a.line == b.line:
-        return True
     one, two = statement(a), statement(b)
-    return one is not None and one is two
+    return one is two if one is not None else a.line == b.line
 
 
 # What the sizes of an operator's arguments are called in the field: argument position -> names of its axes, from the left
