@@ -112,14 +112,19 @@ def faults(room: str, source: str) -> list[str]:
 
 
 FILES = sorted(PACKAGE.rglob("*.py"))
+each_room = pytest.mark.parametrize("room", sorted({room_of(p) for p in FILES}))
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(PACKAGE)))
-def test_imports_run_downwards(path: Path) -> None:
-    room = room_of(path)
-    assert room in ROOMS or room in ("__init__", "__main__"), f"{path.name} stands in no layer: add its room to LAYERS"
+def in_room(room: str) -> dict[str, str]:
+    """The sources of a room's files, by their place in the package."""
+    return {p.relative_to(PACKAGE).as_posix(): p.read_text(encoding="utf-8") for p in FILES if room_of(p) == room}
+
+
+@each_room
+def test_imports_run_downwards(room: str) -> None:
+    assert room in ROOMS or room in ("__init__", "__main__"), f"{room} stands in no layer: add it to LAYERS"
     if room in ROOMS:
-        assert faults(room, path.read_text(encoding="utf-8")) == []
+        assert {place: found for place, source in in_room(room).items() if (found := faults(room, source))} == {}
 
 
 @pytest.mark.parametrize("library", LIBRARIES)
@@ -181,9 +186,6 @@ def test_downward_imports_pass() -> None:
 # -- files -------------------------------------------------------------------------
 # Circles of files that still stand, to be cut; the files of one circle on a line, without ".py".  Nothing may be added.
 STANDING_CIRCLES: tuple[str, ...] = ()
-
-# Files in which an import inside a function still lacks its reason, by room.  Nothing may be added.
-UNREASONED: dict[str, str] = {}
 
 
 def name_of(path: Path) -> str:
@@ -253,17 +255,15 @@ def unreasoned(source: str) -> list[int]:
     return sorted(n for n in inner if "#" not in lines[n - 1] and not lines[n - 2].lstrip().startswith("#"))
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(PACKAGE)))
-def test_an_import_inside_a_function_has_its_reason_beside_it(path: Path) -> None:
-    exempt = name_of(path) in UNREASONED.get(room_of(path), "").split()
-    found = unreasoned(path.read_text(encoding="utf-8"))
-    assert not found or exempt, f"import at the top, or say in a comment why not: lines {found}"
-    assert found or not exempt, "every import has its reason: take the file off UNREASONED"
+@each_room
+def test_an_import_inside_a_function_has_its_reason_beside_it(room: str) -> None:
+    found = {place: lines for place, source in in_room(room).items() if (lines := unreasoned(source))}
+    assert found == {}, "import at the top, or say in a comment why not"
 
 
 def test_files_that_are_listed_are_there() -> None:
     there = {name_of(p) for p in FILES}
-    assert {n for line in (*STANDING_CIRCLES, *UNREASONED.values()) for n in line.split()} <= there
+    assert {n for line in STANDING_CIRCLES for n in line.split()} <= there
 
 
 def test_the_tests_of_files_can_fail() -> None:
@@ -287,7 +287,7 @@ def undescribed(source: str) -> list[str]:
     return [f"{f.name}, line {f.lineno}" for f in long if not (ast.get_docstring(f) or "").strip()]
 
 
-@pytest.mark.parametrize("room", sorted({room_of(p) for p in FILES}))
+@each_room
 def test_a_function_of_nine_lines_has_a_docstring(room: str) -> None:
     mine = [p for p in FILES if room_of(p) == room]
     found = {p.relative_to(PACKAGE).as_posix(): undescribed(p.read_text(encoding="utf-8")) for p in mine}
@@ -380,11 +380,12 @@ def large(source: str) -> set[str]:
     return found
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(PACKAGE)))
-def test_functions_are_short_and_take_few_arguments(path: Path) -> None:
-    place = path.relative_to(PACKAGE).as_posix()
-    found = large(path.read_text(encoding="utf-8")) - PROMISED.get(place, set())
-    assert found == STANDING.get(place, set()), "gather what travels together, or split; what was cut leaves STANDING"
+@each_room
+def test_functions_are_short_and_take_few_arguments(room: str) -> None:
+    here = in_room(room)
+    found = {place: names for place, source in here.items() if (names := large(source) - PROMISED.get(place, set()))}
+    standing = {place: names for place, names in STANDING.items() if place in here}
+    assert found == standing, "gather what travels together, or split; what was cut leaves STANDING"
 
 
 def test_the_test_of_sizes_can_fail() -> None:
