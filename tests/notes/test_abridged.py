@@ -8,6 +8,8 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
+import torch.nn.functional as F
+from torch import Tensor
 
 import derivcheck as dc
 from derivcheck.derivation.sweep import adjoint
@@ -167,3 +169,49 @@ def test_what_a_textbook_writes() -> None:
     assert "clipped[g,t] = max(4/5, min(6/5, ratio[g,t]))" in lines("grpo")
     assert "h[n,i] = max(0, Σ_j x[n,j] · W1[i,j] + b1[i])" in lines("mlp")
     assert not any("-∂L" in x and "Σ_c (x" in x for x in lines("layer norm")), "deviations from a mean sum to nothing"
+
+
+def _standardised(z: Tensor) -> Tensor:
+    return (z - z.mean(0)) / z.std(0)
+
+
+def _weighted(c: Tensor, lam: Tensor) -> Tensor:
+    off = (c**2).sum()
+    return c.diagonal().sum() + lam * off
+
+
+LEFT_OUT = {
+    "a largest entry": (lambda s: s.logsumexp(1).mean(), {"s": "N M"}, "L = 1/N · Σ_n log(Σ_m exp(s[n,m]))"),
+    "a sum of deviations": (_standardised, {"z": "N D"}, "∂L/∂u[d] = -Σ_n ȳ[n,d]/"),
+    "a sum that stands twice": (
+        lambda r, S: (r @ S * r).sum(),
+        {"r": "N D", "S": "D D"},
+        "∂L/∂r[n,d] = Σ_e (S[d,e] + S[e,d]) · r[n,e]",
+    ),
+    "the gradient of a term": (_weighted, {"c": "D D", "lam": ""}, "∂L/∂c[d,e] = [d = e] + 2 · lam · c[d,e]"),
+}
+
+
+@pytest.mark.parametrize("name", LEFT_OUT)
+def test_what_a_person_leaves_out(name: str) -> None:
+    function, dims, line = LEFT_OUT[name]
+    d = dc.derive(function, dims=dims)
+    text = str(d)
+    assert line in text.replace("\n" + " " * 13, " ") and "∞" not in text, text
+    assert not wrong(d.program, {"N": 3, "M": 4, "D": 5}) and not wrong(d.program, {"N": 2, "M": 1, "D": 1})
+
+
+def test_a_value_that_is_given_again_is_counted_from_one() -> None:
+    text = str(dc.derive(lambda z: F.normalize(z, dim=1).square(), dims={"z": "N D"}))
+    assert "z⁽²⁾" not in text, text
+
+
+def test_what_is_long_with_all_values_written_in_has_no_further_closed_form(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert any("=" in x.split(" = ", 1)[1] for x in lines("linear and mse"))
+    asked: list[int] = []
+    monkeypatch.setattr(abridge, "closed_forms", lambda *a, **k: asked.append(1) or {})
+    monkeypatch.setattr(abridge, "LONG", 10)
+    forget()
+    lines("softmax")
+    forget()
+    assert len(asked) <= 1

@@ -24,6 +24,7 @@ from derivcheck.notes.abridged.written_in import written_in
 from derivcheck.notes.symbols.symbols import prediction
 
 CLOSED = 95  # characters of a closed form
+LONG = 700  # characters of a value that has no closed form with all others written in
 FEW = 12  # definitions that a gradient in closed form may be looked for in once more
 
 
@@ -135,7 +136,10 @@ def _through_all(read: Program, back: Program, closed: dict[str, Term], wrt: lis
     nameless = [d for d in read.definitions if not d.variable and d.name != hatted and d.name not in read.outputs]
     if not nameless or len(read.definitions) > FEW:
         return {}
-    whole = lettered(written_in(read, (hatted,) if hatted else (), limited=False), by)
+    whole = written_in(read, (hatted,) if hatted else (), limited=False)
+    if any(length(d.term) > LONG for d in whole.definitions):  # its gradient is longer still
+        return {}
+    whole = lettered(whole, by)
     bars = bar_names(read)
     through = {d.name for d in back.definitions if not d.term.names.isdisjoint(bars.values())}
     found = closed_forms(whole, _gradient(whole, wrt, by), direct=True)

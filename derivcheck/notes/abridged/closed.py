@@ -13,6 +13,7 @@ from derivcheck.notation.program.program import Program
 from derivcheck.notation.terms.build import MINUS_ONE, ONE, ZERO
 from derivcheck.notation.terms.nodes import Bracket, Mul, Ref, Term
 from derivcheck.notation.terms.substitute import inline, substitute, transform
+from derivcheck.notation.terms.walk import factors
 from derivcheck.notes.abridged.collected import collected
 from derivcheck.notes.abridged.length import length
 from derivcheck.notes.abridged.reflected import reflected
@@ -32,7 +33,7 @@ def closed_forms(forward: Program, back: Program, direct: bool = False) -> dict[
     >>> print(closed_forms(f, adjoint(f))["w_bar"])
     2*sum(n: y[n]*x[n])
     """
-    ups = frozenset(a.name for a in back.arguments if a.name not in forward.inputs) if forward.scalar else frozenset()
+    ups = _upstream(forward, back)
     own = [d for d in back.definitions if d.name not in forward.names]
     meanings: dict[str, tuple[tuple[Index, ...], Term]] = {}
     found: dict[str, Term] = {}
@@ -47,6 +48,11 @@ def closed_forms(forward: Program, back: Program, direct: bool = False) -> dict[
         if term.names.isdisjoint(x.name for x in own) and (direct or not d.term.names.isdisjoint(meanings)):
             found[d.name] = term
     return found
+
+
+def _upstream(forward: Program, back: Program) -> frozenset[str]:
+    """The upstream gradient of a scalar, which is not written: it is 1."""
+    return frozenset(a.name for a in back.arguments if a.name not in forward.inputs) if forward.scalar else frozenset()
 
 
 def shorter(one: dict[str, Term], other: dict[str, Term]) -> dict[str, Term]:
@@ -105,6 +111,7 @@ def without_sums_of_nothing(forward: Program, back: Program, each: bool = False)
     2*grad_output*(x[n] - m)
     """
     means = {d.name: (d, whole) for d in forward.definitions if (whole := is_mean(d)) is not None}
+    ups = _upstream(forward, back)
     gone: dict[str, tuple[tuple[Index, ...], Term]] = {}
 
     def cleaned(t: Term) -> Term:
@@ -118,7 +125,7 @@ def without_sums_of_nothing(forward: Program, back: Program, each: bool = False)
         elif d.name not in forward.names:
             paths = tuple(Path(p.through, term) for p in d.paths if (term := cleaned(p.term)) is not ZERO)
             d = replace(d, term=cleaned(d.term), paths=paths)
-            if d.name not in read and (d.term is ZERO or not each and _another(d.term)):
+            if d.name not in read and (d.term is ZERO or not each and _another(d.term, ups)):
                 gone[d.name] = (d.indices, d.term)
                 continue
         read |= d.term.names
@@ -135,11 +142,10 @@ def _shortest(t: Term) -> Term:
     return other if length(other) < length(t) else t
 
 
-def _another(t: Term) -> bool:
-    """Whether a gradient is another one, or minus it."""
-    return (
-        isinstance(t, Ref) or isinstance(t, Mul) and len(t.args) == 2 and t.args[0] is MINUS_ONE and isinstance(t.args[1], Ref)
-    )
+def _another(t: Term, ups: frozenset[str]) -> bool:
+    """Whether a gradient is another value, or minus it, beside a scalar's upstream gradient, which is 1 on the page."""
+    rest = [f for f in factors(t) if f is not MINUS_ONE and not (isinstance(f, Ref) and f.name in ups)]
+    return not rest or len(rest) == 1 and isinstance(rest[0], Ref)
 
 
 def _with_terms(forward: Program, back: Program, change: Callable[[Term], Term]) -> Program:

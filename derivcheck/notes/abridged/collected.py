@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from itertools import combinations
+from itertools import combinations, permutations
 
+from derivcheck.notation.integers.polynomials import i_poly
 from derivcheck.notation.terms.build import add, mul
 from derivcheck.notation.terms.nodes import Add, Mul, Number, Over, Term
-from derivcheck.notation.terms.substitute import reduction
+from derivcheck.notation.terms.substitute import reduction, substitute
 from derivcheck.notation.terms.walk import factors
 from derivcheck.notes.abridged.length import length
 
 LEAST = 2  # addends that are put together
 SAVED = 8  # characters that it must save
 MOST = 16  # addends that are looked at
+AXES = 2  # of sums that are put together
 
 
 def collected(term: Term) -> Term:
@@ -29,6 +31,8 @@ def collected(term: Term) -> Term:
         return mul(*map(collected, term.args))
     if not isinstance(term, Add) or not LEAST <= len(term.args) <= MOST:
         return term
+    if (together := _summed_once(term)) is not None:
+        return collected(together)
     best: tuple[int, frozenset[Term]] = (SAVED, frozenset())
     parts = [frozenset(f for f in factors(a) if not isinstance(f, Number)) for a in term.args]
     for one, other in combinations(parts, 2):
@@ -46,3 +50,30 @@ def collected(term: Term) -> Term:
     order = [f for f in factors(inside[0]) if f in shared]
     whole = mul(*order, add(*(mul(*(f for f in factors(a) if f not in shared)) for a in inside)))
     return collected(add(*(a for a in term.args if a not in inside), whole))
+
+
+def _summed_once(term: Add) -> Term | None:
+    """``Σ_k a·r[k] + Σ_j b[j]·r[j]`` as ``Σ_k (a + b[k])·r[k]``, for two addends that sum a product with a common factor."""
+    parts = [_apart(a) for a in term.args]
+    for (p, one), (q, other) in combinations(enumerate(parts), 2):
+        if one is None or other is None or one[0] is not other[0] or len(one[1].indices) != len(other[1].indices):
+            continue
+        mine, theirs = one[1], other[1]
+        for order in permutations(mine.indices):
+            if any(i.size is not j.size for i, j in zip(order, theirs.indices)):
+                continue
+            body = substitute(theirs.body, {j: i_poly(i) for i, j in zip(order, theirs.indices)})
+            common = [f for f in factors(mine.body) if f in factors(body) and not isinstance(f, Number)]
+            if any(not f.free.isdisjoint(order) for f in common):
+                rest = add(*(mul(*(f for f in factors(b) if f not in common)) for b in (mine.body, body)))
+                whole = mul(one[0], reduction("sum", mine.indices, mul(rest, *common)))
+                return add(*(whole if k == p else a for k, a in enumerate(term.args) if k != q))
+    return None
+
+
+def _apart(t: Term) -> tuple[Term, Over] | None:
+    """What stands before a sum of products of few axes, and the sum."""
+    sums = [f for f in factors(t) if isinstance(f, Over) and f.kind == "sum" and isinstance(f.body, Mul)]
+    if len(sums) != 1 or len(sums[0].indices) > AXES:
+        return None
+    return mul(*(f for f in factors(t) if f is not sums[0])), sums[0]

@@ -31,7 +31,7 @@ def names(program: Program) -> dict[str, str]:
     nameless = [d for d in program.definitions if not d.variable and not _is_gradient(d.name, program)]
     for d in program.definitions:
         if d.variable and d.variable != d.name:
-            found[d.name] = free.first(d.variable, d.name)
+            found[d.name] = free.first(d.variable)
     for d in nameless:
         if d.name in program.outputs:
             found[d.name] = free.first(*_output(d, program), d.name)

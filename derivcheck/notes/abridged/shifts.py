@@ -9,9 +9,11 @@ from dataclasses import replace
 
 from derivcheck.notation.program.definitions import Definition
 from derivcheck.notation.program.program import Program
-from derivcheck.notation.terms.build import add, coefficient, func, mul
-from derivcheck.notation.terms.nodes import Add, Func, Mul, Number, Over, Ref, Term
+from derivcheck.notation.terms.build import add, coefficient, func, mul, neg
+from derivcheck.notation.terms.nodes import Add, Bracket, Func, Mul, Number, Over, Ref, Term
 from derivcheck.notation.terms.substitute import transform
+from derivcheck.notation.terms.walk import factors
+from derivcheck.notes.abridged.tidied import INFINITY
 
 
 def without_shifts(program: Program) -> Program:
@@ -23,7 +25,10 @@ def without_shifts(program: Program) -> Program:
     >>> print(without_shifts(p).definition("p").term)
     exp(x[n, c])/sum(c: exp(x[n, c]))
     """
-    shifts = {d.name for d in program.definitions if _is_shift(d)}
+    shifts: set[str] = set()
+    for d in program.definitions:
+        if _is_shift(d) or _is_guarded(d, shifts):
+            shifts.add(d.name)
     if not shifts:
         return program
     definitions = tuple(_unshifted(d, shifts) for d in program.definitions)
@@ -33,6 +38,16 @@ def without_shifts(program: Program) -> Program:
 def _is_shift(d: Definition) -> bool:
     """Whether it is a largest or smallest entry that the code has no name for."""
     return not d.variable and d.stop and isinstance(d.term, Over) and d.term.kind in ("max", "min")
+
+
+def _is_guarded(d: Definition, shifts: set[str]) -> bool:
+    """Whether it is one of the shifts where that is a finite number, else 0: without any, infinities come out the same."""
+    parts = factors(d.term)
+    shift = [f for f in parts if isinstance(f, Ref)]
+    if d.variable or not d.stop or len(shift) != 1 or shift[0].name not in shifts:
+        return False
+    asked = {Bracket(">", add(INFINITY, neg(shift[0]))), Bracket(">", add(shift[0], INFINITY))}
+    return all(f is shift[0] or f in asked for f in parts)
 
 
 def _unshifted(d: Definition, shifts: set[str]) -> Definition:

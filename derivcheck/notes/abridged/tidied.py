@@ -10,8 +10,8 @@ from derivcheck.notation.integers.atoms import Floor
 from derivcheck.notation.integers.bounds import nonnegative
 from derivcheck.notation.integers.polynomials import Index, Poly, as_poly, i_poly
 from derivcheck.notation.terms.brackets import opposite
-from derivcheck.notation.terms.build import MINUS_ONE, add, mul, neg
-from derivcheck.notation.terms.nodes import Add, Bracket, Func, Mul, Number, Over, Pow, Term, is_negative
+from derivcheck.notation.terms.build import MINUS_ONE, add, mul, neg, power
+from derivcheck.notation.terms.nodes import Add, Bracket, Func, Mul, Number, Over, Pow, SizeOf, Term, is_negative
 from derivcheck.notation.terms.substitute import reduction, substitute, transform
 from derivcheck.notation.terms.walk import factors, subterms
 
@@ -43,6 +43,8 @@ def _tidy(t: Term) -> Term:
         return found
     if isinstance(t, Add) and any(_minus_sum(a) is not None for a in t.args):
         return add(*(x for a in t.args for x in _spread(a)))
+    if isinstance(t, Pow) and isinstance(t.base, Pow) and isinstance(t.base.base, SizeOf) and t.exponent is MINUS_ONE:
+        return power(t.base.base, neg(t.base.exponent))  # 1/(1/(N − 1)): where it is a number
     if isinstance(t, Mul) and (rest := [a for a in t.args if not _said_by_root(a, t)]) != list(t.args):
         return mul(*rest)
     if isinstance(t, Mul):
