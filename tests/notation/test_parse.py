@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from derivcheck.derivation.sweep import adjoint
 from derivcheck.errors import NotationError
 from derivcheck.notation.integers.atoms import entry, extreme
 from derivcheck.notation.integers.polynomials import Index, Poly, as_poly, i_poly, size
@@ -184,6 +185,26 @@ def test_reading_means_what_it_says() -> None:
 
 
 @pytest.mark.parametrize(
+    "text",
+    [
+        "y := x*sum(k < K: 1)",
+        "y := x*sum(k < K: 1) + sum(j < J: x)",
+        "y := x*sum(k < K: k + 1)",
+        "y[m < M] := x*sum(k < K: 1)",
+    ],
+)
+def test_a_size_that_stands_in_terms_alone_is_printed_and_read(text: str) -> None:
+    p = parse_program(text, {"x": ""})
+    sizes = {"K": 3, "J": 2, "M": 2}
+    for one in (p, adjoint(p)):
+        again = parse_program(str(one))
+        assert str(again) == str(one)
+        data = {a.name: np.full([q.at(sizes) for q in a.dims], 2.0) for a in one.arguments}
+        for name, value in evaluate(again, data, sizes).items():
+            np.testing.assert_array_equal(value, evaluate(one, data, sizes)[name])
+
+
+@pytest.mark.parametrize(
     ("text", "value"),
     [
         ("-2^2", -4),
@@ -308,6 +329,8 @@ def test_dims() -> None:
         ("y[n] := x[n < 3]", None, "found '<' in a position"),
         ("y[n] := x[n/2]", {"x": "N"}, "found 'n/2' as a position"),
         ("y[n] := x[n]\noutput q", None, "output 'q' is not defined"),
+        ("size x\ninput x[N]\ny[n] := x[n]", None, "x is declared as a size and is a tensor"),
+        ("size K[N]\ny := K", None, "found 'size' before a name, expected 'input', 'output', 'size'"),
         ("give y\ny := 3", None, "expected 'input', 'output'"),
         ("input x[N] complex\ny[n] := x[n]", None, "found kind 'complex'"),
         ("input x[N]\ny[n] := x[n]", {"x": "M"}, "x is declared with dimensions N, but dims gives M"),

@@ -10,6 +10,7 @@ import pytest
 
 from derivcheck.errors import NotationError
 from derivcheck.notation.text.parse import parse_program
+from derivcheck.notes.pages import breaks
 from derivcheck.notes.writing import sides
 from derivcheck.notes.writing import writer as writing
 from derivcheck.notes.writing.ink import Latex, Unicode
@@ -148,6 +149,17 @@ def test_rows_that_break_within_brackets_read_back(page: str) -> None:
                     cut += 1
                     assert noticed(line, line.text.replace(mark, "", 1)), line.text
     assert cut > 2
+
+
+@pytest.mark.parametrize("page", ["index, LaTeX", "scalar", "matrix"])
+def test_rows_of_a_narrow_page_read_back(page: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(breaks, "MOST", 20.0)
+    cut = 0
+    for s in corpus.noted():
+        for line in lines(s, page):
+            assert not line.wrong(), s.name
+            cut += line.text.count(r"\cdot") + line.text.count(r"igl(")
+    assert cut > 5
 
 
 def test_a_norm_is_read_and_a_wrong_one_caught() -> None:

@@ -20,7 +20,8 @@ Dims = Mapping[str, tuple[Poly, ...]]
 def program_text(arguments: Sequence[Input], definitions: Sequence[Definition], outputs: Sequence[str]) -> str:
     """A Program as index text, a definition a line.
 
-    An index whose size its places do not tell is printed with it where it is bound: ``y[h < H, e < d] := x[h*d + e]``.
+    An index whose size its places do not tell is printed with it where it is bound: ``y[h < H, e < d] := x[h*d + e]``; a size
+    that stands in terms alone is declared, ``size K``.
     """
     lines = []
     known: dict[str, tuple[Poly, ...]] = {}
@@ -28,6 +29,8 @@ def program_text(arguments: Sequence[Input], definitions: Sequence[Definition], 
         kind = "" if a.kind == "float" else f" {a.kind}" + ("" if a.below is None else f" < {a.below}")
         lines.append(f"input  {a.name}{listed(a.dims)}{kind}")
         known[a.name] = a.dims
+    if alone := _in_terms_alone(arguments, definitions):
+        lines.append(f"size   {', '.join(alone)}")
     later = {d.name for d in definitions}
     for d in definitions:
         later.discard(d.name)
@@ -38,6 +41,16 @@ def program_text(arguments: Sequence[Input], definitions: Sequence[Definition], 
         known[d.name] = d.dims
     lines.append(f"output {', '.join(outputs)}")
     return "\n".join(lines)
+
+
+def _in_terms_alone(arguments: Sequence[Input], definitions: Sequence[Definition]) -> list[str]:
+    """The sizes that no dimension and no index tells: ``K`` in ``x*K``."""
+    ranges = [p for a in arguments for p in (*a.dims, *([a.below] if a.below is not None else []))]
+    ranges += [p for d in definitions for p in d.dims]
+    terms = [t for d in definitions for t in subterms(d.term)]
+    ranges += [i.size for t in terms if isinstance(t, Over) for i in t.indices]
+    told = {s for p in ranges for s in p.sizes()}
+    return sorted({s for t in terms for p in polys(t) for s in p.sizes()} - told)
 
 
 def _bound(known: Dims, own: Dims, term: Over) -> str:

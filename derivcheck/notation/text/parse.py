@@ -11,8 +11,8 @@ A Program is definitions ``name[i, j] := term`` (``=`` will do), one a line or p
 ``[a <= b]`` is 1 where that holds, else 0; ``^`` or ``**`` is a
 power; ``size(n)`` is the size of an index.  Positions may be integer expressions (``x[2*i + u]``, ``x[i // d]``,
 ``E[ids[n], d]``).  An index takes the size of the dimension in which it stands alone; where there is none,
-``i < H`` says it where the index is bound.  ``input x[N, in]``, ``output y`` and ``(no gradient)`` are read as they
-are printed.  What nothing defines is an input.  Outputs are what no other definition uses.
+``i < H`` says it where the index is bound.  ``input x[N, in]``, ``size K`` (which no dimension tells), ``output y`` and
+``(no gradient)`` are read as they are printed.  What nothing defines is an input.  Outputs are what no other definition uses.
 
 >>> p = parse_program("y[n,o] := sum(i: x[n,i]*W[o,i])", {"x": "N in", "W": "out in"})
 >>> print(p)
@@ -112,14 +112,18 @@ def parse_program(
         statements = spelt_out(text, statements, {**{n: len(a.dims) for n, a in declared.items()}, **said})
     defines = [s for s in statements if isinstance(s, Define)]
     outputs: list[str] = []
+    sizes: set[str] = set()
     for s in statements:
         if isinstance(s, Declare):
-            _declare(text, s, declared, outputs)
+            _declare(text, s, declared, outputs, sizes)
+    if twice := sorted(sizes & {*declared, *(d.name for d in defines)}):
+        raise NotationError(f"{twice[0]} is declared as a size and is a tensor; expected one of them")
     if not defines and not outputs:
         raise NotationError(f"the text defines nothing; expected lines such as 'y[n] := x[n]^2', found {text.strip()[:80]!r}")
     closed = closed or any(isinstance(s, Declare) and s.word == "input" for s in statements)
     own = {d.name for d in defines} & offered.keys()
     resolver = Resolver(text, [a for a in declared.values() if a.name not in own], closed)
+    resolver.sizes |= sizes
     resolver.definitions(defines)
     resolver.expect({n: offered[n].dims for n in own})
     resolver.settle()
@@ -140,13 +144,17 @@ def parse_program(
     return Program(arguments, definitions, tuple(outputs), dropped_conditions(dropped, definitions), dropped=dropped)
 
 
-def _declare(text: str, s: Declare, declared: dict[str, Input], outputs: list[str]) -> None:
-    """Take an ``input`` or ``output`` line; what ``dims=`` says of the same name must agree."""
+def _declare(text: str, s: Declare, declared: dict[str, Input], outputs: list[str], alone: set[str]) -> None:
+    """Take an ``input``, ``output`` or ``size`` line; what ``dims=`` says of the same name must agree."""
     if s.word == "output":
         outputs.extend(s.names)
         return
+    if s.word == "size" and not s.sizes and not s.kind and s.below is None:
+        alone.update(s.names)
+        return
     if s.word != "input" or len(s.names) != 1:
-        raise complaint(text, s.span, f"found {s.word!r} before a name, expected 'input', 'output' or 'name[indices] := term'")
+        expected = "'input', 'output', 'size' or 'name[indices] := term'"
+        raise complaint(text, s.span, f"found {s.word!r} before a name, expected {expected}")
     if s.kind not in ("", "float", "int", "bool"):
         raise complaint(text, s.span, f"found kind {s.kind!r}, expected float, int or bool")
     sizes = tuple(size_expression(x.value if isinstance(x, Item) else x, text) for x in s.sizes)

@@ -19,7 +19,8 @@ _BRACKET = re.compile(r"\\(?:left|right|[bB]ig[lr])\\?\S|\\(?:max|min)\(|\\[{}]|
 _OPENS = {"(": ")", "[": "]", "|": "|"}
 _CUT = re.compile(r"\\[bB]ig[lr]")
 _WITHIN = (r" [+-] ", r" \\odot ", r" (?:[=<>]|\\(?:ge|le|neq)) ", r"(?<!\\), ")  # from what holds most loosely in a condition
-_STAYS = re.compile(r"(?:[+-]|\\cdot|\\odot|\\bmod|\\mapsto|\\,|\\(?:sum|prod|max|min)\S*|\\operatorname\{arg\S*|.*\\,)$")
+#: What no row breaks beside: a sign, a spacing, what a sum runs over.
+_STAYS = re.compile(r"[-+=<>]|\\(?:cdot|odot|ge|le|neq|bmod|mapsto|sum|prod|max|min|,|operatorname\{arg)|.*(?:,|\\,)$", re.S)
 
 
 def width(text: str) -> float:
@@ -180,11 +181,10 @@ def _parts(text: str, operator: str) -> list[str]:
 
 def _factors(text: str, room: float) -> list[str]:
     """A product cut between two factors, the first row as full as can be."""
+    ends = [m.start() for m in _free(text, " ")]
+    words = [text[a:b].strip() for a, b in zip([0, *ends], [*ends, len(text)])]
     best = 0
-    for m in _free(text, " "):
-        left, right = text[: m.start()], text[m.end() :]
-        if _STAYS.match(left.rpartition(" ")[2]) or _STAYS.match(right.partition(" ")[0]) and not right.startswith(r"\sum"):
-            continue
-        if width(left) <= room and width(left) > room / 4:
-            best = m.start()
+    for left, right, end in zip(words, words[1:], ends):
+        if not _STAYS.match(left) and not _STAYS.match(right) and room / 4 < width(text[:end]) <= room:
+            best = end
     return [text[:best], rf"\cdot {text[best:].strip()}"] if best else []

@@ -33,7 +33,8 @@ def formula_rows(f: Formula) -> list[str]:
                 rows[-1] += f" {chunk}"
     if f.where:
         if visible(rows[-1]) + visible(f.where) > _WIDTH:
-            rows.append(rf"&\quad {f.where.removeprefix(', ')}")
+            rows[-1] += ","
+            rows.append("&" + f.where.removeprefix(", "))
         else:
             rows[-1] += f.where
     if f.note:
