@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -28,14 +28,13 @@ many an edit was offered that makes every gradient right."""
 
 
 def pages(layers: Sequence[Layer]) -> Iterator[Page]:
-    """The pages of layers in their order, by as many processes as there are processors; those first that take longest."""
+    """The pages of layers as they are made, by as many processes as there are processors; those first that take longest."""
     workers = min(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1, len(layers))
     with ProcessPoolExecutor(workers, get_context("spawn"), _alone) as pool:
         by_length = sorted(
             layers, key=lambda layer: layer.language == "python"
         )  # kernels and texts are read anew for each edit
-        made = {layer.name: pool.submit(_page, layer.name) for layer in by_length}
-        yield from (made[layer.name].result() for layer in layers)
+        yield from (made.result() for made in as_completed([pool.submit(_page, layer.name) for layer in by_length]))
 
 
 def _alone() -> None:

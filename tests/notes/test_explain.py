@@ -40,7 +40,7 @@ def test_a_weight_in_english() -> None:
 
 def test_a_weight_in_chinese() -> None:
     text = str(PAGES["linear and mse"].derived().explain("weight", lang="zh"))
-    assert "W[j,k] 通过所有 n 的 ŷ[n,j] 影响 L,所以先把沿途的导数相乘,再对 n 求和:" in text
+    assert "W[j,k] 通过所有 n 的 ŷ[n,j] 影响 L，所以先把沿途的导数相乘，再对 n 求和：" in text
     assert not re.search(r"[a-z]{4,}", text.replace("out", "")), "no English word is left"
 
 

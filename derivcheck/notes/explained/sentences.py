@@ -18,6 +18,7 @@ from derivcheck.notes.writing.steps import Formula, chain, without_upstream
 from derivcheck.notes.writing.writer import TermWriter
 
 NO_BREAK = "\N{NO-BREAK SPACE}"
+HAN = "\u4e00"  # from here on characters that no space stands between
 SHORT = 40  # characters of a slope that is told
 
 
@@ -162,7 +163,8 @@ class Teller:
         if len(parts) < 2:
             return "".join(parts)
         rest = [p.strip() for p in parts[1:]]
-        return self.words["comma"].join([parts[0], *rest[:-1]]) + self.words["and"] + rest[-1]
+        beside = self.words["and"] if rest[-1][0] < HAN else self.words["and"].rstrip()
+        return self.words["comma"].join([parts[0], *rest[:-1]]) + beside + rest[-1]
 
     def said(self, key: str, **parts: str) -> str:
         """The words of that key."""

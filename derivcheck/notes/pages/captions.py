@@ -6,6 +6,7 @@ from derivcheck.errors import InputError
 
 ENGLISH = {
     "title": "Derivation",
+    "titled": "Derivation: {name}",
     "forward": "Forward",
     "gradients": "Gradients by the chain rule",
     "shape": "at {sizes}",
@@ -30,17 +31,18 @@ ENGLISH = {
 }
 CHINESE = {
     "title": "推导",
+    "titled": "推导：{name}",
     "forward": "前向传播",
-    "gradients": "反向传播:链式法则求梯度",
+    "gradients": "反向传播：链式法则求梯度",
     "shape": "当 {sizes} 时",
     "every": "对任意尺寸 {sizes} 成立",
-    "upstream": "{bar} 是上游梯度,即损失对 {name} 的导数。",
-    "bracket": "方括号内的条件成立时取 1,否则取 0。",
+    "upstream": "{bar} 是上游梯度，即损失对 {name} 的导数。",
+    "bracket": "方括号内的条件成立时取 1，否则取 0。",
     "norm": "{norm} 表示对未写出的下标求平方和再开方。",
     "stop": "不传递梯度",
-    "sample": "前向各式针对单个样本,省略样本下标 {index};下文中样本下标写在右上角的括号里。",
+    "sample": "前向各式针对单个样本，省略样本下标 {index}；下文中样本下标写在右上角的括号里。",
     "ones": "粗体 1 表示全 1 向量。",
-    "hadamard": "⊙ 表示逐元素乘积;函数逐元素作用。",
+    "hadamard": "⊙ 表示逐元素乘积；函数逐元素作用。",
     "indexform": "用下标表示",
     "indexforms": "没有矩阵形式的式子用下标表示。",
     "zero": "下标从 0 开始。",

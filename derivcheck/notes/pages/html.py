@@ -43,7 +43,7 @@ def to_html(forward: Program, adjoint: Program, style: Style | None = None, sour
     contents = [(b["id"], b["title"]) for b in shown] + [(id, heading) for id, heading, items in lists if items]
     page: str = _template().render(
         lang=style.lang,
-        title=f"{words['title']}: {name}" if name else words["title"],
+        title=words["titled"].format(name=name) if name else words["title"],
         words=words,
         contents=contents + ([("code", words["code"])] if source else []),
         formulas_style=_formulas_style(),

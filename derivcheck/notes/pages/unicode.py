@@ -44,7 +44,7 @@ def derivation_text(forward: Program, adjoint: Program, style: Style | None = No
     called = symbols(page.forward, page.adjoint).sizes
     sizes = [called.get(s, s) for s in forward.sizes()]
     every = words["every"].format(sizes=f"({', '.join(sizes)})" if len(sizes) > 1 else sizes[0]) if sizes else ""
-    title = back.title + ((", " if style.lang == "en" else ",") + every if every else "")
+    title = back.title + ((", " if style.lang == "en" else "，") + every if every else "")
     parts = [_block(ahead, width), _block(Passage(title, back.formulas, back.sentences), width)]
     for heading, lines in ((words["conditions"], forward.conditions), (words["certificate"], forward.notes)):
         if lines:
