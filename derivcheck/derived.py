@@ -272,7 +272,7 @@ class Derivation(Readings):
     def _fused(self) -> Callable[..., tuple[Any, dict[str, Any]]]:
         """The generated code through a compiler, where that pays: long loops and large attention go without."""
         from derivcheck.codegen.file.load import load  # loaded when asked for
-        from derivcheck.codegen.file.variants import UNROLLED, fused_source, holds_pairs  # loaded when asked for
+        from derivcheck.codegen.file.variants import UNROLLED, fused_source, pairs_held  # loaded when asked for
         from derivcheck.layer.compiled import fuse  # it loads torch
         from derivcheck.layer.lean import unless_banded, unless_long  # it loads torch
 
@@ -280,7 +280,7 @@ class Derivation(Readings):
         if self._loops.light:
             lengths = tuple(self._loops.light.values())
             fused = unless_long(fused, self._compiled_as_it_is, self._written.arguments, lengths, UNROLLED)
-        return self._called(unless_banded(fused, self._compiled_banded) if holds_pairs(self._written) else fused)
+        return self._called(unless_banded(fused, self._compiled_banded) if pairs_held(self._written) is not None else fused)
 
     def _compiled_banded(self) -> Callable[..., tuple[Any, dict[str, Any]]]:
         """The text for large tensors."""
@@ -306,7 +306,7 @@ class Derivation(Readings):
             """The text for what is recorded, and that for large tensors, each when it is met."""
             return load(self._source) if variant == PLAIN else self._compiled_banded()
 
-        return fitting(load(lean_source(self._written, self._written_adjoint, self.wrt)), other)
+        return fitting(load(lean_source(self._written, self._written_adjoint, self.wrt)), other, self._written)
 
     def _called(self, run: Callable[..., tuple[Any, dict[str, Any]]]) -> Callable[..., tuple[Any, dict[str, Any]]]:
         """The generated function, called by the user's names, with the values that inputs default to."""

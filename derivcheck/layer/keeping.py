@@ -12,9 +12,8 @@ from typing import Any, NamedTuple
 
 import torch
 
-from derivcheck.codegen.file.variants import holds_pairs
 from derivcheck.layer.compiled import CompiledHalves, Run, again, fuse, pair
-from derivcheck.layer.lean import BANDED, PLAIN, fits_as, variant
+from derivcheck.layer.lean import BANDED, LEAN, MANY_PAIRS, PLAIN, fits_as, pairs_in, variant
 from derivcheck.layer.signature import Signature, in_own_types, without_autocast
 
 
@@ -41,7 +40,8 @@ def keeping(layer: Signature, fused: bool) -> type[torch.autograd.Function]:
     """The Function; ``fused``: both halves go through ``torch.compile``, or in bands where these hold no pairs of all."""
     count, floats, every = len(layer.program.outputs), layer.floats, len(layer.program.inputs)
     single, others = count == 1, [k for k in range(count) if k not in floats]
-    straight = (not fused or holds_pairs(layer.program)) and not layer.constants and every > 0
+    pairs = pairs_in(layer.program)
+    straight = (not fused or pairs is not None) and not layer.constants and every > 0
     like = next((k for k, n in enumerate(layer.program.inputs) if layer.program.kind(n) == "float"), 0)
     long_way = _LongWay(layer, fused)
     known: dict[tuple[tuple[bool, ...], str], Route] = {}
@@ -57,6 +57,8 @@ def keeping(layer: Signature, fused: bool) -> type[torch.autograd.Function]:
     def forward(ctx: Any, *args: Any) -> Any:
         """The values, and what the backward needs of them."""
         way = variant(args) if straight else PLAIN
+        if pairs is not None and way is LEAN and pairs(args) >= MANY_PAIRS:
+            way = BANDED
         if way is PLAIN or fused and way is not BANDED:
             ctx.route = None
             values = long_way.forward(ctx, args)

@@ -10,8 +10,10 @@ from typing import Any
 import torch
 from torch.autograd import forward_ad
 
+from derivcheck.codegen.file.variants import pairs_held
 from derivcheck.notation.integers.polynomials import Poly
 from derivcheck.notation.program.definitions import Input
+from derivcheck.notation.program.program import Program
 
 Run = Callable[..., Any]
 _PLAIN = (torch.Tensor, torch.nn.Parameter)
@@ -24,6 +26,23 @@ any_autocast: Callable[[], bool] = getattr(torch._C, "_is_any_autocast_enabled",
 PLAIN, LEAN, BANDED = "plain", "lean", "banded"
 DIFFERENT = 4  # lengths of a loop that are compiled
 LARGE = 1 << 18  # numbers in a tensor, from which on tensors of its size leave the cache before they are read again
+MANY_PAIRS = 2 * LARGE  # numbers in a softmax of all pairs
+
+
+def pairs_in(program: Program) -> Callable[[Sequence[Any]], int] | None:
+    """How many numbers attention holds for all pairs of places, from the inputs in order; None for other code."""
+    pairs = pairs_held(program)
+    if pairs is None:
+        return None
+    wanted, dims = pairs, [a.dims for a in program.arguments]
+    names = wanted.sizes()
+
+    def count(given: Sequence[Any]) -> int:
+        """The number; 0 where the shapes do not tell it, or do not fit."""
+        sizes = {str(p): n for ps, t in zip(dims, given) if isinstance(t, torch.Tensor) for p, n in zip(ps, t.shape)}
+        return wanted.at(sizes) if names <= sizes.keys() else 0
+
+    return count
 
 
 def variant(values: Iterable[Any]) -> str:
@@ -65,12 +84,15 @@ def fits_as(way: str, dtype: torch.dtype, ups: tuple[Any, ...]) -> str:
     return PLAIN if any_autocast() and torch.is_autocast_enabled(ups[0].device.type) else way
 
 
-def fitting(lean: Run, others: Callable[[str], Run]) -> Run:
+def fitting(lean: Run, others: Callable[[str], Run], program: Program) -> Run:
     """The generated function: ``lean`` where that may be, else the variant that ``others`` gives."""
+    pairs, inputs = pairs_in(program), program.inputs
 
     def run(**given: Any) -> Any:
         """Called by name, as each is."""
         way = variant(given.values())
+        if pairs is not None and way is LEAN and pairs([given.get(n) for n in inputs]) >= MANY_PAIRS:
+            way = BANDED
         return lean(**given) if way is LEAN else others(way)(**given)
 
     return run

@@ -17,6 +17,7 @@ from derivcheck.codegen.file.bands import banded
 from derivcheck.codegen.file.load import load
 from derivcheck.codegen.file.variants import lean_source
 from derivcheck.layer import lean
+from tests.codegen.grown import Largest
 
 Case = tuple[Callable[..., Any], tuple[tuple[int, ...], ...]]
 
@@ -196,3 +197,22 @@ def test_what_is_between_stays_small(name: str, monkeypatch: pytest.MonkeyPatch)
     with Made(xs[0].nbytes) as made:
         result = d.compile()(**dict(zip(names, xs)), **{d.upstream[0]: up})
     assert result and len(made.seen - {t.untyped_storage().data_ptr() for t in (*xs, up)}) == 2
+
+
+@pytest.mark.parametrize("layer", [False, True])
+def test_many_pairs_of_few_places_go_in_bands(layer: bool) -> None:
+    """Attention over 1,024 places of 8 numbers: its inputs are small, a tensor of all pairs is not."""
+    d = dc.derive(F.scaled_dot_product_attention, **{n: torch.randn(2, 3, 5, 4) for n in ("query", "key", "value")})
+    given = [torch.randn(1, 1, 1024, 8, requires_grad=True) for _ in range(3)]
+    up = torch.randn(1, 1, 1024, 8)
+    wanted = torch.autograd.grad(F.scaled_dot_product_attention(*given), given, up)
+    run = d.compile()
+    with Largest() as seen:
+        if layer:
+            found = torch.autograd.grad(d.to_function().apply(*given), given, up)
+        else:
+            names = ("query", "key", "value")
+            found = tuple(run(**{n: t.detach() for n, t in zip(names, given)}, grad_output=up)[1].values())
+    assert seen.bytes < 4 * 1024 * 1024 / 4
+    for have, want in zip(found, wanted, strict=True):
+        torch.testing.assert_close(have, want, rtol=1e-3, atol=1e-5)

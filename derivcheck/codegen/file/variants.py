@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from derivcheck.codegen.file.loops import Loop
 from derivcheck.codegen.file.source import File
+from derivcheck.notation.integers.bounds import numel
 from derivcheck.notation.integers.polynomials import Poly
 from derivcheck.notation.program.program import Program
 from derivcheck.notation.terms.nodes import Over, Term
@@ -30,19 +31,20 @@ def fused_source(forward: Program, adjoint: Program, wrt: Sequence[str] | None =
     return file.text()
 
 
-def holds_pairs(forward: Program) -> bool:
-    """Whether it has a softmax of products of all pairs, as attention has: in bands these are never held as a whole."""
+def pairs_held(forward: Program) -> Poly | None:
+    """How many numbers a softmax of products of all pairs has, as attention's; None where there is no such.  In bands these are
+    never held as a whole."""
     known = {d.name: d for d in forward.definitions}
     waiting = [d for d in forward.definitions if d.spelling is not None and d.spelling.template.startswith("torch.softmax(")]
     rank = {d.name: len(d.indices) for d in waiting}
     for d in waiting:
         if any(_is_of_pairs(t) for t in subterms(d.term)):
-            return True
+            return numel(i.size for i in d.indices)
         for n in d.term.names:
             if n in known and n not in rank and len(known[n].indices) == rank[d.name]:
                 rank[n] = rank[d.name]
                 waiting.append(known[n])
-    return False
+    return None
 
 
 def _is_of_pairs(t: Term) -> bool:
