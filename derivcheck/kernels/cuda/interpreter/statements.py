@@ -15,7 +15,7 @@ from derivcheck.kernels.cuda.interpreter.assignments import Assignments
 from derivcheck.kernels.cuda.interpreter.scopes import CScope, declared_name, is_const, is_reference, words_of
 from derivcheck.kernels.cuda.source.named import named_construct
 from derivcheck.kernels.cuda.source.syntax import text
-from derivcheck.kernels.cuda.source.types import BOOL, Array, Auto, Pointer, Struct, Type
+from derivcheck.kernels.cuda.source.types import BOOL, Array, Auto, Matrix, Pointer, Quaternion, Struct, Type, Vector
 from derivcheck.kernels.cuda.values.aggregates import binary
 from derivcheck.kernels.cuda.values.arithmetic import negated
 from derivcheck.kernels.cuda.values.memory import Store, type_of
@@ -150,8 +150,17 @@ class Statements(Assignments):
         if any(text(c) == "static" for c in node.children) and not is_const(node):
             return self.at(node, scope, self._kept)
         for d in node.children_by_field_name("declarator"):
-            self.at(d, scope, lambda d=d: self._declare(node, d, scope), declared_name(d))  # type: ignore[misc]
+            self.at(d, scope, lambda d=d: self._declare(node, d, scope), self._named(node, d, scope))  # type: ignore[misc]
         return [], True
+
+    def _named(self, node: Node, declarator: Node, scope: CScope) -> str | None:
+        """The variable that a declaration names; None for a vector or a matrix, of which no component bears its name."""
+        written = node.child_by_field_name("type")
+        try:
+            kind = self.types.read(written, scope) if written is not None else None
+        except Refused:  # said where it is read
+            kind = None
+        return None if isinstance(kind, (Vector, Matrix, Quaternion)) else declared_name(declarator)
 
     def _shared(self) -> tuple[Exits, bool]:
         raise Refused("__shared__ memory", "what other threads write is not read", "Read the function that it is used in.")
