@@ -11,6 +11,7 @@ from examples.gallery import FILES, Layer, Mistake
 
 BETWEEN = "\n\\end{aligned}\n$$\n\n$$\n\\begin{aligned}\n"
 FENCE = {"python": "python", "text": "text", "cuda": "cpp"}
+SECONDS = 120.0  # what is proved does not hang on how busy the machine is
 CALLED = {"python": "torch code", "text": "index text", "cuda": "CUDA source"}
 
 
@@ -150,7 +151,7 @@ def _tests_shapes(node: ast.stmt) -> bool:
 
 def _verdict(layer: Layer) -> str:
     """What is known of the right backward."""
-    proof = layer.prove(layer.right)
+    proof = layer.prove(layer.right, SECONDS)
     if proof.status == "proved":
         first, *rest = str(proof).splitlines()
         told = [line for line in rest if line.startswith(("under", "by these"))]
@@ -182,7 +183,7 @@ def _told(layer: Layer, mistake: Mistake) -> str:
         report = layer.check(backward)
         said, fix = str(report), next((r.fix for r in report if r.fix is not None), None)
     else:
-        proof = layer.prove(backward)
+        proof = layer.prove(backward, SECONDS)
         said, fix = str(proof), proof.fix
     text = "\n".join(line for line in said.splitlines() if not line.lstrip().startswith("next: "))
     return text if fix is None else f"{text}\n\nfix: {replace(fix, alternatives=())}"
