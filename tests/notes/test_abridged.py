@@ -8,6 +8,7 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -187,6 +188,16 @@ LEFT_OUT = {
         lambda r, S: (r @ S * r).sum(),
         {"r": "N D", "S": "D D"},
         "∂L/∂r[n,d] = Σ_e (S[d,e] + S[e,d]) · r[n,e]",
+    ),
+    "a sum of probabilities": (
+        lambda s, t: -(F.softmax(t, 1) * F.log_softmax(s, 1)).sum(1).mean(),
+        {"s": "N M", "t": "N M"},
+        "∂L/∂s[n,m] = 1/N · (exp(s[n,m])/(Σ_{m′} exp(s[n,m′])) - P[n,m])",
+    ),
+    "a number before all addends": (
+        lambda W: ((W.T @ W - torch.eye(W.shape[1], dtype=W.dtype)) ** 2).sum(),
+        {"W": "M D"},
+        "∂L/∂W[m,d] = 4 · Σ_{d′} (Σ_{m′} W[m′,d] · W[m′,d′] - [d = d′]) · W[m,d′]",
     ),
     "the gradient of a term": (_weighted, {"c": "D D", "lam": ""}, "∂L/∂c[d,e] = [d = e] + 2 · lam · c[d,e]"),
 }

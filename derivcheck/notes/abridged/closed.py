@@ -16,6 +16,7 @@ from derivcheck.notation.terms.substitute import inline, substitute, transform
 from derivcheck.notation.terms.walk import factors
 from derivcheck.notes.abridged.collected import collected
 from derivcheck.notes.abridged.length import length
+from derivcheck.notes.abridged.probabilities import probabilities, summed_to_one
 from derivcheck.notes.abridged.reflected import reflected
 from derivcheck.notes.abridged.tidied import tidied
 
@@ -33,7 +34,7 @@ def closed_forms(forward: Program, back: Program, direct: bool = False) -> dict[
     >>> print(closed_forms(f, adjoint(f))["w_bar"])
     2*sum(n: y[n]*x[n])
     """
-    ups = _upstream(forward, back)
+    ups, ones = _upstream(forward, back), probabilities(forward)
     own = [d for d in back.definitions if d.name not in forward.names]
     meanings: dict[str, tuple[tuple[Index, ...], Term]] = {}
     found: dict[str, Term] = {}
@@ -41,7 +42,7 @@ def closed_forms(forward: Program, back: Program, direct: bool = False) -> dict[
         if d.recurrent:
             continue
         term = inline(transform(d.term, lambda t: ONE if isinstance(t, Ref) and t.name in ups else t), meanings)
-        term = tidied(factored(tidied(term)))
+        term = tidied(factored(tidied(summed_to_one(term, ones))))
         if length(term) > 4 * LIMIT:
             continue
         meanings[d.name] = (d.indices, term)
@@ -111,11 +112,13 @@ def without_sums_of_nothing(forward: Program, back: Program, each: bool = False)
     2*grad_output*(x[n] - m)
     """
     means = {d.name: (d, whole) for d in forward.definitions if (whole := is_mean(d)) is not None}
+    ones = probabilities(forward)
     ups = _upstream(forward, back)
     gone: dict[str, tuple[tuple[Index, ...], Term]] = {}
 
     def cleaned(t: Term) -> Term:
-        return collected(_shortest(tidied(factored(inline(without_deviations(t, means), gone)))))
+        t = summed_to_one(without_deviations(t, means), ones)
+        return collected(_shortest(tidied(factored(inline(t, gone)))))
 
     found = []
     read = set(back.outputs)  # what stays: outputs, and what a definition before it reads

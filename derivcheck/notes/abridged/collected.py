@@ -5,11 +5,12 @@ from __future__ import annotations
 from itertools import combinations, permutations
 
 from derivcheck.notation.integers.polynomials import i_poly
-from derivcheck.notation.terms.build import add, mul
+from derivcheck.notation.terms.build import add, coefficient, mul
 from derivcheck.notation.terms.nodes import Add, Mul, Number, Over, Term
 from derivcheck.notation.terms.substitute import reduction, substitute
 from derivcheck.notation.terms.walk import factors
 from derivcheck.notes.abridged.length import length
+from derivcheck.notes.writing.extremes import chosen
 
 LEAST = 2  # addends that are put together
 SAVED = 8  # characters that it must save
@@ -33,6 +34,8 @@ def collected(term: Term) -> Term:
         return term
     if (together := _summed_once(term)) is not None:
         return collected(together)
+    if shared := _numbers_of_all(term):
+        return mul(*shared, collected(add(*(_without(shared, a) for a in term.args))))
     best: tuple[int, frozenset[Term]] = (SAVED, frozenset())
     parts = [frozenset(f for f in factors(a) if not isinstance(f, Number)) for a in term.args]
     for one, other in combinations(parts, 2):
@@ -42,7 +45,7 @@ def collected(term: Term) -> Term:
             best = max(best, ((count - 1) * length(mul(*common)), common), key=lambda found: found[0])
     common = best[1]
     if not common:
-        return term
+        return add(*map(collected, term.args))
     inside = [a for a, p in zip(term.args, parts) if common <= p]
     numbers = {f for a in inside for f in factors(a) if isinstance(f, Number)}
     minus = all(any(isinstance(f, Number) and f.value < 0 for f in factors(a)) for a in inside) and len(numbers) == 1
@@ -50,6 +53,23 @@ def collected(term: Term) -> Term:
     order = [f for f in factors(inside[0]) if f in shared]
     whole = mul(*order, add(*(mul(*(f for f in factors(a) if f not in shared)) for a in inside)))
     return collected(add(*(a for a in term.args if a not in inside), whole))
+
+
+def _numbers_of_all(term: Add) -> list[Term]:
+    """The number and the sizes that all addends are multiplied by, as ``2/N`` in ``2/N·a - 2/N·b``."""
+    if chosen(term) is not None:
+        return []
+    common = set(factors(term.args[0])).intersection(*map(factors, term.args[1:]))
+    sizes = [f for f in factors(term.args[0]) if f in common and not isinstance(f, Number) and not f.names and not f.free]
+    numbers = {abs(coefficient(a)[0]) for a in term.args}
+    return [*(map(Number, numbers - {1}) if len(numbers) == 1 else ()), *sizes]
+
+
+def _without(shared: list[Term], addend: Term) -> Term:
+    """An addend without what stands before all of them."""
+    number, rest = coefficient(addend)
+    sign = number / abs(number) if any(isinstance(f, Number) for f in shared) else number
+    return mul(Number(sign), *(f for f in factors(rest) if f not in shared))
 
 
 def _summed_once(term: Add) -> Term | None:
