@@ -34,8 +34,8 @@ def collected(term: Term) -> Term:
         return term
     if (together := _summed_once(term)) is not None:
         return collected(together)
-    if shared := _numbers_of_all(term):
-        return mul(*shared, collected(add(*(_without(shared, a) for a in term.args))))
+    if before := _numbers_of_all(term):
+        return mul(*before, collected(add(*(_without(before, a) for a in term.args))))
     best: tuple[int, frozenset[Term]] = (SAVED, frozenset())
     parts = [frozenset(f for f in factors(a) if not isinstance(f, Number)) for a in term.args]
     for one, other in combinations(parts, 2):
