@@ -17,7 +17,9 @@ from derivcheck.notation.integers.polynomials import Index, as_poly
 from derivcheck.notation.program.program import Program
 from derivcheck.notation.text.parse import parse_program
 from derivcheck.notation.values.evaluator import evaluate
+from derivcheck.notes.pages.document import blocks
 from derivcheck.notes.pages.matrix import Matrices
+from derivcheck.notes.pages.style import Style
 from derivcheck.notes.symbols.batch import batch_letters
 from derivcheck.notes.symbols.symbols import symbols
 from derivcheck.notes.writing.ink import Latex
@@ -375,3 +377,9 @@ def test_the_reader_can_fail() -> None:
     for wrong in ("A A", r"A \odot B", "A + B", "A^2"):
         with pytest.raises(AssertionError):
             Reader(wrong, {"A": a, "B": b}).whole()
+
+
+def test_a_sum_over_addends_of_products_is_a_sum_of_products() -> None:
+    forward = parse_program("y[d,e] := sum(m, n: (G[d,m]*S[n,m] + T[m,n]*H[m,d])*H[n,e])")
+    lines = [f for b in blocks(Latex, forward, adjoint(forward), Style("matrix")) for f in b.formulas]
+    assert lines[0].line() == r"Y = G S^{\top} H + H^{\top} T H" and not any(f.note for f in lines)

@@ -17,6 +17,9 @@ from derivcheck.notation.integers.polynomials import Index, Poly, Size, as_poly
 from derivcheck.notation.integers.polynomials import size as size_of
 from derivcheck.notation.program.definitions import Definition, Input
 from derivcheck.notation.program.program import Program
+from derivcheck.notation.terms.brackets import bracket
+from derivcheck.notation.terms.nodes import Bracket, Term
+from derivcheck.notation.terms.substitute import rename, transform
 from derivcheck.notation.text.reader import Reader
 from derivcheck.notation.text.resolve import Resolver, SizeLink
 from derivcheck.notation.text.syntax import Application, At, Chain, Name, Num, Piece, changed, children
@@ -210,9 +213,11 @@ class Page:
     def _slopes(self, name: str) -> Pair:
         """``∂through/∂target`` of the one definition, by differences of its own meaning."""
         above, below = name[1:].split("/∂")
-        d = replace(self.forward.definition(above), name="at hand")  # what it reads of itself stays as it is
-        alone = Program(tuple(self.inputs[n] for n in d.term.names | {below}), (d,), (d.name,))
-        given = {a.name: self.pairs[a.name].value.numpy() for a in alone.arguments}
+        d = self.forward.definition(above)  # what it reads of itself stays as it is, and what its brackets select
+        d = replace(d, name="at hand", term=transform(d.term, lambda t: _held(t, below)))
+        inputs = {**self.inputs, HELD: replace(self.inputs[below], name=HELD)}
+        alone = Program(tuple(inputs[n] for n in d.term.names | {below}), (d,), (d.name,))
+        given = {a.name: self.pairs[below if a.name == HELD else a.name].value.numpy() for a in alone.arguments}
         start = np.asarray(given[below], dtype=float)
         columns = []
         h = 1e-5
@@ -229,6 +234,13 @@ class Page:
         shape = np.asarray(self.pairs[above].value).shape
         table = np.stack([np.broadcast_to(c, shape) for c in columns], -1) if columns else np.zeros((*shape, 0))
         return Pair(torch.as_tensor(table.reshape((*shape, *start.shape))))
+
+
+HELD = "held"  # what a slope is taken in, as it stands in brackets: their slope is 0
+
+
+def _held(t: Term, name: str) -> Term:
+    return bracket(t.relation, rename(t.operand, {name: HELD})) if isinstance(t, Bracket) and isinstance(t.operand, Term) else t
 
 
 def fixed(n: Piece, at: Mapping[str, int]) -> Piece:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from derivcheck.notation.integers.polynomials import Index, as_poly
-from derivcheck.notation.terms.build import mul
-from derivcheck.notation.terms.nodes import Mul, Number, Over, Pow, Term
+from derivcheck.notation.terms.build import add, mul
+from derivcheck.notation.terms.nodes import Add, Mul, Number, Over, Pow, Term
+from derivcheck.notation.terms.substitute import summation
 from derivcheck.notation.terms.walk import factors, refs
 from derivcheck.notes.matrices.symbols import FACTOR, TERM, WHOLE, MatrixSymbols, MatrixText
 
@@ -79,7 +80,16 @@ class MatrixSums(MatrixSymbols):
             found = self.matrix(Over("sum", tuple(i for i in t.indices if i is not j), Mul((*rest, inner))), row, column)
             if found is not None:
                 return found
-        return None
+        return self._of_addends(t, row, column)
+
+    def _of_addends(self, t: Over, row: Index | None, column: Index | None) -> MatrixText | None:
+        """``Σ (A + B)·C`` as ``Σ A·C + Σ B·C``, where the addends are summed over different indices as matrices."""
+        parts = factors(t.body)
+        sums = [f for f in parts if isinstance(f, Add)]
+        if len(sums) != 1:
+            return None
+        rest = [f for f in parts if f is not sums[0]]
+        return self.matrix(add(*(summation(t.indices, mul(*rest, a)) for a in sums[0].args)), row, column)
 
     def _side(self, factors: list[Term], row: Index | None, column: Index | None) -> MatrixText | None:
         return self.matrix(mul(*factors), row, column)

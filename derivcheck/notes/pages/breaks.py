@@ -10,24 +10,29 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 MOST = 80.0  # letters that fit into a row
+_WIDE = {r"\quad": 2.0, r"\qquad": 4.0}
 _SMALL = 0.7  # of a letter in an index or an exponent
 _WORD = re.compile(r"\\[A-Za-z]+|\\.|.", re.S)
 _PLAIN = frozenset(
     r"\left \right \mathcal \mathrm \mathit \mathbf \operatorname \text \hat \bar \bigl \bigr \Bigl \Bigr \, { } ^ _".split()
 )
+_NAMES = frozenset(r"\exp \log \sin \cos \tan \sinh \cosh \tanh \arcsin \arccos \arctan \max \min \det \gcd \bmod".split())
+_OPERATORS = frozenset(r"+ - = < > \ge \le \neq \odot \cdot".split())
 _BRACKET = re.compile(r"\\(?:left|right|[bB]ig[lr])\\?\S|\\(?:max|min)\(|\\[{}]|[{}()]")
 _OPENS = {"(": ")", "[": "]", "|": "|"}
 _CUT = re.compile(r"\\[bB]ig[lr]")
 _WITHIN = (r" [+-] ", r" \\odot ", r" (?:[=<>]|\\(?:ge|le|neq)) ", r"(?<!\\), ")  # from what holds most loosely in a condition
-#: What no row breaks beside: a sign, a spacing, what a sum runs over.
-_STAYS = re.compile(r"[-+=<>]|\\(?:cdot|odot|ge|le|neq|bmod|mapsto|sum|prod|max|min|,|operatorname\{arg)|.*(?:,|\\,)$", re.S)
+#: What no row breaks beside: a sign, a spacing; and what no row breaks after: a comma, what a sum runs over.
+_BESIDE = re.compile(r"[-+=<>]|\\(?:cdot|odot|ge|le|neq|bmod|mapsto|,)")
+_BEFORE = re.compile(r".*(?:,|\\,|\\(?:sum|prod|max|min)(?:[_^](?:\w|\\\w+)?)*|\\operatorname_?)$", re.S)
+_BRACES = re.compile(r"\{[^{}]*\}")
 
 
 def width(text: str) -> float:
     r"""About how many letters wide LaTeX is drawn: of a quotient the wider half, of a sum's bounds the wider.
 
     >>> width(r"\frac{a b}{c}"), width(r"\sum_{n=1}^{N} x_n")
-    (2.0, 4.5)
+    (2.0, 4.78)
     """
     return _width(_WORD.findall(text), 0)[0]
 
@@ -57,7 +62,7 @@ def _width(words: list[str], k: int) -> tuple[float, int]:
             total, bounds = total + 2, 2.0
             continue
         elif not word.isspace() and word not in _PLAIN:
-            total += 2 if word in "+-=<>" or word in (r"\ge", r"\le", r"\neq", r"\odot") else 1
+            total += len(word) - 1 if word in _NAMES else 2.4 if word in _OPERATORS else _WIDE.get(word, 1)
         bounds = 0.0
     return total, k
 
@@ -99,7 +104,7 @@ def broken(text: str, lead: str = "") -> list[str]:
     ):
         if len(cut) > 1:
             first, *others = _filled(cut, room)
-            return [*broken(first, lead), *(c for p in others for c in broken(p))]
+            return [*broken(first, lead), *(c for p in others for c in broken(p, r"\qquad"))]
     opened = _without_quotient(text)
     return broken(opened, lead) if opened != text else [text]
 
@@ -120,7 +125,7 @@ def _filled(parts: list[str], room: float) -> list[str]:
     """Neighbours as one where they fit: no more is cut than has to be."""
     out = parts[:1]
     for p in parts[1:]:
-        if width(out[-1]) + width(p) <= (room if len(out) == 1 else MOST):
+        if width(out[-1]) + width(p) <= (room if len(out) == 1 else MOST - _WIDE[r"\qquad"]):
             out[-1] += f" {p}"
         else:
             out.append(p)
@@ -185,6 +190,14 @@ def _factors(text: str, room: float) -> list[str]:
     words = [text[a:b].strip() for a, b in zip([0, *ends], [*ends, len(text)])]
     best = 0
     for left, right, end in zip(words, words[1:], ends):
-        if not _STAYS.match(left) and not _STAYS.match(right) and room / 4 < width(text[:end]) <= room:
+        beside = _BESIDE.match(left) or _BESIDE.match(right) or _BEFORE.match(_without_braces(left))
+        if not beside and room / 4 < width(text[:end]) <= room:
             best = end
     return [text[:best], rf"\cdot {text[best:].strip()}"] if best else []
+
+
+def _without_braces(text: str) -> str:
+    """The text without what stands in braces."""
+    while (rest := _BRACES.sub("", text)) != text:
+        text = rest
+    return text

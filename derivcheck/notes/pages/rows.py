@@ -24,7 +24,7 @@ def formula_rows(f: Formula) -> list[str]:
     rows: list[str] = []
     for k, pieces in enumerate(f.rights):
         lead = (f.left if k == 0 else "") + " &= "
-        chunks = [c for j, p in enumerate(pieces) for c in broken(p, "" if j else lead)]
+        chunks = [c for j, p in enumerate(pieces) for c in broken(p, r"\quad" if j else lead)]
         rows.append(lead + chunks[0])
         for before, chunk in zip(_open_brackets(chunks), chunks[1:]):
             if visible(rows[-1]) + visible(chunk) > _WIDTH:
