@@ -121,6 +121,8 @@ def _matrix(layer: Layer) -> list[str]:
     if "(in indices)" in text:
         return []
     gradients = text.partition("### Gradients by the chain rule")[2].partition("\n### ")[0]
+    if r"\mathbf{1}" not in gradients:  # it stands in the forward's lines, which are not shown here
+        gradients = re.sub(r"^The bold 1 .*\n*", "", gradients, flags=re.MULTILINE)
     return ["## In matrices", gradients] if gradients else []
 
 
