@@ -15,7 +15,8 @@ _ELEMENT = re.compile(r"(.+)(?:_|\^\()([\d,]+|[^\W_]+'*)\)?(\u0302?\u0304*)")
 class Looks:
     """The looks in use, and those whose bearers have elements: ``z_4`` is taken where ``z`` has elements.
 
-    ``letters``: the indices' letters; ``z_n`` is an element too.
+    ``letters``: the indices' letters; ``z_n`` is an element too.  ``words``: what an argument follows, ``cos(x)``, which is
+    another than ``cos_n``, an element.
 
     >>> looks = Looks()
     >>> looks.take(Symbol("z").looks(), elements=True)
@@ -27,6 +28,7 @@ class Looks:
     def __init__(self, letters: Iterable[str] = ()) -> None:
         self.letters = frozenset(letters)
         self.used: set[str] = set()
+        self.words: set[str] = set()
         self.parts: set[str] = set()  # what the looks in use may be read as elements of
         self.families: set[str] = set()
 
@@ -34,7 +36,14 @@ class Looks:
         """Take them where nothing else looks so, as a whole or as an element; whether they were taken."""
         wanted = set(looks)
         wholes = set(self._wholes(wanted))
-        if wanted & self.used or wholes & self.families or elements and wanted & self.parts:
+        if (
+            wanted & self.used
+            or not elements
+            and wanted & self.words
+            or wholes & self.families
+            or elements
+            and wanted & self.parts
+        ):
             return False
         self.used |= wanted
         self.parts |= wholes

@@ -96,8 +96,8 @@ def symbols(forward: Program, adjoint: Program, style: str = "index") -> Symbols
     """Symbols for a forward Program and its gradient, in the ``index``, ``matrix`` or ``scalar`` style."""
     seen = mentioned(forward, adjoint)
     ranks = {n: len(forward.dims(n)) for n in (*forward.inputs, *(d.name for d in forward.definitions))}
-    of, sizes, indices = _index_style(forward, ranks, seen)
-    looks = _reserved(seen)
+    of, sizes, indices = _index_style(forward, ranks, seen, style)
+    looks = _reserved(seen, style)
     for text in (*map(size_looks, sizes.values()), *(Symbol(i).looks() for i in indices.values())):
         looks.take(text)
     of = _styled(of, style, ranks, looks)
@@ -121,10 +121,10 @@ def symbols(forward: Program, adjoint: Program, style: str = "index") -> Symbols
 
 
 def _index_style(
-    forward: Program, ranks: dict[str, int], seen: Mentioned
+    forward: Program, ranks: dict[str, int], seen: Mentioned, style: str
 ) -> tuple[dict[str, Symbol], dict[str, str], dict[str, str]]:
     """The symbols of tensors, sizes and indices: own letters first, then sizes, a user's own index letters, the rest."""
-    looks = _reserved(seen)
+    looks = _reserved(seen, style)
     hatted = prediction(forward)
     of: dict[str, Symbol] = {}
     own = [n for n in ranks if n != hatted and (len(n) == 1 or n in GREEK)]
@@ -163,14 +163,17 @@ def _numbered(*wishes: str) -> Iterator[str]:
         yield f"{wishes[-1]}_{k}"
 
 
-def _reserved(seen: Mentioned) -> Looks:
-    """Looks in which the signs of scalar functions and operators are taken."""
+def _reserved(seen: Mentioned, style: str) -> Looks:
+    """Looks in which the signs of scalar functions and operators are taken; ``cos[n]`` may stand beside ``cos(x)``."""
     looks = Looks({*(i for i in seen.indices if len(i) == 1), "j", "k"})
     looks.used |= {*_OPERATORS}
     for name in seen.functions:
         row = functions().get(name)
         sign = look(row.latex if row else name)
-        looks.used |= {re.split(r"[_^(]", sign)[0], {"pi": "π"}.get(name, name)}
+        signs = {re.split(r"[_^(]", sign)[0], {"pi": "π"}.get(name, name)}
+        words = {w for w in signs if len(w) > 1 and style != "matrix"}  # whole matrices have no indices to be told apart by
+        looks.words |= words
+        looks.used |= signs - words
     return looks
 
 
