@@ -71,7 +71,7 @@ def source(
     >>> print([line.strip() for line in text.splitlines() if "x**2" in line][0])
     y = x**2  # (N,)
     """
-    forward, adjoint, made_up = in_words(forward, adjoint)
+    forward, adjoint, made_up = in_words(*pinned(forward, adjoint))  # with its sizes as it runs, which that is kept for
     file = File(forward, adjoint, name, values or {}, wrt, made_up)
     file.readable = True
     return file.text()

@@ -202,13 +202,7 @@ class Poly:
         return Poly, (self.terms,)
 
     def __add__(self, other: PolyLike) -> Poly:
-        right = as_poly(other)
-        if not self.terms or not right.terms:
-            return self if self.terms else right
-        sums = dict(self.terms)
-        for m, c in right.terms:
-            sums[m] = sums.get(m, 0) + c
-        return Poly((m, c) for m, c in sums.items() if c)
+        return _sum(self, as_poly(other))
 
     __radd__ = __add__
 
@@ -216,10 +210,10 @@ class Poly:
         return Poly._of(tuple((m, -c) for m, c in self.terms))
 
     def __sub__(self, other: PolyLike) -> Poly:
-        return self + (-as_poly(other))
+        return _difference(self, as_poly(other))
 
     def __rsub__(self, other: PolyLike) -> Poly:
-        return as_poly(other) + (-self)
+        return _difference(as_poly(other), self)
 
     def __mul__(self, other: PolyLike) -> Poly:
         """The product, multiplied out."""
@@ -359,6 +353,22 @@ def _order(m: Monomial) -> tuple[int, int, str, tuple[int, ...], tuple[str, ...]
     exponents = tuple(e for _, e in m)
     lengths = tuple(str(a.size) for a, _ in m if isinstance(a, Index))
     return (-int(bool(m)), -sum(exponents), "*".join(a.key for a, _ in m), exponents, lengths)
+
+
+# the same few are added again and again: N - 1 - i
+@lru_cache(maxsize=1 << 13)
+def _sum(left: Poly, right: Poly) -> Poly:
+    if not left.terms or not right.terms:
+        return left if left.terms else right
+    sums = dict(left.terms)
+    for m, c in right.terms:
+        sums[m] = sums.get(m, 0) + c
+    return Poly((m, c) for m, c in sums.items() if c)
+
+
+@lru_cache(maxsize=1 << 13)
+def _difference(left: Poly, right: Poly) -> Poly:
+    return _sum(left, -right)
 
 
 def _times(left: Monomial, right: Monomial) -> Monomial:
