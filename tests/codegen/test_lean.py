@@ -234,3 +234,16 @@ def test_exponentials_of_what_is_scaled_anyway_are_to_the_base_two(f: Callable[[
     (slope,) = torch.autograd.grad(true.sum(), wide)
     torch.testing.assert_close(value.double(), true.detach(), rtol=2e-6, atol=0)
     torch.testing.assert_close(grads["x"].double(), slope, rtol=2e-6, atol=0)
+
+
+def test_a_sum_is_one_of_sums_that_are_there() -> None:
+    """Group norm's bias gradient sums over images and places what is summed over places, in groups, already."""
+    d = dc.derive(lambda x, w, b: torch.group_norm(x, 2, w, b), x=torch.randn(3, 6, 5), w=torch.randn(6), b=torch.randn(6))
+    assert "grad_output.sum" not in lean_source(d.program, d.adjoint, d.wrt)
+    assert "= grad_output.sum((0, 2))" in d.source()
+    x, w, b = (torch.randn(s, dtype=torch.float64, requires_grad=True) for s in ((4, 6, 7), (6,), (6,)))
+    value = torch.group_norm(x, 2, w, b)
+    up = torch.randn_like(value)
+    _, grads = d.compile()(x=x.detach(), w=w.detach(), b=b.detach(), grad_output=up)
+    for found, want in zip(grads.values(), torch.autograd.grad(value, (x, w, b), up), strict=True):
+        torch.testing.assert_close(found, want)

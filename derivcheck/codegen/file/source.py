@@ -188,6 +188,8 @@ class File:
             node = low.spelled(d) if d.spelling is not None else None
             if node is None:
                 node = low.define(d)
+            if self.lean and node.op == "sum" and not node.loops:
+                node = low.graph.of_sums(node)
             if node.kind == "scalar" and d.name in self.outputs:
                 node = low.tensor(node)
             elif node.kind == "scalar":

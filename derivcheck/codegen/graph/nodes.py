@@ -166,6 +166,17 @@ class Graph:
         kept = [p for k, p in enumerate(x.dims) if k not in over]
         return self.node(op, (x,), (over, False), kept, INT if x.kind == BOOL else x.kind)
 
+    def of_sums(self, total: Node) -> Node:
+        """A sum as one of sums over the dimensions behind, where these are there for the same tensor in another shape."""
+        (x,), (over, keep) = total.args, total.params
+        for n in [n for n in self._nodes.values() if n.op == "sum" and not n.loops and not (keep or n.params[1])]:
+            (y,), (inner, _) = n.args, n.params
+            k = len(inner)
+            behind = inner == tuple(range(y.rank - k, y.rank)) and over[-k:] == tuple(range(x.rank - k, x.rank))
+            if behind and k < len(over) and _shaped(y) is _shaped(x) and y.dims[-k:] == x.dims[-k:]:
+                return self.reduce("sum", self.reshape(n, x.dims[:-k]), over[:-k])
+        return total
+
     def reshape(self, x: Node, dims: Sequence[Poly]) -> Node:
         """The same elements in row-major order in another shape."""
         if x.op == "reshape":
@@ -179,6 +190,10 @@ class Graph:
         if x.op == "as_tensor" and x.args[0].kind == NUMBER and dims:
             return self.node("full", x.args, (tuple(dims), x.kind), dims, x.kind)
         return x if tuple(dims) == x.dims else self.node("expand", (x,), (tuple(dims),), dims, x.kind)
+
+
+def _shaped(x: Node) -> Node:
+    return x.args[0] if x.op == "reshape" else x
 
 
 _KEEPS = ("sum", "mean", "amax", "amin")
