@@ -252,6 +252,10 @@ class MatrixLine(LatexLine):
             self.k += 4
             n = self.length()
             return Matrix((n, Length(1)), lambda: np.ones((n.root.value or 0, 1)))
+        if [t.text for t in self.tokens[self.k : self.k + 4]] == [r"\mathbf", "{", "I", "}"]:
+            self.k += 4
+            n = self.length()
+            return Matrix((n, n), lambda: np.eye(n.root.value or 0))
         if self.take(r"\lVert"):
             inner = self.inside(r"\rVert")
             if not self.at("_"):

@@ -179,3 +179,12 @@ def test_a_part_that_says_another_range_is_caught() -> None:
         first, second, *_ = PAGES[page](source("joined", program)).lines
         assert one in first.text and not first.wrong() and not second.wrong()
         assert noticed(first, first.text.replace(one, other)) and noticed(second, second.text.replace("b", "a"))
+
+
+def test_the_identity_and_diagonals_read_back() -> None:
+    text = "y[i,j] := sum(k: W[k,i]*W[k,j]) - [i == j]; z[i,j] := y[i,j] - y[i,i]*[i == j]; u[i,j] := a[i]*[i == j] + z[j,i]"
+    program = parse_program(text, {"W": "K N", "a": "N"})
+    shown = [line for line in PAGES["matrix"](source("identity", program)).lines if r"\mathbf{I}" in line.text]
+    assert len(shown) >= 2 and not any(line.wrong() for line in shown)
+    assert all(noticed(line, line.text.replace(r"\mathbf{I}", r"\mathbf{1} \mathbf{1}^{\top}")) for line in shown)
+    assert "diag" in " ".join(line.text for line in PAGES["matrix"](source("identity", program)).lines)

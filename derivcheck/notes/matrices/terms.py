@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from derivcheck.derivation.cholesky import half_of_diagonal
-from derivcheck.notation.integers.polynomials import Index
+from derivcheck.notation.integers.polynomials import Index, i_poly
 from derivcheck.notation.integers.relations import FLIPPED
+from derivcheck.notation.terms.brackets import bracket
 from derivcheck.notation.terms.build import ONE, ZERO, add, mul, neg
 from derivcheck.notation.terms.nodes import MATRICES, Add, Bracket, Func, Mul, Number, Over, Pow, Ref, Term, is_negative
+from derivcheck.notation.terms.substitute import transform
 from derivcheck.notation.terms.walk import subterms
 from derivcheck.notes.matrices.sums import MatrixSums
 from derivcheck.notes.matrices.symbols import FACTOR, POSTFIX, TERM, WHOLE, MatrixText
@@ -94,6 +96,8 @@ class MatrixTerms(MatrixSums):
 
     def _factors(self, args: list[Term], row: Index | None, column: Index | None) -> MatrixText | None:
         """A product of factors with indices, elementwise."""
+        if row is not None and column is not None and (diagonal := self._diagonal(args, row, column)) is not None:
+            return diagonal
         if len(args) == 1:
             return self._one(args[0], row, column)
         if row is not None and column is not None and (masked := self._masked(args, row, column)) is not None:
@@ -118,6 +122,21 @@ class MatrixTerms(MatrixSums):
                     text = f"{spelled} {text}" if scale_rows else f"{text} {spelled}"
             return MatrixText(text, FACTOR)
         return self._elementwise(args, row, column)
+
+    def _diagonal(self, args: list[Term], row: Index, column: Index) -> MatrixText | None:
+        """The identity, or what stands on the diagonal of a matrix that is 0 elsewhere."""
+        on = bracket("==", i_poly(row) - i_poly(column))
+        rest = [a for a in args if a is not on]
+        if len(rest) == len(args) or row.size is not column.size:
+            return None
+        if not rest:
+            return MatrixText(r"\mathbf{I}")
+        if all(self.free(a) <= {row} for a in rest):
+            along = self._elementwise(rest, row, None)
+            if along is not None:
+                return MatrixText(rf"\operatorname{{diag}}\left({along.text}\right)", WHOLE)
+        inner = self._elementwise([_off_diagonal(a, row, column) for a in rest], row, column)
+        return None if inner is None else MatrixText(rf"\mathbf{{I}} \odot {self._in(inner)}", TERM)
 
     def _masked(self, args: list[Term], row: Index, column: Index) -> MatrixText | None:
         """One triangle of a matrix, or Φ of it: that with half of the diagonal."""
@@ -194,3 +213,13 @@ class MatrixTerms(MatrixSums):
         if t.name == "abs":
             return MatrixText(self.w.magnitude.format(texts[0]), WHOLE)
         return MatrixText(self.w.extreme(t.name, texts) if t.name != "sign" else self.w.function(t.name, texts)[0], WHOLE)
+
+
+def _off_diagonal(t: Term, row: Index, column: Index) -> Term:
+    """A term that is read on the diagonal alone, with ``C[d, e]`` for ``C[d, d]``."""
+
+    def change(t: Term) -> Term:
+        twice = isinstance(t, Ref) and len(t.at) > 1 and t.at[-1] is t.at[-2] and t.at[-1].index in (row, column)
+        return Ref(t.name, (*t.at[:-2], i_poly(row), i_poly(column))) if twice and isinstance(t, Ref) else t
+
+    return transform(t, change)

@@ -67,7 +67,9 @@ def mathml(latex: str, tall: bool = False) -> str:
     The bold 1 is a letter of its own: browsers ignore ``mathvariant`` on a number.  A word is one text: letter by letter,
     ``ab`` would look as the product of a and b.
     """
-    latex = _WORD.sub(lambda m: rf"\text{{{m[1].replace(chr(92), '')}}}", latex.replace(r"\mathbf{1}", "𝟏"))
+    latex = _WORD.sub(
+        lambda m: rf"\text{{{m[1].replace(chr(92), '')}}}", latex.replace(r"\mathbf{1}", "𝟏").replace(r"\mathbf{I}", "𝐈")
+    )
     found: str = convert(latex, display="block" if tall else "inline")  # sums are under- and overset in "block" alone
     return found.replace('display="block"', 'display="inline" displaystyle="true"', 1)
 

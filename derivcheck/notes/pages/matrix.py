@@ -39,6 +39,8 @@ def matrix_blocks(ink: type[TermWriter], table: Symbols, page: Shown, style: Sty
     texts = " ".join(f.line() for f in (*ahead, *back))
     if r"\mathbf{1}" in texts:
         said.append(words["ones"])
+    if r"\mathbf{I}" in texts:
+        said.append(words["identity"])
     if r"\odot" in texts or "circ" in texts:
         said.append(words["hadamard"])
     said += table.of_upstream(words["upstream"], lambda name: m.w.formula.format(m.symbol(name)))
