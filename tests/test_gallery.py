@@ -47,7 +47,7 @@ def holds(layer: Layer) -> None:
     """A right backward passes, and is proved where that is known."""
     if layer.file is None:
         report = layer.check(layer.right)
-        assert report.passed and [r.name for r in report] == list(layer.gradients_of), str(report)
+        assert report.passed and {r.name for r in report} >= {*layer.gradients_of}, str(report)
     proof = layer.prove(layer.right)
     assert proof.status == ("undecided" if layer.name in UNPROVED else "proved"), str(proof)
 

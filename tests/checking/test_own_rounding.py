@@ -217,3 +217,15 @@ def test_what_is_a_little_more_than_rounding_is_no_rounding() -> None:
         return {"x": found["x"], "w": found["w"] * (1 + 3 * row.sensitivity)}
 
     assert dc.check(lambda x, w: F.linear(x, w), data, off, dtype=torch.bfloat16)["w"].verdict == "wrong"
+
+
+def test_index_text_is_bounded_by_its_own_rounding() -> None:
+    """What is left of a whole less a part has rounded as the whole does: so it is with text as with code."""
+    forward, dims = "y[n] := sum(m: [m <= n]*x[m])", {"x": "N"}
+    data = {"x": torch.randn(6, dtype=torch.float64, generator=torch.Generator().manual_seed(0))}
+    whole_less_part = "x_bar[m < N] := sum(n: grad_output[n]) - sum(n: [n {} m]*grad_output[n])"
+    report = dc.check(dc.derive(forward, dims=dims), data, whole_less_part.format("<"))
+    assert report.passed, str(report)
+    assert not dc.check(dc.derive(forward, dims=dims), data, whole_less_part.format("<=")).passed
+    off = whole_less_part.format("<") + "*(1 + 1/10^12)"
+    assert not dc.check(dc.derive(forward, dims=dims), data, off).passed
