@@ -77,9 +77,9 @@ class Claims:
         s, backward = self.s, self.backward
         if isinstance(backward, (str, Program)):
             program = closed(s, parse_backward(s, backward))
-            d = s.derivation
-            inputs = dict(zip(d.adjoint.outputs, d.wrt))
-            return ClaimedProgram(program, {inputs.get(d.gradient_named(o) or o, o): o for o in program.outputs})
+            own = s.derivation
+            inputs = dict(zip(own.adjoint.outputs, own.wrt))
+            return ClaimedProgram(program, {inputs.get(own.gradient_named(o) or o, o): o for o in program.outputs})
         gradients, returned = _flat(inspect.unwrap(run), tensors, upstream, s.wrt)
         every: dict[str, Any] = {**tensors, **upstream}
 
