@@ -203,7 +203,7 @@ def test_a_proof_has_the_fix() -> None:
     proof = dc.prove(tanh, sign_of_the_slope, dims={"x": "N in", "w": "out in"})
     assert proof.status == "refuted" and proof.fix is not None and proof.fix.status == "proved"
     assert "1 - y**2" in proof.fix.edits[0].new
-    assert str(proof).count(f"line {Path(__file__).name}:{proof.fix.edits[0].line}") == 2  # of each gradient
+    assert str(proof).count(f"{Path(__file__).name}:{proof.fix.edits[0].line}") == 2  # of each gradient
 
 
 def test_no_fix_where_there_is_none() -> None:
