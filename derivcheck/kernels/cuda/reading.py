@@ -119,14 +119,16 @@ class Reading:
     def parameters(self) -> list[Parameter]:
         """The parameters, with their types as this function's template is given."""
         found, types, body = [], self.machine.types, self.f.function.node.child_by_field_name("body")
-        elements = _indexed(body)
+        elements: frozenset[str] | None = None
         for p in self.f.function.parameters:
             declarator, written = p.child_by_field_name("declarator"), p.child_by_field_name("type")
             assert written is not None
             const, name = is_const(p), declared_name(declarator)
             kind = types.declared(types.read(written, self.scope), declarator, self.scope, const)
             writable = not const and (is_reference(declarator) or isinstance(kind, (Pointer, Array)))
-            indexed = isinstance(kind, Array) or isinstance(kind, Pointer) and name in elements
+            if isinstance(kind, Pointer) and elements is None:
+                elements = _indexed(body)
+            indexed = isinstance(kind, Array) or isinstance(kind, Pointer) and name in (elements or ())
             found.append(Parameter(name, kind, writable, indexed))
         return found
 

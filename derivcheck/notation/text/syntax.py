@@ -9,7 +9,7 @@ import operator
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, fields, replace
 from fractions import Fraction
-from functools import lru_cache
+from functools import cache, lru_cache
 from importlib.resources import files
 from typing import Any
 
@@ -375,11 +375,22 @@ def _expected(terminals: Any) -> str:
     return " or ".join(sorted(words)) or "the end of the text"
 
 
+@cache
+def _parts(kind: type[Piece]) -> tuple[str, ...]:
+    """The names of what a kind of node is made of."""
+    return tuple(f.name for f in fields(kind))
+
+
 def children(node: Piece) -> Iterator[Piece]:
     """The nodes directly inside, in reading order."""
-    for f in fields(node):
-        value = getattr(node, f.name)
-        yield from (x for x in (value if isinstance(value, tuple) else (value,)) if isinstance(x, Piece))
+    for name in _parts(type(node)):
+        value = getattr(node, name)
+        if isinstance(value, Piece):
+            yield value
+        elif isinstance(value, tuple):
+            for x in value:
+                if isinstance(x, Piece):
+                    yield x
 
 
 def changed(node: Piece, change: Callable[[Piece], Piece]) -> Piece:

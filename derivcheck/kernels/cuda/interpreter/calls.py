@@ -214,6 +214,8 @@ class Calls(Cooperative):
 
     def own_operator(self, op: str, given: tuple[Value, ...], scope: CScope) -> Value | None:
         """The value of an operator that the source defines."""
+        if all(isinstance(v, CNumber) for v in given):
+            return None
         arguments = [Argument(Unset(), v) if isinstance(v, CRef) and op.endswith("=") else Argument(v) for v in given]
         if not any(isinstance(a.type, (Vector, Matrix, Quaternion, Struct)) for a in arguments):
             return None

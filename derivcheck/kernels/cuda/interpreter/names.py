@@ -76,8 +76,9 @@ class CNames:
             self.memory.written = set()
             found.append(run(n))
             changed.append(self.memory.written)
-        self.memory.written = before.union(*changed)
+        self.memory.written = before
         if any(changed):
+            self.memory.written = before.union(*changed)
             for k, n in enumerate(nodes):
                 others = set[int]().union(*(c for j, c in enumerate(changed) if j != k))
                 for name in _names_in(n) if others else ():

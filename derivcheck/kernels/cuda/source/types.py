@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TypeAlias
 
 
@@ -116,6 +117,7 @@ NUMBERS = {name: kind for kind, names in _NUMBERS.items() for name in names.spli
 _CUDA = {"float": FLOAT, "double": DOUBLE, "int": INT, "uint": UINT}
 
 
+@lru_cache(maxsize=1024)
 def known_type(name: str) -> Type | None:
     """A type by its name: of the language, of glm, of CUDA.
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 from derivcheck.kernels.cuda.source.types import DOUBLE, FLOAT, INT, UINT
 from derivcheck.kernels.cuda.values.values import CNumber, Refused
 
 
+@lru_cache(maxsize=1024)
 def literal(written: str) -> CNumber:
     """The number that a literal stands for.
 
