@@ -376,7 +376,7 @@ def _expected(terminals: Any) -> str:
 
 
 @cache
-def _parts(kind: type[Piece]) -> tuple[str, ...]:
+def _parts(kind: Any) -> tuple[str, ...]:
     """The names of what a kind of node is made of."""
     return tuple(f.name for f in fields(kind))
 
