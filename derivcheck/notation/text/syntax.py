@@ -376,14 +376,15 @@ def _expected(terminals: Any) -> str:
 
 
 @cache
-def _parts(kind: Any) -> tuple[str, ...]:
+def _parts(kind: type) -> tuple[str, ...]:
     """The names of what a kind of node is made of."""
     return tuple(f.name for f in fields(kind))
 
 
 def children(node: Piece) -> Iterator[Piece]:
     """The nodes directly inside, in reading order."""
-    for name in _parts(type(node)):
+    kind: type = type(node)
+    for name in _parts(kind):
         value = getattr(node, name)
         if isinstance(value, Piece):
             yield value
