@@ -208,6 +208,8 @@ class UnicodeLine(Counting):
         self.at()
         for look in self.looks:
             after = self.text[self.k + len(look) : self.k + len(look) + 1]
+            if after == "(" and look in WORDS and self.legend.dims.get(self.looks[look]):  # cos(z) beside cos[t,h]
+                continue
             if self.text.startswith(look, self.k) and not (
                 re.match(r"[^\W⁰-⁹²³¹]", after) or unicodedata.combining(after or " ")
             ):
