@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 import derivcheck as dc
+from derivcheck.derivation.centred import without_deviations
 from derivcheck.derivation.sweep import adjoint
 from derivcheck.errors import InputError, UnsupportedOperation
 from derivcheck.notation.program.program import Program
@@ -24,6 +26,9 @@ from derivcheck.notation.text.parse import parse_program
 from derivcheck.notation.values.evaluator import evaluate
 from derivcheck.notes.abridged import abridge
 from derivcheck.notes.abridged.abridge import forget, shown
+from derivcheck.notes.abridged.closed import closed_forms
+from derivcheck.notes.abridged.collected import collected
+from derivcheck.notes.abridged.probabilities import probabilities, summed_to_one
 from derivcheck.notes.abridged.shifts import without_shifts
 from derivcheck.notes.pages.document import blocks
 from derivcheck.notes.pages.style import DETAILS, Style
@@ -218,11 +223,34 @@ def test_a_value_that_is_given_again_is_counted_from_one() -> None:
 
 
 def test_what_is_long_with_all_values_written_in_has_no_further_closed_form(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert any("=" in x.split(" = ", 1)[1] for x in lines("linear and mse"))
     asked: list[int] = []
-    monkeypatch.setattr(abridge, "closed_forms", lambda *a, **k: asked.append(1) or {})
-    monkeypatch.setattr(abridge, "LONG", 10)
+
+    def counted(*given: Any, **options: Any) -> Any:
+        asked.append(1)
+        return closed_forms(*given, **options)
+
+    monkeypatch.setattr(abridge, "closed_forms", counted)
+    counts = []
+    for limit in (abridge.LONG, 10):
+        forget()
+        asked.clear()
+        monkeypatch.setattr(abridge, "LONG", limit)
+        lines("swiglu")
+        counts.append(len(asked))
     forget()
-    lines("softmax")
-    forget()
-    assert len(asked) <= 1
+    assert counts == [2, 1]
+
+
+def test_a_letter_that_is_bound_here_and_free_there_is_two_indices() -> None:
+    for text in (
+        "y[i] := sum(i: a[i]*r[i]) + sum(k: b[i,k]*r[k])",
+        "y[i] := sum(k: b[i,k]*r[k]) + sum(i: a[i]*r[i])",
+        "p[i,k] := exp(b[i,k])/sum(k: exp(b[k,k])); y[k] := sum(i: p[i,k])*a[k]",
+        "y[i] := sum(k: b[k,i] - sum(i: b[i,i])/N) + sum(i: a[i]*r[i])",
+    ):
+        program = parse_program(text, {"a": "N", "r": "N", "b": "N N"} if "r[" in text else {"a": "N", "b": "N N"})
+        assert not wrong(program, {"N": 3}), text
+        given, ones = numbers(program, {"N": 3}, 1), probabilities(program)
+        changed = (replace(d, term=collected(summed_to_one(without_deviations(d.term, {}), ones))) for d in program.definitions)
+        meant, found = (evaluate(p, given, {"N": 3}) for p in (program, replace(program, definitions=tuple(changed))))
+        np.testing.assert_allclose(found["y"], meant["y"], err_msg=text)

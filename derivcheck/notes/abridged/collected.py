@@ -79,6 +79,8 @@ def _summed_once(term: Add) -> Term | None:
         if one is None or other is None or one[0] is not other[0] or len(one[1].indices) != len(other[1].indices):
             continue
         mine, theirs = one[1], other[1]
+        if not theirs.free.isdisjoint(mine.indices):  # the letter of the one sum is a free index of the other
+            continue
         for order in permutations(mine.indices):
             if any(i.size is not j.size for i, j in zip(order, theirs.indices)):
                 continue

@@ -23,6 +23,8 @@ def counted_by(d: Definition) -> Index | None:
     whole, above = below[0], mul(*(f for f in parts if not (isinstance(f, Pow) and f.base is below[0])))
     for i in d.indices:
         if len(whole.indices) == 1 and i.size is whole.indices[0].size and i not in whole.free:
+            if not (above.free - {i}).isdisjoint(whole.indices):  # the sum's letter is a free index of what is summed
+                continue
             mine = substitute(above, {i: i_poly(whole.indices[0])})
             if any(True for _ in match(mine, whole.body, {}, frozenset())):
                 return i

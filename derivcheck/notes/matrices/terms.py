@@ -9,7 +9,7 @@ from derivcheck.notation.terms.brackets import bracket
 from derivcheck.notation.terms.build import ONE, ZERO, add, mul, neg
 from derivcheck.notation.terms.nodes import MATRICES, Add, Bracket, Func, Mul, Number, Over, Pow, Ref, Term, is_negative
 from derivcheck.notation.terms.substitute import transform
-from derivcheck.notation.terms.walk import subterms
+from derivcheck.notation.terms.walk import bound_indices, subterms
 from derivcheck.notes.matrices.sums import MatrixSums
 from derivcheck.notes.matrices.symbols import FACTOR, POSTFIX, TERM, WHOLE, MatrixText
 from derivcheck.notes.writing.drawing import PRODUCT, SUM
@@ -135,6 +135,8 @@ class MatrixTerms(MatrixSums):
             along = self._elementwise(rest, row, None)
             if along is not None:
                 return MatrixText(rf"\operatorname{{diag}}\left({along.text}\right)", WHOLE)
+        if any(not bound_indices(a).isdisjoint((row, column)) for a in rest):
+            return None
         inner = self._elementwise([_off_diagonal(a, row, column) for a in rest], row, column)
         return None if inner is None else MatrixText(rf"\mathbf{{I}} \odot {self._in(inner)}", TERM)
 

@@ -15,6 +15,10 @@ from derivcheck.kernels.lines import statements
 from derivcheck.tracing.recording.data import Call, CallSite, tensors_in
 
 
+class _Body(ast.Expr):
+    """What a lambda gives, as a statement of its own."""
+
+
 @lru_cache(maxsize=512)
 def _statements(file: str, stamp: float) -> dict[int, list[ast.stmt]]:
     """The statements on each line of a file, those within others last."""
@@ -33,8 +37,9 @@ def _statements(file: str, stamp: float) -> dict[int, list[ast.stmt]]:
             for line in range(node.lineno, last + 1):
                 lines.setdefault(line, []).append(node)
         elif isinstance(node, ast.Lambda):  # what it gives is not what the statement around it assigns
-            for line in range(node.body.lineno, (node.body.end_lineno or node.body.lineno) + 1):
-                lines.setdefault(line, []).append(ast.copy_location(ast.Expr(node.body), node.body))
+            body = ast.copy_location(_Body(node.body), node.body)
+            for line in range(body.lineno, (body.end_lineno or body.lineno) + 1):
+                lines.setdefault(line, []).append(body)
     return lines
 
 
@@ -49,6 +54,8 @@ def statement(frame: CallSite) -> ast.stmt | None:
     here = _statements(frame.file, stamp).get(frame.line, [])
     if len(here) > 1 and frame.span is not None:  # two in a line: `a = f(x); b = g(x)`
         here = [node for node in here if _holds(node, frame.span)] or here
+    elif frame.span is None:
+        here = [node for node in here if not isinstance(node, _Body)]
     return here[-1] if here else None
 
 
