@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import torch
 
 from derivcheck.layer.compiled import CompiledHalves, Run, again, fuse, pair
-from derivcheck.layer.lean import BANDED, LEAN, MANY_PAIRS, PLAIN, fits_as, pairs_in, variant
+from derivcheck.layer.lean import BANDED, LEAN, MANY_PAIRS, PLAIN, fits_as, pairs_in, unrecorded, variant
 from derivcheck.layer.signature import Signature, in_own_types, without_autocast
 
 
@@ -56,7 +56,7 @@ def keeping(layer: Signature, fused: bool) -> type[torch.autograd.Function]:
 
     def forward(ctx: Any, *args: Any) -> Any:
         """The values, and what the backward needs of them."""
-        way = variant(args) if straight else PLAIN
+        way = unrecorded(args) if straight else PLAIN
         if pairs is not None and way is LEAN and pairs(args) >= MANY_PAIRS:
             way = BANDED
         if way is PLAIN or fused and way is not BANDED:

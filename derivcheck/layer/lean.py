@@ -16,8 +16,7 @@ from derivcheck.notation.program.definitions import Input
 from derivcheck.notation.program.program import Program
 
 Run = Callable[..., Any]
-_PLAIN = (torch.Tensor, torch.nn.Parameter)
-
+_TENSOR, _PARAMETER = torch.Tensor, torch.nn.Parameter
 
 _transforms: Callable[[], bool] = torch._C._are_functorch_transforms_active
 any_autocast: Callable[[], bool] = getattr(torch._C, "_is_any_autocast_enabled", lambda: True)
@@ -48,24 +47,33 @@ def pairs_in(program: Program) -> Callable[[Sequence[Any]], int] | None:
 def variant(values: Iterable[Any]) -> str:
     """Which text may run on these: one that writes into tensors only where all are plain ones of one type, of which nothing is
     recorded."""
-    if torch.compiler.is_compiling() or torch._C._are_functorch_transforms_active() or forward_ad._current_level >= 0:
+    if torch.compiler.is_compiling() or _transforms() or forward_ad._current_level >= 0:
         return PLAIN
-    recorded, dtype, large = torch.is_grad_enabled(), None, False
+    if torch.is_grad_enabled():
+        values = tuple(values)
+        if any(isinstance(t, torch.Tensor) and t.requires_grad for t in values):
+            return PLAIN
+    return unrecorded(values)
+
+
+def unrecorded(values: Iterable[Any]) -> str:
+    """The same, where nothing is recorded and no transformation is on."""
+    dtype, large = None, False
     for t in values:
-        if type(t) not in _PLAIN:
-            if isinstance(t, torch.Tensor):
+        kind = type(t)
+        if kind is not _TENSOR and kind is not _PARAMETER:
+            if isinstance(t, _TENSOR):
                 return PLAIN
             continue
-        if recorded and t.requires_grad:
-            return PLAIN
-        if t.is_floating_point():
-            if dtype is None:
-                dtype = t.dtype
-                if any_autocast() and torch.is_autocast_enabled(t.device.type):
-                    return PLAIN
-            elif t.dtype != dtype:
+        own = t.dtype
+        if own is not dtype:
+            if not own.is_floating_point:
+                continue
+            if dtype is not None or any_autocast() and torch.is_autocast_enabled(t.device.type):
                 return PLAIN
-            large = large or t.numel() >= LARGE and t.device.type == "cpu"
+            dtype = own
+        if t.numel() >= LARGE and t.device.type == "cpu":
+            large = True
     return PLAIN if dtype is None else BANDED if large else LEAN
 
 
@@ -74,7 +82,7 @@ def fits_as(way: str, dtype: torch.dtype, ups: tuple[Any, ...]) -> str:
     if _transforms() or forward_ad._current_level >= 0 or torch.compiler.is_compiling():
         return PLAIN
     for t in ups:
-        if type(t) not in _PLAIN:
+        if type(t) is not _TENSOR and type(t) is not _PARAMETER:
             return PLAIN
         if t.dtype is not dtype:
             if t.is_floating_point():

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
+from derivcheck.codegen.file.handed import handed, within
 from derivcheck.codegen.file.shapes import Sizes
 from derivcheck.codegen.file.source import File, Items, live, nodes_of, read_by
 from derivcheck.codegen.graph.nodes import Node
@@ -57,17 +58,21 @@ def halves(
     again = _again(forward, items, own)
     back = [(name, item) for name, item in items if name not in own or name in again]
     own -= again
-    reads = {n for _, item in back for node in nodes_of(item) for n in read_by(node)}
-    names = [n for name, item in items for n in ([name] if isinstance(item, Node) else item.names()) if n in own & reads]
-    calls = {node: None for _, item in back for node in _within(nodes_of(item)) if node.op == "item"}
+    roots = [node for _, item in back for node in nodes_of(item)]
+    given_away: dict[str, Node | None] = {}
+    for name, item in items:
+        if name in own:
+            given_away.update({name: item} if isinstance(item, Node) else dict.fromkeys(item.names()))
+    on = handed(roots, given_away, {n: forward.dims(n) for n in given_away}, forward.outputs)
+    names = [n for n in given_away if n in on.names]
+    calls = [node for node in within(roots, {*on.known, *on.made}) if node.op == "item" and node not in on.known]
     taken = {*forward.inputs, *own, *(d.name for d in adjoint.definitions)}
     places: dict[Node, str] = {}
-    for node in calls:
-        wish = f"result_{node.params[0]}"
-        while wish in taken:
-            wish += "_"
-        taken.add(wish)
-        places[node] = wish
+    for node, word in [*((c, f"result_{c.params[0]}") for c in calls), *((m, "held") for m in on.made)]:
+        while word in taken:
+            word += "_"
+        taken.add(word)
+        places[node] = word
     saved = (*names, *places.values())
     kinds = {n: forward.kind(n) for n in names} | {n: node.kind for node, n in places.items()}
     dims = {n: forward.dims(n) for n in names} | {n: node.dims for node, n in places.items()}
@@ -82,7 +87,7 @@ def halves(
     second.lean, second.banded = lean, banded
     second.gradient_of = dict(zip(wrt, adjoint.outputs))
     second.inputs = forward.inputs
-    written = second.written(back, places)
+    written = second.written(back, places | {node: second.variables[n] for node, n in on.known.items()})
     return Halves(first.written([*mine, *((n, node) for node, n in places.items())]), written, saved, second.takes)
 
 
@@ -106,18 +111,6 @@ def _again(forward: Program, items: Items, own: set[str]) -> set[str]:
         if name not in own or name in found:
             found |= {n for node in nodes_of(item) for n in read_by(node)} & inner
     return found
-
-
-def _within(roots: Iterable[Node]) -> Iterable[Node]:
-    """The nodes that some roots are made of, with the roots, each once."""
-    seen: dict[Node, None] = {}
-    stack = list(roots)
-    while stack:
-        n = stack.pop()
-        if n not in seen:
-            seen[n] = None
-            stack.extend(n.args)
-    return seen
 
 
 def _shown(arguments: Iterable[Input]) -> set[str]:

@@ -28,6 +28,7 @@ from derivcheck.codegen.graph.write import Writer
 from derivcheck.codegen.lowering.cumulative import product_so_far
 from derivcheck.codegen.lowering.lower import Lowering
 from derivcheck.codegen.rewriting.kept import kept
+from derivcheck.codegen.rewriting.negated import with_negated
 from derivcheck.codegen.rewriting.pinned import pinned
 from derivcheck.codegen.rewriting.rewrite import rewritten
 from derivcheck.codegen.rewriting.unnamed import is_made_up, named, without_echoes
@@ -171,7 +172,9 @@ class File:
         items: Items = []
         mine = {d.name for d in self.forward.definitions}
         unread = self.given_away if self.lean else {d.name for d in self.definitions}  # people read it as they know it
-        definitions = spelled_or_needed(rewritten(self.definitions, self.outputs, unread), self.outputs)
+        definitions = rewritten(self.definitions, self.outputs, unread)
+        gradients = {d.name for d in definitions} - mine
+        definitions = spelled_or_needed(with_negated(definitions, gradients), self.outputs)
         if not self.lean:
             definitions = spelled_or_needed(_recordable(definitions), self.outputs)
         for group in groups(definitions):

@@ -341,6 +341,8 @@ class LeanWriter(LoopingWriter):
                 return f"{self._take(base)}.scatter_add_({n.params[0]}, {self.text(index)}, {self.text(value)})"
         if n.op in ("matmul", "addmm") and not folds(n) and (spare := self._spare(n)):
             return f"torch.{n.op}({', '.join(self.text(a) for a in n.args)}{spare})"
+        if n.op == "matmul" and n.rank == 2 and all(a.rank == 2 and a.kind == FLOAT for a in n.args):
+            return f"torch.mm({', '.join(self.text(a) for a in n.args)})"  # with less around the call
         return None
 
     def _power(self, n: Node, a: Node, e: str) -> str | None:

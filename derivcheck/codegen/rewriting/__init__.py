@@ -5,6 +5,7 @@
 - ``unnamed``: what has no name of the user's, and what repeats another tensor, stands where it is read;
 - ``known``: what torch's own call has computed: ``exp(x − top)/Σ exp(x − top)`` beside a log-softmax is ``exp(logp)``;
 - ``exchanged``: a sum over all that is attended to as one over the columns of what came out;
+- ``negated``: a gradient that is another one with its sign changed;
 - ``pinned``: sizes that hold at one number alone, as that number;
 - ``sparse``: one-hot definitions put in where they are used, so that sums over them pick;
 - ``rewrite``: all of them, in order.
