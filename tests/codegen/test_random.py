@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from derivcheck.codegen.file.bands import banded
 from derivcheck.codegen.file.load import load
 from derivcheck.codegen.file.source import source
-from derivcheck.codegen.file.variants import lean_source
+from derivcheck.codegen.file.variants import fused_source, lean_source
 from derivcheck.derivation.sweep import adjoint
 from derivcheck.errors import UnsupportedOperation
 from derivcheck.notation.program.program import Program
@@ -46,6 +46,10 @@ def both_ways(p: Program, x: dict[str, torch.Tensor], sizes: dict[str, int]) -> 
         lean, lean_grads = load(lean_text)(**{k: v.clone() for k, v in given_.items()})
         for found, wanted in zip((*lean, *lean_grads.values()), (*value, *grads.values()), strict=True):
             same(found, wanted.numpy(), f"written into temporaries\n{p}\n{lean_text}")
+    fused_text = fused_source(p, back)
+    fused, fused_grads = load(fused_text)(**given_)
+    for found, wanted in zip((*fused, *fused_grads.values()), (*value, *grads.values()), strict=True):
+        same(found, wanted.numpy(), f"for a compiler\n{p}\n{fused_text}")
     meant = evaluate(back, {k: v.numpy() for k, v in given_.items()}, sizes)
     forward = evaluate(p, {k: v.numpy() for k, v in x.items()}, sizes)
     for o, v in zip(p.outputs, value, strict=True):

@@ -18,7 +18,7 @@ from torch.utils._pytree import tree_leaves
 from derivcheck.codegen.file.bands import banded
 from derivcheck.codegen.file.load import load
 from derivcheck.codegen.file.source import source
-from derivcheck.codegen.file.variants import lean_source
+from derivcheck.codegen.file.variants import fused_source, lean_source
 from derivcheck.derivation.sweep import adjoint
 from derivcheck.notation.program.program import Program
 from derivcheck.operators.language.row import rows
@@ -54,10 +54,10 @@ def _small_bands(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(banded, "NUMBERS", 7)
 
 
-def held_lean(p: Program, back: Program | None, wrt: list[str], given: dict[str, Any], wanted: Any) -> None:
-    """The code that writes into its temporaries gives the same, and leaves what it was given as it was."""
-    for bands in (False, True):
-        text = lean_source(p, back, wrt, bands)
+def held_others(p: Program, back: Program | None, wrt: list[str], given: dict[str, Any], wanted: Any) -> None:
+    """The code for a compiler, and that which writes into its temporaries, give the same; what is given stays as it was."""
+    others = [lean_source(p, back, wrt), lean_source(p, back, wrt, banded=True)]
+    for text in [*others, fused_source(p, back, wrt)] if back is not None else others:
         before = {n: v.clone() for n, v in given.items()}
         for found, want in zip(tree_leaves(load(text)(**given)), tree_leaves(wanted), strict=True):
             torch.testing.assert_close(
@@ -80,7 +80,7 @@ def run(c: Case, rtol: float, spelled: bool) -> None:
     if back is not None:
         given |= {"grad_output" if len(ups) == 1 else f"grad_output_{k}": u for k, u in enumerate(ups)}
     result = load(text)(**given)
-    held_lean(p, back, wrt, given, result)
+    held_others(p, back, wrt, given, result)
     value, grads = result if back is not None else (result, {})
     values = (value,) if len(c.outputs) == 1 and p.structure == "auto" else value
     for v, o in zip(values, c.outputs, strict=True):

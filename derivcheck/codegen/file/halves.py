@@ -51,7 +51,7 @@ def halves(
     assert back_program is not None
     adjoint = back_program
     whole = File(forward, adjoint, "", {}, wrt)
-    whole.vectors, whole.given_away = fused, forward.outputs
+    whole.fused, whole.given_away = fused, forward.outputs
     whole.lean = True  # nothing is recorded inside a Function; so all variants save the same
     items = whole.lowered()
     own = {d.name for d in forward.definitions}
@@ -80,11 +80,11 @@ def halves(
     mine: Items = live([x for x in items if x[0] in own | again], (*forward.outputs, *names))
     first = _First(replace(forward, outputs=(*forward.outputs, *names), structure="tuple"), None, "", {}, ())
     first.more = tuple(places.values())
-    first.lean, first.banded = lean, banded
+    first.lean, first.banded, first.fused = lean, banded, fused
     given = (*adjoint.arguments, *extra)
     definitions = tuple(d for d in adjoint.definitions if d.name not in own)
     second = _Second(replace(adjoint, arguments=given, definitions=definitions, requires=(), only=()), None, "", {}, ())
-    second.lean, second.banded = lean, banded
+    second.lean, second.banded, second.fused = lean, banded, fused
     second.gradient_of = dict(zip(wrt, adjoint.outputs))
     second.inputs = forward.inputs
     written = second.written(back, places | {node: second.variables[n] for node, n in on.known.items()})

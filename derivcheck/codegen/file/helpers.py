@@ -164,6 +164,11 @@ def _cumsum_exp(weight, inner, outer, dim):
         step *= 2
     return total * torch.exp(top + outer)
 ''',
+    "_stored": '''
+def _stored(x):
+    """x, computed once by a compiler, which else does so again for each number that is made of it."""
+    return x if x.requires_grad else x.as_strided(x.shape, x.stride())
+''',
     "_divide": '''
 def _divide(a, b):
     """a / b as a tensor divides: a zero divisor gives inf or nan."""

@@ -6,6 +6,7 @@ gradient; what both need is computed once.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -24,6 +25,7 @@ from derivcheck.codegen.graph.divisors import bare
 from derivcheck.codegen.graph.lean import LeanWriter
 from derivcheck.codegen.graph.nodes import Node
 from derivcheck.codegen.graph.spell import NodeSpelling
+from derivcheck.codegen.graph.stored import StoringWriter
 from derivcheck.codegen.graph.write import Writer
 from derivcheck.codegen.lowering.cumulative import product_so_far
 from derivcheck.codegen.lowering.lower import Lowering
@@ -88,13 +90,13 @@ class File:
 
     ``readable``: for people, with shapes in comments; ``functional``: without writing into tensors, as vmap needs it;
     ``lean``: writing into all that nobody reads again; ``banded``: lean, and large tensors a band of rows after the other;
-    ``by_place``: what it takes may be given by its place.
+    ``fused``: for a compiler; ``by_place``: what it takes may be given by its place.
     """
 
     functional = False
     lean = False
     banded = False
-    vectors = False
+    fused = False
     readable = False
     by_place = False
     given_away: tuple[str, ...] = ()
@@ -140,12 +142,15 @@ class File:
             if name not in self.variables:
                 self.variables[name] = self.scope.names.new(name)
         spelling = NodeSpelling(self.numbers, self.variables, *self._like(), functional=self.functional, lean=self.lean)
-        writer = (LeanWriter if self.lean else Writer)(spelling, self.scope.names, given)
+        kind = LeanWriter if self.lean else StoringWriter if self.fused else Writer
+        writer = kind(spelling, self.scope.names, given)
         writer.readable = self.readable
         writer.count([n for _, item in items for n in nodes_of(item)])
         if isinstance(writer, LeanWriter):
             parts = [(name, self.variables[name], nodes_of(item), not isinstance(item, Node)) for name, item in items]
             writer.plan(parts, self.kept())
+        elif isinstance(writer, StoringWriter):
+            writer.plan({name: item for name, item in items if isinstance(item, Node)})
         for name, item in items:
             if isinstance(item, Node):
                 writer.named(name, self.variables[name], item)
@@ -168,7 +173,7 @@ class File:
         kinds = {a.name: a.kind for a in self.arguments} | {d.name: d.kind for d in self.definitions}
         below = {a.name: a.below for a in self.arguments if a.below is not None}
         low = Lowering(dims, kinds, self.optional, checked(self.definitions), below)
-        low.vectors, low.to_two = self.vectors, self.lean and not self.vectors
+        low.fused, low.to_two = self.fused, self.lean and not self.fused
         items: Items = []
         mine = {d.name for d in self.forward.definitions}
         unread = self.given_away if self.lean else {d.name for d in self.definitions}  # people read it as they know it
@@ -191,7 +196,7 @@ class File:
             node = low.spelled(d) if d.spelling is not None else None
             if node is None:
                 node = low.define(d)
-            if self.lean and node.op == "sum" and not node.loops:
+            if (self.lean or self.fused) and node.op == "sum" and not node.loops:
                 node = low.graph.of_sums(node)
             if node.kind == "scalar" and d.name in self.outputs:
                 node = low.tensor(node)
@@ -241,7 +246,8 @@ class File:
         std = [i for i in imports if i != "import torch"]
         top = [*sorted(std), *([""] if std else []), "import torch"]
         helpers = "".join("\n\n" + HELPERS[h].strip("\n") + "\n" for h in HELPERS if h in self.scope.used)
-        return "\n".join([*self._module_doc(), "", *top, "", "", text, ""]) + helpers
+        whole = "\n".join([*self._module_doc(), "", *top, "", "", text, ""]) + helpers
+        return whole.replace("math.pi", repr(math.pi)) if self.fused else whole  # to a compiler a global is no constant
 
     def _found(self, arguments: Sequence[Input]) -> Sizes:
         """Where the sizes come from."""

@@ -27,7 +27,7 @@ def lean_source(forward: Program, adjoint: Program | None, wrt: Sequence[str] | 
 def fused_source(forward: Program, adjoint: Program, wrt: Sequence[str] | None = None) -> str:
     """As ``source``, for a compiler: a matrix times a vector as a sum, which it joins with the rest."""
     file = File(forward, adjoint, "derived", {}, wrt)
-    file.vectors = True
+    file.fused = True
     return file.text()
 
 

@@ -245,7 +245,7 @@ def _pair(low: Frame, left: OverNode, right: OverNode, summed: Sequence[Index]) 
             return OverNode(low.graph.node("dot", (left.node, right.node), (), (), FLOAT), ())
         return total(low, low.binary("mul", left, right), pair.inner)
     vector = not (pair.rows and pair.columns)  # one has all the indices: torch's product of many matrices is slow with vectors
-    if left.node.kind != FLOAT or right.node.kind != FLOAT or vector and (pair.batch or low.vectors):
+    if left.node.kind != FLOAT or right.node.kind != FLOAT or vector and (pair.batch or low.fused):
         return total(low, low.binary("mul", left, right), pair.inner)
     order = low.place
 

@@ -47,7 +47,7 @@ class Frame(ABC):
         place: the order of the indices in the definition at hand.
         steps: inside a loop, for a recurrent name the dimension along which it runs.
         held: nodes that a term reads under a name of their own.
-        vectors: whether a matrix times a vector is written as a sum of products, which a compiler joins with the rest.
+        fused: whether it is for a compiler: a matrix times a vector is a sum of products, which it joins with the rest.
         to_two: whether exponentials of what is scaled anyway are to the base 2, which takes torch a third of the time.
         certain: integer tensors whose entries are places inside whatever they are read for.
         hollow: by name the sizes at 0 of which it is no number: means of nothing, and what is made of them.
@@ -80,7 +80,7 @@ class Frame(ABC):
         self.places: list[Place] = []
         self.certain: set[str] = set()
         self.lower: set[str] = set()
-        self.vectors = self.to_two = False
+        self.fused = self.to_two = False
         self.at: str | None = None
 
     @abstractmethod

@@ -79,6 +79,8 @@ def _added(
     """``scatter_add``: one target, and a place in it for each element."""
     if others or len(whole) != 1 or not kept:
         return None
+    if low.fused and len(places) > len(kept) + 1:
+        return None  # a compiler takes the joined dimensions apart again, by a division for each element
     ((a, p),) = whole.items()
     spot = integer(low, p)
     if set(spot.axes) != set(places) or not trusted(low, p, a.size):
