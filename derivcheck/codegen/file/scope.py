@@ -71,7 +71,7 @@ class Scope:
             if name.startswith("_conv"):
                 self.used["_window"] = None
             if name == "_conv_of_batches":
-                self.used["_conv"] = None
+                self.used["_conv"] = self.used["_product"] = None
             return name
         if name in self.variables:
             self.used["builtins"] = None
