@@ -1,4 +1,4 @@
-"""The weight's gradient of a convolution, as products with the windows of some rows at a time where images are large: what autograd gives."""
+"""The weight's gradient of a convolution, over large images some rows at a time: what autograd gives."""
 
 from __future__ import annotations
 
@@ -20,6 +20,8 @@ CASES: dict[str, tuple[Callable[[Tensor, Tensor], Tensor], tuple[int, ...], tupl
     "some rows at a time, and the rest": (lambda x, w: F.conv2d(x, w, padding=(1, 2)), (2, 16, 31, 30), (16, 16, 3, 5)),
     "strides that leave a rest": (lambda x, w: F.conv2d(x, w, stride=(2, 3), padding=1), (25, 8, 29, 42), (24, 8, 3, 3)),
     "dilated": (lambda x, w: F.conv2d(x, w, dilation=(2, 1), padding=(2, 0)), (8, 8, 24, 26), (24, 8, 3, 3)),
+    "of rows": (lambda x, w: F.conv1d(x, w, stride=2, padding=3), (7, 8, 999), (32, 8, 5)),
+    "of one row, a part at a time": (lambda x, w: F.conv1d(x, w, dilation=2), (1, 16, 4100), (16, 16, 5)),
     "transposed": (lambda x, w: F.conv_transpose2d(x, w, stride=2, padding=1), (16, 24, 13, 14), (24, 12, 3, 3)),
 }
 

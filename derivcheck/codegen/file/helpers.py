@@ -43,14 +43,17 @@ def _conv(x, w, sizes, stride, offset, dilation, groups=1):
 ''',
     "_conv_of_batches": '''
 def _conv_of_batches(x, w, sizes, stride, offset, dilation):
-    """As _conv, where the channels are a batch: over large images as products with the windows of some rows at a time, on a processor."""
+    """As _conv, where the channels are a batch: over large images as products with some rows' windows at a time."""
     (c, n, *image), (o, _, *places) = x.shape, w.shape
     size, count = c * math.prod(sizes), math.prod(places)
     room = min(1 << 19, (x.numel() + w.numel()) // 2)  # the windows of a time stay in the cache, and below what is given
     known = x.is_cpu and x.dtype in (torch.float32, torch.float64) and min(offset) >= 0
     small = c < 2 or size == c or count < 128 or size * n * count * o < 1 << 22
-    if not known or small or size * places[1] > room:
+    if not known or small or size * math.prod(places[1:]) > room:
         return _conv(x, w, sizes, stride, offset, dilation)
+    if x.dim() == 3:
+        narrow = _conv_of_batches(x[..., None], w[..., None], (*sizes, 1), (*stride, 1), (*offset, 0), (*dilation, 1))
+        return narrow.squeeze(-1)
     rows = min(places[0], room // (size * places[1]))
     images = min(n, max(1, room // (size * count)))
     seen = [stride[k] * (sizes[k] - 1) + dilation[k] * (places[k] - 1) + 1 for k in (0, 1)]

@@ -232,7 +232,7 @@ def folds(node: Node) -> bool:
 
 
 def convolves_batches(node: Node) -> bool:
-    """Whether it is a weight's gradient, a convolution of images whose channels are the batch."""
+    """Whether it is a weight's gradient, a convolution of images or rows whose channels are the batch."""
     if node.op != "conv" or node.args[0].op != "permute":
         return False
-    return node.args[0].params == ((1, 0, 2, 3),) and node.params[-1] is ONE_SIZE
+    return node.args[0].params in (((1, 0, 2),), ((1, 0, 2, 3),)) and node.params[-1] is ONE_SIZE
