@@ -274,9 +274,12 @@ class Derivation(Readings):
         from derivcheck.codegen.file.load import load  # loaded when asked for
         from derivcheck.codegen.file.variants import UNROLLED, fused_source, pairs_held  # loaded when asked for
         from derivcheck.layer.compiled import fuse  # it loads torch
-        from derivcheck.layer.lean import unless_banded, unless_long  # it loads torch
+        from derivcheck.layer.lean import unless_banded, unless_long, unless_recorded  # it loads torch
 
-        fused = fuse(load(fused_source(self._written, self._written_adjoint, self.wrt)))
+        text, recorded = (fused_source(self._written, self._written_adjoint, self.wrt, recorded) for recorded in (False, True))
+        fused = fuse(load(text))
+        if text != recorded:
+            fused = unless_recorded(fused, lambda: fuse(load(recorded)))
         if self._loops.light:
             lengths = tuple(self._loops.light.values())
             fused = unless_long(fused, self._compiled_as_it_is, self._written.arguments, lengths, UNROLLED)

@@ -14,6 +14,7 @@ from derivcheck.codegen.file.load import load
 from derivcheck.codegen.file.variants import functional_source
 from derivcheck.derivation.sweep import adjoint
 from derivcheck.layer.lean import BANDED, PLAIN
+from derivcheck.layer.opaque import register
 from derivcheck.notation.program.program import Program
 
 Run = Callable[..., Any]
@@ -57,6 +58,7 @@ def again(program: Program, wrt: tuple[str, ...]) -> Run:
 @lru_cache(maxsize=256)
 def fuse(run: Run, backend: Any = "inductor") -> Run:
     """The generated function through ``torch.compile``: one graph, for sizes that may change."""
+    register()
     fused: Run = torch.compile(run, fullgraph=True, dynamic=True, backend=backend)
 
     def call(*args: Any, **given: Any) -> Any:

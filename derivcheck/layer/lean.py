@@ -117,6 +117,17 @@ def unless_banded(fused: Run, banded: Callable[[], Run]) -> Run:
     return run
 
 
+def unless_recorded(fused: Run, other: Callable[[], Run]) -> Run:
+    """The compiled function, where nothing is recorded; the other elsewhere."""
+    made = cache(other)
+
+    def run(**given: Any) -> Any:
+        """Called by name, as each is."""
+        return made()(**given) if variant(given.values()) is PLAIN else fused(**given)
+
+    return run
+
+
 def unless_long(fused: Run, other: Run, arguments: Sequence[Input], lengths: Sequence[Poly], most: int) -> Run:
     """The compiled function for loops of at most so many steps and for a few different lengths, each of which is compiled by
     itself; ``other`` elsewhere."""

@@ -74,6 +74,35 @@ def test_an_image_that_is_no_block_of_memory() -> None:
         torch.testing.assert_close(grads["w"], torch.autograd.grad(value, ws, up[..., ::2])[0], rtol=1e-4, atol=1e-3)
 
 
+def test_through_a_compiler(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is called in the one graph of all sizes, and where something is recorded there are operators that have gradients."""
+    compiled = torch.compile
+    monkeypatch.setattr("torch.compile", lambda run, **how: compiled(run, **{**how, "backend": "aot_eager"}))
+    torch._dynamo.reset()
+    torch._dynamo.utils.counters.clear()
+    d = dc.derive(lambda x, w: F.conv2d(x, w, padding=1).tanh(), x=torch.randn(2, 4, 8, 8), w=torch.randn(3, 4, 3, 3))
+    run, layer = d.compile(fused=True), d.to_function(fused=True)
+    for shape, filters in (((17, 4, 20, 19), 32), ((3, 4, 9, 7), 5)):
+        x, w = torch.randn(shape, dtype=torch.float64), torch.randn(filters, 4, 3, 3, dtype=torch.float64)
+        xs, ws = x.clone().requires_grad_(), w.clone().requires_grad_()
+        up = torch.randn(shape[0], filters, *shape[2:], dtype=torch.float64)
+        want = torch.autograd.grad(F.conv2d(xs, ws, padding=1).tanh(), (xs, ws), up)
+        with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) as seen:
+            _, grads = run(x=x, w=w, grad_output=up)
+        assert "derivcheck::conv_of_batches" in {e.key for e in seen.key_averages()}
+        through = torch.autograd.grad(layer.apply(xs, ws), (xs, ws), up)
+        for found, other, exact in zip(grads.values(), through, want, strict=True):
+            torch.testing.assert_close(found, exact)
+            torch.testing.assert_close(other, exact)
+    assert torch._dynamo.utils.counters["stats"]["unique_graphs"] == 3  # that of both at once, forward, backward
+    xs = torch.randn(2, 4, 6, 5, dtype=torch.float64, requires_grad=True)
+    ws = torch.randn(3, 4, 3, 3, dtype=torch.float64, requires_grad=True)
+    value, grads = run(x=xs, w=ws, grad_output=torch.ones(2, 3, 6, 5, dtype=torch.float64))
+    twice = torch.autograd.grad(grads["w"].square().sum(), xs)[0]
+    want = torch.autograd.grad(F.conv2d(xs, ws, padding=1).tanh().sum(), ws, create_graph=True)
+    torch.testing.assert_close(twice, torch.autograd.grad(want[0].square().sum(), xs)[0])
+
+
 def test_few_or_small_images_are_one_convolution() -> None:
     """Where products of matrices are slower: no product is made, and the source for people is one convolution in any case."""
     d = dc.derive(lambda x, w: F.conv2d(x, w), x=torch.randn(2, 3, 8, 8), w=torch.randn(2, 3, 3, 3))

@@ -90,13 +90,14 @@ class File:
 
     ``readable``: for people, with shapes in comments; ``functional``: without writing into tensors, as vmap needs it;
     ``lean``: writing into all that nobody reads again; ``banded``: lean, and large tensors a band of rows after the other;
-    ``fused``: for a compiler; ``by_place``: what it takes may be given by its place.
+    ``fused``: for a compiler, ``recorded``: of what may be recorded; ``by_place``: what it takes may be given by its place.
     """
 
     functional = False
     lean = False
     banded = False
     fused = False
+    recorded = False
     readable = False
     by_place = False
     given_away: tuple[str, ...] = ()
@@ -141,7 +142,9 @@ class File:
         for name, _ in items:
             if name not in self.variables:
                 self.variables[name] = self.scope.names.new(name)
-        spelling = NodeSpelling(self.numbers, self.variables, *self._like(), functional=self.functional, lean=self.lean)
+        alone = self.fused and not self.recorded
+        convolves = "torch.ops.derivcheck.conv_of_batches" if alone else "_conv_of_batches" if self.lean else "_conv"
+        spelling = NodeSpelling(self.numbers, self.variables, *self._like(), self.functional, convolves)
         kind = LeanWriter if self.lean else StoringWriter if self.fused else Writer
         writer = kind(spelling, self.scope.names, given)
         writer.readable = self.readable

@@ -24,10 +24,11 @@ def lean_source(forward: Program, adjoint: Program | None, wrt: Sequence[str] | 
     return file.text()
 
 
-def fused_source(forward: Program, adjoint: Program, wrt: Sequence[str] | None = None) -> str:
-    """As ``source``, for a compiler: a matrix times a vector as a sum, which it joins with the rest."""
+def fused_source(forward: Program, adjoint: Program, wrt: Sequence[str] | None = None, recorded: bool = False) -> str:
+    """As ``source``, for a compiler: a matrix times a vector as a sum, which it joins with the rest; where it may be
+    ``recorded``, of operators alone that have gradients."""
     file = File(forward, adjoint, "derived", {}, wrt)
-    file.fused = True
+    file.fused, file.recorded = True, recorded
     return file.text()
 
 

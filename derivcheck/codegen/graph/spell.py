@@ -48,12 +48,12 @@ class NodeSpelling:
         names: Mapping[str, str],
         dtype: str,
         device: str,
-        *,
         functional: bool = False,
-        lean: bool = False,
+        conv_of_batches: str = "_conv",
     ) -> None:
-        """``functional``: nothing is written into a tensor, as vmap needs it; ``lean``: for plain tensors alone."""
-        self.lean = lean
+        """``functional``: nothing is written into a tensor, as vmap needs it; ``conv_of_batches``: what computes a weight's
+        gradient of a convolution."""
+        self.conv_of_batches = conv_of_batches
         self.inplace = "" if functional else "_"
         self.numbers, self.names, self.dtype, self.device = numbers, names, dtype, device
         self.filled: dict[Poly, None] = {}
@@ -144,7 +144,7 @@ class NodeSpelling:
         sizes, stride, offset, dilation, groups = p
         options = f"stride={stride}, offset={self.sizes(offset)}, dilation={dilation}"
         options += "" if groups is ONE_SIZE else f", groups={self._p(groups)}"
-        name = "_conv_of_batches" if self.lean and convolves_batches(n) else f"_{n.op}"
+        name = self.conv_of_batches if convolves_batches(n) else f"_{n.op}"
         return f"{self.numbers.use(name)}({arg(0, 0)}, {arg(1, 0)}, {self.sizes(sizes)}, {options})"
 
     _conv = _conv_transpose = _convolved
