@@ -6,17 +6,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from fractions import Fraction
+from functools import lru_cache
 
 from derivcheck.notation.integers.polynomials import Index, Poly, i_poly
 from derivcheck.notation.program.definitions import Definition
 from derivcheck.notation.terms.build import add, mul, power
 from derivcheck.notation.terms.nodes import Add, Bracket, Func, Mul, Number, Over, Pow, Ref, SizeOf, Term
-from derivcheck.notation.terms.substitute import transform
+from derivcheck.notation.terms.substitute import rebuild
 from derivcheck.notation.terms.walk import factors
 
 Binding = dict[Index, Poly]
+_ONE = Fraction(1)
 
 
 def in_own_names(term: Term, definition: Definition) -> Term:
@@ -32,41 +34,52 @@ def in_own_names(term: Term, definition: Definition) -> Term:
     if definition.recurrent or definition.stop or not isinstance(definition.term, (Mul, Pow, Func)):
         return term
     pattern = _powers(definition.term)
-    pattern.pop(None, None)
     if not pattern or (len(pattern) == 1 and isinstance(next(iter(pattern)), (Ref, SizeOf))):
         return term
     number = _number(definition.term)
 
-    def change(t: Term) -> Term:
-        if isinstance(t, (Mul, Pow, Func)):
-            return _replaced(t, pattern, number, definition)
-        return t
+    names, memo = definition.term.names, dict[Term, Term]()
 
-    return transform(term, change)
+    def changed(t: Term) -> Term:
+        """The same bottom up, where the definition can stand at all."""
+        if not names <= t.names:
+            return t
+        found = memo.get(t)
+        if found is None:
+            new = tuple([changed(k) for k in t.children])
+            found = t if new == t.children else rebuild(t, new)
+            if isinstance(found, (Mul, Pow, Func)) and names <= found.names:
+                found = _replaced(found, pattern, number, definition)
+            memo[t] = found
+        return found
+
+    return changed(term)
 
 
-def _powers(term: Term) -> dict[Term | None, Fraction]:
+@lru_cache(maxsize=4096)
+def _powers(term: Term) -> Mapping[Term, Fraction]:
     """A product as base → exponent; factors with symbolic exponents count as bases of exponent 1."""
-    out: dict[Term | None, Fraction] = {}
+    out: dict[Term, Fraction] = {}
     for a in factors(term):
         if isinstance(a, Number):
             continue
         if isinstance(a, Pow) and isinstance(a.exponent, Number):
-            out[a.base] = out.get(a.base, Fraction(0)) + a.exponent.value
+            base, e = a.base, a.exponent.value
         else:
-            out[a] = out.get(a, Fraction(0)) + 1
+            base, e = a, _ONE
+        out[base] = out[base] + e if base in out else e
     return out
 
 
 def _number(term: Term) -> Fraction:
     if isinstance(term, Mul) and isinstance(term.args[0], Number):
         return term.args[0].value
-    return Fraction(1)
+    return _ONE
 
 
-def _replaced(t: Term, pattern: dict[Term | None, Fraction], number: Fraction, d: Definition) -> Term:
+def _replaced(t: Term, pattern: Mapping[Term, Fraction], number: Fraction, d: Definition) -> Term:
     """The product with the body of a definition in it written by its name, as often as it stands there."""
-    bases = [b for b in pattern if b is not None]
+    bases = list(pattern)
     for _ in range(8):  # each turn writes the name once more; a product has few such factors
         have = _powers(t)
         lead = _number(t)
@@ -86,14 +99,14 @@ def _replaced(t: Term, pattern: dict[Term | None, Fraction], number: Fraction, d
             rest[u] = rest[u] - pattern[b] * times
         at = tuple(binding.get(i, i_poly(i)) for i in d.indices)
         own = power(Ref(d.name, at), times)
-        t = mul(Number(lead / number**times), own, *(power(b, e) for b, e in rest.items() if b is not None and e))
+        t = mul(Number(lead / number**times), own, *(power(b, e) for b, e in rest.items() if e))
         if not isinstance(t, (Mul, Pow)):
             return t
     return t
 
 
 def _find(
-    bases: list[Term], pattern: dict[Term | None, Fraction], have: dict[Term | None, Fraction], binding: Binding, d: Definition
+    bases: list[Term], pattern: Mapping[Term, Fraction], have: Mapping[Term, Fraction], binding: Binding, d: Definition
 ) -> tuple[Binding, list[tuple[Term, Term]]] | None:
     """The powers of a product that make up the pattern, and which element of the definition they are."""
     if not bases:
@@ -101,11 +114,12 @@ def _find(
     first = bases[0]
     wanted = pattern[first]
     for candidate, e in have.items():
-        if candidate is None or isinstance(candidate, Ref) and candidate.name == d.name:
+        if type(candidate) is not type(first) or isinstance(candidate, Ref) and candidate.name == d.name:
             continue
-        fits = (abs(e) >= abs(wanted) and (e > 0) == (wanted > 0)) if len(pattern) > 1 else (e / wanted).denominator == 1
-        if not fits:
-            continue
+        if e != wanted:
+            fits = (abs(e) >= abs(wanted) and (e > 0) == (wanted > 0)) if len(pattern) > 1 else (e / wanted).denominator == 1
+            if not fits:
+                continue
         for b in match(first, candidate, dict(binding), frozenset(d.indices)):
             rest = _find(bases[1:], pattern, {k: v for k, v in have.items() if k is not candidate}, b, d)
             if rest is not None:
@@ -117,8 +131,10 @@ def match(pattern: Term, term: Term, binding: Binding, open_: frozenset[Index]) 
     """The bindings of the indices ``open_`` under which ``pattern`` is ``term``, up to names of bound indices."""
     if type(pattern) is not type(term):
         return
-    if not (pattern.free & open_) and pattern is term:
-        yield binding
+    if pattern is term:
+        own = {i: i_poly(i) for i in pattern.free & open_}
+        if all(binding.get(i, p) is p for i, p in own.items()):
+            yield binding | own
         return
     if isinstance(pattern, Ref) and isinstance(term, Ref):
         if pattern.name == term.name and len(pattern.at) == len(term.at):
@@ -194,7 +210,7 @@ def factored(term: Term) -> Term:
     tables = [_powers(a) for a in term.args]
     common: list[tuple[Term, Fraction]] = []
     for base, e in tables[0].items():
-        if base is None or isinstance(base, Add):
+        if isinstance(base, Add):
             continue
         lowest = [t.get(base) for t in tables]
         if all(x is not None and (x > 0) == (e > 0) for x in lowest):
@@ -212,7 +228,7 @@ def factored(term: Term) -> Term:
         rests.append(
             mul(
                 Number((a.value if isinstance(a, Number) else _number(a)) / number),
-                *(power(b, x) for b, x in rest.items() if b is not None and x),
+                *(power(b, x) for b, x in rest.items() if x),
             )
         )
     return mul(Number(number), *(power(b, e) for b, e in common), add(*rests))

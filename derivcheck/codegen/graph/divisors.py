@@ -14,7 +14,7 @@ from derivcheck.notation.integers.polynomials import Atom, Index, Poly, Size, as
 from derivcheck.notation.program.definitions import Definition
 from derivcheck.notation.terms.build import MINUS_ONE
 from derivcheck.notation.terms.nodes import Add, Bracket, Mul, Number, Over, Pow, Ref, SizeOf, Term
-from derivcheck.notation.terms.walk import factors
+from derivcheck.notation.terms.walk import factors, subterms
 
 Scope = tuple[Poly | Bracket, ...]  # the dimensions and the conditions under which a place is computed
 _OTHERS = 16  # what other sizes are taken for; no size is 0 but the one looked at
@@ -28,6 +28,8 @@ def bare(definitions: Sequence[Definition], forward: Collection[str], outputs: C
             nothing, which has a spelling of its own, is NaN; in a gradient it stands for a factor of each element, and of
             no elements there is nothing to divide.
     """
+    if not any(isinstance(t, Pow) and _atoms(t) for d in definitions for t in subterms(d.term)):
+        return frozenset()
     reads: dict[str, list[tuple[str, Scope]]] = {d.name: [] for d in definitions}
     divisors: list[tuple[str, Scope, Atom]] = []
     for d in definitions:

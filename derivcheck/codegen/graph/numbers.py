@@ -62,11 +62,17 @@ class Speller:
 
     def __init__(self, name: Callable[[Atom], str], use: Callable[[str], str], bare: frozenset[Atom] = frozenset()) -> None:
         self.name, self.use, self.bare = name, use, bare
+        self.of_sizes: dict[Poly, Spelled] = {}  # a size keeps its name, an index has it in its loop alone
 
     # -- integers --------------------------------------------------------------------
     def poly(self, p: Poly, level: int = OR) -> str:
         """An integer expression, in parentheses where ``level`` binds tighter."""
-        return _wrap(self._poly(p), level)
+        spelled = self.of_sizes.get(p)
+        if spelled is None:
+            spelled = self._poly(p)
+            if all(isinstance(a, Size) for a in p.atoms()):
+                self.of_sizes[p] = spelled
+        return _wrap(spelled, level)
 
     def _poly(self, p: Poly, real: bool = False) -> Spelled:
         """An integer expression; ``real``: it is used as a number, and a high power is a float."""

@@ -95,6 +95,8 @@ def wrapped(text: str) -> list[str]:
 
 def _addends(text: str) -> list[str]:
     """A sum as its addends, each with its sign in front."""
+    if " + " not in text and " - " not in text:
+        return [text]
     out, start, depth, quoted = [], 0, 0, False
     for k, c in enumerate(text):
         quoted ^= c == '"'
@@ -220,7 +222,7 @@ class Writer:
 
     def _split(self, node: Node) -> None:
         """Give names to parts of a very deep expression, from the inside out: each level of it is a call of ours."""
-        stack = [node]
+        stack = [node] if node not in self.depths else []
         while stack:
             n = stack[-1]
             waiting = [a for a in n.args if a not in self.depths]
@@ -243,6 +245,8 @@ class Writer:
 
     def home(self, node: Node) -> int:
         """The outermost block where the loop indices of the node are known; never out of a branch into its loop."""
+        if len(self.fixed) == 1:
+            return 0
         at = next((k for k, fixed in enumerate(self.fixed) if node.loops <= fixed), len(self.fixed) - 1)
         while at + 1 < len(self.fixed) and self.fixed[at + 1] == self.fixed[at]:
             at += 1

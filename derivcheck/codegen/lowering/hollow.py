@@ -18,9 +18,11 @@ def remember_means(low: Frame, name: str, term: Term) -> None:
     found = frozenset().union(*(low.hollow.get(n, frozenset()) for n in term.names))
     for t in subterms(term):
         if isinstance(t, Mul):
+            below = {f.base.value for f in t.args if isinstance(f, Pow) and isinstance(f.base, SizeOf) and _is_quotient(f)}
+            if not below:
+                continue
             summed = {i.size for f in t.args if isinstance(f, Over) and f.kind == "sum" for i in f.indices}
-            below = {f.base.value for f in t.args if isinstance(f, Pow) and _is_quotient(f) and isinstance(f.base, SizeOf)}
-            if below and {numel(summed)} == below:
+            if {numel(summed)} == below:
                 found |= frozenset(p for p in summed if may_be_empty(p))
     if found:
         low.hollow[name] = found

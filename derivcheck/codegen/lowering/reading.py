@@ -116,6 +116,9 @@ def _read(low: Frame, node: Node, positions: list[Poly]) -> OverNode:
         if known(low, p):
             node = _select(low, node, k, p)
             del positions[k]
+    whole = tuple(i for p, n in zip(positions, node.dims) if (i := p.index) is not None and i.size is n)
+    if len(set(whole)) == len(positions):  # most often: every element as it stands
+        return OverNode(node, whole)
     while (found := joined(low, positions, node.dims)) is not None:
         first, end, place = found
         node = g.reshape(node, [*node.dims[:first], numel(node.dims[first:end]), *node.dims[end:]])

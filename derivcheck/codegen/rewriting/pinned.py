@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import replace
+from typing import Any
 
 from derivcheck.notation.integers.polynomials import Index, Poly, Size
 from derivcheck.notation.program.definitions import Definition, Input
@@ -30,8 +31,8 @@ def pinned(forward: Program, adjoint: Program | None) -> tuple[Program, Program 
     for a, b, found in _RECENT:
         if a is forward and b is adjoint:
             return found
-    memo: dict[int, Definition] = {}  # the gradient's Program has the forward's definitions
-    new = _at_sizes(forward, values, memo), _at_sizes(adjoint, values, memo) if adjoint is not None else None
+    at_sizes = _AtSizes(values)
+    new = at_sizes.program(forward), at_sizes.program(adjoint) if adjoint is not None else None
     _RECENT.append((forward, adjoint, new))
     return new
 
@@ -39,28 +40,37 @@ def pinned(forward: Program, adjoint: Program | None) -> tuple[Program, Program 
 _RECENT: deque[tuple[Program, Program | None, tuple[Program, Program | None]]] = deque(maxlen=4)
 
 
-def _at_sizes(program: Program, values: dict[Size, Poly], memo: dict[int, Definition]) -> Program:
-    """The Program with these numbers for its sizes."""
+class _AtSizes:
+    """Programs with numbers for sizes; definitions and terms that several have are made once."""
 
-    def argument(a: Input) -> Input:
-        dims = tuple(p.substitute(values) for p in a.dims)
-        return replace(a, dims=dims, below=None if a.below is None else a.below.substitute(values))
+    def __init__(self, values: dict[Size, Poly]) -> None:
+        self.values = values
+        self.definitions: dict[int, Definition] = {}
+        self.terms: dict[Any, Any] = {}
 
-    def definition(d: Definition) -> Definition:
-        """One definition, made once for both Programs."""
-        found = memo.get(id(d))
+    def program(self, program: Program) -> Program:
+        """A Program of these."""
+        values, names = self.values, {s.name for s in self.values}
+        rest = (r for r in program.requires if not (r.left.sizes() | r.right.sizes()) <= names)
+        return replace(
+            program,
+            arguments=tuple(map(self._argument, program.arguments)),
+            definitions=tuple(map(self._definition, program.definitions)),
+            requires=tuple(replace(r, left=r.left.substitute(values), right=r.right.substitute(values)) for r in rest),
+        )
+
+    def _argument(self, a: Input) -> Input:
+        dims = tuple(p.substitute(self.values) for p in a.dims)
+        return replace(a, dims=dims, below=None if a.below is None else a.below.substitute(self.values))
+
+    def _definition(self, d: Definition) -> Definition:
+        """One definition; the gradient's Program has the forward's."""
+        found = self.definitions.get(id(d))
         if found is None:
-            indices = tuple(Index(i.name, i.size.substitute(values), i.serial) for i in d.indices)
+            indices = tuple(Index(i.name, i.size.substitute(self.values), i.serial) for i in d.indices)
             spelling = d.spelling
             if spelling is not None and spelling.of is not None:
-                spelling = replace(spelling, of=spelling.of.substitute(values))
-            found = memo[id(d)] = replace(d, indices=indices, term=substitute(d.term, values), spelling=spelling)
+                spelling = replace(spelling, of=spelling.of.substitute(self.values))
+            term = substitute(d.term, self.values, self.terms)
+            found = self.definitions[id(d)] = replace(d, indices=indices, term=term, spelling=spelling)
         return found
-
-    rest = (r for r in program.requires if not (r.left.sizes() | r.right.sizes()) <= {s.name for s in values})
-    return replace(
-        program,
-        arguments=tuple(map(argument, program.arguments)),
-        definitions=tuple(map(definition, program.definitions)),
-        requires=tuple(replace(r, left=r.left.substitute(values), right=r.right.substitute(values)) for r in rest),
-    )

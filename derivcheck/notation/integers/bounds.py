@@ -37,6 +37,7 @@ def lower_bound(poly: Poly, least: int = 1) -> Poly | None:
     return bound
 
 
+@lru_cache(maxsize=8192)
 def sloped(poly: Poly, i: Index) -> tuple[Poly, Poly] | None:
     """``(slope, rest)`` with ``poly = slope·i + rest``, both free of ``i``; None where it is not of that form."""
     slope, rest = [], []

@@ -123,6 +123,10 @@ class Size(Atom):
     def _text(self) -> str:
         return self.name
 
+    def substituted(self, values: Mapping[Any, PolyLike]) -> Poly:
+        found = values.get(self)
+        return _alone(self) if found is None else as_poly(found)
+
     def sizes(self) -> frozenset[str]:
         return frozenset((self.name,))
 
@@ -151,10 +155,11 @@ class Index(Atom):
         return self.size.sizes()
 
     def substituted(self, values: Mapping[Any, PolyLike]) -> Poly:
-        if self in values:
-            return as_poly(values[self])
+        found = values.get(self)
+        if found is not None:
+            return as_poly(found)
         length = self.size.substitute(values)
-        return as_poly(self if length is self.size else Index(self.name, length, self.serial))
+        return _alone(self if length is self.size else Index(self.name, length, self.serial))
 
     def nonnegative(self, least: int) -> bool:
         return True
@@ -279,11 +284,11 @@ class Poly:
 
     def substitute(self, values: Mapping[Any, PolyLike]) -> Poly:
         """Replace atoms by integer expressions, also inside entries, quotients and extremes."""
-        if not values or not self.terms:
-            return self
         if self.atom is not None:  # most positions and sizes
             return self.atom.substituted(values)
-        new = {a: a.substituted(values) for a in self.atoms()}
+        if not self._atoms or not values:
+            return self
+        new = {a: a.substituted(values) for a in self._atoms}
         if all(p.atom is a for a, p in new.items()):
             return self
         return sum((math.prod((new[a] ** e for a, e in m), start=as_poly(c)) for m, c in self.terms), as_poly(0))
@@ -388,9 +393,14 @@ def as_poly(value: PolyLike | Atom) -> Poly:
     if isinstance(value, Poly):
         return value
     if isinstance(value, Atom):
-        return Poly(((((value, 1),), 1),))
+        return _alone(value)
     found = _numbers.get(value)
     return Poly((((), int(value)),) if value else ()) if found is None else found
+
+
+@lru_cache(maxsize=1 << 13)
+def _alone(atom: Atom) -> Poly:
+    return Poly._of(((((atom, 1),), 1),))
 
 
 _numbers = {c: Poly((((), c),) if c else ()) for c in range(-16, 65)}  # those that occur all the time, made once
@@ -404,7 +414,7 @@ def size(name: str) -> Poly:
 
 def i_poly(index: Index) -> Poly:
     """The position that is just this index."""
-    return as_poly(index)
+    return _alone(index)
 
 
 def fresh(index: Index, used: Iterable[Index]) -> Index:

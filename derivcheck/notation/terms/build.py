@@ -15,7 +15,7 @@ from fractions import Fraction
 
 from derivcheck.notation.integers.polynomials import Atom, Index, PolyLike, as_poly
 from derivcheck.notation.terms.dropped import drop
-from derivcheck.notation.terms.nodes import Add, Bracket, Func, Mul, Number, Pow, Rational, Ref, SizeOf, Term, is_negative
+from derivcheck.notation.terms.nodes import Add, Bracket, Func, Mul, Number, Over, Pow, Rational, Ref, SizeOf, Term, is_negative
 
 
 def number(value: Rational | float) -> Number:
@@ -40,13 +40,14 @@ def ref(name: str, *at: PolyLike | Index) -> Ref:
     return Ref(name, tuple(as_poly(p) for p in at))
 
 
+_ONCE = Fraction(1)
 Key = frozenset[tuple[Term, int]] | frozenset[Term] | Term  # equal for addends that are the same product
 
 
 def add(*args: Term) -> Term:
     """The sum, flat, with numbers added up and equal terms counted."""
-    total = Fraction(0)
-    counts: dict[Key, tuple[Fraction, Term]] = {}
+    total: Rational = 0
+    counts: dict[Key, tuple[Rational, Term]] = {}
     stack = list(reversed(args))
     while stack:
         t = stack.pop()
@@ -63,7 +64,7 @@ def add(*args: Term) -> Term:
             key = key if len(key) == len(rest.args) else frozenset(Counter(rest.args).items())
         before = counts.get(key)
         counts[key] = (c if before is None else before[0] + c, rest if before is None else before[1])
-    out = [mul(Number(c), rest) for c, rest in counts.values() if c]
+    out = [rest if c == 1 and type(rest) in _WHOLE else mul(Number(c), rest) for c, rest in counts.values() if c]
     drop(*(rest for c, rest in counts.values() if not c))
     if total:
         out.append(Number(total))
@@ -75,6 +76,9 @@ def add(*args: Term) -> Term:
     return Add(tuple(out))
 
 
+_WHOLE = frozenset((Ref, Bracket, Func, Over, SizeOf, Add))  # what is a product of itself alone
+
+
 def coefficient(term: Term) -> tuple[Fraction, Term]:
     """``(c, rest)`` with ``term = c·rest`` and no number left in ``rest``'s factors."""
     if isinstance(term, Number):
@@ -82,14 +86,15 @@ def coefficient(term: Term) -> tuple[Fraction, Term]:
     if isinstance(term, Mul) and isinstance(term.args[0], Number):
         rest = term.args[1:]
         return term.args[0].value, rest[0] if len(rest) == 1 else Mul(rest)
-    return Fraction(1), term
+    return _ONCE, term
 
 
 def mul(*args: Term) -> Term:
     """The product, flat, with numbers multiplied and equal bases gathered."""
     total: Fraction | None = None
     powers: dict[Term, Term] = {}
-    stack = list(reversed(args))
+    stack = list(args)
+    stack.reverse()
     while stack:
         t = stack.pop()
         if isinstance(t, Mul):
@@ -108,8 +113,14 @@ def mul(*args: Term) -> Term:
     if total is not None and not total:
         drop(*(b if e is ONE else Pow(b, e) for b, e in powers.items()))
         return ZERO
-    out = [p for p in (b if e is ONE else power(b, e) for b, e in powers.items()) if p is not ONE]
-    if any(isinstance(p, (Number, Mul)) for p in out):
+    out: list[Term] = []
+    flat = True
+    for b, e in powers.items():
+        p = b if e is ONE else power(b, e)
+        if p is not ONE:
+            out.append(p)
+            flat = flat and not isinstance(p, (Number, Mul))
+    if not flat:
         return mul(*out) if total is None else mul(Number(total), *out)
     if total is not None and total != 1:
         out.insert(0, Number(total))

@@ -79,12 +79,18 @@ class Number(Term):
 
     def __new__(cls, value: Rational) -> Number:
         exact = value if type(value) is Fraction else Fraction(value)
+        if exact.denominator == 1 and (small := _whole.get(exact.numerator)) is not None:  # without the hash of a fraction
+            return small
         return cast(Number, _known(cls, exact) or _intern(cls, (exact,), NO_INDICES, NO_NAMES))
 
     def spelled(self, bind: Binder) -> Spelled:
         if self.value < 0:
             return str(self.value), SUM
         return str(self.value), ATOM if self.value.denominator == 1 else PRODUCT
+
+
+_whole: dict[int, Number] = {}
+_whole.update((n, Number(n)) for n in range(-16, 17))
 
 
 class SizeOf(Term):

@@ -102,7 +102,7 @@ def transform(term: Term, change: Callable[[Term], Term]) -> Term:
     """Apply ``change`` bottom up."""
     kids = term.children
     if kids:
-        new = tuple(transform(k, change) for k in kids)
+        new = tuple([transform(k, change) for k in kids])
         if new != kids:
             term = rebuild(term, new)
     return change(term)
@@ -121,8 +121,10 @@ def with_polys(node: Term, change: Callable[[Poly], Poly]) -> Term:
     return node
 
 
-def substitute(term: Term, values: Mapping[Any, PolyLike]) -> Term:
+def substitute(term: Term, values: Mapping[Any, PolyLike], memo: dict[Any, Any] | None = None) -> Term:
     """Replace free indices and sizes by integer expressions; bound indices step aside (no capture).
+
+    ``memo`` is shared by many terms in which the same is replaced.
 
     >>> from derivcheck.notation.integers.polynomials import size
     >>> from derivcheck.notation.terms.build import mul, ref
@@ -134,24 +136,27 @@ def substitute(term: Term, values: Mapping[Any, PolyLike]) -> Term:
     if not values:
         return term
     arriving: frozenset[Index] = NO_INDICES.union(*(as_poly(v).indices for v in values.values()))
-    return _substitute(term, dict(values), arriving, {})
+    return _substitute(term, dict(values), arriving, {} if memo is None else memo)
 
 
-def _substitute(term: Term, values: dict[Any, PolyLike], arriving: frozenset[Index], memo: dict[Term, Term]) -> Term:
-    """The work of :func:`substitute`; ``arriving`` are the indices that bound ones must step aside for."""
-    found = memo.get(term)
+def _substitute(term: Term, values: dict[Any, PolyLike], arriving: frozenset[Index], memo: dict[Any, Any]) -> Term:
+    """The work of :func:`substitute`; ``arriving`` are the indices that bound ones must step aside for.
+
+    ``memo`` holds new terms by old, and by what a reduction changes of its indices the memo of what stands inside.
+    """
+    found: Term | None = memo.get(term)
     if found is not None:
         return found
     new: Term
     if isinstance(term, Ref):
-        new = Ref(term.name, tuple(p.substitute(values) for p in term.at))
+        new = Ref(term.name, tuple([p.substitute(values) for p in term.at]))
     elif isinstance(term, SizeOf):
         new = size_of(term.value.substitute(values))
     elif isinstance(term, Bracket) and isinstance(term.operand, Poly):
         new = bracket(term.relation, term.operand.substitute(values))
     elif isinstance(term, Over):
         inner = dict(values)
-        inner_memo = memo
+        moved: list[tuple[Index, Index]] = []
         bound: list[Index] = []
         for i in term.indices:
             length = i.size.substitute(values)
@@ -160,16 +165,17 @@ def _substitute(term: Term, values: dict[Any, PolyLike], arriving: frozenset[Ind
                 j = fresh(j, [*arriving, *term.body.free, *bound_indices(term.body), *bound])
             bound.append(j)
             if i in inner or j is not i:
-                inner_memo = {}
+                moved.append((i, j))
                 inner.pop(i, None)
                 if j is not i:
                     inner[i] = i_poly(j)
+        inner_memo = memo.setdefault(tuple(moved), {}) if moved else memo
         body = _substitute(term.body, inner, arriving | frozenset(bound), inner_memo)
         at = tuple(p.substitute(values) for p in term.at)
         over = term.kind in ("sum", "prod")
         new = reduction(term.kind, tuple(bound), body) if over else Over(term.kind, tuple(bound), body, at)
-    elif term.children:
-        new = rebuild(term, tuple(_substitute(k, values, arriving, memo) for k in term.children))
+    elif kids := term.children:
+        new = rebuild(term, tuple([_substitute(k, values, arriving, memo) for k in kids]))
     else:
         new = term
     memo[term] = new
@@ -208,6 +214,9 @@ def inline(term: Term, meanings: Mapping[str, tuple[tuple[Index, ...], Term]]) -
 def freshen(term: Term, used: Iterable[Index]) -> Term:
     """Give bound indices that clash with ``used`` other serials."""
     taken = list(used)
+    clashing = {(u.name, u.serial) for u in taken}
+    if not any((i.name, i.serial) in clashing for i in bound_indices(term)):
+        return term
 
     def change(t: Term) -> Term:
         """A reduction whose indices do not clash."""
@@ -216,7 +225,7 @@ def freshen(term: Term, used: Iterable[Index]) -> Term:
         moves: dict[Any, PolyLike] = {}
         bound: list[Index] = []
         for i in t.indices:
-            if any(i.name == u.name and i.serial == u.serial for u in taken):
+            if (i.name, i.serial) in clashing:
                 j = fresh(i, [*taken, *t.body.free, *bound_indices(t.body), *bound])
                 moves[i] = i_poly(j)
                 bound.append(j)
