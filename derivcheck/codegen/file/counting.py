@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from derivcheck.codegen.file.loops import Loop
-from derivcheck.codegen.file.source import File, nodes_of
+from derivcheck.codegen.file.lowered import nodes_of
+from derivcheck.codegen.file.source import File
 from derivcheck.codegen.graph.costs import NOTHING, Cost, cost
 from derivcheck.codegen.graph.nodes import Node
 from derivcheck.notation.integers.polynomials import as_poly

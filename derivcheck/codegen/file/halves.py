@@ -12,8 +12,9 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from derivcheck.codegen.file.handed import handed, within
+from derivcheck.codegen.file.lowered import Items, live, nodes_of, read_by
 from derivcheck.codegen.file.shapes import Sizes
-from derivcheck.codegen.file.source import File, Items, live, nodes_of, read_by
+from derivcheck.codegen.file.source import File
 from derivcheck.codegen.graph.nodes import Node
 from derivcheck.codegen.rewriting.pinned import pinned
 from derivcheck.notation.integers.polynomials import Size

@@ -15,7 +15,7 @@ from derivcheck.codegen.graph.write import Writer
 from derivcheck.codegen.lowering.lower import Lowering
 from derivcheck.errors import UnsupportedOperation
 from derivcheck.notation.integers.bounds import nonnegative
-from derivcheck.notation.integers.polynomials import Atom, Index, Poly, Size, as_poly, i_poly
+from derivcheck.notation.integers.polynomials import Index, Poly, Size, i_poly
 from derivcheck.notation.integers.relations import holds
 from derivcheck.notation.program.definitions import Definition
 from derivcheck.notation.program.recurrence import loop
@@ -142,45 +142,52 @@ def lower_group(low: Lowering, group: Sequence[Definition]) -> Loop:
         own = d.indices[plan.axes[d.name]]
         if own is not index and index in d.indices:
             raise UnsupportedOperation(names, f"the index {index} runs along two dimensions", d.place)
-        terms[d.name] = substitute(d.term, {own: i_poly(index)})
+        terms[d.name] = d.term if own is index else substitute(d.term, {own: i_poly(index)})
         definitions[d.name] = d
     before = low.graph.fixed, low.steps
     low.graph.fixed = low.graph.fixed | {index}
     low.steps = {**low.steps, **{n: (a, index) for n, a in plan.axes.items()}}
     try:
-        body = _branches(low, index, definitions, terms, (), plan.axes)
+        body = _branches(_Steps(low, definitions, plan.axes), index, terms, ())
     finally:
         low.graph.fixed, low.steps = before
     return Loop(index, plan.down, tuple(group), plan.axes, body)
 
 
-def _branches(
-    low: Lowering,
-    k: Index,
-    definitions: Mapping[str, Definition],
-    terms: Mapping[str, Term],
-    known: tuple[tuple[Bracket, bool], ...],
-    axes: Mapping[str, int],
-) -> Branch:
+class _Steps:
+    """The definitions of a loop as one step computes them; each of their terms is lowered once, for all branches."""
+
+    def __init__(self, low: Lowering, definitions: Mapping[str, Definition], axes: Mapping[str, int]) -> None:
+        self.low, self.definitions = low, definitions
+        self.indices = {n: tuple(i for a, i in enumerate(d.indices) if a != axes[n]) for n, d in definitions.items()}
+        self.known: dict[tuple[str, Term], Node] = {}
+
+    def node(self, name: str, term: Term) -> Node:
+        """What computes the term of that definition."""
+        d, indices, found = self.definitions[name], self.indices[name], self.known.get((name, term))
+        if found is None:
+            found = self.known[name, term] = self.low.define_step(d, indices, term)
+        else:
+            self.low.remember(d, indices, term)
+        return found
+
+
+def _branches(steps: _Steps, k: Index, terms: Mapping[str, Term], known: tuple[tuple[Bracket, bool], ...]) -> Branch:
     """Lower one step, a branch for each answer to a condition on the loop index; ``known`` are the answers so far."""
-    condition = next((t for term in terms.values() for t in subterms(term) if _on_index(t, k)), None)
-    if condition is None:
-        steps = []
-        for name, term in terms.items():
-            d = definitions[name]
-            indices = tuple(i for a, i in enumerate(d.indices) if a != axes[name])
-            steps.append((name, low.define_step(d, indices, term)))
-        return Branch(steps)
+    conditions = list(dict.fromkeys(t for term in terms.values() for t in subterms(term) if _on_index(t, k)))
+    if not conditions:
+        return Branch([(name, steps.node(name, term)) for name, term in terms.items()])
+    condition = conditions[0]
     assert isinstance(condition, Bracket)
     made: list[Branch | None] = []
     for answer in (True, False):
         truths = (*known, (condition, answer))
-        decided = _decided(k, truths, [t for term in terms.values() for t in subterms(term) if _on_index(t, k)])
+        decided = _decided(k, truths, conditions)
         if decided is None:
             made.append(None)
             continue
         new = {n: _assume(t, decided) for n, t in terms.items()}
-        made.append(_branches(low, k, definitions, new, truths, axes))
+        made.append(_branches(steps, k, new, truths))
     then, other = made
     if then is None or other is None:
         found = then or other
@@ -190,6 +197,10 @@ def _branches(
 
 
 def _assume(term: Term, decided: Mapping[Term, bool]) -> Term:
+    """The term where these conditions are known."""
+    if not any(t in decided for t in subterms(term)):
+        return term
+
     def change(t: Term) -> Term:
         if t in decided:
             return ONE if decided[t] else ZERO
@@ -224,25 +235,30 @@ def _decided(k: Index, truths: Sequence[tuple[Bracket, bool]], others: Sequence[
             most = max(most, abs(c)) if not m else most
     if len(symbols) > 1 or most > 40:
         return decided
-    cases: list[dict[Term, bool]] = []
+    known = [(*_line(b, k), v) for b, v in truths]
+    asked = [_line(b, k) for b in conditions]
+    cases: list[list[bool]] = []
     for n in range(2 * most + 5):
         for i in range(int(k.size.evaluate(lambda a, n=n: n))):  # type: ignore[misc]
-            truth: dict[Term, bool] = {c: _holds(c, k, i, n) for c in conditions}
-            if all(truth[b] == v for b, v in truths):
-                cases.append(truth)
+            if all(holds(r, u * i + v * n + w) == truth for r, u, v, w, truth in known):
+                cases.append([holds(r, u * i + v * n + w) for r, u, v, w in asked])
     if not cases:
         return None
-    for b in conditions:
-        if len({case[b] for case in cases}) == 1:
-            decided[b] = cases[0][b]
+    for b, answers in zip(conditions, zip(*cases)):
+        if len(set(answers)) == 1:
+            decided[b] = answers[0]
     return decided
 
 
-def _holds(b: Bracket, k: Index, i: int, n: int) -> bool:
+def _line(b: Bracket, k: Index) -> tuple[str, int, int, int]:
+    """What a condition compares with 0: ``u·k + v·N + w``, whatever size N is."""
     assert isinstance(b.operand, Poly)
-
-    def look(a: Atom) -> int:
-        return i if a is k else n
-
-    v = int(b.operand.evaluate(look)) if b.operand is not as_poly(0) else 0
-    return bool(holds(b.relation, v))
+    u = v = w = 0
+    for m, c in b.operand.terms:
+        if not m:
+            w += c
+        elif m[0][0] is k:
+            u += c
+        else:
+            v += c
+    return b.relation, u, v, w

@@ -13,11 +13,11 @@ from dataclasses import replace
 from itertools import count
 from typing import Any
 
-from derivcheck.codegen.file.bands.banded import Banded
 from derivcheck.codegen.file.bands.split import banded, substituted
-from derivcheck.codegen.file.gather import checked, differentiated, spelled_or_needed, together
+from derivcheck.codegen.file.gather import differentiated, spelled_or_needed, together
 from derivcheck.codegen.file.helpers import HELPERS
-from derivcheck.codegen.file.loops import Loop, lower_group
+from derivcheck.codegen.file.loops import Loop
+from derivcheck.codegen.file.lowered import Contents, Items, Manner, live, lowered, nodes_of
 from derivcheck.codegen.file.required import required
 from derivcheck.codegen.file.scope import Scope
 from derivcheck.codegen.file.shapes import Sizes, find_sizes
@@ -27,8 +27,6 @@ from derivcheck.codegen.graph.nodes import Node
 from derivcheck.codegen.graph.spell import NodeSpelling
 from derivcheck.codegen.graph.stored import StoringWriter
 from derivcheck.codegen.graph.write import Writer
-from derivcheck.codegen.lowering.cumulative import product_so_far
-from derivcheck.codegen.lowering.lower import Lowering
 from derivcheck.codegen.rewriting.kept import kept
 from derivcheck.codegen.rewriting.negated import with_negated
 from derivcheck.codegen.rewriting.pinned import pinned
@@ -38,7 +36,6 @@ from derivcheck.codegen.rewriting.words import in_words
 from derivcheck.notation.integers.polynomials import Poly
 from derivcheck.notation.program.definitions import Definition, Input
 from derivcheck.notation.program.program import Program
-from derivcheck.notation.program.recurrence import groups
 
 
 def source(
@@ -74,15 +71,22 @@ def source(
     >>> print([line.strip() for line in text.splitlines() if "x**2" in line][0])
     y = x**2  # (N,)
     """
-    forward, adjoint, made_up = in_words(*pinned(forward, adjoint))  # with its sizes as it runs, which that is kept for
-    file = File(forward, adjoint, name, values or {}, wrt, made_up)
+    file = both_texts(forward, adjoint, name, values or {}, wrt)
     file.readable = True
     return file.text()
 
 
-_SCALED_FIRST = frozenset({"scaled_dot_product_attention"})  # torch scales the queries: scores over no features are 0
+def both_texts(
+    forward: Program, adjoint: Program | None, name: str, values: Mapping[str, Any], wrt: Sequence[str] | None
+) -> File:
+    """The file for the text that people read, or for that which runs: the names in it and what is lowered are those of both."""
+    forward, adjoint, made_up = in_words(*pinned(forward, adjoint))
+    file = File(forward, adjoint, name, values, wrt, made_up)
+    file.shared = True
+    return file
 
-Items = list[tuple[str, Node | Loop | Banded]]
+
+_SCALED_FIRST = frozenset({"scaled_dot_product_attention"})  # torch scales the queries: scores over no features are 0
 
 
 class File:
@@ -90,7 +94,8 @@ class File:
 
     ``readable``: for people, with shapes in comments; ``functional``: without writing into tensors, as vmap needs it;
     ``lean``: writing into all that nobody reads again; ``banded``: lean, and large tensors a band of rows after the other;
-    ``fused``: for a compiler, ``recorded``: of what may be recorded; ``by_place``: what it takes may be given by its place.
+    ``fused``: for a compiler, ``recorded``: of what may be recorded; ``by_place``: what it takes may be given by its place;
+    ``shared``: what is lowered is kept for the other text of the same.
     """
 
     functional = False
@@ -100,6 +105,7 @@ class File:
     recorded = False
     readable = False
     by_place = False
+    shared = False
     given_away: tuple[str, ...] = ()
 
     def __init__(
@@ -172,41 +178,16 @@ class File:
 
     def lowered(self) -> Items:
         """Each definition that is needed as a node or a loop, in order."""
-        dims = {a.name: a.dims for a in self.arguments} | {d.name: d.dims for d in self.definitions}
-        kinds = {a.name: a.kind for a in self.arguments} | {d.name: d.kind for d in self.definitions}
-        below = {a.name: a.below for a in self.arguments if a.below is not None}
-        low = Lowering(dims, kinds, self.optional, checked(self.definitions), below)
-        low.fused, low.to_two = self.fused, self.lean and not self.fused
-        items: Items = []
-        mine = {d.name for d in self.forward.definitions}
-        unread = self.given_away if self.lean else {d.name for d in self.definitions}  # people read it as they know it
+        contents = Contents(self.forward, self.adjoint, self.arguments, self.definitions, self.outputs, self.optional)
+        return live(lowered(contents, Manner(self.lean, self.fused), self._computed, self.shared), self.outputs)
+
+    def _computed(self, lean: bool) -> list[Definition]:
+        """The definitions in the form that is computed."""
+        unread = self.given_away if lean else {d.name for d in self.definitions}  # people read it as they know it
         definitions = rewritten(self.definitions, self.outputs, unread)
-        gradients = {d.name for d in definitions} - mine
+        gradients = {d.name for d in definitions} - {d.name for d in self.forward.definitions}
         definitions = spelled_or_needed(with_negated(definitions, gradients), self.outputs)
-        if not self.lean:
-            definitions = spelled_or_needed(_recordable(definitions), self.outputs)
-        for group in groups(definitions):
-            if len(group) == 1 and (product := product_so_far(group[0])) is not None:
-                term, axis = product
-                factor = low.define(replace(group[0], term=term))
-                items.append((group[0].name, low.graph.node("cumprod", (factor,), (axis,), factor.dims, factor.kind)))
-                continue
-            if len(group) > 1 or (group[0].recurrent and (group[0].spelling is None or group[0].spelling.of is not None)):
-                items.append((group[0].name, lower_group(low, group)))
-                continue
-            d = group[0]
-            low.returned, low.gradient = d.name in self.outputs, d.name not in mine
-            node = low.spelled(d) if d.spelling is not None else None
-            if node is None:
-                node = low.define(d)
-            if (self.lean or self.fused) and node.op == "sum" and not node.loops:
-                node = low.graph.of_sums(node)
-            if node.kind == "scalar" and d.name in self.outputs:
-                node = low.tensor(node)
-            elif node.kind == "scalar":
-                low.scalars.add(d.name)
-            items.append((d.name, node))
-        return live(items, self.outputs)
+        return definitions if lean else spelled_or_needed(_recordable(definitions), self.outputs)
 
     def _like(self) -> tuple[str, str]:
         """The dtype and the device of new tensors: the first floating argument's."""
@@ -359,40 +340,3 @@ def _recordable(definitions: Sequence[Definition]) -> list[Definition]:
     if not any(d.spelling is not None and d.spelling.part and d.kind == "float" for d in definitions):
         return list(definitions)
     return [replace(d, spelling=None) if d.spelling is not None and d.spelling.part is not None else d for d in definitions]
-
-
-def nodes_of(item: Node | Loop | Banded) -> list[Node]:
-    """What an item computes."""
-    return [item] if isinstance(item, Node) else item.nodes()
-
-
-def live(items: Items, outputs: Iterable[str]) -> Items:
-    """Only what the outputs need."""
-    wanted = set(outputs)
-    kept = []
-    for name, item in reversed(items):
-        defines = {name} if isinstance(item, Node) else set(item.names())
-        if defines.isdisjoint(wanted):
-            continue
-        kept.append((name, item))
-        if isinstance(item, Loop):
-            item.needed = defines & wanted
-        for n in nodes_of(item):
-            wanted |= read_by(n)
-    return list(reversed(kept))
-
-
-def read_by(node: Node) -> set[str]:
-    """The names that a node reads."""
-    found: set[str] = set()
-    seen: set[Node] = set()
-    stack = [node]
-    while stack:
-        n = stack.pop()
-        if n in seen:
-            continue
-        seen.add(n)
-        if n.op in ("var", "step"):
-            found.add(n.params[0])
-        stack.extend(n.args)
-    return found

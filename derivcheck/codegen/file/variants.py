@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from derivcheck.codegen.file.loops import Loop
-from derivcheck.codegen.file.source import File
+from derivcheck.codegen.file.source import File, both_texts
 from derivcheck.notation.integers.bounds import numel
 from derivcheck.notation.integers.polynomials import Poly
 from derivcheck.notation.program.program import Program
@@ -19,7 +19,7 @@ UNROLLED = 64  # steps that a compiler may write out
 def lean_source(forward: Program, adjoint: Program | None, wrt: Sequence[str] | None = None, banded: bool = False) -> str:
     """As ``source``, writing into what nobody reads again: for tensors of one type, nothing recorded.  ``banded``: a band of
     rows after the other, for large tensors."""
-    file = File(forward, adjoint, "derived", {}, wrt)
+    file = both_texts(forward, adjoint, "derived", {}, wrt)
     file.lean, file.banded = True, banded
     return file.text()
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, NamedTuple
 
 from derivcheck.notation.integers.bounds import numel
@@ -78,6 +79,17 @@ class Graph:
             deps = frozenset(loops).union(*(a.loops for a in args), *(_indices(p) for p in params))
             found = self._nodes[key] = Node(op, tuple(args), tuple(params), tuple(dims), kind, deps & self.fixed)
         return found
+
+    @property
+    def count(self) -> int:
+        """How many nodes there are."""
+        return len(self._nodes)
+
+    def copy(self) -> Graph:
+        """Another graph with the same nodes."""
+        new = Graph()
+        new._nodes, new.fixed = dict(self._nodes), self.fixed
+        return new
 
     # -- leaves ----------------------------------------------------------------
     def var(self, name: str, dims: Sequence[Poly], kind: str = FLOAT) -> Node:
@@ -166,10 +178,12 @@ class Graph:
         kept = [p for k, p in enumerate(x.dims) if k not in over]
         return self.node(op, (x,), (over, False), kept, INT if x.kind == BOOL else x.kind)
 
-    def of_sums(self, total: Node) -> Node:
-        """A sum as one of sums over the dimensions behind, where these are there for the same tensor in another shape."""
+    def of_sums(self, total: Node, count: int) -> Node:
+        """A sum as one of sums over the dimensions behind, where these are among the first ``count`` nodes, for the same tensor
+        in another shape."""
         (x,), (over, keep) = total.args, total.params
-        for n in [n for n in self._nodes.values() if n.op == "sum" and not n.loops and not (keep or n.params[1])]:
+        first = islice(self._nodes.values(), count)
+        for n in [n for n in first if n.op == "sum" and not n.loops and not (keep or n.params[1])]:
             (y,), (inner, _) = n.args, n.params
             k = len(inner)
             behind = inner == tuple(range(y.rank - k, y.rank)) and over[-k:] == tuple(range(x.rank - k, x.rank))

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
-from typing import NamedTuple
+from copy import copy
+from typing import NamedTuple, Self
 
 from derivcheck.codegen.graph.nodes import BOOL, FLOAT, INT, NUMBER, SCALAR, Graph, Node, OverNode
 from derivcheck.codegen.graph.numbers import is_number, reciprocal
@@ -82,6 +83,16 @@ class Frame(ABC):
         self.lower: set[str] = set()
         self.fused = self.to_two = False
         self.at: str | None = None
+
+    def fork(self) -> Self:
+        """The same again: what is learnt from now on by one of both is not known to the other."""
+        new = copy(self)
+        new.graph = self.graph.copy()
+        new.dims, new.kinds, new.below, new.hollow = dict(self.dims), dict(self.kinds), dict(self.below), dict(self.hollow)
+        new.chosen, new.held, new.places = dict(self.chosen), dict(self.held), list(self.places)
+        new.scalars, new.infinite = set(self.scalars), set(self.infinite)
+        new.certain, new.lower = set(self.certain), set(self.lower)
+        return new
 
     @abstractmethod
     def value(self, term: Term) -> OverNode:

@@ -69,6 +69,17 @@ class Lowering(Frame):
         self.memo = {}
         self.integer_context = d.kind != "float"
         self.at = d.place
+        self.remember(d, indices, term)
+        value = self.bools(term) if d.kind == "bool" else self.value(term)
+        node = self.spread(value, indices)
+        if node.kind in (NUMBER, SCALAR) and (node.kind == NUMBER or indices or d.kind != "float" or self.steps):
+            node = self.tensor(node)
+        if d.kind == "int" and node.kind != INT:
+            node = self.graph.unary("to_int", node, kind=INT)
+        return node
+
+    def remember(self, d: Definition, indices: tuple[Index, ...], term: Term) -> None:
+        """What others may ask of a definition: which bounds it has, where it is no number, by what it was chosen."""
         if d.kind == "int" and isinstance(term, Over) and term.kind.startswith("arg"):
             self.below.setdefault(d.name, numel(i.size for i in term.indices))
         if self.unbounded(term):
@@ -77,13 +88,6 @@ class Lowering(Frame):
             self.lower.add(d.name)
         remember_choice(self, d.name, indices, term)
         remember_means(self, d.name, term)
-        value = self.bools(term) if d.kind == "bool" else self.value(term)
-        node = self.spread(value, indices)
-        if node.kind in (NUMBER, SCALAR) and (node.kind == NUMBER or indices or d.kind != "float" or self.steps):
-            node = self.tensor(node)
-        if d.kind == "int" and node.kind != INT:
-            node = self.graph.unary("to_int", node, kind=INT)
-        return node
 
     def bools(self, term: Term) -> OverNode:
         """A term that is 0 or 1 as a mask."""
@@ -122,7 +126,7 @@ class Lowering(Frame):
         if isinstance(term, Pow):
             return self.power(term)
         if isinstance(term, Func):
-            if term.name == "exp" and self.to_two and _is_scaled(term.args[0]):
+            if self.to_two and to_base_two(term):
                 exponent = self.value(div(term.args[0], func("log", Number(2))))
                 return OverNode(g.unary("exp2", self.tensor(exponent.node), kind=FLOAT), exponent.axes)
             parts = [self.value(a) for a in term.args]
@@ -327,7 +331,10 @@ class Lowering(Frame):
         return contract(self, term.indices, factors(body))
 
 
-def _is_scaled(exponent: Term) -> bool:
-    """Whether it is a number times what has been rounded already: another number costs neither a pass nor digits."""
-    number, rest = coefficient(exponent)
+def to_base_two(term: Term) -> bool:
+    """Whether it is an exponential of what has been rounded already, times a number: another number costs neither a pass nor
+    digits."""
+    if not isinstance(term, Func) or term.name != "exp":
+        return False
+    number, rest = coefficient(term.args[0])
     return abs(number) != 1 and isinstance(rest, (Mul, Pow, Add)) and not is_number(rest)

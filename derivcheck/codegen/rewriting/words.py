@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import deque
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from typing import NamedTuple
@@ -37,11 +38,19 @@ class InWords(NamedTuple):
 
 def in_words(forward: Program, adjoint: Program | None) -> InWords:
     """The Programs in words where there are some; the user's names stay."""
+    for a, b, known in _RECENT:
+        if a is forward and b is adjoint:
+            return known
     names = words(forward, adjoint)
     made_up = frozenset(names.get(d.name, d.name) for d in forward.definitions if is_made_up(d))
-    if not names:
-        return InWords(forward, adjoint, made_up)
-    return InWords(forward.rename(names), adjoint.rename(names) if adjoint is not None else None, made_up)
+    new = InWords(forward, adjoint, made_up)
+    if names:
+        new = InWords(forward.rename(names), adjoint.rename(names) if adjoint is not None else None, made_up)
+    _RECENT.append((forward, adjoint, new))
+    return new
+
+
+_RECENT: deque[tuple[Program, Program | None, InWords]] = deque(maxlen=4)
 
 
 def words(forward: Program, adjoint: Program | None) -> dict[str, str]:
