@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 
@@ -17,10 +18,17 @@ from derivcheck.notation.terms.walk import factors
 def with_negated(definitions: Sequence[Definition], gradients: Collection[str]) -> list[Definition]:
     """The same definitions, where a gradient that is an earlier one with another sign reads that one."""
     known: dict[Term, Definition] = {}
+    asked = [
+        d
+        for d in definitions
+        if d.name in gradients and d.kind == "float" and not d.recurrent and d.spelling is None and _takes_work(d.term)
+    ]
+    alike = Counter((d.dims, d.term.names) for d in asked)  # seldom are there two of the same
+    names = {d.name for d in asked if alike[d.dims, d.term.names] > 1}
     out: list[Definition] = []
     for d in definitions:
         found = d
-        if d.name in gradients and d.kind == "float" and not d.recurrent and d.spelling is None and _takes_work(d.term):
+        if d.name in names:
             places = {i: i_poly(Index(f"{k}.", i.size)) for k, i in enumerate(d.indices)}
             term = substitute(d.term, places)
             other = known.get(neg(term))
