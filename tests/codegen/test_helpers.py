@@ -65,3 +65,33 @@ def test_reads_and_sums_where_there_is_nothing():
     assert scope["_pick"](x, 0, torch.tensor([0, 0])).tolist() == [[0, 0], [0, 0]]
     assert scope["_pick"](torch.eye(2), 0, torch.tensor([1, 0]), torch.tensor([1, 1])).tolist() == [1, 0]
     assert scope["_accumulate"](x.clone(), (torch.tensor([0]),), torch.ones(1, 2)).shape == (0, 2)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
+@pytest.mark.parametrize("shape", [(0, 3), (5, 0), (4096, 1), (4095, 2), (64, 64, 3), (4100, 16), (4096, 17), (2, 5)])
+@pytest.mark.parametrize("keepdim", [False, True])
+def test_row_sums(dtype, shape, keepdim):
+    """What is infinite or no number stays so, and in its row."""
+    x = torch.randn(shape, generator=torch.Generator().manual_seed(0), dtype=torch.float64).to(dtype)
+    if x.numel() and shape[-1] > 1:
+        x[1, ..., 0], x[0, ..., -1] = math.inf, math.nan
+    found, wanted = scope["_row_sums"](x, keepdim=keepdim), x.double().sum(-1, keepdim=keepdim)
+    assert found.dtype == dtype and found.shape == wanted.shape
+    torch.testing.assert_close(
+        found.double(), wanted, rtol=1e-2 if dtype == torch.bfloat16 else 1e-5, atol=1e-5, equal_nan=True
+    )
+    turned = scope["_row_sums"](x.movedim(0, -1), keepdim=keepdim)
+    torch.testing.assert_close(
+        turned.double(), x.movedim(0, -1).double().sum(-1, keepdim=keepdim), rtol=1e-2, atol=1e-1, equal_nan=True
+    )
+
+
+@pytest.mark.parametrize("dim", [0, 1, 2])
+@pytest.mark.parametrize("shape", [(0, 0, 0), (1, 1, 1), (3, 2, 4)])
+def test_moved(dim, shape):
+    x = torch.randn(shape)
+    places = torch.arange(shape[dim]).view([-1 if k == dim else 1 for k in range(3)])
+    front = torch.randn([1 if k == dim else n for k, n in enumerate(shape)])
+    for first in (1, torch.tensor(2.0), front, front[:1] if dim else front[:, :1]):
+        wanted = torch.where(places == 0, first, scope["_window"](x, dim, -1, shape[dim]))
+        assert torch.equal(scope["_moved"](first, x, dim), wanted)

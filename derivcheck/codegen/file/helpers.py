@@ -115,6 +115,23 @@ def _window(x, dim, start, length, step=1):
         inner = torch.nn.functional.pad(inner, (0, 0) * (x.dim() - dim - 1) + (low, length - high))
     return inner
 ''',
+    "_row_sums": '''
+def _row_sums(x, keepdim=False):
+    """x.sum(-1); of many short rows as a product with ones: a processor's sum goes through these number by number."""
+    short = x.shape[-1] <= 16 and x.numel() >= 4096 * x.shape[-1]
+    if short and x.is_cpu and x.dtype in (torch.float32, torch.float64):
+        return x @ x.new_ones((x.shape[-1], 1) if keepdim else x.shape[-1])
+    return x.sum(-1, keepdim=keepdim)
+''',
+    "_moved": '''
+def _moved(first, x, dim):
+    """x one place on along dim, behind first, which broadcasts; nothing where there is no place."""
+    shape = [*x.shape]
+    if not shape[dim]:
+        return x
+    rest, shape[dim] = x.narrow(dim, 0, shape[dim] - 1), 1
+    return torch.cat((torch.as_tensor(first, dtype=x.dtype, device=x.device).expand(shape), rest), dim)
+''',
     "_pick": '''
 def _pick(x, dim, *places):
     """x at integer places along dim and the dimensions after it; zeros where x has no elements there."""

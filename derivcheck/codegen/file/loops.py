@@ -75,7 +75,7 @@ class Loop:
         variable = scope.names.new(self.index.name)
         scope.loops[self.index] = variable
         length = spell.poly(self.index.size)
-        views = {d.name for d in self.group if writer.in_memory and self._is_written_into(d)}
+        views = {d.name for d in self.group if writer.in_memory and d.name in self.needed and d.kind == "float"}
         for d in self.group:
             steps = scope.names.new(f"{d.name}_steps")
             scope.variables[f"{d.name} steps"] = steps
@@ -95,10 +95,6 @@ class Loop:
                 writer.line(f"{scope.variables[d.name]} = {self._stacked(d, writer, scope, length)}")
             writer.drop(scope.variables[f"{d.name} steps"])
         writer.whole({d.name: scope.variables[d.name] for d in self.group if d.name in self.needed})
-
-    def _is_written_into(self, d: Definition) -> bool:
-        """Whether each step may go into its place: not along the last dimension, where a step's numbers lie far apart."""
-        return d.name in self.needed and d.kind == "float" and self.axes[d.name] < max(len(d.dims) - 1, 1)
 
     def _stacked(self, d: Definition, writer: Writer, scope: Scope, length: str) -> str:
         """The text of the steps of a definition as one tensor."""

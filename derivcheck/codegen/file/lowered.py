@@ -15,6 +15,7 @@ from typing import NamedTuple
 from derivcheck.codegen.file.bands.banded import Banded
 from derivcheck.codegen.file.gather import checked
 from derivcheck.codegen.file.loops import Loop, lower_group
+from derivcheck.codegen.graph.moved import with_moved
 from derivcheck.codegen.graph.nodes import Node
 from derivcheck.codegen.lowering.cumulative import product_so_far
 from derivcheck.codegen.lowering.lower import Lowering, to_base_two
@@ -121,8 +122,14 @@ def _rest(contents: Contents, manner: Manner, wanted: Sequence[Group], steps: Se
 
 
 def _items(manner: Manner, steps: Sequence[_Step], low: Lowering) -> Items:
-    """What the steps have made, in the code that runs with sums of sums that are there."""
-    return [(name, _of_sums(low, x, s.nodes) if manner.lean or manner.fused else x) for s in steps for name, x in [s.item]]
+    """What the steps have made, in the code that runs with sums of sums that are there, and joined what is moved."""
+    found: Items = [
+        (name, _of_sums(low, x, s.nodes) if manner.lean or manner.fused else x) for s in steps for name, x in [s.item]
+    ]
+    if manner.fused or not manner.lean:
+        return found
+    known: dict[Node, Node] = {}
+    return [(name, with_moved(low.graph, x, known) if isinstance(x, Node) else x) for name, x in found]
 
 
 def _common(forms: Forms) -> int:

@@ -151,6 +151,7 @@ class File:
         alone = self.fused and not self.recorded
         convolves = "torch.ops.derivcheck.conv_of_batches" if alone else "_conv_of_batches" if self.lean else "_conv"
         spelling = NodeSpelling(self.numbers, self.variables, *self._like(), self.functional, convolves)
+        spelling.lean = self.lean
         kind = LeanWriter if self.lean else StoringWriter if self.fused else Writer
         writer = kind(spelling, self.scope.names, given)
         writer.readable = self.readable

@@ -10,10 +10,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
+from derivcheck.codegen.graph.joined import Joined, joined
 from derivcheck.codegen.graph.looping import LoopingWriter
 from derivcheck.codegen.graph.memory import OWN, is_view, owns
 from derivcheck.codegen.graph.names import Names
-from derivcheck.codegen.graph.nodes import FLOAT, NUMBER, ONE_SIZE, SCALAR, Node, convolves_batches, folds
+from derivcheck.codegen.graph.nodes import FLOAT, NUMBER, SCALAR, Node, convolves_batches, folds
+from derivcheck.codegen.graph.numbers import ATOM
 from derivcheck.codegen.graph.spell import NodeSpelling
 
 _LEAVES = frozenset({"var", "number", "step"})
@@ -26,11 +28,6 @@ MANY = 300  # from so many operations on their order stays
 _LOOP = Node("number", (), (), (), NUMBER, frozenset())  # where a loop stands in the order
 
 
-def _repeats(a: Node, n: Node) -> bool:
-    """Whether one number stands for a row of the result: of two such operands addcmul makes a loop over single numbers."""
-    return n.dims[-1] is not ONE_SIZE and (a.rank == 0 or a.dims[-1] is ONE_SIZE)
-
-
 def _takes_memory(n: Node) -> bool:
     """Whether the operation can be given the tensor that it writes into."""
     if n.op in ("sub", "div"):
@@ -38,13 +35,6 @@ def _takes_memory(n: Node) -> bool:
     if n.op in ("matmul", "addmm"):
         return not folds(n)
     return n.op in ("add", "mul", "pow") or n.op in UNARY or n.op == "func" and n.params[0] in FUNCTIONS
-
-
-class Joined:
-    """``c + x·y`` or ``c − x·y``, one operation."""
-
-    def __init__(self, c: Node, x: Node, y: Node, minus: bool) -> None:
-        self.c, self.x, self.y, self.minus = c, x, y, minus
 
 
 class LeanWriter(LoopingWriter):
@@ -77,8 +67,8 @@ class LeanWriter(LoopingWriter):
         """
         roots = {n for _, _, nodes, _ in items for n in nodes}
         every = self._below(roots)
-        self.joined = {n: j for n in every if (j := self._join(n, roots)) is not None}
-        inner = {m for n in self.joined for m in n.args if m.op == "mul" and m not in (self.joined[n].c,)}
+        self.joined = {n: j for n in every if (j := joined(n, self.uses, roots)) is not None}
+        inner = {j.m for j in self.joined.values()}
         done: set[Node] = set(self.scopes[0])
         part: list[Node] = []
         for name, variable, nodes, loop in items:
@@ -113,20 +103,6 @@ class LeanWriter(LoopingWriter):
                 if n not in self.scopes[0]:
                     stack.extend(n.args)
         return found
-
-    def _join(self, n: Node, roots: set[Node]) -> Joined | None:
-        """A sum with a product that nothing else reads."""
-        if n.op not in ("add", "sub") or n.kind != FLOAT or n.rank < 2:
-            return None
-        one, two = n.args
-        for c, m in ((one, two), (two, one)) if n.op == "add" else ((one, two),):
-            if m.op == "mul" and m.kind == c.kind == FLOAT and self.uses.get(m) == 1 and m not in roots and m.dims == n.dims:
-                x, y = m.args
-                if x.kind == NUMBER and y.kind == FLOAT:
-                    return Joined(c, x, y, n.op == "sub")
-                if x.kind == y.kind == FLOAT and sum(_repeats(a, n) for a in (c, x, y)) < 2:
-                    return Joined(c, x, y, n.op == "sub")
-        return None
 
     def _append(self, part: list[Node], inner: set[Node]) -> None:
         """Put these operations behind the others, what sums up as soon as it can be: then what it reads is free."""
@@ -361,6 +337,14 @@ class LeanWriter(LoopingWriter):
 
     def _addcmul(self, n: Node, j: Joined) -> str:
         """The call for c ± x·y in one pass: in place of c, into a factor that nobody reads again, or into a free tensor."""
+        if j.m.op == "matmul":
+            if not self._mine(j.c, n, (j.x, j.y)):
+                return self.spelled(n)
+            ends = f"0, {n.rank - 2}"
+            factors = f"{self.text(j.x, ATOM)}.flatten({ends}), {self.text(j.y)}"
+            own = self._take(j.c)
+            self.line(f"{own}.flatten({ends}).addmm_({factors})")
+            return own
         scaled = j.x.kind == NUMBER
         word, rest = self.addition(j)
         if self._mine(j.c, n, (j.x, j.y)):

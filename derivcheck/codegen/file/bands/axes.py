@@ -134,6 +134,10 @@ def _einsum(n: Node) -> AxisRule:
     )
 
 
+def _moved(n: Node) -> AxisRule:
+    return AxisRule({k: (_aligned(n, n.args[0], k), k) for k in range(n.rank) if k != n.params[0]})
+
+
 def _gather(n: Node) -> AxisRule:
     x = n.args[0]
     return AxisRule({k: (k, k) for k in range(n.rank) if k != n.params[0] and x.dims[k] is n.dims[k]})
@@ -147,6 +151,7 @@ _RULES: dict[str, Callable[[Node], AxisRule]] = {
     "select": _select,
     "matmul": _matmul,
     "addmm": _addmm,
+    "moved": _moved,
     "einsum": _einsum,
     "gather": _gather,
     "dot": lambda n: AxisRule({}, ((0, 0),)),

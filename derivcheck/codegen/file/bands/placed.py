@@ -95,6 +95,8 @@ class PlacedWriter(LeanWriter):
     def _call(self, n: Node) -> str | None:
         """The operation as a function that takes a place for its result."""
         floats = [a for a in n.args if a.kind == FLOAT]
+        if n in self.joined and self.joined[n].m.op == "matmul":
+            return None
         if n in self.joined:
             word, rest = self.addition(self.joined[n])
             return f"torch.{word}({self.text(self.joined[n].c)}, {rest})"
