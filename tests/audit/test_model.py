@@ -235,7 +235,7 @@ def test_where_float32_cannot_tell_float64_is_asked() -> None:
         def backward(ctx: Any, g: torch.Tensor) -> torch.Tensor:
             return 2 * g * ((ctx.saved_tensors[0] + 1e6) - 1e6)
 
-    torch.manual_seed(0)  # of a hundred drawings some five leave it undecided in float64, too
+    torch.manual_seed(0)
     batch = torch.randn(6, 3), torch.randn(6, 4)
     found = dc.audit(Model(lambda h: Difference.apply(1e-3 * h)), batch, nn.functional.mse_loss)
     assert found.passed and "float32 cannot tell; float64 can, at the same numbers" in found["Difference"].kinds[0].said

@@ -101,3 +101,13 @@ def test_an_image_read_at_its_pixels_holds_whichever_pixels_rounding_says() -> N
 
     assert dc.check(resampled, x, backward, wrt=["image"]).passed
     assert not dc.check(resampled, x, lambda **t: backward(**t, factor=1.001), wrt=["image"]).passed
+
+
+@pytest.mark.parametrize("seed", [0, 29, 39])
+def test_the_direction_knows_what_larger_numbers_lose_on_the_way(seed: int) -> None:
+    """A square of a difference is small, and has the rounding of the million that cancelled."""
+    generator = torch.Generator().manual_seed(seed)
+    x = (1e-3 * torch.randn(6, 4, generator=generator)).double()
+    report = dc.check(lambda x: ((x + 1e6) - 1e6) ** 2, {"x": x})
+    assert report.passed, str(report)
+    assert next(w for w in report["x"].witnesses if w.name == "direction").agrees

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from derivcheck.checking.arithmetic.pairs import Pair, times
+from derivcheck.checking.arithmetic.pairs import FLOAT64_UNIT, Pair, times
 from derivcheck.checking.arithmetic.scalar import torch_function
 
 #: The largest slope of a function that is bounded everywhere; used where the error is not small.
@@ -60,7 +60,7 @@ def function(name: str, args: Sequence[Pair], unit: float, tiny: float, single: 
         return Pair(v)
     e = (20 if single and name in EXP_FLOAT32 else 2) * v.abs() * unit
     if name in SATURATED:  # what is left to 1 is below the next number: every kernel gives 1
-        short = SATURATED[name](args[0].value)
+        short = SATURATED[name](args[0].value) + 4 * FLOAT64_UNIT  # the value beside it has float64's own rounding
         e = torch.where(short < unit / 8, torch.minimum(e, short), e)
     if name in DIGITS:
         e = e + DIGITS[name] * v.abs()

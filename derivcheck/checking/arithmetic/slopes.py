@@ -18,6 +18,7 @@ def slope_along(
     ends: tuple[int, int],
     first: int = 5,
     enough: float = 0.0,
+    lost: float = 0.0,
 ) -> tuple[float, float] | None:
     """The slope of ``Σ upstream · at(h)`` at 0 by Richardson's extrapolation, and its error; None where there is no number.
 
@@ -25,6 +26,7 @@ def slope_along(
         ends: of each step: (1, -1) for central differences, (1, 0) and (0, -1) for one side.
         first: the first step is ``scale`` halved so many times; each further one a quarter of the last.
         enough: an error that needs no shorter step.
+        lost: what ``Σ upstream · at(h)`` is known to lose on the way, where sums of larger numbers cancel.
     """
     # what a step a quarter as long leaves of an error in h, on one side, and of one in h², in the middle, is a 4th and a 16th
     width, base = ends[0] - ends[1], 4.0 if 0 in ends else 16.0
@@ -38,7 +40,8 @@ def slope_along(
                 return None
             slope = sum(float((g * (a - b)).sum()) for g, a, b in zip(upstream, high, low)) / (width * h)
             sizes = sum(float((g.abs() * (a.abs() + b.abs())).sum()) for g, a, b in zip(upstream, high, low))
-            noise = sizes * 32 * FLOAT64_UNIT / (width * h)  # code is taken to lose up to 32 roundings of what it gives
+            # code is taken to lose up to 32 roundings of what it gives
+            noise = (sizes * 32 * FLOAT64_UNIT + 4 * lost) / (width * h)
             row = [slope]
             for k in range(level):
                 row.append((base ** (k + 1) * row[k] - previous[k]) / (base ** (k + 1) - 1))
