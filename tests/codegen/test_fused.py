@@ -110,3 +110,16 @@ def test_compiled_for_any_size_and_layout() -> None:
     want = torch.autograd.grad(everything(*leaves).square().sum(), leaves)
     for h, w in zip(torch.autograd.grad(layer.apply(*leaves).square().sum(), leaves), want, strict=True):
         torch.testing.assert_close(h, w)
+
+
+@pytest.mark.parametrize("name", ["layer norm", "group norm"])
+def test_moments_are_sums(name: str, graphs: Graphs) -> None:
+    """Also where the forward hands them on: of torch's own call a compiler makes a recurrence, which divides at each step."""
+    f, shapes = LAYERS[name]
+    leaves = {n: t.requires_grad_() for n, t in data(shapes).items()}
+    value = dc.derive(f, **data(shapes)).to_function(fused=True).apply(*leaves.values())
+    want = torch.autograd.grad(f(**leaves).square().sum(), list(leaves.values()))
+    for have, w in zip(torch.autograd.grad(value.square().sum(), list(leaves.values())), want, strict=True):
+        torch.testing.assert_close(have, w)
+    assert len(graphs) == 2
+    assert all("_norm" not in graph.code for graph, _ in graphs)

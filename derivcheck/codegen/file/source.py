@@ -188,7 +188,9 @@ class File:
         definitions = rewritten(self.definitions, self.outputs, unread)
         gradients = {d.name for d in definitions} - {d.name for d in self.forward.definitions}
         definitions = spelled_or_needed(with_negated(definitions, gradients), self.outputs)
-        return definitions if lean else spelled_or_needed(_recordable(definitions), self.outputs)
+        if lean and not self.fused:
+            return definitions
+        return spelled_or_needed(_recordable(definitions), self.outputs)  # of moments a compiler makes Welford's recurrence
 
     def _like(self) -> tuple[str, str]:
         """The dtype and the device of new tensors: the first floating argument's."""
