@@ -18,6 +18,7 @@ Graphs = list[tuple[torch.fx.GraphModule, list[Any]]]
 LAYERS: dict[str, tuple[Callable[..., Tensor], dict[str, tuple[int, ...]]]] = {
     "layer norm": (lambda x, w, b: F.layer_norm(x, x.shape[1:], w, b), {"x": (4, 9), "w": (9,), "b": (9,)}),
     "group norm": (lambda x, w, b: F.group_norm(x, 2, w, b), {"x": (4, 6, 3, 5), "w": (6,), "b": (6,)}),
+    "groups of any size": (lambda x, w, b: F.group_norm(x, 2, w, b), {"x": (3, 4, 7, 6), "w": (4,), "b": (4,)}),
     "gelu": (lambda x: F.gelu(x), {"x": (4, 9)}),
     "gelu by tanh": (lambda x: F.gelu(x, approximate="tanh"), {"x": (4, 9)}),
     "a scale for each column": (lambda x, w: x * F.softplus(w).sqrt(), {"x": (4, 9), "w": (9,)}),
@@ -72,7 +73,11 @@ def test_one_graph_of_the_tensors_alone(name: str, graphs: Graphs) -> None:
 
 @pytest.mark.parametrize(
     ("name", "costly"),
-    [("layer norm", ("rsqrt", "mean")), ("group norm", ("rsqrt", "mean")), ("a scale for each column", ("softplus", "sqrt"))],
+    [
+        ("layer norm", ("rsqrt", "mean")),
+        ("groups of any size", ("rsqrt", "mean")),
+        ("a scale for each column", ("softplus", "sqrt")),
+    ],
 )
 def test_what_stands_for_a_row_is_stored(name: str, costly: tuple[str, ...], graphs: Graphs) -> None:
     """Roots, means and functions of a row are never read by what runs over all of its numbers, but where they are stored."""

@@ -340,6 +340,5 @@ def _in_bands(items: Items, kept: Sequence[str], given: Mapping[Node, str]) -> I
 def _recordable(definitions: Sequence[Definition]) -> list[Definition]:
     """The same without torch's calls that return moments beside the value, where these are read: torch records no gradient
     of them, and a gradient of the gradient would lack what goes through them."""
-    if not any(d.spelling is not None and d.spelling.part and d.kind == "float" for d in definitions):
-        return list(definitions)
-    return [replace(d, spelling=None) if d.spelling is not None and d.spelling.part is not None else d for d in definitions]
+    calls = {d.spelling.template for d in definitions if d.spelling is not None and d.spelling.part and d.kind == "float"}
+    return [replace(d, spelling=None) if d.spelling is not None and d.spelling.template in calls else d for d in definitions]

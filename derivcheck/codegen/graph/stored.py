@@ -18,6 +18,7 @@ from derivcheck.notation.terms.walk import subterms
 _ARITHMETIC = frozenset({"add", "sub", "mul", "neg", "where", "maximum", "minimum", "to_float"})
 _COSTLY = frozenset({"div", "pow", "func", "exp2", "sqrt", "rsqrt", "mean"})  # a mean is a sum, which is stored, and a quotient
 _ELEMENTWISE = _ARITHMETIC | _COSTLY - {"mean"}
+_AT_PLACES = frozenset({"take", "gather"})  # a compiler joins also what is read at places of another
 WORTH = 3  # operations from which on what is read again and again is stored
 ROW = 8  # numbers in a row from which on
 
@@ -100,7 +101,7 @@ def _inside(node: Node, meant: Mapping[str, Node]) -> list[Node]:
     while stack:
         n = stack.pop()
         inner = [meant[n.params[0]]] if n.op == "var" and n.params[0] in meant else list(n.args)
-        for a in inner if n.op in _ELEMENTWISE or n.op == "var" or is_view(n) else ():
+        for a in inner if n.op in _ELEMENTWISE | _AT_PLACES or n.op == "var" or is_view(n) else ():
             if a not in found:
                 found[a] = None
                 stack.append(a)
