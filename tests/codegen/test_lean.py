@@ -323,3 +323,42 @@ def test_what_stands_in_front_is_joined(length: int, first: str) -> None:
         grads.values(), torch.autograd.grad(want, list(xs.values()), up, allow_unused=True), xs.values(), strict=True
     ):
         torch.testing.assert_close(have, torch.zeros_like(t) if g is None else g)
+
+
+@pytest.mark.parametrize("sizes", [(0, 5), (1, 1), (4, 7)])
+def test_a_sum_is_computed_where_a_tensor_is_that_nobody_reads_again(sizes: tuple[int, int]) -> None:
+    """The deviations of a norm hold its gradient in the end, whose addends come in another order for that."""
+    d = dc.derive(lambda x, w, b: torch.group_norm(x, 2, w, b), x=torch.randn(3, 6, 5), w=torch.randn(6), b=torch.randn(6))
+    lean = lean_source(d.program, d.adjoint, d.wrt)
+    assert "= made.mul_(" in lean and "del made_1\n" in lean
+    shapes = ((sizes[0], 6, sizes[1]), (6,), (6,))
+    xs = [torch.randn(s, dtype=torch.float64, requires_grad=True) for s in shapes]
+    want = torch.group_norm(xs[0], 2, xs[1], xs[2])
+    up = torch.randn_like(want)
+    value, grads = d.compile()(**dict(zip("xwb", [x.detach() for x in xs])), grad_output=up)
+    torch.testing.assert_close(value, want.detach())
+    for have, g in zip(grads.values(), torch.autograd.grad(want, xs, up), strict=True):
+        torch.testing.assert_close(have, g)
+
+
+def test_a_view_of_an_argument_is_taken_once() -> None:
+    d = dc.derive(lambda x, w, b: torch.group_norm(x, 2, w, b), x=torch.randn(3, 6, 5), w=torch.randn(6), b=torch.randn(6))
+    assert lean_source(d.program, d.adjoint, d.wrt).count("grad_output.view(") == 1
+
+
+def test_a_negative_product_of_sizes_divides_as_a_whole() -> None:
+    """``x / (-M * N)``, not ``x / -M * N``."""
+    d = dc.derive("y[n, m] := -x[n, m]*z[n, m]/(N*M)", dims={"x": "N M", "z": "N M"})
+    x, z = torch.rand(3, 5, dtype=torch.float64), torch.rand(3, 5, dtype=torch.float64)
+    value, grads = d.compile()(x=x, z=z, grad_output=torch.ones_like(x))
+    torch.testing.assert_close(value, -x * z / 15)
+    torch.testing.assert_close(grads["x"], -z / 15)
+    norm = dc.derive(
+        lambda x, w, b: torch.nn.functional.batch_norm(x, None, None, w, b, True), dims={"x": "N C L", "w": "C", "b": "C"}
+    )
+    xs = [torch.randn(s, dtype=torch.float64, requires_grad=True) for s in ((5, 3, 2), (3,), (3,))]
+    want = torch.nn.functional.batch_norm(xs[0], None, None, xs[1], xs[2], True)
+    up = torch.randn_like(want)
+    _, grads = norm.compile()(**dict(zip("xwb", [t.detach() for t in xs])), grad_output=up)
+    for have, g in zip(grads.values(), torch.autograd.grad(want, xs, up), strict=True):
+        torch.testing.assert_close(have, g)

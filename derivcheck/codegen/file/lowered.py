@@ -15,7 +15,7 @@ from typing import NamedTuple
 from derivcheck.codegen.file.bands.banded import Banded
 from derivcheck.codegen.file.gather import checked
 from derivcheck.codegen.file.loops import Loop, lower_group
-from derivcheck.codegen.graph.moved import with_moved
+from derivcheck.codegen.graph.lean_forms import in_lean_form
 from derivcheck.codegen.graph.nodes import Node
 from derivcheck.codegen.lowering.cumulative import product_so_far
 from derivcheck.codegen.lowering.lower import Lowering, to_base_two
@@ -128,8 +128,9 @@ def _items(manner: Manner, steps: Sequence[_Step], low: Lowering) -> Items:
     ]
     if manner.fused or not manner.lean:
         return found
-    known: dict[Node, Node] = {}
-    return [(name, with_moved(low.graph, x, known) if isinstance(x, Node) else x) for name, x in found]
+    nodes = [x for _, x in found if isinstance(x, Node)]
+    forms = dict(zip(nodes, in_lean_form(low.graph, nodes)))
+    return [(name, forms[x] if isinstance(x, Node) else x) for name, x in found]
 
 
 def _common(forms: Forms) -> int:

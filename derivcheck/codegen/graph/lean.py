@@ -241,8 +241,18 @@ class LeanWriter(LoopingWriter):
         known = self.known(node)
         if known is None and len(self.blocks) == 1 and (is_view(node) or node.op in _LEAVES):
             text, own = self.spelling.node(node, lambda k, lv: self.text(node.args[k], lv))
+            if self.uses.get(node, 0) > 1 and is_view(node) and self._is_argument(node):
+                self.scopes[0][node] = variable = self.names.new("view")
+                self.line(f"{variable} = {text}")
+                return variable
             return f"({text})" if own < level else text
         return super().text(node, level)
+
+    def _is_argument(self, n: Node) -> bool:
+        """Whether it is a view of an argument, which lives longer than all."""
+        while is_view(n) and len(n.args) == 1:
+            (n,) = n.args
+        return n.op == "var" and n.params[0] not in self.meant and n.params[0] not in self.looped
 
     def statement(self, n: Node, name: str | None) -> None:
         """One operation."""
@@ -259,7 +269,7 @@ class LeanWriter(LoopingWriter):
     def _release(self) -> None:
         """Tensors whose last reader has been written are free; those of a shape that does not come again go."""
         for n in [n for n in self.mine if self.last.get(n, 0) <= self.at and n not in self.free]:
-            if any(m.dims == n.dims and m.kind == FLOAT and _takes_memory(m) for m in self.order[self.at :]):
+            if any(m.dims == n.dims and self._wants_memory(m, k + 1) for k, m in enumerate(self.order) if k >= self.at):
                 self.free.append(n)
             else:
                 self.gone.add(n)
@@ -269,6 +279,16 @@ class LeanWriter(LoopingWriter):
             self.line(f"del {self.passing.pop(n)}")
         for name in [name for name in self.looped if self.last_of.get(name, 0) <= self.at]:
             self.line(f"del {self.looped.pop(name)}")
+
+    def _wants_memory(self, m: Node, when: int) -> bool:
+        """Whether an operation, the one at ``when``, may be given a tensor, and reads none for the last time that will do."""
+        if m.kind != FLOAT or not _takes_memory(m):
+            return False
+        operands = (self.joined[m].c, self.joined[m].x, self.joined[m].y) if m in self.joined else m.args
+        if m.op in ("matmul", "addmm"):
+            return True
+        ends = (a for a in map(self.real, operands) if a.dims == m.dims and owns(a))
+        return not any(self.last.get(a, 0) == when for a in ends)
 
     def _take(self, n: Node) -> str:
         """The variable of a tensor that is written into: it is no longer what it was."""

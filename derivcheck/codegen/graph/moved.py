@@ -12,23 +12,7 @@ from derivcheck.notation.terms.nodes import Number
 _BACK, _FIRST = as_poly(-1), Number(0)
 
 
-def with_moved(graph: Graph, root: Node, known: dict[Node, Node]) -> Node:
-    """The node with these choices so, wherever they stand in it; ``known`` are those that were looked at."""
-    stack = [root]
-    while stack:
-        n = stack[-1]
-        waiting = [a for a in n.args if a not in known]
-        if n in known or not waiting:
-            stack.pop()
-            if n not in known:
-                args = tuple(known[a] for a in n.args)
-                new = n if args == n.args else graph.node(n.op, args, n.params, n.dims, n.kind, n.loops)
-                known[n] = _moved(graph, new) or new
-        stack.extend(waiting)
-    return known[root]
-
-
-def _moved(graph: Graph, n: Node) -> Node | None:
+def moved(graph: Graph, n: Node) -> Node | None:
     """A choice by the first place along a dimension along which one of both is moved."""
     if n.op != "where" or n.kind != FLOAT or n.loops:
         return None

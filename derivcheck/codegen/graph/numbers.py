@@ -207,7 +207,7 @@ class Speller:
         text = " * ".join(_wrap(t, PRODUCT if k == 0 else UNARY) for k, t in enumerate(top))
         if c < 0:
             text = "-" + text
-        own = PRODUCT if len(top) > 1 else (UNARY if c < 0 else top[0][1])
+        own = PRODUCT if len(top) > 1 or c < 0 and top[0][1] == PRODUCT else (UNARY if c < 0 else top[0][1])
         sizes = [b for b in below if isinstance(b, SizeOf) and not self._may_vanish(b)]
         constants = [b for b in below if not isinstance(b, SizeOf) and not self._may_vanish(b)]
         others = [b for b in below if b not in sizes and b not in constants]

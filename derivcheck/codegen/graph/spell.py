@@ -250,8 +250,11 @@ class NodeSpelling:
         return f"{arg(0, ATOM)}.permute({', '.join(map(str, order))})"
 
     def _unsqueeze(self, n: Node, p: tuple[Any, ...], arg: Arg) -> str:
+        """A call for each dimension; in code that runs one for all."""
         text, rank = arg(0, ATOM), n.rank
         places: tuple[int, ...] = p[0]
+        if self.lean and len(places) > 1 and not any(d.indices for d in n.dims):
+            return f"{text}.view({self.sizes(n.dims)})"
         if places == tuple(range(rank - len(places), rank)):
             return text + ".unsqueeze(-1)" * len(places)
         for k in places:
@@ -272,6 +275,8 @@ class NodeSpelling:
             ends = f"({head})" if tail == 0 else f"({head}, {end})"
             return f"{arg(0, ATOM)}.flatten{ends}"
         if len(old) - head - tail == 1 and len(new) - head - tail > 1:
+            if self.lean and not any(d.indices for d in new):
+                return f"{arg(0, ATOM)}.view({self.sizes(new)})"
             return f"{arg(0, ATOM)}.unflatten({-1 if tail == 0 else head}, {self.sizes(new[head : len(new) - tail])})"
         return f"{arg(0, ATOM)}.reshape({self.sizes(new)})"
 
