@@ -172,7 +172,7 @@ def test_what_a_textbook_writes() -> None:
     assert lines("bce")[1] == "∂L/∂z[n] = 1/N · (sigmoid(z[n]) - y[n])"
     assert lines("cross entropy")[-1].startswith("∂L/∂z[n,c] = (exp(z[n,c])/(Σ_{c′} exp(z[n,c′])) - [c = y[n]])")
     assert "L = 1/N · Σ_n (1/2 · r[n]² · [|r[n]| ≤ 1] + (|r[n]| - 1/2) · [|r[n]| > 1])" in lines("huber by hand")
-    assert "clipped[g,t] = max(4/5, min(6/5, ratio[g,t]))" in lines("grpo")
+    assert "clipped[g,t] = max(0.8, min(1.2, ratio[g,t]))" in lines("grpo")
     assert "h[n,i] = max(0, Σ_j x[n,j] · W1[i,j] + b1[i])" in lines("mlp")
     assert not any("-∂L" in x and "Σ_c (x" in x for x in lines("layer norm")), "deviations from a mean sum to nothing"
 
@@ -254,3 +254,13 @@ def test_a_letter_that_is_bound_here_and_free_there_is_two_indices() -> None:
         changed = (replace(d, term=collected(summed_to_one(without_deviations(d.term, {}), ones))) for d in program.definitions)
         meant, found = (evaluate(p, given, {"N": 3}) for p in (program, replace(program, definitions=tuple(changed))))
         np.testing.assert_allclose(found["y"], meant["y"], err_msg=text)
+
+
+def test_decimals_stay_decimals() -> None:
+    """0.04 is no 25th; thirds and halves are quotients, and so is what a count of elements divides."""
+    d = dc.derive("y[n] := 0.04*x[n]^2 + x[n]/3 - 0.5*x[n]\nL := 0.7*sum(n: y[n])/N + sum(n: y[n])/7", dims={"x": "N"})
+    assert "y[n] = 0.04 · x[n]² - 1/6 · x[n]" in str(d) and "0.08 · x[n] - 1/6" in str(d) and "0.7/N" in str(d)
+    tex = d.to_latex()
+    assert r"0.04 x_n^2 - \frac{1}{6} x_n" in tex and r"\frac{0.7}{N}" in tex and r"\frac{1}{7}" in tex
+    fixed = dc.derive("L := sum(k: x[k])/size(k) + 0.3*x[0]", dims={"x": "5"})
+    assert "1/5 · Σ_k x[k]" in str(fixed) and "0.3 · x[0]" in str(fixed)

@@ -190,8 +190,8 @@ def test_the_terminal_at_the_tutorials_shape() -> None:
     assert "for every size (N, in, out)" in text
     shown = shape_text(forward, back, {"N": 100, "in": 1, "out": 1})
     assert shown.startswith("At (N, in, out) = (100, 1, 1)")
-    assert "∂L/∂W = 1/50 · Σ_n (ŷ[n] - y[n]) · x[n]" in shown
-    assert "∂L/∂b = 1/50 · Σ_n (ŷ[n] - y[n])" in shown
+    assert "∂L/∂W = 0.02 · Σ_n (ŷ[n] - y[n]) · x[n]" in shown
+    assert "∂L/∂b = 0.02 · Σ_n (ŷ[n] - y[n])" in shown
 
 
 class Page(HTMLParser):

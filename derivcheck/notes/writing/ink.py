@@ -22,14 +22,17 @@ _LATEX_BIG = {
 _WORD = re.compile(r"\\(?:mathit|text|mathrm)\{")
 _ENDS_IN_WORD = re.compile(r"\\(?:mathit|text|mathrm)\{[^{}]*\}$")
 DIGITS = 10  # of a number that is written whole
+SHORT = 3  # places behind the point from which on few digits are written with a power of ten
 _SUPERSCRIPTS = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
 
 
 def _decimal(v: Fraction) -> str | None:
-    """The exact decimal spelling of a fraction, where it has a short one and its denominator is large."""
-    if v.denominator < 1000:
+    """The exact decimal spelling of a fraction, where it has a short one and its denominator is large, or of tens: who writes
+    0.04 means no 25th."""
+    small = v.denominator < 1000
+    if small and v.denominator % 5:
         return None
-    for digits in range(1, 17):
+    for digits in range(1, SHORT + 1 if small else 17):
         if (v * 10**digits).denominator == 1:
             return f"{v.numerator * 10**digits // v.denominator}e-{digits}"
     return None
@@ -142,7 +145,7 @@ class Latex(TermWriter):
         if found is None:
             return rf"\frac{{{value.numerator}}}{{{value.denominator}}}", PRODUCT
         digits, _, exponent = found.partition("e-")
-        if len(digits) <= 2:
+        if len(digits) <= 2 and int(exponent) >= SHORT:
             lead = "" if digits == "1" else rf"{digits} \cdot "
             return rf"{lead}10^{{-{exponent}}}", PRODUCT if lead else POWER
         return _shifted(digits, int(exponent)), ATOM
@@ -236,4 +239,4 @@ class Unicode(TermWriter):
         if found is None:
             return f"{value.numerator}/{value.denominator}", PRODUCT
         digits, _, exponent = found.partition("e-")
-        return (found if len(digits) <= 2 else _shifted(digits, int(exponent))), ATOM
+        return (found if len(digits) <= 2 and int(exponent) >= SHORT else _shifted(digits, int(exponent))), ATOM

@@ -19,7 +19,7 @@ class _Sorted:
     """The factors of a product by where they stand.
 
     Attributes:
-        number: the numbers as one.
+        number: the numbers as one; ``counted``: sizes are among them.
         sizes: powers of sizes that multiply; ``divisors``: that divide.
         above: other factors that multiply; ``below``: that divide.
     """
@@ -29,6 +29,7 @@ class _Sorted:
     divisors: list[Term] = field(default_factory=list)
     above: list[Term] = field(default_factory=list)
     below: list[Term] = field(default_factory=list)
+    counted: bool = False
 
 
 def _runs(t: Term) -> bool:
@@ -66,7 +67,7 @@ class ProductWriter(PositionWriter):
             return self._spell(args[0])
         found = self._sorted(args)
         sign, number = ("-" if found.number < 0 else ""), abs(found.number)
-        whole = number.denominator == 1 or self.decimal(number)[1] != PRODUCT and not found.divisors and not found.below
+        whole = number.denominator == 1 or self._is_decimal(number, found)
         top, bottom = (self._number(number)[0], "") if whole else (str(number.numerator), str(number.denominator))
         front = [*([top] if top != "1" else []), *map(self._size, found.sizes)]
         under = [*([bottom] if bottom else []), *map(self._size, found.divisors)]
@@ -75,6 +76,12 @@ class ProductWriter(PositionWriter):
         else:
             text, level = self._with_sizes(front, under, found, self._factors(found.above))
         return sign + text, SUM if sign else level
+
+    def _is_decimal(self, number: Fraction, found: _Sorted) -> bool:
+        """Whether the number in front is no quotient: one that is written with a point, and is none of a count of elements."""
+        if number.denominator < 1000:
+            return self.decimal(number)[1] != PRODUCT and not found.counted
+        return self.decimal(number)[1] != PRODUCT and not found.divisors and not found.below
 
     def _sorted(self, args: tuple[Term, ...]) -> _Sorted:
         """The factors by where they stand."""
@@ -91,6 +98,7 @@ class ProductWriter(PositionWriter):
                     found.number *= Fraction(coefficient) ** int(e)
                     value = Poly(((monomial, 1),))
                 if value.constant is not None and (value.constant or e > 0):
+                    found.counted = True
                     found.number *= Fraction(value.constant) ** int(e)
                 else:
                     (found.sizes if e > 0 else found.divisors).append(power(SizeOf(value), abs(e)))
