@@ -95,6 +95,7 @@ class ProductWriter(PositionWriter):
                 value = self._at_sizes(base.value)
                 if len(value.terms) == 1:  # 2/(2·N) is 1/N
                     ((monomial, coefficient),) = value.terms
+                    found.counted |= coefficient != 1
                     found.number *= Fraction(coefficient) ** int(e)
                     value = Poly(((monomial, 1),))
                 if value.constant is not None and (value.constant or e > 0):
