@@ -55,11 +55,21 @@ def again(program: Program, wrt: tuple[str, ...]) -> Run:
     return load(functional_source(adjoint(program, wrt)))
 
 
+def _options() -> dict[str, Any] | None:
+    """What differs from inductor's own choice: of what is read at strides (windows, every other column) it makes loops over
+    single numbers, five times slower where these are compared or functions of them computed."""
+    import torch._inductor  # a second, for those who compile
+
+    wanted = "cpp.enable_tiling_heuristics"
+    return {wanted: False} if wanted in torch._inductor.list_options() else None
+
+
 @lru_cache(maxsize=256)
 def fuse(run: Run, backend: Any = "inductor") -> Run:
     """The generated function through ``torch.compile``: one graph, for sizes that may change."""
     register()
-    fused: Run = torch.compile(run, fullgraph=True, dynamic=True, backend=backend)
+    options = _options() if backend == "inductor" else None
+    fused: Run = torch.compile(run, fullgraph=True, dynamic=True, backend=backend, options=options)
 
     def call(*args: Any, **given: Any) -> Any:
         """Without taking two sizes that are equal now for equal ever after."""

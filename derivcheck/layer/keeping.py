@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import torch
 
 from derivcheck.layer.compiled import CompiledHalves, Run, again, fuse, pair
-from derivcheck.layer.lean import BANDED, LEAN, MANY_PAIRS, PLAIN, fits_as, pairs_in, unrecorded, variant
+from derivcheck.layer.lean import BANDED, FUSED, LEAN, MANY_PAIRS, PLAIN, fits_as, pairs_in, unrecorded, variant
 from derivcheck.layer.signature import Signature, in_own_types, without_autocast
 
 
@@ -25,7 +25,7 @@ class Route(NamedTuple):
         pick: what the backward takes, out of the inputs, what was saved, and the upstream gradients.
         like: the place of an input that tells the type of all.
         needs: which inputs need a gradient.
-        way: what :func:`derivcheck.layer.lean.variant` said.
+        way: what :func:`derivcheck.layer.lean.variant` said, or that it is compiled.
     """
 
     forward: Run
@@ -41,7 +41,7 @@ def keeping(layer: Signature, fused: bool) -> type[torch.autograd.Function]:
     count, floats, every = len(layer.program.outputs), layer.floats, len(layer.program.inputs)
     single, others = count == 1, [k for k in range(count) if k not in floats]
     pairs = pairs_in(layer.program)
-    straight = (not fused or pairs is not None) and not layer.constants and every > 0
+    straight = not layer.constants and every > 0
     like = next((k for k, n in enumerate(layer.program.inputs) if layer.program.kind(n) == "float"), 0)
     long_way = _LongWay(layer, fused)
     known: dict[tuple[tuple[bool, ...], str], Route] = {}
@@ -49,9 +49,11 @@ def keeping(layer: Signature, fused: bool) -> type[torch.autograd.Function]:
 
     def route(needs: tuple[bool, ...], way: str) -> Route:
         layer.counted(len(needs))
-        runs = long_way.runs(layer.asked(needs), way, False)
+        compiled = way is FUSED
+        runs = long_way.runs(layer.asked(needs), PLAIN if compiled else way, compiled)
+        both = (fuse(runs.forward), fuse(runs.backward)) if compiled else (runs.forward, runs.backward)
         places = [long_way.place(n, runs) for n in runs.takes]
-        found = known[needs, way] = Route(runs.forward, runs.backward, _picker(places), like, needs, way)
+        found = known[needs, way] = Route(*both, _picker(places), like, needs, way)
         return found
 
     def forward(ctx: Any, *args: Any) -> Any:
@@ -59,7 +61,9 @@ def keeping(layer: Signature, fused: bool) -> type[torch.autograd.Function]:
         way = unrecorded(args) if straight else PLAIN
         if pairs is not None and way is LEAN and pairs(args) >= MANY_PAIRS:
             way = BANDED
-        if way is PLAIN or fused and way is not BANDED:
+        if fused and way is not PLAIN and (pairs is None or way is not BANDED):
+            way = FUSED
+        if way is PLAIN:
             ctx.route = None
             values = long_way.forward(ctx, args)
         else:
@@ -132,7 +136,7 @@ class _LongWay:
     def backward(self, ctx: Any, ups: tuple[Any, ...]) -> tuple[Any, ...]:
         """A gradient or None for each input."""
         layer, names = self.layer, self.layer.program.inputs
-        fused = self.fused and ctx.route is None
+        fused = self.fused and (ctx.route is None or ctx.route.way is FUSED)
         if ctx.route is not None:
             ctx.common, ctx.wanted = None, layer.asked(ctx.route.needs)
         saved = ctx.saved_tensors

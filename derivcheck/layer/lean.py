@@ -22,7 +22,7 @@ _transforms: Callable[[], bool] = torch._C._are_functorch_transforms_active
 any_autocast: Callable[[], bool] = getattr(torch._C, "_is_any_autocast_enabled", lambda: True)
 
 
-PLAIN, LEAN, BANDED = "plain", "lean", "banded"
+PLAIN, LEAN, BANDED, FUSED = "plain", "lean", "banded", "fused"
 DIFFERENT = 4  # lengths of a loop that are compiled
 LARGE = 1 << 18  # numbers in a tensor, from which on tensors of its size leave the cache before they are read again
 MANY_PAIRS = 2 * LARGE  # numbers in a softmax of all pairs

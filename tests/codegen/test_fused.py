@@ -10,6 +10,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch._inductor.utils import run_and_get_cpp_code
 
 import derivcheck as dc
 from derivcheck.layer.compiled import fuse
@@ -39,7 +40,7 @@ def graphs(monkeypatch: pytest.MonkeyPatch) -> Iterator[Graphs]:
         found.append((graph, inputs))
         return graph.forward
 
-    monkeypatch.setattr("torch.compile", lambda run, **options: original(run, **{**options, "backend": seen}))
+    monkeypatch.setattr("torch.compile", lambda run, **options: original(run, **{**options, "backend": seen, "options": None}))
     yield found
     fuse.cache_clear()
 
@@ -128,3 +129,41 @@ def test_moments_are_sums(name: str, graphs: Graphs) -> None:
         torch.testing.assert_close(have, w)
     assert len(graphs) == 2
     assert all("_norm" not in graph.code for graph, _ in graphs)
+
+
+@pytest.mark.skipif(shutil.which("g++") is None, reason="inductor needs a C++ compiler")
+@pytest.mark.skipif(torch.backends.cpu.get_cpu_capability() == "DEFAULT", reason="a processor without vectors")
+def test_what_is_read_at_strides_is_computed_in_vectors() -> None:
+    def gated(x: Tensor) -> Tensor:
+        return x[:, ::2] * torch.sigmoid(x[:, 1::2])
+
+    x, up = torch.randn(40, 64), torch.randn(40, 32)
+    run = dc.derive(gated, x=x).compile(fused=True)
+    with torch._inductor.config.patch(force_disable_caches=True):
+        _, code = run_and_get_cpp_code(run, x=x, grad_output=up)
+    assert "neg().exp()" in code  # of a vector; std::exp of a number
+    held(gated, run, {"x": x})
+
+
+def test_a_fused_function_in_all_its_ways(graphs: Graphs) -> None:
+    """Some gradients or all, of one type and of several, once and of the gradient; what may be compiled is."""
+    f, shapes = LAYERS["layer norm"]
+    layer = dc.derive(f, **data(shapes)).to_function(fused=True)
+    for needs in ({"x", "w", "b"}, {"w"}, {"x"}):
+        leaves = {n: t.requires_grad_(n in needs) for n, t in data(shapes).items()}
+        asked = [leaves[n] for n in leaves if n in needs]
+        for create in (False, True):
+            have = torch.autograd.grad(layer.apply(*leaves.values()).pow(3).sum(), asked, create_graph=create)
+            want = torch.autograd.grad(f(**leaves).pow(3).sum(), asked, create_graph=create)
+            for h, w in zip(have, want, strict=True):
+                torch.testing.assert_close(h, w)
+        again = (torch.autograd.grad(sum(g.pow(2).sum() for g in gs), asked, allow_unused=True) for gs in (have, want))
+        for h, w in zip(*again, strict=True):
+            torch.testing.assert_close(h, w)
+    assert graphs
+    mixed = [data(shapes)["x"].float().requires_grad_(), *(data(shapes)[n].requires_grad_() for n in ("w", "b"))]
+    have = torch.autograd.grad(layer.apply(*mixed).pow(3).sum(), mixed)
+    want = torch.autograd.grad(f(mixed[0].double(), *mixed[1:]).pow(3).sum(), mixed)
+    for h, w in zip(have, want, strict=True):
+        assert h.dtype == w.dtype
+        torch.testing.assert_close(h, w, rtol=1e-5, atol=1e-4)
