@@ -175,6 +175,9 @@ class _Second(File):
     def _guard(self, lines: list[str], checks: list[str], arguments: Sequence[Input], free: Sequence[str]) -> list[str]:
         return lines
 
+    def _defaults(self) -> list[str]:
+        return []  # torch gives each upstream gradient, of its output's shape
+
     def _return(self) -> list[str]:
         """An entry for each input."""
         grads = [self.variables[self.gradient_of[n]] if n in self.gradient_of else "None" for n in self.inputs]

@@ -118,10 +118,11 @@ def _window(x, dim, start, length, step=1):
     "_row_sums": '''
 def _row_sums(x, keepdim=False):
     """x.sum(-1); of many short rows as a product with ones: a processor's sum goes through these number by number."""
-    short = x.shape[-1] <= 16 and x.numel() >= 4096 * x.shape[-1]
-    if short and x.is_cpu and x.dtype in (torch.float32, torch.float64):
-        return x @ x.new_ones((x.shape[-1], 1) if keepdim else x.shape[-1])
-    return x.sum(-1, keepdim=keepdim)
+    if x.numel() >= 4096 and x.is_cpu and x.dtype in (torch.float32, torch.float64):
+        length = x.shape[-1]
+        if length <= 16 and x.numel() >= 4096 * length:
+            return x @ x.new_ones((length, 1) if keepdim else length)
+    return x.sum(-1, keepdim)
 ''',
     "_moved": '''
 def _moved(first, x, dim):

@@ -204,15 +204,7 @@ class File:
         """The whole file around the statements."""
         fixed = [a for a in self.arguments if a.name not in self.optional]
         sizes = self._found(fixed)
-        lines = self._guard(sizes.lines, sizes.checks, fixed, sizes.free) + needs
-        for n in self.optional:
-            v = self.variables[n]
-            lines += [
-                f"if {v} is None:",
-                f"    {v} = 1.0",
-                f'elif getattr({v}, "shape", ()) != ():',
-                f'    raise ValueError(f"{n} has shape {{tuple({v}.shape)}}; expected a number, ()")',
-            ]
+        lines = self._guard(sizes.lines, sizes.checks, fixed, sizes.free) + needs + self._defaults()
         code_text = "\n".join(body)
         for a in fixed:  # an index of 8 bits would be read as a mask; no copy where it is int64 already
             v = self.variables[a.name]
@@ -235,6 +227,18 @@ class File:
         helpers = "".join("\n\n" + HELPERS[h].strip("\n") + "\n" for h in HELPERS if h in self.scope.used)
         whole = "\n".join([*self._module_doc(), "", *top, "", "", text, ""]) + helpers
         return whole.replace("math.pi", repr(math.pi)) if self.fused else whole  # to a compiler a global is no constant
+
+    def _defaults(self) -> list[str]:
+        """What an upstream gradient without dimensions is where it is left out, and that it is a number."""
+        lines: list[str] = []
+        for v, n in ((self.variables[n], n) for n in self.optional):
+            lines += [
+                f"if {v} is None:",
+                f"    {v} = 1.0",
+                f'elif getattr({v}, "shape", ()) != ():',
+                f'    raise ValueError(f"{n} has shape {{tuple({v}.shape)}}; expected a number, ()")',
+            ]
+        return lines
 
     def _found(self, arguments: Sequence[Input]) -> Sizes:
         """Where the sizes come from."""
