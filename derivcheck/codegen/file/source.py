@@ -21,6 +21,7 @@ from derivcheck.codegen.file.lowered import Contents, Items, Manner, live, lower
 from derivcheck.codegen.file.required import required
 from derivcheck.codegen.file.scope import Scope
 from derivcheck.codegen.file.shapes import Sizes, find_sizes
+from derivcheck.codegen.graph.again import again
 from derivcheck.codegen.graph.divisors import bare
 from derivcheck.codegen.graph.lean import LeanWriter
 from derivcheck.codegen.graph.nodes import Node
@@ -145,6 +146,9 @@ class File:
             self.variables[d.name] = self.scope.names.new(d.name)
         if self.banded:
             items = _in_bands(items, tuple(self.kept()), given or {})
+        elif self.lean and all(isinstance(item, Node) for _, item in items):
+            nodes = {name: item for name, item in items if isinstance(item, Node)}
+            items = list(again(nodes, {a.name for a in self.arguments}, given or {}).items())
         for name, _ in items:
             if name not in self.variables:
                 self.variables[name] = self.scope.names.new(name)
