@@ -28,6 +28,7 @@ from derivcheck.codegen.graph.nodes import Node
 from derivcheck.codegen.graph.spell import NodeSpelling
 from derivcheck.codegen.graph.stored import StoringWriter
 from derivcheck.codegen.graph.write import Writer
+from derivcheck.codegen.rewriting.distributed import distributed
 from derivcheck.codegen.rewriting.kept import kept
 from derivcheck.codegen.rewriting.negated import with_negated
 from derivcheck.codegen.rewriting.pinned import pinned
@@ -37,6 +38,7 @@ from derivcheck.codegen.rewriting.words import in_words
 from derivcheck.notation.integers.polynomials import Poly
 from derivcheck.notation.program.definitions import Definition, Input
 from derivcheck.notation.program.program import Program
+from derivcheck.notation.terms.nodes import Term
 
 
 def source(
@@ -193,7 +195,7 @@ class File:
         gradients = {d.name for d in definitions} - {d.name for d in self.forward.definitions}
         definitions = spelled_or_needed(with_negated(definitions, gradients), self.outputs)
         if lean and not self.fused:
-            return definitions
+            return [d if d.recurrent else _with_term(d, distributed(d.term)) for d in definitions]
         return spelled_or_needed(_recordable(definitions), self.outputs)  # of moments a compiler makes Welford's recurrence
 
     def _like(self) -> tuple[str, str]:
@@ -343,6 +345,10 @@ def _in_bands(items: Items, kept: Sequence[str], given: Mapping[Node, str]) -> I
         return items
     number = count()
     return list(banded(plain, kept, lambda: f"band {next(number)}"))
+
+
+def _with_term(d: Definition, term: Term) -> Definition:
+    return d if term is d.term else replace(d, term=term)
 
 
 def _recordable(definitions: Sequence[Definition]) -> list[Definition]:

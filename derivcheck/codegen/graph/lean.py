@@ -25,7 +25,7 @@ FUNCTIONS = frozenset({"exp", "tanh", "erf", "sigmoid", "log", "sin", "cos", "ex
 _SUMS = frozenset({"sum", "mean", "matmul", "einsum", "dot", "amax", "amin"})
 KEPT = 1 << 40  # what is returned is read after everything
 MANY = 300  # from so many operations on their order stays
-_LOOP = Node("number", (), (), (), NUMBER, frozenset())  # where a loop stands in the order
+LOOP = Node("number", (), (), (), NUMBER, frozenset())  # where a loop stands in the order
 
 
 def _takes_memory(n: Node) -> bool:
@@ -74,7 +74,7 @@ class LeanWriter(LoopingWriter):
         for name, variable, nodes, loop in items:
             if loop:
                 self._append(part, inner)
-                self.order.append(_LOOP)
+                self.order.append(LOOP)
                 for n in self._below(nodes):
                     self._read(n.args, len(self.order))
                 part = []
@@ -228,7 +228,7 @@ class LeanWriter(LoopingWriter):
 
     def loop(self) -> None:
         """A loop comes next: what stands before it is written."""
-        while self.order[self.at] is not _LOOP:
+        while self.order[self.at] is not LOOP:
             self._next()
         self.at += 1
 

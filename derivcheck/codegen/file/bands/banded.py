@@ -13,7 +13,8 @@ from derivcheck.codegen.graph.nodes import FLOAT, Node
 from derivcheck.codegen.graph.numbers import UNARY
 from derivcheck.notation.integers.polynomials import Index, Poly
 
-NUMBERS = 1 << 16  # of the largest tensor in a band: a few of these stay in the cache
+NUMBERS = 1 << 16  # of a tensor in a band, where a few are made in it: all of these stay in the cache
+FEW = 2  # from so many made beside the results on; of one the band has twice as many numbers, of none four times
 BANDS = 64  # at most, where they are added up one after the other: so many rounding errors
 
 
@@ -51,6 +52,7 @@ class Banded:
         results: what it makes.
         read: what it reads from outside.
         rows: how many elements a row of the largest tensors has.
+        numbers: how many elements a band of them has, known when it has been written.
     """
 
     length: Index
@@ -59,6 +61,7 @@ class Banded:
     results: tuple[BandResult, ...]
     read: tuple[Node, ...]
     rows: tuple[Poly, ...]
+    numbers: int = 0
 
     def nodes(self) -> list[Node]:
         """What it reads, as one operation."""
@@ -82,14 +85,15 @@ class Banded:
         biggest = f"{most}({', '.join(numbers)})" if len(numbers) > 1 else "1"
         summed = any(r.at is None for r in self.results)
         least = f"-(-{spell.poly(self.length.size, UNARY)} // {BANDS}), " if summed else ""
-        writer.line(f"{step} = {most}({least}1, {NUMBERS} // {biggest})")
-        writer.line(f"for {start} in {spell.use('range')}(0, {size}, {step}):")
         lines = [f"{rows} = {spell.use('min')}({step}, {size} - {start})"]
         for s in self.slices:
             whole = scope.variables[s.whole.params[0]]
             scope.variables[s.name] = names.new(f"{whole}_rows")
             lines.append(f"{scope.variables[s.name]} = {whole}.narrow({s.at}, {start}, {rows})")
-        for line in [*lines, *self._body(writer, scope, known, f"{start}, {rows}")]:
+        lines += self._body(writer, scope, known, f"{start}, {rows}")
+        writer.line(f"{step} = {most}({least}1, {self.numbers} // {biggest})")
+        writer.line(f"for {start} in {spell.use('range')}(0, {size}, {step}):")
+        for line in lines:
             writer.line(f"    {line}")
 
     def _body(self, writer: LeanWriter, scope: Scope, known: Mapping[str, Target], span: str) -> list[str]:
@@ -97,6 +101,7 @@ class Banded:
         inner = PlacedWriter(writer.spelling, scope.names)
         outer = dict(scope.variables)
         nodes = {name: item for name, item in self.items if isinstance(item, Node)}
+        loops = [item for _, item in self.items if isinstance(item, Banded)]
         places: dict[str, Target] = {}
         for r in self.results:
             variable, added = known[r.name]
@@ -105,6 +110,10 @@ class Banded:
                 inner.line(f"{variable} = {whole}.narrow({r.at}, {span})")
                 if r.name in nodes and not added:
                     inner.place(nodes[r.name], variable)
+                for k, loop in enumerate(loops):
+                    for made in loop.results:
+                        if made.name == r.name and made.at is not None and not added:
+                            inner.place_of_loop(made.dims, variable, k)
             places[r.name] = Target(variable, added or r.at is None)
         for name in nodes:
             scope.variables[name] = scope.names.new(name)
@@ -117,6 +126,7 @@ class Banded:
         for variable in inner.mine.values():
             inner.line(f"del {variable}")
         scope.variables.update(outer)
+        self.numbers = min([NUMBERS << max(FEW - inner.allocated, 0), *(loop.numbers for loop in loops)])
         return inner.blocks[0]
 
 

@@ -87,7 +87,13 @@ def best(order: Sequence[Node], meant: Mapping[str, Node], kept: Collection[Node
         plan = _planned(order, meant, kept, whole, rules, spots)
         if plan is not None and (found is None or plan.worth > found.worth):
             found = plan
-    return found
+    return None if found is not None and not whole and _fits_into_results(found) else found
+
+
+def _fits_into_results(plan: BandPlan) -> bool:
+    """Whether what is made on the way to a result is one tensor, which can stand in the result's place."""
+    made = [n for n in plan.inside if n.op not in _VIEWS and n.op not in _LEAVES and n not in plan.stored]
+    return not plan.summed and len(made) <= len(plan.stored)
 
 
 def _indices(order: Sequence[Node], meant: Mapping[str, Node], rules: Mapping[Node, AxisRule]) -> list[dict[Node, int]]:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
-from derivcheck.codegen.graph.lean import FUNCTIONS, KEPT, UNARY, LeanWriter
+from derivcheck.codegen.file.bands.classes import weight
+from derivcheck.codegen.graph.lean import FUNCTIONS, KEPT, LOOP, UNARY, LeanWriter
+from derivcheck.codegen.graph.memory import is_view
 from derivcheck.codegen.graph.names import Names
 from derivcheck.codegen.graph.nodes import FLOAT, NUMBER, Node, folds
 from derivcheck.codegen.graph.spell import NodeSpelling
+from derivcheck.notation.integers.polynomials import Poly
 
+LARGE = 4  # parts of the largest tensors, from one of which on a tensor counts
 _TWO = frozenset({"add", "sub", "mul", "div"})
 
 
@@ -16,13 +20,40 @@ class PlacedWriter(LeanWriter):
     """Writes results into their places where one operation can."""
 
     def __init__(self, spelling: NodeSpelling, names: Names, given: Mapping[Node, str] | None = None) -> None:
+        """As ever; places are offered before it is planned."""
         super().__init__(spelling, names, given)
         self.places: dict[Node, str] = {}
         self.holds: dict[Node, str] = {}  # the place that a tensor is in
         self.reused: str | None = None
+        self.large = 1  # what the largest tensors weigh
+        self.until: dict[str, int] = {}  # places that a loop writes into: from when on they are its own
+        self.took = False  # whether the statement at hand writes into what is there
+        self.allocated = 0  # how many do not
 
     def place(self, node: Node, variable: str) -> None:
         """The node's result belongs there."""
+        self._offer(node, variable)
+
+    def place_of_loop(self, dims: tuple[Poly, ...], variable: str, loop: int) -> None:
+        """What the loop makes that comes after ``loop`` others belongs there."""
+        self.until[variable] = loop
+        self._offer(Node("made by a loop", (), (variable,), dims, FLOAT, frozenset()), variable)
+
+    def plan(self, items: Sequence[tuple[str, str, Sequence[Node], bool]], kept: Iterable[str]) -> None:
+        """As ever; then it is known when the loops come."""
+        super().plan(items, kept)
+        loops = [k + 1 for k, n in enumerate(self.order) if n is LOOP]
+        self.until = {variable: loops[k] for variable, k in self.until.items()}
+        self.large = max((weight(n.dims) for n in self.order), default=1)
+
+    def loop(self) -> None:
+        """A loop comes next: what it writes into is nobody's scratch from now on."""
+        super().loop()
+        for n in [n for n, place in self.holds.items() if self.until.get(place, KEPT) <= self.at]:
+            self._forget(n)
+
+    def _offer(self, node: Node, variable: str) -> None:
+        """A place for a node, which is scratch until then."""
         self.places.setdefault(node, variable)
         alike = [n for n in self.places if n.dims == node.dims]
         scratch = Node("place", (), (variable,), node.dims, FLOAT, frozenset())
@@ -41,11 +72,15 @@ class PlacedWriter(LeanWriter):
     def statement(self, n: Node, name: str | None) -> None:
         """One operation, into its place if it has one that is free."""
         self.reused = None
+        self.took = False
         super().statement(n, name)
+        if not self.took and not is_view(n) and LARGE * weight(n.dims) >= self.large:
+            self.allocated += 1
         if self.reused is not None:
             self.holds[n] = self.reused
 
     def _take(self, n: Node) -> str:
+        self.took = True
         self.reused = self.holds.pop(self.real(n), None)
         return super()._take(n)
 
@@ -64,7 +99,7 @@ class PlacedWriter(LeanWriter):
 
     def _suits(self, a: Node, n: Node) -> bool:
         place = self.holds.get(self.real(a))
-        return place is None or self.last.get(n, 0) < KEPT or self.places.get(n) == place
+        return place is None or self.last.get(n, 0) < self.until.get(place, KEPT) or self.places.get(n) == place
 
     def _lean(self, n: Node) -> str | None:
         """Into its place, where nothing that is read later stands there."""
@@ -89,7 +124,7 @@ class PlacedWriter(LeanWriter):
             return None
         for m in holders:
             self._forget(m)
-        self.reused = place
+        self.took, self.reused = True, place
         return f"{text[:-1]}, out={place})"
 
     def _call(self, n: Node) -> str | None:
