@@ -385,3 +385,42 @@ def test_softmax_takes_its_row_sum_from_the_product_that_is_there(dtype: torch.d
         assert ((grads["x"].double() - true).abs() <= 6 * eps * size + 4 * least).all()
     nan = run(x=torch.tensor([[0.0, float("nan")], [1.0, 2.0]]), grad_output=torch.ones(2, 2))[1]["x"]
     assert nan[0].isnan().all() and nan[1].abs().max() < 1e-7
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
+def test_the_normal_distributions_share_is_right_everywhere(dtype: torch.dtype) -> None:
+    """By torch's kernel of GELU over what it is of: also at 0, at what is nearly 0, at what is not finite, and in strides."""
+    d = dc.derive(lambda x: x * 0.5 * (1 + torch.erf(x * 0.5)) + torch.nn.functional.gelu(x), x=torch.randn(4, 6))
+    text = lean_source(d.program, d.adjoint, d.wrt)
+    assert "_normal_share(" in text and "_normal_share" not in d.source()
+    edges = [0.0, -0.0, 2.0**-60, -(2.0**-60), 1e-30, -1e-38, 1e-45, -5e-324, 1e-3, -3.0, 9.0, -12.0, 60.0, -1e4, 1e30]
+    run, eps = d.compile(), torch.finfo(dtype).eps
+    for x in (
+        torch.randn(300, 40, dtype=torch.float64),
+        torch.tensor([edges, edges[::-1]], dtype=torch.float64),
+        torch.zeros(3, 4, dtype=torch.float64),
+        torch.zeros(0, 4, dtype=torch.float64),
+        torch.tensor([[float("nan"), 1.0], [2.0, -3.0]], dtype=torch.float64),
+    ):
+        mine = x.to(dtype)
+        wide = mine.double().requires_grad_()
+        true = wide * 0.5 * (1 + torch.erf(wide * 0.5)) + torch.nn.functional.gelu(wide)
+        (slope,) = torch.autograd.grad(true.sum(), wide)
+        for given in (mine, mine.mT.contiguous().mT):
+            found = run(x=given, grad_output=torch.ones_like(given))[1]["x"]
+            torch.testing.assert_close(found.double(), slope, rtol=4 * eps, atol=8 * eps, equal_nan=True)
+
+
+def test_the_normal_distributions_share_where_an_input_is_infinite() -> None:
+    """The slope of a mean of shares is finite there, and 0."""
+    d = dc.derive(lambda x, y: y * (0.5 + 0.5 * torch.erf(x)), x=torch.randn(2, 3), y=torch.randn(2, 3))
+    x = torch.tensor([[float("inf"), -float("inf"), 0.0]])
+    value, grads = d.compile()(x=x, y=torch.ones_like(x), grad_output=torch.ones_like(x))
+    assert value.tolist() == grads["y"].tolist() == [[1.0, 0.0, 0.5]]
+
+
+def test_an_error_function_alone_keeps_its_digits_near_zero() -> None:
+    d = dc.derive(lambda x: torch.erf(x) * x + 0.5 * torch.erf(x) + 3, x=torch.randn(2, 3))
+    assert "_normal_share" not in lean_source(d.program, d.adjoint, d.wrt)
+    x = torch.full((2, 3), 1e-20)
+    torch.testing.assert_close(d.compile()(x=x, grad_output=x)[1]["x"], x * 0.5 * 2 / torch.pi**0.5, rtol=1e-6, atol=0)

@@ -23,6 +23,17 @@ def _log_cosh(x):
     near = torch.log1p(2 * torch.sinh(size.clamp(max=1) / 2) ** 2)
     return torch.where(size < 1, near, size + torch.log1p(torch.exp(-2 * size)) - math.log(2))
 ''',
+    "_normal_share": '''
+def _normal_share(x):
+    """(1 + erf(x/sqrt(2)))/2: on a processor by the kernel of x times that, which is several times as fast as that of erf."""
+    if x.is_cpu and x.dtype in (torch.float32, torch.float64) and type(x) is torch.Tensor and x.numel():
+        if not torch.compiler.is_compiling() and not torch.jit.is_tracing():
+            moved = x + 2.0**-60  # hardly ever 0, and where that is seen the share is 1/2
+            share = torch.nn.functional.gelu(moved).div_(moved)
+            if share.sum() >= 0:  # no 0/0, and nothing infinite
+                return share
+    return torch.erf(x * math.sqrt(0.5)).mul_(0.5).add_(0.5)
+''',
     "_conv": '''
 def _conv(x, w, sizes, stride, offset, dilation, groups=1):
     """y[n, o, i] = sum over c, u of x[n, c, stride*i + dilation*u - offset] * w[o, c, u] for i < sizes; x is 0 outside."""

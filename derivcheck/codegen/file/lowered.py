@@ -19,6 +19,7 @@ from derivcheck.codegen.graph.lean_forms import in_lean_form
 from derivcheck.codegen.graph.nodes import Node
 from derivcheck.codegen.lowering.cumulative import product_so_far
 from derivcheck.codegen.lowering.lower import Lowering, to_base_two
+from derivcheck.codegen.lowering.normal import is_erf
 from derivcheck.notation.program.definitions import Definition, Input
 from derivcheck.notation.program.program import Program
 from derivcheck.notation.program.recurrence import groups
@@ -149,7 +150,7 @@ def _started(contents: Contents) -> Lowering:
 
 
 def _depends_on_base(d: Definition) -> bool:
-    return any(map(to_base_two, subterms(d.term)))
+    return any(to_base_two(t) or is_erf(t) for t in subterms(d.term))
 
 
 def _lowered(low: Lowering, group: Sequence[Definition], outputs: Collection[str]) -> Node | Loop:

@@ -24,11 +24,16 @@ def _adds_rows(n: Node) -> bool:
 
 
 class Joined:
-    """``c + m`` or ``c − m``, one operation, of a product ``m`` of x and y: element by element or of matrices."""
+    """``c + m`` or ``c − m``, one operation, of a product ``m`` of x and y: element by element or of matrices.
 
-    def __init__(self, c: Node, m: Node, minus: bool) -> None:
-        self.c, self.m, self.minus = c, m, minus
+    ``scaled``: a factor of m that is a number times x, which the operation multiplies by, too.
+    """
+
+    def __init__(self, c: Node, m: Node, minus: bool, scaled: Node | None = None) -> None:
+        self.c, self.m, self.minus, self.scaled = c, m, minus, scaled
         self.x, self.y = m.args
+        if scaled is not None:
+            self.x = scaled.args[1]
 
 
 def _repeats(a: Node, n: Node) -> bool:
@@ -49,5 +54,6 @@ def joined(n: Node, uses: Mapping[Node, int], roots: Collection[Node]) -> Joined
             if x.kind == NUMBER and y.kind == FLOAT:
                 return Joined(c, m, n.op == "sub")
             if x.kind == y.kind == FLOAT and sum(_repeats(a, n) for a in (c, x, y)) < 2:
-                return Joined(c, m, n.op == "sub")
+                scaled = x.op == "mul" and x.args[0].kind == NUMBER and uses.get(x) == 1 and x not in roots
+                return Joined(c, m, n.op == "sub", x if scaled else None)
     return None

@@ -68,7 +68,7 @@ class LeanWriter(LoopingWriter):
         roots = {n for _, _, nodes, _ in items for n in nodes}
         every = self._below(roots)
         self.joined = {n: j for n in every if (j := joined(n, self.uses, roots)) is not None}
-        inner = {j.m for j in self.joined.values()}
+        inner = {m for j in self.joined.values() for m in (j.m, j.scaled) if m is not None}
         done: set[Node] = set(self.scopes[0])
         part: list[Node] = []
         for name, variable, nodes, loop in items:
@@ -122,7 +122,9 @@ class LeanWriter(LoopingWriter):
             ready.add(first)
         for n in order:
             self.order.append(n)
-            reads = [a for m in (n, *(m for m in n.args if m in inner)) for a in m.args if a not in inner]
+            reads = list(n.args)
+            while not inner.isdisjoint(reads):
+                reads = [b for a in reads for b in (a.args if a in inner else (a,))]
             self._read(reads, len(self.order))
 
     def _needs_of(self, n: Node, own: set[Node], inner: set[Node]) -> set[Node]:
@@ -353,7 +355,9 @@ class LeanWriter(LoopingWriter):
         """The function that adds a product, and its operands after the first."""
         if j.x.kind == NUMBER:
             return "add", f"{self.text(j.y)}, alpha={'-' if j.minus else ''}{self.text(j.x, 9)}"
-        return "addcmul", f"{self.text(j.x)}, {self.text(j.y)}{', value=-1' if j.minus else ''}"
+        sign = "-" if j.minus else ""
+        value = f", value={sign}{self.text(j.scaled.args[0], ATOM)}" if j.scaled is not None else ", value=-1" * j.minus
+        return "addcmul", f"{self.text(j.x)}, {self.text(j.y)}{value}"
 
     def _addcmul(self, n: Node, j: Joined) -> str:
         """The call for c ± x·y in one pass: in place of c, into a factor that nobody reads again, or into a free tensor."""

@@ -5,7 +5,9 @@ from __future__ import annotations
 from derivcheck.codegen.graph.nodes import FLOAT, Node
 
 _VIEWS = frozenset({"permute", "unsqueeze", "reshape", "expand", "slice", "select", "diagonal", "select_or_0", "item"})
-_ARITHMETIC = "add sub mul div neg exp2 sqrt rsqrt func pow where to_float zeros full cat stack moved flip cumsum cumprod"
+_ARITHMETIC = (
+    "add sub mul div neg exp2 sqrt rsqrt func normal pow where to_float zeros full cat stack moved flip cumsum cumprod"
+)
 _OVER_DIMENSIONS = "sum mean amax amin prod dot matmul addmm einsum take gather scatter scatter_add add_at"
 _CALLS = ("torch.softmax({}", "torch.log_softmax({}", "torch.nn.functional.linear({}")
 OWN = frozenset(f"{_ARITHMETIC} {_OVER_DIMENSIONS}".split())  # what makes a tensor of its own

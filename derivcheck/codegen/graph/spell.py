@@ -138,6 +138,9 @@ class NodeSpelling:
             self.numbers.use(row.torch.partition("(")[0])
         return row.torch.format(*texts)
 
+    def _normal(self, n: Node, p: tuple[Any, ...], arg: Arg) -> str:
+        return f"{self.numbers.use('_normal_share')}({arg(0, 0)})"
+
     def _clamp(self, n: Node, p: tuple[Any, ...], arg: Arg) -> str:
         top = self._p(p[1]) if nonnegative(p[1] - 1) else f"{self.numbers.use('max')}({self._p(p[1])}, 0)"
         return f"{arg(0, ATOM)}.clamp({self._p(p[0])}, {top})"

@@ -19,6 +19,7 @@ from derivcheck.codegen.lowering.frame import Frame, Place
 from derivcheck.codegen.lowering.hollow import before_sums, remember_means
 from derivcheck.codegen.lowering.masks import implied, mask, masked, where
 from derivcheck.codegen.lowering.matrices import made_of_matrix
+from derivcheck.codegen.lowering.normal import normal
 from derivcheck.codegen.lowering.products import arriving, product_of_others
 from derivcheck.codegen.lowering.reading import integer, read
 from derivcheck.errors import UnsupportedOperation
@@ -144,6 +145,8 @@ class Lowering(Frame):
 
     def total(self, args: Sequence[Term]) -> OverNode:
         """A sum of terms."""
+        if (found := normal(self, args)) is not None:
+            return self.binary("add", self.total(found[1]), found[0]) if found[1] else found[0]
         numbers = [a for a in args if is_number(a, self.graph.fixed)]
         rest = [a for a in args if not is_number(a, self.graph.fixed)]
         parts: list[tuple[bool, OverNode]] = []

@@ -14,7 +14,7 @@ from derivcheck.codegen.graph.nodes import ONE_SIZE, Node
 
 _ELEMENTWISE = frozenset(
     {"add", "sub", "mul", "div", "floordiv", "and", "pow", "neg", "not", "exp2", "sqrt", "rsqrt", "where", "maximum", "minimum"}
-    | {">=", ">", "<=", "<", "==", "!=", "func", "to_float", "to_int", "clamp", "clamp_by"}
+    | {">=", ">", "<=", "<", "==", "!=", "func", "normal", "to_float", "to_int", "clamp", "clamp_by"}
 )
 _REDUCED = frozenset({"sum", "mean", "amax", "amin"})
 _ALONG = frozenset({"cumsum", "cumprod", "flip", "slice", "window", "repeat"})  # all but the dimension that is a parameter

@@ -75,9 +75,13 @@ class PlacedWriter(LeanWriter):
         self.took = False
         super().statement(n, name)
         if not self.took and not is_view(n) and LARGE * weight(n.dims) >= self.large:
-            self.allocated += 1
+            self.allocated += 2 if n.op == "normal" else 1  # its helper makes another
         if self.reused is not None:
             self.holds[n] = self.reused
+
+    def _wants_memory(self, m: Node, when: int) -> bool:
+        """As ever; a result wants its place, whatever it reads."""
+        return m in self.places or super()._wants_memory(m, when)
 
     def _take(self, n: Node) -> str:
         self.took = True
