@@ -89,6 +89,7 @@ CASES: dict[str, Case] = {
 @pytest.fixture(autouse=True)
 def _small_bands(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(banded, "NUMBERS", 5)
+    monkeypatch.setattr(banded, "COLUMNS", 1)
     monkeypatch.setattr(lean, "LARGE", 1)
 
 
@@ -218,3 +219,16 @@ def test_many_pairs_of_few_places_go_in_bands(layer: bool) -> None:
     assert seen.bytes < 4 * 1024 * 1024 / 4
     for have, want in zip(found, wanted, strict=True):
         torch.testing.assert_close(have, want, rtol=1e-3, atol=1e-5)
+
+
+def test_bands_of_columns_are_not_narrow(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a tensor of many rows a band of a single column, a number here and one far away, would take a processor long."""
+    monkeypatch.undo()
+    d = dc.derive(lambda x, w: F.batch_norm(x, None, None, w, training=True), dims={"x": "N C", "w": "C"})
+    assert "max(32, " in lean_source(d.program, d.adjoint, d.wrt, banded=True)
+    x, w, up = torch.randn(4096, 80), torch.randn(80), torch.randn(4096, 80)
+    leaves = [x.clone().requires_grad_(), w.clone().requires_grad_()]
+    want = torch.autograd.grad(F.batch_norm(leaves[0], None, None, leaves[1], training=True), leaves, up)
+    _, grads = d.compile()(x=x, w=w, grad_output=up)
+    for have, g in zip(grads.values(), want, strict=True):
+        torch.testing.assert_close(have, g, rtol=1e-3, atol=2e-3)

@@ -41,7 +41,7 @@ def both_ways(p: Program, x: dict[str, torch.Tensor], sizes: dict[str, int]) -> 
     text = source(p, back)
     value, grads = load(text)(**given_)
     for bands in (False, True):
-        with mock.patch.object(banded, "NUMBERS", 3):
+        with mock.patch.multiple(banded, NUMBERS=3, COLUMNS=1):
             lean_text = lean_source(p, back, banded=bands)
         lean, lean_grads = load(lean_text)(**{k: v.clone() for k, v in given_.items()})
         for found, wanted in zip((*lean, *lean_grads.values()), (*value, *grads.values()), strict=True):

@@ -52,6 +52,7 @@ def wanted_gradients(c: Case, wrt: list[str], ups: list[torch.Tensor], outs: lis
 @pytest.fixture(autouse=True)
 def _small_bands(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(banded, "NUMBERS", 3)
+    monkeypatch.setattr(banded, "COLUMNS", 1)
 
 
 def held_others(p: Program, back: Program | None, wrt: list[str], given: dict[str, Any], wanted: Any) -> None:

@@ -14,6 +14,7 @@ from derivcheck.codegen.graph.numbers import UNARY
 from derivcheck.notation.integers.polynomials import Index, Poly
 
 NUMBERS = 1 << 16  # of a tensor in a band, where a few are made in it: all of these stay in the cache
+COLUMNS = 32  # at least in a band, where the next row lies far away
 FEW = 2  # from so many made beside the results on; of one the band has twice as many numbers, of none four times
 BANDS = 64  # at most, where they are added up one after the other: so many rounding errors
 
@@ -71,6 +72,10 @@ class Banded:
         """What it defines."""
         return [r.name for r in self.results]
 
+    def _are_columns(self) -> bool:
+        """Whether its bands are of columns: of too few of them the processor has little to do at a time."""
+        return any(s.whole.rank > 1 and s.at == s.whole.rank - 1 for s in self.slices)
+
     def write(self, writer: LeanWriter, scope: Scope, targets: Mapping[str, Target] | None = None) -> None:
         """Write the loop; ``targets`` are results that have a place already."""
         known = dict(targets or {})
@@ -91,7 +96,7 @@ class Banded:
             scope.variables[s.name] = names.new(f"{whole}_rows")
             lines.append(f"{scope.variables[s.name]} = {whole}.narrow({s.at}, {start}, {rows})")
         lines += self._body(writer, scope, known, f"{start}, {rows}")
-        writer.line(f"{step} = {most}({least}1, {self.numbers} // {biggest})")
+        writer.line(f"{step} = {most}({least}{COLUMNS if self._are_columns() else 1}, {self.numbers} // {biggest})")
         writer.line(f"for {start} in {spell.use('range')}(0, {size}, {step}):")
         for line in lines:
             writer.line(f"    {line}")
