@@ -20,10 +20,12 @@ from derivcheck.codegen.file.load import load
 from derivcheck.codegen.file.source import source
 from derivcheck.codegen.file.variants import fused_source, lean_source
 from derivcheck.derivation.sweep import adjoint
+from derivcheck.layer.opaque import register
 from derivcheck.notation.program.program import Program
 from derivcheck.operators.language.row import rows
 from tests.operators.rows_on_numbers import Case, case, fits
 
+register()  # the operators that code for a compiler calls
 NAMES = [n for n in rows() if n.startswith("aten.")]
 
 
