@@ -424,3 +424,14 @@ def test_an_error_function_alone_keeps_its_digits_near_zero() -> None:
     assert "_normal_share" not in lean_source(d.program, d.adjoint, d.wrt)
     x = torch.full((2, 3), 1e-20)
     torch.testing.assert_close(d.compile()(x=x, grad_output=x)[1]["x"], x * 0.5 * 2 / torch.pi**0.5, rtol=1e-6, atol=0)
+
+
+@pytest.mark.parametrize("rows", [2, 3])
+def test_a_condition_on_sizes_is_a_number(rows: int) -> None:
+    """``torch.add(x, z, alpha=N >= 3)`` is refused: a bool is no number to it."""
+    d = dc.derive("y[n, m] := exp(x[n, m]) + [N - 3 >= 0]*sin(z[n, m])", dims={"x": "N M", "z": "N M"})
+    assert "alpha=+(" in lean_source(d.program, d.adjoint)
+    x, z, up = (torch.randn(rows, 2, dtype=torch.float64) for _ in range(3))
+    value, grads = d.compile()(x=x, z=z, grad_output=up)
+    torch.testing.assert_close(value, x.exp() + (rows >= 3) * z.sin())
+    torch.testing.assert_close(grads["z"], (rows >= 3) * z.cos() * up)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 
 from derivcheck.codegen.graph.nodes import FLOAT, NUMBER, ONE_SIZE, Node, folds
+from derivcheck.notation.terms.nodes import Bracket
 
 
 def _is_of_rows(n: Node) -> bool:
@@ -34,6 +35,10 @@ class Joined:
         self.x, self.y = m.args
         if scaled is not None:
             self.x = scaled.args[1]
+
+    def sign(self, number: Node) -> str:
+        """In front of a number that scales the product: of a condition, too, which torch takes for no number."""
+        return "-" if self.minus else "+" if isinstance(number.params[0], Bracket) else ""
 
 
 def _repeats(a: Node, n: Node) -> bool:

@@ -354,10 +354,11 @@ class LeanWriter(LoopingWriter):
     def addition(self, j: Joined) -> tuple[str, str]:
         """The function that adds a product, and its operands after the first."""
         if j.x.kind == NUMBER:
-            return "add", f"{self.text(j.y)}, alpha={'-' if j.minus else ''}{self.text(j.x, 9)}"
-        sign = "-" if j.minus else ""
-        value = f", value={sign}{self.text(j.scaled.args[0], ATOM)}" if j.scaled is not None else ", value=-1" * j.minus
-        return "addcmul", f"{self.text(j.x)}, {self.text(j.y)}{value}"
+            return "add", f"{self.text(j.y)}, alpha={j.sign(j.x)}{self.text(j.x, 9)}"
+        if j.scaled is not None:
+            number = j.scaled.args[0]
+            return "addcmul", f"{self.text(j.x)}, {self.text(j.y)}, value={j.sign(number)}{self.text(number, ATOM)}"
+        return "addcmul", f"{self.text(j.x)}, {self.text(j.y)}{', value=-1' * j.minus}"
 
     def _addcmul(self, n: Node, j: Joined) -> str:
         """The call for c ± x·y in one pass: in place of c, into a factor that nobody reads again, or into a free tensor."""
