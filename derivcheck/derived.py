@@ -277,9 +277,10 @@ class Derivation(Readings):
         from derivcheck.layer.lean import unless_banded, unless_long, unless_recorded  # it loads torch
 
         text, recorded = (fused_source(self._written, self._written_adjoint, self.wrt, recorded) for recorded in (False, True))
-        fused = fuse(load(text))
+        unrolled = bool(self._loops.light)
+        fused = fuse(load(text), unrolled=unrolled)
         if text != recorded:
-            fused = unless_recorded(fused, lambda: fuse(load(recorded)))
+            fused = unless_recorded(fused, lambda: fuse(load(recorded), unrolled=unrolled))
         if self._loops.light:
             lengths = tuple(self._loops.light.values())
             fused = unless_long(fused, self._compiled_as_it_is, self._written.arguments, lengths, UNROLLED)

@@ -57,7 +57,8 @@ def again(program: Program, wrt: tuple[str, ...]) -> Run:
 
 def _options() -> dict[str, Any] | None:
     """What differs from inductor's own choice: of what is read at strides (windows, every other column) it makes loops over
-    single numbers, five times slower where these are compared or functions of them computed."""
+    single numbers, five times slower where these are compared or functions of them computed.  Steps of a loop, each a product
+    and a sum of a column, are better left to it."""
     import torch._inductor  # a second, for those who compile
 
     wanted = "cpp.enable_tiling_heuristics"
@@ -65,10 +66,13 @@ def _options() -> dict[str, Any] | None:
 
 
 @lru_cache(maxsize=256)
-def fuse(run: Run, backend: Any = "inductor") -> Run:
-    """The generated function through ``torch.compile``: one graph, for sizes that may change."""
+def fuse(run: Run, backend: Any = "inductor", unrolled: bool = False) -> Run:
+    """The generated function through ``torch.compile``: one graph, for sizes that may change.
+
+    ``unrolled``: it has a loop, of which the graph has each step.
+    """
     register()
-    options = _options() if backend == "inductor" else None
+    options = _options() if backend == "inductor" and not unrolled else None
     fused: Run = torch.compile(run, fullgraph=True, dynamic=True, backend=backend, options=options)
 
     def call(*args: Any, **given: Any) -> Any:
