@@ -95,6 +95,21 @@ def test_a_weighted_mean_of_nothing_is_no_number() -> None:
     assert value.isnan() and grads["x"].shape == (0, 3)
 
 
+@pytest.mark.parametrize("start", [0, 1, 2])
+@pytest.mark.parametrize("step", [2, 3])
+def test_a_part_in_steps_may_have_nothing(start: int, step: int) -> None:
+    """Its end is not one behind the last, which Python takes for a place before the end."""
+    f = lambda x: x[:, start : start + 2 * (x.shape[0] - 1) : step] ** 2  # noqa: E731
+    d = dc.derive(f, x=torch.randn(4, 9))
+    for rows in (1, 2, 3, 4):
+        x = torch.randn(rows, 9, requires_grad=True)
+        value = f(x)
+        for run in (d.compile(), load(d.source())):
+            found, grads = run(x=x.detach(), grad_output=torch.ones_like(value))
+            torch.testing.assert_close(found, value.detach())
+            torch.testing.assert_close(grads["x"], torch.autograd.grad(value.sum(), x, retain_graph=True)[0])
+
+
 def test_it_is_written_only_where_an_output_needs_it() -> None:
     d = dc.derive(lambda x, w, b: F.layer_norm(x, (6,), w, b), x=torch.randn(4, 6), w=torch.randn(6), b=torch.randn(6))
     assert "torch.zeros" not in d.source()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import pytest
@@ -47,6 +48,8 @@ def padding_alone(x: T) -> T:
         (lambda x: F.max_pool1d(x[None], 3, 2, 0, 1, True).sum(), 8, 1, 2),
         (padding_alone, 9, 1, 2),
         (lambda x: F.interpolate(x[None, None], size=x.shape[0] // 2).sum(), 8, 1, 2),
+        (lambda x: (x if math.gcd(x.shape[0], 7) == 7 else 2 * x).sum(), 14, 2, 7),
+        (lambda x: (x if x.shape[0] == (x.shape[0] & 12) else 2 * x).sum(), 12, 5, 4),
     ],
 )
 def test_sizes_that_run_other_code_are_refused(f: Callable[[T], T], size: int, lacks: int, holds: int) -> None:

@@ -301,8 +301,9 @@ class NodeSpelling:
         """Basic slicing; what is the whole length is left out."""
         k, start, length, step = p
         first = "" if start is as_poly(0) else self._p(start)
-        end = start + step * (length - 1) + 1
-        last = "" if end is n.args[0].dims[k] else self._p(end)
+        end = start + step * length  # not one behind the last, which is before the start where there is none
+        whole = n.args[0].dims[k] in (end, end - step + 1)
+        last = "" if whole else self._p(end)
         space = " " if " " in first or " " in last else ""
         by = "" if step is ONE_SIZE else f"{space}:{space}{self._p(step)}"
         text = f"{first}{space if first else ''}:{space if last else ''}{last}{by}"

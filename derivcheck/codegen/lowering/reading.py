@@ -23,7 +23,7 @@ from derivcheck.codegen.lowering.positions import (
     trusted,
 )
 from derivcheck.errors import UnsupportedOperation
-from derivcheck.notation.integers.atoms import Entry, Extreme, Floor, exact_quotient
+from derivcheck.notation.integers.atoms import Applied, Entry, Extreme, Floor, exact_quotient
 from derivcheck.notation.integers.bounds import nonnegative, numel
 from derivcheck.notation.integers.polynomials import Atom, Index, Poly, as_poly, fresh, i_poly
 from derivcheck.notation.terms.build import size_of
@@ -347,6 +347,8 @@ def _atom(low: Frame, a: Atom) -> OverNode:
             below = OverNode(g.number(size_of(as_poly(Extreme("max", (a.denominator, 1))))), ())
         return low.binary("floordiv", integer(low, a.numerator), below)
     assert isinstance(a, Extreme)
+    if isinstance(a, Applied):
+        raise UnsupportedOperation(a.kind, "a function of positions that no tensor has", low.at)
     values = [integer(low, p) for p in a.args]
     total = values[0]
     for v in values[1:]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from derivcheck.notation.integers.atoms import Extreme, surely_within
+from derivcheck.notation.integers.atoms import Applied, Extreme, surely_within
 from derivcheck.notation.integers.bounds import nonnegative
 from derivcheck.notation.integers.polynomials import Poly, as_poly
 from derivcheck.notation.integers.relations import FLIPPED, RELATIONS
@@ -72,7 +72,9 @@ def simplest(needs: Requirement) -> Requirement:
     """
     for one, other in ((needs.left, needs.right), (needs.right, needs.left)):
         atom = one.atom
-        if needs.relation == "==" and isinstance(atom, Extreme) and len(atom.args) == 2 and other in atom.args:
+        if not isinstance(atom, Extreme) or isinstance(atom, Applied):
+            continue
+        if needs.relation == "==" and len(atom.args) == 2 and other in atom.args:
             rest = atom.args[1] if atom.args[0] is other else atom.args[0]
             return simplest(Requirement(rest, ">=" if atom.kind == "min" else "<=", other))
     if needs.right.constant == 0 and any(c > 0 for _, c in needs.left.terms):
