@@ -10,8 +10,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from derivcheck.notation.integers.atoms import Floor
-from derivcheck.notation.integers.polynomials import Atom, Index, Poly, PolyLike, as_poly, i_poly
+from derivcheck.notation.integers.atoms import Floor, exact_quotient
+from derivcheck.notation.integers.polynomials import Atom, Index, Poly, PolyLike, as_poly, fresh, i_poly
 from derivcheck.notation.terms.brackets import bracket
 from derivcheck.notation.terms.build import mul
 from derivcheck.notation.terms.nodes import Term
@@ -55,6 +55,12 @@ def solve(targets: Sequence[Index], positions: Sequence[Poly], bound: Sequence[I
     while progress:
         progress = False
         for step in (_plain, _digits, _flattened, _affine):
+            if step is _affine and (parts := _in_digits(equations, [*targets, *bound, *left], left)) is not None:
+                moves, f, r = parts
+                put_in(moves)
+                left.extend((f, r))
+                progress = True
+                break
             found = step(equations, left)
             if found is not None:
                 moves, used, conditions = found
@@ -156,6 +162,43 @@ def _flattened(equations: list[tuple[Index, Poly]], left: list[Index]) -> Soluti
             # `back is f`: the digits determine f (a leading digit alone does not)
             if back is i_poly(f) and all(p.substitute({f: value}) is i_poly(a) for a, p in group):
                 return {f: value}, group, _inside(value, f)
+    return None
+
+
+_Parts = tuple[dict[Atom, PolyLike], Index, Index]  # an index by the two that stand for its quotient and its rest
+
+
+def _divided(equations: list[tuple[Index, Poly]], used: Sequence[Index], left: Sequence[Index]) -> _Parts | None:
+    """A bound index that is read as ``i//d`` beside others, by the largest d: ``i = d·f + r``."""
+    found: list[tuple[int, Index, Poly]] = []
+    for _, p in equations:
+        for x in p.atoms() if len(p.terms) > 1 else ():
+            i, d = (x.numerator.index, x.denominator.constant or 0) if isinstance(x, Floor) else (None, 0)
+            if i is not None and i in left and d > 1 and (length := exact_quotient(i.size, as_poly(d))) is not None:
+                found.append((d, i, length))
+    if not found:
+        return None
+    d, i, length = max(found, key=lambda one: one[0])
+    f = fresh(Index(i.name, length), used)
+    r = fresh(Index(i.name, d), [*used, f])
+    return {i: d * i_poly(f) + i_poly(r)}, f, r
+
+
+def _in_digits(equations: list[tuple[Index, Poly]], used: Sequence[Index], left: Sequence[Index]) -> _Parts | None:
+    """The same, where all equations are solved in the end by quotients and rests: nothing is left that would be compared."""
+    first = _divided(equations, used, left)
+    open_, known, parts = list(left), list(used), first
+    while parts is not None and len(known) < len(used) + 16:
+        moves, f, r = parts
+        open_, known = [i for i in (*open_, f, r) if i not in moves], [*known, f, r]
+        equations = [(a, p.substitute(moves)) for a, p in equations]
+        while (found := _plain(equations, open_) or _digits(equations, open_) or _flattened(equations, open_)) is not None:
+            moves, solved, _ = found
+            open_ = [i for i in open_ if i not in moves]
+            equations = [(a, p.substitute(moves)) for a, p in equations if (a, p) not in solved]
+        if all(p.indices.isdisjoint(open_) for _, p in equations):
+            return first
+        parts = _divided(equations, known, open_)
     return None
 
 

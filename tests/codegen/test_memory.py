@@ -34,7 +34,6 @@ EXCEPTIONS: dict[str, dict[str, float]] = {
     "each place is compared with each that writes": {
         "masked_scatter": 461, "put": 15.1, "repeat_interleave": 7.1, "embedding_bag": 12.1
     },
-    "digits that are compared, not read": {"pixel_shuffle": 3.1},
     "a window that the pattern of convolutions does not take": {
         "conv1d": 6.1, "conv2d": 10.1, "conv3d": 8.1, "conv_transpose1d": 513
     },

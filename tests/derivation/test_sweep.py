@@ -315,3 +315,14 @@ def test_the_tester_rejects_a_wrong_adjoint(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(sweep, "derivative", lambda node, child: neg(ONE))
     with pytest.raises(AssertionError):
         holds(one({"x": (N,)}, (n,), func("sin", ref("x", n))))
+
+
+def test_rows_that_are_laid_side_by_side_go_back_by_their_digits() -> None:
+    """``y[c, p] := x[2c + p mod 2, p//2]``: the place of each element is read, none is looked for among all."""
+    c, p = Index("c", N), Index("p", 2 * M)
+    half = i_poly(p) // 2
+    y = Definition("y", (c, p), ref("x", 2 * i_poly(c) + i_poly(p) - 2 * half, half))
+    program = Program((Input("x", (2 * N, M)),), (y,), ("y",))
+    found = adjoint(program).definitions[-1]
+    row, column = (i_poly(i) for i in found.indices)
+    assert found.term is ref("grad_output", row // 2, row + 2 * column - 2 * (row // 2))
