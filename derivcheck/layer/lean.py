@@ -19,6 +19,7 @@ Run = Callable[..., Any]
 _TENSOR, _PARAMETER = torch.Tensor, torch.nn.Parameter
 
 _transforms: Callable[[], bool] = torch._C._are_functorch_transforms_active
+_of_many: Callable[[torch.Tensor], bool] = torch._C._functorch.is_legacy_batchedtensor  # of is_grads_batched, no transformation
 any_autocast: Callable[[], bool] = getattr(torch._C, "_is_any_autocast_enabled", lambda: True)
 
 
@@ -65,6 +66,8 @@ def unrecorded(values: Iterable[Any]) -> str:
             if isinstance(t, _TENSOR):
                 return PLAIN
             continue
+        if _of_many(t):
+            return PLAIN
         own = t.dtype
         if own is not dtype:
             if not own.is_floating_point:
@@ -82,7 +85,7 @@ def fits_as(way: str, dtype: torch.dtype, ups: tuple[Any, ...]) -> str:
     if _transforms() or forward_ad._current_level >= 0 or torch.compiler.is_compiling():
         return PLAIN
     for t in ups:
-        if type(t) is not _TENSOR and type(t) is not _PARAMETER:
+        if type(t) is not _TENSOR and type(t) is not _PARAMETER or _of_many(t):
             return PLAIN
         if t.dtype is not dtype:
             if t.is_floating_point():

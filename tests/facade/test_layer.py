@@ -125,6 +125,16 @@ def test_many_upstream_gradients_at_once(layer: type[torch.autograd.Function]) -
     torch.testing.assert_close(have, want, rtol=1e-12, atol=1e-13)
 
 
+@pytest.mark.parametrize("rows", [3, 600])
+def test_many_upstream_gradients_of_what_is_written_into(rows: int) -> None:
+    """Tensors of many upstream gradients are written into by nobody: what they meet is of one."""
+    x = torch.randn(rows, 500, dtype=torch.float64, requires_grad=True)
+    many = torch.randn(2, rows, 500, dtype=torch.float64)
+    for f in (torch.nn.functional.gelu, lambda t: torch.softmax(t, -1)):
+        have = torch.autograd.grad(dc.derive(lambda t, f=f: f(t), t=x).to_function().apply(x), x, many, is_grads_batched=True)
+        torch.testing.assert_close(have, torch.autograd.grad(f(x), x, many, is_grads_batched=True), rtol=1e-12, atol=1e-13)
+
+
 def test_a_large_upstream_gradient_of_small_inputs() -> None:
     def outer(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
         return torch.tanh(x[:, None] * y)
