@@ -44,8 +44,8 @@ def function(
     [2.0, 6.0]
     """
     layer = Signature(program, wrt, upstream, constants, title)
-    plain: Any = keeping(layer, fused)
     compiling: Any = traced(layer)
+    plain: Any = keeping(layer, fused, compiling)
     transformed: Any = _transformed(layer)
     at_once = super(torch.autograd.Function, plain).apply  # no transformation is on: nothing to unwrap, nothing to bind
     is_compiling, transforms = torch.compiler.is_compiling, torch._C._are_functorch_transforms_active

@@ -36,12 +36,18 @@ class Route(NamedTuple):
     way: str
 
 
-def keeping(layer: Signature, fused: bool) -> type[torch.autograd.Function]:
-    """The Function; ``fused``: both halves go through ``torch.compile``, or in bands where these hold no pairs of all."""
-    count, floats, every = len(layer.program.outputs), layer.floats, len(layer.program.inputs)
+def keeping(layer: Signature, fused: bool, compiling: Any) -> type[torch.autograd.Function]:
+    """The Function.
+
+    Args:
+        fused: both halves go through ``torch.compile``, or in bands where these hold no pairs of all.
+        compiling: the Function that ``torch.compile`` looks into; it takes a Function's halves, not its ``apply``.
+    """
+    is_compiling = torch.compiler.is_compiling
+    seen_forward, seen_backward = compiling.forward, compiling.backward
+    count, floats = len(layer.program.outputs), layer.floats
     single, others = count == 1, [k for k in range(count) if k not in floats]
-    pairs = pairs_in(layer.program)
-    straight = not layer.constants and every > 0
+    chosen = _chooser(layer, fused)
     like = next((k for k, n in enumerate(layer.program.inputs) if layer.program.kind(n) == "float"), 0)
     long_way = _LongWay(layer, fused)
     known: dict[tuple[tuple[bool, ...], str], Route] = {}
@@ -58,11 +64,9 @@ def keeping(layer: Signature, fused: bool) -> type[torch.autograd.Function]:
 
     def forward(ctx: Any, *args: Any) -> Any:
         """The values, and what the backward needs of them."""
-        way = unrecorded(args) if straight else PLAIN
-        if pairs is not None and way is LEAN and pairs(args) >= MANY_PAIRS:
-            way = BANDED
-        if fused and way is not PLAIN and (pairs is None or way is not BANDED):
-            way = FUSED
+        if is_compiling():
+            return seen_forward(ctx, *args)
+        way = chosen(args)
         if way is PLAIN:
             ctx.route = None
             values = long_way.forward(ctx, args)
@@ -77,6 +81,8 @@ def keeping(layer: Signature, fused: bool) -> type[torch.autograd.Function]:
 
     def backward(ctx: Any, *ups: Any) -> Any:
         """The gradients of those inputs that need one."""
+        if is_compiling():
+            return seen_backward(ctx, *ups)
         short = ctx.route
         if short is not None and not grad_enabled():
             saved = ctx.saved_tensors
@@ -90,6 +96,22 @@ def keeping(layer: Signature, fused: bool) -> type[torch.autograd.Function]:
 
     parts: dict[str, Any] = {"forward": staticmethod(forward), "backward": staticmethod(backward)}
     return type(layer.title, (torch.autograd.Function,), parts)
+
+
+def _chooser(layer: Signature, fused: bool) -> Callable[[tuple[Any, ...]], str]:
+    """Which text runs on these inputs: compiled, but for what goes in bands since one graph would hold all pairs."""
+    pairs, straight = pairs_in(layer.program), not layer.constants and len(layer.program.inputs) > 0
+
+    def chosen(args: tuple[Any, ...]) -> str:
+        """The way that they go."""
+        way = unrecorded(args) if straight else PLAIN
+        if pairs is not None and way is LEAN and pairs(args) >= MANY_PAIRS:
+            way = BANDED
+        if fused and way is not PLAIN and (pairs is None or way is not BANDED):
+            way = FUSED
+        return way
+
+    return chosen
 
 
 def _picker(places: Sequence[int]) -> Callable[[tuple[Any, ...]], tuple[Any, ...]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from typing import Any, NamedTuple
 
 import torch
@@ -85,7 +86,7 @@ def without_autocast(args: Sequence[Any]) -> Any:
     first = next((t for t in args if is_floating(t)), None) if any_autocast() else None
     if first is not None and _autocast(first):
         return torch.autocast(first.device.type, enabled=False)
-    return _NOTHING
+    return nullcontext() if torch.compiler.is_compiling() else _NOTHING  # torch.compile knows the one that it sees made
 
 
 def in_own_types(args: Sequence[Any], grads: Sequence[Any]) -> tuple[Any, ...]:

@@ -11,22 +11,34 @@ import torch
 from derivcheck.checking.arithmetic.pairs import FLOAT64_UNIT
 
 
+class Foreseen(NamedTuple):
+    """What is known of errors before the steps are taken.
+
+    Attributes:
+        enough: an error that needs no shorter step.
+        lost: what ``Σ upstream · at(h)`` loses on the way, where sums of larger numbers cancel.
+    """
+
+    enough: float = 0.0
+    lost: float = 0.0
+
+
+NOTHING = Foreseen()
+
+
 def slope_along(
     at: Callable[[float], list[torch.Tensor]],
     upstream: list[torch.Tensor],
     scale: float,
     ends: tuple[int, int],
     first: int = 5,
-    enough: float = 0.0,
-    lost: float = 0.0,
+    known: Foreseen = NOTHING,
 ) -> tuple[float, float] | None:
     """The slope of ``Σ upstream · at(h)`` at 0 by Richardson's extrapolation, and its error; None where there is no number.
 
     Args:
         ends: of each step: (1, -1) for central differences, (1, 0) and (0, -1) for one side.
         first: the first step is ``scale`` halved so many times; each further one a quarter of the last.
-        enough: an error that needs no shorter step.
-        lost: what ``Σ upstream · at(h)`` is known to lose on the way, where sums of larger numbers cancel.
     """
     # what a step a quarter as long leaves of an error in h, on one side, and of one in h², in the middle, is a 4th and a 16th
     width, base = ends[0] - ends[1], 4.0 if 0 in ends else 16.0
@@ -41,14 +53,14 @@ def slope_along(
             slope = sum(float((g * (a - b)).sum()) for g, a, b in zip(upstream, high, low)) / (width * h)
             sizes = sum(float((g.abs() * (a.abs() + b.abs())).sum()) for g, a, b in zip(upstream, high, low))
             # code is taken to lose up to 32 roundings of what it gives
-            noise = (sizes * 32 * FLOAT64_UNIT + 4 * lost) / (width * h)
+            noise = (sizes * 32 * FLOAT64_UNIT + 4 * known.lost) / (width * h)
             row = [slope]
             for k in range(level):
                 row.append((base ** (k + 1) * row[k] - previous[k]) / (base ** (k + 1) - 1))
                 estimate = max(abs(row[-1] - row[-2]), abs(row[-1] - previous[k])) + noise
                 if estimate < doubt:
                     best, doubt = row[-1], estimate
-            if doubt <= enough:
+            if doubt <= known.enough:
                 break
             previous = row
     except Exception:  # whatever the user's code raises there, it gives no number
@@ -93,7 +105,7 @@ def is_slope(
     expected, terms = float((gradient * v).sum()), max(float((gradient * v).abs().sum()), nothing)
     scale = float(x.abs().max()) or 1.0
     for first in FIRST:
-        found = slope_along(lambda h: outputs(x + h * v), upstream, scale, (1, -1), first, ENOUGH * terms)
+        found = slope_along(lambda h: outputs(x + h * v), upstream, scale, (1, -1), first, Foreseen(ENOUGH * terms))
         if found is None:
             return False
         slope, doubt = found

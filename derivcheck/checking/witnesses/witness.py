@@ -21,7 +21,7 @@ from derivcheck.checking.arithmetic.bound import Bound
 from derivcheck.checking.arithmetic.compare import compare
 from derivcheck.checking.arithmetic.live import Live, array
 from derivcheck.checking.arithmetic.pairs import FLOAT64_UNIT
-from derivcheck.checking.arithmetic.slopes import slope_along
+from derivcheck.checking.arithmetic.slopes import Foreseen, slope_along
 from derivcheck.checking.backward.engine import functions
 from derivcheck.checking.report.row import Row, Witness
 from derivcheck.checking.subject.elsewhere import at_sizes
@@ -255,7 +255,7 @@ def _direction(
     errors = (right.pairs[o].error for o in program.outputs if program.kind(o) == "float")
     lost = sum(float((g.cpu().abs() * e).sum()) for g, e in zip(upstream.values(), errors) if e is not None)
     lost = lost if math.isfinite(lost) else 0.0
-    slope = partial(slope_along, at, list(upstream.values()), lost=lost)
+    slope = partial(slope_along, at, list(upstream.values()), known=Foreseen(lost=lost))
     found = slope(scale, (1, -1))
     if found is None:
         return None
