@@ -79,3 +79,13 @@ def test_a_gradient_that_is_another_ones_negative() -> None:
     run = dc.derive(squares, dims={"x": "N in", "w": "out in", "y": "N out"}, wrt=["y"]).compile()
     _, grads = run(x=x.detach(), w=w.detach(), y=y.detach(), grad_output=torch.tensor(3.0, dtype=torch.float64))
     torch.testing.assert_close(grads["y"], torch.autograd.grad(3 * squares(x, w, y), y)[0])
+
+
+@pytest.mark.parametrize("sizes", [(0, 0), (3, 0), (0, 2), (3, 4)])
+def test_products_so_far_go_back_twice(sizes: tuple[int, int]) -> None:
+    """What was kept for the backward is not written into, also where it holds nothing: torch counts it all the same."""
+    x = torch.randn(sizes, dtype=torch.float64, requires_grad=True)
+    value = dc.derive(lambda x: x.cumprod(-1), dims={"x": "N M"}).to_function().apply(x)
+    wanted = torch.autograd.grad(x.cumprod(-1).sum(), x)
+    for _ in range(2):
+        torch.testing.assert_close(torch.autograd.grad(value.sum(), x, retain_graph=True), wanted)

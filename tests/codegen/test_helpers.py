@@ -94,4 +94,6 @@ def test_moved(dim, shape):
     front = torch.randn([1 if k == dim else n for k, n in enumerate(shape)])
     for first in (1, torch.tensor(2.0), front, front[:1] if dim else front[:, :1]):
         wanted = torch.where(places == 0, first, scope["_window"](x, dim, -1, shape[dim]))
-        assert torch.equal(scope["_moved"](first, x, dim), wanted)
+        found = scope["_moved"](first, x, dim)
+        assert torch.equal(found, wanted)
+        assert found is not x

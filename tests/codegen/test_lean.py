@@ -419,6 +419,14 @@ def test_the_normal_distributions_share_where_an_input_is_infinite() -> None:
     assert value.tolist() == grads["y"].tolist() == [[1.0, 0.0, 0.5]]
 
 
+@pytest.mark.parametrize("count", [1, 8, 100])
+def test_the_normal_distributions_share_where_twice_an_input_is_infinite(count: int) -> None:
+    """torch's kernel of GELU is infinite there, the slope is 1 or 0."""
+    run = dc.derive(torch.nn.functional.gelu, dims={"input": "N M"}).compile()
+    x = torch.full((2, count), 3e38) * torch.tensor([[1.0], [-1.0]])
+    assert torch.equal(run(input=x, grad_output=torch.ones_like(x))[1]["input"], torch.where(x > 0, 1.0, 0.0))
+
+
 def test_an_error_function_alone_keeps_its_digits_near_zero() -> None:
     d = dc.derive(lambda x: torch.erf(x) * x + 0.5 * torch.erf(x) + 3, x=torch.randn(2, 3))
     assert "_normal_share" not in lean_source(d.program, d.adjoint, d.wrt)
@@ -435,3 +443,24 @@ def test_a_condition_on_sizes_is_a_number(rows: int) -> None:
     value, grads = d.compile()(x=x, z=z, grad_output=up)
     torch.testing.assert_close(value, x.exp() + (rows >= 3) * z.sin())
     torch.testing.assert_close(grads["z"], (rows >= 3) * z.cos() * up)
+
+
+@pytest.mark.parametrize("affine", [True, False])
+def test_groups_are_scaled_by_what_lies_in_strides(affine: bool) -> None:
+    """torch's own call reads a weight and a bias as if they were contiguous, whatever their strides."""
+    wide, x = torch.randn(2, 6, 2, dtype=torch.float64), torch.randn(3, 6, 5, dtype=torch.float64)
+    given = {"w": wide[0, :, 1], "b": wide[1, :, 0]} if affine else {}
+
+    def f(x: Tensor, w: Tensor | None = None, b: Tensor | None = None) -> Tensor:
+        return torch.nn.functional.group_norm(x, 2, w, b)
+
+    d = dc.derive(f, x=x, **given)
+    assert "native_group_norm" in lean_source(d.program, d.adjoint, d.wrt)
+    for strided in (given, {n: t[:1].expand(6) for n, t in given.items()}):
+        leaves = {n: t.detach().requires_grad_() for n, t in {"x": x.mT.contiguous().mT, **strided}.items()}
+        wanted = f(**leaves)
+        found = d.to_function().apply(*leaves.values()), d.compile()(x=x, **strided, grad_output=x)[0]
+        for value in found:
+            torch.testing.assert_close(value, wanted)
+        ours, theirs = (torch.autograd.grad(v, list(leaves.values()), x) for v in (found[0], wanted))
+        torch.testing.assert_close(ours, theirs)

@@ -30,7 +30,7 @@ def _normal_share(x):
         if not torch.compiler.is_compiling() and not torch.jit.is_tracing():
             moved = x + 2.0**-60  # hardly ever 0, and where that is seen the share is 1/2
             share = torch.nn.functional.gelu(moved).div_(moved)
-            if share.sum() >= 0:  # no 0/0, and nothing infinite
+            if 0 <= share.sum() < math.inf:  # no 0/0, nothing infinite, and no x so large that x times 2 is
                 return share
     return torch.erf(x * math.sqrt(0.5)).mul_(0.5).add_(0.5)
 ''',
@@ -140,7 +140,7 @@ def _moved(first, x, dim):
     """x one place on along dim, behind first, which broadcasts; nothing where there is no place."""
     shape = [*x.shape]
     if not shape[dim]:
-        return x
+        return x.clone()  # the caller may write into it
     rest, shape[dim] = x.narrow(dim, 0, shape[dim] - 1), 1
     return torch.cat((torch.as_tensor(first, dtype=x.dtype, device=x.device).expand(shape), rest), dim)
 ''',

@@ -52,10 +52,10 @@ def _moments(
     return mean, rstd
 
 
-def _native(b: Builder, call: str, x: Value, weight: Value | None, bias: Value | None) -> Spelling | None:
-    """A call of the input, the weight and the bias, ``{x}``, ``{w}`` and ``{b}``."""
+def _native(b: Builder, call: str, x: Value, weight: Value | None, bias: Value | None, of: str = "") -> Spelling | None:
+    """A call of the input, the weight and the bias, ``{x}``, ``{w}`` and ``{b}``; ``of`` stands behind the last two."""
     names = [x, *(v for v in (weight, bias) if v is not None)]
-    slots = ["None" if v is None else "{" + str(names.index(v)) + "}" for v in (weight, bias)]
+    slots = ["None" if v is None else f"{{{names.index(v)}}}{of}" for v in (weight, bias)]
     return b.spell(call.replace("{x}", "{0}").replace("{w}", slots[0]).replace("{b}", slots[1]), *names)
 
 
@@ -287,6 +287,7 @@ def _group_norm(
             input,
             weight,
             bias,
+            ".contiguous()",  # as of x: the call looks at no strides
         )
     native = native and replace(native, part=0)
     mean, rstd = _moments(b, input, MomentsOf((n, g), (r, *space), [i_poly(n), place, *map(i_poly, space)]), eps, native=native)
