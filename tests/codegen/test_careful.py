@@ -316,3 +316,30 @@ def test_saturated_cross_entropy_of_probabilities() -> None:
     value, grads = dc.derive(f, p=p, t=t).compile()(p=p, t=t, grad_output=torch.ones(5))
     torch.testing.assert_close(value, f(p, t))
     torch.testing.assert_close(grads["p"], torch.tensor([-1.0, 0, 0, 1, -0.5 / 0.25 + 0.5 / 0.75]))
+
+
+@pytest.mark.parametrize("at", [0.0, 1.0, 16.0, 100.0])
+@pytest.mark.parametrize(
+    "f",
+    [
+        lambda x, y, z: torch.nn.functional.pairwise_distance(x, y),
+        lambda x, y, z: torch.nn.functional.triplet_margin_loss(x, y, z, reduction="none"),
+        lambda x, y, z: torch.sqrt(x - y + 1e-6) + torch.sqrt(y - x + 2e-6) + z[:, :1],
+    ],
+    ids=["distance", "margin", "both ways"],
+)
+def test_what_keeps_a_difference_from_zero_is_added_to_the_difference(f: Callable[..., torch.Tensor], at: float) -> None:
+    """Added to one of both it is lost: equal points would be in no direction from each other, or 0/0."""
+    x = torch.full((2, 3), at)
+    given = {"x": x, "y": x.clone(), "z": x + 0.01 * torch.arange(1.0, 7.0).view(2, 3)}
+    d = dc.derive(f, **{n: torch.randn(2, 3) for n in given})
+    leaves = [t.clone().requires_grad_() for t in given.values()]
+    value = f(*leaves)
+    wanted = torch.autograd.grad(value, leaves, torch.ones_like(value), allow_unused=True)
+    scope: dict[str, Any] = {}
+    exec(d.source(), scope)
+    for run in (d.compile(), scope["forward_and_gradients"]):
+        found, grads = run(**given, grad_output=torch.ones_like(value))
+        torch.testing.assert_close(found, value.detach(), rtol=1e-4, atol=0)
+        for g, w in zip(grads.values(), wanted, strict=True):
+            torch.testing.assert_close(g, torch.zeros_like(g) if w is None else w, rtol=1e-4, atol=1e-6)

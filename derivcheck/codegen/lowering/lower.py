@@ -167,12 +167,19 @@ class Lowering(Frame):
                 parts.append((True, self.value(neg(a))))
             else:
                 parts.append((False, self.value(a)))
+        last: list[tuple[bool, OverNode]] = []
         if numbers:
             number = add(*numbers)
             minus = as_fraction(number) < 0 and any(not negative for negative, _ in parts)
             at = 0 if args[0] is numbers[0] and not minus else len(parts)
-            parts.insert(at, (minus, OverNode(self.graph.number(neg(number) if minus else number), ())))
+            apart = at > 0 and not minus and any(p for p, _ in parts) and not all(p for p, _ in parts)
+            own = (minus, OverNode(self.graph.number(neg(number) if minus else number), ()))
+            if apart:
+                last = [own]  # behind the difference, which beside it may be nothing: x - y + 1e-6
+            else:
+                parts.insert(at, own)
         parts.sort(key=lambda part: part[0])
+        parts += last
         if not parts:
             return OverNode(self.graph.number(ZERO), ())
         negative, result = parts[0]
