@@ -25,13 +25,6 @@ FILLED = (
     Filled(("topk", "kthvalue", "mode"), (), "", "which of equal elements torch takes is its own affair; assumed: no ties"),
     Filled(("median",), ("nan",), "value", "assumed: no element is NaN"),
     Filled(
-        ("max_pool1d_with_indices", "max_pool2d_with_indices", "max_pool3d_with_indices"),
-        ("all -inf",),
-        "value",
-        "the place among equal elements; assumed: no two are both the maximum",
-        every=True,
-    ),
-    Filled(
         ("linalg_det", "det", "linalg_slogdet", "slogdet", "logdet"),
         (),
         "raises",
