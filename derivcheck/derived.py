@@ -322,8 +322,9 @@ class Derivation(Readings):
         """A ``torch.autograd.Function`` with the derived backward.
 
         ``Layer.apply(*inputs)`` takes the inputs in the order of ``program.inputs``: forward's arguments, then parameters, then
-        the target.  The forward hands on what it computed and the backward reads (a softmax, moments, places of maxima);
-        what is cheap, element by element, is computed again.  It works under ``torch.compile``, for double backward, under
+        the target.  The forward hands on what it computed and the backward reads (a softmax, moments, places of maxima; a
+        residual in the place of a prediction that is read in it alone); what is cheap, element by element, is computed again.
+        Code around it is one graph to ``torch.compile(fullgraph=True)``.  It works for double backward, under
         ``torch.func.vmap``, ``grad``, ``jacrev``, ``jacfwd`` and ``hessian``, in deterministic mode and under autocast, and
         can be copied.  Gradients that nobody asks for are not computed.
 

@@ -110,6 +110,20 @@ def test_a_part_in_steps_may_have_nothing(start: int, step: int) -> None:
             torch.testing.assert_close(grads["x"], torch.autograd.grad(value.sum(), x, retain_graph=True)[0])
 
 
+@pytest.mark.parametrize("start", [0, 1])
+def test_every_other_of_nothing(start: int) -> None:
+    """The same where the part surely lies inside, and is a slice."""
+    d = dc.derive(f"y[n < N] := x[2*n + {start}]^2", dims={"x": "2*N + 3"})
+    assert ": 2]" in d.source() and "_window" not in d.source()
+    for n in (0, 1, 3):
+        x = torch.randn(2 * n + 3, requires_grad=True)
+        want = x[start : 2 * n + start : 2] ** 2
+        for run in (d.compile(), load(d.source())):
+            value, grads = run(x=x.detach(), grad_output=torch.ones(n))
+            torch.testing.assert_close(value, want.detach())
+            torch.testing.assert_close(grads["x"], torch.autograd.grad(want.sum(), x, retain_graph=True)[0])
+
+
 def test_it_is_written_only_where_an_output_needs_it() -> None:
     d = dc.derive(lambda x, w, b: F.layer_norm(x, (6,), w, b), x=torch.randn(4, 6), w=torch.randn(6), b=torch.randn(6))
     assert "torch.zeros" not in d.source()

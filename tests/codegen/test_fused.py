@@ -13,6 +13,7 @@ from torch import Tensor
 from torch._inductor.utils import run_and_get_cpp_code
 
 import derivcheck as dc
+from derivcheck.codegen.file.variants import fused_source
 from derivcheck.layer.compiled import fuse
 
 Graphs = list[tuple[torch.fx.GraphModule, list[Any]]]
@@ -91,6 +92,13 @@ def test_what_stands_for_a_row_is_stored(name: str, costly: tuple[str, ...], gra
         for read in (user.meta.get("example_value") for user in n.users):
             assert not isinstance(read, Tensor) or read.dim() == n.meta["example_value"].dim(), graph.code
     assert rows
+
+
+def test_a_root_of_a_size_is_stored() -> None:
+    """A compiler would call a function for each vector of elements that it scales."""
+    f, shapes = LAYERS["a root of a size"]
+    d = dc.derive(f, **data(shapes))
+    assert d.adjoint is not None and "_stored(torch.full((), " in fused_source(d.program, d.adjoint, d.wrt)
 
 
 def everything(x: Tensor, w: Tensor, b: Tensor) -> Tensor:

@@ -12,6 +12,7 @@ import torch.nn.functional as F
 
 import derivcheck as dc
 from derivcheck.codegen.file.halves import halves
+from derivcheck.codegen.file.load import load
 
 
 def best(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
@@ -89,3 +90,14 @@ def test_products_so_far_go_back_twice(sizes: tuple[int, int]) -> None:
     wanted = torch.autograd.grad(x.cumprod(-1).sum(), x)
     for _ in range(2):
         torch.testing.assert_close(torch.autograd.grad(value.sum(), x, retain_graph=True), wanted)
+
+
+def test_a_negative_of_other_dimensions_is_no_gradient() -> None:
+    """One number for all of a, its negative for all of b, which has a dimension more; of each there are two."""
+    text = "L := s*t*(sum(n: a[n] + c[n]) - sum(n, m: b[n, m] + e[n, m]))"
+    d = dc.derive(text, dims={"s": "", "t": "", "a": "N", "c": "N", "b": "N M", "e": "N M"})
+    s, t = torch.tensor(2.0), torch.tensor(3.0)
+    for run in (d.compile(), load(d.source())):
+        _, grads = run(s=s, t=t, a=torch.ones(2), c=torch.ones(2), b=torch.ones(2, 3), e=torch.ones(2, 3))
+        for name, shape, g in (("a", (2,), 6.0), ("c", (2,), 6.0), ("b", (2, 3), -6.0), ("e", (2, 3), -6.0)):
+            torch.testing.assert_close(grads[name], torch.full(shape, g))

@@ -326,6 +326,26 @@ def test_what_stands_in_front_is_joined(length: int, first: str) -> None:
         torch.testing.assert_close(have, torch.zeros_like(t) if g is None else g)
 
 
+def test_what_runs_along_the_places_is_chosen() -> None:
+    """A front that is another one at each place is no first place that others are put behind."""
+    d = dc.derive("s[n, t] := [t == 0]*h[n, t] + [t > 0]*y[n, t - 1]", dims={"y": "N T", "h": "N T"})
+    assert "_moved(" not in lean_source(d.program, d.adjoint)
+    y, h, up = (torch.randn(3, 4) for _ in range(3))
+    value, grads = d.compile()(y=y, h=h, grad_output=up)
+    torch.testing.assert_close(value, torch.cat((h[:, :1], y[:, :-1]), 1))
+    torch.testing.assert_close(grads["h"], torch.cat((up[:, :1], torch.zeros(3, 3)), 1))
+
+
+def test_short_rows_may_be_summed_by_a_product() -> None:
+    """Where they are, or may be, short; people read a sum."""
+    for dims, may in (("N M", True), ("N 16", True), ("N 17", False)):
+        d = dc.derive("s[n] := sum(m: x[n, m])", dims={"x": dims})
+        assert ("_row_sums(" in lean_source(d.program, d.adjoint)) is may
+        assert "_row_sums(" not in d.source()
+        x = torch.randn(4096, 16 if "M" in dims else int(dims.split()[1]), dtype=torch.float64)
+        torch.testing.assert_close(d.compile()(x=x, grad_output=torch.ones(4096, dtype=torch.float64))[0], x.sum(1))
+
+
 @pytest.mark.parametrize("sizes", [(0, 5), (1, 1), (4, 7)])
 def test_a_sum_is_computed_where_a_tensor_is_that_nobody_reads_again(sizes: tuple[int, int]) -> None:
     """The deviations of a norm hold its gradient in the end, whose addends come in another order for that; before, they hold
@@ -428,10 +448,13 @@ def test_the_normal_distributions_share_where_twice_an_input_is_infinite(count: 
 
 
 def test_an_error_function_alone_keeps_its_digits_near_zero() -> None:
-    d = dc.derive(lambda x: torch.erf(x) * x + 0.5 * torch.erf(x) + 3, x=torch.randn(2, 3))
+    d = dc.derive("y[n, m] := erf(x[n, m])/2 + x[n, m]/4; z[n, m] := erf(x[n, m])/2 + 3", dims={"x": "N M"})
     assert "_normal_share" not in lean_source(d.program, d.adjoint, d.wrt)
-    x = torch.full((2, 3), 1e-20)
-    torch.testing.assert_close(d.compile()(x=x, grad_output=x)[1]["x"], x * 0.5 * 2 / torch.pi**0.5, rtol=1e-6, atol=0)
+    for x in (torch.full((2, 3), 1e-20), torch.randn(2, 3)):
+        (y, z), grads = d.compile()(x=x, grad_output_0=x, grad_output_1=x)
+        torch.testing.assert_close(y, torch.erf(x) / 2 + x / 4, rtol=1e-6, atol=0)
+        torch.testing.assert_close(z, torch.erf(x) / 2 + 3)
+        torch.testing.assert_close(grads["x"], x * (0.25 + 2 * torch.exp(-x * x) / torch.pi**0.5), rtol=1e-5, atol=0)
 
 
 @pytest.mark.parametrize("rows", [2, 3])

@@ -263,4 +263,5 @@ def test_decimals_stay_decimals() -> None:
     tex = d.to_latex()
     assert r"0.04 x_n^2 - \frac{1}{6} x_n" in tex and r"\frac{0.7}{N}" in tex and r"\frac{1}{7}" in tex
     fives = dc.derive(lambda x: x.reshape(-1, 5).mean() + 0.3 * x[0], x=torch.randn(10))
+    assert "y[n] = 1/625 · x[n]" in str(dc.derive("y[n] := x[n]/625", dims={"x": "N"})), "four places say less than a quotient"
     assert "L = 1/(5·N) · Σ" in str(fives) and "∂L/∂x[i] = 1/(5·N) + 0.3 · [i = 0]" in str(fives)

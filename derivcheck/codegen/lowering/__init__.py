@@ -8,5 +8,6 @@ Read in this order:
 - ``onehot``, ``products``: places that an integer tensor names, products over all places but one;
 - ``summed``, ``contraction``: sums of products, with ``picking``, ``flat``, ``scatter``, ``windows``, ``cumulative``,
   ``convolution`` and its ``grouping``;
+- ``normal``: an ``erf`` in a sum, by another kernel;
 - ``lower``: the loop over all kinds of terms, which asks the rules.
 """

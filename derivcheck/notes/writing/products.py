@@ -99,7 +99,6 @@ class ProductWriter(PositionWriter):
                     found.number *= Fraction(coefficient) ** int(e)
                     value = Poly(((monomial, 1),))
                 if value.constant is not None and (value.constant or e > 0):
-                    found.counted = True
                     found.number *= Fraction(value.constant) ** int(e)
                 else:
                     (found.sizes if e > 0 else found.divisors).append(power(SizeOf(value), abs(e)))
