@@ -468,6 +468,27 @@ def test_a_condition_on_sizes_is_a_number(rows: int) -> None:
     torch.testing.assert_close(grads["z"], (rows >= 3) * z.cos() * up)
 
 
+@pytest.mark.parametrize(
+    ("text", "direct"),
+    [
+        ("y[n, m] := exp(x[n, m]) - [N - 3 >= 0]", lambda x, c: x.exp() - c),
+        ("y[n, m] := x[n, m]*([N - 3 >= 0] - sin(x[n, m]))", lambda x, c: x * (c - x.sin())),
+        ("y[n, m] := x[n, m]*(exp(x[n, m]) - [N - 3 >= 0]*[M - 2 >= 0] + x[n, m]^2)", lambda x, c: x * (x.exp() - c + x**2)),
+    ],
+)
+@pytest.mark.parametrize("rows", [2, 3])
+def test_a_condition_on_sizes_is_subtracted(text: str, direct: Callable[[Tensor, int], Tensor], rows: int) -> None:
+    """``x - (N >= 3)`` is refused by torch, too."""
+    d = dc.derive(text, dims={"x": "N M"})
+    x = torch.randn(rows, 2, dtype=torch.float64, requires_grad=True)
+    wanted = direct(x, int(rows >= 3))
+    (slope,) = torch.autograd.grad(wanted.sum(), x)
+    value, grads = d.compile()(x=x.detach(), grad_output=torch.ones_like(wanted))
+    torch.testing.assert_close(value, wanted.detach())
+    torch.testing.assert_close(grads["x"], slope)
+    torch.testing.assert_close(torch.autograd.grad(d.to_function().apply(x).sum(), x), (slope,))
+
+
 @pytest.mark.parametrize("affine", [True, False])
 def test_groups_are_scaled_by_what_lies_in_strides(affine: bool) -> None:
     """torch's own call reads a weight and a bias as if they were contiguous, whatever their strides."""

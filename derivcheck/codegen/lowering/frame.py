@@ -16,7 +16,7 @@ from derivcheck.codegen.graph.numbers import is_number, reciprocal
 from derivcheck.codegen.lowering.finite import may_be_infinite
 from derivcheck.notation.integers.bounds import numel
 from derivcheck.notation.integers.polynomials import Index, Poly
-from derivcheck.notation.terms.build import MINUS_ONE, ONE, mul, size_of
+from derivcheck.notation.terms.build import MINUS_ONE, ONE, mul, neg, size_of
 from derivcheck.notation.terms.nodes import Bracket, Number, Term
 
 LAST = 99  # where an index stands that the definition at hand has not: after all that it has
@@ -152,7 +152,11 @@ class Frame(ABC):
         return self.graph.expand(self.tensor(node), tuple(i.size for i in axes))
 
     def binary(self, op: str, left: OverNode, right: OverNode) -> OverNode:
-        """An elementwise operation."""
+        """An elementwise operation; a condition that Python knows is added, since torch subtracts no bool."""
+        if op == "sub" and _is_condition(right):
+            op, right = "add", OverNode(self.graph.number(neg(right.node.params[0])), ())
+        elif op == "sub" and _is_condition(left):
+            op, left, right = "add", self.scale(right, MINUS_ONE), left
         axes = self.union([left.axes, right.axes])
         return OverNode(self.graph.binary(op, self.align(left, axes), self.align(right, axes)), axes)
 
@@ -184,3 +188,8 @@ class Frame(ABC):
         number = mul(*(a for a in args if is_number(a, fixed)))
         rest = [a for a in args if not is_number(a, fixed)]
         return number, [a for a in rest if isinstance(a, Bracket)], [a for a in rest if not isinstance(a, Bracket)]
+
+
+def _is_condition(value: OverNode) -> bool:
+    """Whether it is a condition on sizes alone."""
+    return value.node.kind == NUMBER and isinstance(value.node.params[0], Bracket)
