@@ -124,6 +124,16 @@ def test_every_other_of_nothing(start: int) -> None:
             torch.testing.assert_close(grads["x"], torch.autograd.grad(want.sum(), x, retain_graph=True)[0])
 
 
+def test_a_condition_divides_by_a_size_that_may_be_0() -> None:
+    """Whether it holds there cannot be asked."""
+    d = dc.derive("y[k] := [k//M >= 1]*x[k]/M + sum(m: w[m])", dims={"x": "K", "w": "M"})
+    x, w = torch.randn(6), torch.randn(3)
+    for run in (d.compile(), load(d.source())):
+        value, grads = run(x=x, w=w, grad_output=torch.ones(6))
+        torch.testing.assert_close(value, torch.cat((torch.zeros(3), x[3:] / 3)) + w.sum())
+        torch.testing.assert_close(grads["x"], torch.tensor([0.0, 0, 0, 1, 1, 1]) / 3)
+
+
 def test_it_is_written_only_where_an_output_needs_it() -> None:
     d = dc.derive(lambda x, w, b: F.layer_norm(x, (6,), w, b), x=torch.randn(4, 6), w=torch.randn(6), b=torch.randn(6))
     assert "torch.zeros" not in d.source()

@@ -107,7 +107,10 @@ def _vanishes(scope: Poly | Bracket, atom: Atom) -> bool:
     if not isinstance(scope, Bracket) and len(p.terms) == 1 and any(a == atom for a, _ in p.terms[0][0]):
         return True
     at_zero = p if isinstance(atom, Size) else Poly((m, c) for m, c in p.terms if all(a != atom for a, _ in m))
-    value = at_zero.evaluate(lambda a: 0 if a == atom or isinstance(a, Index) else _OTHERS)
+    try:
+        value = at_zero.evaluate(lambda a: 0 if a == atom or isinstance(a, Index) else _OTHERS)
+    except ZeroDivisionError:  # a quotient by what is 0 then
+        return False
     if isinstance(scope, Bracket):
         return bool(value < 0 if scope.relation == ">=" else value <= 0 if scope.relation == ">" else False)
     return bool(value <= 0)
