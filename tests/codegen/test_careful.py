@@ -343,3 +343,16 @@ def test_what_keeps_a_difference_from_zero_is_added_to_the_difference(f: Callabl
         torch.testing.assert_close(found, value.detach(), rtol=1e-4, atol=0)
         for g, w in zip(grads.values(), wanted, strict=True):
             torch.testing.assert_close(g, torch.zeros_like(g) if w is None else w, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_the_deviation_of_equal_numbers_has_no_slope(dtype: torch.dtype) -> None:
+    """Their mean is rounded, and so is each number less it: torch's variance is 0 all the same."""
+    d = dc.derive(lambda x: x.std(0), dims={"x": "N M"})
+    x = torch.cat((torch.full((37, 3), 0.1, dtype=dtype), torch.randn(37, 2, dtype=dtype)), 1).requires_grad_()
+    (wanted,) = torch.autograd.grad(x.std(0).sum(), x)
+    scope: dict[str, Any] = {}
+    exec(d.source(), scope)
+    for run in (d.compile(), scope["forward_and_gradients"]):
+        torch.testing.assert_close(run(x=x.detach(), grad_output=torch.ones(5, dtype=dtype))[1]["x"], wanted)
+    torch.testing.assert_close(torch.autograd.grad(d.to_function().apply(x).sum(), x)[0], wanted)

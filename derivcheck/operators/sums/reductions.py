@@ -308,14 +308,15 @@ def _variance(b: Builder, input: Value, dim: Axes, correction: Any, keepdim: boo
     m = b.define("mean", r.kept, div(summation(r.inner, input[r.at]), size_of(r.count)))
     free = size_of(r.count - c) if isinstance(c, (int, Poly)) else sub(size_of(r.count), b.number(c))
     spread_ = div(summation(r.inner, power(sub(input[r.at], m[r.kept]), 2)), free)
-    spelling = None
+    std = var = inner = None
     if r.axes and isinstance(c, (int, float, Fraction)):
-        call = f"torch.{'std' if deviation else 'var'}({{}}, dim={r.axes}, correction={c if isinstance(c, int) else float(c)}"
-        spelling = b.torch(f"{call}, keepdim={keepdim})", input)
+        options = f"dim={r.axes}, correction={c if isinstance(c, int) else float(c)}"
+        std, var = (b.torch(f"torch.{name}({{}}, {options}, keepdim={keepdim})", input) for name in ("std", "var"))
+        inner = b.torch(f"torch.var({{}}, {options})", input)
     if not deviation:
-        return b.give(r.out, spread_, spelling=spelling), m
-    v = b.define("var", r.kept, spread_)
-    return b.give(r.out, root(v[r.kept]), spelling=spelling), m
+        return b.give(r.out, spread_, spelling=var), m
+    v = b.define("var", r.kept, spread_, spelling=inner)  # of equal numbers exactly 0, where the slope is 0, too
+    return b.give(r.out, root(v[r.kept]), spelling=std), m
 
 
 def _variances(name: str) -> None:
