@@ -11,11 +11,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
-from derivcheck.codegen.file.handed import handed, within
+from derivcheck.codegen.file.handed import handed
 from derivcheck.codegen.file.lowered import Items, live, nodes_of, read_by
 from derivcheck.codegen.file.shapes import Sizes
 from derivcheck.codegen.file.source import File
-from derivcheck.codegen.graph.nodes import Node
+from derivcheck.codegen.graph.nodes import Node, within
 from derivcheck.codegen.rewriting.pinned import pinned
 from derivcheck.notation.integers.polynomials import Size
 from derivcheck.notation.program.definitions import Input

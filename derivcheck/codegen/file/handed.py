@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import NamedTuple
 
 from derivcheck.codegen.graph.memory import is_view
-from derivcheck.codegen.graph.nodes import FLOAT, NUMBER, SCALAR, Node
+from derivcheck.codegen.graph.nodes import FLOAT, NUMBER, SCALAR, Node, within
 from derivcheck.notation.integers.polynomials import Poly
 
 Dims = tuple[Poly, ...]
@@ -44,7 +44,7 @@ def handed(
     names = _reads(back, {}) & forward.keys()
     known = {node: name for node, name in meant.items() if name in names}
     names &= _reads(back, known)
-    both = within([node for node in forward.values() if node is not None], ())
+    both = within(node for node in forward.values() if node is not None)
     made: dict[Node, str] = {}
     for n in within(back, known):
         if n not in both or n in known or n.kind != FLOAT or is_view(n) or not _is_tensor(n):
@@ -66,16 +66,3 @@ def _reads(roots: Iterable[Node], known: Mapping[Node, str]) -> set[str]:
 def _is_tensor(n: Node) -> bool:
     """Whether it is computed, once, and no number that Python knows."""
     return n.op not in ("var", "step") and n.kind not in (NUMBER, SCALAR) and not n.loops and n.rank > 0
-
-
-def within(roots: Iterable[Node], known: Collection[Node]) -> dict[Node, None]:
-    """The nodes that some are made of, with themselves, the outer ones first; what is known is not looked into."""
-    seen: dict[Node, None] = {}
-    stack = list(roots)
-    while stack:
-        n = stack.pop()
-        if n not in seen:
-            seen[n] = None
-            if n not in known:
-                stack.extend(n.args)
-    return seen

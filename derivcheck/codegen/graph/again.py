@@ -86,7 +86,8 @@ def _changed(root: Node, known: dict[Node, Node]) -> Node:
         stack.extend(waiting)
         if not waiting:
             stack.pop()
-            known.setdefault(n, _with(n, [known[a] for a in n.args]) if n not in known else n)
+            if n not in known:
+                known[n] = _with(n, [known[a] for a in n.args])
     return known[root]
 
 

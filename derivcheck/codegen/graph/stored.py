@@ -6,10 +6,10 @@ takes roots as often as it multiplies, and so it does with a power of a size.  W
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 from derivcheck.codegen.graph.memory import is_view
-from derivcheck.codegen.graph.nodes import FLOAT, NUMBER, ONE_SIZE, Node
+from derivcheck.codegen.graph.nodes import FLOAT, NUMBER, ONE_SIZE, Node, within
 from derivcheck.codegen.graph.write import Writer
 from derivcheck.notation.integers.bounds import numel
 from derivcheck.notation.terms.nodes import Func, Number, Pow, SizeOf, Term
@@ -37,7 +37,7 @@ class StoringWriter(Writer):
         found: set[Node] = set()
         elsewhere: set[Node] = set()
         rows: set[Node] = set()
-        for n in _below(meant.values()):
+        for n in within(meant.values()):
             for a in n.args:
                 if a.op == "number":
                     wide = n.op in _ELEMENTWISE and n.op != "pow" and n.rank > 0 and n.kind == FLOAT
@@ -62,18 +62,6 @@ class StoringWriter(Writer):
                 text = f"torch.full((), {text}, dtype={dtype}, device={self.spelling.device})"
             text = f"{self.spelling.numbers.use('_stored')}({text})"
         return super().statements(name, text, node)
-
-
-def _below(roots: Iterable[Node]) -> dict[Node, None]:
-    """The nodes that some roots are made of."""
-    found: dict[Node, None] = {}
-    stack = list(roots)
-    while stack:
-        n = stack.pop()
-        if n not in found:
-            found[n] = None
-            stack.extend(n.args)
-    return found
 
 
 def _base(node: Node, meant: Mapping[str, Node]) -> Node:
