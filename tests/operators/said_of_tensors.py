@@ -25,6 +25,12 @@ FILLED = (
     Filled(("topk", "kthvalue", "mode"), (), "", "which of equal elements torch takes is its own affair; assumed: no ties"),
     Filled(("median",), ("nan",), "value", "assumed: no element is NaN"),
     Filled(
+        ("triplet_margin_loss",),
+        ("huge",),
+        "value",
+        "the margin is added to the difference of the distances; torch adds it to the first, which loses it",
+    ),
+    Filled(
         ("linalg_det", "det", "linalg_slogdet", "slogdet", "logdet"),
         (),
         "raises",
