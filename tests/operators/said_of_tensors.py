@@ -29,6 +29,7 @@ FILLED = (
         ("huge",),
         "value",
         "the margin is added to the difference of the distances; torch adds it to the first, which loses it",
+        every=True,
     ),
     Filled(
         ("linalg_det", "det", "linalg_slogdet", "slogdet", "logdet"),
