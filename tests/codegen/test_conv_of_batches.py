@@ -74,6 +74,17 @@ def test_an_image_that_is_no_block_of_memory() -> None:
         torch.testing.assert_close(grads["w"], torch.autograd.grad(value, ws, up[..., ::2])[0], rtol=1e-4, atol=1e-3)
 
 
+def test_on_another_processor_it_is_a_product_of_matrices(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The kernels of torch's convolutions are asked for where they are known to be there."""
+    monkeypatch.setattr("torch.backends.cpu.get_cpu_capability", lambda: "DEFAULT")
+    monkeypatch.setattr("torch.ops.mkldnn._linear_pointwise", lambda *_: pytest.fail("it was asked for"), raising=False)
+    d = dc.derive(lambda x, w: F.conv2d(x, w, padding=1), x=torch.randn(2, 4, 8, 8), w=torch.randn(3, 4, 3, 3))
+    x, w = torch.randn(16, 4, 24, 26), torch.randn(32, 4, 3, 3, requires_grad=True)
+    value = F.conv2d(x, w, padding=1)
+    _, grads = d.compile()(x=x, w=w.detach(), grad_output=torch.ones_like(value))
+    torch.testing.assert_close(grads["w"], torch.autograd.grad(value.sum(), w)[0], rtol=1e-4, atol=1e-2)
+
+
 def test_through_a_compiler(monkeypatch: pytest.MonkeyPatch) -> None:
     """It is called in the one graph of all sizes, and where something is recorded there are operators that have gradients."""
     compiled = torch.compile

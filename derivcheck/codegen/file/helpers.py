@@ -87,7 +87,8 @@ def _conv_of_batches(x, w, sizes, stride, offset, dilation):
     "_product": '''
 def _product(a, b):
     """a @ b.mT; of float32 by the kernels of torch's convolutions, which on some processors take half the time."""
-    if a.dtype == torch.float32 and torch.backends.mkldnn.is_available() and "AVX" in torch.backends.cpu.get_cpu_capability():
+    known = torch.backends.mkldnn.is_available() and "AVX" in torch.backends.cpu.get_cpu_capability()
+    if a.dtype == torch.float32 and known and hasattr(torch.ops.mkldnn, "_linear_pointwise"):  # not torch's to keep
         return torch.ops.mkldnn._linear_pointwise(a, b, None, "none", [], "")
     return a @ b.mT
 ''',
