@@ -14,7 +14,7 @@ from derivcheck.codegen.graph.joined import Joined, joined
 from derivcheck.codegen.graph.looping import LoopingWriter
 from derivcheck.codegen.graph.memory import OWN, is_view, owns
 from derivcheck.codegen.graph.names import Names
-from derivcheck.codegen.graph.nodes import FLOAT, NUMBER, SCALAR, Node, convolves_batches, folds
+from derivcheck.codegen.graph.nodes import FLOAT, NUMBER, SCALAR, Node, convolves_batches, folds, within
 from derivcheck.codegen.graph.numbers import ATOM
 from derivcheck.codegen.graph.spell import NodeSpelling
 
@@ -94,15 +94,7 @@ class LeanWriter(LoopingWriter):
 
     def _below(self, roots: Iterable[Node]) -> dict[Node, None]:
         """The nodes that some roots are made of; what has a variable already is not looked into."""
-        found: dict[Node, None] = {}
-        stack = list(roots)
-        while stack:
-            n = stack.pop()
-            if n not in found:
-                found[n] = None
-                if n not in self.scopes[0]:
-                    stack.extend(n.args)
-        return found
+        return within(roots, self.scopes[0])
 
     def _append(self, part: list[Node], inner: set[Node]) -> None:
         """Put these operations behind the others, what sums up as soon as it can be: then what it reads is free."""

@@ -6,7 +6,7 @@ So ``output - target`` is one node wherever it comes from, and is computed once.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any, NamedTuple
@@ -245,7 +245,7 @@ def folds(node: Node) -> bool:
     return node.op == "matmul" and max(ranks) > 2 and min(ranks) <= 2
 
 
-def within(roots: Iterable[Node], known: Collection[Node] = ()) -> dict[Node, None]:
+def within(roots: Iterable[Node], known: Container[Node] = ()) -> dict[Node, None]:
     """The nodes that some are made of, with themselves, the outer ones first; what is known is not looked into."""
     seen: dict[Node, None] = {}
     stack = list(roots)
